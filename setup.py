@@ -1,0 +1,52 @@
+"""Packaging. The flat layout and the drop-in under C{twisted/plugins} are why this is not all in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+setup(
+    name="twisted_bazaar",
+    version="0.1.0",
+    description="A peer-to-peer exchange on Twisted: find goods and files without a central market, and obtain them",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    # Without this an editable install hides the drop-in from twistd.
+    package_dir={"": "."},
+    packages=[*find_packages(include=["twisted_bazaar", "twisted_bazaar.*"]), "twisted.plugins"],
+    package_data={"twisted_bazaar": ["py.typed"]},
+    install_requires=[
+        "twisted >= 26.4",
+        "attrs >= 24.2",
+        "msgspec >= 0.21",
+        "automat >= 25.4",
+        "PyNaCl >= 1.5",
+        "click >= 8.1",
+        "rich >= 13.0",
+    ],
+    extras_require={
+        "dev": [
+            "build >= 1.2",
+            "hypothesis >= 6.100",
+            "mypy >= 1.15",
+            "mypy-zope >= 1.0.11",
+            "psutil >= 6.0",
+            "pytest >= 8.0",
+            "pytest-timeout >= 2.3",
+            "pytest-twisted >= 1.14",
+            "ruff >= 0.9",
+        ],
+    },
+    entry_points={"console_scripts": ["bazaar = twisted_bazaar.cli.main:main"]},
+    classifiers=[
+        "Framework :: Twisted",
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Communications :: File Sharing",
+        "Typing :: Typed",
+    ],
+)

@@ -1,0 +1,17 @@
+"""Names what this package adds to twistd and to C{bazaar-node --role}. Names only."""
+
+from twisted.application.service import ServiceMaker
+
+from twisted_bazaar.plugin import RolePlugin
+
+tracker_daemon = ServiceMaker(
+    "Bazaar tracker", "twisted_bazaar.taps.tracker", "The directory of a bazaar's nodes.", "bazaar-tracker"
+)
+node_daemon = ServiceMaker(
+    "Bazaar node", "twisted_bazaar.taps.node", "A node of a bazaar, with any roles.", "bazaar-node"
+)
+
+buyer = RolePlugin("buyer", "twisted_bazaar.roles.buyer", "Searches for goods and buys them.")
+relay = RolePlugin("relay", "twisted_bazaar.roles.relay", "Passes on what others send, and no more.")
+seller = RolePlugin("seller", "twisted_bazaar.roles.seller", "Offers goods and sells them.")
+tracker = RolePlugin("tracker", "twisted_bazaar.roles.tracker", "Gives ids to nodes and names them to each other.")

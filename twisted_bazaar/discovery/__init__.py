@@ -1,0 +1,1 @@
+"""Ways to find who has something, one package each."""

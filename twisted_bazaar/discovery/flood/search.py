@@ -1,0 +1,154 @@
+"""Asking by flood, and answering.
+
+A search starts with a small reach and grows it only while nobody answers, so that what is near costs
+little. Each round is a search with an id of its own: nodes pass one id on once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_bazaar.discovery.flood.messages import Reply, Search
+from twisted_bazaar.discovery.offer import best_first
+from twisted_bazaar.interfaces import Address, IDiscovery, INode, IShelf, Offer, Origin, Quote
+from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
+
+REACHES: Final = (2, 4, 7)
+ROUND_S: Final = (1.0, 2.0, 4.0)
+GATHER_S: Final = 0.3
+DIRECT_LINK_S: Final = 30.0
+_MOST_OFFERS: Final = 64
+
+
+@define
+class _Hunt:
+    """One call of L{FloodSearch.find}: several rounds, one answer."""
+
+    item: str
+    quantity: int
+    done: Deferred[Sequence[Offer]]
+    round: int = 0
+    search_ids: list[int] = field(factory=list)
+    offers: dict[int, Offer] = field(factory=dict)
+    timer: IDelayedCall | None = None
+
+
+@implementer(IDiscovery)
+class FloodSearch:
+    """Finds sellers by flooding.
+
+    @param node: the node it speaks through.
+    @param gather_s: how long to go on collecting after the first offer.
+    """
+
+    def __init__(self, node: INode, gather_s: float = GATHER_S) -> None:
+        self._node = node
+        self._gather_s = gather_s
+        self._hunts: dict[int, _Hunt] = {}
+        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Reply: self._reply_received}
+
+    def find(self, item: str, quantity: int) -> Deferred[Sequence[Offer]]:
+        """Look for sellers of an item; fires with offers, best first, or with none."""
+        hunt = _Hunt(item, quantity, Deferred())
+        self._next_round(hunt)
+        return hunt.done
+
+    def stop(self) -> None:
+        """End every search under way; what waits for one gets what has come so far."""
+        for hunt in list({id(hunt): hunt for hunt in self._hunts.values()}.values()):
+            self._finish(hunt)
+
+    def _next_round(self, hunt: _Hunt) -> None:
+        if hunt.round == len(REACHES):
+            self._finish(hunt)
+            return
+        search = Search(
+            id=self._node.rng.randrange(LARGEST_INTEGER),
+            return_path=(self._node.id,),
+            ttl=REACHES[hunt.round],
+            item=hunt.item,
+            quantity=hunt.quantity,
+        )
+        hunt.search_ids.append(search.id)
+        self._hunts[search.id] = hunt
+        hunt.timer = self._node.clock.callLater(ROUND_S[hunt.round], self._next_round, hunt)
+        hunt.round += 1
+        self._node.flood(search)
+
+    def _reply_received(self, reply: Reply, origin: Origin) -> None:
+        hunt = self._hunts.get(reply.id)
+        if hunt is None or reply.item != hunt.item or len(hunt.offers) >= _MOST_OFFERS:
+            return
+        known = hunt.offers.get(origin.id)
+        if known is None or len(origin.route) < len(known.route):
+            hunt.offers[origin.id] = Offer(
+                origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route
+            )
+        if known is None and len(hunt.offers) == 1 and hunt.timer is not None:
+            hunt.timer.cancel()
+            hunt.timer = self._node.clock.callLater(self._gather_s, self._finish, hunt)
+
+    def _finish(self, hunt: _Hunt) -> None:
+        if hunt.timer is not None and hunt.timer.active():
+            hunt.timer.cancel()
+        for search_id in hunt.search_ids:
+            del self._hunts[search_id]
+        hunt.done.callback(best_first(hunt.offers.values()))
+
+
+class FloodAnswers:
+    """Answers searches from a shelf: over a direct link if one can be had, else along the path.
+
+    @param node: the node it speaks through.
+    @param shelf: what there is to offer.
+    """
+
+    log = Logger()
+
+    def __init__(self, node: INode, shelf: IShelf) -> None:
+        self._node = node
+        self._shelf = shelf
+        self._releases: dict[int, IDelayedCall] = {}
+        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Search: self._search_received}
+
+    def stop(self) -> None:
+        """Set no more timers, and forget those that are set."""
+        for release in self._releases.values():
+            release.cancel()
+        self._releases.clear()
+
+    def _search_received(self, search: Search, origin: Origin) -> None:
+        answering = Deferred.fromCoroutine(self._answer(search, origin))
+        answering.addErrback(lambda failure: self.log.failure("a search was not answered", failure))
+
+    async def _answer(self, search: Search, origin: Origin) -> None:
+        quote: Quote | None = await self._shelf.quote(search.item, search.quantity, origin.id)
+        if quote is None:
+            return
+        route = origin.route
+        if not origin.is_direct and search.host is not None:
+            if await self._node.reach(origin.id, Address(search.host, search.port or 0)):
+                route = (self._node.id, origin.id)
+                self._release_later(origin.id)
+        reply = Reply(item=search.item, id=search.id, quantity=quote.quantity, price=quote.price)
+        for way in (route, origin.route, *self._node.routes_to(origin.id)):
+            if self._node.send(reply, way):
+                break
+
+    def _release_later(self, buyer: int) -> None:
+        """Keep the direct link as long as a reservation lasts."""
+        if buyer in self._releases:
+            self._releases[buyer].reset(DIRECT_LINK_S)
+        else:
+            self._releases[buyer] = self._node.clock.callLater(DIRECT_LINK_S, self._release, buyer)
+
+    def _release(self, buyer: int) -> None:
+        del self._releases[buyer]
+        self._node.release(buyer)

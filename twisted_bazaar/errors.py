@@ -1,0 +1,99 @@
+"""What can go wrong, as one tree of exceptions.
+
+A class that a peer can be told about carries its wire code, so that the place that finds a fault
+need not know how it is reported. The codes notim, notiy, wtf and wrongway come from the market's
+design paper; noslots, noroute and soldout close gaps it leaves.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BazaarError(Exception):
+    """Anything that this package raises on purpose."""
+
+
+class UsageError(BazaarError):
+    """The user asked for something impossible; the text says what to do instead."""
+
+
+class PeerError(BazaarError):
+    """A fault that a peer is told of, or told us of.
+
+    @cvar code: what the `error` message carries in its `code`.
+    """
+
+    code: ClassVar[str] = "wtf"
+
+
+class NotGreeted(PeerError):
+    """No `thisisme` came in time after a connection was made."""
+
+    code = "notim"
+
+
+class NotNumbered(PeerError):
+    """No `thisisyou` came in time from the tracker."""
+
+    code = "notiy"
+
+
+class NoSlots(PeerError):
+    """The node is linked to as many others as it wants."""
+
+    code = "noslots"
+
+
+class NoRoute(PeerError):
+    """The next hop of a path is gone, and no other path is known."""
+
+    code = "noroute"
+
+
+class SoldOut(PeerError):
+    """The seller has less left than was ordered."""
+
+    code = "soldout"
+
+
+class LinkClosed(PeerError):
+    """The connection ended before what was asked of it was done."""
+
+
+class WireError(PeerError):
+    """Bytes that break the rules of the wire."""
+
+
+class FrameError(WireError):
+    """The byte stream is no longer a series of frames; nothing after this point can be read."""
+
+
+class MalformedMessage(WireError):
+    """A frame that holds no message, or a message with a wrong key.
+
+    @ivar message: the wire name of the message, or None when even that cannot be read.
+    @ivar key: the key at fault as it stands on the wire, or None when it is not one key.
+    @ivar reason: what was wrong with it.
+    """
+
+    def __init__(self, message: str | None, key: str | None, reason: str) -> None:
+        self.message = message
+        self.key = key
+        self.reason = reason
+        place = message or "message"
+        super().__init__(f"{place}.{key}: {reason}" if key else f"{place}: {reason}")
+
+
+class UnknownMessage(WireError):
+    """A well-formed object whose `type` this node does not know."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(f"unknown message type {message!r}")
+
+
+class WrongWay(MalformedMessage):
+    """A path that does not lead through the node that got it, is too long, or has a loop."""
+
+    code = "wrongway"

@@ -1,0 +1,1 @@
+"""Who a node is: its key pair. Sans-IO."""

@@ -1,0 +1,1 @@
+"""One member of the network: its links, its routes, and the roles it carries."""

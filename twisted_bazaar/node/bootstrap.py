@@ -1,0 +1,182 @@
+"""Keeping a node in the network: the link to its tracker, and enough links to other nodes.
+
+The tracker is only a directory. While it is away, trading goes on, and a node that loses its links
+tries the addresses it has heard of.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from twisted_bazaar.backoff import Backoff
+from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.errors import PeerError
+from twisted_bazaar.interfaces import Address, Peer
+from twisted_bazaar.node.control import MOST_NAMED_IN_REQUEST, NodeReply, NodeRequest
+from twisted_bazaar.node.links import Links
+from twisted_bazaar.wire.message import NO_ID, TRACKER_ID
+
+_ANSWER_S: Final = 5.0
+_AVOID_S: Final = 20.0
+_FIRST_RETRY_S: Final = 0.25
+# A tracker that comes back must know its nodes again within half a minute.
+_LONGEST_RETRY_S: Final = 12.0
+
+
+class Bootstrap:
+    """Joins a node to the network and keeps it there.
+
+    @param links: the node's connections.
+    @param rng: the source of jitter and of choice.
+    @param tracker: where the tracker listens; None to do without one.
+    @param neighbours: nodes to stay linked to, whatever else happens.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        links: Links,
+        rng: random.Random,
+        tracker: IStreamClientEndpoint | None,
+        neighbours: Sequence[IStreamClientEndpoint] = (),
+    ) -> None:
+        self._links = links
+        self._rng = rng
+        self._tracker = tracker
+        self._neighbours = neighbours
+        self._running: list[Deferred[None]] = []
+        self._waiting: list[Deferred[None]] = []
+        self._answer: Deferred[NodeReply] | None = None
+        self._avoid: FairTable[int, bool] = FairTable(MOST_NAMED_IN_REQUEST // 2, _AVOID_S, shares=1)
+
+    def start(self) -> None:
+        """Begin to look for the tracker, the neighbours and more nodes."""
+        if self._tracker is not None:
+            self._run(self._stay_with_tracker(self._tracker))
+        for endpoint in self._neighbours:
+            self._run(self._stay_with_neighbour(endpoint))
+        self._run(self._keep_enough_links())
+
+    def stop(self) -> None:
+        """End every try under way."""
+        running, self._running = self._running, []
+        for deferred in running:
+            deferred.cancel()
+
+    def changed(self) -> None:
+        """Links, or the link to the tracker, are not what they were."""
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.callback(None)
+
+    def reply_received(self, reply: NodeReply) -> None:
+        """The tracker named a node."""
+        if self._answer is not None and not self._answer.called:
+            self._answer.callback(reply)
+
+    def _run(self, steps: Coroutine[Deferred[Any], Any, None]) -> None:
+        deferred = Deferred.fromCoroutine(steps)
+        deferred.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        deferred.addErrback(lambda failure: self.log.failure("a node stopped looking for others", failure))
+        self._running.append(deferred)
+
+    async def _stay_with_tracker(self, endpoint: IStreamClientEndpoint) -> None:
+        backoff = self._backoff()
+        told = False
+        while True:
+            try:
+                link = await self._links.dial_endpoint(endpoint, to_tracker=True)
+            except (PeerError, ConnectError, OSError) as error:
+                if not told:
+                    told = True
+                    self.log.warn("the tracker does not answer ({error}); waiting for it", error=error)
+                await self._sleep(backoff.delay())
+                continue
+            self.log.info("joined the network as node {id}", id=self._links.id)
+            told = False
+            backoff.reset()
+            while self._links.tracker is link:
+                await self._until_changed()
+            await self._sleep(backoff.delay())
+
+    async def _stay_with_neighbour(self, endpoint: IStreamClientEndpoint) -> None:
+        backoff = self._backoff()
+        while True:
+            if self._links.id == NO_ID:
+                await self._until_changed()
+                continue
+            try:
+                peer = (await self._links.dial_endpoint(endpoint)).peer
+            except (PeerError, ConnectError, OSError):
+                await self._sleep(backoff.delay())
+                continue
+            backoff.reset()
+            while peer is not None and peer.id in self._links.peers.links:
+                await self._until_changed()
+            await self._sleep(backoff.delay())
+
+    async def _keep_enough_links(self) -> None:
+        backoff = self._backoff()
+        links = self._links
+        while True:
+            if links.id in (NO_ID, TRACKER_ID) or len(links.peers.links) >= links.limits.min_links:
+                backoff.reset()
+                await self._until_changed()
+                continue
+            candidate = await self._another_node()
+            if candidate is not None:
+                node_id, address = candidate
+                try:
+                    peer: Peer = await links.dial(address)
+                except PeerError:
+                    self._avoid.put(node_id, True, None, links.clock.seconds())
+                else:
+                    if peer.id == node_id:
+                        backoff.reset()
+                        continue
+            await self._sleep(backoff.delay())
+
+    async def _another_node(self) -> tuple[int, Address] | None:
+        """A node to try next: one the tracker names, or while it is away one heard of before."""
+        links = self._links
+        now = links.clock.seconds()
+        linked = [links.id, *links.peers.links]
+        have = [*linked, *(node_id for node_id, _ in self._avoid.items(now))][:MOST_NAMED_IN_REQUEST]
+        if links.tracker is None:
+            known = [entry for entry in links.peers.known.items(now) if entry[0] not in have]
+            return self._rng.choice(known) if known else None
+        reply = await self._ask_tracker(NodeRequest(have=tuple(have)))
+        if reply is None or reply.id is None or reply.id in linked or reply.host is None or not reply.port:
+            return None
+        return reply.id, Address(reply.host, reply.port)
+
+    async def _ask_tracker(self, request: NodeRequest) -> NodeReply | None:
+        if self._links.tracker is None:
+            return None
+        self._answer = Deferred()
+        self._answer.addTimeout(_ANSWER_S, self._links.clock, lambda result, timeout: None)
+        self._links.tracker.send(request)
+        try:
+            return await self._answer
+        finally:
+            self._answer = None
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._rng, _FIRST_RETRY_S, _LONGEST_RETRY_S)
+
+    async def _sleep(self, seconds: float) -> None:
+        await deferLater(self._links.clock, seconds)
+
+    async def _until_changed(self) -> None:
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        await waiting

@@ -1,0 +1,95 @@
+"""Making connections: endpoint to open link, one dial to an address at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.error import ConnectError, ConnectingCancelledError
+from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from twisted_bazaar.errors import LinkClosed, NoSlots
+from twisted_bazaar.interfaces import Address, Peer
+from twisted_bazaar.node.link import Link
+
+
+_NOBODY_THERE: Final = (ConnectError, ConnectingCancelledError, CancelledError, OSError)
+
+
+class LinkFactory(Factory):
+    """Builds links for an endpoint.
+
+    @param build: makes one, or gives None to refuse the connection.
+    """
+
+    noisy = False
+
+    def __init__(self, build: Callable[[IAddress | None], Link | None]) -> None:
+        self._build = build
+
+    def buildProtocol(self, addr: IAddress | None) -> Link | None:
+        """Make the link for a new connection."""
+        return self._build(addr)
+
+
+class Dialler:
+    """Dials nodes for one node.
+
+    @param reactor: what connects.
+    @param build: makes the link of an outgoing connection.
+    @param connect_s: seconds for a connection to be made.
+    @param at_once: dials under way at any time; strangers can cause dials.
+    """
+
+    def __init__(self, reactor: Any, build: Callable[[], Link], connect_s: float, at_once: int) -> None:
+        self._reactor = reactor
+        self._build = build
+        self._connect_s = connect_s
+        self._at_once = at_once
+        self._under_way: dict[Address, tuple[Deferred[Any], list[Deferred[Peer]]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def dial(self, address: Address) -> Deferred[Peer]:
+        """Connect and shake hands.
+
+        @return: fires with the peer, or fails with a L{PeerError}.
+        """
+        waiting: Deferred[Peer] = Deferred()
+        if address in self._under_way:
+            self._under_way[address][1].append(waiting)
+            return waiting
+        if len(self._under_way) >= self._at_once:
+            return fail(NoSlots("too many dials under way"))
+        connecting = self._endpoint(address).connect(LinkFactory(lambda addr: self._build()))
+        opening: Deferred[Any] = connecting.addCallback(_wait_until_open)
+        self._under_way[address] = (opening, [waiting])
+        opening.addBoth(self._done, address)
+        return waiting
+
+    def stop(self) -> None:
+        """Give up every dial under way."""
+        for opening, _ in list(self._under_way.values()):
+            opening.cancel()
+
+    def _endpoint(self, address: Address) -> IStreamClientEndpoint:
+        kind = TCP6ClientEndpoint if ip_address(address.host).version == 6 else TCP4ClientEndpoint
+        return kind(self._reactor, address.host, address.port, timeout=self._connect_s)
+
+    def _done(self, result: Peer | Failure, address: Address) -> None:
+        _, waiting = self._under_way.pop(address)
+        if isinstance(result, Failure) and result.check(*_NOBODY_THERE):
+            result = Failure(LinkClosed(f"{address} cannot be reached: {result.getErrorMessage()}"))
+        for deferred in waiting:
+            deferred.callback(result)
+
+
+def _wait_until_open(link: Link) -> Deferred[Peer]:
+    assert link.opened is not None, "a dialled link says when it opens"
+    return link.opened

@@ -1,0 +1,49 @@
+"""How much of anything a node takes from others. Each value is an option of the daemon."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Limits:
+    """The limits of one node; sizes in bytes, times in seconds.
+
+    @ivar max_links: named links; past it a stranger is told C{noslots}.
+    @ivar min_links: below it the node looks for more.
+    @ivar max_greeting: connections whose other end has not said who it is.
+    @ivar handshake_s: time for C{thisisme}; then the other end is warned, and after C{grace_s} cut off.
+    @ivar frame_s: time for a frame that has begun to be complete.
+    @ivar ping_s: silence after which the other end is asked whether it lives.
+    @ivar silence_s: silence after which it is taken for dead.
+    @ivar grace_s: time from a polite close to an abort: a peer that does not read never finishes one.
+    @ivar frames_a_turn: frames of one link in one turn of the reactor.
+    @ivar stop_forwarding_bytes: unsent bytes past which no search is passed on to a link.
+    @ivar abort_bytes: unsent bytes past which the link is cut.
+    @ivar refusals_a_minute: malformed messages a minute after which the link is cut.
+    @ivar searches_a_second: searches sent on each link; a third of it is kept for this node's own.
+    @ivar seen_ids, seen_s: size of the table of floods already passed on, and how long it remembers.
+    @ivar known_paths, known_s: the same for paths learnt, and for addresses of nodes heard of.
+    """
+
+    max_links: int = 8
+    min_links: int = 3
+    max_greeting: int = 64
+    greeting_frame_bytes: int = 4 << 10
+    frame_bytes: int = 64 << 10
+    connect_s: float = 5.0
+    handshake_s: float = 10.0
+    frame_s: float = 20.0
+    ping_s: float = 30.0
+    silence_s: float = 90.0
+    grace_s: float = 2.0
+    frames_a_turn: int = 200
+    stop_forwarding_bytes: int = 1 << 20
+    abort_bytes: int = 4 << 20
+    refusals_a_minute: int = 10
+    searches_a_second: float = 50.0
+    seen_ids: int = 65_536
+    seen_s: float = 600.0
+    known_paths: int = 4_096
+    known_s: float = 600.0
+    dials_at_once: int = 8

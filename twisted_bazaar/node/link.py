@@ -1,0 +1,430 @@
+"""One connection to another node, from the first byte to the last.
+
+The link frames, decodes, greets, keeps itself alive and closes itself; who the other end may be, and
+what its messages mean, is its owner's to say. The one who dialled greets first with C{thisisme}; the
+other answers with its own, a tracker with C{thisisyou}, or either with an C{error}.
+
+A link sets no timer: it names its next deadline, and the node's L{watch<twisted_bazaar.node.watch>}
+asks it again then. So an idle link costs nothing and a busy one costs no timer per message.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from automat import TypeMachineBuilder
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_bazaar.errors import (
+    FrameError,
+    LinkClosed,
+    MalformedMessage,
+    NoSlots,
+    NotGreeted,
+    NotNumbered,
+    PeerError,
+    WireError,
+)
+from twisted_bazaar.interfaces import Peer
+from twisted_bazaar.node.control import Disconnect, Error, Ping, Pong, ThisIsMe, ThisIsYou
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.framing import FrameSplitter, frame
+from twisted_bazaar.wire.message import Message
+
+_MINUTE_S: Final = 60.0
+_NEVER: Final = float("inf")
+# What Twisted's transports hold unsent when they ask for a pause.
+_FULL_TRANSPORT_BYTES: Final = 1 << 16
+_NEVER_ANSWERED: Final = frozenset({"error", "pong", "dc"})
+_ABOUT_THE_LINK: Final = frozenset({Ping, Pong, Disconnect, ThisIsMe, ThisIsYou})
+
+
+class LinkOwner(Protocol):
+    """What a link asks of the node it belongs to."""
+
+    limits: Limits
+    clock: IReactorTime
+    codec: Codec
+    trace: Callable[[Peer | None, Message], None] | None
+
+    def greeting(self) -> ThisIsMe:
+        """This node's own C{thisisme}."""
+
+    def welcome(self, link: Link, greeting: ThisIsMe | ThisIsYou) -> tuple[Peer, Message | None]:
+        """Judge who the other end says it is.
+
+        @return: the peer, and what to answer if the other end dialled.
+        @raise PeerError: it is not wanted; it is told why, and the link closes.
+        """
+
+    def link_opened(self, link: Link) -> None:
+        """The handshake is done."""
+
+    def link_closed(self, link: Link) -> None:
+        """Nothing more can be sent or received, though the socket may be open a moment longer."""
+
+    def link_lost(self, link: Link) -> None:
+        """The socket is closed, whether the link ever opened or not."""
+
+    def message_received(self, link: Link, message: Message) -> None:
+        """A message came over an open link."""
+
+    def deadline_set(self, at: float) -> None:
+        """The link wants L{Link.check} called at this time or earlier."""
+
+
+class _Life(Protocol):
+    """What can happen to a link."""
+
+    def greeted(self) -> None: ...
+    def overdue(self) -> None: ...
+    def close(self) -> None: ...
+    def lost(self) -> None: ...
+
+
+@implementer(IPushProducer)
+class Link(TwistedProtocol):
+    """One connection.
+
+    @param owner: the node it belongs to.
+    @ivar dialled: whether this end made the connection.
+    @ivar to_tracker: whether the other end is meant to be a tracker.
+    @ivar peer: who the other end is; None until it is known.
+    @ivar opened: on a dialled link, fires with the peer when the handshake is done, or fails with a
+        L{PeerError}.
+    """
+
+    transport: Any
+    log = Logger()
+
+    def __init__(self, owner: LinkOwner, *, dialled: bool, to_tracker: bool = False) -> None:
+        self._owner = owner
+        self.dialled = dialled
+        self.to_tracker = to_tracker
+        self.peer: Peer | None = None
+        self.opened: Deferred[Peer] | None = Deferred() if dialled else None
+        self._splitter = FrameSplitter(owner.limits.greeting_frame_bytes)
+        self._receive: Callable[[Message], None] | None = self._receive_greeting
+        self._deadline: Callable[[float], float] = self._greeting_deadline
+        self._life = _new_life(self)
+        self._since = 0.0
+        self._last_heard = 0.0
+        self._last_ping = 0.0
+        self._unfinished_since = _NEVER
+        self._refused: deque[float] | None = None
+        self._backlog_bytes = 0
+
+    # What the transport calls.
+
+    def connectionMade(self) -> None:
+        """Begin the handshake."""
+        self._since = self._last_heard = self._owner.clock.seconds()
+        self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
+        if self.dialled:
+            self.send(self._owner.greeting())
+        self._owner.deadline_set(self._since + self._owner.limits.handshake_s)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes from the other end."""
+        if self._receive is None:
+            return
+        self._last_heard = self._owner.clock.seconds()
+        self._splitter.receive(data)
+        self._drain()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        self._life.lost()
+
+    # What the transport calls while it has more to send than the other end takes.
+
+    def pauseProducing(self) -> None:
+        """Unsent bytes are piling up."""
+        self._backlog_bytes = _FULL_TRANSPORT_BYTES
+
+    def resumeProducing(self) -> None:
+        """Everything has been sent."""
+        self._backlog_bytes = 0
+
+    def stopProducing(self) -> None:
+        """The connection is ending; the transport says so by C{connectionLost} as well."""
+
+    # What the node calls.
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether so much is unsent that nothing should be passed on to this link."""
+        return self._backlog_bytes > self._owner.limits.stop_forwarding_bytes
+
+    def send(self, message: Message) -> None:
+        """Send one message."""
+        if self._owner.trace is not None:
+            self._owner.trace(self.peer, message)
+        self.write(frame(self._owner.codec.encode(message)))
+
+    def write(self, data: bytes) -> None:
+        """Send complete frames.
+
+        Bytes are counted from when the transport first had to wait until it has sent everything, so
+        the backlog is never underestimated.
+        """
+        if self._backlog_bytes:
+            self._backlog_bytes += len(data)
+            if self._backlog_bytes > self._owner.limits.abort_bytes:
+                self.abort()
+                return
+        self.transport.write(data)
+
+    def close(self, farewell: Message | None = None) -> None:
+        """Send one last message, if given, and close; cut off if that takes longer than the grace."""
+        if farewell is not None and self._receive is not None:
+            self.send(farewell)
+        self._life.close()
+
+    def abort(self) -> None:
+        """Cut the connection now, dropping whatever is unsent."""
+        self._life.close()
+        self.transport.abortConnection()
+
+    def check(self, now: float) -> float:
+        """Do what is due by the clock.
+
+        @return: the time of the next deadline.
+        """
+        return self._deadline(now)
+
+    # Bytes to messages.
+
+    def _drain(self) -> None:
+        """Hand on what has arrived, as far as this turn of the reactor allows."""
+        left = self._owner.limits.frames_a_turn
+        decode = self._owner.codec.decode
+        finished_one = False
+        try:
+            while left > 0 and self._receive is not None:
+                # The size limit changes with the handshake, so until then frames come one by one.
+                frames = self._splitter.take(left if self.peer is not None else 1)
+                if not frames:
+                    break
+                left -= len(frames)
+                finished_one = True
+                for payload in frames:
+                    if self._receive is None:
+                        return
+                    try:
+                        message = decode(payload)
+                    except WireError as error:
+                        self._refuse(error)
+                    else:
+                        self._receive(message)
+        except FrameError:
+            self.abort()
+            return
+        if left <= 0 and self._receive is not None:
+            self.transport.pauseProducing()
+            self._owner.clock.callLater(0, self._drain_rest)
+        self._time_unfinished_frame(finished_one)
+
+    def _drain_rest(self) -> None:
+        if self._receive is None:
+            return
+        try:
+            self.transport.resumeProducing()
+            self._drain()
+        except Exception:
+            self.log.failure("a message from {peer} was not handled", peer=self.peer)
+            self.abort()
+
+    def _time_unfinished_frame(self, finished_one: bool) -> None:
+        if not self._splitter.unfinished:
+            self._unfinished_since = _NEVER
+        elif finished_one or self._unfinished_since == _NEVER:
+            self._unfinished_since = self._last_heard
+            self._owner.deadline_set(self._last_heard + self._owner.limits.frame_s)
+
+    def _refuse(self, error: WireError) -> None:
+        """Say what was wrong with a message, unless this happens too often."""
+        now = self._last_heard
+        if self._refused is None:
+            self._refused = deque()
+        while self._refused and self._refused[0] <= now - _MINUTE_S:
+            self._refused.popleft()
+        self._refused.append(now)
+        name = error.message if isinstance(error, MalformedMessage | UnknownMessage) else None
+        if len(self._refused) > self._owner.limits.refusals_a_minute:
+            self._refused.popleft()
+            if not isinstance(error, UnknownMessage):
+                self.close(Error(code=error.code, info="too many malformed messages"))
+        elif name not in _NEVER_ANSWERED:
+            self.send(Error(code=error.code, info=str(error), about=name))
+
+    # Messages.
+
+    def _receive_greeting(self, message: Message) -> None:
+        match message:
+            case ThisIsMe() | ThisIsYou():
+                self._welcome(message)
+            case Error(code=NotGreeted.code) if self.dialled:
+                self.send(self._owner.greeting())
+            case Error():
+                self._fail_opening(NoSlots(message.info) if message.code == NoSlots.code else _closed_by(message))
+                self.close()
+            case Disconnect():
+                self.close()
+            case Ping():
+                self.send(Pong())
+            case Pong():
+                pass
+            case _:
+                self._refuse(MalformedMessage(message.wire_name, None, "a greeting must come first"))
+
+    def _welcome(self, greeting: ThisIsMe | ThisIsYou) -> None:
+        try:
+            self.peer, answer = self._owner.welcome(self, greeting)
+        except PeerError as error:
+            self._fail_opening(error)
+            known = isinstance(error, LinkClosed)
+            self.close(Disconnect() if known else Error(code=error.code, info=str(error)))
+            return
+        if answer is not None:
+            self.send(answer)
+        self._life.greeted()
+
+    def _receive_open(self, message: Message) -> None:
+        if type(message) not in _ABOUT_THE_LINK:
+            self._owner.message_received(self, message)
+            return
+        match message:
+            case Ping():
+                self.send(Pong())
+            case Pong() | ThisIsYou():
+                pass
+            case Disconnect():
+                self.close()
+            case ThisIsMe():
+                # The answer to a `notim` that crossed the first greeting.
+                if self.peer is None or message.key != self.peer.key:
+                    self.close(Error(code=PeerError.code, info="a link cannot change its owner"))
+
+    # The life of a link: what its machine does on the way into each state.
+
+    def _begin_open(self) -> None:
+        self._splitter.limit = self._owner.limits.frame_bytes
+        self._receive = self._receive_open
+        self._deadline = self._open_deadline
+        self._owner.link_opened(self)
+        if self.opened is not None and self.peer is not None:
+            self.opened.callback(self.peer)
+
+    def _warn(self) -> None:
+        late = NotNumbered if self.to_tracker else NotGreeted
+        self.send(Error(code=late.code, info=f"nothing was heard for {self._owner.limits.handshake_s:g} s"))
+
+    def _begin_close(self) -> None:
+        self._receive = None
+        self._since = self._owner.clock.seconds()
+        self._deadline = self._closing_deadline
+        self._owner.link_closed(self)
+        self.transport.unregisterProducer()
+        self.transport.resumeProducing()
+        self.transport.loseConnection()
+        self._owner.deadline_set(self._since + self._owner.limits.grace_s)
+
+    def _end(self) -> None:
+        self._receive = None
+        self._deadline = _no_deadline
+        self._owner.link_lost(self)
+        self._fail_opening(LinkClosed("the connection closed before the handshake was done"))
+
+    def _fail_opening(self, error: PeerError) -> None:
+        if self.opened is not None and not self.opened.called:
+            self.opened.errback(error)
+
+    # Deadlines: do what is due, return when to look again.
+
+    def _greeting_deadline(self, now: float) -> float:
+        limits = self._owner.limits
+        warn_at = self._since + limits.handshake_s
+        if now < warn_at:
+            return warn_at
+        self._life.overdue()
+        cut_at = warn_at + limits.grace_s
+        if now < cut_at:
+            self._deadline = self._overdue_deadline
+            return cut_at
+        return self._overdue_deadline(now)
+
+    def _overdue_deadline(self, now: float) -> float:
+        limits = self._owner.limits
+        cut_at = self._since + limits.handshake_s + limits.grace_s
+        if now < cut_at:
+            return cut_at
+        self._life.overdue()
+        return now + limits.grace_s
+
+    def _open_deadline(self, now: float) -> float:
+        limits = self._owner.limits
+        dead_at = self._last_heard + limits.silence_s
+        frame_at = self._unfinished_since + limits.frame_s
+        if now >= min(dead_at, frame_at):
+            self.abort()
+            return now + limits.grace_s
+        ping_at = max(self._last_heard, self._last_ping) + limits.ping_s
+        if now >= ping_at:
+            self._last_ping = now
+            self.send(Ping())
+            ping_at = now + limits.ping_s
+        return min(dead_at, frame_at, ping_at)
+
+    def _closing_deadline(self, now: float) -> float:
+        abort_at = self._since + self._owner.limits.grace_s
+        if now < abort_at:
+            return abort_at
+        self.transport.abortConnection()
+        return _NEVER
+
+
+def _no_deadline(now: float) -> float:
+    return _NEVER
+
+
+def _closed_by(error: Error) -> LinkClosed:
+    return LinkClosed(f"{error.code}: {error.info}")
+
+
+_builder = TypeMachineBuilder(_Life, Link)
+_greeting = _builder.state("greeting")
+_overdue = _builder.state("overdue")
+_open = _builder.state("open")
+_closing = _builder.state("closing")
+_closed = _builder.state("closed")
+
+#  state        input         next
+_greeting.upon(_Life.greeted).to(_open)(lambda life, link: link._begin_open())
+_greeting.upon(_Life.overdue).to(_overdue)(lambda life, link: link._warn())
+_greeting.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
+_overdue.upon(_Life.greeted).to(_open)(lambda life, link: link._begin_open())
+_overdue.upon(_Life.overdue).to(_closing)(lambda life, link: link._begin_close())
+_overdue.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
+_open.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
+for _state in (_greeting, _overdue, _open, _closing):
+    _state.upon(_Life.lost).to(_closed)(lambda life, link: link._end())
+for _input in (_Life.greeted, _Life.overdue):
+    _open.upon(_input).loop().returns(None)
+for _input in (_Life.greeted, _Life.overdue, _Life.close):
+    _closing.upon(_input).loop().returns(None)
+    _closed.upon(_input).loop().returns(None)
+_closed.upon(_Life.lost).loop().returns(None)
+_new_life = _builder.build()
+
+

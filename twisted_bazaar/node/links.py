@@ -1,0 +1,248 @@
+"""All connections of one node: accepting, dialling, greeting, and ending them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
+
+from twisted_bazaar.errors import LinkClosed, PeerError
+from twisted_bazaar.identity.keys import KeyPair
+from twisted_bazaar.interfaces import Address, IRegistrar, Peer
+from twisted_bazaar.node.control import Disconnect, ThisIsMe, ThisIsYou
+from twisted_bazaar.node.dialler import Dialler, LinkFactory
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.node.link import Link
+from twisted_bazaar.node.peers import Peers, address_of
+from twisted_bazaar.node.watch import Watch
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.message import NO_ID, TRACKER_ID, Message
+
+Trace = Callable[[Peer | None, Message], None]
+
+
+class LinksOwner(Protocol):
+    """What the links of a node tell it."""
+
+    def peer_joined(self, peer: Peer) -> None:
+        """A node is linked that was not."""
+
+    def peer_left(self, peer: Peer) -> None:
+        """A node is linked no more."""
+
+    def tracker_changed(self) -> None:
+        """The link to the tracker has opened or gone."""
+
+    def message_received(self, link: Link, message: Message) -> None:
+        """A message came over an open link."""
+
+
+class Links:
+    """The connections of one node.
+
+    @param registrar: the role that hands out ids, if this node is a tracker.
+    @ivar id: this node's id; -1 until it has one.
+    @ivar tracker: the open link to the tracker, if there is one.
+    @ivar advertised: what this node says of where it listens; a host of None leaves it to others to
+        see, a port of 0 says that it takes no connections.
+    @ivar trace: called with every message sent, if set.
+    """
+
+    def __init__(
+        self,
+        owner: LinksOwner,
+        reactor: Any,
+        key: KeyPair,
+        limits: Limits,
+        codec: Codec,
+        registrar: IRegistrar | None,
+    ) -> None:
+        self._owner = owner
+        self.clock = reactor
+        self.limits = limits
+        self.codec = codec
+        self._key = key
+        self._registrar = registrar
+        self.id = NO_ID if registrar is None else TRACKER_ID
+        self.peers = Peers(key.public, limits.max_links, limits.known_paths, limits.known_s)
+        self.tracker: Link | None = None
+        self.advertised: tuple[str | None, int] = (None, 0)
+        self.trace: Trace | None = None
+        self._port: IListeningPort | None = None
+        self._all: dict[Link, str] = {}
+        self._greeting: dict[Link, str] = {}
+        self._watch = Watch(reactor, self._all)
+        self._dialler = Dialler(reactor, self._build_dialled, limits.connect_s, limits.dials_at_once)
+        self._ended: Deferred[None] | None = None
+
+    # What the node calls.
+
+    @property
+    def is_tracker(self) -> bool:
+        """Whether this node hands out ids."""
+        return self._registrar is not None
+
+    async def listen(self, endpoint: IStreamServerEndpoint, advertised: Address | None) -> None:
+        """Take connections.
+
+        @param advertised: where others reach this node, when it is not where it listens.
+        """
+        self._port = await endpoint.listen(LinkFactory(self._build_accepted))
+        bound = self._port.getHost()
+        host, port = getattr(bound, "host", None), getattr(bound, "port", 0)
+        if advertised is not None:
+            self.advertised = (advertised.host, advertised.port)
+        else:
+            self.advertised = (None if host is None or ip_address(host).is_unspecified else host, port)
+
+    def dial(self, address: Address) -> Deferred[Peer]:
+        """Connect to a node and shake hands.
+
+        @return: fires with the peer, or fails with a L{PeerError}.
+        """
+        return self._dialler.dial(address)
+
+    async def dial_endpoint(self, endpoint: IStreamClientEndpoint, *, to_tracker: bool = False) -> Link:
+        """Connect to where the user said and shake hands.
+
+        @raise Exception: whatever the endpoint raises when nobody is there, or a L{PeerError}.
+        """
+        link: Link = await endpoint.connect(LinkFactory(lambda addr: self._build_dialled(to_tracker)))
+        if link.opened is not None:
+            await link.opened
+        return link
+
+    def close(self) -> Deferred[None]:
+        """Say goodbye to all and close.
+
+        @return: fires when every socket is closed.
+        """
+        self._dialler.stop()
+        stopped = self._port.stopListening() if self._port is not None else None
+        for link in list(self._all):
+            link.close(Disconnect())
+        self._ended = Deferred()
+        self._end_if_empty()
+        both: Deferred[Any] = succeed(None)
+        both.addCallback(lambda _: stopped)
+        both.addCallback(lambda _: self._ended)
+        return both
+
+    # What a link calls.
+
+    def greeting(self) -> ThisIsMe:
+        """This node's own C{thisisme}."""
+        host, port = self.advertised
+        return ThisIsMe(id=self.id, port=port, host=host, key=self._key.public)
+
+    def welcome(self, link: Link, greeting: ThisIsMe | ThisIsYou) -> tuple[Peer, Message | None]:
+        """Judge who the other end says it is.
+
+        @return: the peer, and what to answer if the other end dialled.
+        @raise PeerError: it is not wanted.
+        """
+        seen_host = _host_of(link.transport.getPeer())
+        if isinstance(greeting, ThisIsYou):
+            if not link.to_tracker:
+                raise PeerError("a tracker's answer, where a node was expected")
+            self._take_id(greeting.id)
+            return Peer(TRACKER_ID, "", Address(seen_host, 0)), None
+        if link.to_tracker:
+            raise PeerError("a node's answer, where a tracker was expected")
+        address = address_of(greeting, seen_host)
+        answer: Message | None = None
+        if self._registrar is not None:
+            peer = Peer(self._registrar.number(greeting.key, greeting.id), greeting.key, address)
+            answer = ThisIsYou(id=peer.id, host=address.host, port=address.port)
+        elif self.id == NO_ID:
+            raise LinkClosed("this node has no id yet")
+        elif greeting.id <= TRACKER_ID:
+            raise PeerError("only a tracker gives ids; this is a node")
+        else:
+            peer = Peer(greeting.id, greeting.key, address)
+            answer = None if link.dialled else self.greeting()
+        self.peers.admit(link, peer, greeting.version, self.id)
+        return peer, answer
+
+    def link_opened(self, link: Link) -> None:
+        """The handshake is done."""
+        self._greeting.pop(link, None)
+        peer = link.peer
+        if link.to_tracker:
+            self.tracker = link
+            self._owner.tracker_changed()
+        elif peer is not None:
+            was_linked = peer.id in self.peers.links
+            replaced = self.peers.add(link, peer)
+            if replaced is not None:
+                replaced.close(Disconnect())
+            if peer.address.port:
+                self.peers.known.put(peer.id, peer.address, peer.id, self.clock.seconds())
+            if not was_linked:
+                self._owner.peer_joined(peer)
+
+    def link_closed(self, link: Link) -> None:
+        """The link can be used no more, though its socket may be open a moment longer."""
+        self._greeting.pop(link, None)
+        if self.tracker is link:
+            self.tracker = None
+            self._owner.tracker_changed()
+        elif self.peers.remove(link) and link.peer is not None:
+            self._owner.peer_left(link.peer)
+
+    def link_lost(self, link: Link) -> None:
+        """The socket is closed."""
+        self.link_closed(link)
+        self._all.pop(link, None)
+        self._end_if_empty()
+
+    def message_received(self, link: Link, message: Message) -> None:
+        """A message came over an open link."""
+        self._owner.message_received(link, message)
+
+    def deadline_set(self, at: float) -> None:
+        """A link wants to be looked at by then."""
+        self._watch.wake_by(at)
+
+    # Inside.
+
+    def _build_accepted(self, addr: IAddress | None) -> Link | None:
+        if self._ended is not None:
+            return None
+        if len(self._greeting) >= self.limits.max_greeting:
+            # Whoever holds the most silent connections loses its oldest: nobody locks others out.
+            noisiest, _ = Counter(self._greeting.values()).most_common(1)[0]
+            next(link for link, host in self._greeting.items() if host == noisiest).abort()
+        link = Link(self, dialled=False)
+        self._all[link] = self._greeting[link] = _host_of(addr)
+        return link
+
+    def _build_dialled(self, to_tracker: bool = False) -> Link:
+        link = Link(self, dialled=True, to_tracker=to_tracker)
+        self._all[link] = ""
+        return link
+
+    def _take_id(self, new_id: int) -> None:
+        """Use the id a tracker gave; links made under another one are no longer true."""
+        if new_id != self.id:
+            self.id = new_id
+            for link in list(self.peers.links.values()):
+                link.close(Disconnect())
+
+    def _end_if_empty(self) -> None:
+        if self._ended is not None and not self._all and not self._ended.called:
+            self._watch.stop()
+            self._ended.callback(None)
+
+
+def _host_of(address: object) -> str:
+    """The host of a connection's other end, IPv4 where it is IPv4 in IPv6 clothes."""
+    host = getattr(address, "host", "127.0.0.1")
+    ip = ip_address(host)
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(host)

@@ -1,0 +1,88 @@
+"""How a role is declared and found: the one door for our own roles and for everybody else's.
+
+A role lives in a module with C{Options} and C{make_role}; one line in a drop-in under
+C{twisted/plugins/} names it. Nothing is imported until the role is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, cast
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, succeed
+from twisted.plugin import IPlugin, getPlugins
+from twisted.python import usage
+from zope.interface import implementer
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import INode, IRole, IRolePlugin, Origin, Peer
+from twisted_bazaar.wire.message import Message
+
+
+@implementer(IPlugin, IRolePlugin)
+@frozen
+class RolePlugin:
+    """Names a role and the module it lives in.
+
+    @ivar name: the word after C{--role}.
+    @ivar module: the dotted name of a module with C{Options} and C{make_role}.
+    @ivar description: one line for C{--help-roles}.
+    """
+
+    name: str
+    module: str
+    description: str
+
+    @property
+    def options(self) -> type[usage.Options]:
+        """The options that this role adds to the node's."""
+        return cast("type[usage.Options]", import_module(self.module).Options)
+
+    def make_role(self, options: Mapping[str, Any]) -> IRole:
+        """Make the role from what the command line gave."""
+        return cast(IRole, import_module(self.module).make_role(options))
+
+
+@implementer(IRole)
+class Role:
+    """A role that does nothing: a base for those that do something.
+
+    @ivar receives: for each message class it claims, the method that takes it.
+    @ivar node: the node that carries it; there from L{start} on.
+    """
+
+    receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {}
+    node: INode
+
+    def start(self, node: INode) -> None:
+        """Begin; nothing is linked yet."""
+        self.node = node
+
+    def stop(self) -> Deferred[None]:
+        """End every timer and wait."""
+        return succeed(None)
+
+    def peer_joined(self, peer: Peer) -> None:
+        """A node is linked."""
+
+    def peer_left(self, peer: Peer) -> None:
+        """A link is gone."""
+
+
+def known_roles() -> list[IRolePlugin]:
+    """Every role installed, by name."""
+    return sorted(getPlugins(IRolePlugin), key=lambda plugin: cast(str, plugin.name))
+
+
+def find_role(name: str) -> IRolePlugin:
+    """The role of a name.
+
+    @raise UsageError: there is none; the text names those there are.
+    """
+    roles = known_roles()
+    for plugin in roles:
+        if plugin.name == name:
+            return plugin
+    raise UsageError(f"there is no role {name!r}; the roles are {', '.join(plugin.name for plugin in roles)}")

@@ -1,0 +1,237 @@
+"""The buyer: finds sellers by flooding, takes the best offer, and keeps looking until it has everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python import usage
+from zope.interface import implementer
+
+from twisted_bazaar.backoff import Backoff
+from twisted_bazaar.discovery.flood.search import GATHER_S, FloodSearch
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import IErrand, INode, Offer, Peer
+from twisted_bazaar.node.control import Error
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.goods import parse_count, parse_goods, parse_seconds
+from twisted_bazaar.trade.messages import BuyOK
+from twisted_bazaar.trade.purchase import Purchases, is_sold
+
+BOUGHT: Final = 0
+NOT_FOUND: Final = 3
+SOLD_OUT: Final = 4
+UNKNOWN: Final = 5
+
+_FIRST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 15.0
+
+
+class Options(usage.Options):
+    """The options of a buyer."""
+
+    optFlags = [["once", None, "Exit when everything is bought, or the timeout is over."]]  # noqa: RUF012
+    optParameters = [  # noqa: RUF012
+        ["max-price", None, None, "The most to pay for one piece, in minor units."],
+        ["timeout", None, "60", "With --once: how many seconds to look."],
+        ["gather", None, str(GATHER_S), "How many seconds to collect offers after the first."],
+    ]
+
+    def opt_want(self, goods: str) -> None:
+        """What to buy: ITEM or ITEM=QUANTITY; may be given several times."""
+        self.setdefault("want", []).append(goods)
+
+
+@define
+class Want:
+    """Something to buy.
+
+    @ivar refused: whether a seller that offered it had none left when it was ordered.
+    """
+
+    item: str
+    quantity: int
+    bought: int = 0
+    refused: bool = False
+
+    @property
+    def missing(self) -> int:
+        """How many are still to be bought."""
+        return self.quantity - self.bought
+
+
+@define
+class Bag:
+    """What a buyer has bought: offers taken, and how many of each."""
+
+    purchases: list[tuple[Offer, int]] = field(factory=list)
+
+
+@implementer(IErrand)
+class Buyer(Role):
+    """Buys what is wanted.
+
+    @param wants: what to buy, each item once.
+    @param max_price: the most to pay for one piece; None for any price.
+    @param gather_s: how long to collect offers after the first.
+    @param once_s: seconds after which to give up; None to look for ever.
+    @ivar bag: what has been bought so far.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        wants: Sequence[Want],
+        *,
+        max_price: int | None = None,
+        gather_s: float = GATHER_S,
+        once_s: float | None = None,
+    ) -> None:
+        self._wants = wants
+        self._max_price = max_price
+        self._gather_s = gather_s
+        self._once_s = once_s
+        self.bag = Bag()
+        self.finished: Deferred[int] = Deferred()
+        self._running: list[Deferred[None]] = []
+        self._joined: Deferred[None] = Deferred()
+        self._give_up: IDelayedCall | None = None
+
+    def start(self, node: INode) -> None:
+        """Look for everything at once."""
+        super().start(node)
+        self._search = FloodSearch(node, self._gather_s)
+        self._purchases = Purchases(node)
+        self.receives = {
+            **self._search.receives,
+            BuyOK: self._purchases.confirmed,
+            Error: self._purchases.failed,
+        }
+        self._running = [Deferred.fromCoroutine(self._fill(want)) for want in self._wants]
+        done = gatherResults(self._running, consumeErrors=True)
+        done.addCallbacks(lambda _: self._finish(BOUGHT), self._broke_off)
+        if self._once_s is not None:
+            self._give_up = node.clock.callLater(self._once_s, self._time_is_over)
+
+    def stop(self) -> Deferred[None]:
+        """Stop looking; an order without an answer stays as it is."""
+        if self._give_up is not None and self._give_up.active():
+            self._give_up.cancel()
+        for deferred in self._running:
+            deferred.cancel()
+        self._search.stop()
+        for record in self._purchases.unanswered():
+            self.node.report(
+                "unknown",
+                "stopped without an answer from node {seller} to order {order} ({quantity} {item})",
+                seller=record.seller,
+                order=record.order.id,
+                quantity=record.order.quantity,
+                item=record.order.item,
+            )
+        self._purchases.stop()
+        return super().stop()
+
+    def peer_joined(self, peer: Peer) -> None:
+        """There is somebody to ask."""
+        if not self._joined.called:
+            self._joined.callback(None)
+
+    async def _fill(self, want: Want) -> None:
+        """Search and buy until nothing of one want is missing."""
+        backoff = Backoff(self.node.rng, _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+        await self._until_joined()
+        while want.missing:
+            before = want.missing
+            offers = await self._search.find(want.item, want.missing)
+            for offer in offers:
+                if want.missing and (self._max_price is None or (offer.price or 0) <= self._max_price):
+                    await self._take(want, offer)
+            if want.missing < before:
+                backoff.reset()
+            elif want.missing:
+                await deferLater(self.node.clock, backoff.delay())
+
+    async def _until_joined(self) -> None:
+        """Wait for the first link; several wants wait for the same one."""
+        while not self._joined.called:
+            waiting: Deferred[None] = Deferred()
+            self._joined.addCallback(lambda _: waiting.callback(None))
+            await waiting
+
+    async def _take(self, want: Want, offer: Offer) -> None:
+        """Order from one seller what is missing and it has."""
+        quantity = min(want.missing, offer.quantity)
+        record = await self._purchases.order(offer.seller, offer.item, quantity, offer.price, offer.route)
+        details: dict[str, Any] = {
+            "item": want.item,
+            "quantity": quantity,
+            "price": offer.price,
+            "seller": offer.seller,
+            "order": record.order.id,
+            "search": offer.search_id,
+            "route": offer.route,
+        }
+        if is_sold(record):
+            want.bought += quantity
+            self.bag.purchases.append((offer, quantity))
+            self.node.report("bought", "bought {quantity} {item} from node {seller}", **details)
+        else:
+            want.refused = True
+            self.node.report("missed", "node {seller} had no {item} left", **details)
+
+    def _time_is_over(self) -> None:
+        """Say how far it came; what may still be sold is unknown, not missing."""
+        open_items = {record.order.item for record in self._purchases.unanswered()}
+        missing = [want for want in self._wants if want.missing]
+        if any(want.item in open_items for want in missing):
+            status = UNKNOWN
+        elif any(want.refused for want in missing):
+            status = SOLD_OUT
+        else:
+            status = NOT_FOUND
+        for want in missing:
+            self.node.report(
+                "missing", "{missing} {item} not bought", item=want.item, missing=want.missing, status=status
+            )
+        self._finish(status)
+
+    def _finish(self, status: int) -> None:
+        if self._give_up is not None and self._give_up.active():
+            self._give_up.cancel()
+        if self._once_s is not None and not self.finished.called:
+            self.finished.callback(status)
+
+    def _broke_off(self, failure: Any) -> None:
+        if failure.value.subFailure.check(CancelledError) is None:
+            self.log.failure("a buyer stopped looking", failure.value.subFailure)
+
+
+def make_role(options: Mapping[str, Any]) -> Buyer:
+    """Make a buyer from its options.
+
+    @raise UsageError: nothing is wanted, or an option cannot be read.
+    """
+    wants: dict[str, Want] = {}
+    for text in options.get("want", ()):
+        item, quantity, price = parse_goods(text, "--want")
+        if price is not None:
+            raise UsageError(f"--want {text!r}: the most to pay goes into --max-price")
+        if item in wants:
+            raise UsageError(f"--want names {item!r} twice; write --want {item}={wants[item].quantity + quantity}")
+        wants[item] = Want(item, quantity)
+    if not wants:
+        raise UsageError("a buyer needs something to look for: add --want apple")
+    timeout_s = parse_seconds(options["timeout"], "--timeout")
+    return Buyer(
+        list(wants.values()),
+        max_price=None if options["max-price"] is None else parse_count(options["max-price"], "--max-price", options["max-price"], 0),
+        gather_s=parse_seconds(options["gather"], "--gather"),
+        once_s=timeout_s if options["once"] else None,
+    )

@@ -1,0 +1,48 @@
+"""Goods as they are written on a command line: C{apple}, C{apple=3}, C{pear=2@120}."""
+
+from __future__ import annotations
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.wire.message import LARGEST_INTEGER, check_item_name
+
+
+def parse_goods(text: str, option: str) -> tuple[str, int, int | None]:
+    """Read C{ITEM}, C{ITEM=QUANTITY} or C{ITEM=QUANTITY@PRICE}.
+
+    @param option: what the user wrote it after, for the error.
+    @return: item, quantity (1 when not given), price in minor units (None when not given).
+    @raise UsageError: it cannot be read.
+    """
+    item, equals, amount = text.rpartition("=")
+    if not equals:
+        item, amount = text, "1"
+    quantity, at, price = amount.partition("@")
+    try:
+        check_item_name(item)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r}: {error}") from None
+    return item, parse_count(quantity, option, text, 1), parse_count(price, option, text, 0) if at else None
+
+
+def parse_count(digits: str, option: str, text: str, least: int) -> int:
+    """Read a whole number.
+
+    @raise UsageError: it is none, or out of range.
+    """
+    if digits.isascii() and digits.isdigit() and len(digits) <= 16 and least <= int(digits) <= LARGEST_INTEGER:
+        return int(digits)
+    raise UsageError(f"{option} {text!r}: {digits!r} is not a whole number from {least} to {LARGEST_INTEGER}")
+
+
+def parse_seconds(text: str, option: str) -> float:
+    """Read a time.
+
+    @raise UsageError: it is not a number of seconds, 0 or more.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise UsageError(f"{option} {text!r}: not a number of seconds")
+    return seconds

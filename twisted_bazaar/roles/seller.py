@@ -1,0 +1,113 @@
+"""The seller: found by flooding, sells from a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python import usage
+
+from twisted_bazaar.discovery.flood.search import FloodAnswers
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import Answer, INode, Order, Origin, Peer, Sale
+from twisted_bazaar.node.control import Error
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.goods import parse_goods
+from twisted_bazaar.trade.ledger import MemoryLedger, Supply
+from twisted_bazaar.trade.messages import Buy, BuyOK
+from twisted_bazaar.trade.shelf import Shelf
+from twisted_bazaar.wire.message import Routed
+
+
+class Options(usage.Options):
+    """The options of a seller."""
+
+    def opt_stock(self, goods: str) -> None:
+        """What to sell: ITEM, ITEM=QUANTITY or ITEM=QUANTITY@PRICE, the price for one in minor units."""
+        self.setdefault("stock", []).append(goods)
+
+
+class Seller(Role):
+    """Answers searches for what it has, and orders for it.
+
+    @param supplies: what there is, by item.
+    """
+
+    log = Logger()
+
+    def __init__(self, supplies: Mapping[str, Supply]) -> None:
+        self._ledger = MemoryLedger(supplies)
+
+    def start(self, node: INode) -> None:
+        """Put the goods on the shelf."""
+        super().start(node)
+        self._shelf = Shelf(self._ledger, node.clock)
+        self._answers = FloodAnswers(node, self._shelf)
+        self.receives = {**self._answers.receives, Buy: self._buy_received}
+
+    def stop(self) -> Deferred[None]:
+        """Take no more orders; the last count goes into the journal."""
+        self._answers.stop()
+        return self._ledger.levels().addCallback(self._report_levels)
+
+    def peer_left(self, peer: Peer) -> None:
+        """Who has gone needs nothing held back."""
+        self._shelf.reservations.release_all(peer.id)
+
+    def _buy_received(self, buy: Buy, origin: Origin) -> None:
+        order = Order(origin.id, buy.id, buy.item, buy.quantity, buy.price)
+        settling = self._shelf.settle(order).addCallback(self._answer, origin)
+        settling.addErrback(lambda failure: self.log.failure("an order was not settled", failure))
+
+    def _answer(self, answer: Answer, origin: Origin) -> None:
+        order = answer.order
+        reply: Routed
+        if isinstance(answer, Sale):
+            reply = BuyOK(item=order.item, id=order.id, quantity=order.quantity, price=order.price)
+            self.node.report(
+                "sold",
+                "sold {quantity} {item} to node {buyer}",
+                item=order.item,
+                quantity=order.quantity,
+                price=order.price,
+                buyer=order.buyer,
+                order=order.id,
+                route=origin.route,
+            )
+        else:
+            reply = Error(code=answer.code, info=answer.reason, about="buy", id=order.id)
+            self.node.report(
+                "refused", "refused node {buyer}: {reason}", buyer=order.buyer, order=order.id, reason=answer.reason
+            )
+        for route in (origin.route, *self.node.routes_to(origin.id)):
+            if self.node.send(reply, route):
+                break
+
+    def _report_levels(self, levels: Any) -> None:
+        for level in levels:
+            self.node.report(
+                "stock",
+                "{item}: {supplied} supplied, {in_stock} in stock, {sold} sold",
+                item=level.item,
+                supplied=level.supplied,
+                in_stock=level.in_stock,
+                sold=level.sold,
+            )
+
+
+def make_role(options: Mapping[str, Any]) -> Seller:
+    """Make a seller from its options.
+
+    @raise UsageError: the stock is missing, cannot be read, or names an item twice.
+    """
+    supplies: dict[str, Supply] = {}
+    for text in options.get("stock", ()):
+        item, quantity, price = parse_goods(text, "--stock")
+        if item in supplies:
+            raise UsageError(f"--stock names {item!r} twice")
+        supplies[item] = Supply(quantity, price)
+    if not supplies:
+        raise UsageError("a seller needs goods: add --stock apple=5")
+    return Seller(supplies)

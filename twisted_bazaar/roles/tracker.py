@@ -1,0 +1,123 @@
+"""The tracker: gives ids, and names nodes to those that look for some. It carries no searches and no sales.
+
+Its state is soft. A node that comes back is known by its key, or by the id it says it had, so a
+tracker that lost its memory learns its nodes again from their greetings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any, Final
+
+from twisted.python import usage
+from zope.interface import implementer
+
+from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.interfaces import INode, IRegistrar, Origin, Peer
+from twisted_bazaar.node.control import NodeReply, NodeRequest
+from twisted_bazaar.plugin import Role
+
+_LARGEST_ID: Final = 2**31 - 1
+_REMEMBERED: Final = 65_536
+_REMEMBERED_S: Final = 3600.0
+_TRIES: Final = 8
+
+
+class Options(usage.Options):
+    """The options of a tracker."""
+
+    optFlags = [["verbose", "v", "Tell of each node that comes, goes or asks."]]  # noqa: RUF012
+
+
+@implementer(IRegistrar)
+class Tracker(Role):
+    """A directory of nodes.
+
+    @param verbose: whether each event is reported.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._ids: list[int] = []
+        self._listed: dict[int, tuple[int, Peer]] = {}
+        self._gone: FairTable[str, int] = FairTable(_REMEMBERED, _REMEMBERED_S)
+        self._kept_for: FairTable[int, str] = FairTable(_REMEMBERED, _REMEMBERED_S)
+        self.receives = {NodeRequest: self._request_received}
+
+    def start(self, node: INode) -> None:
+        """Begin."""
+        super().start(node)
+        node.report("tracking", "the tracker is ready")
+
+    def number(self, key: str, claimed: int) -> int:
+        """The id of the node that just greeted: its old one if it had one and it is free."""
+        remembered = self._gone.get(key, self.node.clock.seconds())
+        for node_id in (remembered, claimed):
+            if node_id is not None and 0 < node_id <= _LARGEST_ID and self._is_free(node_id, key):
+                return node_id
+        while True:
+            node_id = self.node.rng.randint(1, _LARGEST_ID)
+            if self._is_free(node_id, key):
+                return node_id
+
+    def peer_joined(self, peer: Peer) -> None:
+        """List a node."""
+        self._listed[peer.id] = (len(self._ids), peer)
+        self._ids.append(peer.id)
+        self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
+
+    def peer_left(self, peer: Peer) -> None:
+        """Strike a node off, but remember its id for a while."""
+        position, _ = self._listed.pop(peer.id)
+        last = self._ids.pop()
+        if last != peer.id:
+            self._ids[position] = last
+            self._listed[last] = (position, self._listed[last][1])
+        now, host = self.node.clock.seconds(), peer.address.host
+        self._gone.put(peer.key, peer.id, host, now)
+        self._kept_for.put(peer.id, peer.key, host, now)
+        self._tell("left", "node {id} left", id=peer.id)
+
+    def _is_free(self, node_id: int, key: str) -> bool:
+        listed = self._listed.get(node_id)
+        holder = listed[1].key if listed is not None else self._kept_for.get(node_id, self.node.clock.seconds())
+        return holder is None or holder == key
+
+    def _request_received(self, request: NodeRequest, origin: Origin) -> None:
+        asker = self._listed[origin.id][1]
+        found = self._another({*request.have, origin.id}, asker)
+        if found is None:
+            reply = NodeReply()
+            self._tell("asked", "node {asker} asked for another; there is none", asker=origin.id)
+        else:
+            reply = NodeReply(id=found.id, host=found.address.host, port=found.address.port)
+            self._tell("asked", "node {asker} asked for another; it got {id}", asker=origin.id, id=found.id)
+        self.node.send(reply, origin.route)
+
+    def _another(self, unwanted: set[int], asker: Peer) -> Peer | None:
+        """A random node: by a few blind picks if that works, else by looking at all."""
+        for _ in range(_TRIES if self._ids else 0):
+            peer = self._listed[self.node.rng.choice(self._ids)][1]
+            if peer.id not in unwanted and _can_reach(asker, peer):
+                return peer
+        fitting = [
+            peer for _, peer in self._listed.values() if peer.id not in unwanted and _can_reach(asker, peer)
+        ]
+        return self.node.rng.choice(fitting) if fitting else None
+
+    def _tell(self, event: str, sentence: str, **details: Any) -> None:
+        if self._verbose:
+            self.node.report(event, sentence, **details)
+
+
+def make_role(options: Mapping[str, Any]) -> Tracker:
+    """Make a tracker from its options."""
+    return Tracker(verbose=bool(options["verbose"]))
+
+
+def _can_reach(asker: Peer, peer: Peer) -> bool:
+    """Whether an address is of use to the asker: it listens, and not only on another's loopback."""
+    if not peer.address.port:
+        return False
+    return not ip_address(peer.address.host).is_loopback or ip_address(asker.address.host).is_loopback

@@ -1,0 +1,236 @@
+"""The service that runs one node, built from the options of a command line."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import random
+import resource
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, Final
+
+from attrs import evolve, fields_dict
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.identity.keys import KeyPair
+from twisted_bazaar.interfaces import Address, IErrand, IRole, Peer
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.node.node import Journal, Node
+from twisted_bazaar.wire.message import Message, check_host
+
+CANNOT_START: Final = 1
+
+
+class NodeService(Service):
+    """Runs one node for as long as the process lives, or until one of its roles is done.
+
+    @param reactor: what the node runs on.
+    @param node: the node.
+    @param endpoint: where it listens; None for nowhere.
+    @param advertised: where others reach it, when that is somewhere else.
+    @param roles: what the node carries.
+    @param exit_with: called with an exit status when the process is to end.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        node: Node,
+        endpoint: IStreamServerEndpoint | None,
+        advertised: Address | None,
+        roles: Sequence[IRole],
+        exit_with: Callable[[int], None],
+    ) -> None:
+        self._reactor = reactor
+        self._node = node
+        self._endpoint = endpoint
+        self._advertised = advertised
+        self._roles = roles
+        self._exit_with = exit_with
+
+    def startService(self) -> None:
+        """Start the node; if that is impossible, say why and end the process."""
+        super().startService()
+        starting = Deferred.fromCoroutine(self._node.start(self._endpoint, self._advertised))
+        starting.addErrback(self._cannot_start)
+        for role in self._roles:
+            if IErrand.providedBy(role):
+                role.finished.addCallback(self._exit_with)
+
+    def stopService(self) -> Deferred[None]:
+        """Leave politely; fires when every socket is closed."""
+        super().stopService()
+        return self._node.stop()
+
+    def _cannot_start(self, failure: Failure) -> None:
+        if failure.check(UsageError):
+            self.log.error("{reason}", reason=failure.getErrorMessage())
+        elif failure.check(CannotListenError, OSError):
+            self.log.error("cannot listen: {reason}; choose another --listen", reason=failure.getErrorMessage())
+        else:
+            self.log.failure("the node could not start", failure)
+        self._exit_with(CANNOT_START)
+
+
+def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: Any) -> NodeService:
+    """Build the service of one node.
+
+    @param options: what the options common to all nodes were given.
+    @raise UsageError: an option cannot be read; the text says which and why.
+    """
+    journal_file = _open_journal(options.get("events"))
+    node = Node(
+        reactor,
+        random.SystemRandom(),
+        KeyPair.generate(random.SystemRandom()),
+        roles,
+        limits=parse_limits(Limits(), options),
+        tracker=_client_endpoint(reactor, options.get("tracker"), "--tracker"),
+        neighbours=[_present(_client_endpoint(reactor, text, "--connect")) for text in options.get("connect", ())],
+        journal=_journal(journal_file, reactor.seconds) if journal_file else None,
+        trace=_trace(journal_file, reactor.seconds) if journal_file else None,
+    )
+    return NodeService(
+        reactor,
+        node,
+        _server_endpoint(reactor, options["listen"]),
+        parse_address(options["advertise"], "--advertise") if options.get("advertise") else None,
+        roles,
+        lambda status: exit_with(reactor, status),
+    )
+
+
+def exit_with(reactor: Any, status: int) -> None:
+    """Stop the reactor and give the process an exit status.
+
+    twistd always exits with 0 and offers no other way, so the status is set when the interpreter
+    has done everything else.
+    """
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+    if status:
+        atexit.register(leave)
+    reactor.callWhenRunning(_stop_once, reactor)
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many sockets as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def parse_limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
+    """Change limits as C{--max-links}, C{--min-links} and C{--limit NAME=VALUE} say.
+
+    @raise UsageError: there is no such limit, or the value is not a positive number.
+    """
+    known = fields_dict(Limits)
+    changes = [f"{name}={options[name]}" for name in ("max-links", "min-links") if options.get(name) is not None]
+    for text in [*changes, *options.get("limit", ())]:
+        name, _, value = text.partition("=")
+        attribute = known.get(name.replace("-", "_"))
+        if attribute is None:
+            names = ", ".join(each.replace("_", "-") for each in known)
+            raise UsageError(f"--limit {text!r}: there is no such limit; the limits are {names}")
+        least = 0 if name == "min-links" else 1
+        try:
+            number = float(value) if isinstance(attribute.default, float) else int(value)
+        except ValueError:
+            number = -1
+        if not least <= number <= 2**40:
+            raise UsageError(f"{name.replace('_', '-')} must be a number of {least} or more, not {value!r}")
+        limits = evolve(limits, **{attribute.name: number})
+    if limits.min_links > limits.max_links:
+        limits = evolve(limits, min_links=limits.max_links)
+    return limits
+
+
+def parse_address(text: str, option: str) -> Address:
+    """Read C{HOST:PORT}; an IPv6 host stands in brackets.
+
+    @raise UsageError: it is neither.
+    """
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        check_host(host)
+    except ValueError:
+        raise UsageError(f"{option} {text!r}: write an IP address and a port, such as 192.0.2.7:9001") from None
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise UsageError(f"{option} {text!r}: {port!r} is not a port")
+    return Address(host, int(port))
+
+
+def _stop_once(reactor: Any) -> None:
+    if reactor.running:
+        reactor.stop()
+
+
+def _present(endpoint: IStreamClientEndpoint | None) -> IStreamClientEndpoint:
+    if endpoint is None:
+        raise UsageError("--connect needs an endpoint, such as tcp:127.0.0.1:9001")
+    return endpoint
+
+
+def _client_endpoint(reactor: Any, text: str | None, option: str) -> IStreamClientEndpoint | None:
+    if text is None or text == "none":
+        return None
+    try:
+        return clientFromString(reactor, text)
+    except (ValueError, TypeError, KeyError, LookupError) as error:
+        raise UsageError(f"{option} {text!r}: {error}; write an endpoint such as tcp:127.0.0.1:9000") from None
+
+
+def _server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
+    if text == "none":
+        return None
+    try:
+        return serverFromString(reactor, text)
+    except (ValueError, TypeError, KeyError, LookupError) as error:
+        raise UsageError(f"--listen {text!r}: {error}; write an endpoint such as tcp:9001 or none") from None
+
+
+def _open_journal(path: str | None) -> IO[str] | None:
+    if path is None:
+        return None
+    try:
+        return open(path, "a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise UsageError(f"--events {path!r}: {error.strerror}") from None
+
+
+def _journal(file: IO[str], seconds: Callable[[], float]) -> Journal:
+    def write(event: str, details: Mapping[str, Any]) -> None:
+        file.write(json.dumps({"time": seconds(), "event": event, **details}, ensure_ascii=False) + "\n")
+
+    return write
+
+
+def _trace(file: IO[str], seconds: Callable[[], float]) -> Callable[[Peer | None, Message], None]:
+    def write(peer: Peer | None, message: Message) -> None:
+        line = {
+            "time": seconds(),
+            "event": "sent",
+            "to": peer.id if peer is not None else None,
+            "type": message.wire_name,
+            "id": getattr(message, "id", None),
+        }
+        file.write(json.dumps(line) + "\n")
+
+    return write

@@ -1,0 +1,1 @@
+"""What C{twistd} runs: options and the services made from them."""

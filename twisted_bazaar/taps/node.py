@@ -1,0 +1,110 @@
+"""C{twistd -n bazaar-node}: a node with any roles."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import IRolePlugin
+from twisted_bazaar.plugin import find_role, known_roles
+from twisted_bazaar.service import build_service
+from twisted_bazaar.taps.options import DaemonOptions
+
+
+class _NodeOptions(DaemonOptions):
+    """The options of every node, whatever its roles."""
+
+    program = "bazaar-node"
+    synopsis = "[--role ROLE]... [options]"
+    longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
+    optParameters = [  # noqa: RUF012
+        ["listen", "l", "tcp:0:interface=127.0.0.1", "The endpoint to listen on, or none; tcp:0 is open to other machines."],
+        ["tracker", "t", "tcp:127.0.0.1:9000", "The endpoint of the tracker, or none."],
+        ["min-links", None, None, "Below this many links the node looks for more."],
+    ]
+
+    def opt_role(self, name: str) -> None:
+        """What the node does: a name from --help-roles; may be given several times. A relay if not given."""
+        self.setdefault("role", []).append(name)
+
+    def opt_connect(self, endpoint: str) -> None:
+        """The endpoint of a node to stay linked to; may be given several times."""
+        self.setdefault("connect", []).append(endpoint)
+
+    def opt_help_roles(self) -> None:
+        """List the roles."""
+        width = max(len(plugin.name) for plugin in known_roles())
+        for plugin in known_roles():
+            sys.stdout.write(f"{plugin.name:{width}}  {plugin.description}\n")
+        raise SystemExit(0)
+
+    opt_r = opt_role
+
+
+class Options(_NodeOptions):
+    """The command line of a node: which options it knows depends on the roles it names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plugins: list[IRolePlugin] = []
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Find the roles first, then read everything with their options."""
+        words = list(sys.argv[1:] if options is None else options)
+        try:
+            self.plugins = [find_role(name) for name in _named_roles(words) or ["relay"]]
+            full = _options_with(self.plugins)()
+        except UsageError as error:
+            raise self.refusal(error) from None
+        full.parent = self.parent
+        full.parseOptions(words)
+        if full.get("role", []) != _named_roles(words):
+            raise self.refusal(UsageError("write --role ROLE in full"))
+        self.update(full)
+
+
+def makeService(options: Options, reactor: Any = None) -> IService:
+    """Make the service of a node."""
+    if reactor is None:
+        from twisted.internet import reactor
+    try:
+        roles = [plugin.make_role(options) for plugin in options.plugins]
+        return build_service(options, roles, reactor)
+    except UsageError as error:
+        raise options.refusal(error) from None
+
+
+def _named_roles(words: Sequence[str]) -> list[str]:
+    """The roles that a command line names, before its other options can be understood."""
+    names = []
+    for position, word in enumerate(words):
+        if word in ("--role", "-r") and position + 1 < len(words):
+            names.append(words[position + 1])
+        elif word.startswith("--role="):
+            names.append(word.removeprefix("--role="))
+    return names
+
+
+def _options_with(plugins: Sequence[IRolePlugin]) -> type[_NodeOptions]:
+    """The options of a node and of its roles in one class.
+
+    @raise UsageError: two of them have an option of one name, or a role is named twice.
+    """
+    owners: dict[str, str] = dict.fromkeys(_option_names(_NodeOptions), "every node")
+    for plugin in plugins:
+        for name in _option_names(plugin.options) - {"version", "help"}:
+            if name in owners:
+                raise UsageError(f"--{name} belongs to {owners[name]} and to role {plugin.name}; run two nodes")
+            owners[name] = f"role {plugin.name}"
+        owners[f"role {plugin.name}"] = plugin.name
+    bases = list(dict.fromkeys(plugin.options for plugin in plugins))
+    return type("Options", (_NodeOptions, *bases), {"__doc__": _NodeOptions.__doc__})
+
+
+def _option_names(cls: type[usage.Options]) -> set[str]:
+    return {name.rstrip("=") for name in cls().longOpt}

@@ -1,0 +1,72 @@
+"""What a seller holds back for those it has made an offer. Sans-IO.
+
+A reservation is a hint: it keeps two buyers from being offered the same piece, ends by itself, and
+never decides whether a sale is right. The ledger does that.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+RESERVATION_S: Final = 30.0
+_LARGEST_PART: Final = 4
+_MOST_RESERVATIONS: Final = 4096
+
+
+class Reservations:
+    """Pieces held for buyers, for a while.
+
+    @param lifetime_s: seconds that a reservation lasts.
+    """
+
+    def __init__(self, lifetime_s: float = RESERVATION_S) -> None:
+        self._lifetime_s = lifetime_s
+        self._held: dict[str, OrderedDict[int, tuple[int, float]]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def hold(self, item: str, buyer: int, quantity: int, in_stock: int, now: float) -> int:
+        """Hold pieces for a buyer, in place of what was held for it before.
+
+        @param in_stock: how many pieces there are; at most a quarter of them, but always one, is
+            held for one buyer.
+        @return: how many are held, or 0 when the table is full; the buyer may be offered more.
+        """
+        self.release(item, buyer)
+        free = in_stock - self.held_for_others(item, buyer, now)
+        held = min(quantity, free, max(1, in_stock // _LARGEST_PART))
+        if held <= 0 or self._count >= _MOST_RESERVATIONS:
+            return 0
+        self._held.setdefault(item, OrderedDict())[buyer] = (held, now + self._lifetime_s)
+        self._count += 1
+        return held
+
+    def held_for_others(self, item: str, buyer: int, now: float) -> int:
+        """How many pieces are held for anybody but this buyer."""
+        self._expire(item, now)
+        return sum(held for other, (held, _) in self._held.get(item, {}).items() if other != buyer)
+
+    def release(self, item: str, buyer: int) -> None:
+        """Hold nothing of an item for a buyer any more."""
+        held = self._held.get(item)
+        if held is not None and held.pop(buyer, None) is not None:
+            self._forget_one(item, held)
+
+    def release_all(self, buyer: int) -> None:
+        """Hold nothing for a buyer any more: it has gone."""
+        for item in list(self._held):
+            self.release(item, buyer)
+
+    def _expire(self, item: str, now: float) -> None:
+        held = self._held.get(item)
+        while held and next(iter(held.values()))[1] <= now:
+            held.popitem(last=False)
+            self._forget_one(item, held)
+
+    def _forget_one(self, item: str, held: OrderedDict[int, tuple[int, float]]) -> None:
+        self._count -= 1
+        if not held:
+            del self._held[item]

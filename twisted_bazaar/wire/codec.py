@@ -1,0 +1,82 @@
+"""Between payloads and messages.
+
+Whatever a stranger sends, L{Codec.decode} gives a message or raises a L{WireError} that names the
+message, the key and the fault; never anything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, Union
+
+import msgspec
+
+from twisted_bazaar.errors import MalformedMessage, UnknownMessage, WireError, WrongWay
+from twisted_bazaar.wire.message import MESSAGE_TYPES, Message
+
+_PATH_KEYS: Final = ("path", "returnPath")
+_AT_KEY: Final = re.compile(r"^(?P<reason>.*?) - at `\$\.?(?P<key>[^`]*)`$", re.DOTALL)
+_OWN_WORDS: Final = re.compile(r"^(?P<key>\w+): (?P<reason>.*)$", re.DOTALL)
+_MISSING: Final = re.compile(r"^Object missing required field `(?P<key>\w+)`")
+_LONGEST_REASON: Final = 200
+
+
+class _Head(msgspec.Struct, gc=False):
+    type: str
+
+
+_read_head = msgspec.json.Decoder(_Head).decode
+
+
+class Codec:
+    """Reads and writes the messages of a set of classes.
+
+    @param types: the classes understood; all that are declared when the codec is made, if not given.
+    """
+
+    def __init__(self, types: Iterable[type[Message]] | None = None) -> None:
+        known = tuple(MESSAGE_TYPES.values() if types is None else types)
+        self._names = {cls.__struct_config__.tag for cls in known}
+        self._decode = msgspec.json.Decoder(Union[known]).decode
+        self.encode = msgspec.json.Encoder().encode
+
+    def decode(self, payload: bytes) -> Message:
+        """Read one message.
+
+        @raise WireError: the payload is not one; see its subclasses for which way it fails.
+        """
+        try:
+            message: Message = self._decode(payload)
+            return message
+        except msgspec.ValidationError as error:
+            raise self._explain(payload, str(error)) from None
+        except (ValueError, RecursionError) as error:
+            # Not JSON, not UTF-8, or nested too deeply; msgspec's own errors are ValueErrors.
+            raise MalformedMessage(None, None, _shorten(str(error))) from None
+
+    def _explain(self, payload: bytes, fault: str) -> WireError:
+        """Turn msgspec's sentence into an error that names message and key."""
+        try:
+            name = _read_head(payload).type
+        except (ValueError, RecursionError):
+            return MalformedMessage(None, "type", "every message is an object with a string `type`")
+        if name not in self._names:
+            return UnknownMessage(_shorten(name, 64))
+        key, reason = _key_and_reason(fault)
+        at_path = key is not None and key.split("[")[0] in _PATH_KEYS
+        return (WrongWay if at_path else MalformedMessage)(name, key, _shorten(reason))
+
+
+def _key_and_reason(fault: str) -> tuple[str | None, str]:
+    if missing := _MISSING.match(fault):
+        return missing["key"], "this key is required"
+    place = _AT_KEY.match(fault)
+    reason, key = (place["reason"], place["key"] or None) if place else (fault, None)
+    if key is None and (own := _OWN_WORDS.match(reason)):
+        key, reason = own["key"], own["reason"]
+    return key, reason[:1].lower() + reason[1:].replace("`", "")
+
+
+def _shorten(text: str, longest: int = _LONGEST_REASON) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"

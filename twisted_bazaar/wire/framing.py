@@ -1,0 +1,138 @@
+"""Netstring frames: `<length>:<payload>,`.
+
+The splitter turns a byte stream, cut anywhere, into payloads. It does no I/O and knows nothing of
+what a payload means; what to do about an error is left to the link that feeds it. The format is
+D. J. Bernstein's netstrings, with two rules more: a payload has at least 2 bytes (nothing useful is
+shorter, and empty frames are the cheapest flood), and a length has no leading zero.
+
+C{NetstringReceiver} of Twisted is the model for its shape, not for its behaviour towards strangers:
+this one refuses a length before it buffers anything, keeps nothing after an error, and takes time
+linear in the bytes however small the frames are.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted_bazaar.errors import FrameError
+
+SMALLEST_FRAME: Final = 2
+LARGEST_FRAME: Final = 1 << 20
+
+_COMMA: Final = 0x2C
+_LENGTH_DIGITS: Final = 7
+# Nearly every length on the wire is in here: one look-up instead of checking and converting digits.
+_COMMON_LENGTHS: Final = {b"%d" % size: size for size in range(SMALLEST_FRAME, 2048)}
+
+
+def frame(payload: bytes) -> bytes:
+    """Wrap one payload for the wire."""
+    return b"%d:%b," % (len(payload), payload)
+
+
+class FrameSplitter:
+    """Splits a byte stream into frames.
+
+    Any split of the stream gives the same frames. The first error is final: the frames before it
+    are still given out, everything from it on is discarded, and every later L{take} raises it
+    again.
+
+    @ivar limit: the largest payload taken, in bytes; it may be changed between two frames.
+    """
+
+    __slots__ = ("_buffer", "_error", "_missing", "_position", "_rest", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._buffer = b""
+        self._position = 0
+        self._rest: bytearray | None = None
+        self._missing = 0
+        self._error: FrameError | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a frame has begun whose end has not come."""
+        return self._rest is not None
+
+    def receive(self, data: bytes) -> None:
+        """Add bytes from the stream."""
+        if self._error is not None:
+            return
+        if self._rest is not None:
+            if len(data) < self._missing:
+                self._rest += data
+                self._missing -= len(data)
+                return
+            self._rest += data
+            data = bytes(self._rest)
+            self._rest = None
+        elif self._position < len(self._buffer):
+            data = self._buffer[self._position :] + data
+        self._buffer = data
+        self._position = 0
+
+    def take(self, most: int) -> list[bytes]:
+        """Give out complete frames.
+
+        @param most: the largest number of frames wanted.
+        @return: the payloads in order; empty when more bytes are needed.
+        @raise FrameError: the stream broke the rules, and all frames before that are given out.
+        """
+        if self._error is not None:
+            raise self._error
+        frames: list[bytes] = []
+        buffer, position, limit = self._buffer, self._position, self.limit
+        size_of, end_of_buffer = _COMMON_LENGTHS.get, len(buffer)
+        while len(frames) < most and position < end_of_buffer:
+            colon = buffer.find(b":", position, position + _LENGTH_DIGITS + 1)
+            try:
+                if colon < 0:
+                    self._check_digits(buffer[position : position + _LENGTH_DIGITS + 1])
+                    self._keep_rest(position, 1)
+                    return frames
+                size = size_of(buffer[position:colon]) or self._parse_size(buffer[position:colon])
+                if size > limit:
+                    raise FrameError(f"a frame of {size} bytes; at most {limit} are taken")
+                end = colon + 1 + size
+                if end >= end_of_buffer:
+                    self._keep_rest(position, end + 1 - end_of_buffer)
+                    return frames
+                if buffer[end] != _COMMA:
+                    raise FrameError("a frame does not end with a comma")
+            except FrameError as error:
+                self._fail(error)
+                if not frames:
+                    raise
+                return frames
+            frames.append(buffer[colon + 1 : end])
+            position = end + 1
+        if position == end_of_buffer:
+            self._buffer, self._position = b"", 0
+        else:
+            self._position = position
+        return frames
+
+    def _keep_rest(self, position: int, missing: int) -> None:
+        """Hold an incomplete frame until at least C{missing} more bytes have come."""
+        self._rest = bytearray(self._buffer[position:])
+        self._missing = missing
+        self._buffer, self._position = b"", 0
+
+    def _fail(self, error: FrameError) -> None:
+        self._error = error
+        self._buffer, self._position, self._rest = b"", 0, None
+
+    @staticmethod
+    def _check_digits(start: bytes) -> None:
+        """Refuse what cannot become a length, before its colon has come."""
+        if not start.isdigit() or start[:1] == b"0" or len(start) > _LENGTH_DIGITS:
+            raise FrameError(f"not a frame length: {start[:16]!r}")
+
+    @classmethod
+    def _parse_size(cls, digits: bytes) -> int:
+        cls._check_digits(digits)
+        size = int(digits)
+        if size < SMALLEST_FRAME:
+            raise FrameError(f"a frame of {size} bytes; at least {SMALLEST_FRAME} are needed")
+        return size

@@ -1,0 +1,150 @@
+"""The base of all messages, the table of their types, and the kinds of value their keys hold.
+
+A message class is declared once: its bases say how it travels, C{tag} is its wire name, its
+annotations are its keys, types and limits. Declaring it enters it in L{MESSAGE_TYPES}. Python names
+are snake_case, the keys on the wire are their camelCase.
+
+Messages are frozen C{msgspec} structs: one pass of C code goes from JSON to the object, checks types
+and limits on the way, and picks the class by its tag.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from ipaddress import ip_address
+from typing import Annotated, Any, Final, Self
+
+import msgspec
+from msgspec import Meta
+
+LARGEST_INTEGER: Final = 2**53
+LONGEST_PATH: Final = 16
+LARGEST_TTL: Final = 16
+TRACKER_ID: Final = 0
+NO_ID: Final = -1
+
+NodeId = Annotated[int, Meta(ge=TRACKER_ID, le=LARGEST_INTEGER)]
+MessageId = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
+Count = Annotated[int, Meta(ge=1, le=LARGEST_INTEGER)]
+Price = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Host = Annotated[str, Meta(min_length=2, max_length=64)]
+Text = Annotated[str, Meta(max_length=1024)]
+Word = Annotated[str, Meta(min_length=1, max_length=64)]
+ItemName = Annotated[str, Meta(min_length=1, max_length=128)]
+Path = Annotated[tuple[NodeId, ...], Meta(min_length=1, max_length=LONGEST_PATH)]
+TTL = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
+
+MESSAGE_TYPES: Final[dict[str, type[Message]]] = {}
+
+# Characters that turn the reading direction round: a name with one can show as another name.
+_BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+class _MessageMeta(msgspec.StructMeta):
+    """Enters each message class that has a wire name in the table of types."""
+
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        options.setdefault("kw_only", True)
+        options.setdefault("tag", False)
+        cls: Any = super().__new__(mcls, name, bases, namespace, **options)
+        wire_name = cls.__struct_config__.tag
+        if wire_name is not None:
+            known = MESSAGE_TYPES.setdefault(wire_name, cls)
+            if known is not cls:
+                raise TypeError(
+                    f"{cls.__module__}.{name} and {known.__module__}.{known.__name__} "
+                    f"both claim the wire name {wire_name!r}"
+                )
+        return cls
+
+
+class Message(
+    msgspec.Struct,
+    metaclass=_MessageMeta,
+    frozen=True,
+    tag_field="type",
+    rename="camel",
+    omit_defaults=True,
+    gc=False,
+):
+    """Something one node tells another. Subclass it with C{tag="wirename"}."""
+
+    @property
+    def wire_name(self) -> str:
+        """The C{type} of this message on the wire."""
+        return str(self.__struct_config__.tag)
+
+    def evolve(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return msgspec.structs.replace(self, **changes)
+
+
+class Routed(Message):
+    """A message for one node, sent directly or along a path.
+
+    @ivar path: every node it passes, the sender first and the receiver last; None when it goes no
+        further than the other end of the link.
+    """
+
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.path is not None and len(set(self.path)) != len(self.path):
+            raise ValueError("path: a node stands in it twice")
+
+
+class Flooded(Message):
+    """A message for every node within reach, passed on once by each.
+
+    @ivar id: with the origin's id, what tells it apart from all others.
+    @ivar return_path: the nodes it has passed, the origin first.
+    @ivar ttl: how many links it may still cross, counting the one it came by.
+    @ivar host: where the origin can be reached; its first neighbour fills it in.
+    @ivar port: the origin's listening port; None or 0 when it does not listen.
+    """
+
+    id: MessageId
+    return_path: Path
+    ttl: TTL = 7
+    host: Host | None = None
+    port: Port | None = None
+
+    def __post_init__(self) -> None:
+        if len(set(self.return_path)) != len(self.return_path):
+            raise ValueError("returnPath: a node stands in it twice")
+        if self.host is not None:
+            check_host(self.host)
+
+    @property
+    def origin(self) -> int:
+        """The node that began the flood."""
+        return self.return_path[0]
+
+
+def check_item_name(name: str) -> None:
+    """Refuse a name of goods that two people could read differently.
+
+    @raise ValueError: it is empty, over 128 characters, not in Unicode form NFC, or holds a control
+        or direction character.
+    """
+    if name.isascii() and name.isprintable() and 0 < len(name) <= 128:
+        return
+    if not 0 < len(name) <= 128:
+        raise ValueError(f"item: {len(name)} characters; 1 to 128 are taken")
+    if not unicodedata.is_normalized("NFC", name):
+        raise ValueError("item: not in Unicode form NFC")
+    if any(c in _BIDI_CONTROLS or unicodedata.category(c) in _UNPRINTABLE for c in name):
+        raise ValueError("item: a control character in the name")
+
+
+def check_host(host: str) -> None:
+    """Refuse what is not an IP address: names would let a stranger make this node ask a resolver.
+
+    @raise ValueError: it is not an IPv4 or IPv6 address.
+    """
+    try:
+        ip_address(host)
+    except ValueError:
+        raise ValueError("host: not an IP address") from None
