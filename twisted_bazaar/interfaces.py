@@ -17,7 +17,7 @@ from twisted.plugin import IPlugin
 from twisted.python import usage
 from zope.interface import Attribute, Interface
 
-from twisted_bazaar.wire.message import Flooded, Message, Routed
+from twisted_bazaar.wire.message import Flooded, Message
 
 Route = tuple[int, ...]
 """Ids of nodes, this node first and the one to reach last; two ids are a direct link."""
@@ -167,8 +167,10 @@ class INode(Interface):
         @return: how many links it went to.
         """
 
-    def send(message: Routed, route: Route) -> bool:
+    def send(message: Message, route: Route) -> bool:
         """Send a message along a route that starts here.
+
+        Over more than one link only L{Routed} messages can go.
 
         @return: False when the first link of the route is not there; nothing is sent then.
         """

@@ -73,7 +73,7 @@ class Role:
 
 def known_roles() -> list[IRolePlugin]:
     """Every role installed, by name."""
-    return sorted(getPlugins(IRolePlugin), key=lambda plugin: cast(str, plugin.name))
+    return sorted(getPlugins(IRolePlugin), key=lambda plugin: plugin.name)
 
 
 def find_role(name: str) -> IRolePlugin:

@@ -155,7 +155,8 @@ def parse_limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
             number = -1
         if not least <= number <= 2**40:
             raise UsageError(f"{name.replace('_', '-')} must be a number of {least} or more, not {value!r}")
-        limits = evolve(limits, **{attribute.name: number})
+        changed: dict[str, Any] = {attribute.name: number}
+        limits = evolve(limits, **changed)
     if limits.min_links > limits.max_links:
         limits = evolve(limits, min_links=limits.max_links)
     return limits
@@ -192,18 +193,20 @@ def _client_endpoint(reactor: Any, text: str | None, option: str) -> IStreamClie
     if text is None or text == "none":
         return None
     try:
-        return clientFromString(reactor, text)
+        endpoint: IStreamClientEndpoint = clientFromString(reactor, text)
     except (ValueError, TypeError, KeyError, LookupError) as error:
         raise UsageError(f"{option} {text!r}: {error}; write an endpoint such as tcp:127.0.0.1:9000") from None
+    return endpoint
 
 
 def _server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
     if text == "none":
         return None
     try:
-        return serverFromString(reactor, text)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
     except (ValueError, TypeError, KeyError, LookupError) as error:
         raise UsageError(f"--listen {text!r}: {error}; write an endpoint such as tcp:9001 or none") from None
+    return endpoint
 
 
 def _open_journal(path: str | None) -> IO[str] | None:

@@ -15,6 +15,7 @@ from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import FairTable
@@ -85,7 +86,7 @@ class Bootstrap:
 
     def _run(self, steps: Coroutine[Deferred[Any], Any, None]) -> None:
         deferred = Deferred.fromCoroutine(steps)
-        deferred.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        deferred.addErrback(_ignore_cancelled)
         deferred.addErrback(lambda failure: self.log.failure("a node stopped looking for others", failure))
         self._running.append(deferred)
 
@@ -180,3 +181,7 @@ class Bootstrap:
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         await waiting
+
+
+def _ignore_cancelled(failure: Failure) -> None:
+    failure.trap(CancelledError)

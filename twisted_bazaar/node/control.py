@@ -60,7 +60,7 @@ class ThisIsYou(Message, tag="thisisyou"):
     port: Port
 
 
-class Error(Routed, tag="error"):
+class Error(Routed, tag="error", kw_only=True):
     """Something went wrong. Never answered.
 
     @ivar code: for the program; see L{twisted_bazaar.errors}.

@@ -17,7 +17,6 @@ from twisted_bazaar.errors import LinkClosed, NoSlots
 from twisted_bazaar.interfaces import Address, Peer
 from twisted_bazaar.node.link import Link
 
-
 _NOBODY_THERE: Final = (ConnectError, ConnectingCancelledError, CancelledError, OSError)
 
 
@@ -90,6 +89,7 @@ class Dialler:
             deferred.callback(result)
 
 
-def _wait_until_open(link: Link) -> Deferred[Peer]:
+def _wait_until_open(link: Any) -> Deferred[Peer]:
+    assert isinstance(link, Link)
     assert link.opened is not None, "a dialled link says when it opens"
     return link.opened

@@ -31,6 +31,7 @@ from twisted_bazaar.errors import (
     NotGreeted,
     NotNumbered,
     PeerError,
+    UnknownMessage,
     WireError,
 )
 from twisted_bazaar.interfaces import Peer
@@ -426,5 +427,3 @@ for _input in (_Life.greeted, _Life.overdue, _Life.close):
     _closed.upon(_input).loop().returns(None)
 _closed.upon(_Life.lost).loop().returns(None)
 _new_life = _builder.build()
-
-

@@ -111,9 +111,10 @@ class Links:
 
         @raise Exception: whatever the endpoint raises when nobody is there, or a L{PeerError}.
         """
-        link: Link = await endpoint.connect(LinkFactory(lambda addr: self._build_dialled(to_tracker)))
-        if link.opened is not None:
-            await link.opened
+        link = await endpoint.connect(LinkFactory(lambda addr: self._build_dialled(to_tracker)))
+        assert isinstance(link, Link)
+        assert link.opened is not None, "a dialled link says when it opens"
+        await link.opened
         return link
 
     def close(self) -> Deferred[None]:

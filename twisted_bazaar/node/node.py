@@ -127,12 +127,12 @@ class Node:
         self._seen.add(self.id, message.id, self.id, now)
         return self._spread(message, message.return_path)
 
-    def send(self, message: Routed, route: Route) -> bool:
+    def send(self, message: Message, route: Route) -> bool:
         """Send a message along a route; returns whether its first link is there."""
         link = self._linked.get(route[1])
         if link is None:
             return False
-        link.send(message if len(route) == 2 else message.evolve(path=route))
+        link.send(message.evolve(path=route) if isinstance(message, Routed) and len(route) > 2 else message)
         return True
 
     def routes_to(self, node_id: int) -> Sequence[Route]:
@@ -272,8 +272,8 @@ class Node:
         if isinstance(message, Error):
             if message.code == NoRoute.code and message.hop is not None:
                 self._router.forget_hop(origin.id, message.hop, self.clock.seconds())
-            for claim in self._error_claims:
-                claim(message, origin)
+            for take_error in self._error_claims:
+                take_error(message, origin)
             return
         claim = self._claims.get(type(message))
         if claim is None:
@@ -283,9 +283,7 @@ class Node:
 
     def _answer(self, message: Message, error: PeerError, route: Route, hop: int | None = None) -> None:
         self.send(
-            Error(
-                code=error.code, info=str(error), about=message.wire_name, id=getattr(message, "id", None), hop=hop
-            ),
+            Error(code=error.code, info=str(error), about=message.wire_name, id=getattr(message, "id", None), hop=hop),
             route,
         )
 

@@ -7,6 +7,7 @@ needs none. The router only knows and answers; the node sends.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Final
 
 from twisted_bazaar.bounded import FairTable
@@ -54,7 +55,7 @@ class Router:
     def forget_hop(self, before: int, after: int, now: float) -> None:
         """Drop every path that goes from one node to another: that link is gone."""
         for target, routes in self._routes.items(now):
-            kept = tuple(route for route in routes if (before, after) not in zip(route, route[1:], strict=False))
+            kept = tuple(route for route in routes if (before, after) not in pairwise(route))
             if not kept:
                 self._routes.discard(target)
             elif len(kept) < len(routes):

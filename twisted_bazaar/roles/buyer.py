@@ -35,8 +35,8 @@ _LONGEST_PAUSE_S: Final = 15.0
 class Options(usage.Options):
     """The options of a buyer."""
 
-    optFlags = [["once", None, "Exit when everything is bought, or the timeout is over."]]  # noqa: RUF012
-    optParameters = [  # noqa: RUF012
+    optFlags = [["once", None, "Exit when everything is bought, or the timeout is over."]]
+    optParameters = [
         ["max-price", None, None, "The most to pay for one piece, in minor units."],
         ["timeout", None, "60", "With --once: how many seconds to look."],
         ["gather", None, str(GATHER_S), "How many seconds to collect offers after the first."],
@@ -160,9 +160,9 @@ class Buyer(Role):
 
     async def _until_joined(self) -> None:
         """Wait for the first link; several wants wait for the same one."""
-        while not self._joined.called:
+        if not self._joined.called:
             waiting: Deferred[None] = Deferred()
-            self._joined.addCallback(lambda _: waiting.callback(None))
+            self._joined.addCallback(waiting.callback)
             await waiting
 
     async def _take(self, want: Want, offer: Offer) -> None:
@@ -228,10 +228,11 @@ def make_role(options: Mapping[str, Any]) -> Buyer:
         wants[item] = Want(item, quantity)
     if not wants:
         raise UsageError("a buyer needs something to look for: add --want apple")
+    most = options["max-price"]
     timeout_s = parse_seconds(options["timeout"], "--timeout")
     return Buyer(
         list(wants.values()),
-        max_price=None if options["max-price"] is None else parse_count(options["max-price"], "--max-price", options["max-price"], 0),
+        max_price=None if most is None else parse_count(most, "--max-price", most, 0),
         gather_s=parse_seconds(options["gather"], "--gather"),
         once_s=timeout_s if options["once"] else None,
     )

@@ -27,7 +27,7 @@ _TRIES: Final = 8
 class Options(usage.Options):
     """The options of a tracker."""
 
-    optFlags = [["verbose", "v", "Tell of each node that comes, goes or asks."]]  # noqa: RUF012
+    optFlags = [["verbose", "v", "Tell of each node that comes, goes or asks."]]
 
 
 @implementer(IRegistrar)
@@ -101,9 +101,7 @@ class Tracker(Role):
             peer = self._listed[self.node.rng.choice(self._ids)][1]
             if peer.id not in unwanted and _can_reach(asker, peer):
                 return peer
-        fitting = [
-            peer for _, peer in self._listed.values() if peer.id not in unwanted and _can_reach(asker, peer)
-        ]
+        fitting = [peer for _, peer in self._listed.values() if peer.id not in unwanted and _can_reach(asker, peer)]
         return self.node.rng.choice(fitting) if fitting else None
 
     def _tell(self, event: str, sentence: str, **details: Any) -> None:

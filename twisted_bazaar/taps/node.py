@@ -22,8 +22,13 @@ class _NodeOptions(DaemonOptions):
     program = "bazaar-node"
     synopsis = "[--role ROLE]... [options]"
     longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
-    optParameters = [  # noqa: RUF012
-        ["listen", "l", "tcp:0:interface=127.0.0.1", "The endpoint to listen on, or none; tcp:0 is open to other machines."],
+    optParameters = [
+        [
+            "listen",
+            "l",
+            "tcp:0:interface=127.0.0.1",
+            "The endpoint to listen on, or none; tcp:0 is open to other machines.",
+        ],
         ["tracker", "t", "tcp:127.0.0.1:9000", "The endpoint of the tracker, or none."],
         ["min-links", None, None, "Below this many links the node looks for more."],
     ]

@@ -14,7 +14,7 @@ class DaemonOptions(usage.Options):
     """Options of every daemon. A bad one ends the process with one line and status 1."""
 
     program = "bazaar"
-    optParameters = [  # noqa: RUF012
+    optParameters = [
         ["max-links", None, None, "How many nodes may be linked to this one."],
         ["advertise", None, None, "HOST:PORT where others reach this node, if not where it listens."],
         ["events", None, None, "A file that gets one JSON line for each event and each message sent."],

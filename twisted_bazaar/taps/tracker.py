@@ -22,8 +22,13 @@ class Options(DaemonOptions, tracker.Options):
     program = "bazaar-tracker"
     synopsis = "[options]"
     longdesc = "The tracker gives ids to nodes and names them to each other. It sees no searches and no sales."
-    optParameters = [  # noqa: RUF012
-        ["listen", "l", "tcp:9000:interface=127.0.0.1", "The endpoint to listen on; tcp:9000 is open to other machines."],
+    optParameters = [
+        [
+            "listen",
+            "l",
+            "tcp:9000:interface=127.0.0.1",
+            "The endpoint to listen on; tcp:9000 is open to other machines.",
+        ],
     ]
 
 

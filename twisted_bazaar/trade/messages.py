@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted_bazaar.wire.message import Count, ItemName, MessageId, Price, Routed, check_item_name
 
 
-class _AboutGoods(Routed):
+class _AboutGoods(Routed, kw_only=True):
     """A routed message that names an item."""
 
     item: ItemName
@@ -18,7 +18,7 @@ class _AboutGoods(Routed):
         check_item_name(self.item)
 
 
-class Buy(_AboutGoods, tag="buy"):
+class Buy(_AboutGoods, tag="buy", kw_only=True):
     """A buyer orders; the same id again is the same order.
 
     @ivar id: chosen at random by the buyer.
@@ -26,5 +26,5 @@ class Buy(_AboutGoods, tag="buy"):
     """
 
 
-class BuyOK(_AboutGoods, tag="buyOK"):
+class BuyOK(_AboutGoods, tag="buyOK", kw_only=True):
     """The seller's answer: the goods of the order with this id are the buyer's."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import unicodedata
 from ipaddress import ip_address
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Self, dataclass_transform
 
 import msgspec
 from msgspec import Meta
@@ -42,6 +42,7 @@ _BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u2
 _UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _MessageMeta(msgspec.StructMeta):
     """Enters each message class that has a wire name in the table of types."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted_bazaar.wire.message import Count, Flooded, ItemName, MessageId, Price, Routed, check_item_name
 
 
-class Search(Flooded, tag="search"):
+class Search(Flooded, tag="search", kw_only=True):
     """Who has an item?
 
     @ivar quantity: how many are wanted.
@@ -19,7 +19,7 @@ class Search(Flooded, tag="search"):
         check_item_name(self.item)
 
 
-class Reply(Routed, tag="reply"):
+class Reply(Routed, tag="reply", kw_only=True):
     """The sender has it.
 
     @ivar id: of the search it answers.

@@ -88,9 +88,7 @@ class FloodSearch:
             return
         known = hunt.offers.get(origin.id)
         if known is None or len(origin.route) < len(known.route):
-            hunt.offers[origin.id] = Offer(
-                origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route
-            )
+            hunt.offers[origin.id] = Offer(origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route)
         if known is None and len(hunt.offers) == 1 and hunt.timer is not None:
             hunt.timer.cancel()
             hunt.timer = self._node.clock.callLater(self._gather_s, self._finish, hunt)
@@ -133,14 +131,19 @@ class FloodAnswers:
         if quote is None:
             return
         route = origin.route
-        if not origin.is_direct and search.host is not None:
-            if await self._node.reach(origin.id, Address(search.host, search.port or 0)):
-                route = (self._node.id, origin.id)
-                self._release_later(origin.id)
+        if not origin.is_direct and await self._reach(search, origin):
+            route = (self._node.id, origin.id)
+            self._release_later(origin.id)
         reply = Reply(item=search.item, id=search.id, quantity=quote.quantity, price=quote.price)
         for way in (route, origin.route, *self._node.routes_to(origin.id)):
             if self._node.send(reply, way):
                 break
+
+    async def _reach(self, search: Search, origin: Origin) -> bool:
+        """Whether there is a direct link to the buyer now."""
+        if search.host is None:
+            return len(self._node.routes_to(origin.id)) > 0 and len(self._node.routes_to(origin.id)[0]) == 2
+        return await self._node.reach(origin.id, Address(search.host, search.port or 0))
 
     def _release_later(self, buyer: int) -> None:
         """Keep the direct link as long as a reservation lasts."""
