@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
@@ -19,6 +19,19 @@ from zope.interface import implementer
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import INode, IRole, IRolePlugin, Origin, Peer
 from twisted_bazaar.wire.message import Message
+
+
+_PASSED_ON: Final = ("twisted_bazaar.discovery.flood.messages", "twisted_bazaar.trade.messages")
+
+
+def declare_messages() -> None:
+    """Declare all messages of this package.
+
+    Every node needs them, whatever its roles: it passes on what others send. Call this before a node
+    is made.
+    """
+    for module in _PASSED_ON:
+        import_module(module)
 
 
 @implementer(IPlugin, IRolePlugin)

@@ -25,6 +25,7 @@ from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import Address, IErrand, IRole, Peer
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Journal, Node
+from twisted_bazaar.plugin import declare_messages
 from twisted_bazaar.wire.message import Message, check_host
 
 CANNOT_START: Final = 1
@@ -89,6 +90,7 @@ def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: A
     @param options: what the options common to all nodes were given.
     @raise UsageError: an option cannot be read; the text says which and why.
     """
+    declare_messages()
     journal_file = _open_journal(options.get("events"))
     node = Node(
         reactor,

@@ -1,0 +1,45 @@
+# make demo    see the bazaar at work
+# make test    everything that must hold
+# make bench   how fast it is, beside others; ONLY=wire runs one module
+# make format  put the code into its house form
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+UNIT := $(filter-out tests/integration tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) $(wildcard tests/test_*.py)
+
+.PHONY: demo test lint unit bench format clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/.installed: setup.py pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "twisted_bazaar needs Python 3.11 or later; name one: make PYTHON=python3.11")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/bazaar demo
+
+test: lint
+	$(RUN) -m pytest
+	$(RUN) -m twisted.trial --temp-directory=$(VENV)/trial $(UNIT)
+
+lint: $(VENV)/.installed-dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check --quiet .
+	$(RUN) -m mypy
+
+bench: $(VENV)/.installed-dev
+	$(RUN) -m benchmarks $(ONLY)
+
+format: $(VENV)/.installed-dev
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis _trial_temp*
