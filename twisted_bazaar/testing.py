@@ -164,7 +164,10 @@ class MemoryNetwork(Wires):
         number = port or self.free_port()
         self._addresses[node] = (machine.host, number)
         starting = Deferred.fromCoroutine(node.start(TCP4ServerEndpoint(machine, number) if listening else None))
-        starting.addErrback(Failure.raiseException)
+        failures: list[Failure] = []
+        starting.addErrback(failures.append)
+        if failures:
+            failures[0].raiseException()
         self.nodes.append(node)
         return node
 

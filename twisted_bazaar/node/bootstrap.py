@@ -158,7 +158,9 @@ class Bootstrap:
         reply = await self._ask_tracker(NodeRequest(have=tuple(have)))
         if reply is None or reply.id is None or reply.id in linked or reply.host is None or not reply.port:
             return None
-        return reply.id, Address(reply.host, reply.port)
+        address = Address(reply.host, reply.port)
+        links.peers.known.put(reply.id, address, TRACKER_ID, now)
+        return reply.id, address
 
     async def _ask_tracker(self, request: NodeRequest) -> NodeReply | None:
         if self._links.tracker is None:

@@ -15,8 +15,11 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IConnector, IListeningPort, IReactorTCP, IReactorTime, ITCPTransport
 from twisted.internet.task import Clock
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+log = Logger()
 
 _FULL_BYTES: Final = 1 << 16
 _TURN_BYTES: Final = 1 << 16
@@ -155,7 +158,12 @@ class MemoryTransport:
         del self._unsent[:_TURN_BYTES]
         if data and far_end.connected and far_end.protocol is not None:
             self._wires.bytes_moved += len(data)
-            far_end.protocol.dataReceived(data)
+            try:
+                far_end.protocol.dataReceived(data)
+            except Exception as fault:
+                # As Twisted's reactors do: a fault costs its connection.
+                log.failure("a protocol raised")
+                self._end(fault)
         if self._unsent:
             self._schedule()
             return

@@ -1,0 +1,323 @@
+"""Promises of the common node: floods pass once, paths are kept to, errors end where they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from tests.raw_peer import RawPeer, link
+from twisted_bazaar.discovery.flood.messages import Reply, Search
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import INode, Origin
+from twisted_bazaar.node.control import Error
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.testing import FakeNode, MemoryNetwork
+from twisted_bazaar.wire.message import Message
+
+
+class Listener(Role):
+    """Keeps every message of the classes it claims."""
+
+    def __init__(self, *classes: type[Message]) -> None:
+        self.heard: list[tuple[Any, Origin]] = []
+        self.receives = {cls: lambda message, origin: self.heard.append((message, origin)) for cls in classes}
+
+
+class NodeTestCase(SynchronousTestCase):
+    """One node with hand-played neighbours 71, 72 and 73."""
+
+    role: Role | None = None
+
+    def setUp(self) -> None:
+        """Link three neighbours."""
+        self.network = MemoryNetwork()
+        self.network.add_tracker(Tracker())
+        self.node = self.network.add_node(*([self.role] if self.role else []))
+        self.network.run_until(lambda: self.node.id > 0)
+        self.me = self.node.id
+        self.a, self.b, self.c = (link(self.network, self.node, id) for id in (71, 72, 73))
+        self.forget()
+
+    def forget(self) -> None:
+        """Start to listen anew."""
+        for peer in (self.a, self.b, self.c):
+            peer.received.clear()
+
+    def heard(self) -> list[list[dict[str, Any]]]:
+        """What each neighbour got, after a moment."""
+        self.network.run(0.1)
+        return [peer.received for peer in (self.a, self.b, self.c)]
+
+    def search(self, peer: RawPeer, **keys: Any) -> None:
+        """Send a search."""
+        peer.tell("search", **{"id": 5, "item": "apple", "returnPath": [71], "ttl": 4, **keys})
+
+
+class FloodTests(NodeTestCase):
+    """A search is passed on once, to everybody else."""
+
+    def test_passed_on(self) -> None:
+        """To every link it did not come from, with this node on the return path and a lower TTL."""
+        self.search(self.a, returnPath=[9, 71], host="10.1.1.1", port=99)
+        passed = {
+            "type": "search",
+            "id": 5,
+            "returnPath": [9, 71, self.me],
+            "ttl": 3,
+            "host": "10.1.1.1",
+            "port": 99,
+            "item": "apple",
+        }
+        self.assertEqual(self.heard(), [[], [passed], [passed]])
+
+    def test_once(self) -> None:
+        """However often and from wherever it comes."""
+        self.search(self.a, returnPath=[9, 71])
+        self.search(self.a, returnPath=[9, 71])
+        self.search(self.b, returnPath=[9, 72])
+        self.search(self.c, returnPath=[9, 8, 73])
+        self.assertEqual([len(messages) for messages in self.heard()], [0, 1, 1])
+
+    def test_same_id_of_another_origin(self) -> None:
+        """Ids are told apart by who chose them."""
+        self.search(self.a, returnPath=[9, 71])
+        self.search(self.a, returnPath=[10, 71])
+        self.assertEqual([len(messages) for messages in self.heard()], [0, 2, 2])
+
+    def test_ends(self) -> None:
+        """With a TTL of 1 or 0 it goes no further."""
+        self.search(self.a, id=1, ttl=1)
+        self.search(self.a, id=2, ttl=0)
+        self.assertEqual(self.heard(), [[], [], []])
+
+    def test_ttl_is_clamped(self) -> None:
+        """A TTL of a million counts as 16."""
+        self.search(self.a, ttl=1_000_000)
+        self.assertEqual([message["ttl"] for message in self.heard()[1]], [15])
+
+    def test_full_return_path(self) -> None:
+        """A search that has passed 16 nodes goes no further."""
+        self.search(self.a, returnPath=[*range(1001, 1016), 71])
+        self.assertEqual(self.heard(), [[], [], []])
+
+    def test_loop(self) -> None:
+        """A search that has passed here is dropped, even with an id not seen."""
+        self.search(self.a, returnPath=[9, self.me, 71])
+        self.assertEqual(self.heard(), [[], [], []])
+
+    def test_not_to_whom_it_has_passed(self) -> None:
+        """A neighbour on the return path has it already."""
+        self.search(self.a, returnPath=[72, 71])
+        self.assertEqual([len(messages) for messages in self.heard()], [0, 0, 1])
+
+    def test_first_neighbour_fills_in_the_host(self) -> None:
+        """An origin cannot name an address of somebody else: its neighbour says what it sees."""
+        self.search(self.a, host="10.6.6.6", port=22)
+        [message] = self.heard()[1]
+        self.assertEqual((message.get("host"), message.get("port")), (self.node.peers()[0].address.host, None))
+
+    def test_forged_return_path(self) -> None:
+        """A return path that does not end with who sent it is refused, and a loop in it too."""
+        self.search(self.a, returnPath=[9, 72])
+        self.search(self.a, returnPath=[9, 71, 9, 71])
+        self.search(self.a, returnPath=list(range(1000)))
+        to_a, to_b, _ = self.heard()
+        self.assertEqual([(m["code"], m["about"]) for m in to_a], [("wrongway", "search")] * 3)
+        self.assertEqual(to_b, [])
+
+    def test_own_searches_have_their_share(self) -> None:
+        """However many searches come, a third of the capacity is kept for this node's own."""
+        for id in range(200):
+            self.search(self.a, id=id)
+        self.forget()
+        self.network.run(0.01)
+        sent = [self.node.flood(Search(id=id, return_path=(self.me,), item="pear")) for id in range(30)]
+        self.assertEqual(sum(count > 0 for count in sent), 50 - 33)
+        self.assertEqual(len([m for m in self.heard()[1] if m["item"] == "apple"]), 33)
+
+
+class PathTests(NodeTestCase):
+    """A message with a path goes along it and nowhere else."""
+
+    def test_passed_to_the_next(self) -> None:
+        """Only the next on the path gets it, unchanged."""
+        message = {"type": "buy", "path": [9, 71, self.me, 72, 10], "item": "apple", "id": 3}
+        self.a.tell(**message)
+        self.assertEqual(self.heard(), [[], [message], []])
+
+    def test_wrongway(self) -> None:
+        """A node not on the path, first on it, or not reached from the one before says wrongway."""
+        for path in ([71, 72], [self.me, 71], [71, 9, self.me, 72], [71, 72, 73], [71, self.me, 71], list(range(99))):
+            self.a.tell("buy", path=path, item="apple", id=3)
+            to_a, to_b, to_c = self.heard()
+            self.assertEqual([(m["code"], m["about"]) for m in to_a], [("wrongway", "buy")], path)
+            self.assertEqual((to_b, to_c), ([], []))
+            self.forget()
+
+    def test_noroute(self) -> None:
+        """With the next hop gone and no other way, the sender is told which hop is gone."""
+        self.a.tell("buy", path=[9, 71, self.me, 10], item="apple", id=3)
+        self.assertEqual(
+            self.heard(),
+            [
+                [
+                    {
+                        "type": "error",
+                        "path": [self.me, 71, 9],
+                        "code": "noroute",
+                        "info": "node 10 is gone",
+                        "about": "buy",
+                        "id": 3,
+                        "hop": 10,
+                    }
+                ],
+                [],
+                [],
+            ],
+        )
+
+    def test_detour(self) -> None:
+        """With the next hop gone, another way that is known is taken."""
+        self.search(self.c, returnPath=[10, 12, 73], id=4)
+        self.heard()
+        self.forget()
+        self.a.tell("buy", path=[9, 71, self.me, 11, 10], item="apple", id=3)
+        [message] = self.heard()[2]
+        self.assertEqual(message["path"], [9, 71, self.me, 73, 12, 10])
+
+    def test_detour_never_turns_back(self) -> None:
+        """A way through a node that the message has passed is none."""
+        self.search(self.a, returnPath=[10, 71], id=4)
+        self.heard()
+        self.forget()
+        self.b.tell("buy", path=[71, 72, self.me, 11, 10], item="apple", id=3)
+        self.assertEqual([m["code"] for m in self.heard()[1]], ["noroute"])
+
+    def test_error_without_a_way(self) -> None:
+        """An error that cannot go on is dropped: errors are never answered."""
+        self.a.tell("error", code="soldout", path=[71, self.me, 10], id=3)
+        self.a.tell("error", code="wtf", path=[71, self.me], id=3)
+        self.assertEqual(self.heard(), [[], [], []])
+
+    def test_nobody_takes_it(self) -> None:
+        """What no role claims is answered wtf, along the path it came by."""
+        self.a.tell("buy", path=[9, 71, self.me], item="apple", id=3)
+        self.b.tell("buy", item="apple", id=4)
+        to_a, to_b, _ = self.heard()
+        self.assertEqual([(m["code"], m["path"], m["id"]) for m in to_a], [("wtf", [self.me, 71, 9], 3)])
+        self.assertEqual([(m["code"], m.get("path"), m["id"]) for m in to_b], [("wtf", None, 4)])
+
+
+class RoutesTests(NodeTestCase):
+    """Paths are learnt from traffic."""
+
+    def test_learnt(self) -> None:
+        """A link comes first, then the shortest paths; those over links that are gone do not count."""
+        self.search(self.a, returnPath=[10, 5, 71], id=1)
+        self.search(self.b, returnPath=[10, 72], id=2)
+        self.c.tell("reply", path=[10, 6, 7, 73, self.me], item="apple", id=3)
+        self.network.run(0.1)
+        self.assertEqual(
+            list(self.node.routes_to(10)), [(self.me, 72, 10), (self.me, 71, 5, 10), (self.me, 73, 7, 6, 10)]
+        )
+        self.b.transport.loseConnection()
+        self.network.run(0.1)
+        self.assertEqual(list(self.node.routes_to(10)), [(self.me, 71, 5, 10), (self.me, 73, 7, 6, 10)])
+        self.assertEqual(list(self.node.routes_to(71)), [(self.me, 71)])
+
+    def test_noroute_is_learnt_from(self) -> None:
+        """A path over a hop that is reported gone is forgotten."""
+        self.search(self.a, returnPath=[10, 5, 71], id=1)
+        self.a.tell("error", code="noroute", path=[71, self.me], hop=5)
+        self.network.run(0.1)
+        self.assertEqual(list(self.node.routes_to(10)), [])
+
+    def test_send_needs_the_first_link(self) -> None:
+        """A message cannot go along a route whose first link is not there."""
+        reply = Reply(item="apple", id=1)
+        self.assertEqual(
+            [self.node.send(reply, route) for route in ((self.me, 99), (self.me, 71), (self.me, 72, 10))],
+            [False, True, True],
+        )
+        to_a, to_b, _ = self.heard()
+        self.assertEqual(to_a, [{"type": "reply", "item": "apple", "id": 1}])
+        self.assertEqual(to_b, [{"type": "reply", "path": [self.me, 72, 10], "item": "apple", "id": 1}])
+
+
+class RoleTests(NodeTestCase):
+    """Roles get what they claim."""
+
+    def setUp(self) -> None:
+        """Carry a role."""
+        self.role = self.listener = Listener(Search, Reply, Error)
+        super().setUp()
+
+    def test_search_comes_with_the_way_back(self) -> None:
+        """A search is handed to the role that claims it, and passed on all the same."""
+        self.search(self.a, returnPath=[9, 71])
+        self.assertEqual([len(messages) for messages in self.heard()], [0, 1, 1])
+        [(message, origin)] = self.listener.heard
+        self.assertEqual((message.item, origin), ("apple", Origin(9, (self.me, 71, 9))))
+
+    def test_last_on_the_path(self) -> None:
+        """A routed message is handled by the last on its path."""
+        self.a.tell("reply", path=[9, 71, self.me], item="apple", id=3)
+        self.b.tell("reply", item="apple", id=4)
+        self.network.run(0.1)
+        self.assertEqual(
+            [(m.id, origin) for m, origin in self.listener.heard],
+            [(3, Origin(9, (self.me, 71, 9))), (4, Origin(72, (self.me, 72)))],
+        )
+
+    def test_errors(self) -> None:
+        """An error meant for this node reaches its role."""
+        self.a.tell("error", path=[9, 71, self.me], code="soldout", id=3)
+        self.network.run(0.1)
+        self.assertEqual([(m.code, o.id) for m, o in self.listener.heard], [("soldout", 9)])
+
+    def test_a_fault_of_ours_costs_one_link(self) -> None:
+        """A role that raises loses the link the message came by; the others stay."""
+
+        def fail(message: Search, origin: Origin) -> None:
+            raise RuntimeError("a planted fault")
+
+        self.node._claims[Search] = fail
+        self.search(self.a)
+        self.network.run(0.1)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual([self.a.is_closed, self.b.is_closed, self.c.is_closed], [True, False, False])
+
+
+class ClaimTests(SynchronousTestCase):
+    """Two roles of one node do not quarrel."""
+
+    def test_two_claims(self) -> None:
+        """Two roles that take one class of message are refused at start, and named."""
+        network = MemoryNetwork()
+        with self.assertRaises(UsageError) as caught:
+            network.add_node(Listener(Search), Listener(Search))
+        self.assertEqual(str(caught.exception), "Listener and Listener both take Search; run them as two nodes")
+
+    def test_errors_go_to_all(self) -> None:
+        """Both roles of a node may listen to errors."""
+        network = MemoryNetwork()
+        network.add_tracker(Tracker())
+        first, second = Listener(Error), Listener(Error, Search)
+        node = network.add_node(first, second)
+        network.run_until(lambda: node.id > 0)
+        link(network, node, 71).tell("error", code="soldout")
+        network.run(0.1)
+        self.assertEqual([len(first.heard), len(second.heard)], [1, 1])
+
+
+class InterfaceTests(SynchronousTestCase):
+    """What roles are tested with is what they run with."""
+
+    def test_both_provide_it(self) -> None:
+        """The node and the fake node both provide INode."""
+        network = MemoryNetwork()
+        self.assertTrue(verifyObject(INode, network.add_node()))
+        self.assertTrue(verifyObject(INode, FakeNode()))
