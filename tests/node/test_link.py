@@ -401,9 +401,7 @@ class SlotTests(LinkTestCase):
         for id in range(101, 109):
             link(self.network, self.node, id)
         stranger = link(self.network, self.node, 109)
-        self.assertEqual(
-            stranger.received, [{"type": "error", "code": "noslots", "info": "no slots available"}]
-        )
+        self.assertEqual(stranger.received, [{"type": "error", "code": "noslots", "info": "no slots available"}])
         self.assertTrue(stranger.is_closed)
         self.assertFalse(link(self.network, self.node, 101).is_closed)
         self.assertEqual(len(self.node.peers()), 8)
@@ -426,7 +424,7 @@ class SlotTests(LinkTestCase):
 class LifeTests(SynchronousTestCase):
     """Every input in every state does what the table says."""
 
-    NEXT = {  # noqa: RUF012
+    NEXT = {
         ("greeting", "greeted"): "_begin_open",
         ("greeting", "overdue"): "_warn",
         ("greeting", "close"): "_begin_close",
@@ -439,7 +437,7 @@ class LifeTests(SynchronousTestCase):
         ("open", "lost"): "_end",
         ("closing", "lost"): "_end",
     }
-    WAYS = {  # noqa: RUF012
+    WAYS = {
         "greeting": [],
         "overdue": ["overdue"],
         "open": ["greeted"],

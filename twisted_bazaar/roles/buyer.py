@@ -107,7 +107,8 @@ class Buyer(Role):
         """Look for everything at once."""
         super().start(node)
         self._search = FloodSearch(node, self._gather_s)
-        self._purchases = Purchases(node)
+        # Replies to a new search teach new paths; the offers in them are of no interest then.
+        self._purchases = Purchases(node, lambda record: self._search.find(record.order.item, 1))
         self.receives = {
             **self._search.receives,
             BuyOK: self._purchases.confirmed,

@@ -41,6 +41,7 @@ class Tracker(Role):
         self._verbose = verbose
         self._ids: list[int] = []
         self._listed: dict[int, tuple[int, Peer]] = {}
+        self._listed_keys: dict[str, int] = {}
         self._gone: FairTable[str, int] = FairTable(_REMEMBERED, _REMEMBERED_S)
         self._kept_for: FairTable[int, str] = FairTable(_REMEMBERED, _REMEMBERED_S)
         self.receives = {NodeRequest: self._request_received}
@@ -52,7 +53,7 @@ class Tracker(Role):
 
     def number(self, key: str, claimed: int) -> int:
         """The id of the node that just greeted: its old one if it had one and it is free."""
-        remembered = self._gone.get(key, self.node.clock.seconds())
+        remembered = self._listed_keys.get(key) or self._gone.get(key, self.node.clock.seconds())
         for node_id in (remembered, claimed):
             if node_id is not None and 0 < node_id <= _LARGEST_ID and self._is_free(node_id, key):
                 return node_id
@@ -64,12 +65,14 @@ class Tracker(Role):
     def peer_joined(self, peer: Peer) -> None:
         """List a node."""
         self._listed[peer.id] = (len(self._ids), peer)
+        self._listed_keys[peer.key] = peer.id
         self._ids.append(peer.id)
         self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
 
     def peer_left(self, peer: Peer) -> None:
         """Strike a node off, but remember its id for a while."""
         position, _ = self._listed.pop(peer.id)
+        self._listed_keys.pop(peer.key, None)
         last = self._ids.pop()
         if last != peer.id:
             self._ids[position] = last

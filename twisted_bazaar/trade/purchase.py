@@ -6,6 +6,7 @@ more rarely, each time along the next route. It ends with the seller's answer an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from attrs import define
@@ -40,10 +41,12 @@ class Purchases:
     """The open orders of one buyer.
 
     @param node: the node it speaks through.
+    @param seek: called with an order that goes unanswered, to look for another way to its seller.
     """
 
-    def __init__(self, node: INode) -> None:
+    def __init__(self, node: INode, seek: Callable[[OrderRecord], object]) -> None:
         self._node = node
+        self._seek = seek
         self._open: dict[int, _OpenOrder] = {}
 
     def __len__(self) -> int:
@@ -117,12 +120,11 @@ class Purchases:
             opened.repeat.cancel()
         opened.done.callback(opened.record)
 
-    def _send(self, opened: _OpenOrder, route: Route | None) -> None:
+    def _send(self, opened: _OpenOrder, route: Route) -> None:
         order = opened.record.order
         message = Buy(item=order.item, id=order.id, quantity=order.quantity, price=order.price)
-        if route is not None:
-            opened.route = route
-            self._node.send(message, route)
+        opened.route = route
+        self._node.send(message, route)
         opened.sent += 1
         opened.repeat = self._node.clock.callLater(opened.backoff.delay(), self._repeat, opened)
 
@@ -135,20 +137,22 @@ class Purchases:
                 seller=opened.record.seller,
                 id=opened.record.order.id,
             )
+        if opened.sent >= _SENDS_BEFORE_DOUBT:
+            self._seek(opened.record)
         self._send(opened, self._next_route(opened))
 
     def _detour(self, opened: _OpenOrder) -> None:
         """The way just tried leads nowhere: take another at once, or wait for the next repeat."""
         route = self._next_route(opened)
-        if route is not None and route != opened.route and opened.repeat is not None and opened.repeat.active():
+        if route != opened.route and opened.repeat is not None and opened.repeat.active():
             opened.repeat.cancel()
             self._send(opened, route)
 
-    def _next_route(self, opened: _OpenOrder) -> Route | None:
+    def _next_route(self, opened: _OpenOrder) -> Route:
         """Another route than the last, if there is one; a direct link before all."""
         routes = self._node.routes_to(opened.record.seller)
         if not routes:
-            return None
+            return opened.route
         if len(routes[0]) == 2 and routes[0] != opened.route:
             return routes[0]
         position = routes.index(opened.route) + 1 if opened.route in routes else 0

@@ -1,0 +1,169 @@
+"""Promises of the seller: offers what it has, sells once, never more than it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.discovery.flood.messages import Reply, Search
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.node.control import Error
+from twisted_bazaar.roles.seller import Seller, make_role
+from twisted_bazaar.testing import FakeNode, deliver
+from twisted_bazaar.trade.ledger import Supply
+from twisted_bazaar.trade.messages import Buy, BuyOK
+
+
+class SellerTests(SynchronousTestCase):
+    """A seller of five apples at 120 and one pear, linked to node 7."""
+
+    def setUp(self) -> None:
+        """Start it on a fake node."""
+        self.node = FakeNode(id=1)
+        self.neighbour = self.node.link(7)
+        self.seller = Seller({"apple": Supply(5, 120), "pear": Supply(1)})
+        self.seller.start(self.node)
+
+    def search(self, *route: int, item: str = "apple", quantity: int = 1, **keys: Any) -> None:
+        """Let a search come, from the last node of a route."""
+        passed = tuple(reversed(route[1:]))
+        deliver(self.seller, Search(id=40, return_path=passed, item=item, quantity=quantity, **keys), *route)
+
+    def buy(self, *route: int, id: int = 3, item: str = "apple", quantity: int = 1, price: int | None = 120) -> None:
+        """Let an order come."""
+        deliver(self.seller, Buy(id=id, item=item, quantity=quantity, price=price), *route)
+
+    def said(self) -> list[Any]:
+        """What it sent since last asked, with routes."""
+        sent, self.node.sent = self.node.sent, []
+        return sent
+
+    def test_reply(self) -> None:
+        """A search for what it has is answered with quantity and price; one for anything else is not."""
+        self.search(1, 7, quantity=2)
+        self.search(1, 7, item="plum")
+        self.assertEqual(self.said(), [(Reply(item="apple", id=40, quantity=2, price=120), (1, 7))])
+
+    def test_reply_along_the_path(self) -> None:
+        """When the buyer cannot be reached directly, the reply goes back along the path."""
+        self.search(1, 7, 8, 9, host="10.0.0.5", port=4000)
+        self.assertEqual(self.said(), [(Reply(item="apple", id=40, price=120), (1, 7, 8, 9))])
+
+    def test_reply_directly(self) -> None:
+        """When a direct connection can be made, the reply goes over it; the link is let go after 30 s."""
+        self.node.reachable = {9}
+        self.search(1, 7, 8, 9, host="10.0.0.5", port=4000)
+        self.assertEqual(self.said(), [(Reply(item="apple", id=40, price=120), (1, 9))])
+        self.node.clock.advance(29)
+        self.assertEqual(self.node.released, [])
+        self.node.clock.advance(2)
+        self.assertEqual(self.node.released, [9])
+
+    def test_what_is_held_is_not_offered_twice(self) -> None:
+        """The only pear is offered to one buyer, and to the next when 30 s are over."""
+        self.search(1, 7, item="pear")
+        self.search(1, 7, 8, item="pear")
+        self.assertEqual([route for _, route in self.said()], [(1, 7)])
+        self.node.clock.advance(30)
+        self.search(1, 7, 8, item="pear")
+        self.assertEqual([route for _, route in self.said()], [(1, 7, 8)])
+
+    def test_what_is_held_is_free_when_the_buyer_leaves(self) -> None:
+        """A buyer that is gone needs nothing."""
+        self.search(1, 7, item="pear")
+        self.seller.peer_left(self.neighbour)
+        self.search(1, 7, 8, item="pear")
+        self.assertEqual([route for _, route in self.said()], [(1, 7), (1, 7, 8)])
+
+    def test_sale(self) -> None:
+        """A buy is answered buyOK along the way it came, and the stock shrinks."""
+        self.buy(1, 7, 9, quantity=2)
+        self.assertEqual(self.said(), [(BuyOK(item="apple", id=3, quantity=2, price=120), (1, 7, 9))])
+        self.search(1, 7, quantity=9)
+        self.assertEqual(self.said(), [(Reply(item="apple", id=40, quantity=3, price=120), (1, 7))])
+
+    def test_repeated_buy(self) -> None:
+        """The same order again gets the same answer and takes nothing more."""
+        self.node.link(9)
+        self.buy(1, 7, 9, quantity=3)
+        self.buy(1, 9, quantity=3)
+        self.buy(1, 7, 9, quantity=1)
+        ok = BuyOK(item="apple", id=3, quantity=3, price=120)
+        self.assertEqual(self.said(), [(ok, (1, 7, 9)), (ok, (1, 9)), (ok, (1, 7, 9))])
+        self.buy(1, 7, id=4, quantity=2)
+        self.assertIsInstance(self.said()[0][0], BuyOK)
+
+    def test_same_id_of_another_buyer(self) -> None:
+        """Order ids are told apart by their buyer."""
+        self.buy(1, 7, 8, item="pear", price=None)
+        self.buy(1, 7, 9, item="pear", price=None)
+        self.assertEqual([type(message) for message, _ in self.said()], [BuyOK, Error])
+
+    def test_sold_out(self) -> None:
+        """More than there is is refused with soldout, and nothing is sold."""
+        self.buy(1, 7, quantity=6)
+        [(error, route)] = self.said()
+        self.assertEqual((error.code, error.id, error.about, route), ("soldout", 3, "buy", (1, 7)))
+        self.buy(1, 7, id=4, quantity=5)
+        self.assertIsInstance(self.said()[0][0], BuyOK)
+
+    def test_refusal_is_final(self) -> None:
+        """An order that was refused stays refused when there would be enough."""
+        self.search(1, 7, item="pear")
+        self.buy(1, 7, 8, id=5, item="pear", price=None)
+        self.node.clock.advance(31)
+        self.buy(1, 7, 8, id=5, item="pear", price=None)
+        self.buy(1, 7, 8, id=6, item="pear", price=None)
+        self.assertEqual([type(message) for message, _ in self.said()[1:]], [Error, Error, BuyOK])
+
+    def test_held_for_others(self) -> None:
+        """What is held for one buyer is not sold to another."""
+        self.search(1, 7, item="pear")
+        self.buy(1, 7, 8, item="pear", price=None)
+        self.buy(1, 7, id=9, item="pear", price=None)
+        self.assertEqual([type(message) for message, _ in self.said()[1:]], [Error, BuyOK])
+
+    def test_no_sale_under_the_price(self) -> None:
+        """An order that names no price, or too low a one, is refused."""
+        for id, price in ((1, None), (2, 119)):
+            self.buy(1, 7, id=id, price=price)
+        self.assertEqual([message.code for message, _ in self.said()], ["wtf", "wtf"])
+
+    def test_other_way_back(self) -> None:
+        """When the way an order came is gone, the answer takes another."""
+        self.node.routes = {9: [(1, 7, 6, 9)]}
+        self.buy(1, 8, 9)
+        self.assertEqual([route for _, route in self.said()], [(1, 7, 6, 9)])
+
+    def test_counts_at_the_end(self) -> None:
+        """When it stops it reports each count: supplied is in stock and sold."""
+        self.buy(1, 7, quantity=2)
+        self.search(1, 7, 8, 9, host="10.0.0.5", port=4000)
+        self.successResultOf(self.seller.stop())
+        self.assertEqual(
+            [details for event, details in self.node.reports if event == "stock"],
+            [
+                {"item": "apple", "supplied": 5, "in_stock": 3, "sold": 2},
+                {"item": "pear", "supplied": 1, "in_stock": 1, "sold": 0},
+            ],
+        )
+        self.assertEqual(self.node.clock.getDelayedCalls(), [])
+
+
+class OptionsTests(SynchronousTestCase):
+    """What the command line may ask for."""
+
+    def test_bad_stock(self) -> None:
+        """Each mistake has a line of its own."""
+        for stock, words in (
+            ([], "a seller needs goods"),
+            (["apple=x"], "'x' is not a whole number"),
+            (["apple=5@1.50"], "'1.50' is not a whole number"),
+            (["apple=1", "apple=2"], "twice"),
+            (["\tapple=1"], "control character"),
+            (["=4"], "1 to 128"),
+        ):
+            with self.assertRaises(UsageError) as caught:
+                make_role({"stock": stock})
+            self.assertIn(words, str(caught.exception))
