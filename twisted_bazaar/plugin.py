@@ -20,7 +20,6 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import INode, IRole, IRolePlugin, Origin, Peer
 from twisted_bazaar.wire.message import Message
 
-
 _PASSED_ON: Final = ("twisted_bazaar.discovery.flood.messages", "twisted_bazaar.trade.messages")
 
 

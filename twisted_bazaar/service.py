@@ -156,7 +156,7 @@ def parse_limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
         except ValueError:
             number = -1
         if not least <= number <= 2**40:
-            raise UsageError(f"{name.replace('_', '-')} must be a number of {least} or more, not {value!r}")
+            raise UsageError(f"--{name.replace('_', '-')} must be a number of {least} or more, not {value!r}")
         changed: dict[str, Any] = {attribute.name: number}
         limits = evolve(limits, **changed)
     if limits.min_links > limits.max_links:
@@ -196,8 +196,8 @@ def _client_endpoint(reactor: Any, text: str | None, option: str) -> IStreamClie
         return None
     try:
         endpoint: IStreamClientEndpoint = clientFromString(reactor, text)
-    except (ValueError, TypeError, KeyError, LookupError) as error:
-        raise UsageError(f"{option} {text!r}: {error}; write an endpoint such as tcp:127.0.0.1:9000") from None
+    except (ValueError, TypeError, LookupError):
+        raise UsageError(f"{option} {text!r}: not an endpoint; write one such as tcp:127.0.0.1:9000") from None
     return endpoint
 
 
@@ -206,8 +206,8 @@ def _server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
         return None
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
-    except (ValueError, TypeError, KeyError, LookupError) as error:
-        raise UsageError(f"--listen {text!r}: {error}; write an endpoint such as tcp:9001 or none") from None
+    except (ValueError, TypeError, LookupError):
+        raise UsageError(f"--listen {text!r}: not an endpoint; write one such as tcp:9001, or none") from None
     return endpoint
 
 

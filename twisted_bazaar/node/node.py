@@ -73,7 +73,7 @@ class Node:
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
         self._links = Links(self, reactor, key, limits, self._codec, registrars[0] if registrars else None)
         self._links.trace = trace
-        self._bootstrap = Bootstrap(self._links, rng, tracker, neighbours)
+        self._bootstrap = Bootstrap(self._links, rng, None if registrars else tracker, neighbours)
         self._linked = self._links.peers.links
         self._router = Router(self._linked.__contains__, limits.known_paths, limits.known_s)
         self._seen = Seen(limits.seen_ids, limits.seen_s)

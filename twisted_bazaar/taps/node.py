@@ -101,12 +101,14 @@ def _options_with(plugins: Sequence[IRolePlugin]) -> type[_NodeOptions]:
     @raise UsageError: two of them have an option of one name, or a role is named twice.
     """
     owners: dict[str, str] = dict.fromkeys(_option_names(_NodeOptions), "every node")
+    names = [plugin.name for plugin in plugins]
     for plugin in plugins:
+        if names.count(plugin.name) > 1:
+            raise UsageError(f"--role {plugin.name} stands twice; run two nodes")
         for name in _option_names(plugin.options) - {"version", "help"}:
             if name in owners:
                 raise UsageError(f"--{name} belongs to {owners[name]} and to role {plugin.name}; run two nodes")
             owners[name] = f"role {plugin.name}"
-        owners[f"role {plugin.name}"] = plugin.name
     bases = list(dict.fromkeys(plugin.options for plugin in plugins))
     return type("Options", (_NodeOptions, *bases), {"__doc__": _NodeOptions.__doc__})
 

@@ -1,0 +1,131 @@
+"""What the daemons' command lines take and refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python import usage
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.service import NodeService, parse_limits
+from twisted_bazaar.taps import node, tracker
+
+
+def parsed(*words: str) -> node.Options:
+    """The options of a node for some words."""
+    options = node.Options()
+    options.parseOptions(words)
+    return options
+
+
+class NodeOptionsTests(SynchronousTestCase):
+    """C{twistd bazaar-node}."""
+
+    def refusal(self, *words: str) -> str:
+        """The line that a command line ends with."""
+        with self.assertRaises(SystemExit) as caught:
+            node.makeService(parsed(*words), MemoryReactorClock())
+        line = str(caught.exception.code)
+        self.assertNotIn("\n", line)
+        return line
+
+    def test_defaults_stay_on_this_machine(self) -> None:
+        """Without options it listens on loopback and looks for the tracker there."""
+        options = parsed()
+        self.assertEqual(
+            (options["listen"], options["tracker"], [plugin.name for plugin in options.plugins]),
+            ("tcp:0:interface=127.0.0.1", "tcp:127.0.0.1:9000", ["relay"]),
+        )
+
+    def test_roles_bring_their_options(self) -> None:
+        """The options of a role are known when it is named, before or after it."""
+        options = parsed("--want", "apple", "--role", "buyer", "--role=seller", "--stock", "pear=2")
+        self.assertEqual(
+            (options["want"], options["stock"], [plugin.name for plugin in options.plugins]),
+            (["apple"], ["pear=2"], ["buyer", "seller"]),
+        )
+        self.assertIn("--want", self.refusal("--want", "apple"))
+
+    def test_service(self) -> None:
+        """Good options make a service."""
+        service = node.makeService(parsed("--role", "seller", "--stock", "apple"), MemoryReactorClock())
+        self.assertIsInstance(service, NodeService)
+
+    def test_refusals(self) -> None:
+        """Each mistake gives one line that says what to do."""
+        for words, line in (
+            (["--role", "bier"], "there is no role 'bier'; the roles are buyer, relay, seller, tracker"),
+            (["--role", "relay", "--role", "relay"], "--role relay stands twice; run two nodes"),
+            (["--role"], "option --role requires argument"),
+            (["--rol", "buyer"], "write --role ROLE in full"),
+            (["--role", "buyer"], "a buyer needs something to look for: add --want apple"),
+            (["--listen", "tcp:x"], "--listen 'tcp:x': not an endpoint; write one such as tcp:9001, or none"),
+            (["--listen", "x"], "--listen 'x': not an endpoint; write one such as tcp:9001, or none"),
+            (["--tracker", "tcp"], "--tracker 'tcp': not an endpoint; write one such as tcp:127.0.0.1:9000"),
+            (["--connect", "none"], "--connect needs an endpoint, such as tcp:127.0.0.1:9001"),
+            (["--max-links", "0"], "--max-links must be a number of 1 or more, not '0'"),
+            (["--min-links", "-1"], "--min-links must be a number of 0 or more, not '-1'"),
+            (["--limit", "frame-s=soon"], "--frame-s must be a number of 1 or more, not 'soon'"),
+            (["--advertise", "me:1"], "--advertise 'me:1': write an IP address and a port, such as 192.0.2.7:9001"),
+            (["--advertise", "10.0.0.1:x"], "--advertise '10.0.0.1:x': 'x' is not a port"),
+            (["--events", "/nowhere/at/all"], "--events '/nowhere/at/all': No such file or directory"),
+        ):
+            self.assertEqual(self.refusal(*words), f"bazaar-node: {line}")
+
+    def test_unknown_limit(self) -> None:
+        """A limit that there is not names those there are."""
+        self.assertIn("the limits are max-links, min-links", self.refusal("--limit", "speed=1"))
+
+
+class PidFileTests(SynchronousTestCase):
+    """Daemons in the foreground can share a directory."""
+
+    def pid_file(self, **parent: Any) -> object:
+        """Which pid file twistd would use."""
+        options = tracker.Options()
+        options.parent = {"nodaemon": 1, "pidfile": "twistd.pid", **parent}
+        options.parseOptions([])
+        return options.parent["pidfile"]
+
+    def test_foreground(self) -> None:
+        """With -n there is none, unless the user names one."""
+        self.assertEqual(self.pid_file(), "")
+        self.assertEqual(self.pid_file(pidfile="my.pid"), "my.pid")
+
+    def test_background(self) -> None:
+        """In the background twistd does as it always does."""
+        self.assertEqual(self.pid_file(nodaemon=0), "twistd.pid")
+
+
+class TrackerOptionsTests(SynchronousTestCase):
+    """C{twistd bazaar-tracker}."""
+
+    def test_default(self) -> None:
+        """It listens on loopback, port 9000."""
+        options = tracker.Options()
+        options.parseOptions([])
+        self.assertEqual(options["listen"], "tcp:9000:interface=127.0.0.1")
+        self.assertIsInstance(tracker.makeService(options, MemoryReactorClock()), NodeService)
+
+    def test_usage_error(self) -> None:
+        """A word that is no option ends it with one line."""
+        options = tracker.Options()
+        with self.assertRaises(SystemExit) as caught:
+            options.parseOptions(["--frob"])
+        self.assertEqual(caught.exception.code, "bazaar-tracker: option --frob not recognized")
+        self.assertTrue(issubclass(tracker.Options, usage.Options))
+
+
+class LimitsTests(SynchronousTestCase):
+    """Every limit is an option."""
+
+    def test_changes(self) -> None:
+        """--max-links, --min-links and --limit change what they name and nothing else."""
+        limits = parse_limits(Limits(), {"max-links": "5", "min-links": "2", "limit": ["frame-s=2.5", "seen-ids=9"]})
+        self.assertEqual(limits, Limits(max_links=5, min_links=2, frame_s=2.5, seen_ids=9))
+
+    def test_min_is_never_over_max(self) -> None:
+        """A node that may have one link does not look for three."""
+        self.assertEqual(parse_limits(Limits(), {"max-links": "1"}).min_links, 1)
