@@ -247,6 +247,9 @@ class IRolePlugin(IPlugin):
     description: str = Attribute("One line for C{--help-roles}.")
     options: type[usage.Options] = Attribute("The options that this role adds to the node's.")
 
+    def load() -> None:
+        """Import the role's module, and so declare its messages."""
+
     def make_role(options: Mapping[str, Any]) -> IRole:
         """Make the role.
 

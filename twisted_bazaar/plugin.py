@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 from twisted.plugin import IPlugin, getPlugins
 from twisted.python import usage
 from zope.interface import implementer
@@ -19,6 +20,8 @@ from zope.interface import implementer
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import INode, IRole, IRolePlugin, Origin, Peer
 from twisted_bazaar.wire.message import Message
+
+log = Logger()
 
 _PASSED_ON: Final = ("twisted_bazaar.discovery.flood.messages", "twisted_bazaar.trade.messages")
 
@@ -46,6 +49,10 @@ class RolePlugin:
     name: str
     module: str
     description: str
+
+    def load(self) -> None:
+        """Import the role's module, and so declare its messages."""
+        import_module(self.module)
 
     @property
     def options(self) -> type[usage.Options]:
@@ -86,6 +93,18 @@ class Role:
 def known_roles() -> list[IRolePlugin]:
     """Every role installed, by name."""
     return sorted(getPlugins(IRolePlugin), key=lambda plugin: plugin.name)
+
+
+def load_roles() -> None:
+    """Load every role installed, so that their messages are declared too and are passed on.
+
+    A role that cannot be loaded costs nobody else anything; it is named in the log.
+    """
+    for plugin in known_roles():
+        try:
+            plugin.load()
+        except Exception as error:
+            log.warn("the role {name} cannot be loaded: {error}", name=plugin.name, error=error)
 
 
 def find_role(name: str) -> IRolePlugin:

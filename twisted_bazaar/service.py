@@ -25,7 +25,7 @@ from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import Address, IErrand, IRole, Peer
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Journal, Node
-from twisted_bazaar.plugin import declare_messages
+from twisted_bazaar.plugin import declare_messages, load_roles
 from twisted_bazaar.wire.message import Message, check_host
 
 CANNOT_START: Final = 1
@@ -78,7 +78,9 @@ class NodeService(Service):
         if failure.check(UsageError):
             self.log.error("{reason}", reason=failure.getErrorMessage())
         elif failure.check(CannotListenError, OSError):
-            self.log.error("cannot listen: {reason}; choose another --listen", reason=failure.getErrorMessage())
+            self.log.error(
+                "cannot listen: {reason}; choose another --listen", reason=failure.getErrorMessage().rstrip(".")
+            )
         else:
             self.log.failure("the node could not start", failure)
         self._exit_with(CANNOT_START)
@@ -91,6 +93,7 @@ def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: A
     @raise UsageError: an option cannot be read; the text says which and why.
     """
     declare_messages()
+    load_roles()
     journal_file = _open_journal(options.get("events"))
     node = Node(
         reactor,

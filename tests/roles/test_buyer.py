@@ -243,7 +243,7 @@ class UnansweredTests(BuyerTestCase):
         self.ordered()
         self.successResultOf(self.buyer.stop())
         self.assertEqual(self.node.clock.getDelayedCalls(), [])
-        self.assertEqual([event for event, _ in self.node.reports], ["unknown"])
+        self.assertEqual([event for event, _ in self.node.reports], ["offered", "unknown"])
 
 
 class OnceTests(BuyerTestCase):

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import Address
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.roles.seller import Seller, make_role
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.ledger import Supply
 from twisted_bazaar.trade.messages import Buy, BuyOK
+
+
+class _SlowNode(FakeNode):
+    """A node whose direct connections neither come nor fail."""
+
+    def reach(self, node_id: int, address: Address) -> Deferred[bool]:
+        return Deferred()
 
 
 class SellerTests(SynchronousTestCase):
@@ -59,6 +68,18 @@ class SellerTests(SynchronousTestCase):
         self.assertEqual(self.node.released, [])
         self.node.clock.advance(2)
         self.assertEqual(self.node.released, [9])
+
+    def test_buyer_behind_a_firewall(self) -> None:
+        """A direct connection that neither comes nor fails is not waited for longer than a second."""
+        node = _SlowNode(id=1)
+        node.link(7)
+        self.seller = Seller({"apple": Supply(5, 120)})
+        self.seller.start(node)
+        self.search(1, 7, 8, 9, host="10.0.0.5", port=4000)
+        node.clock.advance(0.9)
+        self.assertEqual(node.sent, [])
+        node.clock.advance(0.2)
+        self.assertEqual([route for _, route in node.sent], [(1, 7, 8, 9)])
 
     def test_what_is_held_is_not_offered_twice(self) -> None:
         """The only pear is offered to one buyer, and to the next when 30 s are over."""

@@ -124,7 +124,7 @@ class TrackerTests(SynchronousTestCase):
         self.ask(asker)
         asker.tell("dc")
         self.network.run(1)
-        told = [(event, details.get("id")) for _, event, details in self.network.events if event != "tracking"]
+        told = [(event, details.get("id")) for _, event, details in self.network.events if event != "listening"]
         self.assertEqual(told, [("joined", id), ("asked", None), ("left", id)])
 
     def test_nodes_do_not_mistake_it(self) -> None:

@@ -56,6 +56,7 @@ class Bootstrap:
         self._neighbours = neighbours
         self._running: list[Deferred[None]] = []
         self._waiting: list[Deferred[None]] = []
+        self._missing_neighbours = len(neighbours)
         self._answer: Deferred[NodeReply] | None = None
         self._avoid: FairTable[int, bool] = FairTable(MOST_NAMED_IN_REQUEST // 2, _AVOID_S, shares=1)
 
@@ -102,7 +103,6 @@ class Bootstrap:
                     self.log.warn("the tracker does not answer ({error}); waiting for it", error=error)
                 await self._sleep(backoff.delay())
                 continue
-            self.log.info("joined the network as node {id}", id=self._links.id)
             told = False
             backoff.reset()
             while self._links.tracker is link:
@@ -121,15 +121,19 @@ class Bootstrap:
                 await self._sleep(backoff.delay())
                 continue
             backoff.reset()
+            self._missing_neighbours -= 1
             while peer is not None and peer.id in self._links.peers.links:
                 await self._until_changed()
+            self._missing_neighbours += 1
             await self._sleep(backoff.delay())
 
     async def _keep_enough_links(self) -> None:
         backoff = self._backoff()
         links = self._links
         while True:
-            if links.id in (NO_ID, TRACKER_ID) or len(links.peers.links) >= links.limits.min_links:
+            # Slots are kept for the neighbours that the user named.
+            most = min(links.limits.min_links, links.limits.max_links - self._missing_neighbours)
+            if links.id in (NO_ID, TRACKER_ID) or len(links.peers.links) >= most:
                 backoff.reset()
                 await self._until_changed()
                 continue

@@ -181,8 +181,8 @@ class Links:
             replaced = self.peers.add(link, peer)
             if replaced is not None:
                 replaced.close(Disconnect())
-            if peer.address.port:
-                self.peers.known.put(peer.id, peer.address, peer.id, self.clock.seconds())
+            if peer.address.port and not self.is_tracker:
+                self.peers.known.put(peer.id, peer.address, peer.address.host, self.clock.seconds())
             if not was_linked:
                 self._owner.peer_joined(peer)
 

@@ -102,6 +102,8 @@ class Node:
         self._claims, self._error_claims = _claims_of(self._roles)
         if endpoint is not None:
             await self._links.listen(endpoint, advertised)
+            host, port = self._links.advertised
+            self.report("listening", "listening on {host} port {port}", host=host or "all addresses", port=port)
         self._bootstrap.start()
 
     def stop(self) -> Deferred[None]:
@@ -188,6 +190,8 @@ class Node:
 
     def tracker_changed(self) -> None:
         """The link to the tracker has opened or gone."""
+        if self._links.tracker is not None:
+            self.report("joined", "joined the network as node {id}", id=self.id)
         self._bootstrap.changed()
 
     def message_received(self, link: Link, message: Message) -> None:

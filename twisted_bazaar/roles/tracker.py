@@ -14,7 +14,7 @@ from twisted.python import usage
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.interfaces import INode, IRegistrar, Origin, Peer
+from twisted_bazaar.interfaces import IRegistrar, Origin, Peer
 from twisted_bazaar.node.control import NodeReply, NodeRequest
 from twisted_bazaar.plugin import Role
 
@@ -45,11 +45,6 @@ class Tracker(Role):
         self._gone: FairTable[str, int] = FairTable(_REMEMBERED, _REMEMBERED_S)
         self._kept_for: FairTable[int, str] = FairTable(_REMEMBERED, _REMEMBERED_S)
         self.receives = {NodeRequest: self._request_received}
-
-    def start(self, node: INode) -> None:
-        """Begin."""
-        super().start(node)
-        node.report("tracking", "the tracker is ready")
 
     def number(self, key: str, claimed: int) -> int:
         """The id of the node that just greeted: its old one if it had one and it is free."""

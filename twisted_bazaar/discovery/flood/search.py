@@ -24,6 +24,8 @@ REACHES: Final = (2, 4, 7)
 ROUND_S: Final = (1.0, 2.0, 4.0)
 GATHER_S: Final = 0.3
 DIRECT_LINK_S: Final = 30.0
+# A buyer behind a firewall is not to wait for its offers until a connection times out.
+DIRECT_TRY_S: Final = 1.0
 _MOST_OFFERS: Final = 64
 
 
@@ -89,6 +91,16 @@ class FloodSearch:
         known = hunt.offers.get(origin.id)
         if known is None or len(origin.route) < len(known.route):
             hunt.offers[origin.id] = Offer(origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route)
+        if known is None:
+            self._node.report(
+                "offered",
+                "node {seller} offers {quantity} {item}",
+                seller=origin.id,
+                item=reply.item,
+                quantity=reply.quantity,
+                price=reply.price,
+                search=reply.id,
+            )
         if known is None and len(hunt.offers) == 1 and hunt.timer is not None:
             hunt.timer.cancel()
             hunt.timer = self._node.clock.callLater(self._gather_s, self._finish, hunt)
@@ -143,7 +155,9 @@ class FloodAnswers:
         """Whether there is a direct link to the buyer now."""
         if search.host is None:
             return len(self._node.routes_to(origin.id)) > 0 and len(self._node.routes_to(origin.id)[0]) == 2
-        return await self._node.reach(origin.id, Address(search.host, search.port or 0))
+        reaching = self._node.reach(origin.id, Address(search.host, search.port or 0))
+        reaching.addTimeout(DIRECT_TRY_S, self._node.clock, lambda result, timeout: False)
+        return await reaching
 
     def _release_later(self, buyer: int) -> None:
         """Keep the direct link as long as a reservation lasts."""

@@ -1,0 +1,140 @@
+"""Real C{twistd} processes for tests: started on loopback, read line by line, and ended with the test."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+# The twistd of this interpreter, whether or not its script is on the path.
+TWISTD: Final = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
+LONGEST_S: Final = 30.0
+
+
+class Daemon:
+    """One process.
+
+    @ivar directory: where it runs.
+    @ivar said: the lines of its log that have been waited for.
+    @param words: the command line after C{twistd -n}.
+    @param environment: what it has in its environment besides that of the tests.
+    """
+
+    def __init__(self, words: tuple[str, ...], directory: Path, environment: Mapping[str, str]) -> None:
+        self.directory = directory
+        self._process = subprocess.Popen(
+            (*TWISTD, *words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=directory,
+            env={**os.environ, **environment},
+        )
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.said: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Wait for a line of its log that has not been waited for, and read past it.
+
+        @raise AssertionError: it does not come; the text has the whole log.
+        """
+        deadline = time.monotonic() + LONGEST_S
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise AssertionError(f"no line {pattern!r} came:\n{''.join(self.said)}")
+            self.said.append(line)
+            if match := re.search(pattern, line):
+                return match
+
+    def wait_for_port(self) -> int:
+        """Wait until it listens; returns where."""
+        return int(self.wait_for(r" starting on (\d+)")[1])
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.send_signal(signal.SIGINT)
+
+    def pause(self) -> None:
+        """Let it stand still, connections open; L{end} ends it all the same."""
+        self.send_signal(signal.SIGSTOP)
+
+    def wait(self) -> int:
+        """Wait until it has ended; returns its exit status."""
+        return self._process.wait(LONGEST_S)
+
+    def rest(self) -> str:
+        """Wait until it has ended; returns its whole log."""
+        self.wait()
+        self._reader.join()
+        while (line := self._lines.get()) is not None:
+            self.said.append(line)
+        return "".join(self.said)
+
+    def end(self) -> None:
+        """End it, politely if that works."""
+        self._process.terminate()
+        self._process.send_signal(signal.SIGCONT)
+        try:
+            self._process.wait(LONGEST_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None, "it is a pipe"
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
+        self._lines.put(None)
+
+
+class Daemons:
+    """All daemons of one test. Leaving it ends them, the last first.
+
+    @param directory: where they run.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._running: list[Daemon] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._running:
+            self._running.pop().end()
+
+    def start(self, *words: str, environment: Mapping[str, str] | None = None) -> Daemon:
+        """Start one."""
+        daemon = Daemon(words, self._directory, environment or {})
+        self._running.append(daemon)
+        return daemon
+
+    def start_tracker(self) -> tuple[Daemon, str]:
+        """Start a tracker on a free port; returns it with the endpoint at which nodes find it."""
+        tracker = self.start("bazaar-tracker", "--listen", "tcp:0:interface=127.0.0.1")
+        return tracker, f"tcp:127.0.0.1:{tracker.wait_for_port()}"

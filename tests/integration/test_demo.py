@@ -1,0 +1,192 @@
+"""C{bazaar demo} as its users run it: a process of its own, with real daemons."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from attrs import define, evolve
+
+from twisted_bazaar.cli.accounts import settle_accounts
+from twisted_bazaar.cli.chronicle import Event
+
+_MARK = "BAZAAR_TEST_RUN"
+_LONGEST_S = 90.0
+
+
+@define
+class DemoRun:
+    """One run of the demo, with a temporary directory of its own.
+
+    Its processes are known by a mark in their environment, whoever their parent is by now.
+    """
+
+    directory: Path
+    mark: str
+
+    def start(self, stdout: int = subprocess.PIPE, **environment: str) -> subprocess.Popen[str]:
+        """Start it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "twisted_bazaar", "demo"],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "TMPDIR": str(self.directory), "COLUMNS": "80", _MARK: self.mark, **environment},
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """The processes of this run that are alive."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def daemons_started(self) -> int:
+        """How many daemons have a log."""
+        return len(list(self.directory.glob("bazaar-demo-*/*.log")))
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get(_MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[DemoRun]:
+    """A run that has not begun; whatever is left of it ends with the test."""
+    run = DemoRun(tmp_path, uuid.uuid4().hex)
+    yield run
+    for process in run.processes():
+        process.kill()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something outside this process."""
+    deadline = time.monotonic() + _LONGEST_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_keeps_its_three_promises(demo: DemoRun) -> None:
+    """It shows a sale across two relays, a fallback and a late seller, balances the books, and leaves nothing."""
+    process = demo.start()
+    story, errors = process.communicate(timeout=_LONGEST_S)
+
+    assert (process.returncode, errors) == (0, "")
+    assert re.search(r"Sam sold Ben 1 apple at 40\.\n +path +Ben → relay Ana → relay Bob → Sam\n", story)
+    assert re.search(r"Xenia\. Sold out .*Yara sold Finn 3 fig at 110\.\n", story, re.DOTALL)
+    assert re.search(r"Nobody\s+has one\..*Now Lena opens.*Lena sold Quinn 1 quince at 70\.\n", story, re.DOTALL)
+    assert len(re.findall(r"\n +messages +\d+ in all: \d+ search", story)) == 4
+    assert "The books agree" in story
+    assert max(map(len, story.splitlines())) <= 80
+    assert demo.processes() == []
+    assert list(demo.directory.iterdir()) == []
+
+
+def test_needs_no_unicode(demo: DemoRun) -> None:
+    """Where the output can hold only ASCII, it tells the same story; and Ctrl-C stops all it has started."""
+    process = demo.start(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert process.stdout is not None
+    assert any("Ben -> relay Ana -> relay Bob -> Sam" in line for line in process.stdout)
+    assert len(demo.processes()) > 5
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=_LONGEST_S)
+
+    assert (process.returncode, errors) == (130, "")
+    assert demo.processes() == []
+    assert list(demo.directory.iterdir()) == []
+
+
+def test_daemons_end_with_a_killed_demo(demo: DemoRun) -> None:
+    """Even a demo that is killed leaves no process behind."""
+    process = demo.start()
+    wait_until(lambda: demo.daemons_started() >= 6)
+
+    process.kill()
+    process.communicate(timeout=_LONGEST_S)
+
+    wait_until(lambda: demo.processes() == [])
+
+
+def test_says_which_daemon_could_not_start(demo: DemoRun, tmp_path: Path) -> None:
+    """Where a directory named twisted hides Twisted, one clear message says so, and the logs are kept."""
+    shadow = tmp_path / "shadow" / "twisted"
+    shadow.mkdir(parents=True)
+    (shadow / "__init__.py").touch()
+
+    process = demo.start(PYTHONPATH=str(shadow.parent))
+    _, errors = process.communicate(timeout=_LONGEST_S)
+
+    assert process.returncode == 1
+    kept = next(tmp_path.glob("bazaar-demo-*"))
+    assert errors.split("\n") == [
+        "",
+        "bazaar demo: tracker ended with status 1: ModuleNotFoundError: No module named 'twisted.scripts'.",
+        f"What each daemon said and did is kept in {kept}",
+        "",
+    ]
+    assert "Traceback" in (kept / "tracker.log").read_text()
+    assert demo.processes() == []
+
+
+def test_says_that_it_cannot_write(demo: DemoRun) -> None:
+    """Where the story cannot be written, one line says so."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        process = demo.start(stdout=full)
+        _, errors = process.communicate(timeout=_LONGEST_S)
+    finally:
+        os.close(full)
+
+    assert process.returncode == 1
+    assert errors == "\nbazaar demo: [Errno 28] No space left on device\n"
+    assert demo.processes() == []
+    assert list(demo.directory.iterdir()) == []
+
+
+_SUPPLIES = {("Sam", "apple"): 5}
+_STOCK = Event("Sam", "stock", {"item": "apple", "supplied": 5, "in_stock": 3, "sold": 2})
+_SOLD = Event("Sam", "sold", {"order": 1, "item": "apple", "quantity": 2, "price": 40})
+_BOUGHT = Event("Ben", "bought", {"order": 1, "item": "apple", "quantity": 2, "price": 40})
+
+
+def _changed(event: Event, **details: int) -> Event:
+    return evolve(event, details={**event.details, **details})
+
+
+def test_finds_nothing_wrong_in_right_books() -> None:
+    """Books that agree have no fault."""
+    accounts, faults = settle_accounts(_SUPPLIES, [_STOCK, _SOLD, _BOUGHT])
+
+    assert faults == []
+    assert [(account.bought, account.paid) for account in accounts] == [({"Ben": 2}, 80)]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([_SOLD, _BOUGHT], id="no last count"),
+        pytest.param([_STOCK, _SOLD], id="sold and not bought"),
+        pytest.param([_STOCK, _BOUGHT], id="bought and not sold"),
+        pytest.param([_STOCK, _SOLD, _changed(_BOUGHT, price=30)], id="another price"),
+        pytest.param([_changed(_STOCK, in_stock=4), _SOLD, _BOUGHT], id="a piece too many in stock"),
+        pytest.param([_changed(_STOCK, in_stock=2, sold=3), _SOLD, _BOUGHT], id="a sale that nobody made"),
+        pytest.param([_changed(_STOCK, supplied=6, in_stock=4), _SOLD, _BOUGHT], id="more than was supplied"),
+    ],
+)
+def test_finds_wrong_books(events: list[Event]) -> None:
+    """Whatever is lost, or there twice, is found."""
+    _, faults = settle_accounts(_SUPPLIES, events)
+
+    assert len(faults) > 0

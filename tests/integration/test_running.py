@@ -1,0 +1,178 @@
+"""The daemons as a user runs them: started, asked for the impossible, interrupted, left without a tracker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.daemons import TWISTD, Daemons
+
+_TWIST = (sys.executable, "-c", "from twisted.application.twist._twist import Twist; Twist.main()")
+_PLAIN_TWISTD = TWISTD[:-1]
+
+
+@pytest.fixture
+def daemons(tmp_path: Path) -> Iterator[Daemons]:
+    """Daemons that end with the test."""
+    with Daemons(tmp_path) as running:
+        yield running
+
+
+def run(directory: Path, *words: str, program: tuple[str, ...] = TWISTD) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run((*program, *words), cwd=directory, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("program", [TWISTD, _TWIST], ids=["twistd", "twist"])
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--role", "bier"], "bazaar-node: there is no role 'bier'; the roles are "),
+        (["--frob"], "bazaar-node: option --frob not recognized"),
+        (["--role", "seller", "--stock", "apple=many"], "bazaar-node: --stock 'apple=many': 'many' is not a whole"),
+        (["--listen", "tcp:nine"], "bazaar-node: --listen 'tcp:nine': not an endpoint"),
+    ],
+)
+def test_bad_option(tmp_path: Path, program: tuple[str, ...], words: list[str], line: str) -> None:
+    """A bad option ends the process with one line and status 1, under twistd and under twist."""
+    done = run(tmp_path, "bazaar-node", *words, program=program)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
+
+
+def test_taken_port(tmp_path: Path) -> None:
+    """A port that is taken is named in one line; the process ends with status 1 and without a traceback."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run(tmp_path, "bazaar-tracker", "--listen", f"tcp:{port}:interface=127.0.0.1")
+    assert done.returncode == 1
+    assert f"cannot listen: Couldn't listen on 127.0.0.1:{port}" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_help(tmp_path: Path) -> None:
+    """Help shows the common options, a role's too when it is named, and lists the roles when asked."""
+    common = run(tmp_path, "bazaar-node", "--help").stdout
+    assert "--tracker" in common
+    assert "--stock" not in common
+    assert "--stock" in run(tmp_path, "bazaar-node", "--role", "seller", "--help").stdout
+    roles = run(tmp_path, "bazaar-node", "--help-roles").stdout
+    assert [line.split()[0] for line in roles.splitlines()] == ["buyer", "relay", "seller", "tracker"]
+
+
+def test_once(daemons: Daemons, tmp_path: Path) -> None:
+    """The exit status of a buyer with --once says how it ended, under twistd and under twist."""
+    _, tracker = daemons.start_tracker()
+    daemons.start("bazaar-node", "--tracker", tracker, "--role", "seller", "--stock", "apple=5@120").wait_for("joined")
+    buyer = ("bazaar-node", "--tracker", tracker, "--role", "buyer", "--once", "--want")
+    bought = run(tmp_path, *buyer, "apple=2")
+    assert (bought.returncode, "bought 2 apple" in bought.stdout) == (0, True)
+    assert run(tmp_path, *buyer, "apple", program=_TWIST).returncode == 0
+    assert run(tmp_path, *buyer, "pear", "--timeout", "3").returncode == 3
+    too_dear = run(tmp_path, *buyer, "apple", "--max-price", "119", "--timeout", "3")
+    assert (too_dear.returncode, "1 apple not bought" in too_dear.stdout) == (3, True)
+
+
+def test_unknown_outcome(daemons: Daemons, tmp_path: Path) -> None:
+    """A seller that dies between its offer and the order leaves the outcome unknown: status 5."""
+    _, tracker = daemons.start_tracker()
+    seller = daemons.start("bazaar-node", "--tracker", tracker, "--role", "seller", "--stock", "apple")
+    seller.wait_for("joined")
+    buyer = subprocess.Popen(
+        (
+            *TWISTD,
+            *("bazaar-node", "--tracker", tracker, "--role", "buyer", "--want", "apple"),
+            *("--once", "--timeout", "6", "--gather", "2", "--events", "buyer.jsonl"),
+        ),
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        events = tmp_path / "buyer.jsonl"
+        while not events.exists() or '"offered"' not in events.read_text():
+            assert buyer.poll() is None, "the buyer ended before it got an offer"
+        seller.pause()
+        assert buyer.wait(30) == 5
+    finally:
+        buyer.kill()
+        buyer.wait()
+
+
+def test_side_by_side(daemons: Daemons, tmp_path: Path) -> None:
+    """Plain C{twistd -n} daemons run side by side in one directory, and leave no pid file."""
+    first = subprocess.Popen(
+        (*_PLAIN_TWISTD, "bazaar-node", "--tracker", "none"), cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert first.stdout is not None
+        while "starting on" not in first.stdout.readline():
+            assert first.poll() is None, "the first daemon did not start"
+        second = run(
+            tmp_path,
+            *("bazaar-node", "--tracker", "none", "--role", "buyer", "--want", "x", "--once", "--timeout", "0.1"),
+            program=_PLAIN_TWISTD,
+        )
+        assert second.returncode == 3
+        assert list(tmp_path.glob("*.pid")) == []
+    finally:
+        first.terminate()
+        first.communicate(timeout=30)
+
+
+def test_interrupted(daemons: Daemons) -> None:
+    """Ctrl-C ends a node politely: its neighbours hear dc, and it says nothing alarming."""
+    tracker, endpoint = daemons.start_tracker()
+    relay = daemons.start("bazaar-node", "--tracker", endpoint, "--events", "relay.jsonl")
+    relay.wait_for("joined the network")
+    relay.interrupt()
+    said = relay.rest()
+    assert "Main loop terminated" in said
+    assert "Traceback" not in said
+    assert '"type": "dc"' in (relay.directory / "relay.jsonl").read_text()
+    tracker.interrupt()
+    assert "Traceback" not in tracker.rest()
+
+
+def test_tracker_that_is_down(daemons: Daemons) -> None:
+    """A tracker that is down is waited for, and the log says so once."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+    node = daemons.start("bazaar-node", "--tracker", f"tcp:127.0.0.1:{port}", "--events", "node.jsonl")
+    node.wait_for("waiting for it")
+    daemons.start("bazaar-tracker", "--listen", f"tcp:{port}:interface=127.0.0.1").wait_for("starting on")
+    node.wait_for("joined the network as node")
+    assert "".join(node.said).count("waiting for it") == 1
+
+
+def test_ipv6(daemons: Daemons, tmp_path: Path) -> None:
+    """Everything works over IPv6."""
+    if not socket.has_ipv6 or not os.path.exists("/proc/net/if_inet6"):
+        pytest.skip("this machine has no IPv6")
+    listen = r"tcp6:0:interface=\:\:1"
+    tracker = daemons.start("bazaar-tracker", "--listen", listen)
+    endpoint = rf"tcp:\:\:1:{tracker.wait_for_port()}"
+    seller = ("--role", "seller", "--stock", "apple=5")
+    daemons.start("bazaar-node", "--listen", listen, "--tracker", endpoint, *seller).wait_for("joined")
+    buyer = ("--role", "buyer", "--want", "apple", "--once")
+    done = run(tmp_path, "bazaar-node", "--listen", listen, "--tracker", endpoint, *buyer)
+    assert (done.returncode, "bought 1 apple" in done.stdout) == (0, True)
+
+
+def test_signals_end_the_process(daemons: Daemons) -> None:
+    """SIGTERM ends a daemon with status 0 even while a stranger holds a connection open."""
+    tracker, endpoint = daemons.start_tracker()
+    with socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2]))):
+        tracker.send_signal(signal.SIGTERM)
+        assert tracker.wait() in (0, -signal.SIGTERM)

@@ -1,0 +1,45 @@
+"""Ending early without leaving anything behind.
+
+A signal that raised wherever the program happens to be could hit between the start of a process and
+the note of it. So a signal is only remembered here, and the places that wait ask for it.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interruption:
+    """Remembers, while it is entered, that the user or the system wants the program to end."""
+
+    def __init__(self) -> None:
+        self._received: int | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            # What the parent had ignored, as nohup does, stays ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def check(self) -> None:
+        """Go on, unless the program is to end.
+
+        @raise SystemExit: a signal came; the status is 128 and its number, as a shell has it.
+        """
+        if self._received is not None:
+            raise SystemExit(128 + self._received)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._received = self._received or number
