@@ -38,6 +38,8 @@ setup(
             "pytest-timeout >= 2.3",
             "pytest-twisted >= 1.14",
             "ruff >= 0.9",
+            "setuptools >= 70.1",
+            "wheel >= 0.40",
         ],
     },
     entry_points={"console_scripts": ["bazaar = twisted_bazaar.cli.main:main"]},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from attrs import frozen
@@ -33,6 +34,13 @@ class Address:
 
     host: str
     port: int
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it leads back to the machine of whoever reads it."""
+        ip = ip_address(self.host)
+        ip = getattr(ip, "ipv4_mapped", None) or ip
+        return ip.is_loopback or ip.is_unspecified
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -172,7 +180,8 @@ class INode(Interface):
 
         Over more than one link only L{Routed} messages can go.
 
-        @return: False when the first link of the route is not there; nothing is sent then.
+        @return: False when it cannot go, because the first link of the route is not there, or the route
+            is longer than a path may be; nothing is sent then.
         """
 
     def routes_to(node_id: int) -> Sequence[Route]:

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Address, IErrand, IRole, Peer
+from twisted_bazaar.interfaces import Address, IErrand, IRegistrar, IRole, Peer
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Journal, Node
 from twisted_bazaar.plugin import declare_messages, load_roles
@@ -94,6 +94,10 @@ def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: A
     """
     declare_messages()
     load_roles()
+    if options.get("tracker") == "none" and not any(IRegistrar.providedBy(role) for role in roles):
+        raise UsageError("--tracker none: a node gets its id from a tracker; start one with bazaar-tracker")
+    if options.get("advertise") and options["listen"] == "none":
+        raise UsageError("--advertise goes with --listen; a node that does not listen cannot be reached")
     journal_file = _open_journal(options.get("events"))
     node = Node(
         reactor,

@@ -111,7 +111,7 @@ def test_unknown_outcome(daemons: Daemons, tmp_path: Path) -> None:
 def test_side_by_side(daemons: Daemons, tmp_path: Path) -> None:
     """Plain C{twistd -n} daemons run side by side in one directory, and leave no pid file."""
     first = subprocess.Popen(
-        (*_PLAIN_TWISTD, "bazaar-node", "--tracker", "none"), cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        (*_PLAIN_TWISTD, "bazaar-node", "--tracker", "tcp:127.0.0.1:1"), cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
     try:
         assert first.stdout is not None
@@ -119,7 +119,18 @@ def test_side_by_side(daemons: Daemons, tmp_path: Path) -> None:
             assert first.poll() is None, "the first daemon did not start"
         second = run(
             tmp_path,
-            *("bazaar-node", "--tracker", "none", "--role", "buyer", "--want", "x", "--once", "--timeout", "0.1"),
+            *(
+                "bazaar-node",
+                "--tracker",
+                "tcp:127.0.0.1:1",
+                "--role",
+                "buyer",
+                "--want",
+                "x",
+                "--once",
+                "--timeout",
+                "0.1",
+            ),
             program=_PLAIN_TWISTD,
         )
         assert second.returncode == 3

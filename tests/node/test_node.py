@@ -99,9 +99,11 @@ class FloodTests(NodeTestCase):
         self.assertEqual([message["ttl"] for message in self.heard()[1]], [15])
 
     def test_full_return_path(self) -> None:
-        """A search that has passed 16 nodes goes no further."""
-        self.search(self.a, returnPath=[*range(1001, 1016), 71])
+        """A search goes no further than a reply can come back: 16 nodes in all."""
+        self.search(self.a, id=1, returnPath=[*range(1001, 1015), 71])
         self.assertEqual(self.heard(), [[], [], []])
+        self.search(self.a, id=2, returnPath=[*range(1001, 1014), 71])
+        self.assertEqual([len(messages) for messages in self.heard()], [0, 1, 1])
 
     def test_loop(self) -> None:
         """A search that has passed here is dropped, even with an id not seen."""

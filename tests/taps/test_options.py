@@ -64,6 +64,14 @@ class NodeOptionsTests(SynchronousTestCase):
             (["--listen", "tcp:x"], "--listen 'tcp:x': not an endpoint; write one such as tcp:9001, or none"),
             (["--listen", "x"], "--listen 'x': not an endpoint; write one such as tcp:9001, or none"),
             (["--tracker", "tcp"], "--tracker 'tcp': not an endpoint; write one such as tcp:127.0.0.1:9000"),
+            (
+                ["--tracker", "none"],
+                "--tracker none: a node gets its id from a tracker; start one with bazaar-tracker",
+            ),
+            (
+                ["--advertise", "10.0.0.1:9", "--listen", "none"],
+                "--advertise goes with --listen; a node that does not listen cannot be reached",
+            ),
             (["--connect", "none"], "--connect needs an endpoint, such as tcp:127.0.0.1:9001"),
             (["--max-links", "0"], "--max-links must be a number of 1 or more, not '0'"),
             (["--min-links", "-1"], "--min-links must be a number of 0 or more, not '-1'"),

@@ -6,10 +6,11 @@ the greeting, and addresses of host and port where the paper had a port on one m
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from msgspec import Meta
 
+from twisted_bazaar.errors import PeerError
 from twisted_bazaar.wire.message import (
     LARGEST_INTEGER,
     NO_ID,
@@ -26,6 +27,7 @@ from twisted_bazaar.wire.message import (
 
 PROTOCOL_VERSION: Final = 1
 MOST_NAMED_IN_REQUEST: Final = 256
+_LONGEST_INFO: Final = 500
 
 _OptionalId = Annotated[int, Meta(ge=NO_ID, le=LARGEST_INTEGER)]
 _PublicKey = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
@@ -59,6 +61,9 @@ class ThisIsYou(Message, tag="thisisyou"):
     host: Host
     port: Port
 
+    def __post_init__(self) -> None:
+        check_host(self.host)
+
 
 class Error(Routed, tag="error", kw_only=True):
     """Something went wrong. Never answered.
@@ -75,6 +80,21 @@ class Error(Routed, tag="error", kw_only=True):
     about: Word | None = None
     id: MessageId | None = None
     hop: NodeId | None = None
+
+    @classmethod
+    def telling(cls, fault: PeerError, about: Message | str | None = None, hop: int | None = None) -> Self:
+        """What to tell a peer of a fault.
+
+        @param about: the message at fault, or its wire name when it could not be read.
+        """
+        name = about.wire_name if isinstance(about, Message) else about
+        return cls(
+            code=fault.code,
+            info=str(fault)[:_LONGEST_INFO],
+            about=name or None,
+            id=getattr(about, "id", None),
+            hop=hop,
+        )
 
 
 class Disconnect(Message, tag="dc"):

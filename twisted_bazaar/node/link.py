@@ -88,6 +88,7 @@ class _Life(Protocol):
 
     def greeted(self) -> None: ...
     def overdue(self) -> None: ...
+    def leave(self) -> None: ...
     def close(self) -> None: ...
     def lost(self) -> None: ...
 
@@ -192,6 +193,13 @@ class Link(TwistedProtocol):
             self.send(farewell)
         self._life.close()
 
+    def retire(self) -> None:
+        """Let another link to the same node take over.
+
+        What the other end has sent before it knows is still taken; it closes when it hears C{dc}.
+        """
+        self._life.leave()
+
     def abort(self) -> None:
         """Cut the connection now, dropping whatever is unsent."""
         self._life.close()
@@ -267,7 +275,7 @@ class Link(TwistedProtocol):
             if not isinstance(error, UnknownMessage):
                 self.close(Error(code=error.code, info="too many malformed messages"))
         elif name not in _NEVER_ANSWERED:
-            self.send(Error(code=error.code, info=str(error), about=name))
+            self.send(Error.telling(error, name))
 
     # Messages.
 
@@ -295,7 +303,7 @@ class Link(TwistedProtocol):
         except PeerError as error:
             self._fail_opening(error)
             known = isinstance(error, LinkClosed)
-            self.close(Disconnect() if known else Error(code=error.code, info=str(error)))
+            self.close(Disconnect() if known else Error.telling(error))
             return
         if answer is not None:
             self.send(answer)
@@ -330,6 +338,12 @@ class Link(TwistedProtocol):
     def _warn(self) -> None:
         late = NotNumbered if self.to_tracker else NotGreeted
         self.send(Error(code=late.code, info=f"nothing was heard for {self._owner.limits.handshake_s:g} s"))
+
+    def _begin_leave(self) -> None:
+        self.send(Disconnect())
+        self._since = self._owner.clock.seconds()
+        self._deadline = self._leaving_deadline
+        self._owner.deadline_set(self._since + self._owner.limits.grace_s)
 
     def _begin_close(self) -> None:
         self._receive = None
@@ -387,6 +401,13 @@ class Link(TwistedProtocol):
             ping_at = now + limits.ping_s
         return min(dead_at, frame_at, ping_at)
 
+    def _leaving_deadline(self, now: float) -> float:
+        close_at = self._since + self._owner.limits.grace_s
+        if now < close_at:
+            return close_at
+        self._life.close()
+        return now + self._owner.limits.grace_s
+
     def _closing_deadline(self, now: float) -> float:
         abort_at = self._since + self._owner.limits.grace_s
         if now < abort_at:
@@ -407,6 +428,7 @@ _builder = TypeMachineBuilder(_Life, Link)
 _greeting = _builder.state("greeting")
 _overdue = _builder.state("overdue")
 _open = _builder.state("open")
+_leaving = _builder.state("leaving")
 _closing = _builder.state("closing")
 _closed = _builder.state("closed")
 
@@ -417,13 +439,20 @@ _greeting.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
 _overdue.upon(_Life.greeted).to(_open)(lambda life, link: link._begin_open())
 _overdue.upon(_Life.overdue).to(_closing)(lambda life, link: link._begin_close())
 _overdue.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
+_open.upon(_Life.leave).to(_leaving)(lambda life, link: link._begin_leave())
+_leaving.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
 _open.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
-for _state in (_greeting, _overdue, _open, _closing):
+for _state in (_greeting, _overdue, _open, _leaving, _closing):
     _state.upon(_Life.lost).to(_closed)(lambda life, link: link._end())
-for _input in (_Life.greeted, _Life.overdue):
-    _open.upon(_input).loop().returns(None)
-for _input in (_Life.greeted, _Life.overdue, _Life.close):
-    _closing.upon(_input).loop().returns(None)
-    _closed.upon(_input).loop().returns(None)
-_closed.upon(_Life.lost).loop().returns(None)
+# Everything else changes nothing.
+for _state, _inputs in (
+    (_greeting, (_Life.leave,)),
+    (_overdue, (_Life.leave,)),
+    (_open, (_Life.greeted, _Life.overdue)),
+    (_leaving, (_Life.greeted, _Life.overdue, _Life.leave)),
+    (_closing, (_Life.greeted, _Life.overdue, _Life.leave, _Life.close)),
+    (_closed, (_Life.greeted, _Life.overdue, _Life.leave, _Life.close, _Life.lost)),
+):
+    for _input in _inputs:
+        _state.upon(_input).loop().returns(None)
 _new_life = _builder.build()

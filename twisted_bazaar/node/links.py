@@ -177,13 +177,18 @@ class Links:
             self.tracker = link
             self._owner.tracker_changed()
         elif peer is not None:
-            was_linked = peer.id in self.peers.links
-            replaced = self.peers.add(link, peer)
-            if replaced is not None:
-                replaced.close(Disconnect())
+            before = self.peers.links.get(peer.id)
+            second = self.peers.add(link, peer)
+            if second is not None:
+                second.retire()
+            if second is link:
+                return
             if peer.address.port and not self.is_tracker:
                 self.peers.known.put(peer.id, peer.address, peer.address.host, self.clock.seconds())
-            if not was_linked:
+            if before is not None and before.peer is not None and before.peer != peer:
+                self._owner.peer_left(before.peer)
+                before = None
+            if before is None:
                 self._owner.peer_joined(peer)
 
     def link_closed(self, link: Link) -> None:

@@ -130,11 +130,15 @@ class Node:
         return self._spread(message, message.return_path)
 
     def send(self, message: Message, route: Route) -> bool:
-        """Send a message along a route; returns whether its first link is there."""
+        """Send a message along a route; returns whether it could go."""
         link = self._linked.get(route[1])
         if link is None:
             return False
-        link.send(message.evolve(path=route) if isinstance(message, Routed) and len(route) > 2 else message)
+        if len(route) > 2:
+            if not isinstance(message, Routed) or len(route) > LONGEST_PATH:
+                return False
+            message = message.evolve(path=route)
+        link.send(message)
         return True
 
     def routes_to(self, node_id: int) -> Sequence[Route]:
@@ -205,15 +209,14 @@ class Node:
         try:
             self._takes[type(message)](peer, message)
         except PeerError as error:
-            about = message.wire_name
-            link.send(Error(code=error.code, info=str(error), about=about, id=getattr(message, "id", None)))
+            if not isinstance(message, Error):
+                link.send(Error.telling(error, message))
 
     # The ways a message can go.
 
     def _taker_of(self, cls: type[Message]) -> Callable[[Peer, Any], None]:
         if self._links.is_tracker:
-            # A tracker is a directory: it passes nothing on.
-            return self._take_direct
+            return self._take_at_tracker
         if issubclass(cls, Flooded):
             return self._take_flooded
         if issubclass(cls, Routed):
@@ -241,7 +244,8 @@ class Node:
         if claim is not None:
             claim(message, Origin(passed[0], route))
         ttl = min(message.ttl, LARGEST_TTL)
-        if ttl > 1 and len(passed) < LONGEST_PATH:
+        # Whoever answers stands on the path back too.
+        if ttl > 1 and len(passed) < LONGEST_PATH - 1:
             self._spread(message.evolve(return_path=(*passed, self.id), ttl=ttl - 1), passed)
 
     def _take_routed(self, peer: Peer, message: Routed) -> None:
@@ -268,6 +272,12 @@ class Node:
         if not isinstance(message, Error):
             self._answer(message, NoRoute(f"node {path[position + 1]} is gone"), back, hop=path[position + 1])
 
+    def _take_at_tracker(self, peer: Peer, message: Message) -> None:
+        """A tracker is a directory: it passes nothing on."""
+        if isinstance(message, Routed) and message.path is not None:
+            position_on_path(message, self.id, peer.id)
+        self._take_direct(peer, message)
+
     def _take_direct(self, peer: Peer, message: Message) -> None:
         self._deliver(message, Origin(peer.id, (self.id, peer.id)))
 
@@ -286,10 +296,7 @@ class Node:
             claim(message, origin)
 
     def _answer(self, message: Message, error: PeerError, route: Route, hop: int | None = None) -> None:
-        self.send(
-            Error(code=error.code, info=str(error), about=message.wire_name, id=getattr(message, "id", None), hop=hop),
-            route,
-        )
+        self.send(Error.telling(error, message, hop), route)
 
     def _spread(self, message: Flooded, passed: Route) -> int:
         """Send a search to every link it has not passed; it is encoded once for all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from attrs import evolve
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
@@ -48,19 +48,21 @@ class Peers:
         if old is None:
             if self.is_full:
                 raise NoSlots("no slots available")
-        elif not self._replaces(link, old, peer.key):
+        elif not link.dialled and not self._replaces(link, old, peer.key):
+            # Who dialled has sent nothing yet but its greeting.
             raise LinkClosed("already linked")
 
     def add(self, link: Link, peer: Peer) -> Link | None:
-        """Take an open link into use.
+        """Take an open link into use, unless the one there is to be kept.
 
-        @return: the link it replaces, if there was one; unless that has to wait for the other end's
-            decision, the caller closes it.
+        @return: which of two links the caller is to retire, if there are two now. Of two that this end
+            dialled the other end retires one: it knows which it saw last.
         """
         old = self.links.get(peer.id)
+        if old is not None and not self._replaces(link, old, peer.key):
+            return link
         self.links[peer.id] = link
         if old is not None and old.dialled and link.dialled:
-            # Both are ours: the other end knows which it saw last, and closes the other.
             self._second_links.append(old)
             return None
         return old
@@ -96,10 +98,11 @@ class Peers:
 def address_of(greeting: ThisIsMe, seen_host: str) -> Address:
     """Where a node can be reached.
 
-    @param seen_host: the host its connection came from. It counts unless the node names another; a
-        loopback address counts only when it came from one.
+    @param seen_host: the host its connection came from. It counts unless the node names another. A
+        node on another machine that listens on loopback only cannot be reached: its port is 0.
     """
-    host = greeting.host
-    if host is None or (ip_address(host).is_loopback and not ip_address(seen_host).is_loopback):
-        host = seen_host
-    return Address(host, greeting.port)
+    seen = Address(seen_host, greeting.port)
+    if greeting.host is None:
+        return seen
+    named = Address(greeting.host, greeting.port)
+    return evolve(seen, port=0) if named.is_local and not seen.is_local else named

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.discovery.flood.search import GATHER_S, FloodSearch
-from twisted_bazaar.errors import UsageError
+from twisted_bazaar.errors import SoldOut, UsageError
 from twisted_bazaar.interfaces import IErrand, INode, Offer, Peer
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
@@ -184,8 +184,9 @@ class Buyer(Role):
             self.bag.purchases.append((offer, quantity))
             self.node.report("bought", "bought {quantity} {item} from node {seller}", **details)
         else:
-            want.refused = True
-            self.node.report("missed", "node {seller} had no {item} left", **details)
+            code, reason = record.refusal or (SoldOut.code, "")
+            want.refused = want.refused or code == SoldOut.code
+            self.node.report("missed", "node {seller} refused: {reason}", reason=reason, **details)
 
     def _time_is_over(self) -> None:
         """Say how far it came; what may still be sold is unknown, not missing."""

@@ -7,7 +7,6 @@ tracker that lost its memory learns its nodes again from their greetings.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any, Final
 
 from twisted.python import usage
@@ -116,4 +115,4 @@ def _can_reach(asker: Peer, peer: Peer) -> bool:
     """Whether an address is of use to the asker: it listens, and not only on another's loopback."""
     if not peer.address.port:
         return False
-    return not ip_address(peer.address.host).is_loopback or ip_address(asker.address.host).is_loopback
+    return not peer.address.is_local or asker.address.is_local

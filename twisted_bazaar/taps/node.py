@@ -29,7 +29,7 @@ class _NodeOptions(DaemonOptions):
             "tcp:0:interface=127.0.0.1",
             "The endpoint to listen on, or none; tcp:0 is open to other machines.",
         ],
-        ["tracker", "t", "tcp:127.0.0.1:9000", "The endpoint of the tracker, or none."],
+        ["tracker", "t", "tcp:127.0.0.1:9000", "The endpoint of the tracker."],
         ["min-links", None, None, "Below this many links the node looks for more."],
     ]
 

@@ -57,11 +57,13 @@ class OrderRecord:
     """What the buyer keeps of one order.
 
     @ivar state: where it stands; only its life changes this.
+    @ivar refusal: why the seller refused: the wire code, and the same for people.
     """
 
     order: Order
     seller: int
     state: OrderState = field(default=OrderState.PENDING)
+    refusal: tuple[str, str] | None = None
 
 
 _builder = TypeMachineBuilder(OrderLife, OrderRecord)

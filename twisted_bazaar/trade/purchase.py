@@ -34,7 +34,6 @@ class _OpenOrder:
     done: Deferred[OrderRecord]
     repeat: IDelayedCall | None = None
     sent: int = 0
-    refusal: str = ""
 
 
 class Purchases:
@@ -104,6 +103,7 @@ class Purchases:
         elif message.code in (SoldOut.code, PeerError.code):
             opened = self._of_seller(message.id, origin)
             if opened is not None:
+                opened.record.refusal = (message.code, message.info)
                 opened.life.refuse()
                 self._finish(opened)
 

@@ -1,0 +1,1 @@
+"""A role for twisted_bazaar that greets."""

@@ -1,0 +1,60 @@
+"""A role that greets: it says hello to each node that is newly linked, and tells who says hello to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+from twisted.python import usage
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import Origin, Peer
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.wire.message import Message
+
+LONGEST_GREETING: Final = 100
+
+
+class Hello(Message, tag="hello"):
+    """A greeting. Never answered.
+
+    @ivar words: what is said, 1 to 100 characters.
+    """
+
+    words: Annotated[str, Meta(min_length=1, max_length=LONGEST_GREETING)]
+
+
+class Options(usage.Options):
+    """The options of a greeter."""
+
+    optParameters = [["words", None, "hello", "What to say to each node that is newly linked."]]
+
+
+class Greeter(Role):
+    """Says hello.
+
+    @param words: how.
+    """
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+        self.receives = {Hello: self._hello_received}
+
+    def peer_joined(self, peer: Peer) -> None:
+        """Greet a node that is newly linked, over that link."""
+        self.node.send(Hello(words=self._words), (self.node.id, peer.id))
+
+    def _hello_received(self, hello: Hello, origin: Origin) -> None:
+        self.node.report("greeted", "node {sender} says {words!r}", sender=origin.id, words=hello.words)
+
+
+def make_role(options: Mapping[str, Any]) -> Greeter:
+    """Make a greeter from its options.
+
+    @raise UsageError: the greeting is empty or too long.
+    """
+    words = options["words"]
+    if not 1 <= len(words) <= LONGEST_GREETING:
+        raise UsageError(f"--words takes 1 to {LONGEST_GREETING} characters, not {len(words)}")
+    return Greeter(words)

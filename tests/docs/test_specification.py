@@ -1,0 +1,259 @@
+"""The pages under docs/specification, held against the message classes.
+
+Each page says everything about the messages of one system: here every table row is compared with the
+class it describes, so that neither can change without the other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec.inspect
+from attrs import fields
+from twisted.trial.unittest import SynchronousTestCase
+
+import twisted_bazaar
+from twisted_bazaar.discovery.flood.search import DIRECT_LINK_S, DIRECT_TRY_S, GATHER_S, REACHES, ROUND_S
+from twisted_bazaar.errors import PeerError
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.trade.reservations import RESERVATION_S
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.framing import LARGEST_FRAME, FrameSplitter, frame
+from twisted_bazaar.wire.message import LARGEST_INTEGER, MESSAGE_TYPES, Flooded, Message, Routed
+
+ROOT = Path(__file__).parents[2]
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs/specification").glob("*.md"))}
+MARKET = PAGES["market.md"]
+
+Table = list[dict[str, str]]
+
+
+def own_messages() -> dict[str, type[Message]]:
+    """Every message class of the package, by wire name: not those of tests and of other people's roles."""
+    for module in pkgutil.walk_packages(twisted_bazaar.__path__, "twisted_bazaar."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return {name: cls for name, cls in MESSAGE_TYPES.items() if cls.__module__.startswith("twisted_bazaar.")}
+
+
+def own_codec() -> Codec:
+    """A codec for the messages of the package."""
+    return Codec(own_messages().values())
+
+
+def section(page: str, title: str) -> str:
+    """What stands under a heading, without what stands under smaller headings in it."""
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"there is no section {title!r}"
+    return found[1]
+
+
+def tables(text: str) -> list[Table]:
+    """The tables of a text, each a list of rows by column title."""
+    result = []
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        head, _, *rows = ([cell.strip() for cell in line.strip().strip("|").split("|")] for line in block.splitlines())
+        result.append([dict(zip(head, row, strict=True)) for row in rows])
+    return result
+
+
+def word(cell: str) -> str:
+    """A cell without the marks of code."""
+    return cell.strip("`")
+
+
+def number(value: int) -> str:
+    """A bound as the pages write it."""
+    return "2^53" if value == LARGEST_INTEGER else str(value)
+
+
+def type_and_limit(kind: Any) -> tuple[str, str]:
+    """How a page has to describe a key: its type, and how its limit begins."""
+    match kind:
+        case msgspec.inspect.UnionType():
+            (only,) = (each for each in kind.types if not isinstance(each, msgspec.inspect.NoneType))
+            return type_and_limit(only)
+        case msgspec.inspect.IntType():
+            return "integer", f"{number(kind.ge)} to {number(kind.le)}"
+        case msgspec.inspect.StrType(pattern=str()):
+            alphabet = kind.pattern.removeprefix("^[").removesuffix(f"]{{{kind.max_length}}}$")
+            return "string", f"{kind.max_length} characters of `{alphabet}`"
+        case msgspec.inspect.StrType():
+            return "string", f"{kind.min_length or 0} to {kind.max_length} characters"
+        case msgspec.inspect.VarTupleType():
+            item, limit = type_and_limit(kind.item_type)
+            return f"array of {item}", f"{kind.min_length or 0} to {kind.max_length} ids, each {limit}"
+    raise AssertionError(f"no page can describe {kind!r} yet")
+
+
+def if_absent(field: Any) -> str:
+    """How a page has to say what a missing key means."""
+    if field.required:
+        return "required"
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    return "none" if default is None else f"`{json.dumps(default)}`"
+
+
+def travels(cls: type[Message]) -> str:
+    """The word for how far a message goes."""
+    return "flooded" if issubclass(cls, Flooded) else "routed" if issubclass(cls, Routed) else "link"
+
+
+def dialogue(page: str) -> Iterator[tuple[str, str, bytes]]:
+    """The frames of a page's dialogues: who says it, to whom, and the bytes."""
+    for block in re.findall(r"^```wire\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            said = re.fullmatch(r"(\w+) -> (\w+) (.*)", line)
+            assert said is not None, f"not a line of a dialogue: {line!r}"
+            yield said[1], said[2], said[3].encode()
+
+
+class MessageTableTests(SynchronousTestCase):
+    """The message tables."""
+
+    def test_every_message_has_a_section(self) -> None:
+        """Each message class of the package stands in exactly one page, under its wire name."""
+        places = {
+            name: [page for page, text in PAGES.items() if re.search(rf"^### {name}$", text, re.MULTILINE)]
+            for name in own_messages()
+        }
+        self.assertEqual([name for name, pages in places.items() if len(pages) != 1], [])
+
+    def test_no_section_without_a_message(self) -> None:
+        """A page describes no message that there is not."""
+        described = {name for text in PAGES.values() for name in re.findall(r"^### (\w+)$", text, re.MULTILINE)}
+        self.assertEqual(described - own_messages().keys(), set())
+
+    def test_keys(self) -> None:
+        """Every key of every message has a row with its type, its limit and what its absence means; no row is idle."""
+        messages = own_messages()
+        for page in PAGES.values():
+            for name in re.findall(r"^### (\w+)$", page, re.MULTILINE):
+                rows = [row for table in tables(section(page, name)) for row in table]
+                said = {word(row["Key"]): (row["Type"], row["If absent"], row["Limit"]) for row in rows}
+                true = {}
+                for field in msgspec.inspect.type_info(messages[name]).fields:  # type: ignore[attr-defined]
+                    kind, limit = type_and_limit(field.type)
+                    told = said.get(field.encode_name, ("", "", ""))[2]
+                    # Words may follow the numbers.
+                    agrees = told == limit or told.startswith(limit + ",")
+                    true[field.encode_name] = (kind, if_absent(field), told if agrees else limit)
+                self.assertEqual(said, true, f"the section of {name!r}")
+
+    def test_overview(self) -> None:
+        """The table of messages names each once, says how it travels, who sends it and what answers it."""
+        for page in PAGES.values():
+            (overview,) = tables(section(page, "Messages"))
+            said = {word(row["Message"]): row["Travels"] for row in overview}
+            here = set(re.findall(r"^### (\w+)$", page, re.MULTILINE))
+            self.assertEqual(said, {name: travels(cls) for name, cls in own_messages().items() if name in here})
+            self.assertEqual([row for row in overview if not all(row.values())], [])
+
+
+class MarketTests(SynchronousTestCase):
+    """What the market's page says besides."""
+
+    def test_error_codes(self) -> None:
+        """The codes in the table are those that the errors carry."""
+        (table,) = tables(section(MARKET, "Error codes"))
+        known = {PeerError.code}
+        classes = [PeerError]
+        while classes:
+            classes.extend(children := classes.pop().__subclasses__())
+            known.update(cls.code for cls in children if cls.__module__ == "twisted_bazaar.errors")
+        self.assertEqual({word(row["Code"]) for row in table}, known)
+
+    def test_limits(self) -> None:
+        """Every limit of a node has a row with its default."""
+        (table,) = tables(section(MARKET, "Limits"))
+        said = {word(row["Name"]): float(row["Default"].split()[0]) for row in table}
+        self.assertEqual(said, {field.name.replace("_", "-"): field.default for field in fields(Limits)})
+
+    def test_times(self) -> None:
+        """The reaches and times in the sentences are those of the code."""
+        told = {
+            "How a buyer behaves": (
+                f"a `search` with `ttl` {REACHES[0]}. If no reply has come after {ROUND_S[0]:g} s, send",
+                f"`ttl` {REACHES[1]} and a new `id`; if none after {ROUND_S[1]:g} s more, one with `ttl` {REACHES[2]}",
+                f"give up {ROUND_S[2]:g} s later",
+                f"wait {GATHER_S:g} s for others",
+            ),
+            "How a seller behaves": (
+                f"made for this is kept for {DIRECT_LINK_S:g} s",
+                f"holds the pieces back for that buyer for {RESERVATION_S:g} s",
+            ),
+            "Floods": (f"If that has not worked within {DIRECT_TRY_S:g} s",),
+        }
+        for title, sentences in told.items():
+            text = " ".join(section(MARKET, title).split())
+            self.assertEqual([sentence for sentence in sentences if sentence not in text], [])
+
+    def test_dialogues(self) -> None:
+        """Each line of the dialogues is one frame that holds one message."""
+        lines = list(dialogue(MARKET))
+        self.assertGreater(len(lines), 20)
+        for speaker, _, data in lines:
+            splitter = FrameSplitter(LARGEST_FRAME)
+            splitter.receive(data)
+            (payload,) = splitter.take(2)
+            self.assertFalse(splitter.unfinished)
+            message = own_codec().decode(payload)
+            if speaker != "client":
+                self.assertEqual(frame(own_codec().encode(message)), data, "a daemon would not have written this")
+
+    def test_examples_in_the_text(self) -> None:
+        """Frames shown in sentences are frames too."""
+        examples = re.findall(r"`(\d+:\{[^`]*\},)`", MARKET)
+        self.assertNotEqual(examples, [])
+        for example in examples:
+            splitter = FrameSplitter(LARGEST_FRAME)
+            splitter.receive(example.encode())
+            (payload,) = splitter.take(2)
+            own_codec().decode(payload)
+
+    def test_dialogue_is_coherent(self) -> None:
+        """In each dialogue the answers carry the ids and the reversed paths of what they answer."""
+        for title in ("A dialogue, direct", "A dialogue over a relay"):
+            said = [
+                (speaker, own_codec().decode(data.partition(b":")[2][:-1]))
+                for speaker, _, data in dialogue(section(MARKET, title))
+            ]
+            named: dict[str, Any] = {message.wire_name: message for speaker, message in said if speaker == "client"}
+            answered: dict[str, Any] = {message.wire_name: message for speaker, message in said if speaker == "seller"}
+            self.assertEqual(answered["reply"].id, named["search"].id)
+            self.assertEqual(answered["buyOK"].id, named["buy"].id)
+            self.assertEqual(answered["buyOK"].path, named["buy"].path and named["buy"].path[::-1])
+            self.assertEqual(answered["reply"].path, answered["buyOK"].path)
+
+
+class LinkTests(SynchronousTestCase):
+    """Links inside the documents."""
+
+    def test_targets_exist(self) -> None:
+        """Every link in a page leads to a file, or to a heading of the page, that there is."""
+        pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+        broken = [
+            f"{page.relative_to(ROOT)}: {target}"
+            for page in pages
+            for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+            if not target.startswith("http") and not leads_somewhere(page, target)
+        ]
+        self.assertEqual(broken, [])
+
+
+def leads_somewhere(page: Path, target: str) -> bool:
+    """Whether the target of a link is there."""
+    name, _, anchor = target.partition("#")
+    goal = page if not name else page.parent / name
+    if not goal.exists():
+        return False
+    if not anchor:
+        return True
+    headings = re.findall(r"^#+ (.*)$", goal.read_text(encoding="utf-8"), re.MULTILINE)
+    return anchor in {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}

@@ -1,0 +1,510 @@
+"""No peer, whatever it sends, harms a live node or those that are linked to it.
+
+Each attack runs against a relay in a process of its own, while two well-behaved peers go on using it.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import select
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, Self
+
+import msgspec
+import pytest
+
+from tests.integration.watched_node import LONGEST_S, NODE_ID, HandPeer, WatchedNode, framed, netstring, until
+from twisted_bazaar.errors import WireError
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.plugin import declare_messages
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.message import LARGEST_INTEGER, LARGEST_TTL, MESSAGE_TYPES, Flooded, Routed
+
+LONGEST_TURN_S: Final = 0.05
+# What may stay: the tables that traffic fills (at most an eighth of each for one peer, some 4 MiB in
+# all), the largest frame or two, and what the allocator keeps for next time. A leak of what an attack
+# sent, or of what it caused to be sent, is larger.
+MEMORY_KEPT_BYTES: Final = 8 << 20
+LOG_LINES: Final = 10
+BAD: Final = 66
+
+Steps = Callable[[WatchedNode, "Neighbours"], Iterator[None]]
+ATTACKS: Final[list[Any]] = []
+
+
+def attack(*words: str) -> Callable[[Steps], Steps]:
+    """Enter an attack into the list.
+
+    An attack yields whenever the others are to be looked after, and closes its connections.
+
+    @param words: options for the node, to have it over sooner.
+    """
+
+    def enter(steps: Steps) -> Steps:
+        ATTACKS.append(pytest.param(steps, words, id=steps.__name__))
+        return steps
+
+    return enter
+
+
+class Neighbours:
+    """Two peers that behave, linked to the node under attack."""
+
+    def __init__(self, node: WatchedNode) -> None:
+        self.asking, self.hearing = node.link(101), node.link(102)
+        self._searches = iter(range(1, LARGEST_INTEGER))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.asking.socket.close()
+        self.hearing.socket.close()
+
+    def are_served(self, timeout_s: float = LONGEST_S) -> bool:
+        """Whether both are answered, and a search of one comes to the other.
+
+        Like every buyer it searches again when nothing came of it: a node passes on so many a second,
+        and who asks too much has its turn too.
+        """
+        deadline = monotonic() + timeout_s
+        for peer in (self.asking, self.hearing):
+            peer.tell("ping")
+            if peer.hear("pong", deadline - monotonic()) is None:
+                return False
+        while monotonic() < deadline:
+            number = next(self._searches)
+            self.asking.tell("search", id=number, item="apple", returnPath=[101], ttl=3)
+            if self.hearing.hear("search", 0.2, id=number, returnPath=[101, NODE_ID], ttl=2) is not None:
+                return True
+        return False
+
+    def heard_from(self, id: int) -> list[dict[str, Any]]:
+        """The searches that came to one of them from a peer."""
+        return [message for message in self.hearing.heard if id in message.get("returnPath", ())]
+
+
+class Calm:
+    """A node before an attack, for what it should be again."""
+
+    def __init__(self, node: WatchedNode) -> None:
+        self._node = node
+        self._memory_bytes = node.memory_bytes()
+        self._descriptors = node.descriptors()
+        self._log = node.log()
+        node.forget_turns()
+
+    def check_kept(self) -> None:
+        """Compare."""
+        node = self._node
+        until(lambda: node.descriptors() == self._descriptors)
+        assert node.descriptors() == self._descriptors, "connections are left"
+        until(lambda: node.memory_bytes() <= self._memory_bytes + MEMORY_KEPT_BYTES)
+        kept = node.memory_bytes() - self._memory_bytes
+        assert kept <= MEMORY_KEPT_BYTES, "memory does not come back"
+        assert node.longest_turn_s <= LONGEST_TURN_S, "a turn of the reactor took long"
+        told = node.log().removeprefix(self._log)
+        assert "Traceback" not in told
+        assert "Unhandled" not in told
+        assert len(told.splitlines()) <= LOG_LINES, told[:4096]
+
+
+# Bytes that are no frames.
+
+
+@attack()
+def random_megabyte(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Noise instead of a greeting, noise after one, and noise in good frames."""
+    rng = random.Random(1)
+    for link in (node.connect, lambda: node.link(BAD)):
+        with link() as bad:
+            for _ in range(16):
+                bad.write(rng.randbytes(1 << 16))
+                yield
+            assert bad.is_closed()
+    for link in (node.connect, lambda: node.link(BAD)):
+        with link() as bad:
+            for _ in range(512):
+                bad.write(netstring(rng.randbytes(2048)))
+            yield
+            assert bad.is_closed()
+
+
+@attack()
+def gigabyte_announced(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """A length past the limit, or none at all, ends the connection before anything of the frame has come."""
+    for start in (b"1073741824:", b"99999999999999999999", b"65537:", b"-5:", b"02:", b"1:", b":", b"{"):
+        with node.link(BAD) as bad:
+            bad.write(start)
+            assert bad.is_closed(), start
+    yield
+    for start in (b"1073741824:", b"4097:", b"GET / HTTP/1.1"):
+        with node.connect() as bad:
+            bad.write(start)
+            assert bad.is_closed(), start
+    yield
+
+
+@attack()
+def mebibyte_before_greeting(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """A frame that is good in itself, from somebody unknown."""
+    with node.connect() as bad:
+        bad.write(netstring(msgspec.json.encode({"type": "ping", "filler": "x" * (1 << 20)})))
+        yield
+        assert bad.is_closed()
+
+
+@attack("--limit", "frame-s=1", "--limit", "handshake-s=1", "--limit", "grace-s=1")
+def frame_never_finished(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """A byte every now and then does not keep a frame open for ever, before the greeting or after it."""
+    with node.connect() as stranger, node.link(BAD) as bad:
+        dripping = [stranger, bad]
+        for peer in dripping:
+            peer.write(b"4000:{")
+        began = monotonic()
+        while dripping and monotonic() < began + LONGEST_S:
+            dripping = [peer for peer in dripping if peer.write(b" ") and not peer.is_closed(0.1)]
+            yield
+        assert not dripping
+        assert monotonic() > began + 0.9
+
+
+# Too many frames.
+
+
+@attack()
+def tiny_frames(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """A hundred thousand frames of two bytes: no message among them."""
+    for link in (node.connect, lambda: node.link(BAD)):
+        for payload in (b"{}", b"[]", b"\0\xff"):
+            with link() as bad:
+                for _ in range(10):
+                    bad.write(netstring(payload) * 10_000)
+                    yield
+                assert bad.is_closed()
+
+
+@attack()
+def unknown_messages(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """A hundred thousand messages of a newer version: ten a minute are answered, and the link stays."""
+    with node.link(BAD) as bad:
+        for _ in range(10):
+            bad.write(framed("new") * 10_000)
+            yield
+        bad.tell("ping")
+        assert bad.hear("pong") is not None
+        assert [message["type"] for message in bad.heard].count("error") == Limits().refusals_a_minute
+
+
+@attack()
+def pings(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """A hundred thousand pings are a hundred thousand pongs, before the greeting and after it."""
+    for link in (node.connect, lambda: node.link(BAD)):
+        with link() as bad:
+            for _ in range(10):
+                bad.write(framed("ping") * 10_000)
+                yield
+                for _ in range(10_000):
+                    assert bad.hear("pong") is not None
+
+
+@attack()
+def searches(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Of a hundred thousand searches others get to see as many a second as the limit says."""
+    with node.link(BAD) as bad:
+        began = monotonic()
+        for batch in range(10):
+            numbers = range(batch * 10_000, (batch + 1) * 10_000)
+            bad.write(b"".join(framed("search", id=n, item="apple", returnPath=[BAD], ttl=7) for n in numbers))
+            yield
+        bad.tell("ping")
+        assert bad.hear("pong", 60) is not None
+        assert neighbours.are_served()
+        seconds = monotonic() - began + 1
+        assert 0 < len(neighbours.heard_from(BAD)) <= seconds * Limits().searches_a_second
+
+
+@attack()
+def one_search(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """The same search a hundred thousand times is passed on once."""
+    with node.link(BAD) as bad:
+        for _ in range(10):
+            bad.write(framed("search", id=5, item="apple", returnPath=[BAD], ttl=7) * 10_000)
+            yield
+        bad.tell("ping")
+        assert bad.hear("pong") is not None
+        assert neighbours.are_served()
+        assert len(neighbours.heard_from(BAD)) == 1
+
+
+# Good frames with bad messages.
+
+# A good value for every key of every message.
+GOOD: Final[dict[str, Any]] = {
+    "id": 5,
+    "returnPath": [BAD],
+    "item": "apple",
+    "port": 1,
+    "host": "192.0.2.1",
+    "key": "ab" * 32,
+    "code": "new",
+}
+# Each of these is wrong for most keys, and all together are for every one.
+WRONG: Final[tuple[Any, ...]] = (
+    *(None, True, 1.5, "", "5", "x" * 60_000, "\0\u202e", "not an address"),
+    *(-2, LARGEST_INTEGER + 1, 2**64, -(2**70), int("9" * 4000)),
+    *([], {}, [[]], [None], ["x"], [-1], [LARGEST_INTEGER + 1], [5, 5], list(range(20_000)), {"id": 5}),
+)
+NEVER_ANSWERED: Final = {"error", "pong", "dc"}
+
+
+def wrong_shapes(name: str) -> Iterator[bytes]:
+    """Messages of one class, each with something wrong; what is right for a key is left out."""
+    decode = Codec().decode
+    fields = msgspec.structs.fields(MESSAGE_TYPES[name])
+    good = {"type": name, **{field.encode_name: GOOD[field.encode_name] for field in fields if field.required}}
+    decode(msgspec.json.encode(good))
+    for field in fields:
+        key = field.encode_name
+        changed = [{**good, key: value} for value in WRONG]
+        if field.required:
+            changed.append({k: value for k, value in good.items() if k != key})
+        for message in changed:
+            payload = encode(message)
+            try:
+                decode(payload)
+            except WireError:
+                yield payload
+
+
+def encode(message: object) -> bytes:
+    """JSON with integers of any size."""
+    import json
+
+    return json.dumps(message).encode()
+
+
+def own_types() -> list[str]:
+    """The wire names of this package: not those of tests and of other people's roles."""
+    declare_messages()
+    return [name for name, cls in MESSAGE_TYPES.items() if cls.__module__.startswith("twisted_bazaar.")]
+
+
+@attack("--limit", "refusals-a-minute=100000")
+def wrong_shape_of_every_message(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Each is told what is wrong with it, once, and nothing else happens."""
+    with node.link(BAD) as bad:
+        for name in own_types():
+            shapes = list(wrong_shapes(name))
+            bad.heard.clear()
+            for shape in shapes:
+                bad.write(netstring(shape))
+            yield
+            bad.tell("ping")
+            assert bad.hear("pong") is not None, name
+            told = [(m["code"] in ("wtf", "wrongway"), m["about"]) for m in bad.heard if m["type"] == "error"]
+            assert told == ([] if name in NEVER_ANSWERED else [(True, name)] * len(shapes))
+        assert neighbours.are_served()
+        assert neighbours.heard_from(BAD) == []
+
+
+@attack()
+def wrong_shapes_until_cut(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Whoever sends nothing else is not listened to for long."""
+    for name in own_types():
+        shapes = list(wrong_shapes(name))
+        if shapes:
+            with node.link(BAD) as bad:
+                bad.write(b"".join(netstring(shape) for shape in shapes[:20]))
+                assert bad.is_closed(), name
+            yield
+
+
+@attack("--limit", "refusals-a-minute=100000")
+def no_message_at_all(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """JSON without a type, JSON nested without end, and what only looks like JSON."""
+    payloads = [
+        *(b"null", b"12", b"[]", b"{}", b'"search"', b'{"type":5}', b'{"type":null}', b'{"type":["search"]}'),
+        *(b"NaN", b'{"type":"ping",}', b'{"type":"ping"}{"type":"ping"}', b"\xff\xfe", b'{"type":"\xed\xa0\x80"}'),
+        *(b'{"type":"\\ud800"}', b'{"type":"' + b"x" * 60_000 + b'"}', b" " * 65_536),
+        *(b"[" * 65_536, b'{"a":' * 13_000, b"[" * 30_000 + b"]" * 30_000),
+        b'{"type":"ping","more":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+        b'{"more":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_000 + b',"type":"ping"}',
+        b'{"type":"search","id":' + b"9" * 60_000 + b"}",
+        b'{"type":"search","id":1e' + b"9" * 60_000 + b"}",
+    ]
+    with node.link(BAD) as bad:
+        for payload in payloads:
+            for _ in range(20):
+                assert bad.write(netstring(payload))
+                assert bad.hear("error") is not None, payload[:40]
+            yield
+    with node.connect() as bad:
+        for payload in payloads:
+            if len(payload) <= Limits().greeting_frame_bytes:
+                assert bad.write(netstring(payload))
+                assert bad.hear("error") is not None, payload[:40]
+        bad.write(netstring(b"[" * 4096))
+        assert bad.hear("error") is not None
+        yield
+
+
+@attack("--limit", "refusals-a-minute=100000")
+def paths_that_lead_elsewhere(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """A path without this node, with it twice, out of order, or of a thousand ids, for everything that has one."""
+    for_routed = (
+        *([BAD, 77, 78], [BAD], [77, NODE_ID], [NODE_ID, BAD], [NODE_ID]),
+        *([BAD, NODE_ID, 77, NODE_ID], [BAD, NODE_ID, 102, 102], list(range(1000)), [BAD, NODE_ID, *range(200, 1200)]),
+    )
+    for_flooded = ([77], [BAD, 77], [77, BAD, 77, BAD], [BAD] * 1000, [*range(200, 1200), BAD])
+    with node.link(BAD) as bad:
+        for name in own_types():
+            cls = MESSAGE_TYPES[name]
+            if not issubclass(cls, Routed | Flooded):
+                continue
+            key, paths = ("path", for_routed) if issubclass(cls, Routed) else ("returnPath", for_flooded)
+            fields = msgspec.structs.fields(cls)
+            good = {field.encode_name: GOOD[field.encode_name] for field in fields if field.required}
+            for path in paths:
+                bad.tell(name, **{**good, key: path})
+                if name not in NEVER_ANSWERED:
+                    answer = bad.hear("error")
+                    assert answer is not None
+                    assert (answer["code"], answer["about"]) == ("wrongway", name), path[:5]
+            yield
+        bad.write(framed("buy", id=5, item="apple", path=[77, 78]) * 20_000)
+        yield
+        # A search that has been here goes nowhere, and nobody is told.
+        bad.tell("search", id=5, item="apple", returnPath=[NODE_ID, BAD])
+        assert neighbours.are_served()
+        assert neighbours.heard_from(BAD) == []
+
+
+@attack()
+def ttl_of_a_million(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """It is passed on as if it had been the largest there is."""
+    with node.link(BAD) as bad:
+        for number, ttl in enumerate((1_000_000, LARGEST_INTEGER, LARGEST_TTL + 1, 0, 1)):
+            bad.tell("search", id=number, item="apple", returnPath=[BAD], ttl=ttl)
+        bad.tell("search", id=9, item="apple", returnPath=[BAD], ttl=LARGEST_INTEGER + 1)
+        assert bad.hear("error", about="search") is not None
+        yield
+        assert [message["ttl"] for message in neighbours.heard_from(BAD)] == [LARGEST_TTL - 1] * 3
+
+
+@attack()
+def nothing_counts_after_goodbye(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """What comes after dc is not read."""
+    with node.link(BAD) as bad:
+        search = framed("search", id=5, item="apple", returnPath=[BAD])
+        bad.write(framed("dc") + (search + framed("ping")) * 10_000)
+        yield
+        assert bad.is_closed()
+        assert neighbours.heard_from(BAD) == []
+
+
+# Peers that do not read, do not speak, or do not stay.
+
+
+@attack()
+def deaf_peer_that_asks(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Who never reads the answers it causes is cut off."""
+    for ask in (framed("ping"), framed("buy", id=5, item="apple"), framed("buy", id=5, item="apple", path=[77])):
+        with node.connect(receive_buffer_bytes=4096).greet(BAD) as bad:
+            sent = 0
+            while bad.write(ask * 2_000):
+                sent += 2_000
+                assert sent < 2_000_000
+                if sent % 20_000 == 0:
+                    yield
+
+
+@attack("--limit", "searches-a-second=1000000")
+def deaf_peer_among_searches(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """What others search is no longer passed on to who does not read; it stays, and the others get everything."""
+    with node.connect(receive_buffer_bytes=4096).greet(BAD) as deaf, node.link(67) as searching:
+        for batch in range(50):
+            numbers = range(batch * 200, (batch + 1) * 200)
+            item = "\N{RED APPLE}" * 128
+            searching.write(b"".join(framed("search", id=n, item=item, returnPath=[67]) for n in numbers))
+            yield
+        assert len(neighbours.heard_from(67)) == 10_000
+        deaf.tell("ping")
+        assert deaf.hear("pong") is not None
+        assert 100 < sum(67 in m.get("returnPath", ()) for m in deaf.heard) < 9_000
+
+
+@attack()
+def five_hundred_silent_connections(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """As many are kept as the limit says, and who has something to say is heard."""
+    with ExitStack() as stack:
+        silent = []
+        for count in range(500):
+            silent.append(stack.enter_context(node.connect()))
+            if count % 100 == 99:
+                yield
+        poller = select.poll()
+        for peer in silent:
+            poller.register(peer.socket, select.POLLIN)
+        most = Limits().max_greeting
+        assert until(lambda: len(poller.poll(0)) == 500 - most)
+        node.link(BAD).socket.close()
+        yield
+
+
+@attack()
+def taken_names(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Nobody gets in under the id of another node, the tracker's, this one's, or with this one's key."""
+    for id, key in ((101, "cd" * 32), (NODE_ID, "cd" * 32), (0, "cd" * 32), (-1, "cd" * 32), (BAD, node.key)):
+        with node.connect() as bad:
+            bad.tell("thisisme", id=id, port=0, key=key)
+            assert bad.is_closed(), id
+        yield
+    with node.link(BAD) as bad:
+        bad.tell("thisisme", id=BAD, port=0, key="cd" * 32)
+        assert bad.is_closed()
+
+
+@attack()
+def reconnect_storm(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Hundreds that come and go at once: silently, greeting and leaving, and cutting off."""
+    greeting = framed("thisisme", id=BAD, port=0, key="ab" * 32)
+    abort = (socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    for said in (b"", greeting, greeting + framed("dc"), greeting + b"1000:"):
+        for count in range(200):
+            with node.connect() as bad:
+                bad.write(said)
+                if count % 2:
+                    bad.socket.setsockopt(*abort)
+            if count % 50 == 49:
+                yield
+
+
+@attack()
+def half_closed(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Who will say nothing more is not waited for."""
+    for said in (b"", b"10:{", framed("ping") * 50):
+        for link in (node.connect, lambda: node.link(BAD)):
+            with link() as bad:
+                bad.write(said)
+                bad.socket.shutdown(socket.SHUT_WR)
+                assert bad.is_closed()
+            yield
+
+
+@pytest.mark.parametrize(("steps", "words"), ATTACKS)
+def test_attack(tmp_path: Path, steps: Steps, words: tuple[str, ...]) -> None:
+    """Others are served meanwhile and afterwards; no turn is long; memory, sockets and log stay as they were."""
+    with WatchedNode(tmp_path, *words) as node, Neighbours(node) as neighbours:
+        assert neighbours.are_served()
+        calm = Calm(node)
+        with closing(steps(node, neighbours)) as attacking:
+            for _ in attacking:
+                assert neighbours.are_served()
+        assert neighbours.are_served()
+        calm.check_kept()
