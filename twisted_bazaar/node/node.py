@@ -75,7 +75,7 @@ class Node:
         self._links.trace = trace
         self._bootstrap = Bootstrap(self._links, rng, None if registrars else tracker, neighbours)
         self._linked = self._links.peers.links
-        self._router = Router(self._linked.__contains__, limits.known_paths, limits.known_s)
+        self._router = Router(self._linked, limits.known_paths, limits.known_s)
         self._seen = Seen(limits.seen_ids, limits.seen_s)
         self._budget = SearchBudget(limits.searches_a_second)
         self._limits = limits

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from twisted_bazaar.bounded import FairTable
 
 _WINDOW_S: Final = 1.0
-_KEPT_FOR_OWN: Final = 1 / 3
+_REMEMBERED_S: Final = 10.0
+_FORGETTING: Final = 4.0
 
 
 class Seen:
@@ -40,18 +41,21 @@ class Seen:
 class SearchBudget:
     """How many searches a node sends on each link in a second.
 
-    A third is kept for the node's own. The rest is shared: a neighbour may use an equal part, and
-    what the others left over in the second before.
+    A third is kept for the node's own. The rest is shared out by what each neighbour asked for of
+    late: nobody gets more than it asks for, and what is left over goes in equal parts to those who
+    ask for more. So the noisiest is the one that is cut.
 
     @param a_second: searches a second.
     """
 
     def __init__(self, a_second: float) -> None:
-        self._for_others = a_second * (1 - _KEPT_FOR_OWN)
         self._a_second = a_second
+        self._for_others = max(1, int(a_second * 2 // 3))
         self._window_began = float("-inf")
-        self._used: Counter[Hashable] = Counter()
-        self._used_before: Counter[Hashable] = Counter()
+        self._asked: Counter[Hashable] = Counter()
+        self._demands: dict[Hashable, tuple[float, float]] = {}
+        self._allowances: dict[Hashable, float] = {}
+        self._level = float(self._for_others)
         self._own = 0
         self._passed = 0
 
@@ -60,35 +64,50 @@ class SearchBudget:
 
         @param now: seconds.
         """
-        self._turn_window(now)
-        self._used[link] += 1
-        if self._passed >= min(self._for_others, self._a_second - self._own):
+        if now - self._window_began >= _WINDOW_S:
+            self._begin_window(now)
+        asked = self._asked[link] = self._asked[link] + 1
+        if asked > self._allowances.get(link, self._level) or self._passed >= self._for_others:
             return False
-        if self._used[link] > self._allowance(link):
+        if self._own + self._passed >= self._a_second:
             return False
         self._passed += 1
         return True
 
     def admit_own(self, now: float) -> bool:
         """Whether the node may send one more search of its own."""
-        self._turn_window(now)
+        if now - self._window_began >= _WINDOW_S:
+            self._begin_window(now)
         if self._own + self._passed >= self._a_second:
             return False
         self._own += 1
         return True
 
-    def _turn_window(self, now: float) -> None:
-        if now - self._window_began < _WINDOW_S:
-            return
-        recent = now - self._window_began < 2 * _WINDOW_S
-        self._used_before = self._used if recent else Counter()
-        self._used = Counter()
+    def _begin_window(self, now: float) -> None:
+        """Share out the next second by what was asked for in the last ones."""
+        for link, asked in self._asked.items():
+            self._demands[link] = (max(float(asked), self._demand(link, self._window_began)), self._window_began)
+        self._demands = {link: demand for link, demand in self._demands.items() if now - demand[1] < _REMEMBERED_S}
+        wanted = {link: self._demand(link, now) for link in self._demands}
+        self._level = _level(list(wanted.values()), self._for_others)
+        used = sum(min(demand, self._level) for demand in wanted.values())
+        self._allowances = {link: self._for_others - used + min(demand, self._level) for link, demand in wanted.items()}
+        self._asked = Counter()
         self._own = self._passed = 0
         self._window_began = now
 
-    def _allowance(self, link: Hashable) -> float:
-        others = (self._used_before.keys() | self._used.keys()) - {link}
-        if not others:
-            return self._for_others
-        part = self._for_others / (len(others) + 1)
-        return self._for_others - sum(min(self._used_before[other], part) for other in others)
+    def _demand(self, link: Hashable, now: float) -> float:
+        """What a neighbour is expected to ask for: less, the longer it has been silent, but a little."""
+        demand, at = self._demands.get(link, (0.0, now))
+        return max(min(demand, 1.0), demand / _FORGETTING ** max(0.0, now - at - _WINDOW_S))
+
+
+def _level(demands: Sequence[float], capacity: float) -> float:
+    """How much each may have so that all together have no more than the capacity."""
+    left = float(capacity)
+    for position, demand in enumerate(sorted(demands)):
+        part = left / (len(demands) - position)
+        if demand >= part:
+            return part
+        left -= demand
+    return float(capacity)

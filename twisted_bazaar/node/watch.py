@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+log = Logger()
 
 
 class Watched(Protocol):
@@ -51,4 +54,10 @@ class Watch:
         self._call = None
         self._at = float("inf")
         now = self._clock.seconds()
-        self.wake_by(min((thing.check(now) for thing in list(self._watched)), default=float("inf")))
+        for thing in list(self._watched):
+            try:
+                at = thing.check(now)
+            except Exception:
+                log.failure("{thing} failed at its deadline", thing=thing)
+            else:
+                self.wake_by(at)
