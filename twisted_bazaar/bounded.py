@@ -3,6 +3,8 @@
 Every entry is charged to an owner, the link or node that caused it. An owner at its share of the
 table pushes out its own oldest entry; a full table pushes out the oldest entry of the owner with the
 most. So whoever floods a table loses first, and nobody can push out what others put there.
+
+All of it takes constant time, however many entries and owners there are.
 """
 
 from __future__ import annotations
@@ -27,8 +29,12 @@ class FairTable(Generic[K, V]):
         self._cap = cap
         self._lifetime_s = lifetime_s
         self._share = max(1, cap // shares)
-        self._entries: dict[K, tuple[V, Hashable, float]] = {}
-        self._owners: dict[Hashable, OrderedDict[K, float]] = {}
+        # Both in the order of expiry, which is that of entering: all live equally long.
+        self._entries: OrderedDict[K, tuple[V, Hashable, float]] = OrderedDict()
+        self._owned: dict[Hashable, OrderedDict[K, None]] = {}
+        # The owners by how many entries they have, to find the one with the most.
+        self._owners_with: dict[int, OrderedDict[Hashable, None]] = {}
+        self._most = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -47,55 +53,58 @@ class FairTable(Generic[K, V]):
         @param now: seconds, of the same clock in all calls.
         """
         entries = self._entries
-        old = entries.get(key)
-        if old is not None:
-            self._drop(key, old[1])
-        owned = self._owners.get(owner)
-        if owned is None:
-            owned = self._owners[owner] = OrderedDict()
-        elif owned:
-            self._expire_oldest(owner, owned, now)
-            if len(owned) >= self._share:
-                self._drop(next(iter(owned)), owner)
-        if len(entries) >= self._cap:
-            self._evict(now)
-        owned = self._owners.setdefault(owner, owned)
-        expires = now + self._lifetime_s
-        owned[key] = expires
-        entries[key] = (value, owner, expires)
+        self.expire(now)
+        self.discard(key)
+        owned = self._owned.get(owner)
+        is_full = len(entries) >= self._cap
+        if owned is not None and (len(owned) >= self._share or (is_full and len(owned) == self._most)):
+            # One out, one in: the count stays.
+            del entries[owned.popitem(last=False)[0]]
+        else:
+            if is_full:
+                self._evict()
+            owned = self._owned.setdefault(owner, OrderedDict())
+            self._count(owner, len(owned), len(owned) + 1)
+        owned[key] = None
+        entries[key] = (value, owner, now + self._lifetime_s)
 
     def discard(self, key: K) -> None:
         """Remove an entry if it is there."""
-        entry = self._entries.get(key)
-        if entry is not None:
-            self._drop(key, entry[1])
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return
+        owner = entry[1]
+        owned = self._owned[owner]
+        del owned[key]
+        self._count(owner, len(owned) + 1, len(owned))
+        if not owned:
+            del self._owned[owner]
 
     def items(self, now: float) -> Iterator[tuple[K, V]]:
-        """All entries that have not expired, in no particular order of owners."""
+        """All entries that have not expired, the oldest first."""
         return ((key, entry[0]) for key, entry in list(self._entries.items()) if entry[2] > now)
 
     def expire(self, now: float) -> None:
         """Let go of everything whose time is over."""
-        for owner, owned in list(self._owners.items()):
-            self._expire_oldest(owner, owned, now)
-
-    def _expire_oldest(self, owner: Hashable, owned: OrderedDict[K, float], now: float) -> None:
-        while owned:
-            key = next(iter(owned))
-            if owned[key] > now:
+        while self._entries:
+            key = next(iter(self._entries))
+            if self._entries[key][2] > now:
                 break
-            self._drop(key, owner)
+            self.discard(key)
 
-    def _evict(self, now: float) -> None:
+    def _evict(self) -> None:
         """Make room for one entry."""
-        self.expire(now)
-        if len(self._entries) >= self._cap:
-            noisiest = max(self._owners, key=lambda owner: len(self._owners[owner]))
-            self._drop(next(iter(self._owners[noisiest])), noisiest)
+        noisiest = next(iter(self._owners_with[self._most]))
+        self.discard(next(iter(self._owned[noisiest])))
 
-    def _drop(self, key: K, owner: Hashable) -> None:
-        del self._entries[key]
-        owned = self._owners[owner]
-        del owned[key]
-        if not owned:
-            del self._owners[owner]
+    def _count(self, owner: Hashable, before: int, after: int) -> None:
+        """Note that an owner has one entry more or less."""
+        if before:
+            rank = self._owners_with[before]
+            del rank[owner]
+            if not rank:
+                del self._owners_with[before]
+        if after:
+            self._owners_with.setdefault(after, OrderedDict())[owner] = None
+        if after > self._most or (before == self._most and before not in self._owners_with):
+            self._most = after

@@ -66,7 +66,8 @@ class Bootstrap:
             self._run(self._stay_with_tracker(self._tracker))
         for endpoint in self._neighbours:
             self._run(self._stay_with_neighbour(endpoint))
-        self._run(self._keep_enough_links())
+        if not self._links.is_tracker:
+            self._run(self._keep_enough_links())
 
     def stop(self) -> None:
         """End every try under way."""
@@ -133,7 +134,7 @@ class Bootstrap:
         while True:
             # Slots are kept for the neighbours that the user named.
             most = min(links.limits.min_links, links.limits.max_links - self._missing_neighbours)
-            if links.id in (NO_ID, TRACKER_ID) or len(links.peers.links) >= most:
+            if links.id == NO_ID or len(links.peers.links) >= most:
                 backoff.reset()
                 await self._until_changed()
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Protocol
 
@@ -247,8 +248,12 @@ class Links:
 
 def _host_of(address: object) -> str:
     """The host of a connection's other end, IPv4 where it is IPv4 in IPv6 clothes."""
-    host = getattr(address, "host", "127.0.0.1")
+    return _plain_host(getattr(address, "host", "127.0.0.1"))
+
+
+@lru_cache(maxsize=1024)
+def _plain_host(host: str) -> str:
     ip = ip_address(host)
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
         return str(ip.ipv4_mapped)
-    return str(host)
+    return host

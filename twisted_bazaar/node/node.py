@@ -229,24 +229,26 @@ class Node:
         passed = message.return_path
         if passed[-1] != peer.id:
             raise WrongWay(message.wire_name, "returnPath", f"it does not end with node {peer.id}, which sent it")
-        if self.id in passed or self._seen.knows(passed[0], message.id, now):
+        own_id = self._links.id
+        if own_id in passed or self._seen.knows(passed[0], message.id, now):
             return
         if not self._budget.admit(peer.id, now):
             return
         self._seen.add(passed[0], message.id, peer.id, now)
+        host, port = message.host, message.port
         if len(passed) == 1:
             # Only its first neighbour sees where the origin's connection comes from.
-            message = message.evolve(host=peer.address.host, port=peer.address.port or None)
-        route = (self.id, *reversed(passed))
+            host, port = peer.address.host, peer.address.port or None
+        route = (own_id, *passed[::-1])
         if len(route) > 2:
             self._router.learn(route, now)
         claim = self._claims.get(type(message))
         if claim is not None:
-            claim(message, Origin(passed[0], route))
+            claim(message.evolve(host=host, port=port), Origin(passed[0], route))
         ttl = min(message.ttl, LARGEST_TTL)
         # Whoever answers stands on the path back too.
         if ttl > 1 and len(passed) < LONGEST_PATH - 1:
-            self._spread(message.evolve(return_path=(*passed, self.id), ttl=ttl - 1), passed)
+            self._spread(message.evolve(return_path=(*passed, own_id), ttl=ttl - 1, host=host, port=port), passed)
 
     def _take_routed(self, peer: Peer, message: Routed) -> None:
         """Hand a message to its role, or to the next on its path."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Final
@@ -10,7 +11,8 @@ from twisted_bazaar.bounded import FairTable
 
 _WINDOW_S: Final = 1.0
 _REMEMBERED_S: Final = 10.0
-_FORGETTING: Final = 4.0
+_FORGOTTEN_A_SECOND: Final = 1.4
+_ROUNDING: Final = 1e-6
 
 
 class Seen:
@@ -91,7 +93,8 @@ class SearchBudget:
         wanted = {link: self._demand(link, now) for link in self._demands}
         self._level = _level(list(wanted.values()), self._for_others)
         used = sum(min(demand, self._level) for demand in wanted.values())
-        self._allowances = {link: self._for_others - used + min(demand, self._level) for link, demand in wanted.items()}
+        spare = self._for_others - used + _ROUNDING
+        self._allowances = {link: spare + min(demand, self._level) for link, demand in wanted.items()}
         self._asked = Counter()
         self._own = self._passed = 0
         self._window_began = now
@@ -99,7 +102,8 @@ class SearchBudget:
     def _demand(self, link: Hashable, now: float) -> float:
         """What a neighbour is expected to ask for: less, the longer it has been silent, but a little."""
         demand, at = self._demands.get(link, (0.0, now))
-        return max(min(demand, 1.0), demand / _FORGETTING ** max(0.0, now - at - _WINDOW_S))
+        silent_s = max(0.0, now - at - _WINDOW_S)
+        return max(min(demand, 1.0), demand * math.exp(-_FORGOTTEN_A_SECOND * silent_s))
 
 
 def _level(demands: Sequence[float], capacity: float) -> float:

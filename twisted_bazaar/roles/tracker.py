@@ -17,7 +17,7 @@ from twisted_bazaar.interfaces import IRegistrar, Origin, Peer
 from twisted_bazaar.node.control import NodeReply, NodeRequest
 from twisted_bazaar.plugin import Role
 
-_LARGEST_ID: Final = 2**31 - 1
+_ID_BITS: Final = 31
 _REMEMBERED: Final = 65_536
 _REMEMBERED_S: Final = 3600.0
 _TRIES: Final = 8
@@ -49,11 +49,11 @@ class Tracker(Role):
         """The id of the node that just greeted: its old one if it had one and it is free."""
         remembered = self._listed_keys.get(key) or self._gone.get(key, self.node.clock.seconds())
         for node_id in (remembered, claimed):
-            if node_id is not None and 0 < node_id <= _LARGEST_ID and self._is_free(node_id, key):
+            if node_id is not None and 0 < node_id < 1 << _ID_BITS and self._is_free(node_id, key):
                 return node_id
         while True:
-            node_id = self.node.rng.randint(1, _LARGEST_ID)
-            if self._is_free(node_id, key):
+            node_id = self.node.rng.getrandbits(_ID_BITS)
+            if node_id and self._is_free(node_id, key):
                 return node_id
 
     def peer_joined(self, peer: Peer) -> None:
@@ -61,7 +61,8 @@ class Tracker(Role):
         self._listed[peer.id] = (len(self._ids), peer)
         self._listed_keys[peer.key] = peer.id
         self._ids.append(peer.id)
-        self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
+        if self._verbose:
+            self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
 
     def peer_left(self, peer: Peer) -> None:
         """Strike a node off, but remember its id for a while."""

@@ -11,6 +11,7 @@ and limits on the way, and picks the class by its tag.
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated, Any, Final, Self, dataclass_transform
 
@@ -22,6 +23,8 @@ LONGEST_PATH: Final = 16
 LARGEST_TTL: Final = 16
 TRACKER_ID: Final = 0
 NO_ID: Final = -1
+PATH_LOOP: Final = "path: a node stands in it twice"
+RETURN_PATH_LOOP: Final = "returnPath: a node stands in it twice"
 
 NodeId = Annotated[int, Meta(ge=TRACKER_ID, le=LARGEST_INTEGER)]
 MessageId = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
@@ -93,7 +96,26 @@ class Routed(Message):
 
     def __post_init__(self) -> None:
         if self.path is not None and len(set(self.path)) != len(self.path):
-            raise ValueError("path: a node stands in it twice")
+            raise ValueError(PATH_LOOP)
+
+
+class AboutGoods(Routed, kw_only=True):
+    """A routed message about an item.
+
+    @ivar id: of the search or order it is about.
+    @ivar price: for one piece in minor units; None for goods without a price.
+    """
+
+    item: ItemName
+    id: MessageId
+    quantity: Count = 1
+    price: Price | None = None
+
+    def __post_init__(self) -> None:
+        # The base's check once more: this runs for every message, and a call costs as much as the check.
+        if self.path is not None and len(set(self.path)) != len(self.path):
+            raise ValueError(PATH_LOOP)
+        check_item_name(self.item)
 
 
 class Flooded(Message):
@@ -114,7 +136,7 @@ class Flooded(Message):
 
     def __post_init__(self) -> None:
         if len(set(self.return_path)) != len(self.return_path):
-            raise ValueError("returnPath: a node stands in it twice")
+            raise ValueError(RETURN_PATH_LOOP)
         if self.host is not None:
             check_host(self.host)
 
@@ -130,7 +152,8 @@ def check_item_name(name: str) -> None:
     @raise ValueError: it is empty, over 128 characters, not in Unicode form NFC, or holds a control
         or direction character.
     """
-    if name.isascii() and name.isprintable() and 0 < len(name) <= 128:
+    if name.isprintable() and 0 < len(name) <= 128 and unicodedata.is_normalized("NFC", name):
+        # Nearly all; what isn't printable to Python may still be a letter joiner.
         return
     if not 0 < len(name) <= 128:
         raise ValueError(f"item: {len(name)} characters; 1 to 128 are taken")
@@ -145,7 +168,18 @@ def check_host(host: str) -> None:
 
     @raise ValueError: it is not an IPv4 or IPv6 address.
     """
+    if not _is_address(host):
+        raise ValueError("host: not an IP address")
+
+
+@lru_cache(maxsize=1024)
+def _is_address(host: str) -> bool:
+    """Whether a text is an IP address; a node hears of the same few over and over.
+
+    A zone after a C{%} names an interface of the sender, and is of no use to anybody else.
+    """
     try:
         ip_address(host)
     except ValueError:
-        raise ValueError("host: not an IP address") from None
+        return False
+    return "%" not in host

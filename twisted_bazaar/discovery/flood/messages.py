@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from twisted_bazaar.wire.message import Count, Flooded, ItemName, MessageId, Price, Routed, check_item_name
+from twisted_bazaar.wire.message import (
+    RETURN_PATH_LOOP,
+    AboutGoods,
+    Count,
+    Flooded,
+    ItemName,
+    check_host,
+    check_item_name,
+)
 
 
 class Search(Flooded, tag="search", kw_only=True):
@@ -15,23 +23,18 @@ class Search(Flooded, tag="search", kw_only=True):
     quantity: Count = 1
 
     def __post_init__(self) -> None:
-        Flooded.__post_init__(self)
+        # The base's checks once more: searches are most of the traffic, and a call costs as much as they do.
+        if len(self.return_path) > 1 and len(set(self.return_path)) != len(self.return_path):
+            raise ValueError(RETURN_PATH_LOOP)
+        if self.host is not None:
+            check_host(self.host)
         check_item_name(self.item)
 
 
-class Reply(Routed, tag="reply", kw_only=True):
+class Reply(AboutGoods, tag="reply"):
     """The sender has it.
 
     @ivar id: of the search it answers.
     @ivar quantity: how many the sender would sell.
-    @ivar price: for one piece in minor units; None when none is asked.
+    @ivar price: what it asks for one piece.
     """
-
-    item: ItemName
-    id: MessageId
-    quantity: Count = 1
-    price: Price | None = None
-
-    def __post_init__(self) -> None:
-        Routed.__post_init__(self)
-        check_item_name(self.item)
