@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -38,12 +39,17 @@ class Address:
     @property
     def is_local(self) -> bool:
         """Whether it leads back to the machine of whoever reads it."""
-        ip = ip_address(self.host)
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        return ip.is_loopback or ip.is_unspecified
+        return _is_local(self.host)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@lru_cache(maxsize=1024)
+def _is_local(host: str) -> bool:
+    ip = ip_address(host)
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return ip.is_loopback or ip.is_unspecified
 
 
 @frozen

@@ -220,7 +220,7 @@ class Link(TwistedProtocol):
         decode = self._owner.codec.decode
         finished_one = False
         try:
-            while left > 0 and self._receive is not None:
+            while left > 0 and self._receive is not None and self._splitter.has_bytes:
                 # The size limit changes with the handshake, so until then frames come one by one.
                 frames = self._splitter.take(left if self.peer is not None else 1)
                 if not frames:

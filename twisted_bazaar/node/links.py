@@ -147,7 +147,7 @@ class Links:
         @return: the peer, and what to answer if the other end dialled.
         @raise PeerError: it is not wanted.
         """
-        seen_host = _host_of(link.transport.getPeer())
+        seen_host = self._all[link] or _host_of(link.transport.getPeer())
         if isinstance(greeting, ThisIsYou):
             if not link.to_tracker:
                 raise PeerError("a tracker's answer, where a node was expected")

@@ -8,7 +8,7 @@ from twisted.application.service import IService
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.roles import tracker
-from twisted_bazaar.service import build_service, raise_file_limit
+from twisted_bazaar.service import build_service, expect_many_objects, raise_file_limit
 from twisted_bazaar.taps.options import DaemonOptions
 
 _MOST_NODES: Final = "100000"
@@ -37,6 +37,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor
     raise_file_limit()
+    expect_many_objects()
     settings = {**options, "limit": [_MOST_GREETING, *options.get("limit", ())]}
     if settings["max-links"] is None:
         settings["max-links"] = _MOST_NODES

@@ -22,11 +22,11 @@ class Reservations:
 
     def __init__(self, lifetime_s: float = RESERVATION_S) -> None:
         self._lifetime_s = lifetime_s
-        self._held: dict[str, OrderedDict[int, tuple[int, float]]] = {}
-        self._count = 0
+        self._ends: OrderedDict[tuple[str, int], float] = OrderedDict()
+        self._held: dict[str, dict[int, int]] = {}
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._ends)
 
     def hold(self, item: str, buyer: int, quantity: int, in_stock: int, now: float) -> int:
         """Hold pieces for a buyer, in place of what was held for it before.
@@ -38,35 +38,36 @@ class Reservations:
         self.release(item, buyer)
         free = in_stock - self.held_for_others(item, buyer, now)
         held = min(quantity, free, max(1, in_stock // _LARGEST_PART))
-        if held <= 0 or self._count >= _MOST_RESERVATIONS:
+        if held <= 0 or len(self) >= _MOST_RESERVATIONS:
             return 0
-        self._held.setdefault(item, OrderedDict())[buyer] = (held, now + self._lifetime_s)
-        self._count += 1
+        self._held.setdefault(item, {})[buyer] = held
+        self._ends[item, buyer] = now + self._lifetime_s
         return held
 
     def held_for_others(self, item: str, buyer: int, now: float) -> int:
         """How many pieces are held for anybody but this buyer."""
-        self._expire(item, now)
-        return sum(held for other, (held, _) in self._held.get(item, {}).items() if other != buyer)
+        self.expire(now)
+        held = self._held.get(item, {})
+        return sum(held.values()) - held.get(buyer, 0)
 
     def release(self, item: str, buyer: int) -> None:
         """Hold nothing of an item for a buyer any more."""
-        held = self._held.get(item)
-        if held is not None and held.pop(buyer, None) is not None:
-            self._forget_one(item, held)
+        if self._ends.pop((item, buyer), None) is not None:
+            held = self._held[item]
+            del held[buyer]
+            if not held:
+                del self._held[item]
 
     def release_all(self, buyer: int) -> None:
         """Hold nothing for a buyer any more: it has gone."""
-        for item in list(self._held):
+        for item, holder in list(self._ends):
+            if holder == buyer:
+                self.release(item, buyer)
+
+    def expire(self, now: float) -> None:
+        """End every reservation whose time is over."""
+        while self._ends:
+            (item, buyer), end = next(iter(self._ends.items()))
+            if end > now:
+                break
             self.release(item, buyer)
-
-    def _expire(self, item: str, now: float) -> None:
-        held = self._held.get(item)
-        while held and next(iter(held.values()))[1] <= now:
-            held.popitem(last=False)
-            self._forget_one(item, held)
-
-    def _forget_one(self, item: str, held: OrderedDict[int, tuple[int, float]]) -> None:
-        self._count -= 1
-        if not held:
-            del self._held[item]

@@ -56,6 +56,11 @@ class FrameSplitter:
         """Whether a frame has begun whose end has not come."""
         return self._rest is not None
 
+    @property
+    def has_bytes(self) -> bool:
+        """Whether there are bytes that L{take} has not looked at."""
+        return self._position < len(self._buffer)
+
     def receive(self, data: bytes) -> None:
         """Add bytes from the stream."""
         if self._error is not None:
