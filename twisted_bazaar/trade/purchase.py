@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.backoff import Backoff
-from twisted_bazaar.errors import NoRoute, PeerError, SoldOut
+from twisted_bazaar.errors import NoRoute, PeerError, SoldOut, WrongWay
 from twisted_bazaar.interfaces import INode, Order, Origin, Route
 from twisted_bazaar.trade.messages import Buy, BuyOK
 from twisted_bazaar.trade.order import OrderLife, OrderRecord, OrderState, order_life
@@ -98,7 +98,7 @@ class Purchases:
         """An error came that may be about an order."""
         if message.id is None or message.id not in self._open:
             return
-        if message.code == NoRoute.code:
+        if message.code in (NoRoute.code, WrongWay.code):
             self._detour(self._open[message.id])
         elif message.code in (SoldOut.code, PeerError.code):
             opened = self._of_seller(message.id, origin)
