@@ -153,6 +153,17 @@ Answer = Sale | Refusal
 
 
 @frozen
+class Settlement:
+    """What a ledger says to an order.
+
+    @ivar is_repeat: whether the same was said to this order before.
+    """
+
+    answer: Answer
+    is_repeat: bool
+
+
+@frozen
 class StockLevel:
     """The count of one item. Always: supplied = in_stock + sold.
 
@@ -301,7 +312,7 @@ class IShelf(Interface):
 class ILedger(Interface):
     """The book of one seller's stock and sales. Every answer in it is final."""
 
-    def settle(order: Order, kept_back: int) -> Deferred[Answer]:
+    def settle(order: Order, kept_back: int) -> Deferred[Settlement]:
         """Decide an order once and for all.
 
         The same C{(buyer, id)} gets the same answer for ever, whatever else the order says.

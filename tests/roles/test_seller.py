@@ -115,6 +115,13 @@ class SellerTests(SynchronousTestCase):
         self.buy(1, 7, id=4, quantity=2)
         self.assertIsInstance(self.said()[0][0], BuyOK)
 
+    def test_each_sale_is_told_once(self) -> None:
+        """A repeated order is answered again, but the journal has it once."""
+        for _ in range(3):
+            self.buy(1, 7)
+            self.buy(1, 7, id=4, quantity=9)
+        self.assertEqual([event for event, _ in self.node.reports], ["sold", "refused"])
+
     def test_same_id_of_another_buyer(self) -> None:
         """Order ids are told apart by their buyer."""
         self.buy(1, 7, 8, item="pear", price=None)

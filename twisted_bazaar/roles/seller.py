@@ -11,7 +11,7 @@ from twisted.python import usage
 
 from twisted_bazaar.discovery.flood.search import FloodAnswers
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Answer, INode, Order, Origin, Peer, Sale
+from twisted_bazaar.interfaces import Answer, INode, Order, Origin, Peer, Sale, Settlement
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.goods import parse_goods
@@ -61,29 +61,28 @@ class Seller(Role):
         settling = self._shelf.settle(order).addCallback(self._answer, origin)
         settling.addErrback(lambda failure: self.log.failure("an order was not settled", failure))
 
-    def _answer(self, answer: Answer, origin: Origin) -> None:
+    def _answer(self, settlement: Settlement, origin: Origin) -> None:
+        answer = settlement.answer
         order = answer.order
         reply: Routed
         if isinstance(answer, Sale):
             reply = BuyOK(item=order.item, id=order.id, quantity=order.quantity, price=order.price)
-            self.node.report(
-                "sold",
-                "sold {quantity} {item} to node {buyer}",
-                item=order.item,
-                quantity=order.quantity,
-                price=order.price,
-                buyer=order.buyer,
-                order=order.id,
-                route=origin.route,
-            )
         else:
             reply = Error(code=answer.code, info=answer.reason, about="buy", id=order.id)
-            self.node.report(
-                "refused", "refused node {buyer}: {reason}", buyer=order.buyer, order=order.id, reason=answer.reason
-            )
+        if not settlement.is_repeat:
+            self._report(answer, origin)
         for route in (origin.route, *self.node.routes_to(origin.id)):
             if self.node.send(reply, route):
                 break
+
+    def _report(self, answer: Answer, origin: Origin) -> None:
+        order = answer.order
+        details = {"item": order.item, "quantity": order.quantity, "buyer": order.buyer, "order": order.id}
+        if isinstance(answer, Sale):
+            sentence = "sold {quantity} {item} to node {buyer}"
+            self.node.report("sold", sentence, price=order.price, route=origin.route, **details)
+        else:
+            self.node.report("refused", "refused node {buyer}: {reason}", reason=answer.reason, **details)
 
     def _report_levels(self, levels: Any) -> None:
         for level in levels:

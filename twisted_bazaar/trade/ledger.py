@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.interfaces import Answer, ILedger, Order, Sale, StockLevel
+from twisted_bazaar.interfaces import Answer, ILedger, Order, Sale, Settlement, StockLevel
 from twisted_bazaar.trade.order import decide
 
 _REFUSALS_KEPT: Final = 65_536
@@ -46,10 +46,11 @@ class MemoryLedger:
         self._sales: dict[tuple[int, int], Answer] = {}
         self._refusals: FairTable[tuple[int, int], Answer] = FairTable(_REFUSALS_KEPT, float("inf"))
 
-    def settle(self, order: Order, kept_back: int) -> Deferred[Answer]:
+    def settle(self, order: Order, kept_back: int) -> Deferred[Settlement]:
         """Decide an order once and for all."""
         key = (order.buyer, order.id)
         answer = self._sales.get(key) or self._refusals.get(key, 0.0)
+        is_repeat = answer is not None
         if answer is None:
             level = self._levels.get(order.item)
             answer = decide(order, level, kept_back)
@@ -60,7 +61,7 @@ class MemoryLedger:
                 self._sales[key] = answer
             else:
                 self._refusals.put(key, answer, order.buyer, 0.0)
-        return succeed(answer)
+        return succeed(Settlement(answer, is_repeat))
 
     def level(self, item: str) -> Deferred[StockLevel | None]:
         """The count of one item."""

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from twisted_bazaar.interfaces import Answer, ILedger, IShelf, Order, Quote, Sale, StockLevel
+from twisted_bazaar.interfaces import ILedger, IShelf, Order, Quote, Sale, Settlement, StockLevel
 from twisted_bazaar.trade.reservations import Reservations
 
 
@@ -38,13 +38,13 @@ class Shelf:
 
         return self._ledger.level(item).addCallback(offer)
 
-    def settle(self, order: Order) -> Deferred[Answer]:
+    def settle(self, order: Order) -> Deferred[Settlement]:
         """Decide an order; what was held for the buyer is no longer held when it has bought."""
 
-        def settled(answer: Answer) -> Answer:
-            if isinstance(answer, Sale):
+        def settled(settlement: Settlement) -> Settlement:
+            if isinstance(settlement.answer, Sale):
                 self.reservations.release(order.item, order.buyer)
-            return answer
+            return settlement
 
         kept_back = self.reservations.held_for_others(order.item, order.buyer, self._clock.seconds())
         return self._ledger.settle(order, kept_back).addCallback(settled)
