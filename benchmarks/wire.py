@@ -1,0 +1,111 @@
+"""From bytes to messages: frames split and decoded into message objects a second.
+
+One byte string holds some thousands of the market's messages, mixed as a relay sees them: most are
+searches, each answered now and then, and few of the answers become sales. Both sides get the same
+bytes in the same pieces of 64 KiB. Ours is L{FrameSplitter} and L{Codec}, used as a link uses them; the
+peer is Twisted's C{NetstringReceiver} with C{json.loads}, which checks nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any, Final
+
+from twisted.internet.testing import StringTransport
+from twisted.protocols.basic import NetstringReceiver
+
+from benchmarks.report import BenchmarkError, Row
+from twisted_bazaar.discovery.flood.messages import Reply, Search
+from twisted_bazaar.node.control import Error
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.trade.messages import Buy, BuyOK
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.framing import FrameSplitter, frame
+from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
+
+GOAL: Final = 4.0
+
+_PIECE_BYTES: Final = 64 << 10
+_MESSAGES: Final = 50_000
+_ROUNDS: Final = 9
+_WEIGHTS: Final[dict[type[Message], int]] = {Search: 60, Reply: 20, Buy: 8, BuyOK: 8, Error: 4}
+_ITEMS: Final = ("apple", "pear", "screwdriver", "oscilloscope 100 MHz", "3D-Drucker", "Größe M", "ventilator")
+_HOSTS: Final = [f"192.0.2.{number}" for number in range(1, 65)]
+
+
+class _JsonReceiver(NetstringReceiver):
+    """Counts what C{json} makes of each frame."""
+
+    received = 0
+
+    def stringReceived(self, string: bytes) -> None:
+        """Read one message."""
+        json.loads(string)
+        self.received += 1
+
+
+def measure() -> list[Row]:
+    """Take the median of several alternating runs."""
+    data = _traffic(random.Random(1), _MESSAGES)
+    pieces = [data[start : start + _PIECE_BYTES] for start in range(0, len(data), _PIECE_BYTES)]
+    ours, peer = [], []
+    for _ in range(_ROUNDS):
+        ours.append(_rate(_read_ours, pieces))
+        peer.append(_rate(_read_bare, pieces))
+    return [Row.of_rates("wire", median(ours), median(peer), GOAL)]
+
+
+def _rate(read: Callable[[list[bytes]], int], pieces: list[bytes]) -> float:
+    began = time.perf_counter()
+    count = read(pieces)
+    elapsed_s = time.perf_counter() - began
+    if count != _MESSAGES:
+        raise BenchmarkError(f"{count} messages were read out of {_MESSAGES}")
+    return count / elapsed_s
+
+
+def _read_ours(pieces: list[bytes]) -> int:
+    limits = Limits()
+    splitter = FrameSplitter(limits.frame_bytes)
+    decode, most = Codec().decode, limits.frames_a_turn
+    count = 0
+    for piece in pieces:
+        splitter.receive(piece)
+        while frames := splitter.take(most):
+            for payload in frames:
+                decode(payload)
+            count += len(frames)
+    return count
+
+
+def _read_bare(pieces: list[bytes]) -> int:
+    receiver: Any = _JsonReceiver()
+    receiver.makeConnection(StringTransport())
+    for piece in pieces:
+        receiver.dataReceived(piece)
+    return int(receiver.received)
+
+
+def _traffic(rng: random.Random, count: int) -> bytes:
+    """The bytes of many messages, the same for the same generator."""
+    encode = Codec().encode
+    kinds: list[Any] = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()), k=count)
+    return b"".join(frame(encode(_message(kind, rng))) for kind in kinds)
+
+
+def _message(kind: Any, rng: random.Random) -> Message:
+    """One message as it stands between two relays."""
+    path = tuple(rng.sample(range(1, 2**31), rng.randint(1, 5)))
+    number = rng.randrange(LARGEST_INTEGER)
+    if kind is Error:
+        return Error(code="soldout", info="there are 2 left", about="buy", id=number, path=path)
+    goods: dict[str, Any] = {"item": rng.choice(_ITEMS), "id": number, "quantity": rng.choice((1, 1, 1, 2, 5))}
+    if kind is Search:
+        return Search(return_path=path, ttl=7 - len(path), host=rng.choice(_HOSTS), port=40123, **goods)
+    price = rng.choice((None, 120, 4999))
+    message: Message = kind(path=path, price=price, **goods)
+    return message

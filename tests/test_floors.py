@@ -1,0 +1,470 @@
+"""The rules of the house: who may import whom, and which modules are pure.
+
+The rules stand in C{docs/architecture.md}. Each is checked against source text, first against small
+pieces that break it, then against the package.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+from twisted.trial.unittest import SynchronousTestCase
+
+import twisted_bazaar
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PACKAGE: Final = Path(twisted_bazaar.__file__).resolve().parent
+NAME: Final = "twisted_bazaar"
+
+# What everybody may stand on, and what itself stands on nothing.
+GROUND: Final = frozenset({"errors", "bounded", "backoff"})
+FLOORS: Final = {
+    **dict.fromkeys(("wire", "identity"), 1),
+    **dict.fromkeys(("interfaces", "files"), 2),
+    **dict.fromkeys(("node", "trade", "discovery"), 3),
+    **dict.fromkeys(("plugin", "service", "roles"), 4),
+    **dict.fromkeys(("taps", "sim", "web"), 5),
+    **dict.fromkeys(("cli", "testing"), 6),
+    "__main__": 7,
+}
+# The one door by which every role comes in, ours as well, stands on the floor that it leads to.
+SIDEWAYS: Final = frozenset({("roles", "plugin"), ("service", "plugin")})
+
+PURE: Final = frozenset(
+    {
+        *(
+            "errors",
+            "bounded",
+            "backoff",
+            "wire",
+            "identity",
+            "node.seen",
+            "node.router",
+            "node.control",
+            "node.limits",
+        ),
+        *("trade.order", "trade.messages", "trade.reservations", "discovery.offer", "files.chunks", "files.window"),
+        *(f"discovery.{way}.messages" for way in ("flood", "superpeer", "index", "ring")),
+        *(f"discovery.ring.{rule}" for rule in ("identifiers", "membership", "fingers")),
+        *("discovery.superpeer.query_routing", "discovery.index.directory", "roles.goods"),
+    }
+)
+# Where time, chance and bytes come from; what is pure gets them as arguments.
+IMPURE: Final = frozenset(
+    {
+        *("asyncio", "datetime", "multiprocessing", "os", "secrets", "select", "selectors", "signal"),
+        *("socket", "ssl", "subprocess", "threading", "time", "uuid"),
+    }
+)
+CLOCKED: Final = frozenset({"cli"})
+RANDOM_MAKERS: Final = frozenset({"cli", "sim", "testing"})
+
+
+@frozen
+class Source:
+    """One module.
+
+    @ivar name: its dotted name below the package; empty for the package itself.
+    """
+
+    name: str
+    tree: ast.Module
+    is_package: bool = False
+
+    @classmethod
+    def of(cls, name: str, text: str, *, is_package: bool = False) -> Source:
+        return cls(name, ast.parse(text), is_package)
+
+    @property
+    def part(self) -> str:
+        """The part of the house it belongs to."""
+        return self.name.partition(".")[0]
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether it promises to be: by the rules, or by its own words."""
+        says_so = "Sans-IO" in (ast.get_docstring(self.tree) or "")
+        return says_so or self.name in PURE or self.part in PURE
+
+    def imports(self) -> Iterator[tuple[ast.AST, str]]:
+        """Everything that is imported, anywhere in it, by its full dotted name."""
+        for node in ast.walk(self.tree):
+            match node:
+                case ast.Import(names=names):
+                    for alias in names:
+                        yield node, alias.name
+                case ast.ImportFrom(module=module, names=names, level=level):
+                    for alias in names:
+                        yield node, ".".join(filter(None, (self._base(level), module, alias.name)))
+                case ast.Call(
+                    func=ast.Name(id="import_module" | "__import__"), args=[ast.Constant(value=str(name)), *_]
+                ):
+                    yield node, name
+                case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=str(name)), *_]):
+                    yield node, name
+
+    def _base(self, level: int) -> str:
+        """The package that so many leading dots mean."""
+        if not level:
+            return ""
+        parts = [NAME, *filter(None, self.name.split("."))]
+        return ".".join(parts[: len(parts) - level + self.is_package])
+
+
+def is_below(whole: str, name: str) -> bool:
+    """Whether a dotted name is another, or something in it."""
+    return whole == name or whole.startswith(name + ".")
+
+
+def import_faults(source: Source) -> Iterator[str]:
+    """Imports sideways or up."""
+    own, own_floor = source.part, FLOORS.get(source.part)
+    if own and own not in GROUND and own_floor is None:
+        yield f"{own} stands on no floor"
+        return
+    for node, whole in source.imports():
+        if not is_below(whole, NAME):
+            continue
+        other = whole.removeprefix(NAME).removeprefix(".").partition(".")[0]
+        floor = FLOORS.get(other)
+        if other in GROUND or (other == own and own) or (own, other) in SIDEWAYS:
+            continue
+        if other.startswith("__version"):
+            continue
+        if floor is None:
+            yield f"line {node.lineno}: imports {whole}, which stands on no floor"
+        elif own_floor is None or floor >= own_floor:
+            yield f"line {node.lineno}: imports {whole}"
+
+
+def purity_faults(source: Source) -> Iterator[str]:
+    """Clocks, sockets, reactors and chance in what promises to be pure."""
+    if not source.is_pure:
+        return
+    for node, whole in source.imports():
+        if is_below(whole, "twisted.internet") or whole.partition(".")[0] in IMPURE:
+            yield f"line {node.lineno}: imports {whole} into a pure module"
+    annotations = {
+        id(part)
+        for node in ast.walk(source.tree)
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if annotation is not None
+        for part in ast.walk(annotation)
+    }
+    for node, used in uses_of_module(source, "random"):
+        if id(node) not in annotations:
+            yield f"line {node.lineno}: uses {used} in a pure module"
+
+
+def uses_of_module(source: Source, module: str) -> Iterator[tuple[ast.AST, str]]:
+    """Each use of a module's name, or of a name from it."""
+    names: dict[str, str] = {}
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            names.update({alias.asname or alias.name: module for alias in node.names if alias.name == module})
+        elif isinstance(node, ast.ImportFrom) and node.module == module and not node.level:
+            names.update({alias.asname or alias.name: f"{module}.{alias.name}" for alias in node.names})
+    attributes = set()
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id=name) as inner, attr=attr) if names.get(name) == module:
+                attributes.add(id(inner))
+                yield node, f"{module}.{attr}"
+            case ast.Name(id=name) if name in names and id(node) not in attributes:
+                yield node, names[name]
+
+
+def chance_faults(source: Source) -> Iterator[str]:
+    """Uses of the global random source, and sources made where one should have been handed in."""
+    allowed = {"random.Random"} | ({"random.SystemRandom"} if source.name == "service" else set())
+    calls = {id(node.func) for node in ast.walk(source.tree) if isinstance(node, ast.Call)}
+    for node, used in uses_of_module(source, "random"):
+        if used not in allowed:
+            yield f"line {node.lineno}: uses {used}"
+        elif used == "random.Random" and id(node) in calls and source.part not in RANDOM_MAKERS:
+            yield f"line {node.lineno}: makes a random source"
+
+
+def clock_faults(source: Source) -> Iterator[str]:
+    """Uses of the machine's clock."""
+    if source.part in CLOCKED:
+        return
+    for node, whole in source.imports():
+        if is_below(whole, "time"):
+            yield f"line {node.lineno}: imports {whole}"
+
+
+def reactor_faults(source: Source) -> Iterator[str]:
+    """Uses of the global reactor, but as a default inside a function of taps or cli."""
+    inside: set[int] = set()
+    if source.part in ("taps", "cli"):
+        for function in ast.walk(source.tree):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                inside |= {id(part) for statement in function.body for part in ast.walk(statement)}
+    for node, whole in source.imports():
+        if is_below(whole, "twisted.internet.reactor") and id(node) not in inside:
+            yield f"line {node.lineno}: imports the global reactor"
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Attribute(attr="reactor", value=ast.Name(id="internet") | ast.Attribute(attr="internet")):
+                yield f"line {node.lineno}: takes the global reactor"
+
+
+def print_faults(source: Source) -> Iterator[str]:
+    """Uses of print."""
+    if source.part == "cli":
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Name) and node.id == "print":
+            yield f"line {node.lineno}: print"
+
+
+RULES: Final = (import_faults, purity_faults, chance_faults, clock_faults, reactor_faults, print_faults)
+
+
+def sources() -> list[Source]:
+    """Every module of the package."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        name = ".".join(parts[:-1] if is_package else parts)
+        found.append(Source.of(name, path.read_text(encoding="utf-8"), is_package=is_package))
+    return found
+
+
+class HouseTests(SynchronousTestCase):
+    """The package keeps the rules of its house."""
+
+    def assert_kept(self, *rules: object) -> None:
+        """No module breaks any of these rules."""
+        faults = [
+            f"{source.name or NAME}: {fault}"
+            for source in sources()
+            for rule in rules
+            for fault in rule(source)  # type: ignore[operator]
+        ]
+        self.assertEqual(faults, [])
+
+    def test_all_found(self) -> None:
+        """The checks look at the whole package, and its pure modules are among what they find."""
+        names = {source.name for source in sources()}
+        self.assertTrue(
+            names >= {"", "errors", "wire.codec", "node.seen", "cli.main", "taps.node", "roles.goods"}, names
+        )
+        pure = {source.name for source in sources() if source.is_pure}
+        self.assertTrue(pure >= {"wire.framing", "identity.keys", "trade.order", "node.seen", "bounded"}, pure)
+
+    def test_floors(self) -> None:
+        """A module imports from its own part or a lower floor, never sideways or up."""
+        self.assert_kept(import_faults)
+
+    def test_pure(self) -> None:
+        """Rules that can be pure are pure: no reactor, no clock, no chance, no socket."""
+        self.assert_kept(purity_faults)
+
+    def test_chance(self) -> None:
+        """The random source is an argument everywhere; it is made in one place."""
+        self.assert_kept(chance_faults)
+
+    def test_clock(self) -> None:
+        """Time comes from the reactor that is handed in; only the command line looks at the machine's."""
+        self.assert_kept(clock_faults)
+
+    def test_reactor(self) -> None:
+        """The global reactor is a default inside functions of taps and cli, and nowhere else."""
+        self.assert_kept(reactor_faults)
+
+    def test_print(self) -> None:
+        """Only the command line prints."""
+        self.assert_kept(print_faults)
+
+    def test_no_init_beside_twisted(self) -> None:
+        """Nothing shadows Twisted, or hides the drop-in: there is no package of our own on that path."""
+        plugins = ROOT / "twisted" / "plugins"
+        self.assertTrue((plugins / "bazaar_dropin.py").is_file())
+        self.assertEqual([*(ROOT / "twisted").rglob("__init__.py*")], [])
+
+    def test_drop_in(self) -> None:
+        """The drop-in names things; it needs Twisted and the door for roles, nothing behind it."""
+        text = (ROOT / "twisted" / "plugins" / "bazaar_dropin.py").read_text(encoding="utf-8")
+        imported = {
+            whole
+            for _, whole in Source.of("dropin", text).imports()
+            if not whole.startswith(("twisted.", "__future__"))
+        }
+        self.assertEqual(imported - {f"{NAME}.plugin.RolePlugin"}, set())
+
+
+class PlantedTests(SynchronousTestCase):
+    """The checks catch what breaks the rules; a check that has never failed proves nothing."""
+
+    def assert_caught(self, name: str, *lines: str, is_package: bool = False) -> None:
+        """Each of these lines alone, in a module of this name, breaks exactly one rule."""
+        for line in lines:
+            source = Source.of(name, line, is_package=is_package)
+            broken = [rule.__name__ for rule in RULES if list(rule(source))]
+            self.assertEqual(len(broken), 1, f"{name}: {line!r} breaks {broken}")
+
+    def assert_allowed(self, name: str, *lines: str, is_package: bool = False) -> None:
+        """None of these lines, in a module of this name, breaks a rule."""
+        for line in lines:
+            source = Source.of(name, line, is_package=is_package)
+            self.assertEqual([fault for rule in RULES for fault in rule(source)], [], f"{name}: {line!r}")
+
+    def test_up(self) -> None:
+        """Imports from a higher floor are caught, however they are written."""
+        self.assert_caught(
+            "wire.codec",
+            "import twisted_bazaar.node.link",
+            "import twisted_bazaar.node.link as link",
+            "from twisted_bazaar import node",
+            "from twisted_bazaar import errors, node",
+            "from twisted_bazaar.node import link",
+            "from twisted_bazaar.interfaces import Route",
+            "from ..node import link",
+            "from .. import node",
+            "from ..node.link import Link",
+            "def f():\n    from twisted_bazaar.roles import goods",
+            "if TYPE_CHECKING:\n    from twisted_bazaar.interfaces import INode",
+            "import importlib\nimportlib.import_module('twisted_bazaar.roles.buyer')",
+            "from importlib import import_module\nimport_module('twisted_bazaar.cli.main')",
+            "__import__('twisted_bazaar.node')",
+        )
+        self.assert_caught("roles.buyer", "from twisted_bazaar.taps import node", "import twisted_bazaar.cli.main")
+        self.assert_caught(
+            "bounded", "import twisted_bazaar.wire", "from . import interfaces", "from .wire import codec"
+        )
+        self.assert_caught("", "from twisted_bazaar.wire import codec", "from . import node", is_package=True)
+        self.assert_caught("node", "from ..roles import goods", "from .. import cli", is_package=True)
+
+    def test_sideways(self) -> None:
+        """Parts of one floor do not know each other; roles join them."""
+        for own in ("node.node", "trade.ledger", "discovery.flood.search"):
+            for other in {"node", "trade", "discovery"} - {own.partition(".")[0]}:
+                self.assert_caught(
+                    own, f"from twisted_bazaar.{other} import messages", f"import twisted_bazaar.{other}"
+                )
+        self.assert_caught("wire.codec", "from twisted_bazaar.identity.keys import KeyPair")
+        self.assert_caught("files.folder", "from twisted_bazaar.trade.order import decide")
+        self.assert_caught("service", "from twisted_bazaar.roles import goods")
+        self.assert_caught("roles.buyer", "from twisted_bazaar.service import build_service")
+        self.assert_caught("plugin", "from twisted_bazaar.roles import buyer", "import twisted_bazaar.service")
+        self.assert_caught("taps.node", "from twisted_bazaar.web import page")
+
+    def test_no_floor(self) -> None:
+        """A new part of the house needs a floor before anything else."""
+        self.assert_caught("cellar", "x = 1")
+        self.assert_caught(
+            "cli.main", "import twisted_bazaar.cellar", "import twisted_bazaar", "from twisted_bazaar import *"
+        )
+
+    def test_down(self) -> None:
+        """One's own part, lower floors and the ground are allowed; so is the door for roles."""
+        self.assert_allowed("wire.codec", "from twisted_bazaar.wire.message import Message", "from . import message")
+        self.assert_allowed("wire", "from . import message", "from .message import Message", is_package=True)
+        self.assert_allowed(
+            "discovery.flood.search", "from twisted_bazaar.discovery.offer import best_first", "from ..offer import x"
+        )
+        self.assert_allowed(
+            "discovery.flood", "from .messages import Reply", "from ..offer import best_first", is_package=True
+        )
+        self.assert_allowed("node.node", "import twisted_bazaar.bounded", "from twisted_bazaar.interfaces import INode")
+        self.assert_allowed(
+            "roles.buyer", "from twisted_bazaar.plugin import Role", "from twisted_bazaar.trade import order"
+        )
+        self.assert_allowed(
+            "cli.main", "from twisted_bazaar import __version__, wire", "import click", "import twisted_bazaarium"
+        )
+
+    def test_impure(self) -> None:
+        """A clock, a socket, a reactor in a pure module is caught, in those that say Sans-IO too."""
+        impure = (
+            "import socket",
+            "import os.path",
+            "from datetime import datetime",
+            "from twisted.internet import defer",
+        )
+        for name in ("node.seen", "wire.framing", "trade.order", "discovery.ring.fingers", "identity.keys"):
+            self.assert_caught(
+                name, *impure, "import twisted.internet.defer", "from twisted.internet.defer import Deferred"
+            )
+            self.assert_caught(name, "from twisted import internet", "def f():\n    import threading", "import secrets")
+        self.assert_caught("trade.new", *(f'"""Rules. Sans-IO."""\n{line}' for line in impure))
+        self.assert_allowed("trade.new", *impure)
+
+    def test_impure_chance(self) -> None:
+        """In a pure module the random source is an annotation, and nothing else."""
+        for line in ("isinstance(x, random.Random)", "sources = [random.Random]"):
+            self.assert_caught("backoff", f"import random\n{line}")
+        self.assert_allowed(
+            "backoff",
+            "import random\ndef f(rng: random.Random) -> random.Random: ...",
+            "import random\nclass A:\n    rng: random.Random | None",
+            "from random import Random\ndef f(rng: list[Random]): ...",
+        )
+
+    def test_chance(self) -> None:
+        """The global random source, by any name, and sources of a module's own are caught."""
+        for name in ("node.bootstrap", "service", "cli.demo"):
+            self.assert_caught(
+                name,
+                "import random\nx = random.random()",
+                "import random\nrandom.seed(1)",
+                "import random as chance\nchance.choice([1])",
+                "import random\nf(random)",
+                "from random import choice\nchoice([1])",
+                "from random import randint as number\nx = number",
+            )
+        self.assert_caught(
+            "node.bootstrap", "import random\nrandom.SystemRandom()", "from random import SystemRandom\nSystemRandom()"
+        )
+        self.assert_caught(
+            "node.bootstrap", "import random\nrandom.Random()", "from random import Random\nx = Random(1)"
+        )
+        self.assert_allowed("service", "import random\nrandom.SystemRandom()", "import random\nx: random.Random")
+        self.assert_allowed("sim.scenario", "import random\nrandom.Random(1)")
+        self.assert_allowed(
+            "node.bootstrap", "import random\nx: random.Random", "rng.choice([1])", "self.random.random()"
+        )
+
+    def test_clock(self) -> None:
+        """The machine's clock is caught everywhere but on the command line."""
+        lines = (
+            "import time\ntime.time()",
+            "from time import monotonic",
+            "import time as clock",
+            "def f():\n    import time",
+        )
+        for name in ("node.link", "roles.buyer", "service", "sim.reactor", "taps.node", "testing"):
+            self.assert_caught(name, *lines)
+        self.assert_allowed("cli.daemons", *lines)
+        self.assert_allowed("node.link", "import timeit", "x.time()", "from twisted_bazaar.node import limits as time")
+
+    def test_reactor(self) -> None:
+        """The global reactor is caught, but inside functions of taps and cli."""
+        lines = (
+            "from twisted.internet import reactor",
+            "import twisted.internet.reactor",
+            "from twisted.internet import reactor as r",
+        )
+        lines += ("from twisted.internet import defer, reactor", "from twisted.internet.reactor import callLater")
+        functions = [f"def f(reactor=None):\n    {line}" for line in lines]
+        self.assert_caught("service", *lines, *functions, "import twisted.internet\ntwisted.internet.reactor.run()")
+        self.assert_caught("node.link", *lines, *functions, "from twisted import internet\ninternet.reactor.run()")
+        self.assert_caught("taps.node", *lines, "class A:\n    from twisted.internet import reactor")
+        self.assert_allowed("taps.node", *functions, "async def f():\n    from twisted.internet import reactor")
+        self.assert_allowed("cli.demo", *functions)
+        self.assert_allowed(
+            "node.link", "from twisted.internet import defer", "self._reactor.callLater(0, f)", "def f(reactor): ..."
+        )
+
+    def test_print(self) -> None:
+        """print is caught, called or handed on."""
+        self.assert_caught("node.link", "print('x')", "d.addCallback(print)", "def f():\n    print()")
+        self.assert_allowed("cli.demo", "print('x')")
+        self.assert_allowed("node.link", "console.print('x')", "'print(x)'", "# print(x)")

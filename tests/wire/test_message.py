@@ -1,0 +1,227 @@
+"""Message classes: how they are declared, and which values their keys hold."""
+
+from __future__ import annotations
+
+import ipaddress
+import unicodedata
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.discovery.flood.messages import Search
+from twisted_bazaar.errors import MalformedMessage
+from twisted_bazaar.node.control import Error, Ping, Pong
+from twisted_bazaar.trade.messages import Buy
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.message import MESSAGE_TYPES, Flooded, Message, Routed, check_host, check_item_name
+
+bounded = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+
+# The characters that turn the reading direction round, as Unicode lists them (property Bidi_Control).
+BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+class DeclarationTests(SynchronousTestCase):
+    """A message is declared once."""
+
+    def setUp(self) -> None:
+        before = dict(MESSAGE_TYPES)
+
+        def restore() -> None:
+            MESSAGE_TYPES.clear()
+            MESSAGE_TYPES.update(before)
+
+        self.addCleanup(restore)
+
+    def test_registers_itself(self) -> None:
+        """Declaring a class enters it in the table, and codecs made from then on read it."""
+
+        class Hello(Routed, tag="hello"):
+            to_whom: str
+
+        self.assertIs(MESSAGE_TYPES["hello"], Hello)
+        self.assertEqual(Codec().decode(b'{"type":"hello","toWhom":"you"}'), Hello(to_whom="you"))
+
+    def test_one_wire_name(self) -> None:
+        """Two classes with one wire name are an error at import that names both, and the first stays."""
+
+        class Hello(Message, tag="hello"):
+            pass
+
+        with self.assertRaises(TypeError) as caught:
+
+            class Goodbye(Message, tag="hello"):
+                pass
+
+        text = str(caught.exception)
+        self.assertEqual([word in text for word in ("Hello", "Goodbye", "'hello'", __name__)], [True] * 4)
+        self.assertIs(MESSAGE_TYPES["hello"], Hello)
+
+    def test_bases_are_no_messages(self) -> None:
+        """A class without a wire name is a base: it is in no table, nor is what inherits without a name."""
+
+        class Greeting(Message):
+            pass
+
+        class Hello(Greeting, tag="hello"):
+            pass
+
+        class Nameless(Hello):
+            pass
+
+        declared = set(MESSAGE_TYPES.values())
+        self.assertEqual(
+            [cls in declared for cls in (Message, Routed, Flooded, Greeting, Hello, Nameless)][:4], [False] * 4
+        )
+        self.assertIn(Hello, declared)
+        self.assertNotIn(Nameless, declared)
+
+    def test_checks_of_the_bases(self) -> None:
+        """What the bases check of paths and hosts holds for each message that is declared on them."""
+
+        class Letter(Routed, tag="letter"):
+            pass
+
+        class Cry(Flooded, tag="cry"):
+            pass
+
+        codec = Codec()
+        for payload, error in (
+            (b'{"type":"letter","path":[1,2,1]}', "letter.path: a node stands in it twice"),
+            (b'{"type":"cry","id":1,"returnPath":[1,1]}', "cry.returnPath: a node stands in it twice"),
+            (b'{"type":"cry","id":1,"returnPath":[1],"host":"here"}', "cry.host: not an IP address"),
+        ):
+            with self.assertRaises(MalformedMessage) as caught:
+                codec.decode(payload)
+            self.assertEqual(str(caught.exception), error)
+        whole = b'{"type":"cry","id":1,"returnPath":[1,2],"host":"::1"}'
+        self.assertEqual(codec.decode(whole), Cry(id=1, return_path=(1, 2), host="::1"))
+
+    def test_names(self) -> None:
+        """Names are snake_case in Python and camelCase on the wire."""
+
+        class Long(Message, tag="long"):
+            rather_long_name: int
+
+        self.assertEqual(Codec().encode(Long(rather_long_name=1)), b'{"type":"long","ratherLongName":1}')
+
+    def test_wire_name(self) -> None:
+        """A message knows what it is called on the wire."""
+        self.assertEqual((Ping().wire_name, Error(code="wtf").wire_name), ("ping", "error"))
+
+
+class ValueTests(SynchronousTestCase):
+    """A message is a value."""
+
+    def test_equality(self) -> None:
+        """Messages are equal when class and keys are."""
+        self.assertEqual(Buy(item="a", id=1), Buy(item="a", id=1, quantity=1, price=None))
+        self.assertNotEqual(Buy(item="a", id=1), Buy(item="a", id=2))
+        self.assertNotEqual(Ping(), Pong())
+
+    def test_frozen(self) -> None:
+        """A message cannot be changed."""
+        buy = Buy(item="a", id=1)
+        with self.assertRaises(AttributeError):
+            buy.id = 2  # type: ignore[misc]
+        self.assertEqual(buy, Buy(item="a", id=1))
+
+    def test_evolve(self) -> None:
+        """A changed copy leaves the original as it was."""
+        search = Search(id=1, return_path=(4,), item="a")
+        self.assertEqual(search.evolve(return_path=(4, 5), ttl=6), Search(id=1, return_path=(4, 5), ttl=6, item="a"))
+        self.assertEqual(search, Search(id=1, return_path=(4,), ttl=7, item="a"))
+
+    def test_keys_by_name_only(self) -> None:
+        """Keys are given by name, so that two numbers are never mixed up."""
+        with self.assertRaises(TypeError):
+            Buy("a", 1)  # type: ignore[misc]
+
+    def test_origin(self) -> None:
+        """The first on the way of a flood began it."""
+        self.assertEqual(Search(id=1, return_path=(4, 5, 6), item="a").origin, 4)
+
+    def test_no_loop(self) -> None:
+        """A path with a node in it twice cannot be made."""
+        self.assertRaises(ValueError, Buy, item="a", id=1, path=(1, 2, 1))
+        self.assertRaises(ValueError, Search, item="a", id=1, return_path=(1, 2, 1))
+
+
+def is_taken(name: str) -> bool:
+    """Whether a name of goods is accepted."""
+    try:
+        check_item_name(name)
+    except ValueError:
+        return False
+    return True
+
+
+class ItemNameTests(SynchronousTestCase):
+    """A name of goods reads the same for everybody."""
+
+    @bounded
+    @given(
+        st.one_of(st.text(max_size=130), st.text(st.sampled_from("aÄé\u0301\u0041\u030a" + BIDI_CONTROLS), max_size=8))
+    )
+    @example("a" * 128)
+    @example("a" * 129)
+    @example("Ä" * 129)
+    @example("")
+    def test_the_rule(self, name: str) -> None:
+        """1 to 128 characters in form NFC, none of them a control or a direction character."""
+        unfit = any(c in BIDI_CONTROLS or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name)
+        fit = 1 <= len(name) <= 128 and unicodedata.normalize("NFC", name) == name and not unfit
+        self.assertEqual(is_taken(name), fit)
+
+    def test_ordinary(self) -> None:
+        """Names in any script, with spaces and signs, are taken."""
+        for name in ("apple", "Äpfel", "リンゴ", "تفاح", "🍎", "pear, ripe", "50% off", "a=b", "x\u200dy"):
+            self.assertTrue(is_taken(name), name)
+
+    def test_controls(self) -> None:
+        """Control characters, line ends and lone surrogates are refused wherever they stand."""
+        for character in "\0\t\n\r\x1b\x7f\x85\u2028\u2029\ud800\udfff":
+            for name in (character, "a" + character, character + "a", "Ä" + character + "b"):
+                self.assertFalse(is_taken(name), ascii(name))
+
+    def test_direction(self) -> None:
+        """No character that turns the reading direction round is taken: it can show one name as another."""
+        self.assertEqual([c for c in BIDI_CONTROLS if is_taken("a" + c + "b")], [])
+
+    def test_one_form(self) -> None:
+        """Of two spellings that look the same only the composed one is taken."""
+        self.assertEqual([is_taken("\u00c4pfel"), is_taken("A\u0308pfel")], [True, False])
+
+
+def is_host(text: str) -> bool:
+    """Whether a host is accepted."""
+    try:
+        check_host(text)
+    except ValueError:
+        return False
+    return True
+
+
+class HostTests(SynchronousTestCase):
+    """A stranger names addresses, never names to be looked up."""
+
+    @bounded
+    @given(st.ip_addresses())
+    def test_addresses(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+        """Every IPv4 and IPv6 address is taken."""
+        self.assertTrue(is_host(str(address)))
+
+    def test_others(self) -> None:
+        """Names, ports, brackets, and numbers that only some libraries take for addresses are refused."""
+        for text in (
+            *("", "localhost", "example.org", "127.0.0.1:80", "[::1]", "::1:80:90000", "127.1", "2130706433"),
+            *("0x7f.0.0.1", "0177.0.0.1", "127.0.0.1 ", " 127.0.0.1", "127.0.0.1\n", "127.0.0.1\0", "1.2.3.4/8"),
+            *("127.0.0.256", "::1/128", "\u0661.2.3.4", "/tmp/socket", "*"),
+        ):
+            self.assertFalse(is_host(text), ascii(text))
+
+    def test_no_text_in_a_zone(self) -> None:
+        """The zone of an IPv6 address is no place for a stranger's text: it ends up in logs and connections."""
+        for text in ("fe80::1%a\nb", "fe80::1%\x1b[2J", "::1% ; rm", "fe80::1%" + "z" * 50):
+            self.assertFalse(is_host(text), ascii(text))
