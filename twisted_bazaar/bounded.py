@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+# Enough for a table to shrink, and too few to be felt.
+_EXPIRED_AT_ONCE: Final = 16
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -53,7 +56,7 @@ class FairTable(Generic[K, V]):
         @param now: seconds, of the same clock in all calls.
         """
         entries = self._entries
-        self.expire(now)
+        self._expire(now, _EXPIRED_AT_ONCE)
         self.discard(key)
         owned = self._owned.get(owner)
         is_full = len(entries) >= self._cap
@@ -86,7 +89,10 @@ class FairTable(Generic[K, V]):
 
     def expire(self, now: float) -> None:
         """Let go of everything whose time is over."""
-        while self._entries:
+        self._expire(now, len(self._entries))
+
+    def _expire(self, now: float, most: int) -> None:
+        for _ in range(min(most, len(self._entries))):
             key = next(iter(self._entries))
             if self._entries[key][2] > now:
                 break

@@ -305,8 +305,11 @@ class IDiscovery(Interface):
 class IShelf(Interface):
     """What a way of finding asks of somebody who has goods to offer."""
 
-    def quote(item: str, quantity: int, buyer: int) -> Deferred[Quote | None]:
-        """What there is for a buyer, held back for it for a while; fires with None for nothing."""
+    def quote(item: str, quantity: int, buyer: Origin) -> Deferred[Quote | None]:
+        """What there is for a buyer, held back for it for a while; fires with None for nothing.
+
+        @param buyer: who asks, and by which way.
+        """
 
 
 class ILedger(Interface):

@@ -155,6 +155,16 @@ class SearchBudgetTests(SynchronousTestCase):
                     passed += admitted(budget, "quiet", 1, second + 0.9)
             self.assertGreater(passed, 0, f"at {rate} a second")
 
+    def test_hardly_ever(self) -> None:
+        """Nor one that asks once in half a minute."""
+        budget = SearchBudget(60.0)
+        passed = 0
+        for second in range(300):
+            admitted(budget, "noisy", 200, float(second))
+            if second % 30 == 29:
+                passed += admitted(budget, "quiet", 1, second + 0.9)
+        self.assertEqual(passed, 9)
+
     def test_leftovers(self) -> None:
         """What the others do not use, one neighbour may."""
         budget = SearchBudget(60.0)

@@ -28,31 +28,39 @@ class ReservationTests(SynchronousTestCase):
     def test_held(self) -> None:
         """What is held for one is kept from others, and not from the one it is held for."""
         held = Reservations()
-        self.assertEqual(held.hold("apple", 1, 2, 8, 0.0), 2)
+        self.assertEqual(held.hold("apple", 1, 1, 2, 8, 0.0), 2)
         self.assertEqual([held.held_for_others("apple", buyer, 0.0) for buyer in (1, 2)], [0, 2])
         self.assertEqual(held.held_for_others("pear", 2, 0.0), 0)
 
     def test_quarter(self) -> None:
         """One buyer is held at most a quarter of what there is, but always one piece."""
         for in_stock, most in ((1, 1), (3, 1), (4, 1), (7, 1), (8, 2), (100, 25), (103, 25)):
-            self.assertEqual(Reservations().hold("apple", 1, 1_000, in_stock, 0.0), most)
+            self.assertEqual(Reservations().hold("apple", 1, 1, 1_000, in_stock, 0.0), most)
+
+    def test_one_neighbour(self) -> None:
+        """All that one neighbour brings, real or made up, are held at most half, but always one piece."""
+        for in_stock, most in ((1, 1), (3, 1), (5, 2), (40, 20)):
+            held = Reservations()
+            total = sum(held.hold("apple", buyer, 7, 10, in_stock, 0.0) for buyer in range(100))
+            self.assertEqual(total, most)
+            self.assertEqual(held.hold("apple", 200, 8, 1, in_stock, 0.0), int(in_stock > 1))
 
     def test_nothing_there(self) -> None:
         """Where nothing is, nothing is held."""
         held = Reservations()
-        self.assertEqual((held.hold("apple", 1, 1, 0, 0.0), len(held)), (0, 0))
+        self.assertEqual((held.hold("apple", 1, 1, 1, 0, 0.0), len(held)), (0, 0))
 
     def test_no_more_than_there_is(self) -> None:
         """When everything is held for others, the next buyer is held nothing, and their holds stand."""
         held = Reservations()
-        self.assertEqual([held.hold("apple", buyer, 1, 3, 0.0) for buyer in range(1, 6)], [1, 1, 1, 0, 0])
+        self.assertEqual([held.hold("apple", buyer, buyer, 1, 3, 0.0) for buyer in range(1, 6)], [1, 1, 1, 0, 0])
         self.assertEqual((held.held_for_others("apple", NOBODY, 0.0), len(held)), (3, 3))
 
     def test_again(self) -> None:
         """A buyer that asks again is held the new quantity in place of the old, from now on."""
         held = Reservations()
-        held.hold("apple", 1, 5, 40, 0.0)
-        held.hold("apple", 1, 2, 40, 20.0)
+        held.hold("apple", 1, 1, 5, 40, 0.0)
+        held.hold("apple", 1, 1, 2, 40, 20.0)
         self.assertEqual([held.held_for_others("apple", NOBODY, now) for now in (20.0, 49.9, 50.0)], [2, 2, 0])
         self.assertEqual(len(held), 0)
 
@@ -60,20 +68,20 @@ class ReservationTests(SynchronousTestCase):
         """A buyer that asks again does not put off the end of what is held for others."""
         held = Reservations()
         for buyer, now in ((1, 0.0), (2, 5.0), (1, 20.0)):
-            held.hold("apple", buyer, 1, 9, now)
+            held.hold("apple", buyer, buyer, 1, 9, now)
         self.assertEqual([held.held_for_others("apple", NOBODY, now) for now in (34.9, 35.0, 49.9, 50.0)], [2, 1, 1, 0])
 
     def test_again_for_nothing(self) -> None:
         """A buyer that asks again when nothing is left is held nothing any more."""
         held = Reservations()
-        self.assertEqual([held.hold("apple", 1, 1, in_stock, 0.0) for in_stock in (1, 0)], [1, 0])
+        self.assertEqual([held.hold("apple", 1, 1, 1, in_stock, 0.0) for in_stock in (1, 0)], [1, 0])
         self.assertEqual((held.held_for_others("apple", NOBODY, 0.0), len(held)), (0, 0))
 
     def test_expiry(self) -> None:
         """A reservation ends by itself after 30 s, each at its own time."""
         held = Reservations()
-        held.hold("apple", 1, 1, 9, 0.0)
-        held.hold("apple", 2, 1, 9, 10.0)
+        held.hold("apple", 1, 1, 1, 9, 0.0)
+        held.hold("apple", 2, 2, 1, 9, 10.0)
         times = (0.0, 10.0, 29.999, 30.0, 39.999, 40.0)
         self.assertEqual([held.held_for_others("apple", NOBODY, now) for now in times], [2, 2, 2, 1, 1, 0])
         self.assertEqual((RESERVATION_S, len(held)), (30.0, 0))
@@ -81,8 +89,8 @@ class ReservationTests(SynchronousTestCase):
     def test_release(self) -> None:
         """What is released is free again; releasing what is not held changes nothing."""
         held = Reservations()
-        held.hold("apple", 1, 1, 9, 0.0)
-        held.hold("apple", 2, 1, 9, 0.0)
+        held.hold("apple", 1, 1, 1, 9, 0.0)
+        held.hold("apple", 2, 2, 1, 9, 0.0)
         for buyer in (1, 1, 3):
             held.release("apple", buyer)
         held.release("pear", 2)
@@ -92,8 +100,8 @@ class ReservationTests(SynchronousTestCase):
         """A buyer that has gone is held nothing of anything, and others keep what they have."""
         held = Reservations()
         for item in ("apple", "pear", "plum"):
-            held.hold(item, 1, 1, 9, 0.0)
-        held.hold("pear", 2, 1, 9, 0.0)
+            held.hold(item, 1, 1, 1, 9, 0.0)
+        held.hold("pear", 2, 2, 1, 9, 0.0)
         held.release_all(1)
         left = [held.held_for_others(item, NOBODY, 0.0) for item in ("apple", "pear", "plum")]
         self.assertEqual((left, len(held)), ([0, 1, 0], 1))
@@ -113,7 +121,7 @@ class ReservationTests(SynchronousTestCase):
                 model.pop((item, buyer), None)
                 free = stock[item] - sum(count for (each, _), (count, _) in model.items() if each == item)
                 expected = max(0, min(quantity, free, max(1, stock[item] // 4)))
-                self.assertEqual(held.hold(item, buyer, quantity, stock[item], now), expected)
+                self.assertEqual(held.hold(item, buyer, buyer, quantity, stock[item], now), expected)
                 if expected:
                     model[item, buyer] = (expected, now + RESERVATION_S)
                     self.assertLessEqual(held.held_for_others(item, NOBODY, now), stock[item])
@@ -137,14 +145,14 @@ class ReservationTests(SynchronousTestCase):
         """Strangers cannot make it hold without end: past a cap nothing more is held."""
         held = Reservations()
         for buyer in range(10_000):
-            held.hold("apple", buyer, 1, 1 << 40, 0.0)
+            held.hold("apple", buyer, buyer, 1, 1 << 40, 0.0)
         self.assertLessEqual(len(held), 4_096)
-        self.assertEqual(held.hold("pear", 1, 1, 9, 0.0), 0)
-        self.assertEqual(held.hold("apple", 1, 1, 9_999, 30.0), 1)
+        self.assertEqual(held.hold("pear", 1, 1, 1, 9, 0.0), 0)
+        self.assertEqual(held.hold("apple", 1, 1, 1, 9_999, 30.0), 1)
 
     def test_other_items_expire(self) -> None:
         """What has expired takes no room, though nobody asks for that item any more."""
         held = Reservations()
         for buyer in range(10_000):
-            held.hold("apple", buyer, 1, 1 << 40, 0.0)
-        self.assertEqual(held.hold("pear", 1, 1, 9, 1_000.0), 1)
+            held.hold("apple", buyer, buyer, 1, 1 << 40, 0.0)
+        self.assertEqual(held.hold("pear", 1, 1, 1, 9, 1_000.0), 1)

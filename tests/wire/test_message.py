@@ -189,6 +189,11 @@ class ItemNameTests(SynchronousTestCase):
         """No character that turns the reading direction round is taken: it can show one name as another."""
         self.assertEqual([c for c in BIDI_CONTROLS if is_taken("a" + c + "b")], [])
 
+    def test_invisible(self) -> None:
+        """No character that shows as nothing is taken, but joiners, which some scripts need, are."""
+        self.assertEqual([c for c in "\u200b\u2060\ufeff" if is_taken("a" + c + "b")], [])
+        self.assertTrue(is_taken("\u0645\u06cc\u200c\u062e"))
+
     def test_one_form(self) -> None:
         """Of two spellings that look the same only the composed one is taken."""
         self.assertEqual([is_taken("\u00c4pfel"), is_taken("A\u0308pfel")], [True, False])

@@ -47,7 +47,7 @@ class ThisIsMe(Message, tag="thisisme"):
     port: Port
     key: _PublicKey
     host: Host | None = None
-    version: _Version = PROTOCOL_VERSION
+    version: _Version = 1
 
     def __post_init__(self) -> None:
         if self.host is not None:

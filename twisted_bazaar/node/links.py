@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort, IStreamClientE
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import Address, IRegistrar, Peer
-from twisted_bazaar.node.control import Disconnect, ThisIsMe, ThisIsYou
+from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.dialler import Dialler, LinkFactory
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
@@ -139,7 +139,7 @@ class Links:
     def greeting(self) -> ThisIsMe:
         """This node's own C{thisisme}."""
         host, port = self.advertised
-        return ThisIsMe(id=self.id, port=port, host=host, key=self._key.public)
+        return ThisIsMe(id=self.id, port=port, host=host, key=self._key.public, version=PROTOCOL_VERSION)
 
     def welcome(self, link: Link, greeting: ThisIsMe | ThisIsYou) -> tuple[Peer, Message | None]:
         """Judge who the other end says it is.

@@ -10,7 +10,7 @@ from typing import Final
 from twisted_bazaar.bounded import FairTable
 
 _WINDOW_S: Final = 1.0
-_REMEMBERED_S: Final = 10.0
+_REMEMBERED_S: Final = 120.0
 _FORGOTTEN_A_SECOND: Final = 1.4
 _ROUNDING: Final = 1e-6
 

@@ -11,6 +11,7 @@ from typing import Final
 
 RESERVATION_S: Final = 30.0
 _LARGEST_PART: Final = 4
+_LARGEST_PART_OF_NEIGHBOUR: Final = 2
 _MOST_RESERVATIONS: Final = 4096
 
 
@@ -23,32 +24,35 @@ class Reservations:
     def __init__(self, lifetime_s: float = RESERVATION_S) -> None:
         self._lifetime_s = lifetime_s
         self._ends: OrderedDict[tuple[str, int], float] = OrderedDict()
-        self._held: dict[str, dict[int, int]] = {}
+        self._held: dict[str, dict[int, tuple[int, int]]] = {}
 
     def __len__(self) -> int:
         return len(self._ends)
 
-    def hold(self, item: str, buyer: int, quantity: int, in_stock: int, now: float) -> int:
+    def hold(self, item: str, buyer: int, neighbour: int, quantity: int, in_stock: int, now: float) -> int:
         """Hold pieces for a buyer, in place of what was held for it before.
 
+        @param neighbour: the node through which the buyer asks. It could make up any number of buyers, so at
+            most half of the pieces, but always one, is held for all that it brings.
         @param in_stock: how many pieces there are; at most a quarter of them, but always one, is
             held for one buyer.
         @return: how many are held, or 0 when the table is full; the buyer may be offered more.
         """
         self.release(item, buyer)
         free = in_stock - self.held_for_others(item, buyer, now)
-        held = min(quantity, free, max(1, in_stock // _LARGEST_PART))
+        brought = sum(held for held, through in self._held.get(item, {}).values() if through == neighbour)
+        spare = max(1, in_stock // _LARGEST_PART_OF_NEIGHBOUR) - brought
+        held = min(quantity, free, spare, max(1, in_stock // _LARGEST_PART))
         if held <= 0 or len(self) >= _MOST_RESERVATIONS:
             return 0
-        self._held.setdefault(item, {})[buyer] = held
+        self._held.setdefault(item, {})[buyer] = (held, neighbour)
         self._ends[item, buyer] = now + self._lifetime_s
         return held
 
     def held_for_others(self, item: str, buyer: int, now: float) -> int:
         """How many pieces are held for anybody but this buyer."""
         self.expire(now)
-        held = self._held.get(item, {})
-        return sum(held.values()) - held.get(buyer, 0)
+        return sum(held for other, (held, _) in self._held.get(item, {}).items() if other != buyer)
 
     def release(self, item: str, buyer: int) -> None:
         """Hold nothing of an item for a buyer any more."""

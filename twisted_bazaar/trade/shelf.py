@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from twisted_bazaar.interfaces import ILedger, IShelf, Order, Quote, Sale, Settlement, StockLevel
+from twisted_bazaar.interfaces import ILedger, IShelf, Order, Origin, Quote, Sale, Settlement, StockLevel
 from twisted_bazaar.trade.reservations import Reservations
 
 
@@ -23,17 +23,17 @@ class Shelf:
         self._clock = clock
         self.reservations = Reservations()
 
-    def quote(self, item: str, quantity: int, buyer: int) -> Deferred[Quote | None]:
+    def quote(self, item: str, quantity: int, buyer: Origin) -> Deferred[Quote | None]:
         """What there is for a buyer, held back for it for a while; fires with None for nothing."""
 
         def offer(level: StockLevel | None) -> Quote | None:
             now = self._clock.seconds()
             if level is None:
                 return None
-            free = level.in_stock - self.reservations.held_for_others(item, buyer, now)
+            free = level.in_stock - self.reservations.held_for_others(item, buyer.id, now)
             if free <= 0:
                 return None
-            self.reservations.hold(item, buyer, quantity, level.in_stock, now)
+            self.reservations.hold(item, buyer.id, buyer.route[1], quantity, level.in_stock, now)
             return Quote(min(quantity, free), level.price)
 
         return self._ledger.level(item).addCallback(offer)

@@ -40,8 +40,10 @@ TTL = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
 
 MESSAGE_TYPES: Final[dict[str, type[Message]]] = {}
 
-# Characters that turn the reading direction round: a name with one can show as another name.
-_BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Characters that turn the reading direction round or show as nothing: a name with one can look like another.
+_DECEIVING: Final = frozenset(
+    "\u200b\u2060\ufeff\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
 _UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -159,7 +161,7 @@ def check_item_name(name: str) -> None:
         raise ValueError(f"item: {len(name)} characters; 1 to 128 are taken")
     if not unicodedata.is_normalized("NFC", name):
         raise ValueError("item: not in Unicode form NFC")
-    if any(c in _BIDI_CONTROLS or unicodedata.category(c) in _UNPRINTABLE for c in name):
+    if any(c in _DECEIVING or unicodedata.category(c) in _UNPRINTABLE for c in name):
         raise ValueError("item: a control character in the name")
 
 

@@ -139,7 +139,7 @@ class FloodAnswers:
         answering.addErrback(lambda failure: self.log.failure("a search was not answered", failure))
 
     async def _answer(self, search: Search, origin: Origin) -> None:
-        quote: Quote | None = await self._shelf.quote(search.item, search.quantity, origin.id)
+        quote: Quote | None = await self._shelf.quote(search.item, search.quantity, origin)
         if quote is None:
             return
         route = origin.route
