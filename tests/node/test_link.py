@@ -7,8 +7,9 @@ from itertools import product
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.raw_peer import connect, link
-from twisted_bazaar.node import link as link_module
+from tests.raw_peer import KEY, connect, link
+from twisted_bazaar.interfaces import Address, Peer
+from twisted_bazaar.node.life import Event, Stage
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import MemoryNetwork
 from twisted_bazaar.wire.framing import frame
@@ -130,8 +131,6 @@ class HandshakeTests(LinkTestCase):
                 return peers[-1]
 
         listening.listenTCP(5000, Accepting())
-        from twisted_bazaar.interfaces import Address
-
         self.node.reach(88, Address(listening.host, 5000))
         self.network.run(1)
         [peer] = peers
@@ -359,8 +358,6 @@ class OneLinkTests(LinkTestCase):
 
     def test_both_dial_at_once(self) -> None:
         """Exactly one link is left, and it is the same at both ends."""
-        from twisted_bazaar.interfaces import Address
-
         for seed in range(12):
             network = MemoryNetwork(seed)
             network.add_tracker(Tracker())
@@ -387,7 +384,6 @@ class OneLinkTests(LinkTestCase):
     def test_itself(self) -> None:
         """A node that dials itself notices."""
         from twisted_bazaar.errors import LinkClosed, PeerError
-        from twisted_bazaar.interfaces import Address
 
         dialling = self.node._links.dial(Address(*self.network.where(self.node)))
         self.network.run(0.5)
@@ -423,50 +419,41 @@ class SlotTests(LinkTestCase):
         self.assertFalse(other.is_closed)
 
 
-class LifeTests(SynchronousTestCase):
-    """Every input in every state does what the table says."""
+class LifeTests(LinkTestCase):
+    """Every event in every stage leads where the table says."""
 
     NEXT = {
-        ("greeting", "greeted"): "_begin_open",
-        ("greeting", "overdue"): "_warn",
-        ("greeting", "close"): "_begin_close",
-        ("greeting", "lost"): "_end",
-        ("overdue", "greeted"): "_begin_open",
-        ("overdue", "overdue"): "_begin_close",
-        ("overdue", "close"): "_begin_close",
-        ("overdue", "lost"): "_end",
-        ("open", "leave"): "_begin_leave",
-        ("open", "close"): "_begin_close",
-        ("leaving", "close"): "_begin_close",
-        ("leaving", "lost"): "_end",
-        ("open", "lost"): "_end",
-        ("closing", "lost"): "_end",
+        (Stage.GREETING, Event.GREETED): Stage.OPEN,
+        (Stage.GREETING, Event.LATE): Stage.OVERDUE,
+        (Stage.GREETING, Event.ENDED): Stage.CLOSING,
+        (Stage.OVERDUE, Event.GREETED): Stage.OPEN,
+        (Stage.OVERDUE, Event.LATE): Stage.CLOSING,
+        (Stage.OVERDUE, Event.ENDED): Stage.CLOSING,
+        (Stage.OPEN, Event.RETIRED): Stage.LEAVING,
+        (Stage.OPEN, Event.ENDED): Stage.CLOSING,
+        (Stage.LEAVING, Event.ENDED): Stage.CLOSING,
+        **{(stage, Event.LOST): Stage.CLOSED for stage in Stage},
     }
     WAYS = {
-        "greeting": [],
-        "overdue": ["overdue"],
-        "open": ["greeted"],
-        "leaving": ["greeted", "leave"],
-        "closing": ["close"],
-        "closed": ["lost"],
+        Stage.GREETING: [],
+        Stage.OVERDUE: [Event.LATE],
+        Stage.OPEN: [Event.GREETED],
+        Stage.LEAVING: [Event.GREETED, Event.RETIRED],
+        Stage.CLOSING: [Event.ENDED],
+        Stage.CLOSED: [Event.LOST],
     }
 
     def test_every_pair(self) -> None:
-        """What is not in the table does nothing, and nothing raises."""
-
-        class Recording:
-            def __init__(self) -> None:
-                self.done: list[str] = []
-
-            def __getattr__(self, name: str) -> object:
-                return lambda: self.done.append(name)
-
-        for state, given in product(self.WAYS, ("greeted", "overdue", "leave", "close", "lost")):
-            core = Recording()
-            life = link_module._new_life(core)
-            for step in self.WAYS[state]:
-                getattr(life, step)()
-            core.done.clear()
-            getattr(life, given)()
-            expected = self.NEXT.get((state, given))
-            self.assertEqual(core.done, [expected] if expected else [], (state, given))
+        """What is not in the table changes nothing, and nothing raises."""
+        for (stage, way), event in product(self.WAYS.items(), Event):
+            connect(self.network, self.node)
+            tested = list(self.node._links._all)[-1]
+            tested.peer = Peer(77, KEY, Address("10.0.0.9", 0))
+            for step in way:
+                tested._happen(step)
+            self.assertEqual(tested.stage, stage)
+            tested._happen(event)
+            self.assertEqual(tested.stage, self.NEXT.get((stage, event), stage), (stage, event))
+            tested.transport.abortConnection()
+            self.network.run(0.1)
+        self.assertEqual(self.linked_ids(), [])

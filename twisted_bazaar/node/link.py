@@ -11,10 +11,9 @@ asks it again then. So an idle link costs nothing and a busy one costs no timer 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from automat import TypeMachineBuilder
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol as TwistedProtocol
@@ -36,6 +35,7 @@ from twisted_bazaar.errors import (
 )
 from twisted_bazaar.interfaces import Peer
 from twisted_bazaar.node.control import Disconnect, Error, Ping, Pong, ThisIsMe, ThisIsYou
+from twisted_bazaar.node.life import NEXT, Event, Stage
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import FrameSplitter, frame
@@ -83,16 +83,6 @@ class LinkOwner(Protocol):
         """The link wants L{Link.check} called at this time or earlier."""
 
 
-class _Life(Protocol):
-    """What can happen to a link."""
-
-    def greeted(self) -> None: ...
-    def overdue(self) -> None: ...
-    def leave(self) -> None: ...
-    def close(self) -> None: ...
-    def lost(self) -> None: ...
-
-
 @implementer(IPushProducer)
 class Link(TwistedProtocol):
     """One connection.
@@ -100,6 +90,7 @@ class Link(TwistedProtocol):
     @param owner: the node it belongs to.
     @ivar dialled: whether this end made the connection.
     @ivar to_tracker: whether the other end is meant to be a tracker.
+    @ivar stage: how far it has come.
     @ivar peer: who the other end is; None until it is known.
     @ivar opened: on a dialled link, fires with the peer when the handshake is done, or fails with a
         L{PeerError}.
@@ -117,7 +108,7 @@ class Link(TwistedProtocol):
         self._splitter = FrameSplitter(owner.limits.greeting_frame_bytes)
         self._receive: Callable[[Message], None] | None = self._receive_greeting
         self._deadline: Callable[[float], float] = self._greeting_deadline
-        self._life = _new_life(self)
+        self.stage = Stage.GREETING
         self._since = 0.0
         self._last_heard = 0.0
         self._last_ping = 0.0
@@ -146,7 +137,7 @@ class Link(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
-        self._life.lost()
+        self._happen(Event.LOST)
 
     # What the transport calls while it has more to send than the other end takes.
 
@@ -191,18 +182,18 @@ class Link(TwistedProtocol):
         """Send one last message, if given, and close; cut off if that takes longer than the grace."""
         if farewell is not None and self._receive is not None:
             self.send(farewell)
-        self._life.close()
+        self._happen(Event.ENDED)
 
     def retire(self) -> None:
         """Let another link to the same node take over.
 
         What the other end has sent before it knows is still taken; it closes when it hears C{dc}.
         """
-        self._life.leave()
+        self._happen(Event.RETIRED)
 
     def abort(self) -> None:
         """Cut the connection now, dropping whatever is unsent."""
-        self._life.close()
+        self._happen(Event.ENDED)
         self.transport.abortConnection()
 
     def check(self, now: float) -> float:
@@ -307,7 +298,7 @@ class Link(TwistedProtocol):
             return
         if answer is not None:
             self.send(answer)
-        self._life.greeted()
+        self._happen(Event.GREETED)
 
     def _receive_open(self, message: Message) -> None:
         if type(message) not in _ABOUT_THE_LINK:
@@ -325,25 +316,32 @@ class Link(TwistedProtocol):
                 if self.peer is None or message.key != self.peer.key:
                     self.close(Error(code=PeerError.code, info="a link cannot change its owner"))
 
-    # The life of a link: what its machine does on the way into each state.
+    # The life of a link: what is done on the way into each stage.
+
+    def _happen(self, event: Event) -> None:
+        stage = NEXT.get((self.stage, event))
+        if stage is not None:
+            self.stage = stage
+            _BEGIN[stage](self)
 
     def _begin_open(self) -> None:
         self._splitter.limit = self._owner.limits.frame_bytes
         self._receive = self._receive_open
         self._deadline = self._open_deadline
         self._owner.link_opened(self)
-        if self.opened is not None and self.peer is not None:
+        if self.opened is not None and self.peer is not None and not self.opened.called:
             self.opened.callback(self.peer)
 
     def _warn(self) -> None:
+        self._deadline = self._overdue_deadline
         late = NotNumbered if self.to_tracker else NotGreeted
         self.send(Error(code=late.code, info=f"nothing was heard for {self._owner.limits.handshake_s:g} s"))
 
     def _begin_leave(self) -> None:
-        self.send(Disconnect())
         self._since = self._owner.clock.seconds()
         self._deadline = self._leaving_deadline
         self._owner.deadline_set(self._since + self._owner.limits.grace_s)
+        self.send(Disconnect())
 
     def _begin_close(self) -> None:
         self._receive = None
@@ -368,24 +366,18 @@ class Link(TwistedProtocol):
     # Deadlines: do what is due, return when to look again.
 
     def _greeting_deadline(self, now: float) -> float:
-        limits = self._owner.limits
-        warn_at = self._since + limits.handshake_s
+        warn_at = self._since + self._owner.limits.handshake_s
         if now < warn_at:
             return warn_at
-        self._life.overdue()
-        cut_at = warn_at + limits.grace_s
-        if now < cut_at:
-            self._deadline = self._overdue_deadline
-            return cut_at
-        return self._overdue_deadline(now)
+        self._happen(Event.LATE)
+        return self._deadline(now)
 
     def _overdue_deadline(self, now: float) -> float:
-        limits = self._owner.limits
-        cut_at = self._since + limits.handshake_s + limits.grace_s
+        cut_at = self._since + self._owner.limits.handshake_s + self._owner.limits.grace_s
         if now < cut_at:
             return cut_at
-        self._life.overdue()
-        return now + limits.grace_s
+        self._happen(Event.LATE)
+        return self._deadline(now)
 
     def _open_deadline(self, now: float) -> float:
         limits = self._owner.limits
@@ -405,8 +397,8 @@ class Link(TwistedProtocol):
         close_at = self._since + self._owner.limits.grace_s
         if now < close_at:
             return close_at
-        self._life.close()
-        return now + self._owner.limits.grace_s
+        self._happen(Event.ENDED)
+        return self._deadline(now)
 
     def _closing_deadline(self, now: float) -> float:
         abort_at = self._since + self._owner.limits.grace_s
@@ -424,35 +416,10 @@ def _closed_by(error: Error) -> LinkClosed:
     return LinkClosed(f"{error.code}: {error.info}")
 
 
-_builder = TypeMachineBuilder(_Life, Link)
-_greeting = _builder.state("greeting")
-_overdue = _builder.state("overdue")
-_open = _builder.state("open")
-_leaving = _builder.state("leaving")
-_closing = _builder.state("closing")
-_closed = _builder.state("closed")
-
-#  state        input         next
-_greeting.upon(_Life.greeted).to(_open)(lambda life, link: link._begin_open())
-_greeting.upon(_Life.overdue).to(_overdue)(lambda life, link: link._warn())
-_greeting.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
-_overdue.upon(_Life.greeted).to(_open)(lambda life, link: link._begin_open())
-_overdue.upon(_Life.overdue).to(_closing)(lambda life, link: link._begin_close())
-_overdue.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
-_open.upon(_Life.leave).to(_leaving)(lambda life, link: link._begin_leave())
-_leaving.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
-_open.upon(_Life.close).to(_closing)(lambda life, link: link._begin_close())
-for _state in (_greeting, _overdue, _open, _leaving, _closing):
-    _state.upon(_Life.lost).to(_closed)(lambda life, link: link._end())
-# Everything else changes nothing.
-for _state, _inputs in (
-    (_greeting, (_Life.leave,)),
-    (_overdue, (_Life.leave,)),
-    (_open, (_Life.greeted, _Life.overdue)),
-    (_leaving, (_Life.greeted, _Life.overdue, _Life.leave)),
-    (_closing, (_Life.greeted, _Life.overdue, _Life.leave, _Life.close)),
-    (_closed, (_Life.greeted, _Life.overdue, _Life.leave, _Life.close, _Life.lost)),
-):
-    for _input in _inputs:
-        _state.upon(_input).loop().returns(None)
-_new_life = _builder.build()
+_BEGIN: Final[Mapping[Stage, Callable[[Link], None]]] = {
+    Stage.OVERDUE: Link._warn,
+    Stage.OPEN: Link._begin_open,
+    Stage.LEAVING: Link._begin_leave,
+    Stage.CLOSING: Link._begin_close,
+    Stage.CLOSED: Link._end,
+}
