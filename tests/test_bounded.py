@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.bounded import FairTable, Ration
 
 LIFETIME_S: Final = 10.0
 
@@ -250,3 +250,13 @@ class FairTableTests(SynchronousTestCase):
 def live_text(table: FairTable[int, str], now: float) -> dict[int, str]:
     """Everything in a table of texts."""
     return dict(table.items(now))
+
+
+class RationTests(SynchronousTestCase):
+    """What anybody can cause any number of times is told a few times a minute, and counted."""
+
+    def test_a_few_a_minute(self) -> None:
+        """So many pass in a minute; the next minute brings as many, and how many were held back."""
+        ration = Ration(2)
+        self.assertEqual([ration.admit(now) for now in (0.0, 1.0, 2.0, 59.0)], [0, 0, None, None])
+        self.assertEqual([ration.admit(now) for now in (60.0, 61.0, 62.0, 300.0)], [2, 0, None, 1])

@@ -30,6 +30,7 @@ from twisted_bazaar.plugin import declare_messages, load_roles
 from twisted_bazaar.wire.message import Message, check_host
 
 CANNOT_START: Final = 1
+_MANY_FILES: Final = 1 << 20
 _ALLOCATIONS_TO_COLLECT: Final = 50_000
 
 
@@ -139,11 +140,12 @@ def exit_with(reactor: Any, status: int) -> None:
     reactor.callWhenRunning(_stop_once, reactor)
 
 
-def raise_file_limit() -> None:
-    """Let this process have as many sockets as the system allows it."""
+def raise_file_limit() -> int:
+    """Let this process have as many files open as the system allows it; returns how many that are."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else _MANY_FILES
 
 
 def expect_many_objects() -> None:

@@ -5,10 +5,11 @@ Each attack runs against a relay in a process of its own, while two well-behaved
 
 from __future__ import annotations
 
+import json
 import random
-import resource
 import select
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,42 +21,55 @@ import pytest
 
 from tests.integration.watched_node import LONGEST_S, NODE_ID, HandPeer, WatchedNode, framed, netstring, until
 from twisted_bazaar.errors import WireError
+from twisted_bazaar.node.control import Disconnect, Error, Pong
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.plugin import declare_messages
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import LARGEST_INTEGER, LARGEST_TTL, MESSAGE_TYPES, Flooded, Routed
 
 LONGEST_TURN_S: Final = 0.05
-# What may stay: the tables that traffic fills (at most an eighth of each for one peer, some 4 MiB in
-# all), the largest frame or two, and what the allocator keeps for next time. A leak of what an attack
-# sent, or of what it caused to be sent, is larger.
-MEMORY_KEPT_BYTES: Final = 8 << 20
+# A machine that stands still for a moment may charge it to whoever runs, but not each time.
+TRIES: Final = 3
+# What may stay: the tables that traffic fills, of which one peer gets an eighth, and what the allocator
+# keeps for next time. A leak of what an attack sent, or caused to be sent, is larger.
+MEMORY_KEPT_BYTES: Final = 4 << 20
+# A backlog of small messages, given back, leaves arenas of the allocator that hold little else, once.
+BACKLOG_KEPT_BYTES: Final = 24 << 20
+# Four megabytes may wait for a peer that does not read; in small messages they take four times as much.
+PEAK_BYTES: Final = 48 << 20
 LOG_LINES: Final = 10
+LOG_CHARACTERS: Final = 4096
+# Long before any deadline of the node.
+AT_ONCE_S: Final = 5.0
 BAD: Final = 66
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 
 Steps = Callable[[WatchedNode, "Neighbours"], Iterator[None]]
 ATTACKS: Final[list[Any]] = []
 
 
-def attack(*words: str) -> Callable[[Steps], Steps]:
+def attack(*words: str, kept_bytes: int = MEMORY_KEPT_BYTES) -> Callable[[Steps], Steps]:
     """Enter an attack into the list.
 
     An attack yields whenever the others are to be looked after, and closes its connections.
 
     @param words: options for the node, to have it over sooner.
+    @param kept_bytes: memory that may stay.
     """
 
     def enter(steps: Steps) -> Steps:
-        ATTACKS.append(pytest.param(steps, words, id=steps.__name__))
+        ATTACKS.append(pytest.param(steps, words, kept_bytes, id=steps.__name__))
         return steps
 
     return enter
 
 
 class Neighbours:
-    """Two peers that behave, linked to the node under attack."""
+    """Two peers that behave, linked to the node under attack, and its tracker."""
 
     def __init__(self, node: WatchedNode) -> None:
+        self._tracker = node.tracker
         self.asking, self.hearing = node.link(101), node.link(102)
         self._searches = iter(range(1, LARGEST_INTEGER))
 
@@ -67,13 +81,13 @@ class Neighbours:
         self.hearing.socket.close()
 
     def are_served(self, timeout_s: float = LONGEST_S) -> bool:
-        """Whether both are answered, and a search of one comes to the other.
+        """Whether all are answered, and a search of one comes to another.
 
         Like every buyer it searches again when nothing came of it: a node passes on so many a second,
         and who asks too much has its turn too.
         """
         deadline = monotonic() + timeout_s
-        for peer in (self.asking, self.hearing):
+        for peer in (self._tracker, self.asking, self.hearing):
             peer.tell("ping")
             if peer.hear("pong", deadline - monotonic()) is None:
                 return False
@@ -90,28 +104,42 @@ class Neighbours:
 
 
 class Calm:
-    """A node before an attack, for what it should be again."""
+    """A node before an attack, for what it should be again.
 
-    def __init__(self, node: WatchedNode) -> None:
+    @param kept_bytes: memory that may stay.
+    """
+
+    def __init__(self, node: WatchedNode, kept_bytes: int = MEMORY_KEPT_BYTES) -> None:
         self._node = node
-        self._memory_bytes = node.memory_bytes()
-        self._descriptors = node.descriptors()
-        self._log = node.log()
+        self._kept_bytes = kept_bytes
         node.forget_turns()
+        node.forget_peak()
+        self._descriptors = node.descriptors()
+        self._memory_bytes = node.memory_bytes()
+        self._peak_bytes = node.peak_bytes()
+        self._log = node.log()
 
-    def check_kept(self) -> None:
-        """Compare."""
+    def wrong(self) -> dict[str, object]:
+        """What is not as it was, by name."""
         node = self._node
-        until(lambda: node.descriptors() == self._descriptors)
-        assert node.descriptors() == self._descriptors, "connections are left"
-        until(lambda: node.memory_bytes() <= self._memory_bytes + MEMORY_KEPT_BYTES)
+        open_more = node.descriptors() - self._descriptors
         kept = node.memory_bytes() - self._memory_bytes
-        assert kept <= MEMORY_KEPT_BYTES, "memory does not come back"
-        assert node.longest_turn_s <= LONGEST_TURN_S, "a turn of the reactor took long"
+        peak = node.peak_bytes() - self._peak_bytes
         told = node.log().removeprefix(self._log)
-        assert "Traceback" not in told
-        assert "Unhandled" not in told
-        assert len(told.splitlines()) <= LOG_LINES, told[:4096]
+        found: dict[str, tuple[bool, object]] = {
+            "descriptors": (open_more != 0, open_more),
+            "memory": (kept > self._kept_bytes, kept),
+            "peak": (peak > PEAK_BYTES, peak),
+            "turn": (node.longest_turn_s > LONGEST_TURN_S, node.longest_turn_s),
+            "log": (len(told.splitlines()) > LOG_LINES or len(told) > LOG_CHARACTERS, told[:2048]),
+            "traceback": ("Traceback" in told or "Unhandled" in told, told[:2048]),
+        }
+        return {name: value for name, (is_wrong, value) in found.items() if is_wrong}
+
+    def comes_back(self) -> dict[str, object]:
+        """What is still wrong when there has been time to close connections and to let go of memory."""
+        until(lambda: not self.wrong().keys() & {"descriptors", "memory"})
+        return self.wrong()
 
 
 # Bytes that are no frames.
@@ -126,13 +154,13 @@ def random_megabyte(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]
             for _ in range(16):
                 bad.write(rng.randbytes(1 << 16))
                 yield
-            assert bad.is_closed()
+            assert bad.is_closed(AT_ONCE_S)
     for link in (node.connect, lambda: node.link(BAD)):
         with link() as bad:
             for _ in range(512):
                 bad.write(netstring(rng.randbytes(2048)))
             yield
-            assert bad.is_closed()
+            assert bad.is_closed(AT_ONCE_S)
 
 
 @attack()
@@ -141,12 +169,12 @@ def gigabyte_announced(node: WatchedNode, neighbours: Neighbours) -> Iterator[No
     for start in (b"1073741824:", b"99999999999999999999", b"65537:", b"-5:", b"02:", b"1:", b":", b"{"):
         with node.link(BAD) as bad:
             bad.write(start)
-            assert bad.is_closed(), start
+            assert bad.is_closed(AT_ONCE_S), start
     yield
     for start in (b"1073741824:", b"4097:", b"GET / HTTP/1.1"):
         with node.connect() as bad:
             bad.write(start)
-            assert bad.is_closed(), start
+            assert bad.is_closed(AT_ONCE_S), start
     yield
 
 
@@ -156,7 +184,7 @@ def mebibyte_before_greeting(node: WatchedNode, neighbours: Neighbours) -> Itera
     with node.connect() as bad:
         bad.write(netstring(msgspec.json.encode({"type": "ping", "filler": "x" * (1 << 20)})))
         yield
-        assert bad.is_closed()
+        assert bad.is_closed(AT_ONCE_S)
 
 
 @attack("--limit", "frame-s=1", "--limit", "handshake-s=1", "--limit", "grace-s=1")
@@ -186,7 +214,7 @@ def tiny_frames(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
                 for _ in range(10):
                     bad.write(netstring(payload) * 10_000)
                     yield
-                assert bad.is_closed()
+                assert bad.is_closed(AT_ONCE_S)
 
 
 @attack()
@@ -258,9 +286,9 @@ GOOD: Final[dict[str, Any]] = {
 WRONG: Final[tuple[Any, ...]] = (
     *(None, True, 1.5, "", "5", "x" * 60_000, "\0\u202e", "not an address"),
     *(-2, LARGEST_INTEGER + 1, 2**64, -(2**70), int("9" * 4000)),
-    *([], {}, [[]], [None], ["x"], [-1], [LARGEST_INTEGER + 1], [5, 5], list(range(20_000)), {"id": 5}),
+    *([], {}, [[]], [None], ["x"], [-1], [LARGEST_INTEGER + 1], [5, 5], list(range(9_000)), {"id": 5}),
 )
-NEVER_ANSWERED: Final = {"error", "pong", "dc"}
+NEVER_ANSWERED: Final = {name for name, cls in MESSAGE_TYPES.items() if cls in (Error, Pong, Disconnect)}
 
 
 def wrong_shapes(name: str) -> Iterator[bytes]:
@@ -284,14 +312,13 @@ def wrong_shapes(name: str) -> Iterator[bytes]:
 
 def encode(message: object) -> bytes:
     """JSON with integers of any size."""
-    import json
-
-    return json.dumps(message).encode()
+    return json.dumps(message, separators=(",", ":")).encode()
 
 
 def own_types() -> list[str]:
     """The wire names of this package: not those of tests and of other people's roles."""
     declare_messages()
+    assert {"search", "buy", "thisisme", "nodereq"} <= MESSAGE_TYPES.keys()
     return [name for name, cls in MESSAGE_TYPES.items() if cls.__module__.startswith("twisted_bazaar.")]
 
 
@@ -321,7 +348,7 @@ def wrong_shapes_until_cut(node: WatchedNode, neighbours: Neighbours) -> Iterato
         if shapes:
             with node.link(BAD) as bad:
                 bad.write(b"".join(netstring(shape) for shape in shapes[:20]))
-                assert bad.is_closed(), name
+                assert bad.is_closed(AT_ONCE_S), name
             yield
 
 
@@ -404,39 +431,39 @@ def nothing_counts_after_goodbye(node: WatchedNode, neighbours: Neighbours) -> I
         search = framed("search", id=5, item="apple", returnPath=[BAD])
         bad.write(framed("dc") + (search + framed("ping")) * 10_000)
         yield
-        assert bad.is_closed()
+        assert bad.is_closed(AT_ONCE_S)
         assert neighbours.heard_from(BAD) == []
 
 
 # Peers that do not read, do not speak, or do not stay.
 
 
-@attack()
+@attack(kept_bytes=BACKLOG_KEPT_BYTES)
 def deaf_peer_that_asks(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """Who never reads the answers it causes is cut off."""
-    for ask in (framed("ping"), framed("buy", id=5, item="apple"), framed("buy", id=5, item="apple", path=[77])):
+    order = {"id": 5, "item": "apple"}
+    for ask in (framed("ping"), framed("ping"), framed("buy", **order), framed("buy", **order, path=[77])):
         with node.connect(receive_buffer_bytes=4096).greet(BAD) as bad:
-            sent = 0
-            while bad.write(ask * 2_000):
-                sent += 2_000
-                assert sent < 2_000_000
-                if sent % 20_000 == 0:
-                    yield
+            deadline = monotonic() + LONGEST_S
+            while bad.write(ask * 10_000):
+                assert monotonic() < deadline
+                yield
 
 
-@attack("--limit", "searches-a-second=1000000")
+@attack("--limit", "searches-a-second=1000000", kept_bytes=BACKLOG_KEPT_BYTES)
 def deaf_peer_among_searches(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """What others search is no longer passed on to who does not read; it stays, and the others get everything."""
     with node.connect(receive_buffer_bytes=4096).greet(BAD) as deaf, node.link(67) as searching:
-        for batch in range(50):
+        for batch in range(100):
             numbers = range(batch * 200, (batch + 1) * 200)
             item = "\N{RED APPLE}" * 128
             searching.write(b"".join(framed("search", id=n, item=item, returnPath=[67]) for n in numbers))
             yield
-        assert len(neighbours.heard_from(67)) == 10_000
+        assert len(neighbours.heard_from(67)) == 20_000
         deaf.tell("ping")
         assert deaf.hear("pong") is not None
-        assert 100 < sum(67 in m.get("returnPath", ()) for m in deaf.heard) < 9_000
+        passed_on = sum(67 in message.get("returnPath", ()) for message in deaf.heard)
+        assert 100 < passed_on < 19_000
 
 
 @attack()
@@ -446,7 +473,8 @@ def five_hundred_silent_connections(node: WatchedNode, neighbours: Neighbours) -
         silent = []
         for count in range(500):
             silent.append(stack.enter_context(node.connect()))
-            if count % 100 == 99:
+            # Faster, and the kernel's queue of connections would run over: that holds up everybody for a second.
+            if count % 40 == 39:
                 yield
         poller = select.poll()
         for peer in silent:
@@ -463,11 +491,11 @@ def taken_names(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     for id, key in ((101, "cd" * 32), (NODE_ID, "cd" * 32), (0, "cd" * 32), (-1, "cd" * 32), (BAD, node.key)):
         with node.connect() as bad:
             bad.tell("thisisme", id=id, port=0, key=key)
-            assert bad.is_closed(), id
+            assert bad.is_closed(AT_ONCE_S), id
         yield
     with node.link(BAD) as bad:
         bad.tell("thisisme", id=BAD, port=0, key="cd" * 32)
-        assert bad.is_closed()
+        assert bad.is_closed(AT_ONCE_S)
 
 
 @attack()
@@ -493,18 +521,127 @@ def half_closed(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
             with link() as bad:
                 bad.write(said)
                 bad.socket.shutdown(socket.SHUT_WR)
-                assert bad.is_closed()
+                assert bad.is_closed(AT_ONCE_S)
             yield
 
 
-@pytest.mark.parametrize(("steps", "words"), ATTACKS)
-def test_attack(tmp_path: Path, steps: Steps, words: tuple[str, ...]) -> None:
-    """Others are served meanwhile and afterwards; no turn is long; memory, sockets and log stay as they were."""
-    with WatchedNode(tmp_path, *words) as node, Neighbours(node) as neighbours:
+@attack()
+def chattering_strangers(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Sixty who do not say who they are, and all else at once."""
+    with ExitStack() as stack:
+        strangers = [stack.enter_context(node.connect()) for _ in range(60)]
+        for stranger in strangers:
+            stranger.write(framed("ping") * 2_000)
+        yield
+        for stranger in strangers:
+            left = 2_000 * len(framed("pong"))
+            while left > 0:
+                left -= len(stranger.socket.recv(1 << 16))
+
+
+# What grows with what has been heard.
+
+
+@attack()
+def news_of_broken_hops(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Paths by the hundred, and errors by the thousand that say where paths break."""
+    with node.link(BAD) as bad:
+        for origin in range(1000, 1600):
+            bad.tell("error", code="new", path=[origin, *range(200, 212), BAD, NODE_ID])
+        for _ in range(5):
+            bad.write(framed("error", code="noroute", hop=5) * 1_000)
+            yield
+        bad.tell("ping")
+        assert bad.hear("pong") is not None
+
+
+@attack("--role", "seller", "--stock", "apple=100")
+def orders_without_end(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Neither refusals nor one order again and again fill a seller's log."""
+    with node.link(BAD) as bad:
+        for number in range(5_000):
+            bad.tell("buy", id=number, item="pear")
+        for _ in range(5_000):
+            assert bad.hear("error", code="soldout") is not None
+        yield
+        bad.write(framed("buy", id=5_000, item="apple") * 5_000)
+        for _ in range(5_000):
+            assert bad.hear("buyOK") is not None
+        yield
+
+
+@attack("--role", "seller", "--stock", "apple=100000", "--limit", "connect-s=1")
+def addresses_that_lead_nowhere(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """A seller that is told to answer where nobody is answers along the path."""
+    hosts = ("0.0.0.0", "127.0.0.1", "::1", "::", "fe80::1", "ff02::1", "255.255.255.255", "224.0.0.1")
+    numbers = iter(range(1000))
+
+    def is_answered(bad: HandPeer, **address: Any) -> bool:
+        number = next(numbers)
+        bad.tell("search", id=number, item="apple", returnPath=[1000 + number, BAD], ttl=1, **address)
+        return bad.hear("reply", 0.2, id=number, path=[NODE_ID, BAD, 1000 + number]) is not None
+
+    with node.link(BAD) as bad:
+        for host in hosts:
+            for port in (1, 65535, node.port):
+                assert until(lambda host=host, port=port: is_answered(bad, host=host, port=port)), (host, port)
+            yield
+
+
+# What is tested.
+
+
+def withstand(directory: Path, steps: Steps, words: tuple[str, ...], kept_bytes: int) -> dict[str, object]:
+    """Attack a new node; returns what was wrong afterwards."""
+    directory.mkdir()
+    with WatchedNode(directory, *words) as node, Neighbours(node) as neighbours:
         assert neighbours.are_served()
-        calm = Calm(node)
+        calm = Calm(node, kept_bytes)
         with closing(steps(node, neighbours)) as attacking:
             for _ in attacking:
                 assert neighbours.are_served()
         assert neighbours.are_served()
-        calm.check_kept()
+        wrong = calm.comes_back()
+    if not node.end():
+        wrong["end"] = "it did not end by itself"
+    return wrong
+
+
+@pytest.mark.parametrize(("steps", "words", "kept_bytes"), ATTACKS)
+def test_attack(tmp_path: Path, steps: Steps, words: tuple[str, ...], kept_bytes: int) -> None:
+    """Others are served meanwhile and afterwards; no turn is long; memory, sockets and log stay as they were."""
+    for attempt in range(TRIES):
+        wrong = withstand(tmp_path / str(attempt), steps, words, kept_bytes)
+        if "turn" not in wrong:
+            break
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("stall", "turn"),
+        ("leak", "memory"),
+        ("swell", "peak"),
+        ("chatter", "log"),
+        ("failure", "traceback"),
+        ("descriptor", "descriptors"),
+    ],
+)
+def test_measures(tmp_path: Path, fault: str, expected: str) -> None:
+    """Each measure notices the fault that it is for, and finds nothing while there is none."""
+    with WatchedNode(tmp_path, fault=fault) as node, Neighbours(node) as neighbours:
+        assert neighbours.are_served()
+        calm = Calm(node)
+        assert neighbours.are_served()
+        assert expected not in calm.wrong()
+        node.break_down()
+        assert until(lambda: expected in calm.wrong())
+
+
+def test_notices_who_is_not_served(tmp_path: Path) -> None:
+    """A node that has stopped reading is told from one that serves."""
+    with WatchedNode(tmp_path, fault="silence") as node, Neighbours(node) as neighbours:
+        assert neighbours.are_served()
+        node.break_down()
+        assert until(lambda: not neighbours.are_served(timeout_s=0.5))

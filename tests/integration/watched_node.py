@@ -33,6 +33,7 @@ import msgspec
 
 NODE_ID: Final = 1
 LONGEST_S: Final = 20.0
+_GRACE_S: Final = 10.0
 _SECONDS: Final = struct.Struct("d")
 
 
@@ -165,7 +166,6 @@ class WatchedNode:
 
     def __init__(self, directory: Path, *words: str, fault: str = "") -> None:
         self._log = directory / "node.log"
-        self._log.touch()
         turn_file = directory / "turn"
         turn_file.write_bytes(bytes(_SECONDS.size))
         with turn_file.open("r+b") as file:
@@ -173,19 +173,22 @@ class WatchedNode:
         listening = socket.create_server(("127.0.0.1", 0))
         listening.settimeout(LONGEST_S)
         tracker = f"tcp:127.0.0.1:{listening.getsockname()[1]}"
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, __file__, turn_file, "-n", "--pidfile=", f"--logfile={self._log}"),
-                *("bazaar-node", "--tracker", tracker, "--min-links", "0", *words),
-            ],
-            cwd=directory,
-            env={**os.environ, "WATCHED_FAULT": fault},
-            stdin=subprocess.DEVNULL,
-        )
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, __file__, turn_file, "-n", "--pidfile="),
+                    *("bazaar-node", "--tracker", tracker, "--min-links", "0", *words),
+                ],
+                cwd=directory,
+                env={**os.environ, "WATCHED_FAULT": fault},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         try:
             with listening:
                 until(lambda: bool(select.select([listening], [], [], 0)[0]) or self._process.poll() is not None)
-                assert self._process.poll() is None, "the node did not start"
+                assert self._process.poll() is None, self.log()
                 self.tracker = HandPeer(listening.accept()[0])
             greeting = self.tracker.hear("thisisme")
             assert greeting is not None, self.log()
@@ -204,15 +207,18 @@ class WatchedNode:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the process, politely if that works."""
+        self.end()
+
+    def end(self) -> bool:
+        """End the process, politely if that works; returns whether it did."""
         self._process.terminate()
         try:
-            self._process.wait(LONGEST_S)
+            self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self.tracker.socket.close()
-        self._turn.close()
+        return self._process.returncode != -signal.SIGKILL
 
     @property
     def longest_turn_s(self) -> float:
@@ -224,17 +230,28 @@ class WatchedNode:
         """Measure turns from now on."""
         self._turn[:] = bytes(_SECONDS.size)
 
-    def memory_bytes(self, of: str = "RssAnon") -> int:
-        """Resident memory: by default what the process has allocated, without the files mapped into it."""
+    def memory_bytes(self) -> int:
+        """Resident memory that the process has allocated, without the files mapped into it."""
+        return self._status("RssAnon")
+
+    def peak_bytes(self) -> int:
+        """The most memory that was resident since L{forget_peak}, mapped files included."""
+        return self._status("VmHWM")
+
+    def forget_peak(self) -> None:
+        """Look for the peak from now on."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5", encoding="ascii")
+
+    def _status(self, key: str) -> int:
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
-        return int(re.findall(rf"^{of}:\s+(\d+) kB$", status, re.MULTILINE)[0]) << 10
+        return int(re.findall(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)[0]) << 10
 
     def descriptors(self) -> int:
         """How many files and sockets it has open."""
         return len(os.listdir(f"/proc/{self._process.pid}/fd"))
 
     def log(self) -> str:
-        """Everything that it has logged."""
+        """Everything that it has said."""
         return self._log.read_text(encoding="utf-8")
 
     def connect(self, receive_buffer_bytes: int | None = None) -> HandPeer:
@@ -264,6 +281,10 @@ def _faults(reactor: Any) -> Mapping[str, Callable[[], object]]:
         while time.thread_time() < end:
             pass
 
+    def swell() -> None:
+        passing = b"x" * (64 << 20)
+        del passing
+
     def chatter() -> None:
         for number in range(100):
             log.msg(f"something happened for the {number}th time")
@@ -273,6 +294,7 @@ def _faults(reactor: Any) -> Mapping[str, Callable[[], object]]:
 
     return {
         "stall": stall,
+        "swell": swell,
         "leak": lambda: kept.append(b"x" * (24 << 20)),
         "chatter": chatter,
         "failure": failure,
@@ -292,14 +314,16 @@ def _run(turn_file: str, *words: str) -> None:
     run_timers = reactor.runUntilCurrent
     began = time.thread_time()
 
+    def note() -> None:
+        longest[0] = max(longest[0], time.thread_time() - began)
+
     def turn() -> None:
-        # The reactor begins each turn here, and waits for its sockets and serves them afterwards.
+        # The reactor begins each turn with its timers; afterwards it waits for its sockets and serves them.
         nonlocal began
-        now = time.thread_time()
-        if now - began > longest[0]:
-            longest[0] = now - began
-        began = now
+        note()
+        began = time.thread_time()
         run_timers()
+        note()
 
     reactor.runUntilCurrent = turn
     if fault := _faults(reactor).get(os.environ.get("WATCHED_FAULT", "")):

@@ -52,7 +52,7 @@ class HandshakeTests(LinkTestCase):
         peer = connect(self.network, self.node)
         self.network.run(9.8)
         self.assertEqual(peer.received, [])
-        self.network.run(0.4)
+        self.network.run(0.7)
         self.assertEqual([m["code"] for m in peer.of_type("error")], ["notim"])
         self.assertFalse(peer.is_closed)
         self.network.run(2.1)

@@ -10,7 +10,7 @@ from zope.interface.verify import verifyObject
 from tests.raw_peer import RawPeer, link
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import INode, Origin
+from twisted_bazaar.interfaces import Address, INode, Origin
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
@@ -247,6 +247,44 @@ class RoutesTests(NodeTestCase):
         to_a, to_b, _ = self.heard()
         self.assertEqual(to_a, [{"type": "reply", "item": "apple", "id": 1}])
         self.assertEqual(to_b, [{"type": "reply", "path": [self.me, 72, 10], "item": "apple", "id": 1}])
+
+
+class ReachTests(NodeTestCase):
+    """A direct link on a stranger's word."""
+
+    def test_neighbour_elsewhere(self) -> None:
+        """An address where a neighbour or the tracker is known to be is not dialled: that link stays."""
+        other = self.network.add_node(near=[self.node], min_links=1)
+        self.network.run(1)
+        tracker = self.network.tracker_address
+        assert tracker is not None
+        for address in (Address(*self.network.where(other)), tracker):
+            self.assertEqual(self.successResultOf(self.node.reach(4711, address)), False)
+            self.node.release(4711)
+        self.network.run(1)
+        self.assertIn(other.id, [peer.id for peer in self.node.peers()])
+
+    def test_release(self) -> None:
+        """A link made by reach goes when it is released; one that was there stays."""
+        other = self.network.add_node(min_links=0)
+        self.network.run(1)
+        self.node.release(71)
+        reaching = self.node.reach(other.id, Address(*self.network.where(other)))
+        self.network.run(1)
+        self.assertTrue(self.successResultOf(reaching))
+        self.assertEqual({71, other.id} - {peer.id for peer in self.node.peers()}, set())
+        self.node.release(other.id)
+        self.network.run(1)
+        self.assertEqual({71, other.id} & {peer.id for peer in self.node.peers()}, {71})
+
+    def test_somebody_else(self) -> None:
+        """Who turns out to be another than expected is let go again."""
+        other = self.network.add_node(min_links=0)
+        self.network.run(1)
+        reaching = self.node.reach(4711, Address(*self.network.where(other)))
+        self.network.run(3)
+        self.assertFalse(self.successResultOf(reaching))
+        self.assertNotIn(other.id, [peer.id for peer in self.node.peers()])
 
 
 class RoleTests(NodeTestCase):

@@ -111,7 +111,7 @@ class ForgettingTests(SynchronousTestCase):
         """Every path over that link is dropped, and no other."""
         routes = [(1, 2, 3, 9), (1, 2, 9), (1, 4, 2, 3, 8), (1, 3, 2, 7)]
         router = router_with({2, 3, 4}, routes)
-        router.forget_hop(2, 3, 0.0)
+        router.forget_hop(2, 3, 2, 0.0)
         self.assertEqual(
             {node: router.routes_to(node, ME, 0.0) for node in (9, 8, 7)}, {9: [(1, 2, 9)], 8: [], 7: [(1, 3, 2, 7)]}
         )
@@ -128,13 +128,13 @@ class ForgettingTests(SynchronousTestCase):
             ]
             for node in links
         }
-        router.forget_hop(before, after, 0.0)
+        router.forget_hop(before, after, 2, 0.0)
         self.assertEqual({node: list(router.routes_to(node, ME, 0.0)) for node in links}, expected)
 
     def test_nothing_known(self) -> None:
         """Forgetting what was never known changes nothing."""
         router = router_with({2}, [(1, 2, 9)])
-        router.forget_hop(5, 6, 0.0)
+        router.forget_hop(5, 6, 2, 0.0)
         self.assertEqual(router.routes_to(9, ME, 0.0), [(1, 2, 9)])
 
 

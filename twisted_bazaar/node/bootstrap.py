@@ -27,6 +27,8 @@ from twisted_bazaar.wire.message import NO_ID, TRACKER_ID
 
 _ANSWER_S: Final = 5.0
 _AVOID_S: Final = 20.0
+# A link to the tracker that goes sooner than this was no success, and the next try comes later.
+_LASTING_S: Final = 10.0
 _FIRST_RETRY_S: Final = 0.25
 # A tracker that comes back must know its nodes again within half a minute.
 _LONGEST_RETRY_S: Final = 12.0
@@ -105,9 +107,11 @@ class Bootstrap:
                 await self._sleep(backoff.delay())
                 continue
             told = False
-            backoff.reset()
+            joined_at = self._links.clock.seconds()
             while self._links.tracker is link:
                 await self._until_changed()
+            if self._links.clock.seconds() - joined_at >= _LASTING_S:
+                backoff.reset()
             await self._sleep(backoff.delay())
 
     async def _stay_with_neighbour(self, endpoint: IStreamClientEndpoint) -> None:

@@ -42,6 +42,7 @@ from twisted_bazaar.wire.framing import FrameSplitter, frame
 from twisted_bazaar.wire.message import Message
 
 _MINUTE_S: Final = 60.0
+_FRAMES_OF_A_STRANGER: Final = 20
 _NEVER: Final = float("inf")
 # What Twisted's transports hold unsent when they ask for a pause.
 _FULL_TRANSPORT_BYTES: Final = 1 << 16
@@ -115,6 +116,7 @@ class Link(TwistedProtocol):
         self._unfinished_since = _NEVER
         self._refused: deque[float] | None = None
         self._backlog_bytes = 0
+        self._has_repeated_greeting = False
 
     # What the transport calls.
 
@@ -142,8 +144,8 @@ class Link(TwistedProtocol):
     # What the transport calls while it has more to send than the other end takes.
 
     def pauseProducing(self) -> None:
-        """Unsent bytes are piling up."""
-        self._backlog_bytes = _FULL_TRANSPORT_BYTES
+        """Unsent bytes are piling up; the transport says so at each write while they do."""
+        self._backlog_bytes = max(self._backlog_bytes, _FULL_TRANSPORT_BYTES)
 
     def resumeProducing(self) -> None:
         """Everything has been sent."""
@@ -207,7 +209,8 @@ class Link(TwistedProtocol):
 
     def _drain(self) -> None:
         """Hand on what has arrived, as far as this turn of the reactor allows."""
-        left = self._owner.limits.frames_a_turn
+        # A stranger has one thing to say, and there may be many of them.
+        left = self._owner.limits.frames_a_turn if self.peer is not None else _FRAMES_OF_A_STRANGER
         decode = self._owner.codec.decode
         finished_one = False
         try:
@@ -274,7 +277,8 @@ class Link(TwistedProtocol):
         match message:
             case ThisIsMe() | ThisIsYou():
                 self._welcome(message)
-            case Error(code=NotGreeted.code) if self.dialled:
+            case Error(code=NotGreeted.code) if self.dialled and not self._has_repeated_greeting:
+                self._has_repeated_greeting = True
                 self.send(self._owner.greeting())
             case Error():
                 self._fail_opening(NoSlots(message.info) if message.code == NoSlots.code else _closed_by(message))

@@ -100,6 +100,14 @@ class Links:
         else:
             self.advertised = (None if host is None or ip_address(host).is_unspecified else host, port)
 
+    def is_taken(self, address: Address) -> bool:
+        """Whether a neighbour or the tracker is at an address."""
+        taken = [link.peer.address for link in self.peers.links.values() if link.peer is not None]
+        if self.tracker is not None:
+            tracker = self.tracker.transport.getPeer()
+            taken.append(Address(_host_of(tracker), getattr(tracker, "port", 0)))
+        return address in taken
+
     def dial(self, address: Address) -> Deferred[Peer]:
         """Connect to a node and shake hands.
 

@@ -149,13 +149,17 @@ class Node:
         """Try to have a direct link to a node; fires with whether there is one."""
         if node_id in self._linked:
             return succeed(True)
-        if self._links.peers.is_full or not address.port:
+        if self._links.peers.is_full or not address.port or self._links.is_taken(address):
+            # A stranger chose the address: it must not make this node dial a neighbour or the tracker once
+            # more, which would end the link there is.
             return succeed(False)
+        before = set(self._linked)
 
         def linked(peer: Peer) -> bool:
-            self._reached.add(peer.id)
-            if peer.id != node_id:
-                self.release(peer.id)
+            if peer.id not in before:
+                self._reached.add(peer.id)
+                if peer.id != node_id:
+                    self.release(peer.id)
             return node_id in self._linked
 
         dialling = self._links.dial(address)
@@ -287,7 +291,7 @@ class Node:
         """Hand a message that is meant for this node to the role that claims it."""
         if isinstance(message, Error):
             if message.code == NoRoute.code and message.hop is not None:
-                self._router.forget_hop(origin.id, message.hop, self.clock.seconds())
+                self._router.forget_hop(origin.id, message.hop, origin.route[1], self.clock.seconds())
             for take_error in self._error_claims:
                 take_error(message, origin)
             return

@@ -27,7 +27,10 @@ class Router:
 
     def __init__(self, linked: Collection[int], cap: int, lifetime_s: float) -> None:
         self._linked = linked
-        self._routes: FairTable[tuple[int, int], Route] = FairTable(cap, lifetime_s)
+        self._routes: FairTable[tuple[int, int], tuple[Route, float]] = FairTable(cap, lifetime_s)
+        # Looked up when a path is wanted: to go through all paths at each piece of bad news would let a
+        # neighbour stall the reactor with news.
+        self._broken: FairTable[tuple[int, int], float] = FairTable(cap, lifetime_s)
 
     def __len__(self) -> int:
         return len(self._routes)
@@ -39,20 +42,22 @@ class Router:
         """
         key = (route[-1], route[1])
         known = self._routes.get(key, now)
-        if known is None or len(route) < len(known):
-            self._routes.put(key, route, route[1], now)
+        if known is None or len(route) < len(known[0]) or not self._is_whole(*known, now):
+            self._routes.put(key, (route, now), route[1], now)
 
     def routes_to(self, node_id: int, own_id: int, now: float) -> Sequence[Route]:
         """All usable ways to a node, a direct link first, then the shortest."""
         direct = [(own_id, node_id)] if node_id in self._linked else []
         known = (self._routes.get((node_id, neighbour), now) for neighbour in self._linked)
-        return [*direct, *sorted((route for route in known if route is not None), key=len)]
+        whole = (entry[0] for entry in known if entry is not None and self._is_whole(*entry, now))
+        return [*direct, *sorted(whole, key=len)]
 
-    def forget_hop(self, before: int, after: int, now: float) -> None:
-        """Drop every path that goes from one node to another: that link is gone."""
-        for key, route in self._routes.items(now):
-            if (before, after) in pairwise(route):
-                self._routes.discard(key)
+    def forget_hop(self, before: int, after: int, neighbour: int, now: float) -> None:
+        """Use no path any more that goes from one node to another and was learnt before now.
+
+        @param neighbour: who brought the news, which it is charged to.
+        """
+        self._broken.put((before, after), now, neighbour, now)
 
     def detours(self, travelled: Route, target: int, now: float) -> list[Route]:
         """Paths for a message whose next hop is gone.
@@ -66,6 +71,13 @@ class Router:
             for route in self.routes_to(target, travelled[-1], now)
             if len(path := (*travelled, *route[1:])) <= LONGEST_PATH and len(set(path)) == len(path)
         ]
+
+    def _is_whole(self, route: Route, learnt_at: float, now: float) -> bool:
+        """Whether no hop of a path has been reported gone since it was learnt."""
+        if not len(self._broken):
+            return True
+        breaks = (self._broken.get(hop, now) for hop in pairwise(route))
+        return all(broken_at is None or broken_at < learnt_at for broken_at in breaks)
 
 
 def position_on_path(message: Routed, own_id: int, came_from: int) -> int:

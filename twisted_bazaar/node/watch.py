@@ -6,13 +6,17 @@ hears something moves its deadline without telling anybody, so traffic costs no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 log = Logger()
+
+_TICK_S: Final = 0.25
+_LOOKS_A_TURN: Final = 500
 
 
 class Watched(Protocol):
@@ -23,7 +27,7 @@ class Watched(Protocol):
 
 
 class Watch:
-    """Wakes a set of things at their deadlines.
+    """Wakes a set of things at their deadlines, give or take a moment.
 
     @param clock: the source of time and timers.
     @param watched: the things; a live collection, copied at each look.
@@ -33,19 +37,23 @@ class Watch:
         self._clock = clock
         self._watched = watched
         self._at = float("inf")
+        self._looked_at = float("-inf")
+        self._to_look_at: deque[Watched] = deque()
         self._call: IDelayedCall | None = None
 
     def wake_by(self, at: float) -> None:
-        """Look at everything at this time or earlier."""
+        """Look at everything at this time, or a quarter of a second later if there was a look just before."""
+        at = max(at, self._looked_at + _TICK_S)
         if at >= self._at:
             return
-        self.stop()
         self._at = at
-        self._call = self._clock.callLater(max(0.0, at - self._clock.seconds()), self._look)
+        if not self._to_look_at:
+            self._set_timer(max(0.0, at - self._clock.seconds()), self._look)
 
     def stop(self) -> None:
         """Look no more, until the next deadline is named."""
         self._at = float("inf")
+        self._to_look_at.clear()
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -53,11 +61,28 @@ class Watch:
     def _look(self) -> None:
         self._call = None
         self._at = float("inf")
+        self._looked_at = self._clock.seconds()
+        self._to_look_at.extend(self._watched)
+        self._look_on()
+
+    def _look_on(self) -> None:
+        """Look at some, and leave the rest for the next turn of the reactor."""
+        self._call = None
         now = self._clock.seconds()
-        for thing in list(self._watched):
+        for _ in range(min(_LOOKS_A_TURN, len(self._to_look_at))):
+            thing = self._to_look_at.popleft()
             try:
                 at = thing.check(now)
             except Exception:
                 log.failure("{thing} failed at its deadline", thing=thing)
             else:
-                self.wake_by(at)
+                self._at = min(self._at, max(at, self._looked_at + _TICK_S))
+        if self._to_look_at:
+            self._set_timer(0.0, self._look_on)
+        elif self._at < float("inf"):
+            self._set_timer(max(0.0, self._at - now), self._look)
+
+    def _set_timer(self, delay_s: float, what: Callable[[], None]) -> None:
+        if self._call is not None:
+            self._call.cancel()
+        self._call = self._clock.callLater(delay_s, what)

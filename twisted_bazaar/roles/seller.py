@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python import usage
 
+from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.flood.search import FloodAnswers
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import Answer, INode, Order, Origin, Peer, Sale, Settlement
@@ -19,6 +20,9 @@ from twisted_bazaar.trade.ledger import MemoryLedger, Supply
 from twisted_bazaar.trade.messages import Buy, BuyOK
 from twisted_bazaar.trade.shelf import Shelf
 from twisted_bazaar.wire.message import Routed
+
+# Anybody can order what is not there, as often as they like.
+_REFUSALS_TOLD_A_MINUTE: Final = 5
 
 
 class Options(usage.Options):
@@ -39,6 +43,7 @@ class Seller(Role):
 
     def __init__(self, supplies: Mapping[str, Supply]) -> None:
         self._ledger = MemoryLedger(supplies)
+        self._refusals_told = Ration(_REFUSALS_TOLD_A_MINUTE)
 
     def start(self, node: INode) -> None:
         """Put the goods on the shelf."""
@@ -82,7 +87,10 @@ class Seller(Role):
             sentence = "sold {quantity} {item} to node {buyer}"
             self.node.report("sold", sentence, price=order.price, route=origin.route, **details)
         else:
-            self.node.report("refused", "refused node {buyer}: {reason}", reason=answer.reason, **details)
+            held_back = self._refusals_told.admit(self.node.clock.seconds())
+            if held_back is not None:
+                sentence = "refused node {buyer}: {reason} ({held_back} more not told)"
+                self.node.report("refused", sentence, reason=answer.reason, held_back=held_back, **details)
 
     def _report_levels(self, levels: Any) -> None:
         for level in levels:

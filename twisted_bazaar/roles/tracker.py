@@ -20,13 +20,41 @@ from twisted_bazaar.plugin import Role
 _ID_BITS: Final = 31
 _REMEMBERED: Final = 65_536
 _REMEMBERED_S: Final = 3600.0
-_TRIES: Final = 8
 
 
 class Options(usage.Options):
     """The options of a tracker."""
 
     optFlags = [["verbose", "v", "Tell of each node that comes, goes or asks."]]
+
+
+class _Draw:
+    """Nodes by position, to draw from: adding and removing take constant time."""
+
+    def __init__(self) -> None:
+        self._peers: list[Peer] = []
+        self._positions: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def __getitem__(self, position: int) -> Peer:
+        return self._peers[position]
+
+    def add(self, peer: Peer) -> None:
+        """Put a node last."""
+        self._positions[peer.id] = len(self._peers)
+        self._peers.append(peer)
+
+    def discard(self, peer: Peer) -> None:
+        """Take a node out, if it is in; the last moves into its place."""
+        position = self._positions.pop(peer.id, None)
+        if position is None:
+            return
+        last = self._peers.pop()
+        if last.id != peer.id:
+            self._peers[position] = last
+            self._positions[last.id] = position
 
 
 @implementer(IRegistrar)
@@ -38,8 +66,10 @@ class Tracker(Role):
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose
-        self._ids: list[int] = []
-        self._listed: dict[int, tuple[int, Peer]] = {}
+        self._listed: dict[int, Peer] = {}
+        # Those that can be dialled: by everybody, and by nodes on the tracker's machine only.
+        self._open = _Draw()
+        self._local = _Draw()
         self._listed_keys: dict[str, int] = {}
         self._gone: FairTable[str, int] = FairTable(_REMEMBERED, _REMEMBERED_S)
         self._kept_for: FairTable[int, str] = FairTable(_REMEMBERED, _REMEMBERED_S)
@@ -58,20 +88,19 @@ class Tracker(Role):
 
     def peer_joined(self, peer: Peer) -> None:
         """List a node."""
-        self._listed[peer.id] = (len(self._ids), peer)
+        self._listed[peer.id] = peer
         self._listed_keys[peer.key] = peer.id
-        self._ids.append(peer.id)
+        if peer.address.port:
+            (self._local if peer.address.is_local else self._open).add(peer)
         if self._verbose:
             self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
 
     def peer_left(self, peer: Peer) -> None:
         """Strike a node off, but remember its id for a while."""
-        position, _ = self._listed.pop(peer.id)
+        del self._listed[peer.id]
         self._listed_keys.pop(peer.key, None)
-        last = self._ids.pop()
-        if last != peer.id:
-            self._ids[position] = last
-            self._listed[last] = (position, self._listed[last][1])
+        self._open.discard(peer)
+        self._local.discard(peer)
         now, host = self.node.clock.seconds(), peer.address.host
         self._gone.put(peer.key, peer.id, host, now)
         self._kept_for.put(peer.id, peer.key, host, now)
@@ -79,11 +108,11 @@ class Tracker(Role):
 
     def _is_free(self, node_id: int, key: str) -> bool:
         listed = self._listed.get(node_id)
-        holder = listed[1].key if listed is not None else self._kept_for.get(node_id, self.node.clock.seconds())
+        holder = listed.key if listed is not None else self._kept_for.get(node_id, self.node.clock.seconds())
         return holder is None or holder == key
 
     def _request_received(self, request: NodeRequest, origin: Origin) -> None:
-        asker = self._listed[origin.id][1]
+        asker = self._listed[origin.id]
         found = self._another({*request.have, origin.id}, asker)
         if found is None:
             reply = NodeReply()
@@ -94,13 +123,17 @@ class Tracker(Role):
         self.node.send(reply, origin.route)
 
     def _another(self, unwanted: set[int], asker: Peer) -> Peer | None:
-        """A random node: by a few blind picks if that works, else by looking at all."""
-        for _ in range(_TRIES if self._ids else 0):
-            peer = self._listed[self.node.rng.choice(self._ids)][1]
-            if peer.id not in unwanted and _can_reach(asker, peer):
+        """A random node that the asker can reach and does not have.
+
+        Of one more than there are unwanted ones, one at least is wanted: no need to look at all.
+        """
+        lists = [self._open, self._local] if asker.address.is_local else [self._open]
+        listed = sum(map(len, lists))
+        for number in self.node.rng.sample(range(listed), min(listed, len(unwanted) + 1)):
+            peer = self._open[number] if number < len(self._open) else self._local[number - len(self._open)]
+            if peer.id not in unwanted:
                 return peer
-        fitting = [peer for _, peer in self._listed.values() if peer.id not in unwanted and _can_reach(asker, peer)]
-        return self.node.rng.choice(fitting) if fitting else None
+        return None
 
     def _tell(self, event: str, sentence: str, **details: Any) -> None:
         if self._verbose:
@@ -110,10 +143,3 @@ class Tracker(Role):
 def make_role(options: Mapping[str, Any]) -> Tracker:
     """Make a tracker from its options."""
     return Tracker(verbose=bool(options["verbose"]))
-
-
-def _can_reach(asker: Peer, peer: Peer) -> bool:
-    """Whether an address is of use to the asker: it listens, and not only on another's loopback."""
-    if not peer.address.port:
-        return False
-    return not peer.address.is_local or asker.address.is_local

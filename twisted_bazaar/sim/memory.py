@@ -74,7 +74,8 @@ class MemoryTransport:
         """Send bytes."""
         if self.connected and not self.disconnecting:
             self._unsent += data
-            if self._producer is not None and not self._producer_paused and len(self._unsent) > _FULL_BYTES:
+            if self._producer is not None and len(self._unsent) > _FULL_BYTES:
+                # At each write, as Twisted's transports do.
                 self._producer_paused = True
                 self._producer.pauseProducing()
             self._schedule()

@@ -13,7 +13,7 @@ from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.interfaces import Answer, ILedger, Order, Sale, Settlement, StockLevel
 from twisted_bazaar.trade.order import decide
 
-_REFUSALS_KEPT: Final = 65_536
+_REFUSALS_KEPT: Final = 8_192
 
 
 @frozen

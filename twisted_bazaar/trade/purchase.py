@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.backoff import Backoff
+from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import NoRoute, PeerError, SoldOut, WrongWay
 from twisted_bazaar.interfaces import INode, Order, Origin, Route
 from twisted_bazaar.trade.messages import Buy, BuyOK
@@ -23,6 +24,7 @@ from twisted_bazaar.wire.message import LARGEST_INTEGER
 _FIRST_REPEAT_S: Final = 1.0
 _LONGEST_REPEAT_S: Final = 30.0
 _SENDS_BEFORE_DOUBT: Final = 3
+_ODD_TOLD_A_MINUTE: Final = 5
 
 
 @define
@@ -47,6 +49,7 @@ class Purchases:
         self._node = node
         self._seek = seek
         self._open: dict[int, _OpenOrder] = {}
+        self._odd_told = Ration(_ODD_TOLD_A_MINUTE)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -83,6 +86,8 @@ class Purchases:
             return
         order = opened.record.order
         if (message.item, message.quantity) != (order.item, order.quantity):
+            if self._odd_told.admit(self._node.clock.seconds()) is None:
+                return
             self._node.report(
                 "odd",
                 "node {seller} confirmed {quantity} {item!r}, which is not what was ordered",
