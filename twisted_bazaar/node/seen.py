@@ -11,6 +11,7 @@ from twisted_bazaar.bounded import FairTable
 
 _WINDOW_S: Final = 1.0
 _REMEMBERED_S: Final = 120.0
+_MOST_REMEMBERED: Final = 256
 _FORGOTTEN_A_SECOND: Final = 1.4
 _ROUNDING: Final = 1e-6
 
@@ -89,7 +90,9 @@ class SearchBudget:
         """Share out the next second by what was asked for in the last ones."""
         for link, asked in self._asked.items():
             self._demands[link] = (max(float(asked), self._demand(link, self._window_began)), self._window_began)
-        self._demands = {link: demand for link, demand in self._demands.items() if now - demand[1] < _REMEMBERED_S}
+        recent = [item for item in self._demands.items() if now - item[1][1] < _REMEMBERED_S]
+        recent.sort(key=lambda item: item[1][1], reverse=True)
+        self._demands = dict(recent[:_MOST_REMEMBERED])
         wanted = {link: self._demand(link, now) for link in self._demands}
         self._level = _level(list(wanted.values()), self._for_others)
         used = sum(min(demand, self._level) for demand in wanted.values())
