@@ -10,7 +10,6 @@ asks it again then. So an idle link costs nothing and a busy one costs no timer 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -22,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import (
     FrameError,
     LinkClosed,
@@ -41,7 +41,6 @@ from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 from twisted_bazaar.wire.message import Message
 
-_MINUTE_S: Final = 60.0
 _FRAMES_OF_A_STRANGER: Final = 20
 _NEVER: Final = float("inf")
 # What Twisted's transports hold unsent when they ask for a pause.
@@ -114,7 +113,7 @@ class Link(TwistedProtocol):
         self._last_heard = 0.0
         self._last_ping = 0.0
         self._unfinished_since = _NEVER
-        self._refused: deque[float] | None = None
+        self._refusals: Ration | None = None
         self._backlog_bytes = 0
         self._has_repeated_greeting = False
 
@@ -257,15 +256,10 @@ class Link(TwistedProtocol):
 
     def _refuse(self, error: WireError) -> None:
         """Say what was wrong with a message, unless this happens too often."""
-        now = self._last_heard
-        if self._refused is None:
-            self._refused = deque()
-        while self._refused and self._refused[0] <= now - _MINUTE_S:
-            self._refused.popleft()
-        self._refused.append(now)
+        if self._refusals is None:
+            self._refusals = Ration(self._owner.limits.refusals_a_minute)
         name = error.message if isinstance(error, MalformedMessage | UnknownMessage) else None
-        if len(self._refused) > self._owner.limits.refusals_a_minute:
-            self._refused.popleft()
+        if self._refusals.admit(self._last_heard) is None:
             if not isinstance(error, UnknownMessage):
                 self.close(Error(code=error.code, info="too many malformed messages"))
         elif name not in _NEVER_ANSWERED:
@@ -359,7 +353,7 @@ class Link(TwistedProtocol):
 
     def _end(self) -> None:
         self._receive = None
-        self._deadline = _no_deadline
+        self._deadline = lambda now: _NEVER
         self._owner.link_lost(self)
         self._fail_opening(LinkClosed("the connection closed before the handshake was done"))
 
@@ -410,10 +404,6 @@ class Link(TwistedProtocol):
             return abort_at
         self.transport.abortConnection()
         return _NEVER
-
-
-def _no_deadline(now: float) -> float:
-    return _NEVER
 
 
 def _closed_by(error: Error) -> LinkClosed:
