@@ -56,6 +56,7 @@ class LinkOwner(Protocol):
     clock: IReactorTime
     codec: Codec
     trace: Callable[[Peer | None, Message], None] | None
+    is_tracker: bool
 
     def greeting(self) -> ThisIsMe:
         """This node's own C{thisisme}."""
@@ -122,7 +123,9 @@ class Link(TwistedProtocol):
     def connectionMade(self) -> None:
         """Begin the handshake."""
         self._since = self._last_heard = self._owner.clock.seconds()
-        self.transport.setTcpNoDelay(True)
+        if not self._owner.is_tracker:
+            # A tracker only answers, one thing at a time: there is nothing to delay.
+            self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
         if self.dialled:
             self.send(self._owner.greeting())

@@ -46,6 +46,7 @@ class Links:
     """The connections of one node.
 
     @param registrar: the role that hands out ids, if this node is a tracker.
+    @ivar is_tracker: whether this node hands out ids.
     @ivar id: this node's id; -1 until it has one.
     @ivar tracker: the open link to the tracker, if there is one.
     @ivar advertised: what this node says of where it listens; a host of None leaves it to others to
@@ -68,6 +69,7 @@ class Links:
         self.codec = codec
         self._key = key
         self._registrar = registrar
+        self.is_tracker = registrar is not None
         self.id = NO_ID if registrar is None else TRACKER_ID
         self.peers = Peers(key.public, limits.max_links, limits.known_paths, limits.known_s)
         self.tracker: Link | None = None
@@ -81,11 +83,6 @@ class Links:
         self._ended: Deferred[None] | None = None
 
     # What the node calls.
-
-    @property
-    def is_tracker(self) -> bool:
-        """Whether this node hands out ids."""
-        return self._registrar is not None
 
     async def listen(self, endpoint: IStreamServerEndpoint, advertised: Address | None) -> None:
         """Take connections.

@@ -77,13 +77,14 @@ class Tracker(Role):
 
     def number(self, key: str, claimed: int) -> int:
         """The id of the node that just greeted: its old one if it had one and it is free."""
-        remembered = self._listed_keys.get(key) or self._gone.get(key, self.node.clock.seconds())
+        now = self.node.clock.seconds()
+        remembered = self._listed_keys.get(key) or self._gone.get(key, now)
         for node_id in (remembered, claimed):
-            if node_id is not None and 0 < node_id < 1 << _ID_BITS and self._is_free(node_id, key):
+            if node_id is not None and 0 < node_id < 1 << _ID_BITS and self._is_free(node_id, key, now):
                 return node_id
         while True:
             node_id = self.node.rng.getrandbits(_ID_BITS)
-            if node_id and self._is_free(node_id, key):
+            if node_id and self._is_free(node_id, key, now):
                 return node_id
 
     def peer_joined(self, peer: Peer) -> None:
@@ -106,9 +107,9 @@ class Tracker(Role):
         self._kept_for.put(peer.id, peer.key, host, now)
         self._tell("left", "node {id} left", id=peer.id)
 
-    def _is_free(self, node_id: int, key: str) -> bool:
+    def _is_free(self, node_id: int, key: str, now: float) -> bool:
         listed = self._listed.get(node_id)
-        holder = listed.key if listed is not None else self._kept_for.get(node_id, self.node.clock.seconds())
+        holder = listed.key if listed is not None else self._kept_for.get(node_id, now)
         return holder is None or holder == key
 
     def _request_received(self, request: NodeRequest, origin: Origin) -> None:
