@@ -31,7 +31,7 @@ from twisted_bazaar.wire.message import Message, check_host
 
 CANNOT_START: Final = 1
 _MANY_FILES: Final = 1 << 20
-_ALLOCATIONS_TO_COLLECT: Final = 50_000
+_ALLOCATIONS_TO_COLLECT: Final = 200_000
 
 
 class NodeService(Service):

@@ -81,9 +81,8 @@ def type_and_limit(kind: Any) -> tuple[str, str]:
             return type_and_limit(only)
         case msgspec.inspect.IntType():
             return "integer", f"{number(kind.ge)} to {number(kind.le)}"
-        case msgspec.inspect.StrType(pattern=str()):
-            alphabet = kind.pattern.removeprefix("^[").removesuffix(f"]{{{kind.max_length}}}$")
-            return "string", f"{kind.max_length} characters of `{alphabet}`"
+        case msgspec.inspect.StrType() if kind.min_length == kind.max_length:
+            return "string", f"{kind.max_length} characters"
         case msgspec.inspect.StrType():
             return "string", f"{kind.min_length or 0} to {kind.max_length} characters"
         case msgspec.inspect.VarTupleType():

@@ -28,9 +28,10 @@ from twisted_bazaar.wire.message import (
 PROTOCOL_VERSION: Final = 1
 MOST_NAMED_IN_REQUEST: Final = 256
 _LONGEST_INFO: Final = 500
+_HEX_DIGITS: Final = "0123456789abcdef"
 
 _OptionalId = Annotated[int, Meta(ge=NO_ID, le=LARGEST_INTEGER)]
-_PublicKey = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
+_PublicKey = Annotated[str, Meta(min_length=64, max_length=64)]
 _Version = Annotated[int, Meta(ge=1, le=LARGEST_INTEGER)]
 
 
@@ -50,6 +51,8 @@ class ThisIsMe(Message, tag="thisisme"):
     version: _Version = 1
 
     def __post_init__(self) -> None:
+        if self.key.strip(_HEX_DIGITS):
+            raise ValueError("key: not 64 lower-case hexadecimal digits")
         if self.host is not None:
             check_host(self.host)
 

@@ -100,6 +100,14 @@ class Link(TwistedProtocol):
     transport: Any
     log = Logger()
 
+    _since = 0.0
+    _last_heard = 0.0
+    _last_ping = 0.0
+    _unfinished_since = _NEVER
+    _refusals: Ration | None = None
+    _backlog_bytes = 0
+    _has_repeated_greeting = False
+
     def __init__(self, owner: LinkOwner, *, dialled: bool, to_tracker: bool = False) -> None:
         self._owner = owner
         self.dialled = dialled
@@ -110,13 +118,6 @@ class Link(TwistedProtocol):
         self._receive: Callable[[Message], None] | None = self._receive_greeting
         self._deadline: Callable[[float], float] = self._greeting_deadline
         self.stage = Stage.GREETING
-        self._since = 0.0
-        self._last_heard = 0.0
-        self._last_ping = 0.0
-        self._unfinished_since = _NEVER
-        self._refusals: Ration | None = None
-        self._backlog_bytes = 0
-        self._has_repeated_greeting = False
 
     # What the transport calls.
 
