@@ -291,11 +291,12 @@ class IDiscovery(Interface):
         "The messages this way of finding needs, for the table of the role that uses it."
     )
 
-    def find(item: str, quantity: int) -> Deferred[Sequence[Offer]]:
+    def find(item: str, quantity: int, accept: Callable[[Offer], bool]) -> Deferred[Sequence[Offer]]:
         """Look for sellers of an item.
 
         @param quantity: how many are wanted, at least 1.
-        @return: fires with the offers that came, best first; with none when nobody answered in time.
+        @param accept: whether an offer is of any use; the search goes on as if the others had not come.
+        @return: fires with the offers that came, best first; with none when there was none in time.
         """
 
     def stop() -> None:

@@ -174,7 +174,8 @@ def parse_limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
         except ValueError:
             number = -1
         if not least <= number <= 2**40:
-            raise UsageError(f"--{name.replace('_', '-')} must be a number of {least} or more, not {value!r}")
+            option = name if name in ("max-links", "min-links") else f"limit {name}"
+            raise UsageError(f"--{option} must be a number of {least} or more, not {value!r}")
         changed: dict[str, Any] = {attribute.name: number}
         limits = evolve(limits, **changed)
     if limits.min_links > limits.max_links:
@@ -214,6 +215,7 @@ def _client_endpoint(reactor: Any, text: str | None, option: str) -> IStreamClie
         return None
     try:
         endpoint: IStreamClientEndpoint = clientFromString(reactor, text)
+        _check_port(getattr(endpoint, "_port", 0))
     except (ValueError, TypeError, LookupError):
         raise UsageError(f"{option} {text!r}: not an endpoint; write one such as tcp:127.0.0.1:9000") from None
     return endpoint
@@ -224,9 +226,19 @@ def _server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
         return None
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+        _check_port(getattr(endpoint, "_port", 0))
     except (ValueError, TypeError, LookupError):
         raise UsageError(f"--listen {text!r}: not an endpoint; write one such as tcp:9001, or none") from None
     return endpoint
+
+
+def _check_port(port: object) -> None:
+    """Refuse what Twisted would only find out when it listens or connects.
+
+    @raise ValueError: it is a number that no port has.
+    """
+    if isinstance(port, int) and not 0 <= port < 65536:
+        raise ValueError(f"{port} is not a port")
 
 
 def _open_journal(path: str | None) -> IO[str] | None:

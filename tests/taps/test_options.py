@@ -62,6 +62,11 @@ class NodeOptionsTests(SynchronousTestCase):
             (["--rol", "buyer"], "write --role ROLE in full"),
             (["--role", "buyer"], "a buyer needs something to look for: add --want apple"),
             (["--listen", "tcp:x"], "--listen 'tcp:x': not an endpoint; write one such as tcp:9001, or none"),
+            (["--listen", "tcp:99999"], "--listen 'tcp:99999': not an endpoint; write one such as tcp:9001, or none"),
+            (
+                ["--tracker", "tcp:127.0.0.1:99999"],
+                "--tracker 'tcp:127.0.0.1:99999': not an endpoint; write one such as tcp:127.0.0.1:9000",
+            ),
             (["--listen", "x"], "--listen 'x': not an endpoint; write one such as tcp:9001, or none"),
             (["--tracker", "tcp"], "--tracker 'tcp': not an endpoint; write one such as tcp:127.0.0.1:9000"),
             (
@@ -75,7 +80,7 @@ class NodeOptionsTests(SynchronousTestCase):
             (["--connect", "none"], "--connect needs an endpoint, such as tcp:127.0.0.1:9001"),
             (["--max-links", "0"], "--max-links must be a number of 1 or more, not '0'"),
             (["--min-links", "-1"], "--min-links must be a number of 0 or more, not '-1'"),
-            (["--limit", "frame-s=soon"], "--frame-s must be a number of 1 or more, not 'soon'"),
+            (["--limit", "frame-s=soon"], "--limit frame-s must be a number of 1 or more, not 'soon'"),
             (["--advertise", "me:1"], "--advertise 'me:1': write an IP address and a port, such as 192.0.2.7:9001"),
             (["--advertise", "10.0.0.1:x"], "--advertise '10.0.0.1:x': 'x' is not a port"),
             (["--events", "/nowhere/at/all"], "--events '/nowhere/at/all': No such file or directory"),

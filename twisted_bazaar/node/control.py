@@ -84,6 +84,11 @@ class Error(Routed, tag="error", kw_only=True):
     id: MessageId | None = None
     hop: NodeId | None = None
 
+    @property
+    def reason(self) -> str:
+        """The info in a form that a terminal or a log can be shown: a stranger wrote it."""
+        return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in self.info)
+
     @classmethod
     def telling(cls, fault: PeerError, about: Message | str | None = None, hop: int | None = None) -> Self:
         """What to tell a peer of a fault.

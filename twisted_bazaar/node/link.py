@@ -279,7 +279,7 @@ class Link(TwistedProtocol):
                 self._has_repeated_greeting = True
                 self.send(self._owner.greeting())
             case Error():
-                self._fail_opening(NoSlots(message.info) if message.code == NoSlots.code else _closed_by(message))
+                self._fail_opening(NoSlots(message.reason) if message.code == NoSlots.code else _closed_by(message))
                 self.close()
             case Disconnect():
                 self.close()
@@ -411,7 +411,7 @@ class Link(TwistedProtocol):
 
 
 def _closed_by(error: Error) -> LinkClosed:
-    return LinkClosed(f"{error.code}: {error.info}")
+    return LinkClosed(f"{error.code!r}: {error.reason}")
 
 
 _BEGIN: Final[Mapping[Stage, Callable[[Link], None]]] = {

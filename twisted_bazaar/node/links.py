@@ -189,8 +189,7 @@ class Links:
                 second.retire()
             if second is link:
                 return
-            if peer.address.port and not self.is_tracker:
-                self.peers.known.put(peer.id, peer.address, peer.address.host, self.clock.seconds())
+            self._remember(peer)
             if before is not None and before.peer is not None and before.peer != peer:
                 self._owner.peer_left(before.peer)
                 before = None
@@ -204,6 +203,7 @@ class Links:
             self.tracker = None
             self._owner.tracker_changed()
         elif self.peers.remove(link) and link.peer is not None:
+            self._remember(link.peer)
             self._owner.peer_left(link.peer)
 
     def link_lost(self, link: Link) -> None:
@@ -237,6 +237,11 @@ class Links:
         link = Link(self, dialled=True, to_tracker=to_tracker)
         self._all[link] = ""
         return link
+
+    def _remember(self, peer: Peer) -> None:
+        """Note where a node was heard of, for when the tracker is away."""
+        if peer.address.port and not self.is_tracker:
+            self.peers.known.put(peer.id, peer.address, peer.address.host, self.clock.seconds())
 
     def _take_id(self, new_id: int) -> None:
         """Use the id a tracker gave; links made under another one are no longer true."""

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -79,6 +79,7 @@ class Node:
         self._seen = Seen(limits.seen_ids, limits.seen_s)
         self._budget = SearchBudget(limits.searches_a_second)
         self._limits = limits
+        self._routed_as = self.id
         self._reached: set[int] = set()
         self._claims: dict[type[Message], Claim] = {}
         self._error_claims: list[Claim] = []
@@ -112,7 +113,7 @@ class Node:
         @return: fires when every socket is closed.
         """
         self._bootstrap.stop()
-        stopping: Deferred[Any] = gatherResults([role.stop() for role in self._roles], consumeErrors=True)
+        stopping: Deferred[Any] = gatherResults([maybeDeferred(role.stop) for role in self._roles], consumeErrors=True)
         stopping.addErrback(lambda failure: self.log.failure("a role did not stop", failure))
         stopping.addCallback(lambda _: self._links.close())
         return stopping
@@ -162,8 +163,12 @@ class Node:
                     self.release(peer.id)
             return node_id in self._linked
 
-        dialling = self._links.dial(address)
-        return dialling.addCallbacks(linked, lambda failure: failure.trap(PeerError) is None)
+        # Who asked may stop waiting; a link that comes after that is still one to be released.
+        answer: Deferred[bool] = Deferred()
+        dialling = self._links.dial(address).addCallbacks(linked, lambda failure: failure.trap(PeerError) is None)
+        dialling.addCallback(lambda is_linked: None if answer.called else answer.callback(is_linked))
+        dialling.addErrback(lambda failure: self.log.failure("a node was not reached", failure))
+        return answer
 
     def release(self, node_id: int) -> None:
         """Close a link that was made by L{reach}, unless the node needs it to stay in the network."""
@@ -199,6 +204,9 @@ class Node:
     def tracker_changed(self) -> None:
         """The link to the tracker has opened or gone."""
         if self._links.tracker is not None:
+            if self._routed_as != self.id:
+                self._routed_as = self.id
+                self._router.clear()
             self.report("joined", "joined the network as node {id}", id=self.id)
         self._bootstrap.changed()
 

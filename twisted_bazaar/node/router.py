@@ -42,8 +42,12 @@ class Router:
         """
         key = (route[-1], route[1])
         known = self._routes.get(key, now)
-        if known is None or len(route) < len(known[0]) or not self._is_whole(*known, now):
+        if known is None or len(route) <= len(known[0]) or not self._is_whole(*known, now):
             self._routes.put(key, (route, now), route[1], now)
+
+    def clear(self) -> None:
+        """Forget everything: this node has another id now, and all paths began with the old one."""
+        self._routes.expire(float("inf"))
 
     def routes_to(self, node_id: int, own_id: int, now: float) -> Sequence[Route]:
         """All usable ways to a node, a direct link first, then the shortest."""

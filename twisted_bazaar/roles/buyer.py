@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
@@ -21,6 +22,7 @@ from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.goods import parse_count, parse_goods, parse_seconds
 from twisted_bazaar.trade.messages import BuyOK
+from twisted_bazaar.trade.order import OrderRecord
 from twisted_bazaar.trade.purchase import Purchases, is_sold
 
 BOUGHT: Final = 0
@@ -52,12 +54,14 @@ class Want:
     """Something to buy.
 
     @ivar refused: whether a seller that offered it had none left when it was ordered.
+    @ivar refused_by: sellers passed over until nobody else is found.
     """
 
     item: str
     quantity: int
     bought: int = 0
     refused: bool = False
+    refused_by: set[int] = field(factory=set)
 
     @property
     def missing(self) -> int:
@@ -107,8 +111,7 @@ class Buyer(Role):
         """Look for everything at once."""
         super().start(node)
         self._search = FloodSearch(node, self._gather_s)
-        # Replies to a new search teach new paths; the offers in them are of no interest then.
-        self._purchases = Purchases(node, lambda record: self._search.find(record.order.item, 1))
+        self._purchases = Purchases(node, self._seek)
         self.receives = {
             **self._search.receives,
             BuyOK: self._purchases.confirmed,
@@ -150,14 +153,26 @@ class Buyer(Role):
         await self._until_joined()
         while want.missing:
             before = want.missing
-            offers = await self._search.find(want.item, want.missing)
+            offers = await self._search.find(want.item, want.missing, partial(self._is_wanted, want))
+            if not offers:
+                want.refused_by.clear()
             for offer in offers:
-                if want.missing and (self._max_price is None or (offer.price or 0) <= self._max_price):
+                if want.missing:
                     await self._take(want, offer)
             if want.missing < before:
                 backoff.reset()
             elif want.missing:
                 await deferLater(self.node.clock, backoff.delay())
+
+    def _is_wanted(self, want: Want, offer: Offer) -> bool:
+        """Whether an offer may be taken: who has just refused hides nobody farther away."""
+        is_cheap = self._max_price is None or (offer.price or 0) <= self._max_price
+        return is_cheap and offer.seller not in want.refused_by
+
+    def _seek(self, record: OrderRecord) -> None:
+        """Search for a seller that does not answer: its reply teaches a path. The offers are of no interest."""
+        order = record.order
+        self._search.find(order.item, order.quantity, lambda offer: False)
 
     async def _until_joined(self) -> None:
         """Wait for the first link; several wants wait for the same one."""
@@ -186,6 +201,7 @@ class Buyer(Role):
         else:
             code, reason = record.refusal or (SoldOut.code, "")
             want.refused = want.refused or code == SoldOut.code
+            want.refused_by.add(offer.seller)
             self.node.report("missed", "node {seller} refused: {reason}", reason=reason, **details)
 
     def _time_is_over(self) -> None:

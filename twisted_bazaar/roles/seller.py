@@ -89,7 +89,7 @@ class Seller(Role):
         else:
             held_back = self._refusals_told.admit(self.node.clock.seconds())
             if held_back is not None:
-                sentence = "refused node {buyer}: {reason} ({held_back} more not told)"
+                sentence = "refused node {buyer}: {reason}" + (" ({held_back} more not told)" if held_back else "")
                 self.node.report("refused", sentence, reason=answer.reason, held_back=held_back, **details)
 
     def _report_levels(self, levels: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
@@ -36,6 +36,7 @@ class _OpenOrder:
     done: Deferred[OrderRecord]
     repeat: IDelayedCall | None = None
     sent: int = 0
+    tried: set[Route] = field(factory=set)
 
 
 class Purchases:
@@ -66,7 +67,12 @@ class Purchases:
         backoff = Backoff(self._node.rng, _FIRST_REPEAT_S, _LONGEST_REPEAT_S, factor=2.0)
         opened = _OpenOrder(record, order_life(record), route, backoff, Deferred())
         self._open[order_id] = opened
-        self._send(opened, route)
+        ways = [route, *self._node.routes_to(seller)]
+        if not any(self._send(opened, way) for way in ways):
+            # Nothing has left this node, so nothing can have been sold.
+            record.refusal = (NoRoute.code, f"there is no way to node {seller} any more")
+            opened.life.refuse()
+            self._finish(opened)
         return opened.done
 
     def unanswered(self) -> list[OrderRecord]:
@@ -108,7 +114,7 @@ class Purchases:
         elif message.code in (SoldOut.code, PeerError.code):
             opened = self._of_seller(message.id, origin)
             if opened is not None:
-                opened.record.refusal = (message.code, message.info)
+                opened.record.refusal = (message.code, message.reason)
                 opened.life.refuse()
                 self._finish(opened)
 
@@ -125,13 +131,21 @@ class Purchases:
             opened.repeat.cancel()
         opened.done.callback(opened.record)
 
-    def _send(self, opened: _OpenOrder, route: Route) -> None:
+    def _send(self, opened: _OpenOrder, route: Route) -> bool:
+        """Hand the order to a link and set the time to repeat it; returns whether the link was there."""
         order = opened.record.order
         message = Buy(item=order.item, id=order.id, quantity=order.quantity, price=order.price)
         opened.route = route
-        self._node.send(message, route)
-        opened.sent += 1
-        opened.repeat = self._node.clock.callLater(opened.backoff.delay(), self._repeat, opened)
+        is_sent = self._node.send(message, route)
+        opened.sent += is_sent
+        if is_sent or opened.sent:
+            self._repeat_later(opened)
+        return is_sent
+
+    def _repeat_later(self, opened: _OpenOrder) -> None:
+        if opened.repeat is None or not opened.repeat.active():
+            opened.tried = {opened.route}
+            opened.repeat = self._node.clock.callLater(opened.backoff.delay(), self._repeat, opened)
 
     def _repeat(self, opened: _OpenOrder) -> None:
         if opened.sent == _SENDS_BEFORE_DOUBT:
@@ -147,11 +161,12 @@ class Purchases:
         self._send(opened, self._next_route(opened))
 
     def _detour(self, opened: _OpenOrder) -> None:
-        """The way just tried leads nowhere: take another at once, or wait for the next repeat."""
-        route = self._next_route(opened)
-        if route != opened.route and opened.repeat is not None and opened.repeat.active():
-            opened.repeat.cancel()
-            self._send(opened, route)
+        """The way just tried leads nowhere: take another at once, each one once between two repeats."""
+        for route in self._node.routes_to(opened.record.seller):
+            if route not in opened.tried:
+                opened.tried.add(route)
+                self._send(opened, route)
+                return
 
     def _next_route(self, opened: _OpenOrder) -> Route:
         """Another route than the last, if there is one; a direct link before all."""

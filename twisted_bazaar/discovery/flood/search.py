@@ -35,6 +35,7 @@ class _Hunt:
 
     item: str
     quantity: int
+    accept: Callable[[Offer], bool]
     done: Deferred[Sequence[Offer]]
     round: int = 0
     search_ids: list[int] = field(factory=list)
@@ -56,9 +57,9 @@ class FloodSearch:
         self._hunts: dict[int, _Hunt] = {}
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Reply: self._reply_received}
 
-    def find(self, item: str, quantity: int) -> Deferred[Sequence[Offer]]:
+    def find(self, item: str, quantity: int, accept: Callable[[Offer], bool]) -> Deferred[Sequence[Offer]]:
         """Look for sellers of an item; fires with offers, best first, or with none."""
-        hunt = _Hunt(item, quantity, Deferred())
+        hunt = _Hunt(item, quantity, accept, Deferred())
         self._next_round(hunt)
         return hunt.done
 
@@ -88,9 +89,12 @@ class FloodSearch:
         hunt = self._hunts.get(reply.id)
         if hunt is None or reply.item != hunt.item or len(hunt.offers) >= _MOST_OFFERS:
             return
+        offer = Offer(origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route)
+        if not hunt.accept(offer):
+            return
         known = hunt.offers.get(origin.id)
         if known is None or len(origin.route) < len(known.route):
-            hunt.offers[origin.id] = Offer(origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route)
+            hunt.offers[origin.id] = offer
         if known is None:
             self._node.report(
                 "offered",
