@@ -24,7 +24,7 @@ setup(
         "msgspec >= 0.21",
         "automat >= 25.4",
         "PyNaCl >= 1.5",
-        "click >= 8.1",
+        "click >= 8.1.8",
         "rich >= 13.0",
     ],
     extras_require={
@@ -36,7 +36,6 @@ setup(
             "psutil >= 6.0",
             "pytest >= 8.0",
             "pytest-timeout >= 2.3",
-            "pytest-twisted >= 1.14",
             "ruff >= 0.9",
             "setuptools >= 70.1",
             "wheel >= 0.40",

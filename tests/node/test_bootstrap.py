@@ -111,6 +111,16 @@ class TrackerLossTests(SynchronousTestCase):
             reached |= {id for each in reached for id in linked[each]}
         self.assertEqual(reached, set(linked))
 
+    def test_the_same_after_a_long_time(self) -> None:
+        """Addresses of those who were linked for long are known too."""
+        self.network.crash(self.tracker)
+        self.network.run(700, 0.25)
+        for node in self.nodes:
+            for link in list(node._linked.values()):
+                link.abort()
+        self.network.run(60, 0.05)
+        self.assertTrue(all(node.peers() for node in self.nodes), [len(n.peers()) for n in self.nodes])
+
     def test_knows_its_nodes_again(self) -> None:
         """A tracker that lost its memory knows all nodes under their old ids within 30 s."""
         before = [node.id for node in self.nodes]

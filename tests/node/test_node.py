@@ -277,6 +277,17 @@ class ReachTests(NodeTestCase):
         self.network.run(1)
         self.assertEqual({71, other.id} & {peer.id for peer in self.node.peers()}, {71})
 
+    def test_late_link(self) -> None:
+        """A link that comes when nobody waits for it any more can still be released."""
+        other = self.network.add_node(min_links=0)
+        self.network.run(1)
+        self.node.reach(other.id, Address(*self.network.where(other))).addErrback(lambda failure: None).cancel()
+        self.network.run(1)
+        self.assertIn(other.id, [peer.id for peer in self.node.peers()])
+        self.node.release(other.id)
+        self.network.run(1)
+        self.assertNotIn(other.id, [peer.id for peer in self.node.peers()])
+
     def test_somebody_else(self) -> None:
         """Who turns out to be another than expected is let go again."""
         other = self.network.add_node(min_links=0)

@@ -143,6 +143,22 @@ class ChoiceTests(BuyerTestCase):
         self.gathered()
         self.assertEqual(self.orders(), [])
 
+    def test_dear_seller_hides_nobody(self) -> None:
+        """An offer that is too dear, or from who has just refused, does not end the search for others."""
+        self.begin(max_price=100)
+        for _ in range(60):
+            self.offer(1, 7, price=200)
+            self.node.clock.advance(0.1)
+        self.assertEqual([search.ttl for search in self.node.flooded], [2, 4, 7])
+        self.offer(1, 7, 9, price=50)
+        self.gathered()
+        [(order, route)] = self.orders()
+        self.refuse(order, *route)
+        self.node.clock.advance(2)
+        self.offer(1, 7, 9, price=50)
+        self.gathered()
+        self.assertEqual(self.orders(), [])
+
     def test_sold_out_then_the_next(self) -> None:
         """A seller that has sold out meanwhile is passed over."""
         self.begin()
@@ -220,6 +236,32 @@ class UnansweredTests(BuyerTestCase):
         self.node.routes = {9: [(1, 7, 9)]}
         self.node.clock.pump([1] * 5)
         self.assertIn((order, (1, 7, 9)), self.orders())
+
+    def test_detours_end(self) -> None:
+        """Bad news brings each other path into use once, and then it waits for the next repeat."""
+        order = self.ordered()
+        self.node.link(6)
+        self.node.routes = {9: [(1, 7, 9), (1, 6, 9)]}
+        for code in ("noroute", "wrongway") * 50:
+            self.refuse(order, 1, 7, code=code)
+        self.assertEqual(self.orders(), [(order, (1, 6, 9))])
+
+    def test_never_sent(self) -> None:
+        """An order that could not leave this node is none: the next offer is taken."""
+        self.begin()
+        self.offer(1, 5, 8, price=10)
+        self.offer(1, 7, 9, price=20)
+        self.gathered()
+        [(order, route)] = self.orders()
+        self.assertEqual((order.price, route), (20, (1, 7, 9)))
+
+    def test_what_strangers_write(self) -> None:
+        """The text of a refusal reaches the log without control characters."""
+        order = self.ordered()
+        deliver(self.buyer, Error(code="soldout", id=order.id, info="\x1b[2Jgone\r\n"), 1, 7, 9)
+        [reason] = [details["reason"] for event, details in self.node.reports if event == "missed"]
+        self.assertTrue(reason.isprintable())
+        self.assertIn("gone", reason)
 
     def test_only_the_seller_answers(self) -> None:
         """What anybody else says about an order, yes or no, counts for nothing."""

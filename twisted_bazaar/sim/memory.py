@@ -32,8 +32,6 @@ class Wires:
     @ivar latency_s: how long bytes take from one end to the other.
     @ivar ports: who listens, by host and port.
     @ivar open_ends: both ends of every open connection.
-    @ivar frozen: ends that send nothing, however long one waits.
-    @ivar bytes_moved: how many bytes have arrived anywhere.
     """
 
     def __init__(self) -> None:
@@ -41,8 +39,6 @@ class Wires:
         self.latency_s = 0.001
         self.ports: dict[tuple[str, int], _MemoryPort] = {}
         self.open_ends: dict[MemoryTransport, None] = {}
-        self.frozen: set[MemoryTransport] = set()
-        self.bytes_moved = 0
         self._next_port = 10_000
 
     def free_port(self) -> int:
@@ -153,12 +149,11 @@ class MemoryTransport:
         """Bring some bytes over, and close when the last are through."""
         self._scheduled = False
         far_end = self.far_end
-        if not self.connected or far_end is None or far_end._paused or self in self._wires.frozen:
+        if not self.connected or far_end is None or far_end._paused:
             return
         data = bytes(self._unsent[:_TURN_BYTES])
         del self._unsent[:_TURN_BYTES]
         if data and far_end.connected and far_end.protocol is not None:
-            self._wires.bytes_moved += len(data)
             try:
                 far_end.protocol.dataReceived(data)
             except Exception as fault:
