@@ -36,6 +36,7 @@ setup(
             "psutil >= 6.0",
             "pytest >= 8.0",
             "pytest-timeout >= 2.3",
+            "pytest-twisted >= 1.14",
             "ruff >= 0.9",
             "setuptools >= 70.1",
             "wheel >= 0.40",
