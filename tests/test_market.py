@@ -29,6 +29,10 @@ class MarketTests(SynchronousTestCase):
             relays.append(self.network.add_node(near=relays[-1:], min_links=0))
         return relays
 
+    def sold(self) -> list[tuple[str, int]]:
+        """Every sale so far: item and quantity."""
+        return [(event["item"], event["quantity"]) for event in self.network.events_of("sold")]
+
     def test_direct(self) -> None:
         """A seller that can connect to the buyer does: the sale goes over a link of its own."""
         relays = self.chain(2)
@@ -76,6 +80,7 @@ class MarketTests(SynchronousTestCase):
         replied_by = [by for by, _, m in self.network.traffic if m.wire_name == "reply"][-1]
         self.network.crash(left if left.id == replied_by else right)
         self.network.run_until(lambda: buyer.bag.purchases, 30)
+        self.assertEqual(self.sold(), [("apple", 1)])
 
     def test_tracker_dies(self) -> None:
         """Trading goes on without the tracker."""
@@ -86,6 +91,7 @@ class MarketTests(SynchronousTestCase):
         self.network.run_until(lambda: any(m.wire_name == "search" for _, _, m in self.network.traffic))
         self.network.crash(self.network.nodes[0])
         self.network.run_until(lambda: buyer.bag.purchases)
+        self.assertEqual(self.sold(), [("apple", 1)])
 
     def test_seller_that_arrives_late(self) -> None:
         """A buyer waits for goods that are not there yet."""
@@ -93,8 +99,10 @@ class MarketTests(SynchronousTestCase):
         buyer = Buyer([Want("apple", 1)])
         self.network.add_node(buyer, near=relays[:1], min_links=1)
         self.network.run(100, 0.05)
+        self.assertEqual(self.sold(), [])
         self.network.add_node(Seller({"apple": Supply(1)}), near=relays[1:], min_links=1)
         self.network.run_until(lambda: buyer.bag.purchases, 30)
+        self.assertEqual(self.sold(), [("apple", 1)])
 
     def test_race(self) -> None:
         """Thirty buyers race for twelve pieces of two sellers: twelve are sold, the count adds up."""

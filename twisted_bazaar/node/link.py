@@ -11,10 +11,10 @@ asks it again then. So an idle link costs nothing and a busy one costs no timer 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -36,8 +36,7 @@ from twisted_bazaar.errors import (
 from twisted_bazaar.interfaces import Peer
 from twisted_bazaar.node.control import Disconnect, Error, Ping, Pong, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.life import NEXT, Event, Stage
-from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.node.owner import LinkOwner
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 from twisted_bazaar.wire.message import Message
 
@@ -47,41 +46,6 @@ _NEVER: Final = float("inf")
 _FULL_TRANSPORT_BYTES: Final = 1 << 16
 _NEVER_ANSWERED: Final = frozenset({"error", "pong", "dc"})
 _ABOUT_THE_LINK: Final = frozenset({Ping, Pong, Disconnect, ThisIsMe, ThisIsYou})
-
-
-class LinkOwner(Protocol):
-    """What a link asks of the node it belongs to."""
-
-    limits: Limits
-    clock: IReactorTime
-    codec: Codec
-    trace: Callable[[Peer | None, Message], None] | None
-    is_tracker: bool
-
-    def greeting(self) -> ThisIsMe:
-        """This node's own C{thisisme}."""
-
-    def welcome(self, link: Link, greeting: ThisIsMe | ThisIsYou) -> tuple[Peer, Message | None]:
-        """Judge who the other end says it is.
-
-        @return: the peer, and what to answer if the other end dialled.
-        @raise PeerError: it is not wanted; it is told why, and the link closes.
-        """
-
-    def link_opened(self, link: Link) -> None:
-        """The handshake is done."""
-
-    def link_closed(self, link: Link) -> None:
-        """Nothing more can be sent or received, though the socket may be open a moment longer."""
-
-    def link_lost(self, link: Link) -> None:
-        """The socket is closed, whether the link ever opened or not."""
-
-    def message_received(self, link: Link, message: Message) -> None:
-        """A message came over an open link."""
-
-    def deadline_set(self, at: float) -> None:
-        """The link wants L{Link.check} called at this time or earlier."""
 
 
 @implementer(IPushProducer)

@@ -1,0 +1,52 @@
+"""What a link asks of the node it belongs to: the only way up from a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.interfaces import IReactorTime
+
+from twisted_bazaar.interfaces import Peer
+from twisted_bazaar.node.control import ThisIsMe, ThisIsYou
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.message import Message
+
+if TYPE_CHECKING:
+    from twisted_bazaar.node.link import Link
+
+
+class LinkOwner(Protocol):
+    """What a link asks of the node it belongs to."""
+
+    limits: Limits
+    clock: IReactorTime
+    codec: Codec
+    trace: Callable[[Peer | None, Message], None] | None
+    is_tracker: bool
+
+    def greeting(self) -> ThisIsMe:
+        """This node's own C{thisisme}."""
+
+    def welcome(self, link: Link, greeting: ThisIsMe | ThisIsYou) -> tuple[Peer, Message | None]:
+        """Judge who the other end says it is.
+
+        @return: the peer, and what to answer if the other end dialled.
+        @raise PeerError: it is not wanted; it is told why, and the link closes.
+        """
+
+    def link_opened(self, link: Link) -> None:
+        """The handshake is done."""
+
+    def link_closed(self, link: Link) -> None:
+        """Nothing more can be sent or received, though the socket may be open a moment longer."""
+
+    def link_lost(self, link: Link) -> None:
+        """The socket is closed, whether the link ever opened or not."""
+
+    def message_received(self, link: Link, message: Message) -> None:
+        """A message came over an open link."""
+
+    def deadline_set(self, at: float) -> None:
+        """The link wants L{Link.check} called at this time or earlier."""
