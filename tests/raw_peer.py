@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.protocols.basic import NetstringReceiver
 
+from twisted_bazaar.interfaces import Address
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.testing import MemoryNetwork
 
@@ -42,6 +43,17 @@ class RawPeer(NetstringReceiver):
         return [message for message in self.received if message["type"] == type]
 
 
+class _Accepting(Factory):
+    noisy = False
+
+    def __init__(self, peers: list[RawPeer]) -> None:
+        self._peers = peers
+
+    def buildProtocol(self, addr: object) -> RawPeer:
+        self._peers.append(RawPeer())
+        return self._peers[-1]
+
+
 class _Once(ClientFactory):
     noisy = False
 
@@ -69,3 +81,11 @@ def link(network: MemoryNetwork, node: Node, id: int, **keys: Any) -> RawPeer:
     peer.greet(id, **{"key": f"{id:064x}", **keys})
     network.run(0.05)
     return peer
+
+
+def accept(network: MemoryNetwork, port: int = 5000) -> tuple[Address, list[RawPeer]]:
+    """An address where a raw peer takes each connection, and the peers so far; the list grows."""
+    machine = network.host()
+    peers: list[RawPeer] = []
+    machine.listenTCP(port, _Accepting(peers))
+    return Address(machine.host, port), peers

@@ -30,6 +30,7 @@ class ErrorTreeTests(SynchronousTestCase):
                 "NotGreeted": "notim",
                 "NotNumbered": "notiy",
                 "NoSlots": "noslots",
+                "AlreadyLinked": "linked",
                 "NoRoute": "noroute",
                 "SoldOut": "soldout",
                 "WrongWay": "wrongway",

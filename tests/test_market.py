@@ -11,7 +11,7 @@ from twisted_bazaar.roles.buyer import Buyer, Want
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import MemoryNetwork
-from twisted_bazaar.trade.ledger import Supply
+from twisted_bazaar.trade.ledger import MemoryLedger, Supply
 
 
 class MarketTests(SynchronousTestCase):
@@ -36,7 +36,7 @@ class MarketTests(SynchronousTestCase):
     def test_direct(self) -> None:
         """A seller that can connect to the buyer does: the sale goes over a link of its own."""
         relays = self.chain(2)
-        self.network.add_node(Seller({"apple": Supply(5)}), near=relays[:1], min_links=0)
+        self.network.add_node(Seller(MemoryLedger({"apple": Supply(5)})), near=relays[:1], min_links=0)
         buyer = Buyer([Want("apple", 2)])
         node = self.network.add_node(buyer, near=relays[1:], min_links=0)
         self.network.run_until(lambda: buyer.bag.purchases)
@@ -47,7 +47,7 @@ class MarketTests(SynchronousTestCase):
     def test_through_five_relays(self) -> None:
         """Where no direct connection is possible, search, reply and sale go along the path."""
         relays = self.chain(5)
-        self.network.add_node(Seller({"apple": Supply(5, 120)}), near=relays[:1], max_links=1)
+        self.network.add_node(Seller(MemoryLedger({"apple": Supply(5, 120)})), near=relays[:1], max_links=1)
         buyer = Buyer([Want("apple", 2)])
         node = self.network.add_node(buyer, near=relays[-1:], max_links=1, listening=False)
         self.network.run_until(lambda: buyer.bag.purchases)
@@ -71,7 +71,7 @@ class MarketTests(SynchronousTestCase):
     def test_relay_dies_between_offer_and_order(self) -> None:
         """When a relay on the path dies, the order finds another way."""
         left, right = (self.network.add_node(min_links=0) for _ in range(2))
-        seller = Seller({"apple": Supply(5)})
+        seller = Seller(MemoryLedger({"apple": Supply(5)}))
         self.network.add_node(seller, near=[left, right], min_links=2, max_links=2)
         buyer = Buyer([Want("apple", 1)], gather_s=2.0)
         self.network.add_node(buyer, near=[left, right], min_links=2, max_links=2, listening=False)
@@ -85,7 +85,7 @@ class MarketTests(SynchronousTestCase):
     def test_tracker_dies(self) -> None:
         """Trading goes on without the tracker."""
         relays = self.chain(3)
-        self.network.add_node(Seller({"apple": Supply(5)}), near=relays[:1], max_links=1)
+        self.network.add_node(Seller(MemoryLedger({"apple": Supply(5)})), near=relays[:1], max_links=1)
         buyer = Buyer([Want("apple", 1)], gather_s=1.0)
         self.network.add_node(buyer, near=relays[-1:], max_links=1)
         self.network.run_until(lambda: any(m.wire_name == "search" for _, _, m in self.network.traffic))
@@ -100,7 +100,7 @@ class MarketTests(SynchronousTestCase):
         self.network.add_node(buyer, near=relays[:1], min_links=1)
         self.network.run(100, 0.05)
         self.assertEqual(self.sold(), [])
-        self.network.add_node(Seller({"apple": Supply(1)}), near=relays[1:], min_links=1)
+        self.network.add_node(Seller(MemoryLedger({"apple": Supply(1)})), near=relays[1:], min_links=1)
         self.network.run_until(lambda: buyer.bag.purchases, 30)
         self.assertEqual(self.sold(), [("apple", 1)])
 
@@ -109,7 +109,7 @@ class MarketTests(SynchronousTestCase):
         relays = [self.network.add_node() for _ in range(10)]
         self.network.run(10)
         for _ in range(2):
-            self.network.add_node(Seller({"apple": Supply(6)}))
+            self.network.add_node(Seller(MemoryLedger({"apple": Supply(6)})))
         buyers = [Buyer([Want("apple", 1)]) for _ in range(30)]
         for buyer in buyers:
             self.network.add_node(buyer)

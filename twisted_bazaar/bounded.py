@@ -24,13 +24,13 @@ V = TypeVar("V")
 class FairTable(Generic[K, V]):
     """A mapping with a cap, an expiry and a fair eviction.
 
-    @param cap: the largest number of entries.
+    @ivar cap: the largest number of entries.
     @param lifetime_s: seconds after which an entry is no longer there.
     @param shares: one owner holds at most C{cap / shares} entries.
     """
 
     def __init__(self, cap: int, lifetime_s: float, shares: int = 8) -> None:
-        self._cap = cap
+        self.cap = cap
         self._lifetime_s = lifetime_s
         self._share = max(1, cap // shares)
         # Both in the order of expiry, which is that of entering: all live equally long.
@@ -60,7 +60,7 @@ class FairTable(Generic[K, V]):
         self._expire(now, _EXPIRED_AT_ONCE)
         self.discard(key)
         owned = self._owned.get(owner)
-        is_full = len(entries) >= self._cap
+        is_full = len(entries) >= self.cap
         if owned is not None and (len(owned) >= self._share or (is_full and len(owned) == self._most)):
             # One out, one in: the count stays.
             del entries[owned.popitem(last=False)[0]]

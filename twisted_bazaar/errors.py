@@ -2,7 +2,7 @@
 
 A class that a peer can be told about carries its wire code, so that the place that finds a fault
 need not know how it is reported. The codes notim, notiy, wtf and wrongway come from the market's
-design paper; noslots, noroute and soldout close gaps it leaves.
+design paper; noslots, linked, noroute and soldout close gaps it leaves.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ class BazaarError(Exception):
 
 class UsageError(BazaarError):
     """The user asked for something impossible; the text says what to do instead."""
+
+
+class StorageError(BazaarError):
+    """The disk, or whatever keeps the books, is full or fails. Nothing was decided; asking later is safe."""
 
 
 class PeerError(BazaarError):
@@ -43,6 +47,12 @@ class NoSlots(PeerError):
     """The node is linked to as many others as it wants."""
 
     code = "noslots"
+
+
+class AlreadyLinked(PeerError):
+    """The two nodes have a link, and it is the one to keep."""
+
+    code = "linked"
 
 
 class NoRoute(PeerError):

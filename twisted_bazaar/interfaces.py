@@ -216,11 +216,12 @@ class INode(Interface):
     def peers() -> Sequence[Peer]:
         """Who is linked to this node now."""
 
-    def report(event: str, sentence: str, **details: Any) -> None:
+    def report(event: str, sentence: str | None, **details: Any) -> None:
         """Enter something worth telling into the node's journal and its log.
 
         @param event: one word, such as C{sold}.
-        @param sentence: the same for people, with the details' names in braces.
+        @param sentence: the same for people, with the details' names in braces; None to keep it out of
+            the log, which strangers must not be able to fill.
         @param details: values that JSON can hold.
         """
 
@@ -300,7 +301,7 @@ class IDiscovery(Interface):
         """
 
     def stop() -> None:
-        """End every search under way; what waits for one gets no offers."""
+        """End every search under way; what waits for one gets the offers that have come so far."""
 
 
 class IShelf(Interface):
@@ -323,6 +324,7 @@ class ILedger(Interface):
         When this fires, the answer is as safe as this ledger makes anything.
 
         @param kept_back: how many pieces of the item are not to be sold to this buyer now.
+        @raise StorageError: the book cannot be written; nothing is decided.
         """
 
     def level(item: str) -> Deferred[StockLevel | None]:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, Final
 
+import msgspec
 from attrs import evolve, fields_dict
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -25,7 +26,7 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import Address, IErrand, IRegistrar, IRole, Peer
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.node.node import Journal, Node
+from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages, load_roles
 from twisted_bazaar.wire.message import Message, check_host
 
@@ -101,7 +102,7 @@ def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: A
         raise UsageError("--tracker none: a node gets its id from a tracker; start one with bazaar-tracker")
     if options.get("advertise") and options["listen"] == "none":
         raise UsageError("--advertise goes with --listen; a node that does not listen cannot be reached")
-    journal_file = _open_journal(options.get("events"))
+    events = _open_events(options.get("events"), reactor.seconds)
     node = Node(
         reactor,
         random.SystemRandom(),
@@ -110,8 +111,8 @@ def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: A
         limits=parse_limits(Limits(), options),
         tracker=_client_endpoint(reactor, options.get("tracker"), "--tracker"),
         neighbours=[_present(_client_endpoint(reactor, text, "--connect")) for text in options.get("connect", ())],
-        journal=_journal(journal_file, reactor.seconds) if journal_file else None,
-        trace=_trace(journal_file, reactor.seconds) if journal_file else None,
+        journal=events.enter if events else None,
+        trace=events.trace if events else None,
     )
     return NodeService(
         reactor,
@@ -241,31 +242,41 @@ def _check_port(port: object) -> None:
         raise ValueError(f"{port} is not a port")
 
 
-def _open_journal(path: str | None) -> IO[str] | None:
+class EventFile:
+    """A file that gets one JSON line for each event and each message sent.
+
+    A disk that is full costs the file, not the node: it says so once and writes no more.
+
+    @param file: where the lines go.
+    @param seconds: tells the time.
+    """
+
+    log = Logger()
+
+    def __init__(self, file: IO[str], seconds: Callable[[], float]) -> None:
+        self._file: IO[str] | None = file
+        self._seconds = seconds
+
+    def enter(self, event: str, details: Mapping[str, Any]) -> None:
+        """Write what a node reports."""
+        if self._file is None:
+            return
+        line = json.dumps({"time": self._seconds(), "event": event, **details}, ensure_ascii=False)
+        try:
+            self._file.write(line + "\n")
+        except OSError as error:
+            self._file = None
+            self.log.error("--events: {reason}; no more events are written", reason=error.strerror)
+
+    def trace(self, peer: Peer | None, message: Message) -> None:
+        """Write that a message is sent, and what is in it."""
+        self.enter("sent", {"to": None if peer is None else peer.id, **msgspec.to_builtins(message)})
+
+
+def _open_events(path: str | None, seconds: Callable[[], float]) -> EventFile | None:
     if path is None:
         return None
     try:
-        return open(path, "a", encoding="utf-8", buffering=1)
+        return EventFile(open(path, "a", encoding="utf-8", buffering=1), seconds)
     except OSError as error:
         raise UsageError(f"--events {path!r}: {error.strerror}") from None
-
-
-def _journal(file: IO[str], seconds: Callable[[], float]) -> Journal:
-    def write(event: str, details: Mapping[str, Any]) -> None:
-        file.write(json.dumps({"time": seconds(), "event": event, **details}, ensure_ascii=False) + "\n")
-
-    return write
-
-
-def _trace(file: IO[str], seconds: Callable[[], float]) -> Callable[[Peer | None, Message], None]:
-    def write(peer: Peer | None, message: Message) -> None:
-        line = {
-            "time": seconds(),
-            "event": "sent",
-            "to": peer.id if peer is not None else None,
-            "type": message.wire_name,
-            "id": getattr(message, "id", None),
-        }
-        file.write(json.dumps(line) + "\n")
-
-    return write

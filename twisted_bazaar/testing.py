@@ -23,7 +23,7 @@ from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages
 from twisted_bazaar.sim.memory import MemoryHost, Wires
-from twisted_bazaar.wire.message import Flooded, Message
+from twisted_bazaar.wire.message import LONGEST_PATH, Flooded, Message, Routed
 
 
 @implementer(INode)
@@ -56,8 +56,10 @@ class FakeNode:
         return len(self.linked)
 
     def send(self, message: Message, route: Route) -> bool:
-        """Keep a message; returns whether the first link of its route is there."""
+        """Keep a message; returns whether it could go: a real node refuses the same."""
         if route[1] not in {peer.id for peer in self.linked}:
+            return False
+        if len(route) > 2 and (not isinstance(message, Routed) or len(route) > LONGEST_PATH):
             return False
         self.sent.append((message, route))
         return True
@@ -81,7 +83,7 @@ class FakeNode:
         """Who is linked."""
         return list(self.linked)
 
-    def report(self, event: str, sentence: str, **details: Any) -> None:
+    def report(self, event: str, sentence: str | None, **details: Any) -> None:
         """Keep an event."""
         self.reports.append((event, details))
 

@@ -14,10 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from attrs import define, evolve
-
-from twisted_bazaar.cli.accounts import settle_accounts
-from twisted_bazaar.cli.chronicle import Event
+from attrs import define
 
 _MARK = "BAZAAR_TEST_RUN"
 _LONGEST_S = 90.0
@@ -153,40 +150,3 @@ def test_says_that_it_cannot_write(demo: DemoRun) -> None:
     assert errors == "\nbazaar demo: [Errno 28] No space left on device\n"
     assert demo.processes() == []
     assert list(demo.directory.iterdir()) == []
-
-
-_SUPPLIES = {("Sam", "apple"): 5}
-_STOCK = Event("Sam", "stock", {"item": "apple", "supplied": 5, "in_stock": 3, "sold": 2})
-_SOLD = Event("Sam", "sold", {"order": 1, "item": "apple", "quantity": 2, "price": 40})
-_BOUGHT = Event("Ben", "bought", {"order": 1, "item": "apple", "quantity": 2, "price": 40})
-
-
-def _changed(event: Event, **details: int) -> Event:
-    return evolve(event, details={**event.details, **details})
-
-
-def test_finds_nothing_wrong_in_right_books() -> None:
-    """Books that agree have no fault."""
-    accounts, faults = settle_accounts(_SUPPLIES, [_STOCK, _SOLD, _BOUGHT])
-
-    assert faults == []
-    assert [(account.bought, account.paid) for account in accounts] == [({"Ben": 2}, 80)]
-
-
-@pytest.mark.parametrize(
-    "events",
-    [
-        pytest.param([_SOLD, _BOUGHT], id="no last count"),
-        pytest.param([_STOCK, _SOLD], id="sold and not bought"),
-        pytest.param([_STOCK, _BOUGHT], id="bought and not sold"),
-        pytest.param([_STOCK, _SOLD, _changed(_BOUGHT, price=30)], id="another price"),
-        pytest.param([_changed(_STOCK, in_stock=4), _SOLD, _BOUGHT], id="a piece too many in stock"),
-        pytest.param([_changed(_STOCK, in_stock=2, sold=3), _SOLD, _BOUGHT], id="a sale that nobody made"),
-        pytest.param([_changed(_STOCK, supplied=6, in_stock=4), _SOLD, _BOUGHT], id="more than was supplied"),
-    ],
-)
-def test_finds_wrong_books(events: list[Event]) -> None:
-    """Whatever is lost, or there twice, is found."""
-    _, faults = settle_accounts(_SUPPLIES, events)
-
-    assert len(faults) > 0

@@ -3,31 +3,10 @@
 from __future__ import annotations
 
 import json
-from itertools import product
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from tests.raw_peer import KEY, connect, link
-from twisted_bazaar.interfaces import Address, Peer
-from twisted_bazaar.node.life import Event, Stage
-from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.testing import MemoryNetwork
+from tests.node.cases import LinkTestCase
+from tests.raw_peer import accept, connect, link
 from twisted_bazaar.wire.framing import frame
-
-
-class LinkTestCase(SynchronousTestCase):
-    """A node with an id, and a network to reach it by."""
-
-    def setUp(self) -> None:
-        """Start a tracker and one node."""
-        self.network = MemoryNetwork()
-        self.network.add_tracker(Tracker())
-        self.node = self.network.add_node()
-        self.network.run_until(lambda: self.node.id > 0)
-
-    def linked_ids(self) -> list[int]:
-        """Who is linked to the node."""
-        return [peer.id for peer in self.node.peers()]
 
 
 class HandshakeTests(LinkTestCase):
@@ -57,6 +36,24 @@ class HandshakeTests(LinkTestCase):
         self.assertFalse(peer.is_closed)
         self.network.run(2.1)
         self.assertTrue(peer.is_closed)
+
+    def test_a_tracker_that_is_silent(self) -> None:
+        """A node that waits 10 s for its tracker's thisisyou says notiy; after 2 s more it closes, and tries again."""
+        self.network.tracker_address, peers = accept(self.network, 9000)
+        self.network.add_node()
+        self.network.run(10.5)
+        [tracker] = peers
+        self.assertEqual([m["type"] for m in tracker.received], ["thisisme", "error"])
+        self.assertEqual((tracker.received[1]["code"], tracker.is_closed), ("notiy", False))
+        self.network.run(3)
+        self.assertEqual([peer.is_closed for peer in peers], [True, False])
+
+    def test_a_node_that_is_silent(self) -> None:
+        """A node that waits for the greeting of one it dialled says notim."""
+        address, peers = accept(self.network)
+        self.node.reach(88, address)
+        self.network.run(10.5)
+        self.assertEqual([m.get("code") for m in peers[0].received], [None, "notim"])
 
     def test_late_greeting_counts(self) -> None:
         """A greeting that notim brought forth opens the link."""
@@ -116,22 +113,8 @@ class HandshakeTests(LinkTestCase):
 
     def test_dialler_repeats_its_greeting_on_notim(self) -> None:
         """A node that gets notim sends its thisisme again, and no more than that."""
-        listening = self.network.host()
-        peers = []
-
-        from twisted.internet.protocol import Factory
-
-        from tests.raw_peer import RawPeer
-
-        class Accepting(Factory):
-            noisy = False
-
-            def buildProtocol(self, addr: object) -> RawPeer:
-                peers.append(RawPeer())
-                return peers[-1]
-
-        listening.listenTCP(5000, Accepting())
-        self.node.reach(88, Address(listening.host, 5000))
+        address, peers = accept(self.network)
+        self.node.reach(88, address)
         self.network.run(1)
         [peer] = peers
         peer.tell("error", code="notim")
@@ -351,109 +334,3 @@ class LimitTests(LinkTestCase):
             peer.transport.write(ping)
             self.network.run(1)
         self.assertTrue(peer.is_closed)
-
-
-class OneLinkTests(LinkTestCase):
-    """Two nodes have one link, however it came about."""
-
-    def test_both_dial_at_once(self) -> None:
-        """Exactly one link is left, and it is the same at both ends."""
-        for seed in range(12):
-            network = MemoryNetwork(seed)
-            network.add_tracker(Tracker())
-            a, b = (network.add_node(min_links=1) for _ in range(2))
-            network.run_until(lambda a=a, b=b: a.peers() and b.peers())
-            # Whatever the bootstrap did, both dial again at the same moment.
-            for dialling, other in ((a, b), (b, a)):
-                dialling._links.dial(Address(*network.where(other))).addErrback(lambda failure: None)
-            network.run(1)
-            ends = [end for end in network.open_ends if 9000 not in (end.getPeer().port, end.getHost().port)]
-            self.assertEqual(len(ends), 2)
-            self.assertEqual([[p.id for p in n.peers()] for n in (a, b)], [[b.id], [a.id]])
-            self.assertIs(a._linked[b.id].transport.far_end, b._linked[a.id].transport)
-
-    def test_the_later_of_two_from_one_end(self) -> None:
-        """A node that comes back before its old connection is known dead is not turned away."""
-        old = link(self.network, self.node, 77)
-        new = link(self.network, self.node, 77)
-        self.assertEqual(old.received[-1], {"type": "dc"})
-        self.network.run(2.5)
-        self.assertEqual((old.is_closed, new.is_closed), (True, False))
-        self.assertEqual(self.linked_ids(), [77])
-
-    def test_itself(self) -> None:
-        """A node that dials itself notices."""
-        from twisted_bazaar.errors import LinkClosed, PeerError
-
-        dialling = self.node._links.dial(Address(*self.network.where(self.node)))
-        self.network.run(0.5)
-        self.failureResultOf(dialling, PeerError, LinkClosed)
-        self.assertEqual(self.linked_ids(), [])
-
-
-class SlotTests(LinkTestCase):
-    """A node has as many links as it wants."""
-
-    def test_noslots(self) -> None:
-        """Past the maximum a stranger is accepted, told so, and closed; who is linked may come back."""
-        for id in range(101, 109):
-            link(self.network, self.node, id)
-        stranger = link(self.network, self.node, 109)
-        self.assertEqual(stranger.received, [{"type": "error", "code": "noslots", "info": "no slots available"}])
-        self.assertTrue(stranger.is_closed)
-        self.assertFalse(link(self.network, self.node, 101).is_closed)
-        self.assertEqual(len(self.node.peers()), 8)
-
-    def test_silent_connections_do_not_lock_others_out(self) -> None:
-        """Of 500 silent connections 64 are kept, and a node that greets is linked all the same."""
-        silent = [connect(self.network, self.node, "10.9.9.9") for _ in range(200)]
-        self.assertEqual(sum(not peer.is_closed for peer in silent), 64)
-        self.assertFalse(link(self.network, self.node, 77).is_closed)
-        self.assertEqual(self.linked_ids(), [77])
-
-    def test_the_noisiest_host_loses(self) -> None:
-        """A host with many silent connections cannot push out another's."""
-        other = connect(self.network, self.node, "10.8.8.8")
-        for _ in range(200):
-            connect(self.network, self.node, "10.9.9.9")
-        self.assertFalse(other.is_closed)
-
-
-class LifeTests(LinkTestCase):
-    """Every event in every stage leads where the table says."""
-
-    NEXT = {
-        (Stage.GREETING, Event.GREETED): Stage.OPEN,
-        (Stage.GREETING, Event.LATE): Stage.OVERDUE,
-        (Stage.GREETING, Event.ENDED): Stage.CLOSING,
-        (Stage.OVERDUE, Event.GREETED): Stage.OPEN,
-        (Stage.OVERDUE, Event.LATE): Stage.CLOSING,
-        (Stage.OVERDUE, Event.ENDED): Stage.CLOSING,
-        (Stage.OPEN, Event.RETIRED): Stage.LEAVING,
-        (Stage.OPEN, Event.ENDED): Stage.CLOSING,
-        (Stage.LEAVING, Event.ENDED): Stage.CLOSING,
-        **{(stage, Event.LOST): Stage.CLOSED for stage in Stage},
-    }
-    WAYS = {
-        Stage.GREETING: [],
-        Stage.OVERDUE: [Event.LATE],
-        Stage.OPEN: [Event.GREETED],
-        Stage.LEAVING: [Event.GREETED, Event.RETIRED],
-        Stage.CLOSING: [Event.ENDED],
-        Stage.CLOSED: [Event.LOST],
-    }
-
-    def test_every_pair(self) -> None:
-        """What is not in the table changes nothing, and nothing raises."""
-        for (stage, way), event in product(self.WAYS.items(), Event):
-            connect(self.network, self.node)
-            tested = list(self.node._links._all)[-1]
-            tested.peer = Peer(77, KEY, Address("10.0.0.9", 0))
-            for step in way:
-                tested._happen(step)
-            self.assertEqual(tested.stage, stage)
-            tested._happen(event)
-            self.assertEqual(tested.stage, self.NEXT.get((stage, event), stage), (stage, event))
-            tested.transport.abortConnection()
-            self.network.run(0.1)
-        self.assertEqual(self.linked_ids(), [])

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
-from tests.raw_peer import RawPeer, link
+from tests.node.cases import NodeTestCase
+from tests.raw_peer import link
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Address, INode, Origin
+from twisted_bazaar.interfaces import Address, Origin
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.testing import FakeNode, MemoryNetwork
+from twisted_bazaar.testing import MemoryNetwork
 from twisted_bazaar.wire.message import Message
 
 
@@ -24,36 +26,6 @@ class Listener(Role):
     def __init__(self, *classes: type[Message]) -> None:
         self.heard: list[tuple[Any, Origin]] = []
         self.receives = {cls: lambda message, origin: self.heard.append((message, origin)) for cls in classes}
-
-
-class NodeTestCase(SynchronousTestCase):
-    """One node with hand-played neighbours 71, 72 and 73."""
-
-    role: Role | None = None
-
-    def setUp(self) -> None:
-        """Link three neighbours."""
-        self.network = MemoryNetwork()
-        self.network.add_tracker(Tracker())
-        self.node = self.network.add_node(*([self.role] if self.role else []))
-        self.network.run_until(lambda: self.node.id > 0)
-        self.me = self.node.id
-        self.a, self.b, self.c = (link(self.network, self.node, id) for id in (71, 72, 73))
-        self.forget()
-
-    def forget(self) -> None:
-        """Start to listen anew."""
-        for peer in (self.a, self.b, self.c):
-            peer.received.clear()
-
-    def heard(self) -> list[list[dict[str, Any]]]:
-        """What each neighbour got, after a moment."""
-        self.network.run(0.1)
-        return [peer.received for peer in (self.a, self.b, self.c)]
-
-    def search(self, peer: RawPeer, **keys: Any) -> None:
-        """Send a search."""
-        peer.tell("search", **{"id": 5, "item": "apple", "returnPath": [71], "ttl": 4, **keys})
 
 
 class FloodTests(NodeTestCase):
@@ -139,6 +111,36 @@ class FloodTests(NodeTestCase):
         sent = [self.node.flood(Search(id=id, return_path=(self.me,), item="pear")) for id in range(30)]
         self.assertEqual(sum(count > 0 for count in sent), 50 - 33)
         self.assertEqual(len([m for m in self.heard()[1] if m["item"] == "apple"]), 33)
+
+
+class FairnessTests(NodeTestCase):
+    """What a search costs is charged to the neighbour that brought it."""
+
+    limits = {"seen_ids": 16, "searches_a_second": 48}
+
+    def test_memory(self) -> None:
+        """A neighbour that makes up searches makes this node forget none that another brought."""
+        self.search(self.b, id=1, returnPath=[9, 72])
+        self.heard()
+        for id in range(100, 130):
+            self.search(self.a, id=id, returnPath=[id, 71])
+        self.heard()
+        self.forget()
+        self.search(self.c, id=1, returnPath=[9, 73])
+        self.assertEqual(self.heard(), [[], [], []])
+
+    def test_budget(self) -> None:
+        """However much one neighbour asks, what another asks is passed on."""
+        for first, pears in ((0, 9), (1000, 9), (2000, 5)):
+            self.forget()
+            for id in range(first, first + 200):
+                self.search(self.a, id=id)
+            self.network.run(0.01)
+            for id in range(first, first + pears):
+                self.search(self.b, id=id, item="pear", returnPath=[72])
+            self.network.run(1.0)
+        passed = [message["item"] for message in self.c.of_type("search")]
+        self.assertEqual((passed.count("pear"), len(passed) > 20), (5, True))
 
 
 class PathTests(NodeTestCase):
@@ -364,11 +366,30 @@ class ClaimTests(SynchronousTestCase):
         self.assertEqual([len(first.heard), len(second.heard)], [1, 1])
 
 
-class InterfaceTests(SynchronousTestCase):
-    """What roles are tested with is what they run with."""
+class Unstoppable(Role):
+    """A role that cannot stop."""
 
-    def test_both_provide_it(self) -> None:
-        """The node and the fake node both provide INode."""
-        network = MemoryNetwork()
-        self.assertTrue(verifyObject(INode, network.add_node()))
-        self.assertTrue(verifyObject(INode, FakeNode()))
+    def __init__(self, stop: Callable[[], Deferred[None]]) -> None:
+        self.stop = stop
+
+
+class StopTests(SynchronousTestCase):
+    """A node that stops leaves, whatever its roles do."""
+
+    def test_roles_that_do_not_stop(self) -> None:
+        """A role that raises or fails when it is to stop is logged; the node says dc and closes all the same."""
+
+        def raising() -> Deferred[None]:
+            raise RuntimeError("a planted fault")
+
+        for stop in (raising, lambda: fail(RuntimeError("a planted fault"))):
+            network = MemoryNetwork()
+            network.add_tracker(Tracker())
+            node = network.add_node(Unstoppable(stop))
+            network.run_until(lambda node=node: node.id > 0)
+            peer = link(network, node, 71)
+            stopping = node.stop()
+            network.run(0.1)
+            self.successResultOf(stopping)
+            self.assertEqual((peer.received[-1], peer.is_closed), ({"type": "dc"}, True))
+            self.assertEqual(len(self.flushLoggedErrors()), 1)

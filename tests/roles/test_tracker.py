@@ -5,8 +5,10 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.raw_peer import RawPeer, connect, link
-from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.testing import MemoryNetwork
+from twisted_bazaar.interfaces import Address
+from twisted_bazaar.node.control import NodeRequest
+from twisted_bazaar.roles.tracker import Options, Tracker, make_role
+from twisted_bazaar.testing import FakeNode, MemoryNetwork, deliver
 
 
 class TrackerTests(SynchronousTestCase):
@@ -127,6 +129,17 @@ class TrackerTests(SynchronousTestCase):
         told = [(event, details.get("id")) for _, event, details in self.network.events if event != "listening"]
         self.assertEqual(told, [("joined", id), ("asked", None), ("left", id)])
 
+    def test_quiet(self) -> None:
+        """Without --verbose none of it is told."""
+        self.tracker = self.network.add_node(Tracker(), port=9000, max_links=1000)
+        asker, _ = self.join(key=1)
+        self.network.events.clear()
+        self.ask(asker)
+        self.join(key=2)
+        asker.tell("dc")
+        self.network.run(1)
+        self.assertEqual(self.network.events, [])
+
     def test_nodes_do_not_mistake_it(self) -> None:
         """A node that dials a tracker as if it were a node notices."""
         node = self.network.add_node(near=[self.tracker])
@@ -139,8 +152,6 @@ class NotATrackerTests(SynchronousTestCase):
 
     def test_noticed(self) -> None:
         """A node that is told to use another node as its tracker waits for a real one."""
-        from twisted_bazaar.interfaces import Address
-
         network = MemoryNetwork()
         network.add_tracker(Tracker())
         relay = network.add_node()
@@ -150,3 +161,22 @@ class NotATrackerTests(SynchronousTestCase):
         network.run(30, 0.05)
         self.assertEqual((lost.id, len(relay.peers())), (-1, 0))
         link(network, relay, 5)
+
+
+class OptionsTests(SynchronousTestCase):
+    """What the command line may ask for."""
+
+    def test_verbose(self) -> None:
+        """A tracker tells what happens if it is to, and says nothing by itself."""
+        told = []
+        for words in ([], ["--verbose"], ["-v"]):
+            options = Options()
+            options.parseOptions(words)
+            node, tracker = FakeNode(id=0), make_role(options)
+            tracker.start(node)
+            peer = node.link(5)
+            tracker.peer_joined(peer)
+            deliver(tracker, NodeRequest(), 0, 5)
+            tracker.peer_left(peer)
+            told.append([event for event, _ in node.reports])
+        self.assertEqual(told, [[], ["joined", "asked", "left"], ["joined", "asked", "left"]])

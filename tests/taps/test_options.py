@@ -8,8 +8,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.service import NodeService, parse_limits
+from twisted_bazaar.service import NodeService
 from twisted_bazaar.taps import node, tracker
 
 
@@ -129,16 +128,3 @@ class TrackerOptionsTests(SynchronousTestCase):
             options.parseOptions(["--frob"])
         self.assertEqual(caught.exception.code, "bazaar-tracker: option --frob not recognized")
         self.assertTrue(issubclass(tracker.Options, usage.Options))
-
-
-class LimitsTests(SynchronousTestCase):
-    """Every limit is an option."""
-
-    def test_changes(self) -> None:
-        """--max-links, --min-links and --limit change what they name and nothing else."""
-        limits = parse_limits(Limits(), {"max-links": "5", "min-links": "2", "limit": ["frame-s=2.5", "seen-ids=9"]})
-        self.assertEqual(limits, Limits(max_links=5, min_links=2, frame_s=2.5, seen_ids=9))
-
-    def test_min_is_never_over_max(self) -> None:
-        """A node that may have one link does not look for three."""
-        self.assertEqual(parse_limits(Limits(), {"max-links": "1"}).min_links, 1)

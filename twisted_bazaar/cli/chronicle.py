@@ -1,7 +1,8 @@
 """What the daemons of a demo report, read from the files they write with C{--events}.
 
 Each line is a JSON object with C{time} and C{event}. Beside what the roles tell (sold, bought, missed,
-stock), there is C{joined} with the id that the tracker gave, and a line C{sent} for every message.
+stock), there is C{joined} with the id that the tracker gave, and a line C{sent} for every message,
+with the id of the receiver in C{to} and the message's own keys.
 """
 
 from __future__ import annotations
@@ -111,4 +112,4 @@ class Chronicle:
 
         @param ids: of the searches and orders to count; everything when none is given.
         """
-        return Counter(event["type"] for event in self.find("sent") if not ids or event["id"] in ids)
+        return Counter(event["type"] for event in self.find("sent") if not ids or event.details.get("id") in ids)

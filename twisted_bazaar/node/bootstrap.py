@@ -11,7 +11,6 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -19,7 +18,7 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.errors import PeerError
+from twisted_bazaar.errors import AlreadyLinked, PeerError
 from twisted_bazaar.interfaces import Address, Peer
 from twisted_bazaar.node.control import MOST_NAMED_IN_REQUEST, NodeReply, NodeRequest
 from twisted_bazaar.node.links import Links
@@ -32,6 +31,8 @@ _LASTING_S: Final = 10.0
 _FIRST_RETRY_S: Final = 0.25
 # A tracker that comes back must know its nodes again within half a minute.
 _LONGEST_RETRY_S: Final = 12.0
+# Who was heard of lately is likelier to be there still; one of several is taken, lest all try the same.
+_LATEST_KNOWN: Final = 16
 
 
 class Bootstrap:
@@ -58,7 +59,7 @@ class Bootstrap:
         self._neighbours = neighbours
         self._running: list[Deferred[None]] = []
         self._waiting: list[Deferred[None]] = []
-        self._missing_neighbours = len(neighbours)
+        links.peers.reserved = len(neighbours)
         self._answer: Deferred[NodeReply] | None = None
         self._avoid: FairTable[int, bool] = FairTable(MOST_NAMED_IN_REQUEST // 2, _AVOID_S, shares=1)
 
@@ -100,7 +101,7 @@ class Bootstrap:
         while True:
             try:
                 link = await self._links.dial_endpoint(endpoint, to_tracker=True)
-            except (PeerError, ConnectError, OSError) as error:
+            except PeerError as error:
                 if not told:
                     told = True
                     self.log.warn("the tracker does not answer ({error}); waiting for it", error=error)
@@ -122,14 +123,19 @@ class Bootstrap:
                 continue
             try:
                 peer = (await self._links.dial_endpoint(endpoint)).peer
-            except (PeerError, ConnectError, OSError):
+            except AlreadyLinked:
+                # It dialled first. Whose link it is cannot be known here, so any change is a reason to ask again.
+                self._links.peers.reserved -= 1
+                await self._until_changed()
+            except PeerError:
                 await self._sleep(backoff.delay())
                 continue
-            backoff.reset()
-            self._missing_neighbours -= 1
-            while peer is not None and peer.id in self._links.peers.links:
-                await self._until_changed()
-            self._missing_neighbours += 1
+            else:
+                backoff.reset()
+                self._links.peers.reserved -= 1
+                while peer is not None and peer.id in self._links.peers.links:
+                    await self._until_changed()
+            self._links.peers.reserved += 1
             await self._sleep(backoff.delay())
 
     async def _keep_enough_links(self) -> None:
@@ -137,7 +143,7 @@ class Bootstrap:
         links = self._links
         while True:
             # Slots are kept for the neighbours that the user named.
-            most = min(links.limits.min_links, links.limits.max_links - self._missing_neighbours)
+            most = min(links.limits.min_links, links.limits.max_links - links.peers.reserved)
             if links.id == NO_ID or len(links.peers.links) >= most:
                 backoff.reset()
                 await self._until_changed()
@@ -153,6 +159,8 @@ class Bootstrap:
                     if peer.id == node_id:
                         backoff.reset()
                         continue
+                    # Somebody else is there now: what was heard is out of date.
+                    self._avoid.put(node_id, True, None, links.clock.seconds())
             await self._sleep(backoff.delay())
 
     async def _another_node(self) -> tuple[int, Address] | None:
@@ -162,13 +170,14 @@ class Bootstrap:
         linked = [links.id, *links.peers.links]
         have = [*linked, *(node_id for node_id, _ in self._avoid.items(now))][:MOST_NAMED_IN_REQUEST]
         if links.tracker is None:
-            known = [entry for entry in links.peers.known.items(now) if entry[0] not in have]
-            return self._rng.choice(known) if known else None
+            known = [node for node in links.peers.known(now) if node.id not in have][:_LATEST_KNOWN]
+            chosen = self._rng.choice(known) if known else None
+            return None if chosen is None else (chosen.id, chosen.address)
         reply = await self._ask_tracker(NodeRequest(have=tuple(have)))
         if reply is None or reply.id is None or reply.id in linked or reply.host is None or not reply.port:
             return None
         address = Address(reply.host, reply.port)
-        links.peers.known.put(reply.id, address, TRACKER_ID, now)
+        links.peers.note_hearsay(reply.id, address, TRACKER_ID, now)
         return reply.id, address
 
     async def _ask_tracker(self, request: NodeRequest) -> NodeReply | None:

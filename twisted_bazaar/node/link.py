@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import (
+    AlreadyLinked,
     FrameError,
     LinkClosed,
     MalformedMessage,
@@ -44,6 +45,7 @@ _FRAMES_OF_A_STRANGER: Final = 20
 _NEVER: Final = float("inf")
 # What Twisted's transports hold unsent when they ask for a pause.
 _FULL_TRANSPORT_BYTES: Final = 1 << 16
+_REFUSALS: Final[Mapping[str, type[PeerError]]] = {cls.code: cls for cls in (NoSlots, AlreadyLinked)}
 _NEVER_ANSWERED: Final = frozenset({"error", "pong", "dc"})
 _ABOUT_THE_LINK: Final = frozenset({Ping, Pong, Disconnect, ThisIsMe, ThisIsYou})
 
@@ -243,7 +245,7 @@ class Link(TwistedProtocol):
                 self._has_repeated_greeting = True
                 self.send(self._owner.greeting())
             case Error():
-                self._fail_opening(NoSlots(message.reason) if message.code == NoSlots.code else _closed_by(message))
+                self._fail_opening(_REFUSALS.get(message.code, LinkClosed)(f"{message.code!r}: {message.reason}"))
                 self.close()
             case Disconnect():
                 self.close()
@@ -372,10 +374,6 @@ class Link(TwistedProtocol):
             return abort_at
         self.transport.abortConnection()
         return _NEVER
-
-
-def _closed_by(error: Error) -> LinkClosed:
-    return LinkClosed(f"{error.code!r}: {error.reason}")
 
 
 _BEGIN: Final[Mapping[Stage, Callable[[Link], None]]] = {

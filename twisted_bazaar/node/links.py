@@ -8,8 +8,10 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.logger import Logger
 
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.identity.keys import KeyPair
@@ -53,6 +55,8 @@ class Links:
         see, a port of 0 says that it takes no connections.
     @ivar trace: called with every message sent, if set.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -115,9 +119,21 @@ class Links:
     async def dial_endpoint(self, endpoint: IStreamClientEndpoint, *, to_tracker: bool = False) -> Link:
         """Connect to where the user said and shake hands.
 
-        @raise Exception: whatever the endpoint raises when nobody is there, or a L{PeerError}.
+        @raise PeerError: nobody is there, or who is there refuses.
         """
-        link = await endpoint.connect(LinkFactory(lambda addr: self._build_dialled(to_tracker)))
+        try:
+            link = await endpoint.connect(LinkFactory(lambda addr: self._build_dialled(to_tracker)))
+        except (ConnectError, OSError) as error:
+            raise LinkClosed(str(error)) from error
+        except ConnectingCancelledError:
+            # The endpoints' own word for it; those who wait know the general one.
+            raise CancelledError from None
+        except CancelledError:
+            raise
+        except Exception as error:
+            # An endpoint is anybody's code: its fault must not end the tries.
+            self.log.failure("the endpoint {endpoint} is at fault", endpoint=endpoint)
+            raise LinkClosed(repr(error)) from error
         assert isinstance(link, Link)
         assert link.opened is not None, "a dialled link says when it opens"
         await link.opened
@@ -189,7 +205,8 @@ class Links:
                 second.retire()
             if second is link:
                 return
-            self._remember(peer)
+            if not self.is_tracker:
+                self.peers.note(peer, self.clock.seconds())
             if before is not None and before.peer is not None and before.peer != peer:
                 self._owner.peer_left(before.peer)
                 before = None
@@ -203,7 +220,8 @@ class Links:
             self.tracker = None
             self._owner.tracker_changed()
         elif self.peers.remove(link) and link.peer is not None:
-            self._remember(link.peer)
+            if not self.is_tracker:
+                self.peers.note(link.peer, self.clock.seconds())
             self._owner.peer_left(link.peer)
 
     def link_lost(self, link: Link) -> None:
@@ -237,11 +255,6 @@ class Links:
         link = Link(self, dialled=True, to_tracker=to_tracker)
         self._all[link] = ""
         return link
-
-    def _remember(self, peer: Peer) -> None:
-        """Note where a node was heard of, for when the tracker is away."""
-        if peer.address.port and not self.is_tracker:
-            self.peers.known.put(peer.id, peer.address, peer.address.host, self.clock.seconds())
 
     def _take_id(self, new_id: int) -> None:
         """Use the id a tracker gave; links made under another one are no longer true."""

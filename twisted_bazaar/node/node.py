@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.errors import NoRoute, PeerError, UsageError, WrongWay
@@ -113,10 +114,10 @@ class Node:
         @return: fires when every socket is closed.
         """
         self._bootstrap.stop()
-        stopping: Deferred[Any] = gatherResults([maybeDeferred(role.stop) for role in self._roles], consumeErrors=True)
-        stopping.addErrback(lambda failure: self.log.failure("a role did not stop", failure))
-        stopping.addCallback(lambda _: self._links.close())
-        return stopping
+        stopping = [maybeDeferred(role.stop) for role in self._roles]
+        for each in stopping:
+            each.addErrback(lambda failure: self.log.failure("a role did not stop", failure))
+        return gatherResults(stopping).addCallback(lambda _: self._links.close())
 
     # What roles call: INode.
 
@@ -163,9 +164,14 @@ class Node:
                     self.release(peer.id)
             return node_id in self._linked
 
+        def not_linked(failure: Failure) -> bool:
+            failure.trap(PeerError)
+            # It may have dialled this node meanwhile.
+            return node_id in self._linked
+
         # Who asked may stop waiting; a link that comes after that is still one to be released.
         answer: Deferred[bool] = Deferred()
-        dialling = self._links.dial(address).addCallbacks(linked, lambda failure: failure.trap(PeerError) is None)
+        dialling = self._links.dial(address).addCallbacks(linked, not_linked)
         dialling.addCallback(lambda is_linked: None if answer.called else answer.callback(is_linked))
         dialling.addErrback(lambda failure: self.log.failure("a node was not reached", failure))
         return answer
@@ -180,9 +186,10 @@ class Node:
         """Who is linked to this node now."""
         return [link.peer for link in self._linked.values() if link.peer is not None]
 
-    def report(self, event: str, sentence: str, **details: Any) -> None:
-        """Enter something worth telling into the journal and the log."""
-        self.log.info(sentence, **details)
+    def report(self, event: str, sentence: str | None, **details: Any) -> None:
+        """Enter something worth telling into the journal and, if there is a sentence for it, the log."""
+        if sentence is not None:
+            self.log.info(sentence, **details)
         if self._journal is not None:
             self._journal(event, details)
 

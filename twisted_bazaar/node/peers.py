@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
-from attrs import evolve
+from collections.abc import Sequence
+
+from attrs import evolve, frozen
 
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
+from twisted_bazaar.errors import AlreadyLinked, LinkClosed, NoSlots, PeerError
 from twisted_bazaar.interfaces import Address, Peer
 from twisted_bazaar.node.control import PROTOCOL_VERSION, ThisIsMe
 from twisted_bazaar.node.link import Link
 
 
+@frozen
+class Known:
+    """A node that this one has heard of.
+
+    @ivar key: its public key; None until it has been linked to this node.
+    @ivar heard_at: when it was last heard of, in seconds.
+    """
+
+    id: int
+    address: Address
+    key: str | None
+    heard_at: float
+
+
 class Peers:
-    """The open links of one node by the id of their other end, and known addresses.
+    """The open links of one node by the id of their other end, and the nodes it has heard of.
 
     @param own_key: this node's public key.
     @param max_links: past it strangers are refused.
-    @param known_cap: how many addresses are remembered.
+    @param known_cap: how many nodes are remembered that are not linked.
     @param known_s: for how long.
     @ivar links: the one link in use to each node.
+    @ivar reserved: slots that are kept for nodes this one dials.
     """
 
     def __init__(self, own_key: str, max_links: int, known_cap: int, known_s: float) -> None:
         self._own_key = own_key
         self._max_links = max_links
         self.links: dict[int, Link] = {}
+        self.reserved = 0
         self._second_links: list[Link] = []
-        self.known: FairTable[int, Address] = FairTable(known_cap, known_s)
+        self._known: FairTable[int, Known] = FairTable(known_cap, known_s)
 
     @property
     def is_full(self) -> bool:
         """Whether no stranger can be linked any more."""
-        return len(self.links) >= self._max_links
+        return len(self.links) >= self._max_links - self.reserved
 
     def admit(self, link: Link, peer: Peer, version: int, own_id: int) -> None:
         """Decide whether a node that has greeted may be linked.
@@ -46,11 +64,11 @@ class Peers:
         if peer.id == own_id or (old is not None and old.peer is not None and old.peer.key != peer.key):
             raise PeerError(f"the id {peer.id} belongs to another node")
         if old is None:
-            if self.is_full:
+            if len(self.links) >= self._max_links if link.dialled else self.is_full:
                 raise NoSlots("no slots available")
         elif not link.dialled and not self._replaces(link, old, peer.key):
             # Who dialled has sent nothing yet but its greeting.
-            raise LinkClosed("already linked")
+            raise AlreadyLinked("a link is open already")
 
     def add(self, link: Link, peer: Peer) -> Link | None:
         """Take an open link into use, unless the one there is to be kept.
@@ -78,11 +96,27 @@ class Peers:
             return False
         del self.links[link.peer.id]
         for second in self._second_links:
-            if second.peer == link.peer:
+            if second.peer is not None and (second.peer.id, second.peer.key) == (link.peer.id, link.peer.key):
                 self._second_links.remove(second)
                 self.links[link.peer.id] = second
                 return False
         return True
+
+    def note(self, peer: Peer, now: float) -> None:
+        """Remember a node that is or was linked, for when the tracker is away."""
+        if peer.address.port:
+            self._known.put(peer.id, Known(peer.id, peer.address, peer.key, now), peer.address.host, now)
+
+    def note_hearsay(self, node_id: int, address: Address, teller: int, now: float) -> None:
+        """Remember a node that somebody named; what is known of it at first hand stays."""
+        known = self._known.get(node_id, now)
+        if known is None or known.key is None:
+            self._known.put(node_id, Known(node_id, address, None, now), teller, now)
+
+    def known(self, now: float) -> Sequence[Known]:
+        """The nodes heard of that are not linked, the one last heard of first."""
+        entries = [known for _, known in self._known.items(now) if known.id not in self.links]
+        return sorted(entries, key=lambda known: known.heard_at, reverse=True)
 
     def _replaces(self, new: Link, old: Link, peer_key: str) -> bool:
         """Of two links to one node, whether the new one is to be kept. Both ends decide alike.

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python import usage
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.backoff import Backoff
@@ -30,6 +31,7 @@ NOT_FOUND: Final = 3
 SOLD_OUT: Final = 4
 UNKNOWN: Final = 5
 
+_TIMEOUT_S: Final = "60"
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 15.0
 
@@ -40,7 +42,7 @@ class Options(usage.Options):
     optFlags = [["once", None, "Exit when everything is bought, or the timeout is over."]]
     optParameters = [
         ["max-price", None, None, "The most to pay for one piece, in minor units."],
-        ["timeout", None, "60", "With --once: how many seconds to look."],
+        ["timeout", None, None, "With --once: how many seconds to look; 60 if not given."],
         ["gather", None, str(GATHER_S), "How many seconds to collect offers after the first."],
     ]
 
@@ -84,6 +86,7 @@ class Buyer(Role):
     @param max_price: the most to pay for one piece; None for any price.
     @param gather_s: how long to collect offers after the first.
     @param once_s: seconds after which to give up; None to look for ever.
+    @ivar wants: everything wanted so far, bought or not.
     @ivar bag: what has been bought so far.
     """
 
@@ -97,7 +100,7 @@ class Buyer(Role):
         gather_s: float = GATHER_S,
         once_s: float | None = None,
     ) -> None:
-        self._wants = wants
+        self.wants = list(wants)
         self._max_price = max_price
         self._gather_s = gather_s
         self._once_s = once_s
@@ -117,9 +120,8 @@ class Buyer(Role):
             BuyOK: self._purchases.confirmed,
             Error: self._purchases.failed,
         }
-        self._running = [Deferred.fromCoroutine(self._fill(want)) for want in self._wants]
-        done = gatherResults(self._running, consumeErrors=True)
-        done.addCallbacks(lambda _: self._finish(BOUGHT), self._broke_off)
+        for want in self.wants:
+            self._pursue(want)
         if self._once_s is not None:
             self._give_up = node.clock.callLater(self._once_s, self._time_is_over)
 
@@ -142,10 +144,21 @@ class Buyer(Role):
         self._purchases.stop()
         return super().stop()
 
+    def add(self, want: Want) -> None:
+        """Look for one thing more, from now on."""
+        self.wants.append(want)
+        self._pursue(want)
+
     def peer_joined(self, peer: Peer) -> None:
         """There is somebody to ask."""
         if not self._joined.called:
             self._joined.callback(None)
+
+    def _pursue(self, want: Want) -> None:
+        self.node.report("wanted", None, item=want.item, quantity=want.quantity)
+        filling = Deferred.fromCoroutine(self._fill(want))
+        self._running.append(filling)
+        filling.addCallbacks(self._filled, self._broke_off)
 
     async def _fill(self, want: Want) -> None:
         """Search and buy until nothing of one want is missing."""
@@ -154,6 +167,7 @@ class Buyer(Role):
         while want.missing:
             before = want.missing
             offers = await self._search.find(want.item, want.missing, partial(self._is_wanted, want))
+            self.node.report("sought", None, item=want.item, quantity=want.missing, offers=len(offers))
             if not offers:
                 want.refused_by.clear()
             for offer in offers:
@@ -207,7 +221,7 @@ class Buyer(Role):
     def _time_is_over(self) -> None:
         """Say how far it came; what may still be sold is unknown, not missing."""
         open_items = {record.order.item for record in self._purchases.unanswered()}
-        missing = [want for want in self._wants if want.missing]
+        missing = [want for want in self.wants if want.missing]
         if any(want.item in open_items for want in missing):
             status = UNKNOWN
         elif any(want.refused for want in missing):
@@ -226,9 +240,13 @@ class Buyer(Role):
         if self._once_s is not None and not self.finished.called:
             self.finished.callback(status)
 
-    def _broke_off(self, failure: Any) -> None:
-        if failure.value.subFailure.check(CancelledError) is None:
-            self.log.failure("a buyer stopped looking", failure.value.subFailure)
+    def _filled(self, result: None) -> None:
+        if not any(want.missing for want in self.wants):
+            self._finish(BOUGHT)
+
+    def _broke_off(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            self.log.failure("a buyer stopped looking", failure)
 
 
 def make_role(options: Mapping[str, Any]) -> Buyer:
@@ -247,7 +265,9 @@ def make_role(options: Mapping[str, Any]) -> Buyer:
     if not wants:
         raise UsageError("a buyer needs something to look for: add --want apple")
     most = options["max-price"]
-    timeout_s = parse_seconds(options["timeout"], "--timeout")
+    if options["timeout"] is not None and not options["once"]:
+        raise UsageError("--timeout goes with --once; without it a buyer looks until it is stopped")
+    timeout_s = parse_seconds(options["timeout"] or _TIMEOUT_S, "--timeout")
     return Buyer(
         list(wants.values()),
         max_price=None if most is None else parse_count(most, "--max-price", most, 0),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.wire.message import LARGEST_INTEGER, check_item_name
+from twisted_bazaar.wire.goods import check_item_name
+from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 
 def parse_goods(text: str, option: str) -> tuple[str, int, int | None]:

@@ -8,11 +8,12 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python import usage
+from twisted.python.failure import Failure
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.flood.search import FloodAnswers
-from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Answer, INode, Order, Origin, Peer, Sale, Settlement
+from twisted_bazaar.errors import StorageError, UsageError
+from twisted_bazaar.interfaces import Answer, ILedger, INode, Order, Origin, Peer, Sale, Settlement
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.goods import parse_goods
@@ -36,35 +37,43 @@ class Options(usage.Options):
 class Seller(Role):
     """Answers searches for what it has, and orders for it.
 
-    @param supplies: what there is, by item.
+    @ivar ledger: the book of its stock and sales.
+    @ivar shelf: what it offers, and what it holds back for whom; there from L{start} on.
     """
 
     log = Logger()
 
-    def __init__(self, supplies: Mapping[str, Supply]) -> None:
-        self._ledger = MemoryLedger(supplies)
+    def __init__(self, ledger: ILedger) -> None:
+        self.ledger = ledger
         self._refusals_told = Ration(_REFUSALS_TOLD_A_MINUTE)
+        self._faults_told = Ration(_REFUSALS_TOLD_A_MINUTE)
 
     def start(self, node: INode) -> None:
         """Put the goods on the shelf."""
         super().start(node)
-        self._shelf = Shelf(self._ledger, node.clock)
-        self._answers = FloodAnswers(node, self._shelf)
+        self.shelf = Shelf(self.ledger, node.clock)
+        self._answers = FloodAnswers(node, self.shelf)
         self.receives = {**self._answers.receives, Buy: self._buy_received}
 
     def stop(self) -> Deferred[None]:
         """Take no more orders; the last count goes into the journal."""
         self._answers.stop()
-        return self._ledger.levels().addCallback(self._report_levels)
+        return self.ledger.levels().addCallback(self._report_levels)
 
     def peer_left(self, peer: Peer) -> None:
         """Who has gone needs nothing held back."""
-        self._shelf.reservations.release_all(peer.id)
+        self.shelf.reservations.release_all(peer.id)
 
     def _buy_received(self, buy: Buy, origin: Origin) -> None:
         order = Order(origin.id, buy.id, buy.item, buy.quantity, buy.price)
-        settling = self._shelf.settle(order).addCallback(self._answer, origin)
+        settling = self.shelf.settle(order).addCallbacks(self._answer, self._not_settled, (origin,))
         settling.addErrback(lambda failure: self.log.failure("an order was not settled", failure))
+
+    def _not_settled(self, failure: Failure) -> None:
+        """Say nothing to the buyer, who asks again; nothing has been decided."""
+        failure.trap(StorageError)
+        if self._faults_told.admit(self.node.clock.seconds()) is not None:
+            self.log.error("no order can be settled: {reason}", reason=failure.getErrorMessage())
 
     def _answer(self, settlement: Settlement, origin: Origin) -> None:
         answer = settlement.answer
@@ -82,15 +91,23 @@ class Seller(Role):
 
     def _report(self, answer: Answer, origin: Origin) -> None:
         order = answer.order
-        details = {"item": order.item, "quantity": order.quantity, "buyer": order.buyer, "order": order.id}
+        details: dict[str, Any] = {
+            "item": order.item,
+            "quantity": order.quantity,
+            "buyer": order.buyer,
+            "order": order.id,
+        }
+        sentence: str | None
         if isinstance(answer, Sale):
             sentence = "sold {quantity} {item} to node {buyer}"
             self.node.report("sold", sentence, price=order.price, route=origin.route, **details)
+            return
+        untold = self._refusals_told.admit(self.node.clock.seconds())
+        if untold is None:
+            sentence = None
         else:
-            held_back = self._refusals_told.admit(self.node.clock.seconds())
-            if held_back is not None:
-                sentence = "refused node {buyer}: {reason}" + (" ({held_back} more not told)" if held_back else "")
-                self.node.report("refused", sentence, reason=answer.reason, held_back=held_back, **details)
+            sentence = "refused node {buyer}: {reason}" + (f" ({untold} more not told)" if untold else "")
+        self.node.report("refused", sentence, reason=answer.reason, **details)
 
     def _report_levels(self, levels: Any) -> None:
         for level in levels:
@@ -117,4 +134,4 @@ def make_role(options: Mapping[str, Any]) -> Seller:
         supplies[item] = Supply(quantity, price)
     if not supplies:
         raise UsageError("a seller needs goods: add --stock apple=5")
-    return Seller(supplies)
+    return Seller(MemoryLedger(supplies))

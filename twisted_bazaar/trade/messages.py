@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted_bazaar.wire.message import AboutGoods
+from twisted_bazaar.wire.goods import AboutGoods
 
 
 class Buy(AboutGoods, tag="buy"):

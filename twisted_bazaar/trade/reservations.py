@@ -6,6 +6,7 @@ never decides whether a sale is right. The ledger does that.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import Final
 
@@ -53,6 +54,10 @@ class Reservations:
         """How many pieces are held for anybody but this buyer."""
         self.expire(now)
         return sum(held for other, (held, _) in self._held.get(item, {}).items() if other != buyer)
+
+    def oldest_end(self) -> float:
+        """When the next reservation ends that is still counted; infinity if there is none."""
+        return next(iter(self._ends.values()), math.inf)
 
     def release(self, item: str, buyer: int) -> None:
         """Hold nothing of an item for a buyer any more."""

@@ -10,7 +10,6 @@ and limits on the way, and picks the class by its tag.
 
 from __future__ import annotations
 
-import unicodedata
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated, Any, Final, Self, dataclass_transform
@@ -28,23 +27,14 @@ RETURN_PATH_LOOP: Final = "returnPath: a node stands in it twice"
 
 NodeId = Annotated[int, Meta(ge=TRACKER_ID, le=LARGEST_INTEGER)]
 MessageId = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
-Count = Annotated[int, Meta(ge=1, le=LARGEST_INTEGER)]
-Price = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Host = Annotated[str, Meta(min_length=2, max_length=64)]
 Text = Annotated[str, Meta(max_length=1024)]
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
-ItemName = Annotated[str, Meta(min_length=1, max_length=128)]
 Path = Annotated[tuple[NodeId, ...], Meta(min_length=1, max_length=LONGEST_PATH)]
 TTL = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
 
 MESSAGE_TYPES: Final[dict[str, type[Message]]] = {}
-
-# Characters that turn the reading direction round or show as nothing: a name with one can look like another.
-_DECEIVING: Final = frozenset(
-    "\u200b\u2060\ufeff\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)
-_UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
@@ -101,25 +91,6 @@ class Routed(Message):
             raise ValueError(PATH_LOOP)
 
 
-class AboutGoods(Routed, kw_only=True):
-    """A routed message about an item.
-
-    @ivar id: of the search or order it is about.
-    @ivar price: for one piece in minor units; None for goods without a price.
-    """
-
-    item: ItemName
-    id: MessageId
-    quantity: Count = 1
-    price: Price | None = None
-
-    def __post_init__(self) -> None:
-        # The base's check once more: this runs for every message, and a call costs as much as the check.
-        if self.path is not None and len(set(self.path)) != len(self.path):
-            raise ValueError(PATH_LOOP)
-        check_item_name(self.item)
-
-
 class Flooded(Message):
     """A message for every node within reach, passed on once by each.
 
@@ -146,23 +117,6 @@ class Flooded(Message):
     def origin(self) -> int:
         """The node that began the flood."""
         return self.return_path[0]
-
-
-def check_item_name(name: str) -> None:
-    """Refuse a name of goods that two people could read differently.
-
-    @raise ValueError: it is empty, over 128 characters, not in Unicode form NFC, or holds a control
-        or direction character.
-    """
-    if name.isprintable() and 0 < len(name) <= 128 and unicodedata.is_normalized("NFC", name):
-        # Nearly all; what isn't printable to Python may still be a letter joiner.
-        return
-    if not 0 < len(name) <= 128:
-        raise ValueError(f"item: {len(name)} characters; 1 to 128 are taken")
-    if not unicodedata.is_normalized("NFC", name):
-        raise ValueError("item: not in Unicode form NFC")
-    if any(c in _DECEIVING or unicodedata.category(c) in _UNPRINTABLE for c in name):
-        raise ValueError("item: a control character in the name")
 
 
 def check_host(host: str) -> None:

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from twisted_bazaar.wire.message import (
-    RETURN_PATH_LOOP,
-    AboutGoods,
-    Count,
-    Flooded,
-    ItemName,
-    check_host,
-    check_item_name,
-)
+from twisted_bazaar.wire.goods import AboutGoods, Count, ItemName, check_item_name
+from twisted_bazaar.wire.message import RETURN_PATH_LOOP, Flooded, check_host
 
 
 class Search(Flooded, tag="search", kw_only=True):

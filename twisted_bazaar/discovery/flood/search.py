@@ -158,7 +158,7 @@ class FloodAnswers:
     async def _reach(self, search: Search, origin: Origin) -> bool:
         """Whether there is a direct link to the buyer now."""
         if search.host is None:
-            return len(self._node.routes_to(origin.id)) > 0 and len(self._node.routes_to(origin.id)[0]) == 2
+            return any(len(route) == 2 for route in self._node.routes_to(origin.id))
         reaching = self._node.reach(origin.id, Address(search.host, search.port or 0))
         reaching.addTimeout(DIRECT_TRY_S, self._node.clock, lambda result, timeout: False)
         return await reaching

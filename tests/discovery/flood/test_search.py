@@ -1,0 +1,235 @@
+"""Finding by flooding, on both sides: rounds and offers, searches and replies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from twisted_bazaar.discovery.flood.messages import Reply, Search
+from twisted_bazaar.discovery.flood.search import FloodAnswers, FloodSearch
+from twisted_bazaar.interfaces import Address, IDiscovery, IShelf, Offer, Origin, Quote, Route
+from twisted_bazaar.testing import FakeNode
+
+
+class FloodSearchTests(SynchronousTestCase):
+    """Node 1 looks for two apples."""
+
+    def setUp(self) -> None:
+        """Be linked to node 7."""
+        self.node = FakeNode(id=1)
+        self.node.link(7)
+        self.search = FloodSearch(self.node)
+
+    def find(self, accept: Callable[[Offer], bool] = lambda offer: True) -> Deferred[Sequence[Offer]]:
+        """Begin to look."""
+        return self.search.find("apple", 2, accept)
+
+    def reply(self, *route: int, price: int | None = None, item: str = "apple", round: int = -1) -> Offer:
+        """Let a reply to the newest search come, or to one before; returns the offer that it makes."""
+        asked = self.node.flooded[round]
+        message = Reply(item=item, id=asked.id, price=price, quantity=2)
+        self.search.receives[Reply](message, Origin(route[-1], route))
+        return Offer(route[-1], item, 2, price, asked.id, route)
+
+    def found(self, finding: Deferred[Sequence[Offer]]) -> Sequence[Offer]:
+        """What was found when the time for collecting is over."""
+        self.node.clock.advance(0.31)
+        return self.successResultOf(finding)
+
+    def test_interface(self) -> None:
+        """It is a way to find things."""
+        self.assertTrue(verifyObject(IDiscovery, self.search))
+
+    def test_growing_reach(self) -> None:
+        """Rounds reach 2, 4 and 7 links far, 1, 2 and 4 s long, each with an id of its own; then nothing was found."""
+        finding = self.find()
+        begun: list[float] = []
+        while not finding.called:
+            if len(self.node.flooded) > len(begun):
+                begun.append(round(self.node.clock.seconds()))
+            self.node.clock.advance(0.1)
+        asked: list[Any] = self.node.flooded
+        self.assertEqual(
+            [(search.ttl, search.item, search.quantity) for search in asked], [(ttl, "apple", 2) for ttl in (2, 4, 7)]
+        )
+        self.assertEqual((begun, round(self.node.clock.seconds())), ([0, 1, 3], 7))
+        self.assertEqual(len({search.id for search in asked}), 3)
+        self.assertEqual((self.successResultOf(finding), self.node.clock.getDelayedCalls()), ([], []))
+
+    def test_collects(self) -> None:
+        """A cheaper offer that comes a moment after the first is found too, and stands before it."""
+        finding = self.find()
+        dear = self.reply(1, 7, price=120)
+        self.node.clock.advance(0.2)
+        self.assertNoResult(finding)
+        cheap = self.reply(1, 7, 8, price=90)
+        self.node.clock.advance(0.11)
+        self.assertEqual(self.successResultOf(finding), [cheap, dear])
+
+    def test_time_to_collect(self) -> None:
+        """How long it collects is said by who looks."""
+        self.search = FloodSearch(self.node, gather_s=2.0)
+        finding = self.find()
+        first = self.reply(1, 7)
+        self.node.clock.advance(1.9)
+        second = self.reply(1, 7, 8)
+        self.node.clock.advance(0.11)
+        self.assertEqual((self.successResultOf(finding), len(self.node.flooded)), ([first, second], 1))
+
+    def test_another_item(self) -> None:
+        """A reply about something else than was asked for is no offer."""
+        finding = self.find()
+        self.reply(1, 7, item="pear")
+        offer = self.reply(1, 7, 8)
+        self.assertEqual(self.found(finding), [offer])
+
+    def test_not_asked_for(self) -> None:
+        """A reply to no search, or to one that is over, is nothing."""
+        finding = self.find()
+        self.reply(1, 7)
+        self.found(finding)
+        self.reply(1, 7, 8)
+        self.search.receives[Reply](Reply(item="apple", id=3), Origin(7, (1, 7)))
+        self.assertEqual([event for event, _ in self.node.reports], ["offered"])
+
+    def test_round_before(self) -> None:
+        """A reply to an earlier round of the same search counts."""
+        finding = self.find()
+        self.node.clock.advance(1.5)
+        offer = self.reply(1, 7, round=0)
+        self.assertEqual(self.found(finding), [offer])
+
+    def test_shortest_way(self) -> None:
+        """A seller that answers by several ways makes one offer, by the shortest."""
+        finding = self.find()
+        self.reply(1, 7, 8, 9)
+        short = self.reply(1, 6, 9)
+        self.reply(1, 5, 4, 9)
+        self.assertEqual(self.found(finding), [short])
+        self.assertEqual([details["seller"] for _, details in self.node.reports], [9])
+
+    def test_of_no_use(self) -> None:
+        """Offers that are of no use do not end the search: it goes on as if they had not come."""
+        finding = self.find(lambda offer: offer.seller != 7)
+        for _ in range(31):
+            self.reply(1, 7)
+            self.node.clock.advance(0.1)
+        offer = self.reply(1, 7, 8)
+        self.assertEqual(len(self.node.flooded), 3)
+        self.assertEqual(self.found(finding), [offer])
+
+    def test_many_offers(self) -> None:
+        """However many reply, or one makes up, 64 offers are kept."""
+        finding = self.find()
+        offers = [self.reply(1, 7, seller) for seller in range(100, 300)]
+        self.assertEqual(self.found(finding), offers[:64])
+
+    def test_stop(self) -> None:
+        """A search that is broken off gives what has come so far, and leaves no timer."""
+        finding, other = self.find(), self.find()
+        offer = self.reply(1, 7)
+        self.search.stop()
+        self.assertEqual((self.successResultOf(finding), self.successResultOf(other)), ([], [offer]))
+        self.assertEqual(self.node.clock.getDelayedCalls(), [])
+
+
+@implementer(IShelf)
+class Pears:
+    """A shelf with pears and nothing else."""
+
+    def quote(self, item: str, quantity: int, buyer: Origin) -> Deferred[Quote | None]:
+        """Two pears at 120."""
+        return succeed(Quote(2, 120) if item == "pear" else None)
+
+
+class _SlowNode(FakeNode):
+    """A node whose direct connections neither come nor fail."""
+
+    def reach(self, node_id: int, address: Address) -> Deferred[bool]:
+        return Deferred()
+
+
+class FloodAnswersTests(SynchronousTestCase):
+    """Node 1, linked to node 7, has pears."""
+
+    reply = Reply(item="pear", id=40, quantity=2, price=120)
+
+    def setUp(self) -> None:
+        """Be linked to node 7."""
+        self.begin(FakeNode(id=1))
+
+    def begin(self, node: FakeNode) -> None:
+        """Answer through a node."""
+        self.node = node
+        node.link(7)
+        self.answers = FloodAnswers(node, Pears())
+
+    def search(self, *route: int, item: str = "pear", **keys: Any) -> None:
+        """Let a search come from the last node of a route."""
+        search = Search(id=40, return_path=tuple(reversed(route[1:])), item=item, **keys)
+        self.answers.receives[Search](search, Origin(route[-1], route))
+
+    def ways(self) -> list[Route]:
+        """The ways that replies took since last asked; each says the same."""
+        sent, self.node.sent = self.node.sent, []
+        self.assertEqual([message for message, _ in sent], [self.reply] * len(sent))
+        return [route for _, route in sent]
+
+    def test_what_there_is(self) -> None:
+        """A search for what is on the shelf is answered, one for anything else is not."""
+        self.search(1, 7)
+        self.search(1, 7, item="plum")
+        self.assertEqual(self.ways(), [(1, 7)])
+
+    def test_along_the_path(self) -> None:
+        """When the buyer cannot be reached directly, or says not where, the reply goes back along the path."""
+        self.search(1, 7, 8, 9, host="10.0.0.5", port=4000)
+        self.search(1, 7, 8, 9)
+        self.assertEqual(self.ways(), [(1, 7, 8, 9)] * 2)
+
+    def test_directly(self) -> None:
+        """When a direct connection can be made, the reply goes over it; the link is let go after 30 s."""
+        self.node.reachable = {9}
+        self.search(1, 7, 8, 9, host="10.0.0.5", port=4000)
+        self.assertEqual(self.ways(), [(1, 9)])
+        self.node.clock.advance(29)
+        self.assertEqual(self.node.released, [])
+        self.node.clock.advance(2)
+        self.assertEqual(self.node.released, [9])
+
+    def test_asks_again(self) -> None:
+        """A buyer that asks again has its direct link for another 30 s."""
+        self.node.reachable = {9}
+        for wait_s in (20, 29, 2):
+            self.assertEqual(self.node.released, [])
+            if wait_s != 2:
+                self.search(1, 7, 8, 9, host="10.0.0.5", port=4000)
+            self.node.clock.advance(wait_s)
+        self.assertEqual(self.node.released, [9])
+
+    def test_buyer_behind_a_firewall(self) -> None:
+        """A direct connection that neither comes nor fails is not waited for longer than a second."""
+        self.begin(_SlowNode(id=1))
+        self.search(1, 7, 8, 9, host="10.0.0.5", port=4000)
+        self.node.clock.advance(0.9)
+        self.assertEqual(self.ways(), [])
+        self.node.clock.advance(0.2)
+        self.assertEqual(self.ways(), [(1, 7, 8, 9)])
+
+    def test_another_way(self) -> None:
+        """When the way a search came by is gone, the reply takes another that is known."""
+        self.node.routes = {9: [(1, 5, 9), (1, 7, 6, 9)]}
+        self.search(1, 4, 9)
+        self.assertEqual(self.ways(), [(1, 7, 6, 9)])
+
+    def test_stop(self) -> None:
+        """Who stops leaves no timer."""
+        self.node.reachable = {9}
+        self.search(1, 7, 8, 9, host="10.0.0.5", port=4000)
+        self.answers.stop()
+        self.assertEqual(self.node.clock.getDelayedCalls(), [])

@@ -1,0 +1,236 @@
+"""Who is linked, which of two links stays, who has been heard of, and where a node can be reached."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.errors import AlreadyLinked, LinkClosed, NoSlots, PeerError
+from twisted_bazaar.identity.keys import KeyPair
+from twisted_bazaar.interfaces import Address, Peer
+from twisted_bazaar.node.control import ThisIsMe
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.node.link import Link
+from twisted_bazaar.node.links import Links
+from twisted_bazaar.node.node import Node
+from twisted_bazaar.node.peers import Known, Peers, address_of
+from twisted_bazaar.testing import MemoryNetwork
+from twisted_bazaar.wire.codec import Codec
+
+bounded = settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+
+LOOPBACK = ("127.0.0.1", "127.8.9.10", "::1")
+ELSEWHERE = ("192.0.2.7", "10.0.0.7", "2001:db8::7")
+
+
+def address(host: str | None, seen_host: str, port: int = 9001) -> Address:
+    """The address of a node that says it has this host, on a connection from that one."""
+    return address_of(ThisIsMe(id=1, port=port, key="ab" * 32, host=host), seen_host)
+
+
+OWN_KEY = "55" * 32
+LOWER_KEY = "11" * 32
+GREATER_KEY = "99" * 32
+
+
+def peer(id: int, key: str = LOWER_KEY, port: int = 9001) -> Peer:
+    """A node elsewhere."""
+    return Peer(id, key, Address("192.0.2.7", port))
+
+
+class PeersTestCase(SynchronousTestCase):
+    """The peers of a node with room for two."""
+
+    def setUp(self) -> None:
+        """Nobody is linked."""
+        self.peers = Peers(OWN_KEY, max_links=2, known_cap=64, known_s=600.0)
+        machine = MemoryNetwork().host()
+        key = KeyPair.generate(random.Random(1))
+        self.owner = Links(Node(machine, random.Random(1), key), machine, key, Limits(), Codec(), None)
+
+    def link(self, other: Peer, *, dialled: bool) -> Link:
+        """A link to a node, not yet in use."""
+        made = Link(self.owner, dialled=dialled)
+        made.peer = other
+        return made
+
+    def linked(self, other: Peer, *, dialled: bool) -> Link:
+        """A link to a node, taken into use."""
+        made = self.link(other, dialled=dialled)
+        self.assertIsNone(self.peers.add(made, other))
+        return made
+
+
+class AdmissionTests(PeersTestCase):
+    """Who may be linked."""
+
+    def refusal(self, other: Peer, *, dialled: bool = False, version: int = 1) -> type[PeerError] | None:
+        """Why a node that greets node 1 may not be linked."""
+        try:
+            self.peers.admit(self.link(other, dialled=dialled), other, version, own_id=1)
+        except PeerError as error:
+            return type(error)
+        return None
+
+    def test_room(self) -> None:
+        """Strangers are taken while there is room; who is linked may come back even when there is none."""
+        self.assertEqual((self.refusal(peer(2)), self.peers.is_full), (None, False))
+        for id in (2, 3):
+            self.linked(peer(id), dialled=False)
+        self.assertEqual((self.refusal(peer(4)), self.peers.is_full), (NoSlots, True))
+        self.assertIsNone(self.refusal(peer(2)))
+
+    def test_strangers(self) -> None:
+        """Nobody is taken with another version, this node's key, its id, or the id of a linked node."""
+        self.linked(peer(2), dialled=False)
+        self.assertEqual(
+            [
+                self.refusal(peer(3), version=2),
+                self.refusal(peer(3, OWN_KEY)),
+                self.refusal(peer(1, GREATER_KEY)),
+                self.refusal(peer(2, GREATER_KEY)),
+            ],
+            [PeerError, LinkClosed, PeerError, PeerError],
+        )
+
+    def test_linked_already(self) -> None:
+        """A greeting on a link that would not be kept is refused at once, if the other end dialled."""
+        self.linked(peer(2, LOWER_KEY), dialled=True)
+        self.linked(peer(3, GREATER_KEY), dialled=True)
+        refusals = [self.refusal(peer(2, LOWER_KEY)), self.refusal(peer(3, GREATER_KEY))]
+        self.assertEqual(refusals, [AlreadyLinked, None])
+        self.assertIsNone(self.refusal(peer(2, LOWER_KEY), dialled=True))
+
+
+class TwoLinksTests(PeersTestCase):
+    """Of two links to one node one stays in use."""
+
+    def test_dialled_from_both_ends(self) -> None:
+        """The link that the greater key dialled stays, whichever came first."""
+        for key, ours_stays in ((LOWER_KEY, True), (GREATER_KEY, False)):
+            other = peer(2, key)
+            for first_is_ours in (True, False):
+                self.peers.links.clear()
+                first = self.linked(other, dialled=first_is_ours)
+                second = self.link(other, dialled=not first_is_ours)
+                kept, gone = (first, second) if ours_stays == first_is_ours else (second, first)
+                self.assertIs(self.peers.add(second, other), gone)
+                self.assertEqual(self.peers.links, {2: kept})
+
+    def test_both_from_the_other_end(self) -> None:
+        """Of two that the other end dialled the later stays, and the earlier is to be retired."""
+        first = self.linked(peer(2), dialled=False)
+        second = self.link(peer(2), dialled=False)
+        self.assertIs(self.peers.add(second, peer(2)), first)
+        self.assertEqual(self.peers.links, {2: second})
+        self.assertEqual((self.peers.remove(first), self.peers.links), (False, {2: second}))
+
+    def test_both_from_this_end(self) -> None:
+        """Of two that this end dialled none is retired: when the one in use goes, the other takes over."""
+        first, second = (self.linked(peer(2), dialled=True) for _ in range(2))
+        self.assertEqual(self.peers.links, {2: second})
+        self.assertEqual((self.peers.remove(second), self.peers.links), (False, {2: first}))
+        self.assertEqual((self.peers.remove(first), self.peers.links), (True, {}))
+
+    def test_the_spare_goes_first(self) -> None:
+        """When the one that is not in use goes, it does not come back."""
+        first, second = (self.linked(peer(2), dialled=True) for _ in range(2))
+        self.assertEqual((self.peers.remove(first), self.peers.links), (False, {2: second}))
+        self.assertEqual((self.peers.remove(second), self.peers.links), (True, {}))
+
+    def test_a_spare_is_for_its_own_node(self) -> None:
+        """A second link to one node does not stand in for a link to another."""
+        first, second = (self.linked(peer(2), dialled=True) for _ in range(2))
+        other = self.linked(peer(3), dialled=True)
+        self.assertEqual((self.peers.remove(other), self.peers.links), (True, {2: second}))
+        self.assertEqual((self.peers.remove(second), self.peers.links), (False, {2: first}))
+
+
+class KnownTests(PeersTestCase):
+    """Nodes heard of, for when the tracker is away."""
+
+    def test_latest_first(self) -> None:
+        """Those that are not linked are named, the one heard of last first."""
+        for id, now in ((2, 1.0), (3, 2.0), (4, 3.0), (2, 4.0)):
+            self.peers.note(peer(id), now)
+        self.linked(peer(3), dialled=True)
+        self.assertEqual(
+            self.peers.known(5.0),
+            [
+                Known(id=2, address=peer(2).address, key=LOWER_KEY, heard_at=4.0),
+                Known(id=4, address=peer(4).address, key=LOWER_KEY, heard_at=3.0),
+            ],
+        )
+
+    def test_first_hand(self) -> None:
+        """What somebody says of a node does not replace what is known of it at first hand."""
+        elsewhere = Address("198.51.100.5", 22)
+        self.peers.note_hearsay(2, elsewhere, 9, 1.0)
+        self.assertEqual([known.address for known in self.peers.known(1.0)], [elsewhere])
+        self.peers.note(peer(2), 2.0)
+        self.peers.note_hearsay(2, elsewhere, 9, 3.0)
+        self.assertEqual([known.address for known in self.peers.known(3.0)], [peer(2).address])
+
+    def test_not_listening(self) -> None:
+        """Who takes no connections is not remembered."""
+        self.peers.note(peer(2, port=0), 1.0)
+        self.assertEqual(self.peers.known(1.0), [])
+
+    def test_forgotten(self) -> None:
+        """Who has not been heard of for long is forgotten."""
+        self.peers.note(peer(2), 1.0)
+        self.assertEqual([len(self.peers.known(now)) for now in (600.9, 601.0)], [1, 0])
+
+    def test_a_talker(self) -> None:
+        """One that names many nodes pushes out nobody that others are known by."""
+        self.peers.note(peer(2), 1.0)
+        for id in range(100, 200):
+            self.peers.note_hearsay(id, Address("10.0.0.1", 9), 9, 2.0)
+        known = [known.id for known in self.peers.known(3.0)]
+        self.assertEqual((known[-1], len(known)), (2, 64 // 8 + 1))
+
+
+class AddressTests(SynchronousTestCase):
+    """What others are told of where a node listens."""
+
+    def test_as_seen(self) -> None:
+        """A node that names no host has the one its connection comes from, and the port it names."""
+        for seen in (*LOOPBACK, *ELSEWHERE):
+            self.assertEqual(address(None, seen), Address(seen, 9001))
+
+    def test_as_named(self) -> None:
+        """A node that names another host is believed."""
+        for seen in (*LOOPBACK, *ELSEWHERE):
+            self.assertEqual(address("198.51.100.5", seen), Address("198.51.100.5", 9001))
+            self.assertEqual(address("2001:db8::5", seen), Address("2001:db8::5", 9001))
+
+    def test_loopback(self) -> None:
+        """A node that listens on loopback is reached from its own machine; for others it takes no connections."""
+        for host in LOOPBACK:
+            self.assertEqual([address(host, seen) for seen in LOOPBACK], [Address(host, 9001)] * 3)
+            self.assertEqual([address(host, seen) for seen in ELSEWHERE], [Address(seen, 0) for seen in ELSEWHERE])
+
+    def test_loopback_in_disguise(self) -> None:
+        """What leads to the reader's own machine is loopback, however it is written."""
+        for host in ("::ffff:127.0.0.1", "::ffff:7f00:1", "0.0.0.0", "::", "::ffff:0.0.0.0"):
+            self.assertEqual(address(host, "192.0.2.7"), Address("192.0.2.7", 0), host)
+
+    def test_takes_no_connections(self) -> None:
+        """Port 0 stays 0: the node does not listen."""
+        self.assertEqual(address(None, "192.0.2.7", 0), Address("192.0.2.7", 0))
+
+    @bounded
+    @given(st.none() | st.ip_addresses().map(str), st.ip_addresses().map(str), st.integers(0, 65535))
+    def test_any(self, host: str | None, seen: str, port: int) -> None:
+        """The host is one of the two; the port is the named one, or 0."""
+        found = address(host, seen, port)
+        self.assertIn(found.host, {host, seen} - {None})
+        self.assertIn(found.port, {port, 0})
+
+    def test_as_text(self) -> None:
+        """As text an IPv6 host stands in brackets."""
+        self.assertEqual(str(Address("192.0.2.7", 9001)), "192.0.2.7:9001")
+        self.assertEqual(str(Address("2001:db8::7", 9001)), "[2001:db8::7]:9001")

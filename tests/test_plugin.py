@@ -1,0 +1,105 @@
+"""How roles are declared and found."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import twisted.plugins
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.plugin import getPlugins
+from twisted.python import usage
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import Address, IRole, IRolePlugin, Peer
+from twisted_bazaar.plugin import Role, RolePlugin, find_role, known_roles, load_roles
+from twisted_bazaar.roles import relay, tracker
+from twisted_bazaar.testing import FakeNode
+
+OURS = ["buyer", "relay", "seller", "tracker"]
+
+BROKEN = """
+from twisted_bazaar.plugin import RolePlugin
+
+bakery = RolePlugin("bakery", "a_module_that_is_not_there", "Bakes.")
+zeppelin = RolePlugin("zeppelin", "twisted_bazaar.roles.relay", "Floats.")
+"""
+
+
+class RolePluginTests(SynchronousTestCase):
+    """A name for a role, and where it lives."""
+
+    def test_ours(self) -> None:
+        """The roles of this package are found by their names."""
+        self.assertEqual([plugin.name for plugin in known_roles() if plugin.module.startswith("twisted_bazaar.")], OURS)
+        for plugin in known_roles():
+            self.assertTrue(verifyObject(IRolePlugin, plugin))
+            self.assertIs(find_role(plugin.name), plugin)
+
+    def test_unknown(self) -> None:
+        """A role that there is not names those there are."""
+        with self.assertRaises(UsageError) as caught:
+            find_role("bier")
+        self.assertEqual(str(caught.exception), f"there is no role 'bier'; the roles are {', '.join(OURS)}")
+
+    def test_of_its_module(self) -> None:
+        """Options and role are those of the module it names."""
+        plugin = RolePlugin("tracker", "twisted_bazaar.roles.tracker", "Gives ids.")
+        self.assertIs(plugin.options, tracker.Options)
+        self.assertIsInstance(plugin.make_role({"verbose": 1}), tracker.Tracker)
+
+    def test_not_there(self) -> None:
+        """Naming a module does not import it: only who asks for the role finds it missing."""
+        plugin = RolePlugin("bakery", "a_module_that_is_not_there", "Bakes.")
+        for ask in (plugin.load, lambda: plugin.options, lambda: plugin.make_role({})):
+            self.assertRaises(ModuleNotFoundError, ask)
+
+
+class ThirdPartyTests(SynchronousTestCase):
+    """A drop-in of somebody else, with one role that is broken."""
+
+    def setUp(self) -> None:
+        """Put it where Twisted looks."""
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        Path(directory.name, "test_dropin.py").write_text(BROKEN, encoding="utf-8")
+        twisted.plugins.__path__.append(directory.name)
+        self.addCleanup(self.take_away, directory.name)
+
+    def take_away(self, directory: str) -> None:
+        """Let Twisted forget it."""
+        twisted.plugins.__path__.remove(directory)
+        sys.modules.pop("twisted.plugins.test_dropin", None)
+        list(getPlugins(IRolePlugin))
+
+    def test_by_name(self) -> None:
+        """Its roles stand among ours, in the order of their names."""
+        self.assertEqual([plugin.name for plugin in known_roles()], ["bakery", *OURS, "zeppelin"])
+
+    def test_broken(self) -> None:
+        """A role that cannot be loaded is named in the log, and the others are loaded."""
+        with capturedLogs() as logged:
+            load_roles()
+        said = [formatEvent(event) for event in logged if event["log_level"] is LogLevel.warn]
+        self.assertEqual(said, ["the role bakery cannot be loaded: No module named 'a_module_that_is_not_there'"])
+
+
+class RoleTests(SynchronousTestCase):
+    """The base of roles."""
+
+    def test_does_nothing(self) -> None:
+        """It is a role that does nothing, and so a relay is one."""
+        options = relay.Options()
+        options.parseOptions([])
+        self.assertIsInstance(options, usage.Options)
+        for role in (Role(), relay.make_role(options)):
+            self.assertTrue(verifyObject(IRole, role))
+            node = FakeNode()
+            role.start(node)
+            for event in (role.peer_joined, role.peer_left):
+                event(Peer(7, "ab" * 32, Address("10.0.0.9", 9000)))
+            self.assertIsNone(self.successResultOf(role.stop()))
+            self.assertEqual((role.receives, node), ({}, FakeNode(clock=node.clock, rng=node.rng)))

@@ -1,0 +1,276 @@
+"""Production nodes on simulated machines: started, stopped, killed and started again.
+
+A L{Member} is a machine with a program on it, the same as a daemon runs: a node that carries roles. A
+L{Cluster} holds them all, and lets observers see what they send and report.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import evolve, field, frozen
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.logger import Logger
+
+from twisted_bazaar.identity.keys import SEED_BYTES, KeyPair
+from twisted_bazaar.interfaces import Address, IRole, Peer
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.node.node import Node
+from twisted_bazaar.plugin import declare_messages
+from twisted_bazaar.sim.reactor import Host, Network
+from twisted_bazaar.wire.message import Message
+
+log = Logger()
+
+TRACKER: Final = "tracker"
+NODE_PORT: Final = 9000
+_KEY_FILE: Final = "key"
+_CONNECT_S: Final = 5.0
+_START_AGAIN_S: Final = 5.0
+
+
+class Observer:
+    """Sees what happens in a cluster; a base for those that want to see some of it."""
+
+    def started(self, member: Member) -> None:
+        """A program has been started."""
+
+    def stopped(self, member: Member) -> None:
+        """A program has stopped politely; what it left behind is still there to be seen."""
+
+    def ended(self, member: Member) -> None:
+        """A program was killed, or its machine lost its power."""
+
+    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+        """A node reported something."""
+
+    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+        """A node sent a message; C{peer} is None to one that has not greeted."""
+
+    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+        """Something happened to machines or ways."""
+
+
+@frozen
+class Programme:
+    """What runs on a machine.
+
+    @ivar make_roles: makes the roles of its node, anew for each start.
+    @ivar limits: the limits of its node.
+    @ivar port: where it listens; None for nowhere.
+    @ivar neighbours: the addresses of nodes that it stays linked to.
+    """
+
+    make_roles: Callable[[Member], Sequence[IRole]] = lambda member: ()
+    limits: Limits = field(factory=Limits)
+    port: int | None = NODE_PORT
+    neighbours: Sequence[Address] = ()
+
+
+class Member:
+    """A machine of a cluster and the program on it.
+
+    @ivar name: its name in the cluster.
+    @ivar host: the machine.
+    @ivar node: the node that runs now; None while none does.
+    @ivar roles: the roles it carries.
+    @ivar starts: how often it has been started.
+    """
+
+    def __init__(self, cluster: Cluster, name: str, host: Host, programme: Programme) -> None:
+        self._cluster = cluster
+        self.name = name
+        self.host = host
+        self.programme = programme
+        self.node: Node | None = None
+        self.roles: Sequence[IRole] = ()
+        self.starts = 0
+
+    def __repr__(self) -> str:
+        return f"<member {self.name}>"
+
+    @property
+    def address(self) -> Address:
+        """Where its node listens."""
+        return Address(self.host.addresses[0], self.programme.port or 0)
+
+    @property
+    def id(self) -> int:
+        """The id of its node; -1 if there is none, or it has none."""
+        return -1 if self.node is None else self.node.id
+
+    def start(self, key: KeyPair | None = None) -> Node:
+        """Start the program.
+
+        @param key: the key of the node; the one on the disk, or a new one, if not given.
+        @raise OSError: the disk fails.
+        """
+        assert self.node is None, f"{self.name} runs already"
+        self.starts += 1
+        host, cluster, programme = self.host, self._cluster, self.programme
+        host.power_up()
+        rng = random.Random(f"{cluster.network.seed}/{self.name}/{self.starts}")
+        self.roles = programme.make_roles(self)
+        key = key or self._key(rng)
+        cluster.enter_key(key, self)
+        tracker = cluster.tracker_address if cluster.tracker_address != self.address else None
+        self.node = Node(
+            host,
+            rng,
+            key,
+            self.roles,
+            limits=programme.limits,
+            tracker=None if tracker is None else _endpoint(host, tracker),
+            neighbours=[_endpoint(host, address) for address in programme.neighbours],
+            journal=self._report,
+            trace=self._trace,
+        )
+        port = programme.port
+        starting = Deferred.fromCoroutine(self.node.start(None if port is None else TCP4ServerEndpoint(host, port)))
+        starting.addErrback(lambda failure: log.failure("{name} did not start", failure, name=self.name))
+        for observer in cluster.observers:
+            observer.started(self)
+        return self.node
+
+    def keep_running(self) -> None:
+        """Start the program unless it runs; while its disk fails try again, as whatever starts daemons does."""
+        if self.node is not None:
+            return
+        try:
+            self.start()
+        except OSError as error:
+            timeline = self._cluster.network.timeline
+            self._cluster.note("not-started", node=self.name, reason=str(error))
+            timeline.at(timeline.now + _START_AGAIN_S, Member.keep_running, self)
+
+    def stop(self) -> Deferred[None]:
+        """Stop the program politely; fires when it has ended."""
+        node = self.node
+        if node is None:
+            return succeed(None)
+        epoch = self.host.epoch
+
+        def stopped(result: None) -> None:
+            if self.host.epoch == epoch:
+                for observer in self._cluster.observers:
+                    observer.stopped(self)
+                self.host.kill()
+                self.node = None
+
+        return node.stop().addCallback(stopped)
+
+    def kill(self) -> None:
+        """End the program without warning; the machine goes on."""
+        self._end(self.host.kill)
+
+    def crash(self) -> None:
+        """Let the machine lose its power."""
+        self._end(self.host.crash)
+
+    def _end(self, how: Callable[[], None]) -> None:
+        how()
+        if self.node is not None:
+            self.node = None
+            for observer in self._cluster.observers:
+                observer.ended(self)
+
+    def _key(self, rng: random.Random) -> KeyPair:
+        """The key on the disk, made at the first start."""
+        disk = self.host.disk
+        seed = disk.read(_KEY_FILE)
+        if not seed:
+            seed = rng.randbytes(SEED_BYTES)
+            disk.write(_KEY_FILE, seed)
+            disk.sync(_KEY_FILE)
+        return KeyPair.from_seed(seed)
+
+    def _report(self, event: str, details: Mapping[str, Any]) -> None:
+        if event == "joined":
+            self._cluster.enter_id(self.id, self)
+        for observer in self._cluster.observers:
+            observer.reported(self, event, details)
+
+    def _trace(self, peer: Peer | None, message: Message) -> None:
+        for sent in self._cluster.sent_to:
+            sent(self, peer, message)
+
+
+class Cluster:
+    """Members on one network.
+
+    @param network: where they are.
+    @ivar members: by name, in the order in which they were added.
+    @ivar tracker_address: where those that are started from now on look for their tracker.
+    """
+
+    def __init__(self, network: Network) -> None:
+        declare_messages()
+        self.network = network
+        self.members: dict[str, Member] = {}
+        self.observers: list[Observer] = []
+        # Only those that look at messages: there are very many of these.
+        self.sent_to: list[Callable[[Member, Peer | None, Message], None]] = []
+        self.tracker_address: Address | None = None
+        self._by_key: dict[str, Member] = {}
+        self._by_id: dict[int, Member] = {}
+
+    def observe(self, observer: Observer) -> None:
+        """Let somebody see everything from now on."""
+        self.observers.append(observer)
+        if type(observer).sent is not Observer.sent:
+            self.sent_to.append(observer.sent)
+
+    def add_tracker(self, make_roles: Callable[[Member], Sequence[IRole]], limits: Limits | None = None) -> Member:
+        """A machine for the tracker; not started."""
+        tracker = self.add(TRACKER, Programme(make_roles, limits or Limits(max_links=100_000, max_greeting=1024)))
+        self.tracker_address = tracker.address
+        return tracker
+
+    def add(self, name: str, programme: Programme, host: Host | None = None) -> Member:
+        """A machine with a program; not started."""
+        member = Member(self, name, host or self.network.add_host(name), programme)
+        self.members[name] = member
+        return member
+
+    def name_of(self, peer: Peer) -> str:
+        """The name of the member at the other end of a link; the tracker names no key."""
+        member = self._by_key.get(peer.key)
+        return TRACKER if member is None else member.name
+
+    def member_with_id(self, node_id: int) -> Member | None:
+        """The member that the tracker gave an id to, the last one if there were several."""
+        return self._by_id.get(node_id)
+
+    def enter_key(self, key: KeyPair, member: Member) -> None:
+        """Know a member by its key."""
+        self._by_key[key.public] = member
+
+    def enter_id(self, node_id: int, member: Member) -> None:
+        """Know a member by its id."""
+        self._by_id[node_id] = member
+
+    def note(self, event: str, **details: Any) -> None:
+        """Tell the observers of something that happened to machines or ways."""
+        for observer in self.observers:
+            observer.happened(event, details)
+
+    def running(self) -> list[Member]:
+        """The members whose program runs."""
+        return [member for member in self.members.values() if member.node is not None]
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        timeline = self.network.timeline
+        timeline.run_until(timeline.now + seconds)
+
+
+def limits_of(**changes: Any) -> Limits:
+    """The usual limits, but for some."""
+    return evolve(Limits(), **changes)
+
+
+def _endpoint(host: Host, address: Address) -> TCP4ClientEndpoint:
+    return TCP4ClientEndpoint(host, address.host, address.port, timeout=_CONNECT_S)

@@ -1,0 +1,280 @@
+"""A run of the market: its topology, its trade, its churn, and what is asked of it in the end.
+
+Nodes find each other through the tracker as daemons do. Sellers keep their books on their disks, so
+that what they have sold outlives them. Wants come up at random times while everything goes on.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO, Final
+
+from twisted_bazaar.interfaces import IRole
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.roles.buyer import Buyer, Want
+from twisted_bazaar.roles.seller import Seller
+from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.sim.cluster import TRACKER, Cluster, Member, Programme, limits_of
+from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.faults import Fault, Faults, draw_faults
+from twisted_bazaar.sim.invariants import CHECKS, Check, levels_of, sellers_of
+from twisted_bazaar.sim.ledger import DiskLedger
+from twisted_bazaar.sim.reactor import Network
+from twisted_bazaar.sim.report import Figures, Report
+from twisted_bazaar.sim.scenario import FaultEntry, Scenario
+from twisted_bazaar.sim.trace import Trace
+from twisted_bazaar.trade.ledger import Supply
+
+Progress = Callable[[float, float], None]
+Programmes = Mapping[str, Programme]
+
+_LOOK_S: Final = 1.0
+_JOINING_NODES_A_SECOND: Final = 100
+_FIRST_LINKS_S: Final = 10.0
+_AWAY_S: Final = 30.0
+_STOPPING_S: Final = 10.0
+# How far the widest search goes.
+_REACH: Final = 7
+
+
+class WantsAreMet(Check):
+    """When nothing fails any more, trade goes on."""
+
+    promise = "when faults have stopped, every want that can be met is met in time"
+
+    def ask(self) -> None:
+        """Look for wants that are not met, and for sellers near enough that could meet them."""
+        for member in self.cluster.running():
+            for role in member.roles:
+                if isinstance(role, Buyer):
+                    self._look_at(member, role)
+
+    def _look_at(self, member: Member, buyer: Buyer) -> None:
+        stocked = self._stock_near(member) if any(want.missing for want in buyer.wants) else {}
+        for want in buyer.wants:
+            left = stocked.get(want.item, 0)
+            self.expect(
+                not want.missing or not left,
+                f"{member.name} still wants {want.missing} {want.item}, and there are {left} near by",
+            )
+
+    def _stock_near(self, member: Member) -> dict[str, int]:
+        """What sellers within the reach of a search have, by item."""
+        near, edge = {member.name}, [member]
+        for _ in range(_REACH):
+            following = []
+            for each in edge:
+                assert each.node is not None, "only running nodes are linked"
+                for peer in each.node.peers():
+                    name = self.cluster.name_of(peer)
+                    other = self.cluster.members[name]
+                    if name not in near and other.node is not None:
+                        near.add(name)
+                        following.append(other)
+            edge = following
+        stock: dict[str, int] = {}
+        for name in sorted(near):
+            for seller in sellers_of(self.cluster.members[name]):
+                for level in levels_of(seller):
+                    stock[level.item] = stock.get(level.item, 0) + level.in_stock
+        return stock
+
+
+class MarketRun:
+    """One run.
+
+    @param scenario: what to do.
+    @param trace_file: gets a JSON line for each event, if given.
+    @param limits: the limits of every node but the tracker, but for what the scenario says.
+    @ivar faults: what goes wrong, drawn or named, in the order of time.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        trace_file: BinaryIO | None = None,
+        limits: Limits | None = None,
+        checks: Sequence[type[Check]] = CHECKS,
+    ) -> None:
+        self._scenario = scenario
+        self._rng = random.Random(f"{scenario.seed}/market")
+        usual = Conditions(loss=scenario.loss, bytes_a_second=scenario.bandwidth)
+        self.network = Network(scenario.seed, usual, scenario.latency_draw)
+        self.cluster = Cluster(self.network)
+        self._trace = Trace(self.network.timeline, trace_file)
+        self._figures = Figures(self.cluster)
+        self._wants_met = WantsAreMet(self.cluster)
+        self._checks = [*(check(self.cluster) for check in checks), self._wants_met]
+        for observer in (self._trace, self._figures, *self._checks):
+            self.cluster.observe(observer)
+        self._limits = limits_of(min_links=scenario.degree, max_links=scenario.max_links) if limits is None else limits
+        self._faults = Faults(self.cluster)
+        self._churns = scenario.churn > 0
+        self._sessions: dict[str, int] = {}
+        self._build()
+        self.faults = self._all_faults()
+
+    def run(self, progress: Progress | None = None, *, stop_at_violation: bool = True) -> Report:
+        """Do it.
+
+        @param progress: called with the virtual seconds done and to do.
+        @param stop_at_violation: whether to end as soon as a promise is found broken.
+        """
+        scenario = self._scenario
+        joining_s = scenario.nodes / _JOINING_NODES_A_SECOND
+        lively = scenario.mode == "liveness"
+        whole_s = joining_s + _FIRST_LINKS_S + scenario.for_s + (scenario.settle_s if lively else 0.0) + _STOPPING_S
+        ended = False
+        try:
+            self._start(joining_s)
+            phases = [(joining_s + _FIRST_LINKS_S, self._begin_trade), (scenario.for_s, self._begin_rest)]
+            if lively:
+                phases.append((scenario.settle_s, self._wants_met.ask))
+            phases += [(0.0, self._stop_all), (_STOPPING_S, lambda: None)]
+            for for_s, then in phases:
+                ended = self._go_on(for_s, whole_s, progress, stop_at_violation)
+                if ended:
+                    self._figures.count_wants()
+                    break
+                then()
+        finally:
+            for check in self._checks:
+                check.end()
+        return self._figures.report(scenario.seed, self._trace.digest, self._checks)
+
+    # The phases of a run.
+
+    def _start(self, joining_s: float) -> None:
+        timeline = self.network.timeline
+        for member in self.cluster.members.values():
+            at = 0.0 if member.name == TRACKER else self._rng.uniform(0, joining_s)
+            timeline.at(at, Member.keep_running, member)
+
+    def _begin_trade(self) -> None:
+        self._faults.schedule(self.faults)
+        timeline = self.network.timeline
+        names = [name for name in self.cluster.members if name.startswith("buyer-")]
+        for name in names:
+            for _ in range(self._scenario.wants):
+                at = timeline.now + self._rng.uniform(0, self._scenario.for_s)
+                item = self._popular_item()
+                timeline.at(at, self._want, (self.cluster.members[name], Want(item, self._rng.randint(1, 3))))
+        if self._churns:
+            for member in self.cluster.members.values():
+                if member.name.startswith(("relay-", "seller-")):
+                    self._begin_session(member)
+
+    def _begin_rest(self) -> None:
+        """No more faults and no more churn, unless this run is about safety only."""
+        if self._scenario.mode == "liveness":
+            self._churns = False
+            self._faults.end_all()
+            for member in self.cluster.members.values():
+                member.keep_running()
+
+    def _stop_all(self) -> None:
+        self._churns = False
+        self._faults.end_all()
+        self._figures.count_wants()
+        for member in self.cluster.running():
+            member.stop()
+
+    def _go_on(self, for_s: float, whole_s: float, progress: Progress | None, stop_at_violation: bool) -> bool:
+        """Let time pass, and look into the nodes now and then; returns whether the run is to end."""
+        timeline = self.network.timeline
+        until = timeline.now + for_s
+        while timeline.now < until:
+            timeline.run_until(min(until, timeline.now + _LOOK_S))
+            for check in self._checks:
+                check.look()
+            if progress is not None:
+                progress(timeline.now, whole_s)
+            if stop_at_violation and any(check.violations for check in self._checks):
+                return True
+        return False
+
+    # Who is there.
+
+    def _build(self) -> None:
+        cluster, scenario = self.cluster, self._scenario
+        cluster.add_tracker(lambda member: [Tracker()])
+        for name in scenario.names()[1:]:
+            make_roles: Callable[[Member], Sequence[IRole]]
+            if name.startswith("seller-"):
+                make_roles = self._seller_of(self._supplies(int(name.removeprefix("seller-"))))
+            elif name.startswith("buyer-"):
+                make_roles = _buyer
+            else:
+                make_roles = _relay
+            cluster.add(name, Programme(make_roles, self._limits))
+
+    def _supplies(self, number: int) -> dict[str, Supply]:
+        """What a seller has: popular things first, so that everything is somewhere if there is room."""
+        scenario = self._scenario
+        first = (number - 1) * scenario.kinds
+        items = dict.fromkeys((first + n) % scenario.items for n in range(min(scenario.kinds, scenario.items)))
+        return {f"item-{item + 1}": Supply(scenario.stock, self._rng.randint(1, 100)) for item in items}
+
+    @staticmethod
+    def _seller_of(supplies: Mapping[str, Supply]) -> Callable[[Member], Sequence[IRole]]:
+        return lambda member: [Seller(DiskLedger(member.host, supplies))]
+
+    def _popular_item(self) -> str:
+        """Some items are wanted more than others: the n-th n times less than the first."""
+        weights = [1 / (n + 1) for n in range(self._scenario.items)]
+        return f"item-{self._rng.choices(range(1, self._scenario.items + 1), weights)[0]}"
+
+    @staticmethod
+    def _want(what: tuple[Member, Want]) -> None:
+        member, want = what
+        for role in member.roles:
+            if member.node is not None and isinstance(role, Buyer):
+                role.add(want)
+
+    # Who comes and goes.
+
+    def _all_faults(self) -> list[Fault]:
+        scenario = self._scenario
+        names = [name for name in scenario.names() if not name.startswith("buyer-")]
+        drawn = draw_faults(self._rng, names, scenario.for_s, scenario.faults_a_minute, scenario.drawn_kinds)
+        named = [entry.to_fault() for entry in scenario.faults]
+        return sorted([*drawn, *named], key=lambda fault: (fault.at_s, fault.nodes))
+
+    def fixed(self) -> Scenario:
+        """The same scenario with every drawn fault named, so that some can be left out."""
+        return self._scenario.evolve(faults=[FaultEntry.of(fault) for fault in self.faults], faults_a_minute=0.0)
+
+    def _begin_session(self, member: Member) -> None:
+        shape = self._scenario.session_shape
+        mean_s = 60.0 / self._scenario.churn
+        length_s = self._rng.weibullvariate(mean_s / math.gamma(1 + 1 / shape), shape)
+        timeline = self.network.timeline
+        timeline.at(timeline.now + length_s, self._end_session, (member, member.starts))
+
+    def _end_session(self, what: tuple[Member, int]) -> None:
+        member, starts = what
+        if not self._churns:
+            return
+        if member.node is not None and member.starts == starts:
+            if self._rng.random() < 0.5:
+                member.stop()
+            else:
+                member.kill()
+        timeline = self.network.timeline
+        timeline.at(timeline.now + self._rng.expovariate(1 / _AWAY_S), self._come_back, member)
+
+    def _come_back(self, member: Member) -> None:
+        if not self._churns:
+            return
+        member.keep_running()
+        self._begin_session(member)
+
+
+def _buyer(member: Member) -> Sequence[IRole]:
+    return [Buyer([])]
+
+
+def _relay(member: Member) -> Sequence[IRole]:
+    return ()

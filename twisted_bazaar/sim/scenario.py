@@ -1,0 +1,247 @@
+"""What to simulate: every setting of a run, from a command line or a TOML file, checked once and for all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.sim.conditions import Draw, constant, lognormal, uniform
+from twisted_bazaar.sim.faults import Fault, FaultKind
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h)")
+_LONGEST_S: Final = 7 * 86_400.0
+_AT_KEY: Final = re.compile(r"^(?P<reason>.*) - at `\$\.?(?P<key>[^`]*)`$", re.DOTALL)
+_MOST: Final = 100_000
+
+_Share = Annotated[float, Meta(ge=0, le=1)]
+_Loss = Annotated[float, Meta(ge=0, le=0.9)]
+_Many = Annotated[int, Meta(ge=0, le=_MOST)]
+_Some = Annotated[int, Meta(ge=1, le=_MOST)]
+_Rate = Annotated[float, Meta(ge=0, le=6000)]
+_Kind = Literal["crash", "kill", "pause", "partition", "one-way", "slow", "skew", "disk-full", "disk-error"]
+
+
+class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """One fault as a file names it.
+
+    @ivar at: when it begins, such as C{30s}, counted from when all nodes have been started.
+    @ivar for_: how long it lasts.
+    @ivar nodes: whom it befalls, by name: C{seller-1}, C{buyer-2}, C{relay-3}, C{tracker}.
+    @ivar strength: with C{slow}, how many times slower; with C{skew}, the rate of the clock.
+    """
+
+    kind: _Kind
+    at: str
+    for_: str = msgspec.field(name="for")
+    nodes: Annotated[list[str], Meta(min_length=1)]
+    strength: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+
+    def to_fault(self) -> Fault:
+        """The fault itself.
+
+        @raise ValueError: a time cannot be read.
+        """
+        at_s, for_s = parse_duration(self.at, "at"), parse_duration(self.for_, "for")
+        return Fault(FaultKind(self.kind), at_s, for_s, tuple(self.nodes), self.strength)
+
+    @classmethod
+    def of(cls, fault: Fault) -> Self:
+        """How a file names a fault."""
+        return cls(
+            kind=fault.kind.value,
+            at=f"{fault.at_s:g}s",
+            for_=f"{fault.for_s:g}s",
+            nodes=list(fault.nodes),
+            strength=fault.strength,
+        )
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """All settings of one run.
+
+    @ivar nodes: how many nodes there are, buyers and sellers among them; the tracker comes on top.
+    @ivar seed: decides everything that chance decides.
+    @ivar for_: how long faults, churn and wants go on.
+    @ivar settle: how long after that every want that can be met may take.
+    @ivar mode: C{liveness} ends all faults after C{for} and asks whether every want was met; C{safety} never does.
+    @ivar loss: the share of packets that get lost.
+    @ivar churn: the share of relays and sellers that leave in a minute; half of them without a word.
+    @ivar sessions: how long they stay, C{exponential} or C{weibull:SHAPE}; the mean follows from C{churn}.
+    @ivar degree: how many links each node wants at least.
+    @ivar max_links: how many it takes at most.
+    @ivar latency: between two hosts: C{20ms}, C{uniform:5ms:80ms} or C{lognormal:20ms:0.5} (median and sigma).
+    @ivar bandwidth: bytes a second from each host to each other; 0 for any number.
+    @ivar items: how many kinds of goods there are.
+    @ivar stock: how many pieces of an item a seller has.
+    @ivar kinds: how many kinds of goods a seller has.
+    @ivar wants: how many purchases each buyer makes, spread over the run.
+    @ivar faults_a_minute: how many faults begin in a minute, on average.
+    @ivar fault_kinds: which kinds are drawn; all if none is named.
+    @ivar faults: those that are sure to happen.
+    """
+
+    nodes: _Some = 100
+    sellers: _Many = 5
+    buyers: _Many = 10
+    seed: int = 1
+    for_: str = msgspec.field(name="for", default="5m")
+    settle: str = "2m"
+    mode: Literal["liveness", "safety"] = "liveness"
+    loss: _Loss = 0.0
+    churn: _Share = 0.0
+    sessions: str = "exponential"
+    degree: Annotated[int, Meta(ge=0, le=64)] = 3
+    max_links: Annotated[int, Meta(ge=1, le=64)] = 8
+    latency: str = "lognormal:20ms:0.5"
+    bandwidth: Annotated[float, Meta(ge=0)] = 0.0
+    items: _Some = 20
+    stock: _Some = 20
+    kinds: _Some = 5
+    wants: _Many = 5
+    faults_a_minute: _Rate = 0.0
+    fault_kinds: list[_Kind] = []
+    faults: list[FaultEntry] = []
+
+    def __post_init__(self) -> None:
+        if self.sellers + self.buyers > self.nodes:
+            raise ValueError(
+                f"nodes: {self.sellers} sellers and {self.buyers} buyers need at least {self.sellers + self.buyers}, "
+                f"not {self.nodes}"
+            )
+        if self.degree > self.max_links:
+            raise ValueError(f"degree: at most max-links, {self.max_links}, not {self.degree}")
+        _ = self.for_s, self.settle_s, self.latency_draw, self.session_shape
+        names = set(self.names())
+        for number, entry in enumerate(self.faults):
+            entry.to_fault()
+            for name in entry.nodes:
+                if name not in names:
+                    raise ValueError(f"faults[{number}].nodes: there is no {name!r}; there are tracker, {_told(names)}")
+
+    @property
+    def for_s(self) -> float:
+        """How long the run takes, in seconds."""
+        return parse_duration(self.for_, "for")
+
+    @property
+    def settle_s(self) -> float:
+        """How long it may take to settle, in seconds."""
+        return parse_duration(self.settle, "settle")
+
+    @property
+    def latency_draw(self) -> Draw:
+        """The distribution of latencies."""
+        kind, *values = self.latency.split(":")
+        try:
+            match kind, values:
+                case "uniform", [least, most]:
+                    return uniform(parse_duration(least, "latency"), parse_duration(most, "latency"))
+                case "lognormal", [median, sigma]:
+                    return lognormal(parse_duration(median, "latency"), float(sigma))
+                case seconds, []:
+                    return constant(parse_duration(seconds, "latency"))
+        except ValueError:
+            pass
+        raise ValueError(f"latency: write 20ms, uniform:5ms:80ms or lognormal:20ms:0.5, not {self.latency!r}")
+
+    @property
+    def session_shape(self) -> float:
+        """The shape of the Weibull distribution of session lengths; 1 is exponential."""
+        kind, _, shape = self.sessions.partition(":")
+        if kind == "exponential" and not shape:
+            return 1.0
+        try:
+            if kind == "weibull" and 0.1 <= float(shape) <= 10:
+                return float(shape)
+        except ValueError:
+            pass
+        raise ValueError(f"sessions: write exponential or weibull:SHAPE, SHAPE from 0.1 to 10, not {self.sessions!r}")
+
+    @property
+    def drawn_kinds(self) -> Sequence[FaultKind]:
+        """The kinds of fault to draw from."""
+        return [FaultKind(kind) for kind in self.fault_kinds] or list(FaultKind)
+
+    def names(self) -> list[str]:
+        """The name of every member, the tracker first."""
+        relays = self.nodes - self.sellers - self.buyers
+        return [
+            "tracker",
+            *(f"seller-{n + 1}" for n in range(self.sellers)),
+            *(f"buyer-{n + 1}" for n in range(self.buyers)),
+            *(f"relay-{n + 1}" for n in range(relays)),
+        ]
+
+    def evolve(self, **changes: Any) -> Scenario:
+        """The same but for some settings, which are checked again."""
+        return msgspec.structs.replace(self, **changes)
+
+
+def read_scenario(settings: Mapping[str, Any], source: str) -> Scenario:
+    """Make a scenario from settings by their names.
+
+    @param source: where they come from, for the error.
+    @raise UsageError: one is impossible; the text names it and its range.
+    """
+    try:
+        return msgspec.convert(settings, Scenario)
+    except msgspec.ValidationError as error:
+        place = _AT_KEY.match(str(error))
+        reason, key = (place["reason"], place["key"]) if place else (str(error), "")
+        words = f"{key}: {reason[:1].lower()}{reason[1:]}" if key else reason
+        raise UsageError(f"{source}: {words.replace('`', '')}") from None
+
+
+def read_file(text: bytes, source: str) -> dict[str, Any]:
+    """The settings in a TOML file.
+
+    @raise UsageError: it is no TOML.
+    """
+    try:
+        settings = msgspec.toml.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{source}: {error}") from None
+    assert isinstance(settings, dict), "a TOML file is a table"
+    return settings
+
+
+def write_file(scenario: Scenario) -> str:
+    """A TOML file that holds a scenario, every setting that is not the usual one."""
+    lines = []
+    usual = msgspec.to_builtins(Scenario())
+    for key, value in msgspec.to_builtins(scenario).items():
+        if key != "faults" and value != usual[key]:
+            lines.append(f"{key} = {_toml(value)}")
+    for entry in scenario.faults:
+        lines.extend(("", "[[faults]]", *(f"{k} = {_toml(v)}" for k, v in msgspec.to_builtins(entry).items())))
+    return "\n".join(lines) + "\n"
+
+
+def parse_duration(text: str, key: str) -> float:
+    """Read C{90s}, C{10m}, C{2h} or C{250ms}; a bare number is seconds.
+
+    @raise ValueError: it is none of these.
+    """
+    match = _DURATION.fullmatch(text if not text.replace(".", "", 1).isdigit() else text + "s")
+    if match is None or not (seconds := float(match["number"]) * _UNITS[match["unit"]]) <= _LONGEST_S:
+        raise ValueError(f"{key}: write a time up to 7 days such as 250ms, 90s, 10m or 2h, not {text!r}")
+    return seconds
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it; for numbers, strings and lists of them JSON is the same."""
+    return msgspec.json.encode(value).decode()
+
+
+def _told(names: set[str]) -> str:
+    kinds: dict[str, int] = {}
+    for name in names - {"tracker"}:
+        kind, _, number = name.partition("-")
+        kinds[kind] = max(kinds.get(kind, 0), int(number))
+    return ", ".join(f"{kind}-1 to {kind}-{most}" for kind, most in sorted(kinds.items()))
