@@ -292,10 +292,13 @@ class IDiscovery(Interface):
         "The messages this way of finding needs, for the table of the role that uses it."
     )
 
-    def find(item: str, quantity: int, accept: Callable[[Offer], bool]) -> Deferred[Sequence[Offer]]:
+    def find(
+        item: str, quantity: int, accept: Callable[[Offer], bool], seller: int | None = None
+    ) -> Deferred[Sequence[Offer]]:
         """Look for sellers of an item.
 
         @param quantity: how many are wanted, at least 1.
+        @param seller: the only one to answer, whether it has any left or not: to find a way to it again.
         @param accept: whether an offer is of any use; the search goes on as if the others had not come.
         @return: fires with the offers that came, best first; with none when there was none in time.
         """

@@ -29,7 +29,7 @@ from twisted_bazaar.node.router import Router, position_on_path
 from twisted_bazaar.node.seen import SearchBudget, Seen
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import frame
-from twisted_bazaar.wire.message import LARGEST_TTL, LONGEST_PATH, MESSAGE_TYPES, Flooded, Message, Routed
+from twisted_bazaar.wire.message import LARGEST_TTL, LONGEST_PATH, MESSAGE_TYPES, NO_ID, Flooded, Message, Routed
 
 Journal = Callable[[str, Mapping[str, Any]], None]
 Trace = Callable[[Peer | None, Message], None]
@@ -44,6 +44,7 @@ class Node:
     @param rng: the source of chance.
     @param key: who this node is.
     @param roles: what it does beyond relaying.
+    @param former_id: the id it had when it last ran; it is used until the tracker gives another.
     @param tracker: where its tracker listens, if it has one.
     @param neighbours: nodes to stay linked to.
     @param journal: called with the name and details of everything worth telling.
@@ -60,6 +61,7 @@ class Node:
         roles: Sequence[IRole] = (),
         *,
         limits: Limits | None = None,
+        former_id: int = NO_ID,
         tracker: IStreamClientEndpoint | None = None,
         neighbours: Sequence[IStreamClientEndpoint] = (),
         journal: Journal | None = None,
@@ -73,6 +75,8 @@ class Node:
         self._codec = Codec()
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
         self._links = Links(self, reactor, key, limits, self._codec, registrars[0] if registrars else None)
+        if not registrars:
+            self._links.id = former_id
         self._links.trace = trace
         self._bootstrap = Bootstrap(self._links, rng, None if registrars else tracker, neighbours)
         self._linked = self._links.peers.links

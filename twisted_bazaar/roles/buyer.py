@@ -150,7 +150,8 @@ class Buyer(Role):
         self._pursue(want)
 
     def peer_joined(self, peer: Peer) -> None:
-        """There is somebody to ask."""
+        """There is somebody to ask, perhaps one who has not answered yet."""
+        self._purchases.seller_found(peer.id, (self.node.id, peer.id))
         if not self._joined.called:
             self._joined.callback(None)
 
@@ -184,9 +185,14 @@ class Buyer(Role):
         return is_cheap and offer.seller not in want.refused_by
 
     def _seek(self, record: OrderRecord) -> None:
-        """Search for a seller that does not answer: its reply teaches a path. The offers are of no interest."""
-        order = record.order
-        self._search.find(order.item, order.quantity, lambda offer: False)
+        """Search for a seller that does not answer: of its offer only the way to it is of interest."""
+
+        def take_way(offer: Offer) -> bool:
+            if offer.seller == record.seller:
+                self._purchases.seller_found(record.seller, offer.route)
+            return False
+
+        self._search.find(record.order.item, record.order.quantity, take_way, record.seller)
 
     async def _until_joined(self) -> None:
         """Wait for the first link; several wants wait for the same one."""

@@ -113,7 +113,10 @@ class Tracker(Role):
         return holder is None or holder == key
 
     def _request_received(self, request: NodeRequest, origin: Origin) -> None:
-        asker = self._listed[origin.id]
+        asker = self._listed.get(origin.id)
+        if asker is None:
+            # It has left, and this came by a link that another had taken the place of.
+            return
         found = self._another({*request.have, origin.id}, asker)
         if found is None:
             reply = NodeReply()

@@ -21,13 +21,14 @@ from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages
 from twisted_bazaar.sim.reactor import Host, Network
-from twisted_bazaar.wire.message import Message
+from twisted_bazaar.wire.message import NO_ID, Message
 
 log = Logger()
 
 TRACKER: Final = "tracker"
 NODE_PORT: Final = 9000
 _KEY_FILE: Final = "key"
+_ID_FILE: Final = "id"
 _CONNECT_S: Final = 5.0
 _START_AGAIN_S: Final = 5.0
 
@@ -123,6 +124,7 @@ class Member:
             key,
             self.roles,
             limits=programme.limits,
+            former_id=int(host.disk.read(_ID_FILE) or NO_ID),
             tracker=None if tracker is None else _endpoint(host, tracker),
             neighbours=[_endpoint(host, address) for address in programme.neighbours],
             journal=self._report,
@@ -187,9 +189,19 @@ class Member:
             disk.sync(_KEY_FILE)
         return KeyPair.from_seed(seed)
 
+    def _keep_id(self) -> None:
+        """Have the id on the disk, so that it is asked for again; a disk that fails costs no more than that."""
+        disk = self.host.disk
+        try:
+            disk.write(_ID_FILE, b"%d" % self.id)
+            disk.sync(_ID_FILE)
+        except OSError:
+            log.debug("{name} cannot keep its id", name=self.name)
+
     def _report(self, event: str, details: Mapping[str, Any]) -> None:
         if event == "joined":
             self._cluster.enter_id(self.id, self)
+            self._keep_id()
         for observer in self._cluster.observers:
             observer.reported(self, event, details)
 

@@ -342,15 +342,13 @@ class Host:
 
     def crash(self) -> None:
         """Lose the power: nothing is said to anybody, and what was not synced is gone."""
-        self._forget_program()
         self.is_up = False
+        self._end_program()
         self.disk.crash()
 
     def kill(self) -> None:
         """End the program at once; the kernel closes its connections, and files keep all that was written."""
-        for transport in list(self.transports):
-            transport.forsake()
-        self._forget_program()
+        self._end_program()
 
     def power_up(self) -> None:
         """Have power again; starting a program is left to whoever does this."""
@@ -368,7 +366,9 @@ class Host:
         for call, argument in backlog:
             timeline.at(timeline.now, call, argument)
 
-    def _forget_program(self) -> None:
+    def _end_program(self) -> None:
+        for transport in self.transports:
+            transport.forsake()
         self.epoch += 1
         self.backlog.clear()
         self.timers.clear()

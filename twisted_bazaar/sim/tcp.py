@@ -102,6 +102,10 @@ class Transport:
         self._unread = b""
         self._far_ended = False
 
+    def __repr__(self) -> str:
+        state = "closing" if self.disconnecting else "open" if self.connected else "closed"
+        return f"<{state} connection of {self.host.name} to {self.other.host}:{self.other.port}, {self.protocol!r}>"
+
     # What protocols call.
 
     def write(self, data: bytes) -> None:
@@ -175,11 +179,12 @@ class Transport:
             self.host.soon(self._abort)
 
     def forsake(self) -> None:
-        """Its program is gone: the kernel resets the connection."""
+        """Its program is gone: the kernel, if the machine has power, resets the connection."""
         if self.connected:
             self.connected = False
             self.protocol = self.producer = None
-            self._launch(_RESET)
+            if self.host.is_up:
+                self._launch(_RESET)
 
     def getPeer(self) -> TCPAddress:
         """The address of the other end."""
@@ -453,6 +458,7 @@ class Connector:
 
     def __init__(self, host: Host, address: TCPAddress, factory: Any, timeout_s: float) -> None:
         self._host = host
+        self._epoch = host.epoch
         self._address = address
         self._factory = factory
         self._timeout_s = timeout_s
@@ -495,7 +501,7 @@ class Connector:
 
     def _knock(self) -> None:
         """Send the first packet, and once more if nothing comes back."""
-        if not self._is_connecting or not self._host.is_up:
+        if not self._is_connecting:
             return
         network = self._host.network
         target = network.host_at(self._address.host, self._host)
@@ -512,7 +518,7 @@ class Connector:
         """The first packet is at the other host."""
         network = self._host.network
         target = network.host_at(self._address.host, self._host)
-        if not self._is_connecting or not target.is_up or not self._host.is_up:
+        if not self._is_connecting or not target.is_up or self._epoch != self._host.epoch:
             return
         back = network.ways.conditions(target.name, self._host.name)
         port = target.port_at(self._address)

@@ -23,7 +23,7 @@ from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 _FIRST_REPEAT_S: Final = 1.0
 _LONGEST_REPEAT_S: Final = 30.0
-_SENDS_BEFORE_DOUBT: Final = 3
+_TRIES_BEFORE_DOUBT: Final = 3
 _ODD_TOLD_A_MINUTE: Final = 5
 
 
@@ -35,7 +35,8 @@ class _OpenOrder:
     backoff: Backoff
     done: Deferred[OrderRecord]
     repeat: IDelayedCall | None = None
-    sent: int = 0
+    was_sent: bool = False
+    tries: int = 0
     tried: set[Route] = field(factory=set)
 
 
@@ -78,6 +79,12 @@ class Purchases:
     def unanswered(self) -> list[OrderRecord]:
         """The orders of which nobody knows yet how they ended."""
         return [opened.record for opened in self._open.values()]
+
+    def seller_found(self, seller: int, route: Route) -> None:
+        """Ask again along a route by which a seller was just heard of, each once between two repeats."""
+        for opened in list(self._open.values()):
+            if opened.record.seller == seller:
+                self._try(opened, route)
 
     def stop(self) -> None:
         """Send nothing more. What is open stays open: no answer is not a no."""
@@ -137,18 +144,18 @@ class Purchases:
         message = Buy(item=order.item, id=order.id, quantity=order.quantity, price=order.price)
         opened.route = route
         is_sent = self._node.send(message, route)
-        opened.sent += is_sent
-        if is_sent or opened.sent:
-            self._repeat_later(opened)
+        if is_sent:
+            opened.tried.add(route)
+            opened.was_sent = True
+        if opened.was_sent and (opened.repeat is None or not opened.repeat.active()):
+            opened.repeat = self._node.clock.callLater(opened.backoff.delay(), self._repeat, opened)
         return is_sent
 
-    def _repeat_later(self, opened: _OpenOrder) -> None:
-        if opened.repeat is None or not opened.repeat.active():
-            opened.tried = {opened.route}
-            opened.repeat = self._node.clock.callLater(opened.backoff.delay(), self._repeat, opened)
-
     def _repeat(self, opened: _OpenOrder) -> None:
-        if opened.sent == _SENDS_BEFORE_DOUBT:
+        opened.tried.clear()
+        # A try that finds no way counts too: there may be one to be found.
+        opened.tries += 1
+        if opened.tries == _TRIES_BEFORE_DOUBT:
             opened.life.doubt()
             self._node.report(
                 "unknown",
@@ -156,17 +163,19 @@ class Purchases:
                 seller=opened.record.seller,
                 id=opened.record.order.id,
             )
-        if opened.sent >= _SENDS_BEFORE_DOUBT:
+        if opened.tries >= _TRIES_BEFORE_DOUBT:
             self._seek(opened.record)
         self._send(opened, self._next_route(opened))
 
     def _detour(self, opened: _OpenOrder) -> None:
         """The way just tried leads nowhere: take another at once, each one once between two repeats."""
         for route in self._node.routes_to(opened.record.seller):
-            if route not in opened.tried:
-                opened.tried.add(route)
-                self._send(opened, route)
+            if self._try(opened, route):
                 return
+
+    def _try(self, opened: _OpenOrder, route: Route) -> bool:
+        """Send an order along a route by which it was not sent since the last repeat; returns whether it was now."""
+        return route not in opened.tried and self._send(opened, route)
 
     def _next_route(self, opened: _OpenOrder) -> Route:
         """Another route than the last, if there is one; a direct link before all."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from twisted_bazaar.wire.goods import AboutGoods, Count, ItemName, check_item_name
-from twisted_bazaar.wire.message import RETURN_PATH_LOOP, Flooded, check_host
+from twisted_bazaar.wire.message import RETURN_PATH_LOOP, Flooded, NodeId, check_host
 
 
 class Search(Flooded, tag="search", kw_only=True):
     """Who has an item?
 
     @ivar quantity: how many are wanted.
+    @ivar seller: if given, only this node answers, and does so even if it has none left.
     """
 
     item: ItemName
     quantity: Count = 1
+    seller: NodeId | None = None
 
     def __post_init__(self) -> None:
         # The base's checks once more: searches are most of the traffic, and a call costs as much as they do.

@@ -36,6 +36,7 @@ class _Hunt:
     item: str
     quantity: int
     accept: Callable[[Offer], bool]
+    seller: int | None
     done: Deferred[Sequence[Offer]]
     round: int = 0
     search_ids: list[int] = field(factory=list)
@@ -57,9 +58,11 @@ class FloodSearch:
         self._hunts: dict[int, _Hunt] = {}
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Reply: self._reply_received}
 
-    def find(self, item: str, quantity: int, accept: Callable[[Offer], bool]) -> Deferred[Sequence[Offer]]:
-        """Look for sellers of an item; fires with offers, best first, or with none."""
-        hunt = _Hunt(item, quantity, accept, Deferred())
+    def find(
+        self, item: str, quantity: int, accept: Callable[[Offer], bool], seller: int | None = None
+    ) -> Deferred[Sequence[Offer]]:
+        """Look for sellers of an item, or for one of them; fires with offers, best first, or with none."""
+        hunt = _Hunt(item, quantity, accept, seller, Deferred())
         self._next_round(hunt)
         return hunt.done
 
@@ -78,6 +81,7 @@ class FloodSearch:
             ttl=REACHES[hunt.round],
             item=hunt.item,
             quantity=hunt.quantity,
+            seller=hunt.seller,
         )
         hunt.search_ids.append(search.id)
         self._hunts[search.id] = hunt
@@ -143,7 +147,11 @@ class FloodAnswers:
         answering.addErrback(lambda failure: self.log.failure("a search was not answered", failure))
 
     async def _answer(self, search: Search, origin: Origin) -> None:
-        quote: Quote | None = await self._shelf.quote(search.item, search.quantity, origin)
+        if search.seller is not None:
+            # The way to this node is wanted, and no goods.
+            quote = Quote(1, None) if search.seller == self._node.id else None
+        else:
+            quote = await self._shelf.quote(search.item, search.quantity, origin)
         if quote is None:
             return
         route = origin.route
