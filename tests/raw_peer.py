@@ -10,7 +10,7 @@ from twisted.protocols.basic import NetstringReceiver
 
 from twisted_bazaar.interfaces import Address
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.testing import MemoryNetwork
+from twisted_bazaar.testing import SimulatedNetwork
 
 KEY = "ab" * 32
 
@@ -67,7 +67,7 @@ class _Once(ClientFactory):
         self._protocol.connectionLost()
 
 
-def connect(network: MemoryNetwork, node: Node, host: str | None = None) -> RawPeer:
+def connect(network: SimulatedNetwork, node: Node, host: str | None = None) -> RawPeer:
     """A raw peer, connected to a node; it has not greeted."""
     peer = RawPeer()
     network.host(host).connectTCP(*network.where(node), _Once(peer))
@@ -75,7 +75,7 @@ def connect(network: MemoryNetwork, node: Node, host: str | None = None) -> RawP
     return peer
 
 
-def link(network: MemoryNetwork, node: Node, id: int, **keys: Any) -> RawPeer:
+def link(network: SimulatedNetwork, node: Node, id: int, **keys: Any) -> RawPeer:
     """A raw peer, linked to a node as the node of an id."""
     peer = connect(network, node)
     peer.greet(id, **{"key": f"{id:064x}", **keys})
@@ -83,9 +83,9 @@ def link(network: MemoryNetwork, node: Node, id: int, **keys: Any) -> RawPeer:
     return peer
 
 
-def accept(network: MemoryNetwork, port: int = 5000) -> tuple[Address, list[RawPeer]]:
+def accept(network: SimulatedNetwork, port: int = 5000) -> tuple[Address, list[RawPeer]]:
     """An address where a raw peer takes each connection, and the peers so far; the list grows."""
     machine = network.host()
     peers: list[RawPeer] = []
     machine.listenTCP(port, _Accepting(peers))
-    return Address(machine.host, port), peers
+    return Address(machine.address, port), peers

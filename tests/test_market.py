@@ -10,7 +10,7 @@ from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.buyer import Buyer, Want
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.testing import MemoryNetwork
+from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.trade.ledger import MemoryLedger, Supply
 
 
@@ -19,7 +19,7 @@ class MarketTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Start a network with a tracker."""
-        self.network = MemoryNetwork(seed=3)
+        self.network = SimulatedNetwork(seed=3)
         self.network.add_tracker(Tracker())
 
     def chain(self, length: int) -> list[Node]:
@@ -78,7 +78,7 @@ class MarketTests(SynchronousTestCase):
         self.network.run_until(lambda: any(m.wire_name == "reply" for _, _, m in self.network.traffic))
         self.network.run(0.5)
         replied_by = [by for by, _, m in self.network.traffic if m.wire_name == "reply"][-1]
-        self.network.crash(left if left.id == replied_by else right)
+        self.network.kill(left if left.id == replied_by else right)
         self.network.run_until(lambda: buyer.bag.purchases, 30)
         self.assertEqual(self.sold(), [("apple", 1)])
 
@@ -89,7 +89,7 @@ class MarketTests(SynchronousTestCase):
         buyer = Buyer([Want("apple", 1)], gather_s=1.0)
         self.network.add_node(buyer, near=relays[-1:], max_links=1)
         self.network.run_until(lambda: any(m.wire_name == "search" for _, _, m in self.network.traffic))
-        self.network.crash(self.network.nodes[0])
+        self.network.kill(self.network.nodes[0])
         self.network.run_until(lambda: buyer.bag.purchases)
         self.assertEqual(self.sold(), [("apple", 1)])
 
@@ -98,7 +98,7 @@ class MarketTests(SynchronousTestCase):
         relays = self.chain(2)
         buyer = Buyer([Want("apple", 1)])
         self.network.add_node(buyer, near=relays[:1], min_links=1)
-        self.network.run(100, 0.05)
+        self.network.run(100)
         self.assertEqual(self.sold(), [])
         self.network.add_node(Seller(MemoryLedger({"apple": Supply(1)})), near=relays[1:], min_links=1)
         self.network.run_until(lambda: buyer.bag.purchases, 30)
@@ -113,7 +113,7 @@ class MarketTests(SynchronousTestCase):
         buyers = [Buyer([Want("apple", 1)]) for _ in range(30)]
         for buyer in buyers:
             self.network.add_node(buyer)
-        self.network.run(200, 0.02)
+        self.network.run(200)
         bought = sum(quantity for buyer in buyers for _, quantity in buyer.bag.purchases)
         self.network.stop_all()
         counts = self.network.events_of("stock")
@@ -121,4 +121,4 @@ class MarketTests(SynchronousTestCase):
         self.assertEqual([(c["supplied"], c["in_stock"] + c["sold"]) for c in counts], [(6, 6), (6, 6)])
         self.assertEqual(sum(c["sold"] for c in counts), 12)
         self.assertEqual(len(relays), 10)
-        self.assertEqual((self.network.clock.getDelayedCalls(), self.network.open_ends), ([], {}))
+        self.assertEqual(self.network.left(), [])

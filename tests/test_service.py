@@ -35,7 +35,7 @@ from twisted_bazaar.service import (
     parse_address,
     parse_limits,
 )
-from twisted_bazaar.testing import MemoryNetwork
+from twisted_bazaar.testing import SimulatedNetwork
 
 
 @implementer(IErrand)
@@ -61,10 +61,14 @@ class ServiceTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A network, and a place for files."""
-        self.network = MemoryNetwork()
+        self.network = SimulatedNetwork()
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.events = Path(directory.name, "events.jsonl")
+
+    def listening(self) -> list[tuple[str, int]]:
+        """Where somebody takes connections."""
+        return [address for host in self.network.network.hosts.values() for address in host.ports]
 
     def service(self, *roles: IRole, listen: str = "tcp:9000", **options: Any) -> NodeService:
         """Build a service on a machine of its own."""
@@ -93,11 +97,11 @@ class NodeServiceTests(ServiceTestCase):
         """Started it listens; stopped it does not, and says when all is closed."""
         service = self.service(Tracker())
         service.startService()
-        self.assertEqual(len(self.network.ports), 1)
+        self.assertEqual(len(self.listening()), 1)
         stopping = service.stopService()
-        self.network.run(3, 0.1)
+        self.network.run(3)
         self.assertIsNone(self.successResultOf(stopping))
-        self.assertEqual((self.network.ports, self.network.clock.getDelayedCalls()), ({}, []))
+        self.assertEqual(self.network.left(), [])
 
     def test_errand(self) -> None:
         """When a role has done its errand the process ends with its status."""
@@ -156,14 +160,15 @@ class EventsTests(ServiceTestCase):
         """Each event and each message sent is a line of JSON, with its time."""
         tracker = self.service(Tracker(verbose=True), events=str(self.events))
         tracker.startService()
-        [(host, port)] = self.network.ports
+        [host] = [host.address for host in self.network.network.hosts.values()]
+        [(_, port)] = self.listening()
         node = self.service(listen="none", tracker=f"tcp:{host}:{port}")
         node.startService()
         self.network.run(0.1)
         lines = [json.loads(line) for line in self.events.read_text(encoding="utf-8").splitlines()]
         self.assertTrue(all(0.0 <= line.pop("time") < 0.1 for line in lines))
         listening, sent, *_ = lines
-        self.assertEqual(listening, {"event": "listening", "host": host, "port": 9000})
+        self.assertEqual(listening, {"event": "listening", "host": "all addresses", "port": 9000})
         self.assertEqual({line["event"] for line in lines}, {"listening", "sent", "joined", "asked"})
         self.assertEqual((sent["event"], sent["type"]), ("sent", "thisisyou"))
 
@@ -182,7 +187,7 @@ class EventsTests(ServiceTestCase):
                 raise OSError(errno.ENOSPC, "No space left on device")
 
         with capturedLogs() as logged:
-            events = EventFile(Full(), self.network.clock.seconds)
+            events = EventFile(Full(), self.network.seconds)
             for _ in range(3):
                 events.enter("sold", {"order": 1})
         said = [formatEvent(event) for event in logged]

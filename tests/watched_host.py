@@ -1,24 +1,22 @@
-"""A machine in memory that notes whom it connects to, and when."""
+"""A simulated machine that notes whom it connects to, and when."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from attrs import field, frozen
 from twisted.internet.interfaces import IConnector
 
-from twisted_bazaar.sim.memory import MemoryHost
-from twisted_bazaar.testing import MemoryNetwork
+from twisted_bazaar.sim.reactor import Host
+from twisted_bazaar.testing import SimulatedNetwork
 
 
-@frozen(eq=False)
-class WatchedHost(MemoryHost):
+class WatchedHost(Host):
     """A machine whose connections are noted.
 
     @ivar dials: the time, host and port of each.
     """
 
-    dials: list[tuple[float, str, int]] = field(factory=list)
+    dials: list[tuple[float, str, int]]
 
     def connectTCP(self, host: str, port: int, factory: Any, *args: Any, **kwargs: Any) -> IConnector:
         """Note where to, and connect."""
@@ -30,6 +28,10 @@ class WatchedHost(MemoryHost):
         return [time for time, *dialled in self.dials if tuple(dialled) == address]
 
 
-def watched_host(network: MemoryNetwork) -> WatchedHost:
+def watched_host(network: SimulatedNetwork) -> WatchedHost:
     """Another machine of a network."""
-    return WatchedHost(network, network.host().host)
+    host = network.host()
+    host.__class__ = WatchedHost
+    assert isinstance(host, WatchedHost)
+    host.dials = []
+    return host

@@ -1,29 +1,31 @@
-"""A test kit for people who write roles: one fake node, or many real ones on a network in memory.
+"""A test kit for people who write roles: one fake node, or many real ones in the simulator.
 
-L{FakeNode} stands in for the node under a role: it keeps what the role sends and says. L{MemoryNetwork}
-runs real nodes, their links and their bytes included, on a clock that only the test moves.
+L{FakeNode} stands in for the node under a role: it keeps what the role sends and says. L{SimulatedNetwork}
+runs real nodes, their links and their bytes included, on simulated machines, in a time that only the
+test moves.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
-from attrs import define, evolve, field
+from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import Address, INode, IRole, Origin, Peer, Route
-from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import declare_messages
-from twisted_bazaar.sim.memory import MemoryHost, Wires
+from twisted_bazaar.sim.cluster import NODE_PORT, Cluster, Member, Observer, Programme, limits_of
+from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.reactor import Host, Network
 from twisted_bazaar.wire.message import LONGEST_PATH, Flooded, Message, Routed
+
+_LATENCY_S: Final = 0.001
+_STEP_S: Final = 0.01
 
 
 @implementer(INode)
@@ -102,36 +104,40 @@ def deliver(role: IRole, message: Message, *route: int) -> None:
     role.receives[type(message)](message, Origin(route[-1], route))
 
 
-class MemoryNetwork(Wires):
-    """Machines, nodes and wires in memory, on a clock that only the test moves.
+class SimulatedNetwork:
+    """Real nodes on simulated machines, in a time that only the test moves.
+
+    Latency is a millisecond and nothing gets lost, until the test changes C{network.ways}; hosts can be
+    paused, crashed and have their disks fail.
 
     @param seed: decides everything that chance decides.
+    @ivar network: the machines and the ways between them.
+    @ivar nodes: those that run, in the order in which they were added.
     @ivar events: what nodes reported: the node, the event, its details.
     @ivar traffic: every message sent: the sender's id, the receiver's or None, the message.
     """
 
     def __init__(self, seed: int = 1) -> None:
-        super().__init__()
-        declare_messages()
+        self.network = Network(seed, Conditions(latency_s=_LATENCY_S))
+        self.nodes: list[Node] = []
         self.events: list[tuple[Node, str, dict[str, Any]]] = []
         self.traffic: list[tuple[int, int | None, Message]] = []
-        self._rng = random.Random(seed)
-        self._next_host = 0
         self.tracker_address: Address | None = None
-        self.nodes: list[Node] = []
-        self._addresses: dict[Node, tuple[str, int]] = {}
+        self._cluster = Cluster(self.network)
+        self._cluster.observe(_Record(self))
+        self._members: dict[Node, Member] = {}
 
-    def host(self, address: str | None = None) -> MemoryHost:
-        """A machine; one with an address of its own if none is given."""
-        if address is None:
-            self._next_host += 1
-            address = f"10.0.{self._next_host // 250}.{self._next_host % 250 + 1}"
-        return MemoryHost(self, address)
+    def host(self, address: str | None = None) -> Host:
+        """The machine with an address, or another one."""
+        if address is not None:
+            known = [host for host in self.network.hosts.values() if address in host.addresses]
+            return known[0] if known else self.network.add_host(address, address)
+        return self.network.add_host(f"host-{len(self.network.hosts) + 1}")
 
     def add_tracker(self, role: IRole) -> Node:
         """Start a tracker; nodes added later use it."""
-        tracker = self.add_node(role, port=9000, max_links=10_000)
-        self.tracker_address = Address(self.nodes_host(tracker), 9000)
+        tracker = self.add_node(role, port=NODE_PORT, max_links=10_000)
+        self.tracker_address = Address(*self.where(tracker))
         return tracker
 
     def add_node(
@@ -139,9 +145,9 @@ class MemoryNetwork(Wires):
         *roles: IRole,
         near: Sequence[Node] = (),
         key: KeyPair | None = None,
-        port: int = 0,
+        port: int = NODE_PORT + 1,
         listening: bool = True,
-        host: MemoryHost | None = None,
+        host: Host | None = None,
         **limits: Any,
     ) -> Node:
         """Start a node.
@@ -149,77 +155,86 @@ class MemoryNetwork(Wires):
         @param near: nodes that it stays linked to.
         @param listening: whether it takes connections.
         @param limits: those of its limits that are not the usual ones.
+        @raise CannotListenError: the port is taken.
         """
-        machine = host or self.host()
-        rng = random.Random(self._rng.getrandbits(64))
-        node = Node(
-            machine,
-            rng,
-            key or KeyPair.generate(rng),
-            roles,
-            limits=evolve(Limits(), **limits),
-            tracker=self._endpoint(machine, self.tracker_address) if self.tracker_address else None,
-            neighbours=[TCP4ClientEndpoint(machine, *self.where(each)) for each in near],
-            journal=lambda event, details: self.events.append((node, event, dict(details))),
-            trace=lambda peer, message: self.traffic.append((node.id, None if peer is None else peer.id, message)),
-        )
-        number = port or self.free_port()
-        self._addresses[node] = (machine.host, number)
-        starting = Deferred.fromCoroutine(node.start(TCP4ServerEndpoint(machine, number) if listening else None))
-        failures: list[Failure] = []
-        starting.addErrback(failures.append)
-        if failures:
-            failures[0].raiseException()
+        self._cluster.tracker_address = self.tracker_address
+        neighbours = [Address(*self.where(node)) for node in near]
+        programme = Programme(lambda member: roles, limits_of(**limits), port if listening else None, neighbours)
+        member = self._cluster.add(f"node-{len(self._cluster.members) + 1}", programme, host or self.host())
+        node = member.start(key)
+        self._members[node] = member
         self.nodes.append(node)
         return node
 
     def where(self, node: Node) -> tuple[str, int]:
         """The host and port of a node."""
-        return self._addresses[node]
+        member = self._members[node]
+        return member.host.addresses[0], member.programme.port or NODE_PORT + 1
 
-    def nodes_host(self, node: Node) -> str:
-        """The host of a node."""
-        return self.where(node)[0]
+    def host_of(self, node: Node) -> Host:
+        """The machine of a node."""
+        return self._members[node].host
 
-    def run(self, seconds: float, step_s: float = 0.01) -> None:
+    def seconds(self) -> float:
+        """How much time has passed."""
+        return self.network.timeline.now
+
+    def run(self, seconds: float) -> None:
         """Let time pass."""
-        until = self.clock.seconds() + seconds
-        while self.clock.seconds() < until:
-            self.clock.advance(min(step_s, until - self.clock.seconds()))
+        self.network.timeline.run_until(self.seconds() + seconds)
 
-    def run_until(self, condition: Callable[[], object], most_s: float = 60.0, step_s: float = 0.01) -> None:
+    def run_until(self, condition: Callable[[], object], most_s: float = 60.0) -> None:
         """Let time pass until something is so.
 
         @raise AssertionError: it is not so after C{most_s} seconds.
         """
-        until = self.clock.seconds() + most_s
+        until = self.seconds() + most_s
         while not condition():
-            if self.clock.seconds() >= until:
+            if self.seconds() >= until:
                 raise AssertionError(f"this did not come true in {most_s} s")
-            self.clock.advance(step_s)
+            # It may come true by an event, or by nothing but time.
+            self.network.timeline.run_until(min(until, self.seconds() + _STEP_S), condition)
 
     def stop(self, node: Node) -> None:
         """Let a node leave politely."""
-        node.stop()
         self.nodes.remove(node)
+        self._members[node].stop()
+
+    def kill(self, node: Node) -> None:
+        """End a node without a word: its machine resets its connections."""
+        self.nodes.remove(node)
+        self._members[node].kill()
 
     def crash(self, node: Node) -> None:
-        """Let a node vanish: its connections are reset, and nothing of it is heard again."""
-        self.stop(node)
-        for end in list(self.open_ends):
-            if end.getHost().host == self.nodes_host(node):
-                end.abortConnection()
+        """Let the machine of a node lose its power: nobody hears anything."""
+        self.nodes.remove(node)
+        self._members[node].crash()
 
     def stop_all(self) -> None:
         """Stop every node, and let them finish."""
         for node in list(self.nodes):
             self.stop(node)
-        self.run(3.0, 0.1)
+        self.run(3.0)
+
+    def left(self) -> list[object]:
+        """Every timer, listening port and open connection there is: nothing, when all have stopped."""
+        hosts = self.network.hosts.values()
+        return [thing for host in hosts for thing in (*host.timers, *host.ports, *host.transports)]
 
     def events_of(self, name: str) -> list[dict[str, Any]]:
         """The details of every event of one name."""
         return [details for _, event, details in self.events if event == name]
 
-    @staticmethod
-    def _endpoint(machine: MemoryHost, address: Address) -> TCP4ClientEndpoint:
-        return TCP4ClientEndpoint(machine, address.host, address.port)
+
+class _Record(Observer):
+    """Keeps what happens in a network for its test."""
+
+    def __init__(self, network: SimulatedNetwork) -> None:
+        self._network = network
+
+    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+        assert member.node is not None, "only a node that runs reports"
+        self._network.events.append((member.node, event, dict(details)))
+
+    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+        self._network.traffic.append((member.id, None if peer is None else peer.id, message))

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.raw_peer import RawPeer, link
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.testing import MemoryNetwork
+from twisted_bazaar.testing import SimulatedNetwork
 
 
 class LinkTestCase(SynchronousTestCase):
@@ -18,7 +18,7 @@ class LinkTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Start a tracker and one node."""
-        self.network = MemoryNetwork()
+        self.network = SimulatedNetwork()
         self.network.add_tracker(Tracker())
         self.node = self.network.add_node()
         self.network.run_until(lambda: self.node.id > 0)
@@ -36,7 +36,7 @@ class NodeTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Link three neighbours."""
-        self.network = MemoryNetwork()
+        self.network = SimulatedNetwork()
         self.network.add_tracker(Tracker())
         self.node = self.network.add_node(*([self.role] if self.role else []), **self.limits)
         self.network.run_until(lambda: self.node.id > 0)

@@ -13,8 +13,8 @@ from tests.watched_host import watched_host
 from twisted_bazaar.interfaces import Address
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.sim.memory import MemoryHost
-from twisted_bazaar.testing import MemoryNetwork
+from twisted_bazaar.sim.reactor import Host
+from twisted_bazaar.testing import SimulatedNetwork
 
 
 def warnings(logged: Sequence[LogEvent]) -> list[str]:
@@ -27,7 +27,7 @@ class JoinTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """An empty network."""
-        self.network = MemoryNetwork()
+        self.network = SimulatedNetwork()
 
     def test_enough_links(self) -> None:
         """Each of twenty nodes has at least three links soon, and none more than eight."""
@@ -53,7 +53,7 @@ class JoinTests(SynchronousTestCase):
         nodes = [self.network.add_node() for _ in range(20)]
         self.network.run(20)
         for node in nodes[:10]:
-            self.network.crash(node)
+            self.network.kill(node)
         self.network.run(40)
         self.assertTrue(all(len(node.peers()) >= 3 for node in nodes[10:]))
 
@@ -65,23 +65,23 @@ class JoinTests(SynchronousTestCase):
         late = self.network.add_node()
         self.network.run(20)
         self.network.traffic.clear()
-        self.network.run(120, 0.05)
+        self.network.run(120)
         asked = [m for sender, _, m in self.network.traffic if sender == late.id and m.wire_name == "nodereq"]
         self.assertGreaterEqual(len(asked), 8)
         self.assertLessEqual(len(asked), 20)
-        self.network.crash(full[0])
+        self.network.kill(full[0])
         self.network.run_until(lambda: late.peers())
 
     def test_tracker_that_comes_later(self) -> None:
         """A tracker that is not there yet is waited for, and the log says so once."""
         machine = self.network.host()
-        self.network.tracker_address = Address(machine.host, 9000)
+        self.network.tracker_address = Address(machine.address, 9000)
         with capturedLogs() as logged:
             waiting = self.network.add_node()
-            self.network.run(60, 0.1)
+            self.network.run(60)
             self.assertEqual(waiting.id, -1)
             self.tracker(machine)
-            self.network.run(20, 0.05)
+            self.network.run(20)
         self.assertEqual(self.network.events_of("joined"), [{"id": waiting.id}])
         [warning] = warnings(logged)
         self.assertRegex(warning, "^the tracker does not answer .*; waiting for it$")
@@ -89,17 +89,17 @@ class JoinTests(SynchronousTestCase):
     def test_tracker_that_goes(self) -> None:
         """A tracker that goes is waited for as well, and each time the log says so once."""
         machine = self.network.host()
-        self.network.tracker_address = Address(machine.host, 9000)
+        self.network.tracker_address = Address(machine.address, 9000)
         with capturedLogs() as logged:
             self.network.add_node()
             for said in (1, 2, 3):
-                self.network.run(30, 0.1)
+                self.network.run(30)
                 self.assertEqual(len(warnings(logged)), said)
                 tracker = self.tracker(machine)
-                self.network.run(30, 0.1)
-                self.network.crash(tracker)
+                self.network.run(30)
+                self.network.kill(tracker)
 
-    def tracker(self, machine: MemoryHost) -> Node:
+    def tracker(self, machine: Host) -> Node:
         """Start the tracker."""
         address, self.network.tracker_address = self.network.tracker_address, None
         tracker = self.network.add_node(Tracker(), host=machine, port=9000, max_links=1000)
@@ -112,30 +112,30 @@ class TrackerLossTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Six nodes on one tracker."""
-        self.network = MemoryNetwork()
+        self.network = SimulatedNetwork()
         self.machine = self.network.host()
         self.tracker = self.network.add_node(Tracker(), host=self.machine, port=9000, max_links=1000)
-        self.network.tracker_address = Address(self.machine.host, 9000)
+        self.network.tracker_address = Address(self.machine.address, 9000)
         self.nodes = [self.network.add_node() for _ in range(6)]
         self.network.run(20)
 
     def test_links_stay(self) -> None:
         """Without it the nodes stay linked."""
         before = [sorted(peer.id for peer in node.peers()) for node in self.nodes]
-        self.network.crash(self.tracker)
-        self.network.run(100, 0.1)
+        self.network.kill(self.tracker)
+        self.network.run(100)
         self.assertEqual([sorted(peer.id for peer in node.peers()) for node in self.nodes], before)
 
     def test_lost_links_are_replaced_without_it(self) -> None:
         """While it is away, addresses heard of before are tried."""
-        self.network.crash(self.tracker)
+        self.network.kill(self.tracker)
         self.network.run(1)
         gone, *left = self.nodes
-        self.network.crash(gone)
+        self.network.kill(gone)
         for node in left:
             for link in list(node._linked.values())[1:]:
                 link.abort()
-        self.network.run(60, 0.05)
+        self.network.run(60)
         self.assertTrue(all(len(node.peers()) >= 2 for node in left), [len(n.peers()) for n in left])
         linked = {node.id: {peer.id for peer in node.peers()} for node in left}
         reached = {left[0].id}
@@ -145,22 +145,22 @@ class TrackerLossTests(SynchronousTestCase):
 
     def test_the_same_after_a_long_time(self) -> None:
         """Addresses of those who were linked for long are known too."""
-        self.network.crash(self.tracker)
-        self.network.run(700, 0.25)
+        self.network.kill(self.tracker)
+        self.network.run(700)
         for node in self.nodes:
             for link in list(node._linked.values()):
                 link.abort()
-        self.network.run(60, 0.05)
+        self.network.run(60)
         self.assertTrue(all(node.peers() for node in self.nodes), [len(n.peers()) for n in self.nodes])
 
     def test_knows_its_nodes_again(self) -> None:
         """A tracker that lost its memory knows all nodes under their old ids within 30 s."""
         before = [node.id for node in self.nodes]
-        self.network.crash(self.tracker)
-        self.network.run(45, 0.1)
+        self.network.kill(self.tracker)
+        self.network.run(45)
         self.network.tracker_address = None
         again = self.network.add_node(Tracker(), host=self.machine, port=9000, max_links=1000)
-        self.network.run(30, 0.05)
+        self.network.run(30)
         self.assertEqual([node.id for node in self.nodes], before)
         self.assertEqual(sorted(peer.id for peer in again.peers()), sorted(before))
 
@@ -170,7 +170,7 @@ class RefusedTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Let it look for 15 s; two tries come to that."""
-        self.network = MemoryNetwork()
+        self.network = SimulatedNetwork()
         self.tracker = self.network.add_tracker(Tracker())
         self.full = self.network.add_node(max_links=1, min_links=0)
         self.network.run_until(lambda: self.full.id > 0)
@@ -193,8 +193,8 @@ class RefusedTests(SynchronousTestCase):
 
     def test_not_at_once(self) -> None:
         """Whether the tracker is there or away, who refused is tried again, and never within 20 s."""
-        self.network.crash(self.tracker)
-        self.network.run(150, 0.05)
+        self.network.kill(self.tracker)
+        self.network.run(150)
         tries = self.tries()
         self.assertGreater(len(tries), 3)
         self.assertGreaterEqual(min(after - before for before, after in pairwise(tries)), 20.0)
@@ -205,12 +205,12 @@ class ApartTests(SynchronousTestCase):
 
     def test_tries(self) -> None:
         """Nodes that wait for the same tracker try it at different times: it is not to be run over."""
-        network = MemoryNetwork()
-        network.tracker_address = Address(network.host().host, 9000)
+        network = SimulatedNetwork()
+        network.tracker_address = Address(network.host().address, 9000)
         machines = [watched_host(network) for _ in range(2)]
         for machine in machines:
             network.add_node(host=machine)
-        network.run(30, 0.001)
+        network.run(30)
         times = [{time for time, _, _ in machine.dials} for machine in machines]
         self.assertEqual(times[0] & times[1], {0.0})
         self.assertGreater(min(map(len, times)), 5)
@@ -221,14 +221,14 @@ class NeighbourTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Let five others look for nobody, and the neighbour be away."""
-        self.network = MemoryNetwork()
+        self.network = SimulatedNetwork()
         self.network.add_tracker(Tracker())
         for _ in range(5):
             self.network.add_node(min_links=0)
         self.machine = self.network.host()
         away = self.come()
         self.network.run(1)
-        self.network.crash(away)
+        self.network.kill(away)
         self.node = self.network.add_node(near=[away], min_links=3, max_links=3)
 
     def come(self) -> Node:
@@ -252,7 +252,7 @@ class NeighbourTests(SynchronousTestCase):
         """A neighbour that goes again is linked again, and its slot is kept until then."""
         neighbour = self.come()
         self.network.run(30)
-        self.network.crash(neighbour)
+        self.network.kill(neighbour)
         self.network.run(30)
         self.assertEqual(len(self.linked()), 2)
         neighbour = self.come()

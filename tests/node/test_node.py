@@ -16,7 +16,7 @@ from twisted_bazaar.interfaces import Address, Origin
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.testing import MemoryNetwork
+from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.wire.message import Message
 
 
@@ -349,14 +349,14 @@ class ClaimTests(SynchronousTestCase):
 
     def test_two_claims(self) -> None:
         """Two roles that take one class of message are refused at start, and named."""
-        network = MemoryNetwork()
+        network = SimulatedNetwork()
         with self.assertRaises(UsageError) as caught:
             network.add_node(Listener(Search), Listener(Search))
         self.assertEqual(str(caught.exception), "Listener and Listener both take Search; run them as two nodes")
 
     def test_errors_go_to_all(self) -> None:
         """Both roles of a node may listen to errors."""
-        network = MemoryNetwork()
+        network = SimulatedNetwork()
         network.add_tracker(Tracker())
         first, second = Listener(Error), Listener(Error, Search)
         node = network.add_node(first, second)
@@ -383,7 +383,7 @@ class StopTests(SynchronousTestCase):
             raise RuntimeError("a planted fault")
 
         for stop in (raising, lambda: fail(RuntimeError("a planted fault"))):
-            network = MemoryNetwork()
+            network = SimulatedNetwork()
             network.add_tracker(Tracker())
             node = network.add_node(Unstoppable(stop))
             network.run_until(lambda node=node: node.id > 0)

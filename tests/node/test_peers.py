@@ -17,7 +17,7 @@ from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.links import Links
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.node.peers import Known, Peers, address_of
-from twisted_bazaar.testing import MemoryNetwork
+from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.wire.codec import Codec
 
 bounded = settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
@@ -47,7 +47,7 @@ class PeersTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Nobody is linked."""
         self.peers = Peers(OWN_KEY, max_links=2, known_cap=64, known_s=600.0)
-        machine = MemoryNetwork().host()
+        machine = SimulatedNetwork().host()
         key = KeyPair.generate(random.Random(1))
         self.owner = Links(Node(machine, random.Random(1), key), machine, key, Limits(), Codec(), None)
 

@@ -8,7 +8,7 @@ from tests.raw_peer import RawPeer, connect, link
 from twisted_bazaar.interfaces import Address
 from twisted_bazaar.node.control import NodeRequest
 from twisted_bazaar.roles.tracker import Options, Tracker, make_role
-from twisted_bazaar.testing import FakeNode, MemoryNetwork, deliver
+from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver
 
 
 class TrackerTests(SynchronousTestCase):
@@ -16,7 +16,7 @@ class TrackerTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Start one."""
-        self.network = MemoryNetwork()
+        self.network = SimulatedNetwork()
         self.tracker = self.network.add_tracker(Tracker(verbose=True))
 
     def join(self, id: int = -1, key: int = 1, host: str | None = None, port: int = 4000) -> tuple[RawPeer, int]:
@@ -53,7 +53,7 @@ class TrackerTests(SynchronousTestCase):
         peer, id = self.join()
         self.assertEqual(self.join()[1], id)
         peer.transport.loseConnection()
-        self.network.run(100, 1)
+        self.network.run(100)
         self.assertEqual(self.join()[1], id)
 
     def test_claimed_id(self) -> None:
@@ -95,7 +95,7 @@ class TrackerTests(SynchronousTestCase):
         leaving.transport.loseConnection()
         _silent, _ = self.join(key=3)
         for _ in range(5):
-            self.network.run(20, 0.5)
+            self.network.run(20)
             asker.tell("ping")
         self.assertEqual(self.ask(asker), {"type": "nodereply"})
 
@@ -152,13 +152,13 @@ class NotATrackerTests(SynchronousTestCase):
 
     def test_noticed(self) -> None:
         """A node that is told to use another node as its tracker waits for a real one."""
-        network = MemoryNetwork()
+        network = SimulatedNetwork()
         network.add_tracker(Tracker())
         relay = network.add_node()
         network.run(1)
         network.tracker_address = Address(*network.where(relay))
         lost = network.add_node()
-        network.run(30, 0.05)
+        network.run(30)
         self.assertEqual((lost.id, len(relay.peers())), (-1, 0))
         link(network, relay, 5)
 

@@ -48,8 +48,9 @@ EXAMPLES: Final[list[tuple[bytes, Message]]] = [
     (b'{"type":"nodereq","have":[4,7]}', NodeRequest(have=(4, 7))),
     (b'{"type":"nodereply","id":9,"host":"192.0.2.9","port":9009}', NodeReply(id=9, host="192.0.2.9", port=9009)),
     (
-        b'{"type":"search","id":11,"returnPath":[1,2],"ttl":4,"host":"192.0.2.1","port":9001,"item":"pear","quantity":3}',
-        Search(id=11, return_path=(1, 2), ttl=4, host="192.0.2.1", port=9001, item="pear", quantity=3),
+        b'{"type":"search","id":11,"returnPath":[1,2],"ttl":4,"host":"192.0.2.1","port":9001,"item":"pear","quantity":3,'
+        b'"seller":7}',
+        Search(id=11, return_path=(1, 2), ttl=4, host="192.0.2.1", port=9001, item="pear", quantity=3, seller=7),
     ),
     (
         b'{"type":"reply","path":[3,2,1],"item":"pear","id":11,"quantity":2,"price":120}',
@@ -73,6 +74,7 @@ ENDS: Final[dict[str, list[tuple[Any, Any]]]] = {
     "id": [(0, -1), TOP],
     "greeting id": [(-1, -2), TOP],
     "hop": [(0, -1), TOP],
+    "seller": [(0, -1), TOP],
     "price": [(0, -1), TOP],
     "ttl": [(0, -1), TOP],
     "quantity": [(1, 0), TOP],

@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_bazaar.identity.keys import SEED_BYTES, KeyPair
 from twisted_bazaar.interfaces import Address, IRole, Peer
@@ -108,6 +109,7 @@ class Member:
 
         @param key: the key of the node; the one on the disk, or a new one, if not given.
         @raise OSError: the disk fails.
+        @raise CannotListenError: its port is taken.
         """
         assert self.node is None, f"{self.name} runs already"
         self.starts += 1
@@ -131,8 +133,12 @@ class Member:
             trace=self._trace,
         )
         port = programme.port
+        failures: list[Failure] = []
         starting = Deferred.fromCoroutine(self.node.start(None if port is None else TCP4ServerEndpoint(host, port)))
-        starting.addErrback(lambda failure: log.failure("{name} did not start", failure, name=self.name))
+        starting.addErrback(failures.append)
+        if failures:
+            self.node = None
+            failures[0].raiseException()
         for observer in cluster.observers:
             observer.started(self)
         return self.node

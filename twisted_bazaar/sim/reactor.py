@@ -212,6 +212,11 @@ class Host:
         self.storage_s = 0.002
         self._next_port = _FIRST_FREE_PORT
 
+    @property
+    def address(self) -> str:
+        """Its first IP address."""
+        return self.addresses[0]
+
     # Time.
 
     def seconds(self) -> float:

@@ -98,8 +98,9 @@ class Transport:
         self._launched_at = -1.0
         self._free_at = 0.0
         self._resend_s = _FIRST_RESEND_S
-        self._unsent = b""
-        self._unread = b""
+        # Arrays while there is something in them: pieces are added to the end and taken from the beginning.
+        self._unsent: bytes | bytearray = b""
+        self._unread: bytes | bytearray = b""
         self._far_ended = False
 
     def __repr__(self) -> str:
@@ -115,6 +116,7 @@ class Transport:
         if not data or not self.connected or self.disconnecting or self._write_closed:
             return
         if self._unsent or self._flying_bytes + len(data) > _WINDOW_BYTES:
+            self._unsent = self._unsent or bytearray()
             self._unsent += data
             self._pump()
             if self.producer is not None and self.streaming and len(self._unsent) > _BUFFER_BYTES:
@@ -300,7 +302,9 @@ class Transport:
         """Send as much of what is unsent as the window takes."""
         room = _WINDOW_BYTES - self._flying_bytes
         if self._unsent and room > 0 and self.connected:
-            piece, self._unsent = bytes(self._unsent[:room]), self._unsent[room:]
+            assert isinstance(self._unsent, bytearray), "it holds something"
+            piece = bytes(self._unsent[:room])
+            del self._unsent[:room]
             self._launch(piece)
             if not self._unsent:
                 self.host.soon(self._drained)
@@ -325,6 +329,7 @@ class Transport:
 
     def _receive(self, data: bytes) -> None:
         if self._unread or self._paused or self.protocol is None:
+            self._unread = self._unread or bytearray()
             self._unread += data
         else:
             self._hand_on(data)
@@ -351,7 +356,9 @@ class Transport:
         if self._paused or not self.connected or self.protocol is None:
             return
         if self._unread:
-            data, self._unread = bytes(self._unread[:_READ_BYTES]), self._unread[_READ_BYTES:]
+            assert isinstance(self._unread, bytearray), "it holds something"
+            data = bytes(self._unread[:_READ_BYTES])
+            del self._unread[:_READ_BYTES]
             self._hand_on(data)
             if self._unread or self._far_ended:
                 self.host.soon(self._read_on)

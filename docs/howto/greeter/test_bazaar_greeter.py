@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.testing import FakeNode, MemoryNetwork, deliver
+from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver
 
 
 class GreeterTests(SynchronousTestCase):
@@ -40,7 +40,7 @@ class TwoGreetersTests(SynchronousTestCase):
 
     def test_greet_each_other(self) -> None:
         """Two greeters in one network get each other's greeting."""
-        network = MemoryNetwork()
+        network = SimulatedNetwork()
         network.add_tracker(Tracker())
         early = network.add_node(Greeter("good morning"), min_links=0)
         network.add_node(Greeter("good evening"), min_links=0, near=[early])
