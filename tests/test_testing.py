@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.raw_peer import connect, link
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.interfaces import Address, INode, Origin, Peer
+from twisted_bazaar.node.control import Error, Ping
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver
@@ -41,6 +44,23 @@ class FakeNodeTests(SynchronousTestCase):
         routes = [(1, 7), (1, 7, 9), (1, 8), (1, 8, 7)]
         self.assertEqual([node.send(REPLY, route) for route in routes], [True, True, False, False])
         self.assertEqual(node.sent, [(REPLY, (1, 7)), (REPLY, (1, 7, 9))])
+
+    def test_refuses_what_a_node_refuses(self) -> None:
+        """Past one hop only routed messages go, and over 16 nodes at most; a real node refuses the same."""
+        network = SimulatedNetwork()
+        network.add_tracker(Tracker())
+        real, fake = network.add_node(), FakeNode()
+        network.run_until(lambda: real.id > 0)
+        link(network, real, 7)
+        fake.link(7)
+        search = Search(id=1, return_path=(4,), item="apple")
+        for node in (real, fake):
+            near, far = (node.id, 7), (node.id, 7, 9)
+            longest, too_long = ((node.id, 7, *range(100, 100 + more)) for more in (14, 15))
+            tries = [(m, way) for m in (Ping(), search, REPLY, Error(code="wtf")) for way in (near, far)]
+            sent = [node.send(*each) for each in (*tries, (REPLY, longest), (REPLY, too_long))]
+            self.assertEqual(sent, [True, False, True, False, True, True, True, True, True, False])
+        self.assertEqual(len(fake.sent), 7)
 
     def test_routes(self) -> None:
         """A direct link comes before the routes that the test has set."""
@@ -77,6 +97,14 @@ class SimulatedNetworkTests(SynchronousTestCase):
         self.network.run_until(lambda: self.network.seconds() > 1.5)
         self.assertAlmostEqual(self.network.seconds(), 1.5, delta=0.02)
 
+    def test_a_moment(self) -> None:
+        """What is so for a moment only, between two events, is noticed at that moment."""
+        machine, seen = self.network.host(), list[str]()
+        machine.callLater(1.001, seen.append, "it")
+        machine.callLater(1.002, seen.clear)
+        self.network.run_until(lambda: seen)
+        self.assertAlmostEqual(self.network.seconds(), 1.001)
+
     def test_never(self) -> None:
         """What does not come true in time fails the test."""
         with self.assertRaises(AssertionError) as caught:
@@ -106,8 +134,8 @@ class SimulatedNetworkTests(SynchronousTestCase):
         self.assertEqual({peer.id for peer in third.peers()}, {first.id, second.id})
         self.assertEqual([[peer.id for peer in node.peers()] for node in (first, second)], [[third.id]] * 2)
 
-    def test_crash(self) -> None:
-        """A node that crashes says no goodbye; its connections are reset, and it is gone."""
+    def test_kill(self) -> None:
+        """A node that is killed says no goodbye; its connections are reset, and it is gone."""
         self.network.add_tracker(Tracker())
         node = self.network.add_node()
         self.network.run(1)
@@ -117,6 +145,66 @@ class SimulatedNetworkTests(SynchronousTestCase):
         self.network.run(1)
         self.assertEqual((peer.received, peer.is_closed, self.network.nodes.count(node)), ([], True, 0))
         self.assertTrue(connect(self.network, node).is_closed)
+
+    def test_crash(self) -> None:
+        """A node whose machine loses its power says nothing at all, and its connections stay as they are."""
+        self.network.add_tracker(Tracker())
+        node = self.network.add_node()
+        self.network.run(1)
+        peer = link(self.network, node, 71)
+        peer.received.clear()
+        self.network.crash(node)
+        self.network.run(60)
+        self.assertEqual((peer.received, peer.is_closed, self.network.nodes.count(node)), ([], False, 0))
+
+    def test_started_again(self) -> None:
+        """A node that is started again on its machine is who it was, before the tracker has said so."""
+        tracker = self.network.add_tracker(Tracker())
+        other = self.network.add_node(min_links=0)
+        self.network.run(1)
+        machine = self.network.host()
+        node = self.network.add_node(host=machine, near=[other], min_links=0)
+        self.network.run(1)
+        before = other.peers()
+        for ended in (tracker, node):
+            self.network.kill(ended)
+        self.network.run(1)
+        self.assertEqual(other.peers(), [])
+        self.network.add_node(host=machine, near=[other], min_links=0)
+        self.network.run(1)
+        self.assertEqual((other.peers(), len(before)), (before, 1))
+
+    def test_noticed(self) -> None:
+        """The neighbour of a node that is killed knows at once, that of one that crashes by its silence of 90 s."""
+        self.network.add_tracker(Tracker())
+        node = self.network.add_node(min_links=0)
+        self.network.run(1)
+        for end, counts in ((self.network.kill, [0, 0, 0]), (self.network.crash, [1, 1, 0])):
+            other = self.network.add_node(near=[node], min_links=0)
+            self.network.run(1)
+            self.assertEqual([peer.id for peer in node.peers()], [other.id])
+            end(other)
+            linked = []
+            for seconds in (1, 84, 10):
+                self.network.run(seconds)
+                linked.append(len(node.peers()))
+            self.assertEqual(linked, counts)
+
+    def test_left(self) -> None:
+        """What has not ended is listed: timers, listening ports and both ends of connections."""
+        machine, other = self.network.host(), self.network.host()
+        timer = machine.callLater(60, list)
+        port = machine.listenTCP(4000, Factory.forProtocol(Protocol))
+        endpoint = TCP4ClientEndpoint(other, machine.address, 4000)
+        connecting = endpoint.connect(Factory.forProtocol(Protocol))
+        self.network.run(1)
+        near = self.successResultOf(connecting).transport
+        self.assertEqual(set(self.network.left()), {timer, ("0.0.0.0", 4000), near, near.far})
+        timer.cancel()
+        port.stopListening()
+        near.loseConnection()
+        self.network.run(1)
+        self.assertEqual(self.network.left(), [])
 
     def test_events(self) -> None:
         """What nodes report is kept by name."""
@@ -140,3 +228,34 @@ class SimulatedNetworkTests(SynchronousTestCase):
         self.network.run(5)
         self.network.stop_all()
         self.assertEqual((self.network.nodes, self.network.left()), ([], []))
+
+
+class MachineTests(SynchronousTestCase):
+    """Simulated machines and what runs on them."""
+
+    def setUp(self) -> None:
+        """A tracker."""
+        self.network = SimulatedNetwork()
+        self.tracker = self.network.add_tracker(Tracker())
+
+    def test_what_a_role_left(self) -> None:
+        """A timer that a role left must be seen when all nodes were stopped."""
+
+        class Leaking(Role):
+            def start(self, node: object) -> None:
+                node.clock.callLater(1000, list)
+
+        self.network.add_node(Leaking())
+        self.network.run(3)
+        self.network.stop_all()
+        self.assertEqual(len(self.network.left()), 1)
+
+    def test_two_nodes_on_one_machine(self) -> None:
+        """Two nodes on one machine must be two, and the end of one not that of the other."""
+        machine = self.network.host()
+        first, second = (self.network.add_node(host=machine, port=port) for port in (9001, 9002))
+        self.network.run(2)
+        self.assertEqual((first.id != second.id, len(self.tracker.peers())), (True, 2))
+        self.network.stop(first)
+        self.network.run(5)
+        self.assertEqual(len(self.tracker.peers()), 1)

@@ -10,7 +10,7 @@ All of it takes constant time, however many entries and owners there are.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
 # Enough for a table to shrink, and too few to be felt.
@@ -36,9 +36,8 @@ class FairTable(Generic[K, V]):
         # Both in the order of expiry, which is that of entering: all live equally long.
         self._entries: OrderedDict[K, tuple[V, Hashable, float]] = OrderedDict()
         self._owned: dict[Hashable, OrderedDict[K, None]] = {}
-        # The owners by how many entries they have, to find the one with the most.
-        self._owners_with: dict[int, OrderedDict[Hashable, None]] = {}
-        self._most = 0
+        # Who has the most is of no interest until there is no room.
+        self._ranking: _Ranking | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -57,18 +56,22 @@ class FairTable(Generic[K, V]):
         @param now: seconds, of the same clock in all calls.
         """
         entries = self._entries
-        self._expire(now, _EXPIRED_AT_ONCE)
-        self.discard(key)
+        if entries and next(iter(entries.values()))[2] <= now:
+            self._expire(now, _EXPIRED_AT_ONCE)
+        if key in entries:
+            self.discard(key)
         owned = self._owned.get(owner)
-        is_full = len(entries) >= self.cap
-        if owned is not None and (len(owned) >= self._share or (is_full and len(owned) == self._most)):
+        if owned is not None and len(owned) >= self._share:
             # One out, one in: the count stays.
             del entries[owned.popitem(last=False)[0]]
         else:
-            if is_full:
-                self._evict()
-            owned = self._owned.setdefault(owner, OrderedDict())
-            self._count(owner, len(owned), len(owned) + 1)
+            if len(entries) >= self.cap:
+                self._evict(owner)
+                owned = self._owned.get(owner)
+            if owned is None:
+                owned = self._owned[owner] = OrderedDict()
+            if self._ranking is not None:
+                self._ranking.move(owner, len(owned), len(owned) + 1)
         owned[key] = None
         entries[key] = (value, owner, now + self._lifetime_s)
 
@@ -80,7 +83,8 @@ class FairTable(Generic[K, V]):
         owner = entry[1]
         owned = self._owned[owner]
         del owned[key]
-        self._count(owner, len(owned) + 1, len(owned))
+        if self._ranking is not None:
+            self._ranking.move(owner, len(owned) + 1, len(owned))
         if not owned:
             del self._owned[owner]
 
@@ -99,13 +103,35 @@ class FairTable(Generic[K, V]):
                 break
             self.discard(key)
 
-    def _evict(self) -> None:
-        """Make room for one entry."""
-        noisiest = next(iter(self._owners_with[self._most]))
-        self.discard(next(iter(self._owned[noisiest])))
+    def _evict(self, owner: Hashable) -> None:
+        """Make room for one entry of an owner, at its own cost if nobody has more."""
+        if self._ranking is None:
+            self._ranking = _Ranking({each: len(owned) for each, owned in self._owned.items()})
+        loser = self._ranking.first
+        if owner in self._owned and len(self._owned[owner]) == len(self._owned[loser]):
+            loser = owner
+        self.discard(next(iter(self._owned[loser])))
 
-    def _count(self, owner: Hashable, before: int, after: int) -> None:
-        """Note that an owner has one entry more or less."""
+
+class _Ranking:
+    """Owners by how many entries they have, to find the one with the most.
+
+    @param counts: how many each has.
+    """
+
+    def __init__(self, counts: Mapping[Hashable, int]) -> None:
+        self._owners_with: dict[int, OrderedDict[Hashable, None]] = {}
+        self._most = 0
+        for owner, count in counts.items():
+            self.move(owner, 0, count)
+
+    @property
+    def first(self) -> Hashable:
+        """Who has the most; of several the one that has had so many for longest."""
+        return next(iter(self._owners_with[self._most]))
+
+    def move(self, owner: Hashable, before: int, after: int) -> None:
+        """Note that an owner has another number of entries than before."""
         if before:
             rank = self._owners_with[before]
             del rank[owner]

@@ -331,7 +331,10 @@ class ILedger(Interface):
         """
 
     def level(item: str) -> Deferred[StockLevel | None]:
-        """The count of one item; fires with None for what was never supplied."""
+        """The count of one item; fires with None for what was never supplied.
+
+        @raise StorageError: the book cannot be read now.
+        """
 
     def levels() -> Deferred[Sequence[StockLevel]]:
         """The count of every item, all of one moment."""

@@ -36,6 +36,7 @@ class FakeNode:
     @ivar sent: each message sent, with its route.
     @ivar flooded: each message flooded.
     @ivar reports: each event reported, with its details.
+    @ivar sentences: the sentence of each for the log, None for what is not to be logged.
     @ivar linked: who is linked; a route to a node that is not there cannot be used.
     @ivar routes: the routes known, by their target.
     @ivar reachable: ids of nodes to which L{reach} makes a link.
@@ -47,6 +48,7 @@ class FakeNode:
     sent: list[tuple[Message, Route]] = field(factory=list)
     flooded: list[Flooded] = field(factory=list)
     reports: list[tuple[str, dict[str, Any]]] = field(factory=list)
+    sentences: list[str | None] = field(factory=list)
     linked: list[Peer] = field(factory=list)
     routes: dict[int, list[Route]] = field(factory=dict)
     reachable: set[int] = field(factory=set)
@@ -88,6 +90,7 @@ class FakeNode:
     def report(self, event: str, sentence: str | None, **details: Any) -> None:
         """Keep an event."""
         self.reports.append((event, details))
+        self.sentences.append(sentence)
 
     def link(self, node_id: int, host: str = "10.0.0.9") -> Peer:
         """Let a node be linked; for the test to call."""
@@ -126,6 +129,7 @@ class SimulatedNetwork:
         self._cluster = Cluster(self.network)
         self._cluster.observe(_Record(self))
         self._members: dict[Node, Member] = {}
+        self._left_by_stopped: list[object] = []
 
     def host(self, address: str | None = None) -> Host:
         """The machine with an address, or another one."""
@@ -217,13 +221,20 @@ class SimulatedNetwork:
         self.run(3.0)
 
     def left(self) -> list[object]:
-        """Every timer, listening port and open connection there is: nothing, when all have stopped."""
-        hosts = self.network.hosts.values()
-        return [thing for host in hosts for thing in (*host.timers, *host.ports, *host.transports)]
+        """What there is of timers, listening ports and open connections, and what nodes that stopped left of them.
+
+        Nothing, when all have stopped as they should.
+        """
+        return [*self._left_by_stopped, *(thing for host in self.network.hosts.values() for thing in things_of(host))]
 
     def events_of(self, name: str) -> list[dict[str, Any]]:
         """The details of every event of one name."""
         return [details for _, event, details in self.events if event == name]
+
+
+def things_of(host: Host) -> list[object]:
+    """The timers, listening ports and accepted connections of a machine."""
+    return [*host.timers, *host.ports, *host.udp_ports, *(each for each in host.transports if each.protocol)]
 
 
 class _Record(Observer):
@@ -231,6 +242,9 @@ class _Record(Observer):
 
     def __init__(self, network: SimulatedNetwork) -> None:
         self._network = network
+
+    def stopped(self, member: Member) -> None:
+        self._network._left_by_stopped += things_of(member.host)
 
     def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         assert member.node is not None, "only a node that runs reports"

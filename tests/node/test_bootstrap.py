@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import raw_peer
 from tests.watched_host import watched_host
+from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import Address
+from twisted_bazaar.node.control import Error
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.sim.reactor import Host
 from twisted_bazaar.testing import SimulatedNetwork
+
+LOWER, GREATER = sorted((KeyPair.generate(random.Random(seed)) for seed in (1, 2)), key=lambda key: key.public)
 
 
 def warnings(logged: Sequence[LogEvent]) -> list[str]:
@@ -200,6 +205,30 @@ class RefusedTests(SynchronousTestCase):
         self.assertGreaterEqual(min(after - before for before, after in pairwise(tries)), 20.0)
 
 
+class SomebodyElseTests(SynchronousTestCase):
+    """The tracker names node 4711 at an address where another answers."""
+
+    def test_avoided(self) -> None:
+        """Whether the tracker is there or away, it is not tried again within 20 s: each try dials a linked node."""
+        network = SimulatedNetwork()
+        tracker = network.add_tracker(Tracker())
+        other = network.add_node(min_links=0)
+        network.run_until(lambda: other.id > 0)
+        host, port = network.where(other)
+        gone = raw_peer.connect(network, tracker)
+        gone.greet(4711, host=host, port=port)
+        machine = watched_host(network)
+        node = network.add_node(host=machine)
+        network.run(50)
+        network.kill(tracker)
+        network.run(100)
+        tries = machine.times_to((host, port))
+        self.assertGreater(len(tries), 4)
+        # The first two: to link the other node, and to find it where 4711 was said to be.
+        self.assertGreaterEqual(min(after - before for before, after in pairwise(tries[1:])), 20.0)
+        self.assertEqual([peer.id for peer in node.peers()], [other.id])
+
+
 class ApartTests(SynchronousTestCase):
     """Nodes that are started together."""
 
@@ -248,6 +277,15 @@ class NeighbourTests(SynchronousTestCase):
         self.assertIn(neighbour.id, self.linked())
         self.assertEqual(len(self.linked()), 3)
 
+    def test_strangers(self) -> None:
+        """Strangers that come to the node do not get that slot; the node's own dial to the neighbour does."""
+        self.network.run(1)
+        strangers = [raw_peer.link(self.network, self.node, id) for id in (71, 72, 73)]
+        self.assertEqual([peer.received[-1].get("code") for peer in strangers], ["noslots"] * 3)
+        neighbour = self.come()
+        self.network.run(30)
+        self.assertEqual((self.linked()[2:], len(self.linked())), ([neighbour.id], 3))
+
     def test_comes_back(self) -> None:
         """A neighbour that goes again is linked again, and its slot is kept until then."""
         neighbour = self.come()
@@ -258,3 +296,99 @@ class NeighbourTests(SynchronousTestCase):
         neighbour = self.come()
         self.network.run(30)
         self.assertIn(neighbour.id, self.linked())
+
+
+class MutualTests(SynchronousTestCase):
+    """Two nodes whose users each named the other as a neighbour."""
+
+    def begin(self, *keys: KeyPair) -> None:
+        """Start both; the second comes when the first has been looking for it for a while, and dials it at once."""
+        self.network = SimulatedNetwork()
+        self.network.add_tracker(Tracker())
+        self.machines = [watched_host(self.network) for _ in keys]
+        away = self.network.add_node(host=self.machines[1], min_links=0)
+        self.network.kill(away)
+        first = self.network.add_node(host=self.machines[0], key=keys[0], near=[away], min_links=0)
+        self.network.run(3)
+        second = self.network.add_node(host=self.machines[1], key=keys[1], near=[first], min_links=0)
+        self.network.run(20)
+        self.nodes = [first, second]
+
+    def dials(self) -> list[list[float]]:
+        """When each of them dialled the other."""
+        others = reversed(self.nodes)
+        return [m.times_to(self.network.where(other)) for m, other in zip(self.machines, others, strict=True)]
+
+    def linked(self) -> list[list[int]]:
+        """Who is linked to each of them."""
+        return [[peer.id for peer in node.peers()] for node in self.nodes]
+
+    def test_one_link(self) -> None:
+        """They have one link, whoever has the greater key, and nobody dials again as long as it lasts."""
+        for keys in permutations((LOWER, GREATER)):
+            self.begin(*keys)
+            before = self.dials()
+            self.network.run(120)
+            first, second = self.nodes
+            self.assertEqual((self.dials(), self.linked()), (before, [[second.id], [first.id]]))
+            self.assertIs(first._linked[second.id].transport.far, second._linked[first.id].transport)
+
+    def test_told(self) -> None:
+        """The one whose dial is refused is told that they are linked, once."""
+        self.begin(LOWER, GREATER)
+        _, second = self.nodes
+        errors = [(sender, message) for sender, _, message in self.network.traffic if isinstance(message, Error)]
+        self.assertEqual(errors, [(second.id, Error(code="linked", info="a link is open already"))])
+
+    def test_comes_back(self) -> None:
+        """When the link goes, it comes back, and there is one again."""
+        for keys in permutations((LOWER, GREATER)):
+            self.begin(*keys)
+            first, second = self.nodes
+            first._linked[second.id].abort()
+            self.network.run(20)
+            before = self.dials()
+            self.network.run(60)
+            self.assertEqual((self.dials(), self.linked()), (before, [[second.id], [first.id]]))
+
+
+class RefusedAsLinkedTests(SynchronousTestCase):
+    """A neighbour that dialled first refuses the node that was told to stay linked to it."""
+
+    def test_comes_back(self) -> None:
+        """When the link that the neighbour made goes, the node dials: the neighbour may not."""
+        network = SimulatedNetwork()
+        network.add_tracker(Tracker())
+        machines = [watched_host(network) for _ in range(2)]
+        away = network.add_node(host=machines[1], min_links=0)
+        network.kill(away)
+        node = network.add_node(host=machines[0], key=LOWER, near=[away], min_links=0)
+        network.run(3)
+        neighbour = network.add_node(host=machines[1], key=GREATER, min_links=0)
+        network.run_until(lambda: neighbour.id > 0)
+        neighbour._links.dial(Address(*network.where(node)))
+        network.run(20)
+        self.assertTrue(neighbour._linked[node.id].dialled)
+        neighbour._linked[node.id].abort()
+        network.run(20)
+        self.assertFalse(neighbour._linked[node.id].dialled)
+        self.assertEqual(len(machines[1].times_to(network.where(node))), 1)
+
+
+class StoppedTests(SynchronousTestCase):
+    """A node that stops before it has found its tracker."""
+
+    def test_while_dialling(self) -> None:
+        """It leaves no timer, port or connection behind, and does not dial again."""
+        network = SimulatedNetwork()
+        network.tracker_address = Address("10.9.9.9", 9000)
+        machine = watched_host(network)
+        node = network.add_node(host=machine)
+        network.run(1)
+        # Not the network's stop: it would end what the node left.
+        stopping = node.stop()
+        network.run(0.1)
+        self.successResultOf(stopping)
+        self.assertEqual(network.left(), [])
+        network.run(60)
+        self.assertEqual(machine.dials, [(0.0, "10.9.9.9", 9000)])

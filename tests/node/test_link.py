@@ -201,6 +201,9 @@ class ClosingTests(LinkTestCase):
         self.assertNoResult(stopping)
         self.network.run(0.7)
         self.successResultOf(stopping)
+        # Who does not read hears of it when it does.
+        peer.transport.resumeProducing()
+        self.network.run(0.1)
         self.assertTrue(peer.is_closed)
 
     def test_nothing_is_left(self) -> None:

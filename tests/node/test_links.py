@@ -5,20 +5,22 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.node.cases import LinkTestCase
 from tests.raw_peer import accept, connect, link
-from twisted_bazaar.errors import LinkClosed, PeerError
+from twisted_bazaar.errors import AlreadyLinked, LinkClosed, NoSlots, PeerError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import Address, Peer
 from twisted_bazaar.node.control import Ping
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.wire.framing import frame
 
@@ -99,6 +101,17 @@ class OneLinkTests(LinkTestCase):
         late = link(self.network, self.node, 88, key=key)
         self.assertEqual([(m["type"], m.get("code")) for m in late.received], [("error", "linked")])
         self.assertEqual((late.is_closed, peers[0].is_closed, self.linked_ids()), (True, False, [88]))
+
+    def test_refused(self) -> None:
+        """Who dials and is refused knows why, if the reason has a code of its own."""
+        address, peers = accept(self.network)
+        for code, why in (("linked", AlreadyLinked), ("noslots", NoSlots), ("wtf", LinkClosed)):
+            dialling = self.node._links.dial(address)
+            self.network.run(0.1)
+            peers[-1].tell("error", code=code, info="no")
+            self.network.run(0.1)
+            failure = self.failureResultOf(dialling, PeerError)
+            self.assertEqual((failure.type, str(failure.value)), (why, f"{code!r}: no"))
 
     def test_itself(self) -> None:
         """A node that dials itself notices."""
@@ -219,6 +232,14 @@ class EndpointTests(LinkTestCase):
         self.failureResultOf(dialling, LinkClosed)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
+    def test_given_up(self) -> None:
+        """A try that is given up while it connects ends as any other wait does, and is nobody's fault."""
+        nowhere = TCP4ClientEndpoint(self.network.host(), "10.9.9.9", 9000)
+        dialling = Deferred.fromCoroutine(self.node._links.dial_endpoint(nowhere))
+        self.network.run(1)
+        dialling.cancel()
+        self.failureResultOf(dialling, CancelledError)
+
 
 class StoppedTests(LinkTestCase):
     """A node that stops."""
@@ -235,3 +256,35 @@ class StoppedTests(LinkTestCase):
         self.assertTrue(connect(self.network, self.node).is_closed)
         self.assertIsNone(factory.buildProtocol(None))
         self.assertNoResult(stopping)
+
+
+class OldIdTests(SynchronousTestCase):
+    """A node that gets another id than it had."""
+
+    def setUp(self) -> None:
+        """A tracker."""
+        self.network = SimulatedNetwork()
+        self.tracker = self.network.add_tracker(Tracker())
+
+    def test_greeted_under_the_old_id(self) -> None:
+        """A dial under way when the tracker gives another id must not end in a link under the old one."""
+        neighbour = self.network.add_node(min_links=0)
+        self.network.run(1)
+        connect(self.network, self.tracker).greet(4711, key="cd" * 32)
+        self.network.run(0.1)
+        machine, rng = self.network.host(), random.Random(1)
+        ways = self.network.network.ways
+        for other, latency_s in ((self.network.host_of(neighbour), 0.05), (self.network.host_of(self.tracker), 0.07)):
+            ways.change(other.name, machine.name, Conditions(latency_s=latency_s))
+        ways.change(machine.name, self.network.host_of(neighbour).name, Conditions(latency_s=0.05))
+        node = Node(
+            machine,
+            rng,
+            KeyPair.generate(rng),
+            former_id=4711,
+            tracker=TCP4ClientEndpoint(machine, *self.network.where(self.tracker)),
+            neighbours=[TCP4ClientEndpoint(machine, *self.network.where(neighbour))],
+        )
+        self.successResultOf(Deferred.fromCoroutine(node.start(None)))
+        self.network.run(60)
+        self.assertEqual([peer.id for peer in neighbour.peers()], [node.id])

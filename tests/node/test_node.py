@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.node.cases import NodeTestCase
-from tests.raw_peer import link
+from tests.raw_peer import accept, link
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import Address, Origin
 from twisted_bazaar.node.control import Error
+from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import SimulatedNetwork
@@ -393,3 +399,112 @@ class StopTests(SynchronousTestCase):
             self.successResultOf(stopping)
             self.assertEqual((peer.received[-1], peer.is_closed), ({"type": "dc"}, True))
             self.assertEqual(len(self.flushLoggedErrors()), 1)
+
+    def test_waits_for_all(self) -> None:
+        """It leaves when the slowest of its roles has stopped, though another raises at once."""
+
+        def raising() -> Deferred[None]:
+            raise RuntimeError("a planted fault")
+
+        network = SimulatedNetwork()
+        network.add_tracker(Tracker())
+        machine = network.host()
+        slow = Unstoppable(lambda: deferLater(machine, 1.0))
+        node = network.add_node(Unstoppable(raising), slow, host=machine)
+        network.run_until(lambda: node.id > 0)
+        peer = link(network, node, 71)
+        peer.received.clear()
+        stopping = node.stop()
+        network.run(0.9)
+        self.assertNoResult(stopping)
+        self.assertEqual(peer.received, [])
+        network.run(0.2)
+        self.successResultOf(stopping)
+        self.assertEqual((peer.received, peer.is_closed), ([{"type": "dc"}], True))
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_nothing_left(self) -> None:
+        """When it says that it has stopped there is no timer, port or connection of it, nor a try to make one."""
+        network = SimulatedNetwork()
+        network.add_tracker(Tracker())
+        for _ in range(5):
+            network.add_node()
+        network.run(5)
+        network.nodes[-1].reach(4711, Address("10.9.9.9", 9000))
+        stopped: list[None] = []
+        for node in network.nodes:
+            # Not the network's stop: it would end what the node left.
+            node.stop().addCallback(stopped.append)
+        network.run_until(lambda: len(stopped) == 6)
+        self.assertEqual(network.left(), [])
+
+
+class ReportTests(SynchronousTestCase):
+    """What roles have to tell."""
+
+    def test_report(self) -> None:
+        """Everything enters the journal; the log has what there is a sentence for."""
+        journal: list[tuple[str, Mapping[str, Any]]] = []
+        rng = random.Random(1)
+        node = Node(SimulatedNetwork().host(), rng, KeyPair.generate(rng), journal=lambda *entry: journal.append(entry))
+        with capturedLogs() as logged:
+            node.report("sold", "sold {item}", item="apple")
+            node.report("sought", None, item="pear")
+        self.assertEqual(journal, [("sold", {"item": "apple"}), ("sought", {"item": "pear"})])
+        self.assertEqual([formatEvent(event) for event in logged], ["sold apple"])
+
+
+class FormerIdTests(SynchronousTestCase):
+    """A node that was 4711 when it last ran, and knows a neighbour."""
+
+    def setUp(self) -> None:
+        """Start it on a tracker that is played by hand, and says nothing yet."""
+        self.network = SimulatedNetwork()
+        self.network.add_tracker(Tracker())
+        self.neighbour = self.network.add_node(min_links=0)
+        self.network.run_until(lambda: self.neighbour.id > 0)
+        address, trackers = accept(self.network, 9000)
+        machine = self.network.host()
+        rng = random.Random(1)
+        self.joined: list[Mapping[str, Any]] = []
+        self.node = Node(
+            machine,
+            rng,
+            KeyPair.generate(rng),
+            former_id=4711,
+            tracker=TCP4ClientEndpoint(machine, address.host, address.port),
+            neighbours=[TCP4ClientEndpoint(machine, *self.network.where(self.neighbour))],
+            journal=lambda event, details: self.joined.append(details),
+        )
+        self.successResultOf(Deferred.fromCoroutine(self.node.start(None)))
+        self.network.run(0.1)
+        [self.tracker] = trackers
+
+    def number(self, id: int) -> None:
+        """Let the tracker give it an id."""
+        self.tracker.tell("thisisyou", id=id, host="10.0.0.9", port=0)
+        self.network.run(5)
+
+    def linked(self) -> list[int]:
+        """As whom its neighbour knows it."""
+        return [peer.id for peer in self.neighbour.peers()]
+
+    def test_asks_for_it(self) -> None:
+        """It greets the tracker with the id it had."""
+        self.assertEqual([(message["type"], message["id"]) for message in self.tracker.received], [("thisisme", 4711)])
+
+    def test_without_the_tracker(self) -> None:
+        """Before the tracker has answered it is linked to the neighbour under that id."""
+        self.assertEqual((self.linked(), self.joined), ([4711], []))
+
+    def test_keeps_it(self) -> None:
+        """When the tracker agrees it stays who it is, and so does its link."""
+        link = self.neighbour._linked[4711]
+        self.number(4711)
+        self.assertEqual((self.node.id, self.joined), (4711, [{"id": 4711}]))
+        self.assertEqual(self.neighbour._linked, {4711: link})
+
+    def test_takes_another(self) -> None:
+        """When the tracker gives another id it takes that one, and is linked to its neighbour as that one."""
+        self.number(99)
+        self.assertEqual((self.node.id, self.joined, self.linked()), (99, [{"id": 99}], [99]))

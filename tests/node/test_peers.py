@@ -83,6 +83,20 @@ class AdmissionTests(PeersTestCase):
         self.assertEqual((self.refusal(peer(4)), self.peers.is_full), (NoSlots, True))
         self.assertIsNone(self.refusal(peer(2)))
 
+    def test_reserved(self) -> None:
+        """A slot that is kept for a node this one dials is no stranger's."""
+        self.peers.reserved = 1
+        self.assertEqual((self.refusal(peer(2)), self.peers.is_full), (None, False))
+        self.linked(peer(2), dialled=False)
+        self.assertEqual((self.refusal(peer(3)), self.peers.is_full), (NoSlots, True))
+        self.assertIsNone(self.refusal(peer(3), dialled=True))
+
+    def test_full(self) -> None:
+        """A node that is full takes nobody, not even whom it dials."""
+        for id in (2, 3):
+            self.linked(peer(id), dialled=False)
+        self.assertEqual(self.refusal(peer(4), dialled=True), NoSlots)
+
     def test_strangers(self) -> None:
         """Nobody is taken with another version, this node's key, its id, or the id of a linked node."""
         self.linked(peer(2), dialled=False)
@@ -148,6 +162,16 @@ class TwoLinksTests(PeersTestCase):
         self.assertEqual((self.peers.remove(other), self.peers.links), (True, {2: second}))
         self.assertEqual((self.peers.remove(second), self.peers.links), (False, {2: first}))
 
+    def test_a_spare_at_another_address(self) -> None:
+        """A second link to one node stands in for the first, though the node told another address on it."""
+        first, second = (self.linked(peer(2, port=port), dialled=True) for port in (9001, 0))
+        self.assertEqual((self.peers.remove(second), self.peers.links), (False, {2: first}))
+
+    def test_a_spare_of_another_key(self) -> None:
+        """A link to one that had the same id with another key does not stand in."""
+        _, second = (self.linked(peer(2, key), dialled=True) for key in (LOWER_KEY, GREATER_KEY))
+        self.assertEqual((self.peers.remove(second), self.peers.links), (True, {}))
+
 
 class KnownTests(PeersTestCase):
     """Nodes heard of, for when the tracker is away."""
@@ -155,7 +179,7 @@ class KnownTests(PeersTestCase):
     def test_latest_first(self) -> None:
         """Those that are not linked are named, the one heard of last first."""
         for id, now in ((2, 1.0), (3, 2.0), (4, 3.0), (2, 4.0)):
-            self.peers.note(peer(id), now)
+            self.peers.note(peer(id), "10.0.0.9", now)
         self.linked(peer(3), dialled=True)
         self.assertEqual(
             self.peers.known(5.0),
@@ -169,24 +193,30 @@ class KnownTests(PeersTestCase):
         """What somebody says of a node does not replace what is known of it at first hand."""
         elsewhere = Address("198.51.100.5", 22)
         self.peers.note_hearsay(2, elsewhere, 9, 1.0)
-        self.assertEqual([known.address for known in self.peers.known(1.0)], [elsewhere])
-        self.peers.note(peer(2), 2.0)
+        self.assertEqual(self.peers.known(1.0), [Known(2, elsewhere, None, 1.0)])
+        self.peers.note(peer(2), "10.0.0.9", 2.0)
         self.peers.note_hearsay(2, elsewhere, 9, 3.0)
-        self.assertEqual([known.address for known in self.peers.known(3.0)], [peer(2).address])
+        self.assertEqual(self.peers.known(3.0), [Known(2, peer(2).address, LOWER_KEY, 2.0)])
+
+    def test_hearsay(self) -> None:
+        """Of what is only said of a node the latest counts."""
+        for port in (1, 2):
+            self.peers.note_hearsay(2, Address("198.51.100.5", port), 9, float(port))
+        self.assertEqual(self.peers.known(3.0), [Known(2, Address("198.51.100.5", 2), None, 2.0)])
 
     def test_not_listening(self) -> None:
         """Who takes no connections is not remembered."""
-        self.peers.note(peer(2, port=0), 1.0)
+        self.peers.note(peer(2, port=0), "10.0.0.9", 1.0)
         self.assertEqual(self.peers.known(1.0), [])
 
     def test_forgotten(self) -> None:
         """Who has not been heard of for long is forgotten."""
-        self.peers.note(peer(2), 1.0)
+        self.peers.note(peer(2), "10.0.0.9", 1.0)
         self.assertEqual([len(self.peers.known(now)) for now in (600.9, 601.0)], [1, 0])
 
     def test_a_talker(self) -> None:
         """One that names many nodes pushes out nobody that others are known by."""
-        self.peers.note(peer(2), 1.0)
+        self.peers.note(peer(2), "10.0.0.9", 1.0)
         for id in range(100, 200):
             self.peers.note_hearsay(id, Address("10.0.0.1", 9), 9, 2.0)
         known = [known.id for known in self.peers.known(3.0)]

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.flood.messages import Reply
+from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.node.control import Error
-from twisted_bazaar.roles.buyer import NOT_FOUND, SOLD_OUT, UNKNOWN, Buyer, Options, Want, make_role
+from twisted_bazaar.roles.buyer import BOUGHT, NOT_FOUND, SOLD_OUT, UNKNOWN, Buyer, Options, Want, make_role
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.messages import Buy, BuyOK
+
+
+@define
+class TellingNode(FakeNode):
+    """A node that keeps which events stay out of the log."""
+
+    quiet: list[tuple[str, dict[str, Any]]] = field(factory=list)
+
+    def report(self, event: str, sentence: str | None, **details: Any) -> None:
+        """Keep an event."""
+        super().report(event, sentence, **details)
+        if sentence is None:
+            self.quiet.append((event, details))
 
 
 class BuyerTestCase(SynchronousTestCase):
@@ -19,7 +33,7 @@ class BuyerTestCase(SynchronousTestCase):
 
     def begin(self, *wants: Want, **options: Any) -> Buyer:
         """Start a buyer."""
-        self.node = FakeNode(id=1)
+        self.node = TellingNode(id=1)
         self.buyer = Buyer(wants or [Want("apple", 1)], **options)
         self.buyer.start(self.node)
         self.buyer.peer_joined(self.node.link(7))
@@ -89,6 +103,23 @@ class SearchTests(BuyerTestCase):
         """Each want is looked for on its own, at the same time."""
         self.begin(Want("apple", 1), Want("pear", 2))
         self.assertEqual([(s.item, s.quantity) for s in self.node.flooded], [("apple", 1), ("pear", 2)])
+
+    def test_added(self) -> None:
+        """What is added while it runs is looked for at once, beside the rest."""
+        self.begin()
+        self.buyer.add(Want("pear", 2))
+        self.assertEqual([(s.item, s.quantity) for s in self.node.flooded], [("apple", 1), ("pear", 2)])
+        self.assertEqual(self.buyer.wants, [Want("apple", 1), Want("pear", 2)])
+
+    def test_journal(self) -> None:
+        """What is wanted, and what each search came to, is for the journal and not for the log."""
+        self.begin(Want("apple", 2))
+        self.node.clock.pump([0.1] * 75)
+        self.node.clock.advance(1)
+        self.offer(1, 7)
+        self.gathered()
+        sought = [("sought", {"item": "apple", "quantity": 2, "offers": offers}) for offers in (0, 1)]
+        self.assertEqual(self.node.quiet, [("wanted", {"item": "apple", "quantity": 2}), *sought])
 
 
 class ChoiceTests(BuyerTestCase):
@@ -211,6 +242,25 @@ class UnansweredTests(BuyerTestCase):
         self.gathered()
         self.assertEqual(self.orders(), [])
 
+    def test_linked_directly(self) -> None:
+        """When the seller is linked the order goes there at once; to anybody else it does not."""
+        order = self.ordered()
+        for id in (8, 9):
+            self.buyer.peer_joined(self.node.link(id))
+        self.assertEqual(self.orders(), [(order, (1, 9))])
+
+    def test_sought_and_found(self) -> None:
+        """After three tries the seller alone is searched for; when it answers the order goes there at once."""
+        order = self.ordered()
+        self.node.link(6)
+        self.node.clock.pump([0.1] * 100)
+        searches = [search for search in self.node.flooded if isinstance(search, Search)]
+        self.assertEqual({(search.item, search.seller) for search in searches[1:]}, {("apple", 9)})
+        self.orders()
+        self.offer(1, 6, 8)
+        self.offer(1, 6, 9)
+        self.assertEqual(self.orders(), [(order, (1, 6, 9))])
+
     def test_never_sent(self) -> None:
         """An order that could not leave this node is none: the next offer is taken."""
         self.begin()
@@ -262,6 +312,23 @@ class OnceTests(BuyerTestCase):
         [(order, route)] = self.orders()
         self.confirm(order, *route)
         self.assertEqual(self.successResultOf(self.buyer.finished), 0)
+
+    def test_added(self) -> None:
+        """0 not before what was added is bought too."""
+        self.begin(once_s=60.0)
+        self.buyer.add(Want("pear", 1))
+        pears = self.node.flooded.pop()
+        self.offer(1, 7)
+        self.gathered()
+        [(order, route)] = self.orders()
+        self.confirm(order, *route)
+        self.assertNoResult(self.buyer.finished)
+        self.node.flooded.append(pears)
+        self.offer(1, 7, item="pear")
+        self.gathered()
+        [(order, route)] = self.orders()
+        self.confirm(order, *route)
+        self.assertEqual((self.successResultOf(self.buyer.finished), self.node.clock.getDelayedCalls()), (BOUGHT, []))
 
     def test_not_found(self) -> None:
         """3 when nobody had it in time."""

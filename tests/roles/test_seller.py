@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
 
 from twisted_bazaar.discovery.flood.messages import Reply, Search
-from twisted_bazaar.errors import UsageError
+from twisted_bazaar.errors import StorageError, UsageError
+from twisted_bazaar.interfaces import ILedger, Order, Settlement
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.roles.seller import Seller, make_role
 from twisted_bazaar.testing import FakeNode, deliver
@@ -15,14 +19,25 @@ from twisted_bazaar.trade.ledger import MemoryLedger, Supply
 from twisted_bazaar.trade.messages import Buy, BuyOK
 
 
-class SellerTests(SynchronousTestCase):
+class OddLedger(MemoryLedger):
+    """A ledger that cannot be written for as long as the test says."""
+
+    is_full = False
+
+    def settle(self, order: Order, kept_back: int) -> Deferred[Settlement]:
+        """Decide an order, or nothing."""
+        return fail(StorageError("the disk is full")) if self.is_full else super().settle(order, kept_back)
+
+
+class SellerTestCase(SynchronousTestCase):
     """A seller of five apples at 120 and one pear, linked to node 7."""
 
     def setUp(self) -> None:
         """Start it on a fake node."""
         self.node = FakeNode(id=1)
         self.neighbour = self.node.link(7)
-        self.seller = Seller(MemoryLedger({"apple": Supply(5, 120), "pear": Supply(1)}))
+        self.ledger = OddLedger({"apple": Supply(5, 120), "pear": Supply(1)})
+        self.seller = Seller(self.ledger)
         self.seller.start(self.node)
 
     def search(self, *route: int, item: str = "apple", quantity: int = 1, **keys: Any) -> None:
@@ -38,6 +53,10 @@ class SellerTests(SynchronousTestCase):
         """What it sent since last asked, with routes."""
         sent, self.node.sent = self.node.sent, []
         return sent
+
+
+class SellerTests(SellerTestCase):
+    """A seller whose ledger works."""
 
     def test_reply(self) -> None:
         """A search for what it has is answered with quantity and price; one for anything else is not."""
@@ -81,6 +100,23 @@ class SellerTests(SynchronousTestCase):
             self.buy(1, 7)
             self.buy(1, 7, id=4, quantity=9)
         self.assertEqual([event for event, _ in self.node.reports], ["sold", "refused"])
+
+    def test_many_refusals(self) -> None:
+        """All refusals enter the journal; the log has five a minute, and says later how many it left out."""
+        for id in range(8):
+            self.buy(1, 7, id=id, item="plum")
+        self.node.clock.advance(61)
+        self.buy(1, 7, id=8, item="plum")
+        told = "refused node {buyer}: {reason}"
+        self.assertEqual(self.node.sentences, [told] * 5 + [None] * 3 + [told + " (3 more not told)"])
+        refused = [(event, details["order"]) for event, details in self.node.reports]
+        self.assertEqual(refused, [("refused", id) for id in range(9)])
+
+    def test_wanted_itself(self) -> None:
+        """A search for this seller holds nothing back for who asks."""
+        self.search(1, 7, item="pear", seller=1)
+        self.search(1, 7, 8, item="pear")
+        self.assertEqual([route for _, route in self.said()], [(1, 7), (1, 7, 8)])
 
     def test_same_id_of_another_buyer(self) -> None:
         """Order ids are told apart by their buyer."""
@@ -130,6 +166,37 @@ class SellerTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(self.node.clock.getDelayedCalls(), [])
+
+
+class StorageTests(SellerTestCase):
+    """A seller whose ledger cannot be written."""
+
+    def setUp(self) -> None:
+        """Fill its disk."""
+        super().setUp()
+        self.ledger.is_full = True
+
+    def test_interface(self) -> None:
+        """It is a ledger all the same."""
+        self.assertTrue(verifyObject(ILedger, self.ledger))
+
+    def test_settled_later(self) -> None:
+        """The buyer hears nothing, as nothing is decided; when the ledger works again the same order is settled."""
+        self.buy(1, 7)
+        self.assertEqual((self.said(), self.node.reports), ([], []))
+        self.ledger.is_full = False
+        self.buy(1, 7)
+        self.assertEqual(self.said(), [(BuyOK(item="apple", id=3, price=120), (1, 7))])
+
+    def test_log(self) -> None:
+        """The log says so in a line, and at most five times a minute."""
+        with capturedLogs() as logged:
+            for minute in range(2):
+                self.node.clock.advance(61 * minute)
+                for id in range(10):
+                    self.buy(1, 7, id=id)
+        lines = [(event["log_level"], formatEvent(event), "log_failure" in event) for event in logged]
+        self.assertEqual(lines, [(LogLevel.error, "no order can be settled: the disk is full", False)] * 10)
 
 
 class OptionsTests(SynchronousTestCase):

@@ -80,6 +80,19 @@ class TrackerTests(SynchronousTestCase):
         self.assertEqual(set(have), others)
         self.assertEqual(self.ask(asker, *have), {"type": "nodereply"})
 
+    def test_who_has_left_asks(self) -> None:
+        """A node whose link was replaced, and the new one closed, gets no answer by the old one, and no fault."""
+        old, _ = self.join()
+        new, _ = self.join()
+        new.tell("dc")
+        self.network.run(0.05)
+        self.assertEqual((list(self.tracker.peers()), old.is_closed), ([], False))
+        old.received.clear()
+        old.tell("nodereq")
+        old.tell("ping")
+        self.network.run(0.05)
+        self.assertEqual(old.received, [{"type": "pong"}])
+
     def test_names_at_random(self) -> None:
         """Askers are spread over the nodes."""
         asker, _ = self.join(key=1)

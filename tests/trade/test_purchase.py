@@ -176,6 +176,13 @@ class WayTests(PurchaseTestCase):
         self.node.routes = {9: [(1, 7, 9)]}
         self.assertEqual(self.sent_in(3)[0], (self.buy, (1, 9)))
 
+    def test_every_way_is_gone(self) -> None:
+        """A try that finds no way counts too: after three the order is unknown, and its seller is sought."""
+        self.node.linked.clear()
+        self.assertEqual((self.sent_in(10), self.states()), ([], [OrderState.UNKNOWN]))
+        self.assertEqual(self.sought[:1], self.purchases.unanswered())
+        self.assertEqual(self.node.reports, [("unknown", {"seller": 9, "id": self.buy.id})])
+
     def test_no_route(self) -> None:
         """On noroute the next path is taken at once."""
         self.node.link(6)
@@ -211,3 +218,44 @@ class WayTests(PurchaseTestCase):
         refusal = ("noroute", "there is no way to node 8 any more")
         self.assertEqual((record.state, record.refusal), (OrderState.REFUSED, refusal))
         self.assertEqual((self.sent(), len(self.purchases)), ([], 1))
+
+
+class SellerFoundTests(PurchaseTestCase):
+    """The seller is heard of again, by a way that may be new."""
+
+    def setUp(self) -> None:
+        """Have another neighbour."""
+        super().setUp()
+        self.node.link(6)
+
+    def found(self, *route: int) -> list[tuple[Buy, Route]]:
+        """Hear of the last node of a route; returns what is sent at once."""
+        self.purchases.seller_found(route[-1], route)
+        return self.sent()
+
+    def test_at_once(self) -> None:
+        """An order without an answer is sent there at once, and not along the way it was just sent."""
+        self.assertEqual((self.found(1, 6, 9), self.found(1, 7, 9)), ([(self.buy, (1, 6, 9))], []))
+
+    def test_each_way_once(self) -> None:
+        """However often it is heard of by one way, the order goes there once between two repeats."""
+        self.assertEqual([len(self.found(1, 6, 9)) for _ in range(5)], [1, 0, 0, 0, 0])
+        self.wait_for_repeat()
+        self.assertEqual([len(self.found(1, 7, 9)) for _ in range(5)], [1, 0, 0, 0, 0])
+
+    def test_a_way_that_is_gone(self) -> None:
+        """A way by which nothing could be sent was not tried: when its link is there, the order is sent."""
+        self.assertEqual(self.found(1, 5, 9), [])
+        self.node.link(5)
+        self.assertEqual(self.found(1, 5, 9), [(self.buy, (1, 5, 9))])
+
+    def test_other_sellers(self) -> None:
+        """Orders to other sellers are not sent."""
+        self.assertNoResult(self.order(1, 7, 8))
+        [(other, _)] = self.sent()
+        self.assertEqual((self.found(1, 6, 8), self.found(1, 6, 9)), ([(other, (1, 6, 8))], [(self.buy, (1, 6, 9))]))
+
+    def test_answered(self) -> None:
+        """An order that has its answer is not sent."""
+        self.confirm(1, 7, 9)
+        self.assertEqual(self.found(1, 6, 9), [])

@@ -2,10 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final
+
 import click
 
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "simulate": "Run a whole network in virtual time, and check its promises.",
+    "trace": "Show who told whom what: the searches and orders of a run.",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """The commands, of which those with many options are imported when they are called by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name; None if there is none."""
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        command = getattr(import_module(f"twisted_bazaar.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command), "a module of a command holds it under its own name"
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._in_short(ctx, name)) for name in self.list_commands(ctx)])
+
+    def _in_short(self, ctx: click.Context, name: str) -> str:
+        command = None if name in _ELSEWHERE else super().get_command(ctx, name)
+        return _ELSEWHERE[name] if command is None else command.get_short_help_str(limit=80)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="twisted_bazaar", prog_name="bazaar")
 def main() -> None:
     """A peer-to-peer market on Twisted.

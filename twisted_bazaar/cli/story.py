@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from rich import box
@@ -19,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.accounts import Account
+from twisted_bazaar.cli.programs import how_to_call
 
 _WIDEST: Final = 96
 _NARROWEST: Final = 24
@@ -88,7 +85,7 @@ class Story:
 
     def end(self, sentence: str) -> None:
         """Say how it went, and what to try next."""
-        twistd = _twistd()
+        twistd = how_to_call("twistd")
         self.tell(sentence, "bold green")
         self.scene("Now you")
         self._row("  ", "Each of these in a terminal of its own; Ctrl-C ends it politely:")
@@ -109,12 +106,3 @@ class Story:
             line.rstrip()
             self._console.print(Text.assemble((head, "dim"), line), soft_wrap=True)
             head = " " * len(head)
-
-
-def _twistd() -> str:
-    """How the user can call the C{twistd} of this environment: by its name, or by where it is."""
-    beside = Path(sys.executable).parent / "twistd"
-    found = shutil.which("twistd")
-    if not beside.exists() or (found is not None and os.path.samefile(found, beside)):
-        return "twistd"
-    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)

@@ -124,9 +124,13 @@ class Bootstrap:
             try:
                 peer = (await self._links.dial_endpoint(endpoint)).peer
             except AlreadyLinked:
-                # It dialled first. Whose link it is cannot be known here, so any change is a reason to ask again.
+                # It dialled first. Or it holds a link that is dead, and will find out.
+                if not self._links.is_linked_at(endpoint):
+                    await self._sleep(backoff.delay())
+                    continue
                 self._links.peers.reserved -= 1
-                await self._until_changed()
+                while self._links.is_linked_at(endpoint):
+                    await self._until_changed()
             except PeerError:
                 await self._sleep(backoff.delay())
                 continue

@@ -180,16 +180,13 @@ class Link(TwistedProtocol):
         """Hand on what has arrived, as far as this turn of the reactor allows."""
         # A stranger has one thing to say, and there may be many of them.
         left = self._owner.limits.frames_a_turn if self.peer is not None else _FRAMES_OF_A_STRANGER
-        decode = self._owner.codec.decode
+        take, decode = self._splitter.take, self._owner.codec.decode
         finished_one = False
         try:
-            while left > 0 and self._receive is not None and self._splitter.has_bytes:
-                # The size limit changes with the handshake, so until then frames come one by one.
-                frames = self._splitter.take(left if self.peer is not None else 1)
-                if not frames:
-                    break
-                left -= len(frames)
+            # The size limit changes with the handshake, so until then frames come one by one.
+            while frames := take(left if self.peer is not None else 1):
                 finished_one = True
+                left -= len(frames)
                 for payload in frames:
                     if self._receive is None:
                         return
@@ -199,13 +196,16 @@ class Link(TwistedProtocol):
                         self._refuse(error)
                     else:
                         self._receive(message)
+                if left <= 0 or self._receive is None or not self._splitter.has_bytes:
+                    break
         except FrameError:
             self.abort()
             return
         if left <= 0 and self._receive is not None:
             self.transport.pauseProducing()
             self._owner.clock.callLater(0, self._drain_rest)
-        self._time_unfinished_frame(finished_one)
+        if finished_one or self._splitter.unfinished:
+            self._time_unfinished_frame(finished_one)
 
     def _drain_rest(self) -> None:
         if self._receive is None:

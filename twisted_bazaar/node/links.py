@@ -68,6 +68,8 @@ class Links:
         registrar: IRegistrar | None,
     ) -> None:
         self._owner = owner
+        # Nothing is to be added here on the way up.
+        self.message_received = owner.message_received
         self.clock = reactor
         self.limits = limits
         self.codec = codec
@@ -105,8 +107,7 @@ class Links:
         """Whether a neighbour or the tracker is at an address."""
         taken = [link.peer.address for link in self.peers.links.values() if link.peer is not None]
         if self.tracker is not None:
-            tracker = self.tracker.transport.getPeer()
-            taken.append(Address(_host_of(tracker), getattr(tracker, "port", 0)))
+            taken.append(_address_at(self.tracker))
         return address in taken
 
     def dial(self, address: Address) -> Deferred[Peer]:
@@ -136,8 +137,15 @@ class Links:
             raise LinkClosed(repr(error)) from error
         assert isinstance(link, Link)
         assert link.opened is not None, "a dialled link says when it opens"
+        if not to_tracker:
+            self.peers.named[endpoint] = _address_at(link)
         await link.opened
         return link
+
+    def is_linked_at(self, endpoint: IStreamClientEndpoint) -> bool:
+        """Whether there is a link to the node that an endpoint last led to, whoever dialled it."""
+        address = self.peers.named.get(endpoint)
+        return address is not None and self.is_taken(address)
 
     def close(self) -> Deferred[None]:
         """Say goodbye to all and close.
@@ -206,7 +214,7 @@ class Links:
             if second is link:
                 return
             if not self.is_tracker:
-                self.peers.note(peer, self.clock.seconds())
+                self.peers.note(peer, _address_at(link).host, self.clock.seconds())
             if before is not None and before.peer is not None and before.peer != peer:
                 self._owner.peer_left(before.peer)
                 before = None
@@ -221,7 +229,7 @@ class Links:
             self._owner.tracker_changed()
         elif self.peers.remove(link) and link.peer is not None:
             if not self.is_tracker:
-                self.peers.note(link.peer, self.clock.seconds())
+                self.peers.note(link.peer, _address_at(link).host, self.clock.seconds())
             self._owner.peer_left(link.peer)
 
     def link_lost(self, link: Link) -> None:
@@ -229,10 +237,6 @@ class Links:
         self.link_closed(link)
         self._all.pop(link, None)
         self._end_if_empty()
-
-    def message_received(self, link: Link, message: Message) -> None:
-        """A message came over an open link."""
-        self._owner.message_received(link, message)
 
     def deadline_set(self, at: float) -> None:
         """A link wants to be looked at by then."""
@@ -260,13 +264,21 @@ class Links:
         """Use the id a tracker gave; links made under another one are no longer true."""
         if new_id != self.id:
             self.id = new_id
-            for link in list(self.peers.links.values()):
-                link.close(Disconnect())
+            for link in list(self._all):
+                # Those that are still being made have been greeted with the old one too.
+                if not link.to_tracker and (link.dialled or link.peer is not None):
+                    link.close(Disconnect())
 
     def _end_if_empty(self) -> None:
         if self._ended is not None and not self._all and not self._ended.called:
             self._watch.stop()
             self._ended.callback(None)
+
+
+def _address_at(link: Link) -> Address:
+    """Where the connection of a link leads to."""
+    address = link.transport.getPeer()
+    return Address(_host_of(address), getattr(address, "port", 0))
 
 
 def _host_of(address: object) -> str:

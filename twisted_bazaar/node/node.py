@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
@@ -34,6 +34,9 @@ from twisted_bazaar.wire.message import LARGEST_TTL, LONGEST_PATH, MESSAGE_TYPES
 Journal = Callable[[str, Mapping[str, Any]], None]
 Trace = Callable[[Peer | None, Message], None]
 Claim = Callable[[Any, Origin], None]
+
+# A role that never stops is not to keep the node from leaving.
+_ROLE_STOP_S: Final = 5.0
 
 
 @implementer(INode)
@@ -120,6 +123,7 @@ class Node:
         self._bootstrap.stop()
         stopping = [maybeDeferred(role.stop) for role in self._roles]
         for each in stopping:
+            each.addTimeout(_ROLE_STOP_S, self.clock)
             each.addErrback(lambda failure: self.log.failure("a role did not stop", failure))
         return gatherResults(stopping).addCallback(lambda _: self._links.close())
 

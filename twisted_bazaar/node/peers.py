@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attrs import evolve, frozen
+from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, LinkClosed, NoSlots, PeerError
@@ -35,13 +36,15 @@ class Peers:
     @param known_cap: how many nodes are remembered that are not linked.
     @param known_s: for how long.
     @ivar links: the one link in use to each node.
-    @ivar reserved: slots that are kept for nodes this one dials.
+    @ivar named: where the nodes are that the user named, by endpoint, once they have been connected to.
+    @ivar reserved: slots that are kept for those of them that are missing.
     """
 
     def __init__(self, own_key: str, max_links: int, known_cap: int, known_s: float) -> None:
         self._own_key = own_key
         self._max_links = max_links
         self.links: dict[int, Link] = {}
+        self.named: dict[IStreamClientEndpoint, Address] = {}
         self.reserved = 0
         self._second_links: list[Link] = []
         self._known: FairTable[int, Known] = FairTable(known_cap, known_s)
@@ -64,7 +67,8 @@ class Peers:
         if peer.id == own_id or (old is not None and old.peer is not None and old.peer.key != peer.key):
             raise PeerError(f"the id {peer.id} belongs to another node")
         if old is None:
-            if len(self.links) >= self._max_links if link.dialled else self.is_full:
+            is_wanted = link.dialled or peer.address in self.named.values()
+            if len(self.links) >= self._max_links if is_wanted else self.is_full:
                 raise NoSlots("no slots available")
         elif not link.dialled and not self._replaces(link, old, peer.key):
             # Who dialled has sent nothing yet but its greeting.
@@ -102,10 +106,13 @@ class Peers:
                 return False
         return True
 
-    def note(self, peer: Peer, now: float) -> None:
-        """Remember a node that is or was linked, for when the tracker is away."""
+    def note(self, peer: Peer, seen_host: str, now: float) -> None:
+        """Remember a node that is or was linked, for when the tracker is away.
+
+        @param seen_host: where its connection comes from, which the entry is charged to: it could name any host.
+        """
         if peer.address.port:
-            self._known.put(peer.id, Known(peer.id, peer.address, peer.key, now), peer.address.host, now)
+            self._known.put(peer.id, Known(peer.id, peer.address, peer.key, now), seen_host, now)
 
     def note_hearsay(self, node_id: int, address: Address, teller: int, now: float) -> None:
         """Remember a node that somebody named; what is known of it at first hand stays."""

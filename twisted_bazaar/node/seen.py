@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Final
 
@@ -55,7 +54,9 @@ class SearchBudget:
         self._a_second = a_second
         self._for_others = max(1, int(a_second * 2 // 3))
         self._window_began = float("-inf")
-        self._asked: Counter[Hashable] = Counter()
+        self._asked: dict[Hashable, int] = {}
+        self._sure = 0
+        self._is_shared_out = False
         self._demands: dict[Hashable, tuple[float, float]] = {}
         self._allowances: dict[Hashable, float] = {}
         self._level = float(self._for_others)
@@ -69,8 +70,12 @@ class SearchBudget:
         """
         if now - self._window_began >= _WINDOW_S:
             self._begin_window(now)
-        asked = self._asked[link] = self._asked[link] + 1
-        if asked > self._allowances.get(link, self._level) or self._passed >= self._for_others:
+        asked = self._asked[link] = self._asked.get(link, 0) + 1
+        if asked > self._sure:
+            self._share_out()
+            if asked > self._allowances.get(link, self._level):
+                return False
+        if self._passed >= self._for_others:
             return False
         if self._own + self._passed >= self._a_second:
             return False
@@ -87,20 +92,35 @@ class SearchBudget:
         return True
 
     def _begin_window(self, now: float) -> None:
-        """Share out the next second by what was asked for in the last ones."""
+        """Note what was asked for in the last window, and begin another."""
         for link, asked in self._asked.items():
             self._demands[link] = (max(float(asked), self._demand(link, self._window_began)), self._window_began)
-        recent = [item for item in self._demands.items() if now - item[1][1] < _REMEMBERED_S]
-        recent.sort(key=lambda item: item[1][1], reverse=True)
-        self._demands = dict(recent[:_MOST_REMEMBERED])
-        wanted = {link: self._demand(link, now) for link in self._demands}
+        self._asked = {}
+        self._own = self._passed = 0
+        self._window_began = now
+        if len(self._demands) > _MOST_REMEMBERED:
+            self._forget_old()
+        # However the rest is shared out, nobody gets less than this.
+        self._sure = self._for_others // (len(self._demands) + 1)
+        self._is_shared_out = False
+
+    def _share_out(self) -> None:
+        """Share out this window by what was asked for in the last ones; done only when somebody asks for much."""
+        if self._is_shared_out:
+            return
+        self._is_shared_out = True
+        self._forget_old()
+        wanted = {link: self._demand(link, self._window_began) for link in self._demands}
         self._level = _level(list(wanted.values()), self._for_others)
         used = sum(min(demand, self._level) for demand in wanted.values())
         spare = self._for_others - used + _ROUNDING
         self._allowances = {link: spare + min(demand, self._level) for link, demand in wanted.items()}
-        self._asked = Counter()
-        self._own = self._passed = 0
-        self._window_began = now
+
+    def _forget_old(self) -> None:
+        """Keep the demands of those who asked last."""
+        recent = [item for item in self._demands.items() if self._window_began - item[1][1] < _REMEMBERED_S]
+        recent.sort(key=lambda item: item[1][1], reverse=True)
+        self._demands = dict(recent[:_MOST_REMEMBERED])
 
     def _demand(self, link: Hashable, now: float) -> float:
         """What a neighbour is expected to ask for: less, the longer it has been silent, but a little."""

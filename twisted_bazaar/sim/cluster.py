@@ -126,7 +126,7 @@ class Member:
             key,
             self.roles,
             limits=programme.limits,
-            former_id=int(host.disk.read(_ID_FILE) or NO_ID),
+            former_id=int(host.disk.read(self._file(_ID_FILE)) or NO_ID),
             tracker=None if tracker is None else _endpoint(host, tracker),
             neighbours=[_endpoint(host, address) for address in programme.neighbours],
             journal=self._report,
@@ -165,8 +165,9 @@ class Member:
             if self.host.epoch == epoch:
                 for observer in self._cluster.observers:
                     observer.stopped(self)
-                self.host.kill()
                 self.node = None
+                if not self._cluster.others_on(self):
+                    self.host.kill()
 
         return node.stop().addCallback(stopped)
 
@@ -188,19 +189,23 @@ class Member:
     def _key(self, rng: random.Random) -> KeyPair:
         """The key on the disk, made at the first start."""
         disk = self.host.disk
-        seed = disk.read(_KEY_FILE)
+        seed = disk.read(self._file(_KEY_FILE))
         if not seed:
             seed = rng.randbytes(SEED_BYTES)
-            disk.write(_KEY_FILE, seed)
-            disk.sync(_KEY_FILE)
+            disk.write(self._file(_KEY_FILE), seed)
+            disk.sync(self._file(_KEY_FILE))
         return KeyPair.from_seed(seed)
+
+    def _file(self, name: str) -> str:
+        """The name of a file of this node's own, if there are several on a machine."""
+        return f"{self.programme.port}.{name}"
 
     def _keep_id(self) -> None:
         """Have the id on the disk, so that it is asked for again; a disk that fails costs no more than that."""
         disk = self.host.disk
         try:
-            disk.write(_ID_FILE, b"%d" % self.id)
-            disk.sync(_ID_FILE)
+            disk.write(self._file(_ID_FILE), b"%d" % self.id)
+            disk.sync(self._file(_ID_FILE))
         except OSError:
             log.debug("{name} cannot keep its id", name=self.name)
 
@@ -234,6 +239,7 @@ class Cluster:
         self.tracker_address: Address | None = None
         self._by_key: dict[str, Member] = {}
         self._by_id: dict[int, Member] = {}
+        self._on_machine: dict[str, list[Member]] = {}
 
     def observe(self, observer: Observer) -> None:
         """Let somebody see everything from now on."""
@@ -251,6 +257,7 @@ class Cluster:
         """A machine with a program; not started."""
         member = Member(self, name, host or self.network.add_host(name), programme)
         self.members[name] = member
+        self._on_machine.setdefault(member.host.name, []).append(member)
         return member
 
     def name_of(self, peer: Peer) -> str:
@@ -269,6 +276,11 @@ class Cluster:
     def enter_id(self, node_id: int, member: Member) -> None:
         """Know a member by its id."""
         self._by_id[node_id] = member
+
+    def others_on(self, member: Member) -> list[Member]:
+        """Who else runs on the machine of a member."""
+        here = self._on_machine[member.host.name]
+        return [other for other in here if other is not member and other.node is not None]
 
     def note(self, event: str, **details: Any) -> None:
         """Tell the observers of something that happened to machines or ways."""

@@ -15,6 +15,8 @@ from attrs import evolve, frozen
 Draw = Callable[[random.Random], float]
 
 _SLOWEST_S: Final = 2.0
+_MOST_KNOWN: Final = 4096
+_FEW_QUEUES: Final = 1024
 
 
 @frozen
@@ -58,6 +60,19 @@ class Cut:
         return target in self.one_side and not self.one_way
 
 
+@frozen(eq=False)
+class Slowing:
+    """A host whose ways are slower and narrower than they were."""
+
+    host: str
+    times: float
+    bytes_a_second: float
+
+
+# From a machine to itself nothing is slow, narrow or lost.
+_WITHIN: Final = Conditions(latency_s=0.00005)
+
+
 class Ways:
     """All ways between the hosts of a network.
 
@@ -73,41 +88,76 @@ class Ways:
         self.usual = usual
         self._latency = latency
         self._changed: dict[tuple[str, str], Conditions] = {}
-        self._slowed: dict[str, tuple[float, float]] = {}
+        self._known: dict[tuple[str, str], Conditions] = {}
+        self._slowings: dict[Slowing, None] = {}
+        self._free_at: dict[tuple[str, str], float] = {}
+        self._queues_to_sweep = _FEW_QUEUES
         self.cuts: dict[Cut, None] = {}
         self.version = 0
 
     def conditions(self, source: str, target: str) -> Conditions:
         """What the way from one host to another is like now."""
+        known = self._known.get((source, target))
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[source, target] = self._work_out(source, target)
+        return known
+
+    def _work_out(self, source: str, target: str) -> Conditions:
+        if source == target:
+            return _WITHIN
         conditions = self._changed.get((source, target))
         if conditions is None:
             conditions = self.usual
             if self._latency is not None:
                 pair = random.Random(f"{self._seed}/{min(source, target)}/{max(source, target)}")
                 conditions = evolve(conditions, latency_s=min(_SLOWEST_S, max(0.0, self._latency(pair))))
-        for host in (source, target):
-            if host in self._slowed:
-                times, most = self._slowed[host]
-                conditions = evolve(conditions, latency_s=conditions.latency_s * times, bytes_a_second=most)
+        for slowing in self._slowings:
+            if slowing.host in (source, target):
+                narrowest = min(conditions.bytes_a_second or slowing.bytes_a_second, slowing.bytes_a_second)
+                conditions = evolve(
+                    conditions, latency_s=conditions.latency_s * slowing.times, bytes_a_second=narrowest
+                )
         return conditions
 
     def change(self, source: str, target: str, conditions: Conditions | None) -> None:
         """Make one way special; with None, usual again."""
-        self.version += 1
+        self._forget()
         if conditions is None:
             self._changed.pop((source, target), None)
         else:
             self._changed[source, target] = conditions
 
-    def slow_down(self, host: str, times: float, bytes_a_second: float) -> None:
-        """Make every way from and to a host slower, and narrow."""
-        self.version += 1
-        self._slowed[host] = (times, bytes_a_second)
+    def slow_down(self, host: str, times: float, bytes_a_second: float) -> Slowing:
+        """Make every way from and to a host slower, and narrow; lasts until it is taken back.
 
-    def speed_up(self, host: str) -> None:
-        """Make the ways of a host what they were before they were slowed down."""
-        self.version += 1
-        self._slowed.pop(host, None)
+        What slows one host at the same time adds up.
+        """
+        self._forget()
+        slowing = Slowing(host, times, bytes_a_second)
+        self._slowings[slowing] = None
+        return slowing
+
+    def speed_up(self, slowing: Slowing) -> None:
+        """Take back one slowing."""
+        self._forget()
+        self._slowings.pop(slowing, None)
+
+    def passed_at(self, source: str, target: str, size: int, now: float) -> float:
+        """Let bytes through a narrow way, behind all that is in it already; returns when the last is through.
+
+        @param size: how many; 0 asks how long the queue is.
+        """
+        key = (source, target)
+        through = max(now, self._free_at.get(key, now))
+        if size:
+            through += size / self.conditions(source, target).bytes_a_second
+            self._free_at[key] = through
+            if len(self._free_at) > self._queues_to_sweep:
+                self._free_at = {key: at for key, at in self._free_at.items() if at > now}
+                self._queues_to_sweep = max(_FEW_QUEUES, 2 * len(self._free_at))
+        return through
 
     def cut(self, hosts: Collection[str], *, one_way: bool = False) -> Cut:
         """Begin a partition; it lasts until it is healed."""
@@ -121,7 +171,15 @@ class Ways:
 
     def is_cut(self, source: str, target: str) -> bool:
         """Whether nothing gets from one host to another now."""
-        return any(cut.separates(source, target) for cut in self.cuts)
+        for cut in self.cuts:  # noqa: SIM110 # a generator costs more than the cuts do
+            if cut.separates(source, target):
+                return True
+        return False
+
+    def _forget(self) -> None:
+        """What was asked before may be true no more."""
+        self.version += 1
+        self._known.clear()
 
 
 def constant(seconds: float) -> Draw:

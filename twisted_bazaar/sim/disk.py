@@ -73,10 +73,9 @@ class Disk:
         """Leave no room for another byte."""
         self.capacity_bytes = self.used_bytes
 
-    def mend(self) -> None:
-        """Have room again, and fail no more."""
+    def make_room(self) -> None:
+        """Have room again."""
         self.capacity_bytes = _NO_LIMIT
-        self.is_failing = False
 
     def crash(self) -> None:
         """Lose everything that was not synced."""

@@ -1,21 +1,27 @@
 """What can go wrong with machines and ways, on a schedule or drawn from a seed.
 
 Every fault has a beginning and an end; at its end it is undone: a machine has power again and its
-program is started, a partition heals.
+program is started, a partition heals. Faults overlap: a machine is slow, still or full for as long as
+one of those that make it so is under way.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
+from itertools import count
+from math import prod
 from typing import Final
 
 from attrs import frozen
 
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.reactor import Host
+
+Undo = Callable[[], None]
 
 
 class FaultKind(Enum):
@@ -98,35 +104,54 @@ class Faults:
     """Lets things go wrong in a cluster.
 
     @param cluster: whom they befall.
-    @ivar under_way: the faults that have begun and not ended.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self.under_way: dict[Fault, Callable[[], None]] = {}
+        self._effects = _Effects(cluster)
+        self._number = count()
+        self._to_come: dict[int, Fault] = {}
+        self._under_way: dict[int, tuple[Fault, Undo]] = {}
+
+    @property
+    def under_way(self) -> list[Fault]:
+        """Those that have begun and not ended, in the order in which they began."""
+        return [fault for fault, _ in self._under_way.values()]
 
     def schedule(self, faults: Sequence[Fault]) -> None:
-        """Let these begin and end at their times, counted from now."""
+        """Let these begin and end at their times, counted from now.
+
+        @raise ValueError: one names a member that there is not.
+        """
         timeline = self._cluster.network.timeline
         for fault in faults:
-            timeline.at(timeline.now + fault.at_s, self._begin, fault)
+            strangers = [name for name in fault.nodes if name not in self._cluster.members]
+            if strangers:
+                raise ValueError(f"there is no member {strangers[0]!r}")
+        for fault in faults:
+            number = next(self._number)
+            self._to_come[number] = fault
+            timeline.at(timeline.now + fault.at_s, self._begin, number)
 
     def end_all(self) -> None:
-        """Undo everything that is under way, in the order in which it began."""
-        for fault in list(self.under_way):
-            self._end(fault)
+        """Undo everything that is under way, in the order in which it began, and call off what was to come."""
+        self._to_come.clear()
+        for number in list(self._under_way):
+            self._end(number)
 
-    def _begin(self, fault: Fault) -> None:
-        cluster = self._cluster
+    def _begin(self, number: int) -> None:
+        fault = self._to_come.pop(number, None)
+        if fault is None:
+            return
         self._note("begins", fault)
-        members = [cluster.members[name] for name in fault.nodes]
-        self.under_way[fault] = _BEGIN[fault.kind](cluster, fault, members)
-        timeline = cluster.network.timeline
-        timeline.at(timeline.now + fault.for_s, self._end, fault)
+        members = [self._cluster.members[name] for name in fault.nodes]
+        self._under_way[number] = (fault, _BEGIN[fault.kind](self._effects, fault, members))
+        timeline = self._cluster.network.timeline
+        timeline.at(timeline.now + fault.for_s, self._end, number)
 
-    def _end(self, fault: Fault) -> None:
-        undo = self.under_way.pop(fault, None)
-        if undo is not None:
+    def _end(self, number: int) -> None:
+        fault, undo = self._under_way.pop(number, (None, None))
+        if fault is not None and undo is not None:
             self._note("ends", fault)
             undo()
 
@@ -136,88 +161,129 @@ class Faults:
         )
 
 
-def _crash(cluster: Cluster, fault: Fault, members: Sequence[Member]) -> Callable[[], None]:
-    for member in members:
-        member.crash()
-    return partial(_start_again, members)
+class _Effects:
+    """What faults do, each with how it is undone, and how many do the same to one machine."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._ways = cluster.network.ways
+        self._doing: Counter[tuple[object, ...]] = Counter()
+        self._rates: dict[Host, list[float]] = {}
+        self._to_start: dict[Member, None] = {}
+
+    def crash(self, fault: Fault, members: Sequence[Member]) -> Undo:
+        """Take the power away."""
+        return self._take_down(members, Member.crash)
+
+    def kill(self, fault: Fault, members: Sequence[Member]) -> Undo:
+        """End programs."""
+        return self._take_down(members, Member.kill)
+
+    def pause(self, fault: Fault, members: Sequence[Member]) -> Undo:
+        """Let programs stand still; those that are started later do not."""
+        hosts = [(member.host, member.host.epoch) for member in members if member.node is not None]
+        for host, epoch in hosts:
+            self._add("still", host, epoch)
+            host.pause()
+
+        def undo() -> None:
+            for host, epoch in hosts:
+                if self._was_last("still", host, epoch) and host.epoch == epoch:
+                    host.resume()
+
+        return undo
+
+    def partition(self, fault: Fault, members: Sequence[Member]) -> Undo:
+        """Cut some off from all others."""
+        cut = self._ways.cut([member.host.name for member in members], one_way=fault.kind is FaultKind.ONE_WAY)
+        return partial(self._ways.heal, cut)
+
+    def slow(self, fault: Fault, members: Sequence[Member]) -> Undo:
+        """Make ways slow and narrow."""
+        ways = self._ways
+        slowings = [ways.slow_down(m.host.name, fault.strength, _SLOWEST_BYTES_A_SECOND) for m in members]
+
+        def undo() -> None:
+            for slowing in slowings:
+                ways.speed_up(slowing)
+
+        return undo
+
+    def skew(self, fault: Fault, members: Sequence[Member]) -> Undo:
+        """Let clocks go wrong; what several do to one adds up."""
+        for member in members:
+            self._rates.setdefault(member.host, []).append(fault.strength)
+            member.host.skew_clock(prod(self._rates[member.host]))
+
+        def undo() -> None:
+            for member in members:
+                self._rates[member.host].remove(fault.strength)
+                member.host.skew_clock(prod(self._rates[member.host]))
+
+        return undo
+
+    def fill_disk(self, fault: Fault, members: Sequence[Member]) -> Undo:
+        """Leave no room on disks."""
+        for member in members:
+            self._add("full", member.host)
+            member.host.disk.fill()
+
+        def undo() -> None:
+            for member in members:
+                if self._was_last("full", member.host):
+                    member.host.disk.make_room()
+
+        return undo
+
+    def break_disk(self, fault: Fault, members: Sequence[Member]) -> Undo:
+        """Let disks fail."""
+        for member in members:
+            self._add("failing", member.host)
+            member.host.disk.is_failing = True
+
+        def undo() -> None:
+            for member in members:
+                if self._was_last("failing", member.host):
+                    member.host.disk.is_failing = False
+
+        return undo
+
+    def _take_down(self, members: Sequence[Member], how: Callable[[Member], None]) -> Undo:
+        for member in members:
+            self._add("down", member)
+            if member.node is not None:
+                self._to_start[member] = None
+            how(member)
+
+        def undo() -> None:
+            for member in members:
+                if self._was_last("down", member):
+                    member.host.power_up()
+                    if member in self._to_start:
+                        del self._to_start[member]
+                        member.keep_running()
+
+        return undo
+
+    def _add(self, *what: object) -> None:
+        self._doing[what] += 1
+
+    def _was_last(self, *what: object) -> bool:
+        """Undo one; returns whether nothing does the same any more."""
+        self._doing[what] -= 1
+        if self._doing[what]:
+            return False
+        del self._doing[what]
+        return True
 
 
-def _kill(cluster: Cluster, fault: Fault, members: Sequence[Member]) -> Callable[[], None]:
-    for member in members:
-        member.kill()
-    return partial(_start_again, members)
-
-
-def _start_again(members: Sequence[Member]) -> None:
-    for member in members:
-        member.keep_running()
-
-
-def _pause(cluster: Cluster, fault: Fault, members: Sequence[Member]) -> Callable[[], None]:
-    epochs = [(member.host, member.host.epoch) for member in members]
-    for host, _ in epochs:
-        host.pause()
-
-    def undo() -> None:
-        for host, epoch in epochs:
-            if host.epoch == epoch:
-                host.resume()
-
-    return undo
-
-
-def _partition(cluster: Cluster, fault: Fault, members: Sequence[Member]) -> Callable[[], None]:
-    ways = cluster.network.ways
-    cut = ways.cut(fault.nodes, one_way=fault.kind is FaultKind.ONE_WAY)
-    return partial(ways.heal, cut)
-
-
-def _slow(cluster: Cluster, fault: Fault, members: Sequence[Member]) -> Callable[[], None]:
-    ways = cluster.network.ways
-    for name in fault.nodes:
-        ways.slow_down(name, fault.strength, _SLOWEST_BYTES_A_SECOND)
-
-    def undo() -> None:
-        for name in fault.nodes:
-            ways.speed_up(name)
-
-    return undo
-
-
-def _skew(cluster: Cluster, fault: Fault, members: Sequence[Member]) -> Callable[[], None]:
-    hosts = [member.host for member in members]
-    for host in hosts:
-        host.skew_clock(fault.strength)
-    return partial(_for_all, hosts, lambda host: host.skew_clock(1.0))
-
-
-def _fill_disk(cluster: Cluster, fault: Fault, members: Sequence[Member]) -> Callable[[], None]:
-    hosts = [member.host for member in members]
-    for host in hosts:
-        host.disk.fill()
-    return partial(_for_all, hosts, lambda host: host.disk.mend())
-
-
-def _break_disk(cluster: Cluster, fault: Fault, members: Sequence[Member]) -> Callable[[], None]:
-    hosts = [member.host for member in members]
-    for host in hosts:
-        host.disk.is_failing = True
-    return partial(_for_all, hosts, lambda host: host.disk.mend())
-
-
-def _for_all(hosts: Sequence[Host], what: Callable[[Host], None]) -> None:
-    for host in hosts:
-        what(host)
-
-
-_BEGIN: Final[Mapping[FaultKind, Callable[[Cluster, Fault, Sequence[Member]], Callable[[], None]]]] = {
-    FaultKind.CRASH: _crash,
-    FaultKind.KILL: _kill,
-    FaultKind.PAUSE: _pause,
-    FaultKind.PARTITION: _partition,
-    FaultKind.ONE_WAY: _partition,
-    FaultKind.SLOW: _slow,
-    FaultKind.SKEW: _skew,
-    FaultKind.DISK_FULL: _fill_disk,
-    FaultKind.DISK_ERROR: _break_disk,
+_BEGIN: Final[Mapping[FaultKind, Callable[[_Effects, Fault, Sequence[Member]], Undo]]] = {
+    FaultKind.CRASH: _Effects.crash,
+    FaultKind.KILL: _Effects.kill,
+    FaultKind.PAUSE: _Effects.pause,
+    FaultKind.PARTITION: _Effects.partition,
+    FaultKind.ONE_WAY: _Effects.partition,
+    FaultKind.SLOW: _Effects.slow,
+    FaultKind.SKEW: _Effects.skew,
+    FaultKind.DISK_FULL: _Effects.fill_disk,
+    FaultKind.DISK_ERROR: _Effects.break_disk,
 }

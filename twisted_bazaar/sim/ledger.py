@@ -69,7 +69,7 @@ class DiskLedger:
             return Settlement(known, is_repeat=True)
         answer = decide(order, self._levels.get(order.item), kept_back)
         try:
-            await deferToThreadPool(self._host, self._host.getThreadPool(), self._store, _line(answer))  # type: ignore[arg-type]
+            await deferToThreadPool(self._host, self._host.getThreadPool(), self._store, _line(answer))
         except OSError as error:
             raise StorageError(str(error)) from error
         self._apply(answer)

@@ -2,6 +2,9 @@
 
 Nodes find each other through the tracker as daemons do. Sellers keep their books on their disks, so
 that what they have sold outlives them. Wants come up at random times while everything goes on.
+
+Each member has sources of chance of its own, and so have the faults: to leave some of them out does not
+change what happens to the others more than it has to.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from twisted_bazaar.sim.invariants import CHECKS, Check, levels_of, sellers_of
 from twisted_bazaar.sim.ledger import DiskLedger
 from twisted_bazaar.sim.reactor import Network
 from twisted_bazaar.sim.report import Figures, Report
-from twisted_bazaar.sim.scenario import FaultEntry, Scenario
+from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario, write_duration
 from twisted_bazaar.sim.trace import Trace
 from twisted_bazaar.trade.ledger import Supply
 
@@ -31,8 +34,12 @@ Progress = Callable[[float, float], None]
 Programmes = Mapping[str, Programme]
 
 _LOOK_S: Final = 1.0
+# Who waits for a large run wants to hear more often than that.
+_PROGRESS_S: Final = 0.1
 _JOINING_NODES_A_SECOND: Final = 100
 _FIRST_LINKS_S: Final = 10.0
+# What is drawn stands in files too, to the millisecond.
+_TICK_S: Final = 0.001
 _AWAY_S: Final = 30.0
 _STOPPING_S: Final = 10.0
 # How far the widest search goes.
@@ -89,6 +96,7 @@ class MarketRun:
     @param trace_file: gets a JSON line for each event, if given.
     @param limits: the limits of every node but the tracker, but for what the scenario says.
     @ivar faults: what goes wrong, drawn or named, in the order of time.
+    @ivar purchases: what is wanted, drawn or named, in the order of time.
     """
 
     def __init__(
@@ -99,7 +107,6 @@ class MarketRun:
         checks: Sequence[type[Check]] = CHECKS,
     ) -> None:
         self._scenario = scenario
-        self._rng = random.Random(f"{scenario.seed}/market")
         usual = Conditions(loss=scenario.loss, bytes_a_second=scenario.bandwidth)
         self.network = Network(scenario.seed, usual, scenario.latency_draw)
         self.cluster = Cluster(self.network)
@@ -112,9 +119,10 @@ class MarketRun:
         self._limits = limits_of(min_links=scenario.degree, max_links=scenario.max_links) if limits is None else limits
         self._faults = Faults(self.cluster)
         self._churns = scenario.churn > 0
-        self._sessions: dict[str, int] = {}
+        self._sessions: dict[str, random.Random] = {}
         self._build()
         self.faults = self._all_faults()
+        self.purchases = self._all_purchases()
 
     def run(self, progress: Progress | None = None, *, stop_at_violation: bool = True) -> Report:
         """Do it.
@@ -149,21 +157,18 @@ class MarketRun:
     def _start(self, joining_s: float) -> None:
         timeline = self.network.timeline
         for member in self.cluster.members.values():
-            at = 0.0 if member.name == TRACKER else self._rng.uniform(0, joining_s)
+            at = 0.0 if member.name == TRACKER else self._chance("joining", member.name).uniform(0, joining_s)
             timeline.at(at, Member.keep_running, member)
 
     def _begin_trade(self) -> None:
         self._faults.schedule(self.faults)
         timeline = self.network.timeline
-        names = [name for name in self.cluster.members if name.startswith("buyer-")]
-        for name in names:
-            for _ in range(self._scenario.wants):
-                at = timeline.now + self._rng.uniform(0, self._scenario.for_s)
-                item = self._popular_item()
-                timeline.at(at, self._want, (self.cluster.members[name], Want(item, self._rng.randint(1, 3))))
+        for purchase in self.purchases:
+            timeline.at(timeline.now + purchase.at_s, self._want, purchase)
         if self._churns:
             for member in self.cluster.members.values():
                 if member.name.startswith(("relay-", "seller-")):
+                    self._sessions[member.name] = self._chance("sessions", member.name)
                     self._begin_session(member)
 
     def _begin_rest(self) -> None:
@@ -186,14 +191,21 @@ class MarketRun:
         timeline = self.network.timeline
         until = timeline.now + for_s
         while timeline.now < until:
-            timeline.run_until(min(until, timeline.now + _LOOK_S))
+            look_at = min(until, timeline.now + _LOOK_S)
+            while timeline.now < look_at:
+                timeline.run_until(min(look_at, timeline.now + _PROGRESS_S))
+                if progress is not None:
+                    progress(timeline.now, whole_s)
             for check in self._checks:
                 check.look()
-            if progress is not None:
-                progress(timeline.now, whole_s)
-            if stop_at_violation and any(check.violations for check in self._checks):
+            if stop_at_violation and self._is_broken:
                 return True
-        return False
+        # What was asked between two phases may have been answered with no.
+        return stop_at_violation and self._is_broken
+
+    @property
+    def _is_broken(self) -> bool:
+        return any(check.violations for check in self._checks)
 
     # Who is there.
 
@@ -203,67 +215,84 @@ class MarketRun:
         for name in scenario.names()[1:]:
             make_roles: Callable[[Member], Sequence[IRole]]
             if name.startswith("seller-"):
-                make_roles = self._seller_of(self._supplies(int(name.removeprefix("seller-"))))
+                make_roles = self._seller_of(self._supplies(name))
             elif name.startswith("buyer-"):
                 make_roles = _buyer
             else:
                 make_roles = _relay
             cluster.add(name, Programme(make_roles, self._limits))
 
-    def _supplies(self, number: int) -> dict[str, Supply]:
-        """What a seller has: popular things first, so that everything is somewhere if there is room."""
-        scenario = self._scenario
-        first = (number - 1) * scenario.kinds
+    def _supplies(self, name: str) -> dict[str, Supply]:
+        """What a seller has; each begins where the one before has ended, so that all is somewhere if it can be."""
+        scenario, rng = self._scenario, self._chance("supplies", name)
+        first = (int(name.removeprefix("seller-")) - 1) * scenario.kinds
         items = dict.fromkeys((first + n) % scenario.items for n in range(min(scenario.kinds, scenario.items)))
-        return {f"item-{item + 1}": Supply(scenario.stock, self._rng.randint(1, 100)) for item in items}
+        return {f"item-{item + 1}": Supply(scenario.stock, rng.randint(1, 100)) for item in items}
 
     @staticmethod
     def _seller_of(supplies: Mapping[str, Supply]) -> Callable[[Member], Sequence[IRole]]:
         return lambda member: [Seller(DiskLedger(member.host, supplies))]
 
-    def _popular_item(self) -> str:
-        """Some items are wanted more than others: the n-th n times less than the first."""
-        weights = [1 / (n + 1) for n in range(self._scenario.items)]
-        return f"item-{self._rng.choices(range(1, self._scenario.items + 1), weights)[0]}"
+    def _chance(self, *of: str) -> random.Random:
+        """A source of chance for one thing about one member."""
+        return random.Random("/".join((str(self._scenario.seed), *of)))
 
-    @staticmethod
-    def _want(what: tuple[Member, Want]) -> None:
-        member, want = what
+    def _want(self, purchase: PurchaseEntry) -> None:
+        member = self.cluster.members[purchase.buyer]
         for role in member.roles:
             if member.node is not None and isinstance(role, Buyer):
-                role.add(want)
+                role.add(Want(purchase.item, purchase.quantity))
+
+    def _all_purchases(self) -> list[PurchaseEntry]:
+        """What is wanted, drawn or named, in the order of time."""
+        scenario = self._scenario
+        drawn = []
+        for number in range(scenario.buyers):
+            buyer = f"buyer-{number + 1}"
+            rng = self._chance("wants", buyer)
+            for _ in range(scenario.wants):
+                at = write_duration(rng.uniform(0, scenario.for_s) // _TICK_S * _TICK_S)
+                item = f"item-{rng.randint(1, scenario.items)}"
+                drawn.append(PurchaseEntry(buyer=buyer, at=at, item=item, quantity=rng.randint(1, 3)))
+        return sorted([*drawn, *scenario.purchases], key=lambda purchase: purchase.at_s)
 
     # Who comes and goes.
 
     def _all_faults(self) -> list[Fault]:
         scenario = self._scenario
-        names = [name for name in scenario.names() if not name.startswith("buyer-")]
-        drawn = draw_faults(self._rng, names, scenario.for_s, scenario.faults_a_minute, scenario.drawn_kinds)
+        names, rng = [name for name in scenario.names() if not name.startswith("buyer-")], self._chance("faults")
+        drawn = draw_faults(rng, names, scenario.for_s, scenario.faults_a_minute, scenario.drawn_kinds)
+        # Rounded, the last one may have come to lie on the end.
+        in_time = [fault for fault in drawn if fault.at_s < scenario.for_s]
         named = [entry.to_fault() for entry in scenario.faults]
-        return sorted([*drawn, *named], key=lambda fault: (fault.at_s, fault.nodes))
+        return sorted([*in_time, *named], key=lambda fault: (fault.at_s, fault.nodes))
 
     def fixed(self) -> Scenario:
-        """The same scenario with every drawn fault named, so that some can be left out."""
-        return self._scenario.evolve(faults=[FaultEntry.of(fault) for fault in self.faults], faults_a_minute=0.0)
+        """The same scenario with all that was drawn named, so that some can be left out; its run is the same."""
+        faults = [FaultEntry.of(fault) for fault in self.faults]
+        return self._scenario.evolve(
+            faults=faults, faults_a_minute=0.0, fault_kinds=[], purchases=self.purchases, wants=0
+        )
 
     def _begin_session(self, member: Member) -> None:
         shape = self._scenario.session_shape
         mean_s = 60.0 / self._scenario.churn
-        length_s = self._rng.weibullvariate(mean_s / math.gamma(1 + 1 / shape), shape)
+        length_s = self._sessions[member.name].weibullvariate(mean_s / math.gamma(1 + 1 / shape), shape)
         timeline = self.network.timeline
         timeline.at(timeline.now + length_s, self._end_session, (member, member.starts))
 
     def _end_session(self, what: tuple[Member, int]) -> None:
         member, starts = what
+        rng = self._sessions[member.name]
         if not self._churns:
             return
         if member.node is not None and member.starts == starts:
-            if self._rng.random() < 0.5:
+            if rng.random() < 0.5:
                 member.stop()
             else:
                 member.kill()
         timeline = self.network.timeline
-        timeline.at(timeline.now + self._rng.expovariate(1 / _AWAY_S), self._come_back, member)
+        timeline.at(timeline.now + rng.expovariate(1 / _AWAY_S), self._come_back, member)
 
     def _come_back(self, member: Member) -> None:
         if not self._churns:

@@ -7,20 +7,22 @@ global source of chance.
 
 from __future__ import annotations
 
+import errno
 import random
-from collections.abc import Callable
-from ipaddress import ip_address
+from collections.abc import Callable, Container, Iterator
+from math import ulp
+from os import strerror
 from typing import Any, Final
 
 from twisted.internet import error
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import (
     IConnector,
     IDelayedCall,
     IListeningPort,
-    IReactorFromThreads,
-    IReactorInThreads,
+    IReactorPluggableNameResolver,
     IReactorTCP,
+    IReactorThreads,
     IReactorTime,
     IReactorUDP,
 )
@@ -30,16 +32,17 @@ from zope.interface import implementer
 
 from twisted_bazaar.sim.conditions import Conditions, Draw, Ways
 from twisted_bazaar.sim.disk import Disk
-from twisted_bazaar.sim.tcp import Connector, Port, Transport
+from twisted_bazaar.sim.handshake import Connector, Port
+from twisted_bazaar.sim.names import ANY, LOOPBACK, AddressResolver, InternetAddress, is_v6, make_address
+from twisted_bazaar.sim.tcp import Transport
 from twisted_bazaar.sim.timeline import Timeline
+from twisted_bazaar.sim.timer import Timer
 from twisted_bazaar.sim.udp import UDPPort
 
 log = Logger()
 
 _FIRST_FREE_PORT: Final = 49_152
 _PORTS: Final = 65_536
-_ANY: Final = ("0.0.0.0", "::")
-_LOOPBACK: Final = ("127.0.0.1", "::1")
 # A job in a thread waits this long for its turn, and its result as long to be noticed.
 _THREAD_S: Final = 0.0005
 
@@ -71,16 +74,21 @@ class Network:
         """A new machine.
 
         @param addresses: its IP addresses; one of its own if none is given.
+        @raise ValueError: its name or an address of it is taken, or an address is none.
         """
         number = len(self.hosts) + 1
-        host = Host(self, name, *(addresses or (f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",)))
+        own = addresses or (f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",)
+        host = Host(self, name, *(make_address("TCP", address, 0).host for address in own))
+        for address in host.addresses:
+            if name in self.hosts or address in self._hosts_at:
+                raise ValueError(f"{name} at {address} is there already")
         self.hosts[name] = host
         self._hosts_at.update(dict.fromkeys(host.addresses, host))
         return host
 
     def host_at(self, address: str, asker: Host) -> Host:
         """Which machine an address leads to; one that is never up if there is none."""
-        if address in _LOOPBACK:
+        if address in LOOPBACK:
             return asker
         return self._hosts_at.get(address, self._nowhere)
 
@@ -89,97 +97,12 @@ class Network:
         return target.is_up and not (self.ways.cuts and self.ways.is_cut(source.name, target.name))
 
 
-@implementer(IDelayedCall)
-class Timer:
-    """Something that a host will do."""
-
-    __slots__ = ("_args", "_at", "_call", "_due_at", "_epoch", "_host", "_kwargs", "is_spent")
-
-    def __init__(
-        self, host: Host, delay: float, call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        self._host = host
-        self._epoch = host.epoch
-        self._call = call
-        self._args = args
-        self._kwargs = kwargs
-        self.is_spent = False
-        self._set(delay)
-
-    def __repr__(self) -> str:
-        return f"<timer of {self._host.name}: {self._call!r}>"
-
-    def getTime(self) -> float:
-        """When it is due, by the clock of its host."""
-        return self._host.own_time(self._at)
-
-    def cancel(self) -> None:
-        """Let it not happen.
-
-        @raise AlreadyCalled: it has happened.
-        @raise AlreadyCancelled: it was cancelled before.
-        """
-        self._check()
-        self._spend()
-        self._host.network.timeline.spend()
-
-    def reset(self, secondsFromNow: float) -> None:
-        """Let it happen so long from now."""
-        self._check()
-        self._set(secondsFromNow)
-
-    def delay(self, secondsLater: float) -> None:
-        """Let it happen so much later."""
-        self._check()
-        self._set(self.getTime() - self._host.seconds() + secondsLater)
-
-    def active(self) -> bool:
-        """Whether it is still to happen."""
-        return not self.is_spent
-
-    def _check(self) -> None:
-        if self.is_spent:
-            raise error.AlreadyCancelled() if self._call is _nothing else error.AlreadyCalled()
-
-    def _spend(self) -> None:
-        self.is_spent = True
-        self._call, self._args, self._kwargs = _nothing, (), {}
-        if self._epoch == self._host.epoch:
-            self._host.timers.pop(self, None)
-
-    def _set(self, delay: float) -> None:
-        host = self._host
-        timeline = host.network.timeline
-        self._at = timeline.now + max(0.0, delay) / host.clock_rate
-        host.timers[self] = None
-        timeline.at(self._at, _ring, self)
-
-    def _ring(self) -> None:
-        host = self._host
-        if self.is_spent or self._epoch != host.epoch or host.network.timeline.now < self._at:
-            return
-        if host.is_paused:
-            host.backlog.append((_ring, self))
-            return
-        call, args, kwargs = self._call, self._args, self._kwargs
-        self.is_spent = True
-        host.timers.pop(self, None)
-        call(*args, **kwargs)
-
-
-def _ring(timer: Timer) -> None:
-    timer._ring()
-
-
-def _nothing() -> None:
-    """What a cancelled timer does."""
-
-
-@implementer(IReactorTime, IReactorTCP, IReactorUDP, IReactorInThreads, IReactorFromThreads)
+@implementer(IReactorTime, IReactorTCP, IReactorUDP, IReactorThreads, IReactorPluggableNameResolver)
 class Host:
     """One machine, and the reactor of the program on it.
 
-    @ivar epoch: how often it has lost its power; what is of an earlier epoch is gone.
+    @ivar epoch: how often its program has ended; what is of an earlier epoch is gone.
+    @ivar outages: how often it has lost its power.
     @ivar is_up: whether it has power.
     @ivar is_paused: whether its program stands still, while its kernel goes on.
     @ivar backlog: what waits for the program to go on.
@@ -199,6 +122,7 @@ class Host:
         self.is_up = is_up
         self.is_paused = False
         self.epoch = 0
+        self.outages = 0
         self.disk = Disk()
         self.backlog: list[tuple[Callable[[Any], object], Any]] = []
         self.timers: dict[Timer, None] = {}
@@ -210,6 +134,7 @@ class Host:
         self.clock_rate = 1.0
         self._clock_base = (0.0, 0.0)
         self.storage_s = 0.002
+        self.nameResolver: Any = AddressResolver()
         self._next_port = _FIRST_FREE_PORT
 
     @property
@@ -228,13 +153,26 @@ class Host:
         since, shown = self._clock_base
         return shown + (at - since) * self.clock_rate
 
+    def true_time(self, shown: float) -> float:
+        """The first instant, not before now, at which the clock of this host shows a time."""
+        since, base = self._clock_base
+        at = max(self.network.timeline.now, since + (shown - base) / self.clock_rate)
+        step = ulp(at)
+        while self.own_time(at) < shown:
+            at += step
+            step *= 2
+        return at
+
     def skew_clock(self, rate: float) -> None:
         """Let the clock go faster or slower from now on; it never jumps, as a monotonic clock must not."""
         self._clock_base = (self.network.timeline.now, self.seconds())
         self.clock_rate = rate
+        for timer in self.timers:
+            timer.queue()
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: Any, **kwargs: Any) -> Timer:  # noqa: A002
         """Do something later, by the clock of this host."""
+        assert delay >= 0, f"{delay} is not greater than or equal to 0 seconds"
         return Timer(self, delay, callable, args, kwargs)
 
     def getDelayedCalls(self) -> list[IDelayedCall]:
@@ -245,59 +183,82 @@ class Host:
 
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> IListeningPort:
         """Take connections."""
-        listening = Port(self, self._own_address("TCP", interface or "0.0.0.0", port), factory)
+        listening = Port(self, self._own_address("TCP", interface, port), factory, backlog)
         listening.startListening()
         return listening
 
     def connectTCP(
-        self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None
+        self, host: str, port: int, factory: Any, timeout: float | None = 30, bindAddress: Any = None
     ) -> IConnector:
         """Connect; only to addresses, as there are no names here."""
-        connector = Connector(self, _address("TCP", host, port), factory, timeout)
+        try:
+            address = make_address("TCP", host, port)
+        except ValueError:
+            # A name, which fails when it is looked up.
+            address = IPv4Address("TCP", host, port)
+        connector = Connector(self, address, factory, timeout, bindAddress)
         connector.connect()
         return connector
 
-    def port_at(self, address: IPv4Address | IPv6Address) -> Port | None:
+    def port_at(self, address: InternetAddress) -> Port | None:
         """Who takes connections at an address of this host."""
-        for host in (address.host, *_ANY):
-            port = self.ports.get((host, address.port))
-            if port is not None:
-                return port
-        return None
+        return next((self.ports[host, address.port] for host in _takers(address.host, address.port, self.ports)), None)
 
-    def address_towards(self, other: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-        """A free address of this host, of the same family, to connect from."""
-        if other.host in _LOOPBACK:
-            return _address("TCP", other.host, self.free_port())
-        is_v6 = ":" in other.host
-        own = [address for address in self.addresses if (":" in address) == is_v6]
-        return _address("TCP", own[0] if own else self.addresses[0], self.free_port())
+    def address_towards(self, other: InternetAddress, bound_to: tuple[str, int] | None = None) -> InternetAddress:
+        """An address of this host to connect from, of the same family.
+
+        @param bound_to: the host and port of it, where they matter; a host of C{""} and a port of 0 do not.
+        @raise ConnectError: there is none, or the other is none.
+        """
+        try:
+            host = make_address("TCP", other.host, 0).host
+        except ValueError:
+            raise error.DNSLookupError(f"no results for hostname lookup: {other.host}") from None
+        bound, port = bound_to or ("", 0)
+        if bound and bound not in ANY and (bound not in (*LOOPBACK, *self.addresses) or is_v6(bound) != is_v6(host)):
+            raise error.ConnectBindError(errno.EADDRNOTAVAIL, strerror(errno.EADDRNOTAVAIL))
+        source = bound if bound and bound not in ANY else self.source_towards(host)
+        if source is None:
+            raise error.getConnectError((errno.ENETUNREACH, strerror(errno.ENETUNREACH)))
+        return make_address("TCP", source, port or self.free_port())
+
+    def source_towards(self, host: str) -> str | None:
+        """The address that what is sent to another carries; None if this host has none of that family."""
+        if host in LOOPBACK:
+            return host
+        return next((address for address in self.addresses if is_v6(address) == is_v6(host)), None)
 
     def free_port(self) -> int:
         """A port that nobody has had lately."""
-        port = self._next_port
-        self._next_port = port + 1 if port + 1 < _PORTS else _FIRST_FREE_PORT
-        return port
+        taken = {port for _, port in (*self.ports, *self.udp_ports)}
+        while True:
+            port = self._next_port
+            self._next_port = port + 1 if port + 1 < _PORTS else _FIRST_FREE_PORT
+            if port not in taken:
+                return port
 
     # UDP.
 
     def listenUDP(self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> IListeningPort:
         """Take datagrams."""
-        listening = UDPPort(self, self._own_address("UDP", interface or "0.0.0.0", port), protocol, maxPacketSize)
+        listening = UDPPort(self, self._own_address("UDP", interface, port), protocol, maxPacketSize)
         listening.startListening()
         return listening
 
     def udp_port_at(self, host: str, port: int) -> UDPPort | None:
         """Who takes datagrams at an address of this host."""
-        for each in (host, *_ANY):
-            taker = self.udp_ports.get((each, port))
-            if taker is not None:
-                return taker
-        return None
+        return next((self.udp_ports[each, port] for each in _takers(host, port, self.udp_ports)), None)
+
+    # Names.
+
+    def installNameResolver(self, resolver: Any) -> Any:
+        """Look names up elsewhere from now on; returns who did so before."""
+        before, self.nameResolver = self.nameResolver, resolver
+        return before
 
     # Threads: a job is done at one instant, and its result comes at a later one, so that power can go in between.
 
-    def getThreadPool(self) -> Host:
+    def getThreadPool(self) -> Any:
         """Itself: jobs for threads are done by the host."""
         return self
 
@@ -348,6 +309,7 @@ class Host:
     def crash(self) -> None:
         """Lose the power: nothing is said to anybody, and what was not synced is gone."""
         self.is_up = False
+        self.outages += 1
         self._end_program()
         self.disk.crash()
 
@@ -374,6 +336,8 @@ class Host:
     def _end_program(self) -> None:
         for transport in self.transports:
             transport.forsake()
+        for timer in self.timers:
+            timer.forsake()
         self.epoch += 1
         self.backlog.clear()
         self.timers.clear()
@@ -391,12 +355,20 @@ class Host:
         else:
             call()
 
-    def _own_address(self, kind: str, interface: str, port: int) -> IPv4Address | IPv6Address:
-        if interface not in (*_ANY, *_LOOPBACK, *self.addresses):
-            raise error.CannotListenError(interface, port, OSError("Cannot assign requested address"))
-        return _address(kind, interface, port or self.free_port())
+    def _own_address(self, kind: str, interface: str, port: int) -> InternetAddress:
+        host = interface or ANY[0]
+        try:
+            address = make_address(kind, host, port or self.free_port())
+        except ValueError:
+            raise error.CannotListenError(interface, port, OSError(f"{interface} is not an IP address")) from None
+        if address.host not in (*ANY, *LOOPBACK, *self.addresses):
+            reason = OSError(errno.EADDRNOTAVAIL, strerror(errno.EADDRNOTAVAIL))
+            raise error.CannotListenError(interface, port, reason)
+        return address
 
 
-def _address(kind: str, host: str, port: int) -> IPv4Address | IPv6Address:
-    family = IPv6Address if ip_address(host).version == 6 else IPv4Address
-    return family(kind, host, port)  # type: ignore[arg-type]
+def _takers(host: str, port: int, ports: Container[tuple[str, int]]) -> Iterator[str]:
+    """Where what is meant for an address is taken: there, or on all addresses; one of all of IPv6 takes IPv4 too."""
+    for each in (host, *(ANY[1:] if is_v6(host) else ANY)):
+        if (each, port) in ports:
+            yield each

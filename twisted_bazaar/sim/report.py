@@ -41,7 +41,7 @@ class Report:
     @ivar searches: how many times a buyer looked for something.
     @ivar findable: how many of these were for something that a seller had then.
     @ivar found: how many of those found it.
-    @ivar hops: links from buyer to seller, the mean of all purchases.
+    @ivar hops: links from buyer to seller, the mean of all purchases; None if there were none.
     @ivar seconds_to_buy: from wanting to having, for each purchase, the shortest first.
     @ivar bytes_a_node: sent, the mean.
     """
@@ -56,7 +56,7 @@ class Report:
     searches: int
     findable: int
     found: int
-    hops: float
+    hops: float | None
     seconds_to_buy: Sequence[float]
     bytes_a_node: float
     promises: Sequence[Kept]
@@ -89,6 +89,8 @@ class Report:
             "wants": self.wants,
             "purchases": self.purchases,
             "searches": self.searches,
+            "findable": self.findable,
+            "found": self.found,
             "recall": self.recall,
             "messages_a_search": self.messages_a_search,
             "hops": self.hops,
@@ -163,7 +165,7 @@ class Figures(Observer):
             searches=self._searches,
             findable=self._findable,
             found=self._found,
-            hops=sum(self._hops) / len(self._hops) if self._hops else 0.0,
+            hops=sum(self._hops) / len(self._hops) if self._hops else None,
             seconds_to_buy=sorted(self._to_buy),
             bytes_a_node=sum(member.host.bytes_sent for member in members) / len(members),
             promises=[Kept(check.promise, check.checked, len(check.violations)) for check in checks],

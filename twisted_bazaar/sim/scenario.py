@@ -1,29 +1,42 @@
-"""What to simulate: every setting of a run, from a command line or a TOML file, checked once and for all."""
+"""What to simulate: every setting of a run, checked once and for all.
+
+How settings stand in a file is left to L{twisted_bazaar.sim.scenario_file}.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 from msgspec import Meta
 
-from twisted_bazaar.errors import UsageError
 from twisted_bazaar.sim.conditions import Draw, constant, lognormal, uniform
 from twisted_bazaar.sim.faults import Fault, FaultKind
+from twisted_bazaar.wire.goods import check_item_name
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h)")
 _LONGEST_S: Final = 7 * 86_400.0
-_AT_KEY: Final = re.compile(r"^(?P<reason>.*) - at `\$\.?(?P<key>[^`]*)`$", re.DOTALL)
 _MOST: Final = 100_000
+_LARGEST: Final = 2**53
+_WIDEST_SIGMA: Final = 10.0
+_DURATIONS: Final = "a time up to 7 days such as 250ms, 90s, 10m or 2h"
+TAKES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("for", "settle", "at"), _DURATIONS),
+    "latency": "20ms, uniform:5ms:80ms or lognormal:20ms:0.5, the last number from 0 to 10",
+    "sessions": "exponential or weibull:SHAPE, SHAPE from 0.1 to 10",
+}
 
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Loss = Annotated[float, Meta(ge=0, le=0.9)]
 _Many = Annotated[int, Meta(ge=0, le=_MOST)]
 _Some = Annotated[int, Meta(ge=1, le=_MOST)]
 _Rate = Annotated[float, Meta(ge=0, le=6000)]
+_Seed = Annotated[int, Meta(ge=0, le=_LARGEST)]
+_Bandwidth = Annotated[float, Meta(ge=0, le=1e12)]
 _Kind = Literal["crash", "kill", "pause", "partition", "one-way", "slow", "skew", "disk-full", "disk-error"]
 
 
@@ -42,24 +55,49 @@ class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     nodes: Annotated[list[str], Meta(min_length=1)]
     strength: Annotated[float, Meta(gt=0, le=1000)] = 1.0
 
+    @property
+    def at_s(self) -> float:
+        """When it begins, in seconds."""
+        return parse_duration(self.at, "at")
+
     def to_fault(self) -> Fault:
         """The fault itself.
 
         @raise ValueError: a time cannot be read.
         """
-        at_s, for_s = parse_duration(self.at, "at"), parse_duration(self.for_, "for")
-        return Fault(FaultKind(self.kind), at_s, for_s, tuple(self.nodes), self.strength)
+        for_s = parse_duration(self.for_, "for")
+        return Fault(FaultKind(self.kind), self.at_s, for_s, tuple(self.nodes), self.strength)
 
     @classmethod
     def of(cls, fault: Fault) -> Self:
         """How a file names a fault."""
         return cls(
             kind=fault.kind.value,
-            at=f"{fault.at_s:g}s",
-            for_=f"{fault.for_s:g}s",
+            at=write_duration(fault.at_s),
+            for_=write_duration(fault.for_s),
             nodes=list(fault.nodes),
             strength=fault.strength,
         )
+
+
+class PurchaseEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One purchase as a file names it.
+
+    @ivar buyer: who wants something, by name, such as C{buyer-2}.
+    @ivar at: when, such as C{30s}, counted from when all nodes have been started.
+    @ivar item: what.
+    @ivar quantity: how many.
+    """
+
+    buyer: str
+    at: str
+    item: str
+    quantity: _Some = 1
+
+    @property
+    def at_s(self) -> float:
+        """When, in seconds."""
+        return parse_duration(self.at, "at")
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -84,12 +122,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @ivar faults_a_minute: how many faults begin in a minute, on average.
     @ivar fault_kinds: which kinds are drawn; all if none is named.
     @ivar faults: those that are sure to happen.
+    @ivar purchases: those that are sure to be wanted, besides C{wants}.
     """
 
     nodes: _Some = 100
     sellers: _Many = 5
     buyers: _Many = 10
-    seed: int = 1
+    seed: _Seed = 1
     for_: str = msgspec.field(name="for", default="5m")
     settle: str = "2m"
     mode: Literal["liveness", "safety"] = "liveness"
@@ -99,7 +138,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     degree: Annotated[int, Meta(ge=0, le=64)] = 3
     max_links: Annotated[int, Meta(ge=1, le=64)] = 8
     latency: str = "lognormal:20ms:0.5"
-    bandwidth: Annotated[float, Meta(ge=0)] = 0.0
+    bandwidth: _Bandwidth = 0.0
     items: _Some = 20
     stock: _Some = 20
     kinds: _Some = 5
@@ -107,6 +146,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     faults_a_minute: _Rate = 0.0
     fault_kinds: list[_Kind] = []
     faults: list[FaultEntry] = []
+    purchases: list[PurchaseEntry] = []
 
     def __post_init__(self) -> None:
         if self.sellers + self.buyers > self.nodes:
@@ -116,13 +156,30 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         if self.degree > self.max_links:
             raise ValueError(f"degree: at most max-links, {self.max_links}, not {self.degree}")
-        _ = self.for_s, self.settle_s, self.latency_draw, self.session_shape
+        _ = self.settle_s, self.latency_draw, self.session_shape
+        if not self.for_s:
+            raise ValueError(f"for: takes {TAKES['for']}, above 0, not {self.for_!r}")
+        self._check_entries()
+
+    def _check_entries(self) -> None:
         names = set(self.names())
-        for number, entry in enumerate(self.faults):
-            entry.to_fault()
-            for name in entry.nodes:
-                if name not in names:
-                    raise ValueError(f"faults[{number}].nodes: there is no {name!r}; there are tracker, {_told(names)}")
+        for number, fault in enumerate(self.faults):
+            with _in_place(f"faults[{number}]"):
+                self._check_begin(fault.to_fault().at_s, fault.at)
+                for name in fault.nodes:
+                    if name not in names:
+                        raise ValueError(f"nodes: there is no {name!r}; there are tracker, {_told(names)}")
+        for number, purchase in enumerate(self.purchases):
+            with _in_place(f"purchases[{number}]"):
+                self._check_begin(purchase.at_s, purchase.at)
+                check_item_name(purchase.item)
+                if purchase.buyer not in names or not purchase.buyer.startswith("buyer-"):
+                    raise ValueError(f"buyer: takes buyer-1 to buyer-{self.buyers}, not {purchase.buyer!r}")
+
+    def _check_begin(self, at_s: float, at: str) -> None:
+        """What begins when everything is to end would disturb the end."""
+        if at_s >= self.for_s:
+            raise ValueError(f"at: takes a time before the end, which is for, {self.for_}, not {at!r}")
 
     @property
     def for_s(self) -> float:
@@ -142,13 +199,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             match kind, values:
                 case "uniform", [least, most]:
                     return uniform(parse_duration(least, "latency"), parse_duration(most, "latency"))
-                case "lognormal", [median, sigma]:
+                case "lognormal", [median, sigma] if 0 <= float(sigma) <= _WIDEST_SIGMA:
                     return lognormal(parse_duration(median, "latency"), float(sigma))
                 case seconds, []:
                     return constant(parse_duration(seconds, "latency"))
         except ValueError:
             pass
-        raise ValueError(f"latency: write 20ms, uniform:5ms:80ms or lognormal:20ms:0.5, not {self.latency!r}")
+        raise ValueError(f"latency: takes {TAKES['latency']}, not {self.latency!r}")
 
     @property
     def session_shape(self) -> float:
@@ -161,7 +218,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 return float(shape)
         except ValueError:
             pass
-        raise ValueError(f"sessions: write exponential or weibull:SHAPE, SHAPE from 0.1 to 10, not {self.sessions!r}")
+        raise ValueError(f"sessions: takes {TAKES['sessions']}, not {self.sessions!r}")
 
     @property
     def drawn_kinds(self) -> Sequence[FaultKind]:
@@ -183,46 +240,6 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return msgspec.structs.replace(self, **changes)
 
 
-def read_scenario(settings: Mapping[str, Any], source: str) -> Scenario:
-    """Make a scenario from settings by their names.
-
-    @param source: where they come from, for the error.
-    @raise UsageError: one is impossible; the text names it and its range.
-    """
-    try:
-        return msgspec.convert(settings, Scenario)
-    except msgspec.ValidationError as error:
-        place = _AT_KEY.match(str(error))
-        reason, key = (place["reason"], place["key"]) if place else (str(error), "")
-        words = f"{key}: {reason[:1].lower()}{reason[1:]}" if key else reason
-        raise UsageError(f"{source}: {words.replace('`', '')}") from None
-
-
-def read_file(text: bytes, source: str) -> dict[str, Any]:
-    """The settings in a TOML file.
-
-    @raise UsageError: it is no TOML.
-    """
-    try:
-        settings = msgspec.toml.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{source}: {error}") from None
-    assert isinstance(settings, dict), "a TOML file is a table"
-    return settings
-
-
-def write_file(scenario: Scenario) -> str:
-    """A TOML file that holds a scenario, every setting that is not the usual one."""
-    lines = []
-    usual = msgspec.to_builtins(Scenario())
-    for key, value in msgspec.to_builtins(scenario).items():
-        if key != "faults" and value != usual[key]:
-            lines.append(f"{key} = {_toml(value)}")
-    for entry in scenario.faults:
-        lines.extend(("", "[[faults]]", *(f"{k} = {_toml(v)}" for k, v in msgspec.to_builtins(entry).items())))
-    return "\n".join(lines) + "\n"
-
-
 def parse_duration(text: str, key: str) -> float:
     """Read C{90s}, C{10m}, C{2h} or C{250ms}; a bare number is seconds.
 
@@ -230,13 +247,22 @@ def parse_duration(text: str, key: str) -> float:
     """
     match = _DURATION.fullmatch(text if not text.replace(".", "", 1).isdigit() else text + "s")
     if match is None or not (seconds := float(match["number"]) * _UNITS[match["unit"]]) <= _LONGEST_S:
-        raise ValueError(f"{key}: write a time up to 7 days such as 250ms, 90s, 10m or 2h, not {text!r}")
+        raise ValueError(f"{key}: takes {_DURATIONS}, not {text!r}")
     return seconds
 
 
-def _toml(value: object) -> str:
-    """A value as TOML writes it; for numbers, strings and lists of them JSON is the same."""
-    return msgspec.json.encode(value).decode()
+def write_duration(seconds: float) -> str:
+    """A time as a file has it, exact to a millionth of a second."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+@contextmanager
+def _in_place(place: str) -> Iterator[None]:
+    """Name the place of what is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{place}.{error}") from None
 
 
 def _told(names: set[str]) -> str:

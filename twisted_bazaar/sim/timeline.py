@@ -65,21 +65,28 @@ class Timeline:
                     log.failure("{call} raised", call=call)
                 if stop is not None and stop():
                     return True
-                if self._spent > _SPENT_TO_SWEEP:
-                    self._sweep()
         finally:
             self.happened += happened
         self.now = max(self.now, when)
         return False
 
     def spend(self) -> None:
-        """Note that something scheduled will do nothing any more."""
+        """Note that something scheduled will do nothing any more.
+
+        Its argument knows: C{is_spent_at} says whether what was scheduled for an instant still counts.
+        """
         self._spent += 1
+        # Once they are the most; to look earlier would cost more than they do.
+        if self._spent > _SPENT_TO_SWEEP and self._spent * 2 > len(self._heap):
+            self._sweep()
 
     def _sweep(self) -> None:
-        """Take out timers that were cancelled, once they are many."""
+        """Take out what will do nothing any more."""
         self._spent = 0
-        living = [entry for entry in self._heap if not getattr(entry[3], "is_spent", False)]
-        if len(living) < len(self._heap):
-            self._heap[:] = living
-            heapify(self._heap)
+        self._heap[:] = [entry for entry in self._heap if not _is_spent(entry)]
+        heapify(self._heap)
+
+
+def _is_spent(entry: Happening) -> bool:
+    is_spent_at = getattr(entry[3], "is_spent_at", None)
+    return is_spent_at is not None and bool(is_spent_at(entry[0]))

@@ -142,9 +142,9 @@ class Purchases:
         """Hand the order to a link and set the time to repeat it; returns whether the link was there."""
         order = opened.record.order
         message = Buy(item=order.item, id=order.id, quantity=order.quantity, price=order.price)
-        opened.route = route
         is_sent = self._node.send(message, route)
         if is_sent:
+            opened.route = route
             opened.tried.add(route)
             opened.was_sent = True
         if opened.was_sent and (opened.repeat is None or not opened.repeat.active()):

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from tests.raw_peer import link
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.discovery.flood.search import FloodAnswers, FloodSearch
-from twisted_bazaar.interfaces import Address, IDiscovery, IShelf, Offer, Origin, Quote, Route
-from twisted_bazaar.testing import FakeNode
+from twisted_bazaar.interfaces import Address, IDiscovery, INode, IShelf, Offer, Origin, Quote, Route
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.testing import FakeNode, SimulatedNetwork
 
 
 class FloodSearchTests(SynchronousTestCase):
@@ -60,6 +64,13 @@ class FloodSearchTests(SynchronousTestCase):
         self.assertEqual((begun, round(self.node.clock.seconds())), ([0, 1, 3], 7))
         self.assertEqual(len({search.id for search in asked}), 3)
         self.assertEqual((self.successResultOf(finding), self.node.clock.getDelayedCalls()), ([], []))
+
+    def test_one_seller(self) -> None:
+        """Whoever looks for one seller says so in every round."""
+        finding = self.search.find("apple", 2, lambda offer: True, 9)
+        self.node.clock.pump([0.1] * 75)
+        asked: list[Any] = self.node.flooded
+        self.assertEqual(([search.seller for search in asked], self.successResultOf(finding)), ([9] * 3, []))
 
     def test_collects(self) -> None:
         """A cheaper offer that comes a moment after the first is found too, and stands before it."""
@@ -139,11 +150,18 @@ class FloodSearchTests(SynchronousTestCase):
 
 
 @implementer(IShelf)
+@define
 class Pears:
-    """A shelf with pears and nothing else."""
+    """A shelf with pears and nothing else.
+
+    @ivar asked: who was given a quote, or none.
+    """
+
+    asked: list[Origin] = field(factory=list)
 
     def quote(self, item: str, quantity: int, buyer: Origin) -> Deferred[Quote | None]:
         """Two pears at 120."""
+        self.asked.append(buyer)
         return succeed(Quote(2, 120) if item == "pear" else None)
 
 
@@ -167,7 +185,8 @@ class FloodAnswersTests(SynchronousTestCase):
         """Answer through a node."""
         self.node = node
         node.link(7)
-        self.answers = FloodAnswers(node, Pears())
+        self.shelf = Pears()
+        self.answers = FloodAnswers(node, self.shelf)
 
     def search(self, *route: int, item: str = "pear", **keys: Any) -> None:
         """Let a search come from the last node of a route."""
@@ -185,6 +204,18 @@ class FloodAnswersTests(SynchronousTestCase):
         self.search(1, 7)
         self.search(1, 7, item="plum")
         self.assertEqual(self.ways(), [(1, 7)])
+
+    def test_wanted_itself(self) -> None:
+        """A search for this node is answered whatever is on its shelf; nothing is taken from there."""
+        for item in ("pear", "plum"):
+            self.search(1, 7, 9, item=item, quantity=5, seller=1)
+        replies = [(Reply(item=item, id=40, quantity=1), (1, 7, 9)) for item in ("pear", "plum")]
+        self.assertEqual((self.node.sent, self.shelf.asked), (replies, []))
+
+    def test_another_is_wanted(self) -> None:
+        """A search for another node is not answered by one that has the item, and takes nothing from its shelf."""
+        self.search(1, 7, 9, seller=2)
+        self.assertEqual((self.ways(), self.shelf.asked), ([], []))
 
     def test_along_the_path(self) -> None:
         """When the buyer cannot be reached directly, or says not where, the reply goes back along the path."""
@@ -233,3 +264,33 @@ class FloodAnswersTests(SynchronousTestCase):
         self.search(1, 7, 8, 9, host="10.0.0.5", port=4000)
         self.answers.stop()
         self.assertEqual(self.node.clock.getDelayedCalls(), [])
+
+
+class _PearSeller(Role):
+    """Answers from a shelf with pears."""
+
+    def start(self, node: INode) -> None:
+        super().start(node)
+        self._answers = FloodAnswers(node, Pears())
+        self.receives = self._answers.receives
+
+
+class PassedOnTests(SynchronousTestCase):
+    """Node 71 sends a search to a node with pears, which is linked to node 72 too."""
+
+    def test_for_one_seller(self) -> None:
+        """A search for one seller is passed on as it is, by that one and by others."""
+        network = SimulatedNetwork()
+        network.add_tracker(Tracker())
+        node = network.add_node(_PearSeller())
+        network.run_until(lambda: node.id > 0)
+        asking, other = (link(network, node, id) for id in (71, 72))
+        search = {"type": "search", "item": "pear", "quantity": 2}
+        for number, seller in enumerate((node.id, 9)):
+            asking.received.clear()
+            other.received.clear()
+            asking.tell(**search, id=number, returnPath=[71], ttl=4, seller=seller)
+            network.run(0.1)
+            seen = {"id": number, "returnPath": [71, node.id], "ttl": 3, "host": node.peers()[0].address.host}
+            self.assertEqual(other.received, [{**search, **seen, "seller": seller}])
+            self.assertEqual([reply["id"] for reply in asking.of_type("reply")], [number] * (seller == node.id))

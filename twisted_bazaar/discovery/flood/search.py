@@ -13,10 +13,12 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.discovery.offer import best_first
+from twisted_bazaar.errors import StorageError
 from twisted_bazaar.interfaces import Address, IDiscovery, INode, IShelf, Offer, Origin, Quote
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
 
@@ -144,7 +146,12 @@ class FloodAnswers:
 
     def _search_received(self, search: Search, origin: Origin) -> None:
         answering = Deferred.fromCoroutine(self._answer(search, origin))
-        answering.addErrback(lambda failure: self.log.failure("a search was not answered", failure))
+        answering.addErrback(self._not_answered)
+
+    def _not_answered(self, failure: Failure) -> None:
+        # While the book cannot be read there is nothing to offer.
+        if failure.check(StorageError) is None:
+            self.log.failure("a search was not answered", failure)
 
     async def _answer(self, search: Search, origin: Origin) -> None:
         if search.seller is not None:

@@ -1,0 +1,233 @@
+"""How fast the simulator is, and how large a network it holds.
+
+C{sim-events}: messages delivered a second of real time in a network of 1,000 nodes that pass searches on,
+from one node's encoder to the next one's decision. The peer is Twisted's own way to connect protocols
+in memory, C{twisted.internet.testing} and C{twisted.test.iosim}: the same frames, each written and pumped to
+the other end of its own pair, where they are counted and no more. On an idle machine with two cores ours is
+to be above 50,000 as well.
+
+One process with 10,000 nodes gives the rest. C{sim-memory}: how many resident bytes each node takes once all
+have joined through the tracker and have three links at least; it is compared with 100 KiB. C{sim-scale}:
+seconds of real time from nothing until all have joined and 1,000 searches have been served; it is compared
+with 120. C{sim-growth}: how many times more processor time a message takes than in a process with 100 nodes under the same
+searches; it is compared with log 10,000 / log 100.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from twisted.internet.protocol import Protocol
+from twisted.test import iosim
+
+from benchmarks.report import BenchmarkError, Row
+from twisted_bazaar.interfaces import IRole, Peer
+from twisted_bazaar.roles.buyer import Buyer, Want
+from twisted_bazaar.roles.seller import Seller
+from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.sim.cluster import Cluster, Member, Observer, Programme
+from twisted_bazaar.sim.reactor import Network
+from twisted_bazaar.trade.ledger import MemoryLedger, Supply
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.framing import frame
+from twisted_bazaar.wire.message import Message
+
+EVENTS_GOAL: Final = 1.0
+MEMORY_GOAL: Final = 1.0
+SCALE_GOAL: Final = 1.0
+GROWTH_GOAL: Final = 1.0
+
+_NODES: Final = 1_000
+_MANY_NODES: Final = 10_000
+_FEW_NODES: Final = 100
+_ROUNDS: Final = 5
+_FLOODS_A_ROUND: Final = 4
+_SEARCHES: Final = 1_000
+_BETWEEN_SEARCHES_S: Final = 0.05
+_KIND_OF_GOODS: Final = 5
+_LEAST_LINKS: Final = 3
+_BYTES_A_NODE: Final = 100 * 1024
+_SCALE_S: Final = 120.0
+_PATIENCE_S: Final = 600.0
+
+
+class _Counter(Observer):
+    """Counts messages, and keeps them if asked to.
+
+    @ivar kept: who sent what to whom, while this is a list.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.kept: list[tuple[str, str, Message]] | None = None
+        self.cluster: Cluster
+
+    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+        """Count one."""
+        self.count += 1
+        if self.kept is not None and peer is not None:
+            self.kept.append((member.name, self.cluster.name_of(peer), message))
+
+
+class _Market:
+    """A network of sellers of five kinds of goods and of buyers, one of each in ten nodes, and relays."""
+
+    def __init__(self, nodes: int) -> None:
+        self.network = Network(seed=1)
+        self.cluster = Cluster(self.network)
+        self.counter = _Counter()
+        self.counter.cluster = self.cluster
+        self.cluster.observe(self.counter)
+        self.cluster.add_tracker(lambda member: [Tracker()]).start()
+        self.buyers: list[Buyer] = []
+        timeline = self.network.timeline
+        for number in range(nodes):
+            member = self.cluster.add(f"node-{number}", Programme(lambda member, n=number: self._roles(n)))  # type: ignore[misc]
+            timeline.at(number / 200, Member.keep_running, member)
+        self.cluster.run(nodes / 200)
+        while min(len(member.node.peers()) for member in self.cluster.running() if member.node) < _LEAST_LINKS:
+            self.cluster.run(1.0)
+
+    def _roles(self, number: int) -> list[IRole]:
+        if number % 10 == 0:
+            goods = f"item-{number // 10 % _KIND_OF_GOODS}"
+            return [Seller(MemoryLedger({goods: Supply(1_000_000)}))]
+        if number % 10 == 5:
+            self.buyers.append(Buyer([]))
+            return [self.buyers[-1]]
+        return []
+
+    def flood(self, times: int) -> None:
+        """Let searches that nobody can answer go as far as they can."""
+        for number in range(times):
+            self.buyers[number % len(self.buyers)].add(Want("nothing", 1))
+            self.cluster.run(8.0)
+
+    def serve(self, searches: int) -> None:
+        """Let buyers find and buy, one after the other.
+
+        @raise BenchmarkError: something was not bought.
+        """
+        wants = []
+        for number in range(searches):
+            wants.append(Want(f"item-{number % _KIND_OF_GOODS}", 1))
+            self.buyers[number % len(self.buyers)].add(wants[-1])
+            self.cluster.run(_BETWEEN_SEARCHES_S)
+        self.cluster.run(20.0)
+        if any(want.missing for want in wants):
+            raise BenchmarkError("not every want was met")
+
+
+class _Sink(Protocol):
+    """Counts bytes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        self.count += len(data)
+
+
+class _Pumps:
+    """The same frames through pairs of protocols that Twisted's iosim connects."""
+
+    def __init__(self, kept: list[tuple[str, str, Message]]) -> None:
+        encode = Codec().encode
+        self._pumps: dict[frozenset[str], Any] = {}
+        self._sides: dict[tuple[str, str], Any] = {}
+        for source, target, _ in kept:
+            pair = frozenset((source, target))
+            if pair not in self._pumps:
+                client, server = _Sink(), _Sink()
+                self._pumps[pair] = iosim.connect(
+                    server, iosim.FakeTransport(server, isServer=True), client, iosim.FakeTransport(client, False)
+                )
+                self._sides[source, target], self._sides[target, source] = client, server
+        self._frames = [
+            (self._sides[source, target].transport, self._pumps[frozenset((source, target))], frame(encode(message)))
+            for source, target, message in kept
+        ]
+
+    def rate(self) -> float:
+        """Frames delivered a second."""
+        began = time.perf_counter()
+        for transport, pump, data in self._frames:
+            transport.write(data)
+            pump.flush()
+        return len(self._frames) / (time.perf_counter() - began)
+
+
+def measure() -> list[Row]:
+    """All rows of this module."""
+    return [_events(), *_sizes()]
+
+
+def _events() -> Row:
+    market = _Market(_NODES)
+    market.counter.kept = []
+    market.flood(_FLOODS_A_ROUND)
+    pumps, market.counter.kept = _Pumps(market.counter.kept), None
+    ours, peer = [], []
+    for _ in range(_ROUNDS):
+        count, began = market.counter.count, time.perf_counter()
+        market.flood(_FLOODS_A_ROUND)
+        ours.append((market.counter.count - count) / (time.perf_counter() - began))
+        peer.append(pumps.rate())
+    return Row.of_rates("sim-events", median(ours), median(peer), EVENTS_GOAL)
+
+
+def _sizes() -> list[Row]:
+    few, many = _in_process(_FEW_NODES), _in_process(_MANY_NODES)
+    growth = many["message_s"] / few["message_s"]
+    return [
+        Row.of_costs("sim-memory", many["bytes_each"], _BYTES_A_NODE, MEMORY_GOAL),
+        Row.of_costs("sim-scale", many["whole_s"], _SCALE_S, SCALE_GOAL),
+        Row.of_costs("sim-growth", growth, math.log(_MANY_NODES) / math.log(_FEW_NODES), GROWTH_GOAL),
+    ]
+
+
+def _in_process(nodes: int) -> dict[str, float]:
+    """What L{_figures} gives in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.sim", str(nodes)]
+    root = Path(__file__).resolve().parent.parent
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE_S, cwd=root, check=True)
+    except (subprocess.SubprocessError, OSError) as error:
+        raise BenchmarkError(f"the simulation of {nodes} nodes failed: {error}") from None
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def _figures(nodes: int) -> dict[str, float]:
+    """Build a network of so many nodes, let it serve, and measure."""
+    before = _resident_bytes()
+    began = time.perf_counter()
+    market = _Market(nodes)
+    joined_s = time.perf_counter() - began
+    bytes_each = (_resident_bytes() - before) / nodes
+    count, began, busy = market.counter.count, time.perf_counter(), time.process_time()
+    market.serve(_SEARCHES)
+    served_s = time.perf_counter() - began
+    return {
+        "bytes_each": bytes_each,
+        "whole_s": joined_s + served_s,
+        "message_s": (time.process_time() - busy) / (market.counter.count - count),
+    }
+
+
+def _resident_bytes() -> int:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise BenchmarkError("/proc/self/status does not tell the resident memory")
+
+
+if __name__ == "__main__":
+    print(json.dumps(_figures(int(sys.argv[1]))))

@@ -1,0 +1,33 @@
+"""What a command that computes for long does to its own process, and undoes."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Final
+
+from twisted.logger import globalLogBeginner
+
+_ALLOCATIONS_TO_COLLECT: Final = 200_000
+
+
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Look for garbage rarely: thousands of nodes are many objects that stay, and each search passes them all."""
+    before = gc.get_threshold()
+    gc.set_threshold(_ALLOCATIONS_TO_COLLECT, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@cache
+def hold_back_log() -> None:
+    """Keep what nodes log from the terminal, where Twisted shows what is critical until somebody takes it.
+
+    A log can be taken once in the life of a process.
+    """
+    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)

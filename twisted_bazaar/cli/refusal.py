@@ -1,0 +1,50 @@
+"""Saying no: what cannot be done is said in one line, and ends the process with status 2."""
+
+from __future__ import annotations
+
+from typing import IO, Any, Final
+
+import click
+
+IMPOSSIBLE: Final = 2
+
+
+class Refusal(click.ClickException):
+    """The user asked for something impossible; the text says what, and what would be possible."""
+
+    exit_code = IMPOSSIBLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        context = click.get_current_context(silent=True)
+        self._command = "bazaar" if context is None else context.command_path
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say it."""
+        words = " ".join(self.message.split())
+        click.echo(f"{self._command}: {words}", file=file, err=file is None)
+
+
+class PlainCommand(click.Command):
+    """A command that says in one line what is wrong with its options, and no more."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            with ctx:
+                raise Refusal(f"{error.format_message().rstrip('.')}; see --help") from None
+
+
+def open_or_refuse(path: str, mode: str, option: str) -> IO[bytes]:
+    """Open a file that the command line names.
+
+    @param option: what names it, for the error; empty for an argument.
+    @raise Refusal: it cannot be opened.
+    """
+    try:
+        return open(path, mode)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Refusal(f"{option} {path}: {reason}".lstrip()) from None

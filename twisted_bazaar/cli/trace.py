@@ -1,0 +1,149 @@
+"""C{bazaar trace}: the searches and orders of a trace, or one of them in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import click
+
+from twisted_bazaar.cli.deals import Deals
+from twisted_bazaar.cli.dialogue import Dialogue
+from twisted_bazaar.cli.refusal import PlainCommand, Refusal, open_or_refuse
+from twisted_bazaar.cli.trace_lines import Line, TraceFile, names_of, side_by_side
+
+
+@click.command(cls=PlainCommand)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--search", type=click.IntRange(0), metavar="ID", help="Show one search, message by message.")
+@click.option("--order", type=click.IntRange(0), metavar="ID", help="Show one order, message by message.")
+def trace(files: Sequence[str], search: int | None, order: int | None) -> None:
+    """Show who told whom what.
+
+    FILE is what bazaar simulate writes with --trace, or what daemons write with --events; of these
+    several can be given, each of one daemon, which goes by the name of its file. Without options all
+    searches and orders are listed.
+    """
+    if search is not None and order is not None:
+        raise Refusal("--search and --order: give one of them")
+    with ExitStack() as opened:
+        sources = [
+            TraceFile(path, opened.enter_context(open_or_refuse(path, "rb", "")), name)
+            for path, name in zip(files, names_of(files), strict=True)
+        ]
+        reading = _Reading(sources)
+        try:
+            if search is None and order is None:
+                _list_all(reading)
+            else:
+                _show(reading, search, order)
+        except OSError as error:
+            if error.filename is None and isinstance(error, BrokenPipeError):
+                raise
+            raise Refusal(f"cannot be read: {error.strerror}") from None
+        for source in sources:
+            for complaint in source.complaints():
+                click.echo(complaint, err=True)
+
+
+class _Reading:
+    """Goes through files, and knows from when on their time counts.
+
+    @ivar zero_s: in a simulation its beginning; of daemons, whose clocks began long before, the first line.
+    """
+
+    def __init__(self, sources: Sequence[TraceFile]) -> None:
+        self._sources = sources
+        self._first_s: float | None = None
+
+    @property
+    def zero_s(self) -> float:
+        is_simulated = any(source.names_nodes for source in self._sources)
+        return 0.0 if is_simulated or self._first_s is None else self._first_s
+
+    def lines(self) -> Iterator[Line]:
+        """All lines, in the order of time."""
+        for line in side_by_side(self._sources):
+            if self._first_s is None:
+                self._first_s = line.time
+            yield line
+
+
+def _list_all(reading: _Reading) -> None:
+    """List every search and every order."""
+    deals = Deals()
+    for line in reading.lines():
+        deals.take(line)
+    names, zero_s = deals.names, reading.zero_s
+    _table(
+        "search",
+        [
+            (
+                each.id,
+                each.began_s - zero_s,
+                each.by,
+                f"{each.quantity} {each.item}, ttl {each.ttl}"
+                if each.seller is None
+                else f"way to {names[each.seller]}, ttl {each.ttl}",
+                each.ending,
+            )
+            for each in deals.searches.values()
+        ],
+    )
+    click.echo()
+    _table(
+        "order",
+        [
+            (
+                each.id,
+                each.began_s - zero_s,
+                each.by,
+                f"{each.quantity} {each.item} from {names[each.seller]}",
+                each.ending,
+            )
+            for each in deals.orders.values()
+        ],
+    )
+
+
+def _table(kind: str, rows: Sequence[tuple[int, float, str, str, str]]) -> None:
+    """Print rows below each other."""
+    click.echo("1 " + kind if len(rows) == 1 else f"{len(rows) or 'no'} {_plural(kind)}")
+    if not rows:
+        return
+    whos, whats = (max(len(str(row[column])) for row in rows) for column in (2, 3))
+    for number, at_s, who, what, ending in rows:
+        _say(f"{number:>17}  {at_s:>10.3f} s  {who:<{whos}}  {what:<{whats}}  {ending}")
+
+
+def _show(reading: _Reading, search: int | None, order: int | None) -> None:
+    """Show one search or one order.
+
+    @raise Refusal: there is none of that id.
+    """
+    about = order if search is None else search
+    assert about is not None, "one of them was given"
+    dialogue = Dialogue(about, is_order=order is not None)
+    for line in reading.lines():
+        dialogue.take(line)
+    passages = dialogue.passages()
+    if dialogue.began_s is None:
+        kind = "order" if search is None else "search"
+        raise Refusal(f"there is no {kind} {about}; without --{kind} all there are get listed")
+    began_s = dialogue.began_s
+    _say(dialogue.title)
+    _say(f"It begins at {began_s - reading.zero_s:.3f} s; times are counted from there.")
+    for passage in passages:
+        _say(f"{passage.at_s - began_s:>10.3f} s  {passage.text}")
+    if order is not None and not dialogue.ended:
+        _say(f"{dialogue.last_s - began_s:>10.3f} s  here the trace ends, and no answer has come")
+
+
+def _say(words: Any) -> None:
+    """Print a line; what strangers have put into it cannot move the cursor."""
+    click.echo("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in words))
+
+
+def _plural(kind: str) -> str:
+    return kind + ("es" if kind.endswith("h") else "s")

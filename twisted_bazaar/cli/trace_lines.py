@@ -1,0 +1,152 @@
+"""Traces, read line by line: those of a simulation, and the files that daemons write with C{--events}.
+
+A line of a simulation names its node; a file of a daemon is all of one node, which goes by the name of
+the file. Several files are read side by side, in the order of time. Nothing is kept in memory but one
+line of each file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+from attrs import define
+
+_LONGEST: Final = 16 << 20
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something that happened, with those of its details that searches and orders are told by.
+
+    @ivar time: in seconds; in a simulation since it began.
+    @ivar node: the name of the node that tells it; None for what befell machines and ways.
+    @ivar event: what, in one word; C{sent} for a message.
+    @ivar to: the id of whom a message was sent to; None for one that has not said who it is.
+    @ivar type: the wire name of a message.
+    """
+
+    time: float
+    event: str
+    node: str | msgspec.UnsetType | None = msgspec.UNSET
+    type: str = ""
+    to: int | None = None
+    id: int | None = None
+    path: tuple[int, ...] | None = None
+    return_path: tuple[int, ...] = msgspec.field(name="returnPath", default=())
+    ttl: int = 7
+    item: str = ""
+    quantity: int = 1
+    price: int | None = None
+    code: str = ""
+    info: str = ""
+    about: str | None = None
+    hop: int | None = None
+    seller: int | None = None
+    buyer: int | None = None
+    order: int | None = None
+    search: int | None = None
+    offers: int | None = None
+    reason: str = ""
+    fault: str = ""
+    what: str = ""
+    nodes: tuple[str, ...] = ()
+    strength: float = 1.0
+    for_s: float = 0.0
+
+    @property
+    def is_first_hop(self) -> bool:
+        """Whether a search is sent by the node that began it."""
+        return self.type == "search" and len(self.return_path) == 1
+
+
+class _BareLine(msgspec.Struct):
+    """A line of a role of somebody else, whose details may be anything."""
+
+    time: float
+    event: str
+    node: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+@define
+class TraceFile:
+    """One file, while it is read.
+
+    @ivar node: whose it is, unless its lines say so themselves.
+    @ivar unreadable: how many lines of it are no events.
+    @ivar cut_at: if its end is missing, when what comes last in it happened; below 0 if nothing does.
+    @ivar names_nodes: whether its lines name their nodes, as those of a simulation do.
+    """
+
+    path: str
+    file: IO[bytes]
+    node: str
+    unreadable: int = 0
+    cut_at: float | None = None
+    names_nodes: bool = False
+
+    def lines(self) -> Iterator[Line]:
+        """All events in it."""
+        last = -1.0
+        while text := self.file.readline(_LONGEST):
+            line = _read(text)
+            if line is not None:
+                last = line.time
+                if line.node is msgspec.UNSET:
+                    line = msgspec.structs.replace(line, node=self.node)
+                else:
+                    self.names_nodes = True
+                yield line
+            elif text.endswith(b"\n"):
+                self.unreadable += bool(text.strip())
+            elif len(text) == _LONGEST:
+                self.unreadable += 1
+                self._skip_line()
+            else:
+                self.cut_at = last
+
+    def complaints(self) -> Iterator[str]:
+        """What was wrong with it, in words."""
+        if self.unreadable:
+            were = "1 line is" if self.unreadable == 1 else f"{self.unreadable:,} lines are"
+            yield f"{self.path}: {were} no event and left out"
+        if self.cut_at is not None:
+            until = f"up to {self.cut_at:.3f} s" if self.cut_at >= 0 else "and nothing came before that"
+            yield f"{self.path}: the last line is cut short; read {until}"
+
+    def _skip_line(self) -> None:
+        while (text := self.file.readline(_LONGEST)) and not text.endswith(b"\n"):
+            pass
+
+
+def side_by_side(files: Sequence[TraceFile]) -> Iterator[Line]:
+    """The lines of several files in the order of time."""
+    if len(files) == 1:
+        # What stands in one file stays in its order, whatever a clock did.
+        return files[0].lines()
+    return merge(*(file.lines() for file in files), key=lambda line: line.time)
+
+
+def names_of(paths: Sequence[str]) -> list[str]:
+    """What the nodes of some files are called: by their file, with its directory where two have one name."""
+    stems = [Path(path).stem for path in paths]
+    return [stem if stems.count(stem) == 1 else path for path, stem in zip(paths, stems, strict=True)]
+
+
+_decode: Final = msgspec.json.Decoder(Line).decode
+_decode_barely: Final = msgspec.json.Decoder(_BareLine).decode
+
+
+def _read(text: bytes) -> Line | None:
+    """An event; None if the text is none."""
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
+        bare = _decode_barely(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return Line(time=bare.time, event=bare.event, node=bare.node)

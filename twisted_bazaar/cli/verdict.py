@@ -1,0 +1,114 @@
+"""How a run is told: its figures, what became of each promise, and how to see a failure again. It prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from twisted_bazaar.cli.settings import replaying_file
+from twisted_bazaar.cli.shrinking import Shrunk
+from twisted_bazaar.sim.report import Report
+
+_WIDEST: Final = 110
+_MOST_TOLD: Final = 5
+
+
+def console_for_results() -> Console:
+    """What results are printed to; what goes into a pipe is as wide as it needs to be."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, _WIDEST) if console.is_terminal else _WIDEST
+    return console
+
+
+def tell_figures(console: Console, report: Report, real_s: float) -> None:
+    """Show what was counted, and what became of each promise."""
+    figures = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
+    figures.add_column(style="dim", no_wrap=True)
+    figures.add_column(overflow="fold")
+    for what, figure in _figures(report, real_s):
+        figures.add_row(what, figure)
+    console.print(figures)
+    promises = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    promises.add_column("promise")
+    promises.add_column("checked", justify="right")
+    promises.add_column("kept")
+    for kept in report.promises:
+        if kept.broken:
+            verdict = Text("BROKEN", style="bold red")
+        else:
+            verdict = Text("yes", style="green") if kept.checked else Text("not asked", style="yellow")
+        promises.add_row(kept.promise, f"{kept.checked:,}", verdict)
+    console.print(promises)
+
+
+def tell_failure(console: Console, report: Report, replay: str) -> None:
+    """Say which promises were broken, how and when, and how to see it again."""
+    broken = sum(kept.broken > 0 for kept in report.promises)
+    were = "promise was" if broken == 1 else "promises were"
+    console.print(Text(f"{broken} of {len(report.promises)} {were} broken:", style="bold red"))
+    for violation in report.violations[:_MOST_TOLD]:
+        _line(console, f"  at {violation.at_s:.3f} s: {violation.promise}")
+        _line(console, f"      {violation.text}")
+    if len(report.violations) > _MOST_TOLD:
+        _line(console, f"  and {len(report.violations) - _MOST_TOLD} more")
+    _line(console, f"The seed is {report.seed}. The same run again, with --trace FILE to look into it:")
+    _line(console, f"  {replay}")
+
+
+def tell_shrunk(console: Console, shrunk: Shrunk) -> None:
+    """Say what the smallest run that fails is, and how to see it."""
+    scenario = shrunk.scenario
+    faults = f"{len(scenario.faults)} fault{'' if len(scenario.faults) == 1 else 's'}"
+    size = f"{scenario.nodes} node{'' if scenario.nodes == 1 else 's'} and {faults} in {scenario.for_}"
+    _line(console, f"Of {shrunk.runs} more runs the smallest that breaks the same promise has {size}.")
+    _line(console, f"  at {shrunk.violation.at_s:.3f} s: {shrunk.violation.text}")
+    if shrunk.path is None:
+        _line(console, f"It cannot be kept: {shrunk.reason}. Here it is:")
+        _line(console, shrunk.text)
+    else:
+        _line(console, f"It is kept in {shrunk.path}; to see it again:")
+        _line(console, f"  {replaying_file(shrunk.path)}")
+
+
+def _line(console: Console, text: str) -> None:
+    """Print something that is to stay in one line, so that it can be copied."""
+    console.print(Text(text), soft_wrap=True)
+
+
+def _figures(report: Report, real_s: float) -> Sequence[tuple[str, str]]:
+    times = f"{report.virtual_s:,.1f} s" + (f" in {real_s:,.1f} s" if real_s else "")
+    return (
+        ("wants met", f"{report.purchases:,} of {report.wants:,}"),
+        ("searches", f"{report.searches:,}"),
+        ("recall", _recall(report)),
+        ("messages a search", _number(report.messages_a_search, "{:,.1f}")),
+        ("hops to the seller", _number(report.hops, "{:.2f}")),
+        ("time to buy", f"{_seconds(report.to_buy(0.5))} (median), {_seconds(report.to_buy(0.99))} (99 of 100)"),
+        ("sent by each node", f"{report.bytes_a_node:,.0f} bytes"),
+        ("messages", _messages(report.messages)),
+        ("virtual time", times),
+        ("trace hash", report.trace_hash),
+    )
+
+
+def _recall(report: Report) -> str:
+    if report.recall is None:
+        return "-"
+    return f"{report.recall:.1%} ({report.found:,} of {report.findable:,} searches for what a seller had)"
+
+
+def _messages(messages: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in messages.items()) or "-"
+
+
+def _seconds(seconds: float | None) -> str:
+    return _number(seconds, "{:.3f} s")
+
+
+def _number(number: float | None, shape: str) -> str:
+    return "-" if number is None else shape.format(number)

@@ -1,0 +1,132 @@
+"""Scenarios in files: read from TOML, written as TOML, and words for what cannot be.
+
+What is impossible is refused with the name of the setting and what it may be: the words come from the
+same annotations that the check does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.sim.scenario import TAKES, FaultEntry, PurchaseEntry, Scenario
+
+_AT_KEY: Final = re.compile(r"^(?P<reason>.*) - at `\$\.?(?P<key>[^`]*)`$", re.DOTALL)
+_OWN_WORDS: Final = re.compile(r"^(?P<key>[a-z-]+(\[\d+\]\.[a-z-]+)?): (?P<reason>.*)$", re.DOTALL)
+_ENTRIES: Final[Mapping[str, type[msgspec.Struct]]] = {"faults": FaultEntry, "purchases": PurchaseEntry}
+_STEP: Final = re.compile(r"(?P<name>[a-z-]+)|\[(?P<number>\d+)\]")
+
+
+class ImpossibleSetting(UsageError):
+    """A setting that cannot be.
+
+    @ivar key: its name, as a file has it; empty when it is not one setting.
+    @ivar reason: what it may be, and what it is not to be.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.key = key
+        self.reason = reason
+        super().__init__(f"{key}: {reason}" if key else reason)
+
+
+def read_scenario(settings: Mapping[str, Any]) -> Scenario:
+    """Make a scenario from settings by their names.
+
+    @raise ImpossibleSetting: one cannot be; the text names it and what it may be.
+    """
+    try:
+        return msgspec.convert(settings, Scenario)
+    except msgspec.ValidationError as error:
+        raise _impossible(str(error), settings) from None
+
+
+def read_file(text: bytes, source: str) -> dict[str, Any]:
+    """The settings in a TOML file.
+
+    @raise UsageError: it is no TOML.
+    """
+    try:
+        settings = msgspec.toml.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{source}: this is no TOML: {error}") from None
+    assert isinstance(settings, dict), "a TOML file is a table"
+    return settings
+
+
+def write_file(scenario: Scenario) -> str:
+    """A TOML file that holds a scenario: its seed, and every setting that is not the usual one."""
+    usual, settings = msgspec.to_builtins(Scenario()), msgspec.to_builtins(scenario)
+    lines = [
+        f"{key} = {_toml(value)}"
+        for key, value in settings.items()
+        if key not in _ENTRIES and (key == "seed" or value != usual[key])
+    ]
+    for key in _ENTRIES:
+        for entry in settings[key]:
+            lines.extend(("", f"[[{key}]]", *(f"{name} = {_toml(value)}" for name, value in entry.items())))
+    return "\n".join(lines) + "\n"
+
+
+def setting_takes(key: str) -> str:
+    """What a setting may be, in words.
+
+    @param key: its name, as a file has it, such as C{loss} or C{faults[0].kind}.
+    """
+    kind: Any = msgspec.inspect.type_info(Scenario)
+    name = ""
+    for step in _STEP.finditer(key):
+        if step["name"]:
+            name = step["name"]
+            kind = next(each.type for each in kind.fields if each.encode_name == name)
+        else:
+            kind = kind.item_type
+    return TAKES.get(name) or _words_for(kind)
+
+
+def _impossible(error: str, settings: Mapping[str, Any]) -> ImpossibleSetting:
+    """Say in words of this house what was wrong with settings."""
+    place = _AT_KEY.match(error)
+    key, reason = (place["key"], place["reason"]) if place else ("", error)
+    own = _OWN_WORDS.match(reason)
+    if own:
+        # What a class checks by itself names the setting.
+        return ImpossibleSetting(own["key"], own["reason"])
+    for wrong, words in (("unknown field", "there is no setting"), ("missing required field", "there has to be a")):
+        if wrong in reason:
+            names = ", ".join(_ENTRIES.get(key.partition("[")[0], Scenario).__struct_encode_fields__)
+            return ImpossibleSetting(key, f"{words} {reason.split('`')[-2]}; the settings are {names}")
+    value: Any = settings
+    for step in _STEP.finditer(key):
+        value = value[step["name"] or int(step["number"])]
+    return ImpossibleSetting(key, f"takes {setting_takes(key)}, not {value!r}")
+
+
+def _words_for(kind: Any) -> str:
+    """What a type takes, in words."""
+    match kind:
+        case msgspec.inspect.LiteralType(values=values):
+            *most, last = map(str, values)
+            return f"{', '.join(most)} or {last}"
+        case msgspec.inspect.IntType(ge=least, le=most):
+            return f"a whole number from {least} to {most}"
+        case msgspec.inspect.FloatType(gt=above, ge=least, le=most):
+            return f"a number {'above' if least is None else 'from'} {above if least is None else least:g} to {most:g}"
+        case msgspec.inspect.ListType(item_type=msgspec.inspect.StructType(cls=entry)):
+            return f"a list of tables with {', '.join(entry.__struct_encode_fields__)}"
+        case msgspec.inspect.ListType(item_type=msgspec.inspect.StrType()):
+            return "a list of at least one name"
+        case msgspec.inspect.ListType(item_type=item):
+            return f"a list of {_words_for(item)}"
+        case msgspec.inspect.StructType(cls=entry):
+            return f"a table with {', '.join(entry.__struct_encode_fields__)}"
+    return "a text"
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it; for numbers, strings and lists of them JSON is the same, but for one character."""
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
