@@ -1,14 +1,16 @@
 # make demo    see the bazaar at work
 # make test    everything that must hold
 # make bench   how fast it is, beside others; ONLY=wire runs one module
+# make soak    simulated markets under faults, SEEDS=1000 of each kind
 # make format  put the code into its house form
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+SEEDS ?= 100
 UNIT := $(filter-out tests/integration tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) $(wildcard tests/test_*.py)
 
-.PHONY: demo test lint unit bench format clean
+.PHONY: demo test lint bench soak format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -36,6 +38,9 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks $(ONLY)
+
+soak: $(VENV)/.installed-dev
+	$(RUN) -m tests.soak $(SEEDS) $(FIRST)
 
 format: $(VENV)/.installed-dev
 	$(RUN) -m ruff check --fix .

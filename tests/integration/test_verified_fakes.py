@@ -9,8 +9,8 @@ import sys
 import pytest
 from twisted.logger import globalLogPublisher
 
-from tests.tcp_scenes import TICK_S, Seen, Stage, run_scene
-from tests.tcp_scenes_played import SCENES
+from tests.scenes.playing import SCENES
+from tests.scenes.stage import TICK_S, Seen, Stage, run_scene
 from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.sim.reactor import Network
 
@@ -20,7 +20,7 @@ _LONGEST_S = 60.0
 @pytest.fixture(scope="module")
 def real() -> dict[str, Seen]:
     """What was seen on Twisted's reactor, by scene."""
-    program = (sys.executable, "-c", "from tests.tcp_scenes import main; main()")
+    program = (sys.executable, "-c", "from tests.scenes.playing import main; main()")
     done = subprocess.run(program, capture_output=True, text=True, timeout=_LONGEST_S, check=True)
     seen: dict[str, Seen] = json.loads(done.stdout)
     return seen

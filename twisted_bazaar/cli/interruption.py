@@ -6,6 +6,7 @@ the note of it. So a signal is only remembered here, and the places that wait as
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
@@ -14,9 +15,14 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Remembers, while it is entered, that the user or the system wants the program to end."""
+    """Remembers, while it is entered, that the user or the system wants the program to end.
 
-    def __init__(self) -> None:
+    @param insists: whether a second signal ends the program on the spot: for those that leave nothing behind
+        and may compute for long, or for ever, without asking.
+    """
+
+    def __init__(self, *, insists: bool = False) -> None:
+        self._insists = insists
         self._received: int | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -42,4 +48,7 @@ class Interruption:
             raise SystemExit(128 + self._received)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._insists and self._received is not None:
+            # Nothing that could be raised here is sure to get past the code that runs now.
+            os._exit(128 + number)
         self._received = self._received or number

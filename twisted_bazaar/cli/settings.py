@@ -142,7 +142,7 @@ def replaying(scenario: Scenario, file: str | None, options: Mapping[str, Any]) 
     usual = msgspec.to_builtins(Scenario())
     given = _given(options)
     for name, value in msgspec.to_builtins(scenario).items():
-        if name in given or name == "seed" or (file is None and value != usual[name]):
+        if name in given or (file is None and (name == "seed" or value != usual[name])):
             several = value if isinstance(value, list) else [value]
             for each in several:
                 word = _ENTRIES[name].write(each) if name in _ENTRIES else str(each)

@@ -91,7 +91,7 @@ def market(scenario_file: str | None, **options: Any) -> None:
     """
     names = ("as_json", "quiet", "trace", "shrinks", "shrink_runs", "shrink_to", "overwrites")
     wishes = Wishes(keep=scenario_file, **{name: options.pop(name) for name in names})
-    with Interruption() as interruption:
+    with Interruption(insists=True) as interruption:
         scenario = settle_scenario(scenario_file, options)
         replay = replaying(scenario, scenario_file, options)
         raise SystemExit(_Simulation(scenario, replay, wishes, interruption).run())

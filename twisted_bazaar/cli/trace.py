@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any
 
 import click
 
@@ -38,13 +37,17 @@ def trace(files: Sequence[str], search: int | None, order: int | None) -> None:
                 _list_all(reading)
             else:
                 _show(reading, search, order)
-        except OSError as error:
-            if error.filename is None and isinstance(error, BrokenPipeError):
-                raise
-            raise Refusal(f"cannot be read: {error.strerror}") from None
-        for source in sources:
-            for complaint in source.complaints():
-                click.echo(complaint, err=True)
+        except Refusal:
+            _complain(reading, sources)
+            raise
+        _complain(reading, sources)
+
+
+def _complain(reading: _Reading, sources: Sequence[TraceFile]) -> None:
+    """Say what was wrong with the files."""
+    for source in sources:
+        for complaint in source.complaints(reading.zero_s):
+            click.echo(complaint, err=True)
 
 
 class _Reading:
@@ -76,40 +79,23 @@ def _list_all(reading: _Reading) -> None:
     for line in reading.lines():
         deals.take(line)
     names, zero_s = deals.names, reading.zero_s
-    _table(
-        "search",
-        [
-            (
-                each.id,
-                each.began_s - zero_s,
-                each.by,
-                f"{each.quantity} {each.item}, ttl {each.ttl}"
-                if each.seller is None
-                else f"way to {names[each.seller]}, ttl {each.ttl}",
-                each.ending,
-            )
-            for each in deals.searches.values()
-        ],
-    )
+    searches = []
+    for search in deals.searches.values():
+        sought = f"{search.quantity} {search.item}" if search.seller is None else f"way to {names[search.seller]}"
+        words = f"{sought}, ttl {search.ttl}"
+        searches.append((search.id, search.began_s - zero_s, search.by, words, search.ending))
+    _table("search", searches)
     click.echo()
-    _table(
-        "order",
-        [
-            (
-                each.id,
-                each.began_s - zero_s,
-                each.by,
-                f"{each.quantity} {each.item} from {names[each.seller]}",
-                each.ending,
-            )
-            for each in deals.orders.values()
-        ],
-    )
+    orders = []
+    for order in deals.orders.values():
+        words = f"{order.quantity} {order.item} from {names[order.seller]}"
+        orders.append((order.id, order.began_s - zero_s, order.by, words, order.ending))
+    _table("order", orders)
 
 
 def _table(kind: str, rows: Sequence[tuple[int, float, str, str, str]]) -> None:
     """Print rows below each other."""
-    click.echo("1 " + kind if len(rows) == 1 else f"{len(rows) or 'no'} {_plural(kind)}")
+    click.echo(f"1 {kind}" if len(rows) == 1 else f"{len(rows) or 'no'} {_plural(kind)}")
     if not rows:
         return
     whos, whats = (max(len(str(row[column])) for row in rows) for column in (2, 3))
@@ -140,7 +126,7 @@ def _show(reading: _Reading, search: int | None, order: int | None) -> None:
         _say(f"{dialogue.last_s - began_s:>10.3f} s  here the trace ends, and no answer has come")
 
 
-def _say(words: Any) -> None:
+def _say(words: str) -> None:
     """Print a line; what strangers have put into it cannot move the cursor."""
     click.echo("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in words))
 

@@ -15,6 +15,8 @@ from typing import IO, Final
 import msgspec
 from attrs import define
 
+from twisted_bazaar.cli.refusal import Refusal
+
 _LONGEST: Final = 16 << 20
 
 
@@ -88,9 +90,12 @@ class TraceFile:
     names_nodes: bool = False
 
     def lines(self) -> Iterator[Line]:
-        """All events in it."""
+        """All events in it.
+
+        @raise Refusal: it cannot be read.
+        """
         last = -1.0
-        while text := self.file.readline(_LONGEST):
+        while text := self._read_line():
             line = _read(text)
             if line is not None:
                 last = line.time
@@ -107,18 +112,27 @@ class TraceFile:
             else:
                 self.cut_at = last
 
-    def complaints(self) -> Iterator[str]:
-        """What was wrong with it, in words."""
+    def complaints(self, zero_s: float) -> Iterator[str]:
+        """What was wrong with it, in words.
+
+        @param zero_s: from when on times are counted.
+        """
         if self.unreadable:
             were = "1 line is" if self.unreadable == 1 else f"{self.unreadable:,} lines are"
             yield f"{self.path}: {were} no event and left out"
         if self.cut_at is not None:
-            until = f"up to {self.cut_at:.3f} s" if self.cut_at >= 0 else "and nothing came before that"
-            yield f"{self.path}: the last line is cut short; read {until}"
+            what = f"read up to {self.cut_at - zero_s:.3f} s" if self.cut_at >= 0 else "there is nothing before it"
+            yield f"{self.path}: the last line is cut short; {what}"
 
     def _skip_line(self) -> None:
-        while (text := self.file.readline(_LONGEST)) and not text.endswith(b"\n"):
+        while (text := self._read_line()) and not text.endswith(b"\n"):
             pass
+
+    def _read_line(self) -> bytes:
+        try:
+            return self.file.readline(_LONGEST)
+        except OSError as error:
+            raise Refusal(f"{self.path}: {error.strerror}") from None
 
 
 def side_by_side(files: Sequence[TraceFile]) -> Iterator[Line]:

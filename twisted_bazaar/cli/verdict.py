@@ -32,7 +32,7 @@ def tell_figures(console: Console, report: Report, real_s: float) -> None:
     figures.add_column(overflow="fold")
     for what, figure in _figures(report, real_s):
         figures.add_row(what, figure)
-    console.print(figures)
+    _show(console, figures)
     promises = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     promises.add_column("promise")
     promises.add_column("checked", justify="right")
@@ -43,14 +43,14 @@ def tell_figures(console: Console, report: Report, real_s: float) -> None:
         else:
             verdict = Text("yes", style="green") if kept.checked else Text("not asked", style="yellow")
         promises.add_row(kept.promise, f"{kept.checked:,}", verdict)
-    console.print(promises)
+    _show(console, promises)
 
 
 def tell_failure(console: Console, report: Report, replay: str) -> None:
     """Say which promises were broken, how and when, and how to see it again."""
     broken = sum(kept.broken > 0 for kept in report.promises)
-    were = "promise was" if broken == 1 else "promises were"
-    console.print(Text(f"{broken} of {len(report.promises)} {were} broken:", style="bold red"))
+    were = "was" if broken == 1 else "were"
+    console.print(Text(f"{broken} of {len(report.promises)} promises {were} broken:", style="bold red"))
     for violation in report.violations[:_MOST_TOLD]:
         _line(console, f"  at {violation.at_s:.3f} s: {violation.promise}")
         _line(console, f"      {violation.text}")
@@ -73,6 +73,17 @@ def tell_shrunk(console: Console, shrunk: Shrunk) -> None:
     else:
         _line(console, f"It is kept in {shrunk.path}; to see it again:")
         _line(console, f"  {replaying_file(shrunk.path)}")
+
+
+def _show(console: Console, table: Table) -> None:
+    """Print a table; what goes into a pipe has no blanks at the ends of its lines."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        _line(console, line.rstrip())
 
 
 def _line(console: Console, text: str) -> None:

@@ -72,6 +72,7 @@ _LENGTHS: Final[Mapping[FaultKind, tuple[float, float]]] = {
     FaultKind.DISK_ERROR: (0.5, 30.0),
 }
 _OF_SEVERAL: Final = frozenset({FaultKind.PARTITION, FaultKind.ONE_WAY})
+_DOWN: Final = frozenset({FaultKind.CRASH, FaultKind.KILL})
 _SLOWEST_BYTES_A_SECOND: Final = 4_000.0
 
 
@@ -134,9 +135,12 @@ class Faults:
             timeline.at(timeline.now + fault.at_s, self._begin, number)
 
     def end_all(self) -> None:
-        """Undo everything that is under way, in the order in which it began, and call off what was to come."""
+        """Undo everything that is under way, and call off what was to come.
+
+        Programs are started last, when their disks work again and their ways are open.
+        """
         self._to_come.clear()
-        for number in list(self._under_way):
+        for number in sorted(self._under_way, key=lambda number: self._under_way[number][0].kind in _DOWN):
             self._end(number)
 
     def _begin(self, number: int) -> None:
@@ -212,12 +216,12 @@ class _Effects:
         """Let clocks go wrong; what several do to one adds up."""
         for member in members:
             self._rates.setdefault(member.host, []).append(fault.strength)
-            member.host.skew_clock(prod(self._rates[member.host]))
+            member.host.skew_clock(prod(self._rates[member.host], start=1.0))
 
         def undo() -> None:
             for member in members:
                 self._rates[member.host].remove(fault.strength)
-                member.host.skew_clock(prod(self._rates[member.host]))
+                member.host.skew_clock(prod(self._rates[member.host], start=1.0))
 
         return undo
 

@@ -21,6 +21,7 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h)")
 _LONGEST_S: Final = 7 * 86_400.0
 _MOST: Final = 100_000
+_MOST_DRAWN: Final = 1_000_000
 _LARGEST: Final = 2**53
 _WIDEST_SIGMA: Final = 10.0
 _DURATIONS: Final = "a time up to 7 days such as 250ms, 90s, 10m or 2h"
@@ -159,6 +160,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _ = self.settle_s, self.latency_draw, self.session_shape
         if not self.for_s:
             raise ValueError(f"for: takes {TAKES['for']}, above 0, not {self.for_!r}")
+        for setting, many in (
+            ("wants", self.wants * self.buyers),
+            ("faults-a-minute", self.faults_a_minute * self.for_s / 60),
+        ):
+            if many > _MOST_DRAWN:
+                raise ValueError(f"{setting}: {many:,.0f} in all; at most {_MOST_DRAWN:,} are drawn for one run")
         self._check_entries()
 
     def _check_entries(self) -> None:

@@ -62,7 +62,7 @@ class Transport:
 
     __slots__ = (
         *("_conditions", "_eager", "_ended", "_flying", "_flying_bytes", "_is_checking", "_launched_at", "_out"),
-        *("_own", "_paused", "_plain_s", "_powered", "_resend_s", "_unread", "_unsent", "_version", "_waits"),
+        *("_owed", "_own", "_paused", "_plain_s", "_powered", "_resend_s", "_unread", "_unsent", "_version", "_waits"),
         *("connected", "connector", "disconnecting", "far", "host", "other", "producer", "protocol", "streaming"),
     )
 
@@ -95,6 +95,8 @@ class Transport:
         self._unread: bytes | bytearray = b""
         # Why nothing more comes, once everything before has been read.
         self._ended: Failure | None = None
+        # How much was read and not acknowledged yet.
+        self._owed = 0
 
     def __repr__(self) -> str:
         state = "closed" if not self.connected else "closing" if self.disconnecting else "open"
@@ -448,11 +450,11 @@ class Transport:
         size = len(data)
         host.bytes_received += size
         network = host.network
-        if far._unsent or (network.ways.cuts and not network.reaches(host, far.host)):
-            timeline = network.timeline
-            timeline.at(
-                timeline.now + far._conditions.latency_s, _acknowledge, (far, size, _FIRST_ACKNOWLEDGED_AGAIN_S)
-            )
+        if far._unsent or self._owed or (network.ways.cuts and not network.reaches(host, far.host)):
+            if not self._owed:
+                timeline = network.timeline
+                timeline.at(timeline.now + far._conditions.latency_s, _acknowledge, (self, _FIRST_ACKNOWLEDGED_AGAIN_S))
+            self._owed += size
         else:
             far._flying_bytes -= size
         try:
@@ -537,17 +539,18 @@ def _arrive(sender: Transport) -> None:
     sender._arrive()
 
 
-def _acknowledge(what: tuple[Transport, int, float]) -> None:
-    """The sender hears that something was read, and has room for more; if the way back is cut it hears later."""
-    sender, size, again_s = what
-    far, network = sender.far, sender.host.network
-    if far is None or not sender.connected:
+def _acknowledge(what: tuple[Transport, float]) -> None:
+    """The sender hears what was read, and has room for more; if the way back is cut it hears later."""
+    reader, again_s = what
+    sender, network = reader.far, reader.host.network
+    if sender is None or not sender.connected:
         return
-    if network.reaches(far.host, sender.host):
-        sender._flying_bytes -= size
+    if network.reaches(reader.host, sender.host):
+        sender._flying_bytes -= reader._owed
+        reader._owed = 0
         sender.host.run(sender._pump)
     else:
-        again = (sender, size, min(2 * again_s, _LONGEST_RESEND_S))
+        again = (reader, min(2 * again_s, _LONGEST_RESEND_S))
         network.timeline.at(network.timeline.now + again_s, _acknowledge, again)
 
 

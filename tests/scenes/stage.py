@@ -1,12 +1,10 @@
 """Little scenes on TCP that any reactor can play: what each end sees is what the scene is compared by.
 
 A scene is a coroutine that lets two ends do things, a tick apart where the order between the ends matters.
-L{main} plays every scene on Twisted's reactor, over loopback, and prints what was seen.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -87,9 +85,6 @@ class HalfEnd(End):
 class _Server(Factory):
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-
-    def doStart(self) -> None:
-        super().doStart()
 
     def doStop(self) -> None:
         self._stage.seen["server"].append("factory stopped")
@@ -205,25 +200,26 @@ def run_scene(scene: Scene, stage: Stage) -> Deferred[None]:
     return Deferred.fromCoroutine(scene(stage)).addErrback(failed)
 
 
-async def _play_all(reactor: Any) -> dict[str, Seen]:
-    from tests.tcp_scenes_played import SCENES
-
-    seen: dict[str, Seen] = {}
-    for name, scene in SCENES.items():
-        stage = Stage(reactor, reactor, "127.0.0.1")
-        await run_scene(scene, stage)
-        # What happens when the reactor stops is not part of it.
-        seen[name] = {who: list(events) for who, events in stage.seen.items()}
-    return seen
+# All scenes, by name.
+SCENES: Final[dict[str, Scene]] = {}
 
 
-def main() -> None:
-    """Play all scenes on the real reactor, one after the other."""
-    from twisted.internet import reactor
+def scene(play: Scene) -> Scene:
+    """Put a scene on the list."""
+    SCENES[play.__name__] = play
+    return play
 
-    def show(seen: dict[str, Seen]) -> None:
-        print(json.dumps(seen))  # noqa: T201 # for who started this process
-        reactor.stop()  # type: ignore[attr-defined]
 
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(_play_all(reactor)).addCallback(show))  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+def say(data: bytes) -> Callable[[Any], None]:
+    """What writes."""
+    return lambda end: end.transport.write(data)
+
+
+def bye(end: Any) -> None:
+    """What closes."""
+    end.transport.loseConnection()
+
+
+def fail(*args: object) -> Any:
+    """What raises."""
+    raise RuntimeError("as the scene wants")
