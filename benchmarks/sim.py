@@ -9,8 +9,8 @@ to be above 50,000 as well.
 One process with 10,000 nodes gives the rest. C{sim-memory}: how many resident bytes each node takes once all
 have joined through the tracker and have three links at least; it is compared with 100 KiB. C{sim-scale}:
 seconds of real time from nothing until all have joined and 1,000 searches have been served; it is compared
-with 120. C{sim-growth}: how many times more processor time a message takes than in a process with 100 nodes under the same
-searches; it is compared with log 10,000 / log 100.
+with 120. C{sim-growth}: how many times more processor time a message takes than in a process with 100 nodes
+under the same searches; it is compared with log 10,000 / log 100.
 """
 
 from __future__ import annotations

@@ -69,11 +69,11 @@ class WaysTests(SynchronousTestCase):
         ways = Ways(1, Conditions(0.5, bytes_a_second=300))
         first, second = ways.slow_down("a", 2, 500), ways.slow_down("a", 4, 100)
         seen = [ways.conditions("a", "b")]
-        for slowing in (first, second, second):
+        for slowing in (second, first, first):
             ways.speed_up(slowing)
             seen.append(ways.conditions("a", "b"))
         told = [(conditions.latency_s, conditions.bytes_a_second) for conditions in seen]
-        self.assertEqual(told, [(4.0, 100), (2.0, 100), (0.5, 300), (0.5, 300)])
+        self.assertEqual(told, [(4.0, 100), (1.0, 300), (0.5, 300), (0.5, 300)])
 
     def test_queue(self) -> None:
         """Bytes go through a narrow way one after the other, in each direction by itself."""

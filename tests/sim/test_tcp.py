@@ -237,6 +237,18 @@ class EndOfMachineTests(NetworkTestCase):
         self.run_for(60)
         self.assertEqual(len(b.received), 4000)
 
+    def test_crash_in_partition(self) -> None:
+        """What a machine had not got through when it lost its power is not sent by the machine that is back."""
+        a, b = self.connect()
+        cut = self.network.ways.cut(["a"])
+        a.transport.write(b"last words")
+        self.run_for(0.2)
+        self.a.crash()
+        self.a.power_up()
+        self.network.ways.heal(cut)
+        self.run_for(200)
+        self.assertEqual((b.received, b.ended), (b"", None))
+
     def test_back_again(self) -> None:
         """A machine that is back resets what it does not know, when it hears of it."""
         _, b = self.connect()

@@ -10,7 +10,6 @@ own reactor. How connections come about is left to L{twisted_bazaar.sim.handshak
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,7 +85,7 @@ class Transport:
         self._paused = False
         self._version = -1
         # On the way: when each piece arrives, and its bytes; empty for the end of the stream, None for a reset.
-        self._flying: deque[tuple[float, bytes | None]] | None = None
+        self._flying: list[tuple[float, bytes | None]] | None = None
         self._flying_bytes = 0
         self._launched_at = -1.0
         self._resend_s = _FIRST_RESEND_S
@@ -265,7 +264,7 @@ class Transport:
                 return
             flying.append((arrives_at, data))
         else:
-            self._flying = deque([(arrives_at, data)])
+            self._flying = [(arrives_at, data)]
             timeline.at(arrives_at, _arrive, self)
         self._launched_at = now
 
@@ -311,11 +310,12 @@ class Transport:
             self._find_nobody()
             return
         self._resend_s = _FIRST_RESEND_S
-        flying.popleft()
         if data and len(data) > 1 and network.cut_share and network.rng.random() < network.cut_share:
             cut = network.rng.randrange(1, len(data))
-            flying.appendleft((arrives_at, data[cut:]))
+            flying[0] = (arrives_at, data[cut:])
             data = data[:cut]
+        else:
+            del flying[0]
         if flying:
             timeline.at(max(timeline.now, flying[0][0]), _arrive, self)
         else:

@@ -1,0 +1,382 @@
+"""Nodes in this process that trade over real sockets, on the reactor that pytest-twisted runs.
+
+Beside the daemons of the other modules they show what only one process can see: that nothing stays open
+when nodes have left, whatever they were doing.
+
+Whatever waits here has a deadline of its own: the reactor keeps for itself what pytest-timeout raises in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_twisted
+from attrs import frozen
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.internet.tcp import Port
+
+from tests.integration.watched_node import framed
+from twisted_bazaar import service
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.buyer import Buyer, Want
+from twisted_bazaar.roles.seller import Seller
+from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.trade.ledger import MemoryLedger, Supply
+
+LONGEST_S: Final = 20.0
+GRACE_S: Final = 1.0
+SMALL_BUFFER_BYTES: Final = 4096
+MANY_PINGS: Final = 5_000
+IPV4: Final = "127.0.0.1"
+IPV6: Final = "::1"
+
+reactor: Any = installed
+
+
+@frozen(eq=False)
+class Member:
+    """One node of a market.
+
+    @ivar service: what runs it.
+    @ivar role: what it carries.
+    @ivar events_file: where it writes what happens to it.
+    """
+
+    service: service.NodeService
+    role: Role
+    events_file: Path
+
+    @property
+    def id(self) -> int:
+        """Its id; -1 until the tracker has given one."""
+        return self.role.node.id
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return str(self.events("listening")[0]["host"])
+
+    @property
+    def port(self) -> int:
+        """On which port it listens."""
+        return int(self.events("listening")[0]["port"])
+
+    @property
+    def endpoint(self) -> str:
+        """Where others connect to it."""
+        return client(self.host, self.port)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What it has told under one name so far."""
+        lines = self.events_file.read_text(encoding="utf-8").splitlines()
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+
+class Market:
+    """A tracker and the nodes of one test, all on one host.
+
+    @param host: where they listen unless they say otherwise.
+    @param directory: where they write what happens.
+    @ivar statuses: with which status each node that is done would have ended its process.
+    """
+
+    def __init__(self, host: str, directory: Path) -> None:
+        self._host = host
+        self._directory = directory
+        self._members: list[Member] = []
+        self._started = 0
+        self._before = _open_now()
+        self.statuses: list[int] = []
+        self.tracker = self.start_tracker(server(host))
+
+    def start_tracker(self, listen: str) -> Member:
+        """Start a tracker; nodes started later use it."""
+        self.tracker = self._run(Tracker(), {"listen": listen, "limit": ["max-links=64"]})
+        return self.tracker
+
+    def start(self, role: Role, *near: str, listen: str | None = None, **limits: float) -> Member:
+        """Start a node with a role.
+
+        @param near: the endpoints of nodes that it stays linked to.
+        @param listen: where it listens.
+        @param limits: those of its limits that are not the usual ones.
+        """
+        options = {
+            "listen": listen or server(self._host),
+            "tracker": self.tracker.endpoint,
+            "connect": near,
+            "limit": [f"{name.replace('_', '-')}={value}" for name, value in limits.items()],
+        }
+        return self._run(role, options)
+
+    def _run(self, role: Role, options: dict[str, Any]) -> Member:
+        self._started += 1
+        events_file = self._directory / f"{self._started}.jsonl"
+        built = service.build_service({**options, "events": str(events_file)}, [role], reactor)
+        member = Member(built, role, events_file)
+        self._members.append(member)
+        built.startService()
+        return member
+
+    async def stop(self, *members: Member) -> None:
+        """Let nodes leave, all at once; all there are if none is named."""
+        leaving = members or tuple(self._members)
+        self._members = [member for member in self._members if member not in leaving]
+        stopped: Deferred[object] = Deferred()
+        gatherResults([member.service.stopService() for member in leaving]).chainDeferred(stopped)
+        # Not on what was gathered: who cancels that once it has a result cancels nothing.
+        stopped.addTimeout(LONGEST_S, reactor)
+        await stopped
+
+    def left_open(self) -> set[object]:
+        """Sockets and timers that were not there when the market began."""
+        return _open_now() - self._before
+
+
+def server(host: str, port: int = 0) -> str:
+    """The endpoint to listen on."""
+    return f"tcp{6 if ':' in host else ''}:{port}:interface={_quoted(host)}"
+
+
+def client(host: str, port: int) -> str:
+    """The endpoint to connect to."""
+    return f"tcp:{_quoted(host)}:{port}"
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """The kind of socket for an address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _quoted(host: str) -> str:
+    return host.replace(":", r"\:")
+
+
+def _open_now() -> set[object]:
+    return {*reactor.getReaders(), *reactor.getWriters(), *reactor.getDelayedCalls()}
+
+
+async def until(condition: Callable[[], object], every_s: float = 0.01) -> None:
+    """Let the reactor run until something is so.
+
+    @param every_s: how often to look; 0 for each turn of the reactor.
+    @raise AssertionError: it does not become so.
+    """
+    deadline = reactor.seconds() + LONGEST_S
+    while not condition():
+        assert reactor.seconds() < deadline, f"this did not come true in {LONGEST_S} s"
+        await deferLater(reactor, every_s)
+
+
+def need_ipv6() -> None:
+    """Skip the test on a machine without IPv6."""
+    try:
+        socket.create_server((IPV6, 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6 loopback: {error}")
+
+
+@pytest.fixture(params=[IPV4, IPV6], ids=["IPv4", "IPv6"])
+def host(request: pytest.FixtureRequest) -> str:
+    """The loopback address of one family."""
+    if request.param == IPV6:
+        need_ipv6()
+    address: str = request.param
+    return address
+
+
+@pytest_twisted.async_yield_fixture
+async def market(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Market]:
+    """A market with a tracker. When it has closed, nothing of it is open."""
+    market = Market(host, tmp_path)
+    # A node that is done ends its process; here that would be the process of all tests.
+    monkeypatch.setattr(service, "exit_with", lambda reactor, status: market.statuses.append(status))
+    assert market.left_open() != set(), "a tracker is running: who does not see that sees nothing that stays open"
+    yield market
+    # What follows begins outside the reactor, and has the plugin's own timer beside it until the next turn.
+    await deferLater(reactor, 0.01)
+    await market.stop()
+    assert market.left_open() == set()
+
+
+async def until_linked(*members: Member) -> None:
+    """Wait until nodes have a link to another node."""
+    await until(lambda: all(member.role.node.peers() for member in members))
+
+
+def hosts_of_links(member: Member) -> set[str]:
+    """The addresses of the nodes that a node is linked to."""
+    return {peer.address.host for peer in member.role.node.peers()}
+
+
+def counts_of(seller: Member) -> tuple[int, int, int]:
+    """What a seller counts when it stops: supplied, in stock, sold."""
+    [count] = seller.events("stock")
+    return count["supplied"], count["in_stock"], count["sold"]
+
+
+def orders_told(event: str, *members: Member) -> set[int]:
+    """The ids of the orders of which nodes tell an event, each once."""
+    orders = [told["order"] for member in members for told in member.events(event)]
+    assert len(set(orders)) == len(orders), f"an order was {event} twice"
+    return set(orders)
+
+
+@pytest_twisted.ensureDeferred
+async def test_trade(market: Market, host: str) -> None:
+    """A buyer finds a seller with the tracker's help and buys from it; both write down the same sale."""
+    seller = market.start(Seller(MemoryLedger({"apple": Supply(5, 120)})))
+    errand = Buyer([Want("apple", 2)], once_s=LONGEST_S)
+    buyer = market.start(errand)
+
+    await until(lambda: market.statuses)
+
+    assert market.statuses == [0]
+    [(offer, quantity)] = errand.bag.purchases
+    assert (offer.seller, offer.price, quantity) == (seller.id, 120, 2)
+    [sold], [bought] = seller.events("sold"), buyer.events("bought")
+    assert {"item": "apple", "quantity": 2, "price": 120, "buyer": buyer.id}.items() <= sold.items()
+    assert (bought["order"], bought["route"]) == (sold["order"], sold["route"][::-1])
+    assert hosts_of_links(buyer) == hosts_of_links(seller) == {host}
+
+
+@pytest_twisted.ensureDeferred
+async def test_trade_over_a_relay(market: Market) -> None:
+    """A buyer that nobody can connect to buys over a relay from a seller that has no slot for it."""
+    relay = market.start(Role())
+    seller = market.start(Seller(MemoryLedger({"apple": Supply(5)})), relay.endpoint, max_links=1)
+    await until_linked(seller)
+    errand = Buyer([Want("apple", 1)])
+    buyer = market.start(errand, relay.endpoint, listen="none", max_links=1)
+
+    await until(lambda: errand.bag.purchases)
+
+    [(offer, _)] = errand.bag.purchases
+    assert offer.route == (buyer.id, relay.id, seller.id)
+    assert [tuple(sold["route"]) for sold in seller.events("sold")] == [offer.route[::-1]]
+
+
+@pytest_twisted.ensureDeferred
+async def test_race(market: Market) -> None:
+    """Ten buyers race for six pieces: six are sold, each to one of them, and the seller's count adds up."""
+    seller = market.start(Seller(MemoryLedger({"apple": Supply(6)})))
+    errands = [Buyer([Want("apple", 1)], gather_s=0.05) for _ in range(10)]
+    buyers = [market.start(errand) for errand in errands]
+    await until(lambda: sum(len(errand.bag.purchases) for errand in errands) >= 6)
+
+    await market.stop()
+
+    assert counts_of(seller) == (6, 0, 6)
+    assert orders_told("bought", *buyers) == orders_told("sold", seller)
+
+
+@pytest_twisted.ensureDeferred
+async def test_tracker_returns(market: Market) -> None:
+    """A tracker that returns without its memory finds its nodes as they were, and names them to a newcomer."""
+    relay = market.start(Role())
+    seller = market.start(Seller(MemoryLedger({"apple": Supply(5)})))
+    await until_linked(relay, seller)
+    place = server(market.tracker.host, market.tracker.port)
+    await market.stop(market.tracker)
+
+    market.start_tracker(place)
+    await until(lambda: len(relay.events("joined")) == len(seller.events("joined")) == 2)
+    errand = Buyer([Want("apple", 1)])
+    market.start(errand)
+    await until(lambda: errand.bag.purchases)
+
+    for member in (relay, seller):
+        first, second = (joined["id"] for joined in member.events("joined"))
+        assert first == second
+    assert [offer.seller for offer, _ in errand.bag.purchases] == [seller.id]
+
+
+@pytest.mark.parametrize("event", ["listening", "joined", "offered", "sold", "bought"])
+@pytest_twisted.ensureDeferred
+async def test_stops_in_the_middle(market: Market, event: str) -> None:
+    """Stopped all at once, nodes close all; what a buyer says it bought is sold, and it denies no sale."""
+    seller = market.start(Seller(MemoryLedger({"apple": Supply(20)})))
+    buyers = [market.start(Buyer([Want("apple", 1)], gather_s=0.01)) for _ in range(6)]
+    await until(lambda: any(member.events(event) for member in (seller, *buyers)), every_s=0.0)
+
+    await market.stop()
+
+    sales = orders_told("sold", seller)
+    assert counts_of(seller) == (20, 20 - len(sales), len(sales))
+    assert orders_told("bought", *buyers) <= sales <= orders_told("bought", *buyers) | orders_told("unknown", *buyers)
+    assert sales or event not in ("sold", "bought")
+
+
+@pytest_twisted.ensureDeferred
+async def test_silence(market: Market, host: str) -> None:
+    """Neither strangers who connect nor a neighbour who is dialled keep a node from leaving by saying nothing."""
+    with contextlib.ExitStack() as sockets:
+        mute = sockets.enter_context(socket.create_server((host, 0), family=family_of(host)))
+        node = market.start(Role(), client(host, mute.getsockname()[1]))
+        await until(lambda: select.select([mute], [], [], 0)[0])
+        readers = len(reactor.getReaders())
+        for _ in range(5):
+            sockets.enter_context(socket.create_connection((host, node.port)))
+        await until(lambda: len(reactor.getReaders()) == readers + 5)
+        stopped_at = reactor.seconds()
+
+        await market.stop()
+
+        assert reactor.seconds() - stopped_at < Limits().handshake_s
+
+
+@pytest_twisted.ensureDeferred
+async def test_deaf_neighbour(market: Market, host: str) -> None:
+    """A neighbour that asks and never reads the answers is cut off: its node has ended when its socket is closed."""
+    node = market.start(Role(), grace_s=GRACE_S)
+    await until(lambda: node.events("joined"))
+    [port] = [
+        reader for reader in reactor.getReaders() if isinstance(reader, Port) and reader.getHost().port == node.port
+    ]
+    # Connections inherit it; what the system would hold for a deaf neighbour is megabytes.
+    port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER_BYTES)
+    with socket.socket(family_of(host)) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
+        deaf.connect((host, node.port))
+        deaf.sendall(framed("thisisme", id=1, port=0, key=f"{1:064x}"))
+        await until_linked(node)
+        deaf.setblocking(False)
+        unsent = bytearray(framed("ping") * MANY_PINGS)
+
+        def is_all_sent() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                del unsent[: deaf.send(unsent)]
+            return not unsent
+
+        await until(is_all_sent)
+        await until(lambda: node.events_file.read_text(encoding="utf-8").count('"pong"') == MANY_PINGS)
+        stopped_at = reactor.seconds()
+
+        await market.stop()
+
+        assert reactor.seconds() - stopped_at >= GRACE_S
+
+
+@pytest.mark.parametrize("host", [IPV4], indirect=True)
+@pytest_twisted.ensureDeferred
+async def test_both_families(market: Market) -> None:
+    """A buyer on IPv4 buys from a seller on IPv6, and links to it."""
+    need_ipv6()
+    seller = market.start(Seller(MemoryLedger({"apple": Supply(5)})), listen=server(IPV6))
+    errand = Buyer([Want("apple", 1)])
+    buyer = market.start(errand)
+
+    await until(lambda: errand.bag.purchases)
+
+    assert [offer.seller for offer, _ in errand.bag.purchases] == [seller.id]
+    assert IPV6 in hosts_of_links(buyer)
