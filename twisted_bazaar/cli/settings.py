@@ -19,7 +19,7 @@ from twisted_bazaar.cli.programs import how_to_call
 from twisted_bazaar.cli.refusal import Refusal, open_or_refuse
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario
-from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, setting_takes
+from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, setting_takes, settings_of
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -139,12 +139,11 @@ def replaying(scenario: Scenario, file: str | None, options: Mapping[str, Any]) 
     What a file says is left to the file; the rest is named.
     """
     words = [] if file is None else ["--scenario", file]
-    usual = msgspec.to_builtins(Scenario())
-    given = _given(options)
-    for name, value in msgspec.to_builtins(scenario).items():
-        if name in given or (file is None and (name == "seed" or value != usual[name])):
-            several = value if isinstance(value, list) else [value]
-            for each in several:
+    unusual = settings_of(scenario)
+    named = unusual if file is None else _given(options)
+    for name, value in {**msgspec.to_builtins(scenario), **unusual}.items():
+        if name in named:
+            for each in value if isinstance(value, list) else [value]:
                 word = _ENTRIES[name].write(each) if name in _ENTRIES else str(each)
                 words += [f"--{_ONE_OF.get(name, name)}", word]
     return f"{how_to_call('bazaar')} simulate market {shlex.join(words)}"

@@ -103,8 +103,12 @@ class Link(TwistedProtocol):
         if self._receive is None:
             return
         self._last_heard = self._owner.clock.seconds()
-        self._splitter.receive(data)
-        self._drain()
+        payload = self._splitter.whole_frame(data)
+        if payload is None:
+            self._splitter.receive(data)
+            self._drain()
+        else:
+            self._take(payload)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
@@ -180,7 +184,7 @@ class Link(TwistedProtocol):
         """Hand on what has arrived, as far as this turn of the reactor allows."""
         # A stranger has one thing to say, and there may be many of them.
         left = self._owner.limits.frames_a_turn if self.peer is not None else _FRAMES_OF_A_STRANGER
-        take, decode = self._splitter.take, self._owner.codec.decode
+        take = self._splitter.take
         finished_one = False
         try:
             # The size limit changes with the handshake, so until then frames come one by one.
@@ -190,12 +194,7 @@ class Link(TwistedProtocol):
                 for payload in frames:
                     if self._receive is None:
                         return
-                    try:
-                        message = decode(payload)
-                    except WireError as error:
-                        self._refuse(error)
-                    else:
-                        self._receive(message)
+                    self._take(payload)
                 if left <= 0 or self._receive is None or not self._splitter.has_bytes:
                     break
         except FrameError:
@@ -206,6 +205,16 @@ class Link(TwistedProtocol):
             self._owner.clock.callLater(0, self._drain_rest)
         if finished_one or self._splitter.unfinished:
             self._time_unfinished_frame(finished_one)
+
+    def _take(self, payload: bytes) -> None:
+        """Take one message."""
+        try:
+            message = self._owner.codec.decode(payload)
+        except WireError as error:
+            self._refuse(error)
+        else:
+            if self._receive is not None:
+                self._receive(message)
 
     def _drain_rest(self) -> None:
         if self._receive is None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import pairwise
+from typing import Final
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import WrongWay
 from twisted_bazaar.interfaces import Route
 from twisted_bazaar.wire.message import LONGEST_PATH, Routed
+
+_REFRESHES: Final = 8
 
 
 class Router:
@@ -27,6 +30,8 @@ class Router:
 
     def __init__(self, linked: Collection[int], cap: int, lifetime_s: float) -> None:
         self._linked = linked
+        # What was learnt as long ago as this is entered anew, so that it does not expire while it is in use.
+        self._fresh_s = lifetime_s / _REFRESHES
         self._routes: FairTable[tuple[int, int], tuple[Route, float]] = FairTable(cap, lifetime_s)
         # Looked up when a path is wanted: to go through all paths at each piece of bad news would let a
         # neighbour stall the reactor with news.
@@ -42,8 +47,12 @@ class Router:
         """
         key = (route[-1], route[1])
         known = self._routes.get(key, now)
-        if known is None or len(route) <= len(known[0]) or not self._is_whole(*known, now):
-            self._routes.put(key, (route, now), route[1], now)
+        if known is not None and self._is_whole(*known, now):
+            if len(route) > len(known[0]):
+                return
+            if route == known[0] and now - known[1] < self._fresh_s:
+                return
+        self._routes.put(key, (route, now), route[1], now)
 
     def clear(self) -> None:
         """Forget everything: this node has another id now, and all paths began with the old one."""

@@ -133,6 +133,7 @@ class Host:
         self.bytes_received = 0
         self.clock_rate = 1.0
         self._clock_base = (0.0, 0.0)
+        self._clock_is_right = True
         self.storage_s = 0.002
         self.nameResolver: Any = AddressResolver()
         self._next_port = _FIRST_FREE_PORT
@@ -146,7 +147,8 @@ class Host:
 
     def seconds(self) -> float:
         """The time by the clock of this host."""
-        return self.own_time(self.network.timeline.now)
+        now = self.network.timeline.now
+        return now if self._clock_is_right else self.own_time(now)
 
     def own_time(self, at: float) -> float:
         """What the clock of this host shows at an instant."""
@@ -166,6 +168,7 @@ class Host:
     def skew_clock(self, rate: float) -> None:
         """Let the clock go faster or slower from now on; it never jumps, as a monotonic clock must not."""
         self._clock_base = (self.network.timeline.now, self.seconds())
+        self._clock_is_right = False
         self.clock_rate = rate
         for timer in self.timers:
             timer.queue()

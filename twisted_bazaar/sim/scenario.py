@@ -41,7 +41,7 @@ _Bandwidth = Annotated[float, Meta(ge=0, le=1e12)]
 _Kind = Literal["crash", "kill", "pause", "partition", "one-way", "slow", "skew", "disk-full", "disk-error"]
 
 
-class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One fault as a file names it.
 
     @ivar at: when it begins, such as C{30s}, counted from when all nodes have been started.
@@ -81,7 +81,7 @@ class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
 
-class PurchaseEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class PurchaseEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One purchase as a file names it.
 
     @ivar buyer: who wants something, by name, such as C{buyer-2}.

@@ -60,16 +60,25 @@ def read_file(text: bytes, source: str) -> dict[str, Any]:
 
 def write_file(scenario: Scenario) -> str:
     """A TOML file that holds a scenario: its seed, and every setting that is not the usual one."""
-    usual, settings = msgspec.to_builtins(Scenario()), msgspec.to_builtins(scenario)
-    lines = [
-        f"{key} = {_toml(value)}"
-        for key, value in settings.items()
-        if key not in _ENTRIES and (key == "seed" or value != usual[key])
-    ]
+    settings = settings_of(scenario)
+    lines = [f"{key} = {_toml(value)}" for key, value in settings.items() if key not in _ENTRIES]
     for key in _ENTRIES:
-        for entry in settings[key]:
+        for entry in settings.get(key, ()):
             lines.extend(("", f"[[{key}]]", *(f"{name} = {_toml(value)}" for name, value in entry.items())))
     return "\n".join(lines) + "\n"
+
+
+def settings_of(scenario: Scenario) -> dict[str, Any]:
+    """What makes a scenario when it is read: its seed, and every setting that is not the usual one."""
+    usual, settings = msgspec.to_builtins(Scenario()), msgspec.to_builtins(scenario)
+    unusual = {key: value for key, value in settings.items() if key == "seed" or value != usual[key]}
+    for key, cls in _ENTRIES.items():
+        if key in unusual:
+            fields = {field.encode_name: field.default for field in msgspec.structs.fields(cls)}
+            unusual[key] = [
+                {name: value for name, value in entry.items() if value != fields[name]} for entry in unusual[key]
+            ]
+    return unusual
 
 
 def setting_takes(key: str) -> str:

@@ -351,14 +351,17 @@ class Transport:
         timeline.at(timeline.now + self._conditions.latency_s, _reset_from_afar, self)
 
     def _recall(self) -> None:
-        """Take back what has not left this machine."""
-        if not self._flying:
+        """Take back what has not left this machine, or was lost and would have to be sent again."""
+        flying, now = self._flying, self.host.network.timeline.now
+        if not flying:
+            return
+        if flying[0][0] < now:
+            self._flying = None
             return
         if self._version != self.host.network.ways.version:
             self._look_at_way()
-        on_the_wire_until = self.host.network.timeline.now + self._conditions.latency_s
-        while self._flying and self._flying[-1][0] >= on_the_wire_until:
-            self._flying_bytes -= len(self._flying.pop()[1] or b"")
+        while flying and flying[-1][0] >= now + self._conditions.latency_s:
+            self._flying_bytes -= len(flying.pop()[1] or b"")
 
     def _recall_this_turn(self) -> None:
         """Take back what the program has written just now and its kernel has not seen yet."""

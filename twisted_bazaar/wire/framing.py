@@ -61,6 +61,17 @@ class FrameSplitter:
         """Whether there are bytes that L{take} has not looked at."""
         return self._position < len(self._buffer)
 
+    def whole_frame(self, data: bytes) -> bytes | None:
+        """The payload, if new bytes are exactly one ordinary frame and nothing is left from before.
+
+        Most messages come so; what this gives is not to be given to L{receive}.
+        """
+        if self._rest is None and self._position >= len(self._buffer) and self._error is None:
+            size = _COMMON_HEADS.get(data[:_COMMON_HEAD_BYTES])
+            if size is not None and len(data) == size + _COMMON_HEAD_BYTES + 1 and data[-1] == _COMMA:
+                return data[_COMMON_HEAD_BYTES:-1] if size <= self.limit else None
+        return None
+
     def receive(self, data: bytes) -> None:
         """Add bytes from the stream."""
         if self._error is not None:
