@@ -6,6 +6,7 @@ instant happen in the order in which they were scheduled, so a run depends on no
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -18,6 +19,8 @@ log = Logger()
 Happening = tuple[float, int, Callable[[Any], object], Any]
 
 _SPENT_TO_SWEEP: Final = 4096
+# What a thousand nodes hold lives as long as they do: to look through it for garbage would take most of the time.
+_RARELY: Final = (100_000, 50, 1_000)
 
 
 class Timeline:
@@ -55,6 +58,8 @@ class Timeline:
         """
         heap = self._heap
         happened = 0
+        thresholds = gc.get_threshold()
+        gc.set_threshold(*_RARELY)
         try:
             while heap and heap[0][0] <= when:
                 self.now, _, call, argument = heappop(heap)
@@ -67,6 +72,7 @@ class Timeline:
                     return True
         finally:
             self.happened += happened
+            gc.set_threshold(*thresholds)
         self.now = max(self.now, when)
         return False
 
