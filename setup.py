@@ -33,6 +33,7 @@ setup(
             "hypothesis >= 6.100",
             "mypy >= 1.15",
             "mypy-zope >= 1.0.11",
+            "packaging >= 24.0",
             "psutil >= 6.0",
             "pytest >= 8.0",
             "pytest-timeout >= 2.3",

@@ -36,7 +36,8 @@ class SimulateHowtoTests(SynchronousTestCase):
         self.addCleanup(directory.cleanup)
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(directory.name)
-        for name, text in zip(("market.toml", "failing-seed-3.toml"), blocks("toml"), strict=True):
+        [failing] = set(re.findall(r"failing-seed-\d+\.toml", PAGE))
+        for name, text in zip(("market.toml", failing), blocks("toml"), strict=True):
             Path(name).write_text(text)
 
     def test_commands(self) -> None:

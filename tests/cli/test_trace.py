@@ -133,8 +133,9 @@ class ListTests(TraceCase):
     def test_strangers(self) -> None:
         """Messages of other roles do not matter, whatever their keys are; who never joined has a number."""
         strange = [
-            sent(1.5, "Ana", SAM, "hello", id="x", path="there"), event(1.5, "Ana", "greeted", seller=[1]),
-        ]  # fmt: skip
+            sent(1.5, "Ana", SAM, "hello", id="x", path="there"),
+            event(1.5, "Ana", "greeted", seller=[1]),
+        ]
         self.write(*JOINED[:2], *strange, *RUN[3:])
         self.assertIn("2 apple from node 13", self.told("run.jsonl")[-1])
 
@@ -282,10 +283,13 @@ class DaemonTests(TraceCase):
             ],
         )
         told = self.told("Sam.jsonl", "Ben.jsonl", "Ana.jsonl", "--order", "6")
-        self.assertEqual(told[1:3], [
-            "It begins at 1.700 s; times are counted from there.",
-            "0.000 s  Ben -> Ana: buy 2 apple at 40, path Ben > Ana > Sam",
-        ])  # fmt: skip
+        self.assertEqual(
+            told[1:3],
+            [
+                "It begins at 1.700 s; times are counted from there.",
+                "0.000 s  Ben -> Ana: buy 2 apple at 40, path Ben > Ana > Sam",
+            ],
+        )
 
     def test_one_alone(self) -> None:
         """One file alone tells what its daemon saw; the others have numbers."""

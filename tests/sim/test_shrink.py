@@ -17,9 +17,17 @@ from twisted_bazaar.sim.shrink import Attempt, Fails, Shrinking, fewest_that
 def large() -> Scenario:
     """A scenario with much in it, all of it named."""
     drawn = Scenario(
-        nodes=60, sellers=4, buyers=8, for_="4m", loss=0.02, churn=0.1, sessions="weibull:0.6", bandwidth=1e6,
-        faults_a_minute=15.0, seed=7,
-    )  # fmt: skip
+        nodes=60,
+        sellers=4,
+        buyers=8,
+        for_="4m",
+        loss=0.02,
+        churn=0.1,
+        sessions="weibull:0.6",
+        bandwidth=1e6,
+        faults_a_minute=15.0,
+        seed=7,
+    )
     return MarketRun(drawn, checks=()).fixed()
 
 
@@ -113,9 +121,9 @@ class ShrinkingTests(SynchronousTestCase):
         shorter = next(attempt.scenario for attempt in self.attempts if attempt.fails)
         last = max(entry.at_s for entry in (*shorter.faults, *shorter.purchases))
         before = [fault for fault in WITH_PAUSE.faults if fault.at_s <= last]
-        self.assertEqual(shorter, WITH_PAUSE.evolve(
-            faults=before, purchases=[each for each in LARGE.purchases if each.at_s <= last]
-        ))  # fmt: skip
+        self.assertEqual(
+            shorter, WITH_PAUSE.evolve(faults=before, purchases=[each for each in LARGE.purchases if each.at_s <= last])
+        )
 
     def test_needs_everything(self) -> None:
         """Where nothing can be left out the scenario stays as it is."""

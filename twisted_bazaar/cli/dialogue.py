@@ -55,6 +55,9 @@ class Dialogue:
     @param is_order: whether it is the id of an order, and not of a search.
     @ivar names: who is who.
     @ivar ended: whether an answer came.
+    @ivar began_s: when the first message was sent; None if there is nothing about that id.
+    @ivar last_s: when the last thing in the trace happened, whatever it is about.
+    @ivar title: what it is about, in words.
     """
 
     def __init__(self, about: int, *, is_order: bool) -> None:
@@ -70,7 +73,9 @@ class Dialogue:
         self._spreading: _Spreading | None = None
         self._taking_part: dict[str, None] = {}
         self._around: list[Line] = []
+        # Who buys from whom, and the last search of the one for a way to the other.
         self._ends: tuple[str, int | None] = ("", None)
+        self._sought: int | None = None
 
     def take(self, line: Line) -> None:
         """Keep a line if it belongs here."""
@@ -109,12 +114,14 @@ class Dialogue:
     def _sent(self, line: Line) -> None:
         if line.id == self._about and line.type in self._types:
             self._message(line)
-        elif (
-            self._is_order and line.is_first_hop and line.seller is not None and self._ends == (line.node, line.seller)
-        ):
-            seeks = f"{line.node} searches for a way to {self.names[line.seller]} (search {line.id}, ttl {line.ttl})"
-            if not any(each.text == seeks for each in self._passages[-2 * _MOST_NAMED :]):
-                self._tell(line, seeks)
+        elif self._is_order and self._is_seeking(line) and line.id != self._sought:
+            self._sought = line.id
+            seeks = f"searches for a way to {self.names[line.seller]} (search {line.id}, ttl {line.ttl})"
+            self._tell(line, f"{line.node} {seeks}")
+
+    def _is_seeking(self, line: Line) -> bool:
+        """Whether the buyer searches for another way to its seller."""
+        return line.is_first_hop and line.seller is not None and self._ends == (line.node, line.seller)
 
     def _message(self, line: Line) -> None:
         if self.began_s is None:
