@@ -13,8 +13,15 @@ from tests.sim.seeds import KINDS, run_seed
 
 SEEDS: Final = range(1, 7)
 
-# Runs that once broke a promise: of which kind, and with what seed.
-ONCE_BROKEN: Final[tuple[tuple[str, int], ...]] = ()
+# Runs that showed a fault, and show it again when it is put back: of which kind, and with what seed.
+ONCE_BROKEN: Final[tuple[tuple[str, int], ...]] = (
+    # An order to a seller that no way led to any more was never asked for again.
+    ("recovery", 5),
+    ("recovery", 14),
+    ("narrow", 38),
+    # A node that stopped while it dialled went on dialling.
+    ("storm", 1),
+)
 
 
 class SeedTests(SynchronousTestCase):
