@@ -1,4 +1,4 @@
-"""Promises of the whole market, with real nodes on a network in memory."""
+"""Promises of the whole market, with real nodes in the simulator."""
 
 from __future__ import annotations
 

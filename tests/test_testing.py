@@ -84,7 +84,7 @@ class FakeNodeTests(SynchronousTestCase):
 
 
 class SimulatedNetworkTests(SynchronousTestCase):
-    """Real nodes on a network in memory."""
+    """Real nodes in the simulator."""
 
     def setUp(self) -> None:
         """An empty network."""

@@ -1,4 +1,4 @@
-"""Promises of one connection, tested over a network in memory with the other end played by hand."""
+"""Promises of one connection, tested in the simulator with the other end played by hand."""
 
 from __future__ import annotations
 
@@ -216,6 +216,13 @@ class ClosingTests(LinkTestCase):
 
 class LimitTests(LinkTestCase):
     """What one peer can make a node do is bounded."""
+
+    def test_no_frames_any_more(self) -> None:
+        """What follows good frames and is none ends the link at once, even if it comes in the same piece."""
+        peer = link(self.network, self.node, 77)
+        peer.transport.write(frame(b'{"type":"pong"}') + b"GET / HTTP/1.1")
+        self.network.run(0.1)
+        self.assertTrue(peer.is_closed)
 
     def test_large_frames_only_after_the_greeting(self) -> None:
         """Before the greeting a frame has at most 4 KiB, after it 64 KiB."""

@@ -67,10 +67,14 @@ class PeersTestCase(SynchronousTestCase):
 class AdmissionTests(PeersTestCase):
     """Who may be linked."""
 
-    def refusal(self, other: Peer, *, dialled: bool = False, version: int = 1) -> type[PeerError] | None:
+    def refusal(
+        self, other: Peer, *, dialled: bool = False, named: bool = False, version: int = 1, seen: str = "192.0.2.7"
+    ) -> type[PeerError] | None:
         """Why a node that greets node 1 may not be linked."""
+        link = self.link(other, dialled=dialled)
+        link.is_named = named
         try:
-            self.peers.admit(self.link(other, dialled=dialled), other, version, own_id=1)
+            self.peers.admit(link, other, version, own_id=1, seen_host=seen)
         except PeerError as error:
             return type(error)
         return None
@@ -84,12 +88,20 @@ class AdmissionTests(PeersTestCase):
         self.assertIsNone(self.refusal(peer(2)))
 
     def test_reserved(self) -> None:
-        """A slot that is kept for a node this one dials is no stranger's."""
+        """A slot that is kept for a neighbour that the user named is for nobody else, whoever dialled."""
         self.peers.reserved = 1
         self.assertEqual((self.refusal(peer(2)), self.peers.is_full), (None, False))
         self.linked(peer(2), dialled=False)
         self.assertEqual((self.refusal(peer(3)), self.peers.is_full), (NoSlots, True))
-        self.assertIsNone(self.refusal(peer(3), dialled=True))
+        self.assertEqual(self.refusal(peer(3), dialled=True), NoSlots)
+        self.assertIsNone(self.refusal(peer(3), dialled=True, named=True))
+
+    def test_named(self) -> None:
+        """A named neighbour that dials gets the slot that is kept for it; who only claims its address does not."""
+        self.peers.reserved = 1
+        self.linked(peer(2), dialled=False)
+        self.peers.named[object()] = peer(3).address
+        self.assertEqual((self.refusal(peer(3)), self.refusal(peer(3), seen="192.0.2.8")), (None, NoSlots))
 
     def test_full(self) -> None:
         """A node that is full takes nobody, not even whom it dials."""

@@ -76,6 +76,12 @@ class SearchBudgetTests(SynchronousTestCase):
         budget = SearchBudget(60.0)
         self.assertEqual(admitted(budget, "A", 1_000, 0.0), 40)
 
+    def test_very_many(self) -> None:
+        """However many neighbours ask for little, what there is goes to them."""
+        budget = SearchBudget(50.0)
+        passed = [sum(admitted(budget, link, 1, float(second)) for link in range(64)) for second in range(0, 60, 5)]
+        self.assertEqual(passed, [33] * 12)
+
     def test_own_alone(self) -> None:
         """While no neighbour asks, the node itself may use all."""
         budget = SearchBudget(60.0)

@@ -243,6 +243,10 @@ class SellerFoundTests(PurchaseTestCase):
         self.wait_for_repeat()
         self.assertEqual([len(self.found(1, 7, 9)) for _ in range(5)], [1, 0, 0, 0, 0])
 
+    def test_made_up_ways(self) -> None:
+        """Whoever makes up ways to a seller has the order sent a few times between two repeats, not a thousand."""
+        self.assertLess(sum(len(self.found(1, 6, 100 + n, 9)) for n in range(1_000)), 10)
+
     def test_a_way_that_is_gone(self) -> None:
         """A way by which nothing could be sent was not tried: when its link is there, the order is sent."""
         self.assertEqual(self.found(1, 5, 9), [])

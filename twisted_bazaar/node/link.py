@@ -57,6 +57,7 @@ class Link(TwistedProtocol):
     @param owner: the node it belongs to.
     @ivar dialled: whether this end made the connection.
     @ivar to_tracker: whether the other end is meant to be a tracker.
+    @ivar is_named: whether it leads to a neighbour that the user named.
     @ivar stage: how far it has come.
     @ivar peer: who the other end is; None until it is known.
     @ivar opened: on a dialled link, fires with the peer when the handshake is done, or fails with a
@@ -73,6 +74,7 @@ class Link(TwistedProtocol):
     _refusals: Ration | None = None
     _backlog_bytes = 0
     _has_repeated_greeting = False
+    is_named = False
 
     def __init__(self, owner: LinkOwner, *, dialled: bool, to_tracker: bool = False) -> None:
         self._owner = owner
@@ -195,7 +197,9 @@ class Link(TwistedProtocol):
                     if self._receive is None:
                         return
                     self._take(payload)
-                if left <= 0 or self._receive is None or not self._splitter.has_bytes:
+                if left <= 0 or self._receive is None:
+                    break
+                if not self._splitter.has_bytes and not self._splitter.has_failed:
                     break
         except FrameError:
             self.abort()

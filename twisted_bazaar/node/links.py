@@ -138,7 +138,14 @@ class Links:
         assert isinstance(link, Link)
         assert link.opened is not None, "a dialled link says when it opens"
         if not to_tracker:
-            self.peers.named[endpoint] = _address_at(link)
+            link.is_named = True
+            try:
+                address = _address_at(link)
+            except ValueError:
+                # Where there are no IP addresses nobody can be known by one.
+                address = Address("", 0)
+            if address.port:
+                self.peers.named[endpoint] = address
         await link.opened
         return link
 
@@ -196,7 +203,7 @@ class Links:
         else:
             peer = Peer(greeting.id, greeting.key, address)
             answer = None if link.dialled else self.greeting()
-        self.peers.admit(link, peer, greeting.version, self.id)
+        self.peers.admit(link, peer, greeting.version, self.id, seen_host)
         return peer, answer
 
     def link_opened(self, link: Link) -> None:

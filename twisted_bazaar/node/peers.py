@@ -52,11 +52,12 @@ class Peers:
     @property
     def is_full(self) -> bool:
         """Whether no stranger can be linked any more."""
-        return len(self.links) >= self._max_links - self.reserved
+        return len(self.links) >= max(1, self._max_links - self.reserved)
 
-    def admit(self, link: Link, peer: Peer, version: int, own_id: int) -> None:
+    def admit(self, link: Link, peer: Peer, version: int, own_id: int, seen_host: str) -> None:
         """Decide whether a node that has greeted may be linked.
 
+        @param seen_host: where its connection leads to.
         @raise PeerError: it may not.
         """
         if version != PROTOCOL_VERSION:
@@ -67,7 +68,8 @@ class Peers:
         if peer.id == own_id or (old is not None and old.peer is not None and old.peer.key != peer.key):
             raise PeerError(f"the id {peer.id} belongs to another node")
         if old is None:
-            is_wanted = link.dialled or peer.address in self.named.values()
+            # What it says of itself is not enough: it must come from there too.
+            is_wanted = link.is_named or (peer.address.host == seen_host and peer.address in self.named.values())
             if len(self.links) >= self._max_links if is_wanted else self.is_full:
                 raise NoSlots("no slots available")
         elif not link.dialled and not self._replaces(link, old, peer.key):

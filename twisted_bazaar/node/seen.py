@@ -73,7 +73,8 @@ class SearchBudget:
         asked = self._asked[link] = self._asked.get(link, 0) + 1
         if asked > self._sure:
             self._share_out()
-            if asked > self._allowances.get(link, self._level):
+            # A part of a search is none: with very many neighbours each still has one, while there are any.
+            if asked > max(1.0, self._allowances.get(link, self._level)):
                 return False
         if self._passed >= self._for_others:
             return False
@@ -100,7 +101,7 @@ class SearchBudget:
         self._window_began = now
         if len(self._demands) > _MOST_REMEMBERED:
             self._forget_old()
-        # However the rest is shared out, nobody gets less than this.
+        # However it is shared out, so many are within everybody's share.
         self._sure = self._for_others // (len(self._demands) + 1)
         self._is_shared_out = False
 

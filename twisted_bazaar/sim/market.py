@@ -62,6 +62,9 @@ class WantsAreMet(Check):
         stocked = self._stock_near(member) if any(want.missing for want in buyer.wants) else {}
         for want in buyer.wants:
             left = stocked.get(want.item, 0)
+            if want.missing and not left:
+                # Nobody near has any: it says nothing about the market.
+                continue
             self.expect(
                 not want.missing or not left,
                 f"{member.name} still wants {want.missing} {want.item}, and there are {left} near by",
@@ -150,6 +153,8 @@ class MarketRun:
         finally:
             for check in self._checks:
                 check.end()
+                for violation in check.violations:
+                    self.cluster.note("violation", promise=violation.promise, at_s=violation.at_s, text=violation.text)
         return self._figures.report(scenario.seed, self._trace.digest, self._checks)
 
     # The phases of a run.

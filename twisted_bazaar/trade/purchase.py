@@ -25,6 +25,8 @@ _FIRST_REPEAT_S: Final = 1.0
 _LONGEST_REPEAT_S: Final = 30.0
 _TRIES_BEFORE_DOUBT: Final = 3
 _ODD_TOLD_A_MINUTE: Final = 5
+# Who hears a search for a seller can make up any number of ways to it.
+_ROUTES_BETWEEN_REPEATS: Final = 8
 
 
 @define
@@ -175,7 +177,9 @@ class Purchases:
 
     def _try(self, opened: _OpenOrder, route: Route) -> bool:
         """Send an order along a route by which it was not sent since the last repeat; returns whether it was now."""
-        return route not in opened.tried and self._send(opened, route)
+        if route in opened.tried or len(opened.tried) >= _ROUTES_BETWEEN_REPEATS:
+            return False
+        return self._send(opened, route)
 
     def _next_route(self, opened: _OpenOrder) -> Route:
         """Another route than the last, if there is one; a direct link before all."""

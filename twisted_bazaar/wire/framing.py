@@ -61,6 +61,11 @@ class FrameSplitter:
         """Whether there are bytes that L{take} has not looked at."""
         return self._position < len(self._buffer)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the stream broke the rules; L{take} raises that, if it has not yet."""
+        return self._error is not None
+
     def whole_frame(self, data: bytes) -> bytes | None:
         """The payload, if new bytes are exactly one ordinary frame and nothing is left from before.
 

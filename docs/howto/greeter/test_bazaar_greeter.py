@@ -1,4 +1,4 @@
-"""The greeter without a network, and two of them on a network in memory."""
+"""The greeter without a network, and two of them in the simulator."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class GreeterTests(SynchronousTestCase):
 
 
 class TwoGreetersTests(SynchronousTestCase):
-    """Greeters on real nodes, with wires and a clock in memory."""
+    """Greeters on real nodes, in the simulator."""
 
     def test_greet_each_other(self) -> None:
         """Two greeters in one network get each other's greeting."""

@@ -136,15 +136,19 @@ class FloodAnswers:
         self._node = node
         self._shelf = shelf
         self._releases: dict[int, IDelayedCall] = {}
+        self._is_stopped = False
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Search: self._search_received}
 
     def stop(self) -> None:
         """Set no more timers, and forget those that are set."""
+        self._is_stopped = True
         for release in self._releases.values():
             release.cancel()
         self._releases.clear()
 
     def _search_received(self, search: Search, origin: Origin) -> None:
+        if self._is_stopped:
+            return
         answering = Deferred.fromCoroutine(self._answer(search, origin))
         answering.addErrback(self._not_answered)
 
@@ -162,7 +166,8 @@ class FloodAnswers:
         if quote is None:
             return
         route = origin.route
-        if not origin.is_direct and await self._reach(search, origin):
+        # Who looks for the way to this node gets the one that its search has come by.
+        if search.seller is None and not origin.is_direct and await self._reach(search, origin):
             route = (self._node.id, origin.id)
             self._release_later(origin.id)
         reply = Reply(item=search.item, id=search.id, quantity=quote.quantity, price=quote.price)
@@ -180,6 +185,8 @@ class FloodAnswers:
 
     def _release_later(self, buyer: int) -> None:
         """Keep the direct link as long as a reservation lasts."""
+        if self._is_stopped:
+            return
         if buyer in self._releases:
             self._releases[buyer].reset(DIRECT_LINK_S)
         else:
