@@ -330,7 +330,7 @@ class LimitTests(LinkTestCase):
             self.network.run(1.1)
             hearing.tell("pong")
             deaf.tell("pong")
-        unsent = max(len(end._unsent) for end in self.network.host_of(self.node).transports)
+        unsent = max(len(end.unsent) for end in self.network.host_of(self.node).transports)
         self.assertEqual(len(hearing.of_type("search")), total)
         self.assertLess(unsent, (1 << 20) + (1 << 17))
         self.assertGreater(unsent, 1 << 19)

@@ -22,20 +22,14 @@ from twisted_bazaar.node.node import Node
 from twisted_bazaar.node.peers import Peers
 from twisted_bazaar.node.seen import Seen
 from twisted_bazaar.roles.seller import Seller
-from twisted_bazaar.sim.invariants import (
-    Check,
-    ForwardedOnce,
-    LinksAgree,
-    NoFaultOfOurs,
-    NoLoops,
-    NothingLeft,
-    ReservationsEnd,
-    SoldOnce,
-    StockAddsUp,
-    TablesAreBounded,
-)
+from twisted_bazaar.sim.invariants.check import Check
+from twisted_bazaar.sim.invariants.goods import ReservationsEnd, SoldOnce, StockAddsUp
+from twisted_bazaar.sim.invariants.links import LinksAgree
+from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
+from twisted_bazaar.sim.invariants.messages import ForwardedOnce, NoLoops
+from twisted_bazaar.sim.invariants.wants import WantsAreMet
 from twisted_bazaar.sim.ledger import DiskLedger
-from twisted_bazaar.sim.market import MarketRun, WantsAreMet
+from twisted_bazaar.sim.market import MarketRun
 from twisted_bazaar.sim.scenario import Scenario
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.trade.reservations import Reservations

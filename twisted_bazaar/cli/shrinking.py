@@ -9,7 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from twisted_bazaar.cli.interruption import Interruption
-from twisted_bazaar.sim.invariants import Violation
+from twisted_bazaar.sim.invariants.check import Violation
 from twisted_bazaar.sim.market import MarketRun
 from twisted_bazaar.sim.scenario import Scenario
 from twisted_bazaar.sim.scenario_file import write_file

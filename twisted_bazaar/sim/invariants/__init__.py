@@ -1,0 +1,24 @@
+"""The promises of the market, each as something that watches a run and says when it is broken."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted_bazaar.sim.invariants.check import Check
+from twisted_bazaar.sim.invariants.goods import ReservationsEnd, SoldOnce, StockAddsUp
+from twisted_bazaar.sim.invariants.links import LinksAgree
+from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
+from twisted_bazaar.sim.invariants.messages import ForwardedOnce, NoLoops
+
+# Those that hold at every moment, whatever fails.
+CHECKS: Final[tuple[type[Check], ...]] = (
+    StockAddsUp,
+    SoldOnce,
+    ForwardedOnce,
+    NoLoops,
+    TablesAreBounded,
+    ReservationsEnd,
+    LinksAgree,
+    NothingLeft,
+    NoFaultOfOurs,
+)
