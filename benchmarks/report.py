@@ -11,7 +11,7 @@ from attrs import asdict, frozen
 
 LATEST: Final = Path(__file__).with_name("latest.json")
 
-_COLUMNS: Final = "{:<18}{:>14}{:>14}{:>9}{:>8}"
+_COLUMNS: Final = "{:<38}{:>14}{:>14}{:>9}{:>8}"
 
 
 class BenchmarkError(Exception):

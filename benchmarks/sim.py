@@ -1,9 +1,10 @@
 """How fast the simulator is, and how large a network it holds.
 
-C{sim-events}: messages delivered a second of real time in a network of 1,000 nodes that pass searches on.
-The peer is Twisted's own way to connect protocols in memory, C{twisted.test.iosim}: the same production nodes
-with the same links, each pair on a pump of its own, and all pumped in turn until no bytes are left. It has
-no latency, no loss and no order of time. On an idle machine with two cores ours is to be above 50,000 as well.
+C{sim-events}: messages delivered a second of real time in a network of 1,000 nodes that pass searches on, while
+no promise is checked. The peer is Twisted's own way to connect protocols in memory, C{twisted.test.iosim}: the
+same production nodes with the same links, each pair on a pump of its own, and all pumped in turn until no bytes
+are left. It has no latency, no loss and no order of time. On an idle machine with two cores ours is to be above
+50,000 as well.
 
 One process with 10,000 nodes gives the rest. C{sim-memory}: how many resident bytes each node takes once all
 have joined through the tracker and have three links at least; it is compared with 100 KiB. C{sim-scale}:
@@ -196,7 +197,7 @@ def _events() -> Row:
             count, began = counter.count, time.perf_counter()
             network.flood(_FLOODS_A_ROUND)
             rates.append((counter.count - count) / (time.perf_counter() - began))
-    return Row.of_rates("sim-events", median(ours), median(peer), EVENTS_GOAL)
+    return Row.of_rates("sim-events (checks off, aim 50,000/s)", median(ours), median(peer), EVENTS_GOAL)
 
 
 def _sizes() -> list[Row]:

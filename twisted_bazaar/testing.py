@@ -205,7 +205,7 @@ class SimulatedNetwork:
         self._members[node].stop()
 
     def kill(self, node: Node) -> None:
-        """End a node without a word: its machine resets its connections."""
+        """End a node without a word: its machine closes its connections, and resets those with bytes left to read."""
         self.nodes.remove(node)
         self._members[node].kill()
 

@@ -26,6 +26,7 @@ from twisted_bazaar.sim.scenario_file import read_file, read_scenario
 SMALL = "--nodes 8 --sellers 2 --buyers 2 --for 20s --settle 20s"
 # What is wanted at the last moment cannot be there the moment after.
 FAILING = "--nodes 8 --sellers 2 --buyers 2 --for 20s --settle 0s --wants 0 --purchase buyer-1:19.999s:item-1:2"
+KEPT_SO_FAR = "interrupted; the smallest run so far that fails stands in failing-seed-7.toml"
 MET = "when faults have stopped, every want that can be met is met in time"
 
 
@@ -58,6 +59,8 @@ class ResultTests(SimulateCase):
         result = self.simulate(f"{SMALL} --wants 3 --seed 7")
         self.assertEqual((result.exit_code, result.stderr), (0, ""), result.output)
         for figure in (
+            r"scenario +8 nodes, 2 sellers, 2 buyers, 20s, liveness\n",
+            r"seed +7\n",
             r"wants met +\d of 6",
             "recall",
             "messages a search",
@@ -213,7 +216,7 @@ class FailureTests(SimulateCase):
         words = f"{FAILING} --shrink --shrink-runs 3 --shrink-to mine.toml"
         self.assert_refused(words, "--shrink-to mine.toml: there is such a file already")
         told = json.loads(self.simulate(f"{words} --force --json").stdout)["shrunk"]
-        self.assertEqual((told["file"], told["runs"]), ("mine.toml", 3))
+        self.assertEqual((told["file"], told["runs"], told["finished"]), ("mine.toml", 3, True))
         self.assertEqual(Path("mine.toml").read_text(), told["toml"])
 
     def test_shrunk_run_is_not_lost(self) -> None:
@@ -237,7 +240,18 @@ class OptionTests(SimulateCase):
         told = self.simulate("--help").stdout
         for name in HELP:
             option = {"faults": "fault", "fault-kinds": "fault-kind", "purchases": "purchase"}.get(name, name)
-            self.assertRegex(told, rf"(?m)^  --{option} [A-Z]+ ")
+            self.assertRegex(told, rf"(?m)^  --{option} ([A-Z]+|\[[a-z|-]+\])\s")
+
+    def test_help(self) -> None:
+        """Where there are a few words to choose from they are named, and numbers are written out."""
+        told = " ".join(self.simulate("--help").stdout.split())
+        for words in (
+            "--mode [liveness|safety] ",
+            "--fault-kind [crash|disk-error|disk-full|kill|one-way|partition|pause|skew|slow] ",
+            "[0 for any number, or a number from 1,000 to 1,000,000,000,000; 0]",
+            "--shrink-runs N With --shrink: how many runs to try at most. [a whole number from 1 to 100,000; 200]",
+        ):
+            self.assertIn(words, told)
 
     def test_impossible(self) -> None:
         """What cannot be is refused in one line, with its name and what it may be."""
@@ -245,21 +259,28 @@ class OptionTests(SimulateCase):
             "--nodes 10 --sellers 20": "--nodes: 20 sellers and 10 buyers need at least 30, not 10",
             "--loss 2": "--loss: takes a number from 0 to 0.9, not 2.0",
             "--loss much": "--loss: takes a number from 0 to 0.9, not 'much'",
-            "--nodes 1.5": "--nodes: takes a whole number from 1 to 100000, not '1.5'",
+            "--nodes 1.5": "--nodes: takes a whole number from 1 to 100,000, not '1.5'",
+            "--latency 3s": "--latency: takes .* times up to 2s, .*, not '3s'",
+            "--bandwidth 0.001": "--bandwidth: takes 0 for any number, or a number from 1,000 to 1,000,000,000,000",
             "--seed -1": "--seed: takes a whole number from 0 to",
             "--for soon": "--for: takes a time up to 7 days such as",
             "--mode fast": "--mode: takes liveness or safety, not 'fast'",
             "--fault-kind boom": "--fault-kind: takes crash, ",
-            "--fault pause:1s:1s": "--fault: takes KIND:AT:FOR:NODES",
-            "--fault pause:1s:1s:nobody": "--fault nodes: there is no 'nobody'",
-            "--fault pause:1s:1s:relay-1:much": "--fault strength: takes a number above 0 to 1000, not 'much'",
+            "--fault crash": "--fault: takes KIND:AT:FOR:NODE,NODE or KIND:.*, such as pause:.*, not 'crash'",
+            "--fault pause:1s:1s": "--fault: takes KIND:AT:FOR:NODE,NODE",
+            "--fault pause:1s:1s:nobody": "--fault nodes: takes tracker, seller-1 to seller-5, .*, not 'nobody'",
+            "--fault pause:1s:1s:relay-1:much": "--fault strength: takes a number above 0 to 1,000, not 'much'",
             "--purchase buyer-1:1s": "--purchase: takes BUYER:AT:ITEM",
             "--purchase buyer-1:1s:plum:no": "--purchase quantity: takes a whole number",
+            "--purchase buyer-1:1s:plum": "--purchase item: takes item-1 to item-20, not 'plum'",
+            "--sellers 2 --purchase buyer-1:1s:item-11": "--purchase item: takes what sellers have, item-1 to item-10,",
+            "--sellers 0 --purchase buyer-1:1s:item-1": "--purchase item: takes what sellers have, nothing, .*no item,",
             "--unheard-of": "No such option '?--unheard-of",
             "--nodes": "Option '--nodes' requires an argument",
             "surplus": "Got unexpected extra argument",
-            "--shrink-runs 0": "Invalid value for '--shrink-runs'",
+            "--shrink-runs 0": "--shrink-runs: takes a whole number from 1 to 100,000, not '0'",
             "--shrink-to x.toml": "--shrink-to goes with --shrink",
+            "--shrink --force": "--force goes with --shrink-to",
         }.items():
             self.assert_refused(words, expected)
 
@@ -279,6 +300,9 @@ class OptionTests(SimulateCase):
         Path("d.toml").write_text("sellers = 200")
         Path("e.toml").write_bytes(b"\xff")
         Path("f.toml").write_text("nodez = 5")
+        Path("g.toml").write_text('latency = "uniform:80ms:5ms"')
+        Path("h.toml").write_text('[[purchases]]\nbuyer = "buyer-1"\nat = "1s"\nitem = "plum"')
+        Path("i.toml").write_text('[[faults]]\nkind = "crash"')
         self.assert_refused("--scenario z.toml", "--scenario z.toml: No such file or directory")
         self.assert_refused("--scenario .", "--scenario .: Is a directory")
         self.assert_refused("--scenario a.toml", "a.toml: this is no TOML")
@@ -287,6 +311,9 @@ class OptionTests(SimulateCase):
         self.assert_refused("--scenario d.toml", "d.toml: nodes: 200 sellers and 10 buyers need at least 210")
         self.assert_refused("--scenario e.toml", "e.toml: this is no TOML")
         self.assert_refused("--scenario f.toml", "f.toml: there is no setting nodez")
+        self.assert_refused("--scenario g.toml", "g.toml: latency: takes .*, not 'uniform:80ms:5ms'")
+        self.assert_refused("--scenario h.toml", r"h.toml: purchases\[0\].item: takes item-1 to item-20, not 'plum'")
+        self.assert_refused("--scenario i.toml", r"i.toml: faults\[0\]: at is missing; the settings are kind, at, for")
         self.assert_refused("--scenario d.toml --loss 3", "(d.toml|--loss): ")
 
     def test_bad_trace_files(self) -> None:
@@ -338,5 +365,20 @@ class InterruptionTests(SimulateCase):
         result = self.simulate(f"{FAILING} --seed 7 --shrink")
         self.assertEqual(result.exit_code, 130)
         *_, last = result.stderr.splitlines()
-        self.assertEqual(last, "interrupted; the smallest run so far that fails stands in failing-seed-7.toml")
+        self.assertEqual(last, KEPT_SO_FAR)
         self.assertEqual(self.simulate("--scenario failing-seed-7.toml --quiet").exit_code, 1)
+
+    def test_shrinking_quietly(self) -> None:
+        """The file is named there too, and the failure told."""
+        self.interrupt_in_run(4)
+        result = self.simulate(f"{FAILING} --seed 7 --shrink --quiet")
+        self.assertEqual((result.exit_code, result.stderr), (130, f"{KEPT_SO_FAR}\n"))
+        self.assertRegex(result.stdout, r"(?s)\A1 of 10 promises was broken:.* kept in failing-seed-7.toml; to see")
+
+    def test_shrinking_to_json(self) -> None:
+        """The report is whole, names the file, and says that more could perhaps be left out."""
+        self.interrupt_in_run(4)
+        result = self.simulate(f"{FAILING} --seed 7 --shrink --json")
+        self.assertEqual((result.exit_code, result.stderr), (130, f"{KEPT_SO_FAR}\n"))
+        shrunk = json.loads(result.stdout)["shrunk"]
+        self.assertEqual((shrunk["file"], shrunk["finished"]), ("failing-seed-7.toml", False))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from typing import Any
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.cli import trace_lines
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.sim.market import MarketRun
 from twisted_bazaar.sim.scenario import FaultEntry, Scenario
@@ -127,7 +124,7 @@ class ListTests(TraceCase):
 
     def test_nothing(self) -> None:
         """A trace in which nobody trades is told as one."""
-        self.write()
+        self.write(*JOINED)
         self.assertEqual(self.told("run.jsonl"), ["no searches", "", "no orders"])
 
     def test_strangers(self) -> None:
@@ -301,80 +298,6 @@ class DaemonTests(TraceCase):
         os.mkdir("other")
         self.write(*RUN[:0], {"time": 1.7e9, "event": "joined", "id": SAM}, name="other/Ben.jsonl")
         self.assertIn("Ben.jsonl  2 apple from other/Ben.jsonl", self.told("Ben.jsonl", "other/Ben.jsonl")[-1])
-
-
-class BadFileTests(TraceCase):
-    """Files that are not what they should be."""
-
-    def test_cut_short(self) -> None:
-        """A file that ends in the middle of a line is read up to there, and that is said."""
-        self.write(*RUN)
-        text = Path("run.jsonl").read_bytes()
-        Path("run.jsonl").write_bytes(text[:-20])
-        result = self.trace("run.jsonl")
-        self.assertEqual(result.exit_code, 0)
-        self.assertEqual(result.stderr, "run.jsonl: the last line is cut short; read up to 3.000 s\n")
-        self.assertIn("sold, and the buyer does not know", result.stdout)
-        Path("run.jsonl").write_bytes(text[:10])
-        self.assertIn("the last line is cut short; there is nothing before it", self.trace("run.jsonl").stderr)
-
-    def test_no_last_line_break(self) -> None:
-        """A last line that is whole but for its end is no fault."""
-        self.write(*RUN)
-        Path("run.jsonl").write_bytes(Path("run.jsonl").read_bytes().rstrip())
-        self.assertIn("bought within 0.400 s", self.told("run.jsonl")[-1])
-
-    def test_junk(self) -> None:
-        """Lines that are no events are left out and counted; empty ones are not."""
-        junk = b'nonsense\n[1]\n{"a": 1}\n\xff\xfe\n\n{"time": "now", "event": "sent"}\n'
-        self.write(*RUN)
-        Path("run.jsonl").write_bytes(junk + Path("run.jsonl").read_bytes())
-        result = self.trace("run.jsonl")
-        self.assertEqual(result.stderr, "run.jsonl: 5 lines are no event and left out\n")
-        self.assertIn("bought within 0.400 s", result.stdout)
-
-    def test_endless_line(self) -> None:
-        """A line longer than any event is skipped without being held in memory."""
-        self.patch(trace_lines, "_LONGEST", 1024)
-        self.write(*RUN)
-        Path("run.jsonl").write_bytes(b"x" * 5000 + b"\n" + Path("run.jsonl").read_bytes())
-        result = self.trace("run.jsonl")
-        self.assertEqual(result.stderr, "run.jsonl: 1 line is no event and left out\n")
-        self.assertIn("bought within 0.400 s", result.stdout)
-
-    def assert_refused(self, expected: str, *words: str) -> None:
-        """The command says no in one line, and with status 2."""
-        result = self.trace(*words)
-        self.assertEqual((result.exit_code, result.stdout), (2, ""), result.output)
-        self.assertRegex(result.stderr, rf"\Abazaar trace: {expected}[^\n]*\n\Z")
-
-    def test_refused(self) -> None:
-        """A file that cannot be read, and an id that is not there, are refused in one line."""
-        self.write(*RUN)
-        self.assert_refused("nowhere: No such file or directory", "nowhere")
-        self.assert_refused("nowhere: No such file or directory", "run.jsonl", "nowhere")
-        self.assert_refused(".: Is a directory", ".")
-        self.assert_refused("there is no search 6; without --search", "run.jsonl", "--search", "6")
-        self.assert_refused("there is no order 5; without --order", "run.jsonl", "--order", "5")
-        self.assert_refused("--search and --order: give one", "run.jsonl", "--order", "5", "--search", "6")
-        self.assert_refused("Invalid value for '--order'", "run.jsonl", "--order", "x")
-        self.assert_refused("Missing argument 'FILE...'")
-
-    def test_nobody_listens(self) -> None:
-        """Where the reader goes away, as head does, nothing is said of it."""
-        self.write(*JOINED, *({**line, "id": number} for number in range(3000) for line in SEARCH[:2]))
-        root = str(Path(__file__).parents[2])
-        with subprocess.Popen(
-            [sys.executable, "-m", "twisted_bazaar", "trace", "run.jsonl"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": root},
-        ) as process:
-            assert process.stdout is not None, "it is a pipe"
-            assert process.stderr is not None, "it is a pipe"
-            self.assertEqual(process.stdout.readline(), b"3000 searches\n")
-            process.stdout.close()
-            self.assertEqual(process.stderr.read(), b"")
 
 
 class SimulatedTests(TraceCase):

@@ -194,6 +194,15 @@ class DrawTests(SynchronousTestCase):
         self.assertEqual([fault for fault in faults if list(fault.nodes) != sorted(set(fault.nodes))], [])
         self.assertEqual(faults, sorted(faults, key=lambda fault: fault.at_s))
 
+    def test_ends_in_spite_of_rounding(self) -> None:
+        """Neither rounding nor the sum of two fractions moves an end past the end of all."""
+        for until_s in (60, 60.1, 90.5, 60.0004):
+            faults = [
+                fault for seed in range(100) for fault in draw_faults(random.Random(seed), _NAMES, until_s, 60, _KINDS)
+            ]
+            late = [fault for fault in faults if fault.at_s >= until_s or fault.at_s + fault.for_s > until_s]
+            self.assertEqual((late, [fault for fault in faults if fault.for_s < 0]), ([], []))
+
     def test_sides(self) -> None:
         """Partitions cut off up to half of the members, all other faults befall one."""
         faults = draw_faults(random.Random(1), _NAMES, 6000, 20, _KINDS)

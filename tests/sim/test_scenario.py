@@ -14,7 +14,7 @@ from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario, par
 from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, setting_takes, write_file
 
 FAULT = {"kind": "pause", "at": "1s", "for": "2s", "nodes": ["relay-1", "tracker"]}
-PURCHASE = {"buyer": "buyer-2", "at": "90s", "item": "Äpfel", "quantity": 3}
+PURCHASE = {"buyer": "buyer-2", "at": "90s", "item": "item-7", "quantity": 3}
 OTHER: dict[str, Any] = {
     "nodes": 30,
     "sellers": 3,
@@ -75,12 +75,16 @@ class ScenarioTests(SynchronousTestCase):
         """A value out of range is refused with the name of the setting and its range."""
         self.assertEqual(self.refusal(loss=2), "loss: takes a number from 0 to 0.9, not 2")
         self.assertEqual(self.refusal(loss=float("nan")), "loss: takes a number from 0 to 0.9, not nan")
-        self.assertEqual(self.refusal(nodes=0), "nodes: takes a whole number from 1 to 100000, not 0")
-        self.assertEqual(self.refusal(nodes=2.5), "nodes: takes a whole number from 1 to 100000, not 2.5")
-        self.assertEqual(self.refusal(nodes=True), "nodes: takes a whole number from 1 to 100000, not True")
+        self.assertEqual(self.refusal(nodes=0), "nodes: takes a whole number from 1 to 100,000, not 0")
+        self.assertEqual(self.refusal(nodes=2.5), "nodes: takes a whole number from 1 to 100,000, not 2.5")
+        self.assertEqual(self.refusal(nodes=True), "nodes: takes a whole number from 1 to 100,000, not True")
         self.assertEqual(self.refusal(max_links=65), "max-links: takes a whole number from 1 to 64, not 65")
         self.assertEqual(self.refusal(mode="fast"), "mode: takes liveness or safety, not 'fast'")
-        self.assertIn("bandwidth: takes a number from 0 to", self.refusal(bandwidth=float("inf")))
+        self.assertEqual(self.refusal(degree=0), "degree: takes a whole number from 1 to 64, not 0")
+        for bandwidth in (float("inf"), 0.001, 999, -1):
+            self.assertIn(
+                "bandwidth: takes 0 for any number, or a number from 1,000", self.refusal(bandwidth=bandwidth)
+            )
         self.assertIn("fault-kinds[1]: takes crash, ", self.refusal(fault_kinds=["crash", "boom"]))
         self.assertIn("fault-kinds: takes a list of crash, ", self.refusal(fault_kinds="crash"))
 
@@ -97,8 +101,12 @@ class ScenarioTests(SynchronousTestCase):
 
     def test_distributions(self) -> None:
         """Latencies and sessions that make no sense are refused with what would."""
-        for text in ("", "fast", "uniform:5ms", "lognormal:20ms", "lognormal:20ms:nan", "lognormal:20ms:-1"):
+        none = ("", "fast", "uniform:5ms", "lognormal:20ms", "lognormal:20ms:nan", "lognormal:20ms:-1")
+        too_long = ("2001ms", "uniform:5ms:3s", "lognormal:3s:0.5")
+        for text in (*none, *too_long, "uniform:80ms:5ms"):
             self.assertIn("latency: takes 20ms, uniform:5ms:80ms or", self.refusal(latency=text))
+        for text in ("2s", "uniform:2s:2s", "lognormal:2s:10"):
+            self.assertEqual(read_scenario({"latency": text}).latency, text)
         for text in ("", "weibull", "weibull:0", "weibull:nan", "exponential:1"):
             self.assertIn("sessions: takes exponential or weibull:SHAPE", self.refusal(sessions=text))
 
@@ -106,7 +114,7 @@ class ScenarioTests(SynchronousTestCase):
         """A setting that there is not is refused with those that there are."""
         self.assertRegex(self.refusal(nodez=3), "there is no setting nodez; the settings are nodes, sellers, .*faults")
         self.assertRegex(self.refusal(faults=[{**FAULT, "a": 1}]), r"^faults\[0\]: .*no setting a; .* kind, at, for")
-        self.assertRegex(self.refusal(purchases=[{"at": "1s"}]), r"^purchases\[0\]: there has to be a .*; .* buyer, at")
+        self.assertRegex(self.refusal(purchases=[{"at": "1s"}]), r"^purchases\[0\]: buyer is missing; .* buyer, at")
 
     def test_too_few_nodes(self) -> None:
         """Buyers and sellers are nodes too."""
@@ -121,13 +129,31 @@ class ScenarioTests(SynchronousTestCase):
 
     def test_strangers(self) -> None:
         """A fault befalls nodes that there are, and who buys is a buyer."""
-        words = "faults[0].nodes: there is no 'relay-86'; there are tracker, buyer-1 to buyer-10, "
-        self.assertIn(words, self.refusal(faults=[{**FAULT, "nodes": ["relay-86"]}]))
+        words = "takes tracker, seller-1 to seller-5, buyer-1 to buyer-10, relay-1 to relay-85, not 'relay-86'"
+        self.assertIn(f"faults[0].nodes: {words}", self.refusal(faults=[{**FAULT, "nodes": ["relay-86"]}]))
+        words = "faults[0].nodes: takes tracker, seller-1, relay-1, not 'x'"
+        self.assertEqual(self.refusal(nodes=2, sellers=1, buyers=0, faults=[{**FAULT, "nodes": ["x"]}]), words)
         self.assertIn("faults[0].nodes: takes a list", self.refusal(faults=[{**FAULT, "nodes": []}]))
         words = "purchases[0].buyer: takes buyer-1 to buyer-10, not "
         for name in ("buyer-11", "seller-1"):
             self.assertEqual(self.refusal(purchases=[{**PURCHASE, "buyer": name}]), f"{words}'{name}'")
-        self.assertIn("purchases[0].item: ", self.refusal(purchases=[{**PURCHASE, "item": "a\nb"}]))
+        words = "purchases[0].buyer: takes buyer-1, not 'buyer-2'"
+        self.assertEqual(self.refusal(buyers=1, purchases=[PURCHASE]), words)
+
+    def test_unknown_goods(self) -> None:
+        """What is to be bought is one of the goods that there are, if somebody has them or not."""
+        for item in ("plum", "a\nb", "item-0", "item-21", "item-01"):
+            words = f"purchases[0].item: takes item-1 to item-20, not {item!r}"
+            self.assertEqual(self.refusal(purchases=[{**PURCHASE, "item": item}]), words)
+        self.assertEqual(read_scenario({"sellers": 0, "purchases": [PURCHASE]}).purchases[0].item, "item-7")
+
+    def test_stocked(self) -> None:
+        """A scenario knows what its sellers have."""
+        for settings in ({"sellers": 2}, {"sellers": 3, "items": 7}, {"items": 3}, {"sellers": 0}, {"kinds": 1}):
+            scenario = read_scenario(settings)
+            names = [name for name in scenario.names() if name.startswith("seller-")]
+            had = {item for name in names for item in MarketRun(scenario, checks=())._supplies(name)}
+            self.assertEqual(set(scenario.stocked_items), had)
 
     def test_after_the_end(self) -> None:
         """Nothing begins when everything is to come to rest."""

@@ -158,6 +158,6 @@ class ShrinkingTests(SynchronousTestCase):
 
     def test_nobody_sells(self) -> None:
         """A scenario with nobody to leave out can be shrunk too."""
-        purchase = PurchaseEntry(buyer="buyer-1", at="2s", item="plum")
+        purchase = PurchaseEntry(buyer="buyer-1", at="2s", item="item-1")
         scenario = Scenario(nodes=1, sellers=0, buyers=1, wants=0, for_="3s", latency="20ms", purchases=[purchase])
         self.assertEqual(self.shrink(lambda s: bool(s.purchases), scenario), scenario)

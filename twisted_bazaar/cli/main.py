@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
+
+from twisted_bazaar.cli.refusal import output_or_refuse
 
 _ELSEWHERE: Final[Mapping[str, str]] = {
     "simulate": "Run a whole network in virtual time, and check its promises.",
@@ -16,6 +20,16 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
 
 class _Commands(click.Group):
     """The commands, of which those with many options are imported when they are called by name."""
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the command line up to the name of the command."""
+        with _ending_in_a_line():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _ending_in_a_line():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""
@@ -37,6 +51,17 @@ class _Commands(click.Group):
     def _in_short(self, ctx: click.Context, name: str) -> str:
         command = None if name in _ELSEWHERE else super().get_command(ctx, name)
         return _ELSEWHERE[name] if command is None else command.get_short_help_str(limit=80)
+
+
+@contextmanager
+def _ending_in_a_line() -> Iterator[None]:
+    """End as a command would by itself, also while it is not listening to signals yet, and when nothing can be told."""
+    try:
+        with output_or_refuse():
+            yield
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

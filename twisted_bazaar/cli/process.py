@@ -15,7 +15,11 @@ _ALLOCATIONS_TO_COLLECT: Final = 200_000
 
 @contextmanager
 def few_collections() -> Iterator[None]:
-    """Look for garbage rarely: thousands of nodes are many objects that stay, and each search passes them all."""
+    """Look for garbage rarely: thousands of nodes are many objects that stay, and each search passes them all.
+
+    The timeline does so by itself only while time passes; a run goes in small steps, and between any two of them
+    there would be a search.
+    """
     before = gc.get_threshold()
     gc.set_threshold(_ALLOCATIONS_TO_COLLECT, 20, 20)
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, Any, Final
 
 import click
@@ -35,6 +38,45 @@ class PlainCommand(click.Command):
         except click.UsageError as error:
             with ctx:
                 raise Refusal(f"{error.format_message().rstrip('.')}; see --help") from None
+
+
+def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:
+    """What reads a whole number for an option, and says no to what is none or out of range."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise Refusal(f"{option}: takes a whole number from {least:,} to {most:,}, not {text!r}")
+        return number
+
+    return read
+
+
+@contextmanager
+def output_or_refuse() -> Iterator[None]:
+    """Say no when what is printed cannot be written, as on a disk that is full; all of it is written at the end.
+
+    Nothing is said when the reader has closed a pipe: it knows.
+
+    @raise Refusal: it could not be written.
+    """
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # click ends the process for it.
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            # It is about a file, and not about what is printed.
+            raise
+        raise Refusal(f"the output cannot be written: {error.strerror}") from None
 
 
 def open_or_refuse(path: str, mode: str, option: str) -> IO[bytes]:

@@ -18,11 +18,20 @@ from attrs import frozen
 from twisted_bazaar.cli.programs import how_to_call
 from twisted_bazaar.cli.refusal import Refusal, open_or_refuse
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario
-from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, setting_takes, settings_of
+from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario, told_items
+from twisted_bazaar.sim.scenario_file import (
+    ImpossibleSetting,
+    read_file,
+    read_scenario,
+    setting_choices,
+    setting_takes,
+    settings_of,
+)
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
+_FAULT: Final = "KIND:AT:FOR:NODE,NODE or KIND:AT:FOR:NODE,NODE:STRENGTH, such as pause:30s:10s:seller-1"
+_PURCHASE: Final = "BUYER:AT:ITEM or BUYER:AT:ITEM:QUANTITY, such as buyer-2:31s:item-4:3"
 HELP: Final[Mapping[str, str]] = {
     "nodes": "How many nodes there are, buyers and sellers among them; the tracker comes on top.",
     "sellers": "How many of them sell.",
@@ -30,30 +39,25 @@ HELP: Final[Mapping[str, str]] = {
     "seed": "Decides everything that chance decides: the same seed is the same run.",
     "for": "How long faults, churn and wants go on.",
     "settle": "How long after that every want that can be met may take.",
-    "mode": "liveness: faults end, and every want is to be met then. safety: they never do.",
+    "mode": "With liveness faults end, and every want is to be met then; with safety they never do.",
     "loss": "The share of packets that get lost.",
     "churn": "The share of relays and sellers that leave in a minute, half of them without a word.",
     "sessions": "How long they stay: exponential or weibull:SHAPE; the mean follows from --churn.",
     "degree": "How many links each node wants at least.",
     "max-links": "How many links it takes at most.",
     "latency": "Between two hosts: 20ms, uniform:5ms:80ms or lognormal:20ms:0.5 (median and sigma).",
-    "bandwidth": "Bytes a second from each host to each other; 0 for any number.",
+    "bandwidth": "Bytes a second from each host to each other.",
     "items": "How many kinds of goods there are.",
     "stock": "How many pieces of an item a seller has.",
     "kinds": "How many kinds of goods a seller has.",
     "wants": "How many purchases each buyer makes, spread over the run.",
     "faults-a-minute": "How many faults begin in a minute, on average.",
-    "fault-kinds": "A kind of fault to draw; may be given several times. All kinds if not given: "
-    + setting_takes("fault-kinds[0]").replace(" or ", " and ")
-    + ".",
-    "faults": "A fault that is sure to happen, KIND:AT:FOR:NODE,NODE or KIND:AT:FOR:NODE,NODE:STRENGTH, such as "
-    "pause:30s:10s:seller-1; may be given several times.",
-    "purchases": "Something that is sure to be wanted, BUYER:AT:ITEM or BUYER:AT:ITEM:QUANTITY, such as "
-    "buyer-2:31s:item-4:3; may be given several times.",
+    "fault-kinds": "A kind of fault to draw; may be given several times. All kinds if not given.",
+    "faults": f"A fault that is sure to happen, {_FAULT}; may be given several times.",
+    "purchases": f"Something that is sure to be wanted, {_PURCHASE}; may be given several times.",
 }
 _METAVARS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("for", "settle"), "TIME"),
-    "fault-kinds": "KIND",
     "faults": "FAULT",
     "purchases": "PURCHASE",
 }
@@ -65,11 +69,13 @@ class _Entry:
 
     @ivar parts: the keys of a table, as an option has them, with colons between.
     @ivar least: how many of them there have to be.
+    @ivar takes: the same in words.
     """
 
     shape: type[msgspec.Struct]
     parts: Sequence[str]
     least: int
+    takes: str
 
     def read(self, option: str, word: str) -> dict[str, Any]:
         """A table from an option.
@@ -78,8 +84,7 @@ class _Entry:
         """
         values = word.split(":")
         if not self.least <= len(values) <= len(self.parts):
-            wanted = ":".join(self.parts[: self.least]).upper()
-            raise Refusal(f"--{option}: takes {wanted} and what else --help says, not {word!r}")
+            raise Refusal(f"--{option}: takes {self.takes}, not {word!r}")
         table: dict[str, Any] = dict(zip(self.parts, values, strict=False))
         for field in msgspec.structs.fields(self.shape):
             if field.encode_name in table and isinstance(field.default, int | float):
@@ -97,21 +102,36 @@ class _Entry:
 # Settings that are lists, and what the option for one entry is called.
 _ONE_OF: Final[Mapping[str, str]] = {"fault-kinds": "fault-kind", "faults": "fault", "purchases": "purchase"}
 _ENTRIES: Final[Mapping[str, _Entry]] = {
-    "faults": _Entry(FaultEntry, FaultEntry.__struct_encode_fields__, 4),
-    "purchases": _Entry(PurchaseEntry, PurchaseEntry.__struct_encode_fields__, 3),
+    "faults": _Entry(FaultEntry, FaultEntry.__struct_encode_fields__, 4, _FAULT),
+    "purchases": _Entry(PurchaseEntry, PurchaseEntry.__struct_encode_fields__, 3, _PURCHASE),
 }
+
+
+class _Choice(click.Choice):  # type: ignore[type-arg] # older versions take none
+    """One of a few words. Whether it is one of them is checked where settings from a file are."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take it as it is."""
+        return str(value)
 
 
 def scenario_options(command: _Decorated) -> _Decorated:
     """Give a command one option for every setting, and one for a file with them."""
     for name, usual in reversed(msgspec.to_builtins(Scenario()).items()):
-        words, shape = HELP[name], _METAVARS.get(name) or {int: "N", float: "X"}.get(type(usual), "TEXT")
+        words, choices = HELP[name], setting_choices("fault-kinds[0]" if name == "fault-kinds" else name)
+        shape = _METAVARS.get(name) or {int: "N", float: "X"}.get(type(usual), "TEXT")
         if isinstance(usual, int | float):
             words += f"  [{setting_takes(name)}; {usual:g}]"
         elif name not in _ONE_OF:
             words += f"  [{usual}]"
-        option, parameter = f"--{_ONE_OF.get(name, name)}", name.replace("-", "_")
-        command = click.option(option, parameter, multiple=name in _ONE_OF, metavar=shape, help=words)(command)
+        command = click.option(
+            f"--{_ONE_OF.get(name, name)}",
+            name.replace("-", "_"),
+            type=_Choice(choices) if choices else str,
+            metavar=None if choices else shape,
+            multiple=name in _ONE_OF,
+            help=words,
+        )(command)
     words = "A TOML file with settings by these names; options on the command line win over it."
     return click.option("--scenario", "scenario_file", metavar="FILE", help=words)(command)
 
@@ -126,11 +146,17 @@ def settle_scenario(file: str | None, options: Mapping[str, Any]) -> Scenario:
     settings = {} if file is None else _read(file)
     given = _given(options)
     try:
-        return read_scenario({**settings, **given})
+        scenario = read_scenario({**settings, **given})
     except ImpossibleSetting as error:
         if error.key.partition("[")[0] in given:
             raise Refusal(f"--{_option_of(error.key)}: {error.reason}") from None
         raise Refusal(f"{file}: {error}" if file is not None else f"--{error}") from None
+    for purchase in scenario.purchases if "purchases" in given else ():
+        # A file may hold what was drawn, and chance does not ask whether anybody sells it.
+        if purchase.item not in scenario.stocked_items:
+            had = told_items(scenario.stocked_items)
+            raise Refusal(f"--purchase item: takes what sellers have, {had}, not {purchase.item!r}")
+    return scenario
 
 
 def replaying(scenario: Scenario, file: str | None, options: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from twisted_bazaar.cli.interruption import Interruption
 from twisted_bazaar.sim.invariants.check import Violation
@@ -25,6 +25,7 @@ class Shrunk:
     @ivar text: the file for it.
     @ivar path: where it stands; None if it could not be written.
     @ivar reason: why not.
+    @ivar is_finished: whether nothing more could be left out, or all runs were made; not when the user interrupted it.
     """
 
     scenario: Scenario
@@ -33,6 +34,7 @@ class Shrunk:
     text: str
     path: Path | None
     reason: str = ""
+    is_finished: bool = True
 
 
 @frozen
@@ -73,12 +75,11 @@ def shrink_run(
     interruption: Interruption,
     tell: Callable[[str], object],
 ) -> Shrunk:
-    """Look for the smallest run that breaks a promise, and keep it.
+    """Look for the smallest run that breaks a promise, and keep it; when the user interrupts it, the smallest so far.
 
     @param failing: the scenario that broke it, with every fault named.
     @param violation: what was broken first.
     @param tell: called with a line for each try.
-    @raise SystemExit: the user interrupted it; the smallest so far is kept then.
     """
     found = {write_file(failing): violation}
 
@@ -92,18 +93,15 @@ def shrink_run(
     def tell_attempt(attempt: Attempt) -> None:
         tell(f"{attempt.number:4}  {attempt.what}: {'still fails' if attempt.fails else 'does not fail'}")
 
-    def kept() -> Shrunk:
-        smallest = shrinking.smallest
-        return _keep(smallest, found[write_file(smallest)], shrinking.runs, place)
-
     shrinking = Shrinking(failing, fails, tell_attempt, most_runs)
+    is_finished = True
     try:
         shrinking.run()
     except SystemExit:
-        shrunk = kept()
-        tell(f"interrupted; the smallest run so far that fails stands in {shrunk.path}")
-        raise
-    return kept()
+        is_finished = False
+    smallest = shrinking.smallest
+    shrunk = _keep(smallest, found[write_file(smallest)], shrinking.runs, place)
+    return evolve(shrunk, is_finished=is_finished)
 
 
 def _keep(scenario: Scenario, violation: Violation, runs: int, place: Place) -> Shrunk:

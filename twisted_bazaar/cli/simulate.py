@@ -17,11 +17,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twisted_bazaar.cli.interruption import Interruption
 from twisted_bazaar.cli.process import few_collections, hold_back_log
-from twisted_bazaar.cli.refusal import PlainCommand, Refusal
+from twisted_bazaar.cli.refusal import PlainCommand, Refusal, whole_number
 from twisted_bazaar.cli.settings import replaying, replaying_file, scenario_options, settle_scenario
 from twisted_bazaar.cli.shrinking import Place, Shrunk, shrink_run
 from twisted_bazaar.cli.trace_file import trace_file
-from twisted_bazaar.cli.verdict import console_for_results, tell_failure, tell_figures, tell_shrunk
+from twisted_bazaar.cli.verdict import console_for_results, in_words, tell_failure, tell_figures, tell_shrunk
 from twisted_bazaar.sim.market import MarketRun
 from twisted_bazaar.sim.report import Report
 from twisted_bazaar.sim.scenario import Scenario
@@ -29,6 +29,8 @@ from twisted_bazaar.sim.shrink import USUAL_RUNS
 
 KEPT: Final = 0
 BROKEN: Final = 1
+
+_MOST_RUNS: Final = 100_000
 
 
 @frozen
@@ -53,6 +55,8 @@ class Wishes:
     def __attrs_post_init__(self) -> None:
         if self.shrink_to is not None and not self.shrinks:
             raise Refusal("--shrink-to goes with --shrink")
+        if self.overwrites and self.shrink_to is None:
+            raise Refusal("--force goes with --shrink-to")
         if self.shrink_to is not None and not self.overwrites and os.path.lexists(self.shrink_to):
             raise Refusal(f"--shrink-to {self.shrink_to}: there is such a file already; --force overwrites it")
 
@@ -75,10 +79,10 @@ def simulate() -> None:
 @click.option("--shrink", "shrinks", is_flag=True, help="If a promise is broken, look for a small run that breaks it.")
 @click.option(
     "--shrink-runs",
-    type=click.IntRange(1, 100_000),
+    type=whole_number("--shrink-runs", 1, _MOST_RUNS),
     default=USUAL_RUNS,
-    show_default=True,
-    help="With --shrink: how many runs to try at most.",
+    metavar="N",
+    help=f"With --shrink: how many runs to try at most.  [a whole number from 1 to {_MOST_RUNS:,}; {USUAL_RUNS}]",
 )
 @click.option("--shrink-to", metavar="FILE", help="With --shrink: where that goes.  [failing-seed-SEED.toml]")
 @click.option("--force", "overwrites", is_flag=True, help="With --shrink-to: the file may be there already.")
@@ -129,6 +133,9 @@ class _Simulation:
             click.echo(json.dumps(self._to_json(report, real_s, shrunk)))
         elif shrunk is not None:
             tell_shrunk(console_for_results(), shrunk)
+        if shrunk is not None and not shrunk.is_finished:
+            _note(f"interrupted; the smallest run so far that fails stands in {shrunk.path or 'no file'}")
+            self._interruption.check()
         return BROKEN if report.violations else KEPT
 
     def _run(self) -> tuple[MarketRun, Report]:
@@ -150,7 +157,7 @@ class _Simulation:
     def _tell(self, report: Report, real_s: float) -> None:
         console = console_for_results()
         if self._wishes.talks:
-            tell_figures(console, report, real_s)
+            tell_figures(console, report, real_s, in_words(self._scenario, self._wishes.keep))
         if report.violations:
             tell_failure(console, report, self._replay)
 
@@ -165,6 +172,7 @@ class _Simulation:
         if shrunk is not None:
             told["shrunk"] = {
                 "runs": shrunk.runs,
+                "finished": shrunk.is_finished,
                 "file": None if shrunk.path is None else str(shrunk.path),
                 "replay": None if shrunk.path is None else replaying_file(shrunk.path),
                 "toml": shrunk.text,

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from typing import Final
 
 import click
 
 from twisted_bazaar.cli.deals import Deals
 from twisted_bazaar.cli.dialogue import Dialogue
-from twisted_bazaar.cli.refusal import PlainCommand, Refusal, open_or_refuse
+from twisted_bazaar.cli.refusal import PlainCommand, Refusal, open_or_refuse, whole_number
 from twisted_bazaar.cli.trace_lines import Line, TraceFile, names_of, side_by_side
+from twisted_bazaar.wire.message import LARGEST_INTEGER
+
+_SEARCH: Final = whole_number("--search", 0, LARGEST_INTEGER)
+_ORDER: Final = whole_number("--order", 0, LARGEST_INTEGER)
 
 
 @click.command(cls=PlainCommand)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--search", type=click.IntRange(0), metavar="ID", help="Show one search, message by message.")
-@click.option("--order", type=click.IntRange(0), metavar="ID", help="Show one order, message by message.")
+@click.option("--search", type=_SEARCH, metavar="ID", help="Show the search with this id, message by message.")
+@click.option("--order", type=_ORDER, metavar="ID", help="Show the order with this id, message by message.")
 def trace(files: Sequence[str], search: int | None, order: int | None) -> None:
     """Show who told whom what.
 
@@ -44,7 +49,9 @@ def trace(files: Sequence[str], search: int | None, order: int | None) -> None:
 
 
 def _complain(reading: _Reading, sources: Sequence[TraceFile]) -> None:
-    """Say what was wrong with the files."""
+    """Say what was wrong with the files; where there is nothing in any of them, that has been said."""
+    if reading.is_empty:
+        return
     for source in sources:
         for complaint in source.complaints(reading.zero_s):
             click.echo(complaint, err=True)
@@ -65,12 +72,23 @@ class _Reading:
         is_simulated = any(source.names_nodes for source in self._sources)
         return 0.0 if is_simulated or self._first_s is None else self._first_s
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event has been read."""
+        return self._first_s is None
+
     def lines(self) -> Iterator[Line]:
-        """All lines, in the order of time."""
+        """All lines, in the order of time.
+
+        @raise Refusal: there are none.
+        """
         for line in side_by_side(self._sources):
             if self._first_s is None:
                 self._first_s = line.time
             yield line
+        if self.is_empty:
+            why = "; ".join(complaint for source in self._sources for complaint in source.complaints(0.0))
+            raise Refusal(f"{why}; a trace is what bazaar simulate writes with --trace, and daemons with --events")
 
 
 def _list_all(reading: _Reading) -> None:
@@ -116,7 +134,7 @@ def _show(reading: _Reading, search: int | None, order: int | None) -> None:
     passages = dialogue.passages()
     if dialogue.began_s is None:
         kind = "order" if search is None else "search"
-        raise Refusal(f"there is no {kind} {about}; without --{kind} all there are get listed")
+        raise Refusal(f"there is no {kind} with the id {about}; without --{kind} all of them are listed")
     began_s = dialogue.began_s
     _say(dialogue.title)
     _say(f"It begins at {began_s - reading.zero_s:.3f} s; times are counted from there.")

@@ -79,6 +79,7 @@ class TraceFile:
     @ivar node: whose it is, unless its lines say so themselves.
     @ivar unreadable: how many lines of it are no events.
     @ivar cut_at: if its end is missing, when what comes last in it happened; below 0 if nothing does.
+    @ivar has_events: whether any line of it, so far, is an event.
     @ivar names_nodes: whether its lines name their nodes, as those of a simulation do.
     """
 
@@ -87,6 +88,7 @@ class TraceFile:
     node: str
     unreadable: int = 0
     cut_at: float | None = None
+    has_events: bool = False
     names_nodes: bool = False
 
     def lines(self) -> Iterator[Line]:
@@ -99,6 +101,7 @@ class TraceFile:
             line = _read(text)
             if line is not None:
                 last = line.time
+                self.has_events = True
                 if line.node is msgspec.UNSET:
                     line = msgspec.structs.replace(line, node=self.node)
                 else:
@@ -120,9 +123,11 @@ class TraceFile:
         if self.unreadable:
             were = "1 line is" if self.unreadable == 1 else f"{self.unreadable:,} lines are"
             yield f"{self.path}: {were} no event and left out"
-        if self.cut_at is not None:
+        if self.cut_at is not None and (self.has_events or not self.unreadable):
             what = f"read up to {self.cut_at - zero_s:.3f} s" if self.cut_at >= 0 else "there is nothing before it"
             yield f"{self.path}: the last line is cut short; {what}"
+        if not (self.has_events or self.unreadable or self.cut_at is not None):
+            yield f"{self.path}: there is nothing in it"
 
     def _skip_line(self) -> None:
         while (text := self._read_line()) and not text.endswith(b"\n"):

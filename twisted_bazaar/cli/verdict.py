@@ -13,6 +13,7 @@ from rich.text import Text
 from twisted_bazaar.cli.settings import replaying_file
 from twisted_bazaar.cli.shrinking import Shrunk
 from twisted_bazaar.sim.report import Report
+from twisted_bazaar.sim.scenario import Scenario
 
 _WIDEST: Final = 110
 _MOST_TOLD: Final = 5
@@ -25,12 +26,25 @@ def console_for_results() -> Console:
     return console
 
 
-def tell_figures(console: Console, report: Report, real_s: float) -> None:
-    """Show what was counted, and what became of each promise."""
+def in_words(scenario: Scenario, file: str | None) -> str:
+    """What was simulated, in a line.
+
+    @param file: where its settings come from, if it is a file.
+    """
+    kinds = ((scenario.nodes, "node"), (scenario.sellers, "seller"), (scenario.buyers, "buyer"))
+    size = ", ".join(_count(number, kind) for number, kind in kinds)
+    return f"{'' if file is None else f'{file}: '}{size}, {scenario.for_}, {scenario.mode}"
+
+
+def tell_figures(console: Console, report: Report, real_s: float, scenario: str) -> None:
+    """Show what was counted, and what became of each promise.
+
+    @param scenario: what was simulated, in words.
+    """
     figures = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
     figures.add_column(style="dim", no_wrap=True)
     figures.add_column(overflow="fold")
-    for what, figure in _figures(report, real_s):
+    for what, figure in (("scenario", scenario), ("seed", str(report.seed)), *_figures(report, real_s)):
         figures.add_row(what, figure)
     _show(console, figures)
     promises = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -63,8 +77,7 @@ def tell_failure(console: Console, report: Report, replay: str) -> None:
 def tell_shrunk(console: Console, shrunk: Shrunk) -> None:
     """Say what the smallest run that fails is, and how to see it."""
     scenario = shrunk.scenario
-    faults = f"{len(scenario.faults)} fault{'' if len(scenario.faults) == 1 else 's'}"
-    size = f"{scenario.nodes} node{'' if scenario.nodes == 1 else 's'} and {faults} in {scenario.for_}"
+    size = f"{_count(scenario.nodes, 'node')} and {_count(len(scenario.faults), 'fault')} in {scenario.for_}"
     _line(console, f"Of {shrunk.runs} more runs the smallest that breaks the same promise has {size}.")
     _line(console, f"  at {shrunk.violation.at_s:.3f} s: {shrunk.violation.text}")
     if shrunk.path is None:
@@ -105,6 +118,10 @@ def _figures(report: Report, real_s: float) -> Sequence[tuple[str, str]]:
         ("virtual time", times),
         ("trace hash", report.trace_hash),
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _recall(report: Report) -> str:

@@ -71,6 +71,9 @@ _LENGTHS: Final[Mapping[FaultKind, tuple[float, float]]] = {
     FaultKind.DISK_FULL: (1.0, 60.0),
     FaultKind.DISK_ERROR: (0.5, 30.0),
 }
+# What is drawn is exact to the millisecond, so that it can stand in a file.
+_DIGITS: Final = 3
+_TICK_S: Final = 0.001
 _OF_SEVERAL: Final = frozenset({FaultKind.PARTITION, FaultKind.ONE_WAY})
 _DOWN: Final = frozenset({FaultKind.CRASH, FaultKind.KILL})
 _SLOWEST_BYTES_A_SECOND: Final = 4_000.0
@@ -82,21 +85,24 @@ def draw_faults(
     """Faults at random times, of random kinds, that befall random members.
 
     @param names: whom they may befall.
-    @param until_s: when the last may begin; all end by then too.
+    @param until_s: by when all have ended.
     @param a_minute: how many begin in a minute, on average.
     """
     faults: list[Fault] = []
     if not a_minute or not names or not kinds:
         return faults
     at_s = rng.expovariate(a_minute / 60)
-    while at_s < until_s:
+    while (begin_s := round(at_s, _DIGITS)) < until_s:
         kind = rng.choice(kinds)
         least_s, most_s = _LENGTHS[kind]
-        for_s = min(rng.uniform(least_s, most_s), until_s - at_s)
+        for_s = round(min(rng.uniform(least_s, most_s), until_s - begin_s), _DIGITS)
+        if begin_s + for_s > until_s:
+            # Rounding, or the sum itself, has put its end past the end of all.
+            for_s = round(for_s - _TICK_S, _DIGITS)
         several = rng.randint(1, max(1, len(names) // 2)) if kind in _OF_SEVERAL else 1
         strength = {FaultKind.SLOW: rng.uniform(2, 50), FaultKind.SKEW: rng.uniform(0.9, 1.1)}.get(kind, 1.0)
         nodes = tuple(sorted(rng.sample(names, several)))
-        faults.append(Fault(kind, round(at_s, 3), round(for_s, 3), nodes, round(strength, 3)))
+        faults.append(Fault(kind, begin_s, for_s, nodes, round(strength, _DIGITS)))
         at_s += rng.expovariate(a_minute / 60)
     return faults
 

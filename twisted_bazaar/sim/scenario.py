@@ -13,9 +13,8 @@ from typing import Annotated, Any, Final, Literal, Self
 import msgspec
 from msgspec import Meta
 
-from twisted_bazaar.sim.conditions import Draw, constant, lognormal, uniform
+from twisted_bazaar.sim.conditions import SLOWEST_S, Draw, constant, lognormal, uniform
 from twisted_bazaar.sim.faults import Fault, FaultKind
-from twisted_bazaar.wire.goods import check_item_name
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h)")
@@ -24,10 +23,14 @@ _MOST: Final = 100_000
 _MOST_DRAWN: Final = 1_000_000
 _LARGEST: Final = 2**53
 _WIDEST_SIGMA: Final = 10.0
+_NARROWEST: Final = 1_000.0
+_WIDEST: Final = 1e12
 _DURATIONS: Final = "a time up to 7 days such as 250ms, 90s, 10m or 2h"
 TAKES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("for", "settle", "at"), _DURATIONS),
-    "latency": "20ms, uniform:5ms:80ms or lognormal:20ms:0.5, the last number from 0 to 10",
+    "latency": f"20ms, uniform:5ms:80ms or lognormal:20ms:0.5, with times up to {SLOWEST_S:g}s, of two the shorter "
+    f"first, and a last number from 0 to {_WIDEST_SIGMA:g}",
+    "bandwidth": f"0 for any number, or a number from {_NARROWEST:,.0f} to {_WIDEST:,.0f}",
     "sessions": "exponential or weibull:SHAPE, SHAPE from 0.1 to 10",
 }
 
@@ -37,7 +40,7 @@ _Many = Annotated[int, Meta(ge=0, le=_MOST)]
 _Some = Annotated[int, Meta(ge=1, le=_MOST)]
 _Rate = Annotated[float, Meta(ge=0, le=6000)]
 _Seed = Annotated[int, Meta(ge=0, le=_LARGEST)]
-_Bandwidth = Annotated[float, Meta(ge=0, le=1e12)]
+_Bandwidth = Annotated[float, Meta(ge=0, le=_WIDEST)]
 _Kind = Literal["crash", "kill", "pause", "partition", "one-way", "slow", "skew", "disk-full", "disk-error"]
 
 
@@ -86,7 +89,7 @@ class PurchaseEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @ivar buyer: who wants something, by name, such as C{buyer-2}.
     @ivar at: when, such as C{30s}, counted from when all nodes have been started.
-    @ivar item: what.
+    @ivar item: what, by name, such as C{item-4}.
     @ivar quantity: how many.
     """
 
@@ -115,7 +118,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @ivar degree: how many links each node wants at least.
     @ivar max_links: how many it takes at most.
     @ivar latency: between two hosts: C{20ms}, C{uniform:5ms:80ms} or C{lognormal:20ms:0.5} (median and sigma).
-    @ivar bandwidth: bytes a second from each host to each other; 0 for any number.
+    @ivar bandwidth: bytes a second from each host to each other, at least 1,000; 0 for any number.
     @ivar items: how many kinds of goods there are.
     @ivar stock: how many pieces of an item a seller has.
     @ivar kinds: how many kinds of goods a seller has.
@@ -136,7 +139,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     loss: _Loss = 0.0
     churn: _Share = 0.0
     sessions: str = "exponential"
-    degree: Annotated[int, Meta(ge=0, le=64)] = 3
+    degree: Annotated[int, Meta(ge=1, le=64)] = 3
     max_links: Annotated[int, Meta(ge=1, le=64)] = 8
     latency: str = "lognormal:20ms:0.5"
     bandwidth: _Bandwidth = 0.0
@@ -157,6 +160,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         if self.degree > self.max_links:
             raise ValueError(f"degree: at most max-links, {self.max_links}, not {self.degree}")
+        if 0 < self.bandwidth < _NARROWEST:
+            raise ValueError(f"bandwidth: takes {TAKES['bandwidth']}, not {self.bandwidth!r}")
         _ = self.settle_s, self.latency_draw, self.session_shape
         if not self.for_s:
             raise ValueError(f"for: takes {TAKES['for']}, above 0, not {self.for_!r}")
@@ -169,19 +174,20 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         self._check_entries()
 
     def _check_entries(self) -> None:
-        names = set(self.names())
+        names, items = set(self.names()), set(_item_names(self.items if self.purchases else 0))
         for number, fault in enumerate(self.faults):
             with _in_place(f"faults[{number}]"):
                 self._check_begin(fault.to_fault().at_s, fault.at)
                 for name in fault.nodes:
                     if name not in names:
-                        raise ValueError(f"nodes: there is no {name!r}; there are tracker, {_told(names)}")
+                        raise ValueError(f"nodes: takes {self._told_names()}, not {name!r}")
         for number, purchase in enumerate(self.purchases):
             with _in_place(f"purchases[{number}]"):
                 self._check_begin(purchase.at_s, purchase.at)
-                check_item_name(purchase.item)
+                if purchase.item not in items:
+                    raise ValueError(f"item: takes {_told('item', self.items)}, not {purchase.item!r}")
                 if purchase.buyer not in names or not purchase.buyer.startswith("buyer-"):
-                    raise ValueError(f"buyer: takes buyer-1 to buyer-{self.buyers}, not {purchase.buyer!r}")
+                    raise ValueError(f"buyer: takes {_told('buyer', self.buyers)}, not {purchase.buyer!r}")
 
     def _check_begin(self, at_s: float, at: str) -> None:
         """What begins when everything is to end would disturb the end."""
@@ -204,12 +210,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         kind, *values = self.latency.split(":")
         try:
             match kind, values:
-                case "uniform", [least, most]:
-                    return uniform(parse_duration(least, "latency"), parse_duration(most, "latency"))
+                case "uniform", [least, most] if _latency(least) <= _latency(most):
+                    return uniform(_latency(least), _latency(most))
                 case "lognormal", [median, sigma] if 0 <= float(sigma) <= _WIDEST_SIGMA:
-                    return lognormal(parse_duration(median, "latency"), float(sigma))
+                    return lognormal(_latency(median), float(sigma))
                 case seconds, []:
-                    return constant(parse_duration(seconds, "latency"))
+                    return constant(_latency(seconds))
         except ValueError:
             pass
         raise ValueError(f"latency: takes {TAKES['latency']}, not {self.latency!r}")
@@ -242,6 +248,16 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             *(f"relay-{n + 1}" for n in range(relays)),
         ]
 
+    @property
+    def stocked_items(self) -> Sequence[str]:
+        """What some seller has: each begins with its kinds of goods where the one before has ended."""
+        return _item_names(min(self.items, self.sellers * self.kinds))
+
+    def _told_names(self) -> str:
+        relays = self.nodes - self.sellers - self.buyers
+        kinds = (("seller", self.sellers), ("buyer", self.buyers), ("relay", relays))
+        return ", ".join(["tracker", *(_told(kind, most) for kind, most in kinds if most)])
+
     def evolve(self, **changes: Any) -> Scenario:
         """The same but for some settings, which are checked again."""
         return msgspec.structs.replace(self, **changes)
@@ -255,6 +271,13 @@ def parse_duration(text: str, key: str) -> float:
     match = _DURATION.fullmatch(text if not text.replace(".", "", 1).isdigit() else text + "s")
     if match is None or not (seconds := float(match["number"]) * _UNITS[match["unit"]]) <= _LONGEST_S:
         raise ValueError(f"{key}: takes {_DURATIONS}, not {text!r}")
+    return seconds
+
+
+def _latency(text: str) -> float:
+    seconds = parse_duration(text, "latency")
+    if seconds > SLOWEST_S:
+        raise ValueError("latency: too long")
     return seconds
 
 
@@ -272,9 +295,17 @@ def _in_place(place: str) -> Iterator[None]:
         raise ValueError(f"{place}.{error}") from None
 
 
-def _told(names: set[str]) -> str:
-    kinds: dict[str, int] = {}
-    for name in names - {"tracker"}:
-        kind, _, number = name.partition("-")
-        kinds[kind] = max(kinds.get(kind, 0), int(number))
-    return ", ".join(f"{kind}-1 to {kind}-{most}" for kind, most in sorted(kinds.items()))
+def told_items(items: Sequence[str]) -> str:
+    """Names of goods, in words."""
+    return _told("item", len(items))
+
+
+def _item_names(number: int) -> Sequence[str]:
+    return [f"item-{n + 1}" for n in range(number)]
+
+
+def _told(kind: str, most: int) -> str:
+    """Names that are numbered, in words."""
+    if most < 2:
+        return f"{kind}-1" if most else f"nothing, there being no {kind}"
+    return f"{kind}-1 to {kind}-{most}"

@@ -7,7 +7,7 @@ same annotations that the check does.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -86,15 +86,24 @@ def setting_takes(key: str) -> str:
 
     @param key: its name, as a file has it, such as C{loss} or C{faults[0].kind}.
     """
+    *_, name = [step["name"] for step in _STEP.finditer(key) if step["name"]]
+    return TAKES.get(name) or _words_for(_type_of(key))
+
+
+def setting_choices(key: str) -> Sequence[str]:
+    """The words of which a setting takes one; none if it takes other things."""
+    kind = _type_of(key)
+    return [str(value) for value in kind.values] if isinstance(kind, msgspec.inspect.LiteralType) else ()
+
+
+def _type_of(key: str) -> Any:
     kind: Any = msgspec.inspect.type_info(Scenario)
-    name = ""
     for step in _STEP.finditer(key):
         if step["name"]:
-            name = step["name"]
-            kind = next(each.type for each in kind.fields if each.encode_name == name)
+            kind = next(each.type for each in kind.fields if each.encode_name == step["name"])
         else:
             kind = kind.item_type
-    return TAKES.get(name) or _words_for(kind)
+    return kind
 
 
 def _impossible(error: str, settings: Mapping[str, Any]) -> ImpossibleSetting:
@@ -105,10 +114,10 @@ def _impossible(error: str, settings: Mapping[str, Any]) -> ImpossibleSetting:
     if own:
         # What a class checks by itself names the setting.
         return ImpossibleSetting(own["key"], own["reason"])
-    for wrong, words in (("unknown field", "there is no setting"), ("missing required field", "there has to be a")):
+    for wrong, words in (("unknown field", "there is no setting {}"), ("missing required field", "{} is missing")):
         if wrong in reason:
             names = ", ".join(_ENTRIES.get(key.partition("[")[0], Scenario).__struct_encode_fields__)
-            return ImpossibleSetting(key, f"{words} {reason.split('`')[-2]}; the settings are {names}")
+            return ImpossibleSetting(key, f"{words.format(reason.split('`')[-2])}; the settings are {names}")
     value: Any = settings
     for step in _STEP.finditer(key):
         value = value[step["name"] or int(step["number"])]
@@ -122,9 +131,11 @@ def _words_for(kind: Any) -> str:
             *most, last = map(str, values)
             return f"{', '.join(most)} or {last}"
         case msgspec.inspect.IntType(ge=least, le=most):
-            return f"a whole number from {least} to {most}"
+            return f"a whole number from {least:,} to {most:,}"
         case msgspec.inspect.FloatType(gt=above, ge=least, le=most):
-            return f"a number {'above' if least is None else 'from'} {above if least is None else least:g} to {most:g}"
+            return (
+                f"a number {'above' if least is None else 'from'} {above if least is None else least:g} to {most:,.15g}"
+            )
         case msgspec.inspect.ListType(item_type=msgspec.inspect.StructType(cls=entry)):
             return f"a list of tables with {', '.join(entry.__struct_encode_fields__)}"
         case msgspec.inspect.ListType(item_type=msgspec.inspect.StrType()):
