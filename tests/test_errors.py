@@ -33,6 +33,8 @@ class ErrorTreeTests(SynchronousTestCase):
                 "AlreadyLinked": "linked",
                 "NoRoute": "noroute",
                 "SoldOut": "soldout",
+                "NotNow": "notnow",
+                "Forged": "forged",
                 "WrongWay": "wrongway",
             },
         )
@@ -40,6 +42,10 @@ class ErrorTreeTests(SynchronousTestCase):
     def test_the_users_fault(self) -> None:
         """A user's mistake is never told to a peer."""
         self.assertFalse(issubclass(errors.UsageError, PeerError))
+
+    def test_our_own(self) -> None:
+        """A full disk is no fault of a peer's, nor told as one."""
+        self.assertFalse(issubclass(errors.StorageError, PeerError))
 
     def test_of_the_wire(self) -> None:
         """All that a codec or a frame splitter says of a stranger's bytes is an error of the wire."""

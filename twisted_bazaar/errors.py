@@ -2,7 +2,7 @@
 
 A class that a peer can be told about carries its wire code, so that the place that finds a fault
 need not know how it is reported. The codes notim, notiy, wtf and wrongway come from the market's
-design paper; noslots, linked, noroute and soldout close gaps it leaves.
+design paper; noslots, linked, noroute, soldout, notnow and forged close gaps it leaves.
 """
 
 from __future__ import annotations
@@ -65,6 +65,18 @@ class SoldOut(PeerError):
     """The seller has less left than was ordered."""
 
     code = "soldout"
+
+
+class NotNow(PeerError):
+    """The seller cannot write its book at the moment. Nothing was decided; the same order may be sent again."""
+
+    code = "notnow"
+
+
+class Forged(PeerError):
+    """A signed statement that does not hold: changed, of another kind, or by another key than it claims."""
+
+    code = "forged"
 
 
 class LinkClosed(PeerError):

@@ -7,12 +7,20 @@ for paths. Public keys travel as 64 lower-case hexadecimal digits.
 from __future__ import annotations
 
 import random
-from typing import Final, Self
+from functools import lru_cache
+from typing import Annotated, Final, Self
 
 from attrs import field, frozen
+from msgspec import Meta
+from nacl.bindings import crypto_sign_open
+from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey
 
 SEED_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+
+PublicKey = Annotated[str, Meta(min_length=64, max_length=64, pattern=r"^[0-9a-f]*\Z")]
+"""A public key on the wire."""
 
 
 @frozen
@@ -44,3 +52,34 @@ class KeyPair:
             that nobody can guess.
         """
         return cls.from_seed(rng.randbytes(SEED_BYTES))
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a message, 64 bytes; the same every time."""
+        return self._signing_key.sign(message).signature
+
+
+def is_signed_by(public: str, message: bytes, signature: bytes) -> bool:
+    """Whether a signature of a message was made with the private half of a public key.
+
+    Never for a key of small order, with which one signature holds for many messages: libsodium refuses
+    those, and signatures in any but their one proper form.
+
+    @param public: 64 hexadecimal digits; anything else has signed nothing.
+    """
+    key = _key_bytes(public)
+    if key is None or len(signature) != SIGNATURE_BYTES:
+        return False
+    try:
+        crypto_sign_open(signature + message, key)
+    except BadSignatureError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _key_bytes(public: str) -> bytes | None:
+    try:
+        key = bytes.fromhex(public)
+    except ValueError:
+        return None
+    return key if len(public) == 64 and len(key) == SEED_BYTES else None
