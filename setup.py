@@ -17,7 +17,7 @@ setup(
     # Without this an editable install hides the drop-in from twistd.
     package_dir={"": "."},
     packages=[*find_packages(include=["twisted_bazaar", "twisted_bazaar.*"]), "twisted.plugins"],
-    package_data={"twisted_bazaar": ["py.typed"]},
+    package_data={"twisted_bazaar": ["py.typed"], "twisted_bazaar.trade.schema": ["*/*.sql"]},
     install_requires=[
         "twisted >= 26.4",
         "attrs >= 24.2",
@@ -26,8 +26,10 @@ setup(
         "PyNaCl >= 1.5",
         "click >= 8.1.8",
         "rich >= 13.0",
+        "platformdirs >= 4.2",
     ],
     extras_require={
+        "postgres": ["psycopg[binary] >= 3.2"],
         "dev": [
             "build >= 1.2.1",
             "hypothesis >= 6.100",
@@ -35,6 +37,7 @@ setup(
             "mypy-zope >= 1.0.12",
             "packaging >= 24.0",
             "psutil >= 6.0",
+            "psycopg[binary] >= 3.2",
             "pytest >= 8.0",
             "pytest-timeout >= 2.3.1",
             "pytest-twisted >= 1.14.3",

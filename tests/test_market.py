@@ -6,12 +6,13 @@ from collections import Counter
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_bazaar.interfaces import Outcome, Supply
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.buyer import Buyer, Want
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import SimulatedNetwork
-from twisted_bazaar.trade.ledger import MemoryLedger, Supply
+from twisted_bazaar.trade.contract import Receipt, check_receipt
 
 
 class MarketTests(SynchronousTestCase):
@@ -36,26 +37,31 @@ class MarketTests(SynchronousTestCase):
     def test_direct(self) -> None:
         """A seller that can connect to the buyer does: the sale goes over a link of its own."""
         relays = self.chain(2)
-        self.network.add_node(Seller(MemoryLedger({"apple": Supply(5)})), near=relays[:1], min_links=0)
+        self.network.add_node(Seller({"apple": Supply(5)}), near=relays[:1], min_links=0)
         buyer = Buyer([Want("apple", 2)])
         node = self.network.add_node(buyer, near=relays[1:], min_links=0)
-        self.network.run_until(lambda: buyer.bag.purchases)
-        [(offer, quantity)] = buyer.bag.purchases
-        self.assertEqual((len(offer.route), quantity), (2, 2))
-        self.assertIn(offer.seller, [peer.id for peer in node.peers()])
+        self.network.run_until(lambda: buyer.bag)
+        [record] = buyer.bag
+        [bought] = self.network.events_of("bought")
+        self.assertEqual((len(bought["route"]), record.quantity), (2, 2))
+        self.assertIn((record.seller_node, record.seller), [(peer.id, peer.key) for peer in node.peers()])
 
     def test_through_five_relays(self) -> None:
         """Where no direct connection is possible, search, reply and sale go along the path."""
         relays = self.chain(5)
-        self.network.add_node(Seller(MemoryLedger({"apple": Supply(5, 120)})), near=relays[:1], max_links=1)
+        self.network.add_node(Seller({"apple": Supply(5, 120)}), near=relays[:1], max_links=1)
         buyer = Buyer([Want("apple", 2)])
         node = self.network.add_node(buyer, near=relays[-1:], max_links=1, listening=False)
-        self.network.run_until(lambda: buyer.bag.purchases)
-        [(offer, _)] = buyer.bag.purchases
-        self.assertEqual(offer.route[1:-1], tuple(relay.id for relay in reversed(relays)))
-        self.assertEqual(offer.route[0], node.id)
+        self.network.run_until(lambda: buyer.bag)
+        [route] = [bought["route"] for bought in self.network.events_of("bought")]
+        self.assertEqual(route[1:-1], tuple(relay.id for relay in reversed(relays)))
+        self.assertEqual(route[0], node.id)
         [sold] = self.network.events_of("sold")
-        self.assertEqual((sold["route"], sold["quantity"]), (tuple(reversed(offer.route)), 2))
+        self.assertEqual((sold["route"], sold["quantity"]), (tuple(reversed(route)), 2))
+        # No relay has changed what was said: the receipt holds.
+        [record] = buyer.bag
+        asked, _, answer = check_receipt(Receipt(record.statement, record.answer))
+        self.assertEqual((asked.buyer, answer.outcome), (node.key.public, Outcome.SOLD))
 
     def test_each_node_forwards_a_search_once(self) -> None:
         """In a ring with many chords no node sends one search to one link twice."""
@@ -71,7 +77,7 @@ class MarketTests(SynchronousTestCase):
     def test_relay_dies_between_offer_and_order(self) -> None:
         """When a relay on the path dies, the order finds another way."""
         left, right = (self.network.add_node(min_links=0) for _ in range(2))
-        seller = Seller(MemoryLedger({"apple": Supply(5)}))
+        seller = Seller({"apple": Supply(5)})
         self.network.add_node(seller, near=[left, right], min_links=2, max_links=2)
         buyer = Buyer([Want("apple", 1)], gather_s=2.0)
         self.network.add_node(buyer, near=[left, right], min_links=2, max_links=2, listening=False)
@@ -79,18 +85,18 @@ class MarketTests(SynchronousTestCase):
         self.network.run(0.5)
         replied_by = [by for by, _, m in self.network.traffic if m.wire_name == "reply"][-1]
         self.network.kill(left if left.id == replied_by else right)
-        self.network.run_until(lambda: buyer.bag.purchases, 30)
+        self.network.run_until(lambda: buyer.bag, 30)
         self.assertEqual(self.sold(), [("apple", 1)])
 
     def test_tracker_dies(self) -> None:
         """Trading goes on without the tracker."""
         relays = self.chain(3)
-        self.network.add_node(Seller(MemoryLedger({"apple": Supply(5)})), near=relays[:1], max_links=1)
+        self.network.add_node(Seller({"apple": Supply(5)}), near=relays[:1], max_links=1)
         buyer = Buyer([Want("apple", 1)], gather_s=1.0)
         self.network.add_node(buyer, near=relays[-1:], max_links=1)
         self.network.run_until(lambda: any(m.wire_name == "search" for _, _, m in self.network.traffic))
         self.network.kill(self.network.nodes[0])
-        self.network.run_until(lambda: buyer.bag.purchases)
+        self.network.run_until(lambda: buyer.bag)
         self.assertEqual(self.sold(), [("apple", 1)])
 
     def test_seller_that_arrives_late(self) -> None:
@@ -100,8 +106,8 @@ class MarketTests(SynchronousTestCase):
         self.network.add_node(buyer, near=relays[:1], min_links=1)
         self.network.run(100)
         self.assertEqual(self.sold(), [])
-        self.network.add_node(Seller(MemoryLedger({"apple": Supply(1)})), near=relays[1:], min_links=1)
-        self.network.run_until(lambda: buyer.bag.purchases, 30)
+        self.network.add_node(Seller({"apple": Supply(1)}), near=relays[1:], min_links=1)
+        self.network.run_until(lambda: buyer.bag, 30)
         self.assertEqual(self.sold(), [("apple", 1)])
 
     def test_race(self) -> None:
@@ -109,16 +115,18 @@ class MarketTests(SynchronousTestCase):
         relays = [self.network.add_node() for _ in range(10)]
         self.network.run(10)
         for _ in range(2):
-            self.network.add_node(Seller(MemoryLedger({"apple": Supply(6)})))
+            self.network.add_node(Seller({"apple": Supply(6)}))
         buyers = [Buyer([Want("apple", 1)]) for _ in range(30)]
         for buyer in buyers:
             self.network.add_node(buyer)
         self.network.run(200)
-        bought = sum(quantity for buyer in buyers for _, quantity in buyer.bag.purchases)
+        bought = sum(record.quantity for buyer in buyers for record in buyer.bag)
         self.network.stop_all()
         counts = self.network.events_of("stock")
         self.assertEqual(bought, 12)
-        self.assertEqual([(c["supplied"], c["in_stock"] + c["sold"]) for c in counts], [(6, 6), (6, 6)])
+        self.assertEqual(
+            [(c["supplied"], c["in_stock"] + c["sold"] + c["withdrawn"]) for c in counts], [(6, 6), (6, 6)]
+        )
         self.assertEqual(sum(c["sold"] for c in counts), 12)
         self.assertEqual(len(relays), 10)
         self.assertEqual(self.network.left(), [])

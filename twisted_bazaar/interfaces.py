@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
@@ -19,6 +20,8 @@ from twisted.plugin import IPlugin
 from twisted.python import usage
 from zope.interface import Attribute, Interface
 
+from twisted_bazaar.identity.keys import KeyPair
+from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.wire.message import Flooded, Message
 
 Route = tuple[int, ...]
@@ -87,11 +90,13 @@ class Origin:
 class Offer:
     """What one seller said it would sell.
 
-    @ivar seller: the seller's id.
+    @ivar seller: the id of the node that answered.
     @ivar quantity: how many it offers, at least 1.
     @ivar price: for one piece, in minor units; None when it names none.
     @ivar search_id: the search it answers.
     @ivar route: the way to the seller.
+    @ivar quote: the same, signed; None when only the way to the seller was asked for. Nothing of it has been
+        verified yet.
     """
 
     seller: int
@@ -100,56 +105,105 @@ class Offer:
     price: int | None
     search_id: int
     route: Route
+    quote: Envelope | None = None
 
 
 @frozen
-class Quote:
+class ShelfQuote:
     """What a shelf has for one buyer.
 
     @ivar quantity: pieces held for the buyer or free, at least 1.
     @ivar price: for one piece, in minor units; None when none is asked.
+    @ivar statement: the same, signed by the seller.
     """
 
     quantity: int
     price: int | None
+    statement: Envelope
+
+
+@frozen
+class Supply:
+    """What a seller begins with of one item.
+
+    @ivar quantity: pieces, 0 or more.
+    @ivar price: for one piece, in minor units; None when none is asked.
+    """
+
+    quantity: int
+    price: int | None = None
+
+
+class Outcome(Enum):
+    """How an order ends."""
+
+    SOLD = "sold"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
 
 
 @frozen
 class Order:
-    """A wish to buy, as the seller sees it.
+    """What a seller's book is asked to decide: a purchase, or that a purchase is not to be.
 
-    @ivar buyer: who orders; with C{id} it names the order for ever.
-    @ivar price: for one piece, what the buyer agreed to; None for goods without a price.
+    @ivar buyer: the key of who orders; with C{id} it names the order for ever.
+    @ivar id: 32 hexadecimal digits.
+    @ivar seller: the key of the seller whose quote it is about.
+    @ivar quote: the id of that quote.
+    @ivar valid_until_ms: when, by the seller's clock, the quote ends.
+    @ivar quantity: pieces; 0 for a purchase that is taken back.
+    @ivar price: for one piece, as quoted; None for goods without a price.
+    @ivar is_withdrawal: whether the buyer takes the purchase back.
+    @ivar statement: what the buyer has signed.
     """
 
-    buyer: int
-    id: int
+    buyer: str
+    id: str
+    seller: str
+    quote: str
+    valid_until_ms: int
     item: str
     quantity: int
     price: int | None
+    is_withdrawal: bool
+    statement: Envelope
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What names it for ever."""
+        return self.buyer, self.id
 
 
 @frozen
-class Sale:
-    """The final answer to an order: the goods are the buyer's."""
+class Verdict:
+    """What a seller makes of an order that it has not answered before.
 
-    order: Order
-
-
-@frozen
-class Refusal:
-    """The final answer to an order: no goods change hands.
-
-    @ivar code: the wire code of the reason.
+    @ivar code: why it is refused, for programs; empty when it is not.
     @ivar reason: the same for people.
+    @ivar is_kept: whether the book has to remember it. It need not if it would come to the same verdict at any
+        later time.
+    """
+
+    outcome: Outcome
+    code: str = ""
+    reason: str = ""
+    is_kept: bool = True
+
+
+@frozen
+class Deal:
+    """An order and the final answer to it.
+
+    @ivar answer: what the seller has signed.
+    @ivar decided_at_ms: when, by the seller's clock.
     """
 
     order: Order
+    outcome: Outcome
     code: str
     reason: str
-
-
-Answer = Sale | Refusal
+    answer: Envelope
+    decided_at_ms: int = 0
 
 
 @frozen
@@ -159,13 +213,13 @@ class Settlement:
     @ivar is_repeat: whether the same was said to this order before.
     """
 
-    answer: Answer
+    deal: Deal
     is_repeat: bool
 
 
 @frozen
 class StockLevel:
-    """The count of one item. Always: supplied = in_stock + sold.
+    """The count of one item. Always: supplied = in_stock + sold + withdrawn.
 
     @ivar price: for one piece, in minor units; None when it is given without one.
     """
@@ -174,6 +228,7 @@ class StockLevel:
     supplied: int
     in_stock: int
     sold: int
+    withdrawn: int
     price: int | None
 
 
@@ -181,6 +236,8 @@ class INode(Interface):
     """One member of the network, as a role sees it. A role never sees sockets or frames."""
 
     id: int = Attribute("This node's id; -1 until the tracker has given one.")
+    key: KeyPair = Attribute("This node's key, with which its roles sign.")
+    bazaar: str = Attribute("The name of the bazaar it trades in; what is signed for another is worth nothing here.")
     clock: IReactorTime = Attribute("The only source of time and timers.")
     rng: random.Random = Attribute("The only source of chance.")
 
@@ -261,6 +318,18 @@ class IRegistrar(IRole):
         """
 
 
+Command = Callable[[Mapping[str, Any]], Deferred[Any]]
+"""Does what the operator of a node asks for: takes and fires with values that JSON can hold."""
+
+
+class IOperable(IRole):
+    """A role that the operator of its node can ask things of while it runs."""
+
+    commands: Mapping[str, Command] = Attribute(
+        "By name, what it can be asked. May fire with UsageError, SoldOut or StorageError."
+    )
+
+
 class IErrand(IRole):
     """A role that may end by itself, and its process with it."""
 
@@ -293,12 +362,13 @@ class IDiscovery(Interface):
     )
 
     def find(
-        item: str, quantity: int, accept: Callable[[Offer], bool], seller: int | None = None
+        item: str, quantity: int, accept: Callable[[Offer], bool], seller: str | None = None
     ) -> Deferred[Sequence[Offer]]:
         """Look for sellers of an item.
 
         @param quantity: how many are wanted, at least 1.
-        @param seller: the only one to answer, whether it has any left or not: to find a way to it again.
+        @param seller: the key of the only one to answer, whether it has any left or not: to find a way to it
+            again.
         @param accept: whether an offer is of any use; the search goes on as if the others had not come.
         @return: fires with the offers that came, best first; with none when there was none in time.
         """
@@ -310,31 +380,85 @@ class IDiscovery(Interface):
 class IShelf(Interface):
     """What a way of finding asks of somebody who has goods to offer."""
 
-    def quote(item: str, quantity: int, buyer: Origin) -> Deferred[Quote | None]:
+    def presence(search_id: int) -> Envelope:
+        """A signed word that the search with this id has come to the seller."""
+
+    def quote(item: str, quantity: int, buyer: Origin) -> Deferred[ShelfQuote | None]:
         """What there is for a buyer, held back for it for a while; fires with None for nothing.
 
         @param buyer: who asks, and by which way.
         """
 
 
+Seal = Callable[[Order, Verdict], Envelope]
+"""Makes the signed answer to an order."""
+
+
 class ILedger(Interface):
     """The book of one seller's stock and sales. Every answer in it is final."""
 
-    def settle(order: Order, kept_back: int) -> Deferred[Settlement]:
+    fault: str | None = Attribute("Why the book could not be read or written when it was last tried; None if it could.")
+
+    def start(reactor: Any) -> None:
+        """Open the book. What is asked of it before it is open waits.
+
+        @param reactor: time, timers and threads.
+        """
+
+    def stop() -> Deferred[None]:
+        """Close the book when everything asked of it is done; fires then."""
+
+    def settle(order: Order, kept_back: int, seal: Seal) -> Deferred[Settlement]:
         """Decide an order once and for all.
 
         The same C{(buyer, id)} gets the same answer for ever, whatever else the order says.
         When this fires, the answer is as safe as this ledger makes anything.
 
         @param kept_back: how many pieces of the item are not to be sold to this buyer now.
+        @param seal: called with the verdict, perhaps in another thread, for the answer to keep.
         @raise StorageError: the book cannot be written; nothing is decided.
         """
 
-    def level(item: str) -> Deferred[StockLevel | None]:
-        """The count of one item; fires with None for what was never supplied.
+    def terms(item: str, seller: str) -> Deferred[tuple[StockLevel | None, int]]:
+        """What a seller has to know to make a quote.
 
+        @param seller: its key.
+        @return: fires with the count of the item, None for what was never supplied; and the instant, in
+            milliseconds, after which a quote must be valid to be worth anything.
         @raise StorageError: the book cannot be read now.
         """
 
     def levels() -> Deferred[Sequence[StockLevel]]:
-        """The count of every item, all of one moment."""
+        """The count of every item, all of one moment.
+
+        @raise StorageError: the book cannot be read now.
+        """
+
+    def stock(supplies: Mapping[str, Supply]) -> Deferred[Sequence[StockLevel]]:
+        """Enter what a seller begins with. Of what is in the book already only the price is changed.
+
+        @return: fires with the count of each item before; of what was not there, with nothing.
+        @raise StorageError: the book cannot be written; nothing is changed.
+        """
+
+    def supply(item: str, quantity: int, price: int | None = None) -> Deferred[StockLevel]:
+        """Add pieces to an item, which may be a new one.
+
+        @param price: for one piece from now on; None to leave it as it is.
+        @raise StorageError: the book cannot be written; nothing is changed.
+        """
+
+    def withdraw(item: str, quantity: int) -> Deferred[StockLevel]:
+        """Take pieces out that are not to be sold.
+
+        @raise SoldOut: there are not so many; nothing is changed.
+        @raise StorageError: the book cannot be written; nothing is changed.
+        """
+
+    def deals(id_prefix: str = "", most: int = 1000) -> Deferred[Sequence[Deal]]:
+        """Orders that were answered, the latest first.
+
+        @param id_prefix: only those whose id begins so.
+        @param most: no more than these.
+        @raise StorageError: the book cannot be read now.
+        """

@@ -22,6 +22,7 @@ from twisted_bazaar.node.node import Node
 from twisted_bazaar.sim.cluster import NODE_PORT, Cluster, Member, Observer, Programme, limits_of
 from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.sim.reactor import Host, Network
+from twisted_bazaar.wire.goods import BAZAAR
 from twisted_bazaar.wire.message import LONGEST_PATH, Flooded, Message, Routed
 
 _LATENCY_S: Final = 0.001
@@ -33,6 +34,7 @@ _STEP_S: Final = 0.01
 class FakeNode:
     """A node that keeps what a role says instead of sending it.
 
+    @ivar key: its key pair; give two nodes different ones.
     @ivar sent: each message sent, with its route.
     @ivar flooded: each message flooded.
     @ivar reports: each event reported, with its details.
@@ -43,6 +45,8 @@ class FakeNode:
     """
 
     id: int = 1
+    key: KeyPair = field(factory=lambda: KeyPair.from_seed(bytes(32)))
+    bazaar: str = BAZAAR
     clock: Clock = field(factory=Clock)
     rng: random.Random = field(factory=lambda: random.Random(1))
     sent: list[tuple[Message, Route]] = field(factory=list)

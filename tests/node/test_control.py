@@ -6,9 +6,9 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_bazaar.discovery.flood.messages import Reply
 from twisted_bazaar.errors import MalformedMessage, NoRoute, SoldOut
 from twisted_bazaar.node.control import Error, Ping, ThisIsMe
-from twisted_bazaar.trade.messages import Buy
 from twisted_bazaar.wire.codec import Codec
 
 
@@ -41,8 +41,8 @@ class ErrorTests(SynchronousTestCase):
 
     def test_about_a_message(self) -> None:
         """It names the message and its id, so that who sent it knows what failed."""
-        told = Error.telling(NoRoute("node 10 is gone"), Buy(item="apple", id=3), hop=10)
-        self.assertEqual(told, Error(code="noroute", info="node 10 is gone", about="buy", id=3, hop=10))
+        told = Error.telling(NoRoute("node 10 is gone"), Reply(item="apple", id=3), hop=10)
+        self.assertEqual(told, Error(code="noroute", info="node 10 is gone", about="reply", id=3, hop=10))
 
     def test_without_an_id(self) -> None:
         """What has no id, or could not be read, is named all the same."""

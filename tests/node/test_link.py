@@ -279,7 +279,7 @@ class LimitTests(LinkTestCase):
         peer = link(self.network, self.node, 77)
         for _ in range(3):
             for _ in range(10):
-                peer.tell("buy", id=-1, item="apple")
+                peer.tell("reply", id=-1, item="apple")
             self.network.run(61)
         self.assertFalse(peer.is_closed)
 

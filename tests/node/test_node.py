@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.node.cases import NodeTestCase
 from tests.raw_peer import accept, link
+from tests.trade.cases import purchase
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
@@ -154,22 +156,29 @@ class PathTests(NodeTestCase):
 
     def test_passed_to_the_next(self) -> None:
         """Only the next on the path gets it, unchanged."""
-        message = {"type": "buy", "path": [9, 71, self.me, 72, 10], "item": "apple", "id": 3}
+        message = {"type": "reply", "path": [9, 71, self.me, 72, 10], "item": "apple", "id": 3}
+        self.a.tell(**message)
+        self.assertEqual(self.heard(), [[], [message], []])
+
+    def test_signed(self) -> None:
+        """What is signed is passed on byte for byte: a relay reads it, and writes the same again."""
+        order = json.loads(purchase().encode())
+        message = {"type": "buy", "path": [9, 71, self.me, 72, 10], "id": 3, "order": order}
         self.a.tell(**message)
         self.assertEqual(self.heard(), [[], [message], []])
 
     def test_wrongway(self) -> None:
         """A node not on the path, first on it, or not reached from the one before says wrongway."""
         for path in ([71, 72], [self.me, 71], [71, 9, self.me, 72], [71, 72, 73], [71, self.me, 71], list(range(99))):
-            self.a.tell("buy", path=path, item="apple", id=3)
+            self.a.tell("reply", path=path, item="apple", id=3)
             to_a, to_b, to_c = self.heard()
-            self.assertEqual([(m["code"], m["about"]) for m in to_a], [("wrongway", "buy")], path)
+            self.assertEqual([(m["code"], m["about"]) for m in to_a], [("wrongway", "reply")], path)
             self.assertEqual((to_b, to_c), ([], []))
             self.forget()
 
     def test_noroute(self) -> None:
         """With the next hop gone and no other way, the sender is told which hop is gone."""
-        self.a.tell("buy", path=[9, 71, self.me, 10], item="apple", id=3)
+        self.a.tell("reply", path=[9, 71, self.me, 10], item="apple", id=3)
         self.assertEqual(
             self.heard(),
             [
@@ -179,7 +188,7 @@ class PathTests(NodeTestCase):
                         "path": [self.me, 71, 9],
                         "code": "noroute",
                         "info": "node 10 is gone",
-                        "about": "buy",
+                        "about": "reply",
                         "id": 3,
                         "hop": 10,
                     }
@@ -194,7 +203,7 @@ class PathTests(NodeTestCase):
         self.search(self.c, returnPath=[10, 12, 73], id=4)
         self.heard()
         self.forget()
-        self.a.tell("buy", path=[9, 71, self.me, 11, 10], item="apple", id=3)
+        self.a.tell("reply", path=[9, 71, self.me, 11, 10], item="apple", id=3)
         [message] = self.heard()[2]
         self.assertEqual(message["path"], [9, 71, self.me, 73, 12, 10])
 
@@ -203,7 +212,7 @@ class PathTests(NodeTestCase):
         self.search(self.a, returnPath=[10, 71], id=4)
         self.heard()
         self.forget()
-        self.b.tell("buy", path=[71, 72, self.me, 11, 10], item="apple", id=3)
+        self.b.tell("reply", path=[71, 72, self.me, 11, 10], item="apple", id=3)
         self.assertEqual([m["code"] for m in self.heard()[1]], ["noroute"])
 
     def test_error_without_a_way(self) -> None:
@@ -214,8 +223,8 @@ class PathTests(NodeTestCase):
 
     def test_nobody_takes_it(self) -> None:
         """What no role claims is answered wtf, along the path it came by."""
-        self.a.tell("buy", path=[9, 71, self.me], item="apple", id=3)
-        self.b.tell("buy", item="apple", id=4)
+        self.a.tell("reply", path=[9, 71, self.me], item="apple", id=3)
+        self.b.tell("reply", item="apple", id=4)
         to_a, to_b, _ = self.heard()
         self.assertEqual([(m["code"], m["path"], m["id"]) for m in to_a], [("wtf", [self.me, 71, 9], 3)])
         self.assertEqual([(m["code"], m.get("path"), m["id"]) for m in to_b], [("wtf", None, 4)])

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_bazaar.discovery.flood.messages import Reply
 from twisted_bazaar.errors import WrongWay
 from twisted_bazaar.interfaces import Route
 from twisted_bazaar.node.router import Router, position_on_path
-from twisted_bazaar.trade.messages import Buy
 from twisted_bazaar.wire.message import LONGEST_PATH
 
 ME = 1
@@ -182,16 +182,16 @@ class PositionTests(SynchronousTestCase):
 
     def test_every_pair(self) -> None:
         """On a path of four, each node takes it from the one before it and from nobody else."""
-        message = Buy(item="a", id=1, path=(4, 5, 6, 7))
+        message = Reply(item="a", id=1, path=(4, 5, 6, 7))
         taken = {}
         for own_id in range(3, 9):
             for came_from in range(3, 9):
                 try:
                     taken[own_id, came_from] = position_on_path(message, own_id, came_from)
                 except WrongWay as error:
-                    self.assertEqual((error.message, error.key, error.code), ("buy", "path", "wrongway"))
+                    self.assertEqual((error.message, error.key, error.code), ("reply", "path", "wrongway"))
         self.assertEqual(taken, {(5, 4): 1, (6, 5): 2, (7, 6): 3})
 
     def test_no_path(self) -> None:
         """A message without a path leads nowhere."""
-        self.assertRaises(WrongWay, position_on_path, Buy(item="a", id=1), 5, 4)
+        self.assertRaises(WrongWay, position_on_path, Reply(item="a", id=1), 5, 4)

@@ -4,66 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
 
+from tests.roles.cases import BuyerTestCase, key_of, ordered, price_of
+from tests.trade.cases import HandStore, quote
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.node.control import Error
+from twisted_bazaar.identity.signed import seal
+from twisted_bazaar.interfaces import IErrand, Outcome, Peer
 from twisted_bazaar.roles.buyer import BOUGHT, NOT_FOUND, SOLD_OUT, UNKNOWN, Buyer, Options, Want, make_role
 from twisted_bazaar.testing import FakeNode, deliver
-from twisted_bazaar.trade.messages import Buy, BuyOK
+from twisted_bazaar.trade.contract import Presence
+from twisted_bazaar.trade.memory import MemoryPurchases
+from twisted_bazaar.trade.messages import Buy, Cancel
+from twisted_bazaar.trade.order import OrderState
 
-
-@define
-class TellingNode(FakeNode):
-    """A node that keeps which events stay out of the log."""
-
-    quiet: list[tuple[str, dict[str, Any]]] = field(factory=list)
-
-    def report(self, event: str, sentence: str | None, **details: Any) -> None:
-        """Keep an event."""
-        super().report(event, sentence, **details)
-        if sentence is None:
-            self.quiet.append((event, details))
-
-
-class BuyerTestCase(SynchronousTestCase):
-    """A buyer on a fake node, linked to node 7."""
-
-    def begin(self, *wants: Want, **options: Any) -> Buyer:
-        """Start a buyer."""
-        self.node = TellingNode(id=1)
-        self.buyer = Buyer(wants or [Want("apple", 1)], **options)
-        self.buyer.start(self.node)
-        self.buyer.peer_joined(self.node.link(7))
-        return self.buyer
-
-    def offer(self, *route: int, price: int | None = None, quantity: int = 1, item: str = "apple") -> None:
-        """Let a reply to the newest search come."""
-        reply = Reply(item=item, id=self.node.flooded[-1].id, price=price, quantity=quantity)
-        deliver(self.buyer, reply, *route)
-
-    def gathered(self) -> None:
-        """Let the time for collecting offers pass."""
-        self.node.clock.advance(0.31)
-
-    def orders(self) -> list[tuple[Buy, tuple[int, ...]]]:
-        """What it ordered since last asked."""
-        sent, self.node.sent = self.node.sent, []
-        return [(message, route) for message, route in sent if isinstance(message, Buy)]
-
-    def confirm(self, order: Buy, *route: int) -> None:
-        """Let a buyOK come."""
-        deliver(self.buyer, BuyOK(item=order.item, id=order.id, quantity=order.quantity, price=order.price), *route)
-
-    def refuse(self, order: Buy, *route: int, code: str = "soldout") -> None:
-        """Let a refusal come."""
-        deliver(self.buyer, Error(code=code, id=order.id, about="buy"), *route)
-
-    def bag(self) -> list[tuple[int, int]]:
-        """What it has bought: seller and quantity."""
-        return [(offer.seller, quantity) for offer, quantity in self.buyer.bag.purchases]
+SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
 
 
 class SearchTests(BuyerTestCase):
@@ -109,7 +67,7 @@ class SearchTests(BuyerTestCase):
         self.begin()
         self.buyer.add(Want("pear", 2))
         self.assertEqual([(s.item, s.quantity) for s in self.node.flooded], [("apple", 1), ("pear", 2)])
-        self.assertEqual(self.buyer.wants, [Want("apple", 1), Want("pear", 2)])
+        self.assertEqual(self.buyer.wants, [Want("apple", 1, number=1), Want("pear", 2, number=2)])
 
     def test_journal(self) -> None:
         """What is wanted, and what each search came to, is for the journal and not for the log."""
@@ -134,7 +92,7 @@ class ChoiceTests(BuyerTestCase):
         self.offer(1, 7, 9, price=90)
         self.gathered()
         [(order, route)] = self.orders()
-        self.assertEqual((order.price, route), (90, (1, 7, 9)))
+        self.assertEqual((price_of(order), route), (90, (1, 7, 9)))
         self.confirm(order, 1, 7, 9)
         [(_, route)] = self.orders()
         self.assertEqual(route, (1, 7, 5, 8))
@@ -146,7 +104,7 @@ class ChoiceTests(BuyerTestCase):
             self.offer(1, 7, seller, quantity=10)
         self.gathered()
         [(order, route)] = self.orders()
-        self.assertEqual(order.quantity, 3)
+        self.assertEqual(ordered(order).quantity, 3)
         self.confirm(order, *route)
         self.node.clock.advance(60)
         self.offer_late()
@@ -232,7 +190,7 @@ class UnansweredTests(BuyerTestCase):
 
     def test_seeks(self) -> None:
         """Another way to a silent seller is searched for, and what is offered meanwhile is not bought as well."""
-        self.ordered()
+        order = self.ordered()
         self.node.clock.pump([1] * 5)
         self.assertEqual(len(self.node.flooded), 1)
         self.node.clock.pump([1] * 5)
@@ -240,13 +198,15 @@ class UnansweredTests(BuyerTestCase):
         self.orders()
         self.offer(1, 7, 8)
         self.gathered()
-        self.assertEqual(self.orders(), [])
+        # Whoever answers may be asked; it is the same order, and not another.
+        self.assertLessEqual({message for message, _ in self.orders()}, {order})
 
     def test_linked_directly(self) -> None:
         """When the seller is linked the order goes there at once; to anybody else it does not."""
         order = self.ordered()
         for id in (8, 9):
-            self.buyer.peer_joined(self.node.link(id))
+            linked = self.node.link(id)
+            self.buyer.peer_joined(Peer(id, key_of(id).public, linked.address))
         self.assertEqual(self.orders(), [(order, (1, 9))])
 
     def test_sought_and_found(self) -> None:
@@ -255,10 +215,14 @@ class UnansweredTests(BuyerTestCase):
         self.node.link(6)
         self.node.clock.pump([0.1] * 100)
         searches = [search for search in self.node.flooded if isinstance(search, Search)]
-        self.assertEqual({(search.item, search.seller) for search in searches[1:]}, {("apple", 9)})
+        self.assertEqual({(search.item, search.seller) for search in searches[1:]}, {("apple", key_of(9).public)})
         self.orders()
+        # Only the seller itself can say that it is there.
         self.offer(1, 6, 8)
-        self.offer(1, 6, 9)
+        self.assertEqual(self.orders(), [])
+        for key in (key_of(8), key_of(9)):
+            there = seal(key, Presence("bazaar", key.public, self.node.flooded[-1].id))
+            deliver(self.buyer, Reply(item="apple", id=self.node.flooded[-1].id, quote=there), 1, 6, 9)
         self.assertEqual(self.orders(), [(order, (1, 6, 9))])
 
     def test_never_sent(self) -> None:
@@ -268,15 +232,32 @@ class UnansweredTests(BuyerTestCase):
         self.offer(1, 7, 9, price=20)
         self.gathered()
         [(order, route)] = self.orders()
-        self.assertEqual((order.price, route), (20, (1, 7, 9)))
+        self.assertEqual((price_of(order), route), (20, (1, 7, 9)))
 
     def test_what_strangers_write(self) -> None:
         """The text of a refusal reaches the log without control characters."""
         order = self.ordered()
-        deliver(self.buyer, Error(code="soldout", id=order.id, info="\x1b[2Jgone\r\n"), 1, 7, 9)
+        self.refuse(order, 1, 7, 9, reason="\x1b[2Jgone\r\n")
         [reason] = [details["reason"] for event, details in self.node.reports if event == "missed"]
         self.assertTrue(reason.isprintable())
         self.assertIn("gone", reason)
+
+    def test_errors(self) -> None:
+        """No error ends an order, or the want for it; nothing else is bought meanwhile."""
+        order = self.ordered()
+        for code in ("soldout", "forged", "notnow", "wtf", "noroute"):
+            self.error(order, code, 1, 7, 9)
+        self.node.clock.pump([0.1] * 100)
+        self.assertEqual({message for message, _ in self.orders()}, {order})
+        self.confirm(order, 1, 7, 9)
+        self.assertEqual(self.bag(), [(9, 1)])
+
+    def test_not_the_seller(self) -> None:
+        """A yes or a no that somebody else has signed is none."""
+        order = self.ordered()
+        for outcome in Outcome:
+            self.answer(order, outcome, 1, 7)
+        self.assertEqual((self.bag(), len(self.buyer.purchases)), ([], 1))
 
     def test_second_answer(self) -> None:
         """The first answer is final."""
@@ -362,6 +343,299 @@ class OnceTests(BuyerTestCase):
         [(order, route)] = self.orders()
         self.confirm(order, *route)
         self.assertNoResult(self.buyer.finished)
+
+
+class QuoteTests(BuyerTestCase):
+    """It orders on quotes that hold, and on no others."""
+
+    def test_interface(self) -> None:
+        """It is an errand."""
+        self.assertTrue(verifyObject(IErrand, self.begin()))
+
+    def test_on_the_quote(self) -> None:
+        """An order is on the very quote of the offer, for what is wanted, and in the book when it is sent."""
+        self.begin(Want("apple", 2))
+        self.offer(1, 7, 9, price=40, quantity=5)
+        self.gathered()
+        [(order, route)] = self.orders()
+        said = ordered(order)
+        expected = (quote(key_of(9), quantity=5), "apple", 2, (1, 7, 9))
+        self.assertEqual((said.quote, said.item, said.quantity, route), expected)
+        self.assertEqual([record.statement for record in self.store.book.ordered.values()], [order.order])
+
+    def test_expired(self) -> None:
+        """A seller whose quote was over when the order came is not passed over: its next one is taken."""
+        self.begin()
+        for _ in range(3):
+            self.offer(1, 7, 9)
+            self.gathered()
+            [(order, route)] = self.orders()
+            self.refuse(order, *route, code="expired")
+            self.node.clock.pump([0.1] * 40)
+        self.buy(1, 7, 9)
+        self.assertEqual(self.bag(), [(9, 1)])
+
+    def test_unfair_reply(self) -> None:
+        """A reply that says other things than its quote is not taken."""
+        self.begin()
+        for changes in ({"price": 39}, {"quantity": 2}, {"item": "pear"}, {"bazaar": "elsewhere"}):
+            said = {"item": "apple", "quantity": 1, "price": 40}
+            statement = quote(key_of(9), **{**said, **changes})
+            deliver(self.buyer, Reply(id=self.node.flooded[-1].id, quote=statement, **said), 1, 7, 9)
+        deliver(self.buyer, Reply(item="apple", id=self.node.flooded[-1].id), 1, 7, 9)
+        self.gathered()
+        self.assertEqual(self.orders(), [])
+
+
+class RestartTests(BuyerTestCase):
+    """A buyer that was killed, or stopped, is started again with the same words."""
+
+    def test_counts_what_it_has(self) -> None:
+        """What was bought before is not bought again: the rest is."""
+        self.begin(Want("apple", 3))
+        self.buy(1, 7, 9, quantity=2)
+        self.begin(Want("apple", 3))
+        self.assertEqual([(search.item, search.quantity) for search in self.node.flooded], [("apple", 1)])
+        had = ("had", {"bought": 2, "item": "apple", "quantity": 3})
+        self.assertIn(had, self.node.reports)
+        self.buy(1, 7, 9)
+        self.assertEqual(([want.bought for want in self.buyer.wants], self.bag()), ([3], [(9, 1)]))
+
+    def test_has_all(self) -> None:
+        """With everything bought before there is nothing to do."""
+        self.begin()
+        self.buy(1, 7)
+        self.begin()
+        self.assertEqual((self.node.flooded, self.node.clock.getDelayedCalls()), ([], []))
+
+    def test_wants_less_and_more(self) -> None:
+        """Who says another number the next time wants that many in all."""
+        self.begin(Want("apple", 2))
+        self.buy(1, 7, quantity=2)
+        self.begin(Want("apple", 1))
+        self.assertEqual(self.node.flooded, [])
+        self.begin(Want("apple", 5))
+        self.assertEqual([search.quantity for search in self.node.flooded], [3])
+
+    def test_same_item_twice(self) -> None:
+        """Of two wants for one item each has its own."""
+        self.begin(Want("apple", 2), Want("apple", 2))
+        self.buy(1, 7, quantity=2)
+        bought = [want.bought for want in self.buyer.wants]
+        self.begin(Want("apple", 2), Want("apple", 2))
+        self.assertEqual(sorted(want.bought for want in self.buyer.wants), sorted(bought))
+
+    def test_open_order(self) -> None:
+        """An order without an answer is gone on with, told, and waited for before anything else is ordered."""
+        self.begin()
+        self.offer(1, 7, 9)
+        self.gathered()
+        [(order, _)] = self.orders()
+        self.begin()
+        resumed = {"order": ordered(order).id, "quantity": 1, "item": "apple"}
+        self.assertEqual([details for event, details in self.node.reports if event == "resumed"], [resumed])
+        self.node.routes = {9: [(1, 7, 9)]}
+        self.node.clock.pump([0.1] * 30)
+        self.assertEqual({message for message, _ in self.orders()}, {order})
+        self.assertEqual({search.seller for search in self.node.flooded}, {key_of(9).public})
+        self.confirm(order, 1, 7, 9)
+        self.assertEqual((self.bag(), self.node.clock.pump([1] * 20), self.orders()), ([(9, 1)], None, []))
+        self.assertIn("bought", self.events())
+
+    def test_open_order_is_refused(self) -> None:
+        """When it turns out to be refused, the want goes on."""
+        self.begin()
+        self.offer(1, 7, 9)
+        self.gathered()
+        [(order, _)] = self.orders()
+        self.begin()
+        self.refuse(order, 1, 7, 9)
+        self.assertEqual([search.seller for search in self.node.flooded], [None])
+        self.buy(1, 7, 8)
+        self.assertEqual(self.bag(), [(8, 1)])
+
+    def test_open_order_of_another_want(self) -> None:
+        """An order for what is not wanted any more is gone on with all the same, and its end is told."""
+        self.begin()
+        self.offer(1, 7, 9)
+        self.gathered()
+        [(order, _)] = self.orders()
+        self.begin(Want("pear", 1))
+        self.confirm(order, 1, 7, 9)
+        self.assertEqual(self.store.book.ordered[ordered(order).id].state, OrderState.CONFIRMED)
+        self.assertIn("bought", self.events())
+
+    def test_book_that_cannot_be_read(self) -> None:
+        """While the book cannot be read nothing is done; later everything is, whatever could be read first."""
+        self.begin()
+        self.offer(1, 7, 9)
+        self.gathered()
+        [(order, _)] = self.orders()
+        for failures in (1, 2, 3):
+            self.store.failures = failures
+            with capturedLogs() as logged:
+                self.begin()
+                self.node.clock.pump([0.5] * 30)
+            self.assertEqual({formatEvent(each) for each in logged}, {"nothing can be ordered: the disk is full"})
+            self.assertLessEqual({search.seller for search in self.node.flooded}, {key_of(9).public}, failures)
+        self.confirm(order, 1, 7, 9)
+        self.assertEqual((self.bag(), [want.missing for want in self.buyer.wants]), ([(9, 1)], [0]))
+
+
+class StorageTests(BuyerTestCase):
+    """A buyer whose disk is full for a while."""
+
+    def test_ordered_later(self) -> None:
+        """What the book cannot take is not sent; when it can, one order is."""
+        self.begin()
+        self.offer(1, 7, 9)
+        self.store.is_failing = True
+        with capturedLogs():
+            self.gathered()
+            self.node.clock.pump([1] * 12)
+        self.assertEqual(self.orders(), [])
+        self.store.is_failing = False
+        self.node.clock.pump([1] * 5)
+        self.assertEqual(len({message for message, _ in self.orders()}), 1)
+        self.assertEqual(len(self.store.book.ordered), 1)
+
+    def test_log(self) -> None:
+        """The log says so, and at most five times a minute."""
+        self.store.is_failing = True
+        with capturedLogs() as logged:
+            self.begin()
+            self.node.clock.pump([1] * 59)
+        self.assertEqual([formatEvent(each) for each in logged], ["nothing can be ordered: the disk is full"] * 5)
+
+    def test_stop(self) -> None:
+        """It can stop all the same, whatever it waits for, and leaves no timer."""
+        for offered in (False, True):
+            self.store = HandStore(MemoryPurchases())
+            self.begin(once_s=60.0)
+            if offered:
+                self.store.finish_all()
+                self.offer(1, 7)
+                self.gathered()
+            self.successResultOf(self.buyer.stop())
+            while self.store.waiting:
+                self.store.fail()
+            self.assertEqual((self.node.clock.getDelayedCalls(), self.flushLoggedErrors()), ([], []))
+
+
+class CancelTests(BuyerTestCase):
+    """Its operator has thought better of it."""
+
+    def setUp(self) -> None:
+        """Want three apples, and order two of them."""
+        super().setUp()
+        self.begin(Want("apple", 3))
+        self.offer(1, 7, 9, quantity=2)
+        self.gathered()
+        [(self.order, _)] = self.orders()
+        self.ending = self.buyer.purchases.take_back(ordered(self.order).id)
+        [(self.taken_back, _)] = self.said()
+
+    def missing(self) -> int:
+        """How many are still looked for."""
+        return self.buyer.wants[0].missing
+
+    def test_in_time(self) -> None:
+        """What is taken back is not wanted any more; the rest is."""
+        self.assertIsInstance(self.taken_back, Cancel)
+        self.answer(self.taken_back, CANCELLED, 1, 7, 9)
+        self.assertEqual((self.missing(), self.bag(), self.events().count("cancelled")), (1, [], 1))
+        self.node.clock.pump([0.1] * 30)
+        self.assertEqual(self.node.flooded[-1].quantity, 1)
+
+    def test_too_late(self) -> None:
+        """What was sold is the buyer's."""
+        self.answer(self.order, SOLD, 1, 7, 9)
+        self.assertEqual((self.missing(), self.bag()), (1, [(9, 2)]))
+
+    def test_refused(self) -> None:
+        """What was refused is not sold either: so many less are wanted, as if it had been in time."""
+        self.answer(self.order, REFUSED, 1, 7, 9, code="expired")
+        self.assertEqual((self.missing(), self.bag()), (1, []))
+
+    def test_told(self) -> None:
+        """Who took it back hears how it has ended."""
+        self.answer(self.taken_back, CANCELLED, 1, 7, 9)
+        record = self.successResultOf(self.ending)
+        self.assertIsNotNone(record)
+        self.assertEqual(record.state, OrderState.CANCELLED)
+
+    def test_cancelled_by_the_seller(self) -> None:
+        """What nobody has taken back is still wanted, whatever a seller calls its no."""
+        self.setUp()
+        self.store = type(self.store)(MemoryPurchases())
+        self.begin(Want("apple", 3))
+        self.offer(1, 7, 9, quantity=2)
+        self.gathered()
+        [(order, _)] = self.orders()
+        self.answer(order, CANCELLED, 1, 7, 9)
+        self.assertEqual(self.missing(), 3)
+
+
+class ClosingTests(BuyerTestCase):
+    """With --once a want is done when everything is bought and the run has ended, and not before."""
+
+    def bought(self, **options: Any) -> None:
+        """Run until everything is bought."""
+        self.begin(once_s=60.0, **options)
+        self.buy(1, 7)
+        self.assertEqual(self.successResultOf(self.buyer.finished), BOUGHT)
+
+    def again(self, **options: Any) -> tuple[list[int], int]:
+        """Run once more; returns what it has, and how often it searches at once."""
+        self.begin(once_s=60.0, **options)
+        return [want.bought for want in self.buyer.wants], len(self.node.flooded)
+
+    def test_closed(self) -> None:
+        """When all is bought the wants are done: the next run buys anew."""
+        self.bought()
+        self.successResultOf(self.buyer.stop())
+        self.assertEqual(self.again(), ([0], 1))
+
+    def test_killed(self) -> None:
+        """Who is killed before that goes on with the same wants, and buys nothing twice."""
+        self.bought()
+        self.assertEqual(self.again(), ([1], 0))
+
+    def test_labelled(self) -> None:
+        """What is bought for something is bought for it for ever; for something else it is not."""
+        self.bought(label="the feast")
+        self.successResultOf(self.buyer.stop())
+        self.assertEqual(self.again(label="the feast"), ([1], 0))
+        self.successResultOf(self.buyer.stop())
+        self.assertEqual([self.again(label="another"), self.again()], [([0], 1), ([0], 1)])
+
+    def test_not_before_all_is_bought(self) -> None:
+        """A run that found one thing and not the other ends with its wants open: the next one goes on."""
+        self.begin(Want("apple", 1), Want("pear", 1), once_s=20.0)
+        self.node.flooded.pop()
+        self.buy(1, 7)
+        self.node.clock.pump([1] * 20)
+        self.assertEqual(self.successResultOf(self.buyer.finished), NOT_FOUND)
+        self.successResultOf(self.buyer.stop())
+        self.begin(Want("apple", 1), Want("pear", 1), once_s=20.0)
+        self.assertEqual([search.item for search in self.node.flooded], ["pear"])
+
+    def test_without_once(self) -> None:
+        """A buyer that stays has its wants for as long as it is told to want them."""
+        self.begin()
+        self.buy(1, 7)
+        self.successResultOf(self.buyer.stop())
+        self.assertEqual([row.is_open for row in self.store.book.wanted.values()], [True])
+
+    def test_not_written(self) -> None:
+        """When the book cannot be written at the end it says so, and what was bought will count again."""
+        self.bought()
+        self.store.is_failing = True
+        with capturedLogs() as logged:
+            self.successResultOf(self.buyer.stop())
+        self.assertEqual([formatEvent(each) for each in logged], ["what was bought will count again: the disk is full"])
+        self.store.is_failing = False
+        self.assertEqual(self.again(), ([1], 0))
 
 
 class OptionsTests(SynchronousTestCase):

@@ -128,9 +128,9 @@ class TrackerTests(SynchronousTestCase):
         for peer in (sender, listener):
             peer.received.clear()
         sender.tell("search", id=1, item="apple", returnPath=[own])
-        sender.tell("buy", id=2, item="apple", path=[own, other])
+        sender.tell("reply", id=2, item="apple", path=[own, other])
         self.network.run(0.1)
-        self.assertEqual([(m["code"], m["about"]) for m in sender.received], [("wtf", "search"), ("wrongway", "buy")])
+        self.assertEqual([(m["code"], m["about"]) for m in sender.received], [("wtf", "search"), ("wrongway", "reply")])
         self.assertEqual(listener.received, [])
 
     def test_verbose(self) -> None:

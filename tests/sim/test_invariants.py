@@ -6,31 +6,41 @@ out of at most 200 must show it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from attrs import evolve
+from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.flood.search import FloodAnswers
-from twisted_bazaar.interfaces import Answer, Order, Settlement
+from twisted_bazaar.errors import SoldOut
+from twisted_bazaar.interfaces import Deal, Outcome, StockLevel, Verdict
 from twisted_bazaar.node.control import Error, Ping, Pong
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.node.peers import Peers
 from twisted_bazaar.node.seen import Seen
+from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
+from twisted_bazaar.sim.disk import Disk
+from twisted_bazaar.sim.invariants import CHECKS
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.invariants.goods import ReservationsEnd, SoldOnce, StockAddsUp
+from twisted_bazaar.sim.invariants.goods import NeverFailedWhileSold, ReservationsEnd, SoldOnce, StockAddsUp
 from twisted_bazaar.sim.invariants.links import LinksAgree
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
 from twisted_bazaar.sim.invariants.messages import ForwardedOnce, NoLoops
-from twisted_bazaar.sim.invariants.wants import WantsAreMet
-from twisted_bazaar.sim.ledger import DiskLedger
+from twisted_bazaar.sim.invariants.wants import BoughtAsWanted, WantsAreMet
 from twisted_bazaar.sim.market import MarketRun
 from twisted_bazaar.sim.scenario import Scenario
+from twisted_bazaar.sim.store import DiskStore
+from twisted_bazaar.trade import ledger as ledger_module
+from twisted_bazaar.trade.ledger import Ledger
+from twisted_bazaar.trade.memory import MemorySales
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.trade.reservations import Reservations
 
@@ -42,10 +52,12 @@ STORMY: Final = CALM.evolve(for_="60s", faults_a_minute=40.0, fault_kinds=["paus
 class PlantedBugTests(SynchronousTestCase):
     """What a check promises to notice, it notices."""
 
-    def broken(self, scenario: Scenario, limits: Limits | None = None) -> set[str]:
+    def broken(
+        self, scenario: Scenario, limits: Limits | None = None, checks: Sequence[type[Check]] = CHECKS
+    ) -> set[str]:
         """The promises that the first failing seed breaks."""
         for seed in range(MOST_SEEDS):
-            report = MarketRun(scenario.evolve(seed=seed), limits=limits).run()
+            report = MarketRun(scenario.evolve(seed=seed), limits=limits, checks=checks).run()
             if report.violations:
                 return {violation.promise for violation in report.violations}
         raise self.failureException(f"{MOST_SEEDS} seeds have shown nothing")
@@ -54,51 +66,157 @@ class PlantedBugTests(SynchronousTestCase):
         """Put a broken method in place of a right one, which it is made from."""
         self.patch(cls, name, make(getattr(cls, name)))
 
-    def assert_caught(self, check: type[Check], scenario: Scenario, limits: Limits | None = None) -> None:
+    def assert_caught(
+        self,
+        check: type[Check],
+        scenario: Scenario,
+        limits: Limits | None = None,
+        checks: Sequence[type[Check]] = CHECKS,
+    ) -> None:
         """Some seed breaks the promise of this check."""
-        self.assertIn(check.promise, self.broken(scenario, limits))
+        self.assertIn(check.promise, self.broken(scenario, limits, checks))
+
+    def violations_of(self, scenario: Scenario, *checks: type[Check]) -> list[str]:
+        """How a run breaks the promises of some checks."""
+        return [violation.text for violation in MarketRun(scenario, checks=checks).run().violations]
 
     def test_nothing_planted(self) -> None:
         """Unbroken code keeps every promise, in calm and in storm, and every check looks at something."""
         for scenario in (CALM, STORMY, STORMY.evolve(mode="liveness", settle="2m")):
+            checked: Counter[str] = Counter()
             for seed in range(3):
-                report = MarketRun(scenario.evolve(seed=seed, churn=0.5)).run()
-                unchecked = [kept.promise for kept in report.promises if not kept.checked]
-                asked_in_the_end = [] if scenario.mode == "liveness" else [WantsAreMet.promise]
-                self.assertEqual((report.violations, unchecked), ([], asked_in_the_end))
+                report = MarketRun(scenario.evolve(seed=seed, churn=0.5, stock=2)).run()
+                checked.update({kept.promise: kept.checked for kept in report.promises})
+                self.assertEqual(report.violations, [])
+            unchecked = [promise for promise, count in checked.items() if not count]
+            self.assertEqual(unchecked, [] if scenario.mode == "liveness" else [WantsAreMet.promise])
+
+    def test_every_check(self) -> None:
+        """Each check has a bug here that it catches."""
+        source = inspect.getsource(type(self))
+        unproved = [
+            check.__name__ for check in (*CHECKS, WantsAreMet) if f"assert_caught({check.__name__}," not in source
+        ]
+        self.assertEqual(unproved, [])
 
     def test_stock(self) -> None:
-        """A ledger that gives goods away without counting them sold."""
+        """A book that gives goods away without counting them sold."""
+
+        def sell(book: MemorySales, item: str, quantity: int) -> None:
+            level = book.stock[item]
+            book.set_level(evolve(level, in_stock=level.in_stock - quantity))
+
+        self.plant(MemorySales, "sell", lambda right: sell)
+        self.assert_caught(StockAddsUp, CALM)
+
+    def test_stock_that_is_not_there(self) -> None:
+        """A ledger that does not look at its stock."""
+
+        def sell(book: MemorySales, item: str, quantity: int) -> None:
+            level = book.stock[item]
+            book.set_level(evolve(level, in_stock=level.in_stock - quantity, sold=level.sold + quantity))
+
+        self.plant(MemorySales, "sell", lambda right: sell)
+        self.patch(ledger_module, "decide", lambda *arguments, **facts: Verdict(Outcome.SOLD))
+        self.assert_caught(StockAddsUp, CALM.evolve(stock=1, buyers=8, wants=6))
+
+    def test_withdrawn(self) -> None:
+        """A seller that takes out a piece after each sale, with a ledger that does not count what is taken out."""
+
+        def withdraw(ledger: Ledger, item: str, quantity: int) -> Any:
+            def take(book: Any) -> StockLevel:
+                level: StockLevel = book.levels([item])[item]
+                book.set_level(evolve(level, in_stock=max(0, level.in_stock - quantity)))
+                return level
+
+            return ledger._store.run(take)
 
         def make(right: Callable[..., None]) -> Callable[..., None]:
-            def apply(ledger: DiskLedger, answer: Answer) -> None:
-                right(ledger, answer)
-                levels = ledger._levels
-                levels.update({item: evolve(level, sold=0) for item, level in levels.items()})
+            def answer(seller: Seller, settlement: Any, *asked: Any) -> None:
+                right(seller, settlement, *asked)
+                seller.ledger.withdraw(settlement.deal.order.item, 1).addErrback(lambda failure: failure.trap(SoldOut))
 
-            return apply
+            return answer
 
-        self.plant(DiskLedger, "_apply", make)
+        self.plant(Seller, "_answer", make)
+        for seed in range(3):
+            self.assertEqual(MarketRun(CALM.evolve(seed=seed)).run().violations, [])
+        self.plant(Ledger, "withdraw", lambda right: withdraw)
         self.assert_caught(StockAddsUp, CALM)
 
     def test_sold_twice(self) -> None:
-        """A ledger that forgets what it has answered."""
+        """A book that forgets what it has answered."""
 
-        def make(right: Callable[..., Any]) -> Callable[..., Any]:
-            async def settle(ledger: DiskLedger, order: Order, kept_back: int) -> Settlement:
-                ledger._answers.clear()
-                settlement: Settlement = await right(ledger, order, kept_back)
-                return settlement
+        def keep(book: MemorySales, deals: Sequence[Deal]) -> None:
+            for deal in deals:
+                book._set("answered", deal.order.key, deal)
 
-            return settle
-
-        self.plant(DiskLedger, "_settle", make)
+        self.plant(MemorySales, "deals", lambda right: lambda book, keys: {})
+        self.plant(MemorySales, "keep", lambda right: keep)
         self.assert_caught(SoldOnce, STORMY)
 
     def test_told_before_it_is_on_disk(self) -> None:
-        """A ledger that writes and does not sync."""
-        self.plant(DiskLedger, "_store", lambda right: lambda ledger, line: ledger._host.disk.append("ledger", line))
+        """A store that writes a seller's book and does not sync it."""
+        self.plant(Disk, "sync", lambda right: lambda disk, name: None if name == "sales" else right(disk, name))
         self.assert_caught(SoldOnce, CALM)
+
+    def test_told_before_it_is_written(self) -> None:
+        """A store that says it is done, and then does it."""
+
+        def run(store: DiskStore[Any], work: Callable[[Any], Any]) -> Any:
+            told = work(store.book)
+            store.book.roll_back()
+            store._transact(lambda: store._write(work)).addErrback(lambda failure: None)
+            return succeed(told)
+
+        self.plant(DiskStore, "run", lambda right: run)
+        # Disks that fail show it, as crashes do.
+        self.assert_caught(SoldOnce, STORMY.evolve(fault_kinds=["crash", "disk-full", "kill"], for_="2m"))
+
+    def test_silence_is_no(self) -> None:
+        """A buyer that takes silence for a no."""
+
+        def make(right: Callable[..., None]) -> Callable[..., None]:
+            def repeat(purchases: Purchases, opened: Any) -> None:
+                if opened.tries >= 2:
+                    purchases._end(opened, Outcome.REFUSED, None, "", "no answer came")
+                else:
+                    right(purchases, opened)
+
+            return repeat
+
+        self.plant(Purchases, "_repeat", make)
+        self.assert_caught(NeverFailedWhileSold, STORMY)
+
+    def test_error_is_no(self) -> None:
+        """A buyer that takes an error about its order for a no, whoever says it."""
+
+        def make(right: Callable[..., None]) -> Callable[..., None]:
+            def failed(purchases: Purchases, message: Error, origin: object) -> None:
+                for opened in list(purchases._open.values()):
+                    if opened.record.id.startswith(f"{message.id or 0:013x}") and not opened.is_ending:
+                        purchases._end(opened, Outcome.REFUSED, None, message.code, message.info)
+
+            return failed
+
+        self.plant(Purchases, "failed", make)
+        self.assert_caught(NeverFailedWhileSold, STORMY.evolve(fault_kinds=["kill", "disk-full", "slow"], churn=1.0))
+
+    def test_orders_lost(self) -> None:
+        """A buyer that begins each run with an empty book."""
+
+        def make(right: Callable[..., None]) -> Callable[..., None]:
+            def start(buyer: Buyer, node: Any) -> None:
+                host = buyer._store._host  # type: ignore[attr-defined] # it is on a disk
+                host.disk.write("orders", b"")
+                right(buyer, node)
+
+            return start
+
+        for seed in range(3):
+            self.assertEqual(self.violations_of(STORMY.evolve(seed=seed, churn=0.5), BoughtAsWanted), [])
+        self.plant(Buyer, "start", make)
+        self.assert_caught(BoughtAsWanted, STORMY, checks=[BoughtAsWanted])
 
     def test_forwarded_twice(self) -> None:
         """A node that does not remember what it has passed on."""
@@ -130,7 +248,7 @@ class PlantedBugTests(SynchronousTestCase):
             return deliver
 
         self.plant(Node, "_deliver", make)
-        self.assert_caught(NoLoops, CALM.evolve(stock=1))
+        self.assert_caught(NoLoops, CALM.evolve(for_="60s", faults_a_minute=60.0, fault_kinds=["disk-full"]))
 
     def test_answered_twice(self) -> None:
         """A seller that answers each search twice."""

@@ -196,11 +196,18 @@ class NamedScenarioTests(SynchronousTestCase):
         self.assertEqual((again.run().trace_hash, again.fixed()), (report.trace_hash, named))
 
     def test_others_stay(self) -> None:
-        """With a buyer less the others want what they wanted, and the same goes wrong."""
+        """With a buyer less the others want what they wanted, and nothing befalls who is not there."""
         scenario = Scenario(nodes=14, sellers=2, buyers=3, faults_a_minute=20.0, seed=5)
         before, after = MarketRun(scenario, checks=()), MarketRun(scenario.evolve(buyers=2, nodes=13), checks=())
         kept = [purchase for purchase in before.purchases if purchase.buyer != "buyer-3"]
-        self.assertEqual((after.purchases, after.faults), (kept, before.faults))
+        self.assertEqual(after.purchases, kept)
+        self.assertNotIn("buyer-3", {name for fault in after.faults for name in fault.nodes})
+
+    def test_buyers_too(self) -> None:
+        """What goes wrong befalls buyers as well as everybody else."""
+        run = MarketRun(Scenario(nodes=14, sellers=2, buyers=3, faults_a_minute=60.0, seed=5), checks=())
+        hit = {name.partition("-")[0] for fault in run.faults for name in fault.nodes}
+        self.assertEqual(hit, {"tracker", "seller", "buyer", "relay"})
 
     def test_named_purchase(self) -> None:
         """What is named is wanted, and nothing else."""

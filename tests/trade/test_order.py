@@ -8,99 +8,164 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.interfaces import Order, Refusal, Sale, StockLevel
-from twisted_bazaar.trade.order import OrderRecord, OrderState, decide, order_life
+from tests.trade.cases import VALID_UNTIL_MS, order, purchase, taken_back
+from twisted_bazaar.errors import SoldOut
+from twisted_bazaar.interfaces import Order, Outcome, StockLevel, Verdict
+from twisted_bazaar.trade.order import EXPIRED, OrderRecord, OrderState, decide, end, order_life
 
 bounded = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
-INPUTS = ("confirm", "refuse", "doubt")
+SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
+INPUTS = ("sold", "refused", "cancelled", "doubt")
 # How a buyer gets into each state.
 WAYS = {
     OrderState.PENDING: (),
     OrderState.UNKNOWN: ("doubt",),
-    OrderState.CONFIRMED: ("confirm",),
-    OrderState.REFUSED: ("refuse",),
+    OrderState.CONFIRMED: ("sold",),
+    OrderState.REFUSED: ("refused",),
+    OrderState.CANCELLED: ("cancelled",),
 }
 
-prices = st.none() | st.integers(0, 20)
 
-
-def level(in_stock: int, price: int | None = None, sold: int = 0) -> StockLevel:
+def level(in_stock: int, price: int | None = None, sold: int = 0, withdrawn: int = 0) -> StockLevel:
     """So many apples."""
-    return StockLevel("apple", in_stock + sold, in_stock, sold, price)
+    return StockLevel("apple", in_stock + sold + withdrawn, in_stock, sold, withdrawn, price)
 
 
-def order(quantity: int = 1, price: int | None = None) -> Order:
-    """An order for apples."""
-    return Order(7, 1, "apple", quantity, price)
+def judge(
+    asked: Order,
+    stock: StockLevel | None = None,
+    kept_back: int = 0,
+    now_ms: int = 0,
+    is_closed: bool = False,
+    closed_until_ms: int = 0,
+) -> Verdict:
+    """The verdict on an order."""
+    return decide(asked, stock, kept_back, now_ms, is_closed=is_closed, closed_until_ms=closed_until_ms)
+
+
+def sold_out(left: int, ordered: int) -> Verdict:
+    """What is said to an order for more than there is."""
+    return Verdict(REFUSED, SoldOut.code, f"{left} left, {ordered} ordered")
 
 
 class DecisionTests(SynchronousTestCase):
-    """A seller sells what it has, at its price, and nothing else."""
+    """A seller sells what it has, on quotes that hold, and nothing else."""
 
     def test_sale(self) -> None:
         """What is there is sold, to the last piece."""
-        self.assertEqual(decide(order(5), level(5), 0), Sale(order(5)))
+        self.assertEqual(judge(order(quantity=5), level(5)), Verdict(SOLD))
 
     def test_all_or_nothing(self) -> None:
         """An order for more than there is gets nothing."""
-        answer = decide(order(6), level(5), 0)
-        self.assertEqual(answer, Refusal(order(6), "soldout", "5 left of 'apple', 6 ordered"))
+        self.assertEqual(judge(order(quantity=6), level(5)), sold_out(5, 6))
 
     def test_never_supplied(self) -> None:
         """What was never there is sold out."""
-        answer = decide(order(), None, 0)
-        self.assertEqual(answer, Refusal(order(), "soldout", "0 left of 'apple', 1 ordered"))
+        self.assertEqual(judge(order()), sold_out(0, 1))
 
     def test_kept_back(self) -> None:
         """What is held back for others is not sold to this buyer; the text never tells of a count below 0."""
-        self.assertEqual(decide(order(2), level(5), 3), Sale(order(2)))
-        self.assertEqual(decide(order(3), level(5), 3), Refusal(order(3), "soldout", "2 left of 'apple', 3 ordered"))
-        self.assertEqual(decide(order(1), level(5), 9), Refusal(order(1), "soldout", "0 left of 'apple', 1 ordered"))
+        self.assertEqual(judge(order(quantity=2), level(5), 3), Verdict(SOLD))
+        self.assertEqual(judge(order(quantity=3), level(5), 3), sold_out(2, 3))
+        self.assertEqual(judge(order(quantity=1), level(5), 9), sold_out(0, 1))
 
     def test_price(self) -> None:
-        """Goods with a price go to whoever agreed to it or to more, and the refusal names it."""
-        self.assertEqual(decide(order(1, 120), level(5, 120), 0), Sale(order(1, 120)))
-        self.assertEqual(decide(order(1, 121), level(5, 120), 0), Sale(order(1, 121)))
-        for offered in (None, 0, 119):
-            refusal = Refusal(order(1, offered), "wtf", "the price of 'apple' is 120")
-            self.assertEqual(decide(order(1, offered), level(5, 120), 0), refusal)
+        """The price is the quote's, whatever is asked for the goods by now."""
+        for quoted, now in product((None, 0, 119, 121), (None, 0, 120)):
+            self.assertEqual(judge(order(price=quoted), level(5, now)), Verdict(SOLD))
 
-    def test_without_price(self) -> None:
-        """Goods without a price go to anybody, and so do those that cost 0 to whoever agreed to a price."""
-        self.assertEqual(
-            [decide(order(1, price), level(5), 0) for price in (None, 0, 9)], [Sale(order(1, p)) for p in (None, 0, 9)]
-        )
-        self.assertEqual(decide(order(1, 0), level(5, 0), 0), Sale(order(1, 0)))
+    def test_time(self) -> None:
+        """A quote is good until its instant, and not at it; a clock that goes back makes no difference."""
+        last_ms = VALID_UNTIL_MS - 1
+        over = Verdict(REFUSED, EXPIRED, "the quote is over", is_kept=False)
+        self.assertEqual(judge(order(), level(5), now_ms=last_ms), Verdict(SOLD))
+        self.assertEqual(judge(order(), level(5), now_ms=VALID_UNTIL_MS), over)
+        self.assertEqual(judge(order(), level(5), closed_until_ms=last_ms), Verdict(SOLD))
+        self.assertEqual(judge(order(), level(5), closed_until_ms=VALID_UNTIL_MS), over)
+
+    def test_every_combination(self) -> None:
+        """A withdrawal or not, in time or not, about a quote given up or not, of goods that are there or not.
+
+        A no is kept exactly if the same order might be sold later otherwise.
+        """
+        verdicts = {}
+        for withdraws, is_over, is_closed, is_there in product((False, True), repeat=4):
+            asked = taken_back() if withdraws else order()
+            now_ms = VALID_UNTIL_MS if is_over else 0
+            verdict = judge(asked, level(1 if is_there else 0), now_ms=now_ms, is_closed=is_closed)
+            verdicts[withdraws, is_over, is_closed, is_there] = verdict.outcome, verdict.code, verdict.is_kept
+        expected = {}
+        for is_over, is_closed, is_there in product((False, True), repeat=3):
+            is_dead = is_over or is_closed
+            expected[True, is_over, is_closed, is_there] = (CANCELLED, "", not is_dead)
+            living = (SOLD, "", True) if is_there else (REFUSED, SoldOut.code, True)
+            expected[False, is_over, is_closed, is_there] = (REFUSED, EXPIRED, False) if is_dead else living
+        self.assertEqual(verdicts, expected)
 
     @bounded
-    @given(st.integers(1, 9), prices, st.none() | st.tuples(st.integers(0, 9), prices), st.integers(0, 12))
-    @example(1, None, (0, None), 0)
-    def test_rule(self, quantity: int, price: int | None, stock: tuple[int, int | None] | None, kept_back: int) -> None:
-        """An order is sold exactly if enough is free and the price is met; the answer is about that order."""
-        wanted = order(quantity, price)
-        answer = decide(wanted, None if stock is None else level(*stock), kept_back)
-        enough = stock is not None and stock[0] - kept_back >= quantity
-        met = stock is None or stock[1] is None or (price is not None and price >= stock[1])
-        self.assertEqual(isinstance(answer, Sale), enough and met)
-        self.assertEqual(answer.order, wanted)
-        if isinstance(answer, Refusal):
-            self.assertEqual(answer.code, "wtf" if enough else "soldout")
+    @given(
+        st.booleans(),
+        st.integers(1, 9),
+        st.none() | st.integers(0, 9),
+        st.integers(0, 12),
+        st.integers(0, 2 * VALID_UNTIL_MS),
+        st.integers(0, 2 * VALID_UNTIL_MS),
+        st.booleans(),
+    )
+    @example(False, 1, 0, 0, 0, 0, False)
+    def test_rule(
+        self,
+        withdraws: bool,
+        quantity: int,
+        stock: int | None,
+        kept_back: int,
+        now_ms: int,
+        closed_until_ms: int,
+        is_closed: bool,
+    ) -> None:
+        """An order is sold exactly if it is one, its quote holds and enough is free."""
+        asked = taken_back() if withdraws else order(quantity=quantity)
+        count = None if stock is None else level(stock)
+        verdict = judge(asked, count, kept_back, now_ms, is_closed, closed_until_ms)
+        holds = max(now_ms, closed_until_ms) < VALID_UNTIL_MS and not is_closed
+        enough = stock is not None and stock - kept_back >= quantity
+        self.assertEqual(verdict.outcome is SOLD, holds and enough and not withdraws)
+        self.assertEqual(verdict.outcome is CANCELLED, withdraws)
+
+    @bounded
+    @given(st.booleans(), st.booleans(), st.lists(st.tuples(st.integers(0, 250_000), st.integers(0, 9)), max_size=6))
+    def test_unkept(self, withdraws: bool, is_over: bool, later: list[tuple[int, int]]) -> None:
+        """What a book need not remember is said again at any later time, in the same words, whatever there is then."""
+        asked = taken_back() if withdraws else order()
+        first = judge(asked, level(1), now_ms=VALID_UNTIL_MS if is_over else 0, is_closed=not is_over)
+        self.assertFalse(first.is_kept)
+        # What was over stays over: the book gives it up.
+        for at_ms, stock in later:
+            until_ms = VALID_UNTIL_MS if is_over else 0
+            self.assertEqual(judge(asked, level(stock), 0, at_ms, not is_over, until_ms), first)
 
 
 class OrderLifeTests(SynchronousTestCase):
     """What a buyer may believe of its order."""
 
+    def record(self) -> OrderRecord:
+        """An order that was just made."""
+        return OrderRecord(
+            id="0" * 32, want=1, seller="", seller_node=3, item="apple", quantity=1, price=None, statement=purchase(),
+            ordered_at=0.0,
+        )  # fmt: skip
+
     def after(self, *inputs: str) -> OrderState:
         """Where an order stands after these things happened."""
-        record = OrderRecord(order(), seller=3)
+        record = self.record()
         life = order_life(record)
         for each in inputs:
             self.assertIsNone(getattr(life, each)())
         return record.state
 
     def test_begins_pending(self) -> None:
-        """An order that was just sent is pending."""
+        """An order that was just made is pending."""
         self.assertEqual(self.after(), OrderState.PENDING)
 
     def test_every_pair(self) -> None:
@@ -108,24 +173,28 @@ class OrderLifeTests(SynchronousTestCase):
         self.assertEqual(
             {state: self.after(*way) for state, way in WAYS.items()}, {state: state for state in OrderState}
         )
-        pending, unknown, confirmed, refused = WAYS
+        pending, unknown, confirmed, refused, cancelled = WAYS
+        ends = {"sold": confirmed, "refused": refused, "cancelled": cancelled}
+        expected = {(state, each): ends.get(each, unknown) for state in (pending, unknown) for each in INPUTS}
+        expected |= {(state, each): state for state in (confirmed, refused, cancelled) for each in INPUTS}
         self.assertEqual(
-            {(state, each): self.after(*WAYS[state], each) for state, each in product(WAYS, INPUTS)},
-            {
-                (pending, "confirm"): confirmed,
-                (pending, "refuse"): refused,
-                (pending, "doubt"): unknown,
-                (unknown, "confirm"): confirmed,
-                (unknown, "refuse"): refused,
-                (unknown, "doubt"): unknown,
-                (confirmed, "confirm"): confirmed,
-                (confirmed, "refuse"): confirmed,
-                (confirmed, "doubt"): confirmed,
-                (refused, "confirm"): refused,
-                (refused, "refuse"): refused,
-                (refused, "doubt"): refused,
-            },
+            {(state, each): self.after(*WAYS[state], each) for state, each in product(WAYS, INPUTS)}, expected
         )
+
+    def test_final(self) -> None:
+        """An order is at its end exactly if the seller has answered."""
+        final = {OrderState.CONFIRMED, OrderState.REFUSED, OrderState.CANCELLED}
+        self.assertEqual({state for state in OrderState if state.is_final}, final)
+
+    def test_outcomes(self) -> None:
+        """Each answer of a seller ends an order in a way of its own."""
+        ended = {}
+        for outcome in Outcome:
+            record = self.record()
+            end(order_life(record), outcome)
+            ended[outcome] = record.state
+        states = {SOLD: OrderState.CONFIRMED, REFUSED: OrderState.REFUSED, CANCELLED: OrderState.CANCELLED}
+        self.assertEqual(ended, states)
 
     @bounded
     @given(st.lists(st.sampled_from(INPUTS), max_size=12))
@@ -133,7 +202,7 @@ class OrderLifeTests(SynchronousTestCase):
         """The first answer counts, however much doubt came before it and whatever comes after it."""
         answers = [each for each in inputs if each != "doubt"]
         if answers:
-            expected = {"confirm": OrderState.CONFIRMED, "refuse": OrderState.REFUSED}[answers[0]]
+            expected = {way[0]: state for state, way in WAYS.items() if way}[answers[0]]
         else:
             expected = OrderState.UNKNOWN if inputs else OrderState.PENDING
         self.assertEqual(self.after(*inputs), expected)
@@ -141,12 +210,12 @@ class OrderLifeTests(SynchronousTestCase):
     @bounded
     @given(st.integers(0, 50))
     def test_silence_is_no_answer(self, doubts: int) -> None:
-        """No amount of silence makes an order confirmed or refused."""
-        self.assertIn(self.after(*["doubt"] * doubts), (OrderState.PENDING, OrderState.UNKNOWN))
+        """No amount of silence ends an order."""
+        self.assertFalse(self.after(*["doubt"] * doubts).is_final)
 
     def test_apart(self) -> None:
         """Two orders have two lives."""
-        one, other = OrderRecord(order(), 3), OrderRecord(order(), 3)
+        one, other = self.record(), self.record()
         life, _ = order_life(one), order_life(other)
-        life.confirm()
+        life.sold()
         self.assertEqual((one.state, other.state), (OrderState.CONFIRMED, OrderState.PENDING))

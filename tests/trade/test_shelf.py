@@ -1,14 +1,22 @@
-"""A seller's goods as the network sees them: stock and reservations together."""
+"""A seller's goods as the network sees them: stock, reservations and signed quotes together."""
 
 from __future__ import annotations
 
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from twisted_bazaar.interfaces import Answer, IShelf, Order, Origin, Quote, Refusal, Sale
-from twisted_bazaar.trade.ledger import MemoryLedger, Supply
+from tests.trade.cases import BUYER, SELLER, STRANGER, quote, withdrawal
+from twisted_bazaar.errors import Forged
+from twisted_bazaar.identity.signed import Envelope
+from twisted_bazaar.interfaces import Deal, IShelf, Origin, Outcome, Supply
+from twisted_bazaar.node.node import BAZAAR
+from twisted_bazaar.testing import FakeNode
+from twisted_bazaar.trade.contract import Answer, Quote, make_purchase
+from twisted_bazaar.trade.ledger import Ledger
+from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.shelf import Shelf
+
+SOLD, REFUSED = Outcome.SOLD, Outcome.REFUSED
 
 
 class ShelfTests(SynchronousTestCase):
@@ -16,17 +24,37 @@ class ShelfTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Fill it."""
-        self.clock = Clock()
-        self.shelf = Shelf(MemoryLedger({"apple": Supply(8, 120), "pear": Supply(1)}), self.clock)
+        self.node = FakeNode(id=1, key=SELLER)
+        self.clock = self.node.clock
+        self.ledger = Ledger(MemoryStore(MemorySales()))
+        self.ledger.start(self.clock)
+        self.successResultOf(self.ledger.stock({"apple": Supply(8, 120), "pear": Supply(1)}))
+        self.shelf = Shelf(self.ledger, self.node)
 
-    def quote(self, buyer: int, item: str = "apple", quantity: int = 9) -> Quote | None:
-        """What a buyer is offered."""
-        return self.successResultOf(self.shelf.quote(item, quantity, Origin(buyer, (1, buyer))))
+    def statement(self, buyer: int, item: str = "apple", quantity: int = 9) -> Envelope | None:
+        """The quote that a buyer gets."""
+        quoted = self.successResultOf(self.shelf.quote(item, quantity, Origin(buyer, (1, buyer))))
+        if quoted is None:
+            return None
+        terms = quoted.statement.open(Quote)
+        self.assertEqual((terms.quantity, terms.price), (quoted.quantity, quoted.price))
+        return quoted.statement  # type: ignore[no-any-return] # trial says Any
 
-    def order(self, buyer: int, item: str = "pear", quantity: int = 1, id: int = 1) -> Answer:
+    def quote(self, buyer: int, item: str = "apple", quantity: int = 9) -> tuple[int, int | None] | None:
+        """What a buyer is offered, and at which price."""
+        statement = self.statement(buyer, item, quantity)
+        terms = None if statement is None else statement.open(Quote)
+        return None if terms is None else (terms.quantity, terms.price)
+
+    def order(self, buyer: int, on: Envelope, quantity: int = 1, id: int = 1) -> Deal:
         """What a buyer is answered."""
-        price = 120 if item == "apple" else None
-        return self.successResultOf(self.shelf.settle(Order(buyer, id, item, quantity, price))).answer
+        statement = make_purchase(BUYER, f"{id:032x}", on, on.open(Quote), quantity)
+        order = self.shelf.read(statement, is_withdrawal=False)
+        return self.successResultOf(self.shelf.settle(order, Origin(buyer, (1, buyer)))).deal
+
+    def on(self, item: str = "pear", quantity: int = 1, id: int = 99) -> Envelope:
+        """A quote that this seller has made some time, without holding anything back."""
+        return quote(item=item, quantity=quantity, price=120 if item == "apple" else None, id=f"{id:032x}")
 
     def test_interface(self) -> None:
         """It is a shelf."""
@@ -35,43 +63,83 @@ class ShelfTests(SynchronousTestCase):
     def test_quote(self) -> None:
         """A buyer is offered what it wants, as far as there is so much, at its price."""
         quotes = [self.quote(1, quantity=3), self.quote(1), self.quote(1, "pear"), self.quote(1, "plum")]
-        self.assertEqual(quotes, [Quote(3, 120), Quote(8, 120), Quote(1, None), None])
+        self.assertEqual(quotes, [(3, 120), (8, 120), (1, None), None])
+
+    def test_signed(self) -> None:
+        """A quote is signed: by whom, for which bazaar, and good for two minutes; each has an id of its own."""
+        self.clock.advance(1000.0)
+        first, second = (self.statement(1) for _ in range(2))
+        assert first is not None
+        assert second is not None
+        terms = first.open(Quote)
+        self.assertEqual((terms.seller, terms.bazaar, terms.item), (SELLER.public, BAZAAR, "apple"))
+        self.assertEqual(terms.valid_until, 1_120_000)
+        self.assertNotEqual(terms.id, second.open(Quote).id)
 
     def test_held(self) -> None:
         """What one was offered, up to a quarter, is not offered to another for 30 s."""
         self.quote(1)
-        self.assertEqual(self.quote(2), Quote(6, 120))
+        self.assertEqual(self.quote(2), (6, 120))
         self.clock.advance(29.9)
-        self.assertEqual(self.quote(3), Quote(4, 120))
+        self.assertEqual(self.quote(3), (4, 120))
         self.clock.advance(0.1)
-        self.assertEqual(self.quote(4), Quote(6, 120))
+        self.assertEqual(self.quote(4), (6, 120))
 
     def test_the_last_piece(self) -> None:
         """The only pear is offered to one buyer, and to the next when 30 s are over."""
-        self.assertEqual([self.quote(1, "pear"), self.quote(2, "pear")], [Quote(1, None), None])
+        self.assertEqual([self.quote(1, "pear"), self.quote(2, "pear")], [(1, None), None])
         self.clock.advance(30)
-        self.assertEqual(self.quote(2, "pear"), Quote(1, None))
+        self.assertEqual(self.quote(2, "pear"), (1, None))
 
     def test_held_for_others(self) -> None:
         """What is held for one buyer is sold to that one, and to no other."""
-        self.quote(1, "pear")
-        refused = Order(2, 1, "pear", 1, None)
-        self.assertEqual(self.order(2), Refusal(refused, "soldout", "0 left of 'pear', 1 ordered"))
-        self.assertEqual(self.order(1), Sale(Order(1, 1, "pear", 1, None)))
+        held = self.statement(1, "pear")
+        assert held is not None
+        refused = self.order(2, self.on())
+        self.assertEqual((refused.outcome, refused.code), (REFUSED, "soldout"))
+        self.assertEqual(refused.reason, "0 left, 1 ordered")
+        self.assertEqual(self.order(1, held, id=2).outcome, SOLD)
 
     def test_bought(self) -> None:
         """Who has bought is held nothing more: what is left is free for others."""
-        self.quote(1)
-        self.order(1, "apple", quantity=2)
-        self.assertEqual((self.quote(2), len(self.shelf.reservations)), (Quote(6, 120), 1))
+        statement = self.statement(1)
+        assert statement is not None
+        self.order(1, statement, quantity=2)
+        self.assertEqual((self.quote(2), len(self.shelf.reservations)), ((6, 120), 1))
 
     def test_refused(self) -> None:
         """Who was refused keeps what is held: it may order less."""
         self.quote(1)
-        self.order(1, "apple", quantity=9)
-        self.assertEqual(self.quote(2), Quote(6, 120))
+        self.assertEqual(self.order(1, self.on("apple", 9), quantity=9).outcome, REFUSED)
+        self.assertEqual(self.quote(2), (6, 120))
 
     def test_sold_out(self) -> None:
         """What is sold is offered to nobody."""
-        self.order(1)
+        self.order(1, self.on())
         self.assertEqual([self.quote(buyer, "pear") for buyer in (1, 2)], [None, None])
+
+    def test_answer(self) -> None:
+        """The answer is signed by the seller, and says what was sold at which price."""
+        statement = self.statement(1)
+        assert statement is not None
+        answer = self.order(1, statement, quantity=2).answer.open(Answer)
+        self.assertEqual((answer.seller, answer.buyer, answer.bazaar), (SELLER.public, BUYER.public, BAZAAR))
+        self.assertEqual((answer.outcome, answer.item, answer.quantity, answer.price), (SOLD, "apple", 2, 120))
+
+    def test_own_quotes_only(self) -> None:
+        """An order on a quote of another, or for another bazaar, is forged; so is one of the wrong kind."""
+        for wrong in (quote(STRANGER), quote(bazaar="elsewhere")):
+            statement = make_purchase(BUYER, "0" * 32, wrong, wrong.open(Quote), 1)
+            self.assertRaises(Forged, self.shelf.read, statement, is_withdrawal=False)
+        self.assertRaises(Forged, self.shelf.read, withdrawal(), is_withdrawal=False)
+        self.assertTrue(self.shelf.read(withdrawal(), is_withdrawal=True).is_withdrawal)
+
+    def test_known_quote_is_changed(self) -> None:
+        """A quote that was just made is not taken for one that says more."""
+        statement = self.statement(1, quantity=2)
+        assert statement is not None
+        dearer = statement.payload.replace(b'"price":120', b'"price":119')
+        self.assertNotEqual(dearer, statement.payload)
+        forged = Envelope(dearer, statement.payload_type, statement.signatures)
+        order = make_purchase(BUYER, "0" * 32, forged, statement.open(Quote), 1)
+        self.assertRaises(Forged, self.shelf.read, order, is_withdrawal=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from base64 import b64encode
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import MalformedMessage, UnknownMessage, WireError, WrongWay
+from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES, Envelope, Signature
 from twisted_bazaar.node.control import (
     Disconnect,
     Error,
@@ -22,12 +25,18 @@ from twisted_bazaar.node.control import (
     ThisIsMe,
     ThisIsYou,
 )
-from twisted_bazaar.trade.messages import Buy, BuyOK
+from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message, Routed
 
 CODEC: Final = Codec()
 KEY: Final = "0f" * 32
+# The codec verifies nothing: that is for who opens it.
+ENVELOPE: Final = Envelope(b"{}", "application/vnd.example+json", (Signature(KEY, bytes(64)),))
+WIRE_ENVELOPE: Final = (
+    b'{"payload":"e30=","payloadType":"application/vnd.example+json","signatures":[{"keyid":"%b","sig":"%b"}]}'
+    % (KEY.encode(), b"A" * 86 + b"==")
+)
 
 bounded = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -49,32 +58,78 @@ EXAMPLES: Final[list[tuple[bytes, Message]]] = [
     (b'{"type":"nodereply","id":9,"host":"192.0.2.9","port":9009}', NodeReply(id=9, host="192.0.2.9", port=9009)),
     (
         b'{"type":"search","id":11,"returnPath":[1,2],"ttl":4,"host":"192.0.2.1","port":9001,"item":"pear","quantity":3,'
-        b'"seller":7}',
-        Search(id=11, return_path=(1, 2), ttl=4, host="192.0.2.1", port=9001, item="pear", quantity=3, seller=7),
+        b'"seller":"%b","bazaar":"site"}' % KEY.encode(),
+        Search(
+            id=11,
+            return_path=(1, 2),
+            ttl=4,
+            host="192.0.2.1",
+            port=9001,
+            item="pear",
+            quantity=3,
+            seller=KEY,
+            bazaar="site",
+        ),
     ),
     (
-        b'{"type":"reply","path":[3,2,1],"item":"pear","id":11,"quantity":2,"price":120}',
-        Reply(path=(3, 2, 1), item="pear", id=11, quantity=2, price=120),
+        b'{"type":"reply","path":[3,2,1],"item":"pear","id":11,"quantity":2,"price":120,"quote":%b}' % WIRE_ENVELOPE,
+        Reply(path=(3, 2, 1), item="pear", id=11, quantity=2, price=120, quote=ENVELOPE),
+    ),
+    (b'{"type":"buy","path":[1,2,3],"id":12,"order":%b}' % WIRE_ENVELOPE, Buy(path=(1, 2, 3), id=12, order=ENVELOPE)),
+    (
+        b'{"type":"cancel","path":[1,2,3],"id":12,"order":%b}' % WIRE_ENVELOPE,
+        Cancel(path=(1, 2, 3), id=12, order=ENVELOPE),
     ),
     (
-        b'{"type":"buy","path":[1,2,3],"item":"pear","id":12,"quantity":2,"price":120}',
-        Buy(path=(1, 2, 3), item="pear", id=12, quantity=2, price=120),
+        b'{"type":"buyOK","path":[3,2,1],"id":12,"answer":%b}' % WIRE_ENVELOPE,
+        BuyOK(path=(3, 2, 1), id=12, answer=ENVELOPE),
     ),
     (
-        b'{"type":"buyOK","path":[3,2,1],"item":"pear","id":12,"quantity":2,"price":120}',
-        BuyOK(path=(3, 2, 1), item="pear", id=12, quantity=2, price=120),
+        b'{"type":"buyNO","path":[3,2,1],"id":12,"answer":%b}' % WIRE_ENVELOPE,
+        BuyNo(path=(3, 2, 1), id=12, answer=ENVELOPE),
     ),
 ]
 CLASSES: Final = [type(message) for _, message in EXAMPLES]
 PATHS: Final = ("path", "returnPath")
 
+
+def envelope_with(**changes: Any) -> dict[str, Any]:
+    """An envelope on the wire in which something is otherwise."""
+    return {**json.loads(WIRE_ENVELOPE), **changes}
+
+
+def signed_with(**changes: Any) -> dict[str, Any]:
+    """An envelope on the wire in whose signature something is otherwise."""
+    [signature] = json.loads(WIRE_ENVELOPE)["signatures"]
+    return envelope_with(signatures=[{**signature, **changes}])
+
+
+def base64(size_bytes: int) -> str:
+    """So many bytes."""
+    return b64encode(bytes(size_bytes)).decode()
+
+
 # For each key what is at the ends of its range by the specification, and what is just past it.
 TOP: Final = (2**53, 2**53 + 1)
+IN_ENVELOPE: Final[list[tuple[Any, Any]]] = [
+    (envelope_with(payload=base64(LONGEST_PAYLOAD_BYTES)), envelope_with(payload=base64(16_385))),
+    (envelope_with(payload=""), envelope_with(payload="e30")),
+    (envelope_with(payloadType="Ä" * 128), envelope_with(payloadType="Ä" * 129)),
+    (envelope_with(), envelope_with(signatures=[])),
+    (envelope_with(), envelope_with(signatures=envelope_with()["signatures"] * 2)),
+    (signed_with(sig=base64(64)), signed_with(sig=base64(63))),
+    (signed_with(keyid="a" * 64), signed_with(keyid="a" * 63)),
+    (signed_with(keyid="a" * 64), signed_with(keyid="A" * 64)),
+    (signed_with(sig=base64(64)), signed_with(sig=base64(65))),
+]
 ENDS: Final[dict[str, list[tuple[Any, Any]]]] = {
     "id": [(0, -1), TOP],
     "greeting id": [(-1, -2), TOP],
     "hop": [(0, -1), TOP],
-    "seller": [(0, -1), TOP],
+    "seller": [(KEY, KEY[1:]), (KEY, KEY + "0"), (KEY, KEY.upper())],
+    "quote": IN_ENVELOPE,
+    "order": IN_ENVELOPE,
+    "answer": IN_ENVELOPE,
     "price": [(0, -1), TOP],
     "ttl": [(0, -1), TOP],
     "quantity": [(1, 0), TOP],
@@ -86,6 +141,7 @@ ENDS: Final[dict[str, list[tuple[Any, Any]]]] = {
     "host": [("::", ":"), ("2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:" * 7 + "1")],
     "item": [("x", ""), ("Ä" * 128, "Ä" * 129)],
     "code": [("x", ""), ("Ä" * 64, "Ä" * 65)],
+    "bazaar": [("x", ""), ("Ä" * 64, "Ä" * 65)],
     "about": [("x", ""), ("Ä" * 64, "Ä" * 65)],
     "info": [("Ä" * 1_024, "Ä" * 1_025)],
     "key": [(KEY, KEY[1:]), (KEY, KEY + "0")],
@@ -106,8 +162,13 @@ def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | values
 
 
-def about_goods(cls: type[Message]) -> st.SearchStrategy[Message]:
-    return st.builds(cls, path=maybe(paths), item=items, id=integers, quantity=counts, price=maybe(integers))
+keys = st.text("0123456789abcdef", min_size=64, max_size=64)
+envelopes = st.builds(
+    Envelope,
+    payload=st.binary(max_size=300),
+    payload_type=st.text(max_size=128),
+    signatures=st.tuples(st.builds(Signature, keyid=keys, sig=st.binary(min_size=64, max_size=64))),
+)
 
 
 BUILT: Final[dict[type[Message], st.SearchStrategy[Message]]] = {
@@ -115,7 +176,7 @@ BUILT: Final[dict[type[Message], st.SearchStrategy[Message]]] = {
         ThisIsMe,
         id=st.integers(-1, LARGEST_INTEGER),
         port=ports,
-        key=st.text("0123456789abcdef", min_size=64, max_size=64),
+        key=keys,
         host=maybe(hosts),
         version=counts,
     ),
@@ -143,10 +204,20 @@ BUILT: Final[dict[type[Message], st.SearchStrategy[Message]]] = {
         port=maybe(ports),
         item=items,
         quantity=counts,
+        seller=maybe(keys),
+        bazaar=st.text(min_size=1, max_size=64),
     ),
-    Reply: about_goods(Reply),
-    Buy: about_goods(Buy),
-    BuyOK: about_goods(BuyOK),
+    Reply: st.builds(
+        Reply,
+        path=maybe(paths),
+        item=items,
+        id=integers,
+        quantity=counts,
+        price=maybe(integers),
+        quote=maybe(envelopes),
+    ),
+    **{cls: st.builds(cls, path=maybe(paths), id=integers, order=envelopes) for cls in (Buy, Cancel)},
+    **{cls: st.builds(cls, path=maybe(paths), id=integers, answer=envelopes) for cls in (BuyOK, BuyNo)},
 }
 messages = st.one_of(list(BUILT.values()))
 
@@ -272,8 +343,8 @@ class RoundTripTests(SynchronousTestCase):
                     b'{"type":"nodereply"}',
                     b'{"type":"search","id":1,"returnPath":[1],"item":"a"}',
                     b'{"type":"reply","id":1,"item":"a"}',
-                    b'{"type":"buy","id":1,"item":"a"}',
-                    b'{"type":"buyOK","id":1,"item":"a"}',
+                    b'{"type":"buy","id":1,"order":%b}' % WIRE_ENVELOPE,
+                    b'{"type":"buyNO","id":1,"answer":%b}' % WIRE_ENVELOPE,
                 )
             ],
             [
@@ -282,9 +353,9 @@ class RoundTripTests(SynchronousTestCase):
                 NodeRequest(have=()),
                 NodeReply(id=None, host=None, port=None),
                 Search(id=1, return_path=(1,), ttl=7, host=None, port=None, item="a", quantity=1),
-                Reply(path=None, item="a", id=1, quantity=1, price=None),
-                Buy(path=None, item="a", id=1, quantity=1, price=None),
-                BuyOK(path=None, item="a", id=1, quantity=1, price=None),
+                Reply(path=None, item="a", id=1, quantity=1, price=None, quote=None),
+                Buy(path=None, id=1, order=ENVELOPE),
+                BuyNo(path=None, id=1, answer=ENVELOPE),
             ],
         )
 
@@ -355,12 +426,14 @@ class StrangerTests(SynchronousTestCase):
     def test_deep_nesting(self) -> None:
         """Nesting of any depth, wherever it stands, is ignored or refused, and ends nothing else."""
         search = b'{"type":"search","id":1,"item":"a","returnPath":%b}'
+        buy = b'{"type":"buy","id":1,"order":%b}'
         for depth in (10, 500, 1_000, 20_000, 500_000):
             for opening, closing in ((b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":', b"}]")):
                 deep = opening * depth + b"1" + closing * depth
                 for payload in (
                     *(deep, opening * depth, b'{"type":%b}' % deep, b'{"a":%b,"type":"ping"}' % deep),
                     *(b'{"type":"ping","a":%b}' % deep, b'{"type":"ping","a":' + opening * depth),
+                    *(buy % deep, buy % WIRE_ENVELOPE.replace(b"[{", b"[" + deep + b",{")),
                     *(search % deep, search % (b"[1," + deep + b"]"), search.replace(b"1,", deep + b",", 1) % b"[1]"),
                 ):
                     self.assert_survives(payload)
@@ -393,9 +466,9 @@ class StrangerTests(SynchronousTestCase):
             *(b'{"type":"ping"}{"type":"ping"}', b"{'type':'ping'}", b'{"type":"ping"}\0', b'{"type":NaN}', b"NaN"),
             *(b'{"type":"ping","a":NaN}', b'{"type":"ping","a":Infinity}', b'{"type":"ping"} // ping'),
             *(b'\xef\xbb\xbf{"type":"ping"}', '{"type":"ping"}'.encode("utf-16"), b'{"type":"p\xff"}'),
-            *(b'{"type":"buy","id":1,"item":"\xff"}', b'{"type":"buy","id":1,"item":"\xc0\x80"}'),
-            *(b'{"type":"buy","id":1,"item":"\xed\xa0\x80"}', b'{"type":"buy","id":1,"item":"\xf4\x90\x80\x80"}'),
-            *(b'{"type":"buy","id":1,"item":"a\xe2\x82"}', b'{"type":"buy","id":1,"item":"a\nb"}'),
+            *(b'{"type":"reply","id":1,"item":"\xff"}', b'{"type":"reply","id":1,"item":"\xc0\x80"}'),
+            *(b'{"type":"reply","id":1,"item":"\xed\xa0\x80"}', b'{"type":"reply","id":1,"item":"\xf4\x90\x80\x80"}'),
+            *(b'{"type":"reply","id":1,"item":"a\xe2\x82"}', b'{"type":"reply","id":1,"item":"a\nb"}'),
         ):
             self.assertIs(type(refusal(payload)), MalformedMessage, payload)
 
@@ -403,12 +476,12 @@ class StrangerTests(SynchronousTestCase):
         """Half of a surrogate pair is refused wherever a string stands."""
         for half in (b"\\ud800", b"\\udfff", b"a\\ud83d", b"\\ud800\\ud800", b"\\udc00\\ud800", b"\\ud83dx"):
             for payload in (
-                *(b'{"type":"%b"}' % half, b'{"type":"buy","id":1,"item":"%b"}' % half),
+                *(b'{"type":"%b"}' % half, b'{"type":"reply","id":1,"item":"%b"}' % half),
                 *(b'{"type":"error","code":"wtf","info":"%b"}' % half, b'{"type":"error","code":"%b"}' % half),
             ):
                 self.assertIs(type(refusal(payload)), MalformedMessage, payload)
-        whole = CODEC.decode(b'{"type":"buy","id":1,"item":"\\ud83c\\udf4e"}')
-        self.assertEqual(whole, Buy(id=1, item="🍎"))
+        whole = CODEC.decode(b'{"type":"reply","id":1,"item":"\\ud83c\\udf4e"}')
+        self.assertEqual(whole, Reply(id=1, item="🍎"))
 
     @bounded
     @given(messages, st.data())
@@ -464,6 +537,15 @@ def wrong_values(key: str, kind: Any) -> list[Any]:
             "host": ["localhost", "127.0.0.1:80", "[::1]", "1.2"],
             "key": [KEY.upper(), KEY[1:], KEY + "0", KEY[1:] + "\n", KEY + "\n", KEY[1:] + "g"],
         }.get(key, [])
+    elif isinstance(inner, msgspec.inspect.StructType):
+        wrong = [each for each in wrong if not isinstance(each, dict)]
+        wrong += [0, "", [], *(bad for _, bad in IN_ENVELOPE)]
+        for bad in (0, 1.5, True, None, [], {}):
+            wrong += [envelope_with(**{name: bad}) for name in envelope_with()]
+            wrong += [signed_with(keyid=bad), signed_with(sig=bad)]
+            # A key that is missing is named itself, wherever it is missing.
+            wrong += [envelope_with(signatures=[bad])] if bad != {} else []
+        wrong += [envelope_with(payload=bad) for bad in ("e30", "e30=\n", "e3 =", "e30===", "\u00e9", "e_0=")]
     else:
         assert isinstance(inner, msgspec.inspect.VarTupleType)
         wrong += [0, 5, "5", "", list(range(inner.max_length + 1)), [*range(1_000)]]
@@ -484,7 +566,9 @@ class RefusalTests(SynchronousTestCase):
                 for wrong in wrong_values(key, field.type):
                     payload = to_json({**json.loads(wire), key: wrong})
                     kind, name, named = fault(payload)
-                    self.assertEqual((kind, name, named and named.partition("[")[0]), expected, payload[:300])
+                    # What stands in an envelope is named with the way to it: order.signatures[0].sig.
+                    named = named and re.split(r"[\[.]", named)[0]
+                    self.assertEqual((kind, name, named), expected, payload[:300])
 
     def test_every_missing_key(self) -> None:
         """Each key without a default is asked for by its name."""
@@ -505,7 +589,9 @@ class RefusalTests(SynchronousTestCase):
                 *(("thisisme", key) for key in ("id", "port", "key")),
                 *(("thisisyou", key) for key in ("id", "host", "port")),
                 *(("search", key) for key in ("id", "returnPath", "item")),
-                *((name, key) for name in ("reply", "buy", "buyOK") for key in ("id", "item")),
+                *(("reply", key) for key in ("id", "item")),
+                *((name, key) for name in ("buy", "cancel") for key in ("id", "order")),
+                *((name, key) for name in ("buyOK", "buyNO") for key in ("id", "answer")),
                 ("error", "code"),
             },
         )
@@ -518,15 +604,17 @@ class RefusalTests(SynchronousTestCase):
                     again = json.loads(CODEC.encode(CODEC.decode(to_json({**json.loads(wire), key: good}))))
                     self.assertEqual(again.get(key, default_of(type(message), key)), good)
                     _, name, named = fault(to_json({**json.loads(wire), key: bad}))
-                    self.assertEqual((name, named and named.partition("[")[0]), (message.wire_name, key))
+                    named = named and re.split(r"[\[.]", named)[0]
+                    self.assertEqual((name, named), (message.wire_name, key))
 
     def test_wrong_way(self) -> None:
         """A path that is empty, too long, or holds a node twice goes the wrong way."""
         for path in ([], list(range(17)), list(range(1_000)), [5, 5], [1, 2, 3, 1]):
             for name, key in (("buy", "path"), ("error", "path"), ("search", "returnPath")):
-                payload = to_json({"type": name, "id": 1, "item": "a", "code": "wtf", "returnPath": [1], key: path})
+                whole = {"id": 1, "item": "a", "code": "wtf", "returnPath": [1], "order": envelope_with()}
+                payload = to_json({"type": name, **whole, key: path})
                 self.assertEqual(fault(payload), (WrongWay, name, key))
-        self.assertEqual(refusal(b'{"type":"buy","item":"a","id":1,"path":[1,1]}').code, "wrongway")
+        self.assertEqual(refusal(b'{"type":"reply","item":"a","id":1,"path":[1,1]}').code, "wrongway")
 
     def test_unknown_type(self) -> None:
         """A type that nobody declared is named, and shortened when it is long."""
@@ -562,17 +650,19 @@ class RefusalTests(SynchronousTestCase):
             [
                 str(refusal(payload))
                 for payload in (
-                    b'{"type":"buy","item":"a","id":"5"}',
-                    b'{"type":"buy","item":"a"}',
-                    b'{"type":"buy","item":"a","id":1,"path":[1,"2"]}',
+                    b'{"type":"reply","item":"a","id":"5"}',
+                    b'{"type":"reply","item":"a"}',
+                    b'{"type":"reply","item":"a","id":1,"path":[1,"2"]}',
+                    b'{"type":"buy","id":1,"order":{"payload":"e30=","payloadType":"","signatures":[]}}',
                     b'{"type":"search","id":1,"item":"a","returnPath":[1,1]}',
                     b'{"type":"nonsense"}',
                 )
             ],
             [
-                "buy.id: expected int, got str",
-                "buy.id: this key is required",
-                "buy.path[1]: expected int, got str",
+                "reply.id: expected int, got str",
+                "reply.id: this key is required",
+                "reply.path[1]: expected int, got str",
+                "buy.order.signatures: expected array of length >= 1",
                 "search.returnPath: a node stands in it twice",
                 "unknown message type 'nonsense'",
             ],
@@ -581,9 +671,9 @@ class RefusalTests(SynchronousTestCase):
     def test_own_words_are_not_theirs(self) -> None:
         """What a stranger writes into a value cannot pass for the place of a fault."""
         item = "x: y - at `$.path`"
-        self.assertEqual(fault(to_json({"type": "buy", "id": "5", "item": item})), (MalformedMessage, "buy", "id"))
+        self.assertEqual(fault(to_json({"type": "reply", "id": "5", "item": item})), (MalformedMessage, "reply", "id"))
         self.assertEqual(
-            fault(to_json({"type": "buy", "id": 1, "item": item + "\0"})), (MalformedMessage, "buy", "item")
+            fault(to_json({"type": "reply", "id": 1, "item": item + "\0"})), (MalformedMessage, "reply", "item")
         )
 
     @bounded
@@ -597,4 +687,4 @@ class RefusalTests(SynchronousTestCase):
 
     def test_routed_defaults(self) -> None:
         """Every message of a sale can go along a path or over one link."""
-        self.assertEqual({cls for cls in CLASSES if issubclass(cls, Routed)}, {Error, Reply, Buy, BuyOK})
+        self.assertEqual({cls for cls in CLASSES if issubclass(cls, Routed)}, {Error, Reply, Buy, BuyOK, BuyNo, Cancel})

@@ -8,10 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.flood.messages import Search
+from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import MalformedMessage
 from twisted_bazaar.node.control import Error, Ping, Pong
-from twisted_bazaar.trade.messages import Buy
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import MESSAGE_TYPES, Flooded, Message, Routed, check_host
 
@@ -112,16 +111,16 @@ class ValueTests(SynchronousTestCase):
 
     def test_equality(self) -> None:
         """Messages are equal when class and keys are."""
-        self.assertEqual(Buy(item="a", id=1), Buy(item="a", id=1, quantity=1, price=None))
-        self.assertNotEqual(Buy(item="a", id=1), Buy(item="a", id=2))
+        self.assertEqual(Reply(item="a", id=1), Reply(item="a", id=1, quantity=1, price=None))
+        self.assertNotEqual(Reply(item="a", id=1), Reply(item="a", id=2))
         self.assertNotEqual(Ping(), Pong())
 
     def test_frozen(self) -> None:
         """A message cannot be changed."""
-        buy = Buy(item="a", id=1)
+        reply = Reply(item="a", id=1)
         with self.assertRaises(AttributeError):
-            buy.id = 2  # type: ignore[misc]
-        self.assertEqual(buy, Buy(item="a", id=1))
+            reply.id = 2  # type: ignore[misc]
+        self.assertEqual(reply, Reply(item="a", id=1))
 
     def test_evolve(self) -> None:
         """A changed copy leaves the original as it was."""
@@ -132,7 +131,7 @@ class ValueTests(SynchronousTestCase):
     def test_keys_by_name_only(self) -> None:
         """Keys are given by name, so that two numbers are never mixed up."""
         with self.assertRaises(TypeError):
-            Buy("a", 1)  # type: ignore[misc]
+            Reply("a", 1)  # type: ignore[misc]
 
     def test_origin(self) -> None:
         """The first on the way of a flood began it."""
@@ -140,7 +139,7 @@ class ValueTests(SynchronousTestCase):
 
     def test_no_loop(self) -> None:
         """A path with a node in it twice cannot be made."""
-        self.assertRaises(ValueError, Buy, item="a", id=1, path=(1, 2, 1))
+        self.assertRaises(ValueError, Reply, item="a", id=1, path=(1, 2, 1))
         self.assertRaises(ValueError, Search, item="a", id=1, return_path=(1, 2, 1))
 
 

@@ -29,6 +29,7 @@ from twisted_bazaar.node.router import Router, position_on_path
 from twisted_bazaar.node.seen import SearchBudget, Seen
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import frame
+from twisted_bazaar.wire.goods import BAZAAR
 from twisted_bazaar.wire.message import LARGEST_TTL, LONGEST_PATH, MESSAGE_TYPES, NO_ID, Flooded, Message, Routed
 
 Journal = Callable[[str, Mapping[str, Any]], None]
@@ -48,6 +49,7 @@ class Node:
     @param key: who this node is.
     @param roles: what it does beyond relaying.
     @param former_id: the id it had when it last ran; it is used until the tracker gives another.
+    @param bazaar: the name of the bazaar that its roles trade in.
     @param tracker: where its tracker listens, if it has one.
     @param neighbours: nodes to stay linked to.
     @param journal: called with the name and details of everything worth telling.
@@ -65,6 +67,7 @@ class Node:
         *,
         limits: Limits | None = None,
         former_id: int = NO_ID,
+        bazaar: str = BAZAAR,
         tracker: IStreamClientEndpoint | None = None,
         neighbours: Sequence[IStreamClientEndpoint] = (),
         journal: Journal | None = None,
@@ -73,6 +76,8 @@ class Node:
         limits = limits or Limits()
         self.clock = reactor
         self.rng = rng
+        self.key = key
+        self.bazaar = bazaar
         self._roles = roles
         self._journal = journal
         self._codec = Codec()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -16,15 +17,24 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.backoff import Backoff
+from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.flood.search import GATHER_S, FloodSearch
-from twisted_bazaar.errors import SoldOut, UsageError
-from twisted_bazaar.interfaces import IErrand, INode, Offer, Peer
+from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
+from twisted_bazaar.interfaces import IErrand, INode, IOperable, Offer, Peer
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.desk import PurchasesDesk
 from twisted_bazaar.roles.goods import parse_count, parse_goods, parse_seconds
-from twisted_bazaar.trade.messages import BuyOK
-from twisted_bazaar.trade.order import OrderRecord
+from twisted_bazaar.state import STATE
+from twisted_bazaar.trade.contract import read_offer, read_presence
+from twisted_bazaar.trade.memory import MemoryPurchases, MemoryStore
+from twisted_bazaar.trade.messages import BuyNo, BuyOK
+from twisted_bazaar.trade.order import EXPIRED, OrderRecord, OrderState
 from twisted_bazaar.trade.purchase import Purchases, is_sold
+from twisted_bazaar.trade.sqlite import PURCHASES, SqliteStore
+from twisted_bazaar.trade.store import IStore, PurchaseBook
+from twisted_bazaar.trade.wants import WantList
+from twisted_bazaar.wire.goods import check_item_name
 
 BOUGHT: Final = 0
 NOT_FOUND: Final = 3
@@ -34,6 +44,11 @@ UNKNOWN: Final = 5
 _TIMEOUT_S: Final = "60"
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 15.0
+_STORE_AGAIN_S: Final = 5.0
+_ORDERS_FILE: Final = "orders.sqlite"
+_FAULTS_TOLD_A_MINUTE: Final = 5
+
+T = TypeVar("T")
 
 
 class Options(usage.Options):
@@ -43,6 +58,7 @@ class Options(usage.Options):
     optParameters = [
         ["max-price", None, None, "The most to pay for one piece, in minor units."],
         ["timeout", None, None, "With --once: how many seconds to look; 60 if not given."],
+        ["for", None, None, "What it is for, in your words: what was bought for the same before counts."],
         ["gather", None, str(GATHER_S), "How many seconds to collect offers after the first."],
     ]
 
@@ -55,39 +71,41 @@ class Options(usage.Options):
 class Want:
     """Something to buy.
 
+    @ivar number: what the buyer's book calls it; 0 until it is in there.
     @ivar refused: whether a seller that offered it had none left when it was ordered.
-    @ivar refused_by: sellers passed over until nobody else is found.
+    @ivar refused_by: the keys of sellers passed over until nobody else is found.
     """
 
     item: str
     quantity: int
     bought: int = 0
+    number: int = 0
     refused: bool = False
-    refused_by: set[int] = field(factory=set)
+    refused_by: set[str] = field(factory=set)
 
     @property
     def missing(self) -> int:
         """How many are still to be bought."""
-        return self.quantity - self.bought
+        return max(0, self.quantity - self.bought)
 
 
-@define
-class Bag:
-    """What a buyer has bought: offers taken, and how many of each."""
-
-    purchases: list[tuple[Offer, int]] = field(factory=list)
-
-
-@implementer(IErrand)
+@implementer(IErrand, IOperable)
 class Buyer(Role):
     """Buys what is wanted.
 
+    What it has bought for a want counts in later runs too, so that one that is killed and started again buys
+    nothing twice. Only a run with an end, and without a label, that has bought everything counts it as done: the
+    next one wants anew.
+
     @param wants: what to buy, each item once.
+    @param store: keeps its book; one in memory if not given.
     @param max_price: the most to pay for one piece; None for any price.
     @param gather_s: how long to collect offers after the first.
     @param once_s: seconds after which to give up; None to look for ever.
+    @param label: what it is for. What was bought for the same before counts.
     @ivar wants: everything wanted so far, bought or not.
-    @ivar bag: what has been bought so far.
+    @ivar bag: the orders that were confirmed since it was started.
+    @ivar purchases: its orders; there from L{start} on.
     """
 
     log = Logger()
@@ -95,31 +113,42 @@ class Buyer(Role):
     def __init__(
         self,
         wants: Sequence[Want],
+        store: IStore[PurchaseBook] | None = None,
         *,
         max_price: int | None = None,
         gather_s: float = GATHER_S,
         once_s: float | None = None,
+        label: str = "",
     ) -> None:
         self.wants = list(wants)
+        self._store = store or MemoryStore(MemoryPurchases())
         self._max_price = max_price
         self._gather_s = gather_s
         self._once_s = once_s
-        self.bag = Bag()
+        self._label = label
+        self.bag: list[OrderRecord] = []
         self.finished: Deferred[int] = Deferred()
         self._running: list[Deferred[None]] = []
         self._joined: Deferred[None] = Deferred()
+        self._resumed: Deferred[None] = Deferred()
         self._give_up: IDelayedCall | None = None
+        self._faults_told = Ration(_FAULTS_TOLD_A_MINUTE)
 
     def start(self, node: INode) -> None:
-        """Look for everything at once."""
+        """Go on with what has no answer yet, and look for everything at once."""
         super().start(node)
         self._search = FloodSearch(node, self._gather_s)
-        self._purchases = Purchases(node, self._seek)
+        self.purchases = Purchases(node, self._store, self._seek)
+        self._want_list = WantList(self._store)
         self.receives = {
             **self._search.receives,
-            BuyOK: self._purchases.confirmed,
-            Error: self._purchases.failed,
+            BuyOK: self.purchases.answered,
+            BuyNo: self.purchases.answered,
+            Error: self.purchases.failed,
         }
+        self.commands = PurchasesDesk(node, self.purchases).commands
+        self.purchases.start()
+        self._run(self._resume())
         for want in self.wants:
             self._pursue(want)
         if self._once_s is not None:
@@ -132,17 +161,20 @@ class Buyer(Role):
         for deferred in self._running:
             deferred.cancel()
         self._search.stop()
-        for record in self._purchases.unanswered():
+        for record in self.purchases.unanswered():
             self.node.report(
                 "unknown",
                 "stopped without an answer from node {seller} to order {order} ({quantity} {item})",
-                seller=record.seller,
-                order=record.order.id,
-                quantity=record.order.quantity,
-                item=record.order.item,
+                seller=record.seller_node,
+                order=record.id,
+                quantity=record.quantity,
+                item=record.item,
             )
-        self._purchases.stop()
-        return super().stop()
+        # Last of all: who is killed before that goes on with the same wants.
+        is_done = self._once_s is not None and not self._label and not any(want.missing for want in self.wants)
+        closing = self._want_list.close() if is_done else succeed(None)
+        closing.addErrback(self._wants_not_closed)
+        return closing.addCallback(lambda _: self.purchases.stop())
 
     def add(self, want: Want) -> None:
         """Look for one thing more, from now on."""
@@ -151,20 +183,44 @@ class Buyer(Role):
 
     def peer_joined(self, peer: Peer) -> None:
         """There is somebody to ask, perhaps one who has not answered yet."""
-        self._purchases.seller_found(peer.id, (self.node.id, peer.id))
+        self.purchases.seller_found(peer.key, (self.node.id, peer.id))
         if not self._joined.called:
             self._joined.callback(None)
 
+    def _run(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        """Do something that takes its time, and is broken off by a stop."""
+        running = Deferred.fromCoroutine(work)
+        self._running.append(running)
+        running.addErrback(self._broke_off)
+
     def _pursue(self, want: Want) -> None:
         self.node.report("wanted", None, item=want.item, quantity=want.quantity)
-        filling = Deferred.fromCoroutine(self._fill(want))
-        self._running.append(filling)
-        filling.addCallbacks(self._filled, self._broke_off)
+        self._run(self._fill(want))
+
+    async def _resume(self) -> None:
+        """Ask again what became of orders without an answer, and tell of it."""
+        for record in await self._stored(self.purchases.resume):
+            self.node.report(
+                "resumed",
+                "asking again for an answer to order {order} of {quantity} {item}",
+                order=record.id,
+                quantity=record.quantity,
+                item=record.item,
+            )
+            self.purchases.outcome(record.id).addCallback(self._resumed_order_ended)
+        self._resumed.callback(None)
+
+    def _resumed_order_ended(self, record: OrderRecord) -> None:
+        """Tell of an order for something that is wanted no more."""
+        if record.want not in {want.number for want in self.wants}:
+            self._count(Want(record.item, record.quantity), record, None)
 
     async def _fill(self, want: Want) -> None:
         """Search and buy until nothing of one want is missing."""
         backoff = Backoff(self.node.rng, _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
-        await self._until_joined()
+        await _until(self._resumed)
+        await self._take_up(want)
+        await _until(self._joined)
         while want.missing:
             before = want.missing
             offers = await self._search.find(want.item, want.missing, partial(self._is_wanted, want))
@@ -178,55 +234,94 @@ class Buyer(Role):
                 backoff.reset()
             elif want.missing:
                 await deferLater(self.node.clock, backoff.delay())
+        if not any(each.missing for each in self.wants):
+            self._finish(BOUGHT)
+
+    async def _take_up(self, want: Want) -> None:
+        """Enter a want into the book, and wait for the orders for it that have no answer yet."""
+        row, records = await self._stored(lambda: self._want_list.find(want.item, want.quantity, self._label))
+        want.number = row.number
+        want.bought = sum(record.quantity for record in records if is_sold(record))
+        if want.bought:
+            self.node.report(
+                "had",
+                "{bought} {item} of {quantity} bought before",
+                item=want.item,
+                bought=want.bought,
+                quantity=want.quantity,
+            )
+        for record in records:
+            if not record.state.is_final:
+                self._count(want, await self.purchases.outcome(record.id), None)
 
     def _is_wanted(self, want: Want, offer: Offer) -> bool:
         """Whether an offer may be taken: who has just refused hides nobody farther away."""
-        is_cheap = self._max_price is None or (offer.price or 0) <= self._max_price
-        return is_cheap and offer.seller not in want.refused_by
+        if self._max_price is not None and (offer.price or 0) > self._max_price:
+            return False
+        try:
+            terms = read_offer(offer, self.node.bazaar)
+        except Forged:
+            return False
+        return terms.seller not in want.refused_by
 
     def _seek(self, record: OrderRecord) -> None:
         """Search for a seller that does not answer: of its offer only the way to it is of interest."""
 
         def take_way(offer: Offer) -> bool:
-            if offer.seller == record.seller:
-                self._purchases.seller_found(record.seller, offer.route)
+            with suppress(Forged):
+                read_presence(offer, self.node.bazaar, record.seller)
+                self.purchases.seller_found(record.seller, offer.route)
             return False
 
-        self._search.find(record.order.item, record.order.quantity, take_way, record.seller)
-
-    async def _until_joined(self) -> None:
-        """Wait for the first link; several wants wait for the same one."""
-        if not self._joined.called:
-            waiting: Deferred[None] = Deferred()
-            self._joined.addCallback(waiting.callback)
-            await waiting
+        self._search.find(record.item, record.quantity, take_way, record.seller)
 
     async def _take(self, want: Want, offer: Offer) -> None:
         """Order from one seller what is missing and it has."""
         quantity = min(want.missing, offer.quantity)
-        record = await self._purchases.order(offer.seller, offer.item, quantity, offer.price, offer.route)
+        record = self.purchases.prepare(want.number, offer, quantity)
+        record = await self._stored(lambda: self.purchases.order(record, offer.route))
+        self._count(want, record, offer)
+
+    def _count(self, want: Want, record: OrderRecord, offer: Offer | None) -> None:
+        """An order has ended."""
         details: dict[str, Any] = {
             "item": want.item,
-            "quantity": quantity,
-            "price": offer.price,
-            "seller": offer.seller,
-            "order": record.order.id,
-            "search": offer.search_id,
-            "route": offer.route,
+            "quantity": record.quantity,
+            "price": record.price,
+            "seller": record.seller_node,
+            "seller_key": record.seller,
+            "order": record.id,
         }
+        if offer is not None:
+            details |= {"search": offer.search_id, "route": offer.route}
         if is_sold(record):
-            want.bought += quantity
-            self.bag.purchases.append((offer, quantity))
+            want.bought += record.quantity
+            self.bag.append(record)
             self.node.report("bought", "bought {quantity} {item} from node {seller}", **details)
+            return
+        want.refused = want.refused or record.code == SoldOut.code
+        if record.code != EXPIRED:
+            want.refused_by.add(record.seller)
+        if record.withdrawal is not None:
+            want.quantity = max(want.bought, want.quantity - record.quantity)
+        if record.state is OrderState.CANCELLED:
+            self.node.report("cancelled", "the order from node {seller} is not to be", **details)
         else:
-            code, reason = record.refusal or (SoldOut.code, "")
-            want.refused = want.refused or code == SoldOut.code
-            want.refused_by.add(offer.seller)
-            self.node.report("missed", "node {seller} refused: {reason}", reason=reason, **details)
+            self.node.report("missed", "node {seller} refused: {reason}", reason=record.reason, **details)
+
+    async def _stored(self, ask: Callable[[], Deferred[T]]) -> T:
+        """Ask something of the book; while it cannot be written, again and again."""
+        while True:
+            try:
+                return await ask()
+            except StorageError as error:
+                if self._faults_told.admit(self.node.clock.seconds()) is not None:
+                    self.log.error("nothing can be ordered: {reason}", reason=str(error))
+                await deferLater(self.node.clock, _STORE_AGAIN_S)
 
     def _time_is_over(self) -> None:
         """Say how far it came; what may still be sold is unknown, not missing."""
-        open_items = {record.order.item for record in self._purchases.unanswered()}
+        open_items = {record.item for record in self.purchases.unanswered()}
         missing = [want for want in self.wants if want.missing]
         if any(want.item in open_items for want in missing):
             status = UNKNOWN
@@ -246,13 +341,21 @@ class Buyer(Role):
         if self._once_s is not None and not self.finished.called:
             self.finished.callback(status)
 
-    def _filled(self, result: None) -> None:
-        if not any(want.missing for want in self.wants):
-            self._finish(BOUGHT)
+    def _wants_not_closed(self, failure: Failure) -> None:
+        failure.trap(StorageError)
+        self.log.error("what was bought will count again: {reason}", reason=failure.getErrorMessage())
 
     def _broke_off(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:
             self.log.failure("a buyer stopped looking", failure)
+
+
+async def _until(event: Deferred[None]) -> None:
+    """Wait for something that several wait for."""
+    if not event.called:
+        waiting: Deferred[None] = Deferred()
+        event.addCallback(waiting.callback)
+        await waiting
 
 
 def make_role(options: Mapping[str, Any]) -> Buyer:
@@ -268,15 +371,35 @@ def make_role(options: Mapping[str, Any]) -> Buyer:
         if item in wants:
             raise UsageError(f"--want names {item!r} twice; write --want {item}={wants[item].quantity + quantity}")
         wants[item] = Want(item, quantity)
-    if not wants:
+    if not wants and (options["once"] or options.get(STATE) is None):
         raise UsageError("a buyer needs something to look for: add --want apple")
     most = options["max-price"]
     if options["timeout"] is not None and not options["once"]:
         raise UsageError("--timeout goes with --once; without it a buyer looks until it is stopped")
     timeout_s = parse_seconds(options["timeout"] or _TIMEOUT_S, "--timeout")
+    store: SqliteStore[PurchaseBook] | None = None
+    if options.get(STATE) is not None:
+        store = SqliteStore(options[STATE].path / _ORDERS_FILE, PURCHASES)
+        store.check()
     return Buyer(
         list(wants.values()),
+        store,
         max_price=None if most is None else parse_count(most, "--max-price", most, 0),
         gather_s=parse_seconds(options["gather"], "--gather"),
         once_s=timeout_s if options["once"] else None,
+        label=_parse_label(options["for"]),
     )
+
+
+def _parse_label(text: str | None) -> str:
+    """Read what a purchase is for.
+
+    @raise UsageError: it is not what two people would read alike.
+    """
+    if text is None:
+        return ""
+    try:
+        check_item_name(text)
+    except ValueError as error:
+        raise UsageError(f"--for {text!r}: {str(error).removeprefix('item: ')}") from None
+    return text

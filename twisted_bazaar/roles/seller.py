@@ -2,129 +2,215 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.flood.search import FloodAnswers
-from twisted_bazaar.errors import StorageError, UsageError
-from twisted_bazaar.interfaces import Answer, ILedger, INode, Order, Origin, Peer, Sale, Settlement
+from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
+from twisted_bazaar.interfaces import (
+    Deal,
+    ILedger,
+    INode,
+    IOperable,
+    Origin,
+    Outcome,
+    Peer,
+    Settlement,
+    StockLevel,
+    Supply,
+)
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.desk import SalesDesk
 from twisted_bazaar.roles.goods import parse_goods
-from twisted_bazaar.trade.ledger import MemoryLedger, Supply
-from twisted_bazaar.trade.messages import Buy, BuyOK
+from twisted_bazaar.state import STATE, StateDirectory
+from twisted_bazaar.trade.ledger import Ledger
+from twisted_bazaar.trade.memory import MemorySales, MemoryStore
+from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel, handle_of
 from twisted_bazaar.trade.shelf import Shelf
-from twisted_bazaar.wire.message import Routed
+from twisted_bazaar.trade.sqlite import SALES, SqliteStore
+from twisted_bazaar.trade.store import IStore, SalesBook
 
 # Anybody can order what is not there, as often as they like.
 _REFUSALS_TOLD_A_MINUTE: Final = 5
+_STOCK_AGAIN_S: Final = 5.0
+_LEDGER_FILE: Final = "ledger.sqlite"
 
 
 class Options(usage.Options):
     """The options of a seller."""
 
+    optParameters = [
+        [
+            "ledger",
+            None,
+            None,
+            "Where the books are: postgresql://..., to share one stock; a file of its own if not given.",
+        ],
+    ]
+
     def opt_stock(self, goods: str) -> None:
-        """What to sell: ITEM, ITEM=QUANTITY or ITEM=QUANTITY@PRICE, the price for one in minor units."""
+        """What to sell: ITEM, ITEM=QUANTITY or ITEM=QUANTITY@PRICE, the price for one in minor units. Of what the
+        ledger has already, only the price is changed."""
         self.setdefault("stock", []).append(goods)
 
 
+@implementer(IOperable)
 class Seller(Role):
     """Answers searches for what it has, and orders for it.
 
+    @param supplies: what it begins with, as far as it is not in the book yet.
+    @param store: keeps the book; one in memory if not given.
+    @ivar store: what keeps the book.
     @ivar ledger: the book of its stock and sales.
     @ivar shelf: what it offers, and what it holds back for whom; there from L{start} on.
     """
 
     log = Logger()
 
-    def __init__(self, ledger: ILedger) -> None:
-        self.ledger = ledger
+    def __init__(self, supplies: Mapping[str, Supply], store: IStore[SalesBook] | None = None) -> None:
+        self.store = store or MemoryStore(MemorySales())
+        self.ledger: ILedger = Ledger(self.store)
+        self._supplies = supplies
         self._refusals_told = Ration(_REFUSALS_TOLD_A_MINUTE)
         self._faults_told = Ration(_REFUSALS_TOLD_A_MINUTE)
+        self._was_failing = False
+        self._is_stopped = False
 
     def start(self, node: INode) -> None:
         """Put the goods on the shelf."""
         super().start(node)
-        self.shelf = Shelf(self.ledger, node.clock)
+        self.ledger.start(node.clock)
+        self.shelf = Shelf(self.ledger, node)
         self._answers = FloodAnswers(node, self.shelf)
-        self.receives = {**self._answers.receives, Buy: self._buy_received}
+        self.receives = {
+            **self._answers.receives,
+            Buy: partial(self._order_received, is_withdrawal=False),
+            Cancel: partial(self._order_received, is_withdrawal=True),
+        }
+        self.commands = SalesDesk(node, self.ledger).commands
+        self._stocking: IDelayedCall | None = None
+        self._put_on_shelf()
 
     def stop(self) -> Deferred[None]:
         """Take no more orders; the last count goes into the journal."""
+        self._is_stopped = True
         self._answers.stop()
-        return self.ledger.levels().addCallback(self._report_levels)
+        if self._stocking is not None and self._stocking.active():
+            self._stocking.cancel()
+        counting = self.ledger.levels().addCallbacks(self._report_levels, self._storage_failed)
+        return counting.addBoth(lambda _: self.ledger.stop())
 
     def peer_left(self, peer: Peer) -> None:
         """Who has gone needs nothing held back."""
         self.shelf.reservations.release_all(peer.id)
 
-    def _buy_received(self, buy: Buy, origin: Origin) -> None:
-        order = Order(origin.id, buy.id, buy.item, buy.quantity, buy.price)
-        settling = self.shelf.settle(order).addCallbacks(self._answer, self._not_settled, (origin,))
+    def _put_on_shelf(self) -> None:
+        """Enter what there is to begin with; while the book cannot be written, again and again."""
+        stocking = self.ledger.stock(self._supplies)
+        stocking.addCallbacks(self._report_known, self._stock_later)
+        stocking.addErrback(lambda failure: self.log.failure("the goods are not on the shelf", failure))
+
+    def _report_known(self, known: Sequence[StockLevel]) -> None:
+        for level in known:
+            self.log.info(
+                "{item}: {in_stock} in stock and {sold} sold, as the book says; bazaar stock add {item}=... adds more",
+                item=level.item,
+                in_stock=level.in_stock,
+                sold=level.sold,
+            )
+
+    def _stock_later(self, failure: Failure) -> None:
+        self._storage_failed(failure)
+        if self._is_stopped:
+            return
+        self._stocking = self.node.clock.callLater(_STOCK_AGAIN_S, self._put_on_shelf)
+
+    def _order_received(self, message: Buy | Cancel, origin: Origin, *, is_withdrawal: bool) -> None:
+        try:
+            order = self.shelf.read(message.order, is_withdrawal=is_withdrawal)
+        except Forged as error:
+            self.node.send(Error.telling(error, message), origin.route)
+            return
+        settling = self.shelf.settle(order, origin)
+        asked = (message, origin)
+        settling.addCallbacks(self._answer, self._not_settled, callbackArgs=asked, errbackArgs=asked)
         settling.addErrback(lambda failure: self.log.failure("an order was not settled", failure))
 
-    def _not_settled(self, failure: Failure) -> None:
-        """Say nothing to the buyer, who asks again; nothing has been decided."""
+    def _not_settled(self, failure: Failure, message: Buy | Cancel, origin: Origin) -> None:
+        """Say that it is not the time; nothing has been decided."""
+        self._storage_failed(failure)
+        self.node.send(Error.telling(NotNow("the book cannot be written; ask again"), message), origin.route)
+
+    def _storage_failed(self, failure: Failure) -> None:
         failure.trap(StorageError)
+        self._was_failing = True
         if self._faults_told.admit(self.node.clock.seconds()) is not None:
             self.log.error("no order can be settled: {reason}", reason=failure.getErrorMessage())
 
-    def _answer(self, settlement: Settlement, origin: Origin) -> None:
-        answer = settlement.answer
-        order = answer.order
-        reply: Routed
-        if isinstance(answer, Sale):
-            reply = BuyOK(item=order.item, id=order.id, quantity=order.quantity, price=order.price)
-        else:
-            reply = Error(code=answer.code, info=answer.reason, about="buy", id=order.id)
+    def _answer(self, settlement: Settlement, message: Buy | Cancel, origin: Origin) -> None:
+        if self._was_failing:
+            self._was_failing = False
+            self.log.info("orders are settled again")
+        deal = settlement.deal
         if not settlement.is_repeat:
-            self._report(answer, origin)
+            self._report(deal, origin)
+        answer_class = BuyOK if deal.outcome is Outcome.SOLD else BuyNo
+        answer = answer_class(id=handle_of(deal.order.id), answer=deal.answer)
         for route in (origin.route, *self.node.routes_to(origin.id)):
-            if self.node.send(reply, route):
+            if self.node.send(answer, route):
                 break
 
-    def _report(self, answer: Answer, origin: Origin) -> None:
-        order = answer.order
+    def _report(self, deal: Deal, origin: Origin) -> None:
+        order = deal.order
         details: dict[str, Any] = {
             "item": order.item,
             "quantity": order.quantity,
-            "buyer": order.buyer,
+            "buyer": origin.id,
+            "buyer_key": order.buyer,
             "order": order.id,
         }
         sentence: str | None
-        if isinstance(answer, Sale):
+        if deal.outcome is Outcome.SOLD:
             sentence = "sold {quantity} {item} to node {buyer}"
             self.node.report("sold", sentence, price=order.price, route=origin.route, **details)
+            return
+        if deal.outcome is Outcome.CANCELLED:
+            self.node.report("cancelled", None, **details)
             return
         untold = self._refusals_told.admit(self.node.clock.seconds())
         if untold is None:
             sentence = None
         else:
             sentence = "refused node {buyer}: {reason}" + (f" ({untold} more not told)" if untold else "")
-        self.node.report("refused", sentence, reason=answer.reason, **details)
+        self.node.report("refused", sentence, reason=deal.reason, **details)
 
-    def _report_levels(self, levels: Any) -> None:
+    def _report_levels(self, levels: Sequence[StockLevel]) -> None:
         for level in levels:
             self.node.report(
                 "stock",
-                "{item}: {supplied} supplied, {in_stock} in stock, {sold} sold",
+                "{item}: {supplied} supplied, {in_stock} in stock, {sold} sold, {withdrawn} withdrawn",
                 item=level.item,
                 supplied=level.supplied,
                 in_stock=level.in_stock,
                 sold=level.sold,
+                withdrawn=level.withdrawn,
             )
 
 
 def make_role(options: Mapping[str, Any]) -> Seller:
     """Make a seller from its options.
 
-    @raise UsageError: the stock is missing, cannot be read, or names an item twice.
+    @raise UsageError: the stock cannot be read or names an item twice, or the books cannot be used.
     """
     supplies: dict[str, Supply] = {}
     for text in options.get("stock", ()):
@@ -132,6 +218,25 @@ def make_role(options: Mapping[str, Any]) -> Seller:
         if item in supplies:
             raise UsageError(f"--stock names {item!r} twice")
         supplies[item] = Supply(quantity, price)
+    return Seller(supplies, _store_for(options, supplies))
+
+
+def _store_for(options: Mapping[str, Any], supplies: Mapping[str, Supply]) -> IStore[SalesBook] | None:
+    """What keeps the book; None for a book in memory."""
+    url: str | None = options.get("ledger")
+    state: StateDirectory | None = options.get(STATE)
+    if url is not None:
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise UsageError("--ledger: write postgresql://USER@HOST/DATABASE, or leave it out for a file of its own")
+        if state is None:
+            raise UsageError("--ledger with --ephemeral: a seller that loses its key could not answer its orders again")
+        from twisted_bazaar.trade.postgres import PostgresStore
+
+        return PostgresStore(url)
+    if state is not None:
+        store = SqliteStore(state.path / _LEDGER_FILE, SALES)
+        store.check()
+        return store
     if not supplies:
-        raise UsageError("a seller needs goods: add --stock apple=5")
-    return Seller(MemoryLedger(supplies))
+        raise UsageError("a seller that keeps nothing needs goods to begin with: add --stock apple=5")
+    return None

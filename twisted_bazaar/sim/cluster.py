@@ -80,6 +80,7 @@ class Member:
     @ivar node: the node that runs now; None while none does.
     @ivar roles: the roles it carries.
     @ivar starts: how often it has been started.
+    @ivar key: the public key of its node; empty before its first start.
     """
 
     def __init__(self, cluster: Cluster, name: str, host: Host, programme: Programme) -> None:
@@ -90,6 +91,7 @@ class Member:
         self.node: Node | None = None
         self.roles: Sequence[IRole] = ()
         self.starts = 0
+        self.key = ""
 
     def __repr__(self) -> str:
         return f"<member {self.name}>"
@@ -118,6 +120,7 @@ class Member:
         rng = random.Random(f"{cluster.network.seed}/{self.name}/{self.starts}")
         self.roles = programme.make_roles(self)
         key = key or self._key(rng)
+        self.key = key.public
         cluster.enter_key(key, self)
         tracker = cluster.tracker_address if cluster.tracker_address != self.address else None
         self.node = Node(
@@ -211,7 +214,6 @@ class Member:
 
     def _report(self, event: str, details: Mapping[str, Any]) -> None:
         if event == "joined":
-            self._cluster.enter_id(self.id, self)
             self._keep_id()
         for observer in self._cluster.observers:
             observer.reported(self, event, details)
@@ -238,7 +240,6 @@ class Cluster:
         self.sent_to: list[Callable[[Member, Peer | None, Message], None]] = []
         self.tracker_address: Address | None = None
         self._by_key: dict[str, Member] = {}
-        self._by_id: dict[int, Member] = {}
         self._on_machine: dict[str, list[Member]] = {}
 
     def observe(self, observer: Observer) -> None:
@@ -265,17 +266,13 @@ class Cluster:
         member = self._by_key.get(peer.key)
         return TRACKER if member is None else member.name
 
-    def member_with_id(self, node_id: int) -> Member | None:
-        """The member that the tracker gave an id to, the last one if there were several."""
-        return self._by_id.get(node_id)
+    def member_with_key(self, key: str) -> Member | None:
+        """The member whose node has a key."""
+        return self._by_key.get(key)
 
     def enter_key(self, key: KeyPair, member: Member) -> None:
         """Know a member by its key."""
         self._by_key[key.public] = member
-
-    def enter_id(self, node_id: int, member: Member) -> None:
-        """Know a member by its id."""
-        self._by_id[node_id] = member
 
     def others_on(self, member: Member) -> list[Member]:
         """Who else runs on the machine of a member."""

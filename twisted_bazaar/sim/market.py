@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, Final
 
-from twisted_bazaar.interfaces import IRole
+from twisted_bazaar.interfaces import IRole, Supply
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.roles.buyer import Buyer, Want
 from twisted_bazaar.roles.seller import Seller
@@ -25,12 +25,12 @@ from twisted_bazaar.sim.faults import Fault, Faults, draw_faults
 from twisted_bazaar.sim.invariants import CHECKS
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.wants import WantsAreMet
-from twisted_bazaar.sim.ledger import DiskLedger
 from twisted_bazaar.sim.reactor import Network
 from twisted_bazaar.sim.report import Figures, Report
 from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario, write_duration
+from twisted_bazaar.sim.store import DiskStore
 from twisted_bazaar.sim.trace import Trace
-from twisted_bazaar.trade.ledger import Supply
+from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales
 
 Progress = Callable[[float, float], None]
 Programmes = Mapping[str, Programme]
@@ -77,6 +77,7 @@ class MarketRun:
         self._faults = Faults(self.cluster)
         self._churns = scenario.churn > 0
         self._sessions: dict[str, random.Random] = {}
+        self._asked: dict[str, list[PurchaseEntry]] = {}
         self._build()
         self.faults = self._all_faults()
         self.purchases = self._all_purchases()
@@ -176,7 +177,7 @@ class MarketRun:
             if name.startswith("seller-"):
                 make_roles = self._seller_of(self._supplies(name))
             elif name.startswith("buyer-"):
-                make_roles = _buyer
+                make_roles = self._buyer_of(name)
             else:
                 make_roles = _relay
             cluster.add(name, Programme(make_roles, self._limits))
@@ -190,13 +191,21 @@ class MarketRun:
 
     @staticmethod
     def _seller_of(supplies: Mapping[str, Supply]) -> Callable[[Member], Sequence[IRole]]:
-        return lambda member: [Seller(DiskLedger(member.host, supplies))]
+        return lambda member: [Seller(supplies, DiskStore(member.host, "sales", MemorySales))]
+
+    def _buyer_of(self, name: str) -> Callable[[Member], Sequence[IRole]]:
+        """A buyer, which when it is started again is told what it was told before."""
+        asked = self._asked[name] = []
+        return lambda member: [
+            Buyer([Want(want.item, want.quantity) for want in asked], DiskStore(member.host, "orders", MemoryPurchases))
+        ]
 
     def _chance(self, *of: str) -> random.Random:
         """A source of chance for one thing about one member."""
         return random.Random("/".join((str(self._scenario.seed), *of)))
 
     def _want(self, purchase: PurchaseEntry) -> None:
+        self._asked[purchase.buyer].append(purchase)
         member = self.cluster.members[purchase.buyer]
         for role in member.roles:
             if member.node is not None and isinstance(role, Buyer):
@@ -219,7 +228,7 @@ class MarketRun:
 
     def _all_faults(self) -> list[Fault]:
         scenario = self._scenario
-        names, rng = [name for name in scenario.names() if not name.startswith("buyer-")], self._chance("faults")
+        names, rng = scenario.names(), self._chance("faults")
         drawn = draw_faults(rng, names, scenario.for_s, scenario.faults_a_minute, scenario.drawn_kinds)
         # Rounded, the last one may have come to lie on the end.
         in_time = [fault for fault in drawn if fault.at_s < scenario.for_s]
@@ -258,10 +267,6 @@ class MarketRun:
             return
         member.keep_running()
         self._begin_session(member)
-
-
-def _buyer(member: Member) -> Sequence[IRole]:
-    return [Buyer([])]
 
 
 def _relay(member: Member) -> Sequence[IRole]:

@@ -37,7 +37,7 @@ class Report:
     @ivar trace_hash: the same for two runs of the same scenario.
     @ivar events: how many things happened.
     @ivar messages: how many were sent, by type.
-    @ivar wants: how many purchases were wanted; those of buyers that lost their memory do not count.
+    @ivar wants: how many purchases were wanted.
     @ivar purchases: how many of them were made.
     @ivar searches: how many times a buyer looked for something.
     @ivar findable: how many of these were for something that a seller had then.
@@ -143,7 +143,8 @@ class Figures(Observer):
             began = self._wanted_at.get((member.name, member.starts, details["item"]))
             if began:
                 self._to_buy.append(now - began.pop(0))
-            self._hops.append(len(details["route"]) - 1)
+            if "route" in details:
+                self._hops.append(len(details["route"]) - 1)
 
     def count_wants(self) -> None:
         """Ask every buyer what it wanted and what it has; to be called while they run."""

@@ -1,72 +1,239 @@
-"""The seller's book, kept in memory: it is as durable as the process."""
+"""The seller's book: every rule about stock and orders, over a store that keeps it.
+
+An order is decided, counted and written in one transaction, and nobody hears of it before that is
+safe. Orders that arrive while one transaction is under way share the next one, so that a busy seller
+waits for its disk once for many of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.interfaces import Answer, ILedger, Order, Sale, Settlement, StockLevel
+from twisted_bazaar.errors import SoldOut, StorageError, UsageError
+from twisted_bazaar.interfaces import Deal, ILedger, Order, Outcome, Seal, Settlement, StockLevel, Supply
 from twisted_bazaar.trade.order import decide
+from twisted_bazaar.trade.store import IStore, SalesBook
+from twisted_bazaar.wire.message import LARGEST_INTEGER
 
-_REFUSALS_KEPT: Final = 8_192
+# So many orders share a transaction at most: those that come later are not to wait for too many.
+_MOST_AT_ONCE: Final = 512
+# Every no about quotes that ended so long ago is forgotten. No order can still arrive on one of them, since
+# an order is judged by the same clock that the quote was made by.
+_FORGET_AFTER_MS: Final = 60_000
+_FORGET_EVERY_MS: Final = 60_000
+
+T = TypeVar("T")
 
 
 @frozen
-class Supply:
-    """What a seller starts with of one item.
+class _Waiting:
+    """An order that is to be settled in the next transaction."""
 
-    @ivar quantity: pieces, 0 or more.
-    @ivar price: for one piece, in minor units; None when none is asked.
-    """
-
-    quantity: int
-    price: int | None = None
+    order: Order
+    kept_back: int
+    seal: Seal
+    done: Deferred[Settlement]
 
 
 @implementer(ILedger)
-class MemoryLedger:
-    """A ledger that forgets when its process ends.
+class Ledger:
+    """The book of one seller.
 
-    Sales are remembered for ever: there are no more of them than pieces. Refusals can be provoked by
-    anybody, so their number is bounded.
-
-    @param supplies: what there is, by item.
+    @param store: what keeps it.
+    @ivar fault: why the book could not be read or written when it was last tried; None if it could.
     """
 
-    def __init__(self, supplies: Mapping[str, Supply]) -> None:
-        self._levels = {
-            item: StockLevel(item, supply.quantity, supply.quantity, 0, supply.price)
-            for item, supply in supplies.items()
-        }
-        self._sales: dict[tuple[int, int], Answer] = {}
-        self._refusals: FairTable[tuple[int, int], Answer] = FairTable(_REFUSALS_KEPT, float("inf"))
+    def __init__(self, store: IStore[SalesBook]) -> None:
+        self._store = store
+        self.fault: str | None = None
+        self._waiting: list[_Waiting] = []
+        self._is_settling = False
+        # Fires when no order waits any more, for whoever waits for that.
+        self._settled: Deferred[None] | None = None
+        self._forgotten_at_ms = 0
 
-    def settle(self, order: Order, kept_back: int) -> Deferred[Settlement]:
-        """Decide an order once and for all."""
-        key = (order.buyer, order.id)
-        answer = self._sales.get(key) or self._refusals.get(key, 0.0)
-        is_repeat = answer is not None
-        if answer is None:
-            level = self._levels.get(order.item)
-            answer = decide(order, level, kept_back)
-            if isinstance(answer, Sale) and level is not None:
-                self._levels[order.item] = evolve(
-                    level, in_stock=level.in_stock - order.quantity, sold=level.sold + order.quantity
-                )
-                self._sales[key] = answer
-            else:
-                self._refusals.put(key, answer, order.buyer, 0.0)
-        return succeed(Settlement(answer, is_repeat))
+    def start(self, reactor: Any) -> None:
+        """Open the book; what is asked of it before it is open waits."""
+        self._clock = reactor
+        self._store.open(reactor)
 
-    def level(self, item: str) -> Deferred[StockLevel | None]:
-        """The count of one item."""
-        return succeed(self._levels.get(item))
+    def stop(self) -> Deferred[None]:
+        """Close the book when everything asked of it is done."""
+        if self._is_settling and self._settled is None:
+            self._settled = Deferred()
+        if self._settled is None:
+            return self._store.close()
+        return self._settled.addCallback(lambda _: self._store.close())
+
+    def settle(self, order: Order, kept_back: int, seal: Seal) -> Deferred[Settlement]:
+        """Decide an order once and for all; fires when the answer is safe."""
+        waiting = _Waiting(order, kept_back, seal, Deferred())
+        self._waiting.append(waiting)
+        if not self._is_settling:
+            self._settle_next()
+        return waiting.done
+
+    def terms(self, item: str, seller: str) -> Deferred[tuple[StockLevel | None, int]]:
+        """The count of one item, and after which instant a quote of it has to end."""
+        return self._run(lambda book: (book.counts([item]).get(item), book.closed_until_ms(seller)))
 
     def levels(self) -> Deferred[Sequence[StockLevel]]:
         """The count of every item."""
-        return succeed(list(self._levels.values()))
+        return self._run(lambda book: list(book.counts().values()))
+
+    def stock(self, supplies: Mapping[str, Supply]) -> Deferred[Sequence[StockLevel]]:
+        """Enter what a seller begins with; fires with the count of what was there before."""
+
+        def enter(book: SalesBook) -> Sequence[StockLevel]:
+            before = book.levels(supplies)
+            for item, supply in supplies.items():
+                level = before.get(item) or StockLevel(item, supply.quantity, supply.quantity, 0, 0, None)
+                book.set_level(evolve(level, price=supply.price))
+            return list(before.values())
+
+        return self._run(enter)
+
+    def supply(self, item: str, quantity: int, price: int | None = None) -> Deferred[StockLevel]:
+        """Add pieces to an item, which may be a new one."""
+
+        def add(book: SalesBook) -> StockLevel:
+            level = book.levels([item]).get(item) or StockLevel(item, 0, 0, 0, 0, None)
+            if level.supplied + quantity > LARGEST_INTEGER:
+                raise UsageError(f"{item!r}: there cannot be more than {LARGEST_INTEGER} in all")
+            level = evolve(
+                level,
+                supplied=level.supplied + quantity,
+                in_stock=level.in_stock + quantity,
+                price=level.price if price is None else price,
+            )
+            book.set_level(level)
+            return level
+
+        return self._run(add)
+
+    def withdraw(self, item: str, quantity: int) -> Deferred[StockLevel]:
+        """Take pieces out that are not to be sold."""
+
+        def take(book: SalesBook) -> StockLevel:
+            level = book.levels([item]).get(item)
+            if level is None or level.in_stock < quantity:
+                raise SoldOut(f"{0 if level is None else level.in_stock} of {item!r} in stock, {quantity} to withdraw")
+            level = evolve(level, in_stock=level.in_stock - quantity, withdrawn=level.withdrawn + quantity)
+            book.set_level(level)
+            return level
+
+        return self._run(take)
+
+    def deals(self, id_prefix: str = "", most: int = 1000) -> Deferred[Sequence[Deal]]:
+        """Orders that were answered, the latest first."""
+        return self._run(lambda book: book.latest(id_prefix, most))
+
+    def _run(self, work: Callable[[SalesBook], T]) -> Deferred[T]:
+        """Do something with the book, and know whether that can be done."""
+
+        def done(result: T) -> T:
+            self.fault = None
+            return result
+
+        def failed(failure: Failure) -> Failure:
+            if failure.check(StorageError):
+                self.fault = failure.getErrorMessage()
+            return failure
+
+        return self._store.run(work).addCallbacks(done, failed)
+
+    def _settle_next(self) -> None:
+        """Settle what waits, and then what has come meanwhile."""
+        batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
+        self._is_settling = bool(batch)
+        if batch:
+            self._settle(batch)
+        elif self._settled is not None:
+            settled, self._settled = self._settled, None
+            settled.callback(None)
+
+    def _settle(self, batch: Sequence[_Waiting]) -> None:
+        """Settle some in one transaction."""
+        now_ms = int(self._clock.seconds() * 1000)
+        is_time_to_forget = now_ms - self._forgotten_at_ms >= _FORGET_EVERY_MS
+
+        def settle(book: SalesBook) -> list[Settlement]:
+            if is_time_to_forget:
+                for seller in {waiting.order.seller for waiting in batch}:
+                    book.close_until(seller, now_ms - _FORGET_AFTER_MS)
+            return settle_batch(book, batch, now_ms)
+
+        def settled(settlements: list[Settlement]) -> None:
+            if is_time_to_forget:
+                self._forgotten_at_ms = now_ms
+            # The next transaction begins before the answers of this one go out.
+            self._settle_next()
+            for waiting, settlement in zip(batch, settlements, strict=True):
+                waiting.done.callback(settlement)
+
+        def not_settled(failure: Failure) -> None:
+            if len(batch) > 1 and failure.check(StorageError) is None:
+                # One of them is at fault, and is not to cost the others their answers.
+                for waiting in batch:
+                    self._settle([waiting])
+                return
+            self._settle_next()
+            for waiting in batch:
+                waiting.done.errback(failure)
+
+        self._run(settle).addCallbacks(settled, not_settled)
+
+
+def settle_batch(book: SalesBook, batch: Sequence[_Waiting], now_ms: int) -> list[Settlement]:
+    """Decide orders one after another, and write all that comes of it."""
+    known = dict(book.deals({waiting.order.key for waiting in batch}))
+    levels = book.levels(sorted({waiting.order.item for waiting in batch}))
+    closed = book.closed({waiting.order.quote for waiting in batch})
+    sellers = {waiting.order.seller for waiting in batch}
+    closed_until_ms = {seller: book.closed_until_ms(seller) for seller in sellers}
+    before = dict(levels)
+    new: list[Deal] = []
+    settlements: list[Settlement] = []
+    for waiting in batch:
+        order = waiting.order
+        deal = known.get(order.key)
+        if deal is not None:
+            settlements.append(Settlement(deal, is_repeat=True))
+            continue
+        level = levels.get(order.item)
+        verdict = decide(
+            order,
+            level,
+            waiting.kept_back,
+            now_ms,
+            is_closed=order.quote in closed,
+            closed_until_ms=closed_until_ms[order.seller],
+        )
+        deal = Deal(order, verdict.outcome, verdict.code, verdict.reason, waiting.seal(order, verdict), now_ms)
+        settlements.append(Settlement(deal, is_repeat=False))
+        if verdict.outcome is Outcome.SOLD and level is not None:
+            levels[order.item] = evolve(
+                level, in_stock=level.in_stock - order.quantity, sold=level.sold + order.quantity
+            )
+        elif verdict.is_kept:
+            closed.add(order.quote)
+        elif order.quote not in closed:
+            # It was told that its time is over, so it must be over for good, even if the clock goes back.
+            closed_until_ms[order.seller] = max(closed_until_ms[order.seller], order.valid_until_ms)
+        if verdict.is_kept:
+            new.append(deal)
+            known[order.key] = deal
+    book.keep(new)
+    for item, level in levels.items():
+        if level.sold > before[item].sold:
+            book.sell(item, level.sold - before[item].sold)
+    for seller, until_ms in closed_until_ms.items():
+        if until_ms > book.closed_until_ms(seller):
+            book.close_until(seller, until_ms)
+    return settlements

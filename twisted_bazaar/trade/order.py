@@ -6,28 +6,44 @@ answered becomes unknown, and only an answer ends it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
-from attrs import define, field
+from attrs import define
 from automat import TypeMachineBuilder
 
-from twisted_bazaar.errors import PeerError, SoldOut
-from twisted_bazaar.interfaces import Answer, Order, Refusal, Sale, StockLevel
+from twisted_bazaar.errors import SoldOut
+from twisted_bazaar.identity.signed import Envelope
+from twisted_bazaar.interfaces import Order, Outcome, StockLevel, Verdict
+
+EXPIRED: Final = "expired"
 
 
-def decide(order: Order, level: StockLevel | None, kept_back: int) -> Answer:
+def decide(
+    order: Order, level: StockLevel | None, kept_back: int, now_ms: int, *, is_closed: bool, closed_until_ms: int
+) -> Verdict:
     """What a seller says to an order that it has not answered before.
+
+    A no ends the quote that it is about: nothing more is sold on it. So a book that remembers one no for each
+    quote, until the quote ends, can tell every other no without remembering it.
 
     @param level: the count of the item ordered; None if it was never supplied.
     @param kept_back: pieces that are not to be sold to this buyer now.
+    @param now_ms: by the seller's clock.
+    @param is_closed: whether there has been a no about the same quote.
+    @param closed_until_ms: what was valid until then, or less, has been given up for good, even if the clock
+        goes back.
     """
-    if level is None or level.in_stock - kept_back < order.quantity:
-        left = 0 if level is None else max(0, level.in_stock - kept_back)
-        return Refusal(order, SoldOut.code, f"{left} left of {order.item!r}, {order.quantity} ordered")
-    if level.price is not None and (order.price is None or order.price < level.price):
-        return Refusal(order, PeerError.code, f"the price of {order.item!r} is {level.price}")
-    return Sale(order)
+    is_over = order.valid_until_ms <= max(now_ms, closed_until_ms)
+    if order.is_withdrawal:
+        return Verdict(Outcome.CANCELLED, is_kept=not (is_over or is_closed))
+    if is_over or is_closed:
+        return Verdict(Outcome.REFUSED, EXPIRED, "the quote is over", is_kept=False)
+    left = 0 if level is None else max(0, level.in_stock - kept_back)
+    if left < order.quantity:
+        return Verdict(Outcome.REFUSED, SoldOut.code, f"{left} left, {order.quantity} ordered")
+    return Verdict(Outcome.SOLD)
 
 
 class OrderState(Enum):
@@ -37,63 +53,93 @@ class OrderState(Enum):
     UNKNOWN = "unknown"
     CONFIRMED = "confirmed"
     REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the seller has answered."""
+        return self not in (OrderState.PENDING, OrderState.UNKNOWN)
+
+
+@define
+class OrderRecord:
+    """What a buyer keeps of one order.
+
+    @ivar id: 32 hexadecimal digits.
+    @ivar want: the number of the want that it is for.
+    @ivar seller: the seller's key.
+    @ivar seller_node: the id of the seller's node, as it was last heard of.
+    @ivar price: for one piece; None for goods without a price.
+    @ivar statement: the signed purchase.
+    @ivar ordered_at: by the buyer's clock, in seconds.
+    @ivar state: where it stands; only its life changes this.
+    @ivar withdrawal: the signed word that it is not to be; None while it is to be.
+    @ivar answer: the seller's signed answer.
+    @ivar code: why it was refused, for programs.
+    @ivar reason: the same for people.
+    """
+
+    id: str
+    want: int
+    seller: str
+    seller_node: int
+    item: str
+    quantity: int
+    price: int | None
+    statement: Envelope
+    ordered_at: float
+    state: OrderState = OrderState.PENDING
+    withdrawal: Envelope | None = None
+    answer: Envelope | None = None
+    code: str = ""
+    reason: str = ""
 
 
 class OrderLife(Protocol):
     """What can happen to an order, as its buyer sees it."""
 
-    def confirm(self) -> None:
+    def sold(self) -> None:
         """The seller said yes."""
 
-    def refuse(self) -> None:
+    def refused(self) -> None:
         """The seller said no."""
+
+    def cancelled(self) -> None:
+        """The seller knows that it is not to be."""
 
     def doubt(self) -> None:
         """No answer has come for longer than an answer takes."""
 
 
-@define
-class OrderRecord:
-    """What the buyer keeps of one order.
-
-    @ivar state: where it stands; only its life changes this.
-    @ivar refusal: why the seller refused: the wire code, and the same for people.
-    """
-
-    order: Order
-    seller: int
-    state: OrderState = field(default=OrderState.PENDING)
-    refusal: tuple[str, str] | None = None
-
-
 _builder = TypeMachineBuilder(OrderLife, OrderRecord)
-_pending = _builder.state("pending")
-_unknown = _builder.state("unknown")
-_confirmed = _builder.state("confirmed")
-_refused = _builder.state("refused")
+_states: Final = {state: _builder.state(state.value) for state in OrderState}
 
 
-def _confirm(life: OrderLife, record: OrderRecord) -> None:
-    record.state = OrderState.CONFIRMED
+def _enter(state: OrderState) -> Callable[[OrderLife, OrderRecord], None]:
+    def enter(life: OrderLife, record: OrderRecord) -> None:
+        record.state = state
+
+    return enter
 
 
-def _refuse(life: OrderLife, record: OrderRecord) -> None:
-    record.state = OrderState.REFUSED
-
-
-def _doubt(life: OrderLife, record: OrderRecord) -> None:
-    record.state = OrderState.UNKNOWN
-
-
-for _state in (_pending, _unknown):
-    _state.upon(OrderLife.confirm).to(_confirmed)(_confirm)
-    _state.upon(OrderLife.refuse).to(_refused)(_refuse)
-_pending.upon(OrderLife.doubt).to(_unknown)(_doubt)
-_unknown.upon(OrderLife.doubt).loop().returns(None)
+_ENDINGS: Final = {
+    OrderLife.sold: OrderState.CONFIRMED,
+    OrderLife.refused: OrderState.REFUSED,
+    OrderLife.cancelled: OrderState.CANCELLED,
+}
+for _open_state in (OrderState.PENDING, OrderState.UNKNOWN):
+    for _input, _end in _ENDINGS.items():
+        _states[_open_state].upon(_input).to(_states[_end])(_enter(_end))
+    _states[_open_state].upon(OrderLife.doubt).to(_states[OrderState.UNKNOWN])(_enter(OrderState.UNKNOWN))
 # The first answer is final: whatever comes after it changes nothing.
-for _state in (_confirmed, _refused):
-    for _input in (OrderLife.confirm, OrderLife.refuse, OrderLife.doubt):
-        _state.upon(_input).loop().returns(None)
+for _end in _ENDINGS.values():
+    for _input in (*_ENDINGS, OrderLife.doubt):
+        _states[_end].upon(_input).loop().returns(None)
 
 order_life = _builder.build()
-"""Makes the life of an L{OrderRecord}."""
+"""Makes the life of an L{OrderRecord}, which begins pending."""
+
+
+def end(life: OrderLife, outcome: Outcome) -> None:
+    """Let the seller's answer end an order."""
+    {Outcome.SOLD: life.sold, Outcome.REFUSED: life.refused, Outcome.CANCELLED: life.cancelled}[outcome]()

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from twisted_bazaar.interfaces import ILedger, IShelf, Order, Origin, Quote, Sale, Settlement, StockLevel
+from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.identity.signed import Envelope, seal
+from twisted_bazaar.interfaces import (
+    ILedger,
+    INode,
+    IShelf,
+    Order,
+    Origin,
+    Outcome,
+    Settlement,
+    ShelfQuote,
+    StockLevel,
+    Verdict,
+)
+from twisted_bazaar.trade.contract import (
+    ID_BYTES,
+    QUOTE_S,
+    Presence,
+    Quote,
+    make_answer,
+    read_purchase,
+    read_quote,
+    read_withdrawal,
+)
 from twisted_bazaar.trade.reservations import Reservations
+
+_QUOTES_REMEMBERED: Final = 4_096
 
 
 @implementer(IShelf)
@@ -15,36 +41,76 @@ class Shelf:
     """The stock of one seller.
 
     @param ledger: the book that decides.
-    @param clock: the source of time.
+    @param node: the node that it is offered by.
     """
 
-    def __init__(self, ledger: ILedger, clock: IReactorTime) -> None:
+    def __init__(self, ledger: ILedger, node: INode) -> None:
         self._ledger = ledger
-        self._clock = clock
+        self._node = node
         self.reservations = Reservations()
+        # Quotes that need not be verified when they come back: this seller has just made them.
+        self._quotes: FairTable[Envelope, Quote] = FairTable(_QUOTES_REMEMBERED, QUOTE_S)
 
-    def quote(self, item: str, quantity: int, buyer: Origin) -> Deferred[Quote | None]:
+    def quote(self, item: str, quantity: int, buyer: Origin) -> Deferred[ShelfQuote | None]:
         """What there is for a buyer, held back for it for a while; fires with None for nothing."""
 
-        def offer(level: StockLevel | None) -> Quote | None:
-            now = self._clock.seconds()
+        def offer(terms: tuple[StockLevel | None, int]) -> ShelfQuote | None:
+            now = self._node.clock.seconds()
+            level, closed_until_ms = terms
             if level is None:
                 return None
             free = level.in_stock - self.reservations.held_for_others(item, buyer.id, now)
             if free <= 0:
                 return None
             self.reservations.hold(item, buyer.id, buyer.route[1], quantity, level.in_stock, now)
-            return Quote(min(quantity, free), level.price)
+            # After a clock that ran ahead the book has given up all quotes that end before its time.
+            valid_until_ms = max(int(now * 1000), closed_until_ms) + int(QUOTE_S * 1000)
+            return self._state(level, min(quantity, free), valid_until_ms, buyer)
 
-        return self._ledger.level(item).addCallback(offer)
+        return self._ledger.terms(item, self._node.key.public).addCallback(offer)
 
-    def settle(self, order: Order) -> Deferred[Settlement]:
+    def presence(self, search_id: int) -> Envelope:
+        """A signed word that the search with this id has come here."""
+        node = self._node
+        return seal(node.key, Presence(node.bazaar, node.key.public, search_id))
+
+    def read(self, statement: Envelope, *, is_withdrawal: bool) -> Order:
+        """What a buyer has signed.
+
+        @raise Forged: it does not hold, or is not about a quote of this seller.
+        """
+        return (read_withdrawal if is_withdrawal else read_purchase)(statement, self._terms_of)
+
+    def settle(self, order: Order, buyer: Origin) -> Deferred[Settlement]:
         """Decide an order; what was held for the buyer is no longer held when it has bought."""
 
         def settled(settlement: Settlement) -> Settlement:
-            if isinstance(settlement.answer, Sale):
-                self.reservations.release(order.item, order.buyer)
+            if settlement.deal.outcome is Outcome.SOLD:
+                self.reservations.release(order.item, buyer.id)
             return settlement
 
-        kept_back = self.reservations.held_for_others(order.item, order.buyer, self._clock.seconds())
-        return self._ledger.settle(order, kept_back).addCallback(settled)
+        kept_back = self.reservations.held_for_others(order.item, buyer.id, self._node.clock.seconds())
+        return self._ledger.settle(order, kept_back, self._seal).addCallback(settled)
+
+    def _state(self, level: StockLevel, quantity: int, valid_until_ms: int, buyer: Origin) -> ShelfQuote:
+        """Sign what is offered."""
+        node = self._node
+        terms = Quote(
+            bazaar=node.bazaar,
+            seller=node.key.public,
+            id=node.rng.randbytes(ID_BYTES).hex(),
+            item=level.item,
+            quantity=quantity,
+            valid_until=valid_until_ms,
+            price=level.price,
+        )
+        statement = seal(node.key, terms)
+        self._quotes.put(statement, terms, buyer.route[1], node.clock.seconds())
+        return ShelfQuote(quantity, level.price, statement)
+
+    def _terms_of(self, statement: Envelope) -> Quote:
+        known = self._quotes.get(statement, self._node.clock.seconds())
+        return known or read_quote(statement, self._node.bazaar, self._node.key.public)
+
+    def _seal(self, order: Order, verdict: Verdict) -> Envelope:
+        return make_answer(self._node.key, self._node.bazaar, order, verdict)

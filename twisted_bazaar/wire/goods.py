@@ -11,6 +11,9 @@ from twisted_bazaar.wire.message import LARGEST_INTEGER, PATH_LOOP, MessageId, R
 
 Count = Annotated[int, Meta(ge=1, le=LARGEST_INTEGER)]
 Price = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
+# The bazaar of those who have not chosen another.
+BAZAAR: Final = "bazaar"
+Bazaar = Annotated[str, Meta(min_length=1, max_length=64)]
 ItemName = Annotated[str, Meta(min_length=1, max_length=128)]
 
 # Characters that turn the reading direction round or show as nothing: a name with one can look like another.

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.raw_peer import link
+from tests.trade.cases import quote
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.discovery.flood.search import FloodAnswers, FloodSearch
-from twisted_bazaar.interfaces import Address, IDiscovery, INode, IShelf, Offer, Origin, Quote, Route
+from twisted_bazaar.errors import StorageError
+from twisted_bazaar.identity.signed import Envelope
+from twisted_bazaar.interfaces import Address, IDiscovery, INode, IShelf, Offer, Origin, Route, ShelfQuote
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork
+
+KEY: Final = "09" * 32
+# Whoever finds verifies nothing: that is for who orders.
+QUOTE: Final = quote()
+PRESENCE: Final = quote(id="f" * 32)
 
 
 class FloodSearchTests(SynchronousTestCase):
@@ -36,9 +44,9 @@ class FloodSearchTests(SynchronousTestCase):
     def reply(self, *route: int, price: int | None = None, item: str = "apple", round: int = -1) -> Offer:
         """Let a reply to the newest search come, or to one before; returns the offer that it makes."""
         asked = self.node.flooded[round]
-        message = Reply(item=item, id=asked.id, price=price, quantity=2)
+        message = Reply(item=item, id=asked.id, price=price, quantity=2, quote=QUOTE)
         self.search.receives[Reply](message, Origin(route[-1], route))
-        return Offer(route[-1], item, 2, price, asked.id, route)
+        return Offer(route[-1], item, 2, price, asked.id, route, QUOTE)
 
     def found(self, finding: Deferred[Sequence[Offer]]) -> Sequence[Offer]:
         """What was found when the time for collecting is over."""
@@ -67,10 +75,10 @@ class FloodSearchTests(SynchronousTestCase):
 
     def test_one_seller(self) -> None:
         """Whoever looks for one seller says so in every round."""
-        finding = self.search.find("apple", 2, lambda offer: True, 9)
+        finding = self.search.find("apple", 2, lambda offer: True, KEY)
         self.node.clock.pump([0.1] * 75)
         asked: list[Any] = self.node.flooded
-        self.assertEqual(([search.seller for search in asked], self.successResultOf(finding)), ([9] * 3, []))
+        self.assertEqual(([search.seller for search in asked], self.successResultOf(finding)), ([KEY] * 3, []))
 
     def test_collects(self) -> None:
         """A cheaper offer that comes a moment after the first is found too, and stands before it."""
@@ -155,14 +163,22 @@ class Pears:
     """A shelf with pears and nothing else.
 
     @ivar asked: who was given a quote, or none.
+    @ivar is_failing: whether its book cannot be read now.
     """
 
     asked: list[Origin] = field(factory=list)
+    is_failing: bool = False
 
-    def quote(self, item: str, quantity: int, buyer: Origin) -> Deferred[Quote | None]:
+    def presence(self, search_id: int) -> Envelope:
+        """A signed word."""
+        return PRESENCE
+
+    def quote(self, item: str, quantity: int, buyer: Origin) -> Deferred[ShelfQuote | None]:
         """Two pears at 120."""
         self.asked.append(buyer)
-        return succeed(Quote(2, 120) if item == "pear" else None)
+        if self.is_failing:
+            return fail(StorageError("the disk is full"))
+        return succeed(ShelfQuote(2, 120, QUOTE) if item == "pear" else None)
 
 
 class _SlowNode(FakeNode):
@@ -175,7 +191,7 @@ class _SlowNode(FakeNode):
 class FloodAnswersTests(SynchronousTestCase):
     """Node 1, linked to node 7, has pears."""
 
-    reply = Reply(item="pear", id=40, quantity=2, price=120)
+    reply = Reply(item="pear", id=40, quantity=2, price=120, quote=QUOTE)
 
     def setUp(self) -> None:
         """Be linked to node 7."""
@@ -206,16 +222,31 @@ class FloodAnswersTests(SynchronousTestCase):
         self.assertEqual(self.ways(), [(1, 7)])
 
     def test_wanted_itself(self) -> None:
-        """A search for this node is answered whatever is on its shelf; nothing is taken from there."""
+        """A search for this node is answered whatever is on its shelf; nothing is taken from there, or signed."""
         for item in ("pear", "plum"):
-            self.search(1, 7, 9, item=item, quantity=5, seller=1)
-        replies = [(Reply(item=item, id=40, quantity=1), (1, 7, 9)) for item in ("pear", "plum")]
+            self.search(1, 7, 9, item=item, quantity=5, seller=self.node.key.public)
+        replies = [(Reply(item=item, id=40, quantity=1, quote=PRESENCE), (1, 7, 9)) for item in ("pear", "plum")]
         self.assertEqual((self.node.sent, self.shelf.asked), (replies, []))
 
     def test_another_is_wanted(self) -> None:
         """A search for another node is not answered by one that has the item, and takes nothing from its shelf."""
-        self.search(1, 7, 9, seller=2)
+        self.search(1, 7, 9, seller=KEY)
         self.assertEqual((self.ways(), self.shelf.asked), ([], []))
+
+    def test_another_bazaar(self) -> None:
+        """A search for sellers of another bazaar is not answered, whoever is wanted; nothing is taken for it."""
+        for seller in (None, self.node.key.public):
+            self.search(1, 7, 9, bazaar="elsewhere", seller=seller)
+        self.assertEqual((self.ways(), self.shelf.asked), ([], []))
+
+    def test_storage(self) -> None:
+        """While the book cannot be read there is nothing to offer; that is no fault of ours. Later there is."""
+        self.shelf.is_failing = True
+        self.search(1, 7)
+        self.assertEqual((self.ways(), self.flushLoggedErrors()), ([], []))
+        self.shelf.is_failing = False
+        self.search(1, 7)
+        self.assertEqual(self.ways(), [(1, 7)])
 
     def test_along_the_path(self) -> None:
         """When the buyer cannot be reached directly, or says not where, the reply goes back along the path."""
@@ -286,11 +317,11 @@ class PassedOnTests(SynchronousTestCase):
         network.run_until(lambda: node.id > 0)
         asking, other = (link(network, node, id) for id in (71, 72))
         search = {"type": "search", "item": "pear", "quantity": 2}
-        for number, seller in enumerate((node.id, 9)):
+        for number, seller in enumerate((node.key.public, KEY)):
             asking.received.clear()
             other.received.clear()
             asking.tell(**search, id=number, returnPath=[71], ttl=4, seller=seller)
             network.run(0.1)
             seen = {"id": number, "returnPath": [71, node.id], "ttl": 3, "host": node.peers()[0].address.host}
             self.assertEqual(other.received, [{**search, **seen, "seller": seller}])
-            self.assertEqual([reply["id"] for reply in asking.of_type("reply")], [number] * (seller == node.id))
+            self.assertEqual([reply["id"] for reply in asking.of_type("reply")], [number] * (seller == node.key.public))

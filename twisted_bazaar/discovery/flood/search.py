@@ -19,7 +19,7 @@ from zope.interface import implementer
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.discovery.offer import best_first
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.interfaces import Address, IDiscovery, INode, IShelf, Offer, Origin, Quote
+from twisted_bazaar.interfaces import Address, IDiscovery, INode, IShelf, Offer, Origin
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
 
 REACHES: Final = (2, 4, 7)
@@ -38,7 +38,7 @@ class _Hunt:
     item: str
     quantity: int
     accept: Callable[[Offer], bool]
-    seller: int | None
+    seller: str | None
     done: Deferred[Sequence[Offer]]
     round: int = 0
     search_ids: list[int] = field(factory=list)
@@ -61,7 +61,7 @@ class FloodSearch:
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Reply: self._reply_received}
 
     def find(
-        self, item: str, quantity: int, accept: Callable[[Offer], bool], seller: int | None = None
+        self, item: str, quantity: int, accept: Callable[[Offer], bool], seller: str | None = None
     ) -> Deferred[Sequence[Offer]]:
         """Look for sellers of an item, or for one of them; fires with offers, best first, or with none."""
         hunt = _Hunt(item, quantity, accept, seller, Deferred())
@@ -84,6 +84,7 @@ class FloodSearch:
             item=hunt.item,
             quantity=hunt.quantity,
             seller=hunt.seller,
+            bazaar=self._node.bazaar,
         )
         hunt.search_ids.append(search.id)
         self._hunts[search.id] = hunt
@@ -95,7 +96,7 @@ class FloodSearch:
         hunt = self._hunts.get(reply.id)
         if hunt is None or reply.item != hunt.item or len(hunt.offers) >= _MOST_OFFERS:
             return
-        offer = Offer(origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route)
+        offer = Offer(origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route, reply.quote)
         if not hunt.accept(offer):
             return
         known = hunt.offers.get(origin.id)
@@ -147,7 +148,7 @@ class FloodAnswers:
         self._releases.clear()
 
     def _search_received(self, search: Search, origin: Origin) -> None:
-        if self._is_stopped:
+        if self._is_stopped or search.bazaar != self._node.bazaar:
             return
         answering = Deferred.fromCoroutine(self._answer(search, origin))
         answering.addErrback(self._not_answered)
@@ -158,19 +159,22 @@ class FloodAnswers:
             self.log.failure("a search was not answered", failure)
 
     async def _answer(self, search: Search, origin: Origin) -> None:
+        route = origin.route
         if search.seller is not None:
-            # The way to this node is wanted, and no goods.
-            quote = Quote(1, None) if search.seller == self._node.id else None
+            # The way to this node is wanted, and no goods: it gets the one that its search has come by.
+            if search.seller != self._node.key.public:
+                return
+            reply = Reply(item=search.item, id=search.id, quote=self._shelf.presence(search.id))
         else:
             quote = await self._shelf.quote(search.item, search.quantity, origin)
-        if quote is None:
-            return
-        route = origin.route
-        # Who looks for the way to this node gets the one that its search has come by.
-        if search.seller is None and not origin.is_direct and await self._reach(search, origin):
-            route = (self._node.id, origin.id)
-            self._release_later(origin.id)
-        reply = Reply(item=search.item, id=search.id, quantity=quote.quantity, price=quote.price)
+            if quote is None:
+                return
+            if not origin.is_direct and await self._reach(search, origin):
+                route = (self._node.id, origin.id)
+                self._release_later(origin.id)
+            reply = Reply(
+                item=search.item, id=search.id, quantity=quote.quantity, price=quote.price, quote=quote.statement
+            )
         for way in (route, origin.route, *self._node.routes_to(origin.id)):
             if self._node.send(reply, way):
                 break

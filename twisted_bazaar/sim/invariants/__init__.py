@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.invariants.goods import ReservationsEnd, SoldOnce, StockAddsUp
+from twisted_bazaar.sim.invariants.goods import NeverFailedWhileSold, ReservationsEnd, SoldOnce, StockAddsUp
 from twisted_bazaar.sim.invariants.links import LinksAgree
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
 from twisted_bazaar.sim.invariants.messages import ForwardedOnce, NoLoops
+from twisted_bazaar.sim.invariants.wants import BoughtAsWanted
 
 # Those that hold at every moment, whatever fails.
 CHECKS: Final[tuple[type[Check], ...]] = (
     StockAddsUp,
     SoldOnce,
+    NeverFailedWhileSold,
+    BoughtAsWanted,
     ForwardedOnce,
     NoLoops,
     TablesAreBounded,

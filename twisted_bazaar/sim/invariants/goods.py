@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from twisted_bazaar.interfaces import Peer, StockLevel
+from twisted_bazaar.interfaces import Outcome, Peer, StockLevel
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.ledger import DiskLedger
+from twisted_bazaar.sim.store import DiskStore
+from twisted_bazaar.trade.memory import MemorySales, MemoryStore
+from twisted_bazaar.trade.store import OrderKey
 from twisted_bazaar.wire.message import Message
 
 
@@ -18,17 +20,23 @@ def sellers_of(member: Member) -> Iterator[Seller]:
     return (role for role in member.roles if member.node is not None and isinstance(role, Seller))
 
 
+def sales_of(seller: Seller) -> MemorySales:
+    """The book of a seller, as it sees it now."""
+    assert isinstance(seller.store, MemoryStore | DiskStore), "a simulated seller's book can be looked into"
+    book = seller.store.book
+    assert isinstance(book, MemorySales), "it is a seller's"
+    return book
+
+
 def levels_of(seller: Seller) -> list[StockLevel]:
-    """The counts of a seller whose ledger answers at once."""
-    levels: list[StockLevel] = []
-    seller.ledger.levels().addCallback(levels.extend)
-    return levels
+    """The counts of a seller."""
+    return list(sales_of(seller).levels().values())
 
 
 class StockAddsUp(Check):
     """Whenever a seller speaks or acts, its books are right."""
 
-    promise = "supplied = in stock + sold, and stock is never negative"
+    promise = "supplied = in stock + sold + withdrawn, and stock is never negative"
 
     def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
         """A seller may have told something."""
@@ -41,7 +49,7 @@ class StockAddsUp(Check):
     def _count(self, member: Member) -> None:
         for seller in sellers_of(member):
             for level in levels_of(seller):
-                is_right = level.supplied == level.in_stock + level.sold and level.in_stock >= 0
+                is_right = level.supplied == level.in_stock + level.sold + level.withdrawn and level.in_stock >= 0
                 self.expect(is_right, f"{member.name}: {level}")
 
 
@@ -52,20 +60,54 @@ class SoldOnce(Check):
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster)
-        self._sold: set[tuple[str, int, int]] = set()
+        self._sold: set[OrderKey] = set()
 
     def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """Something was sold, or bought."""
         if event == "sold":
-            sale = (member.name, details["buyer"], details["order"])
-            self.expect(sale not in self._sold, f"{member.name} sold order {sale[2]} of node {sale[1]} twice")
+            sale = (details["buyer_key"], details["order"])
+            self.expect(sale not in self._sold, f"{member.name} sold order {sale[1]} of {sale[0]} twice")
             self._sold.add(sale)
         elif event == "bought":
-            seller = self.cluster.member_with_id(details["seller"])
-            for role in () if seller is None else seller.roles:
-                if isinstance(role, Seller) and isinstance(role.ledger, DiskLedger):
-                    is_there = role.ledger.has_on_disk(member.id, details["order"])
-                    self.expect(is_there, f"{member.name} has a yes to order {details['order']} that is not on disk")
+            outcome = outcome_on_disk(self.cluster, member, details)
+            self.expect(
+                outcome is Outcome.SOLD, f"{member.name} has a yes to order {details['order']} that is not on disk"
+            )
+
+
+class NeverFailedWhileSold(Check):
+    """Silence is not taken for a no, nor a no for anything that may be sold yet."""
+
+    promise = "a buyer never counts an order as failed that is sold"
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self._failed: list[tuple[Member, dict[str, Any]]] = []
+
+    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+        """A buyer has given an order up."""
+        if event in ("missed", "cancelled") and "seller_key" in details:
+            self._failed.append((member, dict(details)))
+            self._look_at(member, details)
+
+    def end(self) -> None:
+        """What was given up must not have been sold later either."""
+        for member, details in self._failed:
+            self._look_at(member, details)
+
+    def _look_at(self, member: Member, details: Mapping[str, Any]) -> None:
+        outcome = outcome_on_disk(self.cluster, member, details)
+        self.expect(outcome is not Outcome.SOLD, f"{member.name} gave order {details['order']} up, and it is sold")
+
+
+def outcome_on_disk(cluster: Cluster, buyer: Member, details: Mapping[str, Any]) -> Outcome | None:
+    """How an order would be found to have ended if its seller crashed at this instant; None if it would not."""
+    seller = cluster.member_with_key(details["seller_key"])
+    for role in () if seller is None else seller.roles:
+        if seller is not None and isinstance(role, Seller) and isinstance(role.store, DiskStore):
+            deal = role.store.synced_book().answered.get((buyer.key, details["order"]))
+            return None if deal is None else deal.outcome
+    return None
 
 
 class ReservationsEnd(Check):

@@ -1,13 +1,17 @@
-"""The promise to buyers: when nothing fails any more, they get what there is."""
+"""The promises to buyers: they get what there is when nothing fails any more, and never more than they want."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
+from twisted_bazaar.interfaces import Outcome
 from twisted_bazaar.roles.buyer import Buyer
+from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.sim.cluster import Member
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.goods import levels_of, sellers_of
+from twisted_bazaar.sim.store import DiskStore
 
 # How far the widest search goes.
 _REACH: Final = 7
@@ -57,3 +61,26 @@ class WantsAreMet(Check):
                 for level in levels_of(seller):
                     stock[level.item] = stock.get(level.item, 0) + level.in_stock
         return stock
+
+
+class BoughtAsWanted(Check):
+    """Who has lost sight of an order buys the same again."""
+
+    promise = "nobody is sold more than it wants"
+
+    def end(self) -> None:
+        """Compare what each buyer wanted with what every seller has on its disk for it."""
+        members = self.cluster.members.values()
+        sold: Counter[tuple[str, str]] = Counter()
+        for role in (role for member in members for role in member.roles):
+            if isinstance(role, Seller) and isinstance(role.store, DiskStore):
+                for deal in role.store.synced_book().answered.values():
+                    if deal.outcome is Outcome.SOLD:
+                        sold[deal.order.buyer, deal.order.item] += deal.order.quantity
+        for member in members:
+            wanted: Counter[str] = Counter()
+            for want in (want for role in member.roles if isinstance(role, Buyer) for want in role.wants):
+                wanted[want.item] += want.quantity
+            for item, quantity in wanted.items():
+                had = sold[member.key, item]
+                self.expect(had <= quantity, f"{member.name} wants {quantity} {item}, and {had} are sold to it")

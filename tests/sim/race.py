@@ -1,0 +1,131 @@
+"""Many buyers race for few goods, over relays that leave, while the seller dies and comes back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twisted_bazaar.interfaces import Address, IRole, Supply
+from twisted_bazaar.roles.buyer import Buyer, Want
+from twisted_bazaar.roles.seller import Seller
+from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.sim.cluster import Cluster, Member, Programme, limits_of
+from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.invariants.check import Check
+from twisted_bazaar.sim.invariants.goods import NeverFailedWhileSold, SoldOnce, StockAddsUp, sales_of
+from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs
+from twisted_bazaar.sim.reactor import Network
+from twisted_bazaar.sim.store import DiskStore
+from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales
+
+_ITEM: Final = "device"
+_LOSS: Final = 0.1
+_JOINING_S: Final = 20.0
+_RACING_S: Final = 20.0
+_SELLER_AWAY_S: Final = 5.0
+# A buyer that has found nothing for so long gives up; one with an order that has no answer does not.
+_PATIENCE_S: Final = 12.0
+_LONGEST_S: Final = 600.0
+
+
+class Race:
+    """One race.
+
+    @param seed: decides everything that chance decides.
+    @param stock: how many pieces there are; every buyer wants one.
+    @ivar bought: how many buyers have one.
+    @ivar unanswered: how many orders have had no answer.
+    @ivar seller: the seller, as it is in the end.
+    """
+
+    def __init__(self, seed: int, buyers: int, stock: int, relays: int) -> None:
+        self._rng = random.Random(seed)
+        self.network = Network(seed, Conditions(latency_s=0.02, loss=_LOSS))
+        self._cluster = cluster = Cluster(self.network)
+        checks: Sequence[type[Check]] = (StockAddsUp, SoldOnce, NeverFailedWhileSold, NoFaultOfOurs)
+        self.checks = [check(cluster) for check in checks]
+        for check in self.checks:
+            cluster.observe(check)
+        self._tracker = cluster.add_tracker(lambda member: [Tracker()])
+        limits = limits_of(max_links=4 * buyers // relays + relays, min_links=relays // 2)
+        self._relays = [cluster.add(f"relay-{number}", Programme(limits=limits)) for number in range(relays)]
+        self._seller = cluster.add("seller", Programme(_seller_of(stock), neighbours=self._some_relays(3)))
+        self._buyers = [
+            cluster.add(f"buyer-{number}", Programme(_buyer, limits_of(min_links=0), None, self._some_relays(2)))
+            for number in range(buyers)
+        ]
+        self._running = 0
+
+    def run(self) -> None:
+        """Let it happen, until every buyer knows how it has ended for it."""
+        timeline = self.network.timeline
+        self._tracker.start()
+        for member in (*self._relays, self._seller):
+            member.start()
+        self._cluster.run(_JOINING_S)
+        began = timeline.now
+        for buyer in self._buyers:
+            timeline.at(began + self._rng.uniform(0, _RACING_S), self._enter, buyer)
+        for relay in self._rng.sample(self._relays, len(self._relays) // 5):
+            timeline.at(began + self._rng.uniform(0, _RACING_S), Member.kill, relay)
+        timeline.at(began + _RACING_S / 2, Member.crash, self._seller)
+        timeline.at(began + _RACING_S / 2 + _SELLER_AWAY_S, Member.start, self._seller)
+        self._cluster.run(_RACING_S)
+        while self._running:
+            assert timeline.now - began < _LONGEST_S, f"{self._running} buyers do not know how it has ended"
+            self._cluster.run(1.0)
+        # Reservations of those who bought elsewhere or gave up end by themselves.
+        self._cluster.run(60.0)
+        for check in self.checks:
+            check.end()
+
+    @property
+    def seller(self) -> Seller:
+        """The seller, as it is in the end."""
+        [seller] = self._seller.roles
+        assert isinstance(seller, Seller)
+        return seller
+
+    @property
+    def in_stock_and_sold(self) -> tuple[int, int]:
+        """The seller's count."""
+        level = sales_of(self.seller).levels()[_ITEM]
+        return level.in_stock, level.sold
+
+    @property
+    def roles(self) -> list[Buyer]:
+        """The buyers, as they are in the end."""
+        return [role for member in self._buyers for role in member.roles if isinstance(role, Buyer)]
+
+    @property
+    def violations(self) -> list[str]:
+        """What was found broken."""
+        return [violation.text for check in self.checks for violation in check.violations]
+
+    def _some_relays(self, many: int) -> list[Address]:
+        return [relay.address for relay in self._rng.sample(self._relays, many)]
+
+    def _enter(self, member: Member) -> None:
+        self._running += 1
+        member.start()
+        [buyer] = member.roles
+        assert isinstance(buyer, Buyer)
+        buyer.finished.addCallback(lambda status: self._leave(member, buyer))
+
+    def _leave(self, member: Member, buyer: Buyer) -> None:
+        """Go, but not with an order that may have been sold."""
+        if len(buyer.purchases):
+            timeline = self.network.timeline
+            timeline.at(timeline.now + 1.0, lambda _: self._leave(member, buyer), None)
+        else:
+            self._running -= 1
+            member.stop()
+
+
+def _seller_of(stock: int) -> Callable[[Member], Sequence[IRole]]:
+    return lambda member: [Seller({_ITEM: Supply(stock)}, DiskStore(member.host, "sales", MemorySales))]
+
+
+def _buyer(member: Member) -> Sequence[IRole]:
+    return [Buyer([Want(_ITEM, 1)], DiskStore(member.host, "orders", MemoryPurchases), once_s=_PATIENCE_S)]

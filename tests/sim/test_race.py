@@ -1,0 +1,30 @@
+"""Whoever races for too few goods is told how it ended, and nothing is sold that is not there."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.sim.race import Race
+
+
+class RaceTests(SynchronousTestCase):
+    """A tenth of all packets is lost, a fifth of the relays leaves, and the seller loses its power half way."""
+
+    def race(self, seed: int, buyers: int, stock: int, relays: int) -> None:
+        """Run one, and see that all is as it should be."""
+        race = Race(seed, buyers, stock, relays)
+        race.run()
+        bought = sum(want.bought for buyer in race.roles for want in buyer.wants)
+        unanswered = sum(len(buyer.purchases) for buyer in race.roles)
+        held = len(race.seller.shelf.reservations)
+        self.assertEqual(race.violations, [], f"seed {seed}")
+        self.assertEqual((race.in_stock_and_sold, bought, unanswered, held), ((0, stock), stock, 0, 0), f"seed {seed}")
+
+    def test_thousand(self) -> None:
+        """A thousand buyers race for a hundred pieces: a hundred are sold, and everybody knows how it ended."""
+        self.race(1, buyers=1000, stock=100, relays=20)
+
+    def test_many_seeds(self) -> None:
+        """So it is for every seed."""
+        for seed in range(2, 22):
+            self.race(seed, buyers=100, stock=10, relays=10)

@@ -1,0 +1,152 @@
+"""What the operator of a node can ask of its seller or its buyer, over the node's control socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+from twisted.internet.defer import Deferred, succeed
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import Command, ILedger, INode, StockLevel
+from twisted_bazaar.trade.listing import row_of_purchase, row_of_sale, row_of_stock
+from twisted_bazaar.trade.purchase import Purchases
+from twisted_bazaar.wire.goods import Count, ItemName, Price, check_item_name
+
+_MOST_LISTED: Final = 1000
+# The beginning of an id may fit several orders; so many are shown.
+_MOST_ALIKE: Final = 10
+# How long who takes an order back waits for the seller's answer.
+_TAKE_BACK_S: Final = 5.0
+
+Request = TypeVar("Request", bound=msgspec.Struct)
+
+
+class _Goods(msgspec.Struct, frozen=True):
+    """Some pieces of an item.
+
+    @ivar price: for one, from now on; None to leave it as it is.
+    """
+
+    item: ItemName
+    quantity: Count
+    price: Price | None = None
+
+    def __post_init__(self) -> None:
+        check_item_name(self.item)
+
+
+class _List(msgspec.Struct, frozen=True):
+    """A list of orders.
+
+    @ivar most: no more than these, the latest.
+    """
+
+    most: Annotated[int, Meta(ge=1, le=_MOST_LISTED)] = _MOST_LISTED
+
+
+class _One(msgspec.Struct, frozen=True):
+    """One order.
+
+    @ivar id: its id, or the beginning of it.
+    """
+
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{1,32}\Z")]
+
+
+class SalesDesk:
+    """Answers the operator about a seller's stock and orders.
+
+    @ivar commands: by name, what can be asked.
+    """
+
+    def __init__(self, node: INode, ledger: ILedger) -> None:
+        self._node = node
+        self._ledger = ledger
+        self.commands: Mapping[str, Command] = {
+            "status": self._tell_status,
+            "stock.add": self._add,
+            "stock.withdraw": self._withdraw,
+            "stock.list": self._list_stock,
+            "orders": self._list_orders,
+            "order": self._show_order,
+        }
+
+    def _tell_status(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        return succeed({"role": "seller", "fault": self._ledger.fault})
+
+    def _add(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        goods = _read(request, _Goods)
+        adding = self._ledger.supply(goods.item, goods.quantity, goods.price)
+        return adding.addCallback(self._changed, "supplied", goods)
+
+    def _withdraw(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        goods = _read(request, _Goods)
+        return self._ledger.withdraw(goods.item, goods.quantity).addCallback(self._changed, "withdrawn", goods)
+
+    def _changed(self, level: StockLevel, what: str, goods: _Goods) -> dict[str, Any]:
+        self._node.report(what, "{quantity} {item} " + what, item=goods.item, quantity=goods.quantity)
+        return row_of_stock(level)
+
+    def _list_stock(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        return self._ledger.levels().addCallback(lambda levels: [row_of_stock(level) for level in levels])
+
+    def _list_orders(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        listing = self._ledger.deals("", _read(request, _List).most)
+        return listing.addCallback(lambda deals: [row_of_sale(deal) for deal in deals])
+
+    def _show_order(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        finding = self._ledger.deals(_read(request, _One).id, _MOST_ALIKE)
+        return finding.addCallback(lambda deals: [row_of_sale(deal, with_receipt=True) for deal in deals])
+
+
+class PurchasesDesk:
+    """Answers the operator about a buyer's orders.
+
+    @ivar commands: by name, what can be asked.
+    """
+
+    def __init__(self, node: INode, purchases: Purchases) -> None:
+        self._node = node
+        self._purchases = purchases
+        self.commands: Mapping[str, Command] = {
+            "status": self._tell_status,
+            "orders": self._list_orders,
+            "order": self._show_order,
+            "cancel": self._take_back,
+        }
+
+    def _tell_status(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        return succeed({"role": "buyer", "open_orders": len(self._purchases)})
+
+    def _list_orders(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        listing = self._purchases.orders("", _read(request, _List).most)
+        return listing.addCallback(lambda records: [row_of_purchase(record) for record in records])
+
+    def _show_order(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        finding = self._purchases.orders(_read(request, _One).id, _MOST_ALIKE)
+        return finding.addCallback(lambda records: [row_of_purchase(record, with_receipt=True) for record in records])
+
+    def _take_back(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        """Take back an open order; tells after a moment how it stands, whether the seller has answered or not."""
+        asked = _read(request, _One)
+        alike = [record for record in self._purchases.unanswered() if record.id.startswith(asked.id)]
+        if len(alike) != 1:
+            raise UsageError(f"{len(alike) or 'no'} open orders begin with {asked.id}")
+        [record] = alike
+        answered = self._purchases.take_back(record.id)
+        answered.addTimeout(_TAKE_BACK_S, self._node.clock, lambda result, timeout: record)
+        return answered.addCallback(lambda _: row_of_purchase(record))
+
+
+def _read(request: Mapping[str, Any], kind: type[Request]) -> Request:
+    """What is asked.
+
+    @raise UsageError: it cannot be read; the text says which key is at fault.
+    """
+    try:
+        return msgspec.convert(dict(request), kind)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
