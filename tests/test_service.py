@@ -22,13 +22,13 @@ from zope.interface import implementer
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import Address, IErrand, IRole
+from twisted_bazaar.journal import EventFile
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.service import (
     CANNOT_START,
-    EventFile,
     NodeService,
     build_service,
     exit_with,
@@ -83,7 +83,7 @@ class NodeServiceTests(ServiceTestCase):
         machine, rng, statuses = self.network.host(), random.Random(1), list[int]()
         node = Node(machine, rng, KeyPair.generate(rng), roles)
         endpoint = TCP4ServerEndpoint(machine, 9000)
-        return NodeService(machine, node, endpoint, None, roles, statuses.append), statuses
+        return NodeService(machine, node, endpoint, None, roles, None, statuses.append), statuses
 
     def start_broken(self, *roles: IRole) -> list[LogEvent]:
         """Start a service that cannot run; returns what the log says of it."""

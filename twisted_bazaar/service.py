@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import atexit
 import gc
-import json
 import os
 import random
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
-import msgspec
 from attrs import evolve, fields_dict
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -22,13 +21,17 @@ from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndp
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_bazaar.console import Console
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Address, IErrand, IRegistrar, IRole, Peer
+from twisted_bazaar.interfaces import Address, IErrand, IRegistrar, IRole
+from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages, load_roles
-from twisted_bazaar.wire.message import Message, check_host
+from twisted_bazaar.state import SOCKET, STATE, StateDirectory
+from twisted_bazaar.wire.goods import BAZAAR, check_item_name
+from twisted_bazaar.wire.message import NO_ID, check_host
 
 CANNOT_START: Final = 1
 _MANY_FILES: Final = 1 << 20
@@ -43,6 +46,7 @@ class NodeService(Service):
     @param endpoint: where it listens; None for nowhere.
     @param advertised: where others reach it, when that is somewhere else.
     @param roles: what the node carries.
+    @param socket: where its operator can ask it things; None for nowhere.
     @param exit_with: called with an exit status when the process is to end.
     """
 
@@ -55,6 +59,7 @@ class NodeService(Service):
         endpoint: IStreamServerEndpoint | None,
         advertised: Address | None,
         roles: Sequence[IRole],
+        socket: Path | None,
         exit_with: Callable[[int], None],
     ) -> None:
         self._reactor = reactor
@@ -62,12 +67,14 @@ class NodeService(Service):
         self._endpoint = endpoint
         self._advertised = advertised
         self._roles = roles
+        self._socket = socket
+        self._console = Console(roles, self._status)
         self._exit_with = exit_with
 
     def startService(self) -> None:
         """Start the node; if that is impossible, say why and end the process."""
         super().startService()
-        starting = Deferred.fromCoroutine(self._node.start(self._endpoint, self._advertised))
+        starting = Deferred.fromCoroutine(self._start())
         starting.addErrback(self._cannot_start)
         for role in self._roles:
             if IErrand.providedBy(role):
@@ -76,7 +83,25 @@ class NodeService(Service):
     def stopService(self) -> Deferred[None]:
         """Leave politely; fires when every socket is closed."""
         super().stopService()
-        return self._node.stop()
+        return self._console.close().addCallback(lambda _: self._node.stop())
+
+    async def _start(self) -> None:
+        if self._socket is not None:
+            try:
+                self._console.listen(self._reactor, self._socket)
+            except (CannotListenError, OSError) as error:
+                raise UsageError(f"no socket for commands at {self._socket}: {error}") from None
+        await self._node.start(self._endpoint, self._advertised)
+
+    def _status(self) -> dict[str, Any]:
+        """What the node says to C{bazaar status}."""
+        node = self._node
+        return {
+            "id": node.id,
+            "key": node.key.public,
+            "bazaar": node.bazaar,
+            "links": [{"id": peer.id, "key": peer.key, "address": str(peer.address)} for peer in node.peers()],
+        }
 
     def _cannot_start(self, failure: Failure) -> None:
         if failure.check(UsageError):
@@ -102,16 +127,23 @@ def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: A
         raise UsageError("--tracker none: a node gets its id from a tracker; start one with bazaar-tracker")
     if options.get("advertise") and options["listen"] == "none":
         raise UsageError("--advertise goes with --listen; a node that does not listen cannot be reached")
-    events = _open_events(options.get("events"), reactor.seconds)
+    events = open_events(options.get("events"), reactor.seconds)
+    state: StateDirectory | None = options.get(STATE)
+    rng = random.SystemRandom()
+    journals: list[Journal] = [events.enter] if events else []
+    if state is not None:
+        journals.append(id_keeper(state))
     node = Node(
         reactor,
-        random.SystemRandom(),
-        KeyPair.generate(random.SystemRandom()),
+        rng,
+        KeyPair.generate(rng) if state is None else state.key(rng),
         roles,
+        former_id=NO_ID if state is None else state.former_id,
+        bazaar=parse_bazaar(options.get("bazaar") or BAZAAR),
         limits=parse_limits(Limits(), options),
         tracker=_client_endpoint(reactor, options.get("tracker"), "--tracker"),
         neighbours=[_present(_client_endpoint(reactor, text, "--connect")) for text in options.get("connect", ())],
-        journal=events.enter if events else None,
+        journal=entering_all(journals),
         trace=events.trace if events else None,
     )
     return NodeService(
@@ -120,6 +152,7 @@ def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: A
         _server_endpoint(reactor, options["listen"]),
         parse_address(options["advertise"], "--advertise") if options.get("advertise") else None,
         roles,
+        None if state is None else state.path / SOCKET,
         lambda status: exit_with(reactor, status),
     )
 
@@ -154,6 +187,20 @@ def expect_many_objects() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS_TO_COLLECT, 20, 20)
+
+
+def parse_bazaar(name: str) -> str:
+    """Read the name of a bazaar.
+
+    @raise UsageError: it is too long, or could be read differently by two people.
+    """
+    try:
+        check_item_name(name)
+    except ValueError as error:
+        raise UsageError(f"--bazaar {name!r}: {str(error).removeprefix('item: ')}") from None
+    if len(name) > 64:
+        raise UsageError(f"--bazaar {name!r}: {len(name)} characters; 1 to 64 are taken")
+    return name
 
 
 def parse_limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
@@ -240,43 +287,3 @@ def _check_port(port: object) -> None:
     """
     if isinstance(port, int) and not 0 <= port < 65536:
         raise ValueError(f"{port} is not a port")
-
-
-class EventFile:
-    """A file that gets one JSON line for each event and each message sent.
-
-    A disk that is full costs the file, not the node: it says so once and writes no more.
-
-    @param file: where the lines go.
-    @param seconds: tells the time.
-    """
-
-    log = Logger()
-
-    def __init__(self, file: IO[str], seconds: Callable[[], float]) -> None:
-        self._file: IO[str] | None = file
-        self._seconds = seconds
-
-    def enter(self, event: str, details: Mapping[str, Any]) -> None:
-        """Write what a node reports."""
-        if self._file is None:
-            return
-        line = json.dumps({"time": self._seconds(), "event": event, **details}, ensure_ascii=False)
-        try:
-            self._file.write(line + "\n")
-        except OSError as error:
-            self._file = None
-            self.log.error("--events: {reason}; no more events are written", reason=error.strerror)
-
-    def trace(self, peer: Peer | None, message: Message) -> None:
-        """Write that a message is sent, and what is in it."""
-        self.enter("sent", {"to": None if peer is None else peer.id, **msgspec.to_builtins(message)})
-
-
-def _open_events(path: str | None, seconds: Callable[[], float]) -> EventFile | None:
-    if path is None:
-        return None
-    try:
-        return EventFile(open(path, "a", encoding="utf-8", buffering=1), seconds)
-    except OSError as error:
-        raise UsageError(f"--events {path!r}: {error.strerror}") from None

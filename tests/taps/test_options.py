@@ -25,7 +25,8 @@ class NodeOptionsTests(SynchronousTestCase):
     def refusal(self, *words: str) -> str:
         """The line that a command line ends with."""
         with self.assertRaises(SystemExit) as caught:
-            node.makeService(parsed(*words), MemoryReactorClock())
+            # Nothing of this is to touch what the user's own nodes keep.
+            node.makeService(parsed("--ephemeral", *words), MemoryReactorClock())
         line = str(caught.exception.code)
         self.assertNotIn("\n", line)
         return line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
@@ -13,7 +14,9 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRolePlugin
 from twisted_bazaar.plugin import find_role, known_roles
 from twisted_bazaar.service import build_service
+from twisted_bazaar.state import STATE, StateDirectory, state_path
 from twisted_bazaar.taps.options import DaemonOptions
+from twisted_bazaar.wire.goods import BAZAAR
 
 
 class _NodeOptions(DaemonOptions):
@@ -31,7 +34,11 @@ class _NodeOptions(DaemonOptions):
         ],
         ["tracker", "t", "tcp:127.0.0.1:9000", "The endpoint of the tracker."],
         ["min-links", None, None, "Below this many links the node looks for more."],
+        ["bazaar", None, BAZAAR, "The bazaar it trades in; its orders are worth nothing in another."],
+        ["state", None, None, "The directory for what outlives the process: key, orders, stock."],
+        ["name", None, None, "What to call its directory where --state is not given; its roles if not given."],
     ]
+    optFlags = [["ephemeral", None, "Keep nothing: a new key, and orders in memory."]]
 
     def opt_role(self, name: str) -> None:
         """What the node does: a name from --help-roles; may be given several times. A relay if not given."""
@@ -78,10 +85,28 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor
     try:
-        roles = [plugin.make_role(options) for plugin in options.plugins]
-        return build_service(options, roles, reactor)
+        settings = {**options, STATE: _state_of(options)}
+        roles = [plugin.make_role(settings) for plugin in options.plugins]
+        return build_service(settings, roles, reactor)
     except UsageError as error:
         raise options.refusal(error) from None
+
+
+def _state_of(options: Options) -> StateDirectory | None:
+    """The state directory that a command line asks for.
+
+    @raise UsageError: it asks for two things at once, or the directory cannot be used.
+    """
+    state, name = options["state"], options["name"]
+    if options["ephemeral"]:
+        if state or name:
+            raise UsageError("--ephemeral keeps nothing: leave out --state and --name")
+        return None
+    if state and name:
+        raise UsageError("--name is for nodes without --state: leave out one of them")
+    return StateDirectory(
+        Path(state) if state else state_path(name or "-".join(plugin.name for plugin in options.plugins))
+    )
 
 
 def _named_roles(words: Sequence[str]) -> list[str]:

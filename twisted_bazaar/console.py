@@ -1,0 +1,151 @@
+"""How the operator of a node asks it for something while it runs: over a socket in its state directory.
+
+A unix socket that only the owner of the node can open. One netstring with a JSON object goes each way, then
+the connection closes: C{{"command": "stock.list"}} is answered C{{"results": [...]}}, a result for each role
+that knows the command, or C{{"error": "..."}}, a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, ITCPTransport
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_bazaar.errors import BazaarError, FrameError, UsageError
+from twisted_bazaar.interfaces import Command, IOperable, IRole
+from twisted_bazaar.wire.framing import FrameSplitter, frame
+
+LONGEST_REQUEST_BYTES: Final = 65_536
+# Who has connected is cut off then, whether it has said nothing or does not take its answer.
+_PATIENCE_S: Final = 60.0
+
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Console:
+    """Answers what the operator of a node asks.
+
+    @param roles: the roles of the node; those that can be asked something are.
+    @param status: what the node says about itself.
+    """
+
+    log = Logger()
+
+    def __init__(self, roles: Sequence[IRole], status: Callable[[], Mapping[str, Any]]) -> None:
+        self._roles = roles
+        self._status = status
+        self._port: IListeningPort | None = None
+
+    def listen(self, reactor: Any, path: Path) -> None:
+        """Begin.
+
+        @param path: where the socket is to be. What is there is replaced: whoever holds the lock of the
+            directory knows that nobody uses it.
+        @raise CannotListenError: there cannot be a socket.
+        """
+        path.unlink(missing_ok=True)
+        self._port = reactor.listenUNIX(str(path), _Conversations(self, reactor), mode=0o600)
+
+    def close(self) -> Deferred[None]:
+        """Take no more requests."""
+        port, self._port = self._port, None
+        if port is None:
+            return succeed(None)
+        stopping: Deferred[None] = maybeDeferred(port.stopListening)  # type: ignore[call-overload] # it may give None
+        return stopping
+
+    def ask(self, payload: bytes) -> Deferred[bytes]:
+        """Do what a request says; never fails."""
+        asking = maybeDeferred(self._do, payload)
+        asking.addCallbacks(lambda results: {"results": results}, self._explain)
+        return asking.addCallback(msgspec.json.encode)
+
+    def _do(self, payload: bytes) -> Deferred[list[Any]]:
+        try:
+            request = _decode(payload)
+        except ValueError:
+            raise UsageError("a request is a JSON object with a command") from None
+        name = request.pop("command", None)
+        tables = self._tables()
+        commands = [table[name] for table in tables if isinstance(name, str) and name in table]
+        if not commands:
+            raise UsageError(f"this node cannot do {name!r}; it can do {', '.join(self._known())}")
+        return gatherResults([maybeDeferred(command, request) for command in commands], consumeErrors=True)
+
+    def _tables(self) -> list[Mapping[str, Command]]:
+        """What the node can be asked, and then what each of its roles can."""
+        own: Mapping[str, Command] = {
+            "status": lambda request: succeed(dict(self._status())),
+            "commands": lambda request: succeed(self._known()),
+        }
+        return [own, *(role.commands for role in self._roles if IOperable.providedBy(role))]
+
+    def _known(self) -> list[str]:
+        """The names of all that the node can be asked."""
+        return sorted({name for table in self._tables() for name in table})
+
+    def _explain(self, failure: Failure) -> dict[str, str]:
+        first = getattr(failure.value, "subFailure", failure)
+        if not first.check(BazaarError):
+            self.log.failure("a command failed", first)
+            return {"error": "the node failed at this; its log says how"}
+        return {"error": first.getErrorMessage()}
+
+
+class _Conversations(Factory):
+    """Takes who wants to ask something.
+
+    @param console: answers.
+    """
+
+    noisy = False
+
+    def __init__(self, console: Console, reactor: Any) -> None:
+        self.console = console
+        self.reactor = reactor
+
+    def buildProtocol(self, addr: Any) -> _Conversation:
+        """One of them."""
+        return _Conversation(self)
+
+
+class _Conversation(Protocol):
+    """One request and its answer."""
+
+    def __init__(self, factory: _Conversations) -> None:
+        self._factory = factory
+
+    def connectionMade(self) -> None:
+        self._splitter: FrameSplitter | None = FrameSplitter(LONGEST_REQUEST_BYTES)
+        assert ITCPTransport.providedBy(self.transport), "what a stream socket has"
+        self._cut_off: IDelayedCall = self._factory.reactor.callLater(_PATIENCE_S, self.transport.abortConnection)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._splitter is None:
+            return
+        try:
+            self._splitter.receive(data)
+            payloads = self._splitter.take(1)
+        except FrameError as error:
+            self._splitter = None
+            self._answer(msgspec.json.encode({"error": str(error)}))
+            return
+        if payloads:
+            self._splitter = None
+            self._factory.console.ask(payloads[0]).addCallback(self._answer)
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        if self._cut_off.active():
+            self._cut_off.cancel()
+
+    def _answer(self, payload: bytes) -> None:
+        if self.transport is not None and self.connected:
+            self.transport.write(frame(payload))
+            self.transport.loseConnection()

@@ -1,0 +1,126 @@
+"""The directory in which a node keeps what is to outlive its process: its key, its id, its books, its socket.
+
+One node uses it at a time; the lock is the kernel's, so it ends with the process however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import re
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.identity.keys import SEED_BYTES, KeyPair
+from twisted_bazaar.wire.message import NO_ID
+
+STATE: Final = "state-directory"
+"""The option under which roles find the L{StateDirectory} of their node; None there if it keeps nothing."""
+SOCKET: Final = "control.sock"
+_LOCK: Final = "lock"
+_KEY: Final = "key"
+_ID: Final = "id"
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+# What a unix socket's address has room for, on the systems that have least.
+_LONGEST_SOCKET_PATH: Final = 103
+
+
+def states_root() -> Path:
+    """Where the state directories of nodes are that were given a name only."""
+    return platformdirs.user_state_path("twisted_bazaar", appauthor=False)
+
+
+def state_path(name: str) -> Path:
+    """The state directory of a node that was given a name only.
+
+    @raise UsageError: it is not a name that a directory can have everywhere.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"--name {name!r}: write up to 64 letters, digits, dots, dashes and underscores")
+    return states_root() / name
+
+
+class StateDirectory:
+    """A state directory that this process has taken.
+
+    @param path: where it is; made if there is none.
+    @ivar path: the same, absolute.
+    @raise UsageError: it cannot be used, or another node uses it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().absolute()
+        if len(os.fsencode(self.path / SOCKET)) > _LONGEST_SOCKET_PATH:
+            raise UsageError(f"--state {self.path}: the path is too long for a socket in it; choose a shorter one")
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise UsageError(
+                f"--state {self.path}: {error.strerror}; choose another, or --ephemeral to keep nothing"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise UsageError(
+                f"another node uses {self.path}; give this one a --name or --state of its own, or --ephemeral"
+            ) from None
+
+    def close(self) -> None:
+        """Let another node use it."""
+        os.close(self._lock)
+
+    def key(self, rng: random.Random) -> KeyPair:
+        """The key of the node, made at its first start.
+
+        @param rng: the source of its secret.
+        @raise UsageError: it cannot be read or made, or others can read it.
+        """
+        file = self.path / _KEY
+        try:
+            if not file.exists():
+                self._write(file, rng.randbytes(SEED_BYTES).hex().encode() + b"\n")
+            if file.stat().st_mode & 0o077:
+                raise UsageError(f"{file}: others may read this key; if none has, chmod 600 {file}")
+            text = file.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{file}: {error.strerror}") from None
+        try:
+            return KeyPair.from_seed(bytes.fromhex(text.decode("ascii").strip()))
+        except ValueError:
+            raise UsageError(f"{file} is not a key; put back a copy of it, or remove it and be another node") from None
+
+    @property
+    def former_id(self) -> int:
+        """The id that the node had last; -1 if it has had none."""
+        try:
+            return int((self.path / _ID).read_bytes())
+        except (OSError, ValueError):
+            return NO_ID
+
+    def keep_id(self, node_id: int) -> None:
+        """Have the id at the next start.
+
+        @raise OSError: it cannot be written.
+        """
+        self._write(self.path / _ID, b"%d\n" % node_id)
+
+    def _write(self, file: Path, content: bytes) -> None:
+        """Write a whole file that only its owner can read; who is killed meanwhile leaves the old or the new."""
+        new = file.with_suffix(".new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.replace(file)
+        directory = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
