@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.cli.cases import quote_for, receipt_of, sale
 from tests.cli.test_simulate import FAILING, SMALL
 from twisted_bazaar.cli import main as main_module
 from twisted_bazaar.cli.main import main
@@ -24,13 +26,19 @@ FULL = Path("/dev/full")
 
 
 class MainCase(SynchronousTestCase):
-    """Processes in an empty directory."""
+    """Processes in an empty directory.
+
+    @cvar ENVIRONMENT: what they have in their environment besides that of the tests.
+    """
+
+    ENVIRONMENT: Mapping[str, str] = {}
 
     def setUp(self) -> None:
-        """Make a directory, and a trace in it."""
+        """Make a directory, and a trace and a receipt in it."""
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = Path(directory.name)
+        (self.directory / "receipt.json").write_text(json.dumps(receipt_of(sale(quote_for("\N{RED APPLE}")))))
         (self.directory / "run.jsonl").write_text('{"time": 1.0, "node": "Ben", "event": "joined", "id": 1}\n')
 
     def run_bazaar(self, words: str, **files: Any) -> subprocess.CompletedProcess[str]:
@@ -39,7 +47,7 @@ class MainCase(SynchronousTestCase):
 
     def run_words(self, words: Sequence[str], **files: Any) -> subprocess.CompletedProcess[str]:
         """Run words of a shell as a process that finds this package."""
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(self.directory), **self.ENVIRONMENT}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **files}
         return subprocess.run(words, **pipes, text=True, timeout=60, cwd=self.directory, env=env)
 
@@ -47,7 +55,13 @@ class MainCase(SynchronousTestCase):
 class OutputTests(MainCase):
     """What is printed, and where to."""
 
-    COMMANDS = (f"simulate market {SMALL}", f"simulate market {SMALL} --json", "trace run.jsonl", "--help")
+    COMMANDS = (
+        f"simulate market {SMALL}",
+        f"simulate market {SMALL} --json",
+        "trace run.jsonl",
+        "--help",
+        "verify receipt.json",
+    )
 
     def test_full(self) -> None:
         """Where nothing can be written a line says so, and the status is 2."""
@@ -86,6 +100,28 @@ class OutputTests(MainCase):
             os.close(terminal)
         self.assertIn(b" of 60 s", shown[""])
         self.assertEqual(shown["--quiet"], b"END")
+
+
+class AsciiTests(MainCase):
+    """Where only ASCII can be printed."""
+
+    ENVIRONMENT = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+
+    def test_other_characters(self) -> None:
+        """Others are told by their number."""
+        ended = self.run_bazaar("verify receipt.json")
+        self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+        self.assertRegex(ended.stdout, r"\n item +\\U0001f34e\n")
+
+    def test_without_output(self) -> None:
+        """Where there is no standard output or input at all, nothing goes wrong that needs none."""
+        for words, status, error in (
+            ("verify receipt.json", 0, ""),
+            ("verify -", 2, "bazaar verify: -: there is no standard input\n"),
+        ):
+            shell = f"exec {shlex.quote(sys.executable)} -m twisted_bazaar {words} >&- <&-"
+            ended = self.run_words(["sh", "-c", shell])
+            self.assertEqual((ended.returncode, ended.stderr), (status, error))
 
 
 class EarlyInterruptionTests(SynchronousTestCase):

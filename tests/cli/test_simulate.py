@@ -147,7 +147,7 @@ class FailureTests(SimulateCase):
         result = self.simulate(f"{FAILING} --seed 3")
         self.assertEqual(result.exit_code, 1)
         self.assertRegex(result.stdout, rf"(?m)^ {MET} +1 +BROKEN$")
-        self.assertIn("1 of 10 promises was broken:\n  at 30.080 s: ", result.stdout)
+        self.assertIn("1 of 12 promises was broken:\n  at 30.080 s: ", result.stdout)
         self.assertRegex(result.stdout, r"\n      buyer-1 still wants 2 item-1, and there are \d+ near by\n")
         self.assertIn("The seed is 3.", result.stdout)
 
@@ -181,7 +181,7 @@ class FailureTests(SimulateCase):
         """With --quiet a failure is told, and nothing else."""
         result = self.simulate(f"{FAILING} --quiet")
         self.assertEqual(result.exit_code, 1)
-        self.assertTrue(result.stdout.startswith("1 of 10 promises was broken:\n"), result.stdout)
+        self.assertTrue(result.stdout.startswith("1 of 12 promises was broken:\n"), result.stdout)
 
     def test_json(self) -> None:
         """A failure stands in the JSON object, with its instant."""
@@ -373,7 +373,7 @@ class InterruptionTests(SimulateCase):
         self.interrupt_in_run(4)
         result = self.simulate(f"{FAILING} --seed 7 --shrink --quiet")
         self.assertEqual((result.exit_code, result.stderr), (130, f"{KEPT_SO_FAR}\n"))
-        self.assertRegex(result.stdout, r"(?s)\A1 of 10 promises was broken:.* kept in failing-seed-7.toml; to see")
+        self.assertRegex(result.stdout, r"(?s)\A1 of 12 promises was broken:.* kept in failing-seed-7.toml; to see")
 
     def test_shrinking_to_json(self) -> None:
         """The report is whole, names the file, and says that more could perhaps be left out."""

@@ -8,15 +8,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.cli.cases import HANDLE, ORDER_ID, SELLER, SHORT_ID, order_for, quote_for, receipt_of, sale
 from twisted_bazaar.cli.main import main
+from twisted_bazaar.identity.signed import seal
+from twisted_bazaar.interfaces import Outcome, Verdict
 from twisted_bazaar.sim.market import MarketRun
 from twisted_bazaar.sim.scenario import FaultEntry, Scenario
+from twisted_bazaar.trade.messages import handle_of
 from twisted_bazaar.trade.purchase import Purchases
 
 BEN, ANA, SAM = 11, 12, 13
+
+
+def order(order_id: str) -> Any:
+    """An order of some id, as it stands in a message."""
+    return msgspec.to_builtins(order_for(quote_for(), order_id=order_id))
 
 
 def event(time: float, node: str | None, name: str, **details: Any) -> dict[str, Any]:
@@ -29,22 +39,40 @@ def sent(time: float, node: str, to: int, type: str, **details: Any) -> dict[str
     return event(time, node, "sent", to=to, type=type, **details)
 
 
+TERMS = quote_for()
+QUOTE = msgspec.to_builtins(seal(SELLER, TERMS))
+PURCHASE = msgspec.to_builtins(order_for(TERMS))
+YES = receipt_of(sale())["answer"]
+NO = receipt_of(sale(verdict=Verdict(Outcome.REFUSED, "soldout", "0 left")))["answer"]
+TAKEN_BACK = receipt_of(sale(verdict=Verdict(Outcome.CANCELLED)))
+
 JOINED = [event(1.0, name, "joined", id=id) for name, id in (("Ben", BEN), ("Ana", ANA), ("Sam", SAM))]
 SEARCH = [
     sent(2.0, "Ben", ANA, "search", id=5, returnPath=[BEN], ttl=4, item="apple", quantity=2),
     sent(2.1, "Ana", SAM, "search", id=5, returnPath=[BEN, ANA], ttl=3, item="apple", quantity=2),
     sent(2.1, "Ana", 99, "search", id=5, returnPath=[BEN, ANA], ttl=3, item="apple", quantity=2),
-    sent(2.2, "Sam", ANA, "reply", id=5, path=[SAM, ANA, BEN], item="apple", quantity=2, price=40),
-    sent(2.3, "Ana", BEN, "reply", id=5, path=[SAM, ANA, BEN], item="apple", quantity=2, price=40),
+    sent(2.2, "Sam", ANA, "reply", id=5, path=[SAM, ANA, BEN], item="apple", quantity=2, price=40, quote=QUOTE),
+    sent(2.3, "Ana", BEN, "reply", id=5, path=[SAM, ANA, BEN], item="apple", quantity=2, price=40, quote=QUOTE),
     event(2.4, "Ben", "offered", seller=SAM, item="apple", quantity=2, price=40, search=5),
 ]
 ORDER = [
-    sent(2.7, "Ben", ANA, "buy", id=6, path=[BEN, ANA, SAM], item="apple", quantity=2, price=40),
-    sent(2.8, "Ana", SAM, "buy", id=6, path=[BEN, ANA, SAM], item="apple", quantity=2, price=40),
-    event(2.9, "Sam", "sold", item="apple", quantity=2, price=40, buyer=BEN, order=6, route=[SAM, ANA, BEN]),
-    sent(2.9, "Sam", ANA, "buyOK", id=6, path=[SAM, ANA, BEN], item="apple", quantity=2, price=40),
-    sent(3.0, "Ana", BEN, "buyOK", id=6, path=[SAM, ANA, BEN], item="apple", quantity=2, price=40),
-    event(3.1, "Ben", "bought", item="apple", quantity=2, price=40, seller=SAM, order=6, search=5, route=[BEN, ANA]),
+    sent(2.7, "Ben", ANA, "buy", id=HANDLE, path=[BEN, ANA, SAM], order=PURCHASE),
+    sent(2.8, "Ana", SAM, "buy", id=HANDLE, path=[BEN, ANA, SAM], order=PURCHASE),
+    event(2.9, "Sam", "sold", item="apple", quantity=2, price=40, buyer=BEN, order=ORDER_ID, route=[SAM, ANA, BEN]),
+    sent(2.9, "Sam", ANA, "buyOK", id=HANDLE, path=[SAM, ANA, BEN], answer=YES),
+    sent(3.0, "Ana", BEN, "buyOK", id=HANDLE, path=[SAM, ANA, BEN], answer=YES),
+    event(
+        3.1,
+        "Ben",
+        "bought",
+        item="apple",
+        quantity=2,
+        price=40,
+        seller=SAM,
+        order=ORDER_ID,
+        search=5,
+        route=[BEN, ANA],
+    ),
 ]
 RUN = [*JOINED, *SEARCH, *ORDER]
 
@@ -87,7 +115,7 @@ class ListTests(TraceCase):
                 "5       2.000 s  Ben  2 apple, ttl 4  bought 2",
                 "",
                 "1 order",
-                "6       2.700 s  Ben  2 apple from Sam  bought within 0.400 s",
+                f"{SHORT_ID}       2.700 s  Ben  2 apple from Sam  bought within 0.400 s",
             ],
         )
 
@@ -110,7 +138,7 @@ class ListTests(TraceCase):
 
     def test_ends_of_orders(self) -> None:
         """An order is not answered, refused, confirmed, or sold without its buyer's knowledge."""
-        missed = event(3.2, "Ben", "missed", seller=SAM, order=6, search=5, reason="0 left")
+        missed = event(3.2, "Ben", "missed", seller=SAM, order=ORDER_ID, search=5, reason="0 left")
         self.assertEqual(self.order_ends(*ORDER[:2]), "no answer")
         self.assertEqual(self.order_ends(*ORDER[:2], *ORDER[:2]), "no answer after 2 tries")
         self.assertEqual(self.order_ends(*ORDER[:5]), "sold, and the buyer does not know")
@@ -119,8 +147,12 @@ class ListTests(TraceCase):
 
     def test_way(self) -> None:
         """A search for a way to a seller says so."""
-        self.write(*JOINED, {**SEARCH[0], "seller": SAM})
-        self.assertIn("Ben  way to Sam, ttl 4  no answer", self.told("run.jsonl")[1])
+        way = {**SEARCH[0], "seller": SELLER.public}
+        self.write(*JOINED, way)
+        self.assertIn(f"Ben  way to the node with the key {SELLER.public[:8]}, ttl 4", self.told("run.jsonl")[1])
+        for knowing in (sent(1.5, "Sam", ANA, "thisisme", id=SAM, port=0, key=SELLER.public), ORDER[0]):
+            self.write(*JOINED, knowing, way)
+            self.assertIn("Ben  way to Sam, ttl 4  no answer", self.told("run.jsonl")[1])
 
     def test_nothing(self) -> None:
         """A trace in which nobody trades is told as one."""
@@ -153,7 +185,7 @@ class DialogueTests(TraceCase):
                 "0.200 s  Sam -> Ana: reply 2 apple at 40, path Sam > Ana > Ben",
                 "0.300 s  Ana -> Ben: reply 2 apple at 40, path Sam > Ana > Ben",
                 "0.400 s  Ben has an offer: 2 apple at 40 from Sam",
-                "1.100 s  Ben has bought 2 apple at 40 from Sam (order 6)",
+                "1.100 s  Ben has bought 2 apple at 40 from Sam (order 6aaaaaaaaaaa)",
             ],
         )
 
@@ -161,42 +193,114 @@ class DialogueTests(TraceCase):
         """Order, sale and answer, each where it belongs."""
         self.write(*RUN)
         self.assertEqual(
-            self.told("run.jsonl", "--order", "6"),
+            self.told("run.jsonl", "--order", SHORT_ID),
             [
-                "Order 6: Ben orders 2 apple at 40 from Sam",
+                f"Order {ORDER_ID}: Ben orders 2 apple at 40 from Sam",
                 "It begins at 2.700 s; times are counted from there.",
                 "0.000 s  Ben -> Ana: buy 2 apple at 40, path Ben > Ana > Sam",
                 "0.100 s  Ana -> Sam: buy 2 apple at 40, path Ben > Ana > Sam",
                 "0.200 s  Sam has sold 2 apple at 40 to Ben",
-                "0.200 s  Sam -> Ana: buyOK 2 apple at 40, path Sam > Ana > Ben",
-                "0.300 s  Ana -> Ben: buyOK 2 apple at 40, path Sam > Ana > Ben",
-                "0.400 s  Ben has bought 2 apple at 40 from Sam (order 6)",
+                "0.200 s  Sam -> Ana: buyOK sold 2 apple at 40, path Sam > Ana > Ben",
+                "0.300 s  Ana -> Ben: buyOK sold 2 apple at 40, path Sam > Ana > Ben",
+                "0.400 s  Ben has bought 2 apple at 40 from Sam (order 6aaaaaaaaaaa)",
             ],
         )
 
     def test_errors(self) -> None:
         """Errors are told with their code and the node that is gone; a refusal with its reason."""
-        gone = sent(2.9, "Ana", BEN, "error", code="noroute", info="gone", about="buy", id=6, hop=SAM, path=[ANA, BEN])
-        refused = event(3.0, "Sam", "refused", item="apple", quantity=2, buyer=BEN, order=6, reason="0 left")
-        missed = event(3.1, "Ben", "missed", seller=SAM, order=6, reason="0 left")
+        gone = sent(
+            2.9, "Ana", BEN, "error", code="noroute", info="gone", about="buy", id=HANDLE, hop=SAM, path=[ANA, BEN]
+        )
+        refused = event(3.0, "Sam", "refused", item="apple", quantity=2, buyer=BEN, order=ORDER_ID, reason="0 left")
+        missed = event(3.1, "Ben", "missed", seller=SAM, order=ORDER_ID, reason="0 left")
         self.write(*JOINED, *ORDER[:2], gone, refused, missed)
         self.assertEqual(
-            self.told("run.jsonl", "--order", "6")[-3:],
+            self.told("run.jsonl", "--order", SHORT_ID)[-3:],
             [
                 "0.200 s  Ana -> Ben: error noroute, Sam is gone: gone",
                 "0.300 s  Sam has refused Ben: 0 left",
-                "0.400 s  Ben was refused by Sam (order 6): 0 left",
+                "0.400 s  Ben was refused by Sam (order 6aaaaaaaaaaa): 0 left",
             ],
         )
 
+    def test_names_of_orders(self) -> None:
+        """An order is named by its id, any beginning of that, or its number in messages; several are listed."""
+        other = "7" + ORDER_ID[1:]
+        alike = ORDER_ID[:12] + "b" + ORDER_ID[13:]
+        more = [sent(5.0, "Ben", ANA, "buy", id=handle_of(id), order=order(id)) for id in (other, alike)]
+        self.write(*RUN, *more)
+        shown = [
+            self.told("run.jsonl", "--order", name)
+            for name in (ORDER_ID, ORDER_ID[:20], ORDER_ID.upper(), SHORT_ID, str(HANDLE))
+        ]
+        self.assertEqual(shown[1:], shown[:1] * 4)
+        self.assertEqual(self.told("run.jsonl", "--order", "7")[0][:39], f"Order {other}:")
+        result = self.trace("run.jsonl", "--order", "6")
+        self.assertEqual((result.exit_code, result.stdout), (2, ""))
+        expected = f"bazaar trace: 2 orders begin with 6: {SHORT_ID}, {alike[:13]}; write more of it\n"
+        self.assertEqual(result.stderr, expected)
+        self.assertIn("there is no order", self.trace("run.jsonl", "--order", ORDER_ID[:20] + "b").stderr)
+
+    def test_refused(self) -> None:
+        """What a seller has signed to an order that it refuses is shown with its reason."""
+        refused = sent(2.9, "Sam", BEN, "buyNO", id=HANDLE, answer=NO)
+        missed = event(3.1, "Ben", "missed", seller=SAM, order=ORDER_ID, reason="0 left")
+        self.write(*JOINED, *ORDER[:2], refused, missed)
+        self.assertEqual(
+            self.told("run.jsonl", "--order", SHORT_ID)[-2:],
+            [
+                "0.200 s  Sam -> Ben: buyNO refused 2 apple at 40, 0 left",
+                "0.400 s  Ben was refused by Sam (order 6aaaaaaaaaaa): 0 left",
+            ],
+        )
+
+    def test_taken_back(self) -> None:
+        """An order that is taken back, after its buyer was started anew, is followed to its end."""
+        at = {"item": "apple", "quantity": 2}
+        self.write(
+            *JOINED,
+            *ORDER[:2],
+            event(3.0, "Ben", "resumed", seller=SAM, order=ORDER_ID, **at),
+            sent(3.1, "Ben", SAM, "cancel", id=HANDLE, order=TAKEN_BACK["order"]),
+            event(3.2, "Sam", "cancelled", buyer=BEN, order=ORDER_ID, **at),
+            sent(3.2, "Sam", BEN, "buyNO", id=HANDLE, answer=TAKEN_BACK["answer"]),
+            event(3.3, "Ben", "cancelled", seller=SAM, order=ORDER_ID, **at),
+        )
+        self.assertEqual(
+            self.told("run.jsonl", "--order", SHORT_ID)[-5:],
+            [
+                "0.300 s  Ben goes on after its start: there is no answer yet (order 6aaaaaaaaaaa)",
+                "0.400 s  Ben -> Sam: cancel apple at 40",
+                "0.500 s  Sam has cancelled the order of Ben",
+                "0.500 s  Sam -> Ben: buyNO cancelled apple at 40",
+                "0.600 s  Ben knows that nothing was sold by Sam (order 6aaaaaaaaaaa): it is cancelled",
+            ],
+        )
+        self.assertIn("cancelled within 0.600 s", self.told("run.jsonl")[-1])
+
+    def test_unreadable_statements(self) -> None:
+        """What nobody can read is told as that; an offer that is signed otherwise than it is told, as both."""
+        junk = {**PURCHASE, "payload": "AAAA"}
+        self.write(*JOINED, sent(2.7, "Ben", SAM, "buy", id=HANDLE, order=junk))
+        told = self.told("run.jsonl", "--order", SHORT_ID)
+        self.assertEqual(
+            (told[0], told[2]),
+            (
+                f"Order {SHORT_ID}, from its middle",
+                "0.000 s  Ben -> Sam: buy, and what is signed in it cannot be read",
+            ),
+        )
+        self.write(*JOINED, SEARCH[0], {**SEARCH[3], "price": 30})
+        self.assertIn("reply 2 apple at 30, and signed is 2 apple at 40", self.told("run.jsonl", "--search", "5")[-1])
+
     def test_no_answer(self) -> None:
         """An order without an answer is followed to the end of the trace: doubts, searches for a way, the end."""
-        way = sent(4.0, "Ben", ANA, "search", id=8, returnPath=[BEN], ttl=2, item="apple", seller=SAM)
-        doubt = event(4.0, "Ben", "unknown", seller=SAM, id=6)
-        stop = event(5.0, "Ben", "unknown", seller=SAM, order=6)
+        way = sent(4.0, "Ben", ANA, "search", id=8, returnPath=[BEN], ttl=2, item="apple", seller=SELLER.public)
+        doubt = event(4.0, "Ben", "unknown", seller=SAM, id=ORDER_ID)
+        stop = event(5.0, "Ben", "unknown", seller=SAM, order=ORDER_ID)
         self.write(*JOINED, *ORDER[:2], doubt, way, {**way, "to": 99}, stop, event(9.0, None, "end"))
         self.assertEqual(
-            self.told("run.jsonl", "--order", "6")[-4:],
+            self.told("run.jsonl", "--order", SHORT_ID)[-4:],
             [
                 "1.300 s  Ben has had no answer from Sam for long, and asks again",
                 "1.300 s  Ben searches for a way to Sam (search 8, ttl 2)",
@@ -227,7 +331,7 @@ class DialogueTests(TraceCase):
             event(2.84, "Sam", "started"),
         )
         self.assertEqual(
-            self.told("run.jsonl", "--order", "6")[2:],
+            self.told("run.jsonl", "--order", SHORT_ID)[2:],
             [
                 "-1.200 s  slow of Sam begins for 9 s, strength 2",
                 "0.000 s  Ben -> Ana: buy 2 apple at 40, path Ben > Ana > Sam",
@@ -243,18 +347,20 @@ class DialogueTests(TraceCase):
     def test_new_name(self) -> None:
         """An id that goes to another node is the name of its owner at the time."""
         self.write(*RUN, event(9.0, "Tom", "joined", id=SAM))
-        self.assertEqual(self.told("run.jsonl", "--order", "6")[0], "Order 6: Ben orders 2 apple at 40 from Sam")
+        self.assertEqual(
+            self.told("run.jsonl", "--order", SHORT_ID)[0], f"Order {ORDER_ID}: Ben orders 2 apple at 40 from Sam"
+        )
 
     def test_from_the_middle(self) -> None:
         """A trace that begins in the middle of an order is told from there."""
         self.write(*JOINED, *ORDER[2:])
-        self.assertEqual(self.told("run.jsonl", "--order", "6")[0], "Order 6, from its middle")
+        self.assertEqual(self.told("run.jsonl", "--order", SHORT_ID)[0], f"Order {ORDER_ID}, from its middle")
 
     def test_no_control_characters(self) -> None:
         """What strangers write does not move the cursor."""
-        error = sent(2.9, "Sam", BEN, "error", code="wtf", info="\x1b[2Jgone\r", about="buy", id=6)
+        error = sent(2.9, "Sam", BEN, "error", code="wtf", info="\x1b[2Jgone\r", about="buy", id=HANDLE)
         self.write(*JOINED, *ORDER[:2], error)
-        self.assertIn("error wtf: \ufffd[2Jgone\ufffd", self.trace("run.jsonl", "--order", "6").stdout)
+        self.assertIn("error wtf: \ufffd[2Jgone\ufffd", self.trace("run.jsonl", "--order", SHORT_ID).stdout)
 
 
 class DaemonTests(TraceCase):
@@ -276,10 +382,10 @@ class DaemonTests(TraceCase):
                 "5       1.000 s  Ben  2 apple, ttl 4  bought 2",
                 "",
                 "1 order",
-                "6       1.700 s  Ben  2 apple from Sam  bought within 0.400 s",
+                f"{SHORT_ID}       1.700 s  Ben  2 apple from Sam  bought within 0.400 s",
             ],
         )
-        told = self.told("Sam.jsonl", "Ben.jsonl", "Ana.jsonl", "--order", "6")
+        told = self.told("Sam.jsonl", "Ben.jsonl", "Ana.jsonl", "--order", SHORT_ID)
         self.assertEqual(
             told[1:3],
             [
@@ -290,7 +396,7 @@ class DaemonTests(TraceCase):
 
     def test_one_alone(self) -> None:
         """One file alone tells what its daemon saw; the others have numbers."""
-        told = self.told("Ben.jsonl", "--order", "6")
+        told = self.told("Ben.jsonl", "--order", SHORT_ID)
         self.assertEqual(told[2], "0.000 s  Ben -> node 12: buy 2 apple at 40, path Ben > node 12 > node 13")
 
     def test_same_names(self) -> None:

@@ -43,9 +43,9 @@ class BadFileTests(TraceCase):
 
     def test_endless_line(self) -> None:
         """A line longer than any event is skipped without being held in memory."""
-        self.patch(trace_lines, "_LONGEST", 1024)
+        self.patch(trace_lines, "_LONGEST", 4096)
         self.write(*RUN)
-        Path("run.jsonl").write_bytes(b"x" * 5000 + b"\n" + Path("run.jsonl").read_bytes())
+        Path("run.jsonl").write_bytes(b"x" * 20_000 + b"\n" + Path("run.jsonl").read_bytes())
         result = self.trace("run.jsonl")
         self.assertEqual(result.stderr, "run.jsonl: 1 line is no event and left out\n")
         self.assertIn("bought within 0.400 s", result.stdout)
@@ -65,7 +65,8 @@ class BadFileTests(TraceCase):
         self.assert_refused("there is no search with the id 6; without --search", "run.jsonl", "--search", "6")
         self.assert_refused("there is no order with the id 5; without --order", "run.jsonl", "--order", "5")
         self.assert_refused("--search and --order: give one", "run.jsonl", "--order", "5", "--search", "6")
-        self.assert_refused("--order: takes a whole number from 0 to .*, not 'abc'", "run.jsonl", "--order", "abc")
+        for name in ("xyz", "", "-1", "a" * 33, "\u0663"):
+            self.assert_refused("--order: takes the id of an order, .*, not '.*'", "run.jsonl", f"--order={name}")
         self.assert_refused("--search: takes a whole number from 0 to .*, not '-1'", "run.jsonl", "--search", "-1")
         self.assert_refused("Missing argument 'FILE...'")
 

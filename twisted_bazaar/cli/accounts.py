@@ -64,7 +64,7 @@ def settle_accounts(supplies: Supplies, events: Sequence[Event]) -> tuple[list[A
     return accounts, faults
 
 
-def _unmatched(sales: Mapping[int, Event], purchases: Mapping[int, Event]) -> Iterable[str]:
+def _unmatched(sales: Mapping[str, Event], purchases: Mapping[str, Event]) -> Iterable[str]:
     """Orders on which seller and buyer do not agree."""
     for order, sale in sales.items():
         purchase = purchases.get(order)

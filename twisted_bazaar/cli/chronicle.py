@@ -110,6 +110,6 @@ class Chronicle:
     def messages(self, *ids: int) -> Counter[str]:
         """How many messages were sent over all links, by type.
 
-        @param ids: of the searches and orders to count; everything when none is given.
+        @param ids: of the searches to count, and the handles of the orders; everything when none is given.
         """
         return Counter(event["type"] for event in self.find("sent") if not ids or event.details.get("id") in ids)

@@ -1,11 +1,13 @@
 """C{bazaar demo}: a market of real daemons that shows what it promises, and checks that it did.
 
 It is shown: a sale that had to cross two relays, a buyer that finds its seller sold out and goes on to
-the next, a seller that arrives after its buyer; and that in the end the books agree.
+the next, a seller that arrives after its buyer, a sale that survives that both its ends are killed, with its
+receipt; and that in the end the books agree.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,6 +22,8 @@ from twisted_bazaar.cli.scenes import GOODS, Market
 from twisted_bazaar.cli.story import Story
 
 _TRIES: Final = 3
+# What a unix socket's address has room for, less the name of a daemon and of its socket.
+_LONGEST_DIRECTORY: Final = 80
 
 
 def run_demo() -> int:
@@ -59,9 +63,11 @@ def _run_once(story: Story, interruption: Interruption, *, is_last: bool) -> Non
     directory = Path(tempfile.mkdtemp(prefix="bazaar-demo-"))
     keeps = False
     try:
+        if len(os.fsencode(directory)) > _LONGEST_DIRECTORY:
+            raise DemoFailure(f"{directory.parent} has too long a name for sockets in it; set TMPDIR to a shorter one")
         _play(Stage(directory, interruption), story)
     except DemoFailure as failure:
-        if isinstance(failure, BadLuck) and not is_last:
+        if (isinstance(failure, BadLuck) and not is_last) or not any(directory.iterdir()):
             raise
         keeps = True
         raise DemoFailure(f"{failure}.\nWhat each daemon said and did is kept in {directory}") from None

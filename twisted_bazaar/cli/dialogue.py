@@ -12,10 +12,13 @@ from typing import Final
 from attrs import define, field, frozen
 
 from twisted_bazaar.cli.deals import Names
-from twisted_bazaar.cli.trace_lines import Line
+from twisted_bazaar.cli.sealed import goods_in_words
+from twisted_bazaar.cli.trace_lines import Line, id_of
 
 _WAYS: Final = ("partition", "one-way")
 _MOST_NAMED: Final = 4
+_SHORT_ID: Final = 12
+_ABOUT_SEARCHES: Final = ("search", "reply", "error")
 _COMES_AND_GOES: Final[Mapping[str, str]] = {
     "started": "is started",
     "stopped": "has stopped",
@@ -48,11 +51,46 @@ class _Spreading:
         return (first.time, first.node, first.id, first.ttl) == (line.time, line.node, line.id, line.ttl)
 
 
+@define
+class OrderName:
+    """By what somebody names an order: its id or the beginning of it, or the number that messages name it by.
+
+    @ivar text: as it was written.
+    @ivar found: the number of the first order in a trace that it names.
+    @ivar others: the ids of others that it names too.
+    """
+
+    text: str
+    found: int | None = None
+    others: dict[int, str] = field(factory=dict)
+
+    def is_about(self, line: Line) -> bool:
+        """Whether a line is about this order; the first order that is named so is taken."""
+        handle = line.handle
+        if handle is None:
+            # What goes wrong on the way may be told by the number alone.
+            return line.type == "error" and self.found is not None and line.message_id == self.found
+        if handle != self.found and not self._names(handle, line):
+            return False
+        if self.found is None:
+            self.found = handle
+        elif handle != self.found:
+            self.others[handle] = id_of(handle)
+        return handle == self.found
+
+    def _names(self, handle: int, line: Line) -> bool:
+        beginning = id_of(handle)
+        if str(handle) == self.text:
+            return True
+        if len(self.text) <= len(beginning):
+            return beginning.startswith(self.text)
+        return self.text.startswith(beginning) and (line.order_id or self.text).startswith(self.text)
+
+
 class Dialogue:
     """Goes through a trace and keeps what is about one search or one order.
 
-    @param about: the id.
-    @param is_order: whether it is the id of an order, and not of a search.
+    @param about: the id of a search, or what names an order.
     @ivar names: who is who.
     @ivar ended: whether an answer came.
     @ivar began_s: when the first message was sent; None if there is nothing about that id.
@@ -60,10 +98,9 @@ class Dialogue:
     @ivar title: what it is about, in words.
     """
 
-    def __init__(self, about: int, *, is_order: bool) -> None:
+    def __init__(self, about: int | OrderName) -> None:
         self._about = about
-        self._is_order = is_order
-        self._types = ("buy", "buyOK", "error") if is_order else ("search", "reply", "error")
+        self._is_order = isinstance(about, OrderName)
         self.names = Names()
         self.ended = False
         self.began_s: float | None = None
@@ -74,8 +111,8 @@ class Dialogue:
         self._taking_part: dict[str, None] = {}
         self._around: list[Line] = []
         # Who buys from whom, and the last search of the one for a way to the other.
-        self._ends: tuple[str, int | None] = ("", None)
-        self._sought: int | None = None
+        self._ends: tuple[str, str] = ("", "")
+        self._sought: int | str | None = None
 
     def take(self, line: Line) -> None:
         """Keep a line if it belongs here."""
@@ -87,7 +124,7 @@ class Dialogue:
             self._around.append(line)
         elif self._is_about(line):
             self._tell(line, _in_words(line, self.names))
-            self.ended = self.ended or line.event in ("bought", "missed")
+            self.ended = self.ended or line.event in ("bought", "missed") or _is_taken_back(line)
 
     def passages(self) -> list[Passage]:
         """Everything, in the order of time, which begins with the first message.
@@ -107,12 +144,14 @@ class Dialogue:
         return sorted([*self._passages, *around], key=lambda passage: passage.at_s)
 
     def _is_about(self, line: Line) -> bool:
-        if self._is_order:
-            return line.order == self._about or (line.event == "unknown" and line.id == self._about)
+        if isinstance(self._about, OrderName):
+            return self._about.is_about(line)
+        if line.event == "sent":
+            return line.id == self._about and line.type in _ABOUT_SEARCHES
         return line.search == self._about
 
     def _sent(self, line: Line) -> None:
-        if line.id == self._about and line.type in self._types:
+        if self._is_about(line):
             self._message(line)
         elif self._is_order and self._is_seeking(line) and line.id != self._sought:
             self._sought = line.id
@@ -138,16 +177,19 @@ class Dialogue:
 
     def _begin(self, line: Line) -> None:
         self.began_s = line.time
-        goods = f"{line.quantity} {line.item}"
         if self._is_order:
+            said = line.said
+            if line.type != "buy" or said is None or not self.names.is_sender(line):
+                self._begin_late(line)
+                return
             seller = line.path[-1] if line.path else line.to
-            self._ends = (str(line.node), seller)
-            price = "" if line.price is None else f" at {line.price}"
-            self.title = f"Order {self._about}: {line.node} orders {goods}{price} from {self.names[seller]}"
+            self._ends = (str(line.node), said.seller)
+            self.names.learn_key(said.seller, seller)
+            self.title = f"Order {said.order_id}: {line.node} orders {said.goods} from {self.names[seller]}"
         elif line.seller is not None:
             self.title = f"Search {self._about}: {line.node} looks for a way to {self.names[line.seller]}"
         else:
-            self.title = f"Search {self._about}: {line.node} looks for {goods}"
+            self.title = f"Search {self._about}: {line.node} looks for {line.quantity} {line.item}"
 
     def _end_spreading(self) -> None:
         """Tell to whom a node has passed the search on."""
@@ -169,7 +211,11 @@ class Dialogue:
     def _begin_late(self, line: Line) -> None:
         """The trace begins after the first message."""
         self.began_s = line.time
-        self.title = f"{'Order' if self._is_order else 'Search'} {self._about}, from its middle"
+        if isinstance(self._about, OrderName):
+            what = f"Order {line.order_id or id_of(self._about.found or 0)}"
+        else:
+            what = f"Search {self._about}"
+        self.title = f"{what}, from its middle"
 
     def _take_part(self, *names: str) -> None:
         self._taking_part.update(dict.fromkeys(names))
@@ -217,14 +263,23 @@ def _message_in_words(line: Line, names: Names) -> str:
     if line.type == "error":
         hop = "" if line.hop is None else f", {names[line.hop]} is gone"
         return f"error {line.code}{hop}: {line.info}{path}"
-    price = "" if line.price is None else f" at {line.price}"
-    return f"{line.type} {line.quantity} {line.item}{price}{path}"
+    said = line.said
+    if line.type == "reply":
+        goods = goods_in_words(line.item, line.quantity, line.price)
+        is_same = line.quote is None or (said is not None and said.goods == goods)
+        doubt = "" if is_same else f", and signed is {'nothing readable' if said is None else said.goods}"
+        return f"reply {goods}{doubt}{path}"
+    if said is None:
+        return f"{line.type}, and what is signed in it cannot be read{path}"
+    outcome = f"{said.outcome} " if said.outcome else ""
+    reason = f", {said.reason}" if said.reason else ""
+    return f"{line.type} {outcome}{said.goods}{reason}{path}"
 
 
 def _in_words(line: Line, names: Names) -> str:
     """What a node reports."""
-    goods = f"{line.quantity} {line.item}" + ("" if line.price is None else f" at {line.price}")
-    order = "" if line.order is None else f" (order {line.order})"
+    goods = goods_in_words(line.item, line.quantity, line.price)
+    order = f" (order {line.order[:_SHORT_ID]})" if isinstance(line.order, str) else ""
     match line.event:
         case "offered":
             words = f"has an offer: {goods} from {names[line.seller]}"
@@ -236,6 +291,14 @@ def _in_words(line: Line, names: Names) -> str:
             words = f"has bought {goods} from {names[line.seller]}{order}"
         case "missed":
             words = f"was refused by {names[line.seller]}{order}: {line.reason}"
+        case "cancelled" if _is_taken_back(line):
+            words = f"knows that nothing was sold by {names[line.seller]}{order}: it is cancelled"
+        case "cancelled":
+            words = f"has cancelled the order of {names[line.buyer]}"
+        case "resumed":
+            words = f"goes on after its start: there is no answer yet{order}"
+        case "odd":
+            words = f"does not believe an answer: {line.reason}"
         case "unknown" if line.order is None:
             words = f"has had no answer from {names[line.seller]} for long, and asks again"
         case "unknown":
@@ -243,6 +306,11 @@ def _in_words(line: Line, names: Names) -> str:
         case other:
             words = f"reports: {other}"
     return f"{line.node} {words}"
+
+
+def _is_taken_back(line: Line) -> bool:
+    """Whether a buyer knows that its order is not to be; a seller tells by the same word that it has agreed."""
+    return line.event == "cancelled" and line.seller is not None
 
 
 def _path(ids: Sequence[int] | None, names: Names) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -13,8 +15,13 @@ import click
 from twisted_bazaar.cli.refusal import output_or_refuse
 
 _ELSEWHERE: Final[Mapping[str, str]] = {
+    "cancel": "Take back an order that has no answer yet.",
+    "orders": "List the orders of a running buyer or seller, or show one.",
     "simulate": "Run a whole network in virtual time, and check its promises.",
+    "status": "Show who a running node is, and how it is.",
+    "stock": "See and change what a running seller has.",
     "trace": "Show who told whom what: the searches and orders of a run.",
+    "verify": "Check a receipt, on any machine.",
 }
 
 
@@ -56,6 +63,9 @@ class _Commands(click.Group):
 @contextmanager
 def _ending_in_a_line() -> Iterator[None]:
     """End as a command would by itself, also while it is not listening to signals yet, and when nothing can be told."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Goods have names in any script; a terminal that has not is told their code points.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with output_or_refuse():
             yield
@@ -69,13 +79,14 @@ def _ending_in_a_line() -> Iterator[None]:
 def main() -> None:
     """A peer-to-peer market on Twisted.
 
-    The market itself runs as daemons: see twistd bazaar-tracker --help and twistd bazaar-node --help.
+    The market itself runs as daemons: see twistd bazaar-tracker --help and twistd bazaar-node --help. While one
+    runs, stock, orders, cancel and status ask it.
     """
 
 
 @main.command()
 def demo() -> None:
-    """Open a market on this machine, watch it trade, and check its books.
+    """Open a market on this machine, watch it trade, and pull its plug.
 
     Starts a tracker, relays, sellers and buyers as processes on loopback, and stops them all again.
     It takes about ten seconds, writes only to a temporary directory, and opens nothing to other

@@ -1,4 +1,4 @@
-"""Saying no: what cannot be done is said in one line, and ends the process with status 2."""
+"""Saying no: what cannot be done is said in one line, and ends the process with status 2; what is not so, with 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import IO, Any, Final
 
 import click
 
+from twisted_bazaar.cli.printable import printable
+
 IMPOSSIBLE: Final = 2
+NO: Final = 1
 
 
 class Refusal(click.ClickException):
@@ -24,8 +27,14 @@ class Refusal(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Say it."""
-        words = " ".join(self.message.split())
+        words = printable(" ".join(self.message.split()))
         click.echo(f"{self._command}: {words}", file=file, err=file is None)
+
+
+class Denial(Refusal):
+    """What was asked for was possible, and the answer is no; the text says why."""
+
+    exit_code = NO
 
 
 class PlainCommand(click.Command):

@@ -14,7 +14,9 @@ from attrs import frozen
 
 from twisted_bazaar.cli.chronicle import Event
 from twisted_bazaar.cli.daemons import BadLuck, DemoFailure, Stage, free_ports
+from twisted_bazaar.cli.power_cut import PowerCut
 from twisted_bazaar.cli.story import Story
+from twisted_bazaar.trade.messages import handle_of
 
 _START_S: Final = 15.0
 _SALE_S: Final = 15.0
@@ -31,6 +33,8 @@ _PICTURE: Final = (
     "       +-- relay Ana --- relay Bob --+-- Xenia  3 fig at 90",
     "       |                             |",
     "Finn --+                             +-- Yara   9 fig at 110",
+    "",
+    "Paul ------------------------------------ Otto   4 pear at 60",
 )
 
 
@@ -56,7 +60,8 @@ _SAM: Final = Goods("Sam", "apple", 5, 40)
 _XENIA: Final = Goods("Xenia", "fig", 3, 90)
 _YARA: Final = Goods("Yara", "fig", 9, 110)
 _LENA: Final = Goods("Lena", "quince", 2, 70)
-GOODS: Final = (_SAM, _XENIA, _YARA, _LENA)
+_OTTO: Final = Goods("Otto", "pear", 4, 60)
+GOODS: Final = (_SAM, _XENIA, _YARA, _OTTO, _LENA)
 
 
 class Market:
@@ -79,17 +84,21 @@ class Market:
 
         @raise DemoFailure: something did not.
         """
-        gather_s = self._open()
+        start_s = self._open()
+        gather_s = min(_MOST_GATHER_S, max(_LEAST_GATHER_S, _GATHER_STARTS * start_s))
         self._across_two_relays(gather_s)
         self._quick_buyer(gather_s)
+        [port] = free_ports(1)
+        power_cut = PowerCut(self._stage, self._story, self._tracker, port, _OTTO.option)
         self._late_seller()
         self._sold_out()
+        power_cut.play(start_s)
 
     def _open(self) -> float:
         """Start what has to be there first.
 
-        @return: for how many seconds a buyer has to compare offers so that another can come meanwhile
-            and buy; it is measured, since it depends on the machine and what else it does.
+        @return: how many seconds it takes to start a daemon; it is measured, since it depends on the machine and
+            what else it does.
         """
         ports = free_ports(3)
         self._tracker, self._ana, self._bob = (f"tcp:127.0.0.1:{port}" for port in ports)
@@ -106,7 +115,7 @@ class Market:
         for name in ("relay Ana", "Sam", "Xenia", "Yara"):
             self._until_linked(name, "relay Bob")
         self._story.picture(_PICTURE)
-        return min(_MOST_GATHER_S, max(_LEAST_GATHER_S, _GATHER_STARTS * start_s))
+        return start_s
 
     # The scenes.
 
@@ -175,7 +184,8 @@ class Market:
 
     def _node(self, name: str, role: str, *words: str) -> None:
         """Start a node that is open to others and finds them by the tracker."""
-        self._stage.start(name, "bazaar-node", "--role", role, "--tracker", self._tracker, *words)
+        keeping = ("--state", str(self._stage.state_of(name)))
+        self._stage.start(name, "bazaar-node", "--role", role, "--tracker", self._tracker, *keeping, *words)
 
     def _enter(self, name: str, relay: str, role: str, *words: str) -> None:
         """Start a node that can be linked to one relay and to nobody else."""
@@ -208,6 +218,6 @@ class Market:
         # What led to the purchase may stand in files that were read before the buyer's.
         self._chronicle.refresh()
         path = self._chronicle.path_of(purchase["route"])
-        messages = self._chronicle.messages(purchase["search"], purchase["order"])
+        messages = self._chronicle.messages(purchase["search"], handle_of(purchase["order"]))
         sentence = f"{path[-1]} sold {path[0]} {purchase['quantity']} {purchase['item']} at {purchase['price']}."
         self._story.sale(sentence, path, messages)

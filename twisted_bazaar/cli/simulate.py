@@ -18,10 +18,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from twisted_bazaar.cli.interruption import Interruption
 from twisted_bazaar.cli.process import few_collections, hold_back_log
 from twisted_bazaar.cli.refusal import PlainCommand, Refusal, whole_number
+from twisted_bazaar.cli.results import console_for_results
 from twisted_bazaar.cli.settings import replaying, replaying_file, scenario_options, settle_scenario
 from twisted_bazaar.cli.shrinking import Place, Shrunk, shrink_run
 from twisted_bazaar.cli.trace_file import trace_file
-from twisted_bazaar.cli.verdict import console_for_results, in_words, tell_failure, tell_figures, tell_shrunk
+from twisted_bazaar.cli.verdict import in_words, tell_failure, tell_figures, tell_shrunk
 from twisted_bazaar.sim.market import MarketRun
 from twisted_bazaar.sim.report import Report
 from twisted_bazaar.sim.scenario import Scenario

@@ -20,6 +20,8 @@ from twisted_bazaar.cli.programs import how_to_call
 _WIDEST: Final = 96
 _NARROWEST: Final = 24
 _MARGIN: Final = 9
+# A key of 64 digits with its name fits beside it on a terminal of 80 columns.
+_INDENT: Final = "  "
 
 
 class Story:
@@ -52,8 +54,7 @@ class Story:
         self.tell(sentence, "bold green")
         way = f" {self._arrow} ".join(path)
         self._row(f"{'':{_MARGIN}}path      ", way if len(path) > 2 else f"{way}, directly")
-        kinds = ", ".join(f"{count} {kind}" for kind, count in messages.items())
-        self._row(f"{'':{_MARGIN}}messages  ", f"{messages.total()} in all: {kinds}")
+        self.told_in(messages)
 
     def picture(self, lines: Sequence[str]) -> None:
         """Show a drawing made of characters."""
@@ -64,6 +65,15 @@ class Story:
     def command(self, words: str) -> None:
         """Show something to type; it is left in one line, so that it can be copied."""
         self._console.print(Text(" " * _MARGIN + words, style="bold"), soft_wrap=True)
+
+    def told_in(self, messages: Counter[str]) -> None:
+        """Say in how many messages something was told."""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in messages.items())
+        self._row(f"{'':{_MARGIN}}messages  ", f"{messages.total()} in all: {kinds}")
+
+    def output(self, line: str, style: str = "") -> None:
+        """Show a line that a command printed."""
+        self._row(_INDENT, line, style)
 
     def books(self, accounts: Sequence[Account]) -> None:
         """Show what became of all goods."""
@@ -88,14 +98,18 @@ class Story:
         twistd = how_to_call("twistd")
         self.tell(sentence, "bold green")
         self.scene("Now you")
-        self._row("  ", "Each of these in a terminal of its own; Ctrl-C ends it politely:")
+        self._row(_INDENT, "Each of these in a terminal of its own; Ctrl-C ends it politely:")
         self.command(f"{twistd} -n bazaar-tracker")
         self.command(f"{twistd} -n bazaar-node --role seller --stock apple=5")
         self.command(f"{twistd} -n bazaar-node --role buyer --want apple")
+        bazaar = how_to_call("bazaar")
+        self._row(_INDENT, "They find each other, in any order. kill -9 one, start it again, and ask:")
+        self.command(f"{bazaar} orders --name buyer")
+        self.command(f"{bazaar} stock add apple=10")
         self._row(
-            "  ",
-            "Start the buyer first; stop the tracker in between; add relays (--role relay), or a seller that "
-            "asks less (--stock apple=5@40). They find each other. All options:",
+            _INDENT,
+            "Stop the tracker in between; add a relay (--role relay), or another seller that asks less (--role seller "
+            "--name cheap --stock apple=5@40). All options:",
         )
         self.command(f"{twistd} bazaar-node --role buyer --help")
 

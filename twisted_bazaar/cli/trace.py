@@ -9,20 +9,34 @@ from typing import Final
 import click
 
 from twisted_bazaar.cli.deals import Deals
-from twisted_bazaar.cli.dialogue import Dialogue
+from twisted_bazaar.cli.dialogue import Dialogue, OrderName
+from twisted_bazaar.cli.printable import printable
 from twisted_bazaar.cli.refusal import PlainCommand, Refusal, open_or_refuse, whole_number
-from twisted_bazaar.cli.trace_lines import Line, TraceFile, names_of, side_by_side
+from twisted_bazaar.cli.trace_lines import Line, TraceFile, id_of, names_of, side_by_side
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 _SEARCH: Final = whole_number("--search", 0, LARGEST_INTEGER)
-_ORDER: Final = whole_number("--order", 0, LARGEST_INTEGER)
+_HEX_DIGITS: Final = frozenset("0123456789abcdef")
+_LONGEST_ID: Final = 32
+_MOST_NAMED: Final = 4
+
+
+def _order(text: str) -> OrderName:
+    """Read what names an order.
+
+    @raise Refusal: nothing could be named so.
+    """
+    name = text.lower()
+    if not 0 < len(name) <= _LONGEST_ID or not set(name) <= _HEX_DIGITS:
+        raise Refusal(f"--order: takes the id of an order, or its beginning, or the number in messages, not {text!r}")
+    return OrderName(name)
 
 
 @click.command(cls=PlainCommand)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--search", type=_SEARCH, metavar="ID", help="Show the search with this id, message by message.")
-@click.option("--order", type=_ORDER, metavar="ID", help="Show the order with this id, message by message.")
-def trace(files: Sequence[str], search: int | None, order: int | None) -> None:
+@click.option("--order", type=_order, metavar="ID", help="Show the order whose id begins so, message by message.")
+def trace(files: Sequence[str], search: int | None, order: OrderName | None) -> None:
     """Show who told whom what.
 
     FILE is what bazaar simulate writes with --trace, or what daemons write with --events; of these
@@ -106,12 +120,12 @@ def _list_all(reading: _Reading) -> None:
     click.echo()
     orders = []
     for order in deals.orders.values():
-        words = f"{order.quantity} {order.item} from {names[order.seller]}"
+        words = f"{order.goods} from {names[order.seller]}"
         orders.append((order.id, order.began_s - zero_s, order.by, words, order.ending))
     _table("order", orders)
 
 
-def _table(kind: str, rows: Sequence[tuple[int, float, str, str, str]]) -> None:
+def _table(kind: str, rows: Sequence[tuple[int | str, float, str, str, str]]) -> None:
     """Print rows below each other."""
     click.echo(f"1 {kind}" if len(rows) == 1 else f"{len(rows) or 'no'} {_plural(kind)}")
     if not rows:
@@ -121,20 +135,23 @@ def _table(kind: str, rows: Sequence[tuple[int, float, str, str, str]]) -> None:
         _say(f"{number:>17}  {at_s:>10.3f} s  {who:<{whos}}  {what:<{whats}}  {ending}")
 
 
-def _show(reading: _Reading, search: int | None, order: int | None) -> None:
+def _show(reading: _Reading, search: int | None, order: OrderName | None) -> None:
     """Show one search or one order.
 
-    @raise Refusal: there is none of that id.
+    @raise Refusal: there is none of that id, or there are several.
     """
-    about = order if search is None else search
+    about = search if order is None else order
     assert about is not None, "one of them was given"
-    dialogue = Dialogue(about, is_order=order is not None)
+    dialogue = Dialogue(about)
     for line in reading.lines():
         dialogue.take(line)
+    if order is not None and order.others:
+        ids = ", ".join([id_of(order.found or 0), *order.others.values()][:_MOST_NAMED])
+        raise Refusal(f"{len(order.others) + 1} orders begin with {order.text}: {ids}; write more of it")
     passages = dialogue.passages()
     if dialogue.began_s is None:
-        kind = "order" if search is None else "search"
-        raise Refusal(f"there is no {kind} with the id {about}; without --{kind} all of them are listed")
+        kind, name = ("search", search) if order is None else ("order", order.text)
+        raise Refusal(f"there is no {kind} with the id {name}; without --{kind} all of them are listed")
     began_s = dialogue.began_s
     _say(dialogue.title)
     _say(f"It begins at {began_s - reading.zero_s:.3f} s; times are counted from there.")
@@ -145,8 +162,8 @@ def _show(reading: _Reading, search: int | None, order: int | None) -> None:
 
 
 def _say(words: str) -> None:
-    """Print a line; what strangers have put into it cannot move the cursor."""
-    click.echo("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in words))
+    """Print a line."""
+    click.echo(printable(words))
 
 
 def _plural(kind: str) -> str:

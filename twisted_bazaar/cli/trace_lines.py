@@ -16,7 +16,12 @@ import msgspec
 from attrs import define
 
 from twisted_bazaar.cli.refusal import Refusal
+from twisted_bazaar.cli.sealed import Said, Sealed, read_sealed
+from twisted_bazaar.trade.messages import handle_of
 
+ABOUT_ORDERS: Final = frozenset({"buy", "buyOK", "buyNO", "cancel"})
+"""The wire names of the messages about orders."""
+_HANDLE_DIGITS: Final = 13
 _LONGEST: Final = 16 << 20
 
 
@@ -28,6 +33,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @ivar event: what, in one word; C{sent} for a message.
     @ivar to: the id of whom a message was sent to; None for one that has not said who it is.
     @ivar type: the wire name of a message.
+    @ivar order: in a message what is ordered or taken back, else the id of an order.
+    @ivar answer: in a message what a seller answers to an order.
+    @ivar quote: in a message what is offered.
+    @ivar seller: the id of a node; in a search a public key.
     """
 
     time: float
@@ -35,7 +44,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node: str | msgspec.UnsetType | None = msgspec.UNSET
     type: str = ""
     to: int | None = None
-    id: int | None = None
+    id: int | str | None = None
     path: tuple[int, ...] | None = None
     return_path: tuple[int, ...] = msgspec.field(name="returnPath", default=())
     ttl: int = 7
@@ -46,9 +55,14 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     info: str = ""
     about: str | None = None
     hop: int | None = None
-    seller: int | None = None
+    seller: int | str | None = None
+    seller_key: str = ""
     buyer: int | None = None
-    order: int | None = None
+    buyer_key: str = ""
+    key: str = ""
+    order: str | Sealed | None = None
+    answer: Sealed | None = None
+    quote: Sealed | None = None
     search: int | None = None
     offers: int | None = None
     reason: str = ""
@@ -62,6 +76,37 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_first_hop(self) -> bool:
         """Whether a search is sent by the node that began it."""
         return self.type == "search" and len(self.return_path) == 1
+
+    @property
+    def message_id(self) -> int | None:
+        """The number by which a message names the search or the order that it is about."""
+        return self.id if self.event == "sent" and isinstance(self.id, int) else None
+
+    @property
+    def order_id(self) -> str | None:
+        """The order that an event is about, or that a message speaks of in what is signed; None if that is not said."""
+        if self.event == "sent":
+            said = self.said
+            return None if said is None else said.order_id
+        of_doubt = self.id if self.event == "unknown" else None
+        return next((each for each in (self.order, of_doubt) if isinstance(each, str)), None)
+
+    @property
+    def said(self) -> Said | None:
+        """What a message says in what is signed; None if nothing is, or it cannot be read."""
+        sealed = {"buy": self.order, "cancel": self.order, "reply": self.quote}.get(self.type, self.answer)
+        return read_sealed(self.type, sealed) if isinstance(sealed, Sealed) else None
+
+    @property
+    def handle(self) -> int | None:
+        """By which number messages name the order that this is about; None if it is about none."""
+        if self.event == "sent":
+            is_about_order = self.type in ABOUT_ORDERS or (self.type == "error" and self.about in ABOUT_ORDERS)
+            return self.message_id if is_about_order else None
+        try:
+            return None if self.order_id is None else handle_of(self.order_id)
+        except ValueError:
+            return None
 
 
 class _BareLine(msgspec.Struct):
@@ -138,6 +183,11 @@ class TraceFile:
             return self.file.readline(_LONGEST)
         except OSError as error:
             raise Refusal(f"{self.path}: {error.strerror}") from None
+
+
+def id_of(handle: int) -> str:
+    """The beginning of an order's id, as far as messages that are not signed tell it."""
+    return f"{handle:0{_HANDLE_DIGITS}x}"
 
 
 def side_by_side(files: Sequence[TraceFile]) -> Iterator[Line]:

@@ -10,20 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from twisted_bazaar.cli.results import show_figures, show_line, show_table
 from twisted_bazaar.cli.settings import replaying_file
 from twisted_bazaar.cli.shrinking import Shrunk
 from twisted_bazaar.sim.report import Report
 from twisted_bazaar.sim.scenario import Scenario
 
-_WIDEST: Final = 110
 _MOST_TOLD: Final = 5
-
-
-def console_for_results() -> Console:
-    """What results are printed to; what goes into a pipe is as wide as it needs to be."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, _WIDEST) if console.is_terminal else _WIDEST
-    return console
 
 
 def in_words(scenario: Scenario, file: str | None) -> str:
@@ -41,12 +34,7 @@ def tell_figures(console: Console, report: Report, real_s: float, scenario: str)
 
     @param scenario: what was simulated, in words.
     """
-    figures = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
-    figures.add_column(style="dim", no_wrap=True)
-    figures.add_column(overflow="fold")
-    for what, figure in (("scenario", scenario), ("seed", str(report.seed)), *_figures(report, real_s)):
-        figures.add_row(what, figure)
-    _show(console, figures)
+    show_figures(console, ("scenario", scenario), ("seed", str(report.seed)), *_figures(report, real_s))
     promises = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     promises.add_column("promise")
     promises.add_column("checked", justify="right")
@@ -57,7 +45,7 @@ def tell_figures(console: Console, report: Report, real_s: float, scenario: str)
         else:
             verdict = Text("yes", style="green") if kept.checked else Text("not asked", style="yellow")
         promises.add_row(kept.promise, f"{kept.checked:,}", verdict)
-    _show(console, promises)
+    show_table(console, promises)
 
 
 def tell_failure(console: Console, report: Report, replay: str) -> None:
@@ -66,42 +54,26 @@ def tell_failure(console: Console, report: Report, replay: str) -> None:
     were = "was" if broken == 1 else "were"
     console.print(Text(f"{broken} of {len(report.promises)} promises {were} broken:", style="bold red"))
     for violation in report.violations[:_MOST_TOLD]:
-        _line(console, f"  at {violation.at_s:.3f} s: {violation.promise}")
-        _line(console, f"      {violation.text}")
+        show_line(console, f"  at {violation.at_s:.3f} s: {violation.promise}")
+        show_line(console, f"      {violation.text}")
     if len(report.violations) > _MOST_TOLD:
-        _line(console, f"  and {len(report.violations) - _MOST_TOLD} more")
-    _line(console, f"The seed is {report.seed}. The same run again, with --trace FILE to look into it:")
-    _line(console, f"  {replay}")
+        show_line(console, f"  and {len(report.violations) - _MOST_TOLD} more")
+    show_line(console, f"The seed is {report.seed}. The same run again, with --trace FILE to look into it:")
+    show_line(console, f"  {replay}")
 
 
 def tell_shrunk(console: Console, shrunk: Shrunk) -> None:
     """Say what the smallest run that fails is, and how to see it."""
     scenario = shrunk.scenario
     size = f"{_count(scenario.nodes, 'node')} and {_count(len(scenario.faults), 'fault')} in {scenario.for_}"
-    _line(console, f"Of {shrunk.runs} more runs the smallest that breaks the same promise has {size}.")
-    _line(console, f"  at {shrunk.violation.at_s:.3f} s: {shrunk.violation.text}")
+    show_line(console, f"Of {shrunk.runs} more runs the smallest that breaks the same promise has {size}.")
+    show_line(console, f"  at {shrunk.violation.at_s:.3f} s: {shrunk.violation.text}")
     if shrunk.path is None:
-        _line(console, f"It cannot be kept: {shrunk.reason}. Here it is:")
-        _line(console, shrunk.text)
+        show_line(console, f"It cannot be kept: {shrunk.reason}. Here it is:")
+        show_line(console, shrunk.text)
     else:
-        _line(console, f"It is kept in {shrunk.path}; to see it again:")
-        _line(console, f"  {replaying_file(shrunk.path)}")
-
-
-def _show(console: Console, table: Table) -> None:
-    """Print a table; what goes into a pipe has no blanks at the ends of its lines."""
-    if console.is_terminal:
-        console.print(table)
-        return
-    with console.capture() as capture:
-        console.print(table)
-    for line in capture.get().splitlines():
-        _line(console, line.rstrip())
-
-
-def _line(console: Console, text: str) -> None:
-    """Print something that is to stay in one line, so that it can be copied."""
-    console.print(Text(text), soft_wrap=True)
+        show_line(console, f"It is kept in {shrunk.path}; to see it again:")
+        show_line(console, f"  {replaying_file(shrunk.path)}")
 
 
 def _figures(report: Report, real_s: float) -> Sequence[tuple[str, str]]:

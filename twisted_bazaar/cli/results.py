@@ -1,0 +1,47 @@
+"""How results are printed: tables, figures and lines, also into a pipe."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_WIDEST: Final = 110
+
+
+def console_for_results() -> Console:
+    """What results are printed to; what goes into a pipe is as wide as it needs to be."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, _WIDEST) if console.is_terminal else _WIDEST
+    return console
+
+
+def show_table(console: Console, table: Table) -> None:
+    """Print a table; what goes into a pipe has no blanks at the ends of its lines."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        show_line(console, line.rstrip())
+
+
+def show_figures(console: Console, *figures: tuple[str, str]) -> None:
+    """Print what was found out, each below the other with its name."""
+    # Without a box: where only ASCII can be printed, the blanks of one would become lines.
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 1))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for what, figure in figures:
+        table.add_row(what, Text(figure))
+    show_line(console, "")
+    show_table(console, table)
+    show_line(console, "")
+
+
+def show_line(console: Console, text: str, style: str = "") -> None:
+    """Print something that is to stay in one line, so that it can be copied."""
+    console.print(Text(text, style=style), soft_wrap=True)
