@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -78,6 +79,11 @@ class Daemon:
         """Let it stand still, connections open; L{end} ends it all the same."""
         self.send_signal(signal.SIGSTOP)
 
+    def kill(self) -> None:
+        """End it as a power cut does; returns when it is gone."""
+        self.send_signal(signal.SIGKILL)
+        self.wait()
+
     def wait(self) -> int:
         """Wait until it has ended; returns its exit status."""
         return self._process.wait(LONGEST_S)
@@ -110,14 +116,23 @@ class Daemon:
 
 
 class Daemons:
-    """All daemons of one test. Leaving it ends them, the last first.
+    """All daemons of one test, which keep their state in a directory of the test. Leaving it ends them, the last first.
 
     @param directory: where they run.
+    @ivar environment: what tells them, and the commands that ask them, where their state is.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._running: list[Daemon] = []
+        # Not below the directory of the test: sockets have short names.
+        self._states = tempfile.TemporaryDirectory(prefix="bz-")
+        self.environment = {"XDG_STATE_HOME": self._states.name}
+
+    @property
+    def states(self) -> Path:
+        """Where the state directories of nodes are that have a name only."""
+        return Path(self._states.name, "twisted_bazaar")
 
     def __enter__(self) -> Self:
         return self
@@ -127,10 +142,11 @@ class Daemons:
     ) -> None:
         while self._running:
             self._running.pop().end()
+        self._states.cleanup()
 
     def start(self, *words: str, environment: Mapping[str, str] | None = None) -> Daemon:
         """Start one."""
-        daemon = Daemon(words, self._directory, environment or {})
+        daemon = Daemon(words, self._directory, {**self.environment, **(environment or {})})
         self._running.append(daemon)
         return daemon
 

@@ -21,9 +21,12 @@ import pytest
 
 from tests.integration.watched_node import LONGEST_S, NODE_ID, HandPeer, WatchedNode, framed, netstring, until
 from twisted_bazaar.errors import WireError
+from twisted_bazaar.identity.keys import KeyPair
+from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.node.control import Disconnect, Error, Pong
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.plugin import declare_messages
+from twisted_bazaar.trade.contract import Quote, make_purchase
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import LARGEST_INTEGER, LARGEST_TTL, MESSAGE_TYPES, Flooded, Routed
 
@@ -272,6 +275,12 @@ def one_search(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
 
 # Good frames with bad messages.
 
+# In form; nobody has signed it.
+UNSIGNED: Final = {
+    "payload": "e30=",
+    "payloadType": "application/vnd.twisted-bazaar.purchase+json",
+    "signatures": [{"keyid": "ab" * 32, "sig": "A" * 86 + "=="}],
+}
 # A good value for every key of every message.
 GOOD: Final[dict[str, Any]] = {
     "id": 5,
@@ -281,6 +290,8 @@ GOOD: Final[dict[str, Any]] = {
     "host": "192.0.2.1",
     "key": "ab" * 32,
     "code": "new",
+    "order": UNSIGNED,
+    "answer": UNSIGNED,
 }
 # Each of these is wrong for most keys, and all together are for every one.
 WRONG: Final[tuple[Any, ...]] = (
@@ -404,7 +415,7 @@ def paths_that_lead_elsewhere(node: WatchedNode, neighbours: Neighbours) -> Iter
                     assert answer is not None
                     assert (answer["code"], answer["about"]) == ("wrongway", name), path[:5]
             yield
-        bad.write(framed("buy", id=5, item="apple", path=[77, 78]) * 20_000)
+        bad.write(framed("buy", id=5, order=UNSIGNED, path=[77, 78]) * 20_000)
         yield
         # A search that has been here goes nowhere, and nobody is told.
         bad.tell("search", id=5, item="apple", returnPath=[NODE_ID, BAD])
@@ -441,7 +452,7 @@ def nothing_counts_after_goodbye(node: WatchedNode, neighbours: Neighbours) -> I
 @attack(kept_bytes=BACKLOG_KEPT_BYTES)
 def deaf_peer_that_asks(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """Who never reads the answers it causes is cut off."""
-    order = {"id": 5, "item": "apple"}
+    order = {"id": 5, "order": UNSIGNED}
     for ask in (framed("ping"), framed("ping"), framed("buy", **order), framed("buy", **order, path=[77])):
         with node.connect(receive_buffer_bytes=4096).greet(BAD) as bad:
             deadline = monotonic() + LONGEST_S
@@ -555,19 +566,60 @@ def news_of_broken_hops(node: WatchedNode, neighbours: Neighbours) -> Iterator[N
         assert bad.hear("pong") is not None
 
 
-@attack("--role", "seller", "--stock", "apple=100")
+def quote_for(bad: HandPeer) -> Envelope:
+    """What the node offers to a peer, signed; the well-behaved ask for something else, and none is held for them."""
+    bad.tell("search", id=5, item="pear", returnPath=[BAD], ttl=1)
+    reply = bad.hear("reply", id=5)
+    assert reply is not None
+    return msgspec.convert(reply["quote"], Envelope)
+
+
+def orders_on(quote: Envelope, count: int) -> list[bytes]:
+    """So many orders on it, each another, signed as they have to be."""
+    terms, buyer = quote.open(Quote), KeyPair.from_seed(b"b" * 32)
+    return [
+        framed(
+            "buy", id=number, order=msgspec.to_builtins(make_purchase(buyer, f"{number:013x}{0:019x}", quote, terms, 1))
+        )
+        for number in range(count)
+    ]
+
+
+@attack("--role", "seller", "--stock", "pear=2")
 def orders_without_end(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """Neither refusals nor one order again and again fill a seller's log."""
     with node.link(BAD) as bad:
-        for number in range(5_000):
-            bad.tell("buy", id=number, item="pear")
-        for _ in range(5_000):
-            assert bad.hear("error", code="soldout") is not None
-        yield
-        bad.write(framed("buy", id=5_000, item="apple") * 5_000)
-        for _ in range(5_000):
-            assert bad.hear("buyOK") is not None
-        yield
+        orders = orders_on(quote_for(bad), 5_000)
+        # Who does not read the answers meanwhile is cut off.
+        for start in range(0, 5_000, 500):
+            bad.write(b"".join(orders[start : start + 500]))
+            for number in range(start, start + 500):
+                assert bad.hear("buyOK" if number < 2 else "buyNO", id=number) is not None
+            yield
+        for _ in range(10):
+            bad.write(orders[0] * 500)
+            for _ in range(500):
+                assert bad.hear("buyOK", id=0) is not None
+            yield
+
+
+@attack("--role", "seller", "--stock", "pear=2")
+def orders_that_nobody_signed(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
+    """Each is told that it does not hold; nothing is sold, and nothing about it fills the log."""
+    with node.link(BAD) as bad:
+        [order] = orders_on(quote_for(bad), 1)
+        forged = [
+            framed("buy", id=1, order=UNSIGNED),
+            framed("cancel", id=1, order=UNSIGNED),
+            order.replace(b"eyJ", b"eyK", 1),
+        ]
+        for statement in forged:
+            bad.write(statement * 2_000)
+            for _ in range(2_000):
+                assert bad.hear("error", code="forged") is not None
+            yield
+        bad.write(order)
+        assert bad.hear("buyOK", id=0) is not None
 
 
 @attack("--role", "seller", "--stock", "apple=100000", "--limit", "connect-s=1")

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -39,8 +40,13 @@ class DemoRun:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env={**os.environ, "TMPDIR": str(self.directory), "COLUMNS": "80", _MARK: self.mark, **environment},
+            env={**os.environ, **self._environment(), **environment},
         )
+
+    def _environment(self) -> dict[str, str]:
+        # A demo that used the state directory of the user would find that it cannot.
+        states = {"XDG_STATE_HOME": os.devnull}
+        return {"TMPDIR": str(self.directory), "COLUMNS": "80", _MARK: self.mark, **states}
 
     def processes(self) -> list[psutil.Process]:
         """The processes of this run that are alive."""
@@ -58,12 +64,14 @@ class DemoRun:
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[DemoRun]:
+def demo() -> Iterator[DemoRun]:
     """A run that has not begun; whatever is left of it ends with the test."""
-    run = DemoRun(tmp_path, uuid.uuid4().hex)
-    yield run
-    for process in run.processes():
-        process.kill()
+    # Not below the directory of the test: sockets have short names.
+    with tempfile.TemporaryDirectory(prefix="bz-") as directory:
+        run = DemoRun(Path(directory), uuid.uuid4().hex)
+        yield run
+        for process in run.processes():
+            process.kill()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -74,8 +82,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_keeps_its_three_promises(demo: DemoRun) -> None:
-    """It shows a sale across two relays, a fallback and a late seller, balances the books, and leaves nothing."""
+def test_keeps_its_promises(demo: DemoRun) -> None:
+    """It shows two relays crossed, a fallback, a late seller and a power cut; the books agree, and nothing is left."""
     process = demo.start()
     story, errors = process.communicate(timeout=_LONGEST_S)
 
@@ -84,6 +92,10 @@ def test_keeps_its_three_promises(demo: DemoRun) -> None:
     assert re.search(r"Xenia\. Sold out .*Yara sold Finn 3 fig at 110\.\n", story, re.DOTALL)
     assert re.search(r"Nobody\s+has one\..*Now Lena opens.*Lena sold Quinn 1 quince at 70\.\n", story, re.DOTALL)
     assert len(re.findall(r"\n +messages +\d+ in all: \d+ search", story)) == 4
+    assert re.search(r"Both\s+are killed.*asks again.*Sold once, paid\s+once\.\n", story, re.DOTALL)
+    assert re.search(r"\n +messages +\d+ in all: \d+ buy, \d+ buyOK\n", story)
+    assert re.search(r"receipt\.json: it holds.*\n +quantity +2\n.*forgery\.json: it does not hold", story, re.DOTALL)
+    assert re.search(r"\n +Otto +pear +4 +2 +2 +Paul 2 +120 *\n", story)
     assert "The books agree" in story
     assert max(map(len, story.splitlines())) <= 80
     assert demo.processes() == []
@@ -126,7 +138,7 @@ def test_says_which_daemon_could_not_start(demo: DemoRun, tmp_path: Path) -> Non
     _, errors = process.communicate(timeout=_LONGEST_S)
 
     assert process.returncode == 1
-    kept = next(tmp_path.glob("bazaar-demo-*"))
+    kept = next(demo.directory.glob("bazaar-demo-*"))
     assert errors.split("\n") == [
         "",
         "bazaar demo: tracker ended with status 1: ModuleNotFoundError: No module named 'twisted.scripts'.",
@@ -150,3 +162,26 @@ def test_says_that_it_cannot_write(demo: DemoRun) -> None:
     assert errors == "\nbazaar demo: [Errno 28] No space left on device\n"
     assert demo.processes() == []
     assert list(demo.directory.iterdir()) == []
+
+
+def test_daemons_end_with_a_demo_killed_at_the_worst_moment(demo: DemoRun) -> None:
+    """Also those that it holds just then end with it."""
+    process = demo.start()
+    wait_until(lambda: any("held" in log.read_text() for log in demo.directory.glob("bazaar-demo-*/otto.log")))
+
+    process.kill()
+    process.communicate(timeout=_LONGEST_S)
+
+    wait_until(lambda: demo.processes() == [])
+
+
+def test_says_that_its_directory_has_too_long_a_name(demo: DemoRun) -> None:
+    """A directory in which there is no room for the names of sockets is told at once, and nothing stays in it."""
+    long = demo.directory / ("x" * 80)
+    long.mkdir()
+    process = demo.start(TMPDIR=str(long))
+    _, errors = process.communicate(timeout=_LONGEST_S)
+
+    assert process.returncode == 1
+    assert errors == f"\nbazaar demo: {long} has too long a name for sockets in it; set TMPDIR to a shorter one\n"
+    assert list(long.iterdir()) == []

@@ -21,11 +21,11 @@ from twisted.internet.tcp import Port
 from tests.integration.market import LONGEST_S, Market, Member, client, family_of, reactor, server, until
 from tests.integration.watched_node import framed
 from twisted_bazaar import service
+from twisted_bazaar.interfaces import Supply
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.buyer import Buyer, Want
 from twisted_bazaar.roles.seller import Seller
-from twisted_bazaar.trade.ledger import MemoryLedger, Supply
 
 GRACE_S: Final = 1.0
 SMALL_BUFFER_BYTES: Final = 4096
@@ -83,7 +83,7 @@ def counts_of(seller: Member) -> tuple[int, int, int]:
     return count["supplied"], count["in_stock"], count["sold"]
 
 
-def orders_told(event: str, *members: Member) -> set[int]:
+def orders_told(event: str, *members: Member) -> set[str]:
     """The ids of the orders of which nodes tell an event, each once."""
     orders = [told["order"] for member in members for told in member.events(event)]
     assert len(set(orders)) == len(orders), f"an order was {event} twice"
@@ -93,15 +93,15 @@ def orders_told(event: str, *members: Member) -> set[int]:
 @pytest_twisted.ensureDeferred
 async def test_trade(market: Market, host: str) -> None:
     """A buyer finds a seller with the tracker's help and buys from it; both write down the same sale."""
-    seller = market.start(Seller(MemoryLedger({"apple": Supply(5, 120)})))
+    seller = market.start(Seller({"apple": Supply(5, 120)}))
     errand = Buyer([Want("apple", 2)], once_s=LONGEST_S)
     buyer = market.start(errand)
 
     await until(lambda: market.statuses)
 
     assert market.statuses == [0]
-    [(offer, quantity)] = errand.bag.purchases
-    assert (offer.seller, offer.price, quantity) == (seller.id, 120, 2)
+    [record] = errand.bag
+    assert (record.seller_node, record.price, record.quantity) == (seller.id, 120, 2)
     [sold], [bought] = seller.events("sold"), buyer.events("bought")
     assert {"item": "apple", "quantity": 2, "price": 120, "buyer": buyer.id}.items() <= sold.items()
     assert (bought["order"], bought["route"]) == (sold["order"], sold["route"][::-1])
@@ -112,25 +112,25 @@ async def test_trade(market: Market, host: str) -> None:
 async def test_trade_over_a_relay(market: Market) -> None:
     """A buyer that nobody can connect to buys over a relay from a seller that has no slot for it."""
     relay = market.start(Role())
-    seller = market.start(Seller(MemoryLedger({"apple": Supply(5)})), relay.endpoint, max_links=1)
+    seller = market.start(Seller({"apple": Supply(5)}), relay.endpoint, max_links=1)
     await until_linked(seller)
     errand = Buyer([Want("apple", 1)])
     buyer = market.start(errand, relay.endpoint, listen="none", max_links=1)
 
-    await until(lambda: errand.bag.purchases)
+    await until(lambda: errand.bag)
 
-    [(offer, _)] = errand.bag.purchases
-    assert offer.route == (buyer.id, relay.id, seller.id)
-    assert [tuple(sold["route"]) for sold in seller.events("sold")] == [offer.route[::-1]]
+    [bought] = buyer.events("bought")
+    assert bought["route"] == [buyer.id, relay.id, seller.id]
+    assert [sold["route"] for sold in seller.events("sold")] == [bought["route"][::-1]]
 
 
 @pytest_twisted.ensureDeferred
 async def test_race(market: Market) -> None:
     """Ten buyers race for six pieces: six are sold, each to one of them, and the seller's count adds up."""
-    seller = market.start(Seller(MemoryLedger({"apple": Supply(6)})))
+    seller = market.start(Seller({"apple": Supply(6)}))
     errands = [Buyer([Want("apple", 1)], gather_s=0.05) for _ in range(10)]
     buyers = [market.start(errand) for errand in errands]
-    await until(lambda: sum(len(errand.bag.purchases) for errand in errands) >= 6)
+    await until(lambda: sum(len(errand.bag) for errand in errands) >= 6)
 
     await market.stop()
 
@@ -142,7 +142,7 @@ async def test_race(market: Market) -> None:
 async def test_tracker_returns(market: Market) -> None:
     """A tracker that returns without its memory finds its nodes as they were, and names them to a newcomer."""
     relay = market.start(Role())
-    seller = market.start(Seller(MemoryLedger({"apple": Supply(5)})))
+    seller = market.start(Seller({"apple": Supply(5)}))
     await until_linked(relay, seller)
     place = server(market.tracker.host, market.tracker.port)
     await market.stop(market.tracker)
@@ -151,19 +151,19 @@ async def test_tracker_returns(market: Market) -> None:
     await until(lambda: len(relay.events("joined")) == len(seller.events("joined")) == 2)
     errand = Buyer([Want("apple", 1)])
     market.start(errand)
-    await until(lambda: errand.bag.purchases)
+    await until(lambda: errand.bag)
 
     for member in (relay, seller):
         first, second = (joined["id"] for joined in member.events("joined"))
         assert first == second
-    assert [offer.seller for offer, _ in errand.bag.purchases] == [seller.id]
+    assert [record.seller_node for record in errand.bag] == [seller.id]
 
 
 @pytest.mark.parametrize("event", ["listening", "joined", "offered", "sold", "bought"])
 @pytest_twisted.ensureDeferred
 async def test_stops_in_the_middle(market: Market, event: str) -> None:
     """Stopped all at once, nodes close all; what a buyer says it bought is sold, and it denies no sale."""
-    seller = market.start(Seller(MemoryLedger({"apple": Supply(20)})))
+    seller = market.start(Seller({"apple": Supply(20)}))
     buyers = [market.start(Buyer([Want("apple", 1)], gather_s=0.01)) for _ in range(6)]
     await until(lambda: any(member.events(event) for member in (seller, *buyers)), every_s=0.0)
 
@@ -230,11 +230,11 @@ async def test_deaf_neighbour(market: Market, host: str) -> None:
 async def test_both_families(market: Market) -> None:
     """A buyer on IPv4 buys from a seller on IPv6, and links to it."""
     need_ipv6()
-    seller = market.start(Seller(MemoryLedger({"apple": Supply(5)})), listen=server(IPV6))
+    seller = market.start(Seller({"apple": Supply(5)}), listen=server(IPV6))
     errand = Buyer([Want("apple", 1)])
     buyer = market.start(errand)
 
-    await until(lambda: errand.bag.purchases)
+    await until(lambda: errand.bag)
 
-    assert [offer.seller for offer, _ in errand.bag.purchases] == [seller.id]
+    assert [record.seller_node for record in errand.bag] == [seller.id]
     assert IPV6 in hosts_of_links(buyer)

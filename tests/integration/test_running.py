@@ -26,8 +26,18 @@ def daemons(tmp_path: Path) -> Iterator[Daemons]:
 
 
 def run(directory: Path, *words: str, program: tuple[str, ...] = TWISTD) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return subprocess.run((*program, *words), cwd=directory, capture_output=True, text=True, timeout=60, check=False)
+    """Run a command to its end; a node in it keeps nothing."""
+    if words[0] == "bazaar-node":
+        words = (*words, "--ephemeral")
+    return subprocess.run(
+        (*program, *words),
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "XDG_STATE_HOME": str(directory)},
+    )
 
 
 @pytest.mark.parametrize("program", [TWISTD, _TWIST], ids=["twistd", "twist"])
@@ -91,7 +101,7 @@ def test_unknown_outcome(daemons: Daemons, tmp_path: Path) -> None:
     buyer = subprocess.Popen(
         (
             *TWISTD,
-            *("bazaar-node", "--tracker", tracker, "--role", "buyer", "--want", "apple"),
+            *("bazaar-node", "--tracker", tracker, "--role", "buyer", "--want", "apple", "--ephemeral"),
             *("--once", "--timeout", "6", "--gather", "2", "--events", "buyer.jsonl"),
         ),
         cwd=tmp_path,
@@ -111,7 +121,10 @@ def test_unknown_outcome(daemons: Daemons, tmp_path: Path) -> None:
 def test_side_by_side(daemons: Daemons, tmp_path: Path) -> None:
     """Plain C{twistd -n} daemons run side by side in one directory, and leave no pid file."""
     first = subprocess.Popen(
-        (*_PLAIN_TWISTD, "bazaar-node", "--tracker", "tcp:127.0.0.1:1"), cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        (*_PLAIN_TWISTD, "bazaar-node", "--tracker", "tcp:127.0.0.1:1", "--ephemeral"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert first.stdout is not None

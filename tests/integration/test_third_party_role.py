@@ -50,8 +50,9 @@ def daemons(tmp_path: Path) -> Iterator[Daemons]:
 
 
 def with_greeter(site: Path) -> dict[str, str]:
-    """An environment in which Python finds the greeter."""
-    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))}
+    """An environment in which Python finds the greeter, and nodes find no state of the user's."""
+    places = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": places, "XDG_STATE_HOME": str(site)}
 
 
 def run(words: Sequence[str], directory: Path, environment: Mapping[str, str] | None = None) -> str:
@@ -99,7 +100,7 @@ def test_greets(site: Path, daemons: Daemons) -> None:
     """Two daemons with the role exchange its message."""
     environment = with_greeter(site)
     _, endpoint = daemons.start_tracker()
-    greeter = ("bazaar-node", "--role", "greeter", "--tracker", endpoint, "--min-links", "0", "--words")
+    greeter = ("bazaar-node", "--role", "greeter", "--tracker", endpoint, "--min-links", "0", "--ephemeral", "--words")
     early = daemons.start(*greeter, "good morning", environment=environment)
     port = early.wait_for_port()
     early_id = early.wait_for(r"joined the network as node (\d+)")[1]

@@ -177,10 +177,10 @@ class WatchedNode:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, __file__, turn_file, "-n", "--pidfile="),
-                    *("bazaar-node", "--tracker", tracker, "--min-links", "0", *words),
+                    *("bazaar-node", "--tracker", tracker, "--min-links", "0", "--ephemeral", *words),
                 ],
                 cwd=directory,
-                env={**os.environ, "WATCHED_FAULT": fault},
+                env={**os.environ, "WATCHED_FAULT": fault, "XDG_STATE_HOME": os.fspath(directory)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

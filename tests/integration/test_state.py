@@ -1,0 +1,283 @@
+"""What outlives a process: stock, orders and keys of daemons that are killed and started again, as operators see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.integration.daemons import LONGEST_S, TWISTD, Daemon, Daemons
+
+_PYTHON: Final = (sys.executable, "-m", "twisted_bazaar")
+
+
+class Shop:
+    """A tracker, and nodes that keep their state.
+
+    @ivar daemons: all of them.
+    """
+
+    def __init__(self, daemons: Daemons, directory: Path) -> None:
+        self.daemons = daemons
+        self.directory = directory
+        _, self.tracker = daemons.start_tracker()
+
+    def node(self, role: str, *words: str) -> Daemon:
+        """Start a node."""
+        return self.daemons.start("bazaar-node", "--tracker", self.tracker, "--role", role, *words)
+
+    def run_node(self, role: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a node that ends by itself."""
+        return self._run(TWISTD, "bazaar-node", "--tracker", self.tracker, "--role", role, *words)
+
+    def bazaar(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Type a command."""
+        return self._run(_PYTHON, *words, **options)
+
+    def told(self, *words: str) -> Any:
+        """What a command that ends well prints as JSON."""
+        done = self.bazaar(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def _run(self, program: tuple[str, ...], *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.run(
+            (*program, *words),
+            text=True,
+            cwd=self.directory,
+            timeout=60,
+            check=False,
+            env={**os.environ, **self.daemons.environment},
+            **settings,
+        )
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A tracker without nodes."""
+    with Daemons(tmp_path) as daemons:
+        yield Shop(daemons, tmp_path)
+
+
+def until(look: Callable[[], object]) -> None:
+    """Wait for something outside this process."""
+    deadline = time.monotonic() + LONGEST_S
+    while not look():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def only_line(done: subprocess.CompletedProcess[str]) -> str:
+    """What a daemon says that did not start, which is one line, with status 1."""
+    assert done.returncode == 1
+    [line] = (done.stdout + done.stderr).splitlines()
+    return line
+
+
+def test_stock_of_a_running_seller(shop: Shop) -> None:
+    """What is added is sold, and what is withdrawn is not; all of it is there after a restart, and nothing twice."""
+    words = ("seller", "--stock", "apple=5@40")
+    seller = shop.node(*words)
+    seller.wait_for("joined")
+    assert shop.run_node("buyer", "--want", "pear", "--once", "--timeout", "2").returncode == 3
+    assert shop.bazaar("stock", "add", "pear=3@120", "apple=1").returncode == 0
+    assert shop.bazaar("stock", "withdraw", "apple=4").returncode == 0
+    assert shop.run_node("buyer", "--want", "pear=2", "--once", "--name", "other").returncode == 0
+    assert shop.run_node("buyer", "--want", "apple=3", "--once", "--timeout", "3", "--name", "third").returncode == 3
+    rows = shop.told("stock", "list")
+
+    seller.kill()
+    seller = shop.node(*words)
+    seller.wait_for("apple: 0 in stock and 2 sold, as the book says")
+
+    assert shop.told("stock", "list") == rows
+    counts = {row["item"]: (row["supplied"], row["in_stock"], row["sold"], row["withdrawn"]) for row in rows}
+    assert counts == {"apple": (6, 0, 2, 4), "pear": (3, 1, 2, 0)}
+
+
+def test_both_sides_list_the_same(shop: Shop, tmp_path: Path) -> None:
+    """Buyer and seller list one sale, and the receipt of either holds where nothing is known of them."""
+    shop.node("seller", "--stock", "apple=5@40").wait_for("joined")
+    shop.node("buyer", "--want", "apple=2").wait_for("bought 2 apple")
+
+    [sold], [bought] = (shop.told("orders", "--name", name) for name in ("seller", "buyer"))
+    same = ("id", "item", "quantity", "price")
+    assert {key: sold[key] for key in same} == {key: bought[key] for key in same}
+    assert (sold["state"], bought["state"], sold["quantity"], sold["price"]) == ("sold", "confirmed", 2, 40)
+    keys = {name: shop.told("status", "--name", name)[0]["key"] for name in ("seller", "buyer")}
+    assert (sold["other"], bought["other"]) == (keys["buyer"], keys["seller"])
+    several = shop.bazaar("orders")
+    assert (several.returncode, several.stderr.count("\n")) == (2, 1)
+
+    elsewhere = {**os.environ, "XDG_STATE_HOME": os.devnull, "HOME": os.devnull}
+    for name in ("seller", "buyer"):
+        assert shop.bazaar("orders", sold["id"][:8], "--name", name, "--receipt", f"{name}.json").returncode == 0
+        done = subprocess.run(
+            (*_PYTHON, "verify", f"{name}.json"),
+            cwd=tmp_path,
+            env=elsewhere,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert all(key in done.stdout for key in keys.values())
+    assert (tmp_path / "seller.json").read_bytes() == (tmp_path / "buyer.json").read_bytes()
+
+    text = (tmp_path / "seller.json").read_text()
+    (tmp_path / "seller.json").write_text(text.replace('"sig": "', '"sig": "AA', 1).replace("==", "=", 1))
+    assert shop.bazaar("verify", "seller.json").returncode == 1
+
+
+def test_output_that_cannot_be_written(shop: Shop) -> None:
+    """The commands that ask a node say so in a line, or end quietly where nobody reads, as the others do."""
+    shop.node("seller", "--stock", "apple=5@40").wait_for("joined")
+    for words in (("stock", "list"), ("stock", "list", "--json"), ("orders",), ("status",)):
+        with open("/dev/full", "w") as full:
+            done = shop.bazaar(*words, stdout=full)
+        assert done.returncode == 2
+        assert done.stderr.endswith("bazaar: the output cannot be written: No space left on device\n")
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = shop.bazaar(*words, stdout=writing)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (1, "node seller:\n")
+
+
+def test_one_node_in_a_directory(shop: Shop) -> None:
+    """A second node in a state directory is refused in one line, and harms the first one not at all."""
+    words = ("seller", "--stock", "apple=5")
+    shop.node(*words).wait_for("joined")
+    line = only_line(shop.run_node(*words))
+    assert line == (
+        f"bazaar-node: another node uses {shop.daemons.states / 'seller'}; "
+        "give this one a --name or --state of its own, or --ephemeral"
+    )
+    assert shop.told("stock", "list")[0]["in_stock"] == 5
+    shop.node(*words, "--name", "other").wait_for("joined")
+
+
+def test_buyer_killed_after_its_order(shop: Shop) -> None:
+    """A buyer that is killed with an order under way, and started with the same command, ends with one sale."""
+    seller = shop.node("seller", "--stock", "apple=5")
+    seller.wait_for("joined")
+    words = ("buyer", "--want", "apple=2", "--once", "--gather", "1.5", "--events", "buyer.jsonl")
+    buyer = shop.node(*words)
+    buyer.wait_for("offers 2 apple")
+    seller.pause()
+    events = shop.directory / "buyer.jsonl"
+    until(lambda: '"type": "buy"' in events.read_text())
+    buyer.kill()
+    seller.send_signal(signal.SIGCONT)
+    seller.wait_for("sold 2 apple")
+
+    again = shop.node(*words)
+    again.wait_for("asking again for an answer to order")
+    again.wait_for("bought 2 apple")
+
+    assert again.wait() == 0
+    [row] = shop.told("orders", "--name", "seller")
+    assert row["state"] == "sold"
+    assert shop.told("stock", "list", "--name", "seller")[0]["in_stock"] == 3
+
+
+def test_cancelled(shop: Shop) -> None:
+    """An order that its seller has not seen can be taken back: it is cancelled on both sides, and nothing is sold."""
+    words = ("seller", "--stock", "apple=5")
+    seller = shop.node(*words)
+    seller.wait_for("joined")
+    buyer = shop.node("buyer", "--want", "apple=2", "--gather", "1.5", "--events", "buyer.jsonl")
+    buyer.wait_for("offers 2 apple")
+    seller.pause()
+    until(lambda: '"type": "buy"' in (shop.directory / "buyer.jsonl").read_text())
+    seller.kill()
+    [row] = shop.told("orders", "--name", "buyer")
+    taken_back = shop.bazaar("cancel", row["id"][:10], "--name", "buyer")
+    assert (taken_back.returncode, taken_back.stderr) == (5, "")
+
+    shop.node(*words).wait_for("joined")
+
+    until(lambda: shop.told("orders", "--name", "buyer")[0]["state"] == "cancelled")
+    [row] = shop.told("orders", "--name", "seller")
+    assert row["state"] == "cancelled"
+    assert shop.told("stock", "list")[0]["in_stock"] == 5
+    assert shop.bazaar("cancel", row["id"], "--name", "buyer").returncode == 1
+
+
+def test_keeps_nothing(shop: Shop) -> None:
+    """With --ephemeral nothing is written, and nobody can be asked."""
+    shop.node("seller", "--stock", "apple=5", "--ephemeral").wait_for("joined")
+    assert shop.run_node("buyer", "--want", "apple", "--once", "--ephemeral").returncode == 0
+    assert not shop.daemons.states.exists()
+    assert [path for path in shop.directory.rglob("*") if path.name != "dropin.cache"] == []
+    assert shop.bazaar("stock", "list").returncode == 2
+
+
+def test_key(shop: Shop) -> None:
+    """The key is its owner's alone; one that others may read, or that is none, is refused in one line."""
+    os.umask(os.umask(0) & 0o022)
+    relay = shop.node("relay")
+    relay.wait_for("joined")
+    directory = shop.daemons.states / "relay"
+    key = directory / "key"
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (directory, key, directory / "control.sock")}
+    assert modes == {"relay": 0o700, "key": 0o600, "control.sock": 0o600}
+    public = shop.told("status")[0]["key"]
+    relay.kill()
+    relay = shop.node("relay")
+    relay.wait_for("joined")
+    assert shop.told("status")[0]["key"] == public
+    relay.kill()
+
+    key.chmod(0o640)
+    assert "others may read this key; if none has, chmod 600" in only_line(shop.run_node("relay"))
+    key.chmod(0o600)
+    key.write_text("nonsense\n")
+    assert "is not a key; put back a copy of it" in only_line(shop.run_node("relay"))
+    assert key.read_text() == "nonsense\n"
+
+
+def test_book_of_another_version(shop: Shop) -> None:
+    """A book that a newer version wrote, and what is none, are left alone: one line, and status 1."""
+    seller = shop.node("seller", "--stock", "apple=5")
+    seller.wait_for("joined")
+    assert shop.told("stock", "list")[0]["in_stock"] == 5
+    seller.kill()
+    book = shop.daemons.states / "seller" / "ledger.sqlite"
+    with sqlite3.connect(book) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = book.read_bytes()
+    assert "a newer version of twisted_bazaar wrote it (form 99" in only_line(shop.run_node("seller"))
+    assert book.read_bytes() == before
+    for beside in book.parent.glob("ledger.sqlite-*"):
+        beside.unlink()
+    book.write_bytes(b"nonsense" * 1000)
+    assert "it is not a database" in only_line(shop.run_node("seller"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--state", "x" * 200), "the path is too long for a socket in it; choose a shorter one"),
+        (("--state", "/proc/nowhere"), "No such file or directory; choose another, or --ephemeral to keep nothing"),
+        (("--name", "../up"), "--name '../up': write up to 64 letters, digits, dots, dashes and underscores"),
+        (("--name", "a", "--state", "b"), "--name is for nodes without --state: leave out one of them"),
+        (("--ephemeral", "--name", "a"), "--ephemeral keeps nothing: leave out --state and --name"),
+    ],
+)
+def test_no_directory(shop: Shop, words: tuple[str, ...], expected: str) -> None:
+    """A state directory that cannot be is refused in one line."""
+    line = only_line(shop.run_node("relay", *words))
+    assert line.startswith("bazaar-node: ")
+    assert line.endswith(expected)
