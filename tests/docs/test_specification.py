@@ -10,7 +10,7 @@ import importlib
 import json
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,29 @@ from attrs import fields
 from twisted.trial.unittest import SynchronousTestCase
 
 import twisted_bazaar
+from tests.docs.pages import MARKET, ROOT, TRADE, Table, dialogue, flat, section, table_with, tables, word
+from tests.docs.pages import SPECIFICATION as PAGES
 from twisted_bazaar.discovery.flood.search import DIRECT_LINK_S, DIRECT_TRY_S, GATHER_S, REACHES, ROUND_S
-from twisted_bazaar.errors import PeerError
+from twisted_bazaar.errors import PeerError, SoldOut
+from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES, Envelope, Signature, Statement
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.trade.contract import Answer, Presence, Purchase, Quote, Receipt, Withdrawal
+from twisted_bazaar.trade.order import EXPIRED
 from twisted_bazaar.trade.reservations import RESERVATION_S
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import LARGEST_FRAME, FrameSplitter, frame
 from twisted_bazaar.wire.message import LARGEST_INTEGER, MESSAGE_TYPES, Flooded, Message, Routed
 
-ROOT = Path(__file__).parents[2]
-PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs/specification").glob("*.md"))}
-MARKET = PAGES["market.md"]
-
-Table = list[dict[str, str]]
+# What is signed, by the title of its section.
+SIGNED: Mapping[str, type[msgspec.Struct]] = {
+    "The envelope": Envelope,
+    "The signature": Signature,
+    "The quote": Quote,
+    "The presence": Presence,
+    "The purchase": Purchase,
+    "The withdrawal": Withdrawal,
+    "The answer": Answer,
+}
 
 
 def own_messages() -> dict[str, type[Message]]:
@@ -45,27 +55,6 @@ def own_messages() -> dict[str, type[Message]]:
 def own_codec() -> Codec:
     """A codec for the messages of the package."""
     return Codec(own_messages().values())
-
-
-def section(page: str, title: str) -> str:
-    """What stands under a heading, without what stands under smaller headings in it."""
-    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"there is no section {title!r}"
-    return found[1]
-
-
-def tables(text: str) -> list[Table]:
-    """The tables of a text, each a list of rows by column title."""
-    result = []
-    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
-        head, _, *rows = ([cell.strip() for cell in line.strip().strip("|").split("|")] for line in block.splitlines())
-        result.append([dict(zip(head, row, strict=True)) for row in rows])
-    return result
-
-
-def word(cell: str) -> str:
-    """A cell without the marks of code."""
-    return cell.strip("`")
 
 
 def number(value: int) -> str:
@@ -85,6 +74,15 @@ def type_and_limit(kind: Any) -> tuple[str, str]:
             return "string", f"{kind.max_length} characters"
         case msgspec.inspect.StrType():
             return "string", f"{kind.min_length or 0} to {kind.max_length} characters"
+        case msgspec.inspect.BytesType():
+            return "base64", f"{kind.min_length or 0} to {kind.max_length} bytes"
+        case msgspec.inspect.EnumType():
+            *most, last = (f"`{member.value}`" for member in sorted(kind.cls, key=lambda member: member.value))
+            return "string", f"{', '.join(most)} or {last}"
+        case msgspec.inspect.StructType() if kind.cls is Envelope:
+            return "envelope", f"at most {LONGEST_PAYLOAD_BYTES} bytes of payload"
+        case msgspec.inspect.VarTupleType() if isinstance(kind.item_type, msgspec.inspect.StructType):
+            return f"array of {kind.item_type.cls.__name__.lower()}", f"{kind.min_length} to {kind.max_length} items"
         case msgspec.inspect.VarTupleType():
             item, limit = type_and_limit(kind.item_type)
             return f"array of {item}", f"{kind.min_length or 0} to {kind.max_length} ids, each {limit}"
@@ -104,13 +102,16 @@ def travels(cls: type[Message]) -> str:
     return "flooded" if issubclass(cls, Flooded) else "routed" if issubclass(cls, Routed) else "link"
 
 
-def dialogue(page: str) -> Iterator[tuple[str, str, bytes]]:
-    """The frames of a page's dialogues: who says it, to whom, and the bytes."""
-    for block in re.findall(r"^```wire\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
-            said = re.fullmatch(r"(\w+) -> (\w+) (.*)", line)
-            assert said is not None, f"not a line of a dialogue: {line!r}"
-            yield said[1], said[2], said[3].encode()
+def described(table: Table, cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a table says of the keys of a class, and what is true; words may follow the numbers of a limit."""
+    said = {word(row["Key"]): (row["Type"], row["If absent"], row["Limit"]) for row in table}
+    true = {}
+    for field in msgspec.inspect.type_info(cls).fields:  # type: ignore[attr-defined]
+        kind, limit = type_and_limit(field.type)
+        told = said.get(field.encode_name, ("", "", ""))[2]
+        agrees = told == limit or told.startswith(limit + ",")
+        true[field.encode_name] = (kind, if_absent(field), told if agrees else limit)
+    return said, true
 
 
 class MessageTableTests(SynchronousTestCase):
@@ -135,15 +136,24 @@ class MessageTableTests(SynchronousTestCase):
         for page in PAGES.values():
             for name in re.findall(r"^### (\w+)$", page, re.MULTILINE):
                 rows = [row for table in tables(section(page, name)) for row in table]
-                said = {word(row["Key"]): (row["Type"], row["If absent"], row["Limit"]) for row in rows}
-                true = {}
-                for field in msgspec.inspect.type_info(messages[name]).fields:  # type: ignore[attr-defined]
-                    kind, limit = type_and_limit(field.type)
-                    told = said.get(field.encode_name, ("", "", ""))[2]
-                    # Words may follow the numbers.
-                    agrees = told == limit or told.startswith(limit + ",")
-                    true[field.encode_name] = (kind, if_absent(field), told if agrees else limit)
+                said, true = described(rows, messages[name])
                 self.assertEqual(said, true, f"the section of {name!r}")
+
+    def test_signed(self) -> None:
+        """The same holds for envelopes, and for every kind of statement in them."""
+        self.assertEqual(
+            {cls for cls in SIGNED.values() if issubclass(cls, Statement)}, set(Statement.__subclasses__())
+        )
+        for title, cls in SIGNED.items():
+            said, true = described(table_with(section(TRADE, title), "Key", "Type"), cls)
+            self.assertEqual(said, true, f"the section {title!r}")
+
+    def test_receipt(self) -> None:
+        """The keys of a receipt are those of the code."""
+        table = table_with(section(TRADE, "Receipts"), "Key", "Type")
+        said = {word(row["Key"]): (row["Type"], row["Limit"]) for row in table}
+        true = {field.encode_name: type_and_limit(field.type) for field in msgspec.inspect.type_info(Receipt).fields}  # type: ignore[attr-defined]
+        self.assertEqual(said, true)
 
     def test_overview(self) -> None:
         """The table of messages names each once, says how it travels, who sends it and what answers it."""
@@ -159,14 +169,16 @@ class MarketTests(SynchronousTestCase):
     """What the market's page says besides."""
 
     def test_error_codes(self) -> None:
-        """The codes in the table are those that the errors carry."""
+        """The codes in the table are those that an C{error} carries; the others stand in signed answers."""
         (table,) = tables(section(MARKET, "Error codes"))
         known = {PeerError.code}
         classes = [PeerError]
         while classes:
             classes.extend(children := classes.pop().__subclasses__())
             known.update(cls.code for cls in children if cls.__module__ == "twisted_bazaar.errors")
-        self.assertEqual({word(row["Code"]) for row in table}, known)
+        self.assertEqual({word(row["Code"]) for row in table}, known - {SoldOut.code})
+        answers = table_with(section(TRADE, "The answer"), "`code`")
+        self.assertEqual({word(row["`code`"]) for row in answers}, {SoldOut.code, EXPIRED})
 
     def test_limits(self) -> None:
         """Every limit of a node has a row with its default."""
@@ -190,21 +202,22 @@ class MarketTests(SynchronousTestCase):
             "Floods": (f"If that has not worked within {DIRECT_TRY_S:g} s",),
         }
         for title, sentences in told.items():
-            text = " ".join(section(MARKET, title).split())
+            text = flat(section(MARKET, title))
             self.assertEqual([sentence for sentence in sentences if sentence not in text], [])
 
     def test_dialogues(self) -> None:
-        """Each line of the dialogues is one frame that holds one message."""
-        lines = list(dialogue(MARKET))
-        self.assertGreater(len(lines), 20)
-        for speaker, _, data in lines:
-            splitter = FrameSplitter(LARGEST_FRAME)
-            splitter.receive(data)
-            (payload,) = splitter.take(2)
-            self.assertFalse(splitter.unfinished)
-            message = own_codec().decode(payload)
-            if speaker != "client":
-                self.assertEqual(frame(own_codec().encode(message)), data, "a daemon would not have written this")
+        """Each line of the dialogues is one frame that holds one message, as a daemon would write it."""
+        for page in PAGES.values():
+            lines = list(dialogue(page))
+            self.assertGreater(len(lines), 20)
+            for speaker, _, data in lines:
+                splitter = FrameSplitter(LARGEST_FRAME)
+                splitter.receive(data)
+                (payload,) = splitter.take(2)
+                self.assertFalse(splitter.unfinished)
+                message = own_codec().decode(payload)
+                if speaker != "client":
+                    self.assertEqual(frame(own_codec().encode(message)), data, "a daemon would not have written this")
 
     def test_examples_in_the_text(self) -> None:
         """Frames shown in sentences are frames too."""
@@ -225,10 +238,15 @@ class MarketTests(SynchronousTestCase):
             ]
             named: dict[str, Any] = {message.wire_name: message for speaker, message in said if speaker == "client"}
             answered: dict[str, Any] = {message.wire_name: message for speaker, message in said if speaker == "seller"}
-            self.assertEqual(answered["reply"].id, named["search"].id)
-            self.assertEqual(answered["buyOK"].id, named["buy"].id)
-            self.assertEqual(answered["buyOK"].path, named["buy"].path and named["buy"].path[::-1])
-            self.assertEqual(answered["reply"].path, answered["buyOK"].path)
+            search, reply = named["search"], answered["reply"]
+            self.assertEqual((reply.id, reply.item), (search.id, search.item))
+            terms = reply.quote.open(Quote)
+            self.assertEqual(
+                (terms.item, terms.quantity, terms.price, terms.seller),
+                (reply.item, reply.quantity, reply.price, answered["thisisme"].key),
+            )
+            way = [message.return_path for speaker, message in said if message.wire_name == "search"][-1]
+            self.assertEqual(reply.path and reply.path[1:], way[::-1] if len(way) > 1 else None)
 
 
 class LinkTests(SynchronousTestCase):

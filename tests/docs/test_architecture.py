@@ -1,0 +1,87 @@
+"""The page on architecture names modules and commands that there are."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from tests.docs.pages import ROOT, section, table_with, tables, words
+from twisted_bazaar import state
+from twisted_bazaar.console import LONGEST_REQUEST_BYTES, Console
+from twisted_bazaar.interfaces import IOperable
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.desk import PurchasesDesk, SalesDesk
+
+PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+PACKAGE = ROOT / "twisted_bazaar"
+
+
+@implementer(IOperable)
+class Operable(Role):
+    """Something that can be asked what a buyer and a seller can."""
+
+    def __init__(self) -> None:
+        nothing: Any = SimpleNamespace()
+        self.commands = {**SalesDesk(nothing, nothing).commands, **PurchasesDesk(nothing, nothing).commands}
+
+
+def is_module(name: str) -> bool:
+    """Whether there is a module, or a package, of a name such as C{trade/ledger}."""
+    path = PACKAGE / name
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+class ModuleTests(SynchronousTestCase):
+    """What the page calls modules."""
+
+    def test_floors(self) -> None:
+        """Each module on a floor exists, and no module of the package is without one."""
+        named = {name for row in table_with(section(PAGE, "Floors"), "Floor") for name in words(row["Module"])}
+        self.assertEqual([name for name in named if not is_module(name)], [])
+        found = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+        self.assertEqual({name.strip("/") for name in named}, {name for name in found if not name.startswith("__")})
+
+    def test_parts(self) -> None:
+        """Each module in the tables of the parts is in that package, and none of the package is left out."""
+        for package, title in (("trade", "Obtaining: `trade/`"), ("node", "The node's parts")):
+            [table] = tables(section(PAGE, title))
+            named = {name.strip("/") for row in table for name in words(row["Module"])}
+            found = {path.stem for path in (PACKAGE / package).iterdir() if not path.name.startswith(("__", "."))}
+            self.assertEqual(named, found, title)
+
+    def test_guards(self) -> None:
+        """Each module that guards against strangers exists."""
+        [table] = tables(section(PAGE, "What it guards against"))
+        named = {name for row in table for name in words(row["Where"])}
+        self.assertEqual([name for name in named if not is_module(name)], [])
+
+
+class ConsoleTests(SynchronousTestCase):
+    """What the page says of the operator's socket and the state directory."""
+
+    def test_commands(self) -> None:
+        """Each command in the table is one, and no command is left out."""
+        table = table_with(section(PAGE, "The operator's socket: `console`"), "Command")
+        named = [name for row in table for name in words(row["Command"])]
+        self.assertEqual(sorted(named), Console([Operable()], dict)._known())
+        self.assertIn(f"at most\n{LONGEST_REQUEST_BYTES:,} bytes", section(PAGE, "The operator's socket: `console`"))
+
+    def test_files(self) -> None:
+        """The files of a state directory are called what the table calls them."""
+        names = {
+            word
+            for row in table_with(section(PAGE, "What outlives a process: `state`"), "File")
+            for word in words(row["File"])
+        }
+        source = "".join(
+            (PACKAGE / name).read_text(encoding="utf-8") for name in ("state.py", "roles/seller.py", "roles/buyer.py")
+        )
+        called = set(
+            re.findall(r'^(?:_LOCK|_KEY|_ID|SOCKET|_LEDGER_FILE|_ORDERS_FILE): Final = "(.+)"$', source, re.MULTILINE)
+        )
+        self.assertEqual(names, called)
+        self.assertIn(state.SOCKET, names)
