@@ -69,7 +69,9 @@ def _relay() -> Iterator[Server]:
         stand_in.settimeout(PATIENCE_S)
         tracker = f"tcp:{LOOPBACK}:{stand_in.getsockname()[1]}"
         limit = "searches-a-second=100000000"
-        with daemon(["bazaar-node", "--role", "relay", "--min-links=0", "--tracker", tracker, "--limit", limit]) as it:
+        with daemon(
+            ["bazaar-node", "--role", "relay", "--ephemeral", "--min-links=0", "--tracker", tracker, "--limit", limit]
+        ) as it:
             link, _ = stand_in.accept()
             with link:
                 link.settimeout(PATIENCE_S)

@@ -32,7 +32,7 @@ from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.discovery.flood.messages import Search
 from twisted_bazaar.discovery.flood.search import REACHES
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IRole, Peer
+from twisted_bazaar.interfaces import IRole, Peer, Supply
 from twisted_bazaar.node.links import Links
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.buyer import Buyer, Want
@@ -41,7 +41,6 @@ from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.service import expect_many_objects
 from twisted_bazaar.sim.cluster import TRACKER, Cluster, Member, Observer, Programme
 from twisted_bazaar.sim.reactor import Network
-from twisted_bazaar.trade.ledger import MemoryLedger, Supply
 from twisted_bazaar.wire.message import Message
 
 EVENTS_GOAL: Final = 1.0
@@ -97,7 +96,7 @@ class _Market:
     def _roles(self, number: int) -> list[IRole]:
         if number % 10 == 0:
             goods = f"item-{number // 10 % _KIND_OF_GOODS}"
-            return [Seller(MemoryLedger({goods: Supply(1_000_000)}))]
+            return [Seller({goods: Supply(1_000_000)})]
         if number % 10 == 5:
             self.buyers.append(Buyer([]))
             return [self.buyers[-1]]
