@@ -34,12 +34,12 @@ class Race:
 
     @param seed: decides everything that chance decides.
     @param stock: how many pieces there are; every buyer wants one.
-    @ivar bought: how many buyers have one.
-    @ivar unanswered: how many orders have had no answer.
-    @ivar seller: the seller, as it is in the end.
+    @ivar stock: the same.
+    @ivar checks: what watches it.
     """
 
     def __init__(self, seed: int, buyers: int, stock: int, relays: int) -> None:
+        self.stock = stock
         self._rng = random.Random(seed)
         self.network = Network(seed, Conditions(latency_s=0.02, loss=_LOSS))
         self._cluster = cluster = Cluster(self.network)
@@ -80,6 +80,19 @@ class Race:
         for check in self.checks:
             check.end()
 
+    def faults(self) -> list[str]:
+        """What is not as it should be, when it is over."""
+        faults = [violation.text for check in self.checks for violation in check.violations]
+        level = sales_of(self.seller).levels()[_ITEM]
+        bought = sum(want.bought for buyer in self._roles for want in buyer.wants)
+        unanswered = sum(len(buyer.purchases) for buyer in self._roles)
+        held = len(self.seller.shelf.reservations)
+        if (level.in_stock, level.sold, bought) != (0, self.stock, self.stock):
+            faults.append(f"{self.stock} supplied: {level.in_stock} left, {level.sold} sold, {bought} bought")
+        if unanswered or held:
+            faults.append(f"{unanswered} orders have no answer, and {held} reservations have not ended")
+        return faults
+
     @property
     def seller(self) -> Seller:
         """The seller, as it is in the end."""
@@ -88,20 +101,9 @@ class Race:
         return seller
 
     @property
-    def in_stock_and_sold(self) -> tuple[int, int]:
-        """The seller's count."""
-        level = sales_of(self.seller).levels()[_ITEM]
-        return level.in_stock, level.sold
-
-    @property
-    def roles(self) -> list[Buyer]:
+    def _roles(self) -> list[Buyer]:
         """The buyers, as they are in the end."""
         return [role for member in self._buyers for role in member.roles if isinstance(role, Buyer)]
-
-    @property
-    def violations(self) -> list[str]:
-        """What was found broken."""
-        return [violation.text for check in self.checks for violation in check.violations]
 
     def _some_relays(self, many: int) -> list[Address]:
         return [relay.address for relay in self._rng.sample(self._relays, many)]
