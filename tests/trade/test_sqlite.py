@@ -85,9 +85,9 @@ class Case(SynchronousTestCase):
         """What a transaction says that has failed because of the book."""
         return str(self.failureResultOf(deferred, StorageError).value)
 
-    def refusal_of(self, path: Path, kind: FileKind[Any] = SALES) -> str:
+    def refusal_of(self, path: Path, kind: FileKind[Any] = SALES, store: SqliteStore | None = None) -> str:
         """What is said of a file that is refused: before there is a reactor, and after, the same."""
-        store = SqliteStore(path, kind, InlineThreads)
+        store = store or SqliteStore(path, kind, InlineThreads)
         said = str(self.assertRaises(UsageError, store.check))
         store.open(InlineReactor())
         self.assertEqual(self.error_of(store.run(lambda book: None)), said)
@@ -405,22 +405,25 @@ class RefusedFileTests(Case):
         """A file, or a directory, in which this user may not write."""
         self.make_book()
         self.folder.chmod(0o755)
+        # It reads its forms now; where this package is, another user may not look.
+        store = SqliteStore(self.path, SALES, InlineThreads)
         if os.geteuid() == 0:
             os.seteuid(NOBODY)
             self.addCleanup(os.seteuid, 0)
         else:
             self.folder.chmod(0o555)
             self.addCleanup(self.folder.chmod, 0o755)
-        self.assertIn("files cannot be written in its directory", self.refusal_of(self.path))
+        self.assertIn("files cannot be written in its directory", self.refusal_of(self.path, store=store))
         self.doCleanups()
         self.setUp()
         self.make_book()
         self.path.chmod(0o444)
+        store = SqliteStore(self.path, SALES, InlineThreads)
         if os.geteuid() == 0:
             self.folder.chmod(0o777)
             os.seteuid(NOBODY)
             self.addCleanup(os.seteuid, 0)
-        self.assertIn("it cannot be written", self.refusal_of(self.path))
+        self.assertIn("it cannot be written", self.refusal_of(self.path, store=store))
 
     def test_damaged_and_killed(self) -> None:
         """A book with a bad page, which is looked for after a process was killed: it goes on with no such book."""
