@@ -110,6 +110,20 @@ class StateDirectory:
         """
         self._write(self.path / _ID, b"%d\n" % node_id)
 
+    def recall(self, name: str) -> str | None:
+        """What was last kept under a name; None if nothing was."""
+        try:
+            return (self.path / name).read_text(encoding="utf-8").strip()
+        except OSError:
+            return None
+
+    def keep(self, name: str, text: str) -> None:
+        """Keep a line of text under a name.
+
+        @raise OSError: it cannot be written.
+        """
+        self._write(self.path / name, text.encode() + b"\n")
+
     def _write(self, file: Path, content: bytes) -> None:
         """Write a whole file that only its owner can read; who is killed meanwhile leaves the old or the new."""
         new = file.with_suffix(".new")

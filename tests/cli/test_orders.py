@@ -190,7 +190,7 @@ class PurchaseTests(OperatedCase):
         self.assertEqual(
             line, f"order {self.record.id[:12]} of 2 apple: cancelled; nothing was sold, and nothing will be"
         )
-        again = f"no open orders begin with {self.record.id[:6]}"
+        again = f"no order without an answer begins with {self.record.id[:6]}; bazaar orders shows how each stands"
         self.assert_ends(1, again, "cancel", self.record.id[:6])
 
     def test_too_late(self) -> None:

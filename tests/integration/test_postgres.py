@@ -10,17 +10,28 @@ from typing import Any, Final
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, eventAsText, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.market import reactor
-from tests.postgres import PASSWORD, Cluster, find_programs
-from tests.trade.books import OpenStore, SalesContract, make_deal, make_live_order, make_order, seal_answer
+from tests.postgres import DATABASE, PASSWORD, USER, Cluster, find_programs
+from tests.trade.books import (
+    OpenStore,
+    SalesContract,
+    make_deal,
+    make_live_order,
+    make_order,
+    make_quote,
+    order_on,
+    seal_answer,
+)
 from twisted_bazaar.errors import StorageError, UsageError
 from twisted_bazaar.interfaces import Deal, Outcome, StockLevel, Supply
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.postgres import PostgresStore
+from twisted_bazaar.trade.postgres_books import PostgresSales
 from twisted_bazaar.trade.store import SalesBook
 
 psycopg = pytest.importorskip("psycopg")
@@ -418,3 +429,73 @@ async def test_before_and_after(url: str) -> None:
     waiting = unopened.run(lambda book: None)
     await unopened.close()
     assert await error_of(waiting) == "the book was never opened"
+
+
+@pytest_twisted.ensureDeferred
+async def test_sale_under_way(url: str) -> None:
+    """An order whose sale is about to be committed, by a seller that is no more, is not told that it is too late."""
+    ledger = Ledger(PostgresStore(url))
+    ledger.start(reactor)
+    await ledger.stock({"apple": Supply(5)})
+    asked = order_on(make_quote("apple", int((reactor.seconds() + 1.0) * 1000)))
+    with psycopg.connect(url) as dying:
+        dying.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        first = Ledger(_Borrowed(dying))
+        first.start(reactor)
+        sale = await first.settle(asked, 0, seal_answer)
+        await deferLater(reactor, 1.1)
+
+        repeat = ledger.settle(asked, 0, seal_answer)
+        await deferLater(reactor, 0.5)
+        assert not repeat.called, "it waits for whoever is at the item"
+        dying.commit()
+
+    again = await repeat
+    await ledger.stop()
+    assert (again.deal.outcome, again.is_repeat) == (Outcome.SOLD, True)
+    assert again.deal.answer == sale.deal.answer
+
+
+class _Borrowed:
+    """A store whose transaction somebody else has to end."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def open(self, reactor: Any) -> None:
+        """It is open."""
+
+    def run(self, work: Callable[[SalesBook], Any]) -> Deferred[Any]:
+        """Do something, and commit nothing."""
+        with self._connection.pipeline():
+            book = PostgresSales(self._connection)
+            result = work(book)
+            book.send()
+        return succeed(result)
+
+
+@pytest_twisted.ensureDeferred
+async def test_names_in_any_encoding(cluster: Cluster) -> None:
+    """Goods are found again by their names in a database without an encoding; one that cannot hold them is refused."""
+    goods = {"apple": Supply(5), "\u308a\u3093\u3054": Supply(3)}
+    template = ("-O", USER, "-T", "template0", "--locale=C")
+    urls = {}
+    for encoding in ("SQL_ASCII", "LATIN1"):
+        cluster.run("createdb", *template, "-E", encoding, encoding.lower())
+        urls[encoding] = cluster.url.replace(f"@/{DATABASE}?", f"@/{encoding.lower()}?")
+
+    ledger = Ledger(PostgresStore(urls["SQL_ASCII"]))
+    ledger.start(reactor)
+    try:
+        for known in ([], list(goods)):
+            assert [level.item for level in await ledger.stock(goods)] == known
+        assert [level.supplied for level in await ledger.levels()] == [5, 3]
+    finally:
+        await ledger.stop()
+
+    other = PostgresStore(urls["LATIN1"])
+    other.open(reactor)
+    try:
+        assert "LATIN1" in await error_of(other.run(lambda book: book.levels()))
+    finally:
+        await other.close()

@@ -266,6 +266,25 @@ def test_book_of_another_version(shop: Shop) -> None:
     assert "it is not a database" in only_line(shop.run_node("seller"))
 
 
+def test_another_book(shop: Shop) -> None:
+    """A seller that would begin anew with all its stock, because its book is gone or another, says so in a line."""
+    seller = shop.node("seller", "--stock", "apple=5")
+    seller.wait_for("joined")
+    assert shop.told("stock", "list")[0]["in_stock"] == 5
+    seller.end()
+    state = shop.daemons.states / "seller"
+    other = only_line(shop.run_node("seller", "--ledger", "postgresql://bazaar@127.0.0.1:1/town"))
+    assert (
+        f"this seller's book is ledger.sqlite, not 127.0.0.1:1/town; to begin a new one all the same, remove {state}"
+        in other
+    )
+    (state / "ledger.sqlite").unlink()
+    assert f"{state / 'ledger.sqlite'} is gone; bring it back" in only_line(shop.run_node("seller"))
+    (state / "book").unlink()
+    shop.node("seller", "--stock", "apple=7").wait_for("joined")
+    assert shop.told("stock", "list")[0]["in_stock"] == 7
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

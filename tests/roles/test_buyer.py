@@ -547,6 +547,12 @@ class CancelTests(BuyerTestCase):
         self.node.clock.pump([0.1] * 30)
         self.assertEqual(self.node.flooded[-1].quantity, 1)
 
+    def test_started_again(self) -> None:
+        """A buyer that is started again with the same words does not want again what was taken back."""
+        self.answer(self.taken_back, CANCELLED, 1, 7, 9)
+        self.begin(Want("apple", 3))
+        self.assertEqual((self.missing(), self.node.flooded[-1].quantity), (1, 1))
+
     def test_too_late(self) -> None:
         """What was sold is the buyer's."""
         self.answer(self.order, SOLD, 1, 7, 9)

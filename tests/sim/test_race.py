@@ -8,7 +8,7 @@ from tests.sim.race import Race
 
 
 class RaceTests(SynchronousTestCase):
-    """A tenth of all packets is lost, a fifth of the relays leaves, and the seller loses its power half way."""
+    """A tenth of all packets is lost, half of the relays says all twice, a fifth leaves, the seller dies half way."""
 
     def race(self, seed: int, buyers: int, stock: int, relays: int) -> None:
         """Run one, and see that all is as it should be."""

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -314,6 +315,46 @@ class TimeTests(LedgerTestCase):
         finally:
             sys.setprofile(None)
         self.assertLess(calls, 1_000)
+
+
+class CrowdTests(SynchronousTestCase):
+    """While the disk or the server does not answer, strangers do not fill the memory."""
+
+    def setUp(self) -> None:
+        """A book that stands still."""
+        self.ledger = Ledger(HandStore(MemorySales()))
+        self.ledger.start(Clock())
+
+    def refused(self, asking: Sequence[Deferred[object]]) -> int:
+        """How many are told at once to ask again."""
+        refused = [each for each in asking if each.called]
+        for each in refused:
+            self.failureResultOf(each, StorageError)
+        return len(refused)
+
+    def test_orders(self) -> None:
+        """Of ten thousand orders some wait, and the others are told at once to ask again."""
+        asking = [self.ledger.settle(order(1, 1), 0, seal_answer) for _ in range(10_000)]
+        self.assertEqual(self.refused(asking), 10_000 - 2_049)
+
+    def test_searches(self) -> None:
+        """Nor do ten thousand searches wait."""
+        asking = [self.ledger.terms("apple", SELLER.public) for _ in range(10_000)]
+        self.assertEqual(self.refused(asking), 10_000 - 2_048)
+
+    def test_fault(self) -> None:
+        """A book that can be read is not for that reason one that can be written."""
+        store = FailingStore(MemorySales())
+        ledger = Ledger(store)
+        ledger.start(Clock())
+        store.is_failing = True
+        with capturedLogs() as logged:
+            self.failureResultOf(ledger.stock({"apple": Supply(5)}), StorageError)
+            store.is_failing = False
+            self.successResultOf(ledger.levels())
+            self.assertEqual(ledger.fault, "the disk is full")
+            self.successResultOf(ledger.stock({"apple": Supply(5)}))
+        self.assertEqual((ledger.fault, len(logged)), (None, 2))
 
 
 class BatchTests(SynchronousTestCase):

@@ -32,6 +32,12 @@ class ReservationTests(SynchronousTestCase):
         self.assertEqual([held.held_for_others("apple", buyer, 0.0) for buyer in (1, 2)], [0, 2])
         self.assertEqual(held.held_for_others("pear", 2, 0.0), 0)
 
+    def test_clock_set_back(self) -> None:
+        """A clock that is set back holds nothing back for longer than a reservation lasts."""
+        held = Reservations()
+        held.hold("apple", 1, 1, 2, 8, 10_000.0)
+        self.assertEqual(held.held_for_others("apple", 2, 10_000.0 - 3_600), 0)
+
     def test_quarter(self) -> None:
         """One buyer is held at most a quarter of what there is, but always one piece."""
         for in_stock, most in ((1, 1), (3, 1), (4, 1), (7, 1), (8, 2), (100, 25), (103, 25)):

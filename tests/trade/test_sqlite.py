@@ -445,6 +445,33 @@ class RefusedFileTests(Case):
         self.assertEqual(self.files(), before)
 
 
+class GoneTests(Case):
+    """A file that is taken away from a book that is open."""
+
+    def test_gone(self) -> None:
+        """Nothing is acknowledged any more that nobody would find; when the file is back, the book goes on."""
+        for take_away in (self.remove, self.replace):
+            self.setUp()
+            store = self.open()
+            self.do(store, lambda book: book.set_level(APPLES))
+            kept = self.path.with_name("kept")
+            kept.hardlink_to(self.path)
+            take_away()
+            self.assertIn("moved or removed", self.error_of(store.run(lambda book: book.sell("apple", 1))))
+            kept.replace(self.path)
+            self.do(store, lambda book: book.sell("apple", 1))
+            self.close(store)
+
+    def remove(self) -> None:
+        """Take it away."""
+        self.path.unlink()
+
+    def replace(self) -> None:
+        """Put another in its place."""
+        self.remove()
+        self.path.write_bytes(b"")
+
+
 class UpgradeTests(Case):
     """A book of an older version is brought into the newest form."""
 

@@ -242,6 +242,8 @@ class Buyer(Role):
         row, records = await self._stored(lambda: self._want_list.find(want.item, want.quantity, self._label))
         want.number = row.number
         want.bought = sum(record.quantity for record in records if is_sold(record))
+        taken_back = sum(each.quantity for each in records if each.withdrawal is not None and not is_sold(each))
+        want.quantity = max(want.bought, want.quantity - taken_back)
         if want.bought:
             self.node.report(
                 "had",

@@ -119,7 +119,7 @@ class PurchasesDesk:
         }
 
     def _tell_status(self, request: Mapping[str, Any]) -> Deferred[Any]:
-        return succeed({"role": "buyer", "open_orders": len(self._purchases)})
+        return succeed({"role": "buyer", "open_orders": len(self._purchases), "fault": self._purchases.fault})
 
     def _list_orders(self, request: Mapping[str, Any]) -> Deferred[Any]:
         listing = self._purchases.orders("", _read(request, _List).most)
@@ -134,9 +134,12 @@ class PurchasesDesk:
         asked = _read(request, _One)
         alike = [record for record in self._purchases.unanswered() if record.id.startswith(asked.id)]
         if len(alike) != 1:
-            raise UsageError(f"{len(alike) or 'no'} open orders begin with {asked.id}")
+            many = f"{len(alike)} open orders begin" if alike else "no order without an answer begins"
+            raise UsageError(f"{many} with {asked.id}; bazaar orders shows how each stands")
         [record] = alike
-        answered = self._purchases.take_back(record.id)
+        answered: Deferred[Any] = Deferred()
+        # Who asked may stop waiting; what was begun goes on.
+        self._purchases.take_back(record.id).addBoth(answered.callback)
         answered.addTimeout(_TAKE_BACK_S, self._node.clock, lambda result, timeout: record)
         return answered.addCallback(lambda _: row_of_purchase(record))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -40,10 +40,14 @@ from twisted_bazaar.trade.shelf import Shelf
 from twisted_bazaar.trade.sqlite import SALES, SqliteStore
 from twisted_bazaar.trade.store import IStore, SalesBook
 
+# A seller of thousands in a second has them all in its book.
+_SALES_TOLD_A_MINUTE: Final = 600
 # Anybody can order what is not there, as often as they like.
 _REFUSALS_TOLD_A_MINUTE: Final = 5
 _STOCK_AGAIN_S: Final = 5.0
 _LEDGER_FILE: Final = "ledger.sqlite"
+# Says which book a seller has.
+_BOOK_FILE: Final = "book"
 
 
 class Options(usage.Options):
@@ -70,6 +74,7 @@ class Seller(Role):
 
     @param supplies: what it begins with, as far as it is not in the book yet.
     @param store: keeps the book; one in memory if not given.
+    @param opened: called when the book has been written for the first time.
     @ivar store: what keeps the book.
     @ivar ledger: the book of its stock and sales.
     @ivar shelf: what it offers, and what it holds back for whom; there from L{start} on.
@@ -77,13 +82,18 @@ class Seller(Role):
 
     log = Logger()
 
-    def __init__(self, supplies: Mapping[str, Supply], store: IStore[SalesBook] | None = None) -> None:
+    def __init__(
+        self,
+        supplies: Mapping[str, Supply],
+        store: IStore[SalesBook] | None = None,
+        opened: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._opened = opened
         self.store = store or MemoryStore(MemorySales())
         self.ledger: ILedger = Ledger(self.store)
         self._supplies = supplies
+        self._sales_told = Ration(_SALES_TOLD_A_MINUTE)
         self._refusals_told = Ration(_REFUSALS_TOLD_A_MINUTE)
-        self._faults_told = Ration(_REFUSALS_TOLD_A_MINUTE)
-        self._was_failing = False
         self._is_stopped = False
 
     def start(self, node: INode) -> None:
@@ -107,7 +117,7 @@ class Seller(Role):
         self._answers.stop()
         if self._stocking is not None and self._stocking.active():
             self._stocking.cancel()
-        counting = self.ledger.levels().addCallbacks(self._report_levels, self._storage_failed)
+        counting = self.ledger.levels().addCallbacks(self._report_levels, lambda failure: failure.trap(StorageError))
         return counting.addBoth(lambda _: self.ledger.stop())
 
     def peer_left(self, peer: Peer) -> None:
@@ -121,6 +131,10 @@ class Seller(Role):
         stocking.addErrback(lambda failure: self.log.failure("the goods are not on the shelf", failure))
 
     def _report_known(self, known: Sequence[StockLevel]) -> None:
+        try:
+            self._opened()
+        except OSError as error:
+            self.log.warn("it cannot be noted which book this is: {reason}", reason=error.strerror)
         for level in known:
             self.log.info(
                 "{item}: {in_stock} in stock and {sold} sold, as the book says; bazaar stock add {item}=... adds more",
@@ -130,7 +144,7 @@ class Seller(Role):
             )
 
     def _stock_later(self, failure: Failure) -> None:
-        self._storage_failed(failure)
+        failure.trap(StorageError)
         if self._is_stopped:
             return
         self._stocking = self.node.clock.callLater(_STOCK_AGAIN_S, self._put_on_shelf)
@@ -148,19 +162,10 @@ class Seller(Role):
 
     def _not_settled(self, failure: Failure, message: Buy | Cancel, origin: Origin) -> None:
         """Say that it is not the time; nothing has been decided."""
-        self._storage_failed(failure)
+        failure.trap(StorageError)
         self.node.send(Error.telling(NotNow("the book cannot be written; ask again"), message), origin.route)
 
-    def _storage_failed(self, failure: Failure) -> None:
-        failure.trap(StorageError)
-        self._was_failing = True
-        if self._faults_told.admit(self.node.clock.seconds()) is not None:
-            self.log.error("no order can be settled: {reason}", reason=failure.getErrorMessage())
-
     def _answer(self, settlement: Settlement, message: Buy | Cancel, origin: Origin) -> None:
-        if self._was_failing:
-            self._was_failing = False
-            self.log.info("orders are settled again")
         deal = settlement.deal
         if not settlement.is_repeat:
             self._report(deal, origin)
@@ -179,20 +184,22 @@ class Seller(Role):
             "buyer_key": order.buyer,
             "order": order.id,
         }
-        sentence: str | None
         if deal.outcome is Outcome.SOLD:
-            sentence = "sold {quantity} {item} to node {buyer}"
+            sentence = self._told(self._sales_told, "sold {quantity} {item} to node {buyer}")
             self.node.report("sold", sentence, price=order.price, route=origin.route, **details)
             return
         if deal.outcome is Outcome.CANCELLED:
             self.node.report("cancelled", None, **details)
             return
-        untold = self._refusals_told.admit(self.node.clock.seconds())
-        if untold is None:
-            sentence = None
-        else:
-            sentence = "refused node {buyer}: {reason}" + (f" ({untold} more not told)" if untold else "")
+        sentence = self._told(self._refusals_told, "refused node {buyer}: {reason}")
         self.node.report("refused", sentence, reason=deal.reason, **details)
+
+    def _told(self, ration: Ration, sentence: str) -> str | None:
+        """A sentence for the log, as long as there have not been too many of its kind; None if there have."""
+        untold = ration.admit(self.node.clock.seconds())
+        if untold is None:
+            return None
+        return sentence + (f" ({untold} more not told)" if untold else "")
 
     def _report_levels(self, levels: Sequence[StockLevel]) -> None:
         for level in levels:
@@ -218,13 +225,40 @@ def make_role(options: Mapping[str, Any]) -> Seller:
         if item in supplies:
             raise UsageError(f"--stock names {item!r} twice")
         supplies[item] = Supply(quantity, price)
-    return Seller(supplies, _store_for(options, supplies))
+    store = _store_for(options, supplies)
+    state: StateDirectory | None = options.get(STATE)
+
+    def keep_name() -> None:
+        if state is not None and store is not None:
+            state.keep(_BOOK_FILE, _name_of_book(options.get("ledger")))
+
+    return Seller(supplies, store, keep_name)
+
+
+def _name_of_book(url: str | None) -> str:
+    """What tells the book of a seller from another; without its password."""
+    return _LEDGER_FILE if url is None else url.rpartition("@")[2].partition("?")[0].removeprefix("postgresql://")
+
+
+def _check_book(state: StateDirectory, name: str) -> None:
+    """See that it is the book that this seller has sold from: in another it would sell the same once more.
+
+    @raise UsageError: it is another, or it is gone.
+    """
+    before = state.recall(_BOOK_FILE)
+    mark = state.path / _BOOK_FILE
+    if before is not None and before != name:
+        raise UsageError(f"this seller's book is {before}, not {name}; to begin a new one all the same, remove {mark}")
+    if before == _LEDGER_FILE and not (state.path / _LEDGER_FILE).exists():
+        raise UsageError(f"{state.path / _LEDGER_FILE} is gone; bring it back, or to begin a new one, remove {mark}")
 
 
 def _store_for(options: Mapping[str, Any], supplies: Mapping[str, Supply]) -> IStore[SalesBook] | None:
     """What keeps the book; None for a book in memory."""
     url: str | None = options.get("ledger")
     state: StateDirectory | None = options.get(STATE)
+    if state is not None:
+        _check_book(state, _name_of_book(url))
     if url is not None:
         if not url.startswith(("postgresql://", "postgres://")):
             raise UsageError("--ledger: write postgresql://USER@HOST/DATABASE, or leave it out for a file of its own")

@@ -105,7 +105,9 @@ def _state_of(options: Options) -> StateDirectory | None:
     if state and name:
         raise UsageError("--name is for nodes without --state: leave out one of them")
     return StateDirectory(
-        Path(state) if state else state_path(name or "-".join(plugin.name for plugin in options.plugins))
+        Path(state)
+        if state
+        else state_path("-".join(plugin.name for plugin in options.plugins) if name is None else name)
     )
 
 

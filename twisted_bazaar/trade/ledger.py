@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -23,6 +24,8 @@ from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 # So many orders share a transaction at most: those that come later are not to wait for too many.
 _MOST_AT_ONCE: Final = 512
+# So many wait at most, while the disk or the server does not answer: those that come then are told to ask again.
+_MOST_WAITING: Final = 2_048
 # Every no about quotes that ended so long ago is forgotten. No order can still arrive on one of them, since
 # an order is judged by the same clock that the quote was made by.
 _FORGET_AFTER_MS: Final = 60_000
@@ -49,9 +52,12 @@ class Ledger:
     @ivar fault: why the book could not be read or written when it was last tried; None if it could.
     """
 
+    log = Logger()
+
     def __init__(self, store: IStore[SalesBook]) -> None:
         self._store = store
         self.fault: str | None = None
+        self._reading = 0
         self._waiting: list[_Waiting] = []
         self._is_settling = False
         # Fires when no order waits any more, for whoever waits for that.
@@ -73,6 +79,8 @@ class Ledger:
 
     def settle(self, order: Order, kept_back: int, seal: Seal) -> Deferred[Settlement]:
         """Decide an order once and for all; fires when the answer is safe."""
+        if len(self._waiting) >= _MOST_WAITING:
+            return fail(StorageError("too many orders wait for the book"))
         waiting = _Waiting(order, kept_back, seal, Deferred())
         self._waiting.append(waiting)
         if not self._is_settling:
@@ -81,11 +89,15 @@ class Ledger:
 
     def terms(self, item: str, seller: str) -> Deferred[tuple[StockLevel | None, int]]:
         """The count of one item, and after which instant a quote of it has to end."""
-        return self._run(lambda book: (book.counts([item]).get(item), book.closed_until_ms(seller)))
+        if self._reading >= _MOST_WAITING:
+            return fail(StorageError("too many searches wait for the book"))
+        self._reading += 1
+        asking = self._read(lambda book: (book.counts([item]).get(item), book.closed_until_ms(seller)))
+        return asking.addBoth(self._has_read)
 
     def levels(self) -> Deferred[Sequence[StockLevel]]:
         """The count of every item."""
-        return self._run(lambda book: list(book.counts().values()))
+        return self._read(lambda book: list(book.counts().values()))
 
     def stock(self, supplies: Mapping[str, Supply]) -> Deferred[Sequence[StockLevel]]:
         """Enter what a seller begins with; fires with the count of what was there before."""
@@ -132,21 +144,33 @@ class Ledger:
 
     def deals(self, id_prefix: str = "", most: int = 1000) -> Deferred[Sequence[Deal]]:
         """Orders that were answered, the latest first."""
-        return self._run(lambda book: book.latest(id_prefix, most))
+        return self._read(lambda book: book.latest(id_prefix, most))
+
+    def _read(self, work: Callable[[SalesBook], T]) -> Deferred[T]:
+        """Look into the book. That this can be done does not say that it can be written."""
+        return self._store.run(work).addErrback(self._failed)
 
     def _run(self, work: Callable[[SalesBook], T]) -> Deferred[T]:
-        """Do something with the book, and know whether that can be done."""
+        """Change something in the book."""
+        return self._store.run(work).addCallbacks(self._done, self._failed)
 
-        def done(result: T) -> T:
+    def _done(self, result: T) -> T:
+        if self.fault is not None:
             self.fault = None
-            return result
+            self.log.info("the book can be written again")
+        return result
 
-        def failed(failure: Failure) -> Failure:
-            if failure.check(StorageError):
-                self.fault = failure.getErrorMessage()
-            return failure
+    def _failed(self, failure: Failure) -> Failure:
+        """Say what is wrong with the book, once for each thing."""
+        reason = failure.getErrorMessage()
+        if failure.check(StorageError) and reason != self.fault:
+            self.fault = reason
+            self.log.error("no order can be settled: {reason}", reason=reason)
+        return failure
 
-        return self._store.run(work).addCallbacks(done, failed)
+    def _has_read(self, result: T) -> T:
+        self._reading -= 1
+        return result
 
     def _settle_next(self) -> None:
         """Settle what waits, and then what has come meanwhile."""
@@ -192,8 +216,10 @@ class Ledger:
 
 def settle_batch(book: SalesBook, batch: Sequence[_Waiting], now_ms: int) -> list[Settlement]:
     """Decide orders one after another, and write all that comes of it."""
-    known = dict(book.deals({waiting.order.key for waiting in batch}))
+    # First of all, since whoever has them has them alone: what is read after that, nobody is about to change. An
+    # earlier try of the same order may still be under way elsewhere, by a process that has been killed.
     levels = book.levels(sorted({waiting.order.item for waiting in batch}))
+    known = dict(book.deals({waiting.order.key for waiting in batch}))
     closed = book.closed({waiting.order.quote for waiting in batch})
     sellers = {waiting.order.seller for waiting in batch}
     closed_until_ms = {seller: book.closed_until_ms(seller) for seller in sellers}

@@ -43,7 +43,9 @@ _SETTINGS: Final = """
         set_config('idle_in_transaction_session_timeout', '15s', false),
         CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
             THEN set_config('synchronous_commit', 'on', false) END,
-        current_setting('fsync')"""
+        current_setting('server_encoding'), current_setting('fsync')"""
+# In others there are names of goods that cannot be written. SQL_ASCII keeps whatever bytes it gets.
+_ENCODINGS: Final = frozenset({"UTF8", "SQL_ASCII"})
 # Everybody who would change the form of the book waits here for the others.
 _FORMS_LOCK: Final = 0x627A6C67_666F726D
 # Not to_regclass, which remembers, while one waits for the lock, that there was none.
@@ -71,7 +73,7 @@ class PostgresStore:
         except self._psycopg.Error:
             # What libpq says of it could show a part of the password.
             raise UsageError("the address of the database is not like postgresql://user@host:port/database") from None
-        self._parameters = _MANNERS | parameters
+        self._parameters = _MANNERS | parameters | {"client_encoding": "UTF8"}
         self._name = "{}/{}".format(parameters.get("host", "PostgreSQL"), parameters.get("dbname", ""))
         self._patience_s = patience_s
         self._forms = read_steps(forms_of("postgres"))
@@ -188,12 +190,16 @@ class PostgresStore:
     def _prepare(self, raw: Any) -> None:
         """In the thread: make a new connection fit for use, and the book if it is not there.
 
-        @raise StorageError: a newer version made it.
+        @raise StorageError: a newer version made it, or it cannot hold a book.
         """
         self._at_work = raw
         try:
             raw.isolation_level = self._psycopg.IsolationLevel.READ_COMMITTED
-            *_, fsync = raw.execute(_SETTINGS).fetchone()
+            *_, encoding, fsync = raw.execute(_SETTINGS).fetchone()
+            if encoding not in _ENCODINGS:
+                raise StorageError(
+                    f"{self._name}: the database is in {encoding}, which cannot hold every name; make one in UTF8"
+                )
             if fsync != "on":
                 _log.warn(
                     "{name}: the server's fsync is off: it can lose sales when its machine fails", name=self._name

@@ -69,10 +69,12 @@ class Purchases:
 
     @param node: the node it speaks through.
     @param store: keeps the buyer's book.
+    @ivar fault: why the book could not be written when it was last tried; None if it could.
     @param seek: called with an order that goes unanswered, to look for another way to its seller.
     """
 
     log = Logger()
+    fault: str | None = None
 
     def __init__(self, node: INode, store: IStore[PurchaseBook], seek: Callable[[OrderRecord], object]) -> None:
         self._node = node
@@ -157,7 +159,7 @@ class Purchases:
                 self._end(opened, Outcome.CANCELLED, None, NoRoute.code, "there was no way to the seller any more")
             return ended
 
-        return self._store.run(lambda book: book.put(record)).addCallback(send_first)
+        return self._put(lambda book: book.put(record)).addCallback(send_first)
 
     def take_back(self, order_id: str) -> Deferred[OrderRecord]:
         """Ask the seller that an order is not to be, if it has not been answered yet.
@@ -182,7 +184,7 @@ class Purchases:
                     if self._send(opened, way):
                         break
 
-            writing = self._store.run(lambda book: book.put(changed)).addCallback(send)
+            writing = self._put(lambda book: book.put(changed)).addCallback(send)
         else:
             writing = succeed(None)
         return writing.addCallback(lambda _: self.outcome(order_id))
@@ -248,6 +250,19 @@ class Purchases:
             if handle_of(opened.record.id) == message.id:
                 self._detour(opened)
 
+    def _put(self, write: Callable[[PurchaseBook], None]) -> Deferred[None]:
+        """Write into the book, and know whether that can be done."""
+
+        def written(result: None) -> None:
+            self.fault = None
+
+        def failed(failure: Failure) -> Failure:
+            if failure.check(StorageError):
+                self.fault = failure.getErrorMessage()
+            return failure
+
+        return self._store.run(write).addCallbacks(written, failed)
+
     def _begin(self, record: OrderRecord, route: Route | None) -> _OpenOrder:
         backoff = Backoff(self._node.rng, _FIRST_REPEAT_S, _LONGEST_REPEAT_S, factor=2.0)
         patience = Backoff(self._node.rng, _FIRST_REPEAT_S, _LONGEST_SEEK_S, factor=1.5)
@@ -278,7 +293,7 @@ class Purchases:
                 "the answer to order {order} cannot be kept: {reason}", order=record.id, reason=failure.value
             )
 
-        writing = self._store.run(lambda book: book.put(ended)).addCallbacks(written, not_written)
+        writing = self._put(lambda book: book.put(ended)).addCallbacks(written, not_written)
         writing.addErrback(lambda failure: self.log.failure("an order was not ended", failure))
 
     def _send(self, opened: _OpenOrder, route: Route) -> bool:

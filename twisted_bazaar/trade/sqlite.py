@@ -88,9 +88,11 @@ class SqliteStore(Generic[Book]):
     def check(self) -> None:
         """See whether the file can be used, before there is a reactor; changes nothing of it.
 
-        @raise UsageError: it cannot; the text says what to do.
+        @raise UsageError: it cannot, and will not by itself; the text says what to do.
         """
-        self._file.check()
+        # If it cannot be looked at now, that is found out again when something is asked for, and told then.
+        with contextlib.suppress(sqlite3.Error):
+            self._file.check()
 
     def open(self, reactor: Any) -> None:
         """Begin; what is run before the book is open waits."""
@@ -215,6 +217,8 @@ class _Session(Generic[Book]):
         assert self._connection is not None, "it is connected"
         self._connection.execute("BEGIN IMMEDIATE")
         results = [work(self._book) for work in works]
+        if not self._file.is_still_there():
+            raise StorageError(f"{self._path}: it was moved or removed; bring it back, or start anew")
         self._connection.execute("COMMIT")
         return results
 

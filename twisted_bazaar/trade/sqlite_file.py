@@ -25,6 +25,8 @@ Book = TypeVar("Book")
 _OLDEST_SQLITE: Final = (3, 37)
 _SMALLEST_PAGE_BYTES: Final = 512
 _LOCK_TIMEOUT_S: Final = 2.0
+# What may be over before long: the disk is full, so that SQLite cannot even make what it needs to look.
+_MAY_PASS: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _DAMAGED: Final = "it is damaged; move it away with its -wal, and bring back a copy"
 _NO_DATABASE: Final = "it is not a database"
 _SETTINGS: Final = (
@@ -73,6 +75,7 @@ class BookFile:
 
         @param is_suspect: whether to read all of it, to see if it is damaged.
         @raise UsageError: it cannot; the text says what to do.
+        @raise sqlite3.Error: it cannot be looked at now; later it may be.
         """
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             self._refuse(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or later is needed")
@@ -122,10 +125,20 @@ class BookFile:
             if mode != "wal":
                 self._refuse("its file system cannot hold a book")
             self._upgrade(connection)
+            opened = self._path.stat()
+            self._opened = opened.st_dev, opened.st_ino
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def is_still_there(self) -> bool:
+        """Whether the file that was opened is the one that will be found when it is opened again."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._opened
 
     def _upgrade(self, connection: sqlite3.Connection) -> None:
         """Bring it into the newest form, one form in each transaction."""
@@ -182,6 +195,8 @@ class BookFile:
         try:
             yield
         except sqlite3.Error as error:
+            if code_of(error) in _MAY_PASS:
+                raise
             self._refuse(explain(error), error)
 
     def _is_unclean(self) -> bool:
