@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, eventAsText, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -29,7 +29,7 @@ from tests.trade.books import (
 )
 from twisted_bazaar.errors import StorageError, UsageError
 from twisted_bazaar.interfaces import Deal, Outcome, StockLevel, Supply
-from twisted_bazaar.trade.ledger import Ledger
+from twisted_bazaar.trade.ledger import Ledger, _Waiting, settle_batch
 from twisted_bazaar.trade.postgres import PostgresStore
 from twisted_bazaar.trade.postgres_books import PostgresSales
 from twisted_bazaar.trade.store import SalesBook
@@ -439,10 +439,11 @@ async def test_sale_under_way(url: str) -> None:
     await ledger.stock({"apple": Supply(5)})
     asked = order_on(make_quote("apple", int((reactor.seconds() + 1.0) * 1000)))
     with psycopg.connect(url) as dying:
-        dying.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        first = Ledger(_Borrowed(dying))
-        first.start(reactor)
-        sale = await first.settle(asked, 0, seal_answer)
+        with dying.pipeline():
+            book = PostgresSales(dying)
+            waiting = _Waiting(asked, 0, seal_answer, Deferred())
+            [sale] = settle_batch(book, [waiting], int(reactor.seconds() * 1000))
+            book.send()
         await deferLater(reactor, 1.1)
 
         repeat = ledger.settle(asked, 0, seal_answer)
@@ -454,24 +455,6 @@ async def test_sale_under_way(url: str) -> None:
     await ledger.stop()
     assert (again.deal.outcome, again.is_repeat) == (Outcome.SOLD, True)
     assert again.deal.answer == sale.deal.answer
-
-
-class _Borrowed:
-    """A store whose transaction somebody else has to end."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def open(self, reactor: Any) -> None:
-        """It is open."""
-
-    def run(self, work: Callable[[SalesBook], Any]) -> Deferred[Any]:
-        """Do something, and commit nothing."""
-        with self._connection.pipeline():
-            book = PostgresSales(self._connection)
-            result = work(book)
-            book.send()
-        return succeed(result)
 
 
 @pytest_twisted.ensureDeferred
