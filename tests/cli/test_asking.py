@@ -133,7 +133,7 @@ class StatusTests(OperatedCase):
         self.add("seller", OperatedNode(broken, idle, id=-1))
         told = self.told("status")
         self.assertIn("id none yet: it looks for its tracker", told)
-        self.assertIn("seller NO ORDER CAN BE SETTLED: the disk is full", told)
+        self.assertIn("seller ITS BOOK CANNOT BE WRITTEN: the disk is full", told)
         self.assertIn("buyer no order is without an answer", told)
 
     def test_json(self) -> None:

@@ -57,7 +57,7 @@ def _of_role(told: Mapping[str, Any]) -> Iterator[str]:
             case "fault", None:
                 yield "its book can be written"
             case "fault", _:
-                yield f"NO ORDER CAN BE SETTLED: {figure}"
+                yield f"ITS BOOK CANNOT BE WRITTEN: {figure}"
             case "open_orders", 0:
                 yield "no order is without an answer"
             case "open_orders", _:
