@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import shutil
 import signal
@@ -36,6 +37,8 @@ CALLS: Final = (
 GOODS: Final = {"apple": 2, "fig": 1, "kiwi": 1, "lime": 4, "pear": 3, "plum": 2}
 _STOCK: Final = 10
 _PATIENCE_S: Final = 60.0
+# Below those that systems give to connections.
+_PORTS: Final = (16_000, 32_000)
 # So long what is on the way when somebody dies may take to arrive.
 _ARRIVING_S: Final = 0.15
 
@@ -302,13 +305,14 @@ def _wait_for(log: Path, words: str) -> None:
         if log.exists() and words in log.read_text():
             return
         time.sleep(0.01)
-    raise AssertionError(f"{log} never said {words!r}")
+    raise AssertionError(f"{log} never said {words!r}:\n{log.read_text() if log.exists() else None}")
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
+    """A port that nobody listens on, nor gets for a connection of its own while nobody does."""
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(*_PORTS))) as held:
+            return int(held.getsockname()[1])
 
 
 def rows(file: Path, query: str) -> list[Any]:

@@ -17,7 +17,7 @@ from tests.integration.killing import CALLS, Bench, KillPoint
 WORKERS: Final = 6
 LEAST_POINTS: Final = 300
 # A flaw is found long before that.
-MOST_POINTS_FOR_A_FLAW: Final = 60
+MOST_POINTS_FOR_A_FLAW: Final = 240
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace, which does the killing, is missing")
 
