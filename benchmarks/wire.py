@@ -20,17 +20,23 @@ from twisted.protocols.basic import NetstringReceiver
 
 from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.discovery.flood.messages import Reply, Search
+from twisted_bazaar.identity.keys import KeyPair
+from twisted_bazaar.identity.signed import seal
+from twisted_bazaar.interfaces import Outcome, Verdict
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.trade.messages import Buy, BuyOK
+from twisted_bazaar.trade.contract import Quote, make_answer, make_purchase, read_purchase
+from twisted_bazaar.trade.messages import Buy, BuyOK, handle_of
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import FrameSplitter, frame
+from twisted_bazaar.wire.goods import BAZAAR
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
 
 GOAL: Final = 4.0
 
 _PIECE_BYTES: Final = 64 << 10
 _MESSAGES: Final = 50_000
+_SALES: Final = 200
 _ROUNDS: Final = 9
 _WEIGHTS: Final[dict[type[Message], int]] = {Search: 60, Reply: 20, Buy: 8, BuyOK: 8, Error: 4}
 _ITEMS: Final = ("apple", "pear", "screwdriver", "oscilloscope 100 MHz", "3D-Drucker", "Größe M", "ventilator")
@@ -93,19 +99,39 @@ def _read_bare(pieces: list[bytes]) -> int:
 def _traffic(rng: random.Random, count: int) -> bytes:
     """The bytes of many messages, the same for the same generator."""
     encode = Codec().encode
+    sales = [_Sale(rng) for _ in range(_SALES)]
     kinds: list[Any] = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()), k=count)
-    return b"".join(frame(encode(_message(kind, rng))) for kind in kinds)
+    return b"".join(frame(encode(_message(kind, rng.choice(sales), rng))) for kind in kinds)
 
 
-def _message(kind: Any, rng: random.Random) -> Message:
+class _Sale:
+    """What is signed in one sale."""
+
+    def __init__(self, rng: random.Random) -> None:
+        seller, buyer = KeyPair.generate(rng), KeyPair.generate(rng)
+        self.quantity, self.price = rng.choice((1, 1, 1, 2, 5)), rng.choice((None, 120, 4999))
+        self.item = rng.choice(_ITEMS)
+        quote_id, order_id = rng.randbytes(16).hex(), rng.randbytes(16).hex()
+        terms = Quote(BAZAAR, seller.public, quote_id, self.item, self.quantity, 1_800_000_000_000, self.price)
+        self.quote = seal(seller, terms)
+        self.purchase = make_purchase(buyer, order_id, self.quote, terms, self.quantity)
+        order = read_purchase(self.purchase, lambda envelope: terms)
+        self.answer = make_answer(seller, BAZAAR, order, Verdict(Outcome.SOLD))
+        self.handle = handle_of(order_id)
+
+
+def _message(kind: Any, sale: _Sale, rng: random.Random) -> Message:
     """One message as it stands between two relays."""
     path = tuple(rng.sample(range(1, 2**31), rng.randint(1, 5)))
     number = rng.randrange(LARGEST_INTEGER)
     if kind is Error:
-        return Error(code="soldout", info="there are 2 left", about="buy", id=number, path=path)
-    goods: dict[str, Any] = {"item": rng.choice(_ITEMS), "id": number, "quantity": rng.choice((1, 1, 1, 2, 5))}
+        return Error(code="notnow", info="the book cannot be written; ask again", about="buy", id=number, path=path)
     if kind is Search:
+        goods: dict[str, Any] = {"item": sale.item, "id": number, "quantity": sale.quantity}
         return Search(return_path=path, ttl=7 - len(path), host=rng.choice(_HOSTS), port=40123, **goods)
-    price = rng.choice((None, 120, 4999))
-    message: Message = kind(path=path, price=price, **goods)
-    return message
+    if kind is Reply:
+        goods = {"item": sale.item, "id": number, "quantity": sale.quantity, "price": sale.price}
+        return Reply(path=path, quote=sale.quote, **goods)
+    if kind is Buy:
+        return Buy(path=path, id=sale.handle, order=sale.purchase)
+    return BuyOK(path=path, id=sale.handle, answer=sale.answer)

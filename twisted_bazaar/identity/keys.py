@@ -82,4 +82,4 @@ def _key_bytes(public: str) -> bytes | None:
         key = bytes.fromhex(public)
     except ValueError:
         return None
-    return key if len(public) == 64 and len(key) == SEED_BYTES else None
+    return key if len(key) == SEED_BYTES and key.hex() == public else None

@@ -24,6 +24,8 @@ _LENGTH_DIGITS: Final = 7
 # Nearly every frame on the wire begins with one of these: one look-up finds length and colon.
 _COMMON_HEADS: Final = {b"%d:" % size: size for size in range(100, 1000)}
 _COMMON_HEAD_BYTES: Final = 4
+# Orders begin with one of these.
+_LONGER_HEADS: Final = {b"%d:" % size: size for size in range(1000, 10_000)}
 
 
 def frame(payload: bytes) -> bytes:
@@ -105,13 +107,16 @@ class FrameSplitter:
             raise self._error
         frames: list[bytes] = []
         buffer, position, limit = self._buffer, self._position, self.limit
-        common_size, end_of_buffer = _COMMON_HEADS.get, len(buffer)
+        common_size, longer_size, end_of_buffer = _COMMON_HEADS.get, _LONGER_HEADS.get, len(buffer)
         for _ in range(most):
             if position >= end_of_buffer:
                 break
             try:
                 start = position + _COMMON_HEAD_BYTES
                 size = common_size(buffer[position:start])
+                if size is None:
+                    start += 1
+                    size = longer_size(buffer[position:start])
                 if size is None:
                     start = buffer.find(b":", position, position + _LENGTH_DIGITS + 1) + 1
                     if not start:
