@@ -25,7 +25,7 @@ from twisted_bazaar.discovery.flood.search import DIRECT_LINK_S, DIRECT_TRY_S, G
 from twisted_bazaar.errors import PeerError, SoldOut
 from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES, Envelope, Signature, Statement
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.trade.contract import Answer, Presence, Purchase, Quote, Receipt, Withdrawal
+from twisted_bazaar.trade.contract import Answer, ByBuyer, BySeller, Presence, Purchase, Quote, Receipt, Withdrawal
 from twisted_bazaar.trade.order import EXPIRED
 from twisted_bazaar.trade.reservations import RESERVATION_S
 from twisted_bazaar.wire.codec import Codec
@@ -141,7 +141,8 @@ class MessageTableTests(SynchronousTestCase):
 
     def test_signed(self) -> None:
         """The same holds for envelopes, and for every kind of statement in them."""
-        own = {cls for cls in Statement.__subclasses__() if cls.__module__.startswith("twisted_bazaar.")}
+        kinds = (cls for maker in (BySeller, ByBuyer) for cls in maker.__subclasses__())
+        own = {cls for cls in kinds if cls.__module__.startswith("twisted_bazaar.")}
         self.assertEqual({cls for cls in SIGNED.values() if issubclass(cls, Statement)}, own)
         for title, cls in SIGNED.items():
             said, true = described(table_with(section(TRADE, title), "Key", "Type"), cls)

@@ -11,11 +11,11 @@ from typing import Any, Final
 import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, eventAsText, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.market import reactor
+from tests.integration.blocking import BlockingCase
+from tests.integration.market import reactor, until
 from tests.postgres import DATABASE, PASSWORD, USER, Cluster, find_programs
 from tests.trade.books import (
     OpenStore,
@@ -38,6 +38,9 @@ psycopg = pytest.importorskip("psycopg")
 
 SELLERS: Final = 4
 PATIENCE_S: Final = 1.0
+LATER_S: Final = 120.0
+WAITING: Final = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 APPLES: Final = StockLevel("apple", 5, 5, 0, 0, None)
 _numbers: Final = count(1)
 
@@ -120,26 +123,13 @@ def enter(*levels: StockLevel) -> Callable[[SalesBook], None]:
     return work
 
 
-class PostgresSalesTests(SalesContract, SynchronousTestCase):
+class PostgresSalesTests(BlockingCase, SalesContract, SynchronousTestCase):
     """A seller's book in a database."""
 
-    @pytest.fixture(autouse=True)
-    def _open(self, url: str) -> Iterator[None]:
-        self.reactor = reactor
-        self.store = PostgresStore(url)
-        self.store.open(reactor)
-        yield
-        pytest_twisted.blockon(self.store.close())
-
-    def result_of(self, deferred: Deferred[object]) -> object:
-        """What comes of it."""
-        return pytest_twisted.blockon(deferred)
-
-    def failure_of(self, deferred: Deferred[object], kind: type[Exception]) -> Exception:
-        """How it fails."""
-        with pytest.raises(kind) as caught:
-            pytest_twisted.blockon(deferred)
-        return caught.value
+    @pytest.fixture
+    def unopened(self, url: str) -> PostgresStore:
+        """A database of its own."""
+        return PostgresStore(url)
 
 
 @pytest_twisted.ensureDeferred
@@ -431,23 +421,32 @@ async def test_before_and_after(url: str) -> None:
     assert await error_of(waiting) == "the book was never opened"
 
 
+class _Later:
+    """The reactor, with a clock that is ahead."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reactor, name)
+
+    def seconds(self) -> float:
+        """The time by that clock."""
+        return float(reactor.seconds()) + LATER_S
+
+
 @pytest_twisted.ensureDeferred
 async def test_sale_under_way(url: str) -> None:
     """An order whose sale is about to be committed, by a seller that is no more, is not told that it is too late."""
     ledger = Ledger(PostgresStore(url))
-    ledger.start(reactor)
+    ledger.start(_Later())
     await ledger.stock({"apple": Supply(5)})
-    asked = order_on(make_quote("apple", int((reactor.seconds() + 1.0) * 1000)))
-    with psycopg.connect(url) as dying:
+    asked = order_on(make_quote("apple", int((reactor.seconds() + LATER_S / 2) * 1000)))
+    with psycopg.connect(url) as dying, psycopg.connect(url, autocommit=True) as watching:
         with dying.pipeline():
             book = PostgresSales(dying)
             waiting = _Waiting(asked, 0, seal_answer, Deferred())
             [sale] = settle_batch(book, [waiting], int(reactor.seconds() * 1000))
             book.send()
-        await deferLater(reactor, 1.1)
-
         repeat = ledger.settle(asked, 0, seal_answer)
-        await deferLater(reactor, 0.5)
+        await until(lambda: watching.execute(WAITING).fetchone() == (1,))
         assert not repeat.called, "it waits for whoever is at the item"
         dying.commit()
 

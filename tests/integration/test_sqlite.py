@@ -9,16 +9,15 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import Deferred
 from twisted.python.threadable import isInIOThread
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.integration.blocking import BlockingCase
 from tests.integration.market import reactor
 from tests.trade.books import PurchasesContract, SalesContract
 from twisted_bazaar.errors import StorageError, UsageError
@@ -32,28 +31,15 @@ LONGEST_S: Final = 30.0
 KILLS: Final = 8
 
 
-class ThreadedCase:
+class ThreadedCase(BlockingCase):
     """A store with a thread of its own."""
 
     kind: FileKind[Any]
 
-    @pytest.fixture(autouse=True)
-    def _open(self, tmp_path: Path) -> Iterator[None]:
-        self.reactor = reactor
-        self.store = SqliteStore(tmp_path / "book.sqlite", self.kind)
-        self.store.open(reactor)
-        yield
-        pytest_twisted.blockon(self.store.close())
-
-    def result_of(self, deferred: Deferred[object]) -> object:
-        """What comes of it."""
-        return pytest_twisted.blockon(deferred)
-
-    def failure_of(self, deferred: Deferred[object], kind: type[Exception]) -> Exception:
-        """How it fails."""
-        with pytest.raises(kind) as caught:
-            pytest_twisted.blockon(deferred)
-        return caught.value
+    @pytest.fixture
+    def unopened(self, tmp_path: Path) -> SqliteStore:
+        """A file of that kind."""
+        return SqliteStore(tmp_path / "book.sqlite", self.kind)
 
 
 class SalesTests(ThreadedCase, SalesContract, SynchronousTestCase):

@@ -304,6 +304,7 @@ class LifeTests(Case):
         """An empty file becomes a book: a process may have been killed when it had just begun to make it."""
         self.path.touch()
         self.make_book()
+        self.assertEqual(self.do(self.open(), lambda book: book.levels()), {"apple": APPLES})
 
     def test_marks(self) -> None:
         """The kinds of books have marks of their own, which their files bear."""

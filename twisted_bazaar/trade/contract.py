@@ -38,7 +38,35 @@ Code = Annotated[str, Meta(max_length=64)]
 Reason = Annotated[str, Meta(max_length=512)]
 
 
-class Quote(Statement):
+class BySeller(Statement):
+    """What a seller states."""
+
+    bazaar: Bazaar
+    seller: PublicKey
+
+    @property
+    def signer(self) -> str:
+        """The seller."""
+        return self.seller
+
+
+class ByBuyer(Statement):
+    """What a buyer states about an order.
+
+    @ivar id: with the buyer's key it names the order for ever.
+    """
+
+    bazaar: Bazaar
+    buyer: PublicKey
+    id: ContractId
+
+    @property
+    def signer(self) -> str:
+        """The buyer."""
+        return self.buyer
+
+
+class Quote(BySeller):
     """What a seller would sell, and what it asks.
 
     @ivar quantity: the most that one purchase on this quote may be for.
@@ -49,8 +77,6 @@ class Quote(Statement):
 
     kind: ClassVar[str] = "quote"
 
-    bazaar: Bazaar
-    seller: PublicKey
     id: ContractId
     item: ItemName
     quantity: Count
@@ -60,13 +86,8 @@ class Quote(Statement):
     def __post_init__(self) -> None:
         check_item_name(self.item)
 
-    @property
-    def signer(self) -> str:
-        """The seller."""
-        return self.seller
 
-
-class Presence(Statement):
+class Presence(BySeller):
     """A seller says that a search for it has come to it.
 
     @ivar search: the id of the search.
@@ -74,17 +95,10 @@ class Presence(Statement):
 
     kind: ClassVar[str] = "presence"
 
-    bazaar: Bazaar
-    seller: PublicKey
     search: MessageId
 
-    @property
-    def signer(self) -> str:
-        """The seller."""
-        return self.seller
 
-
-class Purchase(Statement):
+class Purchase(ByBuyer):
     """A buyer orders: with its key this id names the order for ever.
 
     @ivar quote: what the seller has stated, as it has stated it.
@@ -92,36 +106,20 @@ class Purchase(Statement):
 
     kind: ClassVar[str] = "purchase"
 
-    bazaar: Bazaar
-    buyer: PublicKey
-    id: ContractId
     item: ItemName
     quantity: Count
     quote: Envelope
 
-    @property
-    def signer(self) -> str:
-        """The buyer."""
-        return self.buyer
 
-
-class Withdrawal(Statement):
+class Withdrawal(ByBuyer):
     """A buyer takes a purchase back, which the seller may or may not have seen yet."""
 
     kind: ClassVar[str] = "withdrawal"
 
-    bazaar: Bazaar
-    buyer: PublicKey
-    id: ContractId
     quote: Envelope
 
-    @property
-    def signer(self) -> str:
-        """The buyer."""
-        return self.buyer
 
-
-class Answer(Statement):
+class Answer(BySeller):
     """A seller's final answer to an order.
 
     @ivar order: the id of the purchase.
@@ -134,8 +132,6 @@ class Answer(Statement):
 
     kind: ClassVar[str] = "answer"
 
-    bazaar: Bazaar
-    seller: PublicKey
     buyer: PublicKey
     order: ContractId
     digest: Digest
@@ -145,11 +141,6 @@ class Answer(Statement):
     price: Price | None = None
     code: Code = ""
     reason: Reason = ""
-
-    @property
-    def signer(self) -> str:
-        """The seller."""
-        return self.seller
 
 
 class Receipt(msgspec.Struct, frozen=True, rename="camel"):
