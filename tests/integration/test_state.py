@@ -178,8 +178,8 @@ def test_buyer_killed_after_its_order(shop: Shop) -> None:
     events = shop.directory / "buyer.jsonl"
     until(lambda: '"type": "buy"' in events.read_text())
     buyer.kill()
+    # Whether the order got as far as the seller before, or only to the buyer's disk, is left open here.
     seller.send_signal(signal.SIGCONT)
-    seller.wait_for("sold 2 apple")
 
     again = shop.node(*words)
     again.wait_for("asking again for an answer to order")
