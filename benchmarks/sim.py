@@ -32,7 +32,7 @@ from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.discovery.flood.messages import Search
 from twisted_bazaar.discovery.flood.search import REACHES
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IRole, Peer, Supply
+from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.links import Links
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.buyer import Buyer, Want
@@ -41,6 +41,8 @@ from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.service import expect_many_objects
 from twisted_bazaar.sim.cluster import TRACKER, Cluster, Member, Observer, Programme
 from twisted_bazaar.sim.reactor import Network
+from twisted_bazaar.values.addresses import Peer
+from twisted_bazaar.values.sale import Supply
 from twisted_bazaar.wire.message import Message
 
 EVENTS_GOAL: Final = 1.0

@@ -23,11 +23,11 @@ from benchmarks.processes import LOOPBACK, PATIENCE_S, Server, daemon
 from benchmarks.report import BenchmarkError
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Outcome
 from twisted_bazaar.node.control import ThisIsMe, ThisIsYou
 from twisted_bazaar.plugin import declare_messages
 from twisted_bazaar.trade.contract import ID_BYTES, Answer, Quote, make_purchase
 from twisted_bazaar.trade.messages import Buy, BuyOK, handle_of
+from twisted_bazaar.values.sale import Outcome
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 from twisted_bazaar.wire.message import Message

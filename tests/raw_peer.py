@@ -8,9 +8,9 @@ from typing import Any
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.protocols.basic import NetstringReceiver
 
-from twisted_bazaar.interfaces import Address
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.testing import SimulatedNetwork
+from twisted_bazaar.values.addresses import Address
 
 KEY = "ab" * 32
 

@@ -24,12 +24,13 @@ NAME: Final = "twisted_bazaar"
 GROUND: Final = frozenset({"errors", "bounded", "backoff"})
 FLOORS: Final = {
     **dict.fromkeys(("wire", "identity"), 1),
-    **dict.fromkeys(("interfaces", "files", "state"), 2),
-    **dict.fromkeys(("node", "trade", "discovery", "journal", "console"), 3),
-    **dict.fromkeys(("plugin", "service", "roles"), 4),
-    **dict.fromkeys(("taps", "sim", "web"), 5),
-    **dict.fromkeys(("cli", "testing"), 6),
-    "__main__": 7,
+    "values": 2,
+    **dict.fromkeys(("interfaces", "state"), 3),
+    **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console"), 4),
+    **dict.fromkeys(("plugin", "service", "roles"), 5),
+    **dict.fromkeys(("taps", "sim", "web"), 6),
+    **dict.fromkeys(("cli", "testing"), 7),
+    "__main__": 8,
 }
 # The one door by which every role comes in, ours as well, stands on the floor that it leads to.
 SIDEWAYS: Final = frozenset({("roles", "plugin"), ("service", "plugin")})
@@ -42,6 +43,7 @@ PURE: Final = frozenset(
             "backoff",
             "wire",
             "identity",
+            "values",
             "node.seen",
             "node.router",
             "node.control",
@@ -54,6 +56,8 @@ PURE: Final = frozenset(
             "trade.reservations",
             "discovery.offer",
             "files.chunks",
+            "files.messages",
+            "files.picker",
             "files.window",
         ),
         *(f"discovery.{way}.messages" for way in ("flood", "superpeer", "index", "ring")),

@@ -14,10 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Address, IRole, IRolePlugin, Peer
+from twisted_bazaar.interfaces import IRole, IRolePlugin
 from twisted_bazaar.plugin import Role, RolePlugin, find_role, known_roles, load_roles
 from twisted_bazaar.roles import relay, tracker
 from twisted_bazaar.testing import FakeNode
+from twisted_bazaar.values.addresses import Address, Peer
 
 OURS = ["buyer", "relay", "seller", "tracker"]
 

@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Address, IErrand, IRole
+from twisted_bazaar.interfaces import IErrand, IRole
 from twisted_bazaar.journal import EventFile
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
@@ -36,6 +36,7 @@ from twisted_bazaar.service import (
     parse_limits,
 )
 from twisted_bazaar.testing import SimulatedNetwork
+from twisted_bazaar.values.addresses import Address
 
 
 @implementer(IErrand)

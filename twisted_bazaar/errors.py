@@ -22,6 +22,14 @@ class StorageError(BazaarError):
     """The disk, or whatever keeps the books, is full or fails. Nothing was decided; asking later is safe."""
 
 
+class FileChanged(StorageError):
+    """A shared file is no longer what it was when it was hashed."""
+
+
+class WrongWhole(BazaarError):
+    """All chunks of a file fit their manifest, and the whole does not fit its digest: the manifest was a lie."""
+
+
 class PeerError(BazaarError):
     """A fault that a peer is told of, or told us of.
 

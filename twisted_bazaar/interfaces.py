@@ -8,228 +8,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IProtocol, IReactorTime
 from twisted.plugin import IPlugin
 from twisted.python import usage
 from zope.interface import Attribute, Interface
 
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope
+from twisted_bazaar.values.addresses import Address, Origin, Peer, Route
+from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
+from twisted_bazaar.values.sale import Deal, Offer, Order, Seal, Settlement, ShelfQuote, StockLevel, Supply
 from twisted_bazaar.wire.message import Flooded, Message
 
-Route = tuple[int, ...]
-"""Ids of nodes, this node first and the one to reach last; two ids are a direct link."""
+Opening = Callable[[Any, Address], IProtocol | None]
+"""Takes the first message of a connection and where it comes from; gives what is to take the connection over.
 
-
-@frozen
-class Address:
-    """Where a node listens.
-
-    @ivar host: an IP address.
-    @ivar port: a TCP port; 0 when the node takes no connections.
-    """
-
-    host: str
-    port: int
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it leads back to the machine of whoever reads it."""
-        return _is_local(self.host)
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@lru_cache(maxsize=1024)
-def _is_local(host: str) -> bool:
-    ip = ip_address(host)
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    return ip.is_loopback or ip.is_unspecified
-
-
-@frozen
-class Peer:
-    """A node at the other end of an open link.
-
-    @ivar id: its short handle for paths.
-    @ivar key: its public key, which is its identity.
-    @ivar address: where others can reach it.
-    """
-
-    id: int
-    key: str
-    address: Address
-
-
-@frozen
-class Origin:
-    """Where a message came from.
-
-    @ivar id: the node that sent it first.
-    @ivar route: the way back there from this node.
-    """
-
-    id: int
-    route: Route
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether it came over a link of its own."""
-        return len(self.route) == 2
-
-
-@frozen
-class Offer:
-    """What one seller said it would sell.
-
-    @ivar seller: the id of the node that answered.
-    @ivar quantity: how many it offers, at least 1.
-    @ivar price: for one piece, in minor units; None when it names none.
-    @ivar search_id: the search it answers.
-    @ivar route: the way to the seller.
-    @ivar quote: the same, signed; None when only the way to the seller was asked for. Nothing of it has been
-        verified yet.
-    """
-
-    seller: int
-    item: str
-    quantity: int
-    price: int | None
-    search_id: int
-    route: Route
-    quote: Envelope | None = None
-
-
-@frozen
-class ShelfQuote:
-    """What a shelf has for one buyer.
-
-    @ivar quantity: pieces held for the buyer or free, at least 1.
-    @ivar price: for one piece, in minor units; None when none is asked.
-    @ivar statement: the same, signed by the seller.
-    """
-
-    quantity: int
-    price: int | None
-    statement: Envelope
-
-
-@frozen
-class Supply:
-    """What a seller begins with of one item.
-
-    @ivar quantity: pieces, 0 or more.
-    @ivar price: for one piece, in minor units; None when none is asked.
-    """
-
-    quantity: int
-    price: int | None = None
-
-
-class Outcome(Enum):
-    """How an order ends."""
-
-    SOLD = "sold"
-    REFUSED = "refused"
-    CANCELLED = "cancelled"
-
-
-@frozen
-class Order:
-    """What a seller's book is asked to decide: a purchase, or that a purchase is not to be.
-
-    @ivar buyer: the key of who orders; with C{id} it names the order for ever.
-    @ivar id: 32 hexadecimal digits.
-    @ivar seller: the key of the seller whose quote it is about.
-    @ivar quote: the id of that quote.
-    @ivar valid_until_ms: when, by the seller's clock, the quote ends.
-    @ivar quantity: pieces; 0 for a purchase that is taken back.
-    @ivar price: for one piece, as quoted; None for goods without a price.
-    @ivar is_withdrawal: whether the buyer takes the purchase back.
-    @ivar statement: what the buyer has signed.
-    """
-
-    buyer: str
-    id: str
-    seller: str
-    quote: str
-    valid_until_ms: int
-    item: str
-    quantity: int
-    price: int | None
-    is_withdrawal: bool
-    statement: Envelope
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What names it for ever."""
-        return self.buyer, self.id
-
-
-@frozen
-class Verdict:
-    """What a seller makes of an order that it has not answered before.
-
-    @ivar code: why it is refused, for programs; empty when it is not.
-    @ivar reason: the same for people.
-    @ivar is_kept: whether the book has to remember it. It need not if it would come to the same verdict at any
-        later time.
-    """
-
-    outcome: Outcome
-    code: str = ""
-    reason: str = ""
-    is_kept: bool = True
-
-
-@frozen
-class Deal:
-    """An order and the final answer to it.
-
-    @ivar answer: what the seller has signed.
-    @ivar decided_at_ms: when, by the seller's clock.
-    """
-
-    order: Order
-    outcome: Outcome
-    code: str
-    reason: str
-    answer: Envelope
-    decided_at_ms: int = 0
-
-
-@frozen
-class Settlement:
-    """What a ledger says to an order.
-
-    @ivar is_repeat: whether the same was said to this order before.
-    """
-
-    deal: Deal
-    is_repeat: bool
-
-
-@frozen
-class StockLevel:
-    """The count of one item. Always: supplied = in_stock + sold + withdrawn.
-
-    @ivar price: for one piece, in minor units; None when it is given without one.
-    """
-
-    item: str
-    supplied: int
-    in_stock: int
-    sold: int
-    withdrawn: int
-    price: int | None
+That gets the transport by C{makeConnection}, with whatever else has arrived. None refuses the connection."""
 
 
 class INode(Interface):
@@ -250,7 +47,7 @@ class INode(Interface):
         """
 
     def send(message: Message, route: Route) -> bool:
-        """Send a message along a route that starts here.
+        """Send a message along a route that starts here; C{(id, TRACKER_ID)} is the way to its tracker.
 
         Over more than one link only L{Routed} messages can go.
 
@@ -290,6 +87,9 @@ class IRole(Interface):
         "For each message class this role claims, the method that takes it and its origin. Two "
         "roles of one node may not claim the same class, except Error, which goes to all that do."
     )
+    openings: Mapping[type[Message], Opening] = Attribute(
+        "For each message class with which a connection may begin that is to be no link, what takes it over."
+    )
 
     def start(node: INode) -> None:
         """Begin; called once, when the node is about to listen. Nothing is linked yet."""
@@ -305,6 +105,12 @@ class IRole(Interface):
 
     def peer_left(peer: Peer) -> None:
         """A link is gone."""
+
+    def tracker_joined() -> None:
+        """The node is linked to its tracker, or to what stands in for one, and has its id."""
+
+    def tracker_left() -> None:
+        """The link to the tracker is gone."""
 
 
 class IRegistrar(IRole):
@@ -377,6 +183,65 @@ class IDiscovery(Interface):
         """End every search under way; what waits for one gets the offers that have come so far."""
 
 
+class IAnswers(Interface):
+    """Answers those who look for goods, in one way of finding."""
+
+    receives: Mapping[type[Message], Callable[[Any, Origin], None]] = Attribute(
+        "The messages it needs, for the table of the role that uses it."
+    )
+
+    def stop() -> None:
+        """Answer no more, and end every timer."""
+
+
+class ICatalogue(Interface):
+    """A way to find files, and to have one's own found."""
+
+    def publish(added: Sequence[SharedFile], removed: Sequence[str]) -> None:
+        """Let others find files of this node from now on, and others no more.
+
+        It may be called at any time, linked or not; what counts is the sum of all calls.
+
+        @param added: new ones, and those that have changed; a name that is offered already is replaced.
+        @param removed: names.
+        """
+
+    def loaded(downloads: int) -> None:
+        """Say how many downloads this node serves now: who has least to do is named first."""
+
+    def search(query: FileQuery) -> Deferred[Page]:
+        """Look for files.
+
+        @raise LinkClosed: nobody can be asked now.
+        @raise PeerError: who was asked says no.
+        """
+
+    def sources(digest: str) -> Deferred[Sequence[FileSource]]:
+        """Who has a file, the least loaded first; this node is not among them.
+
+        @raise LinkClosed: nobody can be asked now.
+        """
+
+
+class IWay(Interface):
+    """A way of finding that a node has been given: what its roles find by, and are found by."""
+
+    name: str = Attribute("The word after C{--via}.")
+    roles: Sequence[IRole] = Attribute("What the node has to carry for it, besides the roles that use it.")
+
+    def search(node: INode, gather_s: float) -> IDiscovery:
+        """What looks for goods.
+
+        @param gather_s: how long to collect offers after the first.
+        """
+
+    def answers(node: INode, shelf: IShelf) -> IAnswers:
+        """What lets a shelf be found."""
+
+    def catalogue() -> ICatalogue | None:
+        """What finds files; None if files are not found in this way."""
+
+
 class IShelf(Interface):
     """What a way of finding asks of somebody who has goods to offer."""
 
@@ -388,10 +253,6 @@ class IShelf(Interface):
 
         @param buyer: who asks, and by which way.
         """
-
-
-Seal = Callable[[Order, Verdict], Envelope]
-"""Makes the signed answer to an order."""
 
 
 class ILedger(Interface):

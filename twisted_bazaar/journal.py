@@ -10,8 +10,8 @@ import msgspec
 from twisted.logger import Logger
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Peer
 from twisted_bazaar.state import StateDirectory
+from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message
 
 Journal = Callable[[str, Mapping[str, Any]], None]

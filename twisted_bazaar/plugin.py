@@ -18,7 +18,8 @@ from twisted.python import usage
 from zope.interface import implementer
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import INode, IRole, IRolePlugin, Origin, Peer
+from twisted_bazaar.interfaces import INode, IRole, IRolePlugin, Opening
+from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.wire.message import Message
 
 log = Logger()
@@ -69,10 +70,12 @@ class Role:
     """A role that does nothing: a base for those that do something.
 
     @ivar receives: for each message class it claims, the method that takes it.
+    @ivar openings: for each message class with which a connection may begin, what takes that over.
     @ivar node: the node that carries it; there from L{start} on.
     """
 
     receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {}
+    openings: Mapping[type[Message], Opening] = {}
     node: INode
 
     def start(self, node: INode) -> None:
@@ -88,6 +91,12 @@ class Role:
 
     def peer_left(self, peer: Peer) -> None:
         """A link is gone."""
+
+    def tracker_joined(self) -> None:
+        """The node is linked to its tracker."""
+
+    def tracker_left(self) -> None:
+        """The link to the tracker is gone."""
 
 
 def known_roles() -> list[IRolePlugin]:

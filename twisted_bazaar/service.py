@@ -24,12 +24,13 @@ from twisted.python.failure import Failure
 from twisted_bazaar.console import Console
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Address, IErrand, IRegistrar, IRole
+from twisted_bazaar.interfaces import IErrand, IRegistrar, IRole
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages, load_roles
 from twisted_bazaar.state import SOCKET, STATE, StateDirectory
+from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.goods import BAZAAR, check_item_name
 from twisted_bazaar.wire.message import NO_ID, check_host
 

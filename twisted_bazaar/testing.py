@@ -17,11 +17,12 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Address, INode, IRole, Origin, Peer, Route
+from twisted_bazaar.interfaces import INode, IRole
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.sim.cluster import NODE_PORT, Cluster, Member, Observer, Programme, limits_of
 from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.sim.reactor import Host, Network
+from twisted_bazaar.values.addresses import Address, Origin, Peer, Route
 from twisted_bazaar.wire.goods import BAZAAR
 from twisted_bazaar.wire.message import LONGEST_PATH, Flooded, Message, Routed
 

@@ -8,7 +8,6 @@ import msgspec
 
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope, seal
-from twisted_bazaar.interfaces import Deal, Outcome, Verdict
 from twisted_bazaar.trade.contract import (
     Quote,
     Receipt,
@@ -20,6 +19,7 @@ from twisted_bazaar.trade.contract import (
 )
 from twisted_bazaar.trade.listing import row_of_sale
 from twisted_bazaar.trade.messages import handle_of
+from twisted_bazaar.values.sale import Deal, Outcome, Verdict
 
 BUYER: Final = KeyPair.from_seed(b"b" * 32)
 SELLER: Final = KeyPair.from_seed(b"s" * 32)

@@ -13,9 +13,10 @@ from twisted.internet.defer import succeed
 from tests.cli.cases import BUYER, DECIDED_AT_MS, ORDER_ID, SELLER, quote_for, receipt_of, row_of, sale
 from tests.cli.operated import OperatedCase, OperatedNode
 from twisted_bazaar.identity.signed import seal
-from twisted_bazaar.interfaces import Offer, Order, Origin, Outcome, Verdict
 from twisted_bazaar.trade.contract import make_answer, read_purchase, read_withdrawal
 from twisted_bazaar.trade.messages import Answered, BuyNo, BuyOK, handle_of
+from twisted_bazaar.values.addresses import Origin
+from twisted_bazaar.values.sale import Offer, Order, Outcome, Verdict
 
 ALIKE = ORDER_ID[:5] + "b" * 27
 

@@ -15,11 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cli.cases import HANDLE, ORDER_ID, SELLER, SHORT_ID, order_for, quote_for, receipt_of, sale
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.identity.signed import seal
-from twisted_bazaar.interfaces import Outcome, Verdict
 from twisted_bazaar.sim.market import MarketRun
 from twisted_bazaar.sim.scenario import FaultEntry, Scenario
 from twisted_bazaar.trade.messages import handle_of
 from twisted_bazaar.trade.purchase import Purchases
+from twisted_bazaar.values.sale import Outcome, Verdict
 
 BEN, ANA, SAM = 11, 12, 13
 

@@ -13,8 +13,8 @@ from attrs import evolve
 from tests.cli.cases import BUYER, ORDER_ID, SELLER, deal_for, order_for, quote_for, receipt_of, row_of, sale
 from tests.cli.operated import OperatedCase
 from twisted_bazaar.identity.signed import seal
-from twisted_bazaar.interfaces import Outcome, Verdict
 from twisted_bazaar.trade.contract import Answer, Receipt
+from twisted_bazaar.values.sale import Outcome, Verdict
 
 
 class VerifyCase(OperatedCase):

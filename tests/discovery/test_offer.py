@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.discovery.offer import best_first
-from twisted_bazaar.interfaces import Offer, Route
+from twisted_bazaar.values.addresses import Route
+from twisted_bazaar.values.sale import Offer
 
 bounded = settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 

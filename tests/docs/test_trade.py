@@ -13,7 +13,6 @@ from tests.docs.pages import MARKET, TRADE, blocks, dialogue, flat, section, tab
 from tests.docs.test_specification import own_codec
 from twisted_bazaar.identity.keys import KeyPair, is_signed_by
 from twisted_bazaar.identity.signed import Envelope, Statement, read_envelope, seal
-from twisted_bazaar.interfaces import Order, Outcome, StockLevel, Verdict
 from twisted_bazaar.trade import ledger as ledger_module
 from twisted_bazaar.trade import purchase as purchase_module
 from twisted_bazaar.trade.contract import (
@@ -34,6 +33,7 @@ from twisted_bazaar.trade.contract import (
 from twisted_bazaar.trade.memory import MemorySales
 from twisted_bazaar.trade.messages import handle_of
 from twisted_bazaar.trade.order import OrderRecord, OrderState, order_life
+from twisted_bazaar.values.sale import Order, Outcome, StockLevel, Verdict
 
 KINDS: Final[dict[str, type[Statement]]] = {cls.payload_type(): cls for cls in (Quote, Purchase, Withdrawal, Answer)}
 VALID_UNTIL_MS: Final = 1_767_225_600_000

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.trade.books import make_live_order, rng, seal_answer
-from twisted_bazaar.interfaces import Settlement, Supply
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.sqlite import SALES, SqliteStore
+from twisted_bazaar.values.sale import Settlement, Supply
 
 
 def main(reactor: Any, path: str, seed: str, at_once: str) -> None:

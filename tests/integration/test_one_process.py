@@ -21,11 +21,11 @@ from twisted.internet.tcp import Port
 from tests.integration.market import LONGEST_S, Market, Member, client, family_of, reactor, server, until
 from tests.integration.watched_node import framed
 from twisted_bazaar import service
-from twisted_bazaar.interfaces import Supply
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.buyer import Buyer, Want
 from twisted_bazaar.roles.seller import Seller
+from twisted_bazaar.values.sale import Supply
 
 GRACE_S: Final = 1.0
 SMALL_BUFFER_BYTES: Final = 4096

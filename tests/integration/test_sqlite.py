@@ -21,10 +21,10 @@ from tests.integration.blocking import BlockingCase
 from tests.integration.market import reactor
 from tests.trade.books import PurchasesContract, SalesContract
 from twisted_bazaar.errors import StorageError, UsageError
-from twisted_bazaar.interfaces import Deal, Outcome, StockLevel
 from twisted_bazaar.trade.sqlite import PURCHASES, SALES, SqliteStore
 from twisted_bazaar.trade.sqlite_file import FileKind
 from twisted_bazaar.trade.store import SalesBook
+from twisted_bazaar.values.sale import Deal, Outcome, StockLevel
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 LONGEST_S: Final = 30.0

@@ -8,9 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.watched_host import watched_host
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Address
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import SimulatedNetwork
+from twisted_bazaar.values.addresses import Address
 
 LOWER, GREATER = sorted((KeyPair.generate(random.Random(seed)) for seed in (1, 2)), key=lambda key: key.public)
 

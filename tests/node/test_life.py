@@ -6,8 +6,8 @@ from itertools import product
 
 from tests.node.cases import LinkTestCase
 from tests.raw_peer import KEY, connect
-from twisted_bazaar.interfaces import Address, Peer
 from twisted_bazaar.node.life import Event, Stage
+from twisted_bazaar.values.addresses import Address, Peer
 
 
 class LifeTests(LinkTestCase):

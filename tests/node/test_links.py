@@ -15,13 +15,13 @@ from tests.node.cases import LinkTestCase
 from tests.raw_peer import accept, connect, link
 from twisted_bazaar.errors import AlreadyLinked, LinkClosed, NoSlots, PeerError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Address, Peer
 from twisted_bazaar.node.control import Ping
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.testing import SimulatedNetwork
+from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.framing import frame
 
 

@@ -10,7 +10,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.errors import AlreadyLinked, LinkClosed, NoSlots, PeerError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Address, Peer
 from twisted_bazaar.node.control import ThisIsMe
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
@@ -18,6 +17,7 @@ from twisted_bazaar.node.links import Links
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.node.peers import Known, Peers, address_of
 from twisted_bazaar.testing import SimulatedNetwork
+from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.codec import Codec
 
 bounded = settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.discovery.flood.messages import Reply
 from twisted_bazaar.errors import WrongWay
-from twisted_bazaar.interfaces import Route
 from twisted_bazaar.node.router import Router, position_on_path
+from twisted_bazaar.values.addresses import Route
 from twisted_bazaar.wire.message import LONGEST_PATH
 
 ME = 1

@@ -13,13 +13,15 @@ from tests.trade.cases import HandStore, quote
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.signed import seal
-from twisted_bazaar.interfaces import IErrand, Outcome, Peer
+from twisted_bazaar.interfaces import IErrand
 from twisted_bazaar.roles.buyer import BOUGHT, NOT_FOUND, SOLD_OUT, UNKNOWN, Buyer, Options, Want, make_role
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Presence
 from twisted_bazaar.trade.memory import MemoryPurchases
 from twisted_bazaar.trade.messages import Buy, Cancel
 from twisted_bazaar.trade.order import OrderState
+from twisted_bazaar.values.addresses import Peer
+from twisted_bazaar.values.sale import Outcome
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
 

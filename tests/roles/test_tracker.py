@@ -5,10 +5,10 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.raw_peer import RawPeer, connect, link
-from twisted_bazaar.interfaces import Address
 from twisted_bazaar.node.control import NodeRequest
 from twisted_bazaar.roles.tracker import Options, Tracker, make_role
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver
+from twisted_bazaar.values.addresses import Address
 
 
 class TrackerTests(SynchronousTestCase):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted_bazaar.discovery.flood.messages import Reply
-from twisted_bazaar.interfaces import Address, IRole, Peer, Supply
+from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.roles.buyer import Buyer, Want
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
@@ -20,6 +20,8 @@ from twisted_bazaar.sim.reactor import Network
 from twisted_bazaar.sim.store import DiskStore
 from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK
+from twisted_bazaar.values.addresses import Address, Peer
+from twisted_bazaar.values.sale import Supply
 
 _ITEM: Final = "device"
 _LOSS: Final = 0.1

@@ -18,7 +18,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.flood.search import FloodAnswers
 from twisted_bazaar.errors import SoldOut
-from twisted_bazaar.interfaces import Deal, Outcome, StockLevel, Verdict
 from twisted_bazaar.node.control import Error, Ping, Pong
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
@@ -43,6 +42,7 @@ from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.memory import MemorySales
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.trade.reservations import Reservations
+from twisted_bazaar.values.sale import Deal, Outcome, StockLevel, Verdict
 
 MOST_SEEDS: Final = 200
 CALM: Final = Scenario(nodes=14, sellers=3, buyers=5, items=4, kinds=2, for_="20s", settle="1s", mode="safety")

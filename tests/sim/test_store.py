@@ -10,13 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.trade.cases import BUYER, SELLER, hex_id, order, purchase, seal_answer, taken_back
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.interfaces import Deal, Order, Outcome, Settlement, StockLevel, Supply
 from twisted_bazaar.sim.reactor import Network
 from twisted_bazaar.sim.store import DiskStore, book_on
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales
 from twisted_bazaar.trade.order import OrderRecord, OrderState
 from twisted_bazaar.trade.store import WantRow
+from twisted_bazaar.values.sale import Deal, Order, Outcome, Settlement, StockLevel, Supply
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
 FILE = "sales"

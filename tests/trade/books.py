@@ -21,7 +21,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.errors import SoldOut, StorageError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope, seal
-from twisted_bazaar.interfaces import Deal, Order, Outcome, StockLevel, Supply, Verdict
 from twisted_bazaar.trade.contract import (
     Quote,
     make_answer,
@@ -34,6 +33,7 @@ from twisted_bazaar.trade.contract import (
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.order import OrderRecord, OrderState
 from twisted_bazaar.trade.store import IStore, PurchaseBook, SalesBook, WantRow
+from twisted_bazaar.values.sale import Deal, Order, Outcome, StockLevel, Supply, Verdict
 
 T = TypeVar("T")
 

@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope, seal
-from twisted_bazaar.interfaces import Order, Outcome, Verdict
 from twisted_bazaar.node.node import BAZAAR
 from twisted_bazaar.trade.contract import (
     Answer,
@@ -25,6 +24,7 @@ from twisted_bazaar.trade.contract import (
 )
 from twisted_bazaar.trade.memory import MemoryBook, MemoryStore
 from twisted_bazaar.trade.messages import Answered, Buy, BuyNo, BuyOK, Cancel, handle_of
+from twisted_bazaar.values.sale import Order, Outcome, Verdict
 
 SELLER: Final = KeyPair.from_seed(b"seller" * 5 + b"__")
 BUYER: Final = KeyPair.from_seed(b"buyer!" * 5 + b"__")

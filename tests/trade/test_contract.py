@@ -26,7 +26,6 @@ from tests.trade.cases import (
 from twisted_bazaar.errors import Forged
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope, Statement, seal
-from twisted_bazaar.interfaces import Offer, Order, Outcome, Verdict
 from twisted_bazaar.node.node import BAZAAR
 from twisted_bazaar.trade.contract import (
     Answer,
@@ -42,6 +41,7 @@ from twisted_bazaar.trade.contract import (
     read_withdrawal,
 )
 from twisted_bazaar.trade.order import decide
+from twisted_bazaar.values.sale import Offer, Order, Outcome, Verdict
 
 OTHER_BAZAAR = "elsewhere"
 SOLD = Verdict(Outcome.SOLD)

@@ -15,10 +15,11 @@ from zope.interface.verify import verifyObject
 
 from tests.trade.cases import BUYER, SELLER, STRANGER, FailingStore, HandStore, hex_id, order, seal_answer, taken_back
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError
-from twisted_bazaar.interfaces import Deal, ILedger, Order, Outcome, Settlement, StockLevel, Supply, Verdict
+from twisted_bazaar.interfaces import ILedger
 from twisted_bazaar.trade.contract import Answer
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.memory import MemorySales, MemoryStore
+from twisted_bazaar.values.sale import Deal, Order, Outcome, Settlement, StockLevel, Supply, Verdict
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 bounded = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,8 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.trade.cases import answer_to, purchase, withdrawal
 from twisted_bazaar.identity.signed import read_envelope
-from twisted_bazaar.interfaces import Outcome
 from twisted_bazaar.trade.messages import Answered, Buy, BuyNo, BuyOK, Cancel, handle_of
+from twisted_bazaar.values.sale import Outcome
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Routed
 

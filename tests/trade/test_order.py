@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.trade.cases import VALID_UNTIL_MS, order, purchase, taken_back
 from twisted_bazaar.errors import SoldOut
-from twisted_bazaar.interfaces import Order, Outcome, StockLevel, Verdict
 from twisted_bazaar.trade.order import EXPIRED, OrderRecord, OrderState, decide, end, order_life
+from twisted_bazaar.values.sale import Order, Outcome, StockLevel, Verdict
 
 bounded = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 

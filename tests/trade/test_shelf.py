@@ -8,13 +8,15 @@ from zope.interface.verify import verifyObject
 from tests.trade.cases import BUYER, SELLER, STRANGER, quote, withdrawal
 from twisted_bazaar.errors import Forged
 from twisted_bazaar.identity.signed import Envelope
-from twisted_bazaar.interfaces import Deal, IShelf, Origin, Outcome, Supply
+from twisted_bazaar.interfaces import IShelf
 from twisted_bazaar.node.node import BAZAAR
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.contract import Answer, Quote, make_purchase
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.shelf import Shelf
+from twisted_bazaar.values.addresses import Origin
+from twisted_bazaar.values.sale import Deal, Outcome, Supply
 
 SOLD, REFUSED = Outcome.SOLD, Outcome.REFUSED
 

@@ -14,8 +14,8 @@ from twisted_bazaar.cli.receipt import Proof
 from twisted_bazaar.cli.refusal import Denial, PlainCommand, Refusal, open_or_refuse
 from twisted_bazaar.cli.results import console_for_results, show_figures, show_line
 from twisted_bazaar.errors import Forged
-from twisted_bazaar.interfaces import Outcome
 from twisted_bazaar.trade.order import OrderState
+from twisted_bazaar.values.sale import Outcome
 
 _LARGEST_BYTES: Final = 1 << 20
 _STATES: Final = {

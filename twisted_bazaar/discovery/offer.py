@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from twisted_bazaar.interfaces import Offer
+from twisted_bazaar.values.sale import Offer
 
 
 def best_first(offers: Iterable[Offer]) -> list[Offer]:

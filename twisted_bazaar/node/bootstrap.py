@@ -19,9 +19,9 @@ from twisted.python.failure import Failure
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, PeerError
-from twisted_bazaar.interfaces import Address, Peer
 from twisted_bazaar.node.control import MOST_NAMED_IN_REQUEST, NodeReply, NodeRequest
 from twisted_bazaar.node.links import Links
+from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import NO_ID, TRACKER_ID
 
 _ANSWER_S: Final = 5.0

@@ -34,10 +34,10 @@ from twisted_bazaar.errors import (
     UnknownMessage,
     WireError,
 )
-from twisted_bazaar.interfaces import Peer
 from twisted_bazaar.node.control import Disconnect, Error, Ping, Pong, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.life import NEXT, Event, Stage
 from twisted_bazaar.node.owner import LinkOwner
+from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 from twisted_bazaar.wire.message import Message
 

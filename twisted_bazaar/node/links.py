@@ -15,13 +15,14 @@ from twisted.logger import Logger
 
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Address, IRegistrar, Peer
+from twisted_bazaar.interfaces import IRegistrar
 from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.dialler import Dialler, LinkFactory
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.peers import Peers, address_of
 from twisted_bazaar.node.watch import Watch
+from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import NO_ID, TRACKER_ID, Message
 

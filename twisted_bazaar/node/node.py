@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import NoRoute, PeerError, UsageError, WrongWay
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import Address, INode, IRegistrar, IRole, Origin, Peer, Route
+from twisted_bazaar.interfaces import INode, IRegistrar, IRole
 from twisted_bazaar.node.bootstrap import Bootstrap
 from twisted_bazaar.node.control import Disconnect, Error, NodeReply
 from twisted_bazaar.node.limits import Limits
@@ -27,6 +27,7 @@ from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.links import Links
 from twisted_bazaar.node.router import Router, position_on_path
 from twisted_bazaar.node.seen import SearchBudget, Seen
+from twisted_bazaar.values.addresses import Address, Origin, Peer, Route
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.goods import BAZAAR

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
-from twisted_bazaar.interfaces import Peer
 from twisted_bazaar.node.control import ThisIsMe, ThisIsYou
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import Message
 

@@ -9,9 +9,9 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, LinkClosed, NoSlots, PeerError
-from twisted_bazaar.interfaces import Address, Peer
 from twisted_bazaar.node.control import PROTOCOL_VERSION, ThisIsMe
 from twisted_bazaar.node.link import Link
+from twisted_bazaar.values.addresses import Address, Peer
 
 
 @frozen

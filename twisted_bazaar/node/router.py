@@ -12,7 +12,7 @@ from typing import Final
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import WrongWay
-from twisted_bazaar.interfaces import Route
+from twisted_bazaar.values.addresses import Route
 from twisted_bazaar.wire.message import LONGEST_PATH, Routed
 
 _REFRESHES: Final = 8

@@ -20,7 +20,7 @@ from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.flood.search import GATHER_S, FloodSearch
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
-from twisted_bazaar.interfaces import IErrand, INode, IOperable, Offer, Peer
+from twisted_bazaar.interfaces import IErrand, INode, IOperable
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.desk import PurchasesDesk
@@ -34,6 +34,8 @@ from twisted_bazaar.trade.purchase import Purchases, is_sold
 from twisted_bazaar.trade.sqlite import PURCHASES, SqliteStore
 from twisted_bazaar.trade.store import IStore, PurchaseBook
 from twisted_bazaar.trade.wants import WantList
+from twisted_bazaar.values.addresses import Peer
+from twisted_bazaar.values.sale import Offer
 from twisted_bazaar.wire.goods import check_item_name
 
 BOUGHT: Final = 0

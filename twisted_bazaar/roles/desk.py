@@ -10,9 +10,10 @@ from msgspec import Meta
 from twisted.internet.defer import Deferred, succeed
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Command, ILedger, INode, StockLevel
+from twisted_bazaar.interfaces import Command, ILedger, INode
 from twisted_bazaar.trade.listing import row_of_purchase, row_of_sale, row_of_stock
 from twisted_bazaar.trade.purchase import Purchases
+from twisted_bazaar.values.sale import StockLevel
 from twisted_bazaar.wire.goods import Count, ItemName, Price, check_item_name
 
 _MOST_LISTED: Final = 1000

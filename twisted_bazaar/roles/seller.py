@@ -16,18 +16,7 @@ from zope.interface import implementer
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.flood.search import FloodAnswers
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
-from twisted_bazaar.interfaces import (
-    Deal,
-    ILedger,
-    INode,
-    IOperable,
-    Origin,
-    Outcome,
-    Peer,
-    Settlement,
-    StockLevel,
-    Supply,
-)
+from twisted_bazaar.interfaces import ILedger, INode, IOperable
 from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.desk import SalesDesk
@@ -39,6 +28,8 @@ from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel, handle_of
 from twisted_bazaar.trade.shelf import Shelf
 from twisted_bazaar.trade.sqlite import SALES, SqliteStore
 from twisted_bazaar.trade.store import IStore, SalesBook
+from twisted_bazaar.values.addresses import Origin, Peer
+from twisted_bazaar.values.sale import Deal, Outcome, Settlement, StockLevel, Supply
 
 # A seller of thousands in a second has them all in its book.
 _SALES_TOLD_A_MINUTE: Final = 600

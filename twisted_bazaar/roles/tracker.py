@@ -13,9 +13,10 @@ from twisted.python import usage
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.interfaces import IRegistrar, Origin, Peer
+from twisted_bazaar.interfaces import IRegistrar
 from twisted_bazaar.node.control import NodeReply, NodeRequest
 from twisted_bazaar.plugin import Role
+from twisted_bazaar.values.addresses import Origin, Peer
 
 _ID_BITS: Final = 31
 _REMEMBERED: Final = 65_536

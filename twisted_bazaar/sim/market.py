@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, Final
 
-from twisted_bazaar.interfaces import IRole, Supply
+from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.roles.buyer import Buyer, Want
 from twisted_bazaar.roles.seller import Seller
@@ -31,6 +31,7 @@ from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario, wri
 from twisted_bazaar.sim.store import DiskStore
 from twisted_bazaar.sim.trace import Trace
 from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales
+from twisted_bazaar.values.sale import Supply
 
 Progress = Callable[[float, float], None]
 Programmes = Mapping[str, Programme]

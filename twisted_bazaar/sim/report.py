@@ -8,11 +8,11 @@ from typing import Any
 
 from attrs import frozen
 
-from twisted_bazaar.interfaces import Peer
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.sim.cluster import Cluster, Member, Observer
 from twisted_bazaar.sim.invariants.check import Check, Violation
 from twisted_bazaar.sim.invariants.goods import levels_of, sellers_of
+from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message
 
 

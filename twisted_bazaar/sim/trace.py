@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from twisted_bazaar.interfaces import Peer
 from twisted_bazaar.sim.cluster import Member, Observer
 from twisted_bazaar.sim.timeline import Timeline
+from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message
 
 _HASH_BYTES = 16

@@ -21,7 +21,7 @@ from msgspec import Meta
 from twisted_bazaar.errors import Forged
 from twisted_bazaar.identity.keys import KeyPair, PublicKey
 from twisted_bazaar.identity.signed import Envelope, Statement, seal
-from twisted_bazaar.interfaces import Offer, Order, Outcome, Verdict
+from twisted_bazaar.values.sale import Offer, Order, Outcome, Verdict
 from twisted_bazaar.wire.goods import Bazaar, Count, ItemName, Price, check_item_name
 from twisted_bazaar.wire.message import LARGEST_INTEGER, MessageId
 

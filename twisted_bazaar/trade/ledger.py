@@ -17,9 +17,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError
-from twisted_bazaar.interfaces import Deal, ILedger, Order, Outcome, Seal, Settlement, StockLevel, Supply
+from twisted_bazaar.interfaces import ILedger
 from twisted_bazaar.trade.order import decide
 from twisted_bazaar.trade.store import IStore, SalesBook
+from twisted_bazaar.values.sale import Deal, Order, Outcome, Seal, Settlement, StockLevel, Supply
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 # So many orders share a transaction at most: those that come later are not to wait for too many.

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from twisted_bazaar.interfaces import Deal, StockLevel
 from twisted_bazaar.trade.contract import Receipt
 from twisted_bazaar.trade.order import OrderRecord
+from twisted_bazaar.values.sale import Deal, StockLevel
 
 
 def row_of_sale(deal: Deal, *, with_receipt: bool = False) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.interfaces import Deal, Outcome, StockLevel
 from twisted_bazaar.trade.order import OrderRecord
 from twisted_bazaar.trade.store import OrderKey, WantRow
+from twisted_bazaar.values.sale import Deal, Outcome, StockLevel
 
 T = TypeVar("T")
 K = TypeVar("K")

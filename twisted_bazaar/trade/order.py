@@ -15,7 +15,7 @@ from automat import TypeMachineBuilder
 
 from twisted_bazaar.errors import SoldOut
 from twisted_bazaar.identity.signed import Envelope
-from twisted_bazaar.interfaces import Order, Outcome, StockLevel, Verdict
+from twisted_bazaar.values.sale import Order, Outcome, StockLevel, Verdict
 
 EXPIRED: Final = "expired"
 

@@ -20,7 +20,7 @@ from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NoRoute, StorageError, UsageError, WrongWay
 from twisted_bazaar.identity.signed import Envelope
-from twisted_bazaar.interfaces import INode, Offer, Outcome, Route
+from twisted_bazaar.interfaces import INode
 from twisted_bazaar.trade.contract import (
     ID_BYTES,
     Answer,
@@ -35,6 +35,8 @@ from twisted_bazaar.trade.contract import (
 from twisted_bazaar.trade.messages import Answered, Buy, Cancel, handle_of
 from twisted_bazaar.trade.order import OrderLife, OrderRecord, OrderState, end, order_life
 from twisted_bazaar.trade.store import IStore, PurchaseBook
+from twisted_bazaar.values.addresses import Route
+from twisted_bazaar.values.sale import Offer, Outcome
 
 _FIRST_REPEAT_S: Final = 1.0
 _LONGEST_REPEAT_S: Final = 30.0

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from twisted_bazaar.errors import Forged, StorageError
 from twisted_bazaar.identity.signed import Envelope, read_envelope
-from twisted_bazaar.interfaces import Deal, Order, Outcome, StockLevel
 from twisted_bazaar.trade.order import OrderRecord, OrderState
 from twisted_bazaar.trade.store import WantRow
+from twisted_bazaar.values.sale import Deal, Order, Outcome, StockLevel
 
 Row = Sequence[Any]
 

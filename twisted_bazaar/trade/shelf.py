@@ -9,18 +9,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.identity.signed import Envelope, seal
-from twisted_bazaar.interfaces import (
-    ILedger,
-    INode,
-    IShelf,
-    Order,
-    Origin,
-    Outcome,
-    Settlement,
-    ShelfQuote,
-    StockLevel,
-    Verdict,
-)
+from twisted_bazaar.interfaces import ILedger, INode, IShelf
 from twisted_bazaar.trade.contract import (
     ID_BYTES,
     QUOTE_S,
@@ -32,6 +21,8 @@ from twisted_bazaar.trade.contract import (
     read_withdrawal,
 )
 from twisted_bazaar.trade.reservations import Reservations
+from twisted_bazaar.values.addresses import Origin
+from twisted_bazaar.values.sale import Order, Outcome, Settlement, ShelfQuote, StockLevel, Verdict
 
 _QUOTES_REMEMBERED: Final = 4_096
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.interfaces import Deal, StockLevel
 from twisted_bazaar.trade.order import OrderRecord
 from twisted_bazaar.trade.rows import (
     DEAL_COLUMNS,
@@ -24,6 +23,7 @@ from twisted_bazaar.trade.rows import (
     want_row,
 )
 from twisted_bazaar.trade.store import OrderKey, WantRow
+from twisted_bazaar.values.sale import Deal, StockLevel
 
 
 def _insert(table: str, columns: str) -> str:

@@ -13,8 +13,8 @@ from typing import Any, Protocol, TypeVar
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
-from twisted_bazaar.interfaces import Deal, StockLevel
 from twisted_bazaar.trade.order import OrderRecord
+from twisted_bazaar.values.sale import Deal, StockLevel
 
 T = TypeVar("T")
 Book = TypeVar("Book", covariant=True)

@@ -17,10 +17,10 @@ Bazaar = Annotated[str, Meta(min_length=1, max_length=64)]
 ItemName = Annotated[str, Meta(min_length=1, max_length=128)]
 
 # Characters that turn the reading direction round or show as nothing: a name with one can look like another.
-_DECEIVING: Final = frozenset(
+DECEIVING: Final = frozenset(
     "\u200b\u2060\ufeff\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
-_UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 class AboutGoods(Routed, kw_only=True):
@@ -55,5 +55,5 @@ def check_item_name(name: str) -> None:
         raise ValueError(f"item: {len(name)} characters; 1 to 128 are taken")
     if not unicodedata.is_normalized("NFC", name):
         raise ValueError("item: not in Unicode form NFC")
-    if any(c in _DECEIVING or unicodedata.category(c) in _UNPRINTABLE for c in name):
+    if any(c in DECEIVING or unicodedata.category(c) in UNPRINTABLE for c in name):
         raise ValueError("item: a control character in the name")

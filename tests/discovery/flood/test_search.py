@@ -17,10 +17,12 @@ from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.discovery.flood.search import FloodAnswers, FloodSearch
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.identity.signed import Envelope
-from twisted_bazaar.interfaces import Address, IDiscovery, INode, IShelf, Offer, Origin, Route, ShelfQuote
+from twisted_bazaar.interfaces import IDiscovery, INode, IShelf
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork
+from twisted_bazaar.values.addresses import Address, Origin, Route
+from twisted_bazaar.values.sale import Offer, ShelfQuote
 
 KEY: Final = "09" * 32
 # Whoever finds verifies nothing: that is for who orders.

@@ -19,7 +19,9 @@ from zope.interface import implementer
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.discovery.offer import best_first
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.interfaces import Address, IDiscovery, INode, IShelf, Offer, Origin
+from twisted_bazaar.interfaces import IDiscovery, INode, IShelf
+from twisted_bazaar.values.addresses import Address, Origin
+from twisted_bazaar.values.sale import Offer
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
 
 REACHES: Final = (2, 4, 7)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from twisted_bazaar.interfaces import Outcome, Peer, StockLevel
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.store import DiskStore
 from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.store import OrderKey
+from twisted_bazaar.values.addresses import Peer
+from twisted_bazaar.values.sale import Outcome, StockLevel
 from twisted_bazaar.wire.message import Message
 
 

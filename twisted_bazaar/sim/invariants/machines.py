@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.interfaces import Peer
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
+from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message
 
 

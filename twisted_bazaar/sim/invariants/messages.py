@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import Any, ClassVar, Final
 
-from twisted_bazaar.interfaces import Peer
 from twisted_bazaar.node.control import Error, Ping, Pong
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
+from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Flooded, Message
 
 _REMEMBERED_S: Final = 60.0

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from twisted_bazaar.interfaces import Outcome
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.sim.cluster import Member
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.goods import levels_of, sellers_of
 from twisted_bazaar.sim.store import DiskStore
+from twisted_bazaar.values.sale import Outcome
 
 # How far the widest search goes.
 _REACH: Final = 7

@@ -9,8 +9,8 @@ from msgspec import Meta
 from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Origin, Peer
 from twisted_bazaar.plugin import Role
+from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.wire.message import Message
 
 LONGEST_GREETING: Final = 100

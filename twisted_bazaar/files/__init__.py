@@ -1,0 +1,1 @@
+"""Obtaining files: a shared folder, and their transfer in verified chunks from many sources."""

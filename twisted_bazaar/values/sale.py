@@ -1,0 +1,161 @@
+"""What a sale is made of: offers, quotes, orders, and what becomes of them. Sans-IO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from attrs import frozen
+
+from twisted_bazaar.identity.signed import Envelope
+from twisted_bazaar.values.addresses import Route
+
+
+@frozen
+class Offer:
+    """What one seller said it would sell.
+
+    @ivar seller: the id of the node that answered.
+    @ivar quantity: how many it offers, at least 1.
+    @ivar price: for one piece, in minor units; None when it names none.
+    @ivar search_id: the search it answers.
+    @ivar route: the way to the seller.
+    @ivar quote: the same, signed; None when only the way to the seller was asked for. Nothing of it has been
+        verified yet.
+    """
+
+    seller: int
+    item: str
+    quantity: int
+    price: int | None
+    search_id: int
+    route: Route
+    quote: Envelope | None = None
+
+
+@frozen
+class ShelfQuote:
+    """What a shelf has for one buyer.
+
+    @ivar quantity: pieces held for the buyer or free, at least 1.
+    @ivar price: for one piece, in minor units; None when none is asked.
+    @ivar statement: the same, signed by the seller.
+    """
+
+    quantity: int
+    price: int | None
+    statement: Envelope
+
+
+@frozen
+class Supply:
+    """What a seller begins with of one item.
+
+    @ivar quantity: pieces, 0 or more.
+    @ivar price: for one piece, in minor units; None when none is asked.
+    """
+
+    quantity: int
+    price: int | None = None
+
+
+class Outcome(Enum):
+    """How an order ends."""
+
+    SOLD = "sold"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+
+@frozen
+class Order:
+    """What a seller's book is asked to decide: a purchase, or that a purchase is not to be.
+
+    @ivar buyer: the key of who orders; with C{id} it names the order for ever.
+    @ivar id: 32 hexadecimal digits.
+    @ivar seller: the key of the seller whose quote it is about.
+    @ivar quote: the id of that quote.
+    @ivar valid_until_ms: when, by the seller's clock, the quote ends.
+    @ivar quantity: pieces; 0 for a purchase that is taken back.
+    @ivar price: for one piece, as quoted; None for goods without a price.
+    @ivar is_withdrawal: whether the buyer takes the purchase back.
+    @ivar statement: what the buyer has signed.
+    """
+
+    buyer: str
+    id: str
+    seller: str
+    quote: str
+    valid_until_ms: int
+    item: str
+    quantity: int
+    price: int | None
+    is_withdrawal: bool
+    statement: Envelope
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What names it for ever."""
+        return self.buyer, self.id
+
+
+@frozen
+class Verdict:
+    """What a seller makes of an order that it has not answered before.
+
+    @ivar code: why it is refused, for programs; empty when it is not.
+    @ivar reason: the same for people.
+    @ivar is_kept: whether the book has to remember it. It need not if it would come to the same verdict at any
+        later time.
+    """
+
+    outcome: Outcome
+    code: str = ""
+    reason: str = ""
+    is_kept: bool = True
+
+
+@frozen
+class Deal:
+    """An order and the final answer to it.
+
+    @ivar answer: what the seller has signed.
+    @ivar decided_at_ms: when, by the seller's clock.
+    """
+
+    order: Order
+    outcome: Outcome
+    code: str
+    reason: str
+    answer: Envelope
+    decided_at_ms: int = 0
+
+
+@frozen
+class Settlement:
+    """What a ledger says to an order.
+
+    @ivar is_repeat: whether the same was said to this order before.
+    """
+
+    deal: Deal
+    is_repeat: bool
+
+
+@frozen
+class StockLevel:
+    """The count of one item. Always: supplied = in_stock + sold + withdrawn.
+
+    @ivar price: for one piece, in minor units; None when it is given without one.
+    """
+
+    item: str
+    supplied: int
+    in_stock: int
+    sold: int
+    withdrawn: int
+    price: int | None
+
+
+Seal = Callable[[Order, Verdict], Envelope]
+"""Makes the signed answer to an order."""
