@@ -162,9 +162,9 @@ class EnvelopeTests(SynchronousTestCase):
         for position in range(64):
             digit = "0" if KEY.public[position] != "0" else "1"
             self.assert_forged(with_signature(SEALED, keyid=KEY.public[:position] + digit + KEY.public[position + 1 :]))
-        for keyid in ("", KEY.public[:-1], KEY.public + "0"):
+        for keyid in ("", KEY.public[:-2], KEY.public + "00"):
             self.assert_forged(with_signature(SEALED, keyid=keyid))
-        for keyid in ("z" * 64, KEY.public.upper(), " " * 64):
+        for keyid in ("z" * 64, KEY.public.upper(), " " * 64, KEY.public[:-2] + "  ", "\uff10" * 64, KEY.public[:-1]):
             with self.assertRaises(ValueError):
                 with_signature(SEALED, keyid=keyid)
 

@@ -23,7 +23,7 @@ from twisted_bazaar.identity.keys import KeyPair, is_signed_by
 LONGEST_PAYLOAD_BYTES: Final = 16_384
 _TYPE_PREFIX: Final = "application/vnd.twisted-bazaar."
 _TYPE_SUFFIX: Final = "+json"
-_HEX_DIGITS: Final = "0123456789abcdef"
+_from_hex: Final = bytes.fromhex
 
 
 @dataclass_transform(frozen_default=True)
@@ -65,7 +65,11 @@ class Signature(msgspec.Struct, frozen=True, gc=False):
 
     def __post_init__(self) -> None:
         # A pattern would say the same, and take as long as all the rest of a message.
-        if self.keyid.strip(_HEX_DIGITS):
+        try:
+            is_proper = _from_hex(self.keyid).hex() == self.keyid
+        except ValueError:
+            is_proper = False
+        if not is_proper:
             raise ValueError("keyid: not 64 lower-case hexadecimal digits")
 
 

@@ -7,7 +7,7 @@ message, the key and the fault; never anything else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Union
 
 import msgspec
@@ -38,7 +38,7 @@ class Codec:
     def __init__(self, types: Iterable[type[Message]] | None = None) -> None:
         known = tuple(MESSAGE_TYPES.values() if types is None else types)
         self._names = {cls.__struct_config__.tag for cls in known}
-        self._decode = msgspec.json.Decoder(Union[known]).decode
+        self._decode: Callable[[bytes], Message] = msgspec.json.Decoder(Union[known]).decode
         self.encode = msgspec.json.Encoder().encode
 
     def decode(self, payload: bytes) -> Message:
@@ -47,8 +47,7 @@ class Codec:
         @raise WireError: the payload is not one; see its subclasses for which way it fails.
         """
         try:
-            message: Message = self._decode(payload)
-            return message
+            return self._decode(payload)
         except msgspec.ValidationError as error:
             raise self._explain(payload, str(error)) from None
         except (ValueError, RecursionError) as error:

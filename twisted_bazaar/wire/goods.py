@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -37,9 +38,20 @@ class AboutGoods(Routed, kw_only=True):
 
     def __post_init__(self) -> None:
         # The base's check once more: this runs for every message, and a call costs as much as the check.
-        if self.path is not None and len(set(self.path)) != len(self.path):
+        path = self.path
+        if path is not None and len(path) > 1 and len(set(path)) != len(path):
             raise ValueError(PATH_LOOP)
-        check_item_name(self.item)
+        if not is_plain_name(self.item):
+            check_item_name(self.item)
+
+
+@lru_cache(maxsize=1024)
+def is_plain_name(name: str) -> bool:
+    """Whether nothing more has to be asked about a name of goods; a node hears of the same few over and over.
+
+    What isn't printable to Python may still be a letter joiner: L{check_item_name} has the last word.
+    """
+    return name.isprintable() and 0 < len(name) <= 128 and unicodedata.is_normalized("NFC", name)
 
 
 def check_item_name(name: str) -> None:
@@ -48,8 +60,7 @@ def check_item_name(name: str) -> None:
     @raise ValueError: it is empty, over 128 characters, not in Unicode form NFC, or holds a control
         or direction character.
     """
-    if name.isprintable() and 0 < len(name) <= 128 and unicodedata.is_normalized("NFC", name):
-        # Nearly all; what isn't printable to Python may still be a letter joiner.
+    if is_plain_name(name):
         return
     if not 0 < len(name) <= 128:
         raise ValueError(f"item: {len(name)} characters; 1 to 128 are taken")

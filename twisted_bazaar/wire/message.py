@@ -87,7 +87,8 @@ class Routed(Message):
     path: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.path is not None and len(set(self.path)) != len(self.path):
+        path = self.path
+        if path is not None and len(path) > 1 and len(set(path)) != len(path):
             raise ValueError(PATH_LOOP)
 
 
@@ -124,12 +125,12 @@ def check_host(host: str) -> None:
 
     @raise ValueError: it is not an IPv4 or IPv6 address.
     """
-    if not _is_address(host):
+    if not is_address(host):
         raise ValueError("host: not an IP address")
 
 
 @lru_cache(maxsize=1024)
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
     """Whether a text is an IP address; a node hears of the same few over and over.
 
     A zone after a C{%} names an interface of the sender, and is of no use to anybody else.

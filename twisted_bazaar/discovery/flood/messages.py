@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted_bazaar.identity.keys import PublicKey
 from twisted_bazaar.identity.signed import Envelope
-from twisted_bazaar.wire.goods import BAZAAR, AboutGoods, Bazaar, Count, ItemName, check_item_name
-from twisted_bazaar.wire.message import RETURN_PATH_LOOP, Flooded, check_host
+from twisted_bazaar.wire.goods import BAZAAR, AboutGoods, Bazaar, Count, ItemName, check_item_name, is_plain_name
+from twisted_bazaar.wire.message import RETURN_PATH_LOOP, Flooded, check_host, is_address
 
 
 class Search(Flooded, tag="search", kw_only=True):
@@ -23,11 +23,13 @@ class Search(Flooded, tag="search", kw_only=True):
 
     def __post_init__(self) -> None:
         # The base's checks once more: searches are most of the traffic, and a call costs as much as they do.
-        if len(self.return_path) > 1 and len(set(self.return_path)) != len(self.return_path):
+        passed, host = self.return_path, self.host
+        if len(passed) > 1 and len(set(passed)) != len(passed):
             raise ValueError(RETURN_PATH_LOOP)
-        if self.host is not None:
-            check_host(self.host)
-        check_item_name(self.item)
+        if host is not None and not is_address(host):
+            check_host(host)
+        if not is_plain_name(self.item):
+            check_item_name(self.item)
 
 
 class Reply(AboutGoods, tag="reply", kw_only=True):
