@@ -17,7 +17,11 @@ setup(
     # Without this an editable install hides the drop-in from twistd.
     package_dir={"": "."},
     packages=[*find_packages(include=["twisted_bazaar", "twisted_bazaar.*"]), "twisted.plugins"],
-    package_data={"twisted_bazaar": ["py.typed"], "twisted_bazaar.trade.schema": ["*/*.sql"]},
+    package_data={
+        "twisted_bazaar": ["py.typed"],
+        "twisted_bazaar.trade.schema": ["*/*.sql"],
+        "twisted_bazaar.discovery.index.schema": ["*.sql"],
+    },
     install_requires=[
         "twisted >= 26.4",
         "attrs >= 24.2",
@@ -27,6 +31,8 @@ setup(
         "click >= 8.1.8",
         "rich >= 13.0",
         "platformdirs >= 4.2",
+        "sortedcontainers >= 2.4",
+        "watchdog >= 6.0",
     ],
     extras_require={
         "postgres": ["psycopg[binary] >= 3.2"],
@@ -43,6 +49,7 @@ setup(
             "pytest-twisted >= 1.14.3",
             "ruff >= 0.9",
             "setuptools >= 70.1",
+            "sortedcontainers-stubs >= 2.4",
             "wheel >= 0.40",
         ],
     },

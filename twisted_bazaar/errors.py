@@ -26,8 +26,16 @@ class FileChanged(StorageError):
     """A shared file is no longer what it was when it was hashed."""
 
 
+class AlreadyThere(BazaarError):
+    """The file that was to be fetched is there already, whole."""
+
+
 class WrongWhole(BazaarError):
     """All chunks of a file fit their manifest, and the whole does not fit its digest: the manifest was a lie."""
+
+
+class TransferFailed(BazaarError):
+    """A file could not be fetched: nobody who has it serves it. What has come is kept."""
 
 
 class PeerError(BazaarError):

@@ -190,6 +190,9 @@ class IAnswers(Interface):
         "The messages it needs, for the table of the role that uses it."
     )
 
+    def changed() -> None:
+        """The shelf is there to be looked at, or has something new on it."""
+
     def stop() -> None:
         """Answer no more, and end every timer."""
 
@@ -227,6 +230,13 @@ class IWay(Interface):
     """A way of finding that a node has been given: what its roles find by, and are found by."""
 
     name: str = Attribute("The word after C{--via}.")
+    needs_links: bool = Attribute(
+        "Whether others are asked over links to neighbours, which the node then looks for; if not, being linked to "
+        "the tracker, or to what stands in for one, is enough."
+    )
+    registrar: str = Attribute(
+        "The name of the option that says who gives the node its id: C{tracker}, or what stands in for one."
+    )
     roles: Sequence[IRole] = Attribute("What the node has to carry for it, besides the roles that use it.")
 
     def search(node: INode, gather_s: float) -> IDiscovery:
@@ -244,6 +254,12 @@ class IWay(Interface):
 
 class IShelf(Interface):
     """What a way of finding asks of somebody who has goods to offer."""
+
+    def items() -> Deferred[Sequence[str]]:
+        """The names of all it has, and of what it has none left of.
+
+        @raise StorageError: the book cannot be read now.
+        """
 
     def presence(search_id: int) -> Envelope:
         """A signed word that the search with this id has come to the seller."""

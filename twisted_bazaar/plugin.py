@@ -24,6 +24,9 @@ from twisted_bazaar.wire.message import Message
 
 log = Logger()
 
+WAY: Final = "way"
+"""Where roles find the way of finding of their node among their options; where there is none, it is flooding."""
+
 _PASSED_ON: Final = ("twisted_bazaar.discovery.flood.messages", "twisted_bazaar.trade.messages")
 
 

@@ -12,12 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import raw_peer
 from tests.watched_host import watched_host
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.node.control import Error
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.sim.reactor import Host
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.wire.error import Error
 
 LOWER, GREATER = sorted((KeyPair.generate(random.Random(seed)) for seed in (1, 2)), key=lambda key: key.public)
 
@@ -89,7 +89,7 @@ class JoinTests(SynchronousTestCase):
             self.network.run(20)
         self.assertEqual(self.network.events_of("joined"), [{"id": waiting.id}])
         [warning] = warnings(logged)
-        self.assertRegex(warning, "^the tracker does not answer .*; waiting for it$")
+        self.assertRegex(warning, "^who gives this node its id does not answer .*; waiting for it$")
 
     def test_tracker_that_goes(self) -> None:
         """A tracker that goes is waited for as well, and each time the log says so once."""

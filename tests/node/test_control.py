@@ -8,8 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.discovery.flood.messages import Reply
 from twisted_bazaar.errors import MalformedMessage, NoRoute, SoldOut
-from twisted_bazaar.node.control import Error, Ping, ThisIsMe
+from twisted_bazaar.node.control import Ping, ThisIsMe
 from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.error import Error
 
 
 class GreetingTests(SynchronousTestCase):

@@ -19,12 +19,12 @@ from tests.trade.cases import purchase
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.node.control import Error
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address, Origin
+from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import Message
 
 

@@ -15,19 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import MalformedMessage, UnknownMessage, WireError, WrongWay
 from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES, Envelope, Signature
-from twisted_bazaar.node.control import (
-    Disconnect,
-    Error,
-    NodeReply,
-    NodeRequest,
-    Ping,
-    Pong,
-    ThisIsMe,
-    ThisIsYou,
-)
+from twisted_bazaar.node.control import Disconnect, NodeReply, NodeRequest, Ping, Pong, ThisIsMe, ThisIsYou
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel
 from twisted_bazaar.wire.codec import Codec
-from twisted_bazaar.wire.message import LARGEST_INTEGER, Message, Routed
+from twisted_bazaar.wire.error import Error
+from twisted_bazaar.wire.message import LARGEST_INTEGER, MESSAGE_TYPES, Message, Routed
 
 CODEC: Final = Codec()
 KEY: Final = "0f" * 32
@@ -276,8 +268,7 @@ class RoundTripTests(SynchronousTestCase):
     def test_every_class(self) -> None:
         """These tests know every message of the market."""
         modules = {"twisted_bazaar.node.control", "twisted_bazaar.discovery.flood.messages"}
-        modules.add("twisted_bazaar.trade.messages")
-        from twisted_bazaar.wire.message import MESSAGE_TYPES
+        modules |= {"twisted_bazaar.trade.messages", "twisted_bazaar.wire.error"}
 
         declared = {name for name, cls in MESSAGE_TYPES.items() if cls.__module__ in modules}
         self.assertEqual({cls.__struct_config__.tag for cls in CLASSES}, declared)
@@ -681,7 +672,7 @@ class RefusalTests(SynchronousTestCase):
     @example("")
     def test_telling_the_peer(self, name: str) -> None:
         """Whatever type a stranger made up, the error about it is a good message itself."""
-        error = refusal(to_json({"type": name + "?" if name in {m.wire_name for _, m in EXAMPLES} else name}))
+        error = refusal(to_json({"type": name + "?" if name in MESSAGE_TYPES else name}))
         told = Error.telling(error, getattr(error, "message", None))
         self.assertEqual(CODEC.decode(CODEC.encode(told)), told)
 

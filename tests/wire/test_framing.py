@@ -352,3 +352,20 @@ class MemoryTests(SynchronousTestCase):
             splitter.receive(frame(bytes(LARGEST_FRAME)))
             self.assertEqual(len(splitter.take(ALL)), 1)
         self.assertLess(tracemalloc.get_traced_memory()[0], 1 << 20)
+
+
+class LeavingTests(SynchronousTestCase):
+    """Somebody else may read a stream on from any frame."""
+
+    @bounded
+    @given(st.lists(payloads, min_size=1, max_size=4), st.data())
+    def test_nothing_is_lost(self, sent: list[bytes], data: st.DataObject) -> None:
+        """What was not given out, and nothing else, is what is left, however the stream was cut."""
+        stream = b"".join(map(frame, sent))
+        cut = data.draw(st.integers(0, len(stream)))
+        splitter = FrameSplitter(LIMIT)
+        splitter.receive(stream[:cut])
+        given_out = splitter.take(1)
+        left = splitter.leave()
+        self.assertEqual(b"".join(map(frame, given_out)) + left, stream[:cut])
+        self.assertFalse(splitter.has_bytes or splitter.unfinished)

@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import MalformedMessage
-from twisted_bazaar.node.control import Error, Ping, Pong
+from twisted_bazaar.node.control import Ping, Pong
 from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import MESSAGE_TYPES, Flooded, Message, Routed, check_host
 
 bounded = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

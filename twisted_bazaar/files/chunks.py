@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final, Self
 
 from attrs import field, frozen
@@ -16,6 +17,10 @@ from attrs import field, frozen
 CHUNK_BYTES: Final = 1 << 20
 DIGEST_BYTES: Final = 32
 EMPTY_DIGEST: Final = hashlib.sha256(b"").hexdigest()
+
+# A million chunks are packed within a turn of the reactor by what turns digits to numbers.
+_TO_DIGITS: Final = bytes.maketrans(b"\x00\x01", b"01")
+_FROM_DIGITS: Final = bytes.maketrans(b"01", b"\x00\x01")
 
 
 def chunk_count(size: int) -> int:
@@ -49,7 +54,7 @@ class Manifest:
         """How many chunks there are."""
         return chunk_count(self.size)
 
-    @property
+    @cached_property
     def root(self) -> str:
         """SHA-256 over all chunk digests: two manifests are the same if size and root are."""
         return hashlib.sha256(self.chunk_digests).hexdigest()
@@ -57,6 +62,12 @@ class Manifest:
     def size_of(self, chunk: int) -> int:
         """The bytes of one chunk; all have 1 MiB but the last."""
         return min(CHUNK_BYTES, self.size - chunk * CHUNK_BYTES)
+
+    def size_of_all(self, holdings: Holdings) -> int:
+        """The bytes of all chunks that are there."""
+        last = self.count - 1
+        short = CHUNK_BYTES - self.size_of(last) if last in holdings else 0
+        return len(holdings) * CHUNK_BYTES - short
 
     def digest_of(self, chunk: int) -> bytes:
         """What a chunk must hash to, 32 bytes."""
@@ -99,6 +110,11 @@ class Holdings:
         """The chunks that are not there."""
         return (chunk for chunk, bit in enumerate(self._bits) if not bit)
 
+    def next_missing(self, chunk: int) -> int | None:
+        """The first chunk that is not there, from one on."""
+        found = self._bits.find(0, chunk)
+        return None if found < 0 else found
+
     def add(self, chunk: int) -> bool:
         """Enter a chunk; returns whether it is new."""
         if self._bits[chunk]:
@@ -115,10 +131,8 @@ class Holdings:
 
     def to_bytes(self) -> bytes:
         """One bit a chunk, the first chunk in the highest bit of the first byte; spare bits are 0."""
-        packed = bytearray(-(-self.count // 8))
-        for chunk in self:
-            packed[chunk >> 3] |= 0x80 >> (chunk & 7)
-        return bytes(packed)
+        size = -(-self.count // 8)
+        return (int(self._bits.translate(_TO_DIGITS) or b"0", 2) << 8 * size - self.count).to_bytes(size, "big")
 
     @classmethod
     def from_bytes(cls, count: int, packed: bytes) -> Self:
@@ -129,9 +143,7 @@ class Holdings:
         if len(packed) != -(-count // 8) or (count % 8 and packed[-1] & (0xFF >> count % 8)):
             raise ValueError(f"{len(packed)} bytes for {count} chunks")
         holdings = cls(count)
-        for number, byte in enumerate(packed):
-            if byte:
-                for bit in range(8):
-                    if byte & 0x80 >> bit:
-                        holdings.add(number * 8 + bit)
+        digits = f"{int.from_bytes(packed, 'big'):0{8 * len(packed)}b}".encode()
+        holdings._bits = bytearray(digits.translate(_FROM_DIGITS)[:count])
+        holdings._held = holdings._bits.count(1)
         return holdings

@@ -56,6 +56,7 @@ class IPart(Interface):
     def write(chunk: int, content: bytes | bytearray | memoryview) -> Deferred[bool]:
         """Check a chunk and keep it; what is not right is not written.
 
+        @param content: not to be changed before this fires.
         @return: fires with whether it was right.
         @raise StorageError: it cannot be written.
         """

@@ -104,7 +104,7 @@ class Bootstrap:
             except PeerError as error:
                 if not told:
                     told = True
-                    self.log.warn("the tracker does not answer ({error}); waiting for it", error=error)
+                    self.log.warn("who gives this node its id does not answer ({error}); waiting for it", error=error)
                 await self._sleep(backoff.delay())
                 continue
             told = False

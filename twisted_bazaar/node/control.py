@@ -6,28 +6,22 @@ the greeting, and addresses of host and port where the paper had a port on one m
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 from msgspec import Meta
 
-from twisted_bazaar.errors import PeerError
 from twisted_bazaar.wire.message import (
     LARGEST_INTEGER,
     NO_ID,
     Host,
     Message,
-    MessageId,
     NodeId,
     Port,
-    Routed,
-    Text,
-    Word,
     check_host,
 )
 
 PROTOCOL_VERSION: Final = 1
 MOST_NAMED_IN_REQUEST: Final = 256
-_LONGEST_INFO: Final = 500
 _HEX_DIGITS: Final = "0123456789abcdef"
 
 _OptionalId = Annotated[int, Meta(ge=NO_ID, le=LARGEST_INTEGER)]
@@ -66,43 +60,6 @@ class ThisIsYou(Message, tag="thisisyou"):
 
     def __post_init__(self) -> None:
         check_host(self.host)
-
-
-class Error(Routed, tag="error", kw_only=True):
-    """Something went wrong. Never answered.
-
-    @ivar code: for the program; see L{twisted_bazaar.errors}.
-    @ivar info: for people.
-    @ivar about: the wire name of the message this is about.
-    @ivar id: the id in that message.
-    @ivar hop: with C{noroute}, the node that could not be reached.
-    """
-
-    code: Word
-    info: Text = ""
-    about: Word | None = None
-    id: MessageId | None = None
-    hop: NodeId | None = None
-
-    @property
-    def reason(self) -> str:
-        """The info in a form that a terminal or a log can be shown: a stranger wrote it."""
-        return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in self.info)
-
-    @classmethod
-    def telling(cls, fault: PeerError, about: Message | str | None = None, hop: int | None = None) -> Self:
-        """What to tell a peer of a fault.
-
-        @param about: the message at fault, or its wire name when it could not be read.
-        """
-        name = about.wire_name if isinstance(about, Message) else about
-        return cls(
-            code=fault.code,
-            info=str(fault)[:_LONGEST_INFO],
-            about=name or None,
-            id=getattr(about, "id", None),
-            hop=hop,
-        )
 
 
 class Disconnect(Message, tag="dc"):

@@ -34,10 +34,11 @@ from twisted_bazaar.errors import (
     UnknownMessage,
     WireError,
 )
-from twisted_bazaar.node.control import Disconnect, Error, Ping, Pong, ThisIsMe, ThisIsYou
+from twisted_bazaar.node.control import Disconnect, Ping, Pong, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.life import NEXT, Event, Stage
 from twisted_bazaar.node.owner import LinkOwner
 from twisted_bazaar.values.addresses import Peer
+from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 from twisted_bazaar.wire.message import Message
 
@@ -266,8 +267,25 @@ class Link(TwistedProtocol):
                 self.send(Pong())
             case Pong():
                 pass
+            case _ if not self.dialled and self._owner.is_opening(message):
+                self._hand_over(message)
             case _:
                 self._refuse(MalformedMessage(message.wire_name, None, "a greeting must come first"))
+
+    def _hand_over(self, opening: Message) -> None:
+        """Leave the connection to what this message begins, with all that has come after it."""
+        successor = self._owner.take_over(self, opening)
+        if successor is None:
+            self.close(Error.telling(NoSlots("nothing is taken here now"), opening))
+            return
+        rest = self._splitter.leave()
+        self.transport.unregisterProducer()
+        # For this end the connection is over.
+        self._happen(Event.LOST)
+        self.transport.protocol = successor
+        successor.makeConnection(self.transport)
+        if rest:
+            successor.dataReceived(rest)
 
     def _welcome(self, greeting: ThisIsMe | ThisIsYou) -> None:
         try:

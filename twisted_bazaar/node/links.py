@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectError, ConnectingCancelledError
-from twisted.internet.interfaces import IAddress, IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IProtocol,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
 from twisted.logger import Logger
 
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IRegistrar
+from twisted_bazaar.interfaces import IRegistrar, Opening
 from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.dialler import Dialler, LinkFactory
 from twisted_bazaar.node.limits import Limits
@@ -55,6 +61,7 @@ class Links:
     @ivar advertised: what this node says of where it listens; a host of None leaves it to others to
         see, a port of 0 says that it takes no connections.
     @ivar trace: called with every message sent, if set.
+    @ivar openings: by the message that a connection begins with, what takes it over instead of a link.
     """
 
     log = Logger()
@@ -82,6 +89,7 @@ class Links:
         self.tracker: Link | None = None
         self.advertised: tuple[str | None, int] = (None, 0)
         self.trace: Trace | None = None
+        self.openings: Mapping[type[Message], Opening] = {}
         self._port: IListeningPort | None = None
         self._all: dict[Link, str] = {}
         self._greeting: dict[Link, str] = {}
@@ -206,6 +214,14 @@ class Links:
             answer = None if link.dialled else self.greeting()
         self.peers.admit(link, peer, greeting.version, self.id, seen_host)
         return peer, answer
+
+    def is_opening(self, message: Message) -> bool:
+        """Whether a connection may begin with this that is to be no link."""
+        return type(message) in self.openings
+
+    def take_over(self, link: Link, message: Message) -> IProtocol | None:
+        """What takes over a connection that begins with this; None if nothing wants to."""
+        return None if self._ended is not None else self.openings[type(message)](message, _address_at(link))
 
     def link_opened(self, link: Link) -> None:
         """The handshake is done."""

@@ -19,9 +19,9 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import NoRoute, PeerError, UsageError, WrongWay
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import INode, IRegistrar, IRole
+from twisted_bazaar.interfaces import INode, IRegistrar, IRole, Opening
 from twisted_bazaar.node.bootstrap import Bootstrap
-from twisted_bazaar.node.control import Disconnect, Error, NodeReply
+from twisted_bazaar.node.control import Disconnect, NodeReply
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.links import Links
@@ -29,9 +29,19 @@ from twisted_bazaar.node.router import Router, position_on_path
 from twisted_bazaar.node.seen import SearchBudget, Seen
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route
 from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.goods import BAZAAR
-from twisted_bazaar.wire.message import LARGEST_TTL, LONGEST_PATH, MESSAGE_TYPES, NO_ID, Flooded, Message, Routed
+from twisted_bazaar.wire.message import (
+    LARGEST_TTL,
+    LONGEST_PATH,
+    MESSAGE_TYPES,
+    NO_ID,
+    TRACKER_ID,
+    Flooded,
+    Message,
+    Routed,
+)
 
 Journal = Callable[[str, Mapping[str, Any]], None]
 Trace = Callable[[Peer | None, Message], None]
@@ -115,6 +125,7 @@ class Node:
         for role in self._roles:
             role.start(self)
         self._claims, self._error_claims = _claims_of(self._roles)
+        self._links.openings = _openings_of(self._roles)
         if endpoint is not None:
             await self._links.listen(endpoint, advertised)
             host, port = self._links.advertised
@@ -147,7 +158,7 @@ class Node:
 
     def send(self, message: Message, route: Route) -> bool:
         """Send a message along a route; returns whether it could go."""
-        link = self._linked.get(route[1])
+        link = self._links.tracker if route[1] == TRACKER_ID else self._linked.get(route[1])
         if link is None:
             return False
         if len(route) > 2:
@@ -229,18 +240,22 @@ class Node:
                 self._routed_as = self.id
                 self._router.clear()
             self.report("joined", "joined the network as node {id}", id=self.id)
+        for role in self._roles:
+            if self._links.tracker is not None:
+                role.tracker_joined()
+            else:
+                role.tracker_left()
         self._bootstrap.changed()
 
     def message_received(self, link: Link, message: Message) -> None:
         """A message came over an open link."""
         peer = link.peer
         assert peer is not None, "an open link knows its peer"
-        if link.to_tracker:
-            if isinstance(message, NodeReply):
-                self._bootstrap.reply_received(message)
-            return
         try:
-            self._takes[type(message)](peer, message)
+            if link.to_tracker:
+                self._take_from_tracker(message)
+            else:
+                self._takes[type(message)](peer, message)
         except PeerError as error:
             if not isinstance(message, Error):
                 link.send(Error.telling(error, message))
@@ -313,6 +328,13 @@ class Node:
             position_on_path(message, self.id, peer.id)
         self._take_direct(peer, message)
 
+    def _take_from_tracker(self, message: Message) -> None:
+        """Hand a message to who asked for it; what nobody has asked for is nothing."""
+        if isinstance(message, NodeReply):
+            self._bootstrap.reply_received(message)
+        elif isinstance(message, Error) or type(message) in self._claims:
+            self._deliver(message, Origin(TRACKER_ID, (self.id, TRACKER_ID)))
+
     def _take_direct(self, peer: Peer, message: Message) -> None:
         self._deliver(message, Origin(peer.id, (self.id, peer.id)))
 
@@ -345,6 +367,17 @@ class Node:
                 link.write(data)
                 sent += 1
         return sent
+
+
+def _openings_of(roles: Sequence[IRole]) -> dict[type[Message], Opening]:
+    """What takes over the connections that begin with which class of message."""
+    openings: dict[type[Message], Opening] = {}
+    for role in roles:
+        for cls, opening in role.openings.items():
+            if cls in openings:
+                raise UsageError(f"two roles take connections that begin with {cls.__name__}; run them as two nodes")
+            openings[cls] = opening
+    return openings
 
 
 def _claims_of(roles: Sequence[IRole]) -> tuple[dict[type[Message], Claim], list[Claim]]:

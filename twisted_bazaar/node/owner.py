@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IProtocol, IReactorTime
 
 from twisted_bazaar.node.control import ThisIsMe, ThisIsYou
 from twisted_bazaar.node.limits import Limits
@@ -35,6 +35,12 @@ class LinkOwner(Protocol):
         @return: the peer, and what to answer if the other end dialled.
         @raise PeerError: it is not wanted; it is told why, and the link closes.
         """
+
+    def is_opening(self, message: Message) -> bool:
+        """Whether a connection may begin with this that is to be no link."""
+
+    def take_over(self, link: Link, message: Message) -> IProtocol | None:
+        """What takes over a connection that begins with this; None if nothing wants to."""
 
     def link_opened(self, link: Link) -> None:
         """The handshake is done."""

@@ -33,6 +33,39 @@ def frame(payload: bytes) -> bytes:
     return b"%d:%b," % (len(payload), payload)
 
 
+def read_head(start: bytes | bytearray, limit: int) -> tuple[int, int] | None:
+    """Read the length that a frame begins with.
+
+    @param start: the first bytes of the frame; more than the head does no harm.
+    @param limit: the largest payload taken.
+    @return: the size of the payload, and where in C{start} it begins; None when more bytes are needed.
+    @raise FrameError: this is no frame, or one past the limit.
+    """
+    colon = start.find(b":", 0, _LENGTH_DIGITS + 1)
+    if colon < 0:
+        if start:
+            _check_digits(start[: _LENGTH_DIGITS + 1])
+        return None
+    size = _parse_size(start[:colon])
+    if size > limit:
+        raise FrameError(f"a frame of {size} bytes; at most {limit} are taken")
+    return size, colon + 1
+
+
+def _check_digits(start: bytes | bytearray) -> None:
+    """Refuse what cannot become a length, before its colon has come."""
+    if not start.isdigit() or start[:1] == b"0" or len(start) > _LENGTH_DIGITS:
+        raise FrameError(f"not a frame length: {start[:16]!r}")
+
+
+def _parse_size(digits: bytes | bytearray) -> int:
+    _check_digits(digits)
+    size = int(digits)
+    if size < SMALLEST_FRAME:
+        raise FrameError(f"a frame of {size} bytes; at least {SMALLEST_FRAME} are needed")
+    return size
+
+
 class FrameSplitter:
     """Splits a byte stream into frames.
 
@@ -120,10 +153,10 @@ class FrameSplitter:
                 if size is None:
                     start = buffer.find(b":", position, position + _LENGTH_DIGITS + 1) + 1
                     if not start:
-                        self._check_digits(buffer[position : position + _LENGTH_DIGITS + 1])
+                        _check_digits(buffer[position : position + _LENGTH_DIGITS + 1])
                         self._keep_rest(position, 1)
                         return frames
-                    size = self._parse_size(buffer[position : start - 1])
+                    size = _parse_size(buffer[position : start - 1])
                 if size > limit:
                     raise FrameError(f"a frame of {size} bytes; at most {limit} are taken")
                 end = start + size
@@ -151,20 +184,12 @@ class FrameSplitter:
         self._missing = missing
         self._buffer, self._position = b"", 0
 
+    def leave(self) -> bytes:
+        """Give up all that has not been given out, to somebody else who reads the stream from here on."""
+        rest = self._buffer[self._position :] if self._rest is None else bytes(self._rest)
+        self._buffer, self._position, self._rest = b"", 0, None
+        return rest
+
     def _fail(self, error: FrameError) -> None:
         self._error = error
         self._buffer, self._position, self._rest = b"", 0, None
-
-    @staticmethod
-    def _check_digits(start: bytes) -> None:
-        """Refuse what cannot become a length, before its colon has come."""
-        if not start.isdigit() or start[:1] == b"0" or len(start) > _LENGTH_DIGITS:
-            raise FrameError(f"not a frame length: {start[:16]!r}")
-
-    @classmethod
-    def _parse_size(cls, digits: bytes) -> int:
-        cls._check_digits(digits)
-        size = int(digits)
-        if size < SMALLEST_FRAME:
-            raise FrameError(f"a frame of {size} bytes; at least {SMALLEST_FRAME} are needed")
-        return size

@@ -1,0 +1,36 @@
+"""Memory for chunks: used again, never by two at once, and no more of it kept than is of use."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.files.chunks import CHUNK_BYTES
+from twisted_bazaar.files.download.rooms import Rooms
+
+
+class RoomsTests(SynchronousTestCase):
+    """Room for chunks."""
+
+    def test_used_again(self) -> None:
+        """What was given back is given out again, to one only."""
+        rooms = Rooms()
+        first = rooms.take(CHUNK_BYTES)
+        first[0] = 7
+        self.assertNotEqual(rooms.take(CHUNK_BYTES)[0], 7)
+        rooms.give_back(first)
+        self.assertEqual([rooms.take(CHUNK_BYTES)[0], rooms.take(CHUNK_BYTES)[0]], [7, 0])
+
+    def test_small(self) -> None:
+        """A smaller chunk gets room of its size, which is not kept."""
+        rooms = Rooms()
+        small = rooms.take(5)
+        self.assertEqual(len(small), 5)
+        rooms.give_back(small)
+        self.assertEqual(len(rooms.take(CHUNK_BYTES)), CHUNK_BYTES)
+
+    def test_bounded(self) -> None:
+        """After a rush most of the memory is let go of."""
+        rooms = Rooms()
+        for room in [rooms.take(CHUNK_BYTES) for _ in range(100)]:
+            rooms.give_back(room)
+        self.assertEqual(len(rooms._free), 16)

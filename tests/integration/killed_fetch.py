@@ -1,0 +1,30 @@
+"""A process that fetches a file into a folder, tells of each chunk, and is killed meanwhile."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import task
+from twisted.internet.defer import Deferred
+
+from tests.integration.test_part import MANIFEST, PIECES, fetch
+from twisted_bazaar.files.download.part import PartFile
+
+
+async def run(reactor: Any, folder: Path, is_slow: bool) -> None:
+    """Fetch it; slowly means one chunk, and no more."""
+    if not is_slow:
+        await fetch(folder, tell=True)
+        return
+    part = await PartFile.open(reactor, folder, "a", MANIFEST.digest)
+    await part.begin(MANIFEST)
+    assert await part.write(0, PIECES[0])
+    sys.stdout.write("0\n")
+    sys.stdout.flush()
+    await Deferred()
+
+
+if __name__ == "__main__":
+    task.react(lambda reactor: Deferred.fromCoroutine(run(reactor, Path(sys.argv[1]), len(sys.argv) > 2)))

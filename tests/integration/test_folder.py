@@ -1,0 +1,237 @@
+"""A shared folder on a real disk, with real threads and the system's own events."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest_twisted
+from twisted.internet.task import LoopingCall, deferLater
+
+from tests.files.disk_cases import digest_of
+from tests.integration.market import reactor
+from twisted_bazaar.errors import StorageError
+from twisted_bazaar.files.sharing.folder import Folder, HashMemory
+from twisted_bazaar.values.files import SharedFile
+
+# What is promised; a machine that is shared with others gets as much again.
+WITHIN_S: Final = 5.0
+LONGEST_S: Final = 2 * WITHIN_S
+LONGEST_STALL_S: Final = 0.05
+SECRET: Final = b"secret" * 1000
+
+
+class Told:
+    """What others are told of a folder; the sum of it."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, SharedFile] = {}
+
+    def changed(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
+        """Take a change."""
+        for name in removed:
+            del self.files[name]
+        self.files.update({file.name: file for file in added})
+
+    def digests(self) -> dict[str, str]:
+        """By name."""
+        return {name: file.digest for name, file in self.files.items()}
+
+
+@asynccontextmanager
+async def shared(path: Path, *, watched: bool = True) -> AsyncIterator[tuple[Folder, Told]]:
+    """A folder that is shared meanwhile."""
+    told = Told()
+    folder = Folder(reactor, path, HashMemory(), told.changed, watched=watched)
+    folder.start()
+    try:
+        yield folder, told
+    finally:
+        await folder.stop()
+
+
+async def come_true(is_true: Callable[[], bool], what: Callable[[], object], longest_s: float = LONGEST_S) -> float:
+    """Wait until something is true; returns how long it took."""
+    began = reactor.seconds()
+    while not is_true():
+        assert reactor.seconds() - began < longest_s, what()
+        await deferLater(reactor, 0.02, lambda: None)
+    return float(reactor.seconds() - began)
+
+
+def on_disk(path: Path) -> dict[str, str]:
+    """What should be told."""
+    return {file.name: digest_of(file.read_bytes()) for file in path.iterdir() if not file.name.startswith(".")}
+
+
+async def agree(told: Told, path: Path, longest_s: float = LONGEST_S) -> float:
+    """Wait until what others are told is what is on the disk."""
+    expected = on_disk(path)
+    return await come_true(lambda: told.digests() == expected, lambda: (told.digests(), expected), longest_s)
+
+
+async def every_change(path: Path, *, watched: bool) -> None:
+    """Change a folder in all ways, and see that what is told follows."""
+    for n in range(4):
+        (path / f"{n}").write_bytes(b"%d" % n)
+    async with shared(path, watched=watched) as (_, told):
+        await agree(told, path)
+        (path / "1").write_bytes(b"overwritten")
+        (path / "2").unlink()
+        (path / "3").rename(path / "renamed")
+        (path / "empty").touch()
+        await agree(told, path)
+        with (path / "slow").open("wb", buffering=0) as stream:
+            for n in range(8):
+                stream.write(bytes(1000))
+                await deferLater(reactor, 0.4, lambda: None)
+                assert "slow" not in told.files, f"half a file is offered, after {n + 1} of 8 pieces"
+        await agree(told, path)
+        (path / ".new").write_bytes(b"replaced")
+        (path / ".new").replace(path / "1")
+        await agree(told, path)
+
+
+@pytest_twisted.ensureDeferred
+async def test_every_change(tmp_path: Path) -> None:
+    """New, overwritten, renamed, deleted and half-written files are right soon."""
+    await every_change(tmp_path, watched=True)
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_events(tmp_path: Path) -> None:
+    """They are, too, when no event ever comes."""
+    await every_change(tmp_path, watched=False)
+
+
+@pytest_twisted.ensureDeferred
+async def test_events_make_it_fast(tmp_path: Path) -> None:
+    """With the system's events a deletion is known long before the next look would be due."""
+    async with shared(tmp_path) as (_, told):
+        times = []
+        for n in range(4):
+            (tmp_path / "a").write_bytes(b"%d" % n)
+            await agree(told, tmp_path)
+            (tmp_path / "a").unlink()
+            times.append(await agree(told, tmp_path))
+    assert sorted(times)[1] < 0.6, times
+
+
+@pytest_twisted.ensureDeferred
+async def test_folder_comes_and_goes(tmp_path: Path) -> None:
+    """A folder that goes takes its files with it; made anew, it is watched anew."""
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "a").write_bytes(b"a")
+    async with shared(path) as (folder, told):
+        await agree(told, path)
+        (path / "a").unlink()
+        path.rmdir()
+        await come_true(lambda: not told.files and folder.fault is not None, lambda: folder.fault)
+        path.mkdir()
+        (path / "b").write_bytes(b"b")
+        await agree(told, path)
+        assert folder.fault is None
+        (path / "b").unlink()
+        await agree(told, path)
+
+
+@pytest_twisted.ensureDeferred
+async def test_ten_thousand(tmp_path: Path) -> None:
+    """Ten thousand files that come, change and go at once are all told of, and the reactor is never held up."""
+    stalls: list[float] = []
+    last = [reactor.seconds()]
+
+    def tick() -> None:
+        now = reactor.seconds()
+        stalls.append(now - last[0] - 0.005)
+        last[0] = now
+
+    def write(generation: int) -> None:
+        for n in range(10_000):
+            (tmp_path / f"{n}").write_bytes(b"%d of %d" % (n, generation))
+
+    def change() -> None:
+        for n in range(0, 10_000, 3):
+            (tmp_path / f"{n}").unlink()
+        for n in range(1, 10_000, 3):
+            (tmp_path / f"{n}").rename(tmp_path / f"r{n}")
+
+    async def follow(work: Callable[[], None], told: Told) -> None:
+        writing = threading.Thread(target=work)
+        writing.start()
+        await come_true(lambda: not writing.is_alive(), lambda: "it still writes", 60.0)
+        await agree(told, tmp_path, 30.0)
+
+    async with shared(tmp_path) as (_, told):
+        ticking = LoopingCall(tick)
+        ticking.start(0.005)
+        for work in (lambda: write(1), lambda: write(2), change):
+            await follow(work, told)
+        ticking.stop()
+    # The writer's thread and the comparison above hold the interpreter too; so not the very longest counts.
+    stalls.sort()
+    assert stalls[-len(stalls) // 100] < LONGEST_STALL_S, stalls[-20:]
+
+
+@pytest_twisted.ensureDeferred
+async def test_races(tmp_path: Path) -> None:
+    """While somebody swaps files, links and folders all the time, nothing from outside ever comes out."""
+    path, outside = tmp_path / "folder", tmp_path / "outside"
+    path.mkdir()
+    outside.mkdir()
+    secret = outside / "a"
+    secret.write_bytes(SECRET)
+    content = b"public" * 1000
+    os.utime(secret, (1, 1))
+    ended = threading.Event()
+    digest = digest_of(content)
+    (path / "a").write_bytes(content)
+    os.utime(path / "a", (1, 1))
+
+    def swap() -> None:
+        turn = 0
+        while not ended.wait(0.01 if turn % 4 else 0.3):
+            turn += 1
+            (path / "a").rename(path / ".kept")
+            if turn % 3:
+                (path / "a").symlink_to(secret)
+                (path / "a").unlink()
+            else:
+                (path / "a").mkdir()
+                (path / "a").rmdir()
+            (path / ".kept").rename(path / "a")
+            if not turn % 5:
+                path.rename(tmp_path / "kept")
+                path.symlink_to(outside)
+                path.unlink()
+                (tmp_path / "kept").rename(path)
+
+    async with shared(path) as (folder, told):
+        await agree(told, path)
+        swapping = threading.Thread(target=swap)
+        swapping.start()
+        read = refused = 0
+        try:
+            began = reactor.seconds()
+            while reactor.seconds() - began < 8.0:
+                served = folder.content(digest)
+                assert set(told.digests().values()) <= {digest}, told.digests()
+                if served is None:
+                    await deferLater(reactor, 0.01, lambda: None)
+                    continue
+                try:
+                    assert await served.read(0) == content
+                    read += 1
+                except StorageError:
+                    refused += 1
+        finally:
+            ended.set()
+            swapping.join()
+        await agree(told, path)
+    assert (read > 0, refused > 0) == (True, True), (read, refused)
+    assert (os.listdir(outside), secret.read_bytes(), secret.stat().st_mtime) == (["a"], SECRET, 1)

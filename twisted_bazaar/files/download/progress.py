@@ -1,0 +1,61 @@
+"""How far a download is, and what came from whom: values for those who look on. Sans-IO."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+
+from twisted_bazaar.values.files import FileSource
+
+
+@frozen
+class SourceStatus:
+    """One source of a download.
+
+    @ivar state: C{new}, C{connecting}, C{asked}, C{idle}, C{waiting}, C{serving}, C{resting} or C{dropped}.
+    @ivar bytes: how much of what came from it was right.
+    @ivar rate: in bytes a second, as it was lately; 0 when nothing comes.
+    @ivar why: the reason, of one that is dropped or rests.
+    """
+
+    source: FileSource
+    state: str
+    bytes: int
+    rate: float
+    why: str | None = None
+
+
+@frozen
+class DownloadStatus:
+    """A download as it is now.
+
+    @ivar size: of the whole; None as long as nobody has said it.
+    @ivar held_bytes: how much is there, and right.
+    @ivar rate: bytes a second, smoothed over some seconds.
+    @ivar seconds_left: at this rate; None when that cannot be said.
+    """
+
+    size: int | None
+    held_bytes: int
+    rate: float
+    seconds_left: float | None
+    sources: Sequence[SourceStatus]
+
+
+@frozen
+class Receipt:
+    """A file that is there: what came from whom.
+
+    @ivar by_source: bytes, of those from whom any came.
+    @ivar dropped: why, of those that were given up.
+    @ivar resumed_bytes: what was there before.
+    @ivar seconds: how long it took.
+    """
+
+    digest: str
+    size: int
+    by_source: Mapping[FileSource, int]
+    dropped: Mapping[FileSource, str]
+    resumed_bytes: int
+    seconds: float

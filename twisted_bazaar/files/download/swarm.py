@@ -1,0 +1,385 @@
+"""One file from many sources at once: whom to believe, whom to ask for what, and when to stop waiting for somebody.
+
+Whatever comes is checked against the manifest before it is kept, and the whole against the digest before it is a
+file. Who turns out to have lied, failed or broken the rules is not asked again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_bazaar.errors import BazaarError, StorageError, TransferFailed, WrongWhole
+from twisted_bazaar.files.chunks import EMPTY_DIGEST, Manifest
+from twisted_bazaar.files.content import IPart
+from twisted_bazaar.files.download.allotment import Allotment
+from twisted_bazaar.files.download.belief import Belief
+from twisted_bazaar.files.download.groups import Head, head_of
+from twisted_bazaar.files.download.patience import TransferLimits
+from twisted_bazaar.files.download.picker import Picker
+from twisted_bazaar.files.download.progress import DownloadStatus, Receipt, SourceStatus
+from twisted_bazaar.files.download.rooms import Rooms
+from twisted_bazaar.files.download.roster import Roster, about
+from twisted_bazaar.files.download.source import DESCRIBED, Source, State
+from twisted_bazaar.values.files import FileSource
+
+__all__ = ["Download", "DownloadStatus", "Receipt", "SourceStatus", "TransferLimits"]
+
+_LOOK_S: Final = 0.5
+_SAMPLES: Final = 11
+
+
+class Download:
+    """One file on its way here.
+
+    @param reactor: time, timers and connections.
+    @param part: where it goes; it is left open.
+    @param own_key: the key of this node, which is no source.
+    @param on_event: called with C{found}, C{dropped}, C{believed} or C{lied}, and details.
+    @ivar limits: how patient it is.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        rng: random.Random,
+        part: IPart,
+        *,
+        own_key: str | None = None,
+        on_event: Callable[[str, Mapping[str, Any]], object] | None = None,
+        limits: TransferLimits | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._rng = rng
+        self._part = part
+        self._tell = on_event or (lambda event, details: None)
+        self.limits = limits or TransferLimits()
+        self._roster = Roster(reactor, self, part.digest, own_key, self._tell)
+        self._sources = self._roster.sources
+        self._belief = Belief(reactor, self, part.digest, self._sources.values(), self.limits)
+        self._allotment: Allotment | None = None
+        self._writes = 0
+        self._rooms = Rooms()
+        self._is_busy = False
+        self._done: Deferred[Receipt] = Deferred(lambda _: self._stop())
+        self._is_over = False
+        self._look: IDelayedCall | None = None
+        self._began = self._usable_at = 0.0
+        self._give_up_s: float | None = None
+        self._resumed: int | None = None
+        self._held = 0
+        # When so many bytes had come, over the last seconds.
+        self._samples: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
+        self._rate = 0.0
+        self._no_room: StorageError | None = None
+        self._idle: list[Deferred[None]] = []
+
+    # What its owner calls.
+
+    def start(self, give_up_s: float | None = None) -> Deferred[Receipt]:
+        """Begin.
+
+        @param give_up_s: how long to go on without anybody of use; None for ever.
+        @return: fires when the whole is in its place; fails with C{CancelledError} when it is stopped.
+        @raise TransferFailed: there was nobody of use for too long.
+        @raise StorageError: it cannot be kept.
+        """
+        now = self._reactor.seconds()
+        self._began = self._usable_at = now
+        self._samples.append((now, 0))
+        self._give_up_s = give_up_s
+        if self._part.manifest is None and self._part.digest == EMPTY_DIGEST:
+            self.adopt(Manifest(EMPTY_DIGEST, 0, b""))
+        elif self._part.manifest is not None:
+            self._believe(self._part.manifest)
+        if not self._is_over:
+            self._look = self._reactor.callLater(_LOOK_S, self._look_round)
+        return self._done
+
+    def add_sources(self, sources: Sequence[FileSource]) -> None:
+        """Ask these too; those that are known are left out, as are those that were dropped."""
+        self._roster.add(sources)
+        self._connect_more()
+
+    def stop(self) -> Deferred[None]:
+        """End it; fires when nothing is under way any more. What is there stays."""
+        self._stop()
+        if not self._writes and not self._is_busy:
+            return succeed(None)
+        ended: Deferred[None] = Deferred()
+        self._idle.append(ended)
+        return ended
+
+    def status(self) -> DownloadStatus:
+        """How far it is."""
+        size = None if self._belief.head is None else self._belief.head[0]
+        left = None if size is None else size - self._held
+        seconds = None if left is None or (left and self._rate < 1) else left / self._rate if left else 0.0
+        return DownloadStatus(size, self._held, self._rate, seconds, [each.status() for each in self._sources.values()])
+
+    # What sources call.
+
+    def described(self, source: Source) -> None:
+        """A source has said what the file is made of."""
+        if not self._belief.described(source):
+            return
+        if self._allotment is None:
+            self._choose()
+        elif source.head == self._belief.head:
+            self._allotment.enter(source)
+
+    def digests_came(self, source: Source, first: int, digests: bytes) -> None:
+        """A page of digests has come."""
+        self._belief.digests_came(source, digests)
+
+    def grown(self, source: Source, more: int) -> None:
+        """A source has chunks that it had not before."""
+        if self._allotment is not None and source.head == self._belief.head:
+            self._allotment.grew(source, more)
+
+    def ready(self, source: Source) -> None:
+        """A source can be asked for chunks."""
+        if self._allotment is not None:
+            self._allotment.fill(source)
+
+    def forgotten(self, source: Source, chunks: list[int]) -> None:
+        """Chunks that a source was asked for do not come from it."""
+        if self._allotment is not None:
+            self._allotment.forget(source, chunks)
+
+    def gone(self, source: Source) -> None:
+        """A source is dropped, or rests."""
+        if self._allotment is not None:
+            self._allotment.leave(source)
+        self._belief.gone(source)
+        if source.state is State.DROPPED:
+            self._tell("dropped", {**about(source.origin), "why": source.why})
+        if self._is_over:
+            return
+        self._connect_more()
+        if self._allotment is None:
+            self._choose()
+
+    def size_of(self, chunk: int) -> int:
+        """The bytes of a chunk."""
+        manifest = self._part.manifest
+        assert manifest is not None, "chunks are asked for by a manifest"
+        return manifest.size_of(chunk)
+
+    def room_for(self, chunk: int) -> memoryview:
+        """Where a chunk is to be put."""
+        return self._rooms.take(self.size_of(chunk))
+
+    def chunk_came(self, source: Source, chunk: int, content: memoryview) -> None:
+        """A chunk has come: check it, keep it, and ask for the next."""
+        allotment = self._allotment
+        if allotment is None or not allotment.begin(source, chunk):
+            self._rooms.give_back(content)
+            return
+        self._writes += 1
+        writing = self._part.write(chunk, content)
+        writing.addBoth(self._was_written, allotment, source, chunk, content)
+        writing.addCallbacks(self._judge, self._cannot_go_on, callbackArgs=(allotment, source, chunk, len(content)))
+        writing.addErrback(self._is_at_fault)
+        allotment.fill(source)
+
+    # Whom to believe.
+
+    def _choose(self) -> None:
+        """See whether there is a manifest to believe, or a better one."""
+        if self._is_over or self._is_busy or self._writes:
+            return
+        has_any = self._belief.choose(self._held) or self._allotment is not None
+        # Perhaps there was one, and nothing more is to be expected.
+        if not has_any and self._no_room is not None and not self._belief.is_open:
+            self._fail(Failure(self._no_room))
+
+    def adopt(self, manifest: Manifest) -> None:
+        """Believe a manifest, if there is room for what it says."""
+        self._is_busy = True
+        if self._allotment is not None:
+            self._allotment.pause()
+        beginning = self._part.begin(manifest)
+        beginning.addBoth(self._unbusy)
+        beginning.addCallbacks(lambda _: self._believe(manifest), self._has_no_room, errbackArgs=(head_of(manifest),))
+        beginning.addErrback(self._is_at_fault)
+
+    def _has_no_room(self, failure: Failure, head: Head) -> None:
+        """Perhaps it is a lie about the size, so whoever says something else may have the word."""
+        failure.trap(StorageError)
+        assert isinstance(failure.value, StorageError)
+        self._no_room = failure.value
+        for source in self._belief.refuse(head):
+            source.drop("there is no room for the file that it says it has")
+        self._choose()
+
+    def _believe(self, manifest: Manifest) -> None:
+        """Go by a manifest from now on."""
+        if self._is_over:
+            return
+        if self._allotment is not None:
+            self._allotment.end()
+        self._belief.settle(head_of(manifest))
+        picker = Picker(self._part.holdings, self._rng)
+        self._allotment = Allotment(self._reactor, picker, manifest, self._sources.values(), self.limits.patience_s)
+        self._held = manifest.size_of_all(self._part.holdings)
+        if self._resumed is None:
+            self._resumed = self._held
+        self._tell("believed", {"size": manifest.size, "chunks": manifest.count, "held_bytes": self._held})
+        if picker.is_done:
+            self._finish()
+            return
+        for source in list(self._sources.values()):
+            if source.head == self._belief.head and source.state in DESCRIBED:
+                self._allotment.enter(source)
+
+    def expose(self, source: Source, lie: str) -> None:
+        """Somebody has lied."""
+        self._roster.expose(source, lie)
+
+    def _connect_more(self) -> None:
+        if not self._is_over and not self._is_busy:
+            self._roster.connect()
+
+    # What has come.
+
+    def _was_written(self, result: Any, allotment: Allotment, source: Source, chunk: int, content: memoryview) -> Any:
+        self._rooms.give_back(content)
+        self._writes -= 1
+        allotment.written(source, chunk)
+        self._tell_idle()
+        return result
+
+    def _judge(self, is_right: bool, allotment: Allotment, source: Source, chunk: int, size: int) -> None:
+        """A chunk has been checked."""
+        if self._is_over or allotment is not self._allotment:
+            return
+        if not is_right:
+            allotment.forget(source, [chunk])
+            self.expose(source, f"chunk {chunk} is not what its manifest says")
+            return
+        source.right_bytes += size
+        self._held += size
+        allotment.came(chunk)
+        if not allotment.is_done:
+            allotment.fill(source)
+        elif not self._writes:
+            self._finish()
+
+    def _finish(self) -> None:
+        """All chunks are there: see whether they are the file."""
+        self._is_busy = True
+        if self._allotment is not None:
+            self._allotment.pause()
+        finishing = self._part.finish()
+        finishing.addBoth(self._unbusy)
+        finishing.addCallbacks(self._is_whole, self._is_wrong)
+        finishing.addErrback(self._cannot_go_on)
+        finishing.addErrback(self._is_at_fault)
+
+    def _is_whole(self, _: object) -> None:
+        if self._is_over:
+            return
+        self._close()
+        head = self._belief.head
+        assert head is not None, "what is whole is whole by a manifest"
+        by_source = {each.origin: each.right_bytes for each in self._sources.values() if each.right_bytes}
+        dropped = {each.origin: each.why or "" for each in self._sources.values() if each.state is State.DROPPED}
+        seconds = self._reactor.seconds() - self._began
+        self._done.callback(Receipt(self._part.digest, head[0], by_source, dropped, self._resumed or 0, seconds))
+
+    def _is_wrong(self, failure: Failure) -> None:
+        """The manifest was a lie, and so was everybody who gave it."""
+        failure.trap(WrongWhole)
+        if self._is_over or self._belief.head is None:
+            return
+        self._allotment = None
+        for source in self._sources.values():
+            if source.head == self._belief.head:
+                # What is right by a lie is nobody's merit.
+                source.right_bytes = 0
+        for source in self._belief.refuse(self._belief.head):
+            self.expose(source, "its manifest fits, and the whole does not")
+        self._choose()
+
+    def _unbusy(self, result: Any) -> Any:
+        self._is_busy = False
+        if self._allotment is not None and not self._is_over:
+            self._allotment.go_on()
+        self._tell_idle()
+        return result
+
+    def _cannot_go_on(self, failure: Failure) -> None:
+        """What is kept cannot be kept any more."""
+        failure.trap(BazaarError)
+        self._fail(failure)
+
+    def _is_at_fault(self, failure: Failure) -> None:
+        self.log.failure("a download failed", failure)
+        self._fail(failure)
+
+    def _fail(self, failure: Failure) -> None:
+        if not self._is_over:
+            self._close()
+            self._done.errback(failure)
+
+    # As time goes by.
+
+    def _look_round(self) -> None:
+        """Measure, give up who is too slow, and see whether anybody is of use."""
+        now = self._reactor.seconds()
+        self._look = self._reactor.callLater(_LOOK_S, self._look_round)
+        self._samples.append((now, sum(each.received_bytes for each in self._sources.values())))
+        (since, before), (_, received) = self._samples[0], self._samples[-1]
+        self._rate = (received - before) / (now - since) if now > since else 0.0
+        for source in list(self._sources.values()):
+            source.look(now)
+        self._connect_more()
+        self._choose()
+        if self._allotment is not None:
+            self._allotment.fill_all()
+        if self._is_over:
+            return
+        if self._is_busy or any(self._is_of_use(each) for each in self._sources.values()):
+            self._usable_at = now
+        elif self._give_up_s is not None and now - self._usable_at >= self._give_up_s:
+            self._fail(Failure(TransferFailed(f"nobody has served it for {self._give_up_s:g} s")))
+
+    def _is_of_use(self, source: Source) -> bool:
+        if source.state is State.DROPPED:
+            return False
+        if self._allotment is None or source.head is None:
+            return True
+        return source.head == self._belief.head and self._allotment.is_useful(source)
+
+    # The end.
+
+    def _stop(self) -> None:
+        if not self._is_over:
+            self._close()
+            if not self._done.called:
+                self._done.errback(CancelledError())
+
+    def _close(self) -> None:
+        self._is_over = True
+        if self._allotment is not None:
+            self._allotment.end()
+        if self._look is not None and self._look.active():
+            self._look.cancel()
+        for source in self._sources.values():
+            source.close()
+
+    def _tell_idle(self) -> None:
+        if not self._writes and not self._is_busy:
+            idle, self._idle = self._idle, []
+            for ended in idle:
+                ended.callback(None)

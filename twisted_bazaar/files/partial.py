@@ -1,0 +1,42 @@
+"""A file that is being fetched, as content that can be served meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from twisted_bazaar.files.chunks import Holdings, Manifest
+from twisted_bazaar.files.content import IContent, IPart
+
+
+@implementer(IContent)
+class PartContent:
+    """What there is of a file on its way here.
+
+    @param part: the file; it must have a manifest when this is served.
+    """
+
+    def __init__(self, part: IPart) -> None:
+        self._part = part
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the file is made of, as far as is known now."""
+        manifest = self._part.manifest
+        assert manifest is not None, "it is shared when there is something of it"
+        return manifest
+
+    @property
+    def holdings(self) -> Holdings:
+        """Which chunks are there."""
+        return self._part.holdings
+
+    def read(self, chunk: int) -> Deferred[bytes]:
+        """One chunk, whole."""
+        return self._part.read(chunk)
+
+    def watch(self, grown: Callable[[int], object]) -> Callable[[], None]:
+        """Be told of each chunk that comes in."""
+        return self._part.watch(grown)

@@ -1,0 +1,74 @@
+"""A limit on bytes a second that everybody who sends has a fair share of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.interfaces import IDelayedCall
+
+# A piece is to take so long at most: with longer ones the others would wait.
+_PIECE_S: Final = 0.2
+_SMALLEST_PIECE: Final = 1024
+# What was not sent in time may be made up for, but not for long.
+_BURST_S: Final = 0.1
+
+
+class Pace:
+    """Says when the next piece may be sent.
+
+    Who has to wait stands in line, with one piece each: so all get the same.
+
+    @param reactor: time and timers.
+    @param rate: bytes a second; None for no limit.
+    """
+
+    def __init__(self, reactor: Any, rate: int | None) -> None:
+        self._reactor = reactor
+        self._rate = rate
+        self._free_at = float("-inf")
+        self._line: dict[Callable[[], object], int] = {}
+        self._timer: IDelayedCall | None = None
+
+    def piece_bytes(self, most: int) -> int:
+        """How large a piece is to be."""
+        if self._rate is None:
+            return most
+        return max(_SMALLEST_PIECE, min(most, int(self._rate * _PIECE_S)))
+
+    def take(self, size: int, ready: Callable[[], object]) -> bool:
+        """Ask to send a piece.
+
+        @param ready: called when it may be sent, if it may not at once; then it is paid for.
+        @return: whether it may be sent now.
+        """
+        if self._rate is None:
+            return True
+        if not self._line and self._free_at <= self._reactor.seconds():
+            self._charge(size)
+            return True
+        self._line[ready] = size
+        self._set_timer()
+        return False
+
+    def forget(self, ready: Callable[[], object]) -> None:
+        """Leave the line."""
+        self._line.pop(ready, None)
+        if not self._line and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _charge(self, size: int) -> None:
+        assert self._rate is not None, "who has no limit pays nothing"
+        self._free_at = max(self._free_at, self._reactor.seconds() - _BURST_S) + size / self._rate
+
+    def _set_timer(self) -> None:
+        if self._timer is None and self._line:
+            self._timer = self._reactor.callLater(max(0.0, self._free_at - self._reactor.seconds()), self._next)
+
+    def _next(self) -> None:
+        self._timer = None
+        ready = next(iter(self._line))
+        self._charge(self._line.pop(ready))
+        self._set_timer()
+        ready()

@@ -1,0 +1,297 @@
+"""All that a node serves: who is let in, who has a slot, and how fast everything goes together."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import define, frozen
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IProtocol
+
+from twisted_bazaar.files.chunks import Manifest
+from twisted_bazaar.files.content import IShare
+from twisted_bazaar.files.messages import TRANSFER_VERSION, Fetch
+from twisted_bazaar.files.stream import Stream
+from twisted_bazaar.files.upload.pace import Pace
+from twisted_bazaar.files.upload.rounds import Round
+from twisted_bazaar.files.upload.serving import Refusal, Serving
+from twisted_bazaar.files.upload.slots import Slots
+from twisted_bazaar.interfaces import Opening
+from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.wire.message import Message
+
+_LOOK_S: Final = 1.0
+# A slot that is used for nothing while others wait; who lets it happen three times is shown out.
+_UNUSED_S: Final = 5.0
+_MOST_MISSED: Final = 3
+_FRESH_AT_ONCE: Final = 3
+# Who keeps this node waiting for so long in one turn while others wait loses it, even in the middle of a chunk.
+_LONGEST_TURN_S: Final = 60.0
+
+
+@frozen
+class Upload:
+    """One connection over which a file is served, as it is now.
+
+    @ivar state: C{serving}, C{waiting} or C{idle}.
+    """
+
+    digest: str
+    host: str
+    state: str
+    sent_bytes: int
+
+
+@define
+class _Crowd:
+    """Those who ask for one file.
+
+    @ivar round: what is for whom.
+    @ivar size: how many they are.
+    """
+
+    round: Round
+    size: int = 0
+
+
+class Uploads:
+    """Serves files.
+
+    @param reactor: time, timers and threads.
+    @param share: what there is to serve.
+    @param slots: how many are served at once.
+    @param rate: bytes a second for all together; None for no limit.
+    @param most_connections: how many may be open, half of them from one host.
+    @param changed: called with how many downloads are under way here, when that changes.
+    @param on_changed_file: called with the digest of a file that is no longer what it was.
+    @ivar pace: the limit on the rate.
+    @ivar sent_bytes: how much of files has been sent in all.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        rng: random.Random,
+        share: IShare,
+        *,
+        slots: int = 4,
+        rate: int | None = None,
+        most_connections: int = 64,
+        changed: Callable[[int], object] = lambda downloads: None,
+        on_changed_file: Callable[[str], object] = lambda digest: None,
+    ) -> None:
+        self._reactor = reactor
+        self._rng = rng
+        self._share = share
+        self._slots: Slots[Serving] = Slots(slots)
+        self._most = most_connections
+        self._changed = changed
+        self._on_changed_file = on_changed_file
+        self.pace = Pace(reactor, rate)
+        self.sent_bytes = 0
+        self._servings: dict[Serving, None] = {}
+        self._streams: dict[Stream, None] = {}
+        # By manifest: while a file is fetched here it may be taken for two.
+        self._crowds: dict[Manifest, _Crowd] = {}
+        self._told = 0
+        self._look: IDelayedCall | None = None
+        self._is_stopped = False
+        self._until_gone: list[Deferred[None]] = []
+
+    @property
+    def openings(self) -> Mapping[type[Message], Opening]:
+        """What begins a transfer, for the table of the role that serves."""
+        return {Fetch: self.open}
+
+    def open(self, fetch: Fetch, address: Address) -> IProtocol | None:
+        """Take a connection that asks for a file."""
+        if self._is_stopped:
+            return None
+        if fetch.version != TRANSFER_VERSION:
+            return self._let_in(Refusal(self._reactor, "version", f"version {TRANSFER_VERSION} is spoken here"))
+        content = self._share.content(fetch.digest)
+        if content is None:
+            return self._let_in(Refusal(self._reactor, "nofile", "this file is not here"))
+        if not self._has_room(address.host):
+            return self._let_in(Refusal(self._reactor, "busy", "too many connections"))
+        serving = Serving(self._reactor, self, content, address.host)
+        self._servings[serving] = None
+        crowd = self._crowds.setdefault(serving.manifest, _Crowd(Round(serving.manifest.count)))
+        crowd.size += 1
+        self._tell_askers(serving.manifest)
+        self._look_later()
+        return self._let_in(serving)
+
+    def stop(self) -> Deferred[None]:
+        """Serve nobody any more; fires when all connections are closed."""
+        self._is_stopped = True
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        for serving in list(self._servings):
+            serving.end("busy", "this node is leaving")
+        if not self._streams:
+            return succeed(None)
+        gone: Deferred[None] = Deferred()
+        self._until_gone.append(gone)
+        return gone
+
+    def status(self) -> Sequence[Upload]:
+        """All connections that are open."""
+        return [
+            Upload(
+                each.digest,
+                each.host,
+                "serving" if each.has_slot else "waiting" if self._slots.waits(each) else "idle",
+                each.sent_bytes,
+            )
+            for each in self._servings
+        ]
+
+    # What a connection calls.
+
+    def queued(self, serving: Serving) -> None:
+        """Somebody wants a slot."""
+        if self._slots.serves(serving):
+            return
+        self._slots.enter(serving, serving.host)
+        self._give_slots()
+        if not self._slots.serves(serving):
+            serving.wait(self._slots.ahead(serving))
+
+    def passed(self, serving: Serving) -> None:
+        """Somebody wants none now."""
+        self._take_slot(serving)
+        self._give_slots()
+
+    def chunk_sent(self, serving: Serving, chunk: int) -> None:
+        """A chunk has been sent; perhaps it was the last of a turn."""
+        self.sent_bytes += serving.manifest.size_of(chunk)
+        crowd = self._crowds[serving.manifest]
+        crowd.round.note(chunk)
+        if not self._slots.serves(serving):
+            return
+        self._slots.sent(serving)
+        if self._slots.is_over(serving, self._reactor.seconds()):
+            self._end_turn(serving)
+        else:
+            serving.go(crowd.size, self._fresh_for(serving))
+
+    def ended(self, serving: Serving) -> None:
+        """A connection is over."""
+        if serving in self._servings:
+            del self._servings[serving]
+            self._take_slot(serving)
+            crowd = self._crowds[serving.manifest]
+            crowd.size -= 1
+            if not crowd.size:
+                del self._crowds[serving.manifest]
+            self._give_slots()
+            self._tell_askers(serving.manifest)
+
+    def file_changed(self, digest: str) -> None:
+        """A file is no longer what it was: whoever else is served it is told so too."""
+        self._on_changed_file(digest)
+
+    # Inside.
+
+    def _let_in(self, stream: Stream) -> Stream:
+        """Know of a connection as long as there is one."""
+        if len(self._streams) >= 2 * self._most:
+            # Most of them are closing; who does not read what was said last is not waited for.
+            next(each for each in self._streams if not each.is_open).cut_short()
+        self._streams[stream] = None
+        stream.gone = lambda: self._gone(stream)
+        return stream
+
+    def _gone(self, stream: Stream) -> None:
+        self._streams.pop(stream, None)
+        if not self._streams:
+            until_gone, self._until_gone = self._until_gone, []
+            for gone in until_gone:
+                gone.callback(None)
+
+    def _has_room(self, host: str) -> bool:
+        """Whether one more may come in from a host, perhaps in place of one that wants nothing."""
+        held = Counter(each.host for each in self._servings)
+        if held[host] >= max(1, self._most // 2):
+            return self._make_room([each for each in self._servings if each.host == host])
+        if len(self._servings) < self._most or self._make_room(list(self._servings)):
+            return True
+        # Or two hosts that ask for ever, one after another, would keep everybody else out.
+        noisiest, count = held.most_common(1)[0]
+        waiting = [each for each in self._servings if each.host == noisiest and not each.has_slot]
+        if not waiting or count <= held[host] + 1:
+            return False
+        waiting[-1].end("busy", "too many connections")
+        return True
+
+    def _make_room(self, servings: Sequence[Serving]) -> bool:
+        idle = [each for each in servings if not each.has_slot and not self._slots.waits(each)]
+        if not idle:
+            return False
+        min(idle, key=lambda each: each.idle_since).end("busy", "too many connections")
+        return True
+
+    def _give_slots(self) -> None:
+        for serving in self._slots.fill(self._reactor.seconds()):
+            serving.go(self._crowds[serving.manifest].size, self._fresh_for(serving))
+        if self._slots.busy != self._told:
+            self._told = self._slots.busy
+            self._changed(self._told)
+
+    def _end_turn(self, serving: Serving) -> None:
+        """Let somebody stand in line again, at its end."""
+        self._take_slot(serving)
+        self._slots.enter(serving, serving.host)
+        serving.wait(self._slots.ahead(serving))
+        self._give_slots()
+
+    def _take_slot(self, serving: Serving) -> None:
+        """Take the slot or the place in the line; what was promised and not sent is for others again."""
+        self._slots.leave(serving)
+        self._crowds[serving.manifest].round.give_back(serving.promised)
+        serving.promised.clear()
+
+    def _fresh_for(self, serving: Serving) -> tuple[int, ...]:
+        """Chunks for one of many that ask for the file, of those that nobody has been given; who leaves them lying
+        gets no more."""
+        crowd = self._crowds[serving.manifest]
+        most = _FRESH_AT_ONCE - len(serving.promised)
+        return crowd.round.take(most) if crowd.size > 1 and serving.content.holdings.is_whole else ()
+
+    def _tell_askers(self, manifest: Manifest) -> None:
+        """Tell those who are served a file how many ask for it."""
+        for each in list(self._servings):
+            if each.has_slot and each.manifest == manifest:
+                each.go(self._crowds[manifest].size, self._fresh_for(each))
+
+    def _look_later(self) -> None:
+        if self._look is None and self._servings and not self._is_stopped:
+            self._look = self._reactor.callLater(_LOOK_S, self._look_round)
+
+    def _look_round(self) -> None:
+        """See who is stuck, and who uses a slot for nothing."""
+        self._look = None
+        now = self._reactor.seconds()
+        for serving in list(self._servings):
+            if serving.is_stuck(now):
+                serving.cut()
+            elif self._slots.has_line and self._slots.serves(serving):
+                self._look_at(serving, now)
+        self._look_later()
+
+    def _look_at(self, serving: Serving, now: float) -> None:
+        """See whether somebody who has a slot while others wait is to keep it."""
+        if serving.wants_nothing:
+            if now - serving.idle_since >= _UNUSED_S:
+                serving.missed += 1
+                if serving.missed >= _MOST_MISSED:
+                    serving.end("slow", "a slot was given three times, and nothing wanted")
+                else:
+                    self._end_turn(serving)
+        elif serving.held_up_s(now) >= _LONGEST_TURN_S:
+            self._end_turn(serving)
