@@ -33,10 +33,10 @@ from tests.trade.cases import BUYER, SELLER, STRANGER, HandStore, hex_id, purcha
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError, WireError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope, Signature, _what_is_signed, seal
-from twisted_bazaar.node.control import Error
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.buyer import Buyer, Want
+from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
+from twisted_bazaar.roles.want import Want
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Answer, Purchase, Receipt, Withdrawal, check_receipt
 from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales, MemoryStore
@@ -44,6 +44,7 @@ from twisted_bazaar.trade.messages import Answered, Buy, BuyNo, BuyOK, Cancel, h
 from twisted_bazaar.trade.order import OrderState
 from twisted_bazaar.values.sale import Outcome, Supply
 from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import Flooded, Message
 
 BUYER_ID: Final = 1

@@ -23,7 +23,6 @@ from tests.trade.cases import (
 )
 from twisted_bazaar.errors import StorageError, UsageError
 from twisted_bazaar.identity.signed import Envelope, seal
-from twisted_bazaar.node.control import Error
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.contract import Answer, Purchase, Withdrawal, digest_of
 from twisted_bazaar.trade.memory import MemoryPurchases, MemoryStore
@@ -32,6 +31,7 @@ from twisted_bazaar.trade.order import OrderRecord, OrderState
 from twisted_bazaar.trade.purchase import Purchases, is_sold
 from twisted_bazaar.values.addresses import Origin, Route
 from twisted_bazaar.values.sale import Offer, Outcome
+from twisted_bazaar.wire.error import Error
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
 FOUND = (1, 7, 9)

@@ -1,4 +1,4 @@
-"""The buyer: finds sellers by flooding, takes the best offer, and keeps looking until it has everything."""
+"""The buyer: finds sellers, takes the best offer, and keeps looking until it has everything."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
@@ -18,13 +17,14 @@ from zope.interface import implementer
 
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import Ration
-from twisted_bazaar.discovery.flood.search import GATHER_S, FloodSearch
+from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
-from twisted_bazaar.interfaces import IErrand, INode, IOperable
-from twisted_bazaar.node.control import Error
+from twisted_bazaar.interfaces import IErrand, INode, IOperable, IWay
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.desk import PurchasesDesk
-from twisted_bazaar.roles.goods import parse_count, parse_goods, parse_seconds
+from twisted_bazaar.roles.goods import parse_count, parse_seconds
+from twisted_bazaar.roles.want import Want, parse_label, parse_wants
+from twisted_bazaar.roles.ways import FloodWay, way_of
 from twisted_bazaar.state import STATE
 from twisted_bazaar.trade.contract import read_offer, read_presence
 from twisted_bazaar.trade.memory import MemoryPurchases, MemoryStore
@@ -36,7 +36,7 @@ from twisted_bazaar.trade.store import IStore, PurchaseBook
 from twisted_bazaar.trade.wants import WantList
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.sale import Offer
-from twisted_bazaar.wire.goods import check_item_name
+from twisted_bazaar.wire.error import Error
 
 BOUGHT: Final = 0
 NOT_FOUND: Final = 3
@@ -69,28 +69,6 @@ class Options(usage.Options):
         self.setdefault("want", []).append(goods)
 
 
-@define
-class Want:
-    """Something to buy.
-
-    @ivar number: what the buyer's book calls it; 0 until it is in there.
-    @ivar refused: whether a seller that offered it had none left when it was ordered.
-    @ivar refused_by: the keys of sellers passed over until nobody else is found.
-    """
-
-    item: str
-    quantity: int
-    bought: int = 0
-    number: int = 0
-    refused: bool = False
-    refused_by: set[str] = field(factory=set)
-
-    @property
-    def missing(self) -> int:
-        """How many are still to be bought."""
-        return max(0, self.quantity - self.bought)
-
-
 @implementer(IErrand, IOperable)
 class Buyer(Role):
     """Buys what is wanted.
@@ -105,6 +83,7 @@ class Buyer(Role):
     @param gather_s: how long to collect offers after the first.
     @param once_s: seconds after which to give up; None to look for ever.
     @param label: what it is for. What was bought for the same before counts.
+    @param way: what it finds sellers by; flooding if not given.
     @ivar wants: everything wanted so far, bought or not.
     @ivar bag: the orders that were confirmed since it was started.
     @ivar purchases: its orders; there from L{start} on.
@@ -121,7 +100,9 @@ class Buyer(Role):
         gather_s: float = GATHER_S,
         once_s: float | None = None,
         label: str = "",
+        way: IWay | None = None,
     ) -> None:
+        self._way = way or FloodWay()
         self.wants = list(wants)
         self._store = store or MemoryStore(MemoryPurchases())
         self._max_price = max_price
@@ -139,7 +120,7 @@ class Buyer(Role):
     def start(self, node: INode) -> None:
         """Go on with what has no answer yet, and look for everything at once."""
         super().start(node)
-        self._search = FloodSearch(node, self._gather_s)
+        self._search = self._way.search(node, self._gather_s)
         self.purchases = Purchases(node, self._store, self._seek)
         self._want_list = WantList(self._store)
         self.receives = {
@@ -186,6 +167,14 @@ class Buyer(Role):
     def peer_joined(self, peer: Peer) -> None:
         """There is somebody to ask, perhaps one who has not answered yet."""
         self.purchases.seller_found(peer.key, (self.node.id, peer.id))
+        self._begin()
+
+    def tracker_joined(self) -> None:
+        """There is somebody who can name others, if that is how they are found."""
+        if not self._way.needs_links:
+            self._begin()
+
+    def _begin(self) -> None:
         if not self._joined.called:
             self._joined.callback(None)
 
@@ -367,14 +356,7 @@ def make_role(options: Mapping[str, Any]) -> Buyer:
 
     @raise UsageError: nothing is wanted, or an option cannot be read.
     """
-    wants: dict[str, Want] = {}
-    for text in options.get("want", ()):
-        item, quantity, price = parse_goods(text, "--want")
-        if price is not None:
-            raise UsageError(f"--want {text!r}: the most to pay goes into --max-price")
-        if item in wants:
-            raise UsageError(f"--want names {item!r} twice; write --want {item}={wants[item].quantity + quantity}")
-        wants[item] = Want(item, quantity)
+    wants = parse_wants(options.get("want", ()))
     if not wants and (options["once"] or options.get(STATE) is None):
         raise UsageError("a buyer needs something to look for: add --want apple")
     most = options["max-price"]
@@ -386,24 +368,11 @@ def make_role(options: Mapping[str, Any]) -> Buyer:
         store = SqliteStore(options[STATE].path / _ORDERS_FILE, PURCHASES)
         store.check()
     return Buyer(
-        list(wants.values()),
+        wants,
         store,
         max_price=None if most is None else parse_count(most, "--max-price", most, 0),
         gather_s=parse_seconds(options["gather"], "--gather"),
         once_s=timeout_s if options["once"] else None,
-        label=_parse_label(options["for"]),
+        label=parse_label(options["for"]),
+        way=way_of(options),
     )
-
-
-def _parse_label(text: str | None) -> str:
-    """Read what a purchase is for.
-
-    @raise UsageError: it is not what two people would read alike.
-    """
-    if text is None:
-        return ""
-    try:
-        check_item_name(text)
-    except ValueError as error:
-        raise UsageError(f"--for {text!r}: {str(error).removeprefix('item: ')}") from None
-    return text

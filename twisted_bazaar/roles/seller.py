@@ -1,4 +1,4 @@
-"""The seller: found by flooding, sells from a ledger."""
+"""The seller: is found, and sells from a ledger."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
-from twisted_bazaar.discovery.flood.search import FloodAnswers
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
-from twisted_bazaar.interfaces import ILedger, INode, IOperable
-from twisted_bazaar.node.control import Error
+from twisted_bazaar.interfaces import ILedger, INode, IOperable, IWay
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.desk import SalesDesk
 from twisted_bazaar.roles.goods import parse_goods
+from twisted_bazaar.roles.ways import FloodWay, way_of
 from twisted_bazaar.state import STATE, StateDirectory
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.memory import MemorySales, MemoryStore
@@ -30,6 +29,7 @@ from twisted_bazaar.trade.sqlite import SALES, SqliteStore
 from twisted_bazaar.trade.store import IStore, SalesBook
 from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.values.sale import Deal, Outcome, Settlement, StockLevel, Supply
+from twisted_bazaar.wire.error import Error
 
 # A seller of thousands in a second has them all in its book.
 _SALES_TOLD_A_MINUTE: Final = 600
@@ -66,6 +66,7 @@ class Seller(Role):
     @param supplies: what it begins with, as far as it is not in the book yet.
     @param store: keeps the book; one in memory if not given.
     @param opened: called when the book has been written for the first time.
+    @param way: what it is found by; flooding if not given.
     @ivar store: what keeps the book.
     @ivar ledger: the book of its stock and sales.
     @ivar shelf: what it offers, and what it holds back for whom; there from L{start} on.
@@ -78,7 +79,9 @@ class Seller(Role):
         supplies: Mapping[str, Supply],
         store: IStore[SalesBook] | None = None,
         opened: Callable[[], object] = lambda: None,
+        way: IWay | None = None,
     ) -> None:
+        self._way = way or FloodWay()
         self._opened = opened
         self.store = store or MemoryStore(MemorySales())
         self.ledger: ILedger = Ledger(self.store)
@@ -92,13 +95,13 @@ class Seller(Role):
         super().start(node)
         self.ledger.start(node.clock)
         self.shelf = Shelf(self.ledger, node)
-        self._answers = FloodAnswers(node, self.shelf)
+        self._answers = self._way.answers(node, self.shelf)
         self.receives = {
             **self._answers.receives,
             Buy: partial(self._order_received, is_withdrawal=False),
             Cancel: partial(self._order_received, is_withdrawal=True),
         }
-        self.commands = SalesDesk(node, self.ledger).commands
+        self.commands = SalesDesk(node, self.ledger, self._answers.changed).commands
         self._stocking: IDelayedCall | None = None
         self._put_on_shelf()
 
@@ -126,6 +129,7 @@ class Seller(Role):
             self._opened()
         except OSError as error:
             self.log.warn("it cannot be noted which book this is: {reason}", reason=error.strerror)
+        self._answers.changed()
         for level in known:
             self.log.info(
                 "{item}: {in_stock} in stock and {sold} sold, as the book says; bazaar stock add {item}=... adds more",
@@ -223,7 +227,7 @@ def make_role(options: Mapping[str, Any]) -> Seller:
         if state is not None and store is not None:
             state.keep(_BOOK_FILE, _name_of_book(options.get("ledger")))
 
-    return Seller(supplies, store, keep_name)
+    return Seller(supplies, store, keep_name, way_of(options))
 
 
 def _name_of_book(url: str | None) -> str:

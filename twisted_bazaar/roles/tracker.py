@@ -7,20 +7,16 @@ tracker that lost its memory learns its nodes again from their greetings.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from twisted.python import usage
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.interfaces import IRegistrar
+from twisted_bazaar.interfaces import INode, IRegistrar
 from twisted_bazaar.node.control import NodeReply, NodeRequest
 from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.numbers import Numbers
 from twisted_bazaar.values.addresses import Origin, Peer
-
-_ID_BITS: Final = 31
-_REMEMBERED: Final = 65_536
-_REMEMBERED_S: Final = 3600.0
 
 
 class Options(usage.Options):
@@ -67,31 +63,23 @@ class Tracker(Role):
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose
-        self._listed: dict[int, Peer] = {}
         # Those that can be dialled: by everybody, and by nodes on the tracker's machine only.
         self._open = _Draw()
         self._local = _Draw()
-        self._listed_keys: dict[str, int] = {}
-        self._gone: FairTable[str, int] = FairTable(_REMEMBERED, _REMEMBERED_S)
-        self._kept_for: FairTable[int, str] = FairTable(_REMEMBERED, _REMEMBERED_S)
         self.receives = {NodeRequest: self._request_received}
+
+    def start(self, node: INode) -> None:
+        """Begin; nothing is linked yet."""
+        super().start(node)
+        self._numbers = Numbers(node.rng)
 
     def number(self, key: str, claimed: int) -> int:
         """The id of the node that just greeted: its old one if it had one and it is free."""
-        now = self.node.clock.seconds()
-        remembered = self._listed_keys.get(key) or self._gone.get(key, now)
-        for node_id in (remembered, claimed):
-            if node_id is not None and 0 < node_id < 1 << _ID_BITS and self._is_free(node_id, key, now):
-                return node_id
-        while True:
-            node_id = self.node.rng.getrandbits(_ID_BITS)
-            if node_id and self._is_free(node_id, key, now):
-                return node_id
+        return self._numbers.number(key, claimed, self.node.clock.seconds())
 
     def peer_joined(self, peer: Peer) -> None:
         """List a node."""
-        self._listed[peer.id] = peer
-        self._listed_keys[peer.key] = peer.id
+        self._numbers.joined(peer)
         if peer.address.port:
             (self._local if peer.address.is_local else self._open).add(peer)
         if self._verbose:
@@ -99,22 +87,13 @@ class Tracker(Role):
 
     def peer_left(self, peer: Peer) -> None:
         """Strike a node off, but remember its id for a while."""
-        del self._listed[peer.id]
-        self._listed_keys.pop(peer.key, None)
+        self._numbers.left(peer, self.node.clock.seconds())
         self._open.discard(peer)
         self._local.discard(peer)
-        now, host = self.node.clock.seconds(), peer.address.host
-        self._gone.put(peer.key, peer.id, host, now)
-        self._kept_for.put(peer.id, peer.key, host, now)
         self._tell("left", "node {id} left", id=peer.id)
 
-    def _is_free(self, node_id: int, key: str, now: float) -> bool:
-        listed = self._listed.get(node_id)
-        holder = listed.key if listed is not None else self._kept_for.get(node_id, now)
-        return holder is None or holder == key
-
     def _request_received(self, request: NodeRequest, origin: Origin) -> None:
-        asker = self._listed.get(origin.id)
+        asker = self._numbers.holders.get(origin.id)
         if asker is None:
             # It has left, and this came by a link that another had taken the place of.
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -41,6 +42,10 @@ class Shelf:
         self.reservations = Reservations()
         # Quotes that need not be verified when they come back: this seller has just made them.
         self._quotes: FairTable[Envelope, Quote] = FairTable(_QUOTES_REMEMBERED, QUOTE_S)
+
+    def items(self) -> Deferred[Sequence[str]]:
+        """The names of all it has, and of what it has none left of."""
+        return self._ledger.levels().addCallback(lambda levels: [level.item for level in levels])
 
     def quote(self, item: str, quantity: int, buyer: Origin) -> Deferred[ShelfQuote | None]:
         """What there is for a buyer, held back for it for a while; fires with None for nothing."""

@@ -90,7 +90,7 @@ class FloodSearchTests(SynchronousTestCase):
         self.assertNoResult(finding)
         cheap = self.reply(1, 7, 8, price=90)
         self.node.clock.advance(0.11)
-        self.assertEqual(self.successResultOf(finding), [cheap, dear])
+        self.assertEqual((self.successResultOf(finding), self.node.clock.getDelayedCalls()), ([cheap, dear], []))
 
     def test_time_to_collect(self) -> None:
         """How long it collects is said by who looks."""
@@ -133,6 +133,17 @@ class FloodSearchTests(SynchronousTestCase):
         self.reply(1, 5, 4, 9)
         self.assertEqual(self.found(finding), [short])
         self.assertEqual([details["seller"] for _, details in self.node.reports], [9])
+
+    def test_cancelled(self) -> None:
+        """Who looks may stop waiting, before and after the first offer; nothing is left of the search then."""
+        for is_offered in (False, True):
+            finding = self.find()
+            if is_offered:
+                self.reply(1, 7)
+            finding.cancel()
+            self.failureResultOf(finding)
+            self.search.stop()
+            self.assertEqual(self.node.clock.getDelayedCalls(), [])
 
     def test_of_no_use(self) -> None:
         """Offers that are of no use do not end the search: it goes on as if they had not come."""

@@ -17,34 +17,30 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.flood.messages import Reply, Search
-from twisted_bazaar.discovery.offer import best_first
+from twisted_bazaar.discovery.gathering import Gathering
+from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.interfaces import IDiscovery, INode, IShelf
+from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IShelf
 from twisted_bazaar.values.addresses import Address, Origin
 from twisted_bazaar.values.sale import Offer
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
 
 REACHES: Final = (2, 4, 7)
 ROUND_S: Final = (1.0, 2.0, 4.0)
-GATHER_S: Final = 0.3
 DIRECT_LINK_S: Final = 30.0
 # A buyer behind a firewall is not to wait for its offers until a connection times out.
 DIRECT_TRY_S: Final = 1.0
-_MOST_OFFERS: Final = 64
 
 
-@define
+@define(eq=False)
 class _Hunt:
     """One call of L{FloodSearch.find}: several rounds, one answer."""
 
-    item: str
     quantity: int
-    accept: Callable[[Offer], bool]
     seller: str | None
-    done: Deferred[Sequence[Offer]]
+    gathering: Gathering
     round: int = 0
     search_ids: list[int] = field(factory=list)
-    offers: dict[int, Offer] = field(factory=dict)
     timer: IDelayedCall | None = None
 
 
@@ -66,24 +62,25 @@ class FloodSearch:
         self, item: str, quantity: int, accept: Callable[[Offer], bool], seller: str | None = None
     ) -> Deferred[Sequence[Offer]]:
         """Look for sellers of an item, or for one of them; fires with offers, best first, or with none."""
-        hunt = _Hunt(item, quantity, accept, seller, Deferred())
+        hunt = _Hunt(quantity, seller, Gathering(self._node, item, accept, self._gather_s))
+        hunt.gathering.done.addBoth(self._forget, hunt)
         self._next_round(hunt)
-        return hunt.done
+        return hunt.gathering.done
 
     def stop(self) -> None:
         """End every search under way; what waits for one gets what has come so far."""
-        for hunt in list({id(hunt): hunt for hunt in self._hunts.values()}.values()):
-            self._finish(hunt)
+        for gathering in dict.fromkeys(hunt.gathering for hunt in self._hunts.values()):
+            gathering.end()
 
     def _next_round(self, hunt: _Hunt) -> None:
         if hunt.round == len(REACHES):
-            self._finish(hunt)
+            hunt.gathering.end()
             return
         search = Search(
             id=self._node.rng.randrange(LARGEST_INTEGER),
             return_path=(self._node.id,),
             ttl=REACHES[hunt.round],
-            item=hunt.item,
+            item=hunt.gathering.item,
             quantity=hunt.quantity,
             seller=hunt.seller,
             bazaar=self._node.bazaar,
@@ -96,36 +93,26 @@ class FloodSearch:
 
     def _reply_received(self, reply: Reply, origin: Origin) -> None:
         hunt = self._hunts.get(reply.id)
-        if hunt is None or reply.item != hunt.item or len(hunt.offers) >= _MOST_OFFERS:
+        if hunt is None:
             return
-        offer = Offer(origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route, reply.quote)
-        if not hunt.accept(offer):
-            return
-        known = hunt.offers.get(origin.id)
-        if known is None or len(origin.route) < len(known.route):
-            hunt.offers[origin.id] = offer
-        if known is None:
-            self._node.report(
-                "offered",
-                "node {seller} offers {quantity} {item}",
-                seller=origin.id,
-                item=reply.item,
-                quantity=reply.quantity,
-                price=reply.price,
-                search=reply.id,
-            )
-        if known is None and len(hunt.offers) == 1 and hunt.timer is not None:
-            hunt.timer.cancel()
-            hunt.timer = self._node.clock.callLater(self._gather_s, self._finish, hunt)
+        hunt.gathering.take(
+            Offer(origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route, reply.quote)
+        )
+        if len(hunt.gathering):
+            self._end_rounds(hunt)
 
-    def _finish(self, hunt: _Hunt) -> None:
+    def _end_rounds(self, hunt: _Hunt) -> None:
         if hunt.timer is not None and hunt.timer.active():
             hunt.timer.cancel()
+
+    def _forget(self, found: Any, hunt: _Hunt) -> Any:
+        self._end_rounds(hunt)
         for search_id in hunt.search_ids:
             del self._hunts[search_id]
-        hunt.done.callback(best_first(hunt.offers.values()))
+        return found
 
 
+@implementer(IAnswers)
 class FloodAnswers:
     """Answers searches from a shelf: over a direct link if one can be had, else along the path.
 
@@ -141,6 +128,9 @@ class FloodAnswers:
         self._releases: dict[int, IDelayedCall] = {}
         self._is_stopped = False
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Search: self._search_received}
+
+    def changed(self) -> None:
+        """Nobody is told before asking."""
 
     def stop(self) -> None:
         """Set no more timers, and forget those that are set."""

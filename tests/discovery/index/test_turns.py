@@ -1,0 +1,125 @@
+"""Turns: nobody waits for what others have begun, and everything is done in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.discovery.index.test_memory import TurningClock
+from twisted_bazaar.discovery.index.messages import Busy
+from twisted_bazaar.discovery.index.turns import MOST_WAITING, STEPS_A_TURN, Turns
+from twisted_bazaar.errors import LinkClosed
+
+
+class TurnsTests(SynchronousTestCase):
+    """Works of several owners."""
+
+    def setUp(self) -> None:
+        """Nothing is done yet."""
+        self.clock = TurningClock()
+        self.turns = Turns(self.clock)
+        self.done: list[str] = []
+
+    def work(self, name: str, steps: int) -> Generator[None, None, str]:
+        """Something in steps."""
+        for _ in range(steps):
+            self.done.append(name)
+            yield
+        return name
+
+    def do(self, owner: str, steps: int, name: str = "") -> Deferred[str]:
+        """Have it be done."""
+        return self.turns.do(owner, self.work(name or owner, steps))
+
+    def test_at_once(self) -> None:
+        """What takes one step is done at once."""
+        self.assertEqual(self.successResultOf(self.do("a", 0)), "a")
+
+    def test_in_turn(self) -> None:
+        """Owners take turns, a step each, and each one's works keep their order."""
+        works = [self.do("a", 3, "a1"), self.do("a", 1, "a2"), self.do("b", 3)]
+        while not all(work.called for work in works):
+            self.clock.turn()
+        self.assertEqual(self.done, ["a1", "b", "a1", "b", "a1", "b", "a2"])
+        self.assertEqual([self.successResultOf(work) for work in works], ["a1", "a2", "b"])
+
+    def test_steps_in_a_turn(self) -> None:
+        """In one turn there are so many steps for what waits, and as many for what comes."""
+        for number in range(20):
+            self.do(f"{number}", 5)
+        self.assertEqual(len(self.done), STEPS_A_TURN)
+        self.clock.turn()
+        self.assertEqual(len(self.done), 2 * STEPS_A_TURN)
+        for number in range(20, 40):
+            self.do(f"{number}", 5)
+        self.assertEqual(len(self.done), 3 * STEPS_A_TURN)
+
+    def test_many_in_one_turn(self) -> None:
+        """What would be done at once waits for the next turn if too much has come in this one."""
+        works = [self.do(f"{number}", 0) for number in range(STEPS_A_TURN + 2)]
+        self.assertEqual([work.called for work in works], [True] * STEPS_A_TURN + [False] * 2)
+        self.clock.turn()
+        self.assertEqual([work.called for work in works], [True] * (STEPS_A_TURN + 2))
+        self.clock.turn()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_busy(self) -> None:
+        """Who wants too much at once is told; others are not concerned."""
+        works = [self.do("a", 3) for _ in range(MOST_WAITING)]
+        self.failureResultOf(self.do("a", 1), Busy)
+        self.assertEqual(self.successResultOf(self.do("b", 0)), "b")
+        while not works[-1].called:
+            self.clock.turn()
+        self.assertEqual(self.successResultOf(self.do("a", 0)), "a")
+
+    def test_faults(self) -> None:
+        """What fails fails alone, in its first step or later."""
+
+        def fail(steps: int) -> Generator[None, None, Any]:
+            yield from self.work("x", steps)
+            raise ValueError("no")
+
+        works = [self.turns.do("a", fail(0)), self.turns.do("b", fail(2)), self.do("b", 2)]
+        for _ in range(5):
+            self.clock.turn()
+        for work in works[:2]:
+            self.failureResultOf(work, ValueError)
+        self.assertEqual(self.successResultOf(works[2]), "b")
+
+    def test_done_from_within(self) -> None:
+        """Who gets an answer may ask the next, or stop everything."""
+        again = self.do("a", 1).addCallback(lambda _: self.do("a", 1, "again"))
+        for _ in range(3):
+            self.clock.turn()
+        self.assertEqual(self.successResultOf(again), "again")
+        stopped = self.do("a", 1).addCallback(lambda _: self.turns.stop())
+        waiting = self.do("a", 1)
+        self.clock.turn()
+        self.successResultOf(stopped)
+        self.failureResultOf(waiting, LinkClosed)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopped(self) -> None:
+        """When it stops, who waits is told, and nothing is left."""
+        waiting = [self.do("a", 3), self.do("a", 0)]
+        self.turns.stop()
+        for each in (*waiting, self.do("b", 0)):
+            self.failureResultOf(each, LinkClosed)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_gone(self) -> None:
+        """What waits of an owner that has gone is not done; others' is, and what the same one wants later."""
+        waiting = [self.do("a", 3), self.do("a", 3), self.do("b", 1)]
+        done = len(self.done)
+        self.turns.forget("a")
+        self.turns.forget("never there")
+        for _ in range(5):
+            self.clock.turn()
+        for work in waiting[:2]:
+            self.assertNoResult(work)
+        self.assertEqual(self.successResultOf(waiting[2]), "b")
+        self.assertNotIn("a", self.done[done:])
+        self.assertEqual(self.successResultOf(self.do("a", 0)), "a")

@@ -1,0 +1,75 @@
+"""Promises of the ids that a registrar hands out."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.roles.numbers import Numbers
+from twisted_bazaar.values.addresses import Address, Peer
+from twisted_bazaar.wire.message import NO_ID
+
+
+def peer(id: int, key: str, port: int = 4000) -> Peer:
+    """A node that has an id."""
+    return Peer(id, key, Address("10.0.0.1", port))
+
+
+class NumbersTests(SynchronousTestCase):
+    """Ids, and whose they are."""
+
+    def setUp(self) -> None:
+        """Nobody is there."""
+        self.numbers = Numbers(random.Random(1))
+
+    def join(self, key: str, claimed: int = NO_ID, now: float = 0.0, port: int = 4000) -> Peer:
+        """Let a node be linked; returns it with its id."""
+        joined = peer(self.numbers.number(key, claimed, now), key, port)
+        self.numbers.joined(joined)
+        return joined
+
+    def test_remembered(self) -> None:
+        """A node has the same id while it is there, and when it comes back within an hour."""
+        first = self.join("a")
+        self.assertEqual(self.numbers.number("a", NO_ID, 1.0), first.id)
+        self.numbers.left(first, 2.0)
+        self.assertEqual(self.numbers.number("a", 4711, 3000.0), first.id)
+
+    def test_claimed(self) -> None:
+        """One who says what id it had gets that, if nobody else has it and it is one."""
+        self.assertEqual(self.join("a", 4711).id, 4711)
+        for claimed in (NO_ID, 0, -5, 1 << 31, 4711, 2**53):
+            self.assertNotEqual(self.numbers.number("b", claimed, 0.0), claimed)
+
+    def test_kept(self) -> None:
+        """The id of who has gone is kept for it for an hour, and then free."""
+        self.numbers.left(self.join("a", 4711), 0.0)
+        self.assertNotEqual(self.numbers.number("b", 4711, 3599.0), 4711)
+        self.assertEqual(self.numbers.number("b", 4711, 3601.0), 4711)
+
+    def test_linked_twice(self) -> None:
+        """When a newer link of the same node has taken over, the end of the older one is nobody's leaving."""
+        old = self.join("a", port=4000)
+        new = self.join("a", port=4001)
+        self.assertFalse(self.numbers.left(old, 1.0))
+        self.assertEqual(self.numbers.holders, {new.id: new})
+        self.assertTrue(self.numbers.left(new, 2.0))
+        self.assertFalse(self.numbers.left(new, 3.0))
+        self.assertEqual(self.numbers.holders, {})
+
+    @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(-1, 6), st.booleans()), max_size=40))
+    def test_unique(self, steps: list[tuple[str, int, bool]]) -> None:
+        """Whoever comes, claims and goes: no two nodes that are there have one id."""
+        numbers = Numbers(random.Random(1))
+        there: dict[str, Peer] = {}
+        for now, (key, claimed, is_coming) in enumerate(steps):
+            if is_coming:
+                there[key] = peer(numbers.number(key, claimed, now), key)
+                numbers.joined(there[key])
+            elif key in there:
+                numbers.left(there.pop(key), now)
+            self.assertEqual(numbers.holders, {each.id: each for each in there.values()})
+            self.assertEqual(len(numbers.holders), len(there))

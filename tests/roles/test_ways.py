@@ -1,0 +1,231 @@
+"""The seam between finding and obtaining: buyer and seller work by whatever way they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tests.roles.cases import key_of
+from tests.trade.cases import FailingStore, quote
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IRole, IShelf, IWay
+from twisted_bazaar.roles import buyer, seller
+from twisted_bazaar.roles.buyer import Buyer
+from twisted_bazaar.roles.seller import Seller
+from twisted_bazaar.roles.want import Want
+from twisted_bazaar.roles.ways import WAY, WAYS, FloodWay, make_way, way_of
+from twisted_bazaar.testing import FakeNode
+from twisted_bazaar.trade.memory import MemorySales
+from twisted_bazaar.trade.messages import Buy
+from twisted_bazaar.values.sale import Offer, Supply
+
+
+@implementer(IDiscovery)
+@define
+class HandSearch:
+    """A search whose offers the test makes."""
+
+    gather_s: float
+    receives: Mapping[Any, Any] = field(factory=dict)
+    asked: list[tuple[str, int, str | None]] = field(factory=list)
+    found: list[Deferred[Sequence[Offer]]] = field(factory=list)
+
+    def find(
+        self, item: str, quantity: int, accept: Callable[[Offer], bool], seller: str | None = None
+    ) -> Deferred[Sequence[Offer]]:
+        """Keep what is looked for."""
+        self.asked.append((item, quantity, seller))
+        self.found.append(Deferred())
+        return self.found[-1]
+
+    def stop(self) -> None:
+        """Nothing is under way."""
+
+
+@implementer(IAnswers)
+@define
+class HandAnswers:
+    """Counts how often the shelf is to be looked at."""
+
+    shelf: IShelf
+    receives: Mapping[Any, Any] = field(factory=dict)
+    changes: int = 0
+
+    def changed(self) -> None:
+        """Count."""
+        self.changes += 1
+
+    def stop(self) -> None:
+        """There is nothing to end."""
+
+
+@implementer(IWay)
+@define
+class HandWay:
+    """A way of finding that the test plays."""
+
+    name: str = "hand"
+    needs_links: bool = False
+    registrar: str = "tracker"
+    roles: Sequence[IRole] = ()
+    searches: list[HandSearch] = field(factory=list)
+    shelves: list[HandAnswers] = field(factory=list)
+
+    def search(self, node: INode, gather_s: float) -> IDiscovery:
+        """What looks for goods."""
+        self.searches.append(HandSearch(gather_s))
+        return self.searches[-1]
+
+    def answers(self, node: INode, shelf: IShelf) -> IAnswers:
+        """What lets a shelf be found."""
+        self.shelves.append(HandAnswers(shelf))
+        return self.shelves[-1]
+
+    def catalogue(self) -> ICatalogue | None:
+        """There is none."""
+        return None
+
+
+class WaysTests(SynchronousTestCase):
+    """The ways that there are."""
+
+    def test_interfaces(self) -> None:
+        """Each is a way, by its own name, and gives what looks for goods and what answers."""
+        for name in WAYS:
+            way, node = make_way(name), FakeNode()
+            self.assertTrue(verifyObject(IWay, way))
+            self.assertEqual(way.name, name)
+            for role in way.roles:
+                self.assertTrue(verifyObject(IRole, role))
+            shelf: Any = None
+            self.assertTrue(verifyObject(IDiscovery, way.search(node, 0.3)))
+            self.assertTrue(verifyObject(IAnswers, way.answers(node, shelf)))
+        self.assertTrue(verifyObject(IWay, HandWay()))
+
+    def test_files(self) -> None:
+        """By an index files are found, by flooding they are not; what finds them is the role that the node carries."""
+        self.assertIsNone(make_way("flood").catalogue())
+        way = make_way("index")
+        self.assertTrue(verifyObject(ICatalogue, way.catalogue()))
+        self.assertEqual([way.catalogue()], list(way.roles))
+
+    def test_unknown(self) -> None:
+        """A way that there is not is named, with those that there are."""
+        with self.assertRaises(UsageError) as caught:
+            make_way("smoke")
+        self.assertEqual(str(caught.exception), "--via 'smoke': write one of flood, index")
+
+    def test_of_options(self) -> None:
+        """A role finds by the way among its options; where there is none, by flooding."""
+        way = HandWay()
+        self.assertIs(way_of({WAY: way}), way)
+        self.assertIsInstance(way_of({}), FloodWay)
+
+
+class BuyerTests(SynchronousTestCase):
+    """A buyer of two apples, by a way that the test plays."""
+
+    def begin(self, **about: Any) -> Buyer:
+        """Start it."""
+        self.way = HandWay(**about)
+        self.node = FakeNode(id=1)
+        role = Buyer([Want("apple", 2)], gather_s=0.7, way=self.way)
+        role.start(self.node)
+        [self.search] = self.way.searches
+        self.assertEqual(self.search.gather_s, 0.7)
+        return role
+
+    def test_finds_by_it(self) -> None:
+        """It asks when its tracker is there, orders where the way leads, and looks again for what is missing."""
+        role = self.begin()
+        self.assertEqual(self.search.asked, [])
+        role.tracker_joined()
+        self.assertEqual(self.search.asked, [("apple", 2, None)])
+        self.node.link(7)
+        statement = quote(key_of(7), quantity=1, price=3)
+        self.search.found[-1].callback([Offer(7, "apple", 1, 3, 40, (1, 7), statement)])
+        [(order, route)] = self.node.sent
+        self.assertIsInstance(order, Buy)
+        self.assertEqual(route, (1, 7))
+
+    def test_needs_links(self) -> None:
+        """By a way over neighbours it waits for one; a tracker alone is of no use."""
+        role = self.begin(needs_links=True)
+        role.tracker_joined()
+        self.assertEqual(self.search.asked, [])
+        role.peer_joined(self.node.link(7))
+        self.assertEqual(len(self.search.asked), 1)
+
+    def test_seeks_by_it(self) -> None:
+        """A seller that does not answer is looked for by its key."""
+        role = self.begin()
+        role.tracker_joined()
+        self.node.link(7)
+        self.search.found[-1].callback([Offer(7, "apple", 2, 3, 40, (1, 7), quote(key_of(7), quantity=2, price=3))])
+        self.node.clock.pump([0.5] * 60)
+        self.assertIn(("apple", 2, key_of(7).public), self.search.asked)
+
+    def test_option(self) -> None:
+        """C{make_role} takes the way of the node."""
+        options = buyer.Options()
+        options.parseOptions(["--want", "apple"])
+        way = HandWay()
+        buyer.make_role({**options, WAY: way}).start(FakeNode())
+        self.assertEqual(len(way.searches), 1)
+
+
+class SellerTests(SynchronousTestCase):
+    """A seller of apples, by a way that the test plays."""
+
+    def setUp(self) -> None:
+        """Start it."""
+        self.way = HandWay()
+        self.store = FailingStore(MemorySales())
+        self.role = Seller({"apple": Supply(5)}, self.store, way=self.way)
+
+    def start(self) -> HandAnswers:
+        """Start it; returns what answers for it."""
+        self.node = FakeNode(id=1)
+        self.role.start(self.node)
+        [answers] = self.way.shelves
+        return answers
+
+    def test_tells_of_its_goods(self) -> None:
+        """The way may look at the shelf when the goods are on it."""
+        answers = self.start()
+        self.assertEqual((answers.changes, self.successResultOf(answers.shelf.items())), (1, ["apple"]))
+
+    def test_book_out_of_order(self) -> None:
+        """While the book cannot be written there is nothing to look at; then there is."""
+        self.store.is_failing = True
+        answers = self.start()
+        self.assertEqual(answers.changes, 0)
+        self.store.is_failing = False
+        self.node.clock.advance(10)
+        self.assertEqual(answers.changes, 1)
+        self.assertEqual(self.successResultOf(answers.shelf.items()), ["apple"])
+
+    def test_goods_that_come_later(self) -> None:
+        """What the operator adds is told of at once."""
+        answers = self.start()
+        self.successResultOf(self.role.commands["stock.add"]({"item": "pear", "quantity": 2}))
+        self.assertEqual(answers.changes, 2)
+        self.assertEqual(sorted(self.successResultOf(answers.shelf.items())), ["apple", "pear"])
+
+    def test_sold_out(self) -> None:
+        """What is sold out or withdrawn stays known: buyers may have to find the way back."""
+        answers = self.start()
+        self.successResultOf(self.role.commands["stock.withdraw"]({"item": "apple", "quantity": 5}))
+        self.assertEqual(self.successResultOf(answers.shelf.items()), ["apple"])
+
+    def test_option(self) -> None:
+        """C{make_role} takes the way of the node."""
+        way = HandWay()
+        seller.make_role({"stock": ["apple"], WAY: way}).start(FakeNode())
+        self.assertEqual(len(way.shelves), 1)

@@ -1,0 +1,387 @@
+"""What an index server knows: who has which files, and who sells what. Sans-IO.
+
+Soft state: everything in it is believed for the time of a lease, and its owner can tell it again.
+
+Whatever may take long is a series of steps: an iterator that gives None after each few milliseconds of work, and
+returns what came of it. Titles are entered into words and order, and the lists of those who have gone are cleared, a
+little later, by L{Directory.work}; what is asked meanwhile is answered as if it had been done.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, TypeVar
+
+from attrs import frozen
+
+from twisted_bazaar.discovery.index.listers import Lister, Listers
+from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, File, TooMany, Update
+from twisted_bazaar.discovery.index.pages import PageMaker, is_list_of_all
+from twisted_bazaar.discovery.index.titles import Title, Titles
+from twisted_bazaar.discovery.index.words import is_fitting, question_of
+from twisted_bazaar.values.addresses import Peer
+from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
+from twisted_bazaar.wire.message import LARGEST_INTEGER
+
+LEASE_S: Final = 45.0
+MOST_A_PEER: Final = 100_000
+MOST_ENTRIES: Final = 4_000_000
+# Titles that are looked at, entered or cleared in one step: some milliseconds.
+TITLES_A_STEP: Final = 1_000
+_ENTERED_A_STEP: Final = 400
+# Who adds while so many wait to be entered or cleared does some of that work too: it never grows without end.
+_MOST_BEHIND: Final = 200_000
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+
+
+@frozen
+class Counts:
+    """How much is known.
+
+    @ivar peers: who lists something or has asked, and is there.
+    @ivar files: different contents under different names.
+    @ivar entries: files and goods on all lists.
+    """
+
+    peers: int
+    files: int
+    entries: int
+    goods: int
+    words: int
+
+
+class Directory:
+    """All that is listed.
+
+    @param lease_s: for how long a list is believed without another word.
+    @param most_a_peer: entries that one peer may list.
+    @param most: entries in all; past it, only those may list more whose machine lists less than an equal part.
+    """
+
+    def __init__(self, lease_s: float = LEASE_S, most_a_peer: int = MOST_A_PEER, most: int = MOST_ENTRIES) -> None:
+        self.lease_s = lease_s
+        self.most_a_peer = most_a_peer
+        self._most = most
+        self._listers = Listers(lease_s)
+        self._titles = Titles()
+        self._sellers: dict[tuple[str, str], dict[Lister, None]] = {}
+        self._entries = 0
+        self._entries_of: Counter[str] = Counter()
+        self._to_clear: deque[Lister] = deque()
+
+    @property
+    def counts(self) -> Counts:
+        """How much is known."""
+        peers = len(self._listers.there)
+        return Counts(peers, len(self._titles), self._entries, len(self._sellers), self._titles.words)
+
+    # Who is there.
+
+    def renew(self, peer: Peer, mark: int, load: int, now: float) -> int:
+        """Believe a peer's list for another lease; returns the mark of the list that is known.
+
+        @param mark: of the list that the peer means. One that it left behind with its last link is only believed if
+            it is that one.
+        """
+        lister = self._listers.renewed(peer, now)
+        if mark == lister.mark:
+            self._listers.come(lister, now)
+        lister.load, lister.named = load, 0
+        return lister.mark
+
+    def leave(self, key: str, now: float) -> None:
+        """A peer's link is gone: nothing of it is found any more; its list is kept, in case it comes back."""
+        lister = self._listers.leave(key, now)
+        if lister is not None and not lister.listed:
+            self._dismiss(lister)
+
+    def expire(self, now: float) -> None:
+        """See whose time is over."""
+        for key in self._listers.overdue(now):
+            self.leave(key, now)
+        for lister in self._listers.forgettable(now):
+            self._dismiss(lister)
+
+    # What they list.
+
+    def update(self, peer: Peer, update: Update, now: float) -> int:
+        """Change a peer's list, if it builds on what is known of it; returns the mark of what is known then.
+
+        @raise TooMany: it lists too much; nothing is changed.
+        """
+        lister = self._listers.renewed(peer, now)
+        if update.base not in (NOTHING_LISTED, lister.mark):
+            return lister.mark
+        is_anew = update.base == NOTHING_LISTED and (lister.listed > 0 or not lister.is_there)
+        self._check_room(lister, update, is_anew=is_anew)
+        if is_anew:
+            lister = self._begin_anew(lister, now)
+        self._listers.come(lister, now)
+        for name in update.remove:
+            self._remove(lister, name)
+        for item in update.withdraw:
+            self._withdraw(lister, update.bazaar, item)
+        for file in update.add:
+            self._add(lister, file)
+        for item in update.offer:
+            self._offer(lister, update.bazaar, item)
+        lister.mark = update.mark
+        if self._titles.to_enter > _MOST_BEHIND or len(self._to_clear) > _ENTERED_A_STEP:
+            self.work(2 * len(update.add) + 1)
+        return lister.mark
+
+    def add(self, peer: Peer, file: File, now: float) -> int:
+        """List one file; returns the mark of the list then.
+
+        @raise TooMany: it is one too many.
+        """
+        lister = self._believed(peer, now)
+        if file.name not in lister.files:
+            self._check_count(lister, lister.listed, 1)
+        self._add(lister, file)
+        return self._move_on(lister)
+
+    def remove(self, peer: Peer, name: str, now: float) -> int:
+        """List a file no more; returns the mark of the list then."""
+        lister = self._believed(peer, now)
+        self._remove(lister, name)
+        return self._move_on(lister)
+
+    # What is done a little later.
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything is left to be done."""
+        return bool(self._titles.to_enter or self._to_clear)
+
+    def work(self, most: int = _ENTERED_A_STEP) -> None:
+        """Do some of what is left to be done.
+
+        @param most: how many titles to enter, or to clear.
+        """
+        most -= self._titles.enter_some(most)
+        while most > 0 and self._to_clear:
+            lister = self._to_clear[0]
+            for name in list(islice(lister.files, most)):
+                self._remove(lister, name)
+                most -= 1
+            while most > 0 and lister.goods:
+                bazaar, items = next(iter(lister.goods.items()))
+                self._withdraw(lister, bazaar, next(iter(items)))
+                most -= 1
+            if not lister.listed:
+                self._listers.forget(self._to_clear.popleft())
+                most -= 1
+
+    # Questions.
+
+    def find(self, query: FileQuery, asker: Peer) -> Steps[Page]:
+        """Look for files that somebody has who can be named to who asks.
+
+        @raise PeerError: what it is to go on after was no page's end.
+        """
+        page = PageMaker(query)
+        is_local = asker.address.is_local
+        if query.name is None and query.digest is None:
+            while self._titles.to_enter:
+                self.work()
+                yield
+        if is_list_of_all(query):
+            return (yield from self._list(page, is_local))
+        for number, title in enumerate(self._candidates(query), 1):
+            if title is not None and _fits(title, query):
+                self._tell(title, is_local, page)
+            if number % TITLES_A_STEP == 0:
+                yield
+        return page.page()
+
+    def sources(self, digest: str, most: int, asker: Peer) -> Steps[Sequence[FileSource]]:
+        """Who has a file and can be named to who asks, the least loaded first."""
+        wholes: dict[Lister, bool] = {}
+        looked_at = 0
+        for title in tuple(self._titles.of(bytes.fromhex(digest))):
+            for code in _codes(title):
+                lister = self._listers.known(code)
+                if lister is not None:
+                    wholes[lister] = wholes.get(lister, False) or bool(code & 1)
+                looked_at += 1
+                if looked_at % TITLES_A_STEP == 0:
+                    yield
+        named = self._named(wholes, most, asker)
+        return [
+            FileSource(
+                each.peer.id,
+                each.peer.key,
+                each.peer.address,
+                wholes[each],
+                min(each.load + each.named - 1, LARGEST_INTEGER),
+            )
+            for each in named
+        ]
+
+    def sellers(self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer) -> Sequence[Peer]:
+        """Who sells an item, or the seller with a key, as far as they can be named to who asks."""
+        if key is None:
+            sellers: Iterable[Lister] = self._sellers.get((bazaar, item or ""), ())
+        else:
+            known = self._listers.there.get(key)
+            goods = {} if known is None else known.goods.get(bazaar, {})
+            sellers = [known] if known is not None and (item in goods or (item is None and goods)) else []
+        return [each.peer for each in self._named(sellers, most, asker)]
+
+    # Inside: questions.
+
+    def _named(self, listers: Iterable[Lister], most: int, asker: Peer) -> list[Lister]:
+        is_local = asker.address.is_local
+        near = [each for each in listers if each.peer.key != asker.key and each.can_be_named_to(is_local)]
+        named = self._listers.least_burdened(near, most)
+        self._listers.note_named(named)
+        return named
+
+    def _candidates(self, query: FileQuery) -> Iterator[Title | None]:
+        """What may fit: all that does is among them."""
+        if query.name is not None:
+            return iter(tuple(self._titles.named(query.name)))
+        if query.digest is not None:
+            return iter(tuple(self._titles.of(bytes.fromhex(query.digest))))
+        return self._titles.having(query.words or "")
+
+    def _tell(self, title: Title, is_local: bool, page: PageMaker) -> None:
+        """Put a title on a page, if there is somebody who has it and can be named to who asks."""
+        holders = title.holders
+        if isinstance(holders, set):
+            named = [code & 1 for code in holders if self._listers.by_code(code).can_be_named_to(is_local)]
+            count, wholes = len(named), sum(named)
+        else:
+            count = self._listers.by_code(holders).can_be_named_to(is_local)
+            wholes = holders & count
+        if count and page.has_room_for(title.name, wholes):
+            page.add(FoundFile(title.name, title.size, title.digest.hex(), wholes, count - wholes))
+
+    def _list(self, page: PageMaker, is_local: bool) -> Steps[Page]:
+        """Some of all files. Those before are only counted, and only if it matters."""
+        listers = (*self._listers.there.values(), *self._listers.away.values(), *self._to_clear)
+        are_all_found = all(each.can_be_named_to(is_local) for each in listers if each.files)
+        first = page.after[2] if are_all_found and page.after is not None else ""
+        for number, title in enumerate(self._titles.in_order(first), 1):
+            self._tell(title, is_local, page)
+            if are_all_found and page.is_full:
+                break
+            if number % TITLES_A_STEP == 0:
+                yield
+        if are_all_found:
+            page.total = len(self._titles)
+        return page.page()
+
+    # Inside: lists.
+
+    def _believed(self, peer: Peer, now: float) -> Lister:
+        """The lister that a peer is, for changes that do not say what they build on: over a new link on nothing."""
+        lister = self._listers.renewed(peer, now)
+        return lister if lister.is_there else self._begin_anew(lister, now)
+
+    def _begin_anew(self, before: Lister, now: float) -> Lister:
+        """Forget a peer's list, and go on with an empty one."""
+        self._dismiss(before)
+        lister = self._listers.renewed(before.peer, now)
+        lister.load = before.load
+        return lister
+
+    def _dismiss(self, lister: Lister) -> None:
+        """Let a list go; its files are taken out when there is time."""
+        self._listers.remove(lister)
+        self._to_clear.append(lister)
+
+    def _check_room(self, lister: Lister, update: Update, *, is_anew: bool) -> None:
+        files = {} if is_anew else lister.files
+        goods = {} if is_anew else lister.goods.get(update.bazaar, {})
+        added, offered = {file.name for file in update.add}, set(update.offer)
+        more = sum(name not in files for name in added) + sum(item not in goods for item in offered)
+        more -= sum(name in files for name in set(update.remove) - added)
+        more -= sum(item in goods for item in set(update.withdraw) - offered)
+        if more > 0:
+            self._check_count(lister, 0 if is_anew else lister.listed, more)
+
+    def _check_count(self, lister: Lister, kept: int, more: int) -> None:
+        if kept + more > self.most_a_peer:
+            raise TooMany(f"one peer may list {self.most_a_peer:,} files and goods")
+        if self._entries + more <= self._most:
+            return
+        for gone in list(self._listers.away.values()):
+            self._dismiss(gone)
+        hosts = len(self._entries_of.keys() | {lister.host})
+        if self._entries_of[lister.host] + more > self._most // hosts:
+            raise TooMany(f"{self._entries:,} files and goods are listed here, and there is no room for more")
+
+    @staticmethod
+    def _move_on(lister: Lister) -> int:
+        """Give a list that was changed by one entry another mark."""
+        lister.mark = lister.mark + 1 if lister.mark < LARGEST_INTEGER else NOTHING_LISTED + 1
+        return lister.mark
+
+    def _add(self, lister: Lister, file: File) -> None:
+        code = lister.codes[file.whole]
+        digest = bytes.fromhex(file.digest)
+        before = lister.files.get(file.name)
+        title = lister.files[file.name] = self._titles.hold(file.name, file.size, digest, code)
+        if before is None:
+            self._count(lister, 1)
+            return
+        # What is offered already is replaced; only a part may have become the whole.
+        for old in lister.codes:
+            if before is not title or old != code:
+                self._titles.let_go(before, old)
+
+    def _remove(self, lister: Lister, name: str) -> None:
+        title = lister.files.pop(name, None)
+        if title is not None:
+            self._titles.let_go(title, lister.codes[0])
+            self._titles.let_go(title, lister.codes[1])
+            self._count(lister, -1)
+
+    def _offer(self, lister: Lister, bazaar: str, item: str) -> None:
+        items = lister.goods.setdefault(bazaar, {})
+        if item not in items:
+            items[item] = None
+            lister.goods_listed += 1
+            self._sellers.setdefault((bazaar, item), {})[lister] = None
+            self._count(lister, 1)
+
+    def _withdraw(self, lister: Lister, bazaar: str, item: str) -> None:
+        items = lister.goods.get(bazaar, {})
+        if item not in items:
+            return
+        del items[item]
+        lister.goods_listed -= 1
+        sellers = self._sellers[bazaar, item]
+        del sellers[lister]
+        if not sellers:
+            del self._sellers[bazaar, item]
+        if not items:
+            del lister.goods[bazaar]
+        self._count(lister, -1)
+
+    def _count(self, lister: Lister, more: int) -> None:
+        self._entries += more
+        self._entries_of[lister.host] += more
+        if not self._entries_of[lister.host]:
+            del self._entries_of[lister.host]
+
+
+def _codes(title: Title) -> Sequence[int]:
+    holders = title.holders
+    return tuple(holders) if isinstance(holders, set) else (holders,)
+
+
+def _fits(title: Title, query: FileQuery) -> bool:
+    """Whether a title that fits one part of a question fits the others."""
+    if query.name not in (None, title.name) or query.digest not in (None, title.digest.hex()):
+        return False
+    if query.words is None or (query.name is None and query.digest is None):
+        return True
+    whole, beginning = question_of(query.words)
+    return bool(beginning) and is_fitting(title.name, whole, beginning)

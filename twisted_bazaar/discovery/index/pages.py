@@ -1,0 +1,125 @@
+"""Pages of what was found, and the order in which it stands on them. Sans-IO.
+
+An exact name comes first, then what more have, then by name. The list of everything is by name alone. A page says
+where it ends, and the next one goes on with what stands after that; so what does not change meanwhile stands on
+exactly one of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from twisted_bazaar.discovery.index.messages import MOST_ENTRY_BYTES
+from twisted_bazaar.discovery.index.words import folded
+from twisted_bazaar.errors import PeerError
+from twisted_bazaar.values.files import FileQuery, FoundFile, Page
+
+Rank = tuple[bool, int, str, str, int]
+"""By what files are ordered: not exact, the number of sources turned round, name, digest, size."""
+
+# What an entry takes on the wire besides its name.
+_ENTRY_BYTES: Final = 190
+_read_rank: Final = msgspec.json.Decoder(Rank).decode
+
+
+def is_list_of_all(query: FileQuery) -> bool:
+    """Whether all files are asked for."""
+    return query.name is None and query.words is None and query.digest is None
+
+
+def rank_of(file: FoundFile, query: FileQuery) -> Rank:
+    """Where a file stands."""
+    if is_list_of_all(query):
+        return False, 0, file.name, file.digest, file.size
+    is_exact = query.words is None or folded(file.name) == folded(query.words)
+    return not is_exact, -file.sources, file.name, file.digest, file.size
+
+
+def write_cursor(rank: Rank) -> str:
+    """Where a page ends, as who asks for the next says it."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(rank)).decode("ascii")
+
+
+def read_cursor(text: str) -> Rank:
+    """Where a page ended.
+
+    @raise PeerError: it is no page's end.
+    """
+    try:
+        rank: Rank = _read_rank(base64.b64decode(text, altchars=b"-_", validate=True))
+        return rank
+    except (binascii.Error, ValueError):
+        raise PeerError("after: not the `next` of a page") from None
+
+
+class PageMaker:
+    """Takes what was found in any order, and keeps what comes first.
+
+    @param query: what was asked.
+    @ivar after: where the page before ended.
+    @ivar total: how many have been found.
+    @raise PeerError: C{after} of the query is no page's end.
+    """
+
+    def __init__(self, query: FileQuery) -> None:
+        self._query = query
+        self._is_list = is_list_of_all(query)
+        self._exact = None if query.words is None else folded(query.words)
+        self.after = None if query.after is None else read_cursor(query.after)
+        self._first: list[tuple[Rank, FoundFile]] = []
+        self._last: Rank | None = None
+        self.total = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what has been added is more than fits."""
+        return len(self._first) > self._query.most
+
+    def has_room_for(self, name: str, sources: int) -> bool:
+        """Count something that was found; returns whether it may stand on this page."""
+        self.total += 1
+        if self._last is None or self._is_list:
+            return True
+        is_exact = self._exact is None or folded(name) == self._exact
+        return (not is_exact, -sources, name) <= self._last[:3]
+
+    def add(self, file: FoundFile) -> None:
+        """Take something that there is room for."""
+        rank = rank_of(file, self._query)
+        if (self.after is None or rank > self.after) and (self._last is None or rank < self._last):
+            self._first.append((rank, file))
+            if len(self._first) > 4 * self._query.most + 100:
+                self._tidy()
+
+    def page(self) -> Page:
+        """The page."""
+        self._tidy()
+        return page_of(self._first, self._query, self.total)
+
+    def _tidy(self) -> None:
+        self._first.sort(key=lambda ranked: ranked[0])
+        del self._first[self._query.most + 1 :]
+        if len(self._first) > self._query.most:
+            self._last = self._first[-1][0]
+
+
+def page_of(ranked: Iterable[tuple[Rank, FoundFile]], query: FileQuery, total: int) -> Page:
+    """A page that fits into a message.
+
+    @param ranked: what is to stand on it, in order; one more than fits tells that there are more.
+    """
+    files: list[FoundFile] = []
+    size = 0
+    last: Rank | None = None
+    for rank, file in ranked:
+        size += _ENTRY_BYTES + len(file.name.encode()) + file.name.count('"')
+        if len(files) == query.most or size > MOST_ENTRY_BYTES:
+            return Page(files, total, None if last is None else write_cursor(last))
+        files.append(file)
+        last = rank
+    return Page(files, total)

@@ -1,0 +1,1 @@
+"""The forms of a directory in a database; see L{twisted_bazaar.forms}."""

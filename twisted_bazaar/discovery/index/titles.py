@@ -1,0 +1,151 @@
+"""Titles, which are contents under names, and the ways to look them up. Sans-IO.
+
+By name and by content they are found at once. To enter one into the words and the order of names takes longer, and is
+done by L{Titles.enter_some}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+from sortedcontainers import SortedList
+
+from twisted_bazaar.discovery.index.several import all_under, enter, strike
+from twisted_bazaar.discovery.index.words import WordIndex
+
+# The order of names may change while somebody goes along it: so many are taken from it at once.
+_STRIDE: Final = 500
+
+
+class Title(msgspec.Struct, eq=False, gc=False):
+    """One content under one name.
+
+    There may be millions, so it is as small as can be, and the search for garbage passes it by.
+
+    @ivar digest: SHA-256 over the content.
+    @ivar holders: who has it, as the codes of L{twisted_bazaar.discovery.index.listers}: one, or a set of several.
+    """
+
+    name: str
+    size: int
+    digest: bytes
+    holders: int | set[int]
+    is_entered: bool = False
+
+
+class Titles:
+    """All titles that somebody has."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Title | set[Title]] = {}
+        self._by_digest: dict[bytes, Title | set[Title]] = {}
+        self._words: WordIndex[Title] = WordIndex(lambda title: title.name)
+        self._names: SortedList[str] = SortedList()
+        self._to_enter: dict[Title, None] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def words(self) -> int:
+        """How many words their names have."""
+        return len(self._words)
+
+    @property
+    def to_enter(self) -> int:
+        """How many are not entered into words and order."""
+        return len(self._to_enter)
+
+    def hold(self, name: str, size: int, digest: bytes, code: int) -> Title:
+        """Somebody has a content under a name; returns the title for it, which may be a new one."""
+        named = self._by_name.get(name)
+        if named is not None:
+            for title in self._alike(named, digest):
+                if title.digest == digest and title.name == name and title.size == size:
+                    _add_holder(title, code)
+                    return title
+        title = Title(name, size, digest, code)
+        if named is None:
+            self._by_name[name] = title
+        else:
+            enter(self._by_name, name, title)
+        enter(self._by_digest, digest, title)
+        self._to_enter[title] = None
+        self._count += 1
+        return title
+
+    def let_go(self, title: Title, code: int) -> None:
+        """Somebody has it no more, if it had. What nobody has is no title any more."""
+        holders = title.holders
+        if isinstance(holders, set):
+            holders.discard(code)
+            if len(holders) == 1:
+                [title.holders] = holders
+            return
+        if holders != code:
+            return
+        title.holders = set()
+        self._count -= 1
+        strike(self._by_name, title.name, title)
+        strike(self._by_digest, title.digest, title)
+        if title.is_entered:
+            self._words.discard(title)
+        else:
+            del self._to_enter[title]
+        if title.name not in self._by_name:
+            self._names.discard(title.name)
+
+    def enter_some(self, most: int) -> int:
+        """Enter titles into the words and the order of names; returns how many."""
+        titles = list(islice(self._to_enter, most))
+        for title in titles:
+            del self._to_enter[title]
+            if title.name not in self._names:
+                self._names.add(title.name)
+            title.is_entered = True
+            self._words.add(title)
+        return len(titles)
+
+    def named(self, name: str) -> Collection[Title]:
+        """Those with a name."""
+        return all_under(self._by_name, name)
+
+    def of(self, digest: bytes) -> Collection[Title]:
+        """Those of a content."""
+        return all_under(self._by_digest, digest)
+
+    def having(self, words: str) -> Iterator[Title | None]:
+        """Those with words; see L{WordIndex.find}."""
+        return self._words.find(words)
+
+    def in_order(self, first: str = "") -> Iterator[Title]:
+        """Those with names from one on, in the order of their names; they may change meanwhile."""
+        is_first = True
+        while True:
+            names = list(islice(self._names.irange(first, inclusive=(is_first, True)), _STRIDE))
+            if not names:
+                return
+            for name in names:
+                yield from sorted(self.named(name), key=lambda title: (title.digest, title.size))
+            first, is_first = names[-1], False
+
+    def _alike(self, named: Title | set[Title], digest: bytes) -> Collection[Title]:
+        """Titles of a name that may be of a content: without looking at thousands of one name, or of one content."""
+        if not isinstance(named, set):
+            return (named,)
+        contents = self._by_digest.get(digest)
+        if contents is None:
+            return ()
+        return named & contents if isinstance(contents, set) else (contents,)
+
+
+def _add_holder(title: Title, code: int) -> None:
+    holders = title.holders
+    if isinstance(holders, set):
+        holders.add(code)
+    elif holders != code:
+        title.holders = {holders, code}

@@ -1,0 +1,102 @@
+"""The words of file names: how names are cut into them, and which things have which. Sans-IO."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Hashable, Iterator
+from typing import Final, Generic, TypeVar
+
+from sortedcontainers import SortedDict
+
+from twisted_bazaar.discovery.index.several import all_under, enter, size_under, strike
+
+# Letters and digits of any script; everything else stands between words.
+_WORD: Final = re.compile(r"[^\W_]+")
+# A name of 255 bytes could have 128, each of which takes as much room as the name of a usual file.
+MOST_WORDS: Final = 32
+
+T = TypeVar("T", bound=Hashable)
+
+
+def folded(text: str) -> str:
+    """A text without regard to case, and to the forms in which Unicode has one letter twice."""
+    if text.isascii():
+        return text.lower()
+    # In small letters there may be another way to put a letter and its accents together.
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def words_of(text: str) -> list[str]:
+    """The first words of a name or of a question, each once, without regard to case."""
+    words = list(dict.fromkeys(_WORD.findall(folded(text))))
+    return words if len(words) <= MOST_WORDS else words[:MOST_WORDS]
+
+
+def question_of(text: str) -> tuple[list[str], str]:
+    """What a text asks for: words that are to be in a name, and the beginning of one; nothing of either for nobody."""
+    *whole, beginning = words_of(text) or [""]
+    return whole, beginning
+
+
+def is_fitting(name: str, whole: list[str], beginning: str) -> bool:
+    """Whether a name has some words, and one that begins in a certain way."""
+    words = words_of(name)
+    return all(word in words for word in whole) and any(word.startswith(beginning) for word in words)
+
+
+class WordIndex(Generic[T]):
+    """Which things have which words in their names.
+
+    @param name_of: the name of a thing.
+    """
+
+    def __init__(self, name_of: Callable[[T], str]) -> None:
+        self._name_of = name_of
+        self._having: SortedDict[str, T | set[T]] = SortedDict()
+
+    def __len__(self) -> int:
+        return len(self._having)
+
+    def add(self, thing: T) -> None:
+        """Enter a thing under each of its words."""
+        for word in words_of(self._name_of(thing)):
+            enter(self._having, word, thing)
+
+    def discard(self, thing: T) -> None:
+        """Take a thing out."""
+        for word in words_of(self._name_of(thing)):
+            strike(self._having, word, thing)
+
+    def find(self, text: str) -> Iterator[T | None]:
+        """Each thing that has all words of a text, of which the last may be the beginning of a word.
+
+        Things may be added and taken out while it runs; those that are there all the time are found, each once.
+        For work that came to nothing it gives None.
+        """
+        whole, beginning = question_of(text)
+        if not beginning:
+            return iter(())
+        return self._having_all(whole, beginning) if whole else self._beginning_with(beginning)
+
+    def _having_all(self, whole: list[str], beginning: str) -> Iterator[T | None]:
+        rarest = min(whole, key=lambda word: size_under(self._having, word))
+        for thing in tuple(all_under(self._having, rarest)):
+            yield thing if is_fitting(self._name_of(thing), whole, beginning) else None
+
+    def _beginning_with(self, beginning: str) -> Iterator[T | None]:
+        word = self._next_word(beginning, beginning, is_included=True)
+        is_only = word is not None and self._next_word(word, beginning, is_included=False) is None
+        while word is not None:
+            for thing in tuple(all_under(self._having, word)):
+                # A name with several such words is found by the first of them.
+                yield thing if is_only or word == _first_with(beginning, self._name_of(thing)) else None
+            word, is_only = self._next_word(word, beginning, is_included=False), False
+
+    def _next_word(self, word: str, beginning: str, *, is_included: bool) -> str | None:
+        following = next(self._having.irange(word, inclusive=(is_included, True)), None)
+        return following if following is not None and following.startswith(beginning) else None
+
+
+def _first_with(beginning: str, name: str) -> str:
+    return min(word for word in words_of(name) if word.startswith(beginning))

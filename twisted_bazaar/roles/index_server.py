@@ -1,0 +1,269 @@
+"""The index server: gives each peer its number, lists what they have, and tells who has what.
+
+It carries no searches, no sales and no files. Its state is soft: peers tell it again what it has lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python import usage
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_bazaar.bounded import Ration
+from twisted_bazaar.discovery.index.allowance import Allowances
+from twisted_bazaar.discovery.index.directory import LEASE_S, MOST_A_PEER, Counts, Directory
+from twisted_bazaar.discovery.index.memory import MemoryDirectory
+from twisted_bazaar.discovery.index.messages import (
+    AddFile,
+    Busy,
+    File,
+    FindFiles,
+    FindSellers,
+    FindSources,
+    FoundFiles,
+    FoundSellers,
+    FoundSources,
+    Hit,
+    Listed,
+    RemoveFile,
+    Renew,
+    Seller,
+    Source,
+    Update,
+)
+from twisted_bazaar.discovery.index.store import IDirectory
+from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
+from twisted_bazaar.interfaces import INode, IOperable, IRegistrar
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.goods import parse_count, parse_seconds
+from twisted_bazaar.roles.numbers import Numbers
+from twisted_bazaar.values.addresses import Origin, Peer
+from twisted_bazaar.values.files import FileQuery, FileSource, Page
+from twisted_bazaar.wire.error import Error
+from twisted_bazaar.wire.message import Message
+
+# A lease that is shorter costs more words than it is worth; a longer one names the dead for too long.
+_LEASES_S: Final = (3.0, 55.0)
+_FAULTS_TOLD_A_MINUTE: Final = 5
+
+
+class Options(usage.Options):
+    """The options of an index server."""
+
+    optParameters = [
+        ["directory", None, None, "Where it is kept: postgresql://..., for several servers; in memory if not given."],
+        ["most-files-a-peer", None, str(MOST_A_PEER), "How many files and goods one peer may list."],
+        ["lease", None, f"{LEASE_S:g}", "For how many seconds a peer is believed that says nothing more."],
+    ]
+    optFlags = [["verbose", "v", "Tell of each peer that comes or goes."]]
+
+
+@implementer(IRegistrar, IOperable)
+class IndexServer(Role):
+    """A directory of files and goods.
+
+    @param directory: where it is kept; in memory if not given.
+    @param verbose: whether the log tells of each peer that comes or goes.
+    """
+
+    log = Logger()
+
+    def __init__(self, directory: IDirectory | None = None, *, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self.directory: IDirectory = directory or MemoryDirectory()
+        self._allowances = Allowances()
+        self._faults_told = Ration(_FAULTS_TOLD_A_MINUTE)
+        self._is_stopped = False
+        self.receives = {
+            AddFile: self._file_added,
+            RemoveFile: self._file_removed,
+            Update: self._updated,
+            Renew: self._renewed,
+            FindFiles: self._files_sought,
+            FindSources: self._sources_sought,
+            FindSellers: self._sellers_sought,
+        }
+        self.commands = {"status": lambda request: self.directory.counts().addCallback(self._tell_status)}
+
+    def start(self, node: INode) -> None:
+        """Begin; nothing is linked yet."""
+        super().start(node)
+        self._numbers = Numbers(node.rng)
+        self.directory.start(node.clock)
+
+    def stop(self) -> Deferred[None]:
+        """Answer no more."""
+        self._is_stopped = True
+        return self.directory.stop()
+
+    def number(self, key: str, claimed: int) -> int:
+        """The number of the peer that just greeted: its old one if it had one and it is free."""
+        return self._numbers.number(key, claimed, self.node.clock.seconds())
+
+    def peer_joined(self, peer: Peer) -> None:
+        """A peer is there; what it has is for it to say."""
+        self._numbers.joined(peer)
+        self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
+
+    def peer_left(self, peer: Peer) -> None:
+        """A peer has gone, and is named to nobody any more."""
+        now = self.node.clock.seconds()
+        if not self._numbers.left(peer, now):
+            return
+        self._allowances.forget(peer.key)
+        leaving = self.directory.leave(peer)
+        leaving.addErrback(self._directory_failed)
+        leaving.addErrback(lambda failure: self.log.failure("a peer has gone, and may still be found", failure))
+        self._tell("left", "node {id} left", id=peer.id)
+
+    # What peers list.
+
+    def _file_added(self, message: AddFile, origin: Origin) -> None:
+        file = File(name=message.name, size=message.size, digest=message.digest, whole=message.whole)
+        self._do(message, origin, lambda peer: self.directory.add(peer, file), self._listed)
+
+    def _file_removed(self, message: RemoveFile, origin: Origin) -> None:
+        self._do(message, origin, lambda peer: self.directory.remove(peer, message.name), self._listed)
+
+    def _updated(self, message: Update, origin: Origin) -> None:
+        self._do(message, origin, lambda peer: self.directory.update(peer, message), self._listed)
+
+    def _renewed(self, message: Renew, origin: Origin) -> None:
+        self._do(message, origin, lambda peer: self.directory.renew(peer, message.mark, message.load), self._listed)
+
+    def _listed(self, mark: int, message_id: int) -> Message:
+        return Listed(id=message_id, mark=mark, most=self.directory.most_a_peer, lease=int(self.directory.lease_s))
+
+    # What they ask.
+
+    def _files_sought(self, message: FindFiles, origin: Origin) -> None:
+        query = FileQuery(message.name, message.words, message.digest, message.after, message.most)
+        self._ask(message, origin, lambda peer: self.directory.find(query, peer), _found_files)
+
+    def _sources_sought(self, message: FindSources, origin: Origin) -> None:
+        self._ask(
+            message, origin, lambda peer: self.directory.sources(message.digest, message.most, peer), _found_sources
+        )
+
+    def _sellers_sought(self, message: FindSellers, origin: Origin) -> None:
+        self._ask(
+            message,
+            origin,
+            lambda peer: self.directory.sellers(message.bazaar, message.item, message.seller, message.most, peer),
+            _found_sellers,
+        )
+
+    def _ask(
+        self,
+        message: Any,
+        origin: Origin,
+        look: Callable[[Peer], Deferred[Any]],
+        answer: Callable[[Any, int], Message],
+    ) -> None:
+        """Answer a question, unless this peer asks too many."""
+        peer = self._numbers.holders.get(origin.id)
+        if peer is not None and not self._allowances.admit(peer.key, self.node.clock.seconds()):
+            self.node.send(Error.telling(Busy("too many questions; ask fewer a second"), message), origin.route)
+            return
+        self._do(message, origin, look, answer)
+
+    def _do(
+        self,
+        message: Any,
+        origin: Origin,
+        look: Callable[[Peer], Deferred[Any]],
+        answer: Callable[[Any, int], Message],
+    ) -> None:
+        """Do what a message asks for, and send what comes of it."""
+        peer = self._numbers.holders.get(origin.id)
+        if peer is None or self._is_stopped:
+            # It has left, and this came by a link that another had taken the place of.
+            return
+        doing = look(peer).addCallback(answer, message.id)
+        doing.addErrback(self._refusal, message)
+        doing.addCallback(self.node.send, origin.route)
+        doing.addErrback(lambda failure: self.log.failure("a message was not answered", failure))
+
+    def _refusal(self, failure: Failure, message: Message) -> Message:
+        if failure.check(StorageError):
+            self._directory_failed(failure)
+            return Error.telling(NotNow("the directory cannot be read or written; ask again"), message)
+        failure.trap(PeerError)
+        assert isinstance(failure.value, PeerError), "it was just trapped"
+        return Error.telling(failure.value, message)
+
+    def _directory_failed(self, failure: Failure) -> None:
+        failure.trap(StorageError)
+        if self._faults_told.admit(self.node.clock.seconds()) is not None:
+            self.log.error("the directory fails: {reason}", reason=failure.getErrorMessage())
+
+    def _tell(self, event: str, sentence: str, **details: Any) -> None:
+        # Strangers are not to fill the log.
+        self.node.report(event, sentence if self._verbose else None, **details)
+
+    def _tell_status(self, counts: Counts) -> dict[str, Any]:
+        return {
+            "role": "index_server",
+            "peers": counts.peers,
+            "files": counts.files,
+            "entries": counts.entries,
+            "goods": counts.goods,
+            "words": counts.words,
+        }
+
+
+def _found_files(page: Page, message_id: int) -> Message:
+    hits = tuple(
+        Hit(name=file.name, size=file.size, digest=file.digest, sources=file.sources, partial=file.partial)
+        for file in page.files
+    )
+    return FoundFiles(id=message_id, files=hits, total=page.total, next=page.next)
+
+
+def _found_sources(sources: list[FileSource], message_id: int) -> Message:
+    named = tuple(
+        Source(
+            id=each.id,
+            key=each.key,
+            host=each.address.host,
+            port=each.address.port,
+            whole=each.is_whole,
+            load=each.load,
+        )
+        for each in sources
+    )
+    return FoundSources(id=message_id, sources=named)
+
+
+def _found_sellers(sellers: list[Peer], message_id: int) -> Message:
+    named = tuple(Seller(id=each.id, key=each.key, host=each.address.host, port=each.address.port) for each in sellers)
+    return FoundSellers(id=message_id, sellers=named)
+
+
+def make_role(options: Mapping[str, Any]) -> IndexServer:
+    """Make an index server from its options.
+
+    @raise UsageError: one of them cannot be read.
+    """
+    lease_s = parse_seconds(options["lease"], "--lease")
+    least, longest = _LEASES_S
+    if not least <= lease_s <= longest:
+        raise UsageError(f"--lease {options['lease']!r}: takes {least:g} to {longest:g} seconds")
+    text = options["most-files-a-peer"]
+    most = parse_count(text, "--most-files-a-peer", text, 1)
+    url: str | None = options["directory"]
+    verbose = bool(options["verbose"])
+    if url is None:
+        return IndexServer(MemoryDirectory(Directory(lease_s, most)), verbose=verbose)
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise UsageError("--directory: write postgresql://USER@HOST/DATABASE, or leave it out to keep it in memory")
+    from twisted_bazaar.discovery.index.postgres import PostgresDirectory
+
+    directory = PostgresDirectory(url, lease_s, most)
+    directory.check()
+    return IndexServer(directory, verbose=verbose)

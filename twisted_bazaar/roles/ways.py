@@ -1,0 +1,84 @@
+"""The ways of finding that C{--via} names, each joined to what a node has to carry for it.
+
+A way is made once for a node. Its roles get it from their options, and so do not know which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from zope.interface import implementer
+
+from twisted_bazaar.discovery.flood.search import FloodAnswers, FloodSearch
+from twisted_bazaar.discovery.index.member import IndexMember
+from twisted_bazaar.discovery.index.search import IndexAnswers, IndexSearch
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IRole, IShelf, IWay
+from twisted_bazaar.plugin import WAY as WAY
+
+
+@implementer(IWay)
+class FloodWay:
+    """Goods are found by asking everybody within reach; files are not found."""
+
+    name = "flood"
+    needs_links = True
+    registrar = "tracker"
+    roles: Sequence[IRole] = ()
+
+    def search(self, node: INode, gather_s: float) -> IDiscovery:
+        """What looks for goods."""
+        return FloodSearch(node, gather_s)
+
+    def answers(self, node: INode, shelf: IShelf) -> IAnswers:
+        """What lets a shelf be found."""
+        return FloodAnswers(node, shelf)
+
+    def catalogue(self) -> ICatalogue | None:
+        """Nothing: files are not found in this way."""
+        return None
+
+
+@implementer(IWay)
+class IndexWay:
+    """Goods and files are found by asking an index server, which is the node's tracker too."""
+
+    name = "index"
+    needs_links = False
+    registrar = "index"
+
+    def __init__(self) -> None:
+        self._member = IndexMember()
+        self.roles: Sequence[IRole] = (self._member,)
+
+    def search(self, node: INode, gather_s: float) -> IDiscovery:
+        """What looks for goods."""
+        return IndexSearch(node, self._member, gather_s)
+
+    def answers(self, node: INode, shelf: IShelf) -> IAnswers:
+        """What lets a shelf be found."""
+        return IndexAnswers(node, self._member, shelf)
+
+    def catalogue(self) -> ICatalogue | None:
+        """What finds files."""
+        return self._member
+
+
+WAYS: Final[Mapping[str, Callable[[], IWay]]] = {"flood": FloodWay, "index": IndexWay}
+
+
+def make_way(name: str) -> IWay:
+    """A way of finding, for one node.
+
+    @raise UsageError: there is none of this name.
+    """
+    if name not in WAYS:
+        raise UsageError(f"--via {name!r}: write one of {', '.join(WAYS)}")
+    return WAYS[name]()
+
+
+def way_of(options: Mapping[str, Any]) -> IWay:
+    """The way that a role is to find by: flooding, if its node was given none."""
+    way: IWay | None = options.get(WAY)
+    return way or FloodWay()
