@@ -56,7 +56,10 @@ class NodeOptionsTests(SynchronousTestCase):
     def test_refusals(self) -> None:
         """Each mistake gives one line that says what to do."""
         for words, line in (
-            (["--role", "bier"], "there is no role 'bier'; the roles are buyer, relay, seller, tracker"),
+            (
+                ["--role", "bier"],
+                "there is no role 'bier'; the roles are buyer, index_server, relay, seller, sharer, tracker",
+            ),
             (["--role", "relay", "--role", "relay"], "--role relay stands twice; run two nodes"),
             (["--role"], "option --role requires argument"),
             (["--rol", "buyer"], "write --role ROLE in full"),

@@ -11,18 +11,22 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IRolePlugin
+from twisted_bazaar.interfaces import IRolePlugin, IWay
 from twisted_bazaar.plugin import find_role, known_roles
+from twisted_bazaar.roles.ways import WAY, make_way
 from twisted_bazaar.service import build_service
+from twisted_bazaar.settings.known import NODE, ROLE
+from twisted_bazaar.settings.values import TYPED, Kind, Setting
 from twisted_bazaar.state import STATE, StateDirectory, state_path
-from twisted_bazaar.taps.options import DaemonOptions
+from twisted_bazaar.taps.options import DaemonOptions, values_of
+from twisted_bazaar.taps.registrar import is_registrar, make_room
 from twisted_bazaar.wire.goods import BAZAAR
 
 
 class _NodeOptions(DaemonOptions):
     """The options of every node, whatever its roles."""
 
-    program = "bazaar-node"
+    program = NODE
     synopsis = "[--role ROLE]... [options]"
     longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
     optParameters = [
@@ -33,6 +37,8 @@ class _NodeOptions(DaemonOptions):
             "The endpoint to listen on, or none; tcp:0 is open to other machines.",
         ],
         ["tracker", "t", "tcp:127.0.0.1:9000", "The endpoint of the tracker."],
+        ["via", None, "flood", "How goods and files are found: flood or index."],
+        ["index", None, None, "With --via index: the endpoint of the index server, which is the node's tracker too."],
         ["min-links", None, None, "Below this many links the node looks for more."],
         ["bazaar", None, BAZAAR, "The bazaar it trades in; its orders are worth nothing in another."],
         ["state", None, None, "The directory for what outlives the process: key, orders, stock."],
@@ -64,20 +70,41 @@ class Options(_NodeOptions):
     def __init__(self) -> None:
         super().__init__()
         self.plugins: list[IRolePlugin] = []
+        self._full: DaemonOptions | None = None
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Find the roles first, then read everything with their options."""
         words = list(sys.argv[1:] if options is None else options)
         try:
-            self.plugins = [find_role(name) for name in _named_roles(words) or ["relay"]]
+            names = self._role_names(words)
+            self.plugins = [find_role(name) for name in names or ["relay"]]
             full = _options_with(self.plugins)()
         except UsageError as error:
             raise self.refusal(error) from None
-        full.parent = self.parent
+        full.parent, full.environment, full.layers = self.parent, self.environment, self.layers
+        full.tables = (NODE, *(plugin.name for plugin in self.plugins))
         full.parseOptions(words)
-        if full.get("role", []) != _named_roles(words):
+        if full.get(ROLE, []) != names:
             raise self.refusal(UsageError("write --role ROLE in full"))
+        self.settings, self._full = full.settings, full
         self.update(full)
+
+    def in_force(self) -> dict[str, Setting]:
+        """Every option of the node and its roles, with its value and where that was written."""
+        return {} if self._full is None else self._full.in_force()
+
+    def _role_names(self, words: Sequence[str]) -> list[str]:
+        """The roles that a command line names, or what lies below it, before other options can be understood."""
+        typed = values_of(words, "--role", "-r")
+        below = self.read_layers(words).settings({ROLE: Kind.MANY}, [NODE]).get(ROLE)
+        if typed or below is None or not isinstance(below.value, tuple):
+            return typed
+        for name in below.value:
+            try:
+                find_role(name)
+            except UsageError as error:
+                raise UsageError(f"{below.source}: {error}") from None
+        return list(below.value)
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:
@@ -85,11 +112,35 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor
     try:
-        settings = {**options, STATE: _state_of(options)}
-        roles = [plugin.make_role(settings) for plugin in options.plugins]
-        return build_service(settings, roles, reactor)
+        way = _way_of(options)
+        settings = {**options, STATE: _state_of(options), WAY: way}
+        roles = [*way.roles, *(plugin.make_role(settings) for plugin in options.plugins)]
+        return build_service(make_room(settings) if is_registrar(roles) else settings, roles, reactor)
     except UsageError as error:
         raise options.refusal(error) from None
+
+
+def _way_of(options: Options) -> IWay:
+    """The way of finding that a command line asks for.
+
+    @raise UsageError: there is none of this name, or other options do not go with it.
+    """
+    way = make_way(options["via"])
+    if way.registrar != "index":
+        if _is_typed(options, "index"):
+            raise UsageError("--index goes with --via index: add that, or leave out --index")
+        return way
+    if options["index"] is None:
+        raise UsageError("--via index: say where the index server is, with --index tcp:HOST:PORT")
+    for name in ("tracker", "min-links"):
+        if _is_typed(options, name):
+            raise UsageError(f"--{name} goes with --via flood: who asks an index server needs none; leave it out")
+    return way
+
+
+def _is_typed(options: Options, name: str) -> bool:
+    """Whether an option stands on the command line: what a file says is for several nodes, not all of one way."""
+    return options.in_force()[name].source == TYPED
 
 
 def _state_of(options: Options) -> StateDirectory | None:
@@ -109,17 +160,6 @@ def _state_of(options: Options) -> StateDirectory | None:
         if state
         else state_path("-".join(plugin.name for plugin in options.plugins) if name is None else name)
     )
-
-
-def _named_roles(words: Sequence[str]) -> list[str]:
-    """The roles that a command line names, before its other options can be understood."""
-    names = []
-    for position, word in enumerate(words):
-        if word in ("--role", "-r") and position + 1 < len(words):
-            names.append(words[position + 1])
-        elif word.startswith("--role="):
-            names.append(word.removeprefix("--role="))
-    return names
 
 
 def _options_with(plugins: Sequence[IRolePlugin]) -> type[_NodeOptions]:

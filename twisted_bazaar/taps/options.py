@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import getopt
+import os
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.settings.known import CONFIG, NEVER_SET
+from twisted_bazaar.settings.layers import Layers
+from twisted_bazaar.settings.values import DEFAULT, TYPED, Kind, Setting, Settings, as_words, with_sources
+from twisted_bazaar.taps.known import kinds_of, known_options
+
+_ASKING: Final = frozenset(f"--{name}" for name in NEVER_SET - {CONFIG})
 
 
 class DaemonOptions(usage.Options):
-    """Options of every daemon. A bad one ends the process with one line and status 1."""
+    """Options of every daemon. A bad one ends the process with one line and status 1.
+
+    What a settings file and the environment say counts as if it stood on the command line, before what
+    does; an option that is given there is not looked for in them.
+
+    @cvar tables: the tables of a settings file that count; the later wins.
+    @ivar environment: where variables are looked up.
+    @ivar layers: what is written below the command line; read when that is, unless it is there already.
+    @ivar settings: what the layers set, and is in force.
+    @ivar typed: the options that stand on the command line.
+    """
 
     program = "bazaar"
+    tables: Sequence[str] = ()
     optParameters = [
+        [CONFIG, None, None, "A TOML file with settings for what is not said here; see bazaar config show."],
         ["max-links", None, None, "How many nodes may be linked to this one."],
         ["advertise", None, None, "HOST:PORT where others reach this node, if not where it listens."],
         ["events", None, None, "A file that gets one JSON line for each event and each message sent."],
     ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.environment: Mapping[str, str] = os.environ
+        self.layers: Layers | None = None
+        self.settings: Settings = {}
+        self.typed: Collection[str] = ()
 
     def opt_limit(self, setting: str) -> None:
         """Change another limit: NAME=VALUE, such as searches-a-second=100; may be given several times."""
         self.setdefault("limit", []).append(setting)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Read the command line."""
+        """Read the command line, and what lies below it."""
+        words = list(sys.argv[1:] if options is None else options)
         try:
-            super().parseOptions(options)
+            super().parseOptions([*self._words_below(words), *words])
+            if self[CONFIG] != named_config(words):
+                raise UsageError(f"write --{CONFIG} FILE in full")
         except (usage.UsageError, UsageError) as error:
             raise self.refusal(error) from None
 
@@ -42,6 +73,70 @@ class DaemonOptions(usage.Options):
         if parent is not None and parent.get("nodaemon") and parent.get("pidfile") == "twistd.pid":
             parent["pidfile"] = ""
 
+    def in_force(self) -> dict[str, Setting]:
+        """Every option that a setting can stand for, with its value and where that was written."""
+        found: dict[str, Setting] = {}
+        for name, kind in kinds_of(self).items():
+            value = self.get(name)
+            if kind is Kind.FLAG:
+                value = bool(value)
+            elif isinstance(value, list):
+                value = tuple(map(str, value))
+            elif value is not None:
+                value = str(value)
+            found[name] = self.settings.get(name) or Setting(value, TYPED if name in self.typed else DEFAULT)
+        return found
+
     def refusal(self, error: Exception) -> SystemExit:
         """What ends the process when an option is bad."""
-        return SystemExit(f"{self.program}: {error}")
+        return SystemExit(f"{self.program}: {with_sources(str(error), self.settings)}")
+
+    def read_layers(self, words: Sequence[str]) -> Layers:
+        """What is written below a command line. Who asks for help gets it, whatever is wrong there.
+
+        @raise UsageError: it cannot be read.
+        """
+        if self.layers is None:
+            asks = not _ASKING.isdisjoint(words)
+            self.layers = Layers() if asks else Layers.read(named_config(words), self.environment)
+        return self.layers
+
+    def _words_below(self, words: Sequence[str]) -> list[str]:
+        """What the layers say of the options that a command line leaves open.
+
+        @raise UsageError: something there cannot be.
+        """
+        layers = self.read_layers(words)
+        for doubt in layers.check(known_options):
+            sys.stderr.write(f"{self.program}: {doubt}\n")
+        self.typed = self._typed(words)
+        found = layers.settings(kinds_of(self), self.tables)
+        self.settings = {name: setting for name, setting in found.items() if name not in self.typed}
+        return as_words(self.settings)
+
+    def _typed(self, words: Sequence[str]) -> set[str]:
+        try:
+            pairs, _ = getopt.getopt(list(words), self.shortOpt, self.longOpt)
+        except getopt.error:
+            # It is told by who reads them all.
+            return set()
+        return {self.synonyms[name.lstrip("-")] for name, _ in pairs}
+
+
+def named_config(words: Sequence[str]) -> str | None:
+    """The settings file that a command line names, before its other options can be understood."""
+    return next(iter(reversed(values_of(words, f"--{CONFIG}"))), None)
+
+
+def values_of(words: Sequence[str], *options: str) -> list[str]:
+    """What a command line gives to an option, before it can be understood as a whole.
+
+    @param options: the names of the option, with their dashes.
+    """
+    values = []
+    for position, word in enumerate(words):
+        if word in options and position + 1 < len(words):
+            values.append(words[position + 1])
+        elif word.startswith(f"{options[0]}="):
+            values.append(word.removeprefix(f"{options[0]}="))
+    return values

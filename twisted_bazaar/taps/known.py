@@ -1,0 +1,44 @@
+"""Which options the daemons have, read from their classes and those of all roles installed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from twisted.logger import Logger
+from twisted.python import usage
+
+from twisted_bazaar.plugin import known_roles
+from twisted_bazaar.settings.known import COMMANDS, NEVER_SET, NODE, TRACKER, Known
+from twisted_bazaar.settings.values import Kind, Kinds
+
+log = Logger()
+
+
+def kinds_of(options: usage.Options) -> Kinds:
+    """What each option takes that a setting can stand for."""
+    kinds = {}
+    for word in options.longOpt:
+        name = word.rstrip("=")
+        if word == name:
+            kinds[name] = Kind.FLAG
+        else:
+            # What has a method of its own may be given several times.
+            kinds[name] = Kind.ONE if name in options.defaults else Kind.MANY
+    return {name: kind for name, kind in kinds.items() if name not in NEVER_SET}
+
+
+def known_options() -> Known:
+    """The options of all programs and roles."""
+    # These stand on options, which asks here.
+    from twisted_bazaar.taps import node, tracker
+
+    roles: dict[str, Collection[str] | None] = {}
+    for plugin in known_roles():
+        try:
+            roles[plugin.name] = kinds_of(plugin.options()).keys()
+        except Exception as error:
+            # It costs nobody else anything: its table is passed over.
+            log.warn("the role {name} cannot be loaded: {error}", name=plugin.name, error=error)
+            roles[plugin.name] = None
+    daemons = {NODE: kinds_of(node.Options()).keys(), TRACKER: kinds_of(tracker.Options()).keys()}
+    return Known({**daemons, **COMMANDS}, roles)

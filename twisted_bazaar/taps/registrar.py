@@ -1,0 +1,33 @@
+"""What a process is given that everybody links to, because it hands out ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from twisted_bazaar.interfaces import IRegistrar, IRole
+from twisted_bazaar.service import expect_many_objects, raise_file_limit
+
+_MOST_NODES: Final = 100_000
+# Files that are no links: so a node too many is told `noslots` before the system refuses it.
+_OTHER_FILES: Final = 64
+# Thousands may greet at once when it comes back; strangers are cheap here.
+_MOST_GREETING: Final = "max-greeting=4096"
+
+
+def is_registrar(roles: Sequence[IRole]) -> bool:
+    """Whether a node with these roles hands out ids."""
+    return any(IRegistrar.providedBy(role) for role in roles)
+
+
+def make_room(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Let this process have as many links as the system allows it; what the user has chosen stays.
+
+    @return: the options, and what follows from that.
+    """
+    most_files = raise_file_limit()
+    expect_many_objects()
+    settings = {**options, "limit": [_MOST_GREETING, *options.get("limit", ())]}
+    if settings["max-links"] is None:
+        settings["max-links"] = str(max(1, min(_MOST_NODES, most_files - _OTHER_FILES)))
+    return settings
