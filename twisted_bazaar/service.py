@@ -24,11 +24,11 @@ from twisted.python.failure import Failure
 from twisted_bazaar.console import Console
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IErrand, IRegistrar, IRole
+from twisted_bazaar.interfaces import IErrand, IRegistrar, IRole, IWay
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import declare_messages, load_roles
+from twisted_bazaar.plugin import WAY, declare_messages, load_roles
 from twisted_bazaar.state import SOCKET, STATE, StateDirectory
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.goods import BAZAAR, check_item_name
@@ -36,6 +36,11 @@ from twisted_bazaar.wire.message import NO_ID, check_host
 
 CANNOT_START: Final = 1
 _MANY_FILES: Final = 1 << 20
+_MOST_DIRECT_LINKS: Final = 256
+_ID_GIVERS: Final = {
+    "tracker": "a tracker; start one with bazaar-tracker",
+    "index": "its index server; start one with bazaar-node --role index_server",
+}
 _ALLOCATIONS_TO_COLLECT: Final = 200_000
 
 
@@ -75,7 +80,7 @@ class NodeService(Service):
     def startService(self) -> None:
         """Start the node; if that is impossible, say why and end the process."""
         super().startService()
-        starting = Deferred.fromCoroutine(self._start())
+        starting = Deferred.fromCoroutine(self.open())
         starting.addErrback(self._cannot_start)
         for role in self._roles:
             if IErrand.providedBy(role):
@@ -86,7 +91,12 @@ class NodeService(Service):
         super().stopService()
         return self._console.close().addCallback(lambda _: self._node.stop())
 
-    async def _start(self) -> None:
+    async def open(self) -> None:
+        """Start the node, for those who want to know how that goes; L{stopService} ends it all the same.
+
+        @raise UsageError: the roles, or the socket for commands, cannot be.
+        @raise CannotListenError: the endpoint is taken or not this machine's.
+        """
         if self._socket is not None:
             try:
                 self._console.listen(self._reactor, self._socket)
@@ -122,40 +132,79 @@ def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: A
     @param options: what the options common to all nodes were given.
     @raise UsageError: an option cannot be read; the text says which and why.
     """
-    declare_messages()
-    load_roles()
-    if options.get("tracker") == "none" and not any(IRegistrar.providedBy(role) for role in roles):
-        raise UsageError("--tracker none: a node gets its id from a tracker; start one with bazaar-tracker")
+    registrar = _registrar_of(options, roles)
     if options.get("advertise") and options["listen"] == "none":
         raise UsageError("--advertise goes with --listen; a node that does not listen cannot be reached")
+    state: StateDirectory | None = options.get(STATE)
+    node = build_node(options, roles, reactor, client_endpoint(reactor, options.get(registrar), f"--{registrar}"))
+    return NodeService(
+        reactor,
+        node,
+        server_endpoint(reactor, options["listen"]),
+        parse_address(options["advertise"], "--advertise") if options.get("advertise") else None,
+        roles,
+        None if state is None else state.path / SOCKET,
+        lambda status: exit_with(reactor, status),
+    )
+
+
+def build_node(
+    options: Mapping[str, Any],
+    roles: Sequence[IRole],
+    reactor: Any,
+    tracker: IStreamClientEndpoint | None,
+    *told: Journal,
+) -> Node:
+    """Build a node.
+
+    @param options: what the options common to all nodes were given.
+    @param told: who else is told of everything worth telling.
+    @raise UsageError: an option cannot be read; the text says which and why.
+    """
+    declare_messages()
+    load_roles()
     events = open_events(options.get("events"), reactor.seconds)
     state: StateDirectory | None = options.get(STATE)
     rng = random.SystemRandom()
-    journals: list[Journal] = [events.enter] if events else []
+    journals: list[Journal] = [*told, *([events.enter] if events else [])]
     if state is not None:
         journals.append(id_keeper(state))
-    node = Node(
+    return Node(
         reactor,
         rng,
         KeyPair.generate(rng) if state is None else state.key(rng),
         roles,
         former_id=NO_ID if state is None else state.former_id,
         bazaar=parse_bazaar(options.get("bazaar") or BAZAAR),
-        limits=parse_limits(Limits(), options),
-        tracker=_client_endpoint(reactor, options.get("tracker"), "--tracker"),
-        neighbours=[_present(_client_endpoint(reactor, text, "--connect")) for text in options.get("connect", ())],
+        limits=parse_limits(usual_limits(options.get(WAY)), options),
+        tracker=tracker,
+        neighbours=[_present(client_endpoint(reactor, text, "--connect")) for text in options.get("connect", ())],
         journal=entering_all(journals),
         trace=events.trace if events else None,
     )
-    return NodeService(
-        reactor,
-        node,
-        _server_endpoint(reactor, options["listen"]),
-        parse_address(options["advertise"], "--advertise") if options.get("advertise") else None,
-        roles,
-        None if state is None else state.path / SOCKET,
-        lambda status: exit_with(reactor, status),
-    )
+
+
+def _registrar_of(options: Mapping[str, Any], roles: Sequence[IRole]) -> str:
+    """The name of the option that says who gives a node its id.
+
+    @raise UsageError: nobody does.
+    """
+    way: IWay | None = options.get(WAY)
+    registrar = "tracker" if way is None else way.registrar
+    if any(IRegistrar.providedBy(role) for role in roles):
+        if way is not None and not way.needs_links:
+            raise UsageError(f"--via {way.name}: who hands out ids has nobody to ask; run two nodes")
+    elif options.get(registrar) == "none":
+        raise UsageError(f"--{registrar} none: a node gets its id from {_ID_GIVERS[registrar]}")
+    return registrar
+
+
+def usual_limits(way: IWay | None) -> Limits:
+    """The limits of a node whose user names none."""
+    if way is None or way.needs_links:
+        return Limits()
+    # No search comes by its links: each is to one node, for a while.
+    return Limits(min_links=0, max_links=_MOST_DIRECT_LINKS)
 
 
 def exit_with(reactor: Any, status: int) -> None:
@@ -259,7 +308,11 @@ def _present(endpoint: IStreamClientEndpoint | None) -> IStreamClientEndpoint:
     return endpoint
 
 
-def _client_endpoint(reactor: Any, text: str | None, option: str) -> IStreamClientEndpoint | None:
+def client_endpoint(reactor: Any, text: str | None, option: str) -> IStreamClientEndpoint | None:
+    """What an option names to connect to; None for nowhere.
+
+    @raise UsageError: it is no endpoint.
+    """
     if text is None or text == "none":
         return None
     try:
@@ -270,7 +323,11 @@ def _client_endpoint(reactor: Any, text: str | None, option: str) -> IStreamClie
     return endpoint
 
 
-def _server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
+def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
+    """What C{--listen} names to listen on; None for nowhere.
+
+    @raise UsageError: it is no endpoint.
+    """
     if text == "none":
         return None
     try:

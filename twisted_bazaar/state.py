@@ -44,6 +44,17 @@ def state_path(name: str) -> Path:
     return states_root() / name
 
 
+def written_path(path: Path, option: str) -> Path:
+    """A path as somebody has written it, with the home directory that a tilde stands for.
+
+    @raise UsageError: it names a user that there is not.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise UsageError(f"{option} {path}: there is no user {path.parts[0][1:]!r}; a file is ./{path}") from None
+
+
 class StateDirectory:
     """A state directory that this process has taken.
 
@@ -53,7 +64,7 @@ class StateDirectory:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().absolute()
+        self.path = written_path(path, "--state").absolute()
         if len(os.fsencode(self.path / SOCKET)) > _LONGEST_SOCKET_PATH:
             raise UsageError(f"--state {self.path}: the path is too long for a socket in it; choose a shorter one")
         try:

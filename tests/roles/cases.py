@@ -10,13 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.trade.cases import BUYER, FailingStore, answer_to, quote
 from twisted_bazaar.discovery.flood.messages import Reply
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.node.control import Error
-from twisted_bazaar.roles.buyer import Buyer, Want
+from twisted_bazaar.roles.buyer import Buyer
+from twisted_bazaar.roles.want import Want
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Purchase, Quote
 from twisted_bazaar.trade.memory import MemoryPurchases
 from twisted_bazaar.trade.messages import Buy, Cancel
 from twisted_bazaar.values.sale import Outcome
+from twisted_bazaar.wire.error import Error
 
 
 def key_of(node_id: int) -> KeyPair:

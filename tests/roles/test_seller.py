@@ -23,13 +23,13 @@ from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.interfaces import IRole
-from twisted_bazaar.node.control import Error
 from twisted_bazaar.roles.seller import Seller, make_role
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Answer, Quote, digest_of
 from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.messages import Answered, Buy, BuyNo, BuyOK, Cancel, handle_of
 from twisted_bazaar.values.sale import Outcome, StockLevel, Supply
+from twisted_bazaar.wire.error import Error
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
 SUPPLIES = {"apple": Supply(5, 120), "pear": Supply(1)}

@@ -12,6 +12,10 @@ node_daemon = ServiceMaker(
 )
 
 buyer = RolePlugin("buyer", "twisted_bazaar.roles.buyer", "Searches for goods and buys them.")
+index_server = RolePlugin(
+    "index_server", "twisted_bazaar.roles.index_server", "Tells who has which files and who sells what."
+)
 relay = RolePlugin("relay", "twisted_bazaar.roles.relay", "Passes on what others send, and no more.")
 seller = RolePlugin("seller", "twisted_bazaar.roles.seller", "Offers goods and sells them.")
+sharer = RolePlugin("sharer", "twisted_bazaar.roles.sharer", "Shares the files of a folder, and fetches others.")
 tracker = RolePlugin("tracker", "twisted_bazaar.roles.tracker", "Gives ids to nodes and names them to each other.")

@@ -17,7 +17,7 @@ from attrs import frozen
 from twisted_bazaar.cli.programs import how_to_call
 from twisted_bazaar.cli.refusal import Denial, Refusal
 from twisted_bazaar.errors import FrameError, UsageError
-from twisted_bazaar.state import SOCKET, state_path, states_root
+from twisted_bazaar.state import SOCKET, state_path, states_root, written_path
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
 LARGEST_ANSWER_BYTES: Final = 10_000_000
@@ -136,15 +136,16 @@ def chosen_node(state: str | None, name: str | None, command: str, what: str) ->
     """
     if state is not None and name is not None:
         raise Refusal("--state and --name: give one of them")
-    if state is not None:
-        if not state:
-            raise Refusal("--state: write a directory")
-        return RunningNode(state, Path(state).expanduser().absolute(), f" --state {shlex.quote(state)}")
-    if name is not None:
-        try:
+    if state == "":
+        raise Refusal("--state: write a directory")
+    try:
+        if state is not None:
+            directory = written_path(Path(state), "--state").absolute()
+            return RunningNode(state, directory, f" --state {shlex.quote(state)}")
+        if name is not None:
             return RunningNode(name, state_path(name), f" --name {name}")
-        except UsageError as error:
-            raise Refusal(str(error)) from None
+    except UsageError as error:
+        raise Refusal(str(error)) from None
     return _only_node(command, what)
 
 
@@ -180,5 +181,10 @@ def _nodes_of_user() -> list[RunningNode]:
 
 
 def _how_to_start(command: str) -> str:
-    role = "--role seller --stock apple=5" if command.startswith("stock.") else "--role buyer --want apple"
-    return f"start one: {how_to_call('twistd')} -n bazaar-node {'' if command == 'status' else role}".rstrip()
+    roles = {
+        "stock": "--role seller --stock apple=5",
+        "files": "--role sharer --via index --index tcp:127.0.0.1:9100 --folder ./shared",
+        "status": "",
+    }
+    role = roles.get(command.partition(".")[0], "--role buyer --want apple")
+    return f"start one: {how_to_call('twistd')} -n bazaar-node {role}".rstrip()

@@ -19,6 +19,7 @@ from twisted_bazaar.cli.chronicle import Chronicle
 from twisted_bazaar.cli.interruption import Interruption
 from twisted_bazaar.cli.leashed import HELD, HOLD, LET_GO
 from twisted_bazaar.errors import BazaarError
+from twisted_bazaar.settings.environment import PREFIX
 
 _Seen = TypeVar("_Seen")
 
@@ -231,8 +232,12 @@ class Stage:
 
 
 def _environment() -> dict[str, str]:
-    """That of this process, with all that it finds, also when that came from a relative path."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path)}
+    """That of this process, with all that it finds, also when that came from a relative path.
+
+    What it sets of the daemons' options is for the user's own.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path)}
 
 
 def _file_name(name: str) -> str:

@@ -15,8 +15,14 @@ import click
 from twisted_bazaar.cli.refusal import output_or_refuse
 
 _ELSEWHERE: Final[Mapping[str, str]] = {
+    "files": "See what a running sharer shares and fetches.",
+    "get": "Fetch a file from everybody who has it.",
     "cancel": "Take back an order that has no answer yet.",
+    "config": "Show which settings are in force, and where each was written.",
     "orders": "List the orders of a running buyer or seller, or show one.",
+    "search": "Look for files.",
+    "share": "Share the files of a folder.",
+    "shell": "Look for files and fetch them, word by word.",
     "simulate": "Run a whole network in virtual time, and check its promises.",
     "status": "Show who a running node is, and how it is.",
     "stock": "See and change what a running seller has.",
@@ -80,7 +86,8 @@ def main() -> None:
     """A peer-to-peer market on Twisted.
 
     The market itself runs as daemons: see twistd bazaar-tracker --help and twistd bazaar-node --help. While one
-    runs, stock, orders, cancel and status ask it.
+    runs, stock, orders, cancel, files and status ask it. Files are found and fetched by search, get and shell,
+    and shared by share.
     """
 
 

@@ -49,6 +49,22 @@ class PlainCommand(click.Command):
                 raise Refusal(f"{error.format_message().rstrip('.')}; see --help") from None
 
 
+def whole_text(text: str, what: str) -> str:
+    """Something that is said to others as it was typed.
+
+    @param what: what the command line calls it.
+    @raise Refusal: it is no text, or none at all.
+    """
+    if not text:
+        raise Refusal(f"{what}: there is nothing in it")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Names on a disk can be any bytes; on the wire they are text.
+        raise Refusal(f"{what}: {text!r} is not UTF-8") from None
+    return text
+
+
 def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:
     """What reads a whole number for an option, and says no to what is none or out of range."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from twisted_bazaar.cli.figures import count_of, figures_of, in_words
 from twisted_bazaar.cli.results import show_figures, show_line, show_table
 from twisted_bazaar.cli.settings import replaying_file
 from twisted_bazaar.cli.shrinking import Shrunk
@@ -19,22 +19,23 @@ from twisted_bazaar.sim.scenario import Scenario
 _MOST_TOLD: Final = 5
 
 
-def in_words(scenario: Scenario, file: str | None) -> str:
-    """What was simulated, in a line.
-
-    @param file: where its settings come from, if it is a file.
-    """
-    kinds = ((scenario.nodes, "node"), (scenario.sellers, "seller"), (scenario.buyers, "buyer"))
-    size = ", ".join(_count(number, kind) for number, kind in kinds)
-    return f"{'' if file is None else f'{file}: '}{size}, {scenario.for_}, {scenario.mode}"
-
-
-def tell_figures(console: Console, report: Report, real_s: float, scenario: str) -> None:
+def tell_figures(console: Console, report: Report, real_s: float, scenario: Scenario, file: str | None) -> None:
     """Show what was counted, and what became of each promise.
 
-    @param scenario: what was simulated, in words.
+    @param file: where the scenario comes from, if it is a file.
     """
-    show_figures(console, ("scenario", scenario), ("seed", str(report.seed)), *_figures(report, real_s))
+    words = f"{'' if file is None else f'{file}: '}{in_words(scenario)}"
+    times = f"{report.virtual_s:,.1f} s" + (f" in {real_s:,.1f} s" if real_s else "")
+    show_figures(
+        console,
+        ("scenario", words),
+        ("seed", str(report.seed)),
+        *figures_of(report),
+        ("sent by each node", f"{report.bytes_a_node:,.0f} bytes"),
+        ("messages", ", ".join(f"{count:,} {name}" for name, count in report.messages.items()) or "-"),
+        ("virtual time", times),
+        ("trace hash", report.trace_hash),
+    )
     promises = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     promises.add_column("promise")
     promises.add_column("checked", justify="right")
@@ -62,10 +63,10 @@ def tell_failure(console: Console, report: Report, replay: str) -> None:
     show_line(console, f"  {replay}")
 
 
-def tell_shrunk(console: Console, shrunk: Shrunk) -> None:
+def tell_shrunk(console: Console, shrunk: Shrunk[Any]) -> None:
     """Say what the smallest run that fails is, and how to see it."""
     scenario = shrunk.scenario
-    size = f"{_count(scenario.nodes, 'node')} and {_count(len(scenario.faults), 'fault')} in {scenario.for_}"
+    size = f"{count_of(scenario.nodes, 'node')} and {count_of(len(scenario.faults), 'fault')} in {scenario.for_}"
     show_line(console, f"Of {shrunk.runs} more runs the smallest that breaks the same promise has {size}.")
     show_line(console, f"  at {shrunk.violation.at_s:.3f} s: {shrunk.violation.text}")
     if shrunk.path is None:
@@ -73,42 +74,4 @@ def tell_shrunk(console: Console, shrunk: Shrunk) -> None:
         show_line(console, shrunk.text)
     else:
         show_line(console, f"It is kept in {shrunk.path}; to see it again:")
-        show_line(console, f"  {replaying_file(shrunk.path)}")
-
-
-def _figures(report: Report, real_s: float) -> Sequence[tuple[str, str]]:
-    times = f"{report.virtual_s:,.1f} s" + (f" in {real_s:,.1f} s" if real_s else "")
-    return (
-        ("wants met", f"{report.purchases:,} of {report.wants:,}"),
-        ("searches", f"{report.searches:,}"),
-        ("recall", _recall(report)),
-        ("messages a search", _number(report.messages_a_search, "{:,.1f}")),
-        ("hops to the seller", _number(report.hops, "{:.2f}")),
-        ("time to buy", f"{_seconds(report.to_buy(0.5))} (median), {_seconds(report.to_buy(0.99))} (99 of 100)"),
-        ("sent by each node", f"{report.bytes_a_node:,.0f} bytes"),
-        ("messages", _messages(report.messages)),
-        ("virtual time", times),
-        ("trace hash", report.trace_hash),
-    )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _recall(report: Report) -> str:
-    if report.recall is None:
-        return "-"
-    return f"{report.recall:.1%} ({report.found:,} of {report.findable:,} searches for what a seller had)"
-
-
-def _messages(messages: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in messages.items()) or "-"
-
-
-def _seconds(seconds: float | None) -> str:
-    return _number(seconds, "{:.3f} s")
-
-
-def _number(number: float | None, shape: str) -> str:
-    return "-" if number is None else shape.format(number)
+        show_line(console, f"  {replaying_file(type(scenario), shrunk.path)}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import Command, ILedger, INode
+from twisted_bazaar.roles.requests import read_request
 from twisted_bazaar.trade.listing import row_of_purchase, row_of_sale, row_of_stock
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.values.sale import StockLevel
@@ -21,8 +22,6 @@ _MOST_LISTED: Final = 1000
 _MOST_ALIKE: Final = 10
 # How long who takes an order back waits for the seller's answer.
 _TAKE_BACK_S: Final = 5.0
-
-Request = TypeVar("Request", bound=msgspec.Struct)
 
 
 class _Goods(msgspec.Struct, frozen=True):
@@ -60,12 +59,14 @@ class _One(msgspec.Struct, frozen=True):
 class SalesDesk:
     """Answers the operator about a seller's stock and orders.
 
+    @param stocked: called when there may be goods that were not there before.
     @ivar commands: by name, what can be asked.
     """
 
-    def __init__(self, node: INode, ledger: ILedger) -> None:
+    def __init__(self, node: INode, ledger: ILedger, stocked: Callable[[], object] = lambda: None) -> None:
         self._node = node
         self._ledger = ledger
+        self._stocked = stocked
         self.commands: Mapping[str, Command] = {
             "status": self._tell_status,
             "stock.add": self._add,
@@ -79,12 +80,16 @@ class SalesDesk:
         return succeed({"role": "seller", "fault": self._ledger.fault})
 
     def _add(self, request: Mapping[str, Any]) -> Deferred[Any]:
-        goods = _read(request, _Goods)
+        goods = read_request(request, _Goods)
         adding = self._ledger.supply(goods.item, goods.quantity, goods.price)
-        return adding.addCallback(self._changed, "supplied", goods)
+        return adding.addCallback(self._added, goods)
+
+    def _added(self, level: StockLevel, goods: _Goods) -> dict[str, Any]:
+        self._stocked()
+        return self._changed(level, "supplied", goods)
 
     def _withdraw(self, request: Mapping[str, Any]) -> Deferred[Any]:
-        goods = _read(request, _Goods)
+        goods = read_request(request, _Goods)
         return self._ledger.withdraw(goods.item, goods.quantity).addCallback(self._changed, "withdrawn", goods)
 
     def _changed(self, level: StockLevel, what: str, goods: _Goods) -> dict[str, Any]:
@@ -95,11 +100,11 @@ class SalesDesk:
         return self._ledger.levels().addCallback(lambda levels: [row_of_stock(level) for level in levels])
 
     def _list_orders(self, request: Mapping[str, Any]) -> Deferred[Any]:
-        listing = self._ledger.deals("", _read(request, _List).most)
+        listing = self._ledger.deals("", read_request(request, _List).most)
         return listing.addCallback(lambda deals: [row_of_sale(deal) for deal in deals])
 
     def _show_order(self, request: Mapping[str, Any]) -> Deferred[Any]:
-        finding = self._ledger.deals(_read(request, _One).id, _MOST_ALIKE)
+        finding = self._ledger.deals(read_request(request, _One).id, _MOST_ALIKE)
         return finding.addCallback(lambda deals: [row_of_sale(deal, with_receipt=True) for deal in deals])
 
 
@@ -123,16 +128,16 @@ class PurchasesDesk:
         return succeed({"role": "buyer", "open_orders": len(self._purchases), "fault": self._purchases.fault})
 
     def _list_orders(self, request: Mapping[str, Any]) -> Deferred[Any]:
-        listing = self._purchases.orders("", _read(request, _List).most)
+        listing = self._purchases.orders("", read_request(request, _List).most)
         return listing.addCallback(lambda records: [row_of_purchase(record) for record in records])
 
     def _show_order(self, request: Mapping[str, Any]) -> Deferred[Any]:
-        finding = self._purchases.orders(_read(request, _One).id, _MOST_ALIKE)
+        finding = self._purchases.orders(read_request(request, _One).id, _MOST_ALIKE)
         return finding.addCallback(lambda records: [row_of_purchase(record, with_receipt=True) for record in records])
 
     def _take_back(self, request: Mapping[str, Any]) -> Deferred[Any]:
         """Take back an open order; tells after a moment how it stands, whether the seller has answered or not."""
-        asked = _read(request, _One)
+        asked = read_request(request, _One)
         alike = [record for record in self._purchases.unanswered() if record.id.startswith(asked.id)]
         if len(alike) != 1:
             many = f"{len(alike)} open orders begin" if alike else "no order without an answer begins"
@@ -143,14 +148,3 @@ class PurchasesDesk:
         self._purchases.take_back(record.id).addBoth(answered.callback)
         answered.addTimeout(_TAKE_BACK_S, self._node.clock, lambda result, timeout: record)
         return answered.addCallback(lambda _: row_of_purchase(record))
-
-
-def _read(request: Mapping[str, Any], kind: type[Request]) -> Request:
-    """What is asked.
-
-    @raise UsageError: it cannot be read; the text says which key is at fault.
-    """
-    try:
-        return msgspec.convert(dict(request), kind)
-    except ValueError as error:
-        raise UsageError(str(error)) from None

@@ -1,0 +1,37 @@
+"""Sizes, rates and times as people read them. Sans-IO."""
+
+from __future__ import annotations
+
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def told_size(size: float) -> str:
+    """A number of bytes, to three figures."""
+    if size < 1000:
+        return f"{size:.0f} bytes" if size != 1 else "1 byte"
+    for unit in _UNITS:
+        size /= 1024
+        if size < 1000 or unit == _UNITS[-1]:
+            break
+    return f"{size:.{2 if size < 10 else 1 if size < 100 else 0}f} {unit}"
+
+
+def told_rate(rate: float) -> str:
+    """Bytes a second."""
+    return f"{told_size(rate)}/s"
+
+
+def told_time(seconds: float) -> str:
+    """How long something takes, roughly."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, left = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {left:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} days"
+
+
+def told_count(number: int, what: str) -> str:
+    """So many of something."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
