@@ -29,7 +29,7 @@ class Outcome:
     seed: int
     virtual_s: float
     messages: int
-    purchases: int
+    obtained: int
     checked: Counter[str]
     violations: Sequence[str]
 
@@ -45,7 +45,7 @@ def outcome_of(run: tuple[str, int]) -> Outcome:
         seed,
         report.virtual_s,
         sum(report.messages.values()),
-        report.purchases,
+        report.obtained,
         Counter({kept.promise: kept.checked for kept in report.promises}),
         [f"{violation.at_s:.1f} s: {violation.promise}: {violation.text}" for violation in report.violations],
     )
@@ -69,13 +69,13 @@ def main(words: Sequence[str]) -> int:
     runs = [(kind, seed) for seed in range(first, first + int(words[0])) for kind in kinds]
     began = time.monotonic()
     checked: Counter[str] = Counter()
-    virtual_s, messages, purchases, failed = 0.0, 0, 0, 0
+    virtual_s, messages, obtained, failed = 0.0, 0, 0, 0
     with ProcessPoolExecutor(os.cpu_count(), initializer=_be_quiet) as processes:
         for outcome in processes.map(outcome_of, runs):
             checked.update(outcome.checked)
             virtual_s += outcome.virtual_s
             messages += outcome.messages
-            purchases += outcome.purchases
+            obtained += outcome.obtained
             if outcome.violations:
                 failed += 1
                 print(f"{outcome.kind}, seed {outcome.seed}: {outcome.violations[0]}")
@@ -83,7 +83,7 @@ def main(words: Sequence[str]) -> int:
     print(
         f"{len(runs)} runs of {len(kinds)} kinds ({', '.join(kinds)}) from seed {first} on, in "
         f"{time.monotonic() - began:.0f} s: {virtual_s / 3600:.1f} virtual hours, {messages:,} messages, "
-        f"{purchases:,} purchases"
+        f"{obtained:,} purchases and files"
     )
     for promise, count in checked.items():
         print(f"{count:>14,}  {promise}")

@@ -57,6 +57,7 @@ class ChoiceTests(OperatedCase):
         self.assert_ends(2, "--name '../x': write up to 64 letters, .*", "status", "--name", "../x")
         self.assert_ends(2, "--state and --name: give one of them", "status", "--name", "x", "--state", "y")
         self.assert_ends(2, "--state: write a directory", "status", "--state", "")
+        self.assert_ends(2, "--state ~no one: there is no user 'no one'; .*", "status", "--state", "~no one")
 
 
 class AnswerTests(OperatedCase):

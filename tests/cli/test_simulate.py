@@ -17,10 +17,11 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.settings import HELP
+from twisted_bazaar.cli.setting_words import HELP, ONE_OF
 from twisted_bazaar.sim.faults import FaultKind
-from twisted_bazaar.sim.market import MarketRun
-from twisted_bazaar.sim.scenario import Scenario
+from twisted_bazaar.sim.files.scenario import FilesScenario
+from twisted_bazaar.sim.market.run import MarketRun
+from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.scenario_file import read_file, read_scenario
 
 SMALL = "--nodes 8 --sellers 2 --buyers 2 --for 20s --settle 20s"
@@ -40,15 +41,15 @@ class SimulateCase(SynchronousTestCase):
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(directory.name)
 
-    def simulate(self, words: str) -> Result:
+    def simulate(self, words: str, scenario: str = "market") -> Result:
         """Type a command."""
-        return CliRunner().invoke(main, ["simulate", "market", *shlex.split(words)], prog_name="bazaar")
+        return CliRunner().invoke(main, ["simulate", scenario, *shlex.split(words)], prog_name="bazaar")
 
-    def assert_refused(self, words: str, expected: str) -> None:
+    def assert_refused(self, words: str, expected: str, scenario: str = "market") -> None:
         """The command says no in one line, which matches, and with status 2."""
-        result = self.simulate(words)
+        result = self.simulate(words, scenario)
         self.assertEqual((result.exit_code, result.stdout), (2, ""), result.output)
-        self.assertRegex(result.stderr, rf"\Abazaar simulate market: {expected}[^\n]*\n\Z")
+        self.assertRegex(result.stderr, rf"\Abazaar simulate {scenario}: {expected}[^\n]*\n\Z")
 
 
 class ResultTests(SimulateCase):
@@ -197,7 +198,7 @@ class FailureTests(SimulateCase):
         text = Path("failing-seed-7.toml").read_text()
         self.assertTrue(text.startswith(f"# Breaks a promise: {MET}.\n# At "), text)
         self.assertRegex(result.stdout, r"\n  \S*bazaar simulate market --scenario failing-seed-7.toml\n\Z")
-        small = read_scenario(read_file(text.encode(), ""))
+        small = read_scenario(MarketScenario, read_file(text.encode(), ""))
         self.assertEqual((small.faults, small.churn, len(small.purchases)), ([], 0.0, 1))
         again = self.simulate("--scenario failing-seed-7.toml --quiet")
         self.assertEqual((again.exit_code, MET in again.stdout), (1, True))
@@ -236,11 +237,11 @@ class OptionTests(SimulateCase):
 
     def test_every_setting(self) -> None:
         """There is an option with words for every setting of a scenario, and none for others."""
-        self.assertEqual(set(HELP), {field.encode_name for field in msgspec.structs.fields(Scenario)})
-        told = self.simulate("--help").stdout
-        for name in HELP:
-            option = {"faults": "fault", "fault-kinds": "fault-kind", "purchases": "purchase"}.get(name, name)
-            self.assertRegex(told, rf"(?m)^  --{option} ([A-Z]+|\[[a-z|-]+\])\s")
+        for cls in (MarketScenario, FilesScenario):
+            self.assertEqual(set(HELP[cls.name]), {field.encode_name for field in msgspec.structs.fields(cls)})
+            told = self.simulate("--help", cls.name).stdout
+            for name in HELP[cls.name]:
+                self.assertRegex(told, rf"(?m)^  --{ONE_OF.get(name, name)} ([A-Z]+|\[[a-z|-]+\])\s")
 
     def test_help(self) -> None:
         """Where there are a few words to choose from they are named, and numbers are written out."""

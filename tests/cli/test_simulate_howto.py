@@ -8,23 +8,41 @@ import shlex
 import tempfile
 import unittest
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, get_args
 
-import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.settings import settle_scenario
-from twisted_bazaar.cli.simulate import market
+from twisted_bazaar.cli.simulate import files, market
 from twisted_bazaar.sim.faults import FaultKind
-from twisted_bazaar.sim.scenario import Scenario
-from twisted_bazaar.sim.scenario_file import read_file, read_scenario
+from twisted_bazaar.sim.files.scenario import FilesScenario, Lie
+from twisted_bazaar.sim.market.scenario import MarketScenario
+from twisted_bazaar.sim.scenario_file import read_file, read_scenario, usual_settings
 
 PAGE = (Path(__file__).parents[2] / "docs/howto/simulate.md").read_text(encoding="utf-8")
+
+COMMANDS: Final = {"market": (market, MarketScenario), "files": (files, FilesScenario)}
 
 
 def blocks(language: str) -> list[str]:
     """The blocks of code in one language."""
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def told_settings(text: str) -> dict[str, str]:
+    """What the tables of a text say of settings: their names, and what they usually are."""
+    told = {}
+    for names, values in re.findall(r"^\| (`[^|]*) \| ([^|]*) \|", text, re.MULTILINE):
+        for name, value in zip(re.findall(r"`([^`]+)`", names), values.strip("`").split(", "), strict=True):
+            told[name] = value
+    return told
+
+
+def in_words(name: str, value: Any) -> str:
+    """How the tables write what a setting usually is."""
+    if isinstance(value, list):
+        return "all" if name in ("fault-kinds", "lies") else "none"
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}"
 
 
 class SimulateHowtoTests(SynchronousTestCase):
@@ -42,36 +60,37 @@ class SimulateHowtoTests(SynchronousTestCase):
 
     def test_commands(self) -> None:
         """Every simulation on the page can be typed."""
-        commands = re.findall(r"bazaar simulate market ((?:[^\n]*\\\n)*[^\n|]*)", PAGE)
-        typed = [words.replace("\\\n", " ").partition("||")[0].replace("$seed", "1") for words in commands]
-        typed = [words.partition("`")[0] for words in typed if words.startswith("--") and "--help" not in words]
-        self.assertGreater(len(typed), 6)
-        for words in typed:
-            options: dict[str, Any] = dict(market.make_context("market", shlex.split(words)).params)
-            settle_scenario(options.pop("scenario_file"), options)
+        commands = re.findall(r"bazaar simulate (market|files) ((?:[^\n]*\\\n)*[^\n|]*)", PAGE)
+        typed = [
+            (name, words.replace("\\\n", " ").partition("||")[0].replace("$seed", "1")) for name, words in commands
+        ]
+        typed = [(n, words.partition("`")[0]) for n, words in typed if words.startswith("--") and "--help" not in words]
+        self.assertGreater(len(typed), 7)
+        for name, words in typed:
+            command, cls = COMMANDS[name]
+            options: dict[str, Any] = dict(command.make_context(name, shlex.split(words)).params)
+            settle_scenario(cls, options.pop("scenario_file"), options)
 
     def test_files(self) -> None:
         """Both files are scenarios."""
-        first, second = (read_scenario(read_file(text.encode(), "page")) for text in blocks("toml"))
+        first, second = (read_scenario(MarketScenario, read_file(text.encode(), "page")) for text in blocks("toml"))
         self.assertEqual((len(first.faults), len(first.purchases), first.for_), (1, 1, "3m"))
         self.assertEqual((len(second.purchases), second.wants), (1, 0))
 
     def test_settings(self) -> None:
-        """The table names every setting in its order, with what it usually is."""
-        rows = re.findall(r"^\| (`[^|]*) \| ([^|]*) \|", PAGE.partition("### Faults")[0], re.MULTILINE)
-        told = {}
-        for names, values in rows:
-            for name, value in zip(re.findall(r"`([^`]+)`", names), values.strip("`").split(", "), strict=True):
-                told[name] = value
-        usual = msgspec.to_builtins(Scenario())
-        words = {"fault-kinds": "all", "faults": "none", "purchases": "none"}
-        self.assertEqual(
-            told,
-            {
-                name: words.get(name) or (f'"{value}"' if isinstance(value, str) else f"{value:g}")
-                for name, value in usual.items()
-            },
-        )
+        """The tables name every setting with what it usually is; that of files what is not so in a market."""
+        market, files = usual_settings(MarketScenario), usual_settings(FilesScenario)
+        own = {name: value for name, value in files.items() if market.get(name) != value}
+        first, rest = PAGE.split("### Faults")
+        self.assertEqual(told_settings(first), {name: in_words(name, value) for name, value in market.items()})
+        part = rest.partition("## Files instead of goods")[2].partition("## One failure")[0]
+        told = told_settings(part.partition("A liar lists")[0])
+        self.assertEqual(told, {name: in_words(name, value) for name, value in own.items()})
+
+    def test_lies(self) -> None:
+        """The table of lies has every lie."""
+        part = PAGE.partition("A liar lists")[2].partition("The promises, and when")[0]
+        self.assertEqual(re.findall(r"^\| `([^`]+)`", part, re.MULTILINE), list(get_args(Lie)))
 
     def test_faults(self) -> None:
         """The table of faults has every kind, in the order in which they are declared."""

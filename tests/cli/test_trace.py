@@ -15,8 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cli.cases import HANDLE, ORDER_ID, SELLER, SHORT_ID, order_for, quote_for, receipt_of, sale
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.identity.signed import seal
-from twisted_bazaar.sim.market import MarketRun
-from twisted_bazaar.sim.scenario import FaultEntry, Scenario
+from twisted_bazaar.sim.market.run import MarketRun
+from twisted_bazaar.sim.market.scenario import MarketScenario
+from twisted_bazaar.sim.scenario import FaultEntry
 from twisted_bazaar.trade.messages import handle_of
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.values.sale import Outcome, Verdict
@@ -412,7 +413,7 @@ class SimulatedTests(TraceCase):
     def test_agrees_with_report(self) -> None:
         """As many are told to have bought as the report counts, and each order can be shown."""
         pause = FaultEntry(kind="pause", at="5s", for_="5s", nodes=["seller-1"])
-        scenario = Scenario(nodes=12, sellers=2, buyers=3, for_="20s", settle="40s", faults=[pause], seed=2)
+        scenario = MarketScenario(nodes=12, sellers=2, buyers=3, for_="20s", settle="40s", faults=[pause], seed=2)
         with open("run.jsonl", "wb") as file:
             report = MarketRun(scenario, file).run()
         told = self.told("run.jsonl")
@@ -426,7 +427,7 @@ class SimulatedTests(TraceCase):
         """With a buyer that does not ask again the trace shows what is missing: the trace ends, and no answer came."""
         self.patch(Purchases, "_repeat", lambda purchases, opened: None)
         full = FaultEntry(kind="disk-full", at="1s", for_="20s", nodes=["seller-1"])
-        scenario = Scenario(nodes=8, sellers=1, buyers=2, for_="30s", settle="60s", items=1, faults=[full])
+        scenario = MarketScenario(nodes=8, sellers=1, buyers=2, for_="30s", settle="60s", items=1, faults=[full])
         with open("run.jsonl", "wb") as file:
             report = MarketRun(scenario, file).run()
         self.assertTrue(report.violations)

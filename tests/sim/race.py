@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from twisted_bazaar.discovery.flood.messages import Reply
 from twisted_bazaar.interfaces import IRole
-from twisted_bazaar.roles.buyer import Buyer, Want
+from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.roles.want import Want
 from twisted_bazaar.sim.cluster import Cluster, Member, Programme, limits_of
 from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.sim.invariants.check import Check

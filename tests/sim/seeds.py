@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from twisted_bazaar.sim.market import MarketRun
+from twisted_bazaar.sim.files.run import FilesRun
+from twisted_bazaar.sim.files.scenario import FilesScenario
+from twisted_bazaar.sim.market.run import MarketRun
+from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.report import Report
+from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import Scenario
 
-_SMALL: Final = Scenario(nodes=25, sellers=5, buyers=7, items=6, kinds=3, for_="90s")
+_MARKET: Final = MarketScenario(nodes=25, sellers=5, buyers=7, items=6, kinds=3, for_="90s")
+_FILES: Final = FilesScenario(nodes=20, sharers=6, files=25, for_="90s", bandwidth=400_000.0)
 
-KINDS: Final[Mapping[str, Scenario]] = {
-    "calm": _SMALL.evolve(nodes=60, settle="30s"),
-    "scarce": _SMALL.evolve(stock=2, buyers=15, wants=4, settle="30s"),
-    "storm": _SMALL.evolve(stock=4, mode="safety", loss=0.05, faults_a_minute=30.0),
-    "recovery": _SMALL.evolve(loss=0.02, churn=0.3, faults_a_minute=20.0),
-    "narrow": _SMALL.evolve(bandwidth=4_000.0, latency="uniform:50ms:900ms", loss=0.1, churn=0.1),
+MARKETS: Final[Mapping[str, Scenario]] = {
+    "calm": _MARKET.evolve(nodes=60, settle="30s"),
+    "scarce": _MARKET.evolve(stock=2, buyers=15, wants=4, settle="30s"),
+    "storm": _MARKET.evolve(stock=4, mode="safety", loss=0.05, faults_a_minute=30.0),
+    "recovery": _MARKET.evolve(loss=0.02, churn=0.3, faults_a_minute=20.0),
+    "narrow": _MARKET.evolve(bandwidth=4_000.0, latency="uniform:50ms:900ms", loss=0.1, churn=0.1),
 }
+FILES: Final[Mapping[str, Scenario]] = {
+    "quiet": _FILES.evolve(nodes=40, bandwidth=0.0, settle="30s"),
+    "liars": _FILES.evolve(liars=0.5),
+    "crowd": _FILES.evolve(nodes=16, sharers=3, copies=1, files=3, size=3.0, wants=2, for_="20s"),
+    "outages": _FILES.evolve(liars=0.3, loss=0.02, mode="safety", faults_a_minute=10.0),
+    "repair": _FILES.evolve(liars=0.3, loss=0.01, churn=0.3, faults_a_minute=20.0),
+}
+KINDS: Final[Mapping[str, Scenario]] = {**MARKETS, **FILES}
+_RUNS: Final[Mapping[str, Callable[[Any], Run[Any, Any]]]] = {run.of.name: run for run in (MarketRun, FilesRun)}
 
 
 def scenario_of(kind: str, seed: int) -> Scenario:
@@ -27,4 +41,6 @@ def scenario_of(kind: str, seed: int) -> Scenario:
 
 def run_seed(kind: str, seed: int) -> Report:
     """Make one run."""
-    return MarketRun(scenario_of(kind, seed)).run()
+    scenario = scenario_of(kind, seed)
+    report: Report = _RUNS[scenario.name](scenario).run()
+    return report

@@ -6,19 +6,17 @@ out of at most 200 must show it.
 
 from __future__ import annotations
 
-import inspect
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from attrs import evolve
 from twisted.internet.defer import succeed
-from twisted.trial.unittest import SynchronousTestCase
 
+from tests.sim.planted import PlantedBugCase
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.flood.search import FloodAnswers
 from twisted_bazaar.errors import SoldOut
-from twisted_bazaar.node.control import Error, Ping, Pong
+from twisted_bazaar.node.control import Ping, Pong
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.node import Node
@@ -27,15 +25,14 @@ from twisted_bazaar.node.seen import Seen
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.sim.disk import Disk
-from twisted_bazaar.sim.invariants import CHECKS
-from twisted_bazaar.sim.invariants.check import Check
+from twisted_bazaar.sim.invariants import MARKET_CHECKS
 from twisted_bazaar.sim.invariants.goods import NeverFailedWhileSold, ReservationsEnd, SoldOnce, StockAddsUp
 from twisted_bazaar.sim.invariants.links import LinksAgree
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
 from twisted_bazaar.sim.invariants.messages import ForwardedOnce, NoLoops
 from twisted_bazaar.sim.invariants.wants import BoughtAsWanted, WantsAreMet
-from twisted_bazaar.sim.market import MarketRun
-from twisted_bazaar.sim.scenario import Scenario
+from twisted_bazaar.sim.market.run import MarketRun
+from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.store import DiskStore
 from twisted_bazaar.trade import ledger as ledger_module
 from twisted_bazaar.trade.ledger import Ledger
@@ -43,61 +40,26 @@ from twisted_bazaar.trade.memory import MemorySales
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.trade.reservations import Reservations
 from twisted_bazaar.values.sale import Deal, Outcome, StockLevel, Verdict
+from twisted_bazaar.wire.error import Error
 
-MOST_SEEDS: Final = 200
-CALM: Final = Scenario(nodes=14, sellers=3, buyers=5, items=4, kinds=2, for_="20s", settle="1s", mode="safety")
+CALM: Final = MarketScenario(nodes=14, sellers=3, buyers=5, items=4, kinds=2, for_="20s", settle="1s", mode="safety")
 STORMY: Final = CALM.evolve(for_="60s", faults_a_minute=40.0, fault_kinds=["pause", "kill", "slow"], loss=0.05)
 
 
-class PlantedBugTests(SynchronousTestCase):
-    """What a check promises to notice, it notices."""
+class PlantedBugTests(PlantedBugCase):
+    """The checks of the market."""
 
-    def broken(
-        self, scenario: Scenario, limits: Limits | None = None, checks: Sequence[type[Check]] = CHECKS
-    ) -> set[str]:
-        """The promises that the first failing seed breaks."""
-        for seed in range(MOST_SEEDS):
-            report = MarketRun(scenario.evolve(seed=seed), limits=limits, checks=checks).run()
-            if report.violations:
-                return {violation.promise for violation in report.violations}
-        raise self.failureException(f"{MOST_SEEDS} seeds have shown nothing")
-
-    def plant(self, cls: type, name: str, make: Callable[[Any], Callable[..., Any]]) -> None:
-        """Put a broken method in place of a right one, which it is made from."""
-        self.patch(cls, name, make(getattr(cls, name)))
-
-    def assert_caught(
-        self,
-        check: type[Check],
-        scenario: Scenario,
-        limits: Limits | None = None,
-        checks: Sequence[type[Check]] = CHECKS,
-    ) -> None:
-        """Some seed breaks the promise of this check."""
-        self.assertIn(check.promise, self.broken(scenario, limits, checks))
-
-    def violations_of(self, scenario: Scenario, *checks: type[Check]) -> list[str]:
-        """How a run breaks the promises of some checks."""
-        return [violation.text for violation in MarketRun(scenario, checks=checks).run().violations]
+    run_class = MarketRun
 
     def test_nothing_planted(self) -> None:
         """Unbroken code keeps every promise, in calm and in storm, and every check looks at something."""
         for scenario in (CALM, STORMY, STORMY.evolve(mode="liveness", settle="2m")):
-            checked: Counter[str] = Counter()
-            for seed in range(3):
-                report = MarketRun(scenario.evolve(seed=seed, churn=0.5, stock=2)).run()
-                checked.update({kept.promise: kept.checked for kept in report.promises})
-                self.assertEqual(report.violations, [])
-            unchecked = [promise for promise, count in checked.items() if not count]
+            unchecked = self.unchecked(scenario.evolve(churn=0.5, stock=2))
             self.assertEqual(unchecked, [] if scenario.mode == "liveness" else [WantsAreMet.promise])
 
     def test_every_check(self) -> None:
         """Each check has a bug here that it catches."""
-        source = inspect.getsource(type(self))
-        unproved = [
-            check.__name__ for check in (*CHECKS, WantsAreMet) if f"assert_caught({check.__name__}," not in source
-        ]
-        self.assertEqual(unproved, [])
+        self.assert_all_proved(MARKET_CHECKS)
 
     def test_stock(self) -> None:
         """A book that gives goods away without counting them sold."""
@@ -270,7 +232,7 @@ class PlantedBugTests(SynchronousTestCase):
             table._entries[key] = (value, owner, now + 600)
 
         self.plant(FairTable, "put", lambda right: put)
-        self.assert_caught(TablesAreBounded, CALM, evolve(Limits(), seen_ids=2))
+        self.assert_caught(TablesAreBounded, CALM, limits=evolve(Limits(), seen_ids=2))
 
     def test_reservation_without_end(self) -> None:
         """A seller that holds back for ever."""

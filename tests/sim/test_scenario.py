@@ -9,8 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.sim.faults import Fault, FaultKind
-from twisted_bazaar.sim.market import MarketRun
-from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario, parse_duration, write_duration
+from twisted_bazaar.sim.market.run import MarketRun
+from twisted_bazaar.sim.market.scenario import MarketScenario, PurchaseEntry
+from twisted_bazaar.sim.scenario import FaultEntry, parse_duration, write_duration
 from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, setting_takes, write_file
 
 FAULT = {"kind": "pause", "at": "1s", "for": "2s", "nodes": ["relay-1", "tracker"]}
@@ -47,23 +48,23 @@ class ScenarioTests(SynchronousTestCase):
     def refusal(self, **settings: Any) -> str:
         """What is said of settings that cannot be; an underscore stands for a hyphen."""
         named = {name.rstrip("_").replace("_", "-"): value for name, value in settings.items()}
-        return str(self.assertRaises(ImpossibleSetting, read_scenario, named))
+        return str(self.assertRaises(ImpossibleSetting, read_scenario, MarketScenario, named))
 
     def test_usual(self) -> None:
         """Without any setting there is a scenario."""
-        self.assertEqual(read_scenario({}), Scenario())
+        self.assertEqual(read_scenario(MarketScenario, {}), MarketScenario())
 
     def test_file(self) -> None:
         """What is written to a file and read again is the same, in every setting."""
-        self.assertEqual(set(OTHER), {field.encode_name for field in msgspec.structs.fields(Scenario)})
-        scenario = read_scenario(OTHER)
-        usual, told = msgspec.to_builtins(Scenario()), msgspec.to_builtins(scenario)
+        self.assertEqual(set(OTHER), {field.encode_name for field in msgspec.structs.fields(MarketScenario)})
+        scenario = read_scenario(MarketScenario, OTHER)
+        usual, told = msgspec.to_builtins(MarketScenario()), msgspec.to_builtins(scenario)
         self.assertEqual([name for name in told if told[name] == usual[name]], [])
-        self.assertEqual(read_scenario(read_file(write_file(scenario).encode(), "here")), scenario)
+        self.assertEqual(read_scenario(MarketScenario, read_file(write_file(scenario).encode(), "here")), scenario)
 
     def test_short_file(self) -> None:
         """A file holds the seed and what is not as usual, and nothing else."""
-        self.assertEqual(write_file(Scenario(nodes=60, seed=7)), "nodes = 60\nseed = 7\n")
+        self.assertEqual(write_file(MarketScenario(nodes=60, seed=7)), "nodes = 60\nseed = 7\n")
 
     def test_no_toml(self) -> None:
         """A file that is no TOML is refused with its name and place."""
@@ -106,7 +107,7 @@ class ScenarioTests(SynchronousTestCase):
         for text in (*none, *too_long, "uniform:80ms:5ms"):
             self.assertIn("latency: takes 20ms, uniform:5ms:80ms or", self.refusal(latency=text))
         for text in ("2s", "uniform:2s:2s", "lognormal:2s:10"):
-            self.assertEqual(read_scenario({"latency": text}).latency, text)
+            self.assertEqual(read_scenario(MarketScenario, {"latency": text}).latency, text)
         for text in ("", "weibull", "weibull:0", "weibull:nan", "exponential:1"):
             self.assertIn("sessions: takes exponential or weibull:SHAPE", self.refusal(sessions=text))
 
@@ -145,12 +146,14 @@ class ScenarioTests(SynchronousTestCase):
         for item in ("plum", "a\nb", "item-0", "item-21", "item-01"):
             words = f"purchases[0].item: takes item-1 to item-20, not {item!r}"
             self.assertEqual(self.refusal(purchases=[{**PURCHASE, "item": item}]), words)
-        self.assertEqual(read_scenario({"sellers": 0, "purchases": [PURCHASE]}).purchases[0].item, "item-7")
+        self.assertEqual(
+            read_scenario(MarketScenario, {"sellers": 0, "purchases": [PURCHASE]}).purchases[0].item, "item-7"
+        )
 
     def test_stocked(self) -> None:
         """A scenario knows what its sellers have."""
         for settings in ({"sellers": 2}, {"sellers": 3, "items": 7}, {"items": 3}, {"sellers": 0}, {"kinds": 1}):
-            scenario = read_scenario(settings)
+            scenario = read_scenario(MarketScenario, settings)
             names = [name for name in scenario.names() if name.startswith("seller-")]
             had = {item for name in names for item in MarketRun(scenario, checks=())._supplies(name)}
             self.assertEqual(set(scenario.stocked_items), had)
@@ -162,7 +165,7 @@ class ScenarioTests(SynchronousTestCase):
 
     def test_words(self) -> None:
         """For every setting there are words that say what it may be."""
-        self.assertEqual({name for name in OTHER if setting_takes(name) == "a text"}, set())
+        self.assertEqual({name for name in OTHER if setting_takes(MarketScenario, name) == "a text"}, set())
 
     def test_durations(self) -> None:
         """Times are read in four units, and what is written is read as the same."""
@@ -179,7 +182,7 @@ class ScenarioTests(SynchronousTestCase):
     def test_names(self) -> None:
         """Every member has a name by its kind, the tracker first."""
         names = ["tracker", "seller-1", "buyer-1", "buyer-2", "relay-1"]
-        self.assertEqual(Scenario(nodes=4, sellers=1, buyers=2).names(), names)
+        self.assertEqual(MarketScenario(nodes=4, sellers=1, buyers=2).names(), names)
 
 
 class NamedScenarioTests(SynchronousTestCase):
@@ -187,17 +190,17 @@ class NamedScenarioTests(SynchronousTestCase):
 
     def test_same_run(self) -> None:
         """To name what chance has drawn changes nothing."""
-        scenario = Scenario(nodes=14, sellers=2, buyers=3, for_="30s", settle="20s", loss=0.02, churn=0.5, seed=5)
+        scenario = MarketScenario(nodes=14, sellers=2, buyers=3, for_="30s", settle="20s", loss=0.02, churn=0.5, seed=5)
         run = MarketRun(scenario.evolve(faults_a_minute=20.0, fault_kinds=["crash", "pause", "slow"]))
         report = run.run()
         named = run.fixed()
         self.assertTrue(len(named.faults) > 3 and len(named.purchases) == 15 and named.wants == 0)
-        again = MarketRun(read_scenario(read_file(write_file(named).encode(), "here")))
+        again = MarketRun(read_scenario(MarketScenario, read_file(write_file(named).encode(), "here")))
         self.assertEqual((again.run().trace_hash, again.fixed()), (report.trace_hash, named))
 
     def test_others_stay(self) -> None:
         """With a buyer less the others want what they wanted, and nothing befalls who is not there."""
-        scenario = Scenario(nodes=14, sellers=2, buyers=3, faults_a_minute=20.0, seed=5)
+        scenario = MarketScenario(nodes=14, sellers=2, buyers=3, faults_a_minute=20.0, seed=5)
         before, after = MarketRun(scenario, checks=()), MarketRun(scenario.evolve(buyers=2, nodes=13), checks=())
         kept = [purchase for purchase in before.purchases if purchase.buyer != "buyer-3"]
         self.assertEqual(after.purchases, kept)
@@ -205,7 +208,7 @@ class NamedScenarioTests(SynchronousTestCase):
 
     def test_buyers_too(self) -> None:
         """What goes wrong befalls buyers as well as everybody else."""
-        run = MarketRun(Scenario(nodes=14, sellers=2, buyers=3, faults_a_minute=60.0, seed=5), checks=())
+        run = MarketRun(MarketScenario(nodes=14, sellers=2, buyers=3, faults_a_minute=60.0, seed=5), checks=())
         hit = {name.partition("-")[0] for fault in run.faults for name in fault.nodes}
         self.assertEqual(hit, {"tracker", "seller", "buyer", "relay"})
 
@@ -213,6 +216,6 @@ class NamedScenarioTests(SynchronousTestCase):
         """What is named is wanted, and nothing else."""
         purchase = PurchaseEntry(buyer="buyer-1", at="5s", item="item-1", quantity=2)
         report = MarketRun(
-            Scenario(nodes=6, sellers=1, buyers=2, wants=0, for_="10s", settle="20s", purchases=[purchase])
+            MarketScenario(nodes=6, sellers=1, buyers=2, wants=0, for_="10s", settle="20s", purchases=[purchase])
         ).run()
         self.assertEqual((report.wants, report.purchases, report.violations), (1, 1, []))

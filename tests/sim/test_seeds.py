@@ -1,4 +1,4 @@
-"""Whole markets under everything that can go wrong, for a fixed number of seeds.
+"""Whole networks under everything that can go wrong, for a fixed number of seeds.
 
 C{make soak SEEDS=1000} makes as many runs as one likes.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.sim.seeds import KINDS, run_seed
+from tests.sim.seeds import FILES, KINDS, run_seed
 
 SEEDS: Final = range(1, 7)
 
@@ -21,17 +21,23 @@ ONCE_BROKEN: Final[tuple[tuple[str, int], ...]] = (
     ("narrow", 38),
     # A node that stopped while it dialled went on dialling.
     ("storm", 1),
+    # A source that had believed two manifests of one file took those who asked for either for one crowd.
+    ("repair", 20),
+    # A node that was told to stop twice waited for its uploads for ever.
+    ("repair", 123),
+    # A download stood in the line of a source for ever that was gone.
+    ("repair", 166),
 )
 
 
 class SeedTests(SynchronousTestCase):
-    """The promises of the market hold."""
+    """The promises of markets and of networks that share files hold."""
 
     def assert_kept(self, kind: str, seed: int) -> None:
-        """One run breaks no promise, and buys something."""
+        """One run breaks no promise, and something is looked for in it."""
         report = run_seed(kind, seed)
         self.assertEqual(report.violations, [], f"{kind}, seed {seed}")
-        self.assertGreater(report.messages["search"], 0)
+        self.assertGreater(report.messages["findfiles" if kind in FILES else "search"], 0)
 
     def test_calm(self) -> None:
         """Where nothing fails."""
@@ -57,6 +63,31 @@ class SeedTests(SynchronousTestCase):
         """Where ways are slow and narrow and lose packets."""
         for seed in SEEDS:
             self.assert_kept("narrow", seed)
+
+    def test_quiet(self) -> None:
+        """Where files are shared, and nothing fails."""
+        for seed in SEEDS:
+            self.assert_kept("quiet", seed)
+
+    def test_liars(self) -> None:
+        """Where every other sharer lies."""
+        for seed in SEEDS:
+            self.assert_kept("liars", seed)
+
+    def test_crowd(self) -> None:
+        """Where many fetch the same few files at once."""
+        for seed in SEEDS:
+            self.assert_kept("crowd", seed)
+
+    def test_outages(self) -> None:
+        """Where files are shared and faults never end."""
+        for seed in SEEDS:
+            self.assert_kept("outages", seed)
+
+    def test_repair(self) -> None:
+        """Where faults end, and then every file that somebody has is fetched."""
+        for seed in SEEDS:
+            self.assert_kept("repair", seed)
 
     def test_once_broken(self) -> None:
         """Where a promise was broken once."""

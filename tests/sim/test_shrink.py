@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.sim.market import MarketRun
-from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario
+from twisted_bazaar.sim.market.run import MarketRun
+from twisted_bazaar.sim.market.scenario import MarketScenario, PurchaseEntry
+from twisted_bazaar.sim.scenario import FaultEntry
 from twisted_bazaar.sim.scenario_file import read_file, read_scenario, write_file
-from twisted_bazaar.sim.shrink import Attempt, Fails, Shrinking, fewest_that
+from twisted_bazaar.sim.shrink import Attempt, Shrinking, fewest_that
 
 
-def large() -> Scenario:
+def large() -> MarketScenario:
     """A scenario with much in it, all of it named."""
-    drawn = Scenario(
+    drawn = MarketScenario(
         nodes=60,
         sellers=4,
         buyers=8,
@@ -36,7 +38,7 @@ PAUSE = FaultEntry(kind="pause", at="20s", for_="10s", nodes=["relay-9", "relay-
 WITH_PAUSE = LARGE.evolve(faults=[*LARGE.faults, PAUSE])
 
 
-def has_pause_of(scenario: Scenario, name: str) -> bool:
+def has_pause_of(scenario: MarketScenario, name: str) -> bool:
     """Whether a node stands still in the twentieth second."""
     return any(fault.kind == "pause" and fault.at == "20s" and name in fault.nodes for fault in scenario.faults)
 
@@ -65,23 +67,27 @@ class FewestTests(SynchronousTestCase):
 class ShrinkingTests(SynchronousTestCase):
     """Failures that depend on something in a large scenario."""
 
-    def shrink(self, fails: Fails, scenario: Scenario = WITH_PAUSE, most_runs: int = 1000) -> Scenario:
+    def shrink(
+        self, fails: Callable[[MarketScenario], bool], scenario: MarketScenario = WITH_PAUSE, most_runs: int = 1000
+    ) -> MarketScenario:
         """Shrink, and keep what was tried."""
-        self.attempts: list[Attempt] = []
+        self.attempts: list[Attempt[MarketScenario]] = []
         self.shrinking = Shrinking(scenario, fails, self.attempts.append, most_runs)
         return self.shrinking.run()
 
     def test_always(self) -> None:
         """Where nothing is needed next to nothing is left: one that buys, one that sells."""
         smallest = self.shrink(lambda scenario: True)
-        wanted = Scenario(nodes=2, sellers=1, buyers=1, wants=0, for_="1s", latency="20ms", seed=7)
+        wanted = MarketScenario(nodes=2, sellers=1, buyers=1, wants=0, for_="1s", latency="20ms", seed=7)
         self.assertEqual(smallest, wanted)
 
     def test_one_fault(self) -> None:
         """Of a hundred things the one that is needed is left, and as many nodes as it takes."""
         smallest = self.shrink(lambda scenario: has_pause_of(scenario, "relay-9"))
         only = FaultEntry(kind="pause", at="20s", for_="10s", nodes=["relay-9"])
-        wanted = Scenario(nodes=11, sellers=1, buyers=1, wants=0, for_="21s", latency="20ms", seed=7, faults=[only])
+        wanted = MarketScenario(
+            nodes=11, sellers=1, buyers=1, wants=0, for_="21s", latency="20ms", seed=7, faults=[only]
+        )
         self.assertEqual(smallest, wanted)
 
     def test_faults_move(self) -> None:
@@ -94,7 +100,7 @@ class ShrinkingTests(SynchronousTestCase):
     def test_purchases(self) -> None:
         """Of forty purchases the two that are needed are left, and the buyers that make them."""
 
-        def fails(scenario: Scenario) -> bool:
+        def fails(scenario: MarketScenario) -> bool:
             buyers = [purchase.buyer for purchase in scenario.purchases]
             return buyers.count("buyer-3") >= 2
 
@@ -151,7 +157,7 @@ class ShrinkingTests(SynchronousTestCase):
         smallest = self.shrink(lambda scenario: rng.random() < share, few, 60)
         for attempt in self.attempts:
             settings = read_file(write_file(attempt.scenario).encode(), "here")
-            self.assertEqual(read_scenario(settings), attempt.scenario)
+            self.assertEqual(read_scenario(MarketScenario, settings), attempt.scenario)
             self.assertLessEqual(len(attempt.scenario.faults), len(few.faults))
             self.assertLessEqual(attempt.scenario.nodes, few.nodes)
         self.assertIn(smallest, [few, *(attempt.scenario for attempt in self.attempts if attempt.fails)])
@@ -159,5 +165,7 @@ class ShrinkingTests(SynchronousTestCase):
     def test_nobody_sells(self) -> None:
         """A scenario with nobody to leave out can be shrunk too."""
         purchase = PurchaseEntry(buyer="buyer-1", at="2s", item="item-1")
-        scenario = Scenario(nodes=1, sellers=0, buyers=1, wants=0, for_="3s", latency="20ms", purchases=[purchase])
+        scenario = MarketScenario(
+            nodes=1, sellers=0, buyers=1, wants=0, for_="3s", latency="20ms", purchases=[purchase]
+        )
         self.assertEqual(self.shrink(lambda s: bool(s.purchases), scenario), scenario)

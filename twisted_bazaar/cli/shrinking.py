@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any, Generic
 
 from attrs import evolve, frozen
 
 from twisted_bazaar.cli.interruption import Interruption
 from twisted_bazaar.sim.invariants.check import Violation
-from twisted_bazaar.sim.market import MarketRun
-from twisted_bazaar.sim.scenario import Scenario
+from twisted_bazaar.sim.run import Run
+from twisted_bazaar.sim.scenario import AnyScenario
 from twisted_bazaar.sim.scenario_file import write_file
 from twisted_bazaar.sim.shrink import Attempt, Shrinking
 
 
 @frozen
-class Shrunk:
+class Shrunk(Generic[AnyScenario]):
     """A small run that breaks a promise.
 
     @ivar violation: what goes wrong in it.
@@ -28,7 +29,7 @@ class Shrunk:
     @ivar is_finished: whether nothing more could be left out, or all runs were made; not when the user interrupted it.
     """
 
-    scenario: Scenario
+    scenario: AnyScenario
     violation: Violation
     runs: int
     text: str
@@ -68,29 +69,31 @@ class Place:
 
 
 def shrink_run(
-    failing: Scenario,
+    make_run: Callable[[AnyScenario], Run[AnyScenario, Any]],
+    failing: AnyScenario,
     violation: Violation,
     place: Place,
     most_runs: int,
     interruption: Interruption,
     tell: Callable[[str], object],
-) -> Shrunk:
+) -> Shrunk[AnyScenario]:
     """Look for the smallest run that breaks a promise, and keep it; when the user interrupts it, the smallest so far.
 
+    @param make_run: makes a run of a scenario.
     @param failing: the scenario that broke it, with every fault named.
     @param violation: what was broken first.
     @param tell: called with a line for each try.
     """
     found = {write_file(failing): violation}
 
-    def fails(scenario: Scenario) -> bool:
-        report = MarketRun(scenario).run(lambda done_s, whole_s: interruption.check())
+    def fails(scenario: AnyScenario) -> bool:
+        report = make_run(scenario).run(lambda done_s, whole_s: interruption.check())
         broken = next((each for each in report.violations if each.promise == violation.promise), None)
         if broken is not None:
             found[write_file(scenario)] = broken
         return broken is not None
 
-    def tell_attempt(attempt: Attempt) -> None:
+    def tell_attempt(attempt: Attempt[AnyScenario]) -> None:
         tell(f"{attempt.number:4}  {attempt.what}: {'still fails' if attempt.fails else 'does not fail'}")
 
     shrinking = Shrinking(failing, fails, tell_attempt, most_runs)
@@ -104,7 +107,7 @@ def shrink_run(
     return evolve(shrunk, is_finished=is_finished)
 
 
-def _keep(scenario: Scenario, violation: Violation, runs: int, place: Place) -> Shrunk:
+def _keep(scenario: AnyScenario, violation: Violation, runs: int, place: Place) -> Shrunk[AnyScenario]:
     comment = f"# Breaks a promise: {violation.promise}.\n# At {violation.at_s:.3f} s: {_in_a_line(violation.text)}\n\n"
     text = comment + write_file(scenario)
     try:

@@ -22,9 +22,11 @@ from twisted_bazaar.cli.results import console_for_results
 from twisted_bazaar.cli.settings import replaying, replaying_file, scenario_options, settle_scenario
 from twisted_bazaar.cli.shrinking import Place, Shrunk, shrink_run
 from twisted_bazaar.cli.trace_file import trace_file
-from twisted_bazaar.cli.verdict import in_words, tell_failure, tell_figures, tell_shrunk
-from twisted_bazaar.sim.market import MarketRun
+from twisted_bazaar.cli.verdict import tell_failure, tell_figures, tell_shrunk
+from twisted_bazaar.sim.files.run import FilesRun
+from twisted_bazaar.sim.market.run import MarketRun
 from twisted_bazaar.sim.report import Report
+from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import Scenario
 from twisted_bazaar.sim.shrink import USUAL_RUNS
 
@@ -72,43 +74,81 @@ def simulate() -> None:
     """Run a whole network in virtual time, and check its promises."""
 
 
-@simulate.command(cls=PlainCommand)
-@scenario_options
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-@click.option("--quiet", is_flag=True, help="Print nothing unless a promise is broken.")
-@click.option("--trace", metavar="FILE", help="Write one JSON line for each event and message; see bazaar trace.")
-@click.option("--shrink", "shrinks", is_flag=True, help="If a promise is broken, look for a small run that breaks it.")
-@click.option(
-    "--shrink-runs",
-    type=whole_number("--shrink-runs", 1, _MOST_RUNS),
-    default=USUAL_RUNS,
-    metavar="N",
-    help=f"With --shrink: how many runs to try at most.  [a whole number from 1 to {_MOST_RUNS:,}; {USUAL_RUNS}]",
+_WISHES: Final = (
+    click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object."),
+    click.option("--quiet", is_flag=True, help="Print nothing unless a promise is broken."),
+    click.option("--trace", metavar="FILE", help="Write one JSON line for each event and message; see bazaar trace."),
+    click.option(
+        "--shrink", "shrinks", is_flag=True, help="If a promise is broken, look for a small run that breaks it."
+    ),
+    click.option(
+        "--shrink-runs",
+        type=whole_number("--shrink-runs", 1, _MOST_RUNS),
+        default=USUAL_RUNS,
+        metavar="N",
+        help=f"With --shrink: how many runs to try at most.  [a whole number from 1 to {_MOST_RUNS:,}; {USUAL_RUNS}]",
+    ),
+    click.option("--shrink-to", metavar="FILE", help="With --shrink: where that goes.  [failing-seed-SEED.toml]"),
+    click.option("--force", "overwrites", is_flag=True, help="With --shrink-to: the file may be there already."),
 )
-@click.option("--shrink-to", metavar="FILE", help="With --shrink: where that goes.  [failing-seed-SEED.toml]")
-@click.option("--force", "overwrites", is_flag=True, help="With --shrink-to: the file may be there already.")
-def market(scenario_file: str | None, **options: Any) -> None:
+
+
+def _scenario_command(run_class: type[Run[Any, Any]]) -> Callable[[Callable[[], None]], click.Command]:
+    """Make a command that runs one kind of scenario; what is decorated has its words."""
+
+    def decorate(words: Callable[[], None]) -> click.Command:
+        def run(scenario_file: str | None, **options: Any) -> None:
+            names = ("as_json", "quiet", "trace", "shrinks", "shrink_runs", "shrink_to", "overwrites")
+            wishes = Wishes(keep=scenario_file, **{name: options.pop(name) for name in names})
+            with Interruption(insists=True) as interruption:
+                scenario = settle_scenario(run_class.of, scenario_file, options)
+                replay = replaying(scenario, scenario_file, options)
+                raise SystemExit(_Simulation(run_class, scenario, replay, wishes, interruption).run())
+
+        run.__doc__ = words.__doc__
+        for option in reversed(_WISHES):
+            run = option(run)
+        return simulate.command(run_class.of.name, cls=PlainCommand)(scenario_options(run_class.of)(run))
+
+    return decorate
+
+
+@_scenario_command(MarketRun)
+def market() -> None:
     """Let a market trade on a simulated network.
 
     Production nodes run on machines that lose packets, crash, stand still and come back, in virtual
     time. Ends with status 0 when every promise was kept; with 1 when one was broken, and says how to see
     exactly that run again; with 2 when an option is impossible.
     """
-    names = ("as_json", "quiet", "trace", "shrinks", "shrink_runs", "shrink_to", "overwrites")
-    wishes = Wishes(keep=scenario_file, **{name: options.pop(name) for name in names})
-    with Interruption(insists=True) as interruption:
-        scenario = settle_scenario(scenario_file, options)
-        replay = replaying(scenario, scenario_file, options)
-        raise SystemExit(_Simulation(scenario, replay, wishes, interruption).run())
+
+
+@_scenario_command(FilesRun)
+def files() -> None:
+    """Let a network share files, through an index server.
+
+    Production nodes run on machines that lose packets, crash, stand still and come back, in virtual
+    time, and some sharers lie. Ends with status 0 when every promise was kept; with 1 when one was broken,
+    and says how to see exactly that run again; with 2 when an option is impossible.
+    """
 
 
 class _Simulation:
     """One call of the command.
 
+    @param run_class: the kind of run that it makes.
     @param replay: the command that makes the same run again.
     """
 
-    def __init__(self, scenario: Scenario, replay: str, wishes: Wishes, interruption: Interruption) -> None:
+    def __init__(
+        self,
+        run_class: type[Run[Any, Any]],
+        scenario: Scenario,
+        replay: str,
+        wishes: Wishes,
+        interruption: Interruption,
+    ) -> None:
+        self._run_class = run_class
         self._scenario = scenario
         self._replay = replay
         self._wishes = wishes
@@ -139,7 +179,7 @@ class _Simulation:
             self._interruption.check()
         return BROKEN if report.violations else KEPT
 
-    def _run(self) -> tuple[MarketRun, Report]:
+    def _run(self) -> tuple[Run[Any, Any], Report]:
         wishes = self._wishes
         with ExitStack() as closing:
             trace = None if wishes.trace is None else closing.enter_context(trace_file(wishes.trace, wishes.keep))
@@ -152,30 +192,38 @@ class _Simulation:
                     trace.check()
                 show(done_s, whole_s)
 
-            run = MarketRun(self._scenario, trace)
+            run = self._run_class(self._scenario, trace)
             return run, run.run(progress)
 
     def _tell(self, report: Report, real_s: float) -> None:
         console = console_for_results()
         if self._wishes.talks:
-            tell_figures(console, report, real_s, in_words(self._scenario, self._wishes.keep))
+            tell_figures(console, report, real_s, self._scenario, self._wishes.keep)
         if report.violations:
             tell_failure(console, report, self._replay)
 
-    def _shrink(self, run: MarketRun, report: Report) -> Shrunk:
+    def _shrink(self, run: Run[Any, Any], report: Report) -> Shrunk[Any]:
         wishes = self._wishes
         place = Place(wishes.shrink_to, wishes.overwrites)
         tell = _note if wishes.talks else _say_nothing
-        return shrink_run(run.fixed(), report.violations[0], place, wishes.shrink_runs, self._interruption, tell)
+        return shrink_run(
+            self._run_class,
+            run.fixed(),
+            report.violations[0],
+            place,
+            wishes.shrink_runs,
+            self._interruption,
+            tell,
+        )
 
-    def _to_json(self, report: Report, real_s: float, shrunk: Shrunk | None) -> Mapping[str, Any]:
+    def _to_json(self, report: Report, real_s: float, shrunk: Shrunk[Any] | None) -> Mapping[str, Any]:
         told: dict[str, Any] = {**report.to_json(), "real_s": real_s, "replay": self._replay}
         if shrunk is not None:
             told["shrunk"] = {
                 "runs": shrunk.runs,
                 "finished": shrunk.is_finished,
                 "file": None if shrunk.path is None else str(shrunk.path),
-                "replay": None if shrunk.path is None else replaying_file(shrunk.path),
+                "replay": None if shrunk.path is None else replaying_file(type(self._scenario), shrunk.path),
                 "toml": shrunk.text,
             }
         return told

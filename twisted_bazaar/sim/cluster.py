@@ -64,6 +64,7 @@ class Programme:
     @ivar make_roles: makes the roles of its node, anew for each start.
     @ivar limits: the limits of its node.
     @ivar port: where it listens; None for nowhere.
+    @ivar advertised: where it says that it listens; None for where it does.
     @ivar neighbours: the addresses of nodes that it stays linked to.
     """
 
@@ -71,6 +72,7 @@ class Programme:
     limits: Limits = field(factory=Limits)
     port: int | None = NODE_PORT
     neighbours: Sequence[Address] = ()
+    advertised: Address | None = None
 
 
 class Member:
@@ -138,7 +140,8 @@ class Member:
         )
         port = programme.port
         failures: list[Failure] = []
-        starting = Deferred.fromCoroutine(self.node.start(None if port is None else TCP4ServerEndpoint(host, port)))
+        endpoint = None if port is None else TCP4ServerEndpoint(host, port)
+        starting = Deferred.fromCoroutine(self.node.start(endpoint, programme.advertised))
         starting.addErrback(failures.append)
         if failures:
             self.node = None
@@ -229,6 +232,7 @@ class Cluster:
 
     @param network: where they are.
     @ivar members: by name, in the order in which they were added.
+    @ivar tracker: the one that hands out ids, if there is one.
     @ivar tracker_address: where those that are started from now on look for their tracker.
     """
 
@@ -239,6 +243,7 @@ class Cluster:
         self.observers: list[Observer] = []
         # Only those that look at messages: there are very many of these.
         self.sent_to: list[Callable[[Member, Peer | None, Message], None]] = []
+        self.tracker: Member | None = None
         self.tracker_address: Address | None = None
         self._by_key: dict[str, Member] = {}
         self._on_machine: dict[str, list[Member]] = {}
@@ -249,9 +254,12 @@ class Cluster:
         if type(observer).sent is not Observer.sent:
             self.sent_to.append(observer.sent)
 
-    def add_tracker(self, make_roles: Callable[[Member], Sequence[IRole]], limits: Limits | None = None) -> Member:
-        """A machine for the tracker; not started."""
-        tracker = self.add(TRACKER, Programme(make_roles, limits or Limits(max_links=100_000, max_greeting=1024)))
+    def add_tracker(
+        self, make_roles: Callable[[Member], Sequence[IRole]], limits: Limits | None = None, name: str = TRACKER
+    ) -> Member:
+        """A machine for the tracker, or for what stands in for one; not started."""
+        limits = limits or Limits(max_links=100_000, max_greeting=1024)
+        tracker = self.tracker = self.add(name, Programme(make_roles, limits))
         self.tracker_address = tracker.address
         return tracker
 
@@ -264,7 +272,7 @@ class Cluster:
 
     def name_of(self, peer: Peer) -> str:
         """The name of the member at the other end of a link; the tracker names no key."""
-        member = self._by_key.get(peer.key)
+        member = self._by_key.get(peer.key) or self.tracker
         return TRACKER if member is None else member.name
 
     def member_with_key(self, key: str) -> Member | None:

@@ -35,6 +35,14 @@ class Disk:
         self._check()
         return self._seen.get(name, b"")
 
+    def names(self) -> list[str]:
+        """The files that there are, in the order in which they were first written."""
+        return list(self._seen)
+
+    def seen(self, name: str) -> bytes:
+        """The content of a file for whoever looks on, also while the disk is failing; nothing if there is none."""
+        return self._seen.get(name, b"")
+
     def append(self, name: str, data: bytes) -> None:
         """Write at the end of a file.
 

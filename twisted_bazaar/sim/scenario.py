@@ -1,5 +1,7 @@
 """What to simulate: every setting of a run, checked once and for all.
 
+Here stands what every scenario has; each kind of scenario adds its own, in a package of its own beside this module.
+
 How settings stand in a file is left to L{twisted_bazaar.sim.scenario_file}.
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +20,7 @@ from twisted_bazaar.sim.faults import Fault, FaultKind
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h)")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 _LONGEST_S: Final = 7 * 86_400.0
 _MOST: Final = 100_000
 _MOST_DRAWN: Final = 1_000_000
@@ -34,10 +37,12 @@ TAKES: Final[Mapping[str, str]] = {
     "sessions": "exponential or weibull:SHAPE, SHAPE from 0.1 to 10",
 }
 
-_Share = Annotated[float, Meta(ge=0, le=1)]
+_FAULTS: Final = ("faults-a-minute", "fault-kinds", "faults")
+
+Share = Annotated[float, Meta(ge=0, le=1)]
 _Loss = Annotated[float, Meta(ge=0, le=0.9)]
-_Many = Annotated[int, Meta(ge=0, le=_MOST)]
-_Some = Annotated[int, Meta(ge=1, le=_MOST)]
+Many = Annotated[int, Meta(ge=0, le=_MOST)]
+Some = Annotated[int, Meta(ge=1, le=_MOST)]
 _Rate = Annotated[float, Meta(ge=0, le=6000)]
 _Seed = Annotated[int, Meta(ge=0, le=_LARGEST)]
 _Bandwidth = Annotated[float, Meta(ge=0, le=_WIDEST)]
@@ -49,7 +54,7 @@ class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @ivar at: when it begins, such as C{30s}, counted from when all nodes have been started.
     @ivar for_: how long it lasts.
-    @ivar nodes: whom it befalls, by name: C{seller-1}, C{buyer-2}, C{relay-3}, C{tracker}.
+    @ivar nodes: whom it befalls, by name, such as C{seller-1} or C{tracker}.
     @ivar strength: with C{slow}, how many times slower; with C{skew}, the rate of the clock.
     """
 
@@ -84,115 +89,128 @@ class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
 
-class PurchaseEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One purchase as a file names it.
-
-    @ivar buyer: who wants something, by name, such as C{buyer-2}.
-    @ivar at: when, such as C{30s}, counted from when all nodes have been started.
-    @ivar item: what, by name, such as C{item-4}.
-    @ivar quantity: how many.
-    """
-
-    buyer: str
-    at: str
-    item: str
-    quantity: _Some = 1
+class WantedEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing that somebody is sure to want, as a file names it; who wants what is its scenario's to say."""
 
     @property
     def at_s(self) -> float:
-        """When, in seconds."""
-        return parse_duration(self.at, "at")
+        """When, in seconds, counted from when all nodes have been started."""
+        raise NotImplementedError
+
+    @property
+    def who(self) -> str:
+        """The name of the node that wants it."""
+        raise NotImplementedError
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """All settings of one run.
+    """All settings of one run; here those that every scenario has.
 
-    @ivar nodes: how many nodes there are, buyers and sellers among them; the tracker comes on top.
+    @cvar name: what it is called on the command line.
+    @cvar hub: the member that all others join through; it comes on top of C{nodes}.
+    @cvar peopled_by: the settings that say how many nodes of each kind there are, besides C{nodes}.
+    @cvar fewest: the kinds of node, in the order in which to do without them, and how many of each there have to be.
+    @cvar wanted_by: the setting that names what is wanted; its entries are L{WantedEntry}.
+    @ivar nodes: how many nodes there are; the hub comes on top.
     @ivar seed: decides everything that chance decides.
     @ivar for_: how long faults, churn and wants go on.
-    @ivar settle: how long after that every want that can be met may take.
-    @ivar mode: C{liveness} ends all faults after C{for} and asks whether every want was met; C{safety} never does.
+    @ivar settle: how long after that everything that can be had may take.
+    @ivar mode: C{liveness} ends all faults after C{for} and asks whether it was had; C{safety} never does.
     @ivar loss: the share of packets that get lost.
-    @ivar churn: the share of relays and sellers that leave in a minute; half of them without a word.
+    @ivar churn: the share of nodes, of the kinds that do, that leave in a minute; half of them without a word.
     @ivar sessions: how long they stay, C{exponential} or C{weibull:SHAPE}; the mean follows from C{churn}.
-    @ivar degree: how many links each node wants at least.
-    @ivar max_links: how many it takes at most.
     @ivar latency: between two hosts: C{20ms}, C{uniform:5ms:80ms} or C{lognormal:20ms:0.5} (median and sigma).
     @ivar bandwidth: bytes a second from each host to each other, at least 1,000; 0 for any number.
-    @ivar items: how many kinds of goods there are.
-    @ivar stock: how many pieces of an item a seller has.
-    @ivar kinds: how many kinds of goods a seller has.
-    @ivar wants: how many purchases each buyer makes, spread over the run.
     @ivar faults_a_minute: how many faults begin in a minute, on average.
     @ivar fault_kinds: which kinds are drawn; all if none is named.
     @ivar faults: those that are sure to happen.
-    @ivar purchases: those that are sure to be wanted, besides C{wants}.
     """
 
-    nodes: _Some = 100
-    sellers: _Many = 5
-    buyers: _Many = 10
+    name: ClassVar[str]
+    hub: ClassVar[str]
+    peopled_by: ClassVar[Sequence[str]]
+    fewest: ClassVar[Mapping[str, int]]
+    wanted_by: ClassVar[str]
+
+    nodes: Some = 100
     seed: _Seed = 1
     for_: str = msgspec.field(name="for", default="5m")
     settle: str = "2m"
     mode: Literal["liveness", "safety"] = "liveness"
     loss: _Loss = 0.0
-    churn: _Share = 0.0
+    churn: Share = 0.0
     sessions: str = "exponential"
-    degree: Annotated[int, Meta(ge=1, le=64)] = 3
-    max_links: Annotated[int, Meta(ge=1, le=64)] = 8
     latency: str = "lognormal:20ms:0.5"
     bandwidth: _Bandwidth = 0.0
-    items: _Some = 20
-    stock: _Some = 20
-    kinds: _Some = 5
-    wants: _Many = 5
     faults_a_minute: _Rate = 0.0
     fault_kinds: list[_Kind] = []
     faults: list[FaultEntry] = []
-    purchases: list[PurchaseEntry] = []
+
+    # What a scenario says of itself.
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many nodes there are of each kind, in the order in which they are named."""
+        raise NotImplementedError
+
+    def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
+        """The settings to change for so many nodes of each kind."""
+        raise NotImplementedError
+
+    @property
+    def many_drawn(self) -> Sequence[tuple[str, float]]:
+        """By setting, how much of a run is drawn because of it."""
+        return (("faults-a-minute", self.faults_a_minute * self.for_s / 60),)
+
+    def check_wanted(self, entry: Any) -> None:
+        """Refuse an entry of what is wanted that cannot be.
+
+        @raise ValueError: it cannot; the text begins with the name of its part.
+        """
+        raise NotImplementedError
+
+    def check_there(self, entry: Any) -> None:
+        """Refuse an entry of what is wanted that nobody has; chance may draw one.
+
+        @raise ValueError: nobody has it; the text begins with the name of its part.
+        """
+
+    # What follows for each.
 
     def __post_init__(self) -> None:
-        if self.sellers + self.buyers > self.nodes:
-            raise ValueError(
-                f"nodes: {self.sellers} sellers and {self.buyers} buyers need at least {self.sellers + self.buyers}, "
-                f"not {self.nodes}"
-            )
-        if self.degree > self.max_links:
-            raise ValueError(f"degree: at most max-links, {self.max_links}, not {self.degree}")
         if 0 < self.bandwidth < _NARROWEST:
             raise ValueError(f"bandwidth: takes {TAKES['bandwidth']}, not {self.bandwidth!r}")
         _ = self.settle_s, self.latency_draw, self.session_shape
         if not self.for_s:
             raise ValueError(f"for: takes {TAKES['for']}, above 0, not {self.for_!r}")
-        for setting, many in (
-            ("wants", self.wants * self.buyers),
-            ("faults-a-minute", self.faults_a_minute * self.for_s / 60),
-        ):
+        for setting, many in self.many_drawn:
             if many > _MOST_DRAWN:
                 raise ValueError(f"{setting}: {many:,.0f} in all; at most {_MOST_DRAWN:,} are drawn for one run")
         self._check_entries()
 
     def _check_entries(self) -> None:
-        names, items = set(self.names()), set(_item_names(self.items if self.purchases else 0))
+        names = set(self.names())
         for number, fault in enumerate(self.faults):
             with _in_place(f"faults[{number}]"):
                 self._check_begin(fault.to_fault().at_s, fault.at)
                 for name in fault.nodes:
                     if name not in names:
                         raise ValueError(f"nodes: takes {self._told_names()}, not {name!r}")
-        for number, purchase in enumerate(self.purchases):
-            with _in_place(f"purchases[{number}]"):
-                self._check_begin(purchase.at_s, purchase.at)
-                if purchase.item not in items:
-                    raise ValueError(f"item: takes {_told('item', self.items)}, not {purchase.item!r}")
-                if purchase.buyer not in names or not purchase.buyer.startswith("buyer-"):
-                    raise ValueError(f"buyer: takes {_told('buyer', self.buyers)}, not {purchase.buyer!r}")
+        for number, entry in enumerate(self.wanted):
+            with _in_place(f"{self.wanted_by}[{number}]"):
+                self._check_begin(entry.at_s, entry.at)
+                self.check_wanted(entry)
 
     def _check_begin(self, at_s: float, at: str) -> None:
         """What begins when everything is to end would disturb the end."""
         if at_s >= self.for_s:
             raise ValueError(f"at: takes a time before the end, which is for, {self.for_}, not {at!r}")
+
+    @property
+    def wanted(self) -> list[Any]:
+        """What is sure to be wanted."""
+        entries: list[Any] = getattr(self, self.wanted_by)
+        return entries
 
     @property
     def for_s(self) -> float:
@@ -239,28 +257,25 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return [FaultKind(kind) for kind in self.fault_kinds] or list(FaultKind)
 
     def names(self) -> list[str]:
-        """The name of every member, the tracker first."""
-        relays = self.nodes - self.sellers - self.buyers
-        return [
-            "tracker",
-            *(f"seller-{n + 1}" for n in range(self.sellers)),
-            *(f"buyer-{n + 1}" for n in range(self.buyers)),
-            *(f"relay-{n + 1}" for n in range(relays)),
-        ]
-
-    @property
-    def stocked_items(self) -> Sequence[str]:
-        """What some seller has: each begins with its kinds of goods where the one before has ended."""
-        return _item_names(min(self.items, self.sellers * self.kinds))
+        """The name of every member, the hub first."""
+        return [self.hub, *(f"{kind}-{n + 1}" for kind, number in self.counts.items() for n in range(number))]
 
     def _told_names(self) -> str:
-        relays = self.nodes - self.sellers - self.buyers
-        kinds = (("seller", self.sellers), ("buyer", self.buyers), ("relay", relays))
-        return ", ".join(["tracker", *(_told(kind, most) for kind, most in kinds if most)])
+        return ", ".join([self.hub, *(told_names(kind, most) for kind, most in self.counts.items() if most)])
 
-    def evolve(self, **changes: Any) -> Scenario:
+    def evolve(self, **changes: Any) -> Self:
         """The same but for some settings, which are checked again."""
         return msgspec.structs.replace(self, **changes)
+
+
+AnyScenario = TypeVar("AnyScenario", bound=Scenario)
+
+
+def setting_names(cls: type[Scenario]) -> list[str]:
+    """The settings of a kind of scenario: who is there, what every run has, the rest, and what goes wrong."""
+    common, last = Scenario.__struct_encode_fields__, (*_FAULTS, cls.wanted_by)
+    names = ["nodes", *cls.peopled_by, *common, *cls.__struct_encode_fields__]
+    return list(dict.fromkeys([*(name for name in names if name not in last), *last]))
 
 
 def parse_duration(text: str, key: str) -> float:
@@ -295,17 +310,14 @@ def _in_place(place: str) -> Iterator[None]:
         raise ValueError(f"{place}.{error}") from None
 
 
-def told_items(items: Sequence[str]) -> str:
-    """Names of goods, in words."""
-    return _told("item", len(items))
-
-
-def _item_names(number: int) -> Sequence[str]:
-    return [f"item-{n + 1}" for n in range(number)]
-
-
-def _told(kind: str, most: int) -> str:
+def told_names(kind: str, most: int) -> str:
     """Names that are numbered, in words."""
     if most < 2:
         return f"{kind}-1" if most else f"nothing, there being no {kind}"
     return f"{kind}-1 to {kind}-{most}"
+
+
+def is_numbered(kind: str, name: str, most: int) -> bool:
+    """Whether a name is that of one of a kind, which are numbered from 1."""
+    before, _, number = name.rpartition("-")
+    return before == kind and _NUMBER.fullmatch(number) is not None and int(number) <= most

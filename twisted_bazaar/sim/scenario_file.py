@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import msgspec
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.sim.scenario import TAKES, FaultEntry, PurchaseEntry, Scenario
+from twisted_bazaar.sim.scenario import TAKES, AnyScenario, Scenario, setting_names
 
 _AT_KEY: Final = re.compile(r"^(?P<reason>.*) - at `\$\.?(?P<key>[^`]*)`$", re.DOTALL)
 _OWN_WORDS: Final = re.compile(r"^(?P<key>[a-z-]+(\[\d+\]\.[a-z-]+)?): (?P<reason>.*)$", re.DOTALL)
-_ENTRIES: Final[Mapping[str, type[msgspec.Struct]]] = {"faults": FaultEntry, "purchases": PurchaseEntry}
 _STEP: Final = re.compile(r"(?P<name>[a-z-]+)|\[(?P<number>\d+)\]")
 
 
@@ -34,15 +34,15 @@ class ImpossibleSetting(UsageError):
         super().__init__(f"{key}: {reason}" if key else reason)
 
 
-def read_scenario(settings: Mapping[str, Any]) -> Scenario:
+def read_scenario(cls: type[AnyScenario], settings: Mapping[str, Any]) -> AnyScenario:
     """Make a scenario from settings by their names.
 
     @raise ImpossibleSetting: one cannot be; the text names it and what it may be.
     """
     try:
-        return msgspec.convert(settings, Scenario)
+        return msgspec.convert(settings, cls)
     except msgspec.ValidationError as error:
-        raise _impossible(str(error), settings) from None
+        raise _impossible(cls, str(error), settings) from None
 
 
 def read_file(text: bytes, source: str) -> dict[str, Any]:
@@ -60,9 +60,9 @@ def read_file(text: bytes, source: str) -> dict[str, Any]:
 
 def write_file(scenario: Scenario) -> str:
     """A TOML file that holds a scenario: its seed, and every setting that is not the usual one."""
-    settings = settings_of(scenario)
-    lines = [f"{key} = {_toml(value)}" for key, value in settings.items() if key not in _ENTRIES]
-    for key in _ENTRIES:
+    settings, tables = settings_of(scenario), entries_of(type(scenario))
+    lines = [f"{key} = {_toml(value)}" for key, value in settings.items() if key not in tables]
+    for key in tables:
         for entry in settings.get(key, ()):
             lines.extend(("", f"[[{key}]]", *(f"{name} = {_toml(value)}" for name, value in entry.items())))
     return "\n".join(lines) + "\n"
@@ -70,34 +70,50 @@ def write_file(scenario: Scenario) -> str:
 
 def settings_of(scenario: Scenario) -> dict[str, Any]:
     """What makes a scenario when it is read: its seed, and every setting that is not the usual one."""
-    usual, settings = msgspec.to_builtins(Scenario()), msgspec.to_builtins(scenario)
-    unusual = {key: value for key, value in settings.items() if key == "seed" or value != usual[key]}
-    for key, cls in _ENTRIES.items():
+    usual, settings = usual_settings(type(scenario)), msgspec.to_builtins(scenario)
+    unusual = {key: settings[key] for key in usual if key == "seed" or settings[key] != usual[key]}
+    for key, entry_cls in entries_of(type(scenario)).items():
         if key in unusual:
-            fields = {field.encode_name: field.default for field in msgspec.structs.fields(cls)}
+            fields = {field.encode_name: field.default for field in msgspec.structs.fields(entry_cls)}
             unusual[key] = [
                 {name: value for name, value in entry.items() if value != fields[name]} for entry in unusual[key]
             ]
     return unusual
 
 
-def setting_takes(key: str) -> str:
+@cache
+def usual_settings(cls: type[Scenario]) -> Mapping[str, Any]:
+    """Every setting of a kind of scenario with what it is unless it is given, in their order."""
+    usual = msgspec.to_builtins(cls())
+    return {name: usual[name] for name in setting_names(cls)}
+
+
+@cache
+def entries_of(cls: type[Scenario]) -> Mapping[str, type[msgspec.Struct]]:
+    """The settings of a kind of scenario that are lists of tables, and what these hold."""
+    kind: Any = msgspec.inspect.type_info(cls)
+    kinds = {field.encode_name: getattr(field.type, "item_type", None) for field in kind.fields}
+    tables = {name: kinds[name] for name in setting_names(cls)}
+    return {name: kind.cls for name, kind in tables.items() if isinstance(kind, msgspec.inspect.StructType)}
+
+
+def setting_takes(cls: type[Scenario], key: str) -> str:
     """What a setting may be, in words.
 
     @param key: its name, as a file has it, such as C{loss} or C{faults[0].kind}.
     """
     *_, name = [step["name"] for step in _STEP.finditer(key) if step["name"]]
-    return TAKES.get(name) or _words_for(_type_of(key))
+    return TAKES.get(name) or _words_for(_type_of(cls, key))
 
 
-def setting_choices(key: str) -> Sequence[str]:
+def setting_choices(cls: type[Scenario], key: str) -> Sequence[str]:
     """The words of which a setting takes one; none if it takes other things."""
-    kind = _type_of(key)
+    kind = _type_of(cls, key)
     return [str(value) for value in kind.values] if isinstance(kind, msgspec.inspect.LiteralType) else ()
 
 
-def _type_of(key: str) -> Any:
-    kind: Any = msgspec.inspect.type_info(Scenario)
+def _type_of(cls: type[Scenario], key: str) -> Any:
+    kind: Any = msgspec.inspect.type_info(cls)
     for step in _STEP.finditer(key):
         if step["name"]:
             kind = next(each.type for each in kind.fields if each.encode_name == step["name"])
@@ -106,7 +122,7 @@ def _type_of(key: str) -> Any:
     return kind
 
 
-def _impossible(error: str, settings: Mapping[str, Any]) -> ImpossibleSetting:
+def _impossible(cls: type[Scenario], error: str, settings: Mapping[str, Any]) -> ImpossibleSetting:
     """Say in words of this house what was wrong with settings."""
     place = _AT_KEY.match(error)
     key, reason = (place["key"], place["reason"]) if place else ("", error)
@@ -116,12 +132,13 @@ def _impossible(error: str, settings: Mapping[str, Any]) -> ImpossibleSetting:
         return ImpossibleSetting(own["key"], own["reason"])
     for wrong, words in (("unknown field", "there is no setting {}"), ("missing required field", "{} is missing")):
         if wrong in reason:
-            names = ", ".join(_ENTRIES.get(key.partition("[")[0], Scenario).__struct_encode_fields__)
+            entry = entries_of(cls).get(key.partition("[")[0])
+            names = ", ".join(setting_names(cls) if entry is None else entry.__struct_encode_fields__)
             return ImpossibleSetting(key, f"{words.format(reason.split('`')[-2])}; the settings are {names}")
     value: Any = settings
     for step in _STEP.finditer(key):
         value = value[step["name"] or int(step["number"])]
-    return ImpossibleSetting(key, f"takes {setting_takes(key)}, not {value!r}")
+    return ImpossibleSetting(key, f"takes {setting_takes(cls, key)}, not {value!r}")
 
 
 def _words_for(kind: Any) -> str:

@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from attrs import frozen
 
-from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario
+from twisted_bazaar.sim.scenario import AnyScenario, FaultEntry, Scenario, WantedEntry
 from twisted_bazaar.sim.scenario_file import write_file
-
-Fails = Callable[[Scenario], bool]
 
 _Part = TypeVar("_Part")
 
 USUAL_RUNS: Final = 200
-_KINDS: Final = ("relay", "buyer", "seller")
 
 
 @frozen
-class Attempt:
+class Attempt(Generic[AnyScenario]):
     """One scenario that was tried.
 
     @ivar number: which try it is, from 1.
@@ -37,7 +34,7 @@ class Attempt:
 
     number: int
     what: str
-    scenario: Scenario
+    scenario: AnyScenario
     fails: bool
 
 
@@ -45,7 +42,7 @@ class _NoMoreRuns(Exception):
     """As many runs were made as may be."""
 
 
-class Shrinking:
+class Shrinking(Generic[AnyScenario]):
     """Looks for a smaller scenario that fails.
 
     The time to settle stays as it is: with less of it, runs would fail that are only slow.
@@ -60,9 +57,9 @@ class Shrinking:
 
     def __init__(
         self,
-        scenario: Scenario,
-        fails: Fails,
-        tell: Callable[[Attempt], object] = lambda attempt: None,
+        scenario: AnyScenario,
+        fails: Callable[[AnyScenario], bool],
+        tell: Callable[[Attempt[AnyScenario]], object] = lambda attempt: None,
         most_runs: int = USUAL_RUNS,
     ) -> None:
         self.smallest = scenario
@@ -72,7 +69,7 @@ class Shrinking:
         self._most_runs = most_runs
         self._in_vain: set[str] = set()
 
-    def run(self) -> Scenario:
+    def run(self) -> AnyScenario:
         """Try until nothing more can be left out, or there were too many runs; returns the smallest that fails."""
         try:
             while True:
@@ -90,14 +87,13 @@ class Shrinking:
         self._end_sooner()
         self._shorter()
         self._simpler()
-        self._fewer_purchases()
+        self._fewer_wanted()
         self._fewer_faults()
-        self._fewer_nodes("buyer")
-        self._fewer_nodes("relay")
-        self._fewer_nodes("seller")
+        for kind, fewest in self.smallest.fewest.items():
+            self._fewer_nodes(kind, fewest)
         self._narrower_faults()
 
-    def _try(self, what: str, scenario: Scenario) -> bool:
+    def _try(self, what: str, scenario: AnyScenario) -> bool:
         """Try one scenario; returns whether it fails, and is the smallest so far then."""
         text = write_file(scenario)
         if scenario == self.smallest or text in self._in_vain:
@@ -117,7 +113,7 @@ class Shrinking:
         """Take away what is not needed, one by one."""
         simple: tuple[tuple[str, Mapping[str, Any]], ...] = (
             ("no packets lost", {"loss": 0.0}),
-            ("nobody comes and goes", {"churn": 0.0, "sessions": Scenario().sessions}),
+            ("nobody comes and goes", {"churn": 0.0, "sessions": type(self.smallest)().sessions}),
             ("all ways equally long", {"latency": "20ms"}),
             ("all ways as wide as can be", {"bandwidth": 0.0}),
         )
@@ -145,17 +141,16 @@ class Shrinking:
 
         _least_that(fails, math.floor(max(_begins(before), default=0.0)) + 1, math.ceil(before.for_s))
 
-    def _fewer_nodes(self, kind: str) -> None:
+    def _fewer_nodes(self, kind: str, fewest: int) -> None:
         """Leave out nodes of one kind, the last first."""
-        most = _counts(self.smallest)[kind]
-        least = 0 if kind == "relay" else 1
+        most = self.smallest.counts[kind]
 
         def fails(number: int) -> bool:
             what = f"{number} instead of {most} {kind}s"
             without, moved = _with_nodes(self.smallest, kind, number)
             return self._try(what, without) or (moved != without and self._try(f"{what}, their faults moved", moved))
 
-        _least_that(fails, least, most)
+        _least_that(fails, fewest, most)
 
     def _fewer_faults(self) -> None:
         """Leave out faults."""
@@ -167,15 +162,15 @@ class Shrinking:
 
         fewest_that(fails, before.faults)
 
-    def _fewer_purchases(self) -> None:
-        """Leave out purchases."""
+    def _fewer_wanted(self) -> None:
+        """Want less."""
         before = self.smallest
 
-        def fails(purchases: Sequence[PurchaseEntry]) -> bool:
-            what = f"{len(purchases)} of {len(before.purchases)} purchases"
-            return self._try(what, self.smallest.evolve(purchases=list(purchases)))
+        def fails(wanted: Sequence[WantedEntry]) -> bool:
+            what = f"{len(wanted)} of {len(before.wanted)} {before.wanted_by}"
+            return self._try(what, _wanting(self.smallest, wanted))
 
-        fewest_that(fails, before.purchases)
+        fewest_that(fails, before.wanted)
 
     def _narrower_faults(self) -> None:
         """Let faults befall fewer nodes."""
@@ -224,17 +219,14 @@ def _least_that(fails: Callable[[int], bool], least: int, most: int) -> None:
             least = middle
 
 
-def _counts(scenario: Scenario) -> dict[str, int]:
-    """How many nodes of each kind there are."""
-    relays = scenario.nodes - scenario.sellers - scenario.buyers
-    return dict(zip(_KINDS, (relays, scenario.buyers, scenario.sellers), strict=True))
-
-
-def _with_nodes(scenario: Scenario, kind: str, number: int) -> tuple[Scenario, Scenario]:
+def _with_nodes(scenario: AnyScenario, kind: str, number: int) -> tuple[AnyScenario, AnyScenario]:
     """The same with fewer nodes of a kind: what befell those that are gone is gone, or befalls others."""
-    counts = {**_counts(scenario), kind: number}
-    gone = {f"{kind}-{n + 1}" for n in range(number, _counts(scenario)[kind])}
-    settings = {"nodes": max(1, sum(counts.values())), "buyers": counts["buyer"], "sellers": counts["seller"]}
+    counts = {**scenario.counts, kind: number}
+    gone = {f"{kind}-{n + 1}" for n in range(number, scenario.counts[kind])}
+    changes = {
+        **scenario.with_counts(counts),
+        scenario.wanted_by: [each for each in scenario.wanted if each.who not in gone],
+    }
 
     def stays(name: str) -> list[str]:
         return [] if name in gone else [name]
@@ -244,10 +236,8 @@ def _with_nodes(scenario: Scenario, kind: str, number: int) -> tuple[Scenario, S
             return [name]
         return [f"{kind}-{int(name.rpartition('-')[2]) % number + 1}"] if number else []
 
-    purchases = [each for each in scenario.purchases if each.buyer not in gone]
     without, moved = (
-        scenario.evolve(**settings, purchases=purchases, faults=_befalling(scenario.faults, befalls))
-        for befalls in (stays, moves)
+        scenario.evolve(**changes, faults=_befalling(scenario.faults, befalls)) for befalls in (stays, moves)
     )
     return without, moved
 
@@ -262,18 +252,22 @@ def _befalling(faults: Sequence[FaultEntry], befalls: Callable[[str], list[str]]
     return changed
 
 
-def _with_fault(scenario: Scenario, number: int, **changes: Any) -> Scenario:
+def _with_fault(scenario: AnyScenario, number: int, **changes: Any) -> AnyScenario:
     faults = list(scenario.faults)
     faults[number] = msgspec.structs.replace(faults[number], **changes)
     return scenario.evolve(faults=faults)
 
 
+def _wanting(scenario: AnyScenario, wanted: Sequence[WantedEntry]) -> AnyScenario:
+    return scenario.evolve(**{scenario.wanted_by: list(wanted)})
+
+
 def _begins(scenario: Scenario) -> list[float]:
-    """When each fault and each purchase begins."""
-    return [*(each.at_s for each in scenario.faults), *(each.at_s for each in scenario.purchases)]
+    """When each fault begins, and each thing is wanted."""
+    return [*(each.at_s for each in scenario.faults), *(each.at_s for each in scenario.wanted)]
 
 
-def _until(scenario: Scenario, at_s: float) -> Scenario:
+def _until(scenario: AnyScenario, at_s: float) -> AnyScenario:
     """The same up to an instant; then nothing more begins."""
     faults = [each for each in scenario.faults if each.at_s < at_s]
-    return scenario.evolve(faults=faults, purchases=[each for each in scenario.purchases if each.at_s < at_s])
+    return _wanting(scenario.evolve(faults=faults), [each for each in scenario.wanted if each.at_s < at_s])

@@ -1,18 +1,25 @@
-"""The promises of the market, each as something that watches a run and says when it is broken."""
+"""The promises, each as something that watches a run and says when it is broken; and which a kind of run has."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from twisted_bazaar.sim.invariants.check import Check
+from twisted_bazaar.sim.invariants.files import (
+    DeadAreGone,
+    DownloadsGoOn,
+    FilesAreFetched,
+    FilesAreRight,
+    LittleInVain,
+    NotAskedAgain,
+)
 from twisted_bazaar.sim.invariants.goods import NeverFailedWhileSold, ReservationsEnd, SoldOnce, StockAddsUp
 from twisted_bazaar.sim.invariants.links import LinksAgree
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
 from twisted_bazaar.sim.invariants.messages import ForwardedOnce, NoLoops
-from twisted_bazaar.sim.invariants.wants import BoughtAsWanted
+from twisted_bazaar.sim.invariants.wants import BoughtAsWanted, WantsAreMet
 
-# Those that hold at every moment, whatever fails.
-CHECKS: Final[tuple[type[Check], ...]] = (
+MARKET_CHECKS: Final[tuple[type[Check], ...]] = (
     StockAddsUp,
     SoldOnce,
     NeverFailedWhileSold,
@@ -24,4 +31,18 @@ CHECKS: Final[tuple[type[Check], ...]] = (
     LinksAgree,
     NothingLeft,
     NoFaultOfOurs,
+    WantsAreMet,
+)
+
+FILES_CHECKS: Final[tuple[type[Check], ...]] = (
+    FilesAreRight,
+    NotAskedAgain,
+    DeadAreGone,
+    LittleInVain,
+    DownloadsGoOn,
+    NoLoops,
+    TablesAreBounded,
+    NothingLeft,
+    NoFaultOfOurs,
+    FilesAreFetched,
 )

@@ -51,6 +51,9 @@ class Check(Observer):
     def look(self) -> None:
         """Look into the nodes; called once a second."""
 
+    def ask(self) -> None:
+        """Faults have stopped, and there was time to settle; called then, if ever."""
+
     def end(self) -> None:
         """The run is over."""
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from twisted_bazaar.sim.cluster import TRACKER, Cluster, Member
+from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
 
 
@@ -55,7 +55,7 @@ class LinksAgree(Check):
         linked = {
             member.name: {self.cluster.name_of(peer) for peer in member.node.peers()}
             for member in self.cluster.running()
-            if member.node is not None and member.name != TRACKER
+            if member.node is not None and member is not self.cluster.tracker
         }
         for name, others in linked.items():
             for other in others:

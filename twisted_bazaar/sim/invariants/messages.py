@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import Any, ClassVar, Final
 
-from twisted_bazaar.node.control import Error, Ping, Pong
+from twisted_bazaar.discovery.index.inquiry import Quotation
+from twisted_bazaar.node.control import Ping, Pong
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.values.addresses import Peer
+from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import Flooded, Message
 
 _REMEMBERED_S: Final = 60.0
@@ -89,6 +91,8 @@ class NoLoops(Check):
                 causes = self._causes[member.name] + self._causes_before[member.name]
                 few = self._errors[member.name] <= causes + self._ERRORS_UNPROVOKED
                 self.expect(few, f"{member.name} sends more errors than it gets messages")
+            case Quotation():
+                self._quotation(member, message)
             case _ if message.wire_name == "reply":
                 self._reply(member, message)
 
@@ -103,6 +107,11 @@ class NoLoops(Check):
         most = self._PINGS_UNPROVOKED + self._WINDOW_S / member.programme.limits.ping_s
         few = self._recent_pings[member.name, other] <= most
         self.expect(few, f"{member.name} pings {other} without pause")
+
+    def _quotation(self, member: Member, quotation: Quotation) -> None:
+        key = (member.name, member.starts, quotation.id)
+        self._replies[key] += 1
+        self.expect(self._replies[key] == 1, f"{member.name} answered inquiry {quotation.id} twice")
 
     def _reply(self, member: Member, reply: Any) -> None:
         if reply.path is None or reply.path[0] == member.id:

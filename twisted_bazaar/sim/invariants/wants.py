@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
+from twisted_bazaar.discovery.index.member import IndexMember
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.sim.cluster import Member
@@ -42,7 +43,20 @@ class WantsAreMet(Check):
             )
 
     def _stock_near(self, member: Member) -> dict[str, int]:
-        """What sellers within the reach of a search have, by item."""
+        """What sellers that can be found have, by item."""
+        if any(isinstance(role, IndexMember) for role in member.roles):
+            near = {each.name for each in self.cluster.running()}
+        else:
+            near = self._within_reach(member)
+        stock: dict[str, int] = {}
+        for name in sorted(near):
+            for seller in sellers_of(self.cluster.members[name]):
+                for level in levels_of(seller):
+                    stock[level.item] = stock.get(level.item, 0) + level.in_stock
+        return stock
+
+    def _within_reach(self, member: Member) -> set[str]:
+        """Those to whom a search of a member gets."""
         near, edge = {member.name}, [member]
         for _ in range(_REACH):
             following = []
@@ -55,12 +69,7 @@ class WantsAreMet(Check):
                         near.add(name)
                         following.append(other)
             edge = following
-        stock: dict[str, int] = {}
-        for name in sorted(near):
-            for seller in sellers_of(self.cluster.members[name]):
-                for level in levels_of(seller):
-                    stock[level.item] = stock.get(level.item, 0) + level.in_stock
-        return stock
+        return near
 
 
 class BoughtAsWanted(Check):

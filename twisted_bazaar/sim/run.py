@@ -1,7 +1,6 @@
-"""A run of the market: its topology, its trade, its churn, and what is asked of it in the end.
+"""A run of a scenario: it is built, begins, goes on while things go wrong, comes to rest, and is asked in the end.
 
-Nodes find each other through the tracker as daemons do. Sellers keep their books on their disks, so
-that what they have sold outlives them. Wants come up at random times while everything goes on.
+What is simulated, who wants what in it and what it is to be asked, each kind of run says for itself.
 
 Each member has sources of chance of its own, and so have the faults: to leave some of them out does not
 change what happens to the others more than it has to.
@@ -11,30 +10,20 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import BinaryIO, Final
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO, ClassVar, Final, Generic
 
-from twisted_bazaar.interfaces import IRole
-from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.roles.buyer import Buyer, Want
-from twisted_bazaar.roles.seller import Seller
-from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.sim.cluster import TRACKER, Cluster, Member, Programme, limits_of
+from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.sim.faults import Fault, Faults, draw_faults
-from twisted_bazaar.sim.invariants import CHECKS
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.invariants.wants import WantsAreMet
 from twisted_bazaar.sim.reactor import Network
-from twisted_bazaar.sim.report import Figures, Report
-from twisted_bazaar.sim.scenario import FaultEntry, PurchaseEntry, Scenario, write_duration
-from twisted_bazaar.sim.store import DiskStore
+from twisted_bazaar.sim.report import AnyReport, Figures
+from twisted_bazaar.sim.scenario import AnyScenario, FaultEntry, Scenario, write_duration
 from twisted_bazaar.sim.trace import Trace
-from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales
-from twisted_bazaar.values.sale import Supply
 
 Progress = Callable[[float, float], None]
-Programmes = Mapping[str, Programme]
 
 _LOOK_S: Final = 1.0
 # Who waits for a large run wants to hear more often than that.
@@ -47,43 +36,65 @@ _AWAY_S: Final = 30.0
 _STOPPING_S: Final = 10.0
 
 
-class MarketRun:
+class Run(ABC, Generic[AnyScenario, AnyReport]):
     """One run.
 
     @param scenario: what to do.
     @param trace_file: gets a JSON line for each event, if given.
-    @param limits: the limits of every node but the tracker, but for what the scenario says.
+    @param checks: the promises to watch.
+    @cvar of: the kind of scenario that it runs.
+    @cvar moving: the kinds of node that come and go.
     @ivar faults: what goes wrong, drawn or named, in the order of time.
-    @ivar purchases: what is wanted, drawn or named, in the order of time.
+    @ivar wanted: what is wanted, drawn or named, in the order of time.
     """
 
+    of: ClassVar[type[Scenario]]
+    moving: ClassVar[Sequence[str]]
+
     def __init__(
-        self,
-        scenario: Scenario,
-        trace_file: BinaryIO | None = None,
-        limits: Limits | None = None,
-        checks: Sequence[type[Check]] = CHECKS,
+        self, scenario: AnyScenario, trace_file: BinaryIO | None = None, checks: Sequence[type[Check]] = ()
     ) -> None:
         self._scenario = scenario
         usual = Conditions(loss=scenario.loss, bytes_a_second=scenario.bandwidth)
         self.network = Network(scenario.seed, usual, scenario.latency_draw)
         self.cluster = Cluster(self.network)
         self._trace = Trace(self.network.timeline, trace_file)
-        self._figures = Figures(self.cluster)
-        self._wants_met = WantsAreMet(self.cluster)
-        self._checks = [*(check(self.cluster) for check in checks), self._wants_met]
+        self._figures = self._make_figures()
+        self._checks = [check(self.cluster) for check in checks]
         for observer in (self._trace, self._figures, *self._checks):
             self.cluster.observe(observer)
-        self._limits = limits_of(min_links=scenario.degree, max_links=scenario.max_links) if limits is None else limits
         self._faults = Faults(self.cluster)
         self._churns = scenario.churn > 0
         self._sessions: dict[str, random.Random] = {}
-        self._asked: dict[str, list[PurchaseEntry]] = {}
         self._build()
         self.faults = self._all_faults()
-        self.purchases = self._all_purchases()
+        self.wanted: list[Any] = sorted([*self._draw_wanted(), *scenario.wanted], key=lambda entry: entry.at_s)
 
-    def run(self, progress: Progress | None = None, *, stop_at_violation: bool = True) -> Report:
+    # What each kind of run says for itself.
+
+    @abstractmethod
+    def _make_figures(self) -> Figures[AnyReport]:
+        """What is counted."""
+
+    @abstractmethod
+    def _build(self) -> None:
+        """Add every member that the scenario names; none is started."""
+
+    @abstractmethod
+    def _draw_wanted(self) -> Sequence[Any]:
+        """What chance lets be wanted, as entries of the scenario."""
+
+    @abstractmethod
+    def _want(self, entry: Any) -> None:
+        """Something is wanted now."""
+
+    @abstractmethod
+    def _with_all_named(self) -> AnyScenario:
+        """The same scenario with nothing drawn but what it says of faults."""
+
+    # What is done with it.
+
+    def run(self, progress: Progress | None = None, *, stop_at_violation: bool = True) -> AnyReport:
         """Do it.
 
         @param progress: called with the virtual seconds done and to do.
@@ -96,9 +107,9 @@ class MarketRun:
         ended = False
         try:
             self._start(joining_s)
-            phases = [(joining_s + _FIRST_LINKS_S, self._begin_trade), (scenario.for_s, self._begin_rest)]
+            phases = [(joining_s + _FIRST_LINKS_S, self._begin), (scenario.for_s, self._begin_rest)]
             if lively:
-                phases.append((scenario.settle_s, self._wants_met.ask))
+                phases.append((scenario.settle_s, self._ask))
             phases += [(0.0, self._stop_all), (_STOPPING_S, lambda: None)]
             for for_s, then in phases:
                 ended = self._go_on(for_s, whole_s, progress, stop_at_violation)
@@ -113,22 +124,30 @@ class MarketRun:
                     self.cluster.note("violation", promise=violation.promise, at_s=violation.at_s, text=violation.text)
         return self._figures.report(scenario.seed, self._trace.digest, self._checks)
 
+    def fixed(self) -> AnyScenario:
+        """The same scenario with all that was drawn named, so that some can be left out; its run is the same."""
+        faults = [FaultEntry.of(fault) for fault in self.faults]
+        named = self._with_all_named()
+        return named.evolve(
+            faults=faults, faults_a_minute=0.0, fault_kinds=[], **{self._scenario.wanted_by: self.wanted}
+        )
+
     # The phases of a run.
 
     def _start(self, joining_s: float) -> None:
-        timeline = self.network.timeline
+        timeline, hub = self.network.timeline, self._scenario.hub
         for member in self.cluster.members.values():
-            at = 0.0 if member.name == TRACKER else self._chance("joining", member.name).uniform(0, joining_s)
+            at = 0.0 if member.name == hub else self._chance("joining", member.name).uniform(0, joining_s)
             timeline.at(at, Member.keep_running, member)
 
-    def _begin_trade(self) -> None:
+    def _begin(self) -> None:
         self._faults.schedule(self.faults)
         timeline = self.network.timeline
-        for purchase in self.purchases:
-            timeline.at(timeline.now + purchase.at_s, self._want, purchase)
+        for entry in self.wanted:
+            timeline.at(timeline.now + entry.at_s, self._want, entry)
         if self._churns:
             for member in self.cluster.members.values():
-                if member.name.startswith(("relay-", "seller-")):
+                if member.name.rpartition("-")[0] in self.moving:
                     self._sessions[member.name] = self._chance("sessions", member.name)
                     self._begin_session(member)
 
@@ -139,6 +158,10 @@ class MarketRun:
             self._faults.end_all()
             for member in self.cluster.members.values():
                 member.keep_running()
+
+    def _ask(self) -> None:
+        for check in self._checks:
+            check.ask()
 
     def _stop_all(self) -> None:
         self._churns = False
@@ -168,64 +191,15 @@ class MarketRun:
     def _is_broken(self) -> bool:
         return any(check.violations for check in self._checks)
 
-    # Who is there.
-
-    def _build(self) -> None:
-        cluster, scenario = self.cluster, self._scenario
-        cluster.add_tracker(lambda member: [Tracker()])
-        for name in scenario.names()[1:]:
-            make_roles: Callable[[Member], Sequence[IRole]]
-            if name.startswith("seller-"):
-                make_roles = self._seller_of(self._supplies(name))
-            elif name.startswith("buyer-"):
-                make_roles = self._buyer_of(name)
-            else:
-                make_roles = _relay
-            cluster.add(name, Programme(make_roles, self._limits))
-
-    def _supplies(self, name: str) -> dict[str, Supply]:
-        """What a seller has; each begins where the one before has ended, so that all is somewhere if it can be."""
-        scenario, rng = self._scenario, self._chance("supplies", name)
-        first = (int(name.removeprefix("seller-")) - 1) * scenario.kinds
-        items = dict.fromkeys((first + n) % scenario.items for n in range(min(scenario.kinds, scenario.items)))
-        return {f"item-{item + 1}": Supply(scenario.stock, rng.randint(1, 100)) for item in items}
-
-    @staticmethod
-    def _seller_of(supplies: Mapping[str, Supply]) -> Callable[[Member], Sequence[IRole]]:
-        return lambda member: [Seller(supplies, DiskStore(member.host, "sales", MemorySales))]
-
-    def _buyer_of(self, name: str) -> Callable[[Member], Sequence[IRole]]:
-        """A buyer, which when it is started again is told what it was told before."""
-        asked = self._asked[name] = []
-        return lambda member: [
-            Buyer([Want(want.item, want.quantity) for want in asked], DiskStore(member.host, "orders", MemoryPurchases))
-        ]
+    # What chance decides.
 
     def _chance(self, *of: str) -> random.Random:
         """A source of chance for one thing about one member."""
         return random.Random("/".join((str(self._scenario.seed), *of)))
 
-    def _want(self, purchase: PurchaseEntry) -> None:
-        self._asked[purchase.buyer].append(purchase)
-        member = self.cluster.members[purchase.buyer]
-        for role in member.roles:
-            if member.node is not None and isinstance(role, Buyer):
-                role.add(Want(purchase.item, purchase.quantity))
-
-    def _all_purchases(self) -> list[PurchaseEntry]:
-        """What is wanted, drawn or named, in the order of time."""
-        scenario = self._scenario
-        drawn = []
-        for number in range(scenario.buyers):
-            buyer = f"buyer-{number + 1}"
-            rng = self._chance("wants", buyer)
-            for _ in range(scenario.wants):
-                at = write_duration(rng.uniform(0, scenario.for_s) // _TICK_S * _TICK_S)
-                item = f"item-{rng.randint(1, scenario.items)}"
-                drawn.append(PurchaseEntry(buyer=buyer, at=at, item=item, quantity=rng.randint(1, 3)))
-        return sorted([*drawn, *scenario.purchases], key=lambda purchase: purchase.at_s)
-
-    # Who comes and goes.
+    def _draw_instant(self, rng: random.Random) -> str:
+        """Some instant before everything comes to rest, as an entry has it."""
+        return write_duration(rng.uniform(0, self._scenario.for_s) // _TICK_S * _TICK_S)
 
     def _all_faults(self) -> list[Fault]:
         scenario = self._scenario
@@ -236,12 +210,7 @@ class MarketRun:
         named = [entry.to_fault() for entry in scenario.faults]
         return sorted([*in_time, *named], key=lambda fault: (fault.at_s, fault.nodes))
 
-    def fixed(self) -> Scenario:
-        """The same scenario with all that was drawn named, so that some can be left out; its run is the same."""
-        faults = [FaultEntry.of(fault) for fault in self.faults]
-        return self._scenario.evolve(
-            faults=faults, faults_a_minute=0.0, fault_kinds=[], purchases=self.purchases, wants=0
-        )
+    # Who comes and goes.
 
     def _begin_session(self, member: Member) -> None:
         shape = self._scenario.session_shape
@@ -268,7 +237,3 @@ class MarketRun:
             return
         member.keep_running()
         self._begin_session(member)
-
-
-def _relay(member: Member) -> Sequence[IRole]:
-    return ()

@@ -1,0 +1,94 @@
+"""The figures of a run in words, for each kind of scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+
+from twisted_bazaar.sim.files.report import FilesReport
+from twisted_bazaar.sim.files.scenario import FilesScenario
+from twisted_bazaar.sim.market.report import MarketReport
+from twisted_bazaar.sim.market.scenario import MarketScenario
+from twisted_bazaar.sim.report import Report
+from twisted_bazaar.sim.scenario import Scenario
+
+Rows = Sequence[tuple[str, str]]
+
+
+@singledispatch
+def in_words(scenario: Scenario) -> str:
+    """What was simulated, in a line."""
+    raise NotImplementedError
+
+
+@singledispatch
+def figures_of(report: Report) -> Rows:
+    """What only this kind of run has, each figure with its name."""
+    raise NotImplementedError
+
+
+@in_words.register
+def _market_in_words(scenario: MarketScenario) -> str:
+    kinds = ((scenario.nodes, "node"), (scenario.sellers, "seller"), (scenario.buyers, "buyer"))
+    return _in_words(scenario, *kinds)
+
+
+@figures_of.register
+def _figures_of_market(report: MarketReport) -> Rows:
+    return (
+        ("wants met", f"{report.purchases:,} of {report.wants:,}"),
+        ("searches", f"{report.searches:,}"),
+        ("recall", _recall(report)),
+        ("messages a search", _number(report.messages_a_search, "{:,.1f}")),
+        ("hops to the seller", _number(report.hops, "{:.2f}")),
+        ("time to buy", f"{_seconds(report.to_buy(0.5))} (median), {_seconds(report.to_buy(0.99))} (99 of 100)"),
+    )
+
+
+@in_words.register
+def _files_in_words(scenario: FilesScenario) -> str:
+    counts = scenario.counts
+    kinds = ((scenario.nodes, "node"), (counts["sharer"], "sharer"), (counts["liar"], "liar"), (scenario.files, "file"))
+    return _in_words(scenario, *kinds)
+
+
+@figures_of.register
+def _figures_of_files(report: FilesReport) -> Rows:
+    sent_by = ", ".join(f"{_mib(size)} by {kind}s" for kind, size in report.bytes_by.items())
+    return (
+        ("files fetched", f"{report.fetched:,} of {report.wants:,}, in {report.attempts:,} downloads"),
+        ("time to fetch", f"{_seconds(report.to_fetch(0.5))} (median), {_seconds(report.to_fetch(0.99))} (99 of 100)"),
+        ("right bytes", sent_by or "-"),
+        ("from partial sources", _number(report.partial_share, "{:.1%}")),
+        ("in vain", _mib(report.vain_bytes)),
+        ("sources given up", f"{report.dropped:,}, {report.liars_found:,} of them found to lie"),
+        ("messages to the index", f"{report.index_messages_a_second:.2f} a node a second, with its answers"),
+    )
+
+
+def _mib(size: float) -> str:
+    return f"{size / (1 << 20):,.1f} MiB"
+
+
+def _recall(report: MarketReport) -> str:
+    if report.recall is None:
+        return "-"
+    return f"{report.recall:.1%} ({report.found:,} of {report.findable:,} searches for what a seller had)"
+
+
+def count_of(number: int, what: str) -> str:
+    """So many of something, in words."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _in_words(scenario: Scenario, *kinds: tuple[int, str]) -> str:
+    size = ", ".join(count_of(number, kind) for number, kind in kinds)
+    return f"{size}, {scenario.for_}, {scenario.mode}"
+
+
+def _seconds(seconds: float | None) -> str:
+    return _number(seconds, "{:.3f} s")
+
+
+def _number(number: float | None, shape: str) -> str:
+    return "-" if number is None else shape.format(number)

@@ -1,0 +1,109 @@
+"""What to simulate of a market: who is there, what there is, and what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
+
+from twisted_bazaar.sim.scenario import Many, Scenario, Some, WantedEntry, is_numbered, parse_duration, told_names
+
+
+class PurchaseEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One purchase as a file names it.
+
+    @ivar buyer: who wants something, by name, such as C{buyer-2}.
+    @ivar at: when, such as C{30s}, counted from when all nodes have been started.
+    @ivar item: what, by name, such as C{item-4}.
+    @ivar quantity: how many.
+    """
+
+    buyer: str
+    at: str
+    item: str
+    quantity: Some = 1
+
+    @property
+    def at_s(self) -> float:
+        """When, in seconds."""
+        return parse_duration(self.at, "at")
+
+    @property
+    def who(self) -> str:
+        """The buyer."""
+        return self.buyer
+
+
+class MarketScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """All settings of one market.
+
+    @ivar sellers: how many of the nodes sell.
+    @ivar buyers: how many buy; the rest are relays.
+    @ivar degree: how many links each node wants at least.
+    @ivar max_links: how many it takes at most.
+    @ivar items: how many kinds of goods there are.
+    @ivar stock: how many pieces of an item a seller has.
+    @ivar kinds: how many kinds of goods a seller has.
+    @ivar wants: how many purchases each buyer makes, spread over the run.
+    @ivar purchases: those that are sure to be wanted, besides C{wants}.
+    """
+
+    name: ClassVar[str] = "market"
+    hub: ClassVar[str] = "tracker"
+    peopled_by: ClassVar[Sequence[str]] = ("sellers", "buyers")
+    fewest: ClassVar[Mapping[str, int]] = {"buyer": 1, "relay": 0, "seller": 1}
+    wanted_by: ClassVar[str] = "purchases"
+
+    sellers: Many = 5
+    buyers: Many = 10
+    degree: Annotated[int, Meta(ge=1, le=64)] = 3
+    max_links: Annotated[int, Meta(ge=1, le=64)] = 8
+    items: Some = 20
+    stock: Some = 20
+    kinds: Some = 5
+    wants: Many = 5
+    purchases: list[PurchaseEntry] = []
+
+    def __post_init__(self) -> None:
+        if self.sellers + self.buyers > self.nodes:
+            raise ValueError(
+                f"nodes: {self.sellers} sellers and {self.buyers} buyers need at least {self.sellers + self.buyers}, "
+                f"not {self.nodes}"
+            )
+        if self.degree > self.max_links:
+            raise ValueError(f"degree: at most max-links, {self.max_links}, not {self.degree}")
+        super().__post_init__()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many nodes there are of each kind."""
+        relays = self.nodes - self.sellers - self.buyers
+        return {"seller": self.sellers, "buyer": self.buyers, "relay": relays}
+
+    def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
+        """The settings to change for so many nodes of each kind."""
+        return {"nodes": max(1, sum(counts.values())), "buyers": counts["buyer"], "sellers": counts["seller"]}
+
+    @property
+    def many_drawn(self) -> Sequence[tuple[str, float]]:
+        """By setting, how much of a run is drawn because of it."""
+        return ("wants", self.wants * self.buyers), *super().many_drawn
+
+    def check_wanted(self, entry: PurchaseEntry) -> None:
+        """Refuse a purchase that cannot be."""
+        if not is_numbered("item", entry.item, self.items):
+            raise ValueError(f"item: takes {told_names('item', self.items)}, not {entry.item!r}")
+        if not is_numbered("buyer", entry.buyer, self.buyers):
+            raise ValueError(f"buyer: takes {told_names('buyer', self.buyers)}, not {entry.buyer!r}")
+
+    def check_there(self, entry: PurchaseEntry) -> None:
+        """Refuse a purchase of what no seller has."""
+        stocked = len(self.stocked_items)
+        if not is_numbered("item", entry.item, stocked):
+            raise ValueError(f"item: takes what sellers have, {told_names('item', stocked)}, not {entry.item!r}")
+
+    @property
+    def stocked_items(self) -> Sequence[str]:
+        """What some seller has: each begins with its kinds of goods where the one before has ended."""
+        return [f"item-{n + 1}" for n in range(min(self.items, self.sellers * self.kinds))]
