@@ -35,9 +35,10 @@ from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.links import Links
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.roles.buyer import Buyer, Want
+from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.roles.want import Want
 from twisted_bazaar.service import expect_many_objects
 from twisted_bazaar.sim.cluster import TRACKER, Cluster, Member, Observer, Programme
 from twisted_bazaar.sim.reactor import Network

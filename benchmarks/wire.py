@@ -22,12 +22,12 @@ from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import seal
-from twisted_bazaar.node.control import Error
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.trade.contract import Quote, make_answer, make_purchase, read_purchase
 from twisted_bazaar.trade.messages import Buy, BuyOK, handle_of
 from twisted_bazaar.values.sale import Outcome, Verdict
 from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 from twisted_bazaar.wire.goods import BAZAAR
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message

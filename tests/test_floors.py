@@ -25,8 +25,8 @@ GROUND: Final = frozenset({"errors", "bounded", "backoff"})
 FLOORS: Final = {
     **dict.fromkeys(("wire", "identity"), 1),
     "values": 2,
-    **dict.fromkeys(("interfaces", "state"), 3),
-    **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console"), 4),
+    **dict.fromkeys(("interfaces", "state", "forms", "postgresql"), 3),
+    **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console", "settings"), 4),
     **dict.fromkeys(("plugin", "service", "roles"), 5),
     **dict.fromkeys(("taps", "sim", "web"), 6),
     **dict.fromkeys(("cli", "testing"), 7),
@@ -57,7 +57,7 @@ PURE: Final = frozenset(
             "discovery.offer",
             "files.chunks",
             "files.messages",
-            "files.picker",
+            "files.download.picker",
             "files.window",
         ),
         *(f"discovery.{way}.messages" for way in ("flood", "superpeer", "index", "ring")),
@@ -364,7 +364,7 @@ class PlantedTests(SynchronousTestCase):
                     own, f"from twisted_bazaar.{other} import messages", f"import twisted_bazaar.{other}"
                 )
         self.assert_caught("wire.codec", "from twisted_bazaar.identity.keys import KeyPair")
-        self.assert_caught("files.folder", "from twisted_bazaar.trade.order import decide")
+        self.assert_caught("files.sharing.folder", "from twisted_bazaar.trade.order import decide")
         self.assert_caught("service", "from twisted_bazaar.roles import goods")
         self.assert_caught("roles.buyer", "from twisted_bazaar.service import build_service")
         self.assert_caught("plugin", "from twisted_bazaar.roles import buyer", "import twisted_bazaar.service")

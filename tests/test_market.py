@@ -7,9 +7,10 @@ from collections import Counter
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.roles.buyer import Buyer, Want
+from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.roles.want import Want
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.trade.contract import Receipt, check_receipt
 from twisted_bazaar.values.sale import Outcome, Supply

@@ -13,11 +13,12 @@ from zope.interface.verify import verifyObject
 from tests.raw_peer import connect, link
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.node.control import Error, Ping
+from twisted_bazaar.node.control import Ping
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver
 from twisted_bazaar.values.addresses import Address, Origin, Peer
+from twisted_bazaar.wire.error import Error
 
 REPLY = Reply(item="apple", id=40)
 

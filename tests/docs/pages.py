@@ -13,6 +13,8 @@ SPECIFICATION: Final = {
 }
 MARKET: Final = SPECIFICATION["market.md"]
 TRADE: Final = SPECIFICATION["trade.md"]
+INDEX: Final = SPECIFICATION["index.md"]
+FILES: Final = SPECIFICATION["files.md"]
 
 Table = list[dict[str, str]]
 
@@ -60,9 +62,11 @@ def flat(text: str) -> str:
 
 
 def dialogue(page: str) -> Iterator[tuple[str, str, bytes]]:
-    """The frames of a page's dialogues: who says it, to whom, and the bytes."""
+    """The frames of a page's dialogues: who says it, to whom, and the bytes. What is binary stands there in hex."""
     for block in blocks(page, "wire"):
         for line in block.splitlines():
             said = re.fullmatch(r"(\w+) -> (\w+) (.*)", line)
             assert said is not None, f"not a line of a dialogue: {line!r}"
-            yield said[1], said[2], said[3].encode()
+            binary = re.fullmatch(r"(\d+):<([0-9a-f ]+)>,", said[3])
+            frame = said[3].encode() if binary is None else b"%b:%b," % (binary[1].encode(), bytes.fromhex(binary[2]))
+            yield said[1], said[2], frame

@@ -15,6 +15,7 @@ from twisted_bazaar.console import LONGEST_REQUEST_BYTES, Console
 from twisted_bazaar.interfaces import IOperable
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.desk import PurchasesDesk, SalesDesk
+from twisted_bazaar.roles.files_desk import FilesDesk
 
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 PACKAGE = ROOT / "twisted_bazaar"
@@ -22,11 +23,15 @@ PACKAGE = ROOT / "twisted_bazaar"
 
 @implementer(IOperable)
 class Operable(Role):
-    """Something that can be asked what a buyer and a seller can."""
+    """Something that can be asked what a buyer, a seller and a sharer can."""
 
     def __init__(self) -> None:
         nothing: Any = SimpleNamespace()
-        self.commands = {**SalesDesk(nothing, nothing).commands, **PurchasesDesk(nothing, nothing).commands}
+        self.commands = {
+            **SalesDesk(nothing, nothing).commands,
+            **PurchasesDesk(nothing, nothing).commands,
+            **FilesDesk(nothing).commands,
+        }
 
 
 def is_module(name: str) -> bool:
@@ -47,7 +52,12 @@ class ModuleTests(SynchronousTestCase):
 
     def test_parts(self) -> None:
         """Each module in the tables of the parts is in that package, and none of the package is left out."""
-        for package, title in (("trade", "Obtaining: `trade/`"), ("node", "The node's parts")):
+        for package, title in (
+            ("trade", "Obtaining: `trade/`"),
+            ("node", "The node's parts"),
+            ("files", "Obtaining files: `files/`"),
+            ("discovery/index", "Finding: `discovery/`"),
+        ):
             [table] = tables(section(PAGE, title))
             named = {name.strip("/") for row in table for name in words(row["Module"])}
             found = {path.stem for path in (PACKAGE / package).iterdir() if not path.name.startswith(("__", "."))}
@@ -78,10 +88,15 @@ class ConsoleTests(SynchronousTestCase):
             for word in words(row["File"])
         }
         source = "".join(
-            (PACKAGE / name).read_text(encoding="utf-8") for name in ("state.py", "roles/seller.py", "roles/buyer.py")
+            (PACKAGE / name).read_text(encoding="utf-8")
+            for name in ("state.py", "roles/seller.py", "roles/buyer.py", "roles/sharer.py")
         )
         called = set(
-            re.findall(r'^(?:_LOCK|_KEY|_ID|SOCKET|_LEDGER_FILE|_ORDERS_FILE): Final = "(.+)"$', source, re.MULTILINE)
+            re.findall(
+                r'^(?:_LOCK|_KEY|_ID|SOCKET|_LEDGER_FILE|_ORDERS_FILE|HASHES_FILE): Final = "(.+)"$',
+                source,
+                re.MULTILINE,
+            )
         )
         self.assertEqual(names, called)
         self.assertIn(state.SOCKET, names)

@@ -6,22 +6,26 @@ class it describes, so that neither can change without the other.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import pkgutil
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec.inspect
 from attrs import fields
 from twisted.trial.unittest import SynchronousTestCase
 
 import twisted_bazaar
-from tests.docs.pages import MARKET, ROOT, TRADE, Table, dialogue, flat, section, table_with, tables, word
+from tests.docs.pages import FILES, INDEX, MARKET, ROOT, TRADE, Table, dialogue, flat, section, table_with, tables, word
 from tests.docs.pages import SPECIFICATION as PAGES
-from twisted_bazaar.discovery.flood.search import DIRECT_LINK_S, DIRECT_TRY_S, GATHER_S, REACHES, ROUND_S
+from twisted_bazaar.discovery.flood.search import DIRECT_LINK_S, DIRECT_TRY_S, REACHES, ROUND_S
+from twisted_bazaar.discovery.index import allowance, directory, listers, member, search, turns, words
+from twisted_bazaar.discovery.index.messages import Busy, File, FoundFiles, Hit, Seller, Source, TooMany
+from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import PeerError, SoldOut
 from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES, Envelope, Signature, Statement
 from twisted_bazaar.node.limits import Limits
@@ -32,6 +36,15 @@ from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import LARGEST_FRAME, FrameSplitter, frame
 from twisted_bazaar.wire.message import LARGEST_INTEGER, MESSAGE_TYPES, Flooded, Message, Routed
 
+# What begins with less is binary.
+FIRST_OF_JSON: Final = 0x20
+# What stands in the messages of an index server, by the title of its section.
+LISTED: Mapping[str, type[msgspec.Struct]] = {
+    "A file": File,
+    "A hit": Hit,
+    "A source": Source,
+    "A seller": Seller,
+}
 # What is signed, by the title of its section.
 SIGNED: Mapping[str, type[msgspec.Struct]] = {
     "The envelope": Envelope,
@@ -68,8 +81,10 @@ def type_and_limit(kind: Any) -> tuple[str, str]:
         case msgspec.inspect.UnionType():
             (only,) = (each for each in kind.types if not isinstance(each, msgspec.inspect.NoneType))
             return type_and_limit(only)
+        case msgspec.inspect.BoolType():
+            return "boolean", "`true` or `false`"
         case msgspec.inspect.IntType():
-            return "integer", f"{number(kind.ge)} to {number(kind.le)}"
+            return "integer", f"{number(kind.ge)} to {number(kind.lt - 1 if kind.le is None else kind.le)}"
         case msgspec.inspect.StrType() if kind.min_length == kind.max_length:
             return "string", f"{kind.max_length} characters"
         case msgspec.inspect.StrType():
@@ -85,7 +100,8 @@ def type_and_limit(kind: Any) -> tuple[str, str]:
             return f"array of {kind.item_type.cls.__name__.lower()}", f"{kind.min_length} to {kind.max_length} items"
         case msgspec.inspect.VarTupleType():
             item, limit = type_and_limit(kind.item_type)
-            return f"array of {item}", f"{kind.min_length or 0} to {kind.max_length} ids, each {limit}"
+            what = "names" if item == "string" else "ids"
+            return f"array of {item}", f"{kind.min_length or 0} to {kind.max_length} {what}, each {limit}"
     raise AssertionError(f"no page can describe {kind!r} yet")
 
 
@@ -209,12 +225,14 @@ class MarketTests(SynchronousTestCase):
         """Each line of the dialogues is one frame that holds one message, as a daemon would write it."""
         for page in PAGES.values():
             lines = list(dialogue(page))
-            self.assertGreater(len(lines), 20)
+            self.assertGreater(len(lines), 10)
             for speaker, _, data in lines:
                 splitter = FrameSplitter(LARGEST_FRAME)
                 splitter.receive(data)
                 (payload,) = splitter.take(2)
                 self.assertFalse(splitter.unfinished)
+                if payload[0] < FIRST_OF_JSON:
+                    continue
                 message = own_codec().decode(payload)
                 if speaker != "client":
                     self.assertEqual(frame(own_codec().encode(message)), data, "a daemon would not have written this")
@@ -247,6 +265,73 @@ class MarketTests(SynchronousTestCase):
             )
             way = [message.return_path for speaker, message in said if message.wire_name == "search"][-1]
             self.assertEqual(reply.path and reply.path[1:], way[::-1] if len(way) > 1 else None)
+
+
+class IndexTests(SynchronousTestCase):
+    """What the page of the index server says besides."""
+
+    def test_listed(self) -> None:
+        """What stands in messages has tables like theirs."""
+        for title, cls in LISTED.items():
+            said, true = described(table_with(section(INDEX, title), "Key", "Type"), cls)
+            self.assertEqual(said, true, f"the section {title!r}")
+
+    def test_codes(self) -> None:
+        """The codes that only an index server uses are those of the code."""
+        (table,) = tables(section(INDEX, "Errors"))
+        self.assertLessEqual({Busy.code, TooMany.code}, {word(row["Code"]) for row in table})
+
+    def test_numbers(self) -> None:
+        """The numbers in the sentences are those of the code."""
+        text = flat(INDEX)
+        sentences = (
+            f"{directory.LEASE_S:g} s, unless",
+            f"{directory.MOST_A_PEER} entries",
+            f"{directory.MOST_ENTRIES} entries",
+            f"kept for {listers.KEPT_S:g} s",
+            f"{allowance.QUESTIONS_AT_ONCE:g} questions at once, then {allowance.QUESTIONS_A_SECOND:g} a second",
+            f"{turns.MOST_WAITING} messages",
+            f"the first {words.MOST_WORDS} words",
+            f"within {member.ANSWER_S:g} s",
+            f"{search.MOST_ASKED} of the sellers named, in random order, {search.ASKED_AT_ONCE} at a time",
+            f"linked to in {search.REACH_S:g} s, or does not answer in {search.ANSWER_S:g} s",
+            f"kept {search.LINK_WITH_OFFER_S:g} s after an offer",
+            f"looks again every {search.LOOK_AGAIN_S:g} s",
+            f"{search.INQUIRIES_A_MINUTE:,} a minute",
+        )
+        self.assertEqual([sentence for sentence in sentences if sentence not in text], [])
+
+    def test_dialogue_is_coherent(self) -> None:
+        """Each answer carries the id of what it answers, and a page goes on where the one before ended."""
+        said = [
+            (speaker, own_codec().decode(data.partition(b":")[2][:-1]))
+            for speaker, _, data in dialogue(section(INDEX, "A dialogue"))
+        ]
+        asked: Any = None
+        for speaker, message in said:
+            if speaker == "client":
+                asked = message
+            elif hasattr(message, "id") and message.wire_name not in ("thisisme", "thisisyou"):
+                self.assertEqual(message.id, asked.id)
+        ends = [message.next for _, message in said if isinstance(message, FoundFiles) and message.next is not None]
+        self.assertEqual(len([None for _, message in said if getattr(message, "after", None) in ends]), 1)
+
+
+class FileTests(SynchronousTestCase):
+    """What the page of transfers says besides."""
+
+    def test_dialogue_is_coherent(self) -> None:
+        """What is sent in the dialogue is the file that was asked for, by its manifest."""
+        frames = [data.partition(b":")[2][:-1] for _, _, data in dialogue(section(FILES, "A dialogue"))]
+        fetch = json.loads(frames[0])
+        manifest = json.loads(frames[1])
+        [page] = (frame for frame in frames if frame[0] == 0x01)
+        [piece] = (frame for frame in frames if frame[0] == 0x02)
+        digests, content = page[5:], piece[9:]
+        self.assertEqual((page[1:5], piece[1:9]), (bytes(4), bytes(8)))
+        self.assertEqual(hashlib.sha256(digests).hexdigest(), manifest["root"])
+        self.assertEqual((hashlib.sha256(content).digest(), len(content)), (digests, manifest["size"]))
+        self.assertEqual(hashlib.sha256(content).hexdigest(), fetch["digest"])
 
 
 class LinkTests(SynchronousTestCase):

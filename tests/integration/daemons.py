@@ -18,6 +18,7 @@ from typing import Final, Self
 
 # The twistd of this interpreter, whether or not its script is on the path.
 TWISTD: Final = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
+BAZAAR: Final = (sys.executable, "-m", "twisted_bazaar")
 LONGEST_S: Final = 30.0
 
 
@@ -26,14 +27,20 @@ class Daemon:
 
     @ivar directory: where it runs.
     @ivar said: the lines of its log that have been waited for.
-    @param words: the command line after C{twistd -n}.
+    @param words: the command line after the program.
     @param environment: what it has in its environment besides that of the tests.
     """
 
-    def __init__(self, words: tuple[str, ...], directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        words: tuple[str, ...],
+        directory: Path,
+        environment: Mapping[str, str],
+        program: tuple[str, ...] = TWISTD,
+    ) -> None:
         self.directory = directory
         self._process = subprocess.Popen(
-            (*TWISTD, *words),
+            (*program, *words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -144,9 +151,11 @@ class Daemons:
             self._running.pop().end()
         self._states.cleanup()
 
-    def start(self, *words: str, environment: Mapping[str, str] | None = None) -> Daemon:
-        """Start one."""
-        daemon = Daemon(words, self._directory, {**self.environment, **(environment or {})})
+    def start(
+        self, *words: str, environment: Mapping[str, str] | None = None, program: tuple[str, ...] = TWISTD
+    ) -> Daemon:
+        """Start one, or a command that goes on for a while."""
+        daemon = Daemon(words, self._directory, {**self.environment, **(environment or {})}, program)
         self._running.append(daemon)
         return daemon
 

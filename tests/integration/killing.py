@@ -17,6 +17,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -39,6 +40,8 @@ _STOCK: Final = 10
 _PATIENCE_S: Final = 60.0
 # Below those that systems give to connections.
 _PORTS: Final = (16_000, 32_000)
+_PORTS_GIVEN: Final[set[int]] = set()
+_PORTS_LOCK: Final = threading.Lock()
 # So long what is on the way when somebody dies may take to arrive.
 _ARRIVING_S: Final = 0.15
 
@@ -309,10 +312,16 @@ def _wait_for(log: Path, words: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, nor gets for a connection of its own while nobody does."""
+    """A port that nobody listens on, nor gets for a connection of its own while nobody does; each time another.
+
+    Several sales are made at once, and who was killed wants its port back.
+    """
     while True:
-        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(*_PORTS))) as held:
-            return int(held.getsockname()[1])
+        port = random.randrange(*_PORTS)
+        with suppress(OSError), _PORTS_LOCK, socket.create_server(("127.0.0.1", port)):
+            if port not in _PORTS_GIVEN:
+                _PORTS_GIVEN.add(port)
+                return port
 
 
 def rows(file: Path, query: str) -> list[Any]:

@@ -23,11 +23,12 @@ from tests.integration.watched_node import LONGEST_S, NODE_ID, HandPeer, Watched
 from twisted_bazaar.errors import WireError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope
-from twisted_bazaar.node.control import Disconnect, Error, Pong
+from twisted_bazaar.node.control import Disconnect, Pong
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.plugin import declare_messages
+from twisted_bazaar.plugin import declare_messages, load_roles
 from twisted_bazaar.trade.contract import Quote, make_purchase
 from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import LARGEST_INTEGER, LARGEST_TTL, MESSAGE_TYPES, Flooded, Routed
 
 LONGEST_TURN_S: Final = 0.05
@@ -292,7 +293,15 @@ GOOD: Final[dict[str, Any]] = {
     "code": "new",
     "order": UNSIGNED,
     "answer": UNSIGNED,
+    "digest": "0" * 64,
+    "root": "0" * 64,
+    "name": "a.txt",
+    **dict.fromkeys(("size", "first", "chunk", "base"), 0),
+    **dict.fromkeys(("count", "mark", "most", "lease"), 1),
+    "chunks": [0],
 }
+# What a message needs besides.
+NEEDED: Final[dict[str, dict[str, Any]]] = {"findsellers": {"item": "apple"}}
 # Each of these is wrong for most keys, and all together are for every one.
 WRONG: Final[tuple[Any, ...]] = (
     *(None, True, 1.5, "", "5", "x" * 60_000, "\0\u202e", "not an address"),
@@ -307,6 +316,7 @@ def wrong_shapes(name: str) -> Iterator[bytes]:
     decode = Codec().decode
     fields = msgspec.structs.fields(MESSAGE_TYPES[name])
     good = {"type": name, **{field.encode_name: GOOD[field.encode_name] for field in fields if field.required}}
+    good |= NEEDED.get(name, {})
     decode(msgspec.json.encode(good))
     for field in fields:
         key = field.encode_name
@@ -329,7 +339,8 @@ def encode(message: object) -> bytes:
 def own_types() -> list[str]:
     """The wire names of this package: not those of tests and of other people's roles."""
     declare_messages()
-    assert {"search", "buy", "thisisme", "nodereq"} <= MESSAGE_TYPES.keys()
+    load_roles()
+    assert {"fetch", "findfiles", "inquiry", "search", "buy", "thisisme", "nodereq"} <= MESSAGE_TYPES.keys()
     return [name for name, cls in MESSAGE_TYPES.items() if cls.__module__.startswith("twisted_bazaar.")]
 
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from attrs import define
 
-_MARK = "BAZAAR_TEST_RUN"
+_MARK = "TEST_RUN_OF_BAZAAR"
 _LONGEST_S = 90.0
 
 

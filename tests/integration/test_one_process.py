@@ -23,8 +23,9 @@ from tests.integration.watched_node import framed
 from twisted_bazaar import service
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.buyer import Buyer, Want
+from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
+from twisted_bazaar.roles.want import Want
 from twisted_bazaar.values.sale import Supply
 
 GRACE_S: Final = 1.0

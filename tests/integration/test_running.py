@@ -77,7 +77,8 @@ def test_help(tmp_path: Path) -> None:
     assert "--stock" not in common
     assert "--stock" in run(tmp_path, "bazaar-node", "--role", "seller", "--help").stdout
     roles = run(tmp_path, "bazaar-node", "--help-roles").stdout
-    assert [line.split()[0] for line in roles.splitlines()] == ["buyer", "relay", "seller", "tracker"]
+    names = ["buyer", "index_server", "relay", "seller", "sharer", "tracker"]
+    assert [line.split()[0] for line in roles.splitlines()] == names
 
 
 def test_once(daemons: Daemons, tmp_path: Path) -> None:

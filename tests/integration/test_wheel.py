@@ -19,5 +19,6 @@ def test_wheel_brings_both_plugins(tmp_path: Path) -> None:
     assert "bazaar-tracker" in daemons
     assert "bazaar-node" in daemons
     roles = new.run("twistd", "bazaar-node", "--help-roles")
-    assert [line.split()[0] for line in roles.splitlines()] == ["buyer", "relay", "seller", "tracker"]
+    expected = ["buyer", "index_server", "relay", "seller", "sharer", "tracker"]
+    assert [line.split()[0] for line in roles.splitlines()] == expected
     assert "demo" in new.run("bazaar", "--help")
