@@ -11,15 +11,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 # The twistd of this interpreter, whether or not its script is on the path.
 TWISTD: Final = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 BAZAAR: Final = (sys.executable, "-m", "twisted_bazaar")
 LONGEST_S: Final = 30.0
+
+T = TypeVar("T")
 
 
 class Daemon:
@@ -163,3 +165,12 @@ class Daemons:
         """Start a tracker on a free port; returns it with the endpoint at which nodes find it."""
         tracker = self.start("bazaar-tracker", "--listen", "tcp:0:interface=127.0.0.1")
         return tracker, f"tcp:127.0.0.1:{tracker.wait_for_port()}"
+
+
+def until(look: Callable[[], T]) -> T:
+    """Wait for something outside this process; returns what was seen."""
+    deadline = time.monotonic() + LONGEST_S
+    while not (seen := look()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+    return seen

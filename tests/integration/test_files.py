@@ -11,20 +11,18 @@ import signal
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import pytest
 
-from tests.integration.daemons import BAZAAR, LONGEST_S, TWISTD, Daemon, Daemons
+from tests.integration.daemons import BAZAAR, LONGEST_S, TWISTD, Daemon, Daemons, until
 from twisted_bazaar.cli.asking import RunningNode
 
 MIB: Final = 1 << 20
 # So many chunks a second are few enough to be killed between.
 SLOW: Final = ("--upload-rate", "2M")
-
-T = TypeVar("T")
 
 
 class Neighbourhood:
@@ -111,15 +109,6 @@ def place(tmp_path: Path) -> Iterator[Neighbourhood]:
     """An index server alone."""
     with Daemons(tmp_path) as daemons:
         yield Neighbourhood(daemons, tmp_path)
-
-
-def until(look: Callable[[], T]) -> T:
-    """Wait for something outside this process; returns what was seen."""
-    deadline = time.monotonic() + LONGEST_S
-    while not (seen := look()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
-    return seen
 
 
 def file_of(size: int, seed: int = 1) -> bytes:

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.integration.daemons import LONGEST_S, TWISTD, Daemon, Daemons
+from tests.integration.daemons import TWISTD, Daemon, Daemons, until
 
 _PYTHON: Final = (sys.executable, "-m", "twisted_bazaar")
 # How the file of events names the message that it does this with.
@@ -131,14 +131,6 @@ def ended(buyer: subprocess.Popen[str]) -> tuple[int, str]:
         buyer.kill()
         buyer.wait()
     return buyer.returncode, said
-
-
-def until(look: Callable[[], object]) -> None:
-    """Wait for something outside this process."""
-    deadline = time.monotonic() + LONGEST_S
-    while not look():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def test_statuses(shop: IndexedShop) -> None:

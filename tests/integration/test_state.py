@@ -8,14 +8,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.integration.daemons import LONGEST_S, TWISTD, Daemon, Daemons
+from tests.integration.daemons import TWISTD, Daemon, Daemons, until
 
 _PYTHON: Final = (sys.executable, "-m", "twisted_bazaar")
 
@@ -67,14 +66,6 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     """A tracker without nodes."""
     with Daemons(tmp_path) as daemons:
         yield Shop(daemons, tmp_path)
-
-
-def until(look: Callable[[], object]) -> None:
-    """Wait for something outside this process."""
-    deadline = time.monotonic() + LONGEST_S
-    while not look():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def only_line(done: subprocess.CompletedProcess[str]) -> str:
