@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.blocking import BlockingCase
 from tests.integration.market import reactor, until
-from tests.postgres import DATABASE, PASSWORD, USER, Cluster, find_programs
+from tests.postgres import DATABASE, PASSWORD, USER, Cluster
 from tests.trade.books import (
     OpenStore,
     SalesContract,
@@ -43,16 +43,6 @@ WAITING: Final = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 APPLES: Final = StockLevel("apple", 5, 5, 0, 0, None)
 _numbers: Final = count(1)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """A server."""
-    programs = find_programs()
-    if isinstance(programs, str):
-        pytest.skip(programs)
-    with Cluster(programs) as cluster:
-        yield cluster
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.index.directories import ASKER, LEASE_S, MOST_A_PEER, DirectoryContract, digest, file, peer
 from tests.integration.market import reactor, until
-from tests.postgres import Cluster, find_programs
+from tests.postgres import Cluster
 from twisted_bazaar.discovery.index.messages import Busy, File, Update
 from twisted_bazaar.discovery.index.postgres_lists import CLEARED_AT_ONCE
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError, UsageError
@@ -27,16 +27,6 @@ from twisted_bazaar.discovery.index.postgres import PostgresDirectory  # noqa: E
 
 _PASS_TIME: Final = "UPDATE twisted_bazaar_index.peers SET until = until - %s * interval '1 second'"
 _numbers: Final = count(1)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """A server."""
-    programs = find_programs()
-    if isinstance(programs, str):
-        pytest.skip(programs)
-    with Cluster(programs) as cluster:
-        yield cluster
 
 
 @pytest.fixture
