@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocol, IReactorTime
+from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.plugin import IPlugin
 from twisted.python import usage
 from zope.interface import Attribute, Interface
 
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope
-from twisted_bazaar.values.addresses import Address, Origin, Peer, Route
+from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 from twisted_bazaar.values.sale import Deal, Offer, Order, Seal, Settlement, ShelfQuote, StockLevel, Supply
 from twisted_bazaar.wire.message import Flooded, Message
@@ -35,6 +35,7 @@ class INode(Interface):
     id: int = Attribute("This node's id; -1 until the tracker has given one.")
     key: KeyPair = Attribute("This node's key, with which its roles sign.")
     bazaar: str = Attribute("The name of the bazaar it trades in; what is signed for another is worth nothing here.")
+    udp_port: int = Attribute("Where this node takes datagrams; 0 if it takes none.")
     clock: IReactorTime = Attribute("The only source of time and timers.")
     rng: random.Random = Attribute("The only source of chance.")
 
@@ -64,8 +65,28 @@ class INode(Interface):
         @return: fires with whether there is one now; never fails.
         """
 
+    def meet(where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
+        """Have a direct link to whoever is at an address, which is released as one made by L{reach}.
+
+        @raise PeerError: nobody is there, or who is there does not want to.
+        """
+
     def release(node_id: int) -> None:
-        """Say that a link made by L{reach} is needed no longer."""
+        """Say that a link made by L{reach} or L{meet} is needed no longer."""
+
+    def another(kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
+        """Ask the tracker for a node of a kind, at random; fires with None if it names none, or is not there.
+
+        @param have: ids of nodes not to be named.
+        """
+
+    def send_datagram(message: Message, addresses: Sequence[Address]) -> None:
+        """Send a message to some addresses, as one datagram to each; it may get lost.
+
+        One that has not yet told this node that it receives there is asked first, and the message waits a little.
+
+        @raise UsageError: it does not fit into a datagram.
+        """
 
     def peers() -> Sequence[Peer]:
         """Who is linked to this node now."""
@@ -89,6 +110,14 @@ class IRole(Interface):
     )
     openings: Mapping[type[Message], Opening] = Attribute(
         "For each message class with which a connection may begin that is to be no link, what takes it over."
+    )
+
+    datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = Attribute(
+        "For each message class this role takes by datagram, the method that takes it and the address that it came "
+        "from. Whoever sent it does receive what is sent there."
+    )
+    kind: str | None = Attribute(
+        "What others may ask the tracker for that look for a node such as this; None for nothing."
     )
 
     def start(node: INode) -> None:
@@ -134,6 +163,10 @@ class IOperable(IRole):
     commands: Mapping[str, Command] = Attribute(
         "By name, what it can be asked. May fire with UsageError, SoldOut or StorageError."
     )
+
+
+class ISelfNumbered(IRole):
+    """A role whose node needs nobody to give it an id: that follows from its key, unless it is told of a tracker."""
 
 
 class IErrand(IRole):
@@ -234,8 +267,9 @@ class IWay(Interface):
         "Whether others are asked over links to neighbours, which the node then looks for; if not, being linked to "
         "the tracker, or to what stands in for one, is enough."
     )
-    registrar: str = Attribute(
-        "The name of the option that says who gives the node its id: C{tracker}, or what stands in for one."
+    registrar: str | None = Attribute(
+        "The name of the option that says who gives the node its id: C{tracker}, or what stands in for one; None if "
+        "its key does, unless it is told of a tracker."
     )
     roles: Sequence[IRole] = Attribute("What the node has to carry for it, besides the roles that use it.")
 

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import INode, IRole, IRolePlugin, Opening
-from twisted_bazaar.values.addresses import Origin, Peer
+from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.wire.message import Message
 
 log = Logger()
@@ -74,11 +74,15 @@ class Role:
 
     @ivar receives: for each message class it claims, the method that takes it.
     @ivar openings: for each message class with which a connection may begin, what takes that over.
+    @ivar datagrams: for each message class it takes by datagram, the method that does.
+    @ivar kind: what others may ask the tracker for that look for a node such as this.
     @ivar node: the node that carries it; there from L{start} on.
     """
 
     receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {}
     openings: Mapping[type[Message], Opening] = {}
+    datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
+    kind: str | None = None
     node: INode
 
     def start(self, node: INode) -> None:

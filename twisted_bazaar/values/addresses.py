@@ -67,3 +67,16 @@ class Origin:
     def is_direct(self) -> bool:
         """Whether it came over a link of its own."""
         return len(self.route) == 2
+
+
+@frozen
+class Whereabouts:
+    """A node that somebody has named.
+
+    @ivar address: where it takes links.
+    @ivar udp_port: where on the same host it takes datagrams; 0 if nowhere, or if that is not known.
+    """
+
+    id: int
+    address: Address
+    udp_port: int = 0
