@@ -1,0 +1,92 @@
+"""The page on streams says the numbers that the code has, and its dialogue is one."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.docs.pages import SPECIFICATION, blocks, flat, section, tables, word
+from twisted_bazaar.files.udp import StreamLimits, doorway
+from twisted_bazaar.files.window import Settings, opening, receiver, rtt, segment, sender, stream
+from twisted_bazaar.files.window.flight import _OVERTAKEN_ROUNDS
+from twisted_bazaar.files.window.segment import ACK, ASK, FIN, OPEN, SYN, decode, decode_name
+
+PAGE: Final = SPECIFICATION["streams.md"]
+
+
+class StreamsTests(SynchronousTestCase):
+    """What the page says."""
+
+    def test_head(self) -> None:
+        """The fields of the head are as long as those of the code, and the flags have its values."""
+        fields, flags = tables(section(PAGE, "Segments"))
+        sizes = [int(row["Bytes"]) for row in fields if row["Bytes"].isdigit()]
+        self.assertEqual(sum(sizes), segment.HEAD_BYTES)
+        told = {word(row["Flag"]): int(row["Value"], 16) for row in flags}
+        self.assertEqual(told, {name: getattr(segment, name) for name in told})
+        self.assertEqual(len(told), 7)
+
+    def test_numbers(self) -> None:
+        """The limits and times are those of the code."""
+        settings, limits = Settings(), StreamLimits()
+        told = {
+            "Segments": (
+                f"its first byte is {segment.KIND:#x}",
+                f"in units of {segment.DELAY_UNIT_S * 1e6:g} us; {segment.LONGEST_DELAY} for that and longer",
+                f"at most {segment.MOST_RANGES} |",
+                f"A **name** has {segment.NAME_BYTES} bytes",
+            ),
+            "Opening": (
+                f"after {stream._FIRST_AGAIN_S:g} s, then after pauses twice as long each time",
+                f"up to {stream._LONGEST_AGAIN_S:g} s, and gives up after {settings.open_s:g} s",
+                f"divided by {opening.SLOT_S:g}, rounded down",
+            ),
+            "Sending": (
+                f"that decides for {_OVERTAKEN_ROUNDS} round trips",
+                f"{rtt.FIRST_TIMEOUT_S:g} s before anything was measured",
+                f"at least {rtt.LEAST_TIMEOUT_S:g} s and at most {rtt.LONGEST_TIMEOUT_S:g} s",
+            ),
+            "Receiving": (
+                f"else after {receiver._ACK_DELAY_S * 1000:g} ms",
+                f"up to {sender._LONGEST_PROBE_S:g} s",
+            ),
+            "How fast": (f"{settings.window} segments of {settings.mss} bytes",),
+            "Limits": (
+                f"{settings.mss + segment.MOST_OVERHEAD_BYTES} bytes with {settings.mss} bytes of the stream",
+                f"{limits.most}, of which {limits.most_of_host} with one host",
+                f"| {receiver._MOST_GAPS} |",
+                f"{settings.stuck_s:g} s without progress",
+                f"{settings.quiet_s:g} s; then the other end is asked; {settings.silence_s:g} s",
+                f"| {settings.idle_s:g} s |",
+                f"{doorway._FRAME_BYTES} bytes, {doorway._PATIENCE_S:g} s",
+            ),
+        }
+        for title, sentences in told.items():
+            text = flat(section(PAGE, title)).lower()
+            self.assertEqual([each for each in sentences if each.lower() not in text], [], title)
+
+    def test_dialogue(self) -> None:
+        """The datagrams of the dialogue are segments, from the first step to the last word."""
+        [block] = blocks(PAGE, "segments")
+        lines = [
+            re.fullmatch(r"(caller|called) -> (?:caller|called) <([0-9a-f ]+)>", line) for line in block.split("\n")
+        ]
+        said = [(line[1], decode(bytes.fromhex(line[2]))) for line in lines if line is not None]
+        first, second, third = said[0][1], said[1][1], said[2][1]
+        assert first is not None
+        assert second is not None
+        assert third is not None
+        self.assertEqual([each.flags for each in (first, second, third)], [SYN, SYN | ACK, OPEN | ASK | ACK])
+        caller, called = decode_name(first.payload), decode_name(second.payload)
+        assert caller is not None
+        assert called is not None
+        ids = {"caller": called[0], "called": caller[0]}
+        self.assertEqual([each.to == ids[who] for who, each in said[1:] if each is not None], [True] * (len(said) - 1))
+        self.assertEqual(third.payload, first.payload + b"hello")
+        self.assertEqual([each.payload for who, each in said if each and who == "called" and each.number], [b"welcome"])
+        end = next(each for _, each in said if each is not None and each.flags & FIN)
+        last = said[-1][1]
+        assert last is not None
+        self.assertEqual((end.offset, last.ack, last.echo), (5, 6, end.number))

@@ -1,0 +1,375 @@
+"""Streams as transports, over the socket of a simulated machine."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from twisted.internet import error
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IConsumer, IPushProducer, IStreamClientEndpoint, ITransport
+from twisted.python.failure import Failure
+from zope.interface.verify import verifyObject
+
+from tests.files.udp.cases import PORT, Drain, Ends, Pouring, Socket, StreamsTestCase, Talker
+from twisted_bazaar.files.udp import StreamLimits, UdpEndpoint
+from twisted_bazaar.files.window import Settings
+from twisted_bazaar.files.window.segment import ACK, OPEN, RST, SYN, decode, encode, encode_name
+from twisted_bazaar.sim.conditions import Conditions
+
+
+class TalkTests(StreamsTestCase):
+    """Two ends that talk with each other."""
+
+    def connect(self, near: Socket, far: Socket, talker: Talker | None = None) -> Talker:
+        """Open a stream."""
+        talker = talker or Talker(b"hello")
+        self.failures: list[Failure] = []
+        UdpEndpoint(near.streams, far.where).connect(Ends(lambda: talker)).addErrback(self.failures.append)
+        return talker
+
+    def test_both_ways(self) -> None:
+        """Both hear what the other says."""
+        near, far = self.sockets()
+        ends = Ends(lambda: Talker(b"welcome"))
+        far.streams.listen(ends)
+        talker = self.connect(near, far)
+        self.run_for(1)
+        self.assertEqual((talker.heard, ends.made[0].heard), (b"welcome", b"hello"))
+        self.assertEqual((talker.transport.getPeer().host, talker.transport.getPeer().port), far.where)
+
+    def test_interfaces(self) -> None:
+        """A stream is what Twisted calls a transport; what opens one, an endpoint."""
+        near, far = self.sockets()
+        far.streams.listen(Ends())
+        talker = self.connect(near, far)
+        self.run_for(1)
+        for interface in (ITransport, IPushProducer, IConsumer):
+            self.assertTrue(verifyObject(interface, talker.transport))
+        self.assertTrue(verifyObject(IStreamClientEndpoint, UdpEndpoint(near.streams, far.where)))
+
+    def test_other_datagrams(self) -> None:
+        """Datagrams that are of no stream are left to others; damaged ones are counted."""
+        near, far = self.sockets()
+        near.write(b'{"type":"ringping"}', far.where)
+        near.write(encode(ACK, bytes(8), 0, 0, 0, 0, 0, 0) + b"damage", far.where)
+        self.run_for(1)
+        self.assertEqual((far.others, dict(far.streams.counts)), ([b'{"type":"ringping"}'], {"corrupt": 1}))
+
+    def test_closing(self) -> None:
+        """Who closes says everything first; both ends are told that it ended well, and nothing is left of it."""
+        near, far = self.sockets()
+        ends = Ends(lambda: Talker(bytes(100_000), closes=True))
+        far.streams.listen(ends)
+        talker = self.connect(near, far)
+        self.run_for(5)
+        self.assertEqual(len(talker.heard), 100_000)
+        self.assertEqual((talker.reason, ends.made[0].reason), (error.ConnectionDone, error.ConnectionDone))
+        self.assertEqual((len(near.streams), len(far.streams), self.network.timeline.now), (0, 0, 5.0))
+        self.assertEqual((self.a.getDelayedCalls(), self.b.getDelayedCalls()), ([], []))
+
+    def test_lost_farewell(self) -> None:
+        """The last word may get lost: who has closed still learns that everything was heard."""
+        near, far = self.sockets()
+        ends = Ends()
+        far.streams.listen(ends)
+        talker = self.connect(near, far)
+        self.run_for(1)
+        self.network.ways.change("b", "a", Conditions(latency_s=0.01, loss=1.0))
+        talker.transport.loseConnection()
+        self.run_for(0.1)
+        self.assertEqual((ends.made[0].reason, talker.reason), (error.ConnectionDone, None))
+        self.network.ways.change("b", "a", None)
+        self.run_for(5)
+        self.assertEqual(talker.reason, error.ConnectionDone)
+
+    def test_abort(self) -> None:
+        """Who aborts is told so, and the other end that it is lost."""
+        near, far = self.sockets()
+        ends = Ends()
+        far.streams.listen(ends)
+        talker = self.connect(near, far)
+        self.run_for(1)
+        talker.transport.abortConnection()
+        self.assertEqual(talker.reason, None)
+        self.run_for(1)
+        self.assertEqual((talker.reason, ends.made[0].reason), (error.ConnectionAborted, error.ConnectionLost))
+
+    def test_killed(self) -> None:
+        """An end whose program is gone and back is found out as soon as something is said to it."""
+        near, far = self.sockets()
+        far.streams.listen(Ends())
+        talker = self.connect(near, far)
+        self.run_for(1)
+        self.b.kill()
+        Socket(self.b)
+        talker.transport.write(b"are you there?")
+        self.run_for(1)
+        self.assertEqual(talker.reason, error.ConnectionLost)
+
+    def test_crashed(self) -> None:
+        """An end that is gone for good is found out by its silence."""
+        near, far = self.sockets()
+        far.streams.listen(Ends())
+        talker = self.connect(near, far)
+        self.run_for(1)
+        self.b.crash()
+        self.run_for(60)
+        self.assertEqual((talker.reason, self.a.getDelayedCalls()), (error.ConnectionLost, []))
+
+    def test_refused(self) -> None:
+        """Where nobody takes streams, it is said at once; where nobody is, after a while."""
+        near, far = self.sockets()
+        self.connect(near, far)
+        self.run_for(0.1)
+        self.assertEqual([each.type for each in self.failures], [error.ConnectionRefusedError])
+        far.port.stopListening()
+        self.connect(near, far)
+        self.run_for(9.9)
+        self.assertEqual(self.failures, [])
+        self.run_for(0.2)
+        self.assertEqual([each.type for each in self.failures], [error.TimeoutError])
+        self.assertEqual(self.a.getDelayedCalls(), [])
+
+    def test_cancelled(self) -> None:
+        """Who does not want it any more before it is open gets nothing."""
+        near, far = self.sockets()
+        ends = Ends()
+        far.streams.listen(ends)
+        opening = near.streams.connect(far.where, Ends())
+        self.run_for(0.005)
+        opening.cancel()
+        self.failureResultOf(opening, CancelledError)
+        self.run_for(1)
+        self.assertEqual((len(near.streams), ends.made), (0, []))
+
+    def test_failing_protocol(self) -> None:
+        """A protocol that raises costs its own stream."""
+
+        class Failing(Talker):
+            def dataReceived(self, data: bytes) -> None:
+                raise ValueError("not this")
+
+        near, far = self.sockets()
+        ends = Ends(Failing)
+        far.streams.listen(ends)
+        talker = self.connect(near, far)
+        self.run_for(1)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual((talker.reason, ends.made[0].reason), (error.ConnectionLost, error.ConnectionAborted))
+
+    def test_no_way(self) -> None:
+        """An address that the socket cannot send to is one where nobody answers."""
+        near = Socket(self.a)
+        opening = near.streams.connect(("2001:db8::1", 4000), Ends())
+        self.run_for(11)
+        self.failureResultOf(opening, error.TimeoutError)
+
+    def test_stop(self) -> None:
+        """Who stops opens none and takes none, and knows when all are over."""
+        near, far = self.sockets()
+        far.streams.listen(Ends())
+        self.connect(near, far)
+        self.run_for(1)
+        stopped = far.streams.stop()
+        self.failureResultOf(far.streams.connect(near.where, Ends()), error.ConnectError)
+        self.connect(near, far)
+        self.run_for(1)
+        self.assertEqual([each.type for each in self.failures], [error.ConnectionRefusedError])
+        self.assertNoResult(stopped)
+        far.streams.abort()
+        self.run_for(1)
+        self.assertEqual((self.successResultOf(stopped), len(near.streams)), (None, 0))
+
+
+class FlowTests(StreamsTestCase):
+    """Ends that do not read."""
+
+    def test_paused(self) -> None:
+        """Who rests is handed nothing, and the other end has no more written to it than fits."""
+        near, far = self.sockets()
+        ends = Ends(lambda: Drain(self.b.seconds))
+        far.streams.listen(ends)
+        pouring = Pouring(8 << 20)
+        near.streams.connect(far.where, Ends(lambda: pouring))
+        self.run_for(0.05)
+        ends.made[0].transport.pauseProducing()
+        size = ends.made[0].size
+        self.run_for(10)
+        self.assertEqual((ends.made[0].size, pouring.left > 5 << 20), (size, True))
+        ends.made[0].transport.resumeProducing()
+        self.run_for(10)
+        self.assertEqual((ends.made[0].size, ends.made[0].reason), (8 << 20, error.ConnectionDone))
+
+    def test_pull_producer(self) -> None:
+        """A producer that is asked each time is asked until it has no more."""
+
+        class Pulled(Talker):
+            left = 50
+
+            def connectionMade(self) -> None:
+                self.transport.registerProducer(self, False)
+
+            def resumeProducing(self) -> None:
+                self.left -= 1
+                self.transport.write(bytes(10_000))
+                if not self.left:
+                    self.transport.unregisterProducer()
+                    self.transport.loseConnection()
+
+            def stopProducing(self) -> None:
+                """The stream is over."""
+
+        near, far = self.sockets()
+        ends = Ends(lambda: Drain(self.b.seconds))
+        far.streams.listen(ends)
+        near.streams.connect(far.where, Ends(Pulled))
+        self.run_for(10)
+        self.assertEqual((ends.made[0].size, ends.made[0].reason), (500_000, error.ConnectionDone))
+
+
+class StrangerTests(StreamsTestCase):
+    """Somebody who writes what it likes on datagrams."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.far = Socket(self.b, limits=StreamLimits(most=6, most_of_host=4))
+        self.ends = Ends()
+        self.far.streams.listen(self.ends)
+        self.answers: list[bytes] = []
+        self.stranger: Any = self.a.listenUDP(PORT, _Ear(self.answers))
+        self.chance = random.Random(5)
+
+    def say(self, *datagrams: bytes) -> None:
+        """Send what it likes, and hear what is answered."""
+        for datagram in datagrams:
+            self.stranger.write(datagram, self.far.where)
+        self.run_for(0.05)
+
+    def call(self, own_id: bytes) -> bytes:
+        """Take the first step, and give the id of the second."""
+        self.say(encode(SYN, bytes(8), 0, 0, 0, 1000, 0, 0, encode_name(own_id, 1000)))
+        answer = decode(self.answers[-1])
+        assert answer is not None
+        return answer.payload[:8]
+
+    def enter(self, own_id: bytes, to: bytes) -> None:
+        """Take the third step."""
+        self.say(encode(ACK | OPEN, to, 0, 0, 0, 1000, 0, 0, encode_name(own_id, 1000) + b"hello"))
+
+    def test_first_steps(self) -> None:
+        """A flood of first steps makes nothing be kept, and is answered with no more bytes than it has."""
+        calls = [
+            encode(SYN, bytes(8), 0, 0, 0, 1000, 0, 0, encode_name(self.chance.randbytes(8), 1000)) for _ in range(500)
+        ]
+        self.say(*calls)
+        self.assertEqual((len(self.far.streams), self.ends.made, len(self.answers)), (0, [], 500))
+        self.assertLessEqual(sum(map(len, self.answers)), sum(map(len, calls)))
+        self.assertEqual(self.b.getDelayedCalls(), [])
+
+    def test_no_answer_is_longer(self) -> None:
+        """Whatever a stranger sends, what it gets has not more bytes, and no answer has another."""
+        said = []
+        for flags in range(256):
+            for size in (0, 8, 10, 100):
+                said.append(encode(flags, bytes(8), 0, 0, 0, 0, 0, 0, self.chance.randbytes(size)))
+        for datagram in said:
+            self.answers.clear()
+            self.say(datagram)
+            self.assertLessEqual(sum(map(len, self.answers)), len(datagram))
+            first = decode(datagram)
+            if first is not None and first.flags & RST:
+                self.assertEqual(self.answers, [])
+
+    def test_third_step_without_second(self) -> None:
+        """Who was not given an id opens nothing; nor does who shows that of another, or an old one."""
+        self.enter(b"stranger", bytes(8))
+        given = self.call(b"stranger")
+        self.enter(b"somebody", given)
+        self.assertEqual(self.ends.made, [])
+        self.run_for(90)
+        self.enter(b"stranger", given)
+        self.assertEqual(self.ends.made, [])
+        self.enter(b"stranger", self.call(b"stranger"))
+        self.assertEqual([each.heard for each in self.ends.made], [b"hello"])
+
+    def test_from_another_address(self) -> None:
+        """An id is worth nothing at another address, before the stream is open and after."""
+        given = self.call(b"stranger")
+        other: Any = self.network.add_host("c").listenUDP(PORT, _Ear([]))
+        other.write(
+            encode(ACK | OPEN, given, 0, 0, 0, 1000, 0, 0, encode_name(b"stranger", 1000) + b"hello"), self.far.where
+        )
+        self.run_for(0.1)
+        self.assertEqual(self.ends.made, [])
+        self.enter(b"stranger", given)
+        other.write(encode(RST, given, 0, 0, 0, 0, 0, 0), self.far.where)
+        other.write(encode(ACK, given, 5, 1, 0, 0, 0, 0, b" there"), self.far.where)
+        self.run_for(0.1)
+        self.assertEqual((self.ends.made[0].heard, self.ends.made[0].reason), (b"hello", None))
+
+    def test_over_again(self) -> None:
+        """The third step, come again when the stream is over, opens no other."""
+        given = self.call(b"stranger")
+        self.enter(b"stranger", given)
+        self.ends.made[0].transport.abortConnection()
+        self.run_for(0.1)
+        self.enter(b"stranger", given)
+        self.assertEqual((len(self.ends.made), len(self.far.streams)), (1, 0))
+
+    def test_most_of_host(self) -> None:
+        """One host has so many streams and no more, and others still get theirs."""
+        for number in range(6):
+            own_id = b"%08d" % number
+            answer = self.call(own_id)
+            if len(answer) == 8:
+                self.enter(own_id, answer)
+        self.assertEqual((len(self.ends.made), len(self.far.streams)), (4, 4))
+        refusal = decode(self.answers[-1])
+        assert refusal is not None
+        self.assertTrue(refusal.flags & RST)
+        near = Socket(self.network.add_host("c"))
+        opening = near.streams.connect(self.far.where, Ends())
+        self.run_for(1)
+        self.successResultOf(opening)
+
+    def test_silent(self) -> None:
+        """Who opens streams and says nothing more is forgotten, and can open others."""
+        for number in range(4):
+            own_id = b"%08d" % number
+            self.enter(own_id, self.call(own_id))
+        self.run_for(60)
+        self.assertEqual((len(self.far.streams), self.b.getDelayedCalls()), (0, []))
+        self.enter(b"stranger", self.call(b"stranger"))
+        self.assertEqual(len(self.far.streams), 1)
+
+    def test_rubbish(self) -> None:
+        """Rubbish opens nothing and raises nothing."""
+        self.say(*(b"\x11" + self.chance.randbytes(self.chance.randrange(200)) for _ in range(300)))
+        self.assertEqual((self.answers, len(self.far.streams)), ([], 0))
+
+
+class _Ear(Socket):
+    """Keeps what comes."""
+
+    def __init__(self, came: list[bytes]) -> None:
+        self.came = came
+
+    def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
+        self.came.append(datagram)
+
+
+class SettingTests(StreamsTestCase):
+    """What users set."""
+
+    def test_drop(self) -> None:
+        """With datagrams thrown away on purpose everything still comes, and both kinds are told for the log."""
+        told: list[str] = []
+        near = Socket(self.a, Settings(drop=0.1), watched=lambda where: lambda event, *rest: told.append(event))
+        far = Socket(self.b)
+        ends = Ends(lambda: Drain(self.b.seconds))
+        far.streams.listen(ends)
+        near.streams.connect(far.where, Ends(lambda: Pouring(500_000)))
+        self.run_for(20)
+        self.assertEqual((ends.made[0].size, ends.made[0].reason), (500_000, error.ConnectionDone))
+        self.assertEqual(set(told), {"snd", "rtx", "drop", "ack"})

@@ -1,0 +1,99 @@
+"""The first frame of a stream that somebody has opened: it says what the stream is for, and who takes it over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.python.failure import Failure
+
+from twisted_bazaar.errors import NoSlots, WireError
+from twisted_bazaar.interfaces import Opening
+from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.error import Error
+from twisted_bazaar.wire.framing import FrameSplitter, frame
+from twisted_bazaar.wire.message import Message
+
+_FRAME_BYTES: Final = 4 << 10
+_PATIENCE_S: Final = 10.0
+_GRACE_S: Final = 2.0
+
+
+class Guest(TwistedProtocol):
+    """A stream of which is not known yet what it is for."""
+
+    transport: Any
+
+    def __init__(self, reactor: Any, openings: Mapping[type[Message], Opening], codec: Codec) -> None:
+        self._reactor = reactor
+        self._openings = openings
+        self._codec = codec
+        self._splitter = FrameSplitter(_FRAME_BYTES)
+        self._timer: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Wait for its first frame, but not for ever."""
+        self._timer = self._reactor.callLater(_PATIENCE_S, self._cut)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take the first frame."""
+        self._splitter.receive(data)
+        try:
+            frames = self._splitter.take(1)
+            if frames:
+                self._hand_over(self._codec.decode(frames[0]))
+        except WireError as error:
+            self._refuse(Error.telling(error))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is gone."""
+        self._stop()
+
+    def _hand_over(self, first: Message) -> None:
+        """Leave the stream to what this message begins, with all that has come after it."""
+        peer = self.transport.getPeer()
+        successor: Any = self._openings[type(first)](first, Address(peer.host, peer.port))
+        if successor is None:
+            self._refuse(Error.telling(NoSlots("nothing is taken here now"), first))
+            return
+        self._stop()
+        rest = self._splitter.leave()
+        self.transport.protocol = successor
+        successor.makeConnection(self.transport)
+        if rest:
+            successor.dataReceived(rest)
+
+    def _refuse(self, farewell: Error) -> None:
+        self._stop()
+        self.transport.write(frame(self._codec.encode(farewell)))
+        self.transport.loseConnection()
+        self._timer = self._reactor.callLater(_GRACE_S, self._cut)
+
+    def _stop(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def _cut(self) -> None:
+        self.transport.abortConnection()
+
+
+class Doorway(Factory):
+    """Takes the streams that others open.
+
+    @param openings: by the message that a stream begins with, what takes it over.
+    """
+
+    noisy = False
+
+    def __init__(self, reactor: Any, openings: Mapping[type[Message], Opening]) -> None:
+        self._reactor = reactor
+        self._openings = openings
+        self._codec = Codec(openings) if openings else None
+
+    def buildProtocol(self, addr: object) -> Guest | None:
+        """One for a stream; None where nothing is taken."""
+        return None if self._codec is None else Guest(self._reactor, self._openings, self._codec)

@@ -1,0 +1,290 @@
+"""How fast to send, so that a link is full, its queue short, and its others have as much. Sans-IO.
+
+In the manner of BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016; the
+measure of the rate of delivery is that of draft-cheng-iccrg-delivery-rate-estimation): a model of the way, made of the
+greatest rate at which bytes were delivered of late and the shortest round trip, and not of losses, decides on rate and
+window. So one datagram in twenty that gets lost on a radio link costs one in twenty, where TCP's Reno would come down
+to 1.2 / sqrt(0.05), some five segments a round trip (Mathis et al., CCR 27(3), 1997).
+
+Streams of this kind come to equal shares. Each now and then sends a quarter faster for a round trip, by which the
+slower gains more; while a queue stands, which all of them see, all send slower than was delivered by the same share;
+and every few seconds, together, they let the queue run empty, to measure the way without it. The second of these is not
+BBR's, but what delay is for others that measure it (Arun and Balakrishnan, "Copa", NSDI 2018): without it, streams
+hold each other back by their windows, and take half a minute to become equal. Another thing that BBR's first version
+lacks is borrowed from its second: not to be deaf to losses. More than one in seven in a round trip is no radio any more
+but a queue that runs over, and lowers what may be under way.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from enum import Enum
+from typing import Final
+
+# Enough to double the rate each round trip; and what empties again the queue that this made.
+_STARTUP_GAIN: Final = 2.885
+_DRAIN_GAIN: Final = 1 / _STARTUP_GAIN
+_CYCLE: Final = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+# How much slower than what was delivered while a queue stands: for each round trip that it is long, and at most.
+_SLOPE: Final = 1.0
+_LEAST_GAIN: Final = 0.5
+_WINDOW_GAIN: Final = 2.0
+# The pipe is full when the rate has not grown by a quarter in three round trips.
+_GROWTH: Final = 1.25
+_ROUNDS_WITHOUT_GROWTH: Final = 3
+# Or when a round trip takes so much longer than the shortest.
+_QUEUE_STANDS: Final = 1.5
+# The greatest rate is that of so many round trips, and no less than this: where they are short, a turn of the reactor
+# takes several. More, and streams that become more would long remember what was theirs before.
+_RATE_ROUNDS: Final = 3
+_RATE_S: Final = 0.05
+# How long a shortest round trip is believed, and how it is measured again.
+_LEAST_LIFETIME_S: Final = 2.5
+_EMPTYING_S: Final = 0.05
+# What timers, and the turns of a reactor at both ends, add to a round trip; on loopback it is most of it.
+_SLACK_S: Final = 0.002
+_BURST_S: Final = 0.001
+# Where so few fill the way, the same for all makes them equal.
+_EXTRA_SEGMENTS: Final = 3
+_FEWEST_SEGMENTS: Final = 4
+FIRST_SEGMENTS: Final = 16
+# What counts as a queue that runs over, in one round trip.
+_MOST_LOST: Final = 0.15
+_FEWEST_LOST: Final = 8
+_LOWERED: Final = 0.7
+_RAISED: Final = 1.25
+
+
+class Mode(Enum):
+    """What the sender is trying to find out."""
+
+    STARTUP = "startup"
+    DRAIN = "drain"
+    CRUISE = "cruise"
+    EMPTYING = "emptying"
+
+
+class Model:
+    """What is known of the way, and what follows for one sender.
+
+    @param segment_bytes: the bytes of the stream in a full segment.
+    @ivar rate: bytes a second at which to send; 0 for any.
+    @ivar window_bytes: how many may be under way.
+    """
+
+    def __init__(self, segment_bytes: int, rng: random.Random) -> None:
+        self._segment_bytes = segment_bytes
+        self._rng = rng
+        self._least_window = _FEWEST_SEGMENTS * segment_bytes
+        self.mode = Mode.STARTUP
+        self.rate = 0.0
+        self.window_bytes = FIRST_SEGMENTS * segment_bytes
+        # The greatest rates of delivery, falling, each with its round and time.
+        self._rates: deque[tuple[int, float, float]] = deque()
+        self._round = 0
+        self._round_ends_at = 0
+        self._round_lost = 0
+        self._round_delivered = 0
+        self._full_rate = 0.0
+        self._rounds_without_growth = 0
+        self._is_full = False
+        self._least_s = float("inf")
+        self._least_at = 0.0
+        # The shortest round trip of this round, and of the one before: what stands in the queue all the time.
+        self._round_least_s = self._standing_s = 0.0
+        self._phase = 0
+        self._phase_began = 0.0
+        self._emptied_at: float | None = None
+        self._ceiling = float("inf")
+        self._is_timed_out = False
+
+    @property
+    def delivery_rate(self) -> float:
+        """Bytes a second, the most of late; 0 as long as nothing is known."""
+        return self._rates[0][2] if self._rates else 0.0
+
+    @property
+    def least_s(self) -> float:
+        """The shortest round trip of late."""
+        return self._least_s
+
+    @property
+    def burst_bytes(self) -> float:
+        """How many bytes may go out together."""
+        return max(2 * self._segment_bytes, self.rate * _BURST_S)
+
+    def opened(self, round_trip_s: float, now: float) -> None:
+        """The first round trip was measured, when nothing else was under way."""
+        self._measured(round_trip_s, now, 0)
+        self.rate = _STARTUP_GAIN * self.window_bytes / (round_trip_s + _SLACK_S)
+
+    def lost(self, size: int) -> None:
+        """So many bytes are taken for lost."""
+        self._round_lost += size
+
+    def timed_out(self) -> None:
+        """Nothing has come back for so long that nothing is known of what is under way."""
+        self._is_timed_out = True
+        self.window_bytes = self._least_window
+
+    def delivered(
+        self,
+        now: float,
+        size: int,
+        total: int,
+        prior_total: int,
+        interval_s: float,
+        is_app_limited: bool,
+        round_trip_s: float | None,
+        in_flight: int,
+    ) -> None:
+        """Bytes were delivered.
+
+        @param total: how many in all.
+        @param prior_total: how many had been when the last of these was sent.
+        @param interval_s: in which all since C{prior_total} were sent, and acknowledged, whichever took longer.
+        @param is_app_limited: whether there was not enough to send meanwhile.
+        @param round_trip_s: what was measured, if anything.
+        """
+        self._is_timed_out = False
+        self._round_delivered += size
+        begins_round = prior_total >= self._round_ends_at
+        if begins_round:
+            self._round += 1
+            self._round_ends_at = total
+            self._standing_s, self._round_least_s = self._round_least_s, float("inf")
+            self._check_losses(in_flight)
+        if interval_s > 0 and interval_s >= self._least_s * 0.5:
+            self._take_rate((total - prior_total) / interval_s, is_app_limited, now)
+        if begins_round and not self._is_full and not is_app_limited:
+            self._check_growth()
+        if round_trip_s is not None:
+            self._measured(round_trip_s, now, in_flight)
+        self._change_mode(now, in_flight)
+        self._set(now)
+
+    # Inside.
+
+    def _take_rate(self, rate: float, is_app_limited: bool, now: float) -> None:
+        rates = self._rates
+        oldest_round, oldest = self._round - _RATE_ROUNDS, now - _RATE_S
+        while rates and rates[0][0] < oldest_round and rates[0][1] < oldest:
+            rates.popleft()
+        if is_app_limited and rates and rate < rates[0][2]:
+            # It says nothing of the way.
+            return
+        while rates and rates[-1][2] <= rate:
+            rates.pop()
+        rates.append((self._round, now, rate))
+
+    def _check_growth(self) -> None:
+        if self._standing_s > _QUEUE_STANDS * self._least_s + 2 * _SLACK_S:
+            self._is_full = True
+            return
+        rate = self.delivery_rate
+        if rate >= self._full_rate * _GROWTH:
+            self._full_rate, self._rounds_without_growth = rate, 0
+            return
+        self._rounds_without_growth += 1
+        self._is_full = self._rounds_without_growth >= _ROUNDS_WITHOUT_GROWTH
+
+    def _check_losses(self, in_flight: int) -> None:
+        lost, delivered = self._round_lost, self._round_delivered
+        self._round_lost = self._round_delivered = 0
+        if lost >= _FEWEST_LOST * self._segment_bytes and lost > _MOST_LOST * (lost + delivered):
+            self._is_full = True
+            self._ceiling = max(self._least_window, _LOWERED * min(self._ceiling, max(in_flight, delivered)))
+        elif self.mode is Mode.CRUISE and self._phase == 0:
+            self._ceiling *= _RAISED
+
+    def _measured(self, round_trip_s: float, now: float, in_flight: int) -> None:
+        """Take a round trip; when the shortest is old, empty the queue to see it again."""
+        self._round_least_s = min(self._round_least_s, round_trip_s)
+        is_old = now - self._least_at > _LEAST_LIFETIME_S
+        if round_trip_s <= self._least_s or is_old:
+            if is_old and round_trip_s > self._least_s and self.mode is not Mode.EMPTYING:
+                self.mode, self._emptied_at = Mode.EMPTYING, None
+            self._least_s, self._least_at = round_trip_s, now
+
+    def _change_mode(self, now: float, in_flight: int) -> None:
+        match self.mode:
+            case Mode.STARTUP if self._is_full:
+                self.mode = Mode.DRAIN
+            case Mode.DRAIN if in_flight <= self._product():
+                self._cruise(now)
+            case Mode.CRUISE:
+                self._step(now, in_flight)
+            case Mode.EMPTYING:
+                self._empty(now, in_flight)
+
+    def _cruise(self, now: float) -> None:
+        """Begin with any part of the cycle but that which slows down, so that streams do not go in step."""
+        self.mode = Mode.CRUISE
+        self._phase = (self._rng.randrange(len(_CYCLE) - 1) + 2) % len(_CYCLE)
+        self._phase_began = now
+
+    def _step(self, now: float, in_flight: int) -> None:
+        gain = _CYCLE[self._phase]
+        is_over = now - self._phase_began > self._least_s + _SLACK_S
+        if gain > 1:
+            # Until it has made itself felt, or something was lost of it.
+            is_over = is_over and (self._round_lost > 0 or in_flight >= gain * self._product())
+            is_over = is_over or now - self._phase_began > 3 * (self._least_s + _SLACK_S)
+        elif gain < 1:
+            is_over = is_over or in_flight <= self._product()
+        if is_over:
+            self._phase = (self._phase + 1) % len(_CYCLE)
+            self._phase_began = now
+
+    def _empty(self, now: float, in_flight: int) -> None:
+        """Keep little under way for long enough that all who share the queue do so together."""
+        if self._emptied_at is None:
+            if in_flight <= self._least_window:
+                self._emptied_at = now + max(_EMPTYING_S, self._least_s)
+                self._least_s, self._least_at = float("inf"), now
+        elif now >= self._emptied_at:
+            if self._is_full:
+                self._cruise(now)
+            else:
+                self.mode = Mode.STARTUP
+
+    def _product(self) -> float:
+        """What fills the way and no queue: the product of rate and delay."""
+        if self._least_s == float("inf"):
+            return float(self.window_bytes)
+        return self.delivery_rate * (self._least_s + _SLACK_S)
+
+    def _cruise_gain(self) -> float:
+        """Slower than what was delivered while a queue stands: all who share it see it, and come down by the same
+        share; without that the window alone would hold them back, and nobody could gain by probing."""
+        standing_s = min(self._standing_s, self._round_least_s)
+        if standing_s == float("inf"):
+            return 1.0
+        excess = (standing_s - self._least_s - _SLACK_S) / (self._least_s + _SLACK_S)
+        return min(1.0, max(_LEAST_GAIN, 1.0 - _SLOPE * excess))
+
+    def _set(self, now: float) -> None:
+        rate = self.delivery_rate
+        if not rate:
+            return
+        product = self._product()
+        match self.mode:
+            case Mode.STARTUP:
+                pace, window = _STARTUP_GAIN, _STARTUP_GAIN * product
+            case Mode.DRAIN:
+                pace, window = _DRAIN_GAIN, _STARTUP_GAIN * product
+            case Mode.EMPTYING:
+                pace, window = 1.0, self._least_window
+            case _:
+                # The same for all, which makes those equal that have little.
+                pace, window = _CYCLE[self._phase], _WINDOW_GAIN * product + _EXTRA_SEGMENTS * self._segment_bytes
+                if pace == 1.0:
+                    pace = self._cruise_gain()
+        if self.mode is Mode.STARTUP:
+            # The first rates are those of a window that was too small, and mean little.
+            self.rate = max(self.rate, pace * rate)
+            window = max(window, self.window_bytes, FIRST_SEGMENTS * self._segment_bytes)
+        else:
+            self.rate = pace * rate
+        self.window_bytes = int(max(min(window, self._ceiling), self._least_window))
