@@ -1,0 +1,113 @@
+"""A network of nodes that answer questions about places, as if their tables had just been made. Pure."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tests.discovery.ring.rings import contact
+from twisted_bazaar.discovery.ring.dead import Dead
+from twisted_bazaar.discovery.ring.fingers import PARTS, Fingers
+from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.lookup import MOST_STARTS, Answer, Found, Lookup, answer_for
+from twisted_bazaar.discovery.ring.membership import Membership
+
+USUAL = Ring()
+
+
+class Net:
+    """Many nodes with fresh tables.
+
+    @ivar nodes: all of them, in order.
+    @ivar dead: those that do not answer.
+    @ivar liars: what those nodes say that do not tell the truth; they may be none of the nodes.
+    """
+
+    def __init__(
+        self, rng: random.Random, places: Iterable[int], ring: Ring = USUAL, most: int = 8, parts: int = PARTS
+    ) -> None:
+        self.rng = rng
+        self.ring = ring
+        self.nodes = [contact(place) for place in sorted(places)]
+        self.places = [node.id for node in self.nodes]
+        self.dead = set[Contact]()
+        self.liars: dict[Contact, Callable[[int], Answer]] = {}
+        self.memberships = dict[Contact, Membership]()
+        self.fingers = dict[Contact, Fingers]()
+        self.known_dead = dict[Contact, Dead]()
+        count = len(self.nodes)
+        for index, node in enumerate(self.nodes):
+            dead = self.known_dead[node] = Dead()
+            made = self.memberships[node] = Membership(node, ring, most, dead=dead)
+            made.begin()
+            length = min(most, count - 1)
+            made.successors = tuple(self.nodes[(index + step) % count] for step in range(1, length + 1))
+            made.predecessor = self.nodes[index - 1] if count > 1 else None
+            self.fingers[node] = self._fingers(node, made, dead, parts)
+
+    @classmethod
+    def of(cls, rng: random.Random, count: int, most: int = 8, parts: int = PARTS) -> Net:
+        """So many nodes anywhere."""
+        return cls(rng, {rng.randrange(USUAL.size) for _ in range(count)}, most=most, parts=parts)
+
+    def _fingers(self, node: Contact, made: Membership, dead: Dead, parts: int) -> Fingers:
+        """A table for which everything has been looked up once."""
+        fingers = Fingers(node.id, self.ring, max(1, parts), dead=dead)
+        while parts and (place := fingers.refresh(made.successors, 1.0, self.rng)) is not None:
+            fingers.learn(self.holder(place))
+        return fingers
+
+    def holder(self, place: int) -> Contact:
+        """Who is responsible for a place, of those that live."""
+        return self.holders(place, 1)[0]
+
+    def holders(self, place: int, count: int) -> list[Contact]:
+        """Who keeps what belongs to a place, of those that live."""
+        start = bisect_left(self.places, place)
+        found = list[Contact]()
+        for step in range(len(self.nodes)):
+            node = self.nodes[(start + step) % len(self.nodes)]
+            if node not in self.dead:
+                found.append(node)
+            if len(found) == count:
+                break
+        return found
+
+    def kill(self, share: float) -> None:
+        """Such a share of the nodes dies at once."""
+        self.dead.update(self.rng.sample(self.nodes, round(share * len(self.nodes))))
+
+    def living(self) -> list[Contact]:
+        """Those that live, in order."""
+        return [node for node in self.nodes if node not in self.dead]
+
+    def answer(self, node: Contact, place: int, most: int = 4) -> Answer:
+        """What one says."""
+        if node in self.liars:
+            return self.liars[node](place)
+        return answer_for(
+            place, self.ring, self.memberships[node], self.fingers[node], self.known_dead[node], 1.0, most
+        )
+
+    def lookup(self, by: Contact, place: int, **settings: Any) -> Lookup:
+        """A search that has not begun."""
+        return Lookup(place, self.ring, self.answer(by, place, MOST_STARTS), **settings)
+
+    def go_on(self, lookup: Lookup, place: int) -> list[Contact]:
+        """One round: all who are to be asked answer, or do not. Who was asked."""
+        asked = lookup.next()
+        for node in asked:
+            if node in self.liars or (node in self.memberships and node not in self.dead):
+                lookup.answered(self.answer(node, place))
+            else:
+                lookup.failed(node)
+        return asked
+
+    def look_up(self, by: Contact, place: int, **settings: Any) -> Found:
+        """Look for a place."""
+        lookup = self.lookup(by, place, **settings)
+        while not lookup.is_over:
+            self.go_on(lookup, place)
+        return lookup.found

@@ -1,0 +1,231 @@
+"""Promises of questions: asked again, given up in time, answered by whom they were for, and nothing left of them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.discovery.ring.test_messages import ENVELOPE, OWN, RING, contact
+from twisted_bazaar.discovery.ring.asking import Asking
+from twisted_bazaar.discovery.ring.cards import Cards
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.messages import (
+    MOST_SUCCESSORS,
+    RingExit,
+    RingFind,
+    RingJoin,
+    RingMessage,
+    RingPing,
+    RingPong,
+    RingQuit,
+)
+from twisted_bazaar.discovery.ring.round_trips import FIRST_WAIT_S, LEAST_WAIT_S, LONGEST_WAIT_S, RoundTrips
+from twisted_bazaar.discovery.ring.settings import Patience
+from twisted_bazaar.errors import LinkClosed, UsageError
+from twisted_bazaar.testing import FakeNode
+from twisted_bazaar.values.addresses import Address
+
+OTHER = contact(1)
+WHERE = OTHER.address
+
+
+class AskingTestCase(SynchronousTestCase):
+    """The questions of one node; the others are played by hand."""
+
+    def setUp(self) -> None:
+        """Have a node."""
+        self.node = FakeNode()
+        self.asking = Asking(self.node, Cards(OWN, RING))
+        self.addCleanup(lambda: self.assertEqual(self.node.clock.getDelayedCalls(), []))
+        self.addCleanup(self.asking.stop)
+
+    def ask(self, **options: Any) -> Deferred[RingMessage]:
+        """Ask the other how it stands."""
+        return self.asking.ask(OTHER, RingPing, **options)
+
+    def said(self) -> list[RingMessage]:
+        """What was sent to the other."""
+        return [message for message, address in self.node.datagrams if address == WHERE]  # type: ignore[misc]
+
+    def pong(self, question: RingMessage, by: Contact = OTHER, address: Address = WHERE) -> RingMessage:
+        """Let an answer come."""
+        origin = Cards(by, RING).write(by)
+        answer = RingPong(
+            source=RING.text(by.id), destination=question.source, stamp=question.stamp, origin=origin, bits=64
+        )
+        self.asking.answered(answer, address)
+        return answer
+
+    def pass_time(self, seconds: float, step_s: float = 0.01) -> None:
+        """Let time pass in small steps."""
+        for _ in range(round(seconds / step_s)):
+            self.node.clock.advance(step_s)
+
+    def learn(self, seconds: float = 0.001, times: int = 20) -> None:
+        """Let answers take so long, until that is known."""
+        for _ in range(times):
+            answer = self.ask()
+            self.node.clock.advance(seconds)
+            self.pong(self.said()[-1])
+            self.successResultOf(answer)
+        self.node.datagrams.clear()
+
+
+class AskingTests(AskingTestCase):
+    """Questions and answers."""
+
+    def test_question(self) -> None:
+        """A question says from whom, for whom and by whom it is, and each has another stamp."""
+        for _ in range(2):
+            self.ask().addErrback(lambda failure: failure.trap(LinkClosed))
+        first, second = self.said()
+        expected = RingPing(**ENVELOPE | {"stamp": first.stamp})
+        self.assertEqual((first, second), (expected, expected.evolve(stamp=first.stamp + 1)))
+
+    def test_answer(self) -> None:
+        """The answer is what has the same stamp, and comes from where it was asked."""
+        answer = self.ask()
+        [question] = self.said()
+        self.pong(question, address=Address("10.6.6.6", 9_001))
+        self.pong(question.evolve(stamp=question.stamp + 1))
+        self.assertNoResult(answer)
+        expected = self.pong(question)
+        self.assertEqual(self.successResultOf(answer), expected)
+        # It comes twice.
+        self.pong(question)
+
+    def test_somebody_else(self) -> None:
+        """Who answers with another key or at another place is not who was asked: that one is not there."""
+        for impostor in (contact(2), Contact(5, OTHER.key, WHERE, OTHER.port)):
+            answer = self.ask()
+            self.pong(self.said()[-1], by=impostor)
+            self.failureResultOf(answer, LinkClosed)
+
+    def test_anybody(self) -> None:
+        """Where nobody is known, whoever is there answers."""
+        answer = self.asking.ask_at(WHERE, RingJoin)
+        [question] = self.said()
+        self.assertEqual(question.destination, "")
+        expected = self.pong(question, by=contact(2))
+        self.assertEqual(self.successResultOf(answer), expected)
+
+    def test_asked_again(self) -> None:
+        """What is not answered is asked again, the same, and after some times given up."""
+        self.learn()
+        answer = self.ask()
+        self.pass_time(1.2)
+        self.failureResultOf(answer, LinkClosed)
+        first = self.said()[0]
+        self.assertEqual(self.said(), [first] * Patience().tries)
+
+    def test_second_try(self) -> None:
+        """One lost datagram is no loss."""
+        self.learn()
+        answer = self.ask()
+        self.pass_time(0.15)
+        self.pong(self.said()[-1])
+        self.successResultOf(answer)
+        self.pass_time(2.0)
+        self.assertEqual(len(self.said()), 2)
+
+    def test_fixed_wait(self) -> None:
+        """With a wait that is set, as in a classroom, every try takes as long: seven times seven seconds."""
+        self.learn()
+        answer = self.ask(patience=Patience(tries=7, wait_s=7.0))
+        self.pass_time(48.5, 0.1)
+        self.assertNoResult(answer)
+        self.pass_time(1.5, 0.1)
+        self.failureResultOf(answer, LinkClosed)
+        self.assertEqual(len(self.said()), 7)
+
+    def test_late(self) -> None:
+        """That an answer takes long is said once, and it may still come."""
+        self.learn()
+        calls: list[str] = []
+        answer = self.ask(late=lambda: calls.append("late"))
+        self.pass_time(0.5)
+        self.assertEqual(calls, ["late"])
+        self.pong(self.said()[-1])
+        self.successResultOf(answer)
+
+    def test_stood_still(self) -> None:
+        """A node that stood still itself gives those that it asked another chance."""
+        self.learn()
+        answer = self.ask(patience=Patience(tries=1))
+        self.node.clock.advance(60.0)
+        self.assertNoResult(answer)
+        self.pass_time(1.0)
+        self.failureResultOf(answer, LinkClosed)
+
+    def test_stop(self) -> None:
+        """Who is stopped waits for nobody, asks no more, and says no more."""
+        answer = self.ask()
+        self.asking.stop()
+        self.failureResultOf(answer, LinkClosed)
+        self.failureResultOf(self.ask(), LinkClosed)
+        self.asking.tell(OTHER, RingExit)
+        self.assertEqual(len(self.said()), 1)
+
+    def test_cancel(self) -> None:
+        """Who does not want to know any more asks no more."""
+        answer = self.ask()
+        answer.cancel()
+        self.failureResultOf(answer)
+        self.pass_time(3.0)
+        self.assertEqual(len(self.said()), 1)
+
+    def test_too_long(self) -> None:
+        """What does not fit is sent with less in it, if something can be left out; else the asker is told."""
+        crowd = Cards(OWN, RING).write_all(contact(number) for number in range(1, MOST_SUCCESSORS))
+        self.asking.tell(OTHER, partial(RingQuit, successors=crowd))
+        [message] = self.said()
+        assert isinstance(message, RingQuit)
+        self.assertTrue(8 <= len(message.successors) < len(crowd), len(message.successors))
+        self.assertEqual(message.successors, crowd[: len(message.successors)])
+        too_long = partial(RingFind, place="f" * 2_000)
+        self.failureResultOf(self.asking.ask(OTHER, too_long), UsageError)
+        self.assertRaises(UsageError, self.asking.tell, OTHER, too_long)
+
+
+class RoundTripsTests(SynchronousTestCase):
+    """How long to wait."""
+
+    def setUp(self) -> None:
+        """Know nothing."""
+        self.round_trips = RoundTrips()
+
+    def learn(self, seconds: float, address: Address = WHERE) -> None:
+        """Let answers take so long."""
+        for _ in range(50):
+            self.round_trips.note(address, seconds, 0.0)
+
+    def test_nothing_known(self) -> None:
+        """Of nobody is known how long it takes: that is a while."""
+        self.assertEqual(self.round_trips.wait_s(WHERE, 0.0), FIRST_WAIT_S)
+
+    def test_adapts(self) -> None:
+        """The wait follows what answers take, within bounds."""
+        for seconds, least, most in (
+            (0.0005, LEAST_WAIT_S, LEAST_WAIT_S),
+            (0.3, 0.3, 0.35),
+            (9.0, LONGEST_WAIT_S, LONGEST_WAIT_S),
+        ):
+            self.learn(seconds)
+            wait_s = self.round_trips.wait_s(WHERE, 0.0)
+            self.assertTrue(least <= wait_s <= most, (seconds, wait_s))
+
+    def test_jitter(self) -> None:
+        """Who answers now sooner, now later is waited for longer."""
+        for _ in range(50):
+            self.round_trips.note(WHERE, 0.05, 0.0)
+            self.round_trips.note(WHERE, 0.25, 0.0)
+        self.assertGreater(self.round_trips.wait_s(WHERE, 0.0), 0.25)
+
+    def test_others(self) -> None:
+        """Of whom nothing is known is guessed by the others, with time for its cookie."""
+        self.learn(0.2)
+        wait_s = self.round_trips.wait_s(Address("10.0.0.77", 9_001), 0.0)
+        self.assertTrue(0.4 <= wait_s <= 0.5, wait_s)

@@ -1,0 +1,139 @@
+"""Shortcuts across the ring."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.discovery.ring.rings import SMALL, contact
+from twisted_bazaar.discovery.ring.dead import Dead
+from twisted_bazaar.discovery.ring.fingers import REFRESH_S, Fingers
+from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
+
+thorough = settings(max_examples=200, deadline=None, database=None)
+
+
+def places(contacts: list[Contact]) -> list[int]:
+    """Where they are."""
+    return [each.id for each in contacts]
+
+
+class FingersTests(SynchronousTestCase):
+    """A node at 0, with four parts an octave."""
+
+    def setUp(self) -> None:
+        self.dead = Dead(10.0)
+        self.fingers = Fingers(0, SMALL, dead=self.dead)
+
+    def learn(self, *learnt: int) -> list[bool]:
+        """Which of these are kept."""
+        return [self.fingers.learn(contact(place)) for place in learnt]
+
+    def test_kept(self) -> None:
+        """Of each part two are kept, those that came first; and never itself."""
+        self.assertEqual(self.learn(0, 128, 159, 140, 160, 128), [False, True, True, False, True, True])
+        self.assertEqual(sorted(places(list(self.fingers))), [128, 159, 160])
+        self.assertEqual(len(self.fingers), 3)
+
+    def test_preceding(self) -> None:
+        """Whom to ask is who comes before a place, the last first, without the dead."""
+        self.learn(3, 17, 80, 128, 200)
+        self.assertEqual(places(self.fingers.preceding(129, 0.0, 3)), [128, 80, 17])
+        self.assertEqual(places(self.fingers.preceding(128, 0.0, 3)), [80, 17, 3])
+        self.assertEqual(places(self.fingers.preceding(2, 0.0, 3)), [])
+        self.dead.add(contact(80), 0.0)
+        self.assertEqual(places(self.fingers.preceding(128, 5.0, 2)), [17, 3])
+        self.assertEqual(places(self.fingers.preceding(128, 15.0, 2)), [80, 17])
+        self.assertEqual(places(self.fingers.preceding(0, 15.0, 2)), [200, 128])
+
+    def test_beyond(self) -> None:
+        """Others come after a place."""
+        self.learn(3, 17, 80, 128, 200)
+        self.assertEqual(places(self.fingers.beyond(80, 0.0, 2)), [128, 200])
+        self.assertEqual(places(self.fingers.beyond(200, 0.0, 2)), [])
+        self.dead.add(contact(17), 0.0)
+        self.assertEqual(places(self.fingers.beyond(4, 0.0, 2)), [80])
+
+    def test_failed(self) -> None:
+        """Who has failed goes, and leaves room."""
+        self.learn(128, 129)
+        for gone in (128, 131, 250, 0):
+            self.fingers.failed(contact(gone))
+        self.assertEqual(self.learn(130, 131), [True, False])
+        self.assertEqual(places(self.fingers.preceding(140, 0.0, 3)), [130, 129])
+
+    def test_moved(self) -> None:
+        """Who is back at another address is kept with that."""
+        self.learn(128)
+        self.assertTrue(self.fingers.learn(contact(128, port=7)))
+        self.assertEqual(list(self.fingers), [contact(128, port=7)])
+        self.fingers.failed(contact(128))
+        self.assertEqual(len(self.fingers), 1)
+
+    @thorough
+    @given(st.integers(3, 160), st.sampled_from([1, 2, 4, 8]), st.integers(0, 2**32))
+    def test_model(self, bits: int, parts: int, seed: int) -> None:
+        """Whom to ask is what sorting all that are known says, on any ring; and few are known of many."""
+        rng, ring = random.Random(seed), Ring(bits)
+        own = rng.randrange(ring.size)
+        fingers = Fingers(own, ring, parts)
+        for _ in range(200):
+            place = rng.randrange(ring.size)
+            if rng.random() < 0.8:
+                fingers.learn(contact(place))
+            else:
+                fingers.failed(rng.choice(list(fingers) or [contact(place)]))
+            # What is kept in order has to notice what changes.
+            self.assertEqual(len(fingers.preceding(own, 0.0, 10_000)), len(fingers))
+        self.assertLessEqual(len(fingers), 2 * parts * bits)
+        place = rng.randrange(ring.size)
+        known = sorted(fingers, key=lambda each: ring.distance(each.id, place))
+        before = [each for each in known if ring.is_between(own, each.id, place)]
+        self.assertEqual(fingers.preceding(place, 0.0, 5), before[:5])
+        after = [each for each in reversed(known) if each not in before and each.id != place]
+        self.assertEqual(fingers.beyond(place, 0.0, 3) if place != own else [], after[:3] if place != own else [])
+
+
+class RefreshTests(SynchronousTestCase):
+    """Keeping them right."""
+
+    def setUp(self) -> None:
+        self.rng = random.Random(1)
+        self.fingers = Fingers(10, SMALL)
+
+    def looked_into(self, now: float, *successors: int) -> list[int]:
+        """The places that are to be looked for at once, as distances."""
+        found = list[int]()
+        following = [contact(place) for place in successors]
+        while (place := self.fingers.refresh(following, now, self.rng)) is not None:
+            found.append(SMALL.distance(10, place))
+        return found
+
+    def test_all(self) -> None:
+        """At first each part beyond the successors is looked into, the farthest first."""
+        self.assertEqual(self.looked_into(0.0, 15, 50), [224, 192, 160, 128, 112, 96, 80, 64, 56, 48, 40])
+        self.assertEqual(self.looked_into(1.0, 15, 50), [])
+
+    def test_alone(self) -> None:
+        """One that is alone has nobody to look for."""
+        self.assertEqual(self.looked_into(0.0), [])
+
+    def test_again(self) -> None:
+        """Each is looked into again after a while, empty ones sooner."""
+        self.looked_into(0.0, 50)
+        for place in (138, 170):
+            self.fingers.learn(contact(place))
+        sooner = self.looked_into(REFRESH_S * 1.25 / 4, 50)
+        self.assertEqual(len(sooner), 11)
+        self.fingers = Fingers(10, SMALL)
+        for place in (138, 170):
+            self.fingers.learn(contact(place))
+        first = self.looked_into(0.0, 50)
+        self.assertFalse({128, 160} & set(first))
+        later = [place for now in range(1, int(REFRESH_S) + 1) for place in self.looked_into(float(now), 50)]
+        self.assertTrue({128, 160} <= set(later))
+        self.assertTrue(3 <= later.count(64) <= 6, later.count(64))
+        self.assertEqual(later.count(128), 1)

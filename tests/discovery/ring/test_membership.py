@@ -1,0 +1,365 @@
+"""What one node decides, by what it hears. Whole rings of them are in C{test_ring_stories}."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.discovery.ring.rings import SMALL, contact
+from twisted_bazaar.discovery.ring.dead import Dead
+from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.lost import FIRST_WAIT_S
+from twisted_bazaar.discovery.ring.membership import LOOK_ROUND_S, Membership
+from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seek, Standing
+
+# Long before the next look round is due.
+SOON = 1.0
+
+
+def nodes(*places: int) -> tuple[Contact, ...]:
+    """Nodes at places."""
+    return tuple(contact(place) for place in places)
+
+
+def standing(place: int, *following: int, before: int | None = None, is_member: bool = True) -> Standing:
+    """How a node stands."""
+    return Standing(contact(place), None if before is None else contact(before), nodes(*following), is_member)
+
+
+class Case(SynchronousTestCase):
+    """A node at 100 that keeps three successors: 110, 120, 130, and comes after 90."""
+
+    def setUp(self) -> None:
+        self.dead = Dead(10.0)
+        self.node = Membership(contact(100), SMALL, 3, dead=self.dead, silence_s=3.0)
+        self.node.begin()
+        self.node.successors = nodes(110, 120, 130)
+        self.node.asked(contact(90), 0.0)
+        self.node.stabilise(0.0)
+
+    def assert_neighbours(self, before: int | None, *following: int) -> None:
+        """These are its neighbours now."""
+        expected = None if before is None else contact(before)
+        self.assertEqual((self.node.predecessor, self.node.successors), (expected, nodes(*following)))
+
+
+class JoiningTests(SynchronousTestCase):
+    """How a node comes in."""
+
+    def setUp(self) -> None:
+        self.node = Membership(contact(100), SMALL, 3)
+
+    def test_first(self) -> None:
+        """The first of a ring is responsible for everything."""
+        self.assertFalse(self.node.is_responsible(5))
+        self.node.begin()
+        self.assertTrue(self.node.is_responsible(5))
+        self.assertEqual(self.node.standing, Standing(contact(100)))
+        self.assertEqual(self.node.stabilise(0.0), [Seek(101)])
+        self.assertEqual(self.node.farewells(), ())
+
+    def test_second(self) -> None:
+        """Who joins by one that is alone comes after it; and that one learns of it by being asked."""
+        self.assertEqual(self.node.join(contact(50)), (Ask(contact(50)),))
+        self.assertEqual(self.node.answered(standing(50), 0.0), (Ask(contact(50)),))
+        self.assertEqual(self.node.standing, standing(100, 50))
+        first = Membership(contact(50), SMALL, 3)
+        first.begin()
+        self.assertEqual(first.asked(contact(100), 0.0), [Ask(contact(100))])
+        self.assertEqual(first.answered(standing(100, 50), 0.0), [])
+        self.assertEqual(first.standing, standing(50, 100, before=100))
+
+    def test_place(self) -> None:
+        """Who joins goes from node to node until its place is behind one of them, and takes that one's list."""
+        self.node.join(contact(200))
+        self.assertEqual(self.node.answered(standing(200, 220, 40, 60), 0.0), (Ask(contact(60)),))
+        self.assertEqual(self.node.answered(standing(60, 90, 120, 200), 0.0), (Ask(contact(90)),))
+        self.assertFalse(self.node.is_member)
+        self.assertEqual(self.node.answered(standing(90, 120, 200, 220), 0.0), (Ask(contact(120)), Ask(contact(90))))
+        self.assertEqual(self.node.standing, standing(100, 120, 200, 220))
+
+    def test_taken(self) -> None:
+        """A place that is taken is refused, but only by who has it."""
+        self.node.join(contact(90))
+        other = contact(100, "another")
+        self.assertEqual(self.node.answered(Standing(contact(90), None, (other,)), 0.0), (Ask(other),))
+        self.assertEqual(self.node.answered(Standing(other), 0.0), (Refused(other),))
+
+    def test_taken_by_the_dead(self) -> None:
+        """A place is free again when who had it does not answer: the one before is asked anew."""
+        self.node.join(contact(90))
+        other = contact(100, "another")
+        self.node.answered(Standing(contact(90), None, (other, contact(120))), 0.0)
+        self.assertEqual(self.node.failed(other, 0.0), (Ask(contact(90)),))
+        self.node.answered(Standing(contact(90), None, (other, contact(120))), 0.0)
+        self.assertEqual(self.node.standing, standing(100, 120))
+
+    def test_back(self) -> None:
+        """A node that begins anew is not in its own way."""
+        self.node.join(contact(90))
+        self.node.answered(standing(90, 100, 120, 130), 0.0)
+        self.assertEqual(self.node.standing, standing(100, 120, 130))
+
+    def test_dead_on_the_way(self) -> None:
+        """Who does not answer is gone round; if the first does not, or knows only the dead, there is no joining."""
+        self.node.join(contact(60))
+        self.node.answered(standing(60, 80, 90, 120), 0.0)
+        self.assertEqual(self.node.failed(contact(90), 0.0), (Ask(contact(60)),))
+        self.assertEqual(self.node.answered(standing(60, 80, 90, 120), 0.0), (Ask(contact(80)),))
+        self.node.failed(contact(80), 0.0)
+        self.node.failed(contact(120), 0.0)
+        self.assertEqual(self.node.answered(standing(60, 80, 90, 120), 0.0), (Refused(),))
+        self.assertEqual(self.node.failed(contact(60), 0.0), (Refused(),))
+        self.assertEqual(Membership(contact(1), SMALL).failed(contact(2), 0.0), (Refused(),))
+
+    def test_not_a_member(self) -> None:
+        """Nobody is joined by who has not joined; and who has not joined takes part in nothing."""
+        self.node.join(contact(60))
+        self.assertEqual(self.node.answered(standing(60, is_member=False), 0.0), (Refused(),))
+        self.assertEqual(self.node.asked(contact(60), 0.0), ())
+        self.assertEqual(self.node.told(contact(60), 0.0), ())
+        self.assertEqual(self.node.stabilise(0.0), ())
+        self.assertEqual(self.node.left(standing(60), 0.0), ())
+        self.assertEqual(self.node.standing, standing(100, is_member=False))
+
+    def test_no_walk_without_end(self) -> None:
+        """Who is led on and on gives up."""
+        node = Membership(contact(0), Ring(64))
+        steps = node.join(contact(1))
+        for _ in range(2_000):
+            if steps == (Refused(),):
+                return
+            step = steps[0]
+            assert isinstance(step, Ask)
+            steps = node.answered(Standing(step.to, None, (contact(step.to.id + 1),)), 0.0)
+        self.fail("it goes on")
+
+
+class StabilisingTests(Case):
+    """What comes of asking successors."""
+
+    def test_round(self) -> None:
+        """In each round the first successor is asked; one that keeps more in view asks more."""
+        self.assertEqual(self.node.stabilise(SOON), [Ask(contact(110))])
+        classic = Membership(contact(100), SMALL, 2, asks=2)
+        classic.begin()
+        classic.successors = nodes(110, 120)
+        self.assertEqual(classic.stabilise(0.0)[:2], [Ask(contact(110)), Ask(contact(120))])
+
+    def test_list(self) -> None:
+        """Its list is taken, behind itself; as long as the own may be, and not farther than round."""
+        self.node.answered(standing(110, 115, 120, 125, before=100), SOON)
+        self.assert_neighbours(90, 110, 115, 120)
+        self.node.answered(standing(110, 90, 100, 110, before=100), SOON)
+        self.assert_neighbours(90, 110, 90)
+
+    def test_between(self) -> None:
+        """One that lies between is asked first, and taken when it has answered."""
+        self.assertEqual(self.node.answered(standing(110, 120, 130, before=105), SOON), [Ask(contact(105))])
+        self.assert_neighbours(90, 110, 120, 130)
+        self.node.answered(standing(105, 110, 120, 130, before=100), SOON)
+        self.assert_neighbours(90, 105, 110, 120)
+
+    def test_between_and_dead(self) -> None:
+        """One that lies between and does not answer is not taken, and not asked again for a while."""
+        self.node.answered(standing(110, 120, 130, before=105), SOON)
+        self.node.failed(contact(105), SOON)
+        self.assertEqual(self.node.answered(standing(110, 120, 130, before=105), 2.0), [])
+        self.node.asked(contact(90), 20.0)
+        self.assertEqual(self.node.answered(standing(110, 120, 130, before=105), 20.0), [Ask(contact(105))])
+
+    def test_several_between(self) -> None:
+        """Of several that lie between, the nearest is asked; and of several before."""
+        self.assertEqual(
+            self.node.answered(standing(110, 104, 107, 93, 97, before=106), SOON), [Ask(contact(104)), Ask(contact(97))]
+        )
+
+    def test_back_to_life(self) -> None:
+        """Who answers is not dead."""
+        self.node.failed(contact(120), SOON)
+        self.node.answered(standing(120, 130), 2.0)
+        self.assertFalse(self.dead.has(contact(120), 2.0))
+
+    def test_second(self) -> None:
+        """What a farther successor says makes the rest of the list right."""
+        self.node.answered(standing(120, 125, 130, 140, before=110), SOON)
+        self.assert_neighbours(90, 110, 120, 125)
+
+    def test_stranger(self) -> None:
+        """What others say makes no difference to the list, but they may name somebody nearer."""
+        self.assertEqual(
+            self.node.answered(standing(200, 210, 105, before=95), SOON), [Ask(contact(105)), Ask(contact(95))]
+        )
+        self.assert_neighbours(90, 110, 120, 130)
+
+    def test_known_dead(self) -> None:
+        """Who is known to be dead is not taken from a list."""
+        self.node.failed(contact(120), SOON)
+        self.node.answered(standing(110, 120, 130, 140, before=100), SOON)
+        self.assert_neighbours(90, 110, 130, 140)
+
+    def test_disorder(self) -> None:
+        """A list is taken as far as it is in order."""
+        self.node.answered(standing(110, 120, 115, 130, before=100), SOON)
+        self.assert_neighbours(90, 110, 120)
+
+    def test_began_anew(self) -> None:
+        """A successor that has to join again is a successor no more."""
+        self.assertEqual(
+            self.node.answered(standing(110, is_member=False), SOON),
+            [Report(contact(90), contact(110)), Ask(contact(120))],
+        )
+
+    def test_look_round(self) -> None:
+        """Now and then it looks whether others know somebody between it and its successor."""
+        self.assertNotIn(Seek(101), self.node.stabilise(LOOK_ROUND_S - 1))
+        self.assertIn(Seek(101), self.node.stabilise(LOOK_ROUND_S))
+        self.assertNotIn(Seek(101), self.node.stabilise(LOOK_ROUND_S + 1))
+        self.assertEqual(
+            self.node.found(Seek(101), contact(95), nodes(105, 107), 61.0), [Ask(contact(95)), Ask(contact(105))]
+        )
+
+
+class RectifyingTests(Case):
+    """Who comes before."""
+
+    def test_nearer(self) -> None:
+        """Whoever asks from nearer is the predecessor, and what is before it is not this node's any more."""
+        self.assertTrue(self.node.is_responsible(91))
+        self.node.asked(contact(95), SOON)
+        self.assert_neighbours(95, 110, 120, 130)
+        self.assertEqual(
+            [self.node.is_responsible(place) for place in (91, 95, 96, 100, 101)], [False, False, True, True, False]
+        )
+
+    def test_farther(self) -> None:
+        """Who asks from farther away is not, while the predecessor asks too."""
+        self.assertEqual(self.node.asked(contact(80), SOON), [])
+        self.assert_neighbours(90, 110, 120, 130)
+
+    def test_silent(self) -> None:
+        """A predecessor that has been silent is asked; if it does not answer, the next who asks is the one."""
+        self.assertEqual(self.node.asked(contact(80), 4.0), [Ask(contact(90))])
+        self.assertIn(Ask(contact(90)), self.node.stabilise(4.0))
+        self.assertEqual(self.node.failed(contact(90), 5.0), ())
+        self.assert_neighbours(None, 110, 120, 130)
+        self.assertFalse(self.node.is_responsible(95))
+        self.node.asked(contact(80), 6.0)
+        self.assert_neighbours(80, 110, 120, 130)
+
+    def test_is_there(self) -> None:
+        """A predecessor that answers stays."""
+        self.node.answered(standing(90, 100, 110), 4.0)
+        self.assertEqual(self.node.asked(contact(80), 5.0), [])
+
+    def test_ahead(self) -> None:
+        """Who asks and lies between this node and its successor is asked, and so comes in."""
+        self.assertEqual(self.node.asked(contact(105), SOON), [Ask(contact(105))])
+
+    def test_same_place(self) -> None:
+        """Somebody at a neighbour's place is nobody while that one answers, and takes over when it does not."""
+        for place in (90, 110):
+            other = contact(place, "another")
+            self.assertEqual(self.node.asked(other, SOON), (Ask(contact(place)),))
+            self.assertEqual(self.node.answered(Standing(other), SOON), (Ask(contact(place)),))
+            self.assert_neighbours(90, 110, 120, 130)
+        self.node.failed(contact(90), SOON)
+        self.node.asked(contact(90, "another"), SOON)
+        self.assertEqual(self.node.predecessor, contact(90, "another"))
+
+    def test_own_place(self) -> None:
+        """Somebody at this node's own place is nobody."""
+        other = contact(100, "another")
+        self.assertEqual((self.node.asked(other, SOON), self.node.told(other, SOON)), ((), ()))
+        self.assertEqual(self.node.answered(Standing(other, None, nodes(105)), SOON), ())
+
+
+class FailingTests(Case):
+    """What comes of deaths."""
+
+    def test_first(self) -> None:
+        """When the first successor fails, the next takes its place and is asked at once; who is before is told."""
+        self.assertEqual(self.node.failed(contact(110), SOON), [Report(contact(90), contact(110)), Ask(contact(120))])
+        self.assert_neighbours(90, 120, 130)
+
+    def test_other(self) -> None:
+        """When another fails, it goes; and strangers make no difference."""
+        self.assertEqual(self.node.failed(contact(130), SOON), [Report(contact(90), contact(130))])
+        self.assertEqual(self.node.failed(contact(200), SOON), ())
+        self.assert_neighbours(90, 110, 120)
+
+    def test_all(self) -> None:
+        """When all have failed, who is before is asked, and others are looked for."""
+        for place in (110, 120):
+            self.node.failed(contact(place), SOON)
+        self.assertEqual(
+            self.node.failed(contact(130), SOON), [Report(contact(90), contact(130)), Ask(contact(90)), Seek(101)]
+        )
+        self.assertIn(Ask(contact(90)), self.node.stabilise(2.0))
+        self.node.answered(standing(90, 100, 110, 120), 2.0)
+        self.assert_neighbours(90, 90)
+
+    def test_told(self) -> None:
+        """That somebody is dead is not believed: a neighbour is asked, others are no concern."""
+        for place in (90, 110, 130):
+            self.assertEqual(self.node.told_dead(contact(place)), (Ask(contact(place)),))
+        self.assertEqual(self.node.told_dead(contact(200)), ())
+        self.assert_neighbours(90, 110, 120, 130)
+
+    def test_told_alive(self) -> None:
+        """That somebody lives is not believed: it is asked, if it would be a neighbour."""
+        self.assertEqual(self.node.told(contact(105), SOON), (Ask(contact(105)),))
+        self.assertEqual(self.node.told(contact(95), SOON), (Ask(contact(95)),))
+        for place in (115, 80, 100):
+            self.assertEqual(self.node.told(contact(place), SOON), ())
+        self.node.failed(contact(105), SOON)
+        self.assertEqual(self.node.told(contact(105), 2.0), ())
+
+    def test_lost(self) -> None:
+        """One that was lost is asked again after a while; when it is back where it was, all is as before."""
+        self.node.failed(contact(110), SOON)
+        due = SOON + FIRST_WAIT_S
+        self.node.asked(contact(90), due)
+        self.assertIn(Ask(contact(110)), self.node.stabilise(due))
+        self.assertEqual(self.node.answered(standing(110, 120, 130, before=100), due), [])
+        self.assert_neighbours(90, 110, 120, 130)
+
+    def test_lost_elsewhere(self) -> None:
+        """One that was lost and lives, but not near, is looked for: if nobody knows it, there are two rings."""
+        lost = contact(200)
+        self.node.failed(lost, SOON)
+        self.assertEqual(self.node.answered(standing(200, 210, 220, before=190), 2.0), [Seek(200, lost)])
+        self.assertEqual(self.node.answered(standing(200, 210, 220, before=190), 2.0), [])
+        sought = Seek(200, lost)
+        self.assertEqual(self.node.found(sought, contact(180), nodes(200, 220), 2.0), ())
+        self.assertEqual(
+            self.node.found(sought, contact(180), nodes(220), 2.0),
+            [Hint(lost, contact(180)), Hint(contact(180), lost), Hint(lost, contact(220)), Hint(contact(220), lost)],
+        )
+
+    def test_lost_asks(self) -> None:
+        """One that was lost and asks is asked back."""
+        self.node.failed(contact(200), SOON)
+        self.assertEqual(self.node.asked(contact(200), 2.0), [Ask(contact(200))])
+
+
+class LeavingTests(Case):
+    """Going with a word."""
+
+    def test_farewells(self) -> None:
+        """Who is before and who is after are told."""
+        self.assertEqual(self.node.farewells(), nodes(90, 110))
+
+    def test_successor(self) -> None:
+        """When the first successor goes, the next is asked at once, and whom it names is not taken unasked."""
+        steps = self.node.left(standing(110, 115, 120, before=100), SOON)
+        self.assertEqual(steps, [Ask(contact(120)), Ask(contact(115))])
+        self.assert_neighbours(90, 120, 130)
+
+    def test_predecessor(self) -> None:
+        """When the predecessor goes, the one before it is asked."""
+        self.assertEqual(self.node.left(standing(90, 100, 110, before=85), SOON), [Ask(contact(85))])
+        self.assert_neighbours(None, 110, 120, 130)
+
+    def test_stranger(self) -> None:
+        """When a stranger goes, whom it names is no concern."""
+        self.assertEqual(list(self.node.left(standing(200, 105, before=95), SOON)), [])

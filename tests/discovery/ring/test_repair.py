@@ -1,0 +1,176 @@
+"""Repair: without haste, and whatever others say."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.discovery.ring.keepers import entry
+from tests.discovery.ring.keeping_nets import KeepingRole, KeepingTestCase
+from tests.discovery.ring.nets import key_pair
+from twisted_bazaar.discovery.ring.cards import Cards
+from twisted_bazaar.discovery.ring.entry import TAG_BITS, VALUES, Kept, sign_entry
+from twisted_bazaar.discovery.ring.identifiers import MOST_BITS, Contact, Ring
+from twisted_bazaar.discovery.ring.keeping_messages import (
+    MOST_LISTED,
+    PART_CHARS,
+    Listed,
+    Marked,
+    RingCompare,
+    RingCompared,
+    RingRequest,
+    RingStore,
+    RingTransfer,
+)
+from twisted_bazaar.discovery.ring.replicas import COMPARE_S
+from twisted_bazaar.discovery.ring.settings import Settings
+from twisted_bazaar.discovery.ring.texts import name_of, parts_of
+from twisted_bazaar.node.datagram import check_fits
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.wire.message import LARGEST_INTEGER
+
+
+class PacingTests(KeepingTestCase):
+    """How fast it goes."""
+
+    def test_without_haste(self) -> None:
+        """Who joins gets a thousand entries at no more than the pace, and gets them all."""
+        nodes = self.ring(2)
+        now = self.network.seconds()
+        for number in range(1000):
+            one = sign_entry(
+                key_pair(number % 20),
+                Kept(space=VALUES, name=f"n{number}", owner=key_pair(number % 20).public, version=1),
+            )
+            for node in nodes:
+                self.keeping(node).store.put(one, now)
+        newcomer = self.add(nodes[0])
+        self.until_joined([newcomer])
+        before = len(self.network.datagrams)
+        self.network.run(1.0)
+        stores = [each for each in self.network.datagrams[before:] if isinstance(each[2], RingStore)]
+        self.assertLess(len(stores), 2 * 450)
+        self.assertLess(len(self.keeping(newcomer).store), 1000)
+        self.network.run_until(lambda: len(self.keeping(newcomer).store) == 1000, 20.0)
+
+    def test_at_rest(self) -> None:
+        """Where nothing changes, next to nothing is said, however much there is."""
+        nodes = self.ring(4)
+        for number in range(30):
+            self.put(nodes[0], f"n{number}", b"x")
+        self.network.run(COMPARE_S)
+        before = len(self.network.datagrams)
+        self.network.run(4 * COMPARE_S)
+        said = [each[2] for each in self.network.datagrams[before:]]
+        self.assertEqual([each for each in said if isinstance(each, RingStore)], [])
+        compared = [each for each in said if isinstance(each, RingCompare)]
+        # Each with three followers, once a minute or so.
+        self.assertLess(len(compared), 4 * 3 * 7)
+
+
+class LiarsTests(KeepingTestCase):
+    """What strangers can say."""
+
+    def test_nonsense(self) -> None:
+        """Spans that are not on the ring, parts that are not there and things sent for others change nothing."""
+        nodes = self.ring(3)
+        self.put(nodes[0], "x", b"1")
+        asker, asked = self.members[nodes[0]], self.contact(nodes[1])
+        entry = next(iter(self.keeping(nodes[0]).store))
+        beyond = "f" * 33
+        for make in (
+            partial(RingCompare, low=beyond, high=beyond, total="0" * 32),
+            partial(RingRequest),
+            partial(RingStore, whole=name_of("x"), part=3, parts=2, text="x"),
+        ):
+            asker.tell(asked, make)
+        self.assertEqual(self.result(asker.ask(asked, partial(RingRequest, position=beyond))).parts, 0)
+        answer = self.result(asker.ask(asked, partial(RingRequest, space=VALUES, name="x", tag="0" * 16)))
+        self.assertEqual(answer.parts, 0)
+        answer = self.result(asker.ask(asked, partial(RingStore, whole=name_of("x"), text=entry.text[:PART_CHARS])))
+        self.assertEqual(answer.outcome, "refused")
+        self.assertEqual(self.get(nodes[2], "x"), [b"1"])
+
+    def test_sent_for_others(self) -> None:
+        """What somebody sends on, as if another had begun it, is not kept: that one would be charged for it."""
+        nodes = self.ring(3)
+        liar, asked, other = self.members[nodes[0]], self.contact(nodes[1]), self.contact(nodes[2])
+        key = nodes[0].key
+        text = sign_entry(key, Kept(space=VALUES, name="x", owner=key.public, version=1)).text
+        where = {"source": "0" * 16, "destination": "0" * 16, "stamp": 1, "origin": liar.cards.write(other)}
+        liar.pass_on(RingStore(**where, whole=name_of(text), text=text), other, asked)
+        self.network.run(5.0)
+        self.assertEqual(self.having("x"), [])
+
+    def test_one_that_wants_all(self) -> None:
+        """A node that claims the whole ring gets nothing by it but numbers, and makes others keep no more."""
+        nodes = self.ring(3)
+        self.put(nodes[0], "x", b"1")
+        asker = self.members[nodes[0]]
+        zero = "0" * 32
+        make = partial(RingCompare, low=zero, high=zero, total="0" * 32, own=True)
+        answer = self.result(asker.ask(self.contact(nodes[1]), make))
+        assert isinstance(answer, RingCompared)
+        self.assertEqual((answer.same, len(answer.marked)), (False, 1))
+
+    def test_repair_goes_on(self) -> None:
+        """A neighbour that answers nonsense to comparisons costs nobody else anything."""
+        nodes = self.ring(5)
+        role = self.roles[nodes[1]]
+        assert isinstance(role, KeepingRole)
+        role.member.serve(
+            {RingCompare: lambda message, contact, reply: reply(partial(RingCompared, same=False, until="f" * 56))}
+        )
+        self.put(nodes[0], "x", b"1")
+        self.network.run(2 * COMPARE_S)
+        newcomer = self.add(nodes[0])
+        self.until_joined([newcomer])
+        self.until_ideal()
+        self.network.run(COMPARE_S)
+        right = [node for node in self.right_ones("x") if node != nodes[1]]
+        self.assertLessEqual(set(right), set(self.having("x")))
+
+
+class SizesTests(SynchronousTestCase):
+    """Every message goes into a datagram, on the largest ring too."""
+
+    def test_all_fit(self) -> None:
+        """At their longest they fit."""
+        ring = Ring(MOST_BITS)
+        own = Contact(ring.size - 1, key_pair(1).public, Address("10.0.0.1", 65535), 65535)
+        base: dict[str, Any] = {
+            "source": ring.text(own.id),
+            "destination": ring.text(own.id),
+            "stamp": LARGEST_INTEGER,
+            "origin": Cards(own, ring).write(own),
+        }
+        position = "f" * ((MOST_BITS + TAG_BITS) // 4)
+        text = parts_of(entry("x").text * 20)[0].replace("'", '"')
+        envelope = ('"' * 24 + "x" * PART_CHARS)[:PART_CHARS]
+        self.assertLessEqual(len(text), PART_CHARS)
+        marked = Marked(position, LARGEST_INTEGER)
+        listed = Listed("f" * 16, LARGEST_INTEGER, True, True)
+        most = KeepingSizes.marks(MOST_BITS)
+        for message in (
+            RingStore(**base, whole="f" * 32, part=5, parts=6, text=envelope, left=604_800),
+            RingRequest(**base, space="s" * 16, name='"' * 255, after="f" * 16, tag="f" * 16, part=5),
+            RingTransfer(**base, parts=6, text=envelope, left=604_800),
+            RingTransfer(**base, listed=(listed,) * MOST_LISTED, more=True),
+            RingCompare(**base, low=position, high=position, total="f" * 32, own=True),
+            RingCompared(**base, same=False, marked=(marked,) * most, until=position),
+        ):
+            check_fits(message, Limits().datagram_bytes)
+
+
+class KeepingSizes(KeepingTestCase):
+    """How much a real node puts into an answer."""
+
+    @staticmethod
+    def marks(bits: int) -> int:
+        """How many marks one answer has on a ring of so many bits."""
+        from twisted_bazaar.discovery.ring.member import RingMember
+
+        return KeepingRole(RingMember(Settings(bits=bits))).repair._marks

@@ -1,0 +1,362 @@
+"""What is stored stays, whoever comes and goes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.discovery.ring.keepers import SMALL, Keepers, contact, entry, place_of
+from twisted_bazaar.discovery.ring.entry import TAG_BITS
+from twisted_bazaar.discovery.ring.replicas import (
+    COMPARE_S,
+    MOST_MARKS,
+    SETTLE_S,
+    Claims,
+    Compared,
+    Comparison,
+    Pacing,
+    Replication,
+    compare,
+    end_of,
+    span_of,
+)
+from twisted_bazaar.discovery.ring.store import Mark, Store
+
+thorough = settings(max_examples=150, deadline=None, database=None)
+places = st.integers(0, 255)
+names = st.integers(0, 40).map(lambda number: str(number * 7))
+happenings = st.lists(
+    st.one_of(
+        st.tuples(st.just("join"), places),
+        st.tuples(st.just("die"), places),
+        st.tuples(st.just("quit"), places),
+        st.tuples(st.just("put"), names, st.integers(1, 3)),
+        st.tuples(st.just("delete"), names, st.integers(1, 3)),
+        st.tuples(st.just("steps"), st.integers(1, 30)),
+    ),
+    max_size=40,
+)
+
+
+def near(ring: Keepers, place: int) -> int:
+    """The place of the node that a place belongs to."""
+    return ring.holders(place)[0].id
+
+
+def tell(ring: Keepers, story: Sequence[Any]) -> None:
+    """Let things happen."""
+    versions = 0
+    for what, *about in story:
+        if what == "join":
+            ring.join(about[0])
+        elif what == "die":
+            ring.die(near(ring, about[0]))
+        elif what == "quit":
+            ring.quit(near(ring, about[0]))
+        elif what == "steps":
+            for _ in range(about[0]):
+                ring.now += 0.2
+                ring.step(ring.rng.choice(list(ring.nodes)))
+        else:
+            versions += 1
+            ring.put(entry(about[0], about[1], versions, deleted=what == "delete"))
+
+
+def filled(count: int, places: int = 1000) -> Store:
+    """A store with so many entries."""
+    store = Store(place_of)
+    for number in range(count):
+        store.put(entry(str(number % places), number), 0.0)
+    return store
+
+
+def compared(one: Store, other: Store, span: tuple[int, int] | None = None) -> tuple[Comparison, int]:
+    """What comes of comparing, and how many questions it took."""
+    comparison = Comparison(one, span or span_of(0, 0))
+    asked = 0
+    while not comparison.is_over:
+        asked += 1
+        comparison.answered(compare(other, *comparison.next()))
+    return comparison, asked
+
+
+class NothingIsLostTests(SynchronousTestCase):
+    """Rings in which anything happens."""
+
+    @thorough
+    @given(st.integers(0, 2**32), st.integers(1, 3), st.sets(places, min_size=2, max_size=8), happenings)
+    def test_any_story(self, seed: int, replicas: int, begin: set[int], story: Sequence[Any]) -> None:
+        """After any joins, quits and deaths that leave somebody who has each thing, everything comes to be where it
+        belongs and nowhere else, in its newest version, and what is deleted stays deleted."""
+        ring = Keepers(random.Random(seed), replicas)
+        for place in sorted(begin):
+            ring.join(place)
+        tell(ring, story)
+        ring.rest()
+        self.assertEqual(ring.flaws(), [])
+
+    @thorough
+    @given(
+        st.integers(0, 2**32),
+        st.sets(places, min_size=6, max_size=12),
+        st.lists(st.tuples(st.lists(places, min_size=3, max_size=3), st.lists(places, max_size=3)), max_size=3),
+    )
+    def test_deaths_within_the_replicas(
+        self, seed: int, begin: set[int], waves: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> None:
+        """As many may die at once as there are replicas, when what happened before has been made good."""
+        ring = Keepers(random.Random(seed), 3)
+        for place in begin:
+            ring.join(place)
+        for number in range(0, 256, 7):
+            ring.put(entry(str(number), number % 5, 1))
+            if number % 2:
+                ring.put(entry(str(number), number % 5, 2, deleted=True))
+        ring.rest(30.0)
+        for dying, coming in waves:
+            for place in coming:
+                ring.join(place)
+            ring.rest(30.0)
+            for place in dying:
+                if len(ring.nodes) > 4:
+                    self.assertTrue(ring.die(near(ring, place)))
+            ring.rest(30.0)
+        ring.rest()
+        self.assertEqual(ring.flaws(), [])
+
+    def test_it_is_this_that_saves_it(self) -> None:
+        """A node that does not compare, or drops without giving back, loses something: the check above would tell."""
+
+        class Idle(Replication):
+            def next(self, now: float) -> None:
+                return None
+
+            def to_give_back(self, now: float) -> None:
+                return None
+
+        ring = Keepers(random.Random(1), 1, Idle)
+        for place in (0, 100, 200):
+            ring.join(place)
+        ring.put(entry("50"))
+        ring.join(60)
+        ring.rest()
+        self.assertTrue(ring.flaws())
+
+    def test_one_that_comes_gets_what_is_its(self) -> None:
+        """Whoever joins soon has what belongs to it, and what it is to keep for those before."""
+        ring = Keepers(random.Random(1), 2)
+        for place in (0, 60, 120, 180):
+            ring.join(place)
+        for number in range(256):
+            ring.put(entry(str(number)))
+        ring.rest(5.0)
+        ring.join(150)
+        ring.rest(5.0)
+        # From 120, 60 and 0 on, all that it is to have.
+        self.assertEqual(len(ring.nodes[contact(150)].store), 150)
+
+    def test_what_does_not_belong_is_given_back_and_dropped(self) -> None:
+        """An entry that only a stranger to its place has goes to its place, and leaves the stranger."""
+        ring = Keepers(random.Random(1), 1)
+        for place in (0, 50, 100, 150, 200):
+            ring.join(place)
+        lost = entry("10")
+        ring.stored[lost.key] = lost
+        ring.nodes[contact(200)].store.put(lost, 0.0)
+        ring.rest(30.0)
+        self.assertIsNotNone(ring.nodes[contact(200)].store.get(lost.key, ring.now))
+        ring.rest()
+        self.assertEqual(ring.flaws(), [])
+
+
+class ComparisonTests(SynchronousTestCase):
+    """Two stores."""
+
+    @thorough
+    @given(
+        st.dictionaries(st.tuples(names, st.integers(1, 40)), st.integers(1, 2), max_size=120),
+        st.dictionaries(st.tuples(names, st.integers(1, 40)), st.integers(1, 2), max_size=120),
+        places,
+        places,
+    )
+    def test_any_two(
+        self, one: dict[tuple[str, int], int], other: dict[tuple[str, int], int], low: int, high: int
+    ) -> None:
+        """Exactly what the other lacks or has older is to be sent, and what it has newer fetched."""
+        stores = Store(place_of), Store(place_of)
+        for store, content in zip(stores, (one, other), strict=True):
+            for (name, owner), version in content.items():
+                store.put(entry(name, owner, version), 0.0)
+        comparison, _ = compared(*stores, span_of(low, high))
+        inside = [key for key in one if SMALL.is_within(low, place_of(key[0]), high)]
+        sent = {(each.kept.name, int(each.kept.owner, 16)) for each in map(stores[0].at, comparison.to_send) if each}
+        fetched = {
+            (each.kept.name, int(each.kept.owner, 16)) for each in map(stores[1].at, comparison.to_fetch) if each
+        }
+        self.assertEqual(sent, {key for key in inside if other.get(key, 0) < one[key]})
+        self.assertEqual(fetched, {key for key in inside if other.get(key, 0) > one[key]})
+        self.assertEqual(len(comparison.to_send), len(sent))
+
+    def test_the_same(self) -> None:
+        """Where nothing differs one question is enough."""
+        self.assertEqual(compared(filled(1000), filled(1000))[1], 1)
+
+    def test_one_of_many(self) -> None:
+        """One difference among thousands takes few questions, even at a single place."""
+        for places in (1, 1000):
+            lacking = filled(5000, places)
+            some = next(iter(lacking))
+            lacking.drop(some.key)
+            comparison, asked = compared(filled(5000, places), lacking)
+            self.assertEqual([len(comparison.to_send), comparison.to_fetch], [1, []])
+            self.assertLess(asked, 40)
+
+    def test_one_that_names_without_end(self) -> None:
+        """A node that always has more to name is asked no more after a while."""
+        comparison = Comparison(filled(1), span_of(5, 4))
+        asked = 0
+        while not comparison.is_over:
+            asked += 1
+            (low, _), _ = comparison.next()
+            comparison.answered(Compared(False, (Mark(low + 1, 1),), low + 1))
+        self.assertLess(asked, 300)
+
+    def test_answers_that_cannot_be(self) -> None:
+        """An answer that goes nowhere, or past the end, ends it."""
+        for until in (0, end_of(100)):
+            comparison = Comparison(filled(5), span_of(200, 50))
+            comparison.next()
+            comparison.answered(Compared(False, (), until if until else end_of(200)))
+            self.assertTrue(comparison.is_over)
+
+    def test_marks_fit(self) -> None:
+        """No answer names more than it has room for."""
+        answer = compare(filled(200), span_of(0, 0), 0)
+        self.assertEqual((answer.is_same, len(answer.marks)), (False, MOST_MARKS))
+        self.assertEqual(answer.until, answer.marks[-1].position)
+
+
+class ReplicationTests(SynchronousTestCase):
+    """When it compares with whom."""
+
+    def setUp(self) -> None:
+        """Have a node with neighbours."""
+        self.store = Store(place_of)
+        self.replication = Replication(contact(100), SMALL, self.store, random.Random(1), 2)
+        self.replication.changed(contact(50), [contact(150), contact(200), contact(250)], 0.0)
+
+    def due(self, now: float) -> list[int]:
+        """With whom it compares now, all going well."""
+        due = list[int]()
+        while (other := self.replication.next(now)) is not None:
+            due.append(other.id)
+            self.replication.syncs_with(other)
+            self.replication.done(other, now)
+        return sorted(due)
+
+    def test_what_with_whom(self) -> None:
+        """Its own with those that follow, the rest with the one before."""
+        [rest] = self.replication.syncs_with(contact(50))
+        self.assertEqual((rest.span, rest.is_own), (span_of(100, 50), False))
+        self.assertEqual(self.due(0.0), [])
+        self.assertEqual(self.due(2 * SETTLE_S), [50, 150, 200])
+        self.assertEqual(self.replication.syncs_with(contact(250)), [])
+        [own] = self.replication.syncs_with(contact(150))
+        self.assertEqual((own.span, own.is_own), (span_of(50, 100), True))
+        self.assertEqual(self.replication.syncs_with(contact(50)), [])
+
+    def test_who_is_new(self) -> None:
+        """Only who is new among the followers is compared with soon; all, when what belongs here has changed."""
+        self.due(1.0)
+        self.replication.changed(contact(50), [contact(150), contact(180), contact(200)], 1.0)
+        self.assertEqual(self.due(2.0), [180])
+        self.replication.changed(contact(20), [contact(150), contact(180), contact(200)], 2.0)
+        self.assertEqual(self.due(3.0), [20, 150, 180])
+
+    def test_what_changes_meanwhile(self) -> None:
+        """What a neighbour has become while it was compared with is not done by that."""
+        self.due(1.0)
+        self.replication.changed(contact(80), [contact(150), contact(200)], 1.0)
+        self.replication.syncs_with(contact(80))
+        self.replication.changed(contact(80), [contact(80), contact(150)], 1.1)
+        self.replication.done(contact(80), 1.2)
+        self.assertIn(80, self.due(2.0))
+
+    def test_now_and_then(self) -> None:
+        """Every minute or so it is seen that all is well."""
+        self.due(1.0)
+        self.assertEqual(self.due(0.7 * COMPARE_S), [])
+        self.assertEqual(self.due(1.3 * COMPARE_S), [150, 200])
+
+    def test_failing(self) -> None:
+        """One with whom it fails is left for longer and longer."""
+        now, waits = 1.0, list[float]()
+        self.replication.changed(None, [contact(150)], now)
+        for _ in range(8):
+            began = now
+            while self.replication.next(now) is None:
+                now += 0.1
+            waits.append(now - began)
+            self.replication.syncs_with(contact(150))
+            self.replication.failed(contact(150), now)
+        self.assertLess(waits[1], 3.0)
+        self.assertLess(20.0, waits[-1])
+        self.assertLess(waits[-1], 40.0)
+
+    def test_alone(self) -> None:
+        """One that is alone has nobody to compare with, and everything is its own."""
+        alone = Replication(contact(1), SMALL, self.store, random.Random(1))
+        alone.changed(None, [], 0.0)
+        self.assertEqual((alone.next(10.0), alone.is_own(200)), (None, True))
+
+
+class ClaimsTests(SynchronousTestCase):
+    """What others count on this node for."""
+
+    def test_for_a_while(self) -> None:
+        """What has been asked about is claimed, and no longer than it is asked about."""
+        claims = Claims()
+        claims.note(contact(1), span_of(200, 20), 0.0)
+        inside, outside = 10 << TAG_BITS, 100 << TAG_BITS
+        self.assertTrue(claims.has(inside, 100.0))
+        self.assertFalse(claims.has(outside, 100.0))
+        self.assertFalse(claims.has(inside, 1000.0))
+
+    def test_parts(self) -> None:
+        """Who asks on about a part has not given up the rest."""
+        claims = Claims()
+        claims.note(contact(1), span_of(200, 20), 0.0)
+        claims.note(contact(1), span_of(200, 210), 1.0)
+        self.assertTrue(claims.has(10 << TAG_BITS, 2.0))
+
+    def test_a_crowd(self) -> None:
+        """However many claim something, few are remembered."""
+        claims = Claims()
+        for place in range(256):
+            claims.note(contact(place), span_of(place, place), 0.0)
+        self.assertLessEqual(len(claims._claims), 64)
+
+
+class PacingTests(SynchronousTestCase):
+    """How fast repair goes."""
+
+    def test_messages(self) -> None:
+        """So many a second, however small, after what may go at once."""
+        pacing = Pacing(100.0, 1 << 20)
+        now = 0.0
+        for _ in range(1000):
+            now += pacing.wait_s(10, now)
+        self.assertAlmostEqual(now, 9.0, delta=0.2)
+
+    def test_bytes(self) -> None:
+        """So many bytes a second, however few messages."""
+        pacing = Pacing(100.0, 10_000)
+        now = 0.0
+        for _ in range(100):
+            now += pacing.wait_s(1_000, now)
+        self.assertAlmostEqual(now, 9.0, delta=0.2)

@@ -1,0 +1,111 @@
+"""Promises of a search under way: it goes on while one takes long, and ends once, whatever happens."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.discovery.ring.test_messages import OWN, RING, contact
+from twisted_bazaar.discovery.ring.asking import Asking
+from twisted_bazaar.discovery.ring.cards import Cards
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.lookup import Answer, Lookup
+from twisted_bazaar.discovery.ring.messages import RingExit, RingFind, RingFound
+from twisted_bazaar.discovery.ring.searching import Search
+from twisted_bazaar.testing import FakeNode
+
+OTHERS = sorted((contact(number) for number in range(1, 8)), key=lambda each: RING.distance(OWN.id, each.id))
+PLACE = OTHERS[5].id
+HOLDER, BEFORE = OTHERS[5], OTHERS[4]
+
+
+class SearchTests(SynchronousTestCase):
+    """One search; those that it asks are played by hand."""
+
+    def setUp(self) -> None:
+        """Know three nodes, and look for a place with one question at a time."""
+        self.node = FakeNode()
+        self.asking = Asking(self.node, Cards(OWN, RING))
+        lookup = Lookup(PLACE, RING, Answer(OWN, tuple(reversed(OTHERS[:3]))), alpha=1, is_wary=False)
+        self.answered: list[Contact] = []
+        self.failed: list[Contact] = []
+        self.search = Search(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
+        self.addCleanup(lambda: self.assertEqual(self.node.clock.getDelayedCalls(), []))
+        self.addCleanup(self.asking.stop)
+        self.search.go()
+
+    def asked(self) -> list[Contact]:
+        """Who was asked, each once."""
+        addresses = dict.fromkeys(address for _, address in self.node.datagrams)
+        return [each for address in addresses for each in OTHERS if each.address == address]
+
+    def answer(self, by: Contact, before: tuple[Contact, ...] = (), after: tuple[Contact, ...] = ()) -> None:
+        """Let somebody answer."""
+        cards = Cards(by, RING)
+        question = next(message for message, address in self.node.datagrams if address == by.address)
+        assert isinstance(question, RingFind)
+        found = RingFound(
+            source=RING.text(by.id),
+            destination=question.source,
+            stamp=question.stamp,
+            origin=cards.write(by),
+            before=cards.write_all(before),
+            after=cards.write_all(after),
+        )
+        self.asking.answered(found, by.address)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in small steps."""
+        for _ in range(round(seconds / 0.01)):
+            self.node.clock.advance(0.01)
+
+    def test_finds(self) -> None:
+        """It asks the nearest, then whom that one names, and ends with who says that it is responsible."""
+        self.assertEqual(self.asked(), [OTHERS[2]])
+        self.answer(OTHERS[2], before=(BEFORE,))
+        self.answer(BEFORE, after=(HOLDER, OTHERS[6]))
+        self.assertNoResult(self.search.found)
+        self.answer(HOLDER, before=(BEFORE,), after=(HOLDER, OTHERS[6]))
+        found = self.successResultOf(self.search.found)
+        self.assertEqual((found.holders[0], found.before, found.hops), (HOLDER, BEFORE, 3))
+        self.assertEqual(self.answered, [OTHERS[2], BEFORE, HOLDER])
+
+    def test_goes_on_while_one_is_late(self) -> None:
+        """While one takes long another is asked; its answer still counts when it comes."""
+        self.pass_time(0.6)
+        self.assertEqual(self.asked()[:2], [OTHERS[2], OTHERS[1]])
+        self.assertEqual(self.failed, [])
+        self.answer(OTHERS[2], before=(BEFORE,))
+        self.pass_time(0.7)
+        self.assertIn(BEFORE, self.asked())
+
+    def test_dead(self) -> None:
+        """Who does not answer is said to have failed; the search goes round it."""
+        self.pass_time(0.6)
+        self.answer(OTHERS[1], before=(BEFORE,))
+        self.answer(BEFORE, after=(HOLDER,))
+        self.answer(HOLDER, after=(HOLDER,))
+        self.assertEqual(self.successResultOf(self.search.found).holders[0], HOLDER)
+        self.pass_time(10.0)
+        self.assertEqual(self.failed, [OTHERS[2]])
+
+    def test_nobody(self) -> None:
+        """If nobody answers, nobody is found."""
+        self.pass_time(30.0)
+        self.assertEqual(self.successResultOf(self.search.found).holders, ())
+        self.assertEqual(self.failed, [OTHERS[2], OTHERS[1], OTHERS[0]])
+
+    def test_stopped(self) -> None:
+        """When the node stops, the search ends with what there is."""
+        self.asking.stop()
+        self.assertEqual(self.successResultOf(self.search.found).holders, ())
+
+    def test_other_answer(self) -> None:
+        """An answer to something else is none."""
+        question = self.node.datagrams[0][0]
+        assert isinstance(question, RingFind)
+        cards = Cards(OTHERS[2], RING)
+        strange = RingExit(
+            source=RING.text(OTHERS[2].id), destination="", stamp=question.stamp, origin=cards.write(OTHERS[2])
+        )
+        self.asking.answered(strange, OTHERS[2].address)
+        self.assertEqual(self.asked(), [OTHERS[2], OTHERS[1]])

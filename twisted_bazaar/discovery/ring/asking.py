@@ -1,0 +1,200 @@
+"""Questions of one node to others, by datagram: asked again while there is no answer, and given up after some time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from attrs import define
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall
+
+from twisted_bazaar.discovery.ring.cards import Cards
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.messages import ANYBODY, RingMessage, shortened
+from twisted_bazaar.discovery.ring.round_trips import RoundTrips
+from twisted_bazaar.discovery.ring.settings import Patience
+from twisted_bazaar.errors import LinkClosed, UsageError
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
+
+Make = Callable[..., RingMessage]
+"""A class of messages, or a C{functools.partial} of one: what is its own is given, who sends it to whom is not."""
+
+# Each wait is longer than the last by this: if all are slow, less is asked.
+_LONGER: Final = 1.2
+# A timer that rings so late says that this node stood still: who was asked may have answered meanwhile.
+_STOOD_STILL_S: Final = 0.25
+_STAMP_BITS: Final = 52
+
+
+@define(eq=False)
+class _Question:
+    """A question under way.
+
+    @ivar to: who is asked; None for whoever is at the address.
+    @ivar left: how often it may still be asked.
+    @ivar wait_s: how long to wait this time.
+    @ivar asked_at: when it was asked last.
+    @ivar is_first: whether it was asked only once.
+    @ivar late: called when there is no answer to the first time.
+    """
+
+    message: RingMessage
+    address: Address
+    to: Contact | None
+    answer: Deferred[RingMessage]
+    left: int
+    wait_s: float
+    fixed_s: float | None
+    late: Callable[[], None] | None
+    asked_at: float = 0.0
+    is_first: bool = True
+    timer: IDelayedCall | None = None
+
+
+class Asking:
+    """The questions of one node, and whatever else it says.
+
+    @ivar cards: how this node writes itself and others; may be replaced when it knows more about itself.
+    """
+
+    def __init__(self, node: INode, cards: Cards) -> None:
+        self.cards = cards
+        self._node = node
+        self._round_trips = RoundTrips()
+        self._questions: dict[int, _Question] = {}
+        self._stamp = node.rng.getrandbits(_STAMP_BITS)
+        self._is_stopped = False
+
+    def ask(
+        self, to: Contact, make: Make, patience: Patience | None = None, late: Callable[[], None] | None = None
+    ) -> Deferred[RingMessage]:
+        """Ask a node.
+
+        @param late: called if it takes longer than usual.
+        @return: fires with the answer.
+        @raise LinkClosed: there is none, or somebody else is there.
+        @raise UsageError: the question does not fit into a datagram.
+        """
+        return self._ask(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience or Patience(), late)
+
+    def ask_at(self, address: Address, make: Make) -> Deferred[RingMessage]:
+        """Ask whoever is at an address, of whatever ring.
+
+        @raise LinkClosed: there is no answer.
+        """
+        return self._ask(self._make(make, ANYBODY), address, None, Patience(), None)
+
+    def tell(self, to: Contact, make: Make) -> None:
+        """Tell a node something that needs no answer, and may get lost.
+
+        @raise UsageError: it does not fit into a datagram.
+        """
+        self.send(self._make(make, self.cards.ring.text(to.id)), to.address)
+
+    def answer(self, question: RingMessage, address: Address, destination: str, make: Make) -> None:
+        """Answer a question."""
+        self.send(self._make(make, destination, question.stamp), address)
+
+    def send(self, message: RingMessage, address: Address) -> None:
+        """Send a message, with less in it if it does not fit.
+
+        @raise UsageError: it does not fit even so.
+        """
+        fitting: Message = message
+        is_sent = self._is_stopped
+        while not is_sent:
+            try:
+                self._node.send_datagram(fitting, (address,))
+                is_sent = True
+            except UsageError:
+                shorter = shortened(fitting)
+                if shorter is None:
+                    raise
+                fitting = shorter
+
+    def answered(self, message: RingMessage, address: Address) -> None:
+        """An answer has come, perhaps."""
+        question = self._questions.get(message.stamp)
+        if question is None or question.address != address:
+            return
+        now = self._now()
+        if question.is_first:
+            self._round_trips.note(address, now - question.asked_at, now)
+        self._end(question)
+        if question.to is None or self.cards.sender_of(message, address) == question.to:
+            question.answer.callback(message)
+        else:
+            question.answer.errback(LinkClosed(f"somebody else is at {address}"))
+
+    def stop(self) -> None:
+        """Ask no more, and wait for no answer."""
+        self._is_stopped = True
+        for question in list(self._questions.values()):
+            self._end(question)
+            question.answer.errback(LinkClosed("this node stops"))
+
+    # Inside.
+
+    def _make(self, make: Make, destination: str, stamp: int | None = None) -> RingMessage:
+        own = self.cards.own
+        if stamp is None:
+            stamp = self._stamp = (self._stamp + 1) % LARGEST_INTEGER
+        return make(
+            source=self.cards.ring.text(own.id), destination=destination, stamp=stamp, origin=self.cards.write(own)
+        )
+
+    def _ask(
+        self,
+        message: RingMessage,
+        address: Address,
+        to: Contact | None,
+        patience: Patience,
+        late: Callable[[], None] | None,
+    ) -> Deferred[RingMessage]:
+        if self._is_stopped:
+            return fail(LinkClosed("this node stops"))
+        wait_s = patience.wait_s or self._round_trips.wait_s(address, self._now())
+        answer = Deferred[RingMessage](lambda _: self._end(question))
+        question = _Question(message, address, to, answer, patience.tries, wait_s, patience.wait_s, late)
+        self._questions[message.stamp] = question
+        try:
+            self._say(question)
+        except UsageError:
+            self._end(question)
+            return fail()
+        return answer
+
+    def _say(self, question: _Question) -> None:
+        question.left -= 1
+        question.asked_at = self._now()
+        question.timer = self._node.clock.callLater(question.wait_s, self._time_over, question)
+        self.send(question.message, question.address)
+
+    def _time_over(self, question: _Question) -> None:
+        question.timer = None
+        if self._now() > question.asked_at + question.wait_s + _STOOD_STILL_S:
+            question.left += 1
+        elif question.fixed_s is None:
+            question.wait_s *= _LONGER
+        if question.is_first and question.late is not None:
+            question.late()
+        question.is_first = False
+        if question.answer.called:
+            return
+        if question.left > 0:
+            self._say(question)
+        else:
+            self._end(question)
+            question.answer.errback(LinkClosed(f"no answer from {question.address}"))
+
+    def _end(self, question: _Question) -> None:
+        self._questions.pop(question.message.stamp, None)
+        if question.timer is not None:
+            question.timer.cancel()
+            question.timer = None
+
+    def _now(self) -> float:
+        return float(self._node.clock.seconds())

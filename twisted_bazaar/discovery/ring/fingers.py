@@ -1,0 +1,167 @@
+"""Shortcuts across the ring: whom a node knows far away, so that a place is found in few steps. Sans-IO.
+
+The way round the ring is cut into octaves, each twice as long as the one before, and each octave into parts. Of each
+part one node is known, if there is one, and another to take its place. Nodes that have been there for long stay for
+long, so whoever lives keeps its part. Nearer than the last successor no fingers are needed.
+
+Source: Stoica and others, "Chord" (ToN 2003), whose table has one part an octave.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from attrs import Factory, define
+
+from twisted_bazaar.discovery.ring.dead import Dead
+from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
+
+PARTS: Final = 4
+REFRESH_S: Final = 120.0
+# A part that is empty is looked into this much sooner.
+_SOONER: Final = 4
+_HELD: Final = 2
+
+_Slot = tuple[int, int]
+
+
+@define
+class _Part:
+    """What is known of one part of an octave.
+
+    @ivar held: who stands there, the one that has been known longest first.
+    @ivar due: when it is to be looked into again.
+    """
+
+    held: list[Contact] = Factory(list)
+    due: float = 0.0
+
+
+class Fingers:
+    """The shortcuts of one node.
+
+    @param own: its place.
+    @param parts: into how many parts each octave is cut; a power of two. More parts make fewer steps.
+    @param dead: who has not answered lately.
+    @param refresh_s: how often each part is looked into.
+    """
+
+    def __init__(
+        self, own: int, ring: Ring, parts: int = PARTS, *, dead: Dead | None = None, refresh_s: float = REFRESH_S
+    ) -> None:
+        self._own = own
+        self._ring = ring
+        self._parts = parts
+        self._dead = Dead() if dead is None else dead
+        self._refresh_s = refresh_s
+        self._slots: dict[_Slot, _Part] = {}
+        # All that are held, by their distance from here; None when it is to be made anew.
+        self._order: tuple[list[int], list[Contact]] | None = None
+
+    def __len__(self) -> int:
+        return sum(len(part.held) for part in self._slots.values())
+
+    def __iter__(self) -> Iterator[Contact]:
+        return (contact for part in self._slots.values() for contact in part.held)
+
+    def learn(self, contact: Contact) -> bool:
+        """Note that a node lives, which has answered. Whether it is kept."""
+        if contact.id == self._own:
+            return False
+        held = self._slots.setdefault(self._slot_of(contact.id), _Part()).held
+        if contact in held:
+            return True
+        for index, each in enumerate(held):
+            if each.id == contact.id:
+                # It has moved: who answers counts.
+                held[index] = contact
+                break
+        else:
+            if len(held) >= _HELD:
+                return False
+            held.append(contact)
+        self._order = None
+        return True
+
+    def failed(self, contact: Contact) -> None:
+        """Let go of a node that has not answered; whoever is next in its part takes its place."""
+        part = None if contact.id == self._own else self._slots.get(self._slot_of(contact.id))
+        if part is not None and contact in part.held:
+            part.held.remove(contact)
+            self._order = None
+
+    def preceding(self, place: int, now: float, most: int) -> list[Contact]:
+        """Whom to ask about a place: those before it, the last first, but not who is taken for dead."""
+        order = self._order
+        if order is None:
+            order = self._order = self._ordered()
+        distances, contacts = order
+        found = list[Contact]()
+        end = bisect_left(distances, self._ring.distance(self._own, place) or self._ring.size)
+        for index in range(end - 1, -1, -1):
+            contact = contacts[index]
+            if not self._dead.has(contact, now):
+                found.append(contact)
+                if len(found) == most:
+                    break
+        return found
+
+    def beyond(self, place: int, now: float, most: int) -> list[Contact]:
+        """Those after a place, the nearest first, but not who is taken for dead."""
+        order = self._order
+        if order is None:
+            order = self._order = self._ordered()
+        distances, contacts = order
+        start = bisect_right(distances, self._ring.distance(self._own, place))
+        return [contact for contact in contacts[start : start + most] if not self._dead.has(contact, now)]
+
+    def refresh(self, successors: Sequence[Contact], now: float, rng: random.Random) -> int | None:
+        """A place to look for now, so that the fingers stay right; None when there is nothing to do.
+
+        Whoever is found is learnt by having answered. To be called every second or so.
+
+        @param successors: the successors of this node.
+        """
+        nearest = self._ring.distance(self._own, successors[-1].id) if successors else self._ring.size
+        due = [slot for slot in self._wanted(nearest) if self._part_at(slot, now, rng).due <= now]
+        if not due:
+            return None
+        # The farthest first: they save the most.
+        slot = due[-1]
+        part = self._slots[slot]
+        wait_s = self._refresh_s if part.held else self._refresh_s / _SOONER
+        part.due = now + wait_s * rng.uniform(0.75, 1.25)
+        return (self._own + self._start_of(slot)) % self._ring.size
+
+    def _wanted(self, nearest: int) -> Iterator[_Slot]:
+        """The parts that are farther than the successors, the nearest first."""
+        for octave in range(nearest.bit_length() - 1, self._ring.bits):
+            for part in range(min(self._parts, 1 << octave)):
+                if self._start_of((octave, part)) >= nearest:
+                    yield octave, part
+
+    def _part_at(self, slot: _Slot, now: float, rng: random.Random) -> _Part:
+        part = self._slots.get(slot)
+        if part is None:
+            part = self._slots[slot] = _Part()
+        if part.held and not part.due:
+            # Learnt by the way: no hurry.
+            part.due = now + self._refresh_s * rng.random()
+        return part
+
+    def _slot_of(self, place: int) -> _Slot:
+        distance = self._ring.distance(self._own, place)
+        octave = distance.bit_length() - 1
+        parts = min(self._parts, 1 << octave)
+        return octave, (distance - (1 << octave)) * parts >> octave
+
+    def _start_of(self, slot: _Slot) -> int:
+        octave, part = slot
+        return (1 << octave) + (part << octave) // min(self._parts, 1 << octave)
+
+    def _ordered(self) -> tuple[list[int], list[Contact]]:
+        pairs = sorted((self._ring.distance(self._own, contact.id), contact.id, contact) for contact in self)
+        return [distance for distance, _, _ in pairs], [contact for _, _, contact in pairs]

@@ -1,0 +1,127 @@
+"""Places on the ring, and who stands where. Sans-IO.
+
+The ring is a circle of 2**bits places. A node's place follows from its public key, that of a key from its name; a key
+belongs to its successor, the first node at its place or after it. On the wire places are hexadecimal texts of fixed
+length, since they are greater than integers there may be.
+
+Source: Stoica and others, "Chord: a scalable peer-to-peer lookup protocol" (ToN 2003).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from attrs import field, frozen
+
+from twisted_bazaar.values.addresses import Address
+
+LEAST_BITS: Final = 3
+MOST_BITS: Final = 160
+USUAL_BITS: Final = 64
+CLASSROOM_BITS: Final = 8
+LARGEST_NUMBER: Final = 9_999
+_HEX_DIGITS: Final = frozenset("0123456789abcdef")
+_SHA256_BITS: Final = 256
+
+
+@frozen(cache_hash=True)
+class Contact:
+    """A node of the ring, and where it is.
+
+    @ivar id: its place.
+    @ivar key: its public key.
+    @ivar address: where it takes datagrams.
+    @ivar port: where on the same host it takes links; 0 if nowhere.
+    """
+
+    id: int
+    key: str
+    address: Address
+    port: int = 0
+
+
+@frozen
+class Ring:
+    """A circle of 2**bits places, numbered from 0.
+
+    @ivar bits: 3 to 160.
+    @ivar size: how many places there are.
+    @raise ValueError: C{bits} is outside of that.
+    """
+
+    bits: int = USUAL_BITS
+    size: int = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not LEAST_BITS <= self.bits <= MOST_BITS:
+            raise ValueError(f"a ring has {LEAST_BITS} to {MOST_BITS} bits, not {self.bits}")
+        object.__setattr__(self, "size", 1 << self.bits)
+
+    def distance(self, start: int, end: int) -> int:
+        """How many steps upwards it is from one place to another; 0 for the same."""
+        return (end - start) % self.size
+
+    def is_between(self, low: int, place: int, high: int) -> bool:
+        """Whether a place is met on the way up from C{low} to C{high}, both left out.
+
+        From a place to itself is once round: everything but that place is between.
+        """
+        if low < high:
+            return low < place < high
+        return place > low or place < high
+
+    def is_within(self, low: int, place: int, high: int) -> bool:
+        """Whether a place is met on the way up from C{low}, left out, to C{high}, included.
+
+        From a place to itself is once round: everything is within. So a node is responsible for what is
+        within its predecessor and itself.
+        """
+        return place == high or self.is_between(low, place, high)
+
+    def id_of_key(self, public: str) -> int:
+        """Where a node stands that has a public key, given as hexadecimal digits."""
+        return self._hash(bytes.fromhex(public))
+
+    def key_of(self, name: str | bytes) -> int:
+        """Where something of a name is kept."""
+        return self._hash(name.encode() if isinstance(name, str) else name)
+
+    def classroom_key(self, number: int) -> int:
+        """Where something is kept that is called by a number of at most four digits, as in a classroom.
+
+        @raise ValueError: it is no such number.
+        """
+        if not 0 <= number <= LARGEST_NUMBER:
+            raise ValueError(f"{number}: a number from 0 to {LARGEST_NUMBER} is wanted")
+        return number % self.size
+
+    def check(self, place: int) -> int:
+        """The same place.
+
+        @raise ValueError: there is none such on this ring.
+        """
+        if not 0 <= place < self.size:
+            raise ValueError(f"{place}: places on this ring go from 0 to {self.size - 1}")
+        return place
+
+    @property
+    def digits(self) -> int:
+        """How many hexadecimal digits the text of a place has."""
+        return -(-self.bits // 4)
+
+    def text(self, place: int) -> str:
+        """A place as it stands on the wire."""
+        return f"{place:0{self.digits}x}"
+
+    def read(self, text: str) -> int:
+        """The place that a text from the wire means.
+
+        @raise ValueError: it is not what L{text} makes of a place of this ring.
+        """
+        if len(text) != self.digits or not _HEX_DIGITS.issuperset(text):
+            raise ValueError(f"a place on this ring is written as {self.digits} hexadecimal digits")
+        return self.check(int(text, 16))
+
+    def _hash(self, content: bytes) -> int:
+        return int.from_bytes(hashlib.sha256(content).digest()) >> (_SHA256_BITS - self.bits)

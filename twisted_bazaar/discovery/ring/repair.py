@@ -1,0 +1,251 @@
+"""Keeps what is in the ring where it belongs, as nodes come and go: compares with neighbours, sends what they lack.
+
+When, with whom and how fast is decided by L{replicas}; here it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_bazaar.discovery.ring.entry import TAG_BITS, Entry
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.keeper import Keeper
+from twisted_bazaar.discovery.ring.keeping_messages import Marked, RingCompare, RingCompared, RingRequest
+from twisted_bazaar.discovery.ring.member import Reply
+from twisted_bazaar.discovery.ring.replicas import Compared, Comparison, Pacing, Replication, Sync, compare
+from twisted_bazaar.discovery.ring.store import Mark
+from twisted_bazaar.errors import LinkClosed, PeerError
+from twisted_bazaar.interfaces import INode
+
+LOOK_S: Final = 0.25
+_AT_ONCE: Final = 8
+# What one answer has room for, in characters; and what a position's neighbourhood in JSON takes.
+_ROOM: Final = 780
+_MARKED_ROOM: Final = 22
+
+
+class Repair:
+    """The repair of one node.
+
+    @param keeping: what it keeps; its member has not started yet.
+    @param pacing: how fast; as usual if not given.
+    @ivar sent: how many entries it has sent to others.
+    """
+
+    log = Logger()
+    replication: Replication
+    _node: INode
+
+    def __init__(self, keeping: Keeper, pacing: Pacing | None = None) -> None:
+        self.sent = 0
+        self._keeping = keeping
+        self._member = keeping.member
+        self._ring = keeping.member.ring
+        self._digits = (self._ring.digits * 4 + TAG_BITS) // 4
+        self._marks = _ROOM // (self._digits + _MARKED_ROOM)
+        self._pacing = pacing or Pacing()
+        self._timer: IDelayedCall | None = None
+        self._under_way: Deferred[Any] | None = None
+        self._is_stopped = False
+        self._member.serve({RingCompare: self._compare_asked}, [RingCompared])
+        self._member.watch(self._changed)
+        self._member.before_leaving(self.hand_over)
+        self._owner: Contact | None = None
+
+    def start(self, node: INode) -> None:
+        """Begin."""
+        self._node = node
+        self._look_later()
+
+    def stop(self) -> Deferred[None]:
+        """End; fires when nothing is under way any more."""
+        self._is_stopped = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.cancel()
+        return DeferredList([]).addCallback(lambda _: None)
+
+    def is_own(self, entry: Entry) -> bool:
+        """Whether an entry belongs to this node, as far as it knows."""
+        return self._owner is not None and self.replication.is_own(self._keeping.store.place_of(entry))
+
+    def hand_over(self) -> Deferred[None]:
+        """See that those who stay have all that is here."""
+        if not self._member.is_member or self._owner is None:
+            return DeferredList([]).addCallback(lambda _: None)
+        return Deferred.fromCoroutine(self._hand_over())
+
+    async def _hand_over(self) -> None:
+        self.replication.hurry()
+        before = self._member.membership.predecessor
+        others = dict.fromkeys((*self.replication.followers, *([] if before is None else [before])))
+        results: list[tuple[bool, Any]] = await DeferredList(
+            [Deferred.fromCoroutine(self._sync(contact, is_paced=False)) for contact in others], consumeErrors=True
+        )
+        for is_done, result in results:
+            if not is_done and not result.check(PeerError):
+                self.log.failure("something was not handed over", result)
+        self._node.report("ring-handed-over", None, entries=self.sent)
+
+    # As time goes by.
+
+    def _changed(self) -> None:
+        """The neighbours have changed."""
+        member = self._member
+        if not member.is_member:
+            return
+        if self._owner != member.own:
+            # The place is known only now, or anew.
+            self._owner = member.own
+            self.replication = Replication(
+                member.own, self._ring, self._keeping.store, self._node.rng, self._keeping.replicas
+            )
+        membership = member.membership
+        self.replication.changed(membership.predecessor, membership.successors, self._now())
+
+    def _look_later(self) -> None:
+        if not self._is_stopped:
+            self._timer = self._node.clock.callLater(LOOK_S * self._node.rng.uniform(0.75, 1.25), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._now()
+        self._keeping.store.expire(now)
+        if self._owner is None or not self._member.is_member:
+            self._look_later()
+            return
+        contact = self.replication.next(now)
+        if contact is not None:
+            doing = Deferred.fromCoroutine(self._sync(contact))
+        else:
+            entry = self.replication.to_give_back(now)
+            if entry is None:
+                self._look_later()
+                return
+            doing = Deferred.fromCoroutine(self._give_back(entry))
+        self._under_way = doing
+        doing.addErrback(self._failed)
+        doing.addCallback(lambda _: self._look_later())
+
+    def _failed(self, failure: Failure) -> None:
+        self._under_way = None
+        if not self._is_stopped and not failure.check(PeerError):
+            self.log.failure("repair failed", failure)
+
+    async def _sync(self, contact: Contact, *, is_paced: bool = True) -> None:
+        """Make a neighbour have what it is to have."""
+        try:
+            for sync in self.replication.syncs_with(contact):
+                await self._sync_span(sync, is_paced=is_paced)
+        except PeerError:
+            self.replication.failed(contact, self._now())
+            raise
+        self.replication.done(contact, self._now())
+
+    async def _sync_span(self, sync: Sync, *, is_paced: bool) -> None:
+        comparison = Comparison(self._keeping.store, sync.span, is_mutual=sync.is_own)
+        while not comparison.is_over:
+            span, total = comparison.next()
+            if is_paced:
+                await self._pace(0)
+            make = partial(
+                RingCompare, low=self._text(span[0]), high=self._text(span[1]), total=f"{total:032x}", own=sync.is_own
+            )
+            answer = await self._member.ask(sync.to, make)
+            if not isinstance(answer, RingCompared):
+                raise LinkClosed("it answers something else")
+            comparison.answered(self._read(answer, span[1]))
+        for position in comparison.to_fetch:
+            if is_paced:
+                await self._pace(0)
+            await self._fetch(sync.to, position)
+        sending = [entry for entry in map(self._keeping.store.at, comparison.to_send) if entry is not None]
+        for first in range(0, len(sending), _AT_ONCE):
+            await self._send(sync.to, sending[first : first + _AT_ONCE], is_paced=is_paced)
+
+    async def _send(self, contact: Contact, entries: Sequence[Entry], *, is_paced: bool) -> None:
+        if is_paced:
+            await self._pace(sum(len(entry.text) for entry in entries), len(entries))
+        store, now = self._keeping.store, self._now()
+        sending = [self._keeping.send(contact, entry, store.left_s(entry, now)) for entry in entries]
+        results: list[tuple[bool, Any]] = await DeferredList(sending, consumeErrors=True)
+        for is_done, result in results:
+            if not is_done:
+                result.raiseException()
+        self.sent += len(entries)
+
+    async def _fetch(self, contact: Contact, position: int) -> None:
+        """Get what a neighbour has newer."""
+        make = partial(RingRequest, position=self._text(position))
+        entry, left_s = await self._keeping.fetch(contact, make)
+        self._keeping.take(entry, contact, entry.lifetime_s if left_s is None else left_s)
+
+    async def _give_back(self, entry: Entry) -> None:
+        """Give an entry to where it belongs, and drop it if that is not here."""
+        await self._pace(len(entry.text))
+        store = self._keeping.store
+        holders = (await self._member.lookup(store.place_of(entry)))[: self._keeping.replicas + 1]
+        others = [holder for holder in holders if holder != self._member.own]
+        if not others:
+            return
+        copy = await self._keeping.send(others[0], entry, store.left_s(entry, self._now()))
+        has_all = entry.kept.digest is None or copy.is_whole
+        is_theirs = copy.is_kept or (copy.outcome == "older" and copy.version > entry.kept.version)
+        if len(others) == len(holders) and is_theirs and (has_all or copy.outcome == "older"):
+            store.drop(entry.key)
+
+    async def _pace(self, size_bytes: int, count: int = 1) -> None:
+        wait_s = 0.0
+        for _ in range(count):
+            wait_s = self._pacing.wait_s(size_bytes // count, self._now())
+        if wait_s > 0:
+            await deferLater(self._node.clock, wait_s, lambda: None)
+
+    # What others ask.
+
+    def _compare_asked(self, message: RingCompare, contact: Contact, reply: Reply) -> None:
+        if self._owner is None or message.origin.host is not None:
+            return
+        try:
+            span = self._place(message.low), self._place(message.high)
+        except ValueError:
+            return
+        if message.own:
+            self.replication.claims.note(contact, span, self._now())
+        answer = compare(self._keeping.store, span, int(message.total, 16), self._marks)
+        marked = tuple(Marked(self._text(mark.position), mark.version) for mark in answer.marks)
+        until = None if answer.is_same else self._text(answer.until)
+        reply(partial(RingCompared, same=answer.is_same, marked=marked, until=until))
+
+    def _read(self, answer: RingCompared, end: int) -> Compared:
+        try:
+            marks = tuple(Mark(self._place(mark.position), mark.version) for mark in answer.marked)
+            return Compared(answer.same, marks, end if answer.until is None else self._place(answer.until))
+        except ValueError:
+            raise LinkClosed("it names what is not on this ring") from None
+
+    def _text(self, position: int) -> str:
+        return f"{position:0{self._digits}x}"
+
+    def _place(self, text: str) -> int:
+        """The position that a text from the wire means.
+
+        @raise ValueError: there is none such.
+        """
+        position = int(text, 16)
+        self._ring.check(position >> TAG_BITS)
+        return position
+
+    def _now(self) -> float:
+        return float(self._node.clock.seconds())

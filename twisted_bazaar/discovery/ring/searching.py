@@ -1,0 +1,92 @@
+"""Looking for places on the ring: asks whom a lookup wants asked, and gives it the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_bazaar.discovery.ring.asking import Asking
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.lookup import Answer, Found, Lookup
+from twisted_bazaar.discovery.ring.messages import RingFind, RingFound, RingMessage
+from twisted_bazaar.errors import PeerError
+
+
+class Search:
+    """One lookup, and its questions.
+
+    @param lookup: whom to ask.
+    @param answered: called with whoever has answered.
+    @param failed: called with whoever has not.
+    @ivar found: fires when it is over, once; never fails.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        place: int,
+        lookup: Lookup,
+        asking: Asking,
+        answered: Callable[[Contact], None],
+        failed: Callable[[Contact], None],
+    ) -> None:
+        self.found: Deferred[Found] = Deferred()
+        self._place = place
+        self._lookup = lookup
+        self._asking = asking
+        self._answered = answered
+        self._failed = failed
+        self._is_going = False
+
+    def go(self) -> None:
+        """Ask whoever is to be asked now."""
+        if self._is_going:
+            # Somebody has failed at once.
+            return
+        self._is_going = True
+        while contacts := self._lookup.next():
+            for contact in contacts:
+                self._ask(contact)
+        self._is_going = False
+        if self._lookup.is_over and not self.found.called:
+            self.found.callback(self._lookup.found)
+
+    def _ask(self, contact: Contact) -> None:
+        place = self._asking.cards.ring.text(self._place)
+        answer = self._asking.ask(contact, partial(RingFind, place=place), late=partial(self._is_late, contact))
+        answer.addCallbacks(self._take, self._take_failure, callbackArgs=(contact,), errbackArgs=(contact,))
+        answer.addErrback(lambda failure: self.log.failure("a search did not go on", failure))
+
+    def _is_late(self, contact: Contact) -> None:
+        self._lookup.late(contact)
+        self.go()
+
+    def _take(self, message: RingMessage, contact: Contact) -> None:
+        if not isinstance(message, RingFound):
+            self._lookup.failed(contact)
+        else:
+            read_all = self._asking.cards.read_all
+            where = contact.address
+            predecessor = () if message.predecessor is None else read_all((message.predecessor,), where)
+            self._answered(contact)
+            self._lookup.answered(
+                Answer(
+                    contact,
+                    read_all(message.before, where),
+                    read_all(message.after, where),
+                    predecessor[0] if predecessor else None,
+                    read_all(message.beyond, where),
+                )
+            )
+        self.go()
+
+    def _take_failure(self, failure: Failure, contact: Contact) -> None:
+        failure.trap(PeerError)
+        self._failed(contact)
+        self._lookup.failed(contact)
+        self.go()

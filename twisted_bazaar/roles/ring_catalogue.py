@@ -1,0 +1,72 @@
+"""Who has the files that go round in a ring, for those that fetch them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_bazaar.discovery.ring.entry import FILES
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.keeping import Holding, Keeping
+from twisted_bazaar.errors import LinkClosed
+from twisted_bazaar.identity.keys import own_id
+from twisted_bazaar.interfaces import ICatalogue
+from twisted_bazaar.roles.ring_files import KeptFiles
+from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
+
+
+@implementer(ICatalogue)
+class RingCatalogue:
+    """Finds who has the files that go round in the ring.
+
+    @ivar keeping: what is kept in the ring; to be set before anything is asked.
+    @ivar kept: the files that this node keeps; the same.
+    @ivar names: what is being fetched is called by its digest; by what it was asked for.
+    """
+
+    keeping: Keeping
+    kept: KeptFiles
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+
+    def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
+        """What this node has it serves to those whom the ring sends."""
+
+    def loaded(self, downloads: int) -> None:
+        """That is of no interest."""
+
+    def search(self, query: FileQuery) -> Deferred[Page]:
+        """Nothing is found in this way."""
+        return succeed(Page([], 0))
+
+    def sources(self, digest: str) -> Deferred[Sequence[FileSource]]:
+        """Who has a file, as those say who have."""
+        known = self.kept.entry_of(digest)
+        name = self.names.get(digest) or (None if known is None else known.kept.name)
+        hints = self.kept.sources_of(digest)
+        if name is None:
+            return succeed(_sources(hints))
+        asking = self.keeping.get(FILES, name, self.keeping.replicas + 1)
+
+        def found(holdings: Sequence[Holding]) -> Sequence[FileSource]:
+            named = [each.sources for each in holdings if each.entry.kept.digest == digest]
+            return _sources([contact for sources in named for contact in sources] + hints)
+
+        def not_found(failure: Failure) -> Sequence[FileSource]:
+            failure.trap(LinkClosed)
+            return _sources(hints)
+
+        return asking.addCallbacks(found, not_found)
+
+
+def _sources(contacts: Sequence[Contact]) -> Sequence[FileSource]:
+    return [
+        FileSource(own_id(contact.key), contact.key, Address(contact.address.host, contact.port))
+        for contact in dict.fromkeys(contacts)
+        if contact.port
+    ]
