@@ -83,7 +83,7 @@ def main(words: Sequence[str]) -> int:
     print(
         f"{len(runs)} runs of {len(kinds)} kinds ({', '.join(kinds)}) from seed {first} on, in "
         f"{time.monotonic() - began:.0f} s: {virtual_s / 3600:.1f} virtual hours, {messages:,} messages, "
-        f"{obtained:,} purchases and files"
+        f"{obtained:,} purchases, files and searches with a hit"
     )
     for promise, count in checked.items():
         print(f"{count:>14,}  {promise}")

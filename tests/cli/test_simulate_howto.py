@@ -13,15 +13,20 @@ from typing import Any, Final, get_args
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.settings import settle_scenario
-from twisted_bazaar.cli.simulate import files, market
+from twisted_bazaar.cli.simulate import files, market, superpeer
 from twisted_bazaar.sim.faults import FaultKind
 from twisted_bazaar.sim.files.scenario import FilesScenario, Lie
 from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.scenario_file import read_file, read_scenario, usual_settings
+from twisted_bazaar.sim.superpeer.scenario import SuperPeerScenario
 
 PAGE = (Path(__file__).parents[2] / "docs/howto/simulate.md").read_text(encoding="utf-8")
 
-COMMANDS: Final = {"market": (market, MarketScenario), "files": (files, FilesScenario)}
+COMMANDS: Final = {
+    "market": (market, MarketScenario),
+    "files": (files, FilesScenario),
+    "superpeer": (superpeer, SuperPeerScenario),
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -41,7 +46,7 @@ def told_settings(text: str) -> dict[str, str]:
 def in_words(name: str, value: Any) -> str:
     """How the tables write what a setting usually is."""
     if isinstance(value, list):
-        return "all" if name in ("fault-kinds", "lies") else "none"
+        return "all" if name in ("fault-kinds", "lies", "phases") else "none"
     return f'"{value}"' if isinstance(value, str) else f"{value:g}"
 
 
@@ -60,7 +65,7 @@ class SimulateHowtoTests(SynchronousTestCase):
 
     def test_commands(self) -> None:
         """Every simulation on the page can be typed."""
-        commands = re.findall(r"bazaar simulate (market|files) ((?:[^\n]*\\\n)*[^\n|]*)", PAGE)
+        commands = re.findall(r"bazaar simulate (market|files|superpeer) ((?:[^\n]*\\\n)*[^\n|]*)", PAGE)
         typed = [
             (name, words.replace("\\\n", " ").partition("||")[0].replace("$seed", "1")) for name, words in commands
         ]
@@ -78,14 +83,17 @@ class SimulateHowtoTests(SynchronousTestCase):
         self.assertEqual((len(second.purchases), second.wants), (1, 0))
 
     def test_settings(self) -> None:
-        """The tables name every setting with what it usually is; that of files what is not so in a market."""
-        market, files = usual_settings(MarketScenario), usual_settings(FilesScenario)
-        own = {name: value for name, value in files.items() if market.get(name) != value}
+        """The tables name every setting with what it usually is; the later ones what is not so in a market."""
+        market = usual_settings(MarketScenario)
         first, rest = PAGE.split("### Faults")
         self.assertEqual(told_settings(first), {name: in_words(name, value) for name, value in market.items()})
-        part = rest.partition("## Files instead of goods")[2].partition("## One failure")[0]
-        told = told_settings(part.partition("A liar lists")[0])
-        self.assertEqual(told, {name: in_words(name, value) for name, value in own.items()})
+        for cls, begins, ends in (
+            (FilesScenario, "## Files instead of goods", "A liar lists"),
+            (SuperPeerScenario, "## Three ways to search", "The promises, and when"),
+        ):
+            own = {name: value for name, value in usual_settings(cls).items() if market.get(name) != value}
+            told = told_settings(rest.partition(begins)[2].partition(ends)[0])
+            self.assertEqual(told, {name: in_words(name, value) for name, value in own.items()})
 
     def test_lies(self) -> None:
         """The table of lies has every lie."""

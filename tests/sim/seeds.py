@@ -12,9 +12,14 @@ from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.report import Report
 from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import Scenario
+from twisted_bazaar.sim.superpeer.run import SuperPeerRun
+from twisted_bazaar.sim.superpeer.scenario import SuperPeerScenario
 
 _MARKET: Final = MarketScenario(nodes=25, sellers=5, buyers=7, items=6, kinds=3, for_="90s")
 _FILES: Final = FilesScenario(nodes=20, sharers=6, files=25, for_="90s", bandwidth=400_000.0)
+_SUPER_PEERS: Final = SuperPeerScenario(
+    nodes=48, super_peers=8, degree=3, files=150, shared=6, for_="45s", queries=10, churn=0.0, ping="2.5s"
+)
 
 MARKETS: Final[Mapping[str, Scenario]] = {
     "calm": _MARKET.evolve(nodes=60, settle="30s"),
@@ -30,8 +35,17 @@ FILES: Final[Mapping[str, Scenario]] = {
     "outages": _FILES.evolve(liars=0.3, loss=0.02, mode="safety", faults_a_minute=10.0),
     "repair": _FILES.evolve(liars=0.3, loss=0.01, churn=0.3, faults_a_minute=20.0),
 }
-KINDS: Final[Mapping[str, Scenario]] = {**MARKETS, **FILES}
-_RUNS: Final[Mapping[str, Callable[[Any], Run[Any, Any]]]] = {run.of.name: run for run in (MarketRun, FilesRun)}
+SUPER_PEERS: Final[Mapping[str, Scenario]] = {
+    "still": _SUPER_PEERS.evolve(nodes=80, super_peers=16, ttl=2),
+    "restless": _SUPER_PEERS.evolve(churn=1.0, results=5),
+    "full": _SUPER_PEERS.evolve(leaves=14, churn=0.3),
+    "broken": _SUPER_PEERS.evolve(churn=0.3, loss=0.02, faults_a_minute=20.0, settle="60s"),
+    "besieged": _SUPER_PEERS.evolve(mode="safety", churn=0.3, loss=0.05, faults_a_minute=30.0),
+}
+KINDS: Final[Mapping[str, Scenario]] = {**MARKETS, **FILES, **SUPER_PEERS}
+_RUNS: Final[Mapping[str, Callable[[Any], Run[Any, Any]]]] = {
+    run.of.name: run for run in (MarketRun, FilesRun, SuperPeerRun)
+}
 
 
 def scenario_of(kind: str, seed: int) -> Scenario:

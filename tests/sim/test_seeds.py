@@ -9,7 +9,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.sim.seeds import FILES, KINDS, run_seed
+from tests.sim.seeds import FILES, KINDS, MARKETS, run_seed
 
 SEEDS: Final = range(1, 7)
 
@@ -31,13 +31,14 @@ ONCE_BROKEN: Final[tuple[tuple[str, int], ...]] = (
 
 
 class SeedTests(SynchronousTestCase):
-    """The promises of markets and of networks that share files hold."""
+    """The promises of markets, of networks that share files and of super peers hold."""
 
     def assert_kept(self, kind: str, seed: int) -> None:
         """One run breaks no promise, and something is looked for in it."""
         report = run_seed(kind, seed)
         self.assertEqual(report.violations, [], f"{kind}, seed {seed}")
-        self.assertGreater(report.messages["findfiles" if kind in FILES else "search"], 0)
+        sought = "search" if kind in MARKETS else "findfiles" if kind in FILES else "query"
+        self.assertGreater(report.messages[sought], 0)
 
     def test_calm(self) -> None:
         """Where nothing fails."""
@@ -88,6 +89,31 @@ class SeedTests(SynchronousTestCase):
         """Where faults end, and then every file that somebody has is fetched."""
         for seed in SEEDS:
             self.assert_kept("repair", seed)
+
+    def test_still(self) -> None:
+        """Where super peers search, and nobody comes or goes."""
+        for seed in SEEDS:
+            self.assert_kept("still", seed)
+
+    def test_restless(self) -> None:
+        """Where nobody stays for long."""
+        for seed in SEEDS:
+            self.assert_kept("restless", seed)
+
+    def test_full(self) -> None:
+        """Where super peers have hardly room for all."""
+        for seed in SEEDS:
+            self.assert_kept("full", seed)
+
+    def test_broken(self) -> None:
+        """Where faults befall super peers and weak peers, and end."""
+        for seed in SEEDS:
+            self.assert_kept("broken", seed)
+
+    def test_besieged(self) -> None:
+        """Where they never end."""
+        for seed in SEEDS:
+            self.assert_kept("besieged", seed)
 
     def test_once_broken(self) -> None:
         """Where a promise was broken once."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import singledispatch
+from typing import Final
+
+from attrs import frozen
 
 from twisted_bazaar.sim.files.report import FilesReport
 from twisted_bazaar.sim.files.scenario import FilesScenario
@@ -11,8 +14,29 @@ from twisted_bazaar.sim.market.report import MarketReport
 from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.report import Report
 from twisted_bazaar.sim.scenario import Scenario
+from twisted_bazaar.sim.superpeer.report import PhaseReport, Searches, Sort, SuperPeerReport
+from twisted_bazaar.sim.superpeer.scenario import Phase, SuperPeerScenario
 
 Rows = Sequence[tuple[str, str]]
+
+_PHASES: Final[Mapping[Phase, str]] = {
+    "flood": "plain flood",
+    "routing": "query routing",
+    "dynamic": "and dynamic querying",
+}
+_SORTS: Final[Mapping[Sort, str]] = {"all": "all", "popular": "popular files", "rare": "rare files"}
+
+
+@frozen
+class Comparison:
+    """Figures of several kinds side by side.
+
+    @ivar columns: what each column is.
+    @ivar rows: the name of a figure, and what it is in each column.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 @singledispatch
@@ -25,6 +49,12 @@ def in_words(scenario: Scenario) -> str:
 def figures_of(report: Report) -> Rows:
     """What only this kind of run has, each figure with its name."""
     raise NotImplementedError
+
+
+@singledispatch
+def comparison_of(report: Report) -> Comparison | None:
+    """What is compared in this kind of run; None if nothing is."""
+    return None
 
 
 @in_words.register
@@ -64,6 +94,44 @@ def _figures_of_files(report: FilesReport) -> Rows:
         ("sources given up", f"{report.dropped:,}, {report.liars_found:,} of them found to lie"),
         ("messages to the index", f"{report.index_messages_a_second:.2f} a node a second, with its answers"),
     )
+
+
+@in_words.register
+def _super_peers_in_words(scenario: SuperPeerScenario) -> str:
+    counts = scenario.counts
+    kinds = ((counts["super-peer"], "super peer"), (counts["weak-peer"], "weak peer"), (scenario.files, "title"))
+    return f"{_in_words(scenario, *kinds)}, degree {scenario.degree}, ttl {scenario.ttl}"
+
+
+@figures_of.register
+def _figures_of_super_peers(report: SuperPeerReport) -> Rows:
+    return (("searches with a hit", f"{report.met:,} of {report.wants:,}"),)
+
+
+@comparison_of.register
+def _comparison_of_super_peers(report: SuperPeerReport) -> Comparison | None:
+    """The kinds of search, each figure for all files and for popular and rare ones; None if none began."""
+    if not report.phases:
+        return None
+    figures: tuple[tuple[str, Callable[[Searches], str]], ...] = (
+        ("searches", lambda searches: f"{searches.asked:,}"),
+        ("messages a query", lambda searches: _number(searches.messages, "{:,.1f}")),
+        ("recall", lambda searches: _number(searches.recall, "{:.1%}")),
+        ("first hit, half of them", lambda searches: _seconds(searches.to_hit(0.5))),
+        ("first hit, 99 of 100", lambda searches: _seconds(searches.to_hit(0.99))),
+    )
+    rows = [
+        (f"{name}: {words}", *(tell(phase.searches[sort]) for phase in report.phases))
+        for name, tell in figures
+        for sort, words in _SORTS.items()
+    ]
+    costs: tuple[tuple[str, Callable[[PhaseReport], float]], ...] = (
+        ("bytes a node a second", lambda phase: phase.bytes_a_second),
+        ("of these, tables of words", lambda phase: phase.tables_a_second),
+        ("of these, queries and hits", lambda phase: phase.searches_a_second),
+    )
+    rows += [(name, *(f"{cost(phase):,.1f}" for phase in report.phases)) for name, cost in costs]
+    return Comparison(tuple(_PHASES[phase.name] for phase in report.phases), rows)
 
 
 def _mib(size: float) -> str:

@@ -8,9 +8,10 @@ from typing import Final
 _FAULT: Final = "KIND:AT:FOR:NODE,NODE or KIND:AT:FOR:NODE,NODE:STRENGTH, such as pause:30s:10s:seller-1"
 _PURCHASE: Final = "BUYER:AT:ITEM or BUYER:AT:ITEM:QUANTITY, such as buyer-2:31s:item-4:3"
 _FETCH: Final = "GETTER:AT:FILE, such as getter-2:31s:file-4"
+_ASK: Final = "ASKER:AT:WORDS, such as 'weak-peer-2:31s:some words'"
 
 # How one entry of a setting that is a list of tables is given, its parts with colons between.
-SHAPES: Final[Mapping[str, str]] = {"faults": _FAULT, "purchases": _PURCHASE, "fetches": _FETCH}
+SHAPES: Final[Mapping[str, str]] = {"faults": _FAULT, "purchases": _PURCHASE, "fetches": _FETCH, "asks": _ASK}
 # Settings that are lists, and what the option for one entry is called.
 ONE_OF: Final[Mapping[str, str]] = {
     "fault-kinds": "fault-kind",
@@ -18,12 +19,15 @@ ONE_OF: Final[Mapping[str, str]] = {
     "purchases": "purchase",
     "lies": "lie",
     "fetches": "fetch",
+    "phases": "phase",
+    "asks": "ask",
 }
 METAVARS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("for", "settle"), "TIME"),
+    **dict.fromkeys(("for", "settle", "ping"), "TIME"),
     "faults": "FAULT",
     "purchases": "PURCHASE",
     "fetches": "FETCH",
+    "asks": "ASK",
 }
 
 _EVERY: Final[Mapping[str, str]] = {
@@ -72,5 +76,25 @@ HELP: Final[Mapping[str, Mapping[str, str]]] = {
         "zipf": "How much more popular the first file is: the n-th is wanted 1/n to the power of this as often.",
         "wants": "How many files each getter wants, spread over the run; what nobody wants then, somebody wants once.",
         "fetches": f"A file that is sure to be wanted, {_FETCH}; may be given several times.",
+    },
+    "superpeer": {
+        **_EVERY,
+        "nodes": "How many nodes there are, super peers and weak peers.",
+        "super-peers": "How many of them are super peers.",
+        "for": "How long faults, churn and questions go on, in all kinds of search together.",
+        "settle": "How long after that the network may take to be in order.",
+        "mode": "With liveness faults end, and everything is to be found then; with safety they never do.",
+        "churn": "The share of nodes that leave in a minute, half of them without a word.",
+        "degree": "How many neighbours each super peer is given.",
+        "leaves": "How many weak peers a super peer takes.",
+        "ttl": "Over how many links between super peers a search goes.",
+        "results": "How many hits are enough.",
+        "ping": "After how long a silence a link is looked after; daemons take 2.5s.",
+        "files": "How many titles there are.",
+        "shared": "How many of them a weak peer has on average.",
+        "zipf": "How much more popular the first title is: the n-th is had and wanted 1/n to the power of this.",
+        "phases": "A kind of search to compare; may be given several times. All kinds if not given.",
+        "queries": "How many questions are asked in each kind of search, the same ones.",
+        "asks": f"A question that is sure to be asked, {_ASK}; may be given several times.",
     },
 }

@@ -29,6 +29,7 @@ from twisted_bazaar.sim.report import Report
 from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import Scenario
 from twisted_bazaar.sim.shrink import USUAL_RUNS
+from twisted_bazaar.sim.superpeer.run import SuperPeerRun
 
 KEPT: Final = 0
 BROKEN: Final = 1
@@ -130,6 +131,17 @@ def files() -> None:
     Production nodes run on machines that lose packets, crash, stand still and come back, in virtual
     time, and some sharers lie. Ends with status 0 when every promise was kept; with 1 when one was broken,
     and says how to see exactly that run again; with 2 when an option is impossible.
+    """
+
+
+@_scenario_command(SuperPeerRun)
+def superpeer() -> None:
+    """Compare three ways for super peers to search.
+
+    Weak peers ask the same questions three times: by a plain flood, with query routing, and with query routing and
+    dynamic querying, while peers come and go. Production nodes run on simulated machines in virtual time. Ends
+    with status 0 when every promise was kept; with 1 when one was broken, and says how to see exactly that run
+    again; with 2 when an option is impossible.
     """
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from twisted_bazaar.cli.figures import count_of, figures_of, in_words
+from twisted_bazaar.cli.figures import comparison_of, count_of, figures_of, in_words
 from twisted_bazaar.cli.results import show_figures, show_line, show_table
 from twisted_bazaar.cli.settings import replaying_file
 from twisted_bazaar.cli.shrinking import Shrunk
@@ -36,6 +36,15 @@ def tell_figures(console: Console, report: Report, real_s: float, scenario: Scen
         ("virtual time", times),
         ("trace hash", report.trace_hash),
     )
+    comparison = comparison_of(report)
+    if comparison is not None:
+        side_by_side = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        side_by_side.add_column("")
+        for column in comparison.columns:
+            side_by_side.add_column(column, justify="right")
+        for row in comparison.rows:
+            side_by_side.add_row(*row)
+        show_table(console, side_by_side)
     promises = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     promises.add_column("promise")
     promises.add_column("checked", justify="right")

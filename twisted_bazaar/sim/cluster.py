@@ -53,6 +53,9 @@ class Observer:
     def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
         """A node sent a message; C{peer} is None to one that has not greeted."""
 
+    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+        """A node sent a message as a datagram, of so many bytes with its cookie."""
+
     def happened(self, event: str, details: Mapping[str, Any]) -> None:
         """Something happened to machines or ways."""
 
@@ -66,6 +69,7 @@ class Programme:
     @ivar port: where it listens; None for nowhere.
     @ivar advertised: where it says that it listens; None for where it does.
     @ivar neighbours: the addresses of nodes that it stays linked to.
+    @ivar udp: the port where it takes datagrams; None for nowhere.
     """
 
     make_roles: Callable[[Member], Sequence[IRole]] = lambda member: ()
@@ -73,6 +77,7 @@ class Programme:
     port: int | None = NODE_PORT
     neighbours: Sequence[Address] = ()
     advertised: Address | None = None
+    udp: int | None = None
 
 
 class Member:
@@ -103,6 +108,11 @@ class Member:
     def address(self) -> Address:
         """Where its node listens."""
         return Address(self.host.addresses[0], self.programme.port or 0)
+
+    @property
+    def udp_address(self) -> Address:
+        """Where its node takes datagrams."""
+        return Address(self.host.addresses[0], self.programme.udp or 0)
 
     @property
     def id(self) -> int:
@@ -137,13 +147,16 @@ class Member:
             neighbours=[_endpoint(host, address) for address in programme.neighbours],
             journal=self._report,
             trace=self._trace,
+            datagram_trace=self._trace_datagram,
         )
         port = programme.port
         failures: list[Failure] = []
         endpoint = None if port is None else TCP4ServerEndpoint(host, port)
-        starting = Deferred.fromCoroutine(self.node.start(endpoint, programme.advertised))
+        udp = None if programme.udp is None else ("", programme.udp)
+        starting = Deferred.fromCoroutine(self.node.start(endpoint, programme.advertised, udp))
         starting.addErrback(failures.append)
         if failures:
+            self.node.datagrams.close()
             self.node = None
             failures[0].raiseException()
         for observer in cluster.observers:
@@ -226,6 +239,10 @@ class Member:
         for sent in self._cluster.sent_to:
             sent(self, peer, message)
 
+    def _trace_datagram(self, address: Address, message: Message, size_bytes: int) -> None:
+        for sent in self._cluster.datagrams_sent_to:
+            sent(self, address, message, size_bytes)
+
 
 class Cluster:
     """Members on one network.
@@ -243,6 +260,7 @@ class Cluster:
         self.observers: list[Observer] = []
         # Only those that look at messages: there are very many of these.
         self.sent_to: list[Callable[[Member, Peer | None, Message], None]] = []
+        self.datagrams_sent_to: list[Callable[[Member, Address, Message, int], None]] = []
         self.tracker: Member | None = None
         self.tracker_address: Address | None = None
         self._by_key: dict[str, Member] = {}
@@ -253,6 +271,8 @@ class Cluster:
         self.observers.append(observer)
         if type(observer).sent is not Observer.sent:
             self.sent_to.append(observer.sent)
+        if type(observer).datagram_sent is not Observer.datagram_sent:
+            self.datagrams_sent_to.append(observer.datagram_sent)
 
     def add_tracker(
         self, make_roles: Callable[[Member], Sequence[IRole]], limits: Limits | None = None, name: str = TRACKER

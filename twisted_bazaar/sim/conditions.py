@@ -16,7 +16,7 @@ Draw = Callable[[random.Random], float]
 
 # What is drawn above it counts as this: with more, greetings would run out of time.
 SLOWEST_S: Final = 2.0
-_MOST_KNOWN: Final = 4096
+_MOST_KNOWN: Final = 1 << 17
 _FEW_QUEUES: Final = 1024
 
 

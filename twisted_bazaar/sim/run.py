@@ -28,7 +28,6 @@ Progress = Callable[[float, float], None]
 _LOOK_S: Final = 1.0
 # Who waits for a large run wants to hear more often than that.
 _PROGRESS_S: Final = 0.1
-_JOINING_NODES_A_SECOND: Final = 100
 _FIRST_LINKS_S: Final = 10.0
 # What is drawn stands in files too, to the millisecond.
 _TICK_S: Final = 0.001
@@ -101,12 +100,12 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
         @param stop_at_violation: whether to end as soon as a promise is found broken.
         """
         scenario = self._scenario
-        joining_s = scenario.nodes / _JOINING_NODES_A_SECOND
+        joining_s = scenario.joining_s
         lively = scenario.mode == "liveness"
         whole_s = joining_s + _FIRST_LINKS_S + scenario.for_s + (scenario.settle_s if lively else 0.0) + _STOPPING_S
         ended = False
         try:
-            self._start(joining_s)
+            self._start()
             phases = [(joining_s + _FIRST_LINKS_S, self._begin), (scenario.for_s, self._begin_rest)]
             if lively:
                 phases.append((scenario.settle_s, self._ask))
@@ -134,11 +133,17 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
 
     # The phases of a run.
 
-    def _start(self, joining_s: float) -> None:
-        timeline, hub = self.network.timeline, self._scenario.hub
+    def _start(self) -> None:
+        timeline = self.network.timeline
         for member in self.cluster.members.values():
-            at = 0.0 if member.name == hub else self._chance("joining", member.name).uniform(0, joining_s)
-            timeline.at(at, Member.keep_running, member)
+            timeline.at(self._joins_at(member), Member.keep_running, member)
+
+    def _joins_at(self, member: Member) -> float:
+        """When a member is started."""
+        scenario = self._scenario
+        if member.name == scenario.hub:
+            return 0.0
+        return self._chance("joining", member.name).uniform(0, scenario.joining_s)
 
     def _begin(self) -> None:
         self._faults.schedule(self.faults)
@@ -149,7 +154,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
             for member in self.cluster.members.values():
                 if member.name.rpartition("-")[0] in self.moving:
                     self._sessions[member.name] = self._chance("sessions", member.name)
-                    self._begin_session(member)
+                    self._begin_session(member, is_first=True)
 
     def _begin_rest(self) -> None:
         """No more faults and no more churn, unless this run is about safety only."""
@@ -212,12 +217,22 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
 
     # Who comes and goes.
 
-    def _begin_session(self, member: Member) -> None:
-        shape = self._scenario.session_shape
-        mean_s = 60.0 / self._scenario.churn
-        length_s = self._sessions[member.name].weibullvariate(mean_s / math.gamma(1 + 1 / shape), shape)
+    def _begin_session(self, member: Member, *, is_first: bool = False) -> None:
+        length_s = self._draw_session(self._sessions[member.name], is_first)
         timeline = self.network.timeline
         timeline.at(timeline.now + length_s, self._end_session, (member, member.starts))
+
+    def _draw_session(self, rng: random.Random, is_first: bool) -> float:
+        """How long a member stays, in seconds.
+
+        @param is_first: whether it is there since before anybody began to come and go.
+        """
+        return rng.weibullvariate(self._session_scale_s, self._scenario.session_shape)
+
+    @property
+    def _session_scale_s(self) -> float:
+        """The scale of the Weibull distribution of session lengths, which gives them the mean that churn says."""
+        return 60.0 / self._scenario.churn / math.gamma(1 + 1 / self._scenario.session_shape)
 
     def _end_session(self, what: tuple[Member, int]) -> None:
         member, starts = what

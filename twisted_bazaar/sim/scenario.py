@@ -21,6 +21,7 @@ from twisted_bazaar.sim.faults import Fault, FaultKind
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h)")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
+_JOINING_NODES_A_SECOND: Final = 100
 _LONGEST_S: Final = 7 * 86_400.0
 _MOST: Final = 100_000
 _MOST_DRAWN: Final = 1_000_000
@@ -30,7 +31,7 @@ _NARROWEST: Final = 1_000.0
 _WIDEST: Final = 1e12
 _DURATIONS: Final = "a time up to 7 days such as 250ms, 90s, 10m or 2h"
 TAKES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("for", "settle", "at"), _DURATIONS),
+    **dict.fromkeys(("for", "settle", "at", "ping"), _DURATIONS),
     "latency": f"20ms, uniform:5ms:80ms or lognormal:20ms:0.5, with times up to {SLOWEST_S:g}s, of two the shorter "
     f"first, and a last number from 0 to {_WIDEST_SIGMA:g}",
     "bandwidth": f"0 for any number, or a number from {_NARROWEST:,.0f} to {_WIDEST:,.0f}",
@@ -107,11 +108,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """All settings of one run; here those that every scenario has.
 
     @cvar name: what it is called on the command line.
-    @cvar hub: the member that all others join through; it comes on top of C{nodes}.
+    @cvar hub: the member that all others join through, on top of C{nodes}; None if they join through no one.
     @cvar peopled_by: the settings that say how many nodes of each kind there are, besides C{nodes}.
     @cvar fewest: the kinds of node, in the order in which to do without them, and how many of each there have to be.
     @cvar wanted_by: the setting that names what is wanted; its entries are L{WantedEntry}.
-    @ivar nodes: how many nodes there are; the hub comes on top.
+    @ivar nodes: how many nodes there are; the hub, if there is one, comes on top.
     @ivar seed: decides everything that chance decides.
     @ivar for_: how long faults, churn and wants go on.
     @ivar settle: how long after that everything that can be had may take.
@@ -127,7 +128,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     name: ClassVar[str]
-    hub: ClassVar[str]
+    hub: ClassVar[str | None]
     peopled_by: ClassVar[Sequence[str]]
     fewest: ClassVar[Mapping[str, int]]
     wanted_by: ClassVar[str]
@@ -218,6 +219,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return parse_duration(self.for_, "for")
 
     @property
+    def joining_s(self) -> float:
+        """Within how many seconds all nodes are started."""
+        return self.nodes / _JOINING_NODES_A_SECOND
+
+    @property
     def settle_s(self) -> float:
         """How long it may take to settle, in seconds."""
         return parse_duration(self.settle, "settle")
@@ -258,10 +264,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def names(self) -> list[str]:
         """The name of every member, the hub first."""
-        return [self.hub, *(f"{kind}-{n + 1}" for kind, number in self.counts.items() for n in range(number))]
+        return [*self._hubs, *(f"{kind}-{n + 1}" for kind, number in self.counts.items() for n in range(number))]
 
     def _told_names(self) -> str:
-        return ", ".join([self.hub, *(told_names(kind, most) for kind, most in self.counts.items() if most)])
+        return ", ".join([*self._hubs, *(told_names(kind, most) for kind, most in self.counts.items() if most)])
+
+    @property
+    def _hubs(self) -> Sequence[str]:
+        return () if self.hub is None else (self.hub,)
 
     def evolve(self, **changes: Any) -> Self:
         """The same but for some settings, which are checked again."""

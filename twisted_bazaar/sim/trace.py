@@ -14,7 +14,7 @@ import msgspec
 
 from twisted_bazaar.sim.cluster import Member, Observer
 from twisted_bazaar.sim.timeline import Timeline
-from twisted_bazaar.values.addresses import Peer
+from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import Message
 
 _HASH_BYTES = 16
@@ -62,6 +62,16 @@ class Trace(Observer):
         """A node sent a message."""
         to = b"null" if peer is None else b"%d" % peer.id
         head = b'{"time":%.6f,"node":"%b","event":"sent","to":%b,' % (self._timeline.now, member.name.encode(), to)
+        self._write(head + self._encode(message)[1:] + b"\n")
+
+    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+        """A node sent a message as a datagram."""
+        head = b'{"time":%.6f,"node":"%b","event":"datagram","to":"%b","bytes":%d,' % (
+            self._timeline.now,
+            member.name.encode(),
+            str(address).encode(),
+            size_bytes,
+        )
         self._write(head + self._encode(message)[1:] + b"\n")
 
     def _enter(self, name: str | None, event: str, details: Mapping[str, object]) -> None:

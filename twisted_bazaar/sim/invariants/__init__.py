@@ -17,6 +17,15 @@ from twisted_bazaar.sim.invariants.goods import NeverFailedWhileSold, Reservatio
 from twisted_bazaar.sim.invariants.links import LinksAgree
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
 from twisted_bazaar.sim.invariants.messages import ForwardedOnce, NoLoops
+from twisted_bazaar.sim.invariants.super_peers import (
+    AnsweredOnce,
+    FoundAgain,
+    HitsAreTrue,
+    PathsExpire,
+    SearchesEnd,
+    TablesNeverHide,
+    TrafficIsBounded,
+)
 from twisted_bazaar.sim.invariants.wants import BoughtAsWanted, WantsAreMet
 
 MARKET_CHECKS: Final[tuple[type[Check], ...]] = (
@@ -45,4 +54,18 @@ FILES_CHECKS: Final[tuple[type[Check], ...]] = (
     NothingLeft,
     NoFaultOfOurs,
     FilesAreFetched,
+)
+
+SUPER_PEER_CHECKS: Final[tuple[type[Check], ...]] = (
+    HitsAreTrue,
+    AnsweredOnce,
+    SearchesEnd,
+    TrafficIsBounded,
+    FoundAgain,
+    TablesNeverHide,
+    PathsExpire,
+    NoLoops,
+    TablesAreBounded,
+    NothingLeft,
+    NoFaultOfOurs,
 )

@@ -1,0 +1,285 @@
+"""What came of a network of super peers: what each kind of search found, how soon, and what it cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from attrs import define, field, frozen
+
+from twisted_bazaar.discovery.superpeer.messages import Query, QueryHit, Table
+from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.invariants.check import Check
+from twisted_bazaar.sim.report import Figures, Report, within
+from twisted_bazaar.sim.superpeer.scenario import Phase
+from twisted_bazaar.values.addresses import Address, Peer
+from twisted_bazaar.wire.message import Message
+
+FEW_COPIES: Final = 3
+Sort = Literal["all", "popular", "rare"]
+SORTS: Final[tuple[Sort, ...]] = ("all", "popular", "rare")
+
+_encode = msgspec.json.Encoder().encode
+
+
+@frozen
+class Searches:
+    """What came of the searches of one sort in one phase.
+
+    @ivar asked: how many there were.
+    @ivar messages: queries and hits among super peers a search; None if there was none.
+    @ivar bytes: how many bytes these had, without what carries them.
+    @ivar recall: the hits that a search had of those that it could have had, at most as many as it wanted; the mean of
+        those that could have any, None if there was none.
+    @ivar seconds_to_hit: from asking to the first hit, for each that had one, the shortest first.
+    """
+
+    asked: int
+    messages: float | None
+    bytes: float | None
+    recall: float | None
+    seconds_to_hit: Sequence[float]
+
+    def to_hit(self, share: float) -> float | None:
+        """Within how many seconds a share of them had a hit; None if none had."""
+        return within(self.seconds_to_hit, share)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in values that JSON can hold."""
+        return {
+            "asked": self.asked,
+            "messages_a_query": self.messages,
+            "bytes_a_query": self.bytes,
+            "recall": self.recall,
+            "seconds_to_hit_p50": self.to_hit(0.5),
+            "seconds_to_hit_p99": self.to_hit(0.99),
+        }
+
+
+@frozen(kw_only=True)
+class PhaseReport:
+    """What one kind of search has found, and cost.
+
+    @ivar searches: by sort: popular are those for what more peers have than results are wanted, rare those for what
+        few have.
+    @ivar seconds: how long it was used.
+    @ivar bytes_a_second: what a node sent, all that this kind of search needs; the mean.
+    @ivar tables_a_second: how many bytes of that were tables of words.
+    @ivar searches_a_second: how many were queries and hits among super peers.
+    @ivar messages: how many were sent among super peers, by type.
+    """
+
+    name: Phase
+    searches: Mapping[Sort, Searches]
+    seconds: float
+    bytes_a_second: float
+    tables_a_second: float
+    searches_a_second: float
+    messages: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in values that JSON can hold."""
+        return {
+            "name": self.name,
+            "seconds": self.seconds,
+            "bytes_a_node_a_second": self.bytes_a_second,
+            "table_bytes_a_node_a_second": self.tables_a_second,
+            "search_bytes_a_node_a_second": self.searches_a_second,
+            "datagrams": dict(self.messages),
+            **{sort: searches.to_json() for sort, searches in self.searches.items()},
+        }
+
+
+@frozen(kw_only=True)
+class SuperPeerReport(Report):
+    """The result of a run with super peers.
+
+    @ivar phases: what came of each kind of search.
+    @ivar met: how many searches had a hit.
+    """
+
+    phases: Sequence[PhaseReport]
+    met: int
+
+    @property
+    def obtained(self) -> int:
+        """How many searches had a hit."""
+        return self.met
+
+    def own_figures(self) -> dict[str, Any]:
+        """What only a run with super peers has, in values that JSON can hold."""
+        return {"met": self.met, "phases": [phase.to_json() for phase in self.phases]}
+
+
+@define(eq=False)
+class _Search:
+    """One search, as it goes on.
+
+    @ivar could_have: how many hits it could have.
+    """
+
+    phase: Phase
+    asker: Member
+    words: str
+    at: float
+    could_have: int
+    query_id: str = ""
+    messages: int = 0
+    bytes: int = 0
+    first_s: float | None = None
+    hits: set[tuple[str, str]] = field(factory=set)
+
+
+@define(eq=False)
+class _PhaseCount:
+    """What is counted while one kind of search is used."""
+
+    name: Phase
+    began: float
+    bytes_before: int
+    seconds: float = 0.0
+    bytes: int = 0
+    table_bytes: int = 0
+    datagrams: Counter[type[Message]] = field(factory=Counter)
+
+
+class SuperPeerFigures(Figures[SuperPeerReport]):
+    """Counts what happens in a network of super peers.
+
+    @param results: how many hits are enough.
+    """
+
+    def __init__(self, cluster: Cluster, results: int) -> None:
+        super().__init__(cluster)
+        self._results = results
+        self._searches: list[_Search] = []
+        self._unsent: dict[tuple[str, str], _Search] = {}
+        self._by_query: dict[str, _Search] = {}
+        self._phases: list[_PhaseCount] = []
+        self._present: _PhaseCount | None = None
+
+    # What the run says.
+
+    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+        """A kind of search begins to be used, or none is used any more; or somebody asks."""
+        if event == "phase":
+            self._end_phase()
+            name = details["name"]
+            if name is not None:
+                now = self._cluster.network.timeline.now
+                self._present = _PhaseCount(name, now, self._bytes_sent())
+                self._phases.append(self._present)
+        elif event == "asked" and self._present is not None:
+            member, words = self._cluster.members[details["node"]], details["words"]
+            now = self._cluster.network.timeline.now
+            search = _Search(self._present.name, member, words, now, details["could_have"])
+            self._searches.append(search)
+            self._unsent[member.name, words] = search
+
+    # What nodes send.
+
+    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+        """Count a message over a link: it may be a question, or an answer to one who has asked."""
+        super().sent(member, peer, message)
+        if isinstance(message, Query):
+            search = self._unsent.get((member.name, message.words or ""))
+            if search is not None:
+                search.query_id = message.id
+                self._by_query[message.id] = search
+        elif isinstance(message, QueryHit):
+            self._hit(member, message)
+        elif isinstance(message, Table) and self._present is not None:
+            self._present.table_bytes += len(_encode(message))
+
+    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+        """Count a datagram."""
+        self._sent[type(message)] += 1
+        present = self._present
+        if present is not None:
+            present.datagrams[type(message)] += 1
+        if isinstance(message, Query | QueryHit):
+            search = self._by_query.get(message.id)
+            if search is not None:
+                search.messages += 1
+                search.bytes += size_bytes
+        elif isinstance(message, Table) and present is not None:
+            present.table_bytes += size_bytes
+
+    def _hit(self, super_peer: Member, hit: QueryHit) -> None:
+        search = self._by_query.get(hit.id)
+        if search is None:
+            return
+        new = {(found.key, file.digest) for found in hit.found for file in found.files if found.key != search.asker.key}
+        if new and search.first_s is None:
+            network = self._cluster.network
+            way = network.ways.conditions(super_peer.host.name, search.asker.host.name)
+            search.first_s = network.timeline.now + way.latency_s - search.at
+        search.hits |= new
+
+    def _bytes_sent(self) -> int:
+        return sum(member.host.bytes_sent for member in self._cluster.members.values())
+
+    def _end_phase(self) -> None:
+        present, self._present = self._present, None
+        self._unsent.clear()
+        if present is not None:
+            present.seconds = self._cluster.network.timeline.now - present.began
+            present.bytes = self._bytes_sent() - present.bytes_before
+
+    # What came of it.
+
+    def count_wants(self) -> None:
+        """Everything has been counted as it happened."""
+        self._end_phase()
+
+    def report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> SuperPeerReport:
+        """Everything so far."""
+        return SuperPeerReport(
+            **self._common(seed, trace_hash, checks),
+            wants=len(self._searches),
+            met=sum(bool(search.hits) for search in self._searches),
+            phases=[self._report_of(phase) for phase in self._phases],
+        )
+
+    def _report_of(self, phase: _PhaseCount) -> PhaseReport:
+        ours = [search for search in self._searches if search.phase == phase.name]
+        node_seconds = (len(self._cluster.members) * phase.seconds) or 1.0
+        # Tables go on being told while nobody looks at them, so that they are there when they are needed.
+        tables = 0 if phase.name == "flood" else phase.table_bytes
+        return PhaseReport(
+            name=phase.name,
+            searches={sort: self._sum_up(ours, self._is_one(sort)) for sort in SORTS},
+            seconds=phase.seconds,
+            bytes_a_second=(phase.bytes - phase.table_bytes + tables) / node_seconds,
+            tables_a_second=tables / node_seconds,
+            searches_a_second=sum(search.bytes for search in ours) / node_seconds,
+            messages={str(cls.__struct_config__.tag): count for cls, count in phase.datagrams.most_common()},
+        )
+
+    def _is_one(self, sort: Sort) -> Callable[[_Search], bool]:
+        if sort == "popular":
+            return lambda search: search.could_have > self._results
+        if sort == "rare":
+            return lambda search: search.could_have <= FEW_COPIES
+        return lambda search: True
+
+    def _sum_up(self, searches: Sequence[_Search], is_one: Callable[[_Search], bool]) -> Searches:
+        ours = [search for search in searches if is_one(search)]
+        shares = [
+            min(len(search.hits), self._results) / min(search.could_have, self._results)
+            for search in ours
+            if search.could_have
+        ]
+        return Searches(
+            asked=len(ours),
+            messages=_mean([search.messages for search in ours]),
+            bytes=_mean([search.bytes for search in ours]),
+            recall=_mean([min(1.0, share) for share in shares]),
+            seconds_to_hit=sorted(search.first_s for search in ours if search.first_s is not None),
+        )
+
+
+def _mean(numbers: Sequence[float]) -> float | None:
+    return sum(numbers) / len(numbers) if numbers else None
