@@ -12,12 +12,13 @@ from zope.interface.verify import verifyObject
 
 from tests.raw_peer import connect, link
 from twisted_bazaar.discovery.flood.messages import Reply, Search
+from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.node.control import Ping
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver
-from twisted_bazaar.values.addresses import Address, Origin, Peer
+from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver, deliver_datagram
+from twisted_bazaar.values.addresses import Address, Origin, Peer, Whereabouts
 from twisted_bazaar.wire.error import Error
 
 REPLY = Reply(item="apple", id=40)
@@ -77,6 +78,42 @@ class FakeNodeTests(SynchronousTestCase):
         reached = [self.successResultOf(node.reach(id, address)) for id in (8, 9, 9)]
         self.assertEqual((reached, node.peers()), ([False, True, True], [Peer(9, f"{9:064x}", address)]))
 
+    def test_meet(self) -> None:
+        """Whom the test has put somewhere is met there, and linked once; nobody is anywhere else."""
+        node, address = FakeNode(), Address("10.0.0.5", 4000)
+        node.present[address] = Peer(9, f"{9:064x}", address)
+        met = [self.successResultOf(node.meet(address)) for _ in range(2)]
+        self.failureResultOf(node.meet(Address("10.0.0.5", 4001)), LinkClosed)
+        self.assertEqual((met, node.linked), ([node.present[address]] * 2, [node.present[address]]))
+        self.assertEqual(node.met, [address, address, Address("10.0.0.5", 4001)])
+
+    def test_another(self) -> None:
+        """The tracker names whom the test has given, one after the other, and then nobody."""
+        named = [Whereabouts(id, Address("10.0.0.5", 4000), 4001) for id in (8, 9)]
+        node = FakeNode(named=list(named))
+        self.assertEqual([self.successResultOf(node.another("baker", [id])) for id in (7, 8, 9)], [*named, None])
+        self.assertEqual(node.asked, [("baker", (7,)), ("baker", (8,)), ("baker", (9,))])
+
+    def test_datagrams(self) -> None:
+        """A datagram is kept for each address; what a real node refuses as too long this one does too."""
+        addresses = [Address("10.0.0.5", port) for port in (1, 2)]
+        network = SimulatedNetwork()
+        real, fake = network.add_node(udp=True), FakeNode()
+        fake.send_datagram(Ping(), addresses)
+        self.assertEqual(fake.datagrams, [(Ping(), address) for address in addresses])
+        for node in (real, fake):
+            for length in (2, 3):
+                node.send_datagram(Error(code="wtf", info="x" * 900, about="\u00e4" * (length * 10)), addresses[:1])
+            with self.assertRaises(UsageError):
+                node.send_datagram(Error(code="wtf", info="\u00e4" * 900), addresses)
+
+    def test_deliver_datagram(self) -> None:
+        """A datagram is handed to the method that claims its class, with where it came from."""
+        role, heard, address = Role(), list[tuple[Any, Address]](), Address("10.0.0.5", 1)
+        role.datagrams = {Ping: lambda message, whence: heard.append((message, whence))}
+        deliver_datagram(role, Ping(), address)
+        self.assertEqual(heard, [(Ping(), address)])
+
     def test_deliver(self) -> None:
         """A message is handed to the method that claims its class, with the way back."""
         role, heard = Role(), list[tuple[Any, Origin]]()
@@ -125,6 +162,27 @@ class SimulatedNetworkTests(SynchronousTestCase):
             network.run(5)
             told.append(network.traffic)
         self.assertEqual((told[0] == told[1], told[0] == told[2]), (True, False))
+
+    def test_datagrams(self) -> None:
+        """Nodes that take datagrams do so at the port of their links, and what they send is kept."""
+        heard: list[Any] = []
+        role = Role()
+        role.datagrams = {Ping: lambda message, whence: heard.append((message, whence))}
+        one, other = self.network.add_node(udp=True, port=9005), self.network.add_node(role, udp=True)
+        self.assertEqual(self.network.where_datagrams(one), Address(*self.network.where(one)))
+        self.assertEqual((one.udp_port, other.udp_port, self.network.add_node().udp_port), (9005, 9001, 0))
+        one.send_datagram(Ping(), [self.network.where_datagrams(other)])
+        self.network.run(0.1)
+        self.assertEqual(heard, [(Ping(), self.network.where_datagrams(one))])
+        self.assertEqual([message.wire_name for _, _, message in self.network.datagrams], ["knock", "cookie", "ping"])
+
+    def test_not_started(self) -> None:
+        """A node that cannot have its port leaves nothing behind."""
+        first = self.network.add_node(port=9005)
+        with self.assertRaises(CannotListenError):
+            self.network.add_node(port=9005, udp=True, host=self.network.host_of(first))
+        self.network.stop_all()
+        self.assertEqual(self.network.left(), [])
 
     def test_near(self) -> None:
         """A node that is added near others is linked to them."""

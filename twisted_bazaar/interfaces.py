@@ -16,6 +16,7 @@ from twisted.plugin import IPlugin
 from twisted.python import usage
 from zope.interface import Attribute, Interface
 
+from twisted_bazaar.errors import PeerError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
@@ -36,6 +37,10 @@ class INode(Interface):
     key: KeyPair = Attribute("This node's key, with which its roles sign.")
     bazaar: str = Attribute("The name of the bazaar it trades in; what is signed for another is worth nothing here.")
     udp_port: int = Attribute("Where this node takes datagrams; 0 if it takes none.")
+    advertised: tuple[str | None, int] = Attribute(
+        "The host and port where this node says that it takes links. A host of None is the one that others see it "
+        "at; a port of 0 is nowhere."
+    )
     clock: IReactorTime = Attribute("The only source of time and timers.")
     rng: random.Random = Attribute("The only source of chance.")
 
@@ -66,13 +71,27 @@ class INode(Interface):
         """
 
     def meet(where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
-        """Have a direct link to whoever is at an address, which is released as one made by L{reach}.
+        """Have a direct link to whoever is at an address, which stays until C{part} is said.
 
         @raise PeerError: nobody is there, or who is there does not want to.
         """
 
     def release(node_id: int) -> None:
-        """Say that a link made by L{reach} or L{meet} is needed no longer."""
+        """Say that a link made by L{reach} is needed no longer; one that C{meet} was answered with stays."""
+
+    def part(node_id: int) -> None:
+        """Say that a link that L{meet} was answered with is needed no longer."""
+
+    def dismiss(node_id: int, why: PeerError) -> bool:
+        """Say that there is nothing to be done over a link: its node is told why, and the link closes.
+
+        It stays if this node made it, the user named its node, or the node carries other roles too.
+
+        @return: whether it closes.
+        """
+
+    def kind_changed() -> None:
+        """Say that the kind of a role is not what it was: the tracker is greeted anew."""
 
     def another(kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
         """Ask the tracker for a node of a kind, at random; fires with None if it names none, or is not there.
@@ -85,7 +104,7 @@ class INode(Interface):
 
         One that has not yet told this node that it receives there is asked first, and the message waits a little.
 
-        @raise UsageError: it does not fit into a datagram.
+        @raise UsageError: it does not fit into a datagram, or this node takes none.
         """
 
     def peers() -> Sequence[Peer]:

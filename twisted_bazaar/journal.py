@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.state import StateDirectory
-from twisted_bazaar.values.addresses import Peer
+from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import Message
 
 Journal = Callable[[str, Mapping[str, Any]], None]
@@ -46,6 +46,10 @@ class EventFile:
     def trace(self, peer: Peer | None, message: Message) -> None:
         """Write that a message is sent, and what is in it."""
         self.enter("sent", {"to": None if peer is None else peer.id, **msgspec.to_builtins(message)})
+
+    def trace_datagram(self, address: Address, message: Message, size_bytes: int) -> None:
+        """Write that a message is sent as a datagram, and what is in it."""
+        self.enter("datagram", {"to": str(address), "bytes": size_bytes, **msgspec.to_builtins(message)})
 
 
 def open_events(path: str | None, seconds: Callable[[], float]) -> EventFile | None:

@@ -12,17 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import INode, IRole
+from twisted_bazaar.node.datagram import check_fits
+from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.sim.cluster import NODE_PORT, Cluster, Member, Observer, Programme, limits_of
 from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.sim.reactor import Host, Network
-from twisted_bazaar.values.addresses import Address, Origin, Peer, Route
+from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.wire.goods import BAZAAR
 from twisted_bazaar.wire.message import LONGEST_PATH, Flooded, Message, Routed
 
@@ -43,10 +47,18 @@ class FakeNode:
     @ivar linked: who is linked; a route to a node that is not there cannot be used.
     @ivar routes: the routes known, by their target.
     @ivar reachable: ids of nodes to which L{reach} makes a link.
+    @ivar dismissed: whom a role has sent away, and why.
+    @ivar present: by address or endpoint, to whom L{meet} makes a link; nobody is anywhere else.
+    @ivar met: where it was asked to meet somebody.
+    @ivar named: whom the tracker names, one after the other, whatever it is asked for.
+    @ivar asked: what the tracker was asked for: the kind, and the ids not to be named.
+    @ivar datagrams: each datagram sent, with its address.
+    @ivar udp_port: where it takes datagrams; 0 if nowhere.
     """
 
     id: int = 1
     key: KeyPair = field(factory=lambda: KeyPair.from_seed(bytes(32)))
+    advertised: tuple[str | None, int] = (None, 9001)
     bazaar: str = BAZAAR
     clock: Clock = field(factory=Clock)
     rng: random.Random = field(factory=lambda: random.Random(1))
@@ -58,6 +70,13 @@ class FakeNode:
     routes: dict[int, list[Route]] = field(factory=dict)
     reachable: set[int] = field(factory=set)
     released: list[int] = field(factory=list)
+    dismissed: list[tuple[int, PeerError]] = field(factory=list)
+    present: dict[Address | IStreamClientEndpoint, Peer] = field(factory=dict)
+    met: list[Address | IStreamClientEndpoint] = field(factory=list)
+    named: list[Whereabouts] = field(factory=list)
+    asked: list[tuple[str, tuple[int, ...]]] = field(factory=list)
+    datagrams: list[tuple[Message, Address]] = field(factory=list)
+    udp_port: int = 9100
 
     def flood(self, message: Flooded) -> int:
         """Keep a search; returns how many links it would have gone to."""
@@ -83,6 +102,39 @@ class FakeNode:
         if node_id in self.reachable and node_id not in {peer.id for peer in self.linked}:
             self.linked.append(Peer(node_id, f"{node_id:064x}", address))
         return succeed(node_id in {peer.id for peer in self.linked})
+
+    def meet(self, where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
+        """Make a link to whom the test has put there; the role has still to be told that it joined."""
+        self.met.append(where)
+        peer = self.present.get(where)
+        if peer is None:
+            return fail(LinkClosed(f"nobody is at {where}"))
+        if peer not in self.linked:
+            self.linked.append(peer)
+        return succeed(peer)
+
+    def part(self, node_id: int) -> None:
+        """Keep that a link is needed no longer, with those that are released."""
+        self.release(node_id)
+
+    def dismiss(self, node_id: int, why: PeerError) -> bool:
+        """Keep whom a role has sent away, and why; it has still to be told that its link is gone."""
+        self.dismissed.append((node_id, why))
+        return True
+
+    def kind_changed(self) -> None:
+        """Report that a role is of another kind."""
+        self.report("kind_changed", None)
+
+    def another(self, kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
+        """Name the next whom the test has given."""
+        self.asked.append((kind, tuple(have)))
+        return succeed(self.named.pop(0) if self.named else None)
+
+    def send_datagram(self, message: Message, addresses: Sequence[Address]) -> None:
+        """Keep a datagram to each address; what does not fit is refused as by a node."""
+        check_fits(message, Limits().datagram_bytes)
+        self.datagrams += [(message, address) for address in addresses]
 
     def release(self, node_id: int) -> None:
         """Keep that a link is needed no longer."""
@@ -112,6 +164,14 @@ def deliver(role: IRole, message: Message, *route: int) -> None:
     role.receives[type(message)](message, Origin(route[-1], route))
 
 
+def deliver_datagram(role: IRole, message: Message, address: Address) -> None:
+    """Hand a message that came by datagram to a role as its node would.
+
+    @param address: where it came from.
+    """
+    role.datagrams[type(message)](message, address)
+
+
 class SimulatedNetwork:
     """Real nodes on simulated machines, in a time that only the test moves.
 
@@ -122,7 +182,8 @@ class SimulatedNetwork:
     @ivar network: the machines and the ways between them.
     @ivar nodes: those that run, in the order in which they were added.
     @ivar events: what nodes reported: the node, the event, its details.
-    @ivar traffic: every message sent: the sender's id, the receiver's or None, the message.
+    @ivar traffic: every message sent over a link: the sender's id, the receiver's or None, the message.
+    @ivar datagrams: every message sent by datagram: the sender's id, the address, the message.
     """
 
     def __init__(self, seed: int = 1) -> None:
@@ -130,6 +191,7 @@ class SimulatedNetwork:
         self.nodes: list[Node] = []
         self.events: list[tuple[Node, str, dict[str, Any]]] = []
         self.traffic: list[tuple[int, int | None, Message]] = []
+        self.datagrams: list[tuple[int, Address, Message]] = []
         self.tracker_address: Address | None = None
         self._cluster = Cluster(self.network)
         self._cluster.observe(_Record(self))
@@ -157,18 +219,26 @@ class SimulatedNetwork:
         port: int = NODE_PORT + 1,
         listening: bool = True,
         host: Host | None = None,
+        udp: bool = False,
         **limits: Any,
     ) -> Node:
         """Start a node.
 
         @param near: nodes that it stays linked to.
         @param listening: whether it takes connections.
+        @param udp: whether it takes datagrams, at the same port.
         @param limits: those of its limits that are not the usual ones.
         @raise CannotListenError: the port is taken.
         """
         self._cluster.tracker_address = self.tracker_address
         neighbours = [Address(*self.where(node)) for node in near]
-        programme = Programme(lambda member: roles, limits_of(**limits), port if listening else None, neighbours)
+        programme = Programme(
+            lambda member: roles,
+            limits_of(**limits),
+            port if listening else None,
+            neighbours,
+            udp=port if udp else None,
+        )
         member = self._cluster.add(f"node-{len(self._cluster.members) + 1}", programme, host or self.host())
         node = member.start(key)
         self._members[node] = member
@@ -179,6 +249,10 @@ class SimulatedNetwork:
         """The host and port of a node."""
         member = self._members[node]
         return member.host.addresses[0], member.programme.port or NODE_PORT + 1
+
+    def where_datagrams(self, node: Node) -> Address:
+        """Where a node takes datagrams."""
+        return self._members[node].udp_address
 
     def host_of(self, node: Node) -> Host:
         """The machine of a node."""
@@ -257,3 +331,6 @@ class _Record(Observer):
 
     def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
         self._network.traffic.append((member.id, None if peer is None else peer.id, message))
+
+    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+        self._network.datagrams.append((member.id, address, message))

@@ -194,6 +194,12 @@ class SignatureTests(SynchronousTestCase):
             self.assertFalse(is_signed_by(self.key.public, self.message, signature))
         self.assertFalse(is_signed_by(self.key.public, self.message[1:], self.signature + self.message[:1]))
 
+    def test_secrets(self) -> None:
+        """A key has another secret for each purpose, the same every time; another key has others."""
+        other = KeyPair.from_seed(b"\1" * 32)
+        secrets = [key.secret_for(purpose) for key in (self.key, other) for purpose in ("a", "b")]
+        self.assertEqual((len(set(secrets)), self.key.secret_for("a")), (4, secrets[0]))
+
     def test_small_order(self) -> None:
         """Under a key of small order nothing is signed, though the curve's equation holds for one message in eight."""
         one = bytes.fromhex(SMALL_ORDER[1])

@@ -7,6 +7,7 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.discovery.flood.messages import Reply
+from twisted_bazaar.discovery.superpeer.messages import Query
 from twisted_bazaar.errors import MalformedMessage, NoRoute, SoldOut
 from twisted_bazaar.node.control import Ping, ThisIsMe
 from twisted_bazaar.wire.codec import Codec
@@ -44,6 +45,11 @@ class ErrorTests(SynchronousTestCase):
         """It names the message and its id, so that who sent it knows what failed."""
         told = Error.telling(NoRoute("node 10 is gone"), Reply(item="apple", id=3), hop=10)
         self.assertEqual(told, Error(code="noroute", info="node 10 is gone", about="reply", id=3, hop=10))
+
+    def test_about_a_text(self) -> None:
+        """An id that is a text is left out: an error has room for numbers only."""
+        told = Error.telling(SoldOut("gone"), Query(id="ab" * 16, words="song"))
+        self.assertEqual(told, Error(code="soldout", info="gone", about="query"))
 
     def test_without_an_id(self) -> None:
         """What has no id, or could not be read, is named all the same."""

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from itertools import pairwise
+
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.node.cases import LinkTestCase
 from tests.raw_peer import accept, connect, link
+from twisted_bazaar.node.node import Node
+from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.testing import SimulatedNetwork
+from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.framing import frame
+
+PINGS = frame(b'{"type":"ping"}') * 10_000
 
 
 class HandshakeTests(LinkTestCase):
@@ -157,6 +167,18 @@ class LivenessTests(LinkTestCase):
         peer.tell("ping")
         self.network.run(1)
         self.assertEqual(peer.received, [{"type": "pong"}])
+
+    def test_a_quick_pace(self) -> None:
+        """Nodes that ping each other every 2.5 s, long before a greeting would be late, stay linked from the start."""
+        pace = {"ping_s": 2.5, "silence_s": 7.5, "min_links": 0}
+        node, other = (self.network.add_node(**pace) for _ in range(2))
+        self.network.run_until(lambda: node.id > 0 and other.id > 0)
+        node.reach(other.id, Address(*self.network.where(other)))
+        self.network.run_until(node.peers)
+        first = node._linked[other.id]
+        for _ in range(60):
+            self.network.run(1)
+            self.assertIs(node._linked.get(other.id), first)
 
     def test_two_nodes_stay_linked_quietly(self) -> None:
         """Between two real nodes an idle hour costs two pings and two pongs a minute at the most."""
@@ -319,7 +341,9 @@ class LimitTests(LinkTestCase):
 
     def test_a_peer_that_does_not_read(self) -> None:
         """Searches are no longer passed to it once a megabyte is unsent, and others get them still."""
-        deaf, hearing, asking = (link(self.network, self.node, id) for id in (77, 78, 79))
+        node = self.network.add_node(silence_s=1000)
+        self.network.run_until(lambda: node.id > 0)
+        deaf, hearing, asking = (link(self.network, node, id) for id in (77, 78, 79))
         deaf.transport.pauseProducing()
         # As many a second as one neighbour may send, with names of 100 letters.
         total = 0
@@ -329,19 +353,120 @@ class LimitTests(LinkTestCase):
                 asking.tell("search", id=total, item="x" * 100, returnPath=[79], ttl=3)
             self.network.run(1.1)
             hearing.tell("pong")
-            deaf.tell("pong")
-        unsent = max(len(end.unsent) for end in self.network.host_of(self.node).transports)
         self.assertEqual(len(hearing.of_type("search")), total)
-        self.assertLess(unsent, (1 << 20) + (1 << 17))
-        self.assertGreater(unsent, 1 << 19)
-        self.assertIn(77, self.linked_ids())
+        self.assertLess(unsent_by(self.network, node), (1 << 20) + (1 << 17))
+        self.assertGreater(unsent_by(self.network, node), 1 << 19)
+        self.assertIn(77, [peer.id for peer in node.peers()])
 
     def test_a_peer_that_asks_and_does_not_read(self) -> None:
-        """Answers pile up to four megabytes; then the link is cut."""
+        """Once a quarter of a megabyte is unsent it is answered no more, and after 90 s it is cut off."""
         peer = link(self.network, self.node, 77)
         peer.transport.pauseProducing()
-        ping = frame(b'{"type":"ping"}') * 10_000
-        for _ in range(40):
-            peer.transport.write(ping)
+        for _ in range(80):
+            peer.transport.write(PINGS)
             self.network.run(1)
-        self.assertTrue(peer.is_closed)
+        self.assertLess(unsent_by(self.network, self.node), (1 << 18) + (1 << 10))
+        self.assertFalse(peer.is_closed)
+        self.network.run(30)
+        self.assertEqual(self.linked_ids(), [])
+        self.assertEqual(unsent_by(self.network, self.node), 0)
+
+    def test_a_peer_that_reads_again(self) -> None:
+        """It is answered all that it asked, in time or late, and nobody takes it for dead meanwhile."""
+        peer = link(self.network, self.node, 77)
+        for _ in range(3):
+            peer.received.clear()
+            peer.transport.pauseProducing()
+            # What is on the way back holds some, what is unsent some, and what is unread the rest.
+            for _ in range(6):
+                peer.transport.write(PINGS)
+            self.network.run(80)
+            peer.transport.resumeProducing()
+            self.network.run(2)
+            self.assertEqual(len(peer.of_type("pong")), 60_000)
+        self.assertEqual(self.linked_ids(), [77])
+
+    def test_a_frame_that_was_not_read(self) -> None:
+        """A frame is not late for the time in which its rest was not read."""
+        peer = link(self.network, self.node, 77)
+        peer.transport.pauseProducing()
+        ping = frame(b'{"type":"ping"}')
+        peer.transport.write(PINGS * 6 + ping[:9])
+        self.network.run(1)
+        peer.transport.write(ping[9:])
+        self.network.run(60)
+        peer.transport.resumeProducing()
+        self.network.run(1)
+        self.assertEqual(len(peer.of_type("pong")), 60_001)
+        self.assertFalse(peer.is_closed)
+
+
+class ManyLinksTests(SynchronousTestCase):
+    """What all links together can make a node do in one turn is bounded."""
+
+    def setUp(self) -> None:
+        """A node with very many links."""
+        self.network = SimulatedNetwork()
+        self.network.add_tracker(Tracker())
+        self.node = self.network.add_node(max_links=300, all_frames_a_turn=500)
+        self.network.run_until(lambda: self.node.id > 0)
+        self.bursting = [link(self.network, self.node, id) for id in range(1000, 1250)]
+        self.quiet = link(self.network, self.node, 77)
+        self.network.traffic.clear()
+
+    def test_burst(self) -> None:
+        """All send 400 frames at once: no turn takes more than its limit, nobody is cut off, all are answered."""
+        turn = self.node._links.turn
+        begun: list[int] = []
+        go_on = turn._next
+
+        def count() -> None:
+            begun.append(len(self.network.traffic))
+            go_on()
+
+        self.patch(turn, "_next", count)
+        for peer in self.bursting:
+            peer.transport.write(frame(b'{"type":"ping"}') * 400)
+        self.quiet.tell("ping")
+        self.network.run(1)
+        taken = [later - earlier for earlier, later in pairwise([0, *begun, len(self.network.traffic)])]
+        self.assertLessEqual(max(taken), 500)
+        self.assertGreater(max(taken), 400)
+        self.assertEqual({len(peer.of_type("pong")) for peer in self.bursting}, {400})
+        # Everybody has had some before anybody has much.
+        order = [to for _, to, _ in self.network.traffic]
+        self.assertLess(order.index(77), 4 * 500)
+        self.assertLess(max(Counter(order[: order.index(1249)]).values()), 250)
+        self.assertEqual(len(self.node.peers()), 251)
+
+    def test_quiet_among_them(self) -> None:
+        """Who asks one thing while all others have a backlog is answered in the turn in which it asks."""
+        for peer in self.bursting:
+            peer.transport.write(frame(b'{"type":"ping"}') * 400)
+        turn = self.node._links.turn
+        self.network.run_until(lambda: turn._waiting)
+        waiting = len(turn._waiting)
+        before = len(self.network.traffic)
+        self.node._linked[77].dataReceived(frame(b'{"type":"ping"}'))
+        self.assertGreaterEqual(waiting, 1)
+        self.assertEqual([to for _, to, _ in self.network.traffic[before:]], [77])
+
+    def test_none_of_them_reads(self) -> None:
+        """What is unsent stays below some hundred kilobytes a link."""
+        for peer in self.bursting[:40]:
+            peer.transport.pauseProducing()
+        for _ in range(6):
+            for peer in self.bursting[:40]:
+                peer.transport.write(PINGS)
+            self.network.run(1)
+        self.quiet.tell("ping")
+        self.network.run(0.1)
+        self.assertEqual(len(self.quiet.of_type("pong")), 1)
+        unsent = [len(end.unsent) for end in self.network.host_of(self.node).transports]
+        self.assertLess(max(unsent), (1 << 18) + (1 << 10))
+        self.assertGreater(sum(size > 1 << 16 for size in unsent), 30)
+
+
+def unsent_by(network: SimulatedNetwork, node: Node) -> int:
+    """The most that is unsent on one link of a node."""
+    return max(len(end.unsent) for end in network.host_of(node).transports)

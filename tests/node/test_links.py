@@ -134,6 +134,18 @@ class SlotTests(LinkTestCase):
         self.assertFalse(link(self.network, self.node, 101).is_closed)
         self.assertEqual(len(self.node.peers()), 8)
 
+    def test_no_machine_takes_all(self) -> None:
+        """When one machine has all links, one from another is taken: the youngest there is goes, and is told why."""
+        greedy = []
+        for id in range(101, 109):
+            greedy.append(connect(self.network, self.node, "10.9.9.9"))
+            greedy[-1].greet(id, key=f"{id:064x}", host=f"10.7.7.{id}", port=4000)
+            self.network.run(0.05)
+        stranger = link(self.network, self.node, 120)
+        self.assertEqual(greedy[-1].received[-1]["code"], "noslots")
+        self.assertEqual([peer.is_closed for peer in greedy], [False] * 7 + [True])
+        self.assertEqual((stranger.is_closed, self.linked_ids()), (False, [*range(101, 108), 120]))
+
     def test_silent_connections_do_not_lock_others_out(self) -> None:
         """Of 500 silent connections 64 are kept, and a node that greets is linked all the same."""
         silent = [connect(self.network, self.node, "10.9.9.9") for _ in range(200)]

@@ -131,6 +131,83 @@ class AdmissionTests(PeersTestCase):
         self.assertIsNone(self.refusal(peer(2, LOWER_KEY), dialled=True))
 
 
+class FairnessTests(PeersTestCase):
+    """No machine keeps all others out."""
+
+    def setUp(self) -> None:
+        """Let there be room for four, and links from one machine in all of it, whatever they say of themselves."""
+        super().setUp()
+        self.peers = self.room_for_four()
+        self.first, *_, self.last = [self.come(id, "192.0.2.66") for id in (2, 3, 4, 5)]
+
+    def room_for_four(self, **how: bool) -> Peers:
+        """The peers of another node."""
+        return Peers(OWN_KEY, max_links=4, known_cap=64, known_s=600.0, **how)
+
+    def from_host(self, id: int, host: str) -> Peer:
+        """A node that a link leads to a host for, and that says it were somewhere else."""
+        return Peer(id, LOWER_KEY, Address(f"10.0.0.{id}", 9001), seen_host=host)
+
+    def come(self, id: int, host: str, *, dialled: bool = False) -> Link:
+        """A link from a host."""
+        return self.linked(self.from_host(id, host), dialled=dialled)
+
+    def loser(self, id: int, host: str, *, dialled: bool = False) -> Link | None:
+        """Who has to go for a newcomer from a host."""
+        other = self.from_host(id, host)
+        return self.peers.admit(self.link(other, dialled=dialled), other, 1, own_id=1, seen_host=host)
+
+    def test_youngest_goes(self) -> None:
+        """The youngest from where most come from goes for a newcomer from where fewer do."""
+        self.assertIs(self.loser(9, "192.0.2.5"), self.last)
+
+    def test_same_host(self) -> None:
+        """Nobody goes for one more from the same machine, nor for one that would then have as many."""
+        with self.assertRaises(NoSlots):
+            self.loser(9, "192.0.2.66")
+        for old, new in ((self.first, 10), (self.last, 11)):
+            self.peers.remove(old)
+            self.come(new, "192.0.2.5")
+        with self.assertRaises(NoSlots):
+            self.loser(9, "192.0.2.5")
+
+    def test_network(self) -> None:
+        """Who has one IPv6 address has all of its network."""
+        self.peers = self.room_for_four()
+        *_, last = [self.come(id, f"2001:db8::{id}") for id in (2, 3, 4, 5)]
+        with self.assertRaises(NoSlots):
+            self.loser(9, "2001:db8::9")
+        self.assertIs(self.loser(9, "2001:db8:0:1::9"), last)
+
+    def test_chosen_ones_stay(self) -> None:
+        """What this node dialled, and whom the user named, stays."""
+        self.peers = self.room_for_four()
+        stranger = self.come(2, "192.0.2.66")
+        self.come(3, "192.0.2.66", dialled=True)
+        self.come(4, "192.0.2.66").is_named = True
+        named = Peer(5, LOWER_KEY, Address("192.0.2.66", 9005), seen_host="192.0.2.66")
+        self.linked(named, dialled=False)
+        self.peers.named[object()] = named.address
+        self.assertIs(self.loser(9, "192.0.2.5"), stranger)
+        self.peers.remove(stranger)
+        self.come(6, "192.0.2.66", dialled=True)
+        with self.assertRaises(NoSlots):
+            self.loser(9, "192.0.2.5")
+
+    def test_dialled(self) -> None:
+        """Nobody goes for one that this node dials: it can dial another."""
+        with self.assertRaises(NoSlots):
+            self.loser(9, "192.0.2.5", dialled=True)
+
+    def test_where_there_is_room_for_all(self) -> None:
+        """A tracker refuses who comes when it is full."""
+        self.peers = self.room_for_four(is_fair=False)
+        for id in (2, 3, 4, 5):
+            self.come(id, "192.0.2.66")
+        with self.assertRaises(NoSlots):
+            self.loser(9, "192.0.2.5")
+
+
 class TwoLinksTests(PeersTestCase):
     """Of two links to one node one stays in use."""
 

@@ -13,16 +13,19 @@ from tests.raw_peer import RawPeer, accept
 from twisted_bazaar.discovery.index.inquiry import Inquiry, Quotation
 from twisted_bazaar.errors import SoldOut
 from twisted_bazaar.identity.keys import KeyPair
+from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.testing import SimulatedNetwork
-from twisted_bazaar.values.addresses import Origin
+from twisted_bazaar.values.addresses import Address, Origin, Whereabouts
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import TRACKER_ID
 
 
 class _Asking(Role):
     """Keeps what it is told."""
+
+    kind: str | None = None
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
@@ -41,8 +44,10 @@ class _Asking(Role):
         self.heard.append(("left", self.node.id))
 
 
-class ToTrackerTests(SynchronousTestCase):
+class ToTrackerTestCase(SynchronousTestCase):
     """Node 5 under a tracker that is played by hand."""
+
+    limits = Limits()
 
     def setUp(self) -> None:
         """Let it join."""
@@ -50,7 +55,7 @@ class ToTrackerTests(SynchronousTestCase):
         address, self.trackers = accept(self.network, 9000)
         machine, rng, self.role = self.network.host(), random.Random(1), _Asking()
         tracker = TCP4ClientEndpoint(machine, address.host, address.port)
-        self.node = Node(machine, rng, KeyPair.generate(rng), [self.role], tracker=tracker)
+        self.node = Node(machine, rng, KeyPair.generate(rng), [self.role], limits=self.limits, tracker=tracker)
         self.successResultOf(Deferred.fromCoroutine(self.node.start(None)))
         self.network.run(0.1)
         self.assertEqual((self.role.heard, self.node.send(Quotation(id=1, item="x"), (5, TRACKER_ID))), ([], False))
@@ -71,6 +76,10 @@ class ToTrackerTests(SynchronousTestCase):
         heard, self.role.heard = self.role.heard, []
         return heard
 
+
+class ToTrackerTests(ToTrackerTestCase):
+    """What a role says to it, and hears of it."""
+
     def test_joined_and_left(self) -> None:
         """A role hears when the tracker is there, and has given an id, and when it has gone; as often as that is."""
         self.assertEqual(self.heard(), [("joined", 5)])
@@ -81,6 +90,20 @@ class ToTrackerTests(SynchronousTestCase):
         self.network.run(5)
         self.number()
         self.assertEqual(self.heard(), [("joined", 5)])
+
+    def test_another_kind(self) -> None:
+        """When a role is of another kind than it was, the tracker is greeted anew, by the same id."""
+        self.heard()
+        self.role.kind = "super_peer"
+        self.node.kind_changed()
+        self.network.run(2)
+        self.number()
+        self.assertEqual(self.heard(), [("left", 5), ("joined", 5)])
+        [before], [now] = (tracker.of_type("thisisme") for tracker in self.trackers)
+        self.assertEqual((before.get("kind"), now["kind"], now["id"]), (None, "super_peer", 5))
+        self.tracker.transport.loseConnection()
+        self.network.run(0.1)
+        self.node.kind_changed()
 
     def test_asks(self) -> None:
         """What a role sends goes over the link that there is; the answers come to who takes them."""
@@ -102,3 +125,94 @@ class ToTrackerTests(SynchronousTestCase):
         self.network.run(0.1)
         self.assertEqual([(error["code"], error["id"]) for error in self.tracker.of_type("error")], [("soldout", 8)])
         self.assertFalse(self.tracker.is_closed)
+
+
+class AnotherTests(ToTrackerTestCase):
+    """What a role asks it for: a node of some kind."""
+
+    # So the node asks for none itself.
+    limits = Limits(min_links=0)
+
+    def ask(self, *have: int, kind: str = "baker") -> Deferred[Whereabouts | None]:
+        """Ask for one."""
+        return self.node.another(kind, have)
+
+    def asked(self) -> list[dict[str, Any]]:
+        """What the tracker was asked for by a role since last asked, after a moment."""
+        self.network.run(0.1)
+        asked = [each for each in self.tracker.of_type("nodereq") if "kind" in each]
+        self.tracker.received.clear()
+        return asked
+
+    def answer(self, **keys: Any) -> None:
+        """Let the tracker answer."""
+        self.tracker.tell("nodereply", **keys)
+        self.network.run(0.1)
+
+    def test_named(self) -> None:
+        """The tracker is asked for the kind, and not for those that are known; who it names is told."""
+        asking = self.ask(7, 8)
+        self.assertEqual(self.asked(), [{"type": "nodereq", "have": [5, 7, 8], "kind": "baker"}])
+        self.answer(id=9, host="10.0.0.7", port=70, udp=71, kind="baker")
+        self.assertEqual(self.successResultOf(asking), Whereabouts(9, Address("10.0.0.7", 70), 71))
+
+    def test_none(self) -> None:
+        """Nobody is named: that is None; so is one that is known, and one that cannot be linked."""
+        for keys in (
+            {},
+            {"id": 9, "host": "10.0.0.7", "port": 0},
+            {"id": 7, "host": "10.0.0.7", "port": 70},
+            {"id": 9},
+        ):
+            asking = self.ask(7)
+            self.asked()
+            self.answer(kind="baker", **keys)
+            self.assertIsNone(self.successResultOf(asking))
+
+    def test_no_tracker(self) -> None:
+        """A tracker that is not there, or goes, names nobody; the next question is put to it when it is back."""
+        asking = self.ask()
+        self.asked()
+        self.tracker.transport.loseConnection()
+        self.network.run(6)
+        self.assertIsNone(self.successResultOf(asking))
+        self.network.run(5)
+        self.number()
+        self.asked()
+        asking = self.ask()
+        self.assertEqual(len(self.asked()), 1)
+        self.answer(id=9, host="10.0.0.7", port=70, kind="baker")
+        assert self.successResultOf(asking) is not None
+
+    def test_gone_before(self) -> None:
+        """A node without a tracker does not wait for one."""
+        alone = self.network.add_node()
+        self.assertIsNone(self.successResultOf(alone.another("baker", [])))
+
+    def test_one_at_a_time(self) -> None:
+        """Of several questions one is put at a time, so that each gets its own answer."""
+        askings = [self.ask(kind=kind) for kind in ("baker", "smith")]
+        self.assertEqual([each["kind"] for each in self.asked()], ["baker"])
+        self.answer(id=9, host="10.0.0.7", port=70, kind="baker")
+        self.assertEqual([each["kind"] for each in self.asked()], ["smith"])
+        self.answer(id=10, host="10.0.0.8", port=70, kind="smith")
+        named = [self.successResultOf(each) for each in askings]
+        self.assertEqual([None if each is None else each.id for each in named], [9, 10])
+
+    def test_late(self) -> None:
+        """An answer that comes when nobody waits for it any more is not taken for that to another question."""
+        late = self.ask(kind="baker")
+        self.network.run(6)
+        self.assertIsNone(self.successResultOf(late))
+        asking = self.ask(kind="smith")
+        self.answer(id=9, host="10.0.0.7", port=70, kind="baker")
+        self.assertNoResult(asking)
+        self.answer(id=10, host="10.0.0.8", port=70, kind="smith")
+        self.assertEqual(self.successResultOf(asking), Whereabouts(10, Address("10.0.0.8", 70)))
+
+    def test_stopped(self) -> None:
+        """When the node stops, all who wait are told of nobody."""
+        askings = [self.ask() for _ in range(3)]
+        self.network.run(0.1)
+        self.node.stop()
+        self.assertEqual([self.successResultOf(each) for each in askings], [None] * 3)

@@ -17,19 +17,22 @@ class TrackerTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Start one."""
         self.network = SimulatedNetwork()
-        self.tracker = self.network.add_tracker(Tracker(verbose=True))
+        self.role = Tracker(verbose=True)
+        self.tracker = self.network.add_tracker(self.role)
 
-    def join(self, id: int = -1, key: int = 1, host: str | None = None, port: int = 4000) -> tuple[RawPeer, int]:
+    def join(
+        self, id: int = -1, key: int = 1, host: str | None = None, port: int = 4000, **keys: object
+    ) -> tuple[RawPeer, int]:
         """Greet it; returns the peer and the id it got."""
         peer = connect(self.network, self.tracker, host)
-        peer.greet(id, key=f"{key:064x}", port=port)
+        peer.greet(id, key=f"{key:064x}", port=port, **keys)
         self.network.run(0.05)
         return peer, peer.received[0]["id"]
 
-    def ask(self, peer: RawPeer, *have: int) -> dict[str, object]:
+    def ask(self, peer: RawPeer, *have: int, **keys: object) -> dict[str, object]:
         """Ask for another node."""
         peer.received.clear()
-        peer.tell("nodereq", have=list(have))
+        peer.tell("nodereq", have=list(have), **keys)
         self.network.run(0.05)
         [answer] = peer.of_type("nodereply")
         return answer
@@ -120,6 +123,47 @@ class TrackerTests(SynchronousTestCase):
         self.assertEqual(self.ask(asker), {"type": "nodereply"})
         local, _ = self.join(key=4, host="127.0.0.1")
         self.assertEqual(self.ask(local)["host"] in ("127.0.0.1", asker.transport.getHost().host), True)
+
+    def test_names_by_kind(self) -> None:
+        """Who asks for a kind gets nodes that say they are of it, with their port for datagrams; others get none."""
+        asker, _ = self.join(key=1)
+        _, plain = self.join(key=2)
+        bakers = {self.join(key=key, kind="baker", udp=50 + key)[1]: 50 + key for key in (3, 4)}
+        self.assertEqual({self.ask(asker, kind="baker")["id"] for _ in range(20)}, set(bakers))
+        answer = self.ask(asker, *list(bakers)[:1], kind="baker")
+        id = list(bakers)[1]
+        host = asker.transport.getHost().host
+        self.assertEqual(
+            {key: value for key, value in answer.items() if key != "host"},
+            {"type": "nodereply", "id": id, "port": 4000, "kind": "baker", "udp": bakers[id]},
+        )
+        self.assertNotEqual(answer["host"], host)
+        self.assertEqual({self.ask(asker)["id"] for _ in range(20)}, {plain})
+        self.assertEqual(self.ask(asker, kind="smith"), {"type": "nodereply", "kind": "smith"})
+        self.assertEqual(self.ask(asker, *bakers, kind="baker"), {"type": "nodereply", "kind": "baker"})
+
+    def test_forgets_kinds(self) -> None:
+        """Of a kind that nobody is of any more nothing is left, and who comes back as another is named as that."""
+        asker, _ = self.join(key=1)
+        for number in range(50):
+            peer, id = self.join(key=2, kind=f"kind-{number}")
+            self.assertEqual(self.ask(asker, kind=f"kind-{number}")["id"], id)
+            if number % 2:
+                peer.tell("dc")
+                self.network.run(0.1)
+        self.assertEqual([self.ask(asker, kind=f"kind-{number}").get("id") for number in (0, 1, 48, 49)], [None] * 4)
+        self.assertEqual(len(self.role._open), 1)
+
+    def test_local_kinds(self) -> None:
+        """Of those on the tracker's own machine of one kind and of others each is named to whom it may be."""
+        local, _ = self.join(key=1, host="127.0.0.1")
+        far, _ = self.join(key=2)
+        _, near_baker = self.join(key=3, host="127.0.0.1", kind="baker")
+        self.assertEqual(self.ask(far, kind="baker").get("id"), None)
+        self.assertEqual(self.ask(local, kind="baker").get("id"), near_baker)
+        _, far_baker = self.join(key=4, kind="baker")
+        self.assertEqual(self.ask(far, kind="baker").get("id"), far_baker)
+        self.assertEqual({self.ask(local, kind="baker")["id"] for _ in range(30)}, {near_baker, far_baker})
 
     def test_carries_nothing(self) -> None:
         """Searches and sales are not its business: it says so, and passes nothing on."""

@@ -15,13 +15,25 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import MalformedMessage, UnknownMessage, WireError, WrongWay
 from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES, Envelope, Signature
-from twisted_bazaar.node.control import Disconnect, NodeReply, NodeRequest, Ping, Pong, ThisIsMe, ThisIsYou
+from twisted_bazaar.node.control import (
+    Cookie,
+    Disconnect,
+    Knock,
+    NodeReply,
+    NodeRequest,
+    Ping,
+    Pong,
+    Stale,
+    ThisIsMe,
+    ThisIsYou,
+)
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import LARGEST_INTEGER, MESSAGE_TYPES, Message, Routed
 
 CODEC: Final = Codec()
+COOKIES: Final = ("nonce", "give", "was")
 KEY: Final = "0f" * 32
 # The codec verifies nothing: that is for who opens it.
 ENVELOPE: Final = Envelope(b"{}", "application/vnd.example+json", (Signature(KEY, bytes(64)),))
@@ -35,8 +47,9 @@ bounded = settings(max_examples=150, deadline=None, database=None, suppress_heal
 # Every message with every key, as it stands on the wire.
 EXAMPLES: Final[list[tuple[bytes, Message]]] = [
     (
-        b'{"type":"thisisme","id":-1,"port":9001,"key":"%b","host":"192.0.2.7","version":2}' % KEY.encode(),
-        ThisIsMe(id=-1, port=9001, key=KEY, host="192.0.2.7", version=2),
+        b'{"type":"thisisme","id":-1,"port":9001,"key":"%b","host":"192.0.2.7","version":2,"kind":"super_peer","udp":9}'
+        % KEY.encode(),
+        ThisIsMe(id=-1, port=9001, key=KEY, host="192.0.2.7", version=2, kind="super_peer", udp=9),
     ),
     (b'{"type":"thisisyou","id":7,"host":"2001:db8::7","port":0}', ThisIsYou(id=7, host="2001:db8::7", port=0)),
     (b'{"type":"ping"}', Ping()),
@@ -46,8 +59,20 @@ EXAMPLES: Final[list[tuple[bytes, Message]]] = [
         b'{"type":"error","path":[3,2,1],"code":"noroute","info":"gone","about":"buy","id":5,"hop":4}',
         Error(path=(3, 2, 1), code="noroute", info="gone", about="buy", id=5, hop=4),
     ),
-    (b'{"type":"nodereq","have":[4,7]}', NodeRequest(have=(4, 7))),
-    (b'{"type":"nodereply","id":9,"host":"192.0.2.9","port":9009}', NodeReply(id=9, host="192.0.2.9", port=9009)),
+    (b'{"type":"nodereq","have":[4,7],"kind":"relay"}', NodeRequest(have=(4, 7), kind="relay")),
+    (
+        b'{"type":"nodereply","id":9,"host":"192.0.2.9","port":9009,"kind":"super_peer","udp":9}',
+        NodeReply(id=9, host="192.0.2.9", port=9009, kind="super_peer", udp=9),
+    ),
+    (
+        b'{"type":"knock","nonce":"00000000000000ab","pad":"0"}',
+        Knock(nonce="00000000000000ab", pad="0"),
+    ),
+    (
+        b'{"type":"cookie","nonce":"00000000000000ab","give":"cafe000000000000"}',
+        Cookie(nonce="00000000000000ab", give="cafe000000000000"),
+    ),
+    (b'{"type":"stale","was":"cafe000000000000"}', Stale(was="cafe000000000000")),
     (
         b'{"type":"search","id":11,"returnPath":[1,2],"ttl":4,"host":"192.0.2.1","port":9001,"item":"pear","quantity":3,'
         b'"seller":"%b","bazaar":"site"}' % KEY.encode(),
@@ -137,6 +162,10 @@ ENDS: Final[dict[str, list[tuple[Any, Any]]]] = {
     "about": [("x", ""), ("Ä" * 64, "Ä" * 65)],
     "info": [("Ä" * 1_024, "Ä" * 1_025)],
     "key": [(KEY, KEY[1:]), (KEY, KEY + "0")],
+    "kind": [("x", ""), ("Ä" * 64, "Ä" * 65)],
+    "udp": [(0, -1), (65_535, 65_536)],
+    **{key: [("0f" * 8, "0f" * 8 + "0"), ("a" * 16, "A" * 16), ("0" * 16, "0" * 15)] for key in COOKIES},
+    "pad": [("", "x" * 65), ("Ä" * 64, "Ä" * 65)],
 }
 LIMITED_AS: Final = {("thisisme", "id"): "greeting id"}
 
@@ -155,6 +184,8 @@ def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 keys = st.text("0123456789abcdef", min_size=64, max_size=64)
+nonces = st.text("0123456789abcdef", min_size=16, max_size=16)
+kinds = st.text(min_size=1, max_size=64)
 envelopes = st.builds(
     Envelope,
     payload=st.binary(max_size=300),
@@ -171,7 +202,12 @@ BUILT: Final[dict[type[Message], st.SearchStrategy[Message]]] = {
         key=keys,
         host=maybe(hosts),
         version=counts,
+        kind=maybe(kinds),
+        udp=ports,
     ),
+    Knock: st.builds(Knock, nonce=nonces, pad=st.text(max_size=64)),
+    Cookie: st.builds(Cookie, nonce=nonces, give=nonces),
+    Stale: st.builds(Stale, was=maybe(nonces)),
     ThisIsYou: st.builds(ThisIsYou, id=integers, host=hosts, port=ports),
     Ping: st.just(Ping()),
     Pong: st.just(Pong()),
@@ -185,8 +221,10 @@ BUILT: Final[dict[type[Message], st.SearchStrategy[Message]]] = {
         id=maybe(integers),
         hop=maybe(integers),
     ),
-    NodeRequest: st.builds(NodeRequest, have=st.lists(integers, max_size=256).map(tuple)),
-    NodeReply: st.builds(NodeReply, id=maybe(integers), host=maybe(hosts), port=maybe(ports)),
+    NodeRequest: st.builds(NodeRequest, have=st.lists(integers, max_size=256).map(tuple), kind=maybe(kinds)),
+    NodeReply: st.builds(
+        NodeReply, id=maybe(integers), host=maybe(hosts), port=maybe(ports), kind=maybe(kinds), udp=ports
+    ),
     Search: st.builds(
         Search,
         id=integers,
@@ -583,6 +621,7 @@ class RefusalTests(SynchronousTestCase):
                 *(("reply", key) for key in ("id", "item")),
                 *((name, key) for name in ("buy", "cancel") for key in ("id", "order")),
                 *((name, key) for name in ("buyOK", "buyNO") for key in ("id", "answer")),
+                *(("knock", "nonce"), ("cookie", "nonce"), ("cookie", "give")),
                 ("error", "code"),
             },
         )

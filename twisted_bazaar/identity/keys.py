@@ -6,6 +6,8 @@ for paths. Public keys travel as 64 lower-case hexadecimal digits.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import random
 from functools import lru_cache
 from typing import Annotated, Final, Self
@@ -18,6 +20,8 @@ from nacl.signing import SigningKey
 
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
+# As many as an integer on the wire may have.
+_ID_DIGITS: Final = 13
 
 PublicKey = Annotated[str, Meta(min_length=64, max_length=64, pattern=r"^[0-9a-f]*\Z")]
 """A public key on the wire."""
@@ -57,6 +61,10 @@ class KeyPair:
         """The signature of a message, 64 bytes; the same every time."""
         return self._signing_key.sign(message).signature
 
+    def secret_for(self, purpose: str) -> bytes:
+        """A secret that follows from this key, another for each purpose; the key does not follow from it."""
+        return hmac.digest(self._signing_key.encode(), purpose.encode(), hashlib.sha256)
+
 
 def is_signed_by(public: str, message: bytes, signature: bytes) -> bool:
     """Whether a signature of a message was made with the private half of a public key.
@@ -74,6 +82,11 @@ def is_signed_by(public: str, message: bytes, signature: bytes) -> bool:
     except BadSignatureError:
         return False
     return True
+
+
+def own_id(public: str) -> int:
+    """The id of a node that nobody gives one: the first 13 hexadecimal digits of its key, at least 1."""
+    return max(1, int(public[:_ID_DIGITS], 16))
 
 
 @lru_cache(maxsize=1024)

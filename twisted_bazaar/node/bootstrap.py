@@ -10,7 +10,7 @@ import random
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -21,7 +21,7 @@ from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, PeerError
 from twisted_bazaar.node.control import MOST_NAMED_IN_REQUEST, NodeReply, NodeRequest
 from twisted_bazaar.node.links import Links
-from twisted_bazaar.values.addresses import Address, Peer
+from twisted_bazaar.values.addresses import Address, Peer, Whereabouts
 from twisted_bazaar.wire.message import NO_ID, TRACKER_ID
 
 _ANSWER_S: Final = 5.0
@@ -57,10 +57,12 @@ class Bootstrap:
         self._rng = rng
         self._tracker = tracker
         self._neighbours = neighbours
-        self._running: list[Deferred[None]] = []
+        self._running: list[Deferred[Any]] = []
         self._waiting: list[Deferred[None]] = []
         links.peers.reserved = len(neighbours)
         self._answer: Deferred[NodeReply] | None = None
+        self._asked_kind: str | None = None
+        self._asking = DeferredLock()
         self._avoid: FairTable[int, bool] = FairTable(MOST_NAMED_IN_REQUEST // 2, _AVOID_S, shares=1)
 
     def start(self) -> None:
@@ -86,8 +88,34 @@ class Bootstrap:
 
     def reply_received(self, reply: NodeReply) -> None:
         """The tracker named a node."""
-        if self._answer is not None and not self._answer.called:
+        # An answer that comes too late must not be taken for that to the next question.
+        if self._answer is not None and not self._answer.called and reply.kind == self._asked_kind:
             self._answer.callback(reply)
+
+    def another(self, kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
+        """Ask the tracker for a node of a kind, at random; fires with None if it names none, or is not there.
+
+        @param have: ids of nodes not to be named.
+        """
+        asking = Deferred.fromCoroutine(self._another_of(kind, have))
+        self._running.append(asking)
+        asking.addErrback(_ignore_cancelled)
+        asking.addBoth(self._no_longer_running, asking)
+        return asking
+
+    def _no_longer_running(self, result: Whereabouts | None, asking: Deferred[Any]) -> Whereabouts | None:
+        if asking in self._running:
+            self._running.remove(asking)
+        return result
+
+    async def _another_of(self, kind: str, have: Sequence[int]) -> Whereabouts | None:
+        if self._links.tracker is None:
+            return None
+        unwanted = tuple(dict.fromkeys((self._links.id, *have)))[:MOST_NAMED_IN_REQUEST]
+        reply = await self._ask_tracker(NodeRequest(have=unwanted, kind=kind))
+        if reply is None or reply.id is None or reply.id in unwanted or reply.host is None or not reply.port:
+            return None
+        return Whereabouts(reply.id, Address(reply.host, reply.port), reply.udp)
 
     def _run(self, steps: Coroutine[Deferred[Any], Any, None]) -> None:
         deferred = Deferred.fromCoroutine(steps)
@@ -185,15 +213,18 @@ class Bootstrap:
         return reply.id, address
 
     async def _ask_tracker(self, request: NodeRequest) -> NodeReply | None:
-        if self._links.tracker is None:
-            return None
-        self._answer = Deferred()
-        self._answer.addTimeout(_ANSWER_S, self._links.clock, lambda result, timeout: None)
-        self._links.tracker.send(request)
+        # One question at a time: an answer does not say to which it is one.
+        await self._asking.acquire()
         try:
+            if self._links.tracker is None:
+                return None
+            self._answer, self._asked_kind = Deferred(), request.kind
+            self._answer.addTimeout(_ANSWER_S, self._links.clock, lambda result, timeout: None)
+            self._links.tracker.send(request)
             return await self._answer
         finally:
             self._answer = None
+            self._asking.release()
 
     def _backoff(self) -> Backoff:
         return Backoff(self._rng, _FIRST_RETRY_S, _LONGEST_RETRY_S)

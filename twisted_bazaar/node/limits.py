@@ -18,11 +18,18 @@ class Limits:
     @ivar silence_s: silence after which it is taken for dead.
     @ivar grace_s: time from a polite close to an abort: a peer that does not read never finishes one.
     @ivar frames_a_turn: frames of one link in one turn of the reactor.
+    @ivar all_frames_a_turn, turn_s: frames of all links together in one turn, and time for them; the rest waits.
+    @ivar stop_reading_bytes: unsent bytes past which a link is not read from until all are sent.
     @ivar stop_forwarding_bytes: unsent bytes past which no search is passed on to a link.
     @ivar abort_bytes: unsent bytes past which the link is cut.
     @ivar refusals_a_minute: malformed messages a minute after which the link is cut.
     @ivar searches_a_second: searches sent on each link; a third of it is kept for this node's own.
     @ivar seen_ids, seen_s: size of the table of floods already passed on, and how long it remembers.
+    @ivar datagram_bytes: the longest datagram that is sent or taken.
+    @ivar datagrams_a_second: datagrams taken from one address.
+    @ivar strangers_a_second: answers to one host that has not shown that it receives there.
+    @ivar correspondents: addresses that datagrams are exchanged with and something is remembered of.
+    @ivar cookie_s: how long one cookie is given to an address; it is right for as long again.
     @ivar known_paths, known_s: the same for paths learnt, and for addresses of nodes heard of.
     """
 
@@ -38,6 +45,9 @@ class Limits:
     silence_s: float = 90.0
     grace_s: float = 2.0
     frames_a_turn: int = 200
+    all_frames_a_turn: int = 2_000
+    turn_s: float = 0.02
+    stop_reading_bytes: int = 256 << 10
     stop_forwarding_bytes: int = 1 << 20
     abort_bytes: int = 4 << 20
     refusals_a_minute: int = 10
@@ -47,3 +57,8 @@ class Limits:
     known_paths: int = 4_096
     known_s: float = 600.0
     dials_at_once: int = 8
+    datagram_bytes: int = 1_200
+    datagrams_a_second: float = 2_000.0
+    strangers_a_second: float = 50.0
+    correspondents: int = 4_096
+    cookie_s: float = 300.0

@@ -37,13 +37,13 @@ from twisted_bazaar.errors import (
 from twisted_bazaar.node.control import Disconnect, Ping, Pong, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.life import NEXT, Event, Stage
 from twisted_bazaar.node.owner import LinkOwner
+from twisted_bazaar.node.silence import NEVER, Due, Silence
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 from twisted_bazaar.wire.message import Message
 
 _FRAMES_OF_A_STRANGER: Final = 20
-_NEVER: Final = float("inf")
 # What Twisted's transports hold unsent when they ask for a pause.
 _FULL_TRANSPORT_BYTES: Final = 1 << 16
 _REFUSALS: Final[Mapping[str, type[PeerError]]] = {cls.code: cls for cls in (NoSlots, AlreadyLinked)}
@@ -69,11 +69,9 @@ class Link(TwistedProtocol):
     log = Logger()
 
     _since = 0.0
-    _last_heard = 0.0
-    _last_ping = 0.0
-    _unfinished_since = _NEVER
     _refusals: Ration | None = None
     _backlog_bytes = 0
+    _is_paused = False
     _has_repeated_greeting = False
     is_named = False
 
@@ -83,6 +81,7 @@ class Link(TwistedProtocol):
         self.to_tracker = to_tracker
         self.peer: Peer | None = None
         self.opened: Deferred[Peer] | None = Deferred() if dialled else None
+        self._silence = Silence(0.0)
         self._splitter = FrameSplitter(owner.limits.greeting_frame_bytes)
         self._receive: Callable[[Message], None] | None = self._receive_greeting
         self._deadline: Callable[[float], float] = self._greeting_deadline
@@ -92,7 +91,7 @@ class Link(TwistedProtocol):
 
     def connectionMade(self) -> None:
         """Begin the handshake."""
-        self._since = self._last_heard = self._owner.clock.seconds()
+        self._since = self._silence.last_heard = self._owner.clock.seconds()
         if not self._owner.is_tracker:
             # A tracker only answers, one thing at a time: there is nothing to delay.
             self.transport.setTcpNoDelay(True)
@@ -105,13 +104,20 @@ class Link(TwistedProtocol):
         """Take bytes from the other end."""
         if self._receive is None:
             return
-        self._last_heard = self._owner.clock.seconds()
-        payload = self._splitter.whole_frame(data)
-        if payload is None:
+        silence = self._silence
+        silence.last_heard = now = self._owner.clock.seconds()
+        if silence.is_unheard or silence.stalled_since != NEVER:
+            # More than one piece of who waits for its turn. To pause for less would cost more than it saves.
+            self._pause()
             self._splitter.receive(data)
-            self._drain()
-        else:
+            return
+        payload = self._splitter.whole_frame(data)
+        if payload is not None and self._owner.turn.admit(now):
             self._take(payload)
+        else:
+            self._splitter.receive(data)
+            # A stranger has one thing to say, and there may be many of them.
+            self._drain(now, self._owner.limits.frames_a_turn if self.peer is not None else _FRAMES_OF_A_STRANGER)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
@@ -126,6 +132,9 @@ class Link(TwistedProtocol):
     def resumeProducing(self) -> None:
         """Everything has been sent."""
         self._backlog_bytes = 0
+        if self._silence.is_stalled:
+            self._silence.stalled_since = NEVER
+            self._read_again()
 
     def stopProducing(self) -> None:
         """The connection is ending; the transport says so by C{connectionLost} as well."""
@@ -154,6 +163,8 @@ class Link(TwistedProtocol):
             if self._backlog_bytes > self._owner.limits.abort_bytes:
                 self.abort()
                 return
+            if self._backlog_bytes > self._owner.limits.stop_reading_bytes and not self._silence.is_stalled:
+                self._stall()
         self.transport.write(data)
 
     def close(self, farewell: Message | None = None) -> None:
@@ -183,32 +194,37 @@ class Link(TwistedProtocol):
 
     # Bytes to messages.
 
-    def _drain(self) -> None:
-        """Hand on what has arrived, as far as this turn of the reactor allows."""
-        # A stranger has one thing to say, and there may be many of them.
-        left = self._owner.limits.frames_a_turn if self.peer is not None else _FRAMES_OF_A_STRANGER
-        take = self._splitter.take
+    def _drain(self, now: float, most: int) -> None:
+        """Hand on what has arrived, as far as this turn of the reactor allows, and wait for the next with the rest."""
+        clock, turn, splitter = self._owner.clock, self._owner.turn, self._splitter
         finished_one = False
         try:
-            # The size limit changes with the handshake, so until then frames come one by one.
-            while frames := take(left if self.peer is not None else 1):
-                finished_one = True
-                left -= len(frames)
+            while most > 0 and not self._silence.is_stalled:
+                # The size limit changes with the handshake, so until then frames come one by one. And each
+                # answer to who reads them slowly may be one too many.
+                granted = turn.grant(now, most if self.peer is not None and not self._backlog_bytes else 1)
+                if not granted:
+                    break
+                frames = splitter.take(granted)
+                if len(frames) < granted:
+                    turn.give_back(granted - len(frames))
                 for payload in frames:
                     if self._receive is None:
                         return
                     self._take(payload)
-                if left <= 0 or self._receive is None:
+                if self._receive is None:
+                    return
+                finished_one = finished_one or bool(frames)
+                if not splitter.has_bytes and not splitter.has_failed:
                     break
-                if not self._splitter.has_bytes and not self._splitter.has_failed:
-                    break
+                most -= granted
+                now = clock.seconds()
         except FrameError:
             self.abort()
             return
-        if left <= 0 and self._receive is not None:
-            self.transport.pauseProducing()
-            self._owner.clock.callLater(0, self._drain_rest)
-        if finished_one or self._splitter.unfinished:
+        if splitter.has_bytes or splitter.has_failed:
+            self._wait()
+        elif finished_one or splitter.unfinished:
             self._time_unfinished_frame(finished_one)
 
     def _take(self, payload: bytes) -> None:
@@ -221,29 +237,69 @@ class Link(TwistedProtocol):
             if self._receive is not None:
                 self._receive(message)
 
-    def _drain_rest(self) -> None:
+    # When nothing is read from the other end.
+
+    def _wait(self) -> None:
+        """Take no more until it is this link's turn; a link that stalls asks for one when it can go on."""
+        if not self._silence.is_stalled:
+            self._silence.is_unheard = True
+            self._owner.turn.wait(self)
+
+    def _pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self.transport.pauseProducing()
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self.transport.resumeProducing()
+
+    def _stall(self) -> None:
+        """Answer nothing more to who does not read the answers there are."""
         if self._receive is None:
             return
+        self._silence.stalled_since = now = self._owner.clock.seconds()
+        self._pause()
+        self._owner.deadline_set(now + self._owner.limits.silence_s)
+
+    def _read_again(self) -> None:
+        """Go on where this link stalled."""
+        if self._receive is None or self._silence.is_unheard:
+            return
+        self._silence.listen_again(self._owner.clock.seconds())
+        if self._splitter.has_bytes or self._splitter.has_failed:
+            self._wait()
+        else:
+            self._resume()
+
+    def read_on(self, now: float, most: int) -> None:
+        """It is this link's turn."""
+        self._silence.is_unheard = False
+        if self._receive is None or self._silence.is_stalled:
+            return
+        self._silence.listen_again(now)
         try:
-            self.transport.resumeProducing()
-            self._drain()
+            self._resume()
+            self._drain(now, min(most, self._owner.limits.frames_a_turn))
         except Exception:
             self.log.failure("a message from {peer} was not handled", peer=self.peer)
             self.abort()
 
     def _time_unfinished_frame(self, finished_one: bool) -> None:
+        silence = self._silence
         if not self._splitter.unfinished:
-            self._unfinished_since = _NEVER
-        elif finished_one or self._unfinished_since == _NEVER:
-            self._unfinished_since = self._last_heard
-            self._owner.deadline_set(self._last_heard + self._owner.limits.frame_s)
+            silence.unfinished_since = NEVER
+        elif finished_one or silence.unfinished_since == NEVER:
+            silence.unfinished_since = silence.last_heard
+            self._owner.deadline_set(silence.last_heard + self._owner.limits.frame_s)
 
     def _refuse(self, error: WireError) -> None:
         """Say what was wrong with a message, unless this happens too often."""
         if self._refusals is None:
             self._refusals = Ration(self._owner.limits.refusals_a_minute)
         name = error.message if isinstance(error, MalformedMessage | UnknownMessage) else None
-        if self._refusals.admit(self._last_heard) is None:
+        if self._refusals.admit(self._silence.last_heard) is None:
             if not isinstance(error, UnknownMessage):
                 self.close(Error(code=error.code, info="too many malformed messages"))
         elif name not in _NEVER_ANSWERED:
@@ -327,6 +383,8 @@ class Link(TwistedProtocol):
         self._splitter.limit = self._owner.limits.frame_bytes
         self._receive = self._receive_open
         self._deadline = self._open_deadline
+        # Perhaps sooner than the greeting would have been late.
+        self._owner.deadline_set(self._owner.clock.seconds() + self._owner.limits.ping_s)
         self._owner.link_opened(self)
         if self.opened is not None and self.peer is not None and not self.opened.called:
             self.opened.callback(self.peer)
@@ -354,7 +412,7 @@ class Link(TwistedProtocol):
 
     def _end(self) -> None:
         self._receive = None
-        self._deadline = lambda now: _NEVER
+        self._deadline = lambda now: NEVER
         self._owner.link_lost(self)
         self._fail_opening(LinkClosed("the connection closed before the handshake was done"))
 
@@ -379,18 +437,14 @@ class Link(TwistedProtocol):
         return self._deadline(now)
 
     def _open_deadline(self, now: float) -> float:
-        limits = self._owner.limits
-        dead_at = self._last_heard + limits.silence_s
-        frame_at = self._unfinished_since + limits.frame_s
-        if now >= min(dead_at, frame_at):
-            self.abort()
-            return now + limits.grace_s
-        ping_at = max(self._last_heard, self._last_ping) + limits.ping_s
-        if now >= ping_at:
-            self._last_ping = now
-            self.send(Ping())
-            ping_at = now + limits.ping_s
-        return min(dead_at, frame_at, ping_at)
+        due, look_at = self._silence.look(now, self._owner.limits)
+        match due:
+            case Due.CUT:
+                self.abort()
+                return now + self._owner.limits.grace_s
+            case Due.PING:
+                self.send(Ping())
+        return look_at
 
     def _leaving_deadline(self, now: float) -> float:
         close_at = self._since + self._owner.limits.grace_s
@@ -404,7 +458,7 @@ class Link(TwistedProtocol):
         if now < abort_at:
             return abort_at
         self.transport.abortConnection()
-        return _NEVER
+        return NEVER
 
 
 _BEGIN: Final[Mapping[Stage, Callable[[Link], None]]] = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Any, Protocol
 
+from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import (
@@ -19,7 +19,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.logger import Logger
 
-from twisted_bazaar.errors import LinkClosed, PeerError
+from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRegistrar, Opening
 from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, ThisIsYou
@@ -27,16 +27,26 @@ from twisted_bazaar.node.dialler import Dialler, LinkFactory
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.peers import Peers, address_of
+from twisted_bazaar.node.turn import Turn
 from twisted_bazaar.node.watch import Watch
-from twisted_bazaar.values.addresses import Address, Peer
+from twisted_bazaar.values.addresses import Address, Peer, plain_host
 from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import NO_ID, TRACKER_ID, Message
 
 Trace = Callable[[Peer | None, Message], None]
 
 
 class LinksOwner(Protocol):
-    """What the links of a node tell it."""
+    """What the links of a node tell it, and what they have to say of it."""
+
+    @property
+    def kind(self) -> str | None:
+        """What it is, for those that look for such nodes."""
+
+    @property
+    def udp_port(self) -> int:
+        """Where it takes datagrams; 0 if nowhere."""
 
     def peer_joined(self, peer: Peer) -> None:
         """A node is linked that was not."""
@@ -58,6 +68,7 @@ class Links:
     @ivar is_tracker: whether this node hands out ids.
     @ivar id: this node's id; -1 until it has one.
     @ivar tracker: the open link to the tracker, if there is one.
+    @ivar turn: what its links may read in one turn of the reactor.
     @ivar advertised: what this node says of where it listens; a host of None leaves it to others to
         see, a port of 0 says that it takes no connections.
     @ivar trace: called with every message sent, if set.
@@ -85,7 +96,7 @@ class Links:
         self._registrar = registrar
         self.is_tracker = registrar is not None
         self.id = NO_ID if registrar is None else TRACKER_ID
-        self.peers = Peers(key.public, limits.max_links, limits.known_paths, limits.known_s)
+        self.peers = Peers(key.public, limits.max_links, limits.known_paths, limits.known_s, is_fair=registrar is None)
         self.tracker: Link | None = None
         self.advertised: tuple[str | None, int] = (None, 0)
         self.trace: Trace | None = None
@@ -93,6 +104,7 @@ class Links:
         self._port: IListeningPort | None = None
         self._all: dict[Link, str] = {}
         self._greeting: dict[Link, str] = {}
+        self.turn = Turn(reactor, limits.all_frames_a_turn, limits.turn_s)
         self._watch = Watch(reactor, self._all)
         self._dialler = Dialler(reactor, self._build_dialled, limits.connect_s, limits.dials_at_once)
         self._ended: Deferred[None] | None = None
@@ -112,12 +124,17 @@ class Links:
         else:
             self.advertised = (None if host is None or ip_address(host).is_unspecified else host, port)
 
+    def peer_at(self, where: Address | IStreamClientEndpoint) -> Peer | None:
+        """The neighbour that is at an address, or that an endpoint last led to."""
+        address = where if isinstance(where, Address) else self.peers.named.get(where)
+        linked = [link.peer for link in self.peers.links.values() if link.peer is not None]
+        return next((peer for peer in linked if peer.address == address), None)
+
     def is_taken(self, address: Address) -> bool:
         """Whether a neighbour or the tracker is at an address."""
-        taken = [link.peer.address for link in self.peers.links.values() if link.peer is not None]
-        if self.tracker is not None:
-            taken.append(_address_at(self.tracker))
-        return address in taken
+        if self.tracker is not None and address == _address_at(self.tracker):
+            return True
+        return self.peer_at(address) is not None
 
     def dial(self, address: Address) -> Deferred[Peer]:
         """Connect to a node and shake hands.
@@ -184,7 +201,15 @@ class Links:
     def greeting(self) -> ThisIsMe:
         """This node's own C{thisisme}."""
         host, port = self.advertised
-        return ThisIsMe(id=self.id, port=port, host=host, key=self._key.public, version=PROTOCOL_VERSION)
+        return ThisIsMe(
+            id=self.id,
+            port=port,
+            host=host,
+            key=self._key.public,
+            version=PROTOCOL_VERSION,
+            kind=self._owner.kind,
+            udp=self._owner.udp_port,
+        )
 
     def welcome(self, link: Link, greeting: ThisIsMe | ThisIsYou) -> tuple[Peer, Message | None]:
         """Judge who the other end says it is.
@@ -201,18 +226,20 @@ class Links:
         if link.to_tracker:
             raise PeerError("a node's answer, where a tracker was expected")
         address = address_of(greeting, seen_host)
+        peer = Peer(greeting.id, greeting.key, address, greeting.kind, greeting.udp, seen_host)
         answer: Message | None = None
         if self._registrar is not None:
-            peer = Peer(self._registrar.number(greeting.key, greeting.id), greeting.key, address)
+            peer = evolve(peer, id=self._registrar.number(greeting.key, greeting.id))
             answer = ThisIsYou(id=peer.id, host=address.host, port=address.port)
         elif self.id == NO_ID:
             raise LinkClosed("this node has no id yet")
         elif greeting.id <= TRACKER_ID:
             raise PeerError("only a tracker gives ids; this is a node")
         else:
-            peer = Peer(greeting.id, greeting.key, address)
             answer = None if link.dialled else self.greeting()
-        self.peers.admit(link, peer, greeting.version, self.id, seen_host)
+        loser = self.peers.admit(link, peer, greeting.version, self.id, seen_host)
+        if loser is not None:
+            loser.close(Error.telling(NoSlots("no slots available: there are many links from this host")))
         return peer, answer
 
     def is_opening(self, message: Message) -> bool:
@@ -295,6 +322,7 @@ class Links:
 
     def _end_if_empty(self) -> None:
         if self._ended is not None and not self._all and not self._ended.called:
+            self.turn.stop()
             self._watch.stop()
             self._ended.callback(None)
 
@@ -307,12 +335,4 @@ def _address_at(link: Link) -> Address:
 
 def _host_of(address: object) -> str:
     """The host of a connection's other end, IPv4 where it is IPv4 in IPv6 clothes."""
-    return _plain_host(getattr(address, "host", "127.0.0.1"))
-
-
-@lru_cache(maxsize=1024)
-def _plain_host(host: str) -> str:
-    ip = ip_address(host)
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return host
+    return plain_host(getattr(address, "host", "127.0.0.1"))

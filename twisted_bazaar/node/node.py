@@ -11,23 +11,25 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.errors import NoRoute, PeerError, UsageError, WrongWay
-from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import INode, IRegistrar, IRole, Opening
+from twisted_bazaar.errors import NoRoute, PeerError, WrongWay
+from twisted_bazaar.identity.keys import KeyPair, own_id
+from twisted_bazaar.interfaces import INode, IRegistrar, IRole, ISelfNumbered
 from twisted_bazaar.node.bootstrap import Bootstrap
+from twisted_bazaar.node.claims import Claim, claims_of, datagram_claims_of, openings_of
 from twisted_bazaar.node.control import Disconnect, NodeReply
+from twisted_bazaar.node.datagram import COOKIES, Datagrams, DatagramTrace
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.links import Links
+from twisted_bazaar.node.meetings import Meetings
 from twisted_bazaar.node.router import Router, position_on_path
 from twisted_bazaar.node.seen import SearchBudget, Seen
-from twisted_bazaar.values.addresses import Address, Origin, Peer, Route
+from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
@@ -45,7 +47,6 @@ from twisted_bazaar.wire.message import (
 
 Journal = Callable[[str, Mapping[str, Any]], None]
 Trace = Callable[[Peer | None, Message], None]
-Claim = Callable[[Any, Origin], None]
 
 # A role that never stops is not to keep the node from leaving.
 _ROLE_STOP_S: Final = 5.0
@@ -64,7 +65,9 @@ class Node:
     @param tracker: where its tracker listens, if it has one.
     @param neighbours: nodes to stay linked to.
     @param journal: called with the name and details of everything worth telling.
-    @param trace: called with the receiver and every message sent.
+    @param trace: called with the receiver and every message sent over a link.
+    @param datagram_trace: called with the address, the message and the size of every datagram sent.
+    @ivar datagrams: its datagrams.
     """
 
     log = Logger()
@@ -83,6 +86,7 @@ class Node:
         neighbours: Sequence[IStreamClientEndpoint] = (),
         journal: Journal | None = None,
         trace: Trace | None = None,
+        datagram_trace: DatagramTrace | None = None,
     ) -> None:
         limits = limits or Limits()
         self.clock = reactor
@@ -90,21 +94,23 @@ class Node:
         self.key = key
         self.bazaar = bazaar
         self._roles = roles
+        self._started: list[IRole] = []
         self._journal = journal
         self._codec = Codec()
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
         self._links = Links(self, reactor, key, limits, self._codec, registrars[0] if registrars else None)
         if not registrars:
-            self._links.id = former_id
+            is_self_numbered = tracker is None and any(ISelfNumbered.providedBy(role) for role in roles)
+            self._links.id = own_id(key.public) if is_self_numbered else former_id
         self._links.trace = trace
         self._bootstrap = Bootstrap(self._links, rng, None if registrars else tracker, neighbours)
         self._linked = self._links.peers.links
         self._router = Router(self._linked, limits.known_paths, limits.known_s)
         self._seen = Seen(limits.seen_ids, limits.seen_s)
         self._budget = SearchBudget(limits.searches_a_second)
-        self._limits = limits
         self._routed_as = self.id
-        self._reached: set[int] = set()
+        self._meetings = Meetings(self._links)
+        self.datagrams = Datagrams(reactor, rng, key.secret_for(COOKIES), limits, datagram_trace)
         self._claims: dict[type[Message], Claim] = {}
         self._error_claims: list[Claim] = []
         self._takes = {cls: self._taker_of(cls) for cls in MESSAGE_TYPES.values()}
@@ -114,18 +120,46 @@ class Node:
         """This node's id; -1 until the tracker has given one."""
         return self._links.id
 
-    async def start(self, endpoint: IStreamServerEndpoint | None, advertised: Address | None = None) -> None:
+    @property
+    def advertised(self) -> tuple[str | None, int]:
+        """Where this node says that it takes links; a host of None is the one that others see it at."""
+        return self._links.advertised
+
+    @property
+    def udp_port(self) -> int:
+        """Where this node takes datagrams; 0 if nowhere."""
+        return self.datagrams.port
+
+    @property
+    def kind(self) -> str | None:
+        """What this node is, for those that look for such nodes: what one of its roles says."""
+        return next((role.kind for role in self._roles if role.kind is not None), None)
+
+    async def start(
+        self,
+        endpoint: IStreamServerEndpoint | None,
+        advertised: Address | None = None,
+        udp: tuple[str, int] | None = None,
+    ) -> None:
         """Start the roles, listen, and join the network.
 
         @param endpoint: where to listen; None to take no connections.
         @param advertised: where others reach this node, when it is not where it listens.
+        @param udp: the interface, empty for all, and the port to take datagrams at; None to take none.
         @raise UsageError: two roles claim one class of message.
         @raise CannotListenError: the endpoint is taken or not this machine's.
         """
+        if udp is not None:
+            bound = self.datagrams.listen(*udp)
+            self.report("datagrams", "taking datagrams at {address}", address=str(bound))
         for role in self._roles:
             role.start(self)
-        self._claims, self._error_claims = _claims_of(self._roles)
-        self._links.openings = _openings_of(self._roles)
+            self._started.append(role)
+        self._claims, self._error_claims = claims_of(self._roles)
+        self._links.openings = openings_of(self._roles)
+        datagram_claims = datagram_claims_of(self._roles)
+        if udp is not None:
+            self.datagrams.take(datagram_claims)
         if endpoint is not None:
             await self._links.listen(endpoint, advertised)
             host, port = self._links.advertised
@@ -138,11 +172,14 @@ class Node:
         @return: fires when every socket is closed.
         """
         self._bootstrap.stop()
-        stopping = [maybeDeferred(role.stop) for role in self._roles]
+        self._meetings.stop()
+        stopping = [maybeDeferred(role.stop) for role in self._started]
         for each in stopping:
             each.addTimeout(_ROLE_STOP_S, self.clock)
             each.addErrback(lambda failure: self.log.failure("a role did not stop", failure))
-        return gatherResults(stopping).addCallback(lambda _: self._links.close())
+        stopped: Deferred[Any] = gatherResults(stopping)
+        stopped.addCallback(lambda _: gatherResults([self.datagrams.close(), self._links.close()]))
+        return stopped.addCallback(lambda _: None)
 
     # What roles call: INode.
 
@@ -174,38 +211,31 @@ class Node:
 
     def reach(self, node_id: int, address: Address) -> Deferred[bool]:
         """Try to have a direct link to a node; fires with whether there is one."""
-        if node_id in self._linked:
-            return succeed(True)
-        if self._links.peers.is_full or not address.port or self._links.is_taken(address):
-            # A stranger chose the address: it must not make this node dial a neighbour or the tracker once
-            # more, which would end the link there is.
-            return succeed(False)
-        before = set(self._linked)
+        return self._meetings.reach(node_id, address)
 
-        def linked(peer: Peer) -> bool:
-            if peer.id not in before:
-                self._reached.add(peer.id)
-                if peer.id != node_id:
-                    self.release(peer.id)
-            return node_id in self._linked
-
-        def not_linked(failure: Failure) -> bool:
-            failure.trap(PeerError)
-            # It may have dialled this node meanwhile.
-            return node_id in self._linked
-
-        # Who asked may stop waiting; a link that comes after that is still one to be released.
-        answer: Deferred[bool] = Deferred()
-        dialling = self._links.dial(address).addCallbacks(linked, not_linked)
-        dialling.addCallback(lambda is_linked: None if answer.called else answer.callback(is_linked))
-        dialling.addErrback(lambda failure: self.log.failure("a node was not reached", failure))
-        return answer
+    def meet(self, where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
+        """Have a direct link to whoever is at an address; fires with the peer."""
+        return self._meetings.meet(where)
 
     def release(self, node_id: int) -> None:
-        """Close a link that was made by L{reach}, unless the node needs it to stay in the network."""
-        link = self._linked.get(node_id)
-        if node_id in self._reached and link is not None and len(self._linked) > self._limits.min_links:
-            link.close(Disconnect())
+        """Say that a link made by L{reach} is needed no longer; it stays if the node needs it, or has it by L{meet}."""
+        self._meetings.release(node_id)
+
+    def part(self, node_id: int) -> None:
+        """Say that a link made by L{meet} is needed no longer; it stays if the node needs it, or has reached it."""
+        self._meetings.part(node_id)
+
+    def dismiss(self, node_id: int, why: PeerError) -> bool:
+        """Close a link that no role of this node needs; what one role has no use for another may have."""
+        return len(self._roles) == 1 and self._meetings.dismiss(node_id, why)
+
+    def another(self, kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
+        """Ask the tracker for a node of a kind; fires with None if it names none."""
+        return self._bootstrap.another(kind, have)
+
+    def send_datagram(self, message: Message, addresses: Sequence[Address]) -> None:
+        """Send a message to some addresses, as one datagram to each."""
+        self.datagrams.send(message, addresses)
 
     def peers(self) -> Sequence[Peer]:
         """Who is linked to this node now."""
@@ -218,6 +248,11 @@ class Node:
         if self._journal is not None:
             self._journal(event, details)
 
+    def kind_changed(self) -> None:
+        """Tell the tracker what this node is now: a role of it is of another kind than when it was greeted."""
+        if self._links.tracker is not None:
+            self._links.tracker.close(Disconnect())
+
     # What the links call.
 
     def peer_joined(self, peer: Peer) -> None:
@@ -228,7 +263,7 @@ class Node:
 
     def peer_left(self, peer: Peer) -> None:
         """A node is linked no more."""
-        self._reached.discard(peer.id)
+        self._meetings.peer_left(peer)
         for role in self._roles:
             role.peer_left(peer)
         self._bootstrap.changed()
@@ -367,34 +402,3 @@ class Node:
                 link.write(data)
                 sent += 1
         return sent
-
-
-def _openings_of(roles: Sequence[IRole]) -> dict[type[Message], Opening]:
-    """What takes over the connections that begin with which class of message."""
-    openings: dict[type[Message], Opening] = {}
-    for role in roles:
-        for cls, opening in role.openings.items():
-            if cls in openings:
-                raise UsageError(f"two roles take connections that begin with {cls.__name__}; run them as two nodes")
-            openings[cls] = opening
-    return openings
-
-
-def _claims_of(roles: Sequence[IRole]) -> tuple[dict[type[Message], Claim], list[Claim]]:
-    """Who takes which class of message, and who takes errors."""
-    claims: dict[type[Message], Claim] = {}
-    error_claims: list[Claim] = []
-    owners: dict[type[Message], IRole] = {}
-    for role in roles:
-        for cls, method in role.receives.items():
-            if issubclass(cls, Error):
-                error_claims.append(method)
-                continue
-            if cls in claims:
-                names = sorted(type(r).__name__ for r in (owners[cls], role))
-                raise UsageError(f"{names[0]} and {names[1]} both take {cls.__name__}; run them as two nodes")
-            if cls not in MESSAGE_TYPES.values():
-                raise UsageError(f"{type(role).__name__} takes {cls.__name__}, which has no wire name")
-            claims[cls] = method
-            owners[cls] = role
-    return claims, error_claims

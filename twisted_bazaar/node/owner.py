@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IProtocol, IReactorTime
 
 from twisted_bazaar.node.control import ThisIsMe, ThisIsYou
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.node.turn import Turn
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import Message
@@ -25,6 +26,7 @@ class LinkOwner(Protocol):
     codec: Codec
     trace: Callable[[Peer | None, Message], None] | None
     is_tracker: bool
+    turn: Turn
 
     def greeting(self) -> ThisIsMe:
         """This node's own C{thisisme}."""

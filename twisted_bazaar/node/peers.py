@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from attrs import evolve, frozen
@@ -35,14 +36,17 @@ class Peers:
     @param max_links: past it strangers are refused.
     @param known_cap: how many nodes are remembered that are not linked.
     @param known_s: for how long.
+    @param is_fair: whether somebody has to go for a newcomer when all links are taken; where there is room for all
+        that the system lets a process have, looking for whom would take too long.
     @ivar links: the one link in use to each node.
     @ivar named: where the nodes are that the user named, by endpoint, once they have been connected to.
     @ivar reserved: slots that are kept for those of them that are missing.
     """
 
-    def __init__(self, own_key: str, max_links: int, known_cap: int, known_s: float) -> None:
+    def __init__(self, own_key: str, max_links: int, known_cap: int, known_s: float, *, is_fair: bool = True) -> None:
         self._own_key = own_key
         self._max_links = max_links
+        self._is_fair = is_fair
         self.links: dict[int, Link] = {}
         self.named: dict[IStreamClientEndpoint, Address] = {}
         self.reserved = 0
@@ -52,12 +56,13 @@ class Peers:
     @property
     def is_full(self) -> bool:
         """Whether no stranger can be linked any more."""
-        return len(self.links) >= max(1, self._max_links - self.reserved)
+        return len(self.links) >= self._most_strangers
 
-    def admit(self, link: Link, peer: Peer, version: int, own_id: int, seen_host: str) -> None:
+    def admit(self, link: Link, peer: Peer, version: int, own_id: int, seen_host: str) -> Link | None:
         """Decide whether a node that has greeted may be linked.
 
         @param seen_host: where its connection leads to.
+        @return: the link that is to be closed for it, if there was no room.
         @raise PeerError: it may not.
         """
         if version != PROTOCOL_VERSION:
@@ -68,13 +73,22 @@ class Peers:
         if peer.id == own_id or (old is not None and old.peer is not None and old.peer.key != peer.key):
             raise PeerError(f"the id {peer.id} belongs to another node")
         if old is None:
-            # What it says of itself is not enough: it must come from there too.
-            is_wanted = link.is_named or (peer.address.host == seen_host and peer.address in self.named.values())
-            if len(self.links) >= self._max_links if is_wanted else self.is_full:
+            most = self._max_links if self.is_named(link, peer, seen_host) else self._most_strangers
+            if len(self.links) < most:
+                return None
+            loser = self._youngest_of_many(peer) if self._is_fair and not link.dialled else None
+            if loser is None or len(self.links) > most:
                 raise NoSlots("no slots available")
-        elif not link.dialled and not self._replaces(link, old, peer.key):
+            return loser
+        if not link.dialled and not self._replaces(link, old, peer.key):
             # Who dialled has sent nothing yet but its greeting.
             raise AlreadyLinked("a link is open already")
+        return None
+
+    def is_named(self, link: Link, peer: Peer, seen_host: str) -> bool:
+        """Whether a link leads to a node that the user named."""
+        # What it says of itself is not enough: it must come from there too.
+        return link.is_named or (peer.address.host == seen_host and peer.address in self.named.values())
 
     def add(self, link: Link, peer: Peer) -> Link | None:
         """Take an open link into use, unless the one there is to be kept.
@@ -126,6 +140,27 @@ class Peers:
         """The nodes heard of that are not linked, the one last heard of first."""
         entries = [known for _, known in self._known.items(now) if known.id not in self.links]
         return sorted(entries, key=lambda known: known.heard_at, reverse=True)
+
+    @property
+    def _most_strangers(self) -> int:
+        return max(1, self._max_links - self.reserved)
+
+    def _youngest_of_many(self, newcomer: Peer) -> Link | None:
+        """The link that goes for a newcomer: the youngest from where most come from, if that is many more than its own.
+
+        So no machine keeps all others out. What this node dialled, and who was named, stays.
+        """
+        charged = Counter(link.peer.network for link in self.links.values() if link.peer is not None)
+        busiest, count = charged.most_common(1)[0] if charged else ("", 0)
+        if count <= charged[newcomer.network] + 1:
+            return None
+        for link in reversed(self.links.values()):
+            peer = link.peer
+            if peer is None or peer.network != busiest or link.dialled:
+                continue
+            if not self.is_named(link, peer, peer.seen_host):
+                return link
+        return None
 
     def _replaces(self, new: Link, old: Link, peer_key: str) -> bool:
         """Of two links to one node, whether the new one is to be kept. Both ends decide alike.

@@ -63,9 +63,9 @@ class Tracker(Role):
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose
-        # Those that can be dialled: by everybody, and by nodes on the tracker's machine only.
-        self._open = _Draw()
-        self._local = _Draw()
+        # Those that can be dialled, by kind: by everybody, and by nodes on the tracker's machine only.
+        self._open: dict[str | None, _Draw] = {}
+        self._local: dict[str | None, _Draw] = {}
         self.receives = {NodeRequest: self._request_received}
 
     def start(self, node: INode) -> None:
@@ -81,15 +81,20 @@ class Tracker(Role):
         """List a node."""
         self._numbers.joined(peer)
         if peer.address.port:
-            (self._local if peer.address.is_local else self._open).add(peer)
+            (self._local if peer.address.is_local else self._open).setdefault(peer.kind, _Draw()).add(peer)
         if self._verbose:
             self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
 
     def peer_left(self, peer: Peer) -> None:
         """Strike a node off, but remember its id for a while."""
         self._numbers.left(peer, self.node.clock.seconds())
-        self._open.discard(peer)
-        self._local.discard(peer)
+        for lists in (self._open, self._local):
+            listed = lists.get(peer.kind)
+            if listed is not None:
+                listed.discard(peer)
+                if not listed:
+                    # What nodes call themselves is up to them.
+                    del lists[peer.kind]
         self._tell("left", "node {id} left", id=peer.id)
 
     def _request_received(self, request: NodeRequest, origin: Origin) -> None:
@@ -97,24 +102,27 @@ class Tracker(Role):
         if asker is None:
             # It has left, and this came by a link that another had taken the place of.
             return
-        found = self._another({*request.have, origin.id}, asker)
+        found = self._another({*request.have, origin.id}, asker, request.kind)
         if found is None:
-            reply = NodeReply()
+            reply = NodeReply(kind=request.kind)
             self._tell("asked", "node {asker} asked for another; there is none", asker=origin.id)
         else:
-            reply = NodeReply(id=found.id, host=found.address.host, port=found.address.port)
+            address = found.address
+            reply = NodeReply(id=found.id, host=address.host, port=address.port, kind=request.kind, udp=found.udp_port)
             self._tell("asked", "node {asker} asked for another; it got {id}", asker=origin.id, id=found.id)
         self.node.send(reply, origin.route)
 
-    def _another(self, unwanted: set[int], asker: Peer) -> Peer | None:
-        """A random node that the asker can reach and does not have.
+    def _another(self, unwanted: set[int], asker: Peer, kind: str | None) -> Peer | None:
+        """A random node of a kind that the asker can reach and does not have.
 
         Of one more than there are unwanted ones, one at least is wanted: no need to look at all.
         """
-        lists = [self._open, self._local] if asker.address.is_local else [self._open]
-        listed = sum(map(len, lists))
+        everybodys = self._open.get(kind) or _Draw()
+        locals_ = self._local.get(kind) if asker.address.is_local else None
+        listed = len(everybodys) + len(locals_ or ())
         for number in self.node.rng.sample(range(listed), min(listed, len(unwanted) + 1)):
-            peer = self._open[number] if number < len(self._open) else self._local[number - len(self._open)]
+            in_locals = number - len(everybodys)
+            peer = everybodys[number] if locals_ is None or in_locals < 0 else locals_[in_locals]
             if peer.id not in unwanted:
                 return peer
         return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 
-from attrs import frozen
+from attrs import field, frozen
 
 Route = tuple[int, ...]
 """Ids of nodes, this node first and the one to reach last; two ids are a direct link."""
@@ -38,6 +38,21 @@ def _is_local(host: str) -> bool:
     return ip.is_loopback or ip.is_unspecified
 
 
+@lru_cache(maxsize=1024)
+def plain_host(host: str) -> str:
+    """A host as it is called everywhere: IPv4 where it is IPv4 in IPv6 clothes."""
+    ip = ip_address(host)
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return host
+
+
+@lru_cache(maxsize=1024)
+def network_of(host: str) -> str:
+    """Whom something is charged to that comes from a host: who has one IPv6 address has the 2**64 around it."""
+    return str(ip_network(f"{host.partition('%')[0]}/64", strict=False)) if ":" in host else host
+
+
 @frozen
 class Peer:
     """A node at the other end of an open link.
@@ -45,11 +60,22 @@ class Peer:
     @ivar id: its short handle for paths.
     @ivar key: its public key, which is its identity.
     @ivar address: where others can reach it.
+    @ivar kind: what it says it is, for those that look for such nodes.
+    @ivar udp_port: where on the same host it takes datagrams; 0 if nowhere.
+    @ivar seen_host: where its link leads to, whatever it says of itself; empty where it is linked no more.
     """
 
     id: int
     key: str
     address: Address
+    kind: str | None = None
+    udp_port: int = 0
+    seen_host: str = field(default="", eq=False)
+
+    @property
+    def network(self) -> str:
+        """Whom what it takes up is charged to."""
+        return network_of(self.seen_host or self.address.host)
 
 
 @frozen

@@ -38,10 +38,12 @@ class Error(Routed, tag="error", kw_only=True):
         @param about: the message at fault, or its wire name when it could not be read.
         """
         name = about.wire_name if isinstance(about, Message) else about
+        number = getattr(about, "id", None)
         return cls(
             code=fault.code,
             info=str(fault)[:_LONGEST_INFO],
             about=name or None,
-            id=getattr(about, "id", None),
+            # The id of a search among super peers is a text: its end says that it is over.
+            id=number if isinstance(number, int) else None,
             hop=hop,
         )

@@ -1,0 +1,41 @@
+"""The file of events: one JSON line for each, and for each message sent."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.journal import EventFile
+from twisted_bazaar.node.control import Ping, Stale
+from twisted_bazaar.values.addresses import Address, Peer
+
+
+class EventFileTests(SynchronousTestCase):
+    """What stands in it."""
+
+    def test_sent(self) -> None:
+        """A message over a link is told with the id of who gets it, one by datagram with its address and its size."""
+        file = io.StringIO()
+        events = EventFile(file, lambda: 2.5)
+        events.trace(Peer(7, "ab" * 32, Address("192.0.2.7", 1)), Ping())
+        events.trace(None, Ping())
+        events.trace_datagram(Address("2001:db8::1", 9), Stale(was="0" * 16), 42)
+        events.enter("sold", {"item": "apple"})
+        self.assertEqual(
+            [json.loads(line) for line in file.getvalue().splitlines()],
+            [
+                {"time": 2.5, "event": "sent", "to": 7, "type": "ping"},
+                {"time": 2.5, "event": "sent", "to": None, "type": "ping"},
+                {
+                    "time": 2.5,
+                    "event": "datagram",
+                    "to": "[2001:db8::1]:9",
+                    "bytes": 42,
+                    "type": "stale",
+                    "was": "0" * 16,
+                },
+                {"time": 2.5, "event": "sold", "item": "apple"},
+            ],
+        )

@@ -1,0 +1,366 @@
+"""Datagrams between nodes: one message in each, and nothing to an address that has not shown that it receives there.
+
+Who wants to send to an address knocks, and gets a cookie to show with each message; who shows none, or a wrong one,
+is told so in fewer bytes than it sent, and not heard. Roles see none of this. What gets lost is lost: only knocks are
+repeated. Datagrams that are rubbish, too long, too many or of no known type are counted, and cost nothing more.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from attrs import define
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import MessageLengthError
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+
+from twisted_bazaar.bounded import FairTable, Ration
+from twisted_bazaar.errors import UsageError, WireError
+from twisted_bazaar.node.control import Cookie, Knock, Stale
+from twisted_bazaar.node.cookies import ROOM_BYTES, Cookies, StrangersShare, ending_with, is_cookie
+from twisted_bazaar.node.knocking import Knocking
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.values.addresses import Address, network_of, plain_host
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.message import Message
+
+DatagramTrace = Callable[[Address, Message, int], None]
+DatagramClaim = Callable[[Any, Address], None]
+Where = tuple[str, int]
+
+LARGEST_DATAGRAM: Final = 65_507
+COOKIES: Final = "cookies of datagrams"
+"""The purpose of the secret that cookies follow from; see L{KeyPair.secret_for}."""
+# Cookies are renewed when this much of the time has gone for which they are right at least, and then not used on.
+_RENEWED_AT: Final = 0.75
+_TRUSTED_UNTIL: Final = 0.95
+_FAULTS_LOGGED_A_MINUTE: Final = 10
+# As many as take some milliseconds.
+_DATAGRAMS_A_TURN: Final = 128
+_ABOUT_COOKIES: Final = (Knock, Cookie, Stale)
+_NAMES_ABOUT_COOKIES: Final = frozenset({"knock", "cookie", "stale"})
+
+
+class _Head(msgspec.Struct, gc=False):
+    type: str
+    cookie: str | None = None
+
+
+_read_head = msgspec.json.Decoder(_Head).decode
+_encode = msgspec.json.Encoder().encode
+_decode_about_cookies = Codec(_ABOUT_COOKIES).decode
+
+
+@define(eq=False)
+class _Correspondent:
+    """An address that datagrams are exchanged with.
+
+    @ivar where: what the transport calls it.
+    @ivar endings: how datagrams from there end that show a cookie which is right.
+    @ivar endings_until: when they are no longer the same.
+    @ivar suffix: how datagrams to there have to end; None while no cookie has been given.
+    @ivar renew_at: when to ask for another.
+    @ivar trusted_until: when not to count on it any more.
+    @ivar due: by when all that has come from there would have come at the greatest rate allowed.
+    """
+
+    address: Address
+    where: Where
+    endings: tuple[bytes, bytes]
+    endings_until: float
+    suffix: bytes | None = None
+    renew_at: float = 0.0
+    trusted_until: float = 0.0
+    due: float = 0.0
+
+
+class Datagrams(DatagramProtocol):
+    """The datagrams of one node.
+
+    @param reactor: time, timers and the socket.
+    @param secret: what only this node knows; its cookies follow from it.
+    @ivar port: where datagrams are taken; 0 for nowhere.
+    @ivar counts: how many datagrams were not taken, or not sent, by why.
+    """
+
+    transport: Any
+    log = Logger()
+    noisy = False
+
+    def __init__(
+        self,
+        reactor: Any,
+        rng: random.Random,
+        secret: bytes,
+        limits: Limits,
+        trace: DatagramTrace | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._trace = trace
+        self.port = 0
+        self.counts: Counter[str] = Counter()
+        self._cookies = Cookies(secret, limits.cookie_s)
+        self._strangers = StrangersShare(limits.strangers_a_second)
+        self._most_bytes = min(limits.datagram_bytes, LARGEST_DATAGRAM)
+        self._longest_body = self._most_bytes - ROOM_BYTES
+        self._interval_s = 1 / limits.datagrams_a_second
+        self._cookie_s = limits.cookie_s
+        self._correspondents: FairTable[Where, _Correspondent] = FairTable(limits.correspondents, 2 * limits.cookie_s)
+        self._knocking = Knocking(reactor, rng, self._say_knock)
+        self._listening: IListeningPort | None = None
+        self._is_v6 = False
+        self._left_this_turn = _DATAGRAMS_A_TURN
+        self._reading_on: IDelayedCall | None = None
+        self._faults = Ration(_FAULTS_LOGGED_A_MINUTE)
+        self._claims: Mapping[type[Message], DatagramClaim] = {}
+        self._decode: Callable[[bytes], Message] = _decode_about_cookies
+
+    # What the node calls.
+
+    def listen(self, interface: str, port: int) -> Address:
+        """Open the socket.
+
+        @param interface: the address to take datagrams at; empty for all of this machine's.
+        @param port: 0 for any.
+        @return: where it is.
+        @raise CannotListenError: the port is taken, or the interface is not this machine's.
+        """
+        # One byte more than is taken: what is cut there was too long.
+        self._listening = self._reactor.listenUDP(port, self, interface, self._most_bytes + 1)
+        bound: Any = self._listening.getHost()
+        self.port = bound.port
+        self._is_v6 = ":" in bound.host
+        return Address(bound.host, bound.port)
+
+    def take(self, claims: Mapping[type[Message], DatagramClaim]) -> None:
+        """Hand the messages of these classes to these from now on."""
+        self._claims = claims
+        if claims:
+            self._decode = Codec([*claims, *_ABOUT_COOKIES]).decode
+
+    def send(self, message: Message, addresses: Iterable[Address]) -> None:
+        """Send a message, encoded once, to some addresses.
+
+        @raise UsageError: it does not fit into a datagram, or this node has no socket for datagrams.
+        """
+        body = _encode(message)
+        if len(body) > self._longest_body:
+            check_fits(message, self._most_bytes)
+        transport = self.transport
+        if not self.port:
+            if self._listening is None:
+                raise UsageError("this node takes no datagrams, and so cannot send any")
+            return
+        now = self._reactor.seconds()
+        head = body[:-1]
+        trace = self._trace
+        for address in addresses:
+            to = self._correspondents.get((address.host, address.port), now) or self._enter(address, now)
+            if to.suffix is None or now >= to.trusted_until:
+                if not self._knocking.knock(to.address, now, (head, message)):
+                    self.counts["unsent"] += 1
+                continue
+            if now >= to.renew_at:
+                self._knocking.knock(to.address, now)
+            data = head + to.suffix
+            if trace is not None:
+                trace(address, message, len(data))
+            try:
+                transport.write(data, to.where)
+            except (OSError, ValueError, MessageLengthError):
+                # No way there, or a host of another family.
+                self.counts["unsent"] += 1
+
+    def close(self) -> Deferred[None]:
+        """Close the socket.
+
+        @return: fires when it is.
+        """
+        self._knocking.stop()
+        if self._reading_on is not None:
+            self._reading_on.cancel()
+            self._reading_on = None
+        listening, self.port = self._listening, 0
+        done: Deferred[None] = succeed(None)
+        return done if listening is None else done.addCallback(lambda _: listening.stopListening())
+
+    # What the socket calls.
+
+    def datagramReceived(self, data: bytes, where: Where) -> None:
+        """Take a datagram."""
+        if not self.port:
+            return
+        self._left_this_turn -= 1
+        if self._left_this_turn <= 0:
+            self._rest()
+        if len(data) > self._most_bytes:
+            self.counts["oversize"] += 1
+            return
+        if self._is_v6:
+            where = (plain_host(where[0]), where[1])
+        now = self._reactor.seconds()
+        sender = self._correspondents.get(where, now)
+        if sender is not None and now < sender.endings_until and data.endswith(sender.endings):
+            self._receive(data, sender, now)
+        else:
+            self._receive_strange(data, where, now)
+
+    # Datagrams in.
+
+    def _rest(self) -> None:
+        """Read no more in this turn of the reactor. Twisted counts bytes there, and these may be very small."""
+        if self._reading_on is None:
+            self.transport.maxThroughput = 0
+            self._reading_on = self._reactor.callLater(0, self._read_on)
+
+    def _read_on(self) -> None:
+        self._reading_on = None
+        self._left_this_turn = _DATAGRAMS_A_TURN
+        del self.transport.maxThroughput
+
+    def _receive(self, data: bytes, sender: _Correspondent, now: float) -> None:
+        """Hand up what comes from an address that has shown that it receives there."""
+        due = sender.due
+        if not now <= due <= now + 2:
+            # Long ago; or the clock was set back.
+            due = now
+        # Half an interval of room, for what sums of fractions lose.
+        if due - now > 1 - self._interval_s / 2:
+            self.counts["too many"] += 1
+            return
+        sender.due = due + self._interval_s
+        try:
+            message = self._decode(data)
+        except WireError:
+            self.counts["rubbish"] += 1
+            return
+        claim = self._claims.get(type(message))
+        if claim is None:
+            self._receive_about_cookies(message, (sender.address.host, sender.address.port), None, now)
+            return
+        try:
+            claim(message, sender.address)
+        except Exception:
+            self.counts["faults"] += 1
+            if self._faults.admit(now) is not None:
+                self.log.failure(
+                    "a {name} from {address} was not taken", name=message.wire_name, address=sender.address
+                )
+
+    def _receive_strange(self, data: bytes, where: Where, now: float) -> None:
+        """Take what does not end with a cookie known to be right."""
+        try:
+            head = _read_head(data)
+        except (ValueError, RecursionError):
+            self.counts["rubbish"] += 1
+            return
+        if head.cookie is not None and self._cookies.is_right(head.cookie, *where, now):
+            # Its first with this one; or the key does not stand last.
+            sender = self._correspondents.get(where, now)
+            if sender is None or now >= sender.endings_until:
+                sender = self._enter(Address(*where), now)
+            self._receive(data, sender, now)
+        elif head.type in _NAMES_ABOUT_COOKIES:
+            try:
+                message = _decode_about_cookies(data)
+            except WireError:
+                self.counts["rubbish"] += 1
+            else:
+                self._receive_about_cookies(message, where, len(data), now)
+        else:
+            self.counts["unshown"] += 1
+            shown = head.cookie if head.cookie is not None and is_cookie(head.cookie) else None
+            self._answer(Stale(was=shown), where, len(data), now)
+
+    def _receive_about_cookies(self, message: Message, where: Where, most_bytes: int | None, now: float) -> None:
+        """Take what needs no cookie.
+
+        @param most_bytes: how long an answer to a stranger may be; None to one who has shown a cookie all the same.
+        """
+        match message:
+            case Knock():
+                given, _ = self._cookies.right(*where, now)
+                self._answer(Cookie(nonce=message.nonce, give=given.decode()), where, most_bytes, now)
+            case Cookie():
+                self._cookie_received(message, Address(*where), now)
+            case Stale():
+                sender = self._correspondents.get(where, now)
+                # It repeats the cookie: who has not seen the datagram cannot make this node doubt one.
+                if sender is not None and message.was is not None and sender.suffix == ending_with(message.was):
+                    sender.suffix = None
+                    self._knocking.knock(sender.address, now)
+
+    def _answer(self, message: Message, where: Where, most_bytes: int | None, now: float) -> None:
+        """Answer; an address that has not shown that it receives there seldom, and with no more bytes than it sent."""
+        data = _encode(message)
+        if most_bytes is not None and (len(data) > most_bytes or not self._strangers.admit(where[0], now)):
+            self.counts["unanswered"] += 1
+            return
+        self._write(message, data, Address(*where))
+
+    # Cookies of others.
+
+    def _enter(self, address: Address, now: float) -> _Correspondent:
+        """Remember an address, or go on doing so with the cookies that are right for it now."""
+        where = (address.host, address.port)
+        now_right, right_before = self._cookies.right(*where, now)
+        endings = (ending_with(now_right.decode()), ending_with(right_before.decode()))
+        entry = self._correspondents.get(where, now)
+        if entry is None:
+            entry = _Correspondent(address, self._on_the_socket(address), endings, 0.0)
+        entry.endings, entry.endings_until = endings, self._cookies.until(now)
+        self._correspondents.put(where, entry, network_of(address.host), now)
+        return entry
+
+    def _say_knock(self, knock: Knock, address: Address) -> None:
+        data = _encode(knock)
+        to = self._correspondents.get((address.host, address.port), self._reactor.seconds())
+        if to is not None and to.suffix is not None:
+            # Who still has a cookie is no stranger, and is answered while strangers flood the other end.
+            data = data[:-1] + to.suffix
+        self._write(knock, data, address)
+
+    def _cookie_received(self, cookie: Cookie, address: Address, now: float) -> None:
+        waiting = self._knocking.answered(cookie, address, now)
+        if waiting is None:
+            self.counts["unasked"] += 1
+            return
+        to = self._enter(address, now)
+        to.suffix = ending_with(cookie.give)
+        to.renew_at, to.trusted_until = now + _RENEWED_AT * self._cookie_s, now + _TRUSTED_UNTIL * self._cookie_s
+        for head, message in waiting:
+            self._write(message, head + to.suffix, address)
+
+    # Datagrams out.
+
+    def _write(self, message: Message, data: bytes, address: Address) -> None:
+        if self._trace is not None:
+            self._trace(address, message, len(data))
+        try:
+            self.transport.write(data, self._on_the_socket(address))
+        except (OSError, ValueError, MessageLengthError):
+            self.counts["unsent"] += 1
+
+    def _on_the_socket(self, address: Address) -> Where:
+        """What the transport calls an address."""
+        host = address.host
+        return (f"::ffff:{host}" if self._is_v6 and ":" not in host else host), address.port
+
+
+def check_fits(message: Message, most_bytes: int) -> None:
+    """Refuse what is too long for a datagram of so many bytes, cookie and all.
+
+    @raise UsageError: it is.
+    """
+    size_bytes = len(_encode(message))
+    if size_bytes > most_bytes - ROOM_BYTES:
+        raise UsageError(
+            f"a {message.wire_name} of {size_bytes} bytes does not go into a datagram, which holds "
+            f"{most_bytes - ROOM_BYTES} besides its cookie"
+        )

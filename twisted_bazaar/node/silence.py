@@ -1,0 +1,86 @@
+"""How long the other end of an open link may say nothing, leave a frame unfinished, or read nothing. Sans-IO.
+
+Silence counts only while somebody listens: neither while the link is not read from, nor while the whole
+process stood still.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from attrs import define
+
+from twisted_bazaar.node.limits import Limits
+
+NEVER: Final = float("inf")
+# A look that comes so late shows that this process stood still.
+_LATE_S: Final = 1.0
+
+
+class Due(Enum):
+    """What is to be done now."""
+
+    NOTHING = "nothing"
+    PING = "ping"
+    CUT = "cut"
+
+
+@define(eq=False)
+class Silence:
+    """The times of one link.
+
+    @ivar last_heard: when bytes came.
+    @ivar unfinished_since: when a frame began whose end has not come.
+    @ivar stalled_since: since when the other end has not read what it was sent.
+    @ivar is_unheard: whether the link waits to be read from.
+    """
+
+    last_heard: float
+    unfinished_since: float = NEVER
+    stalled_since: float = NEVER
+    is_unheard: bool = False
+    _last_ping: float = 0.0
+    _look_at: float = NEVER
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the other end does not read what it was sent."""
+        return self.stalled_since != NEVER
+
+    def listen_again(self, now: float) -> None:
+        """What was sent while nobody read it is not late."""
+        self.last_heard = now
+        if self.unfinished_since != NEVER:
+            self.unfinished_since = now
+
+    def look(self, now: float, limits: Limits) -> tuple[Due, float]:
+        """What is due, and when to look again."""
+        if now > self._look_at + _LATE_S:
+            self._skip(now - self._look_at)
+            # What has come meanwhile is to be read before anybody judges.
+            due, self._look_at = Due.NOTHING, now + _LATE_S
+        else:
+            due, self._look_at = self._judge(now, limits)
+        return due, self._look_at
+
+    def _judge(self, now: float, limits: Limits) -> tuple[Due, float]:
+        if self.is_stalled:
+            cut_at = self.stalled_since + limits.silence_s
+            return (Due.CUT, NEVER) if now >= cut_at else (Due.NOTHING, cut_at)
+        if self.is_unheard:
+            return Due.NOTHING, now + limits.ping_s
+        cut_at = min(self.last_heard + limits.silence_s, self.unfinished_since + limits.frame_s)
+        if now >= cut_at:
+            return Due.CUT, NEVER
+        ping_at = max(self.last_heard, self._last_ping) + limits.ping_s
+        if now < ping_at:
+            return Due.NOTHING, min(cut_at, ping_at)
+        self._last_ping = now
+        return Due.PING, min(cut_at, now + limits.ping_s)
+
+    def _skip(self, time_s: float) -> None:
+        """So long nobody looked, nor listened."""
+        self.last_heard += time_s
+        self.unfinished_since += time_s
+        self.stalled_since += time_s

@@ -1,0 +1,119 @@
+"""How much a node reads from all its links together in one turn of its reactor, and which of them wait.
+
+What one link may take is bounded for each, but there may be hundreds. So there is a budget of frames, and
+of time, for all of them. A link that finds nothing left waits, is not read from meanwhile, and gets its
+share in a turn that follows; the more wait, the smaller the shares, and so the sooner everybody's turn
+comes. A part is kept for links that wait for nothing: who asks little is hardly held up by those who ask
+much.
+
+Where time stands still within a turn, as in a simulation, the count alone decides.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+_NEVER: Final = float("inf")
+# Between two looks at the clock.
+_FRAMES_AT_A_TIME: Final = 32
+# So many are taken before a timer is set that tells where the turn ends: it would cost a quiet node more
+# than it is worth for each message.
+_UNTIMED: Final = 16
+# Of a turn, for those that have waited; the rest is for those that come.
+_FOR_WAITING: Final = 0.75
+# What is answered together is sent together: one at a time would cost as many calls of the system as frames.
+_LEAST_SHARE: Final = 4
+
+
+class Waiting(Protocol):
+    """Something that waits to be read from."""
+
+    def read_on(self, now: float, most: int) -> None:
+        """Its turn has come.
+
+        @param most: it may take so many frames now.
+        """
+
+
+class Turn:
+    """The budget of one turn of the reactor after the other.
+
+    @param clock: the source of time and timers.
+    @param frames: frames in one turn.
+    @param time_s: time for them.
+    """
+
+    def __init__(self, clock: IReactorTime, frames: int, time_s: float) -> None:
+        self._clock = clock
+        self._frames = frames
+        self._time_s = time_s
+        self._left = frames
+        self._untimed = max(0, frames - _UNTIMED)
+        self._until = _NEVER
+        self._waiting: deque[Waiting] = deque()
+        self._call: IDelayedCall | None = None
+
+    def admit(self, now: float) -> bool:
+        """Take one frame off the budget; False if nothing is left."""
+        if self._left > self._untimed:
+            self._left -= 1
+            return True
+        return self.grant(now, 1) > 0
+
+    def grant(self, now: float, most: int) -> int:
+        """Take some frames off the budget; ask again when they have been read.
+
+        @return: how many may be taken, at most C{most}; 0 if nothing is left.
+        """
+        if self._call is None and self._left <= self._untimed:
+            self._begin(now)
+        if self._left <= 0 or now >= self._until:
+            return 0
+        granted = min(most, self._left, _FRAMES_AT_A_TIME)
+        self._left -= granted
+        return granted
+
+    def give_back(self, frames: int) -> None:
+        """There were fewer than had been granted."""
+        self._left += frames
+
+    def wait(self, link: Waiting) -> None:
+        """Let something read on when its turn comes."""
+        self._waiting.append(link)
+        if self._call is None:
+            self._begin(self._clock.seconds())
+
+    def stop(self) -> None:
+        """Nobody waits any more."""
+        self._waiting.clear()
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _begin(self, now: float) -> None:
+        self._until = now + self._time_s
+        self._call = self._clock.callLater(0, self._next)
+
+    def _next(self) -> None:
+        """A turn begins."""
+        self._call = None
+        self._left = self._frames
+        self._until = _NEVER
+        if not self._waiting:
+            return
+        began = now = self._clock.seconds()
+        self._begin(now)
+        self._until = until = now + _FOR_WAITING * self._time_s
+        for_waiting = int(_FOR_WAITING * self._frames)
+        kept = self._frames - for_waiting
+        share = max(_LEAST_SHARE, for_waiting // len(self._waiting))
+        # Who has to wait again comes after all others.
+        for _ in range(len(self._waiting)):
+            if self._left <= kept or now >= until:
+                break
+            self._waiting.popleft().read_on(now, share)
+            now = self._clock.seconds()
+        self._until = began + self._time_s
