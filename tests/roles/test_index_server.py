@@ -22,6 +22,7 @@ from twisted_bazaar.interfaces import IOperable, IRegistrar
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.index_server import IndexServer, Options, make_role
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver
+from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 from twisted_bazaar.wire.error import Error
 
@@ -286,6 +287,12 @@ class MembersTests(ServerTestCase):
         page: Page = self.result(member.search(FileQuery(**query)))
         return page
 
+    def sellers(self, member: IndexMember, item: str | None, key: str | None) -> list[Peer]:
+        """Who is named for an item, or under a key."""
+        named: list[Peer] = []
+        self.result(member.sellers(item, key, named.extend))
+        return named
+
     def sources(self, member: IndexMember, name: str) -> Sequence[int]:
         """The ids of those who have a file."""
         sources: Sequence[FileSource] = self.result(member.sources(digest_of(name)))
@@ -414,11 +421,11 @@ class MembersTests(ServerTestCase):
         other, _ = self.add()
         seller.publish_goods(["apple", "pear"])
         self.until_told(seller, other)
-        for question in (other.sellers("apple"), other.sellers(seller_key=node.key.public)):
-            self.assertEqual([each.id for each in self.result(question)], [node.id])
+        for item, key in (("apple", None), (None, node.key.public)):
+            self.assertEqual([each.id for each in self.sellers(other, item, key)], [node.id])
         seller.publish_goods(["pear"])
         self.until_told(seller)
-        self.assertEqual(self.result(other.sellers("apple")), [])
+        self.assertEqual(self.sellers(other, "apple", None), [])
 
     def test_nothing_left(self) -> None:
         """When all have stopped there are no timers, ports or connections."""

@@ -14,16 +14,19 @@ from zope.interface.verify import verifyObject
 from tests.roles.cases import key_of
 from tests.trade.cases import FailingStore, quote
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IRole, IShelf, IWay
+from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IRole, ISelfNumbered, IShelf, IWay
 from twisted_bazaar.roles import buyer, seller
-from twisted_bazaar.roles.buyer import Buyer
+from twisted_bazaar.roles.buyer import NO_SUPER_PEER, NOT_FOUND, Buyer
 from twisted_bazaar.roles.seller import Seller
+from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.want import Want
 from twisted_bazaar.roles.ways import WAY, WAYS, FloodWay, make_way, way_of
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.memory import MemorySales
 from twisted_bazaar.trade.messages import Buy
+from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.sale import Offer, Supply
+from twisted_bazaar.wire.error import Error
 
 
 @implementer(IDiscovery)
@@ -72,7 +75,7 @@ class HandWay:
 
     name: str = "hand"
     needs_links: bool = False
-    registrar: str = "tracker"
+    registrar: str | None = "tracker"
     roles: Sequence[IRole] = ()
     searches: list[HandSearch] = field(factory=list)
     shelves: list[HandAnswers] = field(factory=list)
@@ -109,17 +112,41 @@ class WaysTests(SynchronousTestCase):
         self.assertTrue(verifyObject(IWay, HandWay()))
 
     def test_files(self) -> None:
-        """By an index files are found, by flooding they are not; what finds them is the role that the node carries."""
+        """By an index or super peers files are found, not by flooding; what finds them is a role of the node."""
         self.assertIsNone(make_way("flood").catalogue())
-        way = make_way("index")
-        self.assertTrue(verifyObject(ICatalogue, way.catalogue()))
-        self.assertEqual([way.catalogue()], list(way.roles))
+        for name in ("index", "superpeer"):
+            way = make_way(name)
+            self.assertTrue(verifyObject(ICatalogue, way.catalogue()))
+            self.assertEqual([way.catalogue()], list(way.roles))
+
+    def test_super_peers(self) -> None:
+        """A node that finds by super peers has its id from its key, and knows those that it was given."""
+        node = FakeNode()
+        way = make_way("superpeer", super_peers=[Address("10.0.0.7", 9200)])
+        self.assertIsNone(way.registrar)
+        for role in way.roles:
+            self.assertTrue(ISelfNumbered.providedBy(role))
+            role.start(node)
+        node.clock.advance(0)
+        self.assertEqual(node.met, [Address("10.0.0.7", 9200)])
+        for role in way.roles:
+            self.successResultOf(role.stop())
+        self.assertEqual(node.clock.getDelayedCalls(), [])
+
+    def test_may_lead(self) -> None:
+        """One that may lead carries a super peer that does nothing until a super peer asks it to."""
+        way = make_way("superpeer", may_lead=True)
+        leaf, dormant = way.roles
+        self.assertIs(leaf, way.catalogue())
+        self.assertIsInstance(dormant, SuperPeer)
+        self.assertIsNone(dormant.kind)
+        self.assertFalse(set(leaf.receives) & set(dormant.receives) - {Error})
 
     def test_unknown(self) -> None:
         """A way that there is not is named, with those that there are."""
         with self.assertRaises(UsageError) as caught:
             make_way("smoke")
-        self.assertEqual(str(caught.exception), "--via 'smoke': write one of flood, index")
+        self.assertEqual(str(caught.exception), "--via 'smoke': write one of flood, index, superpeer")
 
     def test_of_options(self) -> None:
         """A role finds by the way among its options; where there is none, by flooding."""
@@ -131,11 +158,11 @@ class WaysTests(SynchronousTestCase):
 class BuyerTests(SynchronousTestCase):
     """A buyer of two apples, by a way that the test plays."""
 
-    def begin(self, **about: Any) -> Buyer:
+    def begin(self, *, once_s: float | None = None, **about: Any) -> Buyer:
         """Start it."""
         self.way = HandWay(**about)
         self.node = FakeNode(id=1)
-        role = Buyer([Want("apple", 2)], gather_s=0.7, way=self.way)
+        role = Buyer([Want("apple", 2)], gather_s=0.7, once_s=once_s, way=self.way)
         role.start(self.node)
         [self.search] = self.way.searches
         self.assertEqual(self.search.gather_s, 0.7)
@@ -161,6 +188,29 @@ class BuyerTests(SynchronousTestCase):
         self.assertEqual(self.search.asked, [])
         role.peer_joined(self.node.link(7))
         self.assertEqual(len(self.search.asked), 1)
+
+    def test_super_peers(self) -> None:
+        """Where ids come from keys it waits for somebody to ask; a tracker alone is of no use."""
+        role = self.begin(registrar=None)
+        role.tracker_joined()
+        self.assertEqual(self.search.asked, [])
+        role.peer_joined(self.node.link(7))
+        self.assertEqual(len(self.search.asked), 1)
+
+    def test_nobody_to_ask(self) -> None:
+        """With C{--once} it ends with 4 if there was no super peer all the time, and with 3 if there was one."""
+        for is_there, expected in ((False, NO_SUPER_PEER), (True, NOT_FOUND)):
+            role = self.begin(registrar=None, once_s=20.0)
+            if is_there:
+                role.peer_joined(self.node.link(7))
+                role.peer_left(self.node.link(7))
+            self.node.clock.pump([1] * 20)
+            self.assertEqual(self.successResultOf(role.finished), expected)
+            nobody = [about for event, about in self.node.reports if event == "nobody_asked"]
+            self.assertEqual(len(nobody), not is_there)
+        role = self.begin(once_s=20.0)
+        self.node.clock.pump([1] * 20)
+        self.assertEqual(self.successResultOf(role.finished), NOT_FOUND)
 
     def test_seeks_by_it(self) -> None:
         """A seller that does not answer is looked for by its key."""

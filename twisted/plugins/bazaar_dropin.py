@@ -16,6 +16,10 @@ index_server = RolePlugin(
     "index_server", "twisted_bazaar.roles.index_server", "Tells who has which files and who sells what."
 )
 relay = RolePlugin("relay", "twisted_bazaar.roles.relay", "Passes on what others send, and no more.")
+ring_peer = RolePlugin("ring_peer", "twisted_bazaar.roles.ring_peer", "Keeps files and values in a ring, with others.")
 seller = RolePlugin("seller", "twisted_bazaar.roles.seller", "Offers goods and sells them.")
 sharer = RolePlugin("sharer", "twisted_bazaar.roles.sharer", "Shares the files of a folder, and fetches others.")
+super_peer = RolePlugin(
+    "super_peer", "twisted_bazaar.roles.super_peer", "Finds for weak peers who has what, with other super peers."
+)
 tracker = RolePlugin("tracker", "twisted_bazaar.roles.tracker", "Gives ids to nodes and names them to each other.")

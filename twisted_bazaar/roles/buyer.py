@@ -41,6 +41,7 @@ from twisted_bazaar.wire.error import Error
 BOUGHT: Final = 0
 NOT_FOUND: Final = 3
 SOLD_OUT: Final = 4
+NO_SUPER_PEER: Final = 4
 UNKNOWN: Final = 5
 
 _TIMEOUT_S: Final = "60"
@@ -171,7 +172,7 @@ class Buyer(Role):
 
     def tracker_joined(self) -> None:
         """There is somebody who can name others, if that is how they are found."""
-        if not self._way.needs_links:
+        if not self._way.needs_links and self._way.registrar is not None:
             self._begin()
 
     def _begin(self) -> None:
@@ -320,6 +321,9 @@ class Buyer(Role):
             status = UNKNOWN
         elif any(want.refused for want in missing):
             status = SOLD_OUT
+        elif self._way.registrar is None and not self._joined.called:
+            status = NO_SUPER_PEER
+            self.node.report("nobody_asked", "there was no super peer to ask; start one with --role super_peer")
         else:
             status = NOT_FOUND
         for want in missing:

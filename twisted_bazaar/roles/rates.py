@@ -24,3 +24,15 @@ def parse_rate(text: str, option: str) -> int:
     if rate < _LEAST_RATE:
         raise UsageError(f"{option} {text!r}: write bytes a second, at least 16K, such as 500K or 2M")
     return rate
+
+
+def parse_bytes(text: str, option: str) -> int:
+    """Read how many bytes: a number, or one with K, M or G, which are 1,024 each time.
+
+    @param option: what it was written after, for the error.
+    @raise UsageError: it is none.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or text.strip().endswith("/s"):
+        raise UsageError(f"{option} {text!r}: write bytes, such as 500M or 2G")
+    return int(float(match["number"]) * _UNITS[match["unit"].lower()])

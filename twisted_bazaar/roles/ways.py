@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.flood.search import FloodAnswers, FloodSearch
 from twisted_bazaar.discovery.index.member import IndexMember
 from twisted_bazaar.discovery.index.search import IndexAnswers, IndexSearch
+from twisted_bazaar.discovery.superpeer.leaf import Leaf
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IRole, IShelf, IWay
 from twisted_bazaar.plugin import WAY as WAY
+from twisted_bazaar.roles.super_peer import SuperPeer
+from twisted_bazaar.values.addresses import Address
 
 
 @implementer(IWay)
@@ -65,17 +69,48 @@ class IndexWay:
         return self._member
 
 
-WAYS: Final[Mapping[str, Callable[[], IWay]]] = {"flood": FloodWay, "index": IndexWay}
+@implementer(IWay)
+class SuperPeerWay:
+    """Goods and files are found by asking super peers, which ask each other.
+
+    @param super_peers: where the first ones are; more are learnt from them, and from a tracker.
+    @param may_lead: whether this node becomes a super peer itself when there are too few.
+    """
+
+    name = "superpeer"
+    needs_links = False
+    registrar = None
+
+    def __init__(self, super_peers: Sequence[IStreamClientEndpoint | Address] = (), *, may_lead: bool = False) -> None:
+        self.super_peer = SuperPeer.dormant() if may_lead else None
+        self.leaf = Leaf(super_peers, lead=None if self.super_peer is None else self.super_peer.lead)
+        self.roles: Sequence[IRole] = (self.leaf,) if self.super_peer is None else (self.leaf, self.super_peer)
+
+    def search(self, node: INode, gather_s: float) -> IDiscovery:
+        """What looks for goods."""
+        return IndexSearch(node, self.leaf, gather_s)
+
+    def answers(self, node: INode, shelf: IShelf) -> IAnswers:
+        """What lets a shelf be found."""
+        return IndexAnswers(node, self.leaf, shelf)
+
+    def catalogue(self) -> ICatalogue | None:
+        """What finds files."""
+        return self.leaf
 
 
-def make_way(name: str) -> IWay:
+WAYS: Final[Mapping[str, Callable[..., IWay]]] = {"flood": FloodWay, "index": IndexWay, "superpeer": SuperPeerWay}
+
+
+def make_way(name: str, **about: Any) -> IWay:
     """A way of finding, for one node.
 
+    @param about: what the way has to know; see its class.
     @raise UsageError: there is none of this name.
     """
     if name not in WAYS:
         raise UsageError(f"--via {name!r}: write one of {', '.join(WAYS)}")
-    return WAYS[name]()
+    return WAYS[name](**about)
 
 
 def way_of(options: Mapping[str, Any]) -> IWay:

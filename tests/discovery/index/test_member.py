@@ -328,12 +328,14 @@ class QuestionTests(MemberTestCase):
     def test_sellers(self) -> None:
         """Sellers are sought in this node's bazaar."""
         self.begin()
-        asking = self.member.sellers("apple")
+        named: list[Peer] = []
+        asking = self.member.sellers("apple", None, named.extend)
         asked = self.only(FindSellers)
         self.assertEqual((asked.item, asked.seller, asked.bazaar), ("apple", None, self.node.bazaar))
         seller = Seller(id=5, key="e" * 64, host="10.0.0.1", port=7)
         self.answer(FoundSellers(id=asked.id, sellers=(seller,)))
-        self.assertEqual(self.successResultOf(asking), [Peer(5, "e" * 64, Address("10.0.0.1", 7))])
+        self.assertIsNone(self.successResultOf(asking))
+        self.assertEqual(named, [Peer(5, "e" * 64, Address("10.0.0.1", 7))])
 
     def test_waits_for_link(self) -> None:
         """A question waits a little for the server, and is asked again over a new link."""

@@ -53,7 +53,7 @@ class FakeIndex:
 
     named: Sequence[Peer] | None = ()
     asked: list[tuple[str | None, str | None]] = field(factory=list)
-    waiting: list[Deferred[Sequence[Peer]]] = field(factory=list)
+    waiting: list[tuple[Deferred[None], Callable[[Sequence[Peer]], None]]] = field(factory=list)
     published: list[Sequence[str]] = field(factory=list)
     is_down: bool = False
 
@@ -61,15 +61,19 @@ class FakeIndex:
         """Keep what is to be found."""
         self.published.append(items)
 
-    def sellers(self, item: str | None = None, seller_key: str | None = None) -> Deferred[Sequence[Peer]]:
+    def sellers(
+        self, item: str | None, seller_key: str | None, found: Callable[[Sequence[Peer]], None]
+    ) -> Deferred[None]:
         """Name those that the test wants to be named."""
         self.asked.append((item, seller_key))
         if self.is_down:
             return fail(LinkClosed("nobody is there"))
         if self.named is None:
-            self.waiting.append(Deferred())
-            return self.waiting[-1]
-        return succeed(self.named)
+            answer: Deferred[None] = Deferred()
+            self.waiting.append((answer, found))
+            return answer
+        found(self.named)
+        return succeed(None)
 
 
 @define
@@ -160,6 +164,49 @@ class IndexSearchTests(IndexSearchTestCase):
         self.answer(7, quote=None)
         self.answer(8, quote=None)
         self.assertEqual((self.successResultOf(finding), self.node.reports), ([], []))
+
+    def test_asked_as_named(self) -> None:
+        """Each seller is asked as soon as it is named, and it is over when no more are named and all have answered."""
+        self.index.named = None
+        finding = self.find()
+        [(all_named, found)] = self.index.waiting
+        found([peer(7)])
+        self.assertEqual(self.asked(), [7])
+        self.answer(7, quote=None)
+        found([peer(7), peer(8)])
+        self.assertEqual(self.asked(), [7, 8])
+        self.answer(8, quote=None)
+        self.assertNoResult(finding)
+        all_named.callback(None)
+        self.assertEqual(self.successResultOf(finding), [])
+
+    def test_over_before_all_are_named(self) -> None:
+        """When enough has been offered nobody else is waited for, and who is named after that is not asked."""
+        self.index.named = None
+        finding = self.find()
+        [(all_named, found)] = self.index.waiting
+        found([peer(7)])
+        offer = self.answer(7)
+        self.later(0.4)
+        self.assertEqual(self.successResultOf(finding), [offer])
+        found([peer(8)])
+        self.assertEqual(self.asked(), [7])
+        self.assertTrue(all_named.called, "the question is under way")
+
+    def test_most_asked_in_all(self) -> None:
+        """However often somebody is named, no more are asked than of one long list."""
+        self.index.named = None
+        self.node.reachable = {*range(10, 10 + 4 * MOST_ASKED)}
+        self.find()
+        [(_, found)] = self.index.waiting
+        for first in range(10, 10 + 4 * MOST_ASKED, 8):
+            found([peer(node_id) for node_id in range(first, first + 8)])
+            for message, route in self.node.sent[-8:]:
+                self.search.receives[Quotation](
+                    Quotation(id=message.id, item="apple"),  # type: ignore[attr-defined] # only inquiries
+                    Origin(route[1], route),
+                )
+        self.assertEqual(len(self.asked()), MOST_ASKED)
 
     def test_of_no_use(self) -> None:
         """An offer of no use is none: it ends nothing."""
@@ -279,6 +326,13 @@ class LinkTests(IndexSearchTestCase):
         self.answer(8, quote=None)
         without_s = LINK_WITHOUT_OFFER_S + REACH_S
         self.assertEqual(self.released_after(), [(7, LINK_WITH_OFFER_S), (8, without_s)])
+
+    def test_link_of_others(self) -> None:
+        """A link that was there before is not released: it is there for another reason."""
+        self.node.link(7)
+        self.find()
+        self.answer(7)
+        self.assertEqual([node_id for node_id, _ in self.released_after()], [8])
 
     def test_late_link(self) -> None:
         """A link that comes when nobody waits for it any more is released too."""

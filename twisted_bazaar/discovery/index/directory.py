@@ -10,7 +10,7 @@ little later, by L{Directory.work}; what is asked meanwhile is answered as if it
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -19,8 +19,7 @@ from attrs import frozen
 from twisted_bazaar.discovery.index.listers import Lister, Listers
 from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, File, TooMany, Update
 from twisted_bazaar.discovery.index.pages import PageMaker, is_list_of_all
-from twisted_bazaar.discovery.index.titles import Title, Titles
-from twisted_bazaar.discovery.index.words import is_fitting, question_of
+from twisted_bazaar.discovery.index.titles import Title, Titles, codes_of, is_meant
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
 from twisted_bazaar.wire.message import LARGEST_INTEGER
@@ -193,7 +192,7 @@ class Directory:
         if is_list_of_all(query):
             return (yield from self._list(page, is_local))
         for number, title in enumerate(self._candidates(query), 1):
-            if title is not None and _fits(title, query):
+            if title is not None and is_meant(title, query):
                 self._tell(title, is_local, page)
             if number % TITLES_A_STEP == 0:
                 yield
@@ -204,7 +203,7 @@ class Directory:
         wholes: dict[Lister, bool] = {}
         looked_at = 0
         for title in tuple(self._titles.of(bytes.fromhex(digest))):
-            for code in _codes(title):
+            for code in codes_of(title):
                 lister = self._listers.known(code)
                 if lister is not None:
                     wholes[lister] = wholes.get(lister, False) or bool(code & 1)
@@ -233,6 +232,22 @@ class Directory:
             sellers = [known] if known is not None and (item in goods or (item is None and goods)) else []
         return [each.peer for each in self._named(sellers, most, asker)]
 
+    def holdings(self, query: FileQuery) -> Iterator[Title | None]:
+        """Each file that is meant; None for work without one. See L{holders}."""
+        while self._titles.to_enter and query.name is None and query.digest is None:
+            self.work(TITLES_A_STEP)
+            yield None
+        for title in self._candidates(query):
+            yield title if title is not None and is_meant(title, query) else None
+
+    def exactly(self, name: str | None, digest: str | None) -> Collection[Title]:
+        """The files with a name, or with a content."""
+        return self._titles.named(name) if name is not None else self._titles.of(bytes.fromhex(digest or ""))
+
+    def holders(self, title: Title) -> Sequence[tuple[Lister, bool]]:
+        """Who has a file, and whether the whole of it."""
+        return [(self._listers.by_code(code), bool(code & 1)) for code in codes_of(title)]
+
     # Inside: questions.
 
     def _named(self, listers: Iterable[Lister], most: int, asker: Peer) -> list[Lister]:
@@ -244,10 +259,8 @@ class Directory:
 
     def _candidates(self, query: FileQuery) -> Iterator[Title | None]:
         """What may fit: all that does is among them."""
-        if query.name is not None:
-            return iter(tuple(self._titles.named(query.name)))
-        if query.digest is not None:
-            return iter(tuple(self._titles.of(bytes.fromhex(query.digest))))
+        if query.name is not None or query.digest is not None:
+            return iter(tuple(self.exactly(query.name, query.digest)))
         return self._titles.having(query.words or "")
 
     def _tell(self, title: Title, is_local: bool, page: PageMaker) -> None:
@@ -370,18 +383,3 @@ class Directory:
         self._entries_of[lister.host] += more
         if not self._entries_of[lister.host]:
             del self._entries_of[lister.host]
-
-
-def _codes(title: Title) -> Sequence[int]:
-    holders = title.holders
-    return tuple(holders) if isinstance(holders, set) else (holders,)
-
-
-def _fits(title: Title, query: FileQuery) -> bool:
-    """Whether a title that fits one part of a question fits the others."""
-    if query.name not in (None, title.name) or query.digest not in (None, title.digest.hex()):
-        return False
-    if query.words is None or (query.name is None and query.digest is None):
-        return True
-    whole, beginning = question_of(query.words)
-    return bool(beginning) and is_fitting(title.name, whole, beginning)

@@ -1,8 +1,7 @@
 """A peer of an index server: lists what it has there, and asks there who has what.
 
-The list can be changed at any time, whether the server is there or not. The server is told what has changed since
-it was told last, in parts of which a few are under way at once, so that neither end holds much of a long list; and
-everything if it has lost its memory.
+The list can be changed at any time, whether the server is there or not; how the server comes to have the same is
+told in C{enrolment}.
 """
 
 from __future__ import annotations
@@ -13,15 +12,14 @@ from typing import Any, Final
 
 from attrs import define
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
+from twisted_bazaar.discovery.index.enrolment import Enrolment
 from twisted_bazaar.discovery.index.listing import OwnListing
 from twisted_bazaar.discovery.index.messages import (
     MOST_ON_PAGE,
-    NOTHING_LISTED,
     Busy,
     FindFiles,
     FindSellers,
@@ -30,7 +28,6 @@ from twisted_bazaar.discovery.index.messages import (
     FoundSellers,
     FoundSources,
     Listed,
-    Renew,
     TooMany,
 )
 from twisted_bazaar.errors import LinkClosed, NotNow, PeerError
@@ -42,14 +39,6 @@ from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
 from twisted_bazaar.wire.message import TRACKER_ID, Message
 
 ANSWER_S: Final = 5.0
-_UNDER_WAY: Final = 4
-# How often of a lease it is renewed: one of the words may come late.
-_RENEWALS: Final = 3
-_LEASE_S: Final = 45.0
-# However long a server says that it believes a list, it is told often.
-_LONGEST_LEASE_S: Final = 60.0
-# Loads change with every download that begins or ends.
-_LEAST_BETWEEN_RENEWALS_S: Final = 1.0
 _WARNINGS_A_MINUTE: Final = 2
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _REFUSALS: Final[Mapping[str, type[PeerError]]] = {cls.code: cls for cls in (TooMany, Busy, NotNow)}
@@ -72,6 +61,8 @@ class IndexMember:
 
     log = Logger()
     openings: Mapping[type[Message], Opening] = {}
+    datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
+    kind: str | None = None
     node: INode
 
     def __init__(self) -> None:
@@ -82,21 +73,10 @@ class IndexMember:
             FoundSellers: self._answer_received,
             Error: self._error_received,
         }
-        self._load = 0
         self._is_joined = False
-        # The server has said what it has over this link, and can be told the rest.
-        self._is_resumed = False
-        # It takes no more for now.
-        self._is_refused = False
         self._is_stopped = False
         self._warnings = Ration(_WARNINGS_A_MINUTE)
         self._questions: dict[int, _Question] = {}
-        # The last question for what the server has, if its answer still says something.
-        self._renewal_id: int | None = None
-        self._renewed_at = float("-inf")
-        self._renew_every_s = _LEASE_S / _RENEWALS
-        self._renewing: IDelayedCall | None = None
-        self._telling: IDelayedCall | None = None
 
     # What the node calls: IRole.
 
@@ -104,6 +84,7 @@ class IndexMember:
         """Begin; nothing is linked yet."""
         self.node = node
         self._listing = OwnListing(node.rng, node.bazaar)
+        self._enrolment = Enrolment(node, self._listing, self._say, self._warn, "the index server")
 
     def stop(self) -> Deferred[None]:
         """End every timer; what waits for an answer gets none."""
@@ -121,42 +102,36 @@ class IndexMember:
 
     def tracker_joined(self) -> None:
         """The index server is there: see what it has of the list, and ask what waits to be asked."""
-        self._is_joined, self._is_resumed = True, False
-        self._renew()
+        self._is_joined = True
+        self._enrolment.joined()
         for question in self._questions.values():
             self._say(question.message)
 
     def tracker_left(self) -> None:
         """The index server is gone; the list is kept for when it comes back, and questions wait a little."""
-        self._is_joined = self._is_resumed = False
-        for timer in (self._renewing, self._telling):
-            if timer is not None and timer.active():
-                timer.cancel()
-        self._renewing = self._telling = None
+        self._is_joined = False
+        self._enrolment.left()
 
     # What other roles call: ICatalogue, and the same for goods.
 
     @property
     def has_told_all(self) -> bool:
         """Whether the server has the whole list, as far as it takes it."""
-        return self._is_resumed and not self._listing.has_more and not self._listing.under_way
+        return self._enrolment.has_told_all
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
         """Let others find files of this node from now on, and others no more."""
         self._listing.change_files(added, removed)
-        self._tell()
+        self._enrolment.tell()
 
     def publish_goods(self, items: Sequence[str]) -> None:
         """Say what all the goods are that this node sells from now on."""
         self._listing.set_items(items)
-        self._tell()
+        self._enrolment.tell()
 
     def loaded(self, downloads: int) -> None:
         """Say how many downloads this node serves now."""
-        if downloads != self._load:
-            self._load = downloads
-            if self._is_joined:
-                self._renew_by(self._renewed_at + _LEAST_BETWEEN_RENEWALS_S)
+        self._enrolment.loaded(downloads)
 
     def search(self, query: FileQuery) -> Deferred[Page]:
         """Look for files.
@@ -189,15 +164,18 @@ class IndexMember:
         asking = self._ask(lambda number: FindSources(id=number, digest=digest))
         return asking.addCallback(self._sources_of)
 
-    def sellers(self, item: str | None = None, seller_key: str | None = None) -> Deferred[Sequence[Peer]]:
+    def sellers(
+        self, item: str | None, seller_key: str | None, found: Callable[[Sequence[Peer]], None]
+    ) -> Deferred[None]:
         """Who sells an item in this node's bazaar, or where the seller with a key is; this node is not among them.
 
         @param item: what it sells does not matter if not given; one of the two must be.
+        @param found: called with all that the server names, at once.
         @raise LinkClosed: the server does not answer.
         @raise PeerError: it says no.
         """
         asking = self._ask(lambda number: FindSellers(id=number, item=item, seller=seller_key, bazaar=self.node.bazaar))
-        return asking.addCallback(self._sellers_of)
+        return asking.addCallback(lambda answer: found(self._sellers_of(answer)))
 
     # Questions.
 
@@ -228,12 +206,8 @@ class IndexMember:
         question = self._questions.get(error.id)
         if question is not None:
             question.answer.errback(_REFUSALS.get(error.code, PeerError)(error.reason or error.code))
-        elif self._listing.refused(error.id):
-            self._is_refused = True
-            self._warn("the index server refuses the list: {reason}", reason=error.reason or error.code)
-        elif error.id == self._renewal_id:
-            # What keeps its directory may have failed; it is asked again at the next renewal.
-            self._warn("the index server cannot keep the list now: {reason}", reason=error.reason or error.code)
+        else:
+            self._enrolment.error_received(error)
 
     def _sources_of(self, found: FoundSources) -> Sequence[FileSource]:
         return [
@@ -252,66 +226,8 @@ class IndexMember:
     # The list.
 
     def _listed_received(self, answer: Listed, origin: Origin) -> None:
-        if origin.id != TRACKER_ID:
-            return
-        self._renew_every_s = max(_LEAST_BETWEEN_RENEWALS_S, min(answer.lease, _LONGEST_LEASE_S) / _RENEWALS)
-        if answer.id == self._renewal_id:
-            self._resume(answer)
-        elif self._is_resumed and self._listing.answered(answer):
-            # The answer to the question under way will be older than that.
-            self._renewal_id = None
-        self._tell()
-        if self._listing.left_out and not self._listing.has_more:
-            self._warn(
-                "the index server lists {most} files a peer; {left_out} of this node's are not listed",
-                most=answer.most,
-                left_out=self._listing.left_out,
-            )
-
-    def _resume(self, answer: Listed) -> None:
-        """The server has said which list it has."""
-        self._is_refused = False
-        if self._is_resumed:
-            self._listing.told(answer)
-            return
-        self._is_resumed = True
-        before = self._listing.mark
-        self._listing.resumed(answer)
-        if self._listing.mark not in (before, NOTHING_LISTED):
-            # It had more than it was known to have, and believes it when it is told so.
-            self._renew()
-
-    def _tell(self) -> None:
-        """Send what the server has not been told, as much as may be under way at once."""
-        if not self._is_resumed or self._is_refused:
-            return
-        while self._listing.under_way < _UNDER_WAY:
-            update = self._listing.next_update(self._new_id())
-            if update is None:
-                break
-            self._say(update)
-        is_set = self._telling is not None and self._telling.active()
-        if self._listing.has_more and not self._listing.under_way and not is_set:
-            # What is next has not been found in the time of one turn.
-            self._telling = self.node.clock.callLater(0, self._tell)
-
-    def _renew(self) -> None:
-        self._renewed_at = self.node.clock.seconds()
-        self._renewal_id = self._new_id()
-        self._listing.asked()
-        self._say(Renew(id=self._renewal_id, mark=self._listing.mark, load=self._load))
-        if self._renewing is not None and self._renewing.active():
-            self._renewing.cancel()
-        self._renewing = self.node.clock.callLater(self._renew_every_s, self._renew)
-
-    def _renew_by(self, at: float) -> None:
-        """Renew at an instant, or now if it has passed; or when it would be done anyway, if that is earlier."""
-        wait_s = max(0.0, at - self.node.clock.seconds())
-        if self._renewing is not None and self._renewing.active():
-            if self._renewing.getTime() <= self.node.clock.seconds() + wait_s:
-                return
-            self._renewing.cancel()
-        self._renewing = self.node.clock.callLater(wait_s, self._renew)
+        if origin.id == TRACKER_ID:
+            self._enrolment.listed_received(answer)
 
     # Words.
 

@@ -6,7 +6,7 @@ for that, and answers for itself. So an index can hide sellers, but neither inve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from attrs import define, field
@@ -22,7 +22,7 @@ from twisted_bazaar.discovery.index.inquiry import Inquiry, Quotation
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import PeerError, StorageError
 from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IShelf
-from twisted_bazaar.values.addresses import Origin, Peer
+from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.sale import Offer
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
 
@@ -48,10 +48,14 @@ class GoodsIndex(Protocol):
     def publish_goods(self, items: Sequence[str]) -> None:
         """Let this node be found under these names of goods from now on, and under no others."""
 
-    def sellers(self, item: str | None = None, seller_key: str | None = None) -> Deferred[Sequence[Peer]]:
+    def sellers(
+        self, item: str | None, seller_key: str | None, found: Callable[[Sequence[Peer]], None]
+    ) -> Deferred[None]:
         """Who says that it has an item, or had it.
 
         @param seller_key: of the only one to be named.
+        @param found: called with some of them, each time some are known.
+        @return: fires when no more are going to be named. Cancelling it ends the question.
         @raise LinkClosed: nobody can be asked now.
         @raise PeerError: who was asked says no.
         """
@@ -62,11 +66,22 @@ class _Hunt:
     """One call of L{IndexSearch.find}.
 
     @ivar answers: by node, what waits for an answer to the inquiry.
+    @ivar named: everybody that was named, each once.
+    @ivar waiting: those of them that are to be asked.
+    @ivar rounds: each asks one of them after the other.
     """
 
     inquiry: Inquiry
     gathering: Gathering
     answers: dict[int, Deferred[None]] = field(factory=dict)
+    named: set[tuple[int, Address]] = field(factory=set)
+    waiting: list[Peer] = field(factory=list)
+    rounds: list[Deferred[None]] = field(factory=list)
+
+    @property
+    def has_begun_with(self) -> int:
+        """How many have been asked, or are being asked."""
+        return len(self.named) - len(self.waiting)
 
 
 @implementer(IDiscovery)
@@ -121,6 +136,8 @@ class IndexSearch:
     def _forget(self, found: Any, hunt: _Hunt, asking: Deferred[None]) -> Any:
         self._hunts.pop(hunt.inquiry.id, None)
         asking.cancel()
+        for each in hunt.rounds:
+            each.cancel()
         return found
 
     def _not_asked(self, failure: Failure) -> None:
@@ -128,39 +145,51 @@ class IndexSearch:
             self.log.failure("a search went wrong", failure)
 
     async def _ask_all(self, hunt: _Hunt) -> None:
-        """Ask every seller there is, some at a time."""
-        sellers = iter(await self._sellers(hunt.inquiry))
-        rounds = [Deferred.fromCoroutine(self._ask_each(sellers, hunt)) for _ in range(ASKED_AT_ONCE)]
-        await DeferredList([each.addErrback(self._not_asked) for each in rounds])
-
-    async def _sellers(self, inquiry: Inquiry) -> list[Peer]:
-        """Those to ask, in no order: that the first are not asked by everybody."""
+        """Ask every seller there is, some at a time, each as soon as it is named."""
+        inquiry = hunt.inquiry
         now = self._node.clock.seconds()
-        try:
-            asking = self._index.sellers(None if inquiry.seller else inquiry.item, inquiry.seller)
-            named = list(await asking)
-        except PeerError as error:
-            self.log.debug("the index names nobody: {error}", error=error)
-            named = [peer for (item, _), peer in self._known.items(now) if item == inquiry.item]
         if inquiry.seller is not None:
             # An index that has just been started may not know it yet.
             known = self._known.get((inquiry.item, inquiry.seller), now)
-            named = [*(peer for peer in named if peer.key == inquiry.seller), *([known] if known else [])]
-        asked = {(peer.id, peer.address): peer for peer in named if peer.key != self._node.key.public}
-        order = list(asked.values())
-        self._node.rng.shuffle(order)
-        return order[:MOST_ASKED]
+            self._named([known] if known else [], hunt)
+        try:
+            await self._index.sellers(
+                None if inquiry.seller else inquiry.item, inquiry.seller, lambda named: self._named(named, hunt)
+            )
+        except PeerError as error:
+            self.log.debug("the index names nobody: {error}", error=error)
+            self._named([peer for (item, _), peer in self._known.items(now) if item == inquiry.item], hunt)
+        await DeferredList(hunt.rounds)
 
-    async def _ask_each(self, sellers: Iterator[Peer], hunt: _Hunt) -> None:
+    def _named(self, peers: Sequence[Peer], hunt: _Hunt) -> None:
+        """Some sellers have been named: they are asked in no order, that the first are not asked by everybody."""
+        inquiry = hunt.inquiry
+        if inquiry.id not in self._hunts:
+            return
+        for peer in peers:
+            is_meant = peer.key != self._node.key.public and inquiry.seller in (None, peer.key)
+            if is_meant and (peer.id, peer.address) not in hunt.named:
+                hunt.named.add((peer.id, peer.address))
+                hunt.waiting.append(peer)
+        self._node.rng.shuffle(hunt.waiting)
+        room = MOST_ASKED - hunt.has_begun_with
+        hunt.named.difference_update((peer.id, peer.address) for peer in hunt.waiting[room:])
+        del hunt.waiting[room:]
+        hunt.rounds = [each for each in hunt.rounds if not each.called]
+        for _ in range(min(ASKED_AT_ONCE - len(hunt.rounds), len(hunt.waiting))):
+            hunt.rounds.append(Deferred.fromCoroutine(self._ask_each(hunt)).addErrback(self._not_asked))
+
+    async def _ask_each(self, hunt: _Hunt) -> None:
         """Ask one seller after another, of those that nobody else has taken."""
-        for peer in sellers:
-            await self._ask(peer, hunt)
+        while hunt.waiting:
+            await self._ask(hunt.waiting.pop(), hunt)
 
     async def _ask(self, peer: Peer, hunt: _Hunt) -> None:
+        if self._links.is_kept(peer.id) or all(each.id != peer.id for each in self._node.peers()):
+            # A link that comes too late is to be released too; one that others have made is theirs.
+            self._links.keep(peer.id, LINK_WITHOUT_OFFER_S + REACH_S)
         reaching = self._node.reach(peer.id, peer.address)
         reaching.addTimeout(REACH_S, self._node.clock, lambda result, timeout: False)
-        # A link that comes too late is to be released too.
-        self._links.keep(peer.id, LINK_WITHOUT_OFFER_S + REACH_S)
         is_linked = await reaching
         # It may be named in two places, and have been found in the other.
         if not is_linked or peer.id in hunt.answers or not self._node.send(hunt.inquiry, (self._node.id, peer.id)):
@@ -177,7 +206,8 @@ class IndexSearch:
             # Too late, or not asked.
             return
         if quotation.quote is not None:
-            self._links.keep(origin.id, LINK_WITH_OFFER_S)
+            if self._links.is_kept(origin.id):
+                self._links.keep(origin.id, LINK_WITH_OFFER_S)
             hunt.gathering.take(
                 Offer(
                     origin.id,
@@ -206,6 +236,10 @@ class _LinksForAWhile:
             self._releases[node_id] = self._node.clock.callLater(seconds, self._release, node_id)
         elif release.getTime() < self._node.clock.seconds() + seconds:
             release.reset(seconds)
+
+    def is_kept(self, node_id: int) -> bool:
+        """Whether the link to a node is going to be released."""
+        return node_id in self._releases
 
     def forget(self) -> None:
         """Release nothing any more."""

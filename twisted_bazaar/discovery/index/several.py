@@ -1,6 +1,7 @@
 """Tables that have one thing under most keys, and sometimes many. Sans-IO.
 
-A set of its own for each key would take most of a directory's memory.
+A table of its own for each key would take most of a directory's memory. Several are in the order in which they came:
+that of a set depends on where its members lie in memory, and no two runs would give the same answers.
 """
 
 from __future__ import annotations
@@ -12,37 +13,37 @@ K = TypeVar("K")
 T = TypeVar("T", bound=Hashable)
 
 
-def enter(table: MutableMapping[K, T | set[T]], key: K, thing: T) -> None:
+def enter(table: MutableMapping[K, T | dict[T, None]], key: K, thing: T) -> None:
     """Put a thing under a key, beside those that are there."""
     before = table.get(key)
     if before is None:
         table[key] = thing
-    elif isinstance(before, set):
-        before.add(thing)
+    elif isinstance(before, dict):
+        before[thing] = None
     elif before != thing:
-        table[key] = {before, thing}
+        table[key] = {before: None, thing: None}
 
 
-def strike(table: MutableMapping[K, T | set[T]], key: K, thing: T) -> None:
+def strike(table: MutableMapping[K, T | dict[T, None]], key: K, thing: T) -> None:
     """Take a thing out from under a key, if it is there."""
     before = table.get(key)
-    if not isinstance(before, set):
+    if not isinstance(before, dict):
         if before is not None and before == thing:
             del table[key]
         return
-    before.discard(thing)
+    before.pop(thing, None)
     if len(before) == 1:
         [table[key]] = before
 
 
-def all_under(table: MutableMapping[K, T | set[T]], key: K) -> Collection[T]:
+def all_under(table: MutableMapping[K, T | dict[T, None]], key: K) -> Collection[T]:
     """What is under a key; not to be changed."""
     found = table.get(key)
     if found is None:
         return ()
-    return found if isinstance(found, set) else (found,)
+    return found if isinstance(found, dict) else (found,)
 
 
-def size_under(table: MutableMapping[K, T | set[T]], key: K) -> int:
+def size_under(table: MutableMapping[K, T | dict[T, None]], key: K) -> int:
     """How many there are under a key."""
     return len(all_under(table, key))

@@ -6,7 +6,7 @@ done by L{Titles.enter_some}.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -14,7 +14,8 @@ import msgspec
 from sortedcontainers import SortedList
 
 from twisted_bazaar.discovery.index.several import all_under, enter, strike
-from twisted_bazaar.discovery.index.words import WordIndex
+from twisted_bazaar.discovery.index.words import WordIndex, is_fitting, question_of
+from twisted_bazaar.values.files import FileQuery
 
 # The order of names may change while somebody goes along it: so many are taken from it at once.
 _STRIDE: Final = 500
@@ -40,8 +41,8 @@ class Titles:
     """All titles that somebody has."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, Title | set[Title]] = {}
-        self._by_digest: dict[bytes, Title | set[Title]] = {}
+        self._by_name: dict[str, Title | dict[Title, None]] = {}
+        self._by_digest: dict[bytes, Title | dict[Title, None]] = {}
         self._words: WordIndex[Title] = WordIndex(lambda title: title.name)
         self._names: SortedList[str] = SortedList()
         self._to_enter: dict[Title, None] = {}
@@ -133,14 +134,14 @@ class Titles:
                 yield from sorted(self.named(name), key=lambda title: (title.digest, title.size))
             first, is_first = names[-1], False
 
-    def _alike(self, named: Title | set[Title], digest: bytes) -> Collection[Title]:
+    def _alike(self, named: Title | dict[Title, None], digest: bytes) -> Collection[Title]:
         """Titles of a name that may be of a content: without looking at thousands of one name, or of one content."""
-        if not isinstance(named, set):
+        if not isinstance(named, dict):
             return (named,)
         contents = self._by_digest.get(digest)
         if contents is None:
             return ()
-        return named & contents if isinstance(contents, set) else (contents,)
+        return named.keys() & contents.keys() if isinstance(contents, dict) else (contents,)
 
 
 def _add_holder(title: Title, code: int) -> None:
@@ -149,3 +150,19 @@ def _add_holder(title: Title, code: int) -> None:
         holders.add(code)
     elif holders != code:
         title.holders = {holders, code}
+
+
+def codes_of(title: Title) -> Sequence[int]:
+    """Who has a title, as it is now."""
+    holders = title.holders
+    return tuple(holders) if isinstance(holders, set) else (holders,)
+
+
+def is_meant(title: Title, query: FileQuery) -> bool:
+    """Whether a title that fits one part of a question fits the others."""
+    if query.name not in (None, title.name) or query.digest not in (None, title.digest.hex()):
+        return False
+    if query.words is None or (query.name is None and query.digest is None):
+        return True
+    whole, beginning = question_of(query.words)
+    return bool(beginning) and is_fitting(title.name, whole, beginning)

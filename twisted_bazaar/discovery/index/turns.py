@@ -69,6 +69,10 @@ class Turns:
         queue.append(work)
         return work.done
 
+    def is_waiting(self, owner: Hashable) -> bool:
+        """Whether something of an owner's is to be done yet."""
+        return owner in self._queues
+
     def forget(self, owner: Hashable) -> None:
         """An owner has gone: what waits of its own is not done any more, and nobody waits for what comes of it."""
         for work in self._queues.pop(owner, ()):

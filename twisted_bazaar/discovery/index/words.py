@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 from sortedcontainers import SortedDict
@@ -15,6 +16,7 @@ from twisted_bazaar.discovery.index.several import all_under, enter, size_under,
 _WORD: Final = re.compile(r"[^\W_]+")
 # A name of 255 bytes could have 128, each of which takes as much room as the name of a usual file.
 MOST_WORDS: Final = 32
+_FEW: Final = 256
 
 T = TypeVar("T", bound=Hashable)
 
@@ -53,7 +55,7 @@ class WordIndex(Generic[T]):
 
     def __init__(self, name_of: Callable[[T], str]) -> None:
         self._name_of = name_of
-        self._having: SortedDict[str, T | set[T]] = SortedDict()
+        self._having: SortedDict[str, T | dict[T, None]] = SortedDict()
 
     def __len__(self) -> int:
         return len(self._having)
@@ -81,14 +83,14 @@ class WordIndex(Generic[T]):
 
     def _having_all(self, whole: list[str], beginning: str) -> Iterator[T | None]:
         rarest = min(whole, key=lambda word: size_under(self._having, word))
-        for thing in tuple(all_under(self._having, rarest)):
+        for thing in _each(all_under(self._having, rarest)):
             yield thing if is_fitting(self._name_of(thing), whole, beginning) else None
 
     def _beginning_with(self, beginning: str) -> Iterator[T | None]:
         word = self._next_word(beginning, beginning, is_included=True)
         is_only = word is not None and self._next_word(word, beginning, is_included=False) is None
         while word is not None:
-            for thing in tuple(all_under(self._having, word)):
+            for thing in _each(all_under(self._having, word)):
                 # A name with several such words is found by the first of them.
                 yield thing if is_only or word == _first_with(beginning, self._name_of(thing)) else None
             word, is_only = self._next_word(word, beginning, is_included=False), False
@@ -96,6 +98,16 @@ class WordIndex(Generic[T]):
     def _next_word(self, word: str, beginning: str, *, is_included: bool) -> str | None:
         following = next(self._having.irange(word, inclusive=(is_included, True)), None)
         return following if following is not None and following.startswith(beginning) else None
+
+
+def _each(things: Collection[T]) -> Iterator[T]:
+    """All of them as they are, though they may change meanwhile. Who needs only some waits for no copy of all."""
+    if len(things) <= _FEW:
+        yield from tuple(things)
+        return
+    first = dict.fromkeys(islice(things, _FEW))
+    yield from first
+    yield from (thing for thing in tuple(things) if thing not in first)
 
 
 def _first_with(beginning: str, name: str) -> str:

@@ -105,7 +105,7 @@ class Registered(Message, tag="registered", kw_only=True):
 
     @ivar taken: whether the sender is one of the super peer's weak peers now.
     @ivar most: how many weak peers it takes.
-    @ivar others: super peers it knows, those with the most room first.
+    @ivar others: super peers it knows, those with room first.
     """
 
     id: MessageId
@@ -152,6 +152,10 @@ class Query(Message, tag="query", kw_only=True):
         given = (self.name, self.words, self.digest, self.item, self.seller)
         if len(given) - given.count(None) != 1:
             raise ValueError("query: exactly one of name, words, digest, item and seller is given")
+        # Each takes six bytes in JSON, and a query has to go into a datagram.
+        for text in (self.words, self.name, self.bazaar):
+            if text is not None and not text.isprintable() and min(text) < " ":
+                raise ValueError("query: a control character in what is looked for")
 
 
 class QueryHit(Message, tag="queryhit", kw_only=True):

@@ -1,0 +1,117 @@
+"""Which queries have passed, and by which ways their hits go back. Sans-IO.
+
+A super peer is as deep in a query as the links that its first copy crossed. It passes the query on as from that depth,
+whatever copies come later, and sends hits only to those who were less deep when they sent it. So each step back is
+less deep than the one before, and no hit ever comes by twice.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from attrs import Factory, define
+
+from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.values.addresses import Address
+
+_MOST_WAYS: Final = 4
+
+
+class Arrival(enum.Enum):
+    """What is to be done with a query that has come."""
+
+    NEW = enum.auto()
+    """Never seen: answer it, and pass it on."""
+    FARTHER = enum.auto()
+    """Answered before; this round goes farther: pass it on."""
+    AGAIN = enum.auto()
+    """Nothing new."""
+
+
+@define
+class _Passed:
+    """A query that has come.
+
+    @ivar hops: over how many links it had gone to whoever sent it.
+    @ivar reach: the farthest it was passed on for.
+    @ivar ways: who sent it, of those who were no deeper than the first; empty for one of this super peer's own.
+    @ivar hits: by neighbour, how many parts of hits have come back.
+    """
+
+    hops: int
+    reach: int
+    ways: list[Address]
+    hits: dict[Address, int] = Factory(dict)
+
+
+class Paths:
+    """The queries of the last minute.
+
+    @param cap: how many are remembered.
+    @param lifetime_s: for how long; longer than any search takes.
+    @param shares: one sender holds at most C{cap / shares} of them.
+    @param most_hits: so many parts of hits for one query are taken from one neighbour.
+    """
+
+    def __init__(self, cap: int = 65_536, lifetime_s: float = 60.0, shares: int = 8, most_hits: int = 1_024) -> None:
+        self._most_hits = most_hits
+        self._passed: FairTable[str, _Passed] = FairTable(cap, lifetime_s, shares)
+
+    def __len__(self) -> int:
+        return len(self._passed)
+
+    def arrive(self, query_id: str, sender: Address | None, hops: int, reach: int, now: float) -> Arrival:
+        """Note that a query has come.
+
+        @param sender: whom it came from; None for one that is this super peer's own.
+        @param hops: over how many links it had gone before the one it came by, as the query says.
+        @param reach: how far this round of it goes.
+        """
+        passed = self._passed.get(query_id, now)
+        if passed is None:
+            passed = _Passed(-1, reach, []) if sender is None else _Passed(hops, reach, [sender])
+            self._passed.put(query_id, passed, sender, now)
+            return Arrival.NEW
+        if sender is not None:
+            if not passed.ways:
+                # A search of this super peer's own has come round: nobody else says how far it goes.
+                return Arrival.AGAIN
+            if hops <= passed.hops and len(passed.ways) < _MOST_WAYS and sender not in passed.ways:
+                passed.ways.append(sender)
+        if reach <= passed.reach:
+            return Arrival.AGAIN
+        passed.reach = reach
+        return Arrival.FARTHER
+
+    def hops(self, query_id: str, now: float) -> int:
+        """What a query is to say when it is passed on: over how many links it has come here; 0 for an unknown one.
+
+        With C{reach} of a round, C{reach - hops} is the ttl to be passed on; 0 goes nowhere.
+        """
+        passed = self._passed.get(query_id, now)
+        return 0 if passed is None else passed.hops + 1
+
+    def ways(self, query_id: str, now: float) -> Sequence[Address]:
+        """Who is nearer to where a query came from, the first that sent it first."""
+        passed = self._passed.get(query_id, now)
+        return () if passed is None else passed.ways
+
+    def way_back(self, query_id: str, is_there: Callable[[Address], bool], now: float) -> Address | None:
+        """To whom hits for a query go: the first who sent it and is still there; None if there is nobody.
+
+        @param is_there: whether a neighbour is alive.
+        """
+        return next((way for way in self.ways(query_id, now) if is_there(way)), None)
+
+    def admit_hits(self, query_id: str, neighbour: Address, now: float) -> bool:
+        """Whether one more part of hits for a query may be taken from a neighbour; counts it."""
+        passed = self._passed.get(query_id, now)
+        if passed is None:
+            return False
+        count = passed.hits.get(neighbour, 0)
+        if count >= self._most_hits:
+            return False
+        passed.hits[neighbour] = count + 1
+        return True

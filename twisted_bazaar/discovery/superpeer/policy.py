@@ -1,0 +1,26 @@
+"""How a super peer searches. Sans-IO."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import define
+
+TTL: Final = 4
+RESULTS: Final = 50
+
+
+@define
+class Policy:
+    """What may be chosen, and may change while a super peer runs.
+
+    @ivar ttl: over how many links between super peers a search goes at most.
+    @ivar results: how many hits are enough, though a weak peer may want fewer.
+    @ivar query_routing: whether a search goes on its last link only where the table says that something may be.
+    @ivar dynamic_querying: whether it goes farther only while there is not enough.
+    """
+
+    ttl: int = TTL
+    results: int = RESULTS
+    query_routing: bool = True
+    dynamic_querying: bool = True

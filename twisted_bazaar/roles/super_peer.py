@@ -1,0 +1,306 @@
+"""The super peer: an index for its weak peers, which looks for what they seek at other super peers too.
+
+It carries no files and no sales. Its state is soft: weak peers tell it again what it has lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any, Final, Self
+
+from attrs import asdict
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python import usage
+from zope.interface import implementer
+
+from twisted_bazaar.discovery.superpeer.attendance import Attendance
+from twisted_bazaar.discovery.superpeer.counters import Counters
+from twisted_bazaar.discovery.superpeer.leaves import Leaves
+from twisted_bazaar.discovery.superpeer.lookups import Lookups
+from twisted_bazaar.discovery.superpeer.messages import MOST_RESULTS, Query, SuperHello, Table
+from twisted_bazaar.discovery.superpeer.neighbour import Standing
+from twisted_bazaar.discovery.superpeer.neighbours import Neighbours
+from twisted_bazaar.discovery.superpeer.passing import Passing
+from twisted_bazaar.discovery.superpeer.paths import Paths
+from twisted_bazaar.discovery.superpeer.policy import RESULTS, TTL, Policy
+from twisted_bazaar.discovery.superpeer.promotion import Promotion
+from twisted_bazaar.discovery.superpeer.query_routing import OwnTable
+from twisted_bazaar.discovery.superpeer.searches import Searches
+from twisted_bazaar.discovery.superpeer.visitors import Visitors
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import INode, IOperable, ISelfNumbered
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.values.addresses import Address, Peer, plain_host
+from twisted_bazaar.wire.message import LARGEST_TTL, TRACKER_ID, is_address
+
+KIND: Final = "super_peer"
+LEAVES: Final = 300
+DEGREE: Final = 6
+_MOST_LEAVES: Final = 10_000
+_MOST_DEGREE: Final = 64
+_LARGEST_PORT: Final = 65_535
+_VERSION_BITS: Final = 48
+_BROADCAST: Final = "255.255.255.255"
+
+
+class Options(usage.Options):
+    """The options of a super peer."""
+
+    optParameters = [
+        ["ttl", None, str(TTL), "Over how many links between super peers a search goes at most."],
+        ["leaves", None, str(LEAVES), "How many weak peers it takes."],
+        ["results", None, str(RESULTS), "How many hits are enough for one search."],
+        ["degree", None, str(DEGREE), "How many other super peers it looks for."],
+    ]
+    optFlags = [
+        ["no-query-routing", None, "Send searches to neighbours that have none of the words, too."],
+        ["no-dynamic-querying", None, "Send every search as far as it may go at once."],
+        ["verbose", "v", "Tell of each weak peer that comes or goes."],
+    ]
+
+    def opt_neighbour(self, place: str) -> None:
+        """HOST:PORT where another super peer takes datagrams; may be given several times."""
+        self.setdefault("neighbour", []).append(place)
+
+
+@implementer(ISelfNumbered, IOperable)
+class SuperPeer(Role):
+    """An index for weak peers, linked to other super peers.
+
+    @param neighbours: where super peers take datagrams that are to be its neighbours.
+    @param ttl: over how many links between super peers a search goes at most.
+    @param leaves: how many weak peers it takes.
+    @param results: how many hits are enough for one search.
+    @param degree: how many neighbours it looks for.
+    @param query_routing: whether a search goes on its last link only where the words may be.
+    @param dynamic_querying: whether a search goes farther only while there is not enough.
+    @param verbose: whether the log tells of each weak peer that comes or goes.
+    @ivar policy: how it searches; may be changed at any time.
+    @ivar counters: what it has done since it began.
+    @ivar is_leading: whether it is a super peer by now.
+    @ivar leaves: its weak peers; there from L{start} on, like its neighbours and the searches of its weak peers.
+    """
+
+    log = Logger()
+    leaves: Leaves
+    neighbours: Neighbours
+    searches: Searches
+
+    def __init__(
+        self,
+        neighbours: Sequence[Address] = (),
+        *,
+        ttl: int = TTL,
+        leaves: int = LEAVES,
+        results: int = RESULTS,
+        degree: int = DEGREE,
+        query_routing: bool = True,
+        dynamic_querying: bool = True,
+        verbose: bool = False,
+    ) -> None:
+        self.policy = Policy(ttl, results, query_routing, dynamic_querying)
+        self.counters = Counters()
+        self.is_leading = True
+        self.kind = KIND
+        self._given = list(neighbours)
+        self._most_leaves = leaves
+        self._degree = degree
+        self._verbose = verbose
+        self._has_begun = False
+        self.commands = {"status": self._status}
+
+    @classmethod
+    def dormant(cls, **options: Any) -> Self:
+        """One that is no super peer until it is told to L{lead}."""
+        made = cls(**options)
+        made.is_leading, made.kind = False, None
+        return made
+
+    @property
+    def query_routing(self) -> bool:
+        """Whether a search goes on its last link only where the words may be."""
+        return self.policy.query_routing
+
+    @query_routing.setter
+    def query_routing(self, is_on: bool) -> None:
+        self.policy.query_routing = is_on
+
+    @property
+    def dynamic_querying(self) -> bool:
+        """Whether a search goes farther only while there is not enough."""
+        return self.policy.dynamic_querying
+
+    @dynamic_querying.setter
+    def dynamic_querying(self, is_on: bool) -> None:
+        self.policy.dynamic_querying = is_on
+
+    @property
+    def ttl(self) -> int:
+        """Over how many links between super peers a search goes at most."""
+        return self.policy.ttl
+
+    def start(self, node: INode) -> None:
+        """Begin; nothing is linked yet."""
+        super().start(node)
+        # A table that begins anew is not to be taken for what it was when this node ran last.
+        table = OwnTable(1 + node.rng.getrandbits(_VERSION_BITS))
+        self.neighbours = Neighbours(node, table, self._standing, self._neighbours_changed, degree=self._degree)
+        self.neighbours.tells_tables = self.policy.query_routing
+        self.leaves = Leaves(
+            node,
+            self._most_leaves,
+            table,
+            self.counters,
+            others=self.neighbours.others,
+            changed=lambda: self._promotion.consider(),
+            gone=self._leaf_gone,
+            table_changed=self.neighbours.table_changed,
+            verbose=self._verbose,
+        )
+        self._attendance = Attendance(node, self.neighbours)
+        self._visitors = Visitors(node, self._may_stay)
+        self._lookups = Lookups(self.leaves.directory, node.clock)
+        paths = Paths()
+        parts = (node, self.policy, self.neighbours, paths, self._lookups, self.counters)
+        self.searches = Searches(self.leaves, *parts)
+        self._passing = Passing(*parts, self.searches.hit_received)
+        self._promotion = Promotion(node, self.leaves, lambda: list(self.neighbours.linked.values()))
+        self.receives = {**self.leaves.receives, Query: self.searches.query_received}
+        self.datagrams = {
+            **self._passing.datagrams,
+            SuperHello: self.neighbours.hello_received,
+            Table: self.neighbours.table_received,
+        }
+        self._begin()
+
+    def lead(self, why: str, neighbours: Sequence[Address] = ()) -> None:
+        """Be a super peer from now on.
+
+        @param why: for the log.
+        @param neighbours: super peers that are to be its neighbours.
+        """
+        if self.is_leading:
+            return
+        self.is_leading, self.kind = True, KIND
+        self._given += neighbours
+        self.node.report("led", "this node is a super peer from now on: {why}", why=why)
+        self._begin()
+        self.node.kind_changed()
+
+    def tracker_joined(self) -> None:
+        """The tracker has given an id."""
+        self._begin()
+
+    def peer_joined(self, peer: Peer) -> None:
+        """A node is linked, which is to register."""
+        self._visitors.came(peer)
+
+    def peer_left(self, peer: Peer) -> None:
+        """A link is gone."""
+        self.leaves.peer_left(peer)
+        self._visitors.left(peer)
+
+    def stop(self) -> Deferred[None]:
+        """End: tell the neighbours, and answer nobody."""
+        self._attendance.stop()
+        self._visitors.stop()
+        self.searches.stop()
+        self._lookups.stop()
+        self.neighbours.stop()
+        return self.leaves.stop()
+
+    def _begin(self) -> None:
+        """Take weak peers and neighbours, as soon as there is an id to be known by."""
+        if self._has_begun or not self.is_leading or self.node.id <= TRACKER_ID:
+            return
+        self._has_begun = True
+        self.leaves.start()
+        if self.node.udp_port:
+            self.neighbours.start(self._given)
+            self._attendance.start()
+        else:
+            self.log.warn("this super peer takes no datagrams, and so knows no others; give it --udp PORT")
+
+    def _leaf_gone(self, peer: Peer) -> None:
+        self.searches.peer_left(peer)
+        self._visitors.came(peer)
+
+    def _may_stay(self, peer: Peer) -> bool:
+        """Whether somebody is linked who is of use: a weak peer, or a super peer that is greeted as well."""
+        if peer.id in self.leaves.registrants:
+            return True
+        return peer.kind == KIND and any(each.key == peer.key for each in self.neighbours.linked.values())
+
+    def _standing(self) -> Standing:
+        host, port = self.node.advertised
+        return Standing(len(self.leaves), self.leaves.room, port, host)
+
+    def _neighbours_changed(self) -> None:
+        self._attendance.changed()
+        self.leaves.others_changed()
+        self._promotion.consider()
+
+    def _status(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        counts = self.leaves.directory.counts
+        return succeed(
+            {
+                "role": KIND,
+                "leading": self.is_leading,
+                "leaves": len(self.leaves),
+                "most": self.leaves.most,
+                "neighbours": [str(address) for address in self.neighbours.linked],
+                "files": counts.files,
+                "entries": counts.entries,
+                "goods": counts.goods,
+                "words": counts.words,
+                **asdict(self.counters),
+            }
+        )
+
+
+def make_role(options: Mapping[str, Any]) -> SuperPeer:
+    """Make a super peer from its options.
+
+    @raise UsageError: one of them cannot be read.
+    """
+    return SuperPeer(
+        [_parse_place(text) for text in options.get("neighbour", ())],
+        ttl=_count(options, "ttl", 1, LARGEST_TTL),
+        leaves=_count(options, "leaves", 1, _MOST_LEAVES),
+        results=_count(options, "results", 1, MOST_RESULTS),
+        degree=_count(options, "degree", 0, _MOST_DEGREE),
+        query_routing=not options["no-query-routing"],
+        dynamic_querying=not options["no-dynamic-querying"],
+        verbose=bool(options["verbose"]),
+    )
+
+
+def _count(options: Mapping[str, Any], name: str, least: int, most: int) -> int:
+    """A whole number from an option.
+
+    @raise UsageError: it is none, or out of range.
+    """
+    text = str(options[name])
+    # No number of more digits than the greatest is in range.
+    count = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else least - 1
+    if not least <= count <= most:
+        raise UsageError(f"--{name} {text!r}: takes {least} to {most}")
+    return count
+
+
+def _parse_place(text: str) -> Address:
+    """Where a super peer takes datagrams.
+
+    @raise UsageError: it cannot be read.
+    """
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not is_address(host) or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= _LARGEST_PORT):
+        raise UsageError(f"--neighbour {text!r}: write HOST:PORT with an IP address, such as 127.0.0.1:9201")
+    ip = ip_address(plain_host(host))
+    if ip.is_unspecified or ip.is_multicast or str(ip) == _BROADCAST:
+        raise UsageError(f"--neighbour {text!r}: that is no single machine; write the address of one")
+    return Address(host, int(port))
