@@ -20,7 +20,7 @@ from twisted_bazaar.roles import relay, tracker
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.values.addresses import Address, Peer
 
-OURS = ["buyer", "index_server", "relay", "seller", "sharer", "tracker"]
+OURS = ["buyer", "index_server", "relay", "ring_peer", "seller", "sharer", "super_peer", "tracker"]
 
 BROKEN = """
 from twisted_bazaar.plugin import RolePlugin

@@ -26,6 +26,7 @@ from twisted_bazaar.journal import EventFile
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.service import (
     CANNOT_START,
@@ -104,6 +105,25 @@ class NodeServiceTests(ServiceTestCase):
         self.assertIsNone(self.successResultOf(stopping))
         self.assertEqual(self.network.left(), [])
 
+    def test_datagrams(self) -> None:
+        """It takes datagrams where it is told to, and says so if it cannot."""
+        machine = self.network.host()
+        service = build_service({"listen": "tcp:9000", "tracker": "none"}, [Tracker()], machine, ("", 9001))
+        service.startService()
+        self.assertEqual(service._status()["udp"], 9001)
+        # What was never started is not stopped either, so there are no errors in the log.
+        other = build_service({"listen": "tcp:9002", "tracker": "none"}, [SuperPeer()], machine, ("", 9001))
+        statuses: list[int] = []
+        other._exit_with = statuses.append
+        with capturedLogs() as logged:
+            other.startService()
+        self.assertEqual(statuses, [CANNOT_START])
+        said = [formatEvent(event) for event in logged if event["log_level"] >= LogLevel.error]
+        self.assertRegex(said[0], r"^cannot listen: .*9001.*; choose another --listen or --udp$")
+        for each in (service, other):
+            each.stopService()
+        self.network.run(3)
+
     def test_errand(self) -> None:
         """When a role has done its errand the process ends with its status."""
         errand = Errand()
@@ -172,6 +192,16 @@ class EventsTests(ServiceTestCase):
         self.assertEqual(listening, {"event": "listening", "host": "all addresses", "port": 9000})
         self.assertEqual({line["event"] for line in lines}, {"listening", "sent", "joined", "asked"})
         self.assertEqual((sent["event"], sent["type"]), ("sent", "thisisyou"))
+
+    def test_datagrams(self) -> None:
+        """Each datagram sent has its line too, with the address it goes to."""
+        machine = self.network.host()
+        role = SuperPeer([Address("10.0.0.9", 9200)])
+        options = {"listen": "tcp:9000", "events": str(self.events)}
+        build_service(options, [role], machine, ("", 9000)).startService()
+        self.network.run(0.1)
+        lines = [json.loads(line) for line in self.events.read_text(encoding="utf-8").splitlines()]
+        self.assertEqual([line["to"] for line in lines if line["event"] == "datagram"], ["10.0.0.9:9200"])
 
     def test_adds(self) -> None:
         """A file that is there already is continued."""

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from twisted_bazaar.console import Console
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IErrand, IRegistrar, IRole, IWay
+from twisted_bazaar.interfaces import IErrand, IRegistrar, IRole, ISelfNumbered, IWay
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
@@ -36,7 +36,9 @@ from twisted_bazaar.wire.message import NO_ID, check_host
 
 CANNOT_START: Final = 1
 _MANY_FILES: Final = 1 << 20
-_MOST_DIRECT_LINKS: Final = 256
+MOST_DIRECT_LINKS: Final = 256
+FIND_OUT_SOON: Final[Mapping[str, Any]] = {"ping_s": 2.5, "silence_s": 7.5}
+"""The limits of those who must find out soon that somebody has died: weak peers and super peers."""
 _ID_GIVERS: Final = {
     "tracker": "a tracker; start one with bazaar-tracker",
     "index": "its index server; start one with bazaar-node --role index_server",
@@ -54,6 +56,7 @@ class NodeService(Service):
     @param roles: what the node carries.
     @param socket: where its operator can ask it things; None for nowhere.
     @param exit_with: called with an exit status when the process is to end.
+    @param udp: the interface and the port where it takes datagrams; None for nowhere.
     """
 
     log = Logger()
@@ -67,6 +70,7 @@ class NodeService(Service):
         roles: Sequence[IRole],
         socket: Path | None,
         exit_with: Callable[[int], None],
+        udp: tuple[str, int] | None = None,
     ) -> None:
         self._reactor = reactor
         self._node = node
@@ -76,6 +80,7 @@ class NodeService(Service):
         self._socket = socket
         self._console = Console(roles, self._status)
         self._exit_with = exit_with
+        self._udp = udp
 
     def startService(self) -> None:
         """Start the node; if that is impossible, say why and end the process."""
@@ -102,7 +107,7 @@ class NodeService(Service):
                 self._console.listen(self._reactor, self._socket)
             except (CannotListenError, OSError) as error:
                 raise UsageError(f"no socket for commands at {self._socket}: {error}") from None
-        await self._node.start(self._endpoint, self._advertised)
+        await self._node.start(self._endpoint, self._advertised, self._udp)
 
     def _status(self) -> dict[str, Any]:
         """What the node says to C{bazaar status}."""
@@ -111,6 +116,7 @@ class NodeService(Service):
             "id": node.id,
             "key": node.key.public,
             "bazaar": node.bazaar,
+            "udp": node.udp_port,
             "links": [{"id": peer.id, "key": peer.key, "address": str(peer.address)} for peer in node.peers()],
         }
 
@@ -119,17 +125,22 @@ class NodeService(Service):
             self.log.error("{reason}", reason=failure.getErrorMessage())
         elif failure.check(CannotListenError, OSError):
             self.log.error(
-                "cannot listen: {reason}; choose another --listen", reason=failure.getErrorMessage().rstrip(".")
+                "cannot listen: {reason}; choose another --listen{udp}",
+                reason=failure.getErrorMessage().rstrip("."),
+                udp="" if self._udp is None else " or --udp",
             )
         else:
             self.log.failure("the node could not start", failure)
         self._exit_with(CANNOT_START)
 
 
-def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: Any) -> NodeService:
+def build_service(
+    options: Mapping[str, Any], roles: Sequence[IRole], reactor: Any, udp: tuple[str, int] | None = None
+) -> NodeService:
     """Build the service of one node.
 
     @param options: what the options common to all nodes were given.
+    @param udp: the interface and the port where it takes datagrams; None for nowhere.
     @raise UsageError: an option cannot be read; the text says which and why.
     """
     registrar = _registrar_of(options, roles)
@@ -145,6 +156,7 @@ def build_service(options: Mapping[str, Any], roles: Sequence[IRole], reactor: A
         roles,
         None if state is None else state.path / SOCKET,
         lambda status: exit_with(reactor, status),
+        udp,
     )
 
 
@@ -158,6 +170,7 @@ def build_node(
     """Build a node.
 
     @param options: what the options common to all nodes were given.
+    @param tracker: who gives it its id; None if nobody does.
     @param told: who else is told of everything worth telling.
     @raise UsageError: an option cannot be read; the text says which and why.
     """
@@ -181,6 +194,7 @@ def build_node(
         neighbours=[_present(client_endpoint(reactor, text, "--connect")) for text in options.get("connect", ())],
         journal=entering_all(journals),
         trace=events.trace if events else None,
+        datagram_trace=events.trace_datagram if events else None,
     )
 
 
@@ -190,11 +204,11 @@ def _registrar_of(options: Mapping[str, Any], roles: Sequence[IRole]) -> str:
     @raise UsageError: nobody does.
     """
     way: IWay | None = options.get(WAY)
-    registrar = "tracker" if way is None else way.registrar
+    registrar = (None if way is None else way.registrar) or "tracker"
     if any(IRegistrar.providedBy(role) for role in roles):
         if way is not None and not way.needs_links:
             raise UsageError(f"--via {way.name}: who hands out ids has nobody to ask; run two nodes")
-    elif options.get(registrar) == "none":
+    elif options.get(registrar) == "none" and not any(ISelfNumbered.providedBy(role) for role in roles):
         raise UsageError(f"--{registrar} none: a node gets its id from {_ID_GIVERS[registrar]}")
     return registrar
 
@@ -204,7 +218,8 @@ def usual_limits(way: IWay | None) -> Limits:
     if way is None or way.needs_links:
         return Limits()
     # No search comes by its links: each is to one node, for a while.
-    return Limits(min_links=0, max_links=_MOST_DIRECT_LINKS)
+    limits = Limits(min_links=0, max_links=MOST_DIRECT_LINKS)
+    return evolve(limits, **FIND_OUT_SOON) if way.registrar is None else limits
 
 
 def exit_with(reactor: Any, status: int) -> None:
@@ -232,11 +247,15 @@ def raise_file_limit() -> int:
     return hard if hard != resource.RLIM_INFINITY else _MANY_FILES
 
 
-def expect_many_objects() -> None:
-    """Spare this process the repeated search for garbage among objects that live as long as their link."""
+def expect_many_objects(allocations: int = _ALLOCATIONS_TO_COLLECT) -> None:
+    """Spare this process the repeated search for garbage among objects that live as long as their link.
+
+    @param allocations: after so many more than have been let go of it is searched for; what is found at once is to be
+        let go of at once, so who has links that come and go takes fewer.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_ALLOCATIONS_TO_COLLECT, 20, 20)
+    gc.set_threshold(allocations, 20, 20)
 
 
 def parse_bazaar(name: str) -> str:
@@ -308,9 +327,12 @@ def _present(endpoint: IStreamClientEndpoint | None) -> IStreamClientEndpoint:
     return endpoint
 
 
-def client_endpoint(reactor: Any, text: str | None, option: str) -> IStreamClientEndpoint | None:
+def client_endpoint(
+    reactor: Any, text: str | None, option: str, such_as: str = "tcp:127.0.0.1:9000"
+) -> IStreamClientEndpoint | None:
     """What an option names to connect to; None for nowhere.
 
+    @param such_as: what it may be, for the error.
     @raise UsageError: it is no endpoint.
     """
     if text is None or text == "none":
@@ -319,7 +341,7 @@ def client_endpoint(reactor: Any, text: str | None, option: str) -> IStreamClien
         endpoint: IStreamClientEndpoint = clientFromString(reactor, text)
         _check_port(getattr(endpoint, "_port", 0))
     except (ValueError, TypeError, LookupError):
-        raise UsageError(f"{option} {text!r}: not an endpoint; write one such as tcp:127.0.0.1:9000") from None
+        raise UsageError(f"{option} {text!r}: not an endpoint; write one such as {such_as}") from None
     return endpoint
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.roles.files_cases import FilesCase
+from twisted_bazaar.cli.asked import Asked
 from twisted_bazaar.cli.joining import Member
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetcher import Fetcher
@@ -18,7 +19,8 @@ class FakeMembership:
     @param case: knows the machines.
     """
 
-    index = "tcp:127.0.0.1:9100"
+    lists_everything = True
+    asked = Asked.index("tcp:127.0.0.1:9100")
 
     def __init__(self, case: FilesCase) -> None:
         self._case = case

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from twisted.internet.defer import fail, succeed
 
@@ -127,6 +128,28 @@ class StatusTests(OperatedCase):
             ],
         )
 
+    def test_super_peer(self) -> None:
+        """A node that takes datagrams says where; what super peers and their weak peers say is told in words."""
+        leads = {"status": lambda request: succeed(_told(leading=True, leaves=3, neighbours=["10.0.0.2:9200"]))}
+        lonely = {"status": lambda request: succeed(_told(leading=True, leaves=0, neighbours=[]))}
+        dormant = {"status": lambda request: succeed(_told(leading=False, leaves=0, neighbours=[]))}
+        places = [{"id": 5, "address": "127.0.0.1:9200"}, {"id": 6, "address": "127.0.0.1:9201"}]
+        weak = {"status": lambda request: succeed({"role": "leaf", "super_peers": places})}
+        alone = {"status": lambda request: succeed({"role": "leaf", "super_peers": []})}
+        self.add("super", OperatedNode(leads, lonely, dormant, weak, alone, udp=9200))
+        told = self.told("status")
+        self.assertEqual(told[4:6], ["datagrams port 9200", "links none"])
+        self.assertEqual(
+            told[6:],
+            [
+                "super_peer leaves: 3; neighbours: 10.0.0.2:9200",
+                "super_peer leaves: 0; neighbours: none",
+                "super_peer none yet: this node becomes one when there are too few",
+                "leaf super peers: node 5 at 127.0.0.1:9200, node 6 at 127.0.0.1:9201",
+                "leaf NO SUPER PEER HAS TAKEN THIS NODE; it waits for one",
+            ],
+        )
+
     def test_not_well(self) -> None:
         """A node without an id, and a book that cannot be written, are told."""
         broken = {"status": lambda request: succeed({"role": "seller", "fault": "the disk is full"})}
@@ -141,3 +164,8 @@ class StatusTests(OperatedCase):
         """As JSON, it is what the node says."""
         self.add("relay", OperatedNode())
         self.assertEqual(json.loads(self.bazaar("status", "--json").stdout), [STATUS])
+
+
+def _told(**figures: Any) -> dict[str, Any]:
+    """What a super peer says of itself."""
+    return {"role": "super_peer", **figures}

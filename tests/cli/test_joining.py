@@ -8,7 +8,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.cli.joining import Member, Membership, fetching_nothing, where_an_index_listens
+from twisted_bazaar.cli.asked import Asked
+from twisted_bazaar.cli.joining import Member, Membership, fetching_nothing
 from twisted_bazaar.cli.refusal import Denial
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole
@@ -80,7 +81,7 @@ class JoiningTests(SynchronousTestCase):
             ("tcp:127.0.0.1:9103:timeout=5", "tcp:9103:interface=127.0.0.1"),
             ("tcp:192.168.1.10:9104", "tcp:9104"),
         ):
-            self.assertEqual(where_an_index_listens(index), expected)
+            self.assertEqual(Asked.index(index).where_it_listens(), expected)
 
     def test_silent(self) -> None:
         """Who listens and says nothing is given up after a while."""

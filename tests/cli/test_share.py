@@ -88,6 +88,20 @@ class SharingTests(FilesCase):
             ],
         )
 
+    def test_super_peers(self) -> None:
+        """Super peers that come and go are told."""
+        sharing = self.begin()
+        sharing.tell("moored", {"super_peer": 7, "host": "10.0.0.2", "port": 9200})
+        sharing.tell("unmoored", {"super_peer": 7})
+        self.end()
+        self.assertEqual(
+            self.file.getvalue().splitlines()[1:],
+            [
+                "others find it by the super peer at 10.0.0.2:9200",
+                "a super peer is gone; others take its place, if there are any",
+            ],
+        )
+
     def test_many(self) -> None:
         """Of very many at once only some are named."""
         sharing = self.begin()

@@ -88,6 +88,37 @@ class TalkTests(FilesCase):
         self.tell(talk, "get 2", "wait")
         self.assertEqual((self.directory / "a").read_bytes(), LARGE)
 
+    def test_choose(self) -> None:
+        """Of a file that was shown is told who has it; then get alone fetches it, from those who were chosen."""
+        first, second = self.site(SMALL), self.site(SMALL)
+        self.catalogue.add("a", SMALL, first.source, second.source)
+        talk = self.talk()
+        self.tell(talk, "query a", "choose 1")
+        sources = self.words()[-3:]
+        self.assertRegex(sources[0], rf"^node {first.source.id} at 10\.0\.0\.\d+:\d+, key {first.source.key[:8]}$")
+        self.assertEqual(sources[2], "get fetches a")
+        self.tell(talk, f"choose 1 {second.source.key[:8]}", "get", "wait")
+        told = self.words()
+        self.assertEqual(told[2], f"get fetches a from {second.source.key[:8]}")
+        self.assertIn(f"from node {second.source.id} at", told[5])
+        self.assertEqual((self.directory / "a").read_bytes(), SMALL)
+
+    def test_nothing_chosen(self) -> None:
+        """There is nothing to choose before something was shown; nobody can be chosen who has it not."""
+        site = self.site(SMALL)
+        self.catalogue.add("a", SMALL, site.source)
+        talk = self.talk()
+        what = "choose what? query first, and then write choose and a number of what is shown"
+        self.tell(talk, "choose 1", "choose")
+        self.assertEqual(self.words(), [what, what])
+        self.tell(talk, "query a")
+        self.words()
+        self.tell(talk, "choose 2", "choose 1 ffff", "get")
+        told = self.words()
+        self.assertEqual([told[0], told[2]], [what, "ffff has not got it"])
+        self.tell(talk, "choose 1", "query a", "get")
+        self.assertEqual(self.words()[-1], "get what? write get NAME, or query first and then get NUMBER")
+
     def test_list(self) -> None:
         """Everything is listed."""
         self.catalogue.add("a", SMALL)
@@ -108,7 +139,7 @@ class TalkTests(FilesCase):
             self.words(),
             [
                 "there is no 'qurey'; did you mean query?",
-                "there is no 'frobnicate'; the words are query, list, get, status, wait, help, exit",
+                "there is no 'frobnicate'; the words are query, list, choose, get, status, wait, help, exit",
                 "get what? write get NAME, or query first and then get NUMBER",
                 "query what? write query NAME, or list for all there is",
             ],
@@ -126,7 +157,7 @@ class TalkTests(FilesCase):
         """Each word is explained."""
         self.tell(self.talk(), "help")
         words = [line.split()[0] for line in self.words()]
-        self.assertEqual(words, ["query", "list", "get", "status", "wait", "help", "exit"])
+        self.assertEqual(words, ["query", "list", "choose", "get", "status", "wait", "help", "exit"])
 
     def test_status(self) -> None:
         """Downloads under way are told, with how far they are."""

@@ -58,7 +58,8 @@ class NodeOptionsTests(SynchronousTestCase):
         for words, line in (
             (
                 ["--role", "bier"],
-                "there is no role 'bier'; the roles are buyer, index_server, relay, seller, sharer, tracker",
+                "there is no role 'bier'; the roles are buyer, index_server, relay, ring_peer, seller, sharer, "
+                "super_peer, tracker",
             ),
             (["--role", "relay", "--role", "relay"], "--role relay stands twice; run two nodes"),
             (["--role"], "option --role requires argument"),

@@ -28,7 +28,7 @@ class ViaTests(SynchronousTestCase):
 
     def limits(self, *words: str) -> Limits:
         """The limits of a node."""
-        limits: Limits = make_service(MemoryReactorClock(), *words)._node._limits
+        limits: Limits = make_service(MemoryReactorClock(), *words)._node._links.limits
         return limits
 
     def dialled(self, *words: str, **how: Any) -> list[int]:
@@ -78,7 +78,7 @@ class ViaTests(SynchronousTestCase):
     def test_refusals(self) -> None:
         """What does not go together is refused in one line that says what to do."""
         for words, line in (
-            (["--via", "smoke"], "--via 'smoke': write one of flood, index"),
+            (["--via", "smoke"], "--via 'smoke': write one of flood, index, superpeer"),
             (
                 ["--index", "tcp:127.0.0.1:9100"],
                 "--index goes with --via index: add that, or leave out --index",
@@ -132,5 +132,5 @@ class RegistrarTests(SynchronousTestCase):
             (("--role", "relay"), Limits().max_greeting, False),
         ):
             with self.subTest(words=words):
-                limits = make_service(MemoryReactorClock(), *words)._node._limits
+                limits = make_service(MemoryReactorClock(), *words)._node._links.limits
                 self.assertEqual((limits.max_greeting, limits.max_links > 100), (greeting, many))

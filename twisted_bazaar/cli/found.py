@@ -11,13 +11,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from twisted_bazaar.cli.amounts import told_count, told_size
 from twisted_bazaar.cli.printable import printable
 from twisted_bazaar.cli.results import show_line, show_table
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetching import is_digest
-from twisted_bazaar.values.files import FileQuery, FoundFile
+from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
 
 SHOWN_OF_DIGEST = 12
 # As many as there can be at once: an index answers only so many questions.
@@ -58,15 +59,14 @@ class Search:
         """
         found: dict[tuple[str, str], FoundFile] = {}
         total = 0
-        for query in self.queries:
-            after: str | None = None
+        queries = [evolve(query, most=min(_PAGE, self.most)) for query in self.queries]
+        for query, page in zip(queries, await _all_of([*map(catalogue.search, queries)]), strict=True):
             while True:
-                page = await catalogue.search(evolve(query, after=after, most=min(_PAGE, self.most)))
                 for file in page.files:
                     found.setdefault((file.name, file.digest), file)
-                after = page.next
-                if after is None or not page.files or len(found) >= self.most:
+                if page.next is None or not page.files or len(found) >= self.most:
                     break
+                page = await catalogue.search(evolve(query, after=page.next))
             # What has the name has its words too.
             total = max(page.total, total)
         return Finds(list(found.values())[: self.most], max(total, len(found)))
@@ -108,7 +108,23 @@ class Finds:
             show_line(console, f"{len(self.files):,} of {self.total:,} are shown; {more}.")
 
 
+async def _all_of(pages: Sequence[Deferred[Page]]) -> Sequence[Page]:
+    """Wait for answers together, since super peers take a while for each.
+
+    @raise PeerError: nobody can be asked, or who is asked says no.
+    """
+    try:
+        return await gatherResults(pages, consumeErrors=True)
+    except FirstError as error:
+        error.subFailure.raiseException()
+
+
 def told_sources(file: FoundFile) -> str:
     """How many have a file, and how many have some of it."""
     whole = told_count(file.sources, "source")
     return f"{whole} + {file.partial} in part" if file.partial else whole
+
+
+def is_named(source: FileSource, nodes: Sequence[str]) -> bool:
+    """Whether a node is one of those that a user names, by its id or its key; anybody if there are none."""
+    return not nodes or any(str(source.id) == word or source.key.startswith(word.lower()) for word in nodes)

@@ -16,7 +16,7 @@ from twisted.internet.task import LoopingCall
 
 from twisted_bazaar.cli.amounts import told_size
 from twisted_bazaar.cli.configured import ConfiguredCommand
-from twisted_bazaar.cli.found import SHOWN_OF_DIGEST, told_sources
+from twisted_bazaar.cli.found import SHOWN_OF_DIGEST, is_named, told_sources
 from twisted_bazaar.cli.joining import Member, Membership, finds_files, takes_connections
 from twisted_bazaar.cli.printable import printable
 from twisted_bazaar.cli.refusal import Denial, Refusal, whole_text
@@ -70,9 +70,7 @@ class Wish:
 
     def accepts(self, source: FileSource) -> bool:
         """Whether it may come from somebody."""
-        return not self.sources or any(
-            str(source.id) == word or source.key.startswith(word.lower()) for word in self.sources
-        )
+        return is_named(source, self.sources)
 
 
 @click.command(cls=ConfiguredCommand)

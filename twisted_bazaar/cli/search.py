@@ -58,6 +58,10 @@ def search(
         raise Refusal("--digest: takes a whole digest, 64 hexadecimal digits; bazaar search --json shows them")
     if exact and name is None:
         raise Refusal("--exact goes with a NAME")
+    if everything and not membership.lists_everything:
+        raise Refusal(
+            "--all goes with --via index: super peers have no list of everything; write a NAME, or a word of it"
+        )
     if name is not None:
         whole_text(name, "NAME")
     wanted = Search.of(name, most, exact=exact, digest=digest)
@@ -73,5 +77,6 @@ def search(
     elif finds.files:
         finds.show(console_for_results())
     else:
-        click.echo("nothing was found" + ("" if everything else "; bazaar search --all lists what there is"), err=True)
+        hint = "; bazaar search --all lists what there is" if membership.lists_everything and not everything else ""
+        click.echo(f"nothing was found{hint}", err=True)
     raise SystemExit(0 if finds.files else NOT_FOUND)

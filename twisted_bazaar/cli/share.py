@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
 from twisted_bazaar.cli.amounts import told_count, told_size
+from twisted_bazaar.cli.asked import Reason
 from twisted_bazaar.cli.configured import ConfiguredCommand
 from twisted_bazaar.cli.joining import Membership, finds_files, takes_connections
 from twisted_bazaar.cli.printable import printable
@@ -31,6 +32,7 @@ from twisted_bazaar.roles.fetcher import USUAL_SLOTS
 from twisted_bazaar.roles.rates import parse_rate
 from twisted_bazaar.roles.sharer import HASHES_FILE, Sharer, parse_slots, shared_path
 from twisted_bazaar.state import StateDirectory, state_path
+from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import SharedFile
 
 _SHOW_S: Final = 0.25
@@ -61,8 +63,8 @@ def share(
 ) -> None:
     """Share the files of a folder until Ctrl-C.
 
-    Others find them by asking the same index. Only files directly in the folder are shared: no folders in it,
-    nothing hidden, no links. What changes there is shared as it is then.
+    Others find them by asking the same index, or any super peer. Only files directly in the folder are shared: no
+    folders in it, nothing hidden, no links. What changes there is shared as it is then.
     """
     try:
         path = shared_path(folder, "DIR")
@@ -164,7 +166,7 @@ class Sharing:
         )
         with self._display.shown():
             async with joining:
-                self._display.say(f"sharing {self._path} by the index at {self._membership.index}; Ctrl-C ends it")
+                self._display.say(f"sharing {self._path} by {self._membership.asked}; Ctrl-C ends it")
                 showing = LoopingCall(self._show)
                 showing.clock = reactor
                 showing.start(_SHOW_S)
@@ -187,6 +189,11 @@ class Sharing:
         match event:
             case "joined":
                 self._display.say(f"others find it at node {details['id']}")
+            case "moored":
+                place = Address(details["host"], details["port"])
+                self._display.say(f"others find it by the super peer at {place}")
+            case "unmoored":
+                self._display.say("a super peer is gone; others take its place, if there are any")
             case "shared":
                 self._display.say_some(f"shared: {name}, {told_size(details['size'])}")
             case "withdrawn":
@@ -200,8 +207,8 @@ class Sharing:
             case "uploaded":
                 self._display.say_some(f"sent: {told_size(details['bytes'])} of {name} to {details['host']}")
 
-    def _tell_late(self, reason: str) -> None:
-        self._display.say(f"no index server at {self._membership.index}: {reason}; waiting for it")
+    def _tell_late(self, reason: Reason) -> None:
+        self._display.say(self._membership.asked.awaited(reason))
 
     def _show(self) -> None:
         folder = self._sharer.folder

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from twisted_bazaar.cli.asked import Reason
 from twisted_bazaar.cli.configured import ConfiguredCommand
 from twisted_bazaar.cli.get import directory_for_files
 from twisted_bazaar.cli.joining import Membership, finds_files, takes_connections
@@ -24,8 +25,8 @@ from twisted_bazaar.roles.fetcher import Fetcher, parts_in
 def shell(directory: str, membership: Membership) -> None:
     """Look for files and fetch them at a prompt.
 
-    Words: query, get, list, wait, status, help, exit. Downloads go on while the prompt is there, and what has come
-    is served to others. Commands may come from a pipe or a file too; then what goes wrong makes the status 1.
+    Words: query, choose, get, list, wait, status, help, exit. Downloads go on while the prompt is there, and what has
+    come is served to others. Commands may come from a pipe or a file too; then what goes wrong makes the status 1.
     """
     place = directory_for_files(directory)
     run = _Run(place, membership)
@@ -72,5 +73,5 @@ class _Run:
     def _make_fetcher(self, catalogue: ICatalogue) -> Fetcher:
         return Fetcher(catalogue, parts_in(self._directory))
 
-    def _tell_late(self, reason: str) -> None:
-        self._prompt.say(f"no index server at {self._membership.index}: {reason}; waiting for it")
+    def _tell_late(self, reason: Reason) -> None:
+        self._prompt.say(self._membership.asked.awaited(reason))

@@ -39,6 +39,8 @@ def _of_node(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for what in ("id", "key", "bazaar"):
         figure = own.get(what)
         yield what, "none yet: it looks for its tracker" if (what, figure) == ("id", -1) else str(figure)
+    if own.get("udp"):
+        yield "datagrams", f"port {own['udp']}"
     links = own.get("links")
     if not isinstance(links, list):
         return
@@ -52,6 +54,9 @@ def _of_node(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _of_role(told: Mapping[str, Any]) -> Iterator[str]:
     """What a role says, in words; of one that this command does not know, as it says it."""
+    if told.get("leading") is False:
+        yield "none yet: this node becomes one when there are too few"
+        return
     for what, figure in told.items():
         match what, figure:
             case "fault", None:
@@ -62,5 +67,15 @@ def _of_role(told: Mapping[str, Any]) -> Iterator[str]:
                 yield "no order is without an answer"
             case "open_orders", _:
                 yield f"orders without an answer: {figure}"
+            case _, str():
+                yield f"{what}: {figure}"
+            case "super_peers", []:
+                yield "NO SUPER PEER HAS TAKEN THIS NODE; it waits for one"
+            case "super_peers", [*places] if all(isinstance(each, dict) for each in places):
+                yield "super peers: " + ", ".join(f"node {each.get('id')} at {each.get('address')}" for each in places)
+            case "neighbours", [*places] if all(isinstance(each, str) for each in places):
+                yield f"neighbours: {', '.join(places) or 'none'}"
+            case "leading", True:
+                pass
             case _:
-                yield f"{what}: {figure if isinstance(figure, str) else msgspec.json.encode(figure).decode()}"
+                yield f"{what}: {msgspec.json.encode(figure).decode()}"

@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from twisted_bazaar.cli.amounts import told_count, told_size
-from twisted_bazaar.cli.found import SHOWN_OF_DIGEST, Finds, Search, told_sources
+from twisted_bazaar.cli.found import SHOWN_OF_DIGEST, Finds, Search, is_named, told_sources
 from twisted_bazaar.cli.results import console_for_results
 from twisted_bazaar.cli.session import DONE, FAILED, RESUMABLE
-from twisted_bazaar.cli.transfers import told_receipt, told_status
+from twisted_bazaar.cli.transfers import told_receipt, told_source, told_status
 from twisted_bazaar.discovery.index.messages import Busy
 from twisted_bazaar.errors import AlreadyThere, BazaarError, UsageError
 from twisted_bazaar.files.download.swarm import Receipt
@@ -51,6 +51,7 @@ class Word:
 WORDS: Final = (
     Word("query", "NAME", "look for files with this name, or with these words in it"),
     Word("list", "", "all files that there are"),
+    Word("choose", "NUMBER [NODE...]", "who has a file of those shown last; get alone fetches it, from these nodes"),
     Word("get", "NUMBER|NAME|DIGEST", "fetch a file: its number in what was shown last, its name or its digest"),
     Word("status", "", "how downloads are, and what others fetch from here"),
     Word("wait", "", "until all downloads are done"),
@@ -83,12 +84,14 @@ class Talk:
         self._reactor = reactor
         self._patient = patient
         self._shown: Sequence[FoundFile] = ()
+        self._choice: tuple[FoundFile, Sequence[str]] | None = None
         self._waiting: list[Deferred[None]] = []
         self._status = DONE
         self._wants_to_leave = False
         self._actions: dict[str, Callable[[str], Awaitable[int | None]]] = {
             "query": self._query,
             "list": self._list,
+            "choose": self._choose,
             "get": self._get,
             "status": self._tell,
             "wait": self._wait,
@@ -144,21 +147,36 @@ class Talk:
         await self._joined()
         finds = await self._patiently(lambda: wanted.run(self._fetcher.catalogue))
         self._shown = finds.files
+        self._choice = None
         if not finds.files:
             self._say("nothing was found")
             return
         for line in _lines_of(finds):
             self._say(line)
 
+    async def _choose(self, rest: str) -> None:
+        number, *nodes = rest.split() or [""]
+        found = self._numbered(number)
+        if found is None:
+            raise UsageError("choose what? query first, and then write choose and a number of what is shown")
+        sources = await self._patiently(lambda: self._fetcher.catalogue.sources(found.digest))
+        for source in sources:
+            load = f"; serves {told_count(source.load, 'download')}" if source.load else ""
+            self._say(f"  {told_source(source)}{'' if source.is_whole else ', in part'}{load}")
+        if not any(is_named(source, nodes) for source in sources):
+            raise UsageError(f"{' or '.join(nodes)} has not got it" if sources else f"nobody has {found.name} now")
+        self._choice = found, nodes
+        self._say(f"get fetches {found.name}" + (f" from {' or '.join(nodes)}" if nodes else ""))
+
     async def _get(self, rest: str) -> None:
-        if not rest:
+        if not rest and self._choice is None:
             raise UsageError("get what? write get NAME, or query first and then get NUMBER")
         await self._joined()
         while self._patient and len(self._fetcher.under_way()) >= _MOST_FROM_A_PIPE:
             await self._one_ended()
-        found = await self._chosen(_unquoted(rest))
+        found, nodes = self._choice if self._choice and not rest else (await self._chosen(_unquoted(rest)), ())
         try:
-            fetch = await self._fetcher.begin(found, self._ended)
+            fetch = await self._fetcher.begin(found, self._ended, accept=lambda source: is_named(source, nodes))
         except AlreadyThere:
             self._say(f"{found.name} is here already, whole")
             return
@@ -167,8 +185,9 @@ class Talk:
         self._say(f"fetching {found.name}, {told_size(found.size)}, {told_sources(found)}{before}")
 
     async def _chosen(self, wanted: str) -> FoundFile:
-        if wanted.isascii() and wanted.isdigit() and 0 < int(wanted) <= len(self._shown):
-            return self._shown[int(wanted) - 1]
+        numbered = self._numbered(wanted)
+        if numbered is not None:
+            return numbered
         try:
             return await self._patiently(lambda: choose(self._fetcher.catalogue, wanted))
         except SeveralFound as several:
@@ -176,6 +195,12 @@ class Talk:
             for line in _lines_of(Finds(several.files, len(several.files))):
                 self._say(line)
             raise UsageError("which of them? write get and its number") from None
+
+    def _numbered(self, number: str) -> FoundFile | None:
+        """The file with a number in what was shown last."""
+        if number.isascii() and number.isdigit() and 0 < int(number) <= len(self._shown):
+            return self._shown[int(number) - 1]
+        return None
 
     async def _tell(self, rest: str) -> None:
         fetches = self._fetcher.under_way()

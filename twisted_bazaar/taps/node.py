@@ -11,15 +11,17 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IRolePlugin, IWay
+from twisted_bazaar.interfaces import IRolePlugin
 from twisted_bazaar.plugin import find_role, known_roles
-from twisted_bazaar.roles.ways import WAY, make_way
+from twisted_bazaar.roles.ways import WAY
 from twisted_bazaar.service import build_service
 from twisted_bazaar.settings.known import NODE, ROLE
-from twisted_bazaar.settings.values import TYPED, Kind, Setting
+from twisted_bazaar.settings.values import Kind, Setting
 from twisted_bazaar.state import STATE, StateDirectory, state_path
+from twisted_bazaar.taps.finding import MAY_LEAD, SUPER_PEER, tracker_of_node, way_of_node
 from twisted_bazaar.taps.options import DaemonOptions, values_of
 from twisted_bazaar.taps.registrar import is_registrar, make_room
+from twisted_bazaar.taps.room import make_room_for_leaves, udp_place
 from twisted_bazaar.wire.goods import BAZAAR
 
 
@@ -37,14 +39,23 @@ class _NodeOptions(DaemonOptions):
             "The endpoint to listen on, or none; tcp:0 is open to other machines.",
         ],
         ["tracker", "t", "tcp:127.0.0.1:9000", "The endpoint of the tracker."],
-        ["via", None, "flood", "How goods and files are found: flood or index."],
+        ["via", None, "flood", "How goods and files are found: flood, index or superpeer."],
         ["index", None, None, "With --via index: the endpoint of the index server, which is the node's tracker too."],
+        [
+            "udp",
+            None,
+            None,
+            "[HOST:]PORT where it takes datagrams, or none; a super peer does where it listens if not given.",
+        ],
         ["min-links", None, None, "Below this many links the node looks for more."],
         ["bazaar", None, BAZAAR, "The bazaar it trades in; its orders are worth nothing in another."],
         ["state", None, None, "The directory for what outlives the process: key, orders, stock."],
         ["name", None, None, "What to call its directory where --state is not given; its roles if not given."],
     ]
-    optFlags = [["ephemeral", None, "Keep nothing: a new key, and orders in memory."]]
+    optFlags = [
+        ["ephemeral", None, "Keep nothing: a new key, and orders in memory."],
+        [MAY_LEAD, None, "With --via superpeer: become a super peer itself when there are too few."],
+    ]
 
     def opt_role(self, name: str) -> None:
         """What the node does: a name from --help-roles; may be given several times. A relay if not given."""
@@ -53,6 +64,10 @@ class _NodeOptions(DaemonOptions):
     def opt_connect(self, endpoint: str) -> None:
         """The endpoint of a node to stay linked to; may be given several times."""
         self.setdefault("connect", []).append(endpoint)
+
+    def opt_super(self, endpoint: str) -> None:
+        """With --via superpeer: the endpoint of one, tcp:127.0.0.1:9200 if not given; may be given several times."""
+        self.setdefault("super", []).append(endpoint)
 
     def opt_help_roles(self) -> None:
         """List the roles."""
@@ -112,35 +127,21 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor
     try:
-        way = _way_of(options)
-        settings = {**options, STATE: _state_of(options), WAY: way}
+        names = [plugin.name for plugin in options.plugins]
+        way = way_of_node(options, names, reactor)
+        # A file may say that some may lead, and serve nodes of other ways too.
+        may_lead = way.registrar is None and bool(options[MAY_LEAD])
+        settings = {**options, STATE: _state_of(options), WAY: way, MAY_LEAD: may_lead}
         roles = [*way.roles, *(plugin.make_role(settings) for plugin in options.plugins)]
-        return build_service(make_room(settings) if is_registrar(roles) else settings, roles, reactor)
+        settings["tracker"] = tracker_of_node(options, roles, names)
+        udp = udp_place(settings, names, reactor)
+        if is_registrar(roles):
+            settings = make_room(settings)
+        elif SUPER_PEER in names or may_lead:
+            settings = make_room_for_leaves(settings, names)
+        return build_service(settings, roles, reactor, udp)
     except UsageError as error:
         raise options.refusal(error) from None
-
-
-def _way_of(options: Options) -> IWay:
-    """The way of finding that a command line asks for.
-
-    @raise UsageError: there is none of this name, or other options do not go with it.
-    """
-    way = make_way(options["via"])
-    if way.registrar != "index":
-        if _is_typed(options, "index"):
-            raise UsageError("--index goes with --via index: add that, or leave out --index")
-        return way
-    if options["index"] is None:
-        raise UsageError("--via index: say where the index server is, with --index tcp:HOST:PORT")
-    for name in ("tracker", "min-links"):
-        if _is_typed(options, name):
-            raise UsageError(f"--{name} goes with --via flood: who asks an index server needs none; leave it out")
-    return way
-
-
-def _is_typed(options: Options, name: str) -> bool:
-    """Whether an option stands on the command line: what a file says is for several nodes, not all of one way."""
-    return options.in_force()[name].source == TYPED
 
 
 def _state_of(options: Options) -> StateDirectory | None:

@@ -81,7 +81,7 @@ class DaemonOptions(usage.Options):
             if kind is Kind.FLAG:
                 value = bool(value)
             elif isinstance(value, list):
-                value = tuple(map(str, value))
+                value = tuple(map(str, value)) or None
             elif value is not None:
                 value = str(value)
             found[name] = self.settings.get(name) or Setting(value, TYPED if name in self.typed else DEFAULT)
