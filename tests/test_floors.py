@@ -62,7 +62,12 @@ PURE: Final = frozenset(
         ),
         *(f"discovery.{way}.messages" for way in ("flood", "superpeer", "index", "ring")),
         *(f"discovery.ring.{rule}" for rule in ("identifiers", "membership", "fingers")),
-        *("discovery.superpeer.query_routing", "discovery.index.directory", "roles.goods"),
+        *(f"discovery.ring.{rule}" for rule in ("entry", "store", "replicas", "texts", "keeping_messages")),
+        *(
+            f"discovery.superpeer.{rule}"
+            for rule in ("query_routing", "slots", "table_parts", "paths", "rounds", "hits")
+        ),
+        *("discovery.index.directory", "roles.goods"),
     }
 )
 # Where time, chance and bytes come from; what is pure gets them as arguments.

@@ -11,10 +11,14 @@ ROOT: Final = Path(__file__).parents[2]
 SPECIFICATION: Final = {
     path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs/specification").glob("*.md"))
 }
+# Those about messages; streams are made of segments, and have tests of their own.
+OF_MESSAGES: Final = {name: text for name, text in SPECIFICATION.items() if name != "streams.md"}
 MARKET: Final = SPECIFICATION["market.md"]
 TRADE: Final = SPECIFICATION["trade.md"]
 INDEX: Final = SPECIFICATION["index.md"]
 FILES: Final = SPECIFICATION["files.md"]
+SUPERPEER: Final = SPECIFICATION["superpeer.md"]
+RING: Final = SPECIFICATION["ring.md"]
 
 Table = list[dict[str, str]]
 
@@ -70,3 +74,12 @@ def dialogue(page: str) -> Iterator[tuple[str, str, bytes]]:
             binary = re.fullmatch(r"(\d+):<([0-9a-f ]+)>,", said[3])
             frame = said[3].encode() if binary is None else b"%b:%b," % (binary[1].encode(), bytes.fromhex(binary[2]))
             yield said[1], said[2], frame
+
+
+def datagrams(page: str) -> Iterator[tuple[str, str, bytes]]:
+    """The datagrams of a page's dialogues: who sends it, to whom, and the bytes."""
+    for block in blocks(page, "datagrams"):
+        for line in block.splitlines():
+            said = re.fullmatch(r"(\w+) -> (\w+) (\{.*\})", line)
+            assert said is not None, f"not a line of a dialogue: {line!r}"
+            yield said[1], said[2], said[3].encode()

@@ -57,6 +57,7 @@ class ModuleTests(SynchronousTestCase):
             ("node", "The node's parts"),
             ("files", "Obtaining files: `files/`"),
             ("discovery/index", "Finding: `discovery/`"),
+            ("discovery/superpeer", "Super peers: `discovery/superpeer/`"),
         ):
             [table] = tables(section(PAGE, title))
             named = {name.strip("/") for row in table for name in words(row["Module"])}

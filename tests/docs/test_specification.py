@@ -6,12 +6,14 @@ class it describes, so that neither can change without the other.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib
 import json
 import pkgutil
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +22,53 @@ from attrs import fields
 from twisted.trial.unittest import SynchronousTestCase
 
 import twisted_bazaar
-from tests.docs.pages import FILES, INDEX, MARKET, ROOT, TRADE, Table, dialogue, flat, section, table_with, tables, word
-from tests.docs.pages import SPECIFICATION as PAGES
+from tests.docs.pages import (
+    FILES,
+    INDEX,
+    MARKET,
+    RING,
+    ROOT,
+    SUPERPEER,
+    TRADE,
+    Table,
+    datagrams,
+    dialogue,
+    flat,
+    section,
+    table_with,
+    tables,
+    word,
+    words,
+)
+from tests.docs.pages import OF_MESSAGES as PAGES
 from twisted_bazaar.discovery.flood.search import DIRECT_LINK_S, DIRECT_TRY_S, REACHES, ROUND_S
-from twisted_bazaar.discovery.index import allowance, directory, listers, member, search, turns, words
+from twisted_bazaar.discovery.index import allowance, directory, listers, member, search, turns
+from twisted_bazaar.discovery.index import words as index_words
 from twisted_bazaar.discovery.index.messages import Busy, File, FoundFiles, Hit, Seller, Source, TooMany
 from twisted_bazaar.discovery.offer import GATHER_S
+from twisted_bazaar.discovery.ring.entry import Kept
+from twisted_bazaar.discovery.ring.keeping_messages import Listed, Marked
+from twisted_bazaar.discovery.ring.messages import Card, RingMessage, Seen
+from twisted_bazaar.discovery.superpeer import (
+    moorings,
+    neighbours,
+    passing,
+    policy,
+    promotion,
+    questions,
+    rounds,
+    searches,
+    table_exchange,
+)
+from twisted_bazaar.discovery.superpeer.messages import Found, Other, Place
+from twisted_bazaar.discovery.superpeer.query_routing import (
+    hash_of,
+    most_slots,
+    token_of_seller,
+    tokens_of_file,
+    tokens_of_item,
+)
+from twisted_bazaar.discovery.superpeer.slots import read_slots, write_slots
 from twisted_bazaar.errors import PeerError, SoldOut
 from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES, Envelope, Signature, Statement
 from twisted_bazaar.node.limits import Limits
@@ -34,7 +77,7 @@ from twisted_bazaar.trade.order import EXPIRED
 from twisted_bazaar.trade.reservations import RESERVATION_S
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import LARGEST_FRAME, FrameSplitter, frame
-from twisted_bazaar.wire.message import LARGEST_INTEGER, MESSAGE_TYPES, Flooded, Message, Routed
+from twisted_bazaar.wire.message import LARGEST_INTEGER, LARGEST_TTL, MESSAGE_TYPES, Flooded, Message, Routed
 
 # What begins with less is binary.
 FIRST_OF_JSON: Final = 0x20
@@ -45,6 +88,25 @@ LISTED: Mapping[str, type[msgspec.Struct]] = {
     "A source": Source,
     "A seller": Seller,
 }
+# What stands in the messages of super peers.
+NAMED: Mapping[str, type[msgspec.Struct]] = {
+    "Who has it": Found,
+    "Another super peer": Other,
+    "A place": Place,
+}
+# What stands in the messages of a ring.
+CARRIED: Mapping[str, type[msgspec.Struct]] = {
+    "A card": Card,
+    "Where somebody is seen": Seen,
+    "An entry in a list": Listed,
+    "An entry in a span": Marked,
+    "What is kept": Kept,
+}
+# What goes by datagram, and by nothing else, but for what a ring says; and what goes over links as well.
+BY_DATAGRAM: Final = frozenset({"knock", "cookie", "stale", "superhello"})
+BY_BOTH: Final = frozenset({"query", "queryhit", "table"})
+# What the layer of datagrams adds to a message.
+COOKIE: Final = re.compile(rb',"cookie":"[0-9a-f]{16}"(?=\}$)')
 # What is signed, by the title of its section.
 SIGNED: Mapping[str, type[msgspec.Struct]] = {
     "The envelope": Envelope,
@@ -83,6 +145,8 @@ def type_and_limit(kind: Any) -> tuple[str, str]:
             return type_and_limit(only)
         case msgspec.inspect.BoolType():
             return "boolean", "`true` or `false`"
+        case msgspec.inspect.IntType(le=None, lt=None):
+            return "integer", f"{kind.ge} or more"
         case msgspec.inspect.IntType():
             return "integer", f"{number(kind.ge)} to {number(kind.lt - 1 if kind.le is None else kind.le)}"
         case msgspec.inspect.StrType() if kind.min_length == kind.max_length:
@@ -91,13 +155,24 @@ def type_and_limit(kind: Any) -> tuple[str, str]:
             return "string", f"{kind.min_length or 0} to {kind.max_length} characters"
         case msgspec.inspect.BytesType():
             return "base64", f"{kind.min_length or 0} to {kind.max_length} bytes"
+        case msgspec.inspect.LiteralType():
+            *most, last = (f"`{value}`" for value in sorted(map(str, kind.values)))
+            return "string", f"{', '.join(most)} or {last}"
         case msgspec.inspect.EnumType():
             *most, last = (f"`{member.value}`" for member in sorted(kind.cls, key=lambda member: member.value))
             return "string", f"{', '.join(most)} or {last}"
         case msgspec.inspect.StructType() if kind.cls is Envelope:
             return "envelope", f"at most {LONGEST_PAYLOAD_BYTES} bytes of payload"
+        case msgspec.inspect.StructType() if kind.array_like:
+            least = sum(field.required for field in kind.fields)
+            most_items = len(kind.fields)
+            return (
+                kind.cls.__name__.lower(),
+                f"{least} to {most_items} items" if least < most_items else f"{least} items",
+            )
         case msgspec.inspect.VarTupleType() if isinstance(kind.item_type, msgspec.inspect.StructType):
-            return f"array of {kind.item_type.cls.__name__.lower()}", f"{kind.min_length} to {kind.max_length} items"
+            what = f"array of {kind.item_type.cls.__name__.lower()}"
+            return what, f"{kind.min_length or 0} to {kind.max_length} items"
         case msgspec.inspect.VarTupleType():
             item, limit = type_and_limit(kind.item_type)
             what = "names" if item == "string" else "ids"
@@ -110,11 +185,18 @@ def if_absent(field: Any) -> str:
     if field.required:
         return "required"
     default = list(field.default) if isinstance(field.default, tuple) else field.default
+    if isinstance(default, bytes):
+        default = base64.b64encode(default).decode()
     return "none" if default is None else f"`{json.dumps(default)}`"
 
 
 def travels(cls: type[Message]) -> str:
     """The word for how far a message goes."""
+    name = str(cls.__struct_config__.tag)
+    if issubclass(cls, RingMessage):
+        return "datagram"
+    if name in BY_DATAGRAM | BY_BOTH:
+        return "datagram" if name in BY_DATAGRAM else "link, datagram"
     return "flooded" if issubclass(cls, Flooded) else "routed" if issubclass(cls, Routed) else "link"
 
 
@@ -225,7 +307,7 @@ class MarketTests(SynchronousTestCase):
         """Each line of the dialogues is one frame that holds one message, as a daemon would write it."""
         for page in PAGES.values():
             lines = list(dialogue(page))
-            self.assertGreater(len(lines), 10)
+            self.assertGreater(len(lines) + len(list(datagrams(page))), 10)
             for speaker, _, data in lines:
                 splitter = FrameSplitter(LARGEST_FRAME)
                 splitter.receive(data)
@@ -236,6 +318,16 @@ class MarketTests(SynchronousTestCase):
                 message = own_codec().decode(payload)
                 if speaker != "client":
                     self.assertEqual(frame(own_codec().encode(message)), data, "a daemon would not have written this")
+
+    def test_datagrams(self) -> None:
+        """Each line of datagrams is one message, with a cookie or without, as a daemon would write it."""
+        for page in PAGES.values():
+            for speaker, _, data in datagrams(page):
+                bare = COOKIE.sub(b"", data)
+                message = own_codec().decode(bare)
+                self.assertIn("datagram", travels(type(message)))
+                if speaker != "client":
+                    self.assertEqual(own_codec().encode(message), bare, "a daemon would not have written this")
 
     def test_examples_in_the_text(self) -> None:
         """Frames shown in sentences are frames too."""
@@ -291,7 +383,7 @@ class IndexTests(SynchronousTestCase):
             f"kept for {listers.KEPT_S:g} s",
             f"{allowance.QUESTIONS_AT_ONCE:g} questions at once, then {allowance.QUESTIONS_A_SECOND:g} a second",
             f"{turns.MOST_WAITING} messages",
-            f"the first {words.MOST_WORDS} words",
+            f"the first {index_words.MOST_WORDS} words",
             f"within {member.ANSWER_S:g} s",
             f"{search.MOST_ASKED} of the sellers named, in random order, {search.ASKED_AT_ONCE} at a time",
             f"linked to in {search.REACH_S:g} s, or does not answer in {search.ANSWER_S:g} s",
@@ -315,6 +407,124 @@ class IndexTests(SynchronousTestCase):
                 self.assertEqual(message.id, asked.id)
         ends = [message.next for _, message in said if isinstance(message, FoundFiles) and message.next is not None]
         self.assertEqual(len([None for _, message in said if getattr(message, "after", None) in ends]), 1)
+
+
+class SuperPeerTests(SynchronousTestCase):
+    """What the page of super peers says besides."""
+
+    def test_named(self) -> None:
+        """What stands in messages has tables like theirs."""
+        for title, cls in NAMED.items():
+            said, true = described(table_with(section(SUPERPEER, title), "Key", "Type"), cls)
+            self.assertEqual(said, true, f"the section {title!r}")
+
+    def test_tokens(self) -> None:
+        """The hashes and slots in the table are those of the code, and its tokens those of files, goods and sellers."""
+        text = section(SUPERPEER, "Where a slot is")
+        tokens = set()
+        for row in table_with(text, "Token", "Hash"):
+            token = words(row["Token"])[0].replace("\\0", "\0")
+            hashed = hash_of(token)
+            said = (word(row["Hash"]), int(row["Slot of 2^16"]), int(row["Slot of 2^20"]))
+            self.assertEqual(said, (f"{hashed:08x}", hashed >> 16, hashed >> 12))
+            tokens.add(token)
+        digest = next(token for token in tokens if token.startswith("d:"))[2:]
+        key = next(token for token in tokens if token.startswith("s:")).partition("\0")[2]
+        true = tokens_of_file("A Song.txt", digest) | tokens_of_file("Größe.txt", digest)
+        true |= tokens_of_item("bazaar", "apple") | {token_of_seller("bazaar", key)}
+        self.assertEqual(tokens - true, set())
+
+    def test_gaps(self) -> None:
+        """The slots that stand in the text are written as it says."""
+        found = re.search(r'^    ([\d, ]+)   gaps ([\d, ]+)   bytes ([\da-f ]+)   "(.+)"$', SUPERPEER, re.MULTILINE)
+        assert found is not None
+        slots, gaps = ([int(number) for number in found[place].split(", ")] for place in (1, 2))
+        self.assertEqual(gaps, [slots[0], *(after - before for before, after in pairwise(slots))])
+        self.assertEqual(write_slots(slots), found[4])
+        self.assertEqual(base64.b64decode(found[4]), bytes.fromhex(found[3]))
+
+    def test_numbers(self) -> None:
+        """The numbers in the sentences are those of the code."""
+        text = flat(SUPERPEER)
+        sentences = (
+            f"Who has more than {most_slots(20)} slots",
+            f"drops it if `hops` is {LARGEST_TTL} or more",
+            f"At most {table_exchange.PARTS_AT_ONCE} parts go at once",
+            f"after {table_exchange.BETWEEN_PARTS_S:g} s, of {table_exchange._MOST_PARTS:g} and "
+            f"{table_exchange._PARTS_A_SECOND:g} a second",
+            f"every {neighbours.HELLO_S * neighbours._EARLIEST:g} to {neighbours.HELLO_S:g} s",
+            f"said nothing by datagram for {neighbours.SILENCE_S:g} s",
+            f"while it has fewer than it wants, {neighbours.DEGREE}.",
+            f"but {neighbours.LEAST_COMING} at least",
+            f"farthest, which is `--ttl` {policy.TTL}, or less if that has a horizon of {rounds.FAR_ENOUGH:,}",
+            f"or after {rounds.LONGEST_S:g} s. A round has {rounds.WAIT_S:g} s for each unit of reach",
+            f"no more than `--results` {policy.RESULTS}",
+            f"{passing.MOST_PART_BYTES} without",
+            f"{searches.MOST_UNDER_WAY} under way",
+            f"one in {promotion._BETWEEN_S:g} s, and the same node again after {promotion._ASKED_S:g} s",
+            f"not answered `register` in {moorings.REGISTER_S:g} s",
+            f"no `queryend` after {questions.SEARCH_S:g} s",
+        )
+        self.assertEqual([sentence for sentence in sentences if sentence not in text], [])
+
+    def test_dialogue_is_coherent(self) -> None:
+        """Each answer is to something that was asked, and each table has the words that were listed."""
+        said = [
+            *((speaker, data.partition(b":")[2][:-1]) for speaker, _, data in dialogue(SUPERPEER)),
+            *((speaker, data) for speaker, _, data in datagrams(SUPERPEER)),
+        ]
+        messages = [(speaker, json.loads(data)) for speaker, data in said]
+        asked = {
+            message["id"] for _, message in messages if message["type"] in ("register", "renew", "update", "query")
+        }
+        for _, message in messages:
+            if message["type"] in ("registered", "listed", "queryhit", "queryend"):
+                self.assertIn(message["id"], asked)
+        [update] = (message for _, message in messages if message["type"] == "update")
+        listed = {
+            hash_of(token) >> 12 for file in update["add"] for token in tokens_of_file(file["name"], file["digest"])
+        }
+        [first, *_] = (message for speaker, message in messages if message["type"] == "table" and speaker == "client")
+        self.assertEqual(set(read_slots(first["on"], 20)), listed)
+        [hub] = (message for speaker, message in messages if message["type"] == "table" and speaker == "hub")
+        self.assertLessEqual({slot >> 4 for slot in listed}, set(read_slots(hub["on"], 16)))
+
+    def test_every_message_is_heard(self) -> None:
+        """Each message of the page stands in one of its dialogues, and in each way in which it travels."""
+        over_links = {json.loads(data.partition(b":")[2][:-1])["type"] for _, _, data in dialogue(SUPERPEER)}
+        by_datagram = {json.loads(data)["type"] for _, _, data in datagrams(SUPERPEER)}
+        (overview,) = tables(section(SUPERPEER, "Messages"))
+        for way, heard in (("link", over_links), ("datagram", by_datagram)):
+            said = {word(row["Message"]) for row in overview if way in row["Travels"].split(", ")}
+            self.assertEqual(said - heard, set(), way)
+
+
+class RingTests(SynchronousTestCase):
+    """What the page of rings says besides."""
+
+    def test_carried(self) -> None:
+        """What stands in messages has tables like theirs."""
+        for title, cls in CARRIED.items():
+            said, true = described(table_with(section(RING, title), "Key", "Type"), cls)
+            self.assertEqual(said, true, f"the section {title!r}")
+
+    def test_dialogue_is_coherent(self) -> None:
+        """Each answer has the stamp of a question before it, and goes back to who has asked."""
+        answers = {"ringpong", "ringfound", "ringexit", "ringstored", "ringtransfer", "ringcompared", "ringnoted"}
+        asked = set[tuple[str, str, int]]()
+        for speaker, listener, data in datagrams(RING):
+            message = own_codec().decode(COOKIE.sub(b"", data))
+            if not isinstance(message, RingMessage):
+                continue
+            if message.wire_name in answers:
+                self.assertIn((listener, speaker, message.stamp), asked)
+            asked.add((speaker, listener, message.stamp))
+
+    def test_every_message_is_heard(self) -> None:
+        """Each message of the page stands in one of its dialogues."""
+        heard = {json.loads(data)["type"] for _, _, data in datagrams(RING)}
+        (overview,) = tables(section(RING, "Messages"))
+        self.assertEqual({word(row["Message"]) for row in overview} - heard, set())
 
 
 class FileTests(SynchronousTestCase):

@@ -6,6 +6,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -75,6 +76,11 @@ class Daemon:
     def wait_for_port(self) -> int:
         """Wait until it listens; returns where."""
         return int(self.wait_for(r" starting on (\d+)")[1])
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
 
     def send_signal(self, number: int) -> None:
         """Send it a signal."""
@@ -165,6 +171,19 @@ class Daemons:
         """Start a tracker on a free port; returns it with the endpoint at which nodes find it."""
         tracker = self.start("bazaar-tracker", "--listen", "tcp:0:interface=127.0.0.1")
         return tracker, f"tcp:127.0.0.1:{tracker.wait_for_port()}"
+
+
+def free_port() -> int:
+    """A port of this machine that is free for connections and for datagrams, and likely to be so a moment later."""
+    while True:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            stream.bind(("127.0.0.1", 0))
+            port: int = stream.getsockname()[1]
+            try:
+                datagrams.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def until(look: Callable[[], T]) -> T:

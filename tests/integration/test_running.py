@@ -77,7 +77,7 @@ def test_help(tmp_path: Path) -> None:
     assert "--stock" not in common
     assert "--stock" in run(tmp_path, "bazaar-node", "--role", "seller", "--help").stdout
     roles = run(tmp_path, "bazaar-node", "--help-roles").stdout
-    names = ["buyer", "index_server", "relay", "seller", "sharer", "tracker"]
+    names = ["buyer", "index_server", "relay", "ring_peer", "seller", "sharer", "super_peer", "tracker"]
     assert [line.split()[0] for line in roles.splitlines()] == names
 
 

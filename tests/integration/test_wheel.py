@@ -19,6 +19,6 @@ def test_wheel_brings_both_plugins(tmp_path: Path) -> None:
     assert "bazaar-tracker" in daemons
     assert "bazaar-node" in daemons
     roles = new.run("twistd", "bazaar-node", "--help-roles")
-    expected = ["buyer", "index_server", "relay", "seller", "sharer", "tracker"]
+    expected = ["buyer", "index_server", "relay", "ring_peer", "seller", "sharer", "super_peer", "tracker"]
     assert [line.split()[0] for line in roles.splitlines()] == expected
     assert "demo" in new.run("bazaar", "--help")

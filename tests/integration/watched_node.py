@@ -154,14 +154,12 @@ def netstring(payload: bytes) -> bytes:
     return b"%d:%b," % (len(payload), payload)
 
 
-class WatchedNode:
-    """A node in a process of its own, with the test as its tracker. It has id 1.
+class WatchedProcess:
+    """A node in a process of its own.
 
     @param directory: where its log goes.
-    @param words: the command line after C{bazaar-node}.
+    @param words: the command line of twistd.
     @param fault: what goes wrong in it on L{break_down}.
-    @ivar port: where it listens.
-    @ivar key: its public key.
     """
 
     def __init__(self, directory: Path, *words: str, fault: str = "") -> None:
@@ -170,36 +168,15 @@ class WatchedNode:
         turn_file.write_bytes(bytes(_SECONDS.size))
         with turn_file.open("r+b") as file:
             self._turn = mmap.mmap(file.fileno(), _SECONDS.size)
-        listening = socket.create_server(("127.0.0.1", 0))
-        listening.settimeout(LONGEST_S)
-        tracker = f"tcp:127.0.0.1:{listening.getsockname()[1]}"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [
-                    *(sys.executable, __file__, turn_file, "-n", "--pidfile="),
-                    *("bazaar-node", "--tracker", tracker, "--min-links", "0", "--ephemeral", *words),
-                ],
+                [sys.executable, __file__, turn_file, "-n", "--pidfile=", *words],
                 cwd=directory,
                 env={**os.environ, "WATCHED_FAULT": fault, "XDG_STATE_HOME": os.fspath(directory)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        try:
-            with listening:
-                until(lambda: bool(select.select([listening], [], [], 0)[0]) or self._process.poll() is not None)
-                assert self._process.poll() is None, self.log()
-                self.tracker = HandPeer(listening.accept()[0])
-            greeting = self.tracker.hear("thisisme")
-            assert greeting is not None, self.log()
-            self.port: int = greeting["port"]
-            self.key: str = greeting["key"]
-            self.tracker.tell("thisisyou", id=NODE_ID, host="127.0.0.1", port=self.port)
-            assert until(lambda: "joined the network" in self.log()), self.log()
-        except BaseException:
-            self._process.kill()
-            self._process.wait()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -215,10 +192,17 @@ class WatchedNode:
         try:
             self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self.tracker.socket.close()
+            self.kill()
         return self._process.returncode != -signal.SIGKILL
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def is_alive(self) -> bool:
+        """Whether the process goes on."""
+        return self._process.poll() is None
 
     @property
     def longest_turn_s(self) -> float:
@@ -254,6 +238,48 @@ class WatchedNode:
         """Everything that it has said."""
         return self._log.read_text(encoding="utf-8")
 
+    def break_down(self) -> None:
+        """Let the fault happen."""
+        self._process.send_signal(signal.SIGUSR1)
+
+
+class WatchedNode(WatchedProcess):
+    """A node in a process of its own, with the test as its tracker. It has id 1.
+
+    @param directory: where its log goes.
+    @param words: the command line after C{bazaar-node}.
+    @param fault: what goes wrong in it on L{break_down}.
+    @ivar port: where it listens.
+    @ivar key: its public key.
+    """
+
+    def __init__(self, directory: Path, *words: str, fault: str = "") -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.settimeout(LONGEST_S)
+        tracker = f"tcp:127.0.0.1:{listening.getsockname()[1]}"
+        common = ("bazaar-node", "--tracker", tracker, "--min-links", "0", "--ephemeral")
+        super().__init__(directory, *common, *words, fault=fault)
+        try:
+            with listening:
+                until(lambda: bool(select.select([listening], [], [], 0)[0]) or not self.is_alive())
+                assert self.is_alive(), self.log()
+                self.tracker = HandPeer(listening.accept()[0])
+            greeting = self.tracker.hear("thisisme")
+            assert greeting is not None, self.log()
+            self.port: int = greeting["port"]
+            self.key: str = greeting["key"]
+            self.tracker.tell("thisisyou", id=NODE_ID, host="127.0.0.1", port=self.port)
+            assert until(lambda: "joined the network" in self.log()), self.log()
+        except BaseException:
+            self.kill()
+            raise
+
+    def end(self) -> bool:
+        """End the process, politely if that works; returns whether it did."""
+        is_ended = super().end()
+        self.tracker.socket.close()
+        return is_ended
+
     def connect(self, receive_buffer_bytes: int | None = None) -> HandPeer:
         """A new connection to it, on which nothing is said yet."""
         return HandPeer.connect(self.port, receive_buffer_bytes)
@@ -261,10 +287,6 @@ class WatchedNode:
     def link(self, id: int, **keys: Any) -> HandPeer:
         """A new peer, linked to it under an id."""
         return self.connect().greet(id, **keys)
-
-    def break_down(self) -> None:
-        """Let the fault happen."""
-        self._process.send_signal(signal.SIGUSR1)
 
 
 # What follows runs in the other process.
