@@ -299,9 +299,12 @@ GOOD: Final[dict[str, Any]] = {
     **dict.fromkeys(("size", "first", "chunk", "base"), 0),
     **dict.fromkeys(("count", "mark", "most", "lease"), 1),
     "chunks": [0],
+    **dict.fromkeys(("origin", "about"), ["A" * 43, None, 1, 1]),
 }
+# For keys that are of another kind in other messages.
+FITTING: Final = (5, True, "0" * 16, "0" * 32, "0" * 64, "kept", [0])
 # What a message needs besides.
-NEEDED: Final[dict[str, dict[str, Any]]] = {"findsellers": {"item": "apple"}}
+NEEDED: Final[dict[str, dict[str, Any]]] = {"findsellers": {"item": "apple"}, "query": {"item": "apple"}}
 # Each of these is wrong for most keys, and all together are for every one.
 WRONG: Final[tuple[Any, ...]] = (
     *(None, True, 1.5, "", "5", "x" * 60_000, "\0\u202e", "not an address"),
@@ -311,11 +314,22 @@ WRONG: Final[tuple[Any, ...]] = (
 NEVER_ANSWERED: Final = {name for name, cls in MESSAGE_TYPES.items() if cls in (Error, Pong, Disconnect)}
 
 
+def good_value(field: msgspec.structs.FieldInfo) -> Any:
+    """A value that a key takes: the usual one of its name, if its type is the usual one too."""
+    for value in (GOOD.get(field.encode_name), *FITTING):
+        try:
+            msgspec.convert(value, field.type)
+        except msgspec.ValidationError:
+            continue
+        return value
+    raise AssertionError(f"no good value for {field.name}")
+
+
 def wrong_shapes(name: str) -> Iterator[bytes]:
     """Messages of one class, each with something wrong; what is right for a key is left out."""
     decode = Codec().decode
     fields = msgspec.structs.fields(MESSAGE_TYPES[name])
-    good = {"type": name, **{field.encode_name: GOOD[field.encode_name] for field in fields if field.required}}
+    good = {"type": name, **{field.encode_name: good_value(field) for field in fields if field.required}}
     good |= NEEDED.get(name, {})
     decode(msgspec.json.encode(good))
     for field in fields:
@@ -418,7 +432,7 @@ def paths_that_lead_elsewhere(node: WatchedNode, neighbours: Neighbours) -> Iter
                 continue
             key, paths = ("path", for_routed) if issubclass(cls, Routed) else ("returnPath", for_flooded)
             fields = msgspec.structs.fields(cls)
-            good = {field.encode_name: GOOD[field.encode_name] for field in fields if field.required}
+            good = {field.encode_name: good_value(field) for field in fields if field.required}
             for path in paths:
                 bad.tell(name, **{**good, key: path})
                 if name not in NEVER_ANSWERED:
@@ -462,14 +476,18 @@ def nothing_counts_after_goodbye(node: WatchedNode, neighbours: Neighbours) -> I
 
 @attack(kept_bytes=BACKLOG_KEPT_BYTES)
 def deaf_peer_that_asks(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
-    """Who never reads the answers it causes is cut off."""
+    """Who never reads the answers it causes is read from no more."""
     order = {"id": 5, "order": UNSIGNED}
     for ask in (framed("ping"), framed("ping"), framed("buy", **order), framed("buy", **order, path=[77])):
         with node.connect(receive_buffer_bytes=4096).greet(BAD) as bad:
             deadline = monotonic() + LONGEST_S
-            while bad.write(ask * 10_000):
-                assert monotonic() < deadline
-                yield
+            bad.socket.settimeout(AT_ONCE_S)
+            with pytest.raises(TimeoutError):
+                while bad.write(ask * 10_000):
+                    assert monotonic() < deadline
+                    yield
+            yield
+            assert neighbours.are_served()
 
 
 @attack("--limit", "searches-a-second=1000000", kept_bytes=BACKLOG_KEPT_BYTES)
