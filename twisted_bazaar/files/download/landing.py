@@ -37,6 +37,7 @@ _BLOCK_BYTES: Final = 512
 _LARGEST_JOURNAL_BYTES: Final = LARGEST_COUNT * DIGEST_BYTES + 1024
 # Chunks.
 _SYNCED_AT_ONCE: Final = 128
+_MORE_LOOKS: Final = 3
 _TRIES: Final = 5
 # What a file system says that has no hard links.
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -52,6 +53,11 @@ def hidden_names(name: str, digest: str) -> tuple[str, str]:
 def no_room(path: Path, needed: int, free: int) -> StorageError:
     """What is said when a file does not fit on the disk."""
     return StorageError(f"{path}: {needed:,} bytes more are needed, and {free:,} are free there")
+
+
+def _is_alone(status: os.stat_result, inode: int) -> bool:
+    """Whether a file is that one, ours, and known by this name only."""
+    return (status.st_ino, status.st_nlink, status.st_uid) == (inode, 1, os.geteuid())
 
 
 class Landing:
@@ -322,7 +328,9 @@ class Landing:
             # Asked by name and at once: a file that is known by this name only lies here. Asked of what is open, it
             # could be one from elsewhere, of which somebody has just removed a second name here.
             if status is not None and status.st_ino == os.fstat(file).st_ino:
-                if status.st_nlink == 1 and status.st_uid == os.geteuid():
+                # The system looks up the name before it counts the names: one look could fall in between, not several.
+                looks = [status, *(self._status_of(name) for _ in range(_MORE_LOOKS))]
+                if all(each is not None and _is_alone(each, status.st_ino) for each in looks):
                     return file
                 os.close(file)
                 if status.st_nlink != 2 or status.st_ino != self._inode_of(self._name):
