@@ -209,6 +209,14 @@ class FairTableTests(SynchronousTestCase):
         table.put(6, 6, "C", 12.0)
         self.assertEqual(live(table, 12.0), {3: 3, 4: 4, 5: 5, 6: 6})
 
+    def test_renewed_goes_last(self) -> None:
+        """What its owner enters again does not keep what has expired from being let go of."""
+        table: FairTable[int, int] = FairTable(5, LIFETIME_S, shares=1)
+        for key, now in ((1, 0.0), (2, 0.0), (1, 8.0)):
+            table.put(key, key, "A", now)
+        table.expire(12.0)
+        self.assertEqual((len(table), live(table, 12.0)), (1, {1: 1}))
+
     def test_owners_are_forgotten(self) -> None:
         """Owners that hold nothing any more take no room, however many there were."""
         table: FairTable[int, int] = FairTable(8, LIFETIME_S)

@@ -61,13 +61,14 @@ PURE: Final = frozenset(
             "files.window",
         ),
         *(f"discovery.{way}.messages" for way in ("flood", "superpeer", "index", "ring")),
-        *(f"discovery.ring.{rule}" for rule in ("identifiers", "membership", "fingers")),
-        *(f"discovery.ring.{rule}" for rule in ("entry", "store", "replicas", "texts", "keeping_messages")),
+        *(f"discovery.ring.{rule}" for rule in ("identifiers", "membership", "fingers", "likely")),
+        *(f"discovery.ring.{rule}" for rule in ("entry", "store", "order", "replicas", "texts", "keeping_messages")),
+        *(f"discovery.ring.{rule}" for rule in ("records", "own_records", "findings", "restraint")),
         *(
             f"discovery.superpeer.{rule}"
             for rule in ("query_routing", "slots", "table_parts", "paths", "rounds", "hits")
         ),
-        *("discovery.index.directory", "roles.goods"),
+        *("discovery.index.directory", "roles.goods", "roles.ring_room"),
     }
 )
 # Where time, chance and bytes come from; what is pure gets them as arguments.

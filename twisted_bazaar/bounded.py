@@ -58,7 +58,14 @@ class FairTable(Generic[K, V]):
         entries = self._entries
         if entries and next(iter(entries.values()))[2] <= now:
             self._expire(now, _EXPIRED_AT_ONCE)
-        if key in entries:
+        before = entries.get(key)
+        if before is not None:
+            if before[1] == owner:
+                # The same again: nobody has more or less than before.
+                entries[key] = (value, owner, now + self._lifetime_s)
+                entries.move_to_end(key)
+                self._owned[owner].move_to_end(key)
+                return
             self.discard(key)
         owned = self._owned.get(owner)
         if owned is not None and len(owned) >= self._share:

@@ -23,7 +23,7 @@ from twisted_bazaar.interfaces import Command, IOperable, IRole
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
 LONGEST_REQUEST_BYTES: Final = 65_536
-# Who has connected is cut off then, whether it has said nothing or does not take its answer.
+# Who has connected and says nothing is cut off then, and who does not take its answer. What was asked may take longer.
 _PATIENCE_S: Final = 60.0
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -124,8 +124,8 @@ class _Conversation(Protocol):
 
     def connectionMade(self) -> None:
         self._splitter: FrameSplitter | None = FrameSplitter(LONGEST_REQUEST_BYTES)
-        assert ITCPTransport.providedBy(self.transport), "what a stream socket has"
-        self._cut_off: IDelayedCall = self._factory.reactor.callLater(_PATIENCE_S, self.transport.abortConnection)
+        self._cut_off: IDelayedCall | None = None
+        self._be_patient()
 
     def dataReceived(self, data: bytes) -> None:
         if self._splitter is None:
@@ -139,13 +139,25 @@ class _Conversation(Protocol):
             return
         if payloads:
             self._splitter = None
+            self._be_patient_no_more()
             self._factory.console.ask(payloads[0]).addCallback(self._answer)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        if self._cut_off.active():
-            self._cut_off.cancel()
+        # Twisted leaves it as it was.
+        self.connected = 0
+        self._be_patient_no_more()
 
     def _answer(self, payload: bytes) -> None:
         if self.transport is not None and self.connected:
+            self._be_patient_no_more()
+            self._be_patient()
             self.transport.write(frame(payload))
             self.transport.loseConnection()
+
+    def _be_patient(self) -> None:
+        assert ITCPTransport.providedBy(self.transport), "what a stream socket has"
+        self._cut_off = self._factory.reactor.callLater(_PATIENCE_S, self.transport.abortConnection)
+
+    def _be_patient_no_more(self) -> None:
+        if self._cut_off is not None and self._cut_off.active():
+            self._cut_off.cancel()

@@ -99,6 +99,14 @@ class LinkClosed(PeerError):
     """The connection ended before what was asked of it was done."""
 
 
+class ReachedItself(LinkClosed):
+    """The node that was dialled is the one that dialled."""
+
+
+class ReachedTracker(PeerError):
+    """Who was dialled gives ids, and is no node."""
+
+
 class WireError(PeerError):
     """Bytes that break the rules of the wire."""
 

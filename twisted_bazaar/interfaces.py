@@ -21,6 +21,7 @@ from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
+from twisted_bazaar.values.needs import UdpNeed
 from twisted_bazaar.values.sale import Deal, Offer, Order, Seal, Settlement, ShelfQuote, StockLevel, Supply
 from twisted_bazaar.wire.message import Flooded, Message
 
@@ -37,6 +38,7 @@ class INode(Interface):
     key: KeyPair = Attribute("This node's key, with which its roles sign.")
     bazaar: str = Attribute("The name of the bazaar it trades in; what is signed for another is worth nothing here.")
     udp_port: int = Attribute("Where this node takes datagrams; 0 if it takes none.")
+    streams_first: bool = Attribute("Whether files are to come by streams over datagrams where they can.")
     advertised: tuple[str | None, int] = Attribute(
         "The host and port where this node says that it takes links. A host of None is the one that others see it "
         "at; a port of 0 is nowhere."
@@ -73,6 +75,8 @@ class INode(Interface):
     def meet(where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
         """Have a direct link to whoever is at an address, which stays until C{part} is said.
 
+        @raise ReachedItself: this node is there.
+        @raise ReachedTracker: a tracker is there.
         @raise PeerError: nobody is there, or who is there does not want to.
         """
 
@@ -105,6 +109,15 @@ class INode(Interface):
         One that has not yet told this node that it receives there is asked first, and the message waits a little.
 
         @raise UsageError: it does not fit into a datagram, or this node takes none.
+        """
+
+    def stream_endpoint(address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
+        """Where to open a reliable stream over datagrams, to whoever takes datagrams at an address.
+
+        What others open comes to the same L{IRole.openings} as connections do.
+
+        @param timeout_s: how long to try.
+        @return: None if this node takes no datagrams, or has no streams over them.
         """
 
     def peers() -> Sequence[Peer]:
@@ -186,6 +199,22 @@ class IOperable(IRole):
 
 class ISelfNumbered(IRole):
     """A role whose node needs nobody to give it an id: that follows from its key, unless it is told of a tracker."""
+
+
+class ITakesDatagrams(IRole):
+    """A role whose node has to take datagrams."""
+
+    udp_need: UdpNeed = Attribute("Where it has to, and why.")
+
+
+class IFloodsNothing(IRole):
+    """A role that asks nobody over links to neighbours: for its sake the node needs none."""
+
+
+class IHandsOver(IRole):
+    """A role that has more to do before it stops than others, and so takes longer."""
+
+    stop_s: float = Attribute("How long C{stop} may take, in seconds; then it is cancelled.")
 
 
 class IErrand(IRole):

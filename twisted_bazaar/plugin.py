@@ -26,6 +26,8 @@ log = Logger()
 
 WAY: Final = "way"
 """Where roles find the way of finding of their node among their options; where there is none, it is flooding."""
+TRANSFER: Final = "transfer over datagrams"
+"""Where a node finds how it transfers files over datagrams; where there is nothing, as is usual."""
 
 _PASSED_ON: Final = ("twisted_bazaar.discovery.flood.messages", "twisted_bazaar.trade.messages")
 

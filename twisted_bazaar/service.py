@@ -23,12 +23,13 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.console import Console
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IErrand, IRegistrar, IRole, ISelfNumbered, IWay
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import WAY, declare_messages, load_roles
+from twisted_bazaar.plugin import TRANSFER, WAY, declare_messages, load_roles
 from twisted_bazaar.state import SOCKET, STATE, StateDirectory
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.goods import BAZAAR, check_item_name
@@ -95,6 +96,10 @@ class NodeService(Service):
         """Leave politely; fires when every socket is closed."""
         super().stopService()
         return self._console.close().addCallback(lambda _: self._node.stop())
+
+    def hurry(self) -> None:
+        """Leave at once: what roles are still doing is left undone."""
+        self._node.hurry()
 
     async def open(self) -> None:
         """Start the node, for those who want to know how that goes; L{stopService} ends it all the same.
@@ -178,6 +183,7 @@ def build_node(
     load_roles()
     events = open_events(options.get("events"), reactor.seconds)
     state: StateDirectory | None = options.get(STATE)
+    transfer: Transfer = options.get(TRANSFER) or Transfer()
     rng = random.SystemRandom()
     journals: list[Journal] = [*told, *([events.enter] if events else [])]
     if state is not None:
@@ -195,6 +201,8 @@ def build_node(
         journal=entering_all(journals),
         trace=events.trace if events else None,
         datagram_trace=events.trace_datagram if events else None,
+        make_streams=transfer.streams,
+        streams_first=transfer.comes_first,
     )
 
 

@@ -17,7 +17,8 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from twisted_bazaar.errors import LinkClosed, PeerError
+from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself
+from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import INode, IRole
 from twisted_bazaar.node.datagram import check_fits
@@ -54,6 +55,8 @@ class FakeNode:
     @ivar asked: what the tracker was asked for: the kind, and the ids not to be named.
     @ivar datagrams: each datagram sent, with its address.
     @ivar udp_port: where it takes datagrams; 0 if nowhere.
+    @ivar streams: by address, where L{stream_endpoint} leads to; None anywhere else.
+    @ivar streams_first: whether files are to come by streams where they can.
     """
 
     id: int = 1
@@ -77,6 +80,8 @@ class FakeNode:
     asked: list[tuple[str, tuple[int, ...]]] = field(factory=list)
     datagrams: list[tuple[Message, Address]] = field(factory=list)
     udp_port: int = 9100
+    streams: dict[Address, IStreamClientEndpoint] = field(factory=dict)
+    streams_first: bool = False
 
     def flood(self, message: Flooded) -> int:
         """Keep a search; returns how many links it would have gone to."""
@@ -109,6 +114,8 @@ class FakeNode:
         peer = self.present.get(where)
         if peer is None:
             return fail(LinkClosed(f"nobody is at {where}"))
+        if peer.key == self.key.public:
+            return fail(ReachedItself("this node reached itself"))
         if peer not in self.linked:
             self.linked.append(peer)
         return succeed(peer)
@@ -135,6 +142,10 @@ class FakeNode:
         """Keep a datagram to each address; what does not fit is refused as by a node."""
         check_fits(message, Limits().datagram_bytes)
         self.datagrams += [(message, address) for address in addresses]
+
+    def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
+        """What the test has put there."""
+        return self.streams.get(address)
 
     def release(self, node_id: int) -> None:
         """Keep that a link is needed no longer."""
@@ -220,6 +231,7 @@ class SimulatedNetwork:
         listening: bool = True,
         host: Host | None = None,
         udp: bool = False,
+        transfer: Transfer | None = None,
         **limits: Any,
     ) -> Node:
         """Start a node.
@@ -227,6 +239,7 @@ class SimulatedNetwork:
         @param near: nodes that it stays linked to.
         @param listening: whether it takes connections.
         @param udp: whether it takes datagrams, at the same port.
+        @param transfer: how it transfers files over them; None for not at all.
         @param limits: those of its limits that are not the usual ones.
         @raise CannotListenError: the port is taken.
         """
@@ -238,6 +251,7 @@ class SimulatedNetwork:
             port if listening else None,
             neighbours,
             udp=port if udp else None,
+            transfer=transfer,
         )
         member = self._cluster.add(f"node-{len(self._cluster.members) + 1}", programme, host or self.host())
         node = member.start(key)

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from tests.node.cases import LinkTestCase
 from tests.raw_peer import accept, link
-from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
+from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError, ReachedItself
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.interfaces import ISelfNumbered
 from twisted_bazaar.node.node import Node
@@ -142,6 +142,16 @@ class MeetTests(SynchronousTestCase):
         self.failureResultOf(third.meet(self.at(tracker)), PeerError)
         self.network.run(1)
         self.assertEqual([peer.id for peer in tracker.peers()], [third.id])
+
+    def test_itself(self) -> None:
+        """Who dials itself is told so, and has no link; what others are linked by stays."""
+        self.one.meet(self.at(self.other))
+        self.network.run(0.1)
+        for where in (self.endpoint(self.one), self.at(self.one)):
+            met = self.one.meet(where)
+            self.network.run(3.0)
+            self.failureResultOf(met, ReachedItself)
+        self.assertEqual([peer.id for peer in self.one.peers()], [self.other.id])
 
     def test_release(self) -> None:
         """A link that was made to meet somebody goes when it is released, and the same node can be met again."""

@@ -7,11 +7,13 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from twisted.internet import defer
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from tests.node.cases import NodeTestCase
 from tests.raw_peer import accept, link
@@ -19,6 +21,7 @@ from tests.trade.cases import purchase
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
+from twisted_bazaar.interfaces import IHandsOver
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
@@ -352,7 +355,7 @@ class RoleTests(NodeTestCase):
         def fail(message: Search, origin: Origin) -> None:
             raise RuntimeError("a planted fault")
 
-        self.node._claims[Search] = fail
+        self.node._forwarding.hand_to({Search: fail}, ())
         self.search(self.a)
         self.network.run(0.1)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
@@ -386,6 +389,13 @@ class Unstoppable(Role):
 
     def __init__(self, stop: Callable[[], Deferred[None]]) -> None:
         self.stop = stop
+
+
+@implementer(IHandsOver)
+class Lingering(Unstoppable):
+    """One that has more to do before."""
+
+    stop_s = 25.0
 
 
 class StopTests(SynchronousTestCase):
@@ -431,6 +441,29 @@ class StopTests(SynchronousTestCase):
         self.successResultOf(stopping)
         self.assertEqual((peer.received, peer.is_closed), ([{"type": "dc"}], True))
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_takes_its_time(self) -> None:
+        """A role that never stops is waited for as long as it says, and 5 s if it says nothing."""
+        for role, least_s in ((Unstoppable(Deferred), 4.9), (Lingering(Deferred), 24.9)):
+            network = SimulatedNetwork()
+            node = network.add_node(role)
+            stopping = node.stop()
+            network.run(least_s)
+            self.assertNoResult(stopping)
+            network.run(3.0)
+            self.successResultOf(stopping)
+            self.assertEqual(len(self.flushLoggedErrors(defer.TimeoutError)), 1)
+
+    def test_hurries(self) -> None:
+        """Told to hurry, it waits for no role any more, and that is no fault."""
+        network = SimulatedNetwork()
+        node = network.add_node(Lingering(Deferred))
+        stopping = node.stop()
+        network.run(1.0)
+        node.hurry()
+        network.run(3.0)
+        self.successResultOf(stopping)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_nothing_left(self) -> None:
         """When it says that it has stopped there is no timer, port or connection of it, nor a try to make one."""

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.errors import AlreadyLinked, LinkClosed, NoSlots, PeerError
+from twisted_bazaar.errors import AlreadyLinked, NoSlots, PeerError, ReachedItself
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.control import ThisIsMe
 from twisted_bazaar.node.limits import Limits
@@ -119,7 +119,7 @@ class AdmissionTests(PeersTestCase):
                 self.refusal(peer(1, GREATER_KEY)),
                 self.refusal(peer(2, GREATER_KEY)),
             ],
-            [PeerError, LinkClosed, PeerError, PeerError],
+            [PeerError, ReachedItself, PeerError, PeerError],
         )
 
     def test_linked_already(self) -> None:

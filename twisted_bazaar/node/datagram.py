@@ -3,36 +3,42 @@
 Who wants to send to an address knocks, and gets a cookie to show with each message; who shows none, or a wrong one,
 is told so in fewer bytes than it sent, and not heard. Roles see none of this. What gets lost is lost: only knocks are
 repeated. Datagrams that are rubbish, too long, too many or of no known type are counted, and cost nothing more.
+
+Streams go by the same socket, if the node has any: what begins as theirs do is left to them.
 """
 
 from __future__ import annotations
 
 import random
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
-from attrs import define
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import MessageLengthError
-from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
 from twisted_bazaar.bounded import FairTable, Ration
 from twisted_bazaar.errors import UsageError, WireError
+from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.node.control import Cookie, Knock, Stale
 from twisted_bazaar.node.cookies import ROOM_BYTES, Cookies, StrangersShare, ending_with, is_cookie
+from twisted_bazaar.node.correspondent import Correspondent
+from twisted_bazaar.node.datagram_turn import DatagramTurn
 from twisted_bazaar.node.knocking import Knocking
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.node.streaming import NodeStreams, Where
 from twisted_bazaar.values.addresses import Address, network_of, plain_host
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import Message
 
 DatagramTrace = Callable[[Address, Message, int], None]
 DatagramClaim = Callable[[Any, Address], None]
-Where = tuple[str, int]
 
 LARGEST_DATAGRAM: Final = 65_507
 COOKIES: Final = "cookies of datagrams"
@@ -41,8 +47,10 @@ COOKIES: Final = "cookies of datagrams"
 _RENEWED_AT: Final = 0.75
 _TRUSTED_UNTIL: Final = 0.95
 _FAULTS_LOGGED_A_MINUTE: Final = 10
-# As many as take some milliseconds.
-_DATAGRAMS_A_TURN: Final = 128
+# Of segments: a message is decoded and handed up, most segments are only put in their place.
+_WORK_OF_MESSAGE: Final = 4
+# What comes while this node does something else.
+_KEPT_BYTES: Final = 1 << 20
 _ABOUT_COOKIES: Final = (Knock, Cookie, Stale)
 _NAMES_ABOUT_COOKIES: Final = frozenset({"knock", "cookie", "stale"})
 
@@ -57,34 +65,13 @@ _encode = msgspec.json.Encoder().encode
 _decode_about_cookies = Codec(_ABOUT_COOKIES).decode
 
 
-@define(eq=False)
-class _Correspondent:
-    """An address that datagrams are exchanged with.
-
-    @ivar where: what the transport calls it.
-    @ivar endings: how datagrams from there end that show a cookie which is right.
-    @ivar endings_until: when they are no longer the same.
-    @ivar suffix: how datagrams to there have to end; None while no cookie has been given.
-    @ivar renew_at: when to ask for another.
-    @ivar trusted_until: when not to count on it any more.
-    @ivar due: by when all that has come from there would have come at the greatest rate allowed.
-    """
-
-    address: Address
-    where: Where
-    endings: tuple[bytes, bytes]
-    endings_until: float
-    suffix: bytes | None = None
-    renew_at: float = 0.0
-    trusted_until: float = 0.0
-    due: float = 0.0
-
-
 class Datagrams(DatagramProtocol):
     """The datagrams of one node.
 
     @param reactor: time, timers and the socket.
     @param secret: what only this node knows; its cookies follow from it.
+    @param make_streams: makes the streams that share the socket, but for their secret; None for none.
+    @ivar streams: those.
     @ivar port: where datagrams are taken; 0 for nowhere.
     @ivar counts: how many datagrams were not taken, or not sent, by why.
     """
@@ -100,9 +87,11 @@ class Datagrams(DatagramProtocol):
         secret: bytes,
         limits: Limits,
         trace: DatagramTrace | None = None,
+        make_streams: Callable[..., NodeStreams] | None = None,
     ) -> None:
         self._reactor = reactor
         self._trace = trace
+        self._grace_s = limits.grace_s
         self.port = 0
         self.counts: Counter[str] = Counter()
         self._cookies = Cookies(secret, limits.cookie_s)
@@ -111,15 +100,27 @@ class Datagrams(DatagramProtocol):
         self._longest_body = self._most_bytes - ROOM_BYTES
         self._interval_s = 1 / limits.datagrams_a_second
         self._cookie_s = limits.cookie_s
-        self._correspondents: FairTable[Where, _Correspondent] = FairTable(limits.correspondents, 2 * limits.cookie_s)
+        self._correspondents: FairTable[Where, Correspondent] = FairTable(limits.correspondents, 2 * limits.cookie_s)
         self._knocking = Knocking(reactor, rng, self._say_knock)
         self._listening: IListeningPort | None = None
+        self._send_to: Callable[[bytes, Where], object] = self._put
         self._is_v6 = False
-        self._left_this_turn = _DATAGRAMS_A_TURN
-        self._reading_on: IDelayedCall | None = None
+        self._reading = DatagramTurn(reactor)
+        self._is_open = False
         self._faults = Ration(_FAULTS_LOGGED_A_MINUTE)
         self._claims: Mapping[type[Message], DatagramClaim] = {}
         self._decode: Callable[[bytes], Message] = _decode_about_cookies
+        self.streams: NodeStreams | None = None
+        self._segments_begin: bytes | None = None
+        if make_streams is not None:
+            self.streams = make_streams(
+                reactor=reactor,
+                rng=rng,
+                send=self._send_segment,
+                own_address=self._own_address,
+                may_answer=lambda where: self._strangers.admit(where[0], reactor.seconds()),
+            )
+            self._segments_begin = self.streams.first_byte
 
     # What the node calls.
 
@@ -131,18 +132,36 @@ class Datagrams(DatagramProtocol):
         @return: where it is.
         @raise CannotListenError: the port is taken, or the interface is not this machine's.
         """
+        longest = self._most_bytes if self.streams is None else max(self._most_bytes, self.streams.longest_bytes)
         # One byte more than is taken: what is cut there was too long.
-        self._listening = self._reactor.listenUDP(port, self, interface, self._most_bytes + 1)
+        self._listening = self._reactor.listenUDP(port, self, interface, longest + 1)
         bound: Any = self._listening.getHost()
+        own_socket = getattr(self._listening, "socket", None)
+        if own_socket is not None:
+            self._send_to = own_socket.sendto
+            if self.streams is not None:
+                own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KEPT_BYTES)
         self.port = bound.port
+        self._is_open = True
         self._is_v6 = ":" in bound.host
         return Address(bound.host, bound.port)
 
-    def take(self, claims: Mapping[type[Message], DatagramClaim]) -> None:
-        """Hand the messages of these classes to these from now on."""
+    def take(
+        self, claims: Mapping[type[Message], DatagramClaim], openings: Mapping[type[Message], Opening] | None = None
+    ) -> None:
+        """Hand the messages of these classes to these from now on.
+
+        @param openings: by the message that a stream begins with, what takes it over.
+        """
         self._claims = claims
         if claims:
             self._decode = Codec([*claims, *_ABOUT_COOKIES]).decode
+        if self.streams is not None and openings:
+            self.streams.listen(openings)
+
+    def stream_endpoint(self, address: Address, timeout_s: float | None) -> IStreamClientEndpoint | None:
+        """Where to open a stream to an address; None if there are none here."""
+        return None if self.streams is None or not self.port else self.streams.endpoint(address, timeout_s)
 
     def send(self, message: Message, addresses: Iterable[Address]) -> None:
         """Send a message, encoded once, to some addresses.
@@ -152,7 +171,6 @@ class Datagrams(DatagramProtocol):
         body = _encode(message)
         if len(body) > self._longest_body:
             check_fits(message, self._most_bytes)
-        transport = self.transport
         if not self.port:
             if self._listening is None:
                 raise UsageError("this node takes no datagrams, and so cannot send any")
@@ -172,21 +190,34 @@ class Datagrams(DatagramProtocol):
             if trace is not None:
                 trace(address, message, len(data))
             try:
-                transport.write(data, to.where)
-            except (OSError, ValueError, MessageLengthError):
-                # No way there, or a host of another family.
+                # A cookie came from there, so it is an address and no name: what the transport checks is certain.
+                self._send_to(data, to.where)
+            except OSError:
                 self.counts["unsent"] += 1
 
     def close(self) -> Deferred[None]:
-        """Close the socket.
+        """Close the socket, when the streams are over or have had a moment to be.
 
         @return: fires when it is.
         """
         self._knocking.stop()
-        if self._reading_on is not None:
-            self._reading_on.cancel()
-            self._reading_on = None
-        listening, self.port = self._listening, 0
+        self.port = 0
+        if self.streams is None or self._listening is None:
+            return self._close()
+        streams = self.streams
+        timer = self._reactor.callLater(self._grace_s, streams.abort)
+
+        def ended(_: None) -> Deferred[None]:
+            if timer.active():
+                timer.cancel()
+            return self._close()
+
+        return streams.stop().addCallback(ended)
+
+    def _close(self) -> Deferred[None]:
+        self._is_open = False
+        self._reading.stop()
+        listening = self._listening
         done: Deferred[None] = succeed(None)
         return done if listening is None else done.addCallback(lambda _: listening.stopListening())
 
@@ -194,16 +225,18 @@ class Datagrams(DatagramProtocol):
 
     def datagramReceived(self, data: bytes, where: Where) -> None:
         """Take a datagram."""
+        if self._is_v6:
+            where = (plain_host(where[0]), where[1])
+        if data[:1] == self._segments_begin:
+            if self.streams is not None and self._is_open:
+                self._segment_received(data, where, self.streams)
+            return
         if not self.port:
             return
-        self._left_this_turn -= 1
-        if self._left_this_turn <= 0:
-            self._rest()
+        self._reading.count(_WORK_OF_MESSAGE, self.transport)
         if len(data) > self._most_bytes:
             self.counts["oversize"] += 1
             return
-        if self._is_v6:
-            where = (plain_host(where[0]), where[1])
         now = self._reactor.seconds()
         sender = self._correspondents.get(where, now)
         if sender is not None and now < sender.endings_until and data.endswith(sender.endings):
@@ -211,20 +244,28 @@ class Datagrams(DatagramProtocol):
         else:
             self._receive_strange(data, where, now)
 
+    # Of streams.
+
+    def _segment_received(self, data: bytes, where: Where, streams: NodeStreams) -> None:
+        self._reading.count(1, self.transport)
+        if len(data) > streams.longest_bytes:
+            self.counts["oversize"] += 1
+        elif not streams.datagram_received(data, where):
+            self.counts["rubbish"] += 1
+
+    def _send_segment(self, data: bytes, where: Where) -> None:
+        """Send a datagram of a stream; what cannot be sent is as good as lost."""
+        if self._is_v6 and ":" not in where[0]:
+            where = (f"::ffff:{where[0]}", where[1])
+        if self._is_open:
+            self._put(data, where)
+
+    def _own_address(self) -> Any:
+        return IPv4Address("UDP", "0.0.0.0", 0) if self._listening is None else self._listening.getHost()
+
     # Datagrams in.
 
-    def _rest(self) -> None:
-        """Read no more in this turn of the reactor. Twisted counts bytes there, and these may be very small."""
-        if self._reading_on is None:
-            self.transport.maxThroughput = 0
-            self._reading_on = self._reactor.callLater(0, self._read_on)
-
-    def _read_on(self) -> None:
-        self._reading_on = None
-        self._left_this_turn = _DATAGRAMS_A_TURN
-        del self.transport.maxThroughput
-
-    def _receive(self, data: bytes, sender: _Correspondent, now: float) -> None:
+    def _receive(self, data: bytes, sender: Correspondent, now: float) -> None:
         """Hand up what comes from an address that has shown that it receives there."""
         due = sender.due
         if not now <= due <= now + 2:
@@ -306,14 +347,14 @@ class Datagrams(DatagramProtocol):
 
     # Cookies of others.
 
-    def _enter(self, address: Address, now: float) -> _Correspondent:
+    def _enter(self, address: Address, now: float) -> Correspondent:
         """Remember an address, or go on doing so with the cookies that are right for it now."""
         where = (address.host, address.port)
         now_right, right_before = self._cookies.right(*where, now)
         endings = (ending_with(now_right.decode()), ending_with(right_before.decode()))
         entry = self._correspondents.get(where, now)
         if entry is None:
-            entry = _Correspondent(address, self._on_the_socket(address), endings, 0.0)
+            entry = Correspondent(address, self._on_the_socket(address), endings, 0.0)
         entry.endings, entry.endings_until = endings, self._cookies.until(now)
         self._correspondents.put(where, entry, network_of(address.host), now)
         return entry
@@ -342,9 +383,13 @@ class Datagrams(DatagramProtocol):
     def _write(self, message: Message, data: bytes, address: Address) -> None:
         if self._trace is not None:
             self._trace(address, message, len(data))
+        self._put(data, self._on_the_socket(address))
+
+    def _put(self, data: bytes, where: Where) -> None:
         try:
-            self.transport.write(data, self._on_the_socket(address))
+            self.transport.write(data, where)
         except (OSError, ValueError, MessageLengthError):
+            # No way there, no room for it now, or a host of another family.
             self.counts["unsent"] += 1
 
     def _on_the_socket(self, address: Address) -> Where:

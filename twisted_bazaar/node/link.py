@@ -17,14 +17,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import (
     AlreadyLinked,
-    FrameError,
     LinkClosed,
     MalformedMessage,
     NoSlots,
@@ -35,15 +33,15 @@ from twisted_bazaar.errors import (
     WireError,
 )
 from twisted_bazaar.node.control import Disconnect, Ping, Pong, ThisIsMe, ThisIsYou
+from twisted_bazaar.node.intake import Intake
 from twisted_bazaar.node.life import NEXT, Event, Stage
 from twisted_bazaar.node.owner import LinkOwner
-from twisted_bazaar.node.silence import NEVER, Due, Silence
+from twisted_bazaar.node.silence import NEVER, Due
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.error import Error
-from twisted_bazaar.wire.framing import FrameSplitter, frame
+from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.message import Message
 
-_FRAMES_OF_A_STRANGER: Final = 20
 # What Twisted's transports hold unsent when they ask for a pause.
 _FULL_TRANSPORT_BYTES: Final = 1 << 16
 _REFUSALS: Final[Mapping[str, type[PeerError]]] = {cls.code: cls for cls in (NoSlots, AlreadyLinked)}
@@ -66,12 +64,10 @@ class Link(TwistedProtocol):
     """
 
     transport: Any
-    log = Logger()
 
     _since = 0.0
     _refusals: Ration | None = None
     _backlog_bytes = 0
-    _is_paused = False
     _has_repeated_greeting = False
     is_named = False
 
@@ -81,8 +77,7 @@ class Link(TwistedProtocol):
         self.to_tracker = to_tracker
         self.peer: Peer | None = None
         self.opened: Deferred[Peer] | None = Deferred() if dialled else None
-        self._silence = Silence(0.0)
-        self._splitter = FrameSplitter(owner.limits.greeting_frame_bytes)
+        self._intake = Intake(owner, self)
         self._receive: Callable[[Message], None] | None = self._receive_greeting
         self._deadline: Callable[[float], float] = self._greeting_deadline
         self.stage = Stage.GREETING
@@ -91,7 +86,7 @@ class Link(TwistedProtocol):
 
     def connectionMade(self) -> None:
         """Begin the handshake."""
-        self._since = self._silence.last_heard = self._owner.clock.seconds()
+        self._since = self._intake.silence.last_heard = self._owner.clock.seconds()
         if not self._owner.is_tracker:
             # A tracker only answers, one thing at a time: there is nothing to delay.
             self.transport.setTcpNoDelay(True)
@@ -102,22 +97,7 @@ class Link(TwistedProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes from the other end."""
-        if self._receive is None:
-            return
-        silence = self._silence
-        silence.last_heard = now = self._owner.clock.seconds()
-        if silence.is_unheard or silence.stalled_since != NEVER:
-            # More than one piece of who waits for its turn. To pause for less would cost more than it saves.
-            self._pause()
-            self._splitter.receive(data)
-            return
-        payload = self._splitter.whole_frame(data)
-        if payload is not None and self._owner.turn.admit(now):
-            self._take(payload)
-        else:
-            self._splitter.receive(data)
-            # A stranger has one thing to say, and there may be many of them.
-            self._drain(now, self._owner.limits.frames_a_turn if self.peer is not None else _FRAMES_OF_A_STRANGER)
+        self._intake.receive(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
@@ -128,13 +108,13 @@ class Link(TwistedProtocol):
     def pauseProducing(self) -> None:
         """Unsent bytes are piling up; the transport says so at each write while they do."""
         self._backlog_bytes = max(self._backlog_bytes, _FULL_TRANSPORT_BYTES)
+        self._intake.is_slow = True
 
     def resumeProducing(self) -> None:
         """Everything has been sent."""
         self._backlog_bytes = 0
-        if self._silence.is_stalled:
-            self._silence.stalled_since = NEVER
-            self._read_again()
+        self._intake.is_slow = False
+        self._intake.go_on()
 
     def stopProducing(self) -> None:
         """The connection is ending; the transport says so by C{connectionLost} as well."""
@@ -163,8 +143,8 @@ class Link(TwistedProtocol):
             if self._backlog_bytes > self._owner.limits.abort_bytes:
                 self.abort()
                 return
-            if self._backlog_bytes > self._owner.limits.stop_reading_bytes and not self._silence.is_stalled:
-                self._stall()
+            if self._backlog_bytes > self._owner.limits.stop_reading_bytes:
+                self._intake.stall()
         self.transport.write(data)
 
     def close(self, farewell: Message | None = None) -> None:
@@ -192,42 +172,9 @@ class Link(TwistedProtocol):
         """
         return self._deadline(now)
 
-    # Bytes to messages.
+    # What the intake calls.
 
-    def _drain(self, now: float, most: int) -> None:
-        """Hand on what has arrived, as far as this turn of the reactor allows, and wait for the next with the rest."""
-        clock, turn, splitter = self._owner.clock, self._owner.turn, self._splitter
-        finished_one = False
-        try:
-            while most > 0 and not self._silence.is_stalled:
-                # The size limit changes with the handshake, so until then frames come one by one. And each
-                # answer to who reads them slowly may be one too many.
-                granted = turn.grant(now, most if self.peer is not None and not self._backlog_bytes else 1)
-                if not granted:
-                    break
-                frames = splitter.take(granted)
-                if len(frames) < granted:
-                    turn.give_back(granted - len(frames))
-                for payload in frames:
-                    if self._receive is None:
-                        return
-                    self._take(payload)
-                if self._receive is None:
-                    return
-                finished_one = finished_one or bool(frames)
-                if not splitter.has_bytes and not splitter.has_failed:
-                    break
-                most -= granted
-                now = clock.seconds()
-        except FrameError:
-            self.abort()
-            return
-        if splitter.has_bytes or splitter.has_failed:
-            self._wait()
-        elif finished_one or splitter.unfinished:
-            self._time_unfinished_frame(finished_one)
-
-    def _take(self, payload: bytes) -> None:
+    def frame_received(self, payload: bytes) -> None:
         """Take one message."""
         try:
             message = self._owner.codec.decode(payload)
@@ -237,69 +184,12 @@ class Link(TwistedProtocol):
             if self._receive is not None:
                 self._receive(message)
 
-    # When nothing is read from the other end.
-
-    def _wait(self) -> None:
-        """Take no more until it is this link's turn; a link that stalls asks for one when it can go on."""
-        if not self._silence.is_stalled:
-            self._silence.is_unheard = True
-            self._owner.turn.wait(self)
-
-    def _pause(self) -> None:
-        if not self._is_paused:
-            self._is_paused = True
-            self.transport.pauseProducing()
-
-    def _resume(self) -> None:
-        if self._is_paused:
-            self._is_paused = False
-            self.transport.resumeProducing()
-
-    def _stall(self) -> None:
-        """Answer nothing more to who does not read the answers there are."""
-        if self._receive is None:
-            return
-        self._silence.stalled_since = now = self._owner.clock.seconds()
-        self._pause()
-        self._owner.deadline_set(now + self._owner.limits.silence_s)
-
-    def _read_again(self) -> None:
-        """Go on where this link stalled."""
-        if self._receive is None or self._silence.is_unheard:
-            return
-        self._silence.listen_again(self._owner.clock.seconds())
-        if self._splitter.has_bytes or self._splitter.has_failed:
-            self._wait()
-        else:
-            self._resume()
-
-    def read_on(self, now: float, most: int) -> None:
-        """It is this link's turn."""
-        self._silence.is_unheard = False
-        if self._receive is None or self._silence.is_stalled:
-            return
-        self._silence.listen_again(now)
-        try:
-            self._resume()
-            self._drain(now, min(most, self._owner.limits.frames_a_turn))
-        except Exception:
-            self.log.failure("a message from {peer} was not handled", peer=self.peer)
-            self.abort()
-
-    def _time_unfinished_frame(self, finished_one: bool) -> None:
-        silence = self._silence
-        if not self._splitter.unfinished:
-            silence.unfinished_since = NEVER
-        elif finished_one or silence.unfinished_since == NEVER:
-            silence.unfinished_since = silence.last_heard
-            self._owner.deadline_set(silence.last_heard + self._owner.limits.frame_s)
-
     def _refuse(self, error: WireError) -> None:
         """Say what was wrong with a message, unless this happens too often."""
         if self._refusals is None:
             self._refusals = Ration(self._owner.limits.refusals_a_minute)
         name = error.message if isinstance(error, MalformedMessage | UnknownMessage) else None
-        if self._refusals.admit(self._silence.last_heard) is None:
+        if self._refusals.admit(self._intake.silence.last_heard) is None:
             if not isinstance(error, UnknownMessage):
                 self.close(Error(code=error.code, info="too many malformed messages"))
         elif name not in _NEVER_ANSWERED:
@@ -315,7 +205,7 @@ class Link(TwistedProtocol):
                 self._has_repeated_greeting = True
                 self.send(self._owner.greeting())
             case Error():
-                self._fail_opening(_REFUSALS.get(message.code, LinkClosed)(f"{message.code!r}: {message.reason}"))
+                self.fail_opening(_REFUSALS.get(message.code, LinkClosed)(f"{message.code!r}: {message.reason}"))
                 self.close()
             case Disconnect():
                 self.close()
@@ -334,7 +224,7 @@ class Link(TwistedProtocol):
         if successor is None:
             self.close(Error.telling(NoSlots("nothing is taken here now"), opening))
             return
-        rest = self._splitter.leave()
+        rest = self._intake.leave()
         self.transport.unregisterProducer()
         # For this end the connection is over.
         self._happen(Event.LOST)
@@ -347,7 +237,7 @@ class Link(TwistedProtocol):
         try:
             self.peer, answer = self._owner.welcome(self, greeting)
         except PeerError as error:
-            self._fail_opening(error)
+            self.fail_opening(error)
             known = isinstance(error, LinkClosed)
             self.close(Disconnect() if known else Error.telling(error))
             return
@@ -380,7 +270,7 @@ class Link(TwistedProtocol):
             _BEGIN[stage](self)
 
     def _begin_open(self) -> None:
-        self._splitter.limit = self._owner.limits.frame_bytes
+        self._intake.open()
         self._receive = self._receive_open
         self._deadline = self._open_deadline
         # Perhaps sooner than the greeting would have been late.
@@ -401,7 +291,7 @@ class Link(TwistedProtocol):
         self.send(Disconnect())
 
     def _begin_close(self) -> None:
-        self._receive = None
+        self._stop_taking()
         self._since = self._owner.clock.seconds()
         self._deadline = self._closing_deadline
         self._owner.link_closed(self)
@@ -411,12 +301,17 @@ class Link(TwistedProtocol):
         self._owner.deadline_set(self._since + self._owner.limits.grace_s)
 
     def _end(self) -> None:
-        self._receive = None
+        self._stop_taking()
         self._deadline = lambda now: NEVER
         self._owner.link_lost(self)
-        self._fail_opening(LinkClosed("the connection closed before the handshake was done"))
+        self.fail_opening(LinkClosed("the connection closed before the handshake was done"))
 
-    def _fail_opening(self, error: PeerError) -> None:
+    def _stop_taking(self) -> None:
+        self._receive = None
+        self._intake.end()
+
+    def fail_opening(self, error: PeerError) -> None:
+        """Say why it did not open, to whoever has dialled it and waits for that."""
         if self.opened is not None and not self.opened.called:
             self.opened.errback(error)
 
@@ -437,7 +332,7 @@ class Link(TwistedProtocol):
         return self._deadline(now)
 
     def _open_deadline(self, now: float) -> float:
-        due, look_at = self._silence.look(now, self._owner.limits)
+        due, look_at = self._intake.silence.look(now, self._owner.limits)
         match due:
             case Due.CUT:
                 self.abort()

@@ -19,7 +19,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.logger import Logger
 
-from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
+from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError, ReachedItself, ReachedTracker
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRegistrar, Opening
 from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, ThisIsYou
@@ -220,7 +220,7 @@ class Links:
         seen_host = self._all[link] or _host_of(link.transport.getPeer())
         if isinstance(greeting, ThisIsYou):
             if not link.to_tracker:
-                raise PeerError("a tracker's answer, where a node was expected")
+                raise ReachedTracker("a tracker's answer, where a node was expected")
             self._take_id(greeting.id)
             return Peer(TRACKER_ID, "", Address(seen_host, 0)), None
         if link.to_tracker:
@@ -237,7 +237,11 @@ class Links:
             raise PeerError("only a tracker gives ids; this is a node")
         else:
             answer = None if link.dialled else self.greeting()
-        loser = self.peers.admit(link, peer, greeting.version, self.id, seen_host)
+        try:
+            loser = self.peers.admit(link, peer, greeting.version, self.id, seen_host)
+        except ReachedItself as error:
+            self._fail_other_end(link, error)
+            raise
         if loser is not None:
             loser.close(Error.telling(NoSlots("no slots available: there are many links from this host")))
         return peer, answer
@@ -310,6 +314,14 @@ class Links:
         link = Link(self, dialled=True, to_tracker=to_tracker)
         self._all[link] = ""
         return link
+
+    def _fail_other_end(self, link: Link, error: ReachedItself) -> None:
+        """Let who has dialled this very node know that, if it was this process."""
+        dialled_from = _address_at(link)
+        for other in self._all if dialled_from.port else ():
+            own_end = other.transport.getHost() if other.dialled else None
+            if dialled_from == Address(_host_of(own_end), getattr(own_end, "port", 0)):
+                other.fail_opening(error)
 
     def _take_id(self, new_id: int) -> None:
         """Use the id a tracker gave; links made under another one are no longer true."""

@@ -9,41 +9,33 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.errors import NoRoute, PeerError, WrongWay
+from twisted_bazaar.errors import PeerError
 from twisted_bazaar.identity.keys import KeyPair, own_id
-from twisted_bazaar.interfaces import INode, IRegistrar, IRole, ISelfNumbered
+from twisted_bazaar.interfaces import IHandsOver, INode, IRegistrar, IRole, ISelfNumbered
 from twisted_bazaar.node.bootstrap import Bootstrap
-from twisted_bazaar.node.claims import Claim, claims_of, datagram_claims_of, openings_of
+from twisted_bazaar.node.claims import claims_of, datagram_claims_of, openings_of
 from twisted_bazaar.node.control import Disconnect, NodeReply
 from twisted_bazaar.node.datagram import COOKIES, Datagrams, DatagramTrace
+from twisted_bazaar.node.forwarding import Forwarding
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.links import Links
 from twisted_bazaar.node.meetings import Meetings
-from twisted_bazaar.node.router import Router, position_on_path
-from twisted_bazaar.node.seen import SearchBudget, Seen
+from twisted_bazaar.node.streaming import STREAMS, MakeStreams
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
-from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.goods import BAZAAR
-from twisted_bazaar.wire.message import (
-    LARGEST_TTL,
-    LONGEST_PATH,
-    MESSAGE_TYPES,
-    NO_ID,
-    TRACKER_ID,
-    Flooded,
-    Message,
-    Routed,
-)
+from twisted_bazaar.wire.message import NO_ID, TRACKER_ID, Flooded, Message
 
 Journal = Callable[[str, Mapping[str, Any]], None]
 Trace = Callable[[Peer | None, Message], None]
@@ -67,6 +59,8 @@ class Node:
     @param journal: called with the name and details of everything worth telling.
     @param trace: called with the receiver and every message sent over a link.
     @param datagram_trace: called with the address, the message and the size of every datagram sent.
+    @param make_streams: makes the streams over its datagrams; None for none.
+    @param streams_first: whether files are to come by these where they can.
     @ivar datagrams: its datagrams.
     """
 
@@ -87,6 +81,8 @@ class Node:
         journal: Journal | None = None,
         trace: Trace | None = None,
         datagram_trace: DatagramTrace | None = None,
+        make_streams: MakeStreams | None = None,
+        streams_first: bool = False,
     ) -> None:
         limits = limits or Limits()
         self.clock = reactor
@@ -95,25 +91,21 @@ class Node:
         self.bazaar = bazaar
         self._roles = roles
         self._started: list[IRole] = []
+        self._stopping: list[Deferred[None]] = []
         self._journal = journal
-        self._codec = Codec()
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
-        self._links = Links(self, reactor, key, limits, self._codec, registrars[0] if registrars else None)
+        self._links = Links(self, reactor, key, limits, Codec(), registrars[0] if registrars else None)
         if not registrars:
             is_self_numbered = tracker is None and any(ISelfNumbered.providedBy(role) for role in roles)
             self._links.id = own_id(key.public) if is_self_numbered else former_id
         self._links.trace = trace
         self._bootstrap = Bootstrap(self._links, rng, None if registrars else tracker, neighbours)
         self._linked = self._links.peers.links
-        self._router = Router(self._linked, limits.known_paths, limits.known_s)
-        self._seen = Seen(limits.seen_ids, limits.seen_s)
-        self._budget = SearchBudget(limits.searches_a_second)
-        self._routed_as = self.id
+        self._forwarding = Forwarding(self._links, limits)
         self._meetings = Meetings(self._links)
-        self.datagrams = Datagrams(reactor, rng, key.secret_for(COOKIES), limits, datagram_trace)
-        self._claims: dict[type[Message], Claim] = {}
-        self._error_claims: list[Claim] = []
-        self._takes = {cls: self._taker_of(cls) for cls in MESSAGE_TYPES.values()}
+        self.streams_first = streams_first
+        streams = None if make_streams is None else partial(make_streams, secret=key.secret_for(STREAMS))
+        self.datagrams = Datagrams(reactor, rng, key.secret_for(COOKIES), limits, datagram_trace, streams)
 
     @property
     def id(self) -> int:
@@ -155,11 +147,11 @@ class Node:
         for role in self._roles:
             role.start(self)
             self._started.append(role)
-        self._claims, self._error_claims = claims_of(self._roles)
+        self._forwarding.hand_to(*claims_of(self._roles))
         self._links.openings = openings_of(self._roles)
         datagram_claims = datagram_claims_of(self._roles)
         if udp is not None:
-            self.datagrams.take(datagram_claims)
+            self.datagrams.take(datagram_claims, self._links.openings)
         if endpoint is not None:
             await self._links.listen(endpoint, advertised)
             host, port = self._links.advertised
@@ -173,41 +165,32 @@ class Node:
         """
         self._bootstrap.stop()
         self._meetings.stop()
-        stopping = [maybeDeferred(role.stop) for role in self._started]
-        for each in stopping:
-            each.addTimeout(_ROLE_STOP_S, self.clock)
-            each.addErrback(lambda failure: self.log.failure("a role did not stop", failure))
-        stopped: Deferred[Any] = gatherResults(stopping)
+        self._stopping = [maybeDeferred(role.stop) for role in self._started]
+        for role, stopping in zip(self._started, self._stopping, strict=True):
+            stopping.addTimeout(role.stop_s if IHandsOver.providedBy(role) else _ROLE_STOP_S, self.clock)
+            stopping.addErrback(self._not_stopped)
+        stopped: Deferred[Any] = gatherResults(self._stopping)
         stopped.addCallback(lambda _: gatherResults([self.datagrams.close(), self._links.close()]))
         return stopped.addCallback(lambda _: None)
+
+    def hurry(self) -> None:
+        """Wait no longer for what roles do before they stop."""
+        for stopping in self._stopping:
+            stopping.cancel()
 
     # What roles call: INode.
 
     def flood(self, message: Flooded) -> int:
         """Send a search of this node's own to every link; returns how many it went to."""
-        now = self.clock.seconds()
-        if not self._budget.admit_own(now):
-            return 0
-        host, port = self._links.advertised
-        message = message.evolve(return_path=(self.id,), host=host, port=port or None)
-        self._seen.add(self.id, message.id, self.id, now)
-        return self._spread(message, message.return_path)
+        return self._forwarding.flood(message)
 
     def send(self, message: Message, route: Route) -> bool:
         """Send a message along a route; returns whether it could go."""
-        link = self._links.tracker if route[1] == TRACKER_ID else self._linked.get(route[1])
-        if link is None:
-            return False
-        if len(route) > 2:
-            if not isinstance(message, Routed) or len(route) > LONGEST_PATH:
-                return False
-            message = message.evolve(path=route)
-        link.send(message)
-        return True
+        return self._forwarding.send(message, route)
 
     def routes_to(self, node_id: int) -> Sequence[Route]:
         """The known routes to a node, best first."""
-        return self._router.routes_to(node_id, self.id, self.clock.seconds())
+        return self._forwarding.routes_to(node_id)
 
     def reach(self, node_id: int, address: Address) -> Deferred[bool]:
         """Try to have a direct link to a node; fires with whether there is one."""
@@ -236,6 +219,10 @@ class Node:
     def send_datagram(self, message: Message, addresses: Sequence[Address]) -> None:
         """Send a message to some addresses, as one datagram to each."""
         self.datagrams.send(message, addresses)
+
+    def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
+        """Where to open a stream over datagrams to whoever takes some at an address; None if this node has none."""
+        return self.datagrams.stream_endpoint(address, timeout_s)
 
     def peers(self) -> Sequence[Peer]:
         """Who is linked to this node now."""
@@ -271,9 +258,7 @@ class Node:
     def tracker_changed(self) -> None:
         """The link to the tracker has opened or gone."""
         if self._links.tracker is not None:
-            if self._routed_as != self.id:
-                self._routed_as = self.id
-                self._router.clear()
+            self._forwarding.numbered()
             self.report("joined", "joined the network as node {id}", id=self.id)
         for role in self._roles:
             if self._links.tracker is not None:
@@ -290,115 +275,20 @@ class Node:
             if link.to_tracker:
                 self._take_from_tracker(message)
             else:
-                self._takes[type(message)](peer, message)
+                self._forwarding.take(peer, message)
         except PeerError as error:
             if not isinstance(message, Error):
                 link.send(Error.telling(error, message))
-
-    # The ways a message can go.
-
-    def _taker_of(self, cls: type[Message]) -> Callable[[Peer, Any], None]:
-        if self._links.is_tracker:
-            return self._take_at_tracker
-        if issubclass(cls, Flooded):
-            return self._take_flooded
-        if issubclass(cls, Routed):
-            return self._take_routed
-        return self._take_direct
-
-    def _take_flooded(self, peer: Peer, message: Flooded) -> None:
-        """Hand a search to its role and pass it on, once."""
-        now = self.clock.seconds()
-        passed = message.return_path
-        if passed[-1] != peer.id:
-            raise WrongWay(message.wire_name, "returnPath", f"it does not end with node {peer.id}, which sent it")
-        own_id = self._links.id
-        if own_id in passed or self._seen.knows(passed[0], message.id, now):
-            return
-        if not self._budget.admit(peer.id, now):
-            return
-        self._seen.add(passed[0], message.id, peer.id, now)
-        host, port = message.host, message.port
-        if len(passed) == 1:
-            # Only its first neighbour sees where the origin's connection comes from.
-            host, port = peer.address.host, peer.address.port or None
-        route = (own_id, *passed[::-1])
-        if len(route) > 2:
-            self._router.learn(route, now)
-        claim = self._claims.get(type(message))
-        if claim is not None:
-            claim(message.evolve(host=host, port=port), Origin(passed[0], route))
-        ttl = min(message.ttl, LARGEST_TTL)
-        # Whoever answers stands on the path back too.
-        if ttl > 1 and len(passed) < LONGEST_PATH - 1:
-            self._spread(message.evolve(return_path=(*passed, own_id), ttl=ttl - 1, host=host, port=port), passed)
-
-    def _take_routed(self, peer: Peer, message: Routed) -> None:
-        """Hand a message to its role, or to the next on its path."""
-        path = message.path
-        if path is None:
-            self._deliver(message, Origin(peer.id, (self.id, peer.id)))
-            return
-        position = position_on_path(message, self.id, peer.id)
-        back = tuple(reversed(path[: position + 1]))
-        now = self.clock.seconds()
-        if len(back) > 2:
-            self._router.learn(back, now)
-        if position == len(path) - 1:
-            self._deliver(message, Origin(path[0], back))
-            return
-        following = self._linked.get(path[position + 1])
-        if following is not None:
-            following.send(message)
-            return
-        for detour in self._router.detours(path[: position + 1], path[-1], now):
-            self._linked[detour[position + 1]].send(message.evolve(path=detour))
-            return
-        if not isinstance(message, Error):
-            self._answer(message, NoRoute(f"node {path[position + 1]} is gone"), back, hop=path[position + 1])
-
-    def _take_at_tracker(self, peer: Peer, message: Message) -> None:
-        """A tracker is a directory: it passes nothing on."""
-        if isinstance(message, Routed) and message.path is not None:
-            position_on_path(message, self.id, peer.id)
-        self._take_direct(peer, message)
 
     def _take_from_tracker(self, message: Message) -> None:
         """Hand a message to who asked for it; what nobody has asked for is nothing."""
         if isinstance(message, NodeReply):
             self._bootstrap.reply_received(message)
-        elif isinstance(message, Error) or type(message) in self._claims:
-            self._deliver(message, Origin(TRACKER_ID, (self.id, TRACKER_ID)))
+        elif isinstance(message, Error) or self._forwarding.is_wanted(message):
+            self._forwarding.deliver(message, Origin(TRACKER_ID, (self.id, TRACKER_ID)))
 
-    def _take_direct(self, peer: Peer, message: Message) -> None:
-        self._deliver(message, Origin(peer.id, (self.id, peer.id)))
-
-    def _deliver(self, message: Message, origin: Origin) -> None:
-        """Hand a message that is meant for this node to the role that claims it."""
-        if isinstance(message, Error):
-            if message.code == NoRoute.code and message.hop is not None:
-                self._router.forget_hop(origin.id, message.hop, origin.route[1], self.clock.seconds())
-            for take_error in self._error_claims:
-                take_error(message, origin)
+    def _not_stopped(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            # The user wants it so.
             return
-        claim = self._claims.get(type(message))
-        if claim is None:
-            self._answer(message, PeerError(f"nobody here takes {message.wire_name!r}"), origin.route)
-        else:
-            claim(message, origin)
-
-    def _answer(self, message: Message, error: PeerError, route: Route, hop: int | None = None) -> None:
-        self.send(Error.telling(error, message, hop), route)
-
-    def _spread(self, message: Flooded, passed: Route) -> int:
-        """Send a search to every link it has not passed; it is encoded once for all."""
-        data = frame(self._codec.encode(message))
-        trace = self._links.trace
-        sent = 0
-        for node_id, link in list(self._linked.items()):
-            if node_id not in passed and not link.is_congested:
-                if trace is not None:
-                    trace(link.peer, message)
-                link.write(data)
-                sent += 1
-        return sent
+        self.log.failure("a role did not stop", failure)

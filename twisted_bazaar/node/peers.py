@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.errors import AlreadyLinked, LinkClosed, NoSlots, PeerError
+from twisted_bazaar.errors import AlreadyLinked, NoSlots, PeerError, ReachedItself
 from twisted_bazaar.node.control import PROTOCOL_VERSION, ThisIsMe
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.values.addresses import Address, Peer
@@ -68,7 +68,7 @@ class Peers:
         if version != PROTOCOL_VERSION:
             raise PeerError(f"protocol version {version}; this node speaks {PROTOCOL_VERSION}")
         if peer.key == self._own_key:
-            raise LinkClosed("this node reached itself")
+            raise ReachedItself("this node reached itself")
         old = self.links.get(peer.id)
         if peer.id == own_id or (old is not None and old.peer is not None and old.peer.key != peer.key):
             raise PeerError(f"the id {peer.id} belongs to another node")

@@ -11,7 +11,7 @@ Route = tuple[int, ...]
 """Ids of nodes, this node first and the one to reach last; two ids are a direct link."""
 
 
-@frozen
+@frozen(cache_hash=True)
 class Address:
     """Where a node listens.
 

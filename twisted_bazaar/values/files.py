@@ -61,6 +61,7 @@ class FileSource:
     @ivar key: its node's public key.
     @ivar address: where it takes connections.
     @ivar load: how many downloads it serves, as far as is known.
+    @ivar udp: where, at the same host, it takes datagrams; 0 for nowhere.
     """
 
     id: int
@@ -68,6 +69,7 @@ class FileSource:
     address: Address
     is_whole: bool = True
     load: int = 0
+    udp: int = 0
 
 
 @frozen

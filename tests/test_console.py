@@ -1,0 +1,84 @@
+"""Promises of the operator's socket: a command may take its time, and whoever only holds a connection is cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides, implementer
+
+from twisted_bazaar.console import Console
+from twisted_bazaar.interfaces import IOperable
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.wire.framing import frame
+
+
+@implementer(IOperable)
+class Slow(Role):
+    """A role with a command that takes as long as the test says."""
+
+    def __init__(self) -> None:
+        self.answer: Deferred[str] = Deferred()
+        self.commands = {"wait": self._wait}
+
+    def _wait(self, request: Mapping[str, Any]) -> Deferred[str]:
+        return self.answer
+
+
+class _Reactor(MemoryReactorClock):
+    """Keeps what listens on a unix socket."""
+
+    def listenUNIX(self, address: str, factory: Any, *args: Any, **options: Any) -> None:  # type: ignore[override]
+        self.factory = factory
+
+
+class PatienceTests(SynchronousTestCase):
+    """Somebody who has connected."""
+
+    def setUp(self) -> None:
+        """Connect."""
+        self.reactor = _Reactor()
+        self.role = Slow()
+        Console([self.role], dict).listen(self.reactor, Path("nowhere"))
+        self.conversation = self.reactor.factory.buildProtocol(None)
+        self.transport = StringTransport()
+        directlyProvides(self.transport, ITCPTransport)
+        self.aborted: list[bool] = []
+        self.transport.abortConnection = lambda: self.aborted.append(True)  # type: ignore[method-assign]
+        self.conversation.makeConnection(self.transport)
+
+    def test_long_command(self) -> None:
+        """What was asked may take an hour, and is answered then."""
+        self.conversation.dataReceived(frame(b'{"command": "wait"}'))
+        self.reactor.advance(3600.0)
+        self.role.answer.callback("done")
+        self.assertEqual(self.transport.value(), frame(b'{"results":["done"]}'))
+        self.assertEqual(self.aborted, [])
+
+    def test_silent(self) -> None:
+        """Who says nothing, or not all of it, is cut off after a minute."""
+        self.conversation.dataReceived(b"19:{")
+        self.reactor.advance(59.0)
+        self.assertEqual(self.aborted, [])
+        self.reactor.advance(2.0)
+        self.assertEqual(self.aborted, [True])
+
+    def test_not_taken(self) -> None:
+        """Who does not take the answer is cut off a minute after it."""
+        self.conversation.dataReceived(frame(b'{"command": "wait"}'))
+        self.reactor.advance(3600.0)
+        self.role.answer.callback("done")
+        self.reactor.advance(61.0)
+        self.assertEqual(self.aborted, [True])
+
+    def test_gone(self) -> None:
+        """Who goes leaves no timer behind, before the answer or after."""
+        self.conversation.dataReceived(frame(b'{"command": "wait"}'))
+        self.conversation.connectionLost()
+        self.role.answer.callback("done")
+        self.assertEqual(self.reactor.getDelayedCalls(), [])

@@ -1,0 +1,30 @@
+"""An address that datagrams are exchanged with, and the cookies of both. Sans-IO."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from twisted_bazaar.values.addresses import Address
+
+
+@define(eq=False)
+class Correspondent:
+    """An address that datagrams are exchanged with.
+
+    @ivar where: what the transport calls it.
+    @ivar endings: how datagrams from there end that show a cookie which is right.
+    @ivar endings_until: when they are no longer the same.
+    @ivar suffix: how datagrams to there have to end; None while no cookie has been given.
+    @ivar renew_at: when to ask for another.
+    @ivar trusted_until: when not to count on it any more.
+    @ivar due: by when all that has come from there would have come at the greatest rate allowed.
+    """
+
+    address: Address
+    where: tuple[str, int]
+    endings: tuple[bytes, bytes]
+    endings_until: float
+    suffix: bytes | None = None
+    renew_at: float = 0.0
+    trusted_until: float = 0.0
+    due: float = 0.0

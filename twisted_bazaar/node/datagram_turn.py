@@ -1,0 +1,45 @@
+"""How much of a socket for datagrams is read in one turn of the reactor.
+
+Twisted counts bytes there, and datagrams may be very small: what is counted here is the work that they make.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from twisted.internet.interfaces import IDelayedCall
+
+# So much takes some milliseconds.
+_WORK_A_TURN: Final = 512
+
+
+class DatagramTurn:
+    """The reading of one socket.
+
+    @param reactor: timers.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._left = _WORK_A_TURN
+        self._reading_on: IDelayedCall | None = None
+        self._transport: Any = None
+
+    def count(self, work: int, transport: Any) -> None:
+        """A datagram has come; when it was one of too many, the next is read in the next turn."""
+        self._left -= work
+        if self._left <= 0 and self._reading_on is None:
+            self._transport = transport
+            transport.maxThroughput = 0
+            self._reading_on = self._reactor.callLater(0, self._read_on)
+
+    def stop(self) -> None:
+        """Nothing is read any more."""
+        if self._reading_on is not None:
+            self._reading_on.cancel()
+            self._reading_on = None
+
+    def _read_on(self) -> None:
+        self._reading_on = None
+        self._left = _WORK_A_TURN
+        del self._transport.maxThroughput
