@@ -158,6 +158,37 @@ class TalkTests(StreamsTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.assertEqual((talker.reason, ends.made[0].reason), (error.ConnectionLost, error.ConnectionAborted))
 
+    def test_faulty_beginning(self) -> None:
+        """A fault while a stream is being opened is told who asked for it, and nothing is left of the stream."""
+
+        class Failing(Talker):
+            def connectionMade(self) -> None:
+                raise ValueError("not this")
+
+        def fail() -> Talker:
+            raise ValueError("nor this")
+
+        near, far = self.sockets()
+        far.streams.listen(Ends())
+        for make in (fail, Failing):
+            opening = near.streams.connect(far.where, Ends(make))
+            self.run_for(5)
+            self.failureResultOf(opening, ValueError)
+            self.assertEqual((len(near.streams), len(far.streams), self.a.getDelayedCalls()), (0, 0, []))
+
+    def test_abort_while_opening(self) -> None:
+        """When all streams are ended, who waits for one to open is told so."""
+        near, far = self.sockets()
+        self.network.ways.change("a", "b", Conditions(latency_s=0.01, loss=1.0))
+        opening = near.streams.connect(far.where, Ends())
+        stopped = near.streams.stop()
+        self.run_for(1)
+        self.assertNoResult(opening)
+        near.streams.abort()
+        self.run_for(0.1)
+        self.failureResultOf(opening, error.ConnectError)
+        self.assertEqual((self.successResultOf(stopped), len(near.streams)), (None, 0))
+
     def test_no_way(self) -> None:
         """An address that the socket cannot send to is one where nobody answers."""
         near = Socket(self.a)
@@ -308,6 +339,32 @@ class StrangerTests(StreamsTestCase):
         self.run_for(0.1)
         self.assertEqual((self.ends.made[0].heard, self.ends.made[0].reason), (b"hello", None))
 
+    def never_acknowledge(self, seconds: int, settings: Settings | None = None) -> Talker:
+        """Have something said to a stranger that goes on talking, and never acknowledges anything."""
+        self.far.port.stopListening()
+        self.run_for(0.01)
+        self.far = Socket(self.b, settings)
+        self.far.streams.listen(self.ends)
+        to = self.call(b"stranger")
+        self.enter(b"stranger", to)
+        talker: Talker = self.ends.made[-1]
+        talker.transport.write(b"are you there?")
+        for number in range(1, seconds + 1):
+            self.say(encode(ACK, to, 4 + number, number, 0, 1000, 0, 0, b"."))
+            self.run_for(0.95)
+        return talker
+
+    def test_never_acknowledged(self) -> None:
+        """A stream of which nothing is acknowledged ends after 20 s, however much the other end says meanwhile."""
+        talker = self.never_acknowledge(19)
+        self.assertEqual((talker.heard, talker.reason), (b"hello" + b"." * 19, None))
+        self.run_for(2)
+        self.assertEqual((talker.reason, len(self.far.streams)), (error.ConnectionLost, 0))
+
+    def test_planted_patience(self) -> None:
+        """Without that limit it is kept for as long as the other end talks."""
+        self.assertEqual(self.never_acknowledge(120, Settings(stuck_s=1e9)).reason, None)
+
     def test_over_again(self) -> None:
         """The third step, come again when the stream is over, opens no other."""
         given = self.call(b"stranger")
@@ -359,8 +416,74 @@ class _Ear(Socket):
         self.came.append(datagram)
 
 
+class TurnTests(StreamsTestCase):
+    """How long streams may hold up others."""
+
+    def test_many(self) -> None:
+        """When many have something to do, others have their turn between, and then the rest of them."""
+        near, far = self.sockets()
+        far.streams.listen(Ends())
+        talkers = [Talker() for _ in range(20)]
+        for talker in talkers:
+            near.streams.connect(far.where, Ends(lambda talker=talker: talker))
+        self.run_for(1)
+        turns: list[str] = []
+        slow = _SlowClock(self.a, 0.004)
+        near.streams.reactor = slow
+        for number, talker in enumerate(talkers):
+            turn = talker.transport.turn
+            talker.transport.turn = lambda turn=turn, number=number: (turns.append(str(number)), slow.pass_on(), turn())
+            talker.transport.write(b"hello")
+        self.a.callLater(0, turns.append, "other")
+        self.a.callLater(0, lambda: self.a.callLater(0, turns.append, "later"))
+        self.run_for(0.001)
+        self.assertEqual([each for each in turns if each.isdigit()][:20], [str(number) for number in range(20)])
+        self.assertLess(turns.index("later"), 10)
+
+
+class _SlowClock:
+    """A machine on which each turn of a stream takes a while.
+
+    @param reactor: the machine.
+    @param turn_s: how long.
+    """
+
+    def __init__(self, reactor: Any, turn_s: float) -> None:
+        self._reactor = reactor
+        self._turn_s = turn_s
+        self._passed_s = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def pass_on(self) -> None:
+        """A turn has been."""
+        self._passed_s += self._turn_s
+
+    def seconds(self) -> float:
+        """The time."""
+        return float(self._reactor.seconds()) + self._passed_s
+
+
 class SettingTests(StreamsTestCase):
     """What users set."""
+
+    def test_lost(self) -> None:
+        """Who throws away what comes still gets everything, and is told of it for the log; acknowledgements stay."""
+        told: list[str] = []
+        again: list[str] = []
+        near = Socket(self.a, watched=lambda where: lambda event, *rest: again.append(event))
+        far = Socket(self.b, Settings(drop=0.1), watched=lambda where: lambda event, *rest: told.append(event))
+        ends = Ends(lambda: Drain(self.b.seconds))
+        far.streams.listen(ends)
+        near.streams.connect(far.where, Ends(lambda: Pouring(500_000)))
+        self.run_for(20)
+        self.assertEqual((ends.made[0].size, ends.made[0].reason), (500_000, error.ConnectionDone))
+        lost, came = told.count("lost"), told.count("rcv")
+        self.assertTrue(0.07 < lost / (lost + came) < 0.13, (lost, came))
+        # They have to be sent again.
+        self.assertGreaterEqual(again.count("rtx"), lost)
+        self.assertEqual(set(told), {"rcv", "lost"})
 
     def test_drop(self) -> None:
         """With datagrams thrown away on purpose everything still comes, and both kinds are told for the log."""

@@ -34,6 +34,16 @@ class NarrowWire(Wire):
         self.write(b"".join(data))
 
 
+class SlowWire(NarrowWire):
+    """One that says how much it has not got rid of."""
+
+    unsent_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        self.unsent_bytes += len(data)
+        super().write(data)
+
+
 class DialogueTests(TransferTestCase):
     """One asker and one source."""
 
@@ -224,6 +234,27 @@ class SlotTests(TransferTestCase):
         self.network.run(25)
         self.assertEqual(other.types()[-1], "go")
         self.assertEqual([row.state for row in site.role.uploads.status()], ["serving"])
+
+    def full(self, seconds: int, taken_bytes: int) -> bool:
+        """Whether somebody is still served whose transport is full for so long, and takes so much of it a second."""
+        clock = Clock()
+        uploads = Uploads(clock, random.Random(1), MemoryShare(MemoryContent(self.manifest, self.bytes)))
+        serving: Any = uploads.open(Fetch(digest=self.manifest.digest), Address("10.0.0.1", 1))
+        wire = SlowWire()
+        serving.makeConnection(wire)
+        serving.dataReceived(frame(b'{"type":"queue"}') + frame(b'{"type":"want","chunk":0}'))
+        clock.advance(0)
+        self.assertGreater(wire.unsent_bytes, _SMALL_BYTES)
+        for _ in range(seconds):
+            wire.unsent_bytes -= taken_bytes
+            clock.advance(1)
+        return bool(serving.is_open)
+
+    def test_a_slow_way(self) -> None:
+        """Who takes what is sent is not cut, however long that takes; who takes nothing is, after 20 s."""
+        self.assertTrue(self.full(60, 1000))
+        self.assertTrue(self.full(18, 0))
+        self.assertFalse(self.full(22, 0))
 
     def test_a_request_that_does_not_end(self) -> None:
         """A frame that has begun ends within 20 s."""

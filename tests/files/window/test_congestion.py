@@ -137,6 +137,17 @@ class ModelTests(SynchronousTestCase):
         self.assertEqual(modes[:3], [Mode.STARTUP, Mode.DRAIN, Mode.CRUISE])
         self.assertTrue(0.02 <= way.model.least_s < 0.022, way.model.least_s)
 
+    def test_nothing_measured(self) -> None:
+        """When no round trip is measured while the queue is emptied, that is not taken for a queue of others."""
+        way = Way(2e6, 0.02, 1e6)
+        way.run(6.0)
+        model = way.model
+        model.mode, model._emptied_at = Mode.EMPTYING, None
+        for now in (7.0, 8.0):
+            total = model._round_ends_at
+            model.delivered(now, MSS, total + MSS, total, 0.02, False, None, 0)
+        self.assertEqual((model.mode, model._is_contended), (Mode.CRUISE, False))
+
     def test_timeout(self) -> None:
         """When nothing comes back it sends next to nothing, and as before when something does."""
         way = Way(2e6, 0.02, 1e6)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.files.window.rtt import FIRST_TIMEOUT_S, LEAST_TIMEOUT_S, LONGEST_TIMEOUT_S, RoundTrip
+from twisted_bazaar.files.window.rtt import (
+    FIRST_TIMEOUT_S,
+    LEAST_TIMEOUT_S,
+    LONGEST_DOUBLED_S,
+    LONGEST_TIMEOUT_S,
+    RoundTrip,
+)
 
 
 class RoundTripTests(SynchronousTestCase):
@@ -36,6 +42,14 @@ class RoundTripTests(SynchronousTestCase):
         for _ in range(6):
             waits.append(round(trip.timeout_s, 3))
             trip.timed_out()
-        self.assertEqual(waits, [0.6, 1.2, 2.4, 4.8, LONGEST_TIMEOUT_S, LONGEST_TIMEOUT_S])
+        self.assertEqual(waits, [0.6, 1.2, *[LONGEST_DOUBLED_S] * 4])
         trip.answered()
         self.assertAlmostEqual(trip.timeout_s, 0.6)
+
+    def test_long_way(self) -> None:
+        """A way that takes longer than that limit has its own time, up to a limit of its own."""
+        for round_trip_s, timeout_s in ((2.0, 6.0), (20.0, LONGEST_TIMEOUT_S)):
+            trip = RoundTrip()
+            trip.measured(round_trip_s)
+            trip.timed_out()
+            self.assertEqual(trip.timeout_s, timeout_s)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from twisted_bazaar.files.download.source import CONNECTED, Source, SourceOwner, State
+from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
 
 # Sources that anybody can name: those that are of any use, and those that were.
@@ -41,7 +42,7 @@ class Roster:
         self._digest = digest
         self._own_key = own_key
         self._tell = tell
-        self._known: set[tuple[str, object]] = set()
+        self._known: set[tuple[str, Address, int]] = set()
         self._liars: set[str] = set()
         self._made_room_at = float("-inf")
 
@@ -49,14 +50,14 @@ class Roster:
         """Take these in; those that are known are left out, as are those that were dropped."""
         live = sum(each.state is not State.DROPPED for each in self.sources.values())
         for origin in origins:
-            mark = (origin.key, origin.address)
+            mark = (origin.key, origin.address, 0 if origin.address.port else origin.udp)
             if live >= _MOST_LIVE or len(self.sources) >= _MOST_EVER:
                 return
             if (
                 mark in self._known
                 or origin.key in self._liars
                 or (origin.key and origin.key == self._own_key)
-                or not origin.address.port
+                or self._owner.ways_in.to(origin) is None
             ):
                 continue
             live += 1
@@ -105,4 +106,4 @@ class Roster:
 
 def about(origin: FileSource) -> dict[str, Any]:
     """A source, as events speak of it."""
-    return {"node": origin.id, "host": origin.address.host, "port": origin.address.port}
+    return {"node": origin.id, "host": origin.address.host, "port": origin.address.port or origin.udp}

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from ipaddress import ip_address
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -21,6 +19,7 @@ from twisted_bazaar.files.download.groups import Head
 from twisted_bazaar.files.download.patience import TransferLimits
 from twisted_bazaar.files.download.picker import packed_bits, set_of
 from twisted_bazaar.files.download.progress import SourceStatus
+from twisted_bazaar.files.download.ways_in import WaysIn
 from twisted_bazaar.files.messages import LARGEST_FILE_BYTES, Described, Go, Have, Wait
 from twisted_bazaar.values.files import FileSource
 
@@ -54,6 +53,7 @@ class SourceOwner(Protocol):
     """What a source tells its download."""
 
     limits: TransferLimits
+    ways_in: WaysIn
 
     def described(self, source: Source) -> None:
         """It has said what the file is made of."""
@@ -150,9 +150,10 @@ class Source:
         self._become(State.CONNECTING)
         self.head = self.why = None
         self.fresh.clear()
-        address = self.origin.address
-        kind = TCP6ClientEndpoint if ip_address(address.host).version == 6 else TCP4ClientEndpoint
-        endpoint = kind(self._reactor, address.host, address.port, timeout=self._owner.limits.connect_s)
+        endpoint = self._owner.ways_in.to(self.origin)
+        if endpoint is None:
+            self.drop("there is no way to it")
+            return
         self._asking = asking = Asking(self._reactor, self, self._digest)
         self._connecting = endpoint.connect(_Once(asking))
         self._connecting.addErrback(self._not_connected, asking)

@@ -28,6 +28,7 @@ from twisted_bazaar.files.download.progress import DownloadStatus, Receipt, Sour
 from twisted_bazaar.files.download.rooms import Rooms
 from twisted_bazaar.files.download.roster import Roster, about
 from twisted_bazaar.files.download.source import DESCRIBED, Source, State
+from twisted_bazaar.files.download.ways_in import StreamTo, WaysIn
 from twisted_bazaar.values.files import FileSource
 
 __all__ = ["Download", "DownloadStatus", "Receipt", "SourceStatus", "TransferLimits"]
@@ -43,7 +44,10 @@ class Download:
     @param part: where it goes; it is left open.
     @param own_key: the key of this node, which is no source.
     @param on_event: called with C{found}, C{dropped}, C{believed} or C{lied}, and details.
+    @param stream_to: says where streams over datagrams can be opened; None for nowhere.
+    @param streams_first: whether they are tried before connections.
     @ivar limits: how patient it is.
+    @ivar ways_in: how sources are reached.
     """
 
     log = Logger()
@@ -57,12 +61,15 @@ class Download:
         own_key: str | None = None,
         on_event: Callable[[str, Mapping[str, Any]], object] | None = None,
         limits: TransferLimits | None = None,
+        stream_to: StreamTo | None = None,
+        streams_first: bool = False,
     ) -> None:
         self._reactor = reactor
         self._rng = rng
         self._part = part
         self._tell = on_event or (lambda event, details: None)
         self.limits = limits or TransferLimits()
+        self.ways_in = WaysIn(reactor, self.limits.connect_s, stream_to, streams_first=streams_first)
         self._roster = Roster(reactor, self, part.digest, own_key, self._tell)
         self._sources = self._roster.sources
         self._belief = Belief(reactor, self, part.digest, self._sources.values(), self.limits)

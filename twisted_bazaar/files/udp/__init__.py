@@ -6,6 +6,8 @@ comes (L{Streams.datagram_received} says whether it was for them), and sends wha
 
 from twisted_bazaar.files.udp.doorway import Doorway
 from twisted_bazaar.files.udp.streams import StreamLimits, Streams, UdpEndpoint
+from twisted_bazaar.files.udp.transfer import Transfer
+from twisted_bazaar.files.udp.transfer_log import TransferLog
 from twisted_bazaar.files.udp.transport import StreamTransport, Where
 
-__all__ = ["Doorway", "StreamLimits", "StreamTransport", "Streams", "UdpEndpoint", "Where"]
+__all__ = ["Doorway", "StreamLimits", "StreamTransport", "Streams", "Transfer", "TransferLog", "UdpEndpoint", "Where"]

@@ -34,6 +34,7 @@ from twisted_bazaar.files.window.segment import (
 from twisted_bazaar.values.addresses import network_of
 
 _REMEMBERED: Final = 4096
+_TURN_S: Final = 0.01
 
 
 @frozen(kw_only=True)
@@ -57,6 +58,7 @@ class Streams:
     @param send: sends a datagram; what it raises of L{OSError} is taken for a loss.
     @param own_address: where the socket is.
     @param watched: gives what is told of each segment of a stream with somebody, for a log of transfers.
+    @param may_answer: whether an address may be answered that has not shown that it receives there.
     @ivar counts: how many datagrams were not taken, or not sent, by why.
     """
 
@@ -72,6 +74,7 @@ class Streams:
         limits: StreamLimits | None = None,
         own_address: Callable[[], Any] = lambda: IPv4Address("UDP", "0.0.0.0", 0),
         watched: Callable[[Where], Watcher | None] = lambda where: None,
+        may_answer: Callable[[Where], bool] = lambda where: True,
     ) -> None:
         self.reactor = reactor
         self.send = send
@@ -81,6 +84,8 @@ class Streams:
         self._settings = settings or Settings()
         self._limits = limits or StreamLimits()
         self._watched = watched
+        self._may_answer = may_answer
+        self._drop = self._settings.drop
         self._opening = Opening(secret, self._settings)
         self._factory: Any = None
         self._transports: dict[bytes, StreamTransport] = {}
@@ -119,13 +124,17 @@ class Streams:
         done: Deferred[Any] = Deferred(lambda _: transport.give_up())
 
         def opened() -> None:
-            protocol = factory.buildProtocol(transport.getPeer())
-            if protocol is None:
+            try:
+                protocol = factory.buildProtocol(transport.getPeer())
+                if protocol is None:
+                    raise ConnectError(string="nobody wants it any more")
+                transport.begin(protocol)
+            except Exception:
+                # Who asked for it is told, and nothing is left of the stream.
                 transport.give_up()
-                done.errback(ConnectError(string="nobody wants it any more"))
-                return
-            transport.begin(protocol)
-            done.callback(protocol)
+                done.errback()
+            else:
+                done.callback(protocol)
 
         transport.await_opening(opened, done.errback)
         self._transports[own_id] = transport
@@ -146,6 +155,9 @@ class Streams:
         transport = self._transports.get(segment.to)
         if transport is None or transport.where != where:
             self._receive_strange(segment, where)
+            return True
+        if self._drop and transport.stream.has_bytes(segment) and self._rng.random() < self._drop:
+            transport.stream.lose(segment, self.reactor.seconds())
             return True
         transport.stream.receive(segment, self.reactor.seconds())
         if not transport.is_due:
@@ -168,10 +180,7 @@ class Streams:
     def abort(self) -> None:
         """End all of them at once."""
         for transport in list(self._transports.values()):
-            if transport.connected:
-                transport.abortConnection()
-            else:
-                transport.give_up()
+            transport.abort()
 
     # What a transport calls.
 
@@ -191,7 +200,7 @@ class Streams:
         except Exception:
             # Ours, or of the protocol; it costs this stream.
             self.log.failure("a stream with {where} failed", where=transport.where)
-            transport.abortConnection()
+            transport.abort()
 
     def unsent(self) -> None:
         """A datagram was not sent."""
@@ -199,7 +208,7 @@ class Streams:
 
     def part(self, transport: StreamTransport, farewell: bytes) -> None:
         """It has heard all; its last word is repeated as long as the other end has not heard that."""
-        self.send(farewell, transport.where)
+        self._send(farewell, transport.where)
         self._remember(transport, farewell)
 
     def forget(self, transport: StreamTransport) -> None:
@@ -226,9 +235,16 @@ class Streams:
     def _turn_all(self) -> None:
         self._turning = None
         due, self._due = self._due, []
-        for transport in due:
+        until = self.reactor.seconds() + _TURN_S
+        for number, transport in enumerate(due, 1):
             transport.is_due = False
             self.turn(transport)
+            if number < len(due) and self.reactor.seconds() >= until:
+                # Others than streams are to have their turn too.
+                self._due[:0] = due[number:]
+                if self._turning is None:
+                    self._turning = self.reactor.callLater(0, self._turn_all)
+                return
 
     def _remember(self, transport: StreamTransport, farewell: bytes) -> None:
         owner = network_of(transport.where[0])
@@ -258,7 +274,7 @@ class Streams:
         takes = self._factory is not None and self._has_room(where)
         answer = self._opening.answer(syn, where, self.reactor.seconds()) if takes else refusal(syn)
         if answer is not None:
-            self._send(answer, where)
+            self._answer_stranger(answer, where)
 
     def _receive_unknown(self, segment: Segment, where: Where) -> None:
         past = self._past.get(segment.to, self.reactor.seconds())
@@ -267,12 +283,19 @@ class Streams:
                 self._send(past, where)
         elif past is not None or not segment.flags & OPEN or not self._let_in(segment, where):
             self.counts["strange"] += 1
-            self._send(not_here(segment), where)
+            self._answer_stranger(not_here(segment), where)
+
+    def _answer_stranger(self, datagram: bytes, where: Where) -> None:
+        """Anybody can write any sender on a datagram; who that is shall not be flooded with answers."""
+        if self._may_answer(where):
+            self._send(datagram, where)
+        else:
+            self.counts["unanswered"] += 1
 
     def _send(self, datagram: bytes, where: Where) -> None:
         try:
             self.send(datagram, where)
-        except OSError:
+        except (OSError, ValueError):
             self.unsent()
 
     def _has_room(self, where: Where) -> bool:

@@ -85,6 +85,12 @@ class StreamTransport:
         self._timer: IDelayedCall | None = None
         self._timer_at = 0.0
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much of what was written the other end has not acknowledged."""
+        flight = self.stream.sender.flight
+        return self.stream.unsent_bytes + flight.next - flight.acknowledged
+
     # What a protocol calls.
 
     def write(self, data: bytes) -> None:
@@ -115,11 +121,7 @@ class StreamTransport:
     def abortConnection(self) -> None:
         """Close at once."""
         if self.connected:
-            self.disconnecting = True
-            farewell = self.stream.abort()
-            if farewell is not None:
-                self._send((farewell,))
-            self._owner.mark(self)
+            self.abort()
 
     def getPeer(self) -> Any:
         """The other end."""
@@ -190,6 +192,11 @@ class StreamTransport:
     def give_up(self) -> None:
         """It is not wanted any more, before it was open."""
         self._opened = self._failed = None
+        self.abort()
+
+    def abort(self) -> None:
+        """End it, whether it is open or not; whoever waits for it to open is told in the next turn, or has been."""
+        self.disconnecting = True
         farewell = self.stream.abort()
         if farewell is not None:
             self._send((farewell,))

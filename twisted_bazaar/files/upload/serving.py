@@ -35,6 +35,7 @@ from twisted_bazaar.files.messages import (
     piece_head,
 )
 from twisted_bazaar.files.stream import ASKED_CODEC, Stream
+from twisted_bazaar.files.upload.drain import Drain
 from twisted_bazaar.files.upload.pace import Pace
 from twisted_bazaar.wire.framing import FrameSplitter
 from twisted_bazaar.wire.message import Message
@@ -127,6 +128,7 @@ class Serving(Stream):
         self._paid_bytes = 0
         self._in_line = False
         self._full_since: float | None = None
+        self._drain_seen = Drain()
         # How long the other end has kept this one waiting since it was given the slot.
         self._held_up_s = 0.0
         self._unwatch: Callable[[], None] | None = None
@@ -191,8 +193,9 @@ class Serving(Stream):
         return not self._wants and self._reading is None and self._ready is None and self._current is None
 
     def is_stuck(self, now: float) -> bool:
-        """Whether the other end neither reads nor finishes what it began to say."""
-        since = self._full_since if self._full_since is not None else self._unfinished_since
+        """Whether the other end neither reads nor finishes what it began to say; asked every now and then."""
+        moved_at = self._drain_seen.moved_at(self.transport, now)
+        since = self._unfinished_since if self._full_since is None else max(self._full_since, moved_at)
         return since is not None and now - since >= _STUCK_S
 
     def held_up_s(self, now: float) -> float:

@@ -15,6 +15,7 @@ from twisted_bazaar.files.chunks import Manifest
 from twisted_bazaar.files.content import IShare
 from twisted_bazaar.files.messages import TRANSFER_VERSION, Fetch
 from twisted_bazaar.files.stream import Stream
+from twisted_bazaar.files.upload.drain import unsent_bytes
 from twisted_bazaar.files.upload.pace import Pace
 from twisted_bazaar.files.upload.rounds import Round
 from twisted_bazaar.files.upload.serving import Refusal, Serving
@@ -150,6 +151,11 @@ class Uploads:
             )
             for each in self._servings
         ]
+
+    def gone_bytes(self, digest: str) -> int:
+        """How much of a file has gone out over the connections that are open now."""
+        servings = [each for each in self._servings if each.digest == digest]
+        return sum(each.sent_bytes - unsent_bytes(each.transport) for each in servings)
 
     # What a connection calls.
 

@@ -6,17 +6,21 @@ greatest rate at which bytes were delivered of late and the shortest round trip,
 window. So one datagram in twenty that gets lost on a radio link costs one in twenty, where TCP's Reno would come down
 to 1.2 / sqrt(0.05), some five segments a round trip (Mathis et al., CCR 27(3), 1997).
 
-Streams of this kind come to equal shares. Each now and then sends a quarter faster for a round trip, by which the
-slower gains more; while a queue stands, which all of them see, all send slower than was delivered by the same share;
-and every few seconds, together, they let the queue run empty, to measure the way without it. The second of these is not
-BBR's, but what delay is for others that measure it (Arun and Balakrishnan, "Copa", NSDI 2018): without it, streams
-hold each other back by their windows, and take half a minute to become equal. Another thing that BBR's first version
-lacks is borrowed from its second: not to be deaf to losses. More than one in seven in a round trip is no radio any more
-but a queue that runs over, and lowers what may be under way.
+Streams of this kind come to about equal shares. Each now and then sends a quarter faster for a round trip, by which the
+slower gains more; while a queue stands, which all of them see, they send slower than was delivered, the faster by
+more, and the same for all round trips; and every few seconds they let the queue run empty, to measure the way
+without it. The second of these is not BBR's, but what delay is for others that measure it (Arun and Balakrishnan,
+"Copa", NSDI 2018). From there is also what is done beside those who fill any queue, as TCP does: when one stays though
+it should be empty, nothing is yielded to it.
+
+Another thing that BBR's first version lacks is borrowed from its second: not to be deaf to losses. What more of them
+there are while the queue is long than are usual while it is short is a queue that runs over, and no radio (the
+distinction is that of Fu and Liew, "TCP Veno", JSAC 21(2), 2003), and lowers what may be under way.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from enum import Enum
@@ -26,9 +30,14 @@ from typing import Final
 _STARTUP_GAIN: Final = 2.885
 _DRAIN_GAIN: Final = 1 / _STARTUP_GAIN
 _CYCLE: Final = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-# How much slower than what was delivered while a queue stands: for each round trip that it is long, and at most.
+# How much slower than what was delivered while a queue stands, for each second of it and each root of a segment a
+# second; and at most. By the root, and not by the round trip: the queue at which a stream neither gains nor loses is
+# then the shorter the faster it is, and for equal rates the same for all, however far they go.
 _SLOPE: Final = 1.0
 _LEAST_GAIN: Final = 0.5
+# A queue that stays when streams like this let it run empty is that of others, who do not yield: longer than this, in
+# shortest round trips.
+_OTHERS_STAND: Final = 0.25
 _WINDOW_GAIN: Final = 2.0
 # The pipe is full when the rate has not grown by a quarter in three round trips.
 _GROWTH: Final = 1.25
@@ -49,11 +58,20 @@ _BURST_S: Final = 0.001
 _EXTRA_SEGMENTS: Final = 3
 _FEWEST_SEGMENTS: Final = 4
 FIRST_SEGMENTS: Final = 16
-# What counts as a queue that runs over, in one round trip.
+# What counts as a queue that runs over: more lost of so many segments than is usual while the queue is short, or more
+# than this anyway.
 _MOST_LOST: Final = 0.15
-_FEWEST_LOST: Final = 8
-_LOWERED: Final = 0.7
-_RAISED: Final = 1.25
+_BEYOND_USUAL: Final = 0.02
+_USUAL_AT_FIRST: Final = 0.065
+_LEARNT: Final = 0.25
+_FEWEST_LOST: Final = 3
+_JUDGED_SEGMENTS: Final = 32
+# A queue is short that is shorter than half of the longest of late, or than this share of a round trip.
+_SHORT: Final = 0.5
+_NO_QUEUE: Final = 0.05
+_LOWERED: Final = 0.85
+_RAISED: Final = 1.15
+_RAISED_SEGMENTS: Final = 1
 
 
 class Mode(Enum):
@@ -97,6 +115,13 @@ class Model:
         self._phase_began = 0.0
         self._emptied_at: float | None = None
         self._ceiling = float("inf")
+        # The shortest round trips of the last times that the queue was emptied, and whether others keep one.
+        self._leasts: deque[float] = deque(maxlen=12)
+        self._is_contended = False
+        # The longest of late, and since the last judgement.
+        self._longest_s = self._longest_before_s = self._judged_longest_s = 0.0
+        self._judged_lost = self._judged_delivered = 0
+        self._usual_loss = _USUAL_AT_FIRST
         self._is_timed_out = False
 
     @property
@@ -190,17 +215,34 @@ class Model:
         self._is_full = self._rounds_without_growth >= _ROUNDS_WITHOUT_GROWTH
 
     def _check_losses(self, in_flight: int) -> None:
-        lost, delivered = self._round_lost, self._round_delivered
+        """Judge what got lost: whether a queue runs over, or it is only the way."""
+        delivered = self._round_delivered
+        self._judged_lost += self._round_lost
+        self._judged_delivered += delivered
         self._round_lost = self._round_delivered = 0
-        if lost >= _FEWEST_LOST * self._segment_bytes and lost > _MOST_LOST * (lost + delivered):
+        if self.mode is Mode.CRUISE and self._phase == 0:
+            self._ceiling = self._ceiling * _RAISED + _RAISED_SEGMENTS * self._segment_bytes
+        lost, all_bytes = self._judged_lost, self._judged_lost + self._judged_delivered
+        if all_bytes < _JUDGED_SEGMENTS * self._segment_bytes:
+            return
+        share = lost / all_bytes
+        longest_s = max(self._longest_s, self._longest_before_s)
+        queue_s = self._judged_longest_s - self._least_s
+        is_short = queue_s < max(_SLACK_S + _NO_QUEUE * self._least_s, _SHORT * (longest_s - self._least_s))
+        self._judged_lost = self._judged_delivered = 0
+        self._judged_longest_s = 0.0
+        tolerated = min(_MOST_LOST, _BEYOND_USUAL + 2 * self._usual_loss)
+        if is_short:
+            self._usual_loss += _LEARNT * (share - self._usual_loss)
+        if lost >= _FEWEST_LOST * self._segment_bytes and share > tolerated and (not is_short or share > _MOST_LOST):
             self._is_full = True
             self._ceiling = max(self._least_window, _LOWERED * min(self._ceiling, max(in_flight, delivered)))
-        elif self.mode is Mode.CRUISE and self._phase == 0:
-            self._ceiling *= _RAISED
 
     def _measured(self, round_trip_s: float, now: float, in_flight: int) -> None:
         """Take a round trip; when the shortest is old, empty the queue to see it again."""
         self._round_least_s = min(self._round_least_s, round_trip_s)
+        self._longest_s = max(self._longest_s, round_trip_s)
+        self._judged_longest_s = max(self._judged_longest_s, round_trip_s)
         is_old = now - self._least_at > _LEAST_LIFETIME_S
         if round_trip_s <= self._least_s or is_old:
             if is_old and round_trip_s > self._least_s and self.mode is not Mode.EMPTYING:
@@ -244,10 +286,23 @@ class Model:
                 self._emptied_at = now + max(_EMPTYING_S, self._least_s)
                 self._least_s, self._least_at = float("inf"), now
         elif now >= self._emptied_at:
+            self._note_emptied()
             if self._is_full:
                 self._cruise(now)
             else:
                 self.mode = Mode.STARTUP
+
+    def _note_emptied(self) -> None:
+        """See what is left of the queue when it should be empty."""
+        self._longest_before_s, self._longest_s = self._longest_s, 0.0
+        if self._least_s == float("inf"):
+            # Nothing came back meanwhile: that is no queue of others.
+            return
+        self._leasts.append(self._least_s)
+        # What is left when all who share it keep the least under way, and have as much as this one.
+        left_s = 1.5 * self._least_window / self.delivery_rate if self.delivery_rate else float("inf")
+        expected_s = max(min(self._leasts), left_s)
+        self._is_contended = self._least_s > (1 + _OTHERS_STAND) * expected_s + 2 * _SLACK_S
 
     def _product(self) -> float:
         """What fills the way and no queue: the product of rate and delay."""
@@ -259,10 +314,11 @@ class Model:
         """Slower than what was delivered while a queue stands: all who share it see it, and come down by the same
         share; without that the window alone would hold them back, and nobody could gain by probing."""
         standing_s = min(self._standing_s, self._round_least_s)
-        if standing_s == float("inf"):
+        if self._is_contended or standing_s == float("inf"):
             return 1.0
-        excess = (standing_s - self._least_s - _SLACK_S) / (self._least_s + _SLACK_S)
-        return min(1.0, max(_LEAST_GAIN, 1.0 - _SLOPE * excess))
+        excess_s = standing_s - self._least_s - _SLACK_S
+        price = excess_s * math.sqrt(self.delivery_rate / self._segment_bytes)
+        return min(1.0, max(_LEAST_GAIN, 1.0 - _SLOPE * price))
 
     def _set(self, now: float) -> None:
         rate = self.delivery_rate

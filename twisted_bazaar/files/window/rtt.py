@@ -14,6 +14,9 @@ _VARIATION: Final = 1 / 4
 FIRST_TIMEOUT_S: Final = 0.5
 LEAST_TIMEOUT_S: Final = 0.04
 LONGEST_TIMEOUT_S: Final = 8.0
+# Where three of ten are lost each way, one segment is lost ten times in a row now and then; waiting twice as long each
+# time would by then have taken longer than people wait for a source.
+LONGEST_DOUBLED_S: Final = 2.0
 # The least that is waited beyond the mean: timers of a reactor and the end of its turn are not more exact.
 _GRANULARITY_S: Final = 0.01
 
@@ -52,11 +55,11 @@ class RoundTrip:
             once_s = FIRST_TIMEOUT_S
         else:
             once_s = max(LEAST_TIMEOUT_S, self.smoothed_s + max(_GRANULARITY_S, 4 * self._variation_s))
-        return min(LONGEST_TIMEOUT_S, once_s * self._backoff)
+        return min(LONGEST_TIMEOUT_S, max(once_s, min(LONGEST_DOUBLED_S, once_s * self._backoff)))
 
     def timed_out(self) -> None:
         """Nothing came in time."""
-        if self.timeout_s < LONGEST_TIMEOUT_S:
+        if self.timeout_s < LONGEST_DOUBLED_S:
             self._backoff *= 2
 
     def answered(self) -> None:

@@ -44,6 +44,8 @@ MOST_RANGES: Final = 32
 """In one segment; enough for some hundred segments when one in twenty gets lost."""
 MOST_OVERHEAD_BYTES: Final = HEAD_BYTES + NAME_BYTES
 """What a segment adds to its bytes of the stream at most, when it carries no ranges."""
+LONGEST_PLAIN_BYTES: Final = MOST_OVERHEAD_BYTES + MOST_RANGES * _RANGE.size
+"""How long one without bytes of the stream can be."""
 DELAY_UNIT_S: Final = 2e-5
 LONGEST_DELAY: Final = 0xFFFF
 _CHECKED_FROM: Final = _PREFIX.size

@@ -10,6 +10,7 @@ from attrs.validators import and_, ge, instance_of, le, lt
 
 from twisted_bazaar.files.window.segment import MOST_OVERHEAD_BYTES
 
+LARGEST_WINDOW: Final = 65_536
 LARGEST_MSS: Final = 65_507 - MOST_OVERHEAD_BYTES
 DEFAULT_MSS: Final = 1_140
 """With all that is added less than the 1,200 bytes of a datagram that get through everywhere."""
@@ -18,7 +19,8 @@ Watcher = Callable[[str, float, int, int, int], object]
 """Called for the transfer log: what, when, offset, bytes, offset up to which all has come.
 
 C{snd}: bytes were sent for the first time; C{rtx}: again; C{drop}: they were thrown away on purpose in place of
-either. C{ack}: some were acknowledged by the other end, the offset being the one it has all before. C{rcv}: bytes came.
+either. C{ack}: some were acknowledged by the other end, the offset being the one it has all before. C{rcv}: bytes came;
+C{lost}: they came, and were thrown away on purpose.
 """
 
 
@@ -33,7 +35,8 @@ class Settings:
     @ivar window: how many full segments may be under way, and how many are kept here that nobody has taken; 1 is
         stop-and-wait.
     @ivar mss: how many bytes of the stream a segment has at most.
-    @ivar drop: the share of segments with bytes of the stream that are thrown away on purpose in place of being sent.
+    @ivar drop: the share of segments with bytes of the stream that are thrown away on purpose: in place of being sent,
+        and of those that come.
     @ivar open_s: how long to try to open.
     @ivar stuck_s: without progress for so long, though there is something to send, it has ended.
     @ivar quiet_s: silence after which the other end is asked whether it lives.
@@ -41,7 +44,7 @@ class Settings:
     @ivar idle_s: without a byte either way for so long it has ended; 0 for never.
     """
 
-    window: int = field(default=1024, validator=[instance_of(int), _in(1, 65_536)])  # type: ignore[list-item]
+    window: int = field(default=1024, validator=[instance_of(int), _in(1, LARGEST_WINDOW)])  # type: ignore[list-item]
     mss: int = field(default=DEFAULT_MSS, validator=[instance_of(int), _in(1, LARGEST_MSS)])  # type: ignore[list-item]
     drop: float = field(default=0.0, validator=and_(ge(0.0), lt(1.0)))
     open_s: float = 10.0
@@ -62,7 +65,7 @@ class Counters:
 
     @ivar sent: with bytes of the stream, for the first time.
     @ivar resent: again.
-    @ivar dropped: how many of these two were thrown away on purpose.
+    @ivar dropped: how many of these two, and of those that came, were thrown away on purpose.
     @ivar acks: without bytes of the stream.
     @ivar received: with bytes that were new.
     @ivar duplicates: with bytes that had come before.

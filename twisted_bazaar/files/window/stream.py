@@ -198,6 +198,17 @@ class Stream:
         if self.state is State.ENDING and self._sender.is_done:
             self._finish(Ended.CLOSED)
 
+    def has_bytes(self, segment: Segment) -> bool:
+        """Whether a segment carries bytes of the stream."""
+        return len(segment.payload) > (NAME_BYTES if segment.flags & (OPEN | SYN) else 0)
+
+    def lose(self, segment: Segment, now: float) -> None:
+        """Throw away on purpose a segment that has come."""
+        self.counters.dropped += 1
+        if self._watcher is not None:
+            size = len(segment.payload) - (NAME_BYTES if segment.flags & OPEN else 0)
+            self._watcher("lost", now, segment.offset, size, self._receiver.next)
+
     def datagrams(self, now: float) -> Iterator[bytes]:
         """What to send now; all of them count as sent."""
         self._check_time(now)

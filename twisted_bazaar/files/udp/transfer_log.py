@@ -1,0 +1,57 @@
+"""The transfer log as a file: one line for each segment of any stream of a node, and with whom it is."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from twisted.logger import Logger
+
+from twisted_bazaar.files.udp.transport import Where
+from twisted_bazaar.files.window import Watcher
+from twisted_bazaar.files.window.log import HEADING, line
+from twisted_bazaar.values.addresses import Address
+
+
+class TransferLog:
+    """A file that gets a line for each segment.
+
+    A disk that is full costs the file, not the transfer: it says so once and writes no more.
+
+    @param file: where the lines go.
+    @param began: the time, in seconds, that counts as 0.
+    """
+
+    log = Logger()
+
+    def __init__(self, file: IO[str], began: float) -> None:
+        self._file: IO[str] | None = file
+        self._began = began
+        self._write(f"{HEADING}  with")
+
+    def watcher(self, where: Where) -> Watcher:
+        """What is told of the segments of a stream with somebody."""
+        ending = f"  {Address(*where)}"
+
+        def told(event: str, at: float, offset: int, size: int, ack: int) -> None:
+            self._write(line(event, at - self._began, offset, size, ack) + ending)
+
+        return told
+
+    def close(self) -> None:
+        """Write no more."""
+        file, self._file = self._file, None
+        if file is None:
+            return
+        try:
+            file.close()
+        except OSError as error:
+            self.log.error("--transfer-log: {reason}", reason=error.strerror)
+
+    def _write(self, text: str) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(f"{text}\n")
+        except OSError as error:
+            self._file = None
+            self.log.error("--transfer-log: {reason}; no more is written", reason=error.strerror)
