@@ -325,6 +325,14 @@ class QuestionTests(MemberTestCase):
         expected = [FileSource(5, "f" * 64, address, False, 0), FileSource(5, "e" * 64, address, True, 2)]
         self.assertEqual(self.successResultOf(asking), expected)
 
+    def test_datagrams(self) -> None:
+        """Where a source takes datagrams is passed on to those who fetch."""
+        self.begin()
+        asking = self.member.sources(DIGEST)
+        source = Source(id=5, key="e" * 64, host="10.0.0.1", port=7, udp=9)
+        self.answer(FoundSources(id=self.only(FindSources).id, sources=(source,)))
+        self.assertEqual(self.successResultOf(asking), [FileSource(5, "e" * 64, Address("10.0.0.1", 7), udp=9)])
+
     def test_sellers(self) -> None:
         """Sellers are sought in this node's bazaar."""
         self.begin()

@@ -90,7 +90,8 @@ class KeepingTestCase(RingTestCase):
         place = ring.key_of(name)
         count = next(iter(self.network.nodes))
         replicas = self.keeping(count).replicas
-        near = sorted(self.network.nodes, key=lambda node: ring.distance(place, self.members[node].own.id))
+        ringed = [node for node in self.network.nodes if node in self.members]
+        near = sorted(ringed, key=lambda node: ring.distance(place, self.members[node].own.id))
         return near[: replicas + 1]
 
     def contact(self, node: Node) -> Contact:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from ipaddress import ip_address
 
 from attrs import define, field, frozen
 
@@ -20,12 +21,15 @@ from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seek
 from twisted_bazaar.values.addresses import Address
 
 SMALL = Ring(8)
+# A prime, so that machines are as far apart as places are.
+_MACHINES = 16_777_213
 
 
 @lru_cache(maxsize=100_000)
 def contact(place: int, key: str = "", port: int = 1) -> Contact:
-    """A node at a place."""
-    return Contact(place, key or f"{place:x}", Address("10.0.0.1", port), port)
+    """A node at a place, on a machine of its own."""
+    host = ip_address((10 << 24) + place % _MACHINES)
+    return Contact(place, key or f"{place:x}", Address(str(host), port), port)
 
 
 @frozen
@@ -35,6 +39,7 @@ class Question:
     by: Contact
     to: Contact
     is_member: bool
+    comes_next: bool
 
 
 @frozen
@@ -172,7 +177,7 @@ class World:
                 self.on_the_way.append(Failure(message.by, message.to))
                 return
             if message.is_member:
-                self.do(message.to, node.asked(message.by, self.now))
+                self.do(message.to, node.asked(message.by, self.now, comes_next=message.comes_next))
             self.on_the_way.append(Answer(message.by, node.standing))
             return
         if isinstance(message, Answer):
@@ -200,7 +205,8 @@ class World:
                 case Ask(to=to):
                     if (node, to) not in self.asking:
                         self.asking.add((node, to))
-                        self.on_the_way.append(Question(node, to, self.nodes[node].is_member))
+                        made = self.nodes[node]
+                        self.on_the_way.append(Question(node, to, made.is_member, made.comes_next(to)))
                 case Hint(to=to) | Report(to=to):
                     if not self.is_parted(node, to):
                         self.on_the_way.append(Said(to, step))

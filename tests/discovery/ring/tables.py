@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.discovery.ring.rings import contact
+from twisted_bazaar.discovery.ring.answers import Answer, answer_for
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.fingers import PARTS, Fingers
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.lookup import MOST_STARTS, Answer, Found, Lookup, answer_for
+from twisted_bazaar.discovery.ring.lookup import MOST_STARTS, Found, Lookup
 from twisted_bazaar.discovery.ring.membership import Membership
 
 USUAL = Ring()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.test_messages import ENVELOPE, OWN, RING, contact
@@ -151,6 +151,17 @@ class AskingTests(AskingTestCase):
         self.pong(self.said()[-1])
         self.successResultOf(answer)
 
+    def test_ended_by_another(self) -> None:
+        """Who is no longer asked since another is late is not late itself, though it was asked at the same moment."""
+        self.learn()
+        calls: list[str] = []
+        first = self.ask(late=lambda: second.cancel())
+        second = self.ask(late=lambda: calls.append("late"))
+        second.addErrback(lambda failure: failure.trap(CancelledError))
+        self.pass_time(0.5)
+        self.assertEqual(calls, [])
+        first.addErrback(lambda failure: failure.trap(LinkClosed))
+
     def test_stood_still(self) -> None:
         """A node that stood still itself gives those that it asked another chance."""
         self.learn()
@@ -159,6 +170,15 @@ class AskingTests(AskingTestCase):
         self.assertNoResult(answer)
         self.pass_time(1.0)
         self.failureResultOf(answer, LinkClosed)
+
+    def test_always_behind(self) -> None:
+        """A node that stands still over and over asks twice as often at most, and then gives up."""
+        self.learn()
+        answer = self.ask()
+        for _ in range(3 * Patience().tries):
+            self.node.clock.advance(5.0)
+        self.failureResultOf(answer, LinkClosed)
+        self.assertEqual(len(self.said()), 2 * Patience().tries)
 
     def test_stop(self) -> None:
         """Who is stopped waits for nobody, asks no more, and says no more."""

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import SMALL, contact
 from twisted_bazaar.discovery.ring.dead import Dead
-from twisted_bazaar.discovery.ring.fingers import REFRESH_S, Fingers
+from twisted_bazaar.discovery.ring.fingers import HELD, REFRESH_S, Fingers
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 
 thorough = settings(max_examples=200, deadline=None, database=None)
@@ -33,10 +33,12 @@ class FingersTests(SynchronousTestCase):
         return [self.fingers.learn(contact(place)) for place in learnt]
 
     def test_kept(self) -> None:
-        """Of each part two are kept, those that came first; and never itself."""
-        self.assertEqual(self.learn(0, 128, 159, 140, 160, 128), [False, True, True, False, True, True])
-        self.assertEqual(sorted(places(list(self.fingers))), [128, 159, 160])
-        self.assertEqual(len(self.fingers), 3)
+        """Of each part so many are kept, those that came first; and never itself."""
+        first = range(128, 128 + HELD)
+        self.assertEqual(self.learn(0, *first), [False, *(True for _ in first)])
+        self.assertEqual(self.learn(159, 160, 128), [False, True, True])
+        self.assertEqual(sorted(places(list(self.fingers))), [*first, 160])
+        self.assertEqual(len(self.fingers), HELD + 1)
 
     def test_preceding(self) -> None:
         """Whom to ask is who comes before a place, the last first, without the dead."""
@@ -59,11 +61,12 @@ class FingersTests(SynchronousTestCase):
 
     def test_failed(self) -> None:
         """Who has failed goes, and leaves room."""
-        self.learn(128, 129)
-        for gone in (128, 131, 250, 0):
+        full = range(128, 128 + HELD)
+        self.learn(*full)
+        for gone in (128, 155, 250, 0):
             self.fingers.failed(contact(gone))
-        self.assertEqual(self.learn(130, 131), [True, False])
-        self.assertEqual(places(self.fingers.preceding(140, 0.0, 3)), [130, 129])
+        self.assertEqual(self.learn(157, 156), [True, False])
+        self.assertEqual(sorted(places(list(self.fingers))), [*full[1:], 157])
 
     def test_moved(self) -> None:
         """Who is back at another address is kept with that."""
@@ -88,7 +91,7 @@ class FingersTests(SynchronousTestCase):
                 fingers.failed(rng.choice(list(fingers) or [contact(place)]))
             # What is kept in order has to notice what changes.
             self.assertEqual(len(fingers.preceding(own, 0.0, 10_000)), len(fingers))
-        self.assertLessEqual(len(fingers), 2 * parts * bits)
+        self.assertLessEqual(len(fingers), HELD * parts * bits)
         place = rng.randrange(ring.size)
         known = sorted(fingers, key=lambda each: ring.distance(each.id, place))
         before = [each for each in known if ring.is_between(own, each.id, place)]

@@ -69,6 +69,18 @@ class ValuesTests(KeepingTestCase):
         self.put(nodes[0], "n", b"new")
         self.assertEqual(self.get(nodes[1], "n"), [b"new"])
 
+    def test_versions_are_bounded(self) -> None:
+        """However much a node puts, it remembers no more than the last versions; what it has forgotten it replaces."""
+        nodes = self.ring(4)
+        keeping = self.keeping(nodes[0])
+        self.put(nodes[0], "colour", b"blue")
+        for number in range(10_050):
+            keeping._next_version(VALUES, f"n{number}", 0)
+        self.assertEqual(len(keeping._versions), 10_000)
+        self.assertNotIn((VALUES, "colour"), keeping._versions)
+        self.put(nodes[0], "colour", b"red")
+        self.assertEqual(self.get(nodes[1], "colour"), [b"red"])
+
     def test_side_by_side(self) -> None:
         """Values of several owners under one name stand side by side, the newest first; each changes its own."""
         nodes = self.ring(6)
@@ -140,6 +152,19 @@ class ComingAndGoingTests(KeepingTestCase):
         self.until_ideal()
         self.network.run_until(lambda: not self.misplaced(), 30.0)
         self.check()
+
+    def test_just_dead(self) -> None:
+        """While the first holder is late the next is asked: nobody waits until it is certain that it is dead."""
+        self.ring(8)
+        self.put(self.network.nodes[0], "x", b"1")
+        first, *others = self.right_ones("x")
+        asker = next(node for node in self.network.nodes if node not in (first, *others))
+        self.network.crash(first)
+        before = len(self.events("ring-dead"))
+        self.assertEqual(self.get(asker, "x"), [b"1"])
+        stored = self.put(asker, "x", b"2")
+        self.assertEqual(len(self.events("ring-dead")), before)
+        self.assertEqual(len(stored.keepers), len(others) + 1)
 
     def test_quits(self) -> None:
         """Half of all leave, one after another, and nothing is missing at any time."""

@@ -11,10 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import SMALL, contact
 from tests.discovery.ring.tables import USUAL, Net
+from twisted_bazaar.discovery.ring.answers import Answer, answer_for
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.fingers import Fingers
 from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.lookup import ALPHA, MOST_ASKED, Answer, Lookup, answer_for
+from twisted_bazaar.discovery.ring.lookup import ALPHA, MOST_ASKED, Lookup
 from twisted_bazaar.discovery.ring.membership import Membership
 
 LOOKUPS: Final = 300
@@ -140,11 +141,90 @@ class LookupTests(SynchronousTestCase):
         lookup = Lookup(150, SMALL, answer(0, (140,), (160, 170)))
         lookup.next()
         lookup.answered(answer(160, (), (), 155))
-        self.assertEqual(lookup.next(), [contact(155)])
+        self.assertEqual(lookup.next(), list(nodes(155, 140)))
         lookup.answered(answer(155, (140,), (155, 160), 140))
         lookup.answered(answer(140, (), (160, 170)))
         self.assertTrue(lookup.is_over)
         self.assertEqual(lookup.found.holders, nodes(155, 160, 170))
+
+    def test_no_more_than_needed(self) -> None:
+        """While who is named by two ways is asked nobody else is; if it takes long, others are."""
+        lookup = Lookup(150, SMALL, answer(0, (140, 130, 120)))
+        lookup.next()
+        lookup.answered(answer(140, (148,), (160, 170)))
+        lookup.answered(answer(130, (), (160, 170)))
+        lookup.late(contact(120))
+        self.assertEqual(lookup.next(), list(nodes(160)))
+        lookup.late(contact(160))
+        self.assertEqual(lookup.next(), list(nodes(170, 148)))
+
+    def test_side_by_side(self) -> None:
+        """Several that stand side by side and are dead are asked in turn as each takes long, not as each fails."""
+        lookup = Lookup(150, SMALL, answer(0, (140, 130)))
+        lookup.next()
+        for before in (140, 130):
+            lookup.answered(answer(before, (), (160, 170, 180)))
+        for place in (160, 170):
+            self.assertIn(contact(place), lookup.next())
+            lookup.late(contact(place))
+        self.assertIn(contact(180), lookup.next())
+        lookup.answered(answer(180, (), (), 170))
+        self.assertFalse(lookup.is_over)
+        lookup.failed(contact(160))
+        lookup.failed(contact(170))
+        while asked := lookup.next():
+            for each in asked:
+                lookup.failed(each)
+        self.assertEqual((lookup.is_over, lookup.found.holders[:1]), (True, nodes(180)))
+
+    def test_overdue_side_by_side(self) -> None:
+        """Who has been asked several times is not waited for once another that follows claims the place."""
+        lookup = Lookup(150, SMALL, answer(0, (140, 130)))
+        lookup.next()
+        for before in (140, 130):
+            lookup.answered(answer(before, (), (160, 170)))
+        lookup.next()
+        lookup.late(contact(160))
+        lookup.next()
+        lookup.answered(answer(170, (140,), (170, 180)))
+        lookup.next()
+        self.assertFalse(lookup.is_over)
+        lookup.overdue(contact(160))
+        while asked := lookup.next():
+            for each in asked:
+                lookup.failed(each)
+        self.assertEqual((lookup.is_over, lookup.found.holders[:1]), (True, nodes(170)))
+
+    def test_until_named(self) -> None:
+        """Who wants only names asks nobody who is named by two ways, and does not take one that one way names."""
+        for by, is_over in ((130, True), (140, False)):
+            lookup = Lookup(150, SMALL, answer(0, (140, 130)), until="named")
+            self.assertEqual(lookup.next(), list(nodes(140, 130)))
+            lookup.answered(answer(140, (), (160, 170)))
+            self.assertFalse(lookup.is_over)
+            lookup.answered(answer(by, (), (160, 170)))
+            self.assertEqual(lookup.is_over, is_over)
+            self.assertEqual(lookup.found.holders, nodes(160, 170) if is_over else ())
+
+    def test_until_named_denied(self) -> None:
+        """Who was named by one way is asked, and not taken if it says that it is not responsible."""
+        lookup = Lookup(150, SMALL, answer(0, (140,)), until="named")
+        lookup.next()
+        lookup.answered(answer(140, (), (160,)))
+        self.assertEqual(lookup.next(), list(nodes(160)))
+        lookup.answered(answer(160, (), (), 155))
+        self.assertFalse(lookup.is_over)
+        self.assertEqual(lookup.next(), list(nodes(155)))
+
+    def test_until_late(self) -> None:
+        """Who does not want to wait takes who is responsible when that one takes long, or has said so."""
+        for until, is_over in (("late", True), ("answered", False)):
+            lookup = Lookup(150, SMALL, answer(0, (), (160, 170)), until=until)  # type: ignore[arg-type]
+            lookup.next()
+            self.assertFalse(lookup.is_over)
+            lookup.late(contact(160))
+            self.assertEqual(lookup.is_over, is_over)
+            self.assertEqual(lookup.found.holders, nodes(160, 170) if is_over else ())
 
     def test_dead_holder(self) -> None:
         """When the first is dead, the next is the one."""
@@ -164,6 +244,34 @@ class LookupTests(SynchronousTestCase):
                 lookup.failed(each)
         found = lookup.found
         self.assertEqual((found.holders, found.hops, found.asked, found.is_sure), ((), 0, 3, False))
+
+    def test_overdue(self) -> None:
+        """Who does not answer is not waited for to the end once another claims the place, but by who puts there."""
+        for until, is_over in (("answered", True), ("named", True), ("late", False)):
+            lookup = Lookup(150, SMALL, answer(0, (140, 130)), until=until)  # type: ignore[arg-type]
+            self.assertEqual(lookup.next(), list(nodes(140, 130)))
+            lookup.late(contact(130))
+            lookup.overdue(contact(130))
+            lookup.answered(answer(140, (), (160, 170)))
+            self.assertFalse(lookup.is_over, until)
+            self.assertEqual(lookup.next()[:1], list(nodes(160)))
+            lookup.answered(answer(160, (140,), (160, 170)))
+            while asked := lookup.next():
+                for each in asked:
+                    lookup.failed(each)
+            self.assertEqual(lookup.is_over, is_over, until)
+            self.assertEqual((lookup.found.holders[0], lookup.found.is_sure), (contact(160), False))
+            lookup.failed(contact(130))
+            self.assertTrue(lookup.is_over)
+
+    def test_overdue_without_a_claim(self) -> None:
+        """As long as nobody claims the place whoever is late is waited for."""
+        lookup = Lookup(150, SMALL, answer(0, (140,)))
+        lookup.next()
+        lookup.late(contact(140))
+        lookup.overdue(contact(140))
+        self.assertEqual(lookup.next(), [])
+        self.assertFalse(lookup.is_over)
 
     def test_late(self) -> None:
         """One that takes long makes room for others, and may still answer; it is waited for when nobody else knows."""

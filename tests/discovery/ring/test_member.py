@@ -158,7 +158,7 @@ class ComingTests(MemberTestCase):
         self.assertEqual(self.neighbours(), (None, []))
         [own] = self.successResultOf(self.member.lookup(3))
         self.assertEqual(own, self.member.own)
-        self.assertEqual(self.events("ring-joined"), [{"id": "64"}])
+        self.assertEqual(self.events("ring-joined"), [{"id": "100"}])
 
     def test_joins(self) -> None:
         """Who joins meets a member by a link, asks it by datagram, falls in behind it, and lets the link go."""
@@ -329,7 +329,7 @@ class StayingTests(MemberTestCase):
         self.say(contact(50), partial(RingAbrupt, about=self.member.cards.write(contact(150))))
         self.live(contact(50), seconds=2.2)
         self.assertEqual(self.neighbours()[1], [50])
-        self.assertEqual([event["id"] for event in self.events("ring-dead")], ["96"])
+        self.assertEqual([event["id"] for event in self.events("ring-dead")], ["150"])
 
     def test_hearsay_is_rationed(self) -> None:
         """However many others one host names, only some are asked."""
@@ -357,12 +357,24 @@ class StayingTests(MemberTestCase):
         self.live(contact(50), contact(150), seconds=3.0)
         self.assertEqual(self.member.membership.successors[0], victim)
 
+    def test_mute_caller(self) -> None:
+        """Who asks over and over counts as a caller only when it has answered itself: a mute one drives out nobody."""
+        mute = contact(90)
+        for _ in range(3):
+            self.say(mute, RingPing)
+            self.assertNotIn(mute, self.member.callers)
+            self.live(contact(50), contact(150), seconds=0.5)
+        self.say(mute, RingPing)
+        self.pong(mute, self.member.own)
+        self.say(mute, RingPing)
+        self.assertIn(mute, self.member.callers)
+
     def test_quit(self) -> None:
         """Who takes its own leave is let go at once, and told that it may exit."""
         self.say(contact(150), partial(RingQuit, successors=Cards(contact(150), RING).write_all([contact(50)])))
         self.assertEqual(self.neighbours(), (50, [50]))
         self.assertEqual(len(self.said(contact(150), RingExit)), 1)
-        self.assertEqual([event["id"] for event in self.events("ring-left")], ["96"])
+        self.assertEqual([event["id"] for event in self.events("ring-left")], ["150"])
 
     def test_names(self) -> None:
         """Asked for a place, it names whom it knows; on a ring that is other, nobody."""
@@ -415,26 +427,28 @@ class CarryingTests(MemberTestCase):
         reply(Thanks)
 
     def test_serves(self) -> None:
-        """A message of theirs is handed to them with who began it, and the answer goes back there."""
+        """A message of theirs is handed to them with who has sent it, and the answer goes back there."""
         self.say(contact(50), partial(Note, text="hi"), stamp=9)
         self.assertEqual(self.taken, [("hi", contact(50))])
         [thanks] = self.said(contact(50), Thanks)
         self.assertEqual((thanks.stamp, thanks.source, thanks.destination), (9, "64", "32"))
 
-    def test_serves_what_was_sent_on(self) -> None:
-        """What another has sent on is answered to who began it."""
+    def test_refuses_what_was_sent_on(self) -> None:
+        """What comes as if another had begun it is neither taken nor answered, to whomever, and whoever it is from."""
         self.say(contact(66), partial(Note, text="hi"), origin=contact(50))
-        self.assertEqual(self.taken, [("hi", contact(50))])
-        self.assertEqual((len(self.said(contact(50), Thanks)), len(self.said(contact(66)))), (1, 0))
+        card = Cards(contact(66), RING).write(contact(50))
+        said = Note(source=RING.text(50), destination="64", stamp=5, origin=card, text="hi")
+        self.member.datagrams[Note](said, contact(66).address)
+        self.assertEqual(self.taken, [])
+        self.assertEqual((self.said(contact(50), Thanks), self.said(contact(66), Thanks)), ([], []))
 
-    def test_passes_on(self) -> None:
-        """What it sends on keeps its stamp and who began it."""
-        cards = Cards(contact(50), RING)
-        note = Note(source="32", destination="64", stamp=9, origin=cards.write(contact(50)), text="hi")
-        self.member.pass_on(note, contact(50), contact(150))
-        [passed] = self.said(contact(150), Note)
-        expected = note.evolve(source="64", destination="96", origin=self.member.cards.write(contact(50)))
-        self.assertEqual(passed, expected)
+    def test_refuses_another_source(self) -> None:
+        """What is said to be from another place than that of its origin is neither taken nor answered."""
+        note = partial(Note, text="hi")
+        card = Cards(contact(50), RING).write(contact(50))
+        message = note(source=RING.text(66), destination="64", stamp=5, origin=card)
+        self.member.datagrams[Note](message, contact(50).address)
+        self.assertEqual((self.taken, self.said(contact(50), Thanks)), ([], []))
 
     def test_asks(self) -> None:
         """What they ask is answered; the rules are told who does not."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from attrs import evolve
 from twisted.internet.endpoints import HostnameEndpoint
-from zope.interface import implementer
 
+from tests.discovery.ring.attacks import Glutton, Mute
 from tests.discovery.ring.nets import RingTestCase, key_pair
 from tests.raw_datagram import RawSocket
 from twisted_bazaar.discovery.ring.cards import Cards
@@ -21,8 +21,6 @@ from twisted_bazaar.discovery.ring.lookup import Found
 from twisted_bazaar.discovery.ring.member import RingMember
 from twisted_bazaar.discovery.ring.messages import (
     RingAbrupt,
-    RingFind,
-    RingFound,
     RingMessage,
     RingPing,
     RingQuit,
@@ -30,37 +28,12 @@ from twisted_bazaar.discovery.ring.messages import (
 )
 from twisted_bazaar.discovery.ring.settings import CLASSIC
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import ISelfNumbered
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import things_of
 from twisted_bazaar.values.addresses import Address
 
 FOUND_DEAD_S = 2.0
-
-
-@implementer(ISelfNumbered)
-class Liar(Role):
-    """A node that says whatever a test wants, and answers nothing."""
-
-    def __init__(self) -> None:
-        self.datagrams = dict.fromkeys(RingMember().datagrams, lambda message, address: None)
-
-
-class Glutton(RingMember):
-    """A member that claims every place, and names nobody but itself and its friends."""
-
-    def __init__(self, *friends: Contact, **options: Any) -> None:
-        super().__init__(**options)
-        self.friends = friends
-        self.lies = 0
-        self.datagrams[RingFind] = partial(self._take, self._claim)
-
-    def _claim(self, message: RingFind, sender: Contact) -> None:
-        self.lies += 1
-        named = self.cards.write_all((self.own, *self.friends))
-        found = partial(RingFound, before=named[1:], after=named, predecessor=self.cards.write(sender))
-        self._asking.answer(message, sender.address, message.source, found)
 
 
 class RingNetworkTestCase(RingTestCase):
@@ -241,11 +214,19 @@ class RefusalTests(RingNetworkTestCase):
         self.until_ideal()
 
     def test_itself(self) -> None:
-        """Told to join by itself, it does not."""
+        """Told to join by itself, it gives up, and says so."""
         machine = self.network.host()
         late = self.add(Address(machine.address, 9_001), host=machine)
-        self.network.run(20.0)
-        self.assertFalse(self.members[late].is_member)
+        self.network.run_until(lambda: self.roles[late].refusal, 10.0)
+        self.failed(late, "itself")
+
+    def test_no_member(self) -> None:
+        """By a tracker, or by a node that takes no datagrams, nobody joins, and it is of no use to try again."""
+        for role, word in ((Tracker(), "tracker"), (Mute(), "takes no datagrams")):
+            other = self.network.add_node(role)
+            late = self.add(Address(*self.network.where(other)))
+            self.network.run(2.0)
+            self.failed(late, word)
 
     def test_other_bits(self) -> None:
         """A ring of another size is refused."""
@@ -422,7 +403,7 @@ class LyingTests(RingNetworkTestCase):
         """Have a ring of eight, and a node that says what it likes."""
         super().setUp()
         self.ringed = self.ring(8)
-        self.liar = Liar()
+        self.liar = Mute()
         self.liar_node = self.network.add_node(self.liar, udp=True, key=key_pair(666), min_links=0)
         self.network.run(1.0)
         self.events_before = len(self.network.events)

@@ -33,7 +33,7 @@ class Case(SynchronousTestCase):
         self.node = Membership(contact(100), SMALL, 3, dead=self.dead, silence_s=3.0)
         self.node.begin()
         self.node.successors = nodes(110, 120, 130)
-        self.node.asked(contact(90), 0.0)
+        self.node.asked(contact(90), 0.0, comes_next=True)
         self.node.stabilise(0.0)
 
     def assert_neighbours(self, before: int | None, *following: int) -> None:
@@ -242,9 +242,20 @@ class RectifyingTests(Case):
         self.assertIn(Ask(contact(90)), self.node.stabilise(4.0))
         self.assertEqual(self.node.failed(contact(90), 5.0), ())
         self.assert_neighbours(None, 110, 120, 130)
-        self.assertFalse(self.node.is_responsible(95))
-        self.node.asked(contact(80), 6.0)
+        self.node.asked(contact(80), 6.0, comes_next=True)
         self.assert_neighbours(80, 110, 120, 130)
+
+    def test_none(self) -> None:
+        """Without a predecessor no more is this node's than before; only who says that it comes next is one."""
+        self.node.failed(contact(90), SOON)
+        self.node.asked(contact(60), SOON)
+        self.node.answered(standing(110, 120, 130), SOON)
+        self.node.answered(standing(60, 70, 80), SOON)
+        self.assert_neighbours(None, 110, 120, 130)
+        self.assertEqual([self.node.is_responsible(place) for place in (61, 90, 91, 100)], [False, False, True, True])
+        self.node.answered(standing(80, 100, 110), SOON)
+        self.assert_neighbours(80, 110, 120, 130)
+        self.assertTrue(self.node.is_responsible(81))
 
     def test_is_there(self) -> None:
         """A predecessor that answers stays."""
@@ -263,14 +274,15 @@ class RectifyingTests(Case):
             self.assertEqual(self.node.answered(Standing(other), SOON), (Ask(contact(place)),))
             self.assert_neighbours(90, 110, 120, 130)
         self.node.failed(contact(90), SOON)
-        self.node.asked(contact(90, "another"), SOON)
+        self.node.asked(contact(90, "another"), SOON, comes_next=True)
         self.assertEqual(self.node.predecessor, contact(90, "another"))
 
     def test_own_place(self) -> None:
-        """Somebody at this node's own place is nobody."""
+        """Somebody at this node's own place is no neighbour, and names none."""
         other = contact(100, "another")
-        self.assertEqual((self.node.asked(other, SOON), self.node.told(other, SOON)), ((), ()))
+        self.assertEqual(self.node.asked(other, SOON), (Ask(other),))
         self.assertEqual(self.node.answered(Standing(other, None, nodes(105)), SOON), ())
+        self.assert_neighbours(90, 110, 120, 130)
 
 
 class FailingTests(Case):
@@ -340,6 +352,58 @@ class FailingTests(Case):
         """One that was lost and asks is asked back."""
         self.node.failed(contact(200), SOON)
         self.assertEqual(self.node.asked(contact(200), 2.0), [Ask(contact(200))])
+
+
+class TwinTests(Case):
+    """Two at one place, as there may be when two rings have become one."""
+
+    def setUp(self) -> None:
+        """Have a node whose key is in the middle."""
+        super().setUp()
+        self.node = self.member(contact(100, "77"))
+
+    def member(self, own: Contact, ring: Ring = SMALL) -> Membership:
+        """A member."""
+        node = Membership(own, ring, 3, dead=self.dead)
+        node.begin()
+        node.successors = nodes(110, 120, 130)
+        return node
+
+    def test_named(self) -> None:
+        """Another that is named at its place is asked, by whomever and however it is named; itself is not."""
+        twin, same = contact(100, "11"), contact(100, "77", 2)
+        for node, expected in ((twin, True), (same, False)):
+            steps = (
+                self.node.answered(Standing(contact(110), node, nodes(120, 130)), SOON),
+                self.node.answered(Standing(contact(90), None, (node, *nodes(110, 120))), SOON),
+                self.node.asked(node, SOON),
+                self.node.told(node, SOON),
+                self.node.found(Seek(101), node, nodes(110), SOON),
+            )
+            self.assertEqual([Ask(node) in each for each in steps], [expected] * 5)
+
+    def test_dead(self) -> None:
+        """One that does not answer is not asked again and again."""
+        twin = contact(100, "11")
+        self.node.failed(twin, SOON)
+        self.assertNotIn(Ask(twin), self.node.answered(Standing(contact(110), twin), SOON))
+
+    def test_lower_key(self) -> None:
+        """Of two of one kind the one with the lower key keeps the place, and the other gives way, when it answers."""
+        lower, higher = contact(100, "11"), contact(100, "99")
+        self.assertEqual(self.node.answered(Standing(higher), SOON), ())
+        self.assertEqual(self.node.answered(Standing(lower), SOON), (Refused(lower),))
+        self.assertEqual(self.node.answered(Standing(lower, is_member=False), SOON), ())
+        self.assertEqual(self.node.answered(Standing(contact(100, "77", 2)), SOON), ())
+
+    def test_chosen(self) -> None:
+        """Who stands where its key has it stand gives way to nobody who has chosen the place, and those do to it."""
+        ring = Ring(64)
+        key = "99"
+        place = ring.id_of_key(key)
+        of_key, chosen = contact(place, key), contact(place, "11")
+        self.assertEqual(self.member(of_key, ring).answered(Standing(chosen), SOON), ())
+        self.assertEqual(self.member(chosen, ring).answered(Standing(of_key), SOON), (Refused(of_key),))
 
 
 class LeavingTests(Case):

@@ -216,6 +216,14 @@ class CardsTests(SynchronousTestCase):
         elsewhere = contact(0, host="10.9.9.9")
         self.assertEqual(CARDS.read(other.write(elsewhere), SENDER), elsewhere)
 
+    def test_becomes(self) -> None:
+        """Who learns where it is itself forgets whom it took for itself before."""
+        cards = Cards(contact(0, host="0.0.0.0"), RING)
+        ping = RingPing(**ENVELOPE)
+        self.assertEqual(cards.sender_of(ping, SENDER), cards.own)
+        cards.become(contact(0, host="10.9.9.9"))
+        self.assertEqual(cards.sender_of(ping, SENDER), contact(0, host=SENDER.host))
+
     def test_nobody(self) -> None:
         """Who cannot be on this ring is left out of lists."""
         wrong = CARDS.write(contact(1)).__class__(CARDS.write(contact(1)).key, "10.0.0.1", 1, 1, "2a")

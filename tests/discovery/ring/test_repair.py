@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.discovery.ring.attacks import send
 from tests.discovery.ring.keepers import entry
 from tests.discovery.ring.keeping_nets import KeepingRole, KeepingTestCase
 from tests.discovery.ring.nets import key_pair
@@ -97,13 +98,17 @@ class LiarsTests(KeepingTestCase):
     def test_sent_for_others(self) -> None:
         """What somebody sends on, as if another had begun it, is not kept: that one would be charged for it."""
         nodes = self.ring(3)
-        liar, asked, other = self.members[nodes[0]], self.contact(nodes[1]), self.contact(nodes[2])
+        liar, asked, other = self.contact(nodes[0]), self.contact(nodes[1]), self.contact(nodes[2])
         key = nodes[0].key
         text = sign_entry(key, Kept(space=VALUES, name="x", owner=key.public, version=1)).text
-        where = {"source": "0" * 16, "destination": "0" * 16, "stamp": 1, "origin": liar.cards.write(other)}
-        liar.pass_on(RingStore(**where, whole=name_of(text), text=text), other, asked)
+        make, ring = partial(RingStore, whole=name_of(text), text=text), self.members[nodes[0]].ring
+        send(nodes[0], ring, make, liar, asked, origin=other)
         self.network.run(5.0)
         self.assertEqual(self.having("x"), [])
+        # It is only for that: said in its own name it is kept.
+        send(nodes[0], ring, make, liar, asked)
+        self.network.run(5.0)
+        self.assertNotEqual(self.having("x"), [])
 
     def test_one_that_wants_all(self) -> None:
         """A node that claims the whole ring gets nothing by it but numbers, and makes others keep no more."""

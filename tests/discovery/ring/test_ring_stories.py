@@ -212,7 +212,7 @@ class _KeepsOldList(Membership):
 class _TakesAnyPredecessor(Membership):
     """Takes everybody who asks for its predecessor."""
 
-    def _rectify(self, contact: Contact, now: float) -> Sequence[Step]:
+    def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Step]:
         self.predecessor, self._heard = contact, now
         return ()
 
@@ -220,7 +220,7 @@ class _TakesAnyPredecessor(Membership):
 class _NeverRectifies(Membership):
     """Learns from its successor only."""
 
-    def _rectify(self, contact: Contact, now: float) -> Sequence[Step]:
+    def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Step]:
         return ()
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.test_messages import OWN, RING, contact
+from twisted_bazaar.discovery.ring.answers import Answer
 from twisted_bazaar.discovery.ring.asking import Asking
 from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.lookup import Answer, Lookup
+from twisted_bazaar.discovery.ring.lookup import Lookup
 from twisted_bazaar.discovery.ring.messages import RingExit, RingFind, RingFound
 from twisted_bazaar.discovery.ring.searching import Search
 from twisted_bazaar.testing import FakeNode
@@ -87,6 +88,35 @@ class SearchTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(self.search.found).holders[0], HOLDER)
         self.pass_time(10.0)
         self.assertEqual(self.failed, [OTHERS[2]])
+
+    def test_overdue(self) -> None:
+        """Who is late for the third time is not waited for if another claims the place, be that sure or not."""
+        lookup = Lookup(PLACE, RING, Answer(OWN, (BEFORE, OTHERS[2])), alpha=2)
+        search = Search(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
+        self.node.datagrams.clear()
+        search.go()
+        self.answer(BEFORE, after=(HOLDER,))
+        self.pass_time(0.3)
+        self.answer(HOLDER, after=(HOLDER,))
+        self.pass_time(0.5)
+        self.assertNoResult(search.found)
+        self.pass_time(1.2)
+        self.assertEqual(self.successResultOf(search.found).holders, (HOLDER,))
+        self.assertNotIn(OTHERS[2], self.failed)
+
+    def test_late_after_the_end(self) -> None:
+        """Who is late when the search is over leaves no timer behind."""
+        lookup = Lookup(PLACE, RING, Answer(OWN, (BEFORE, OTHERS[2])), alpha=2, is_wary=False)
+        search = Search(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
+        self.node.datagrams.clear()
+        search.go()
+        self.answer(BEFORE, after=(HOLDER,))
+        self.answer(HOLDER, after=(HOLDER,))
+        self.successResultOf(search.found)
+        # The questions that are left; no search waits for anything but these.
+        self.pass_time(0.6)
+        self.asking.stop()
+        self.assertEqual(self.node.clock.getDelayedCalls(), [])
 
     def test_nobody(self) -> None:
         """If nobody answers, nobody is found."""

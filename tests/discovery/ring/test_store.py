@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.discovery.ring.keepers import SMALL, entry, place_of
 from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, Entry
 from twisted_bazaar.discovery.ring.replicas import span_of
-from twisted_bazaar.discovery.ring.store import Outcome, Store
+from twisted_bazaar.discovery.ring.store import OF_NAME, Outcome, Store
 
 thorough = settings(max_examples=200, deadline=None, database=None)
 names = st.integers(0, 20).map(lambda number: str(number * 13))
@@ -153,10 +153,11 @@ class RoomTests(SynchronousTestCase):
         self.assertTrue(all(store.get(each.key, 0.0) == each for each in others))
 
     def test_a_million_owners_at_one_place(self) -> None:
-        """One host that stores as ever new owners has its share too; neighbours may send more."""
+        """One host that stores as ever new owners has its share too, of all and of each name."""
         store = Store(place_of, most=800)
-        said = [store.put(entry("n", number), 0.0, by="10.0.0.66") for number in range(1, 2000)]
-        self.assertEqual(said.count(Outcome.KEPT), 100)
+        for name, kept in (("n", OF_NAME), ("o", OF_NAME), ("p", 100 - 2 * OF_NAME)):
+            said = [store.put(entry(name, number), 0.0, by="10.0.0.66") for number in range(1, 2000)]
+            self.assertEqual(said.count(Outcome.KEPT), kept)
         self.assertEqual(store.put(entry("x", 5000), 0.0, by="10.0.0.7"), Outcome.KEPT)
         self.assertEqual(store.put(entry("y", 5001), 0.0), Outcome.KEPT)
 

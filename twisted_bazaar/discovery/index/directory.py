@@ -218,6 +218,7 @@ class Directory:
                 each.peer.address,
                 wholes[each],
                 min(each.load + each.named - 1, LARGEST_INTEGER),
+                each.peer.udp_port,
             )
             for each in named
         ]

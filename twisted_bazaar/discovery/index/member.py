@@ -211,7 +211,7 @@ class IndexMember:
 
     def _sources_of(self, found: FoundSources) -> Sequence[FileSource]:
         return [
-            FileSource(each.id, each.key, Address(each.host, each.port), each.whole, each.load)
+            FileSource(each.id, each.key, Address(each.host, each.port), each.whole, each.load, each.udp)
             for each in found.sources
             if each.key != self.node.key.public
         ]

@@ -83,6 +83,7 @@ class Source(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @ivar whole: whether it has all of it.
     @ivar load: how many downloads it serves, as far as the server knows.
+    @ivar udp: where on the same host it takes datagrams; 0 for nowhere, or if the server does not know.
     """
 
     id: NodeId
@@ -91,6 +92,7 @@ class Source(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     port: Port
     whole: bool = True
     load: Tally = 0
+    udp: Port = 0
 
     def __post_init__(self) -> None:
         check_host(self.host)

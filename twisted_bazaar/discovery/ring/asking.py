@@ -7,9 +7,10 @@ from typing import Final
 
 from attrs import define
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IReactorTime
 
 from twisted_bazaar.discovery.ring.cards import Cards
+from twisted_bazaar.discovery.ring.deadlines import NEVER, Deadlines
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.messages import ANYBODY, RingMessage, shortened
 from twisted_bazaar.discovery.ring.round_trips import RoundTrips
@@ -35,8 +36,10 @@ class _Question:
 
     @ivar to: who is asked; None for whoever is at the address.
     @ivar left: how often it may still be asked.
+    @ivar forgiven: how often it may be asked once more since this node itself stood still.
     @ivar wait_s: how long to wait this time.
     @ivar asked_at: when it was asked last.
+    @ivar due: when to ask again, or to give up.
     @ivar is_first: whether it was asked only once.
     @ivar late: called when there is no answer to the first time.
     """
@@ -46,12 +49,13 @@ class _Question:
     to: Contact | None
     answer: Deferred[RingMessage]
     left: int
+    forgiven: int
     wait_s: float
     fixed_s: float | None
     late: Callable[[], None] | None
     asked_at: float = 0.0
     is_first: bool = True
-    timer: IDelayedCall | None = None
+    due: float = NEVER
 
 
 class Asking:
@@ -65,8 +69,14 @@ class Asking:
         self._node = node
         self._round_trips = RoundTrips()
         self._questions: dict[int, _Question] = {}
+        self._deadlines = Deadlines(node.clock, self._questions.values(), self._time_over)
         self._stamp = node.rng.getrandbits(_STAMP_BITS)
         self._is_stopped = False
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The source of time and timers."""
+        return self._node.clock
 
     def ask(
         self, to: Contact, make: Make, patience: Patience | None = None, late: Callable[[], None] | None = None
@@ -135,16 +145,15 @@ class Asking:
         for question in list(self._questions.values()):
             self._end(question)
             question.answer.errback(LinkClosed("this node stops"))
+        self._deadlines.stop()
 
     # Inside.
 
     def _make(self, make: Make, destination: str, stamp: int | None = None) -> RingMessage:
-        own = self.cards.own
+        cards = self.cards
         if stamp is None:
             stamp = self._stamp = (self._stamp + 1) % LARGEST_INTEGER
-        return make(
-            source=self.cards.ring.text(own.id), destination=destination, stamp=stamp, origin=self.cards.write(own)
-        )
+        return make(source=cards.own_text, destination=destination, stamp=stamp, origin=cards.own_card)
 
     def _ask(
         self,
@@ -157,8 +166,9 @@ class Asking:
         if self._is_stopped:
             return fail(LinkClosed("this node stops"))
         wait_s = patience.wait_s or self._round_trips.wait_s(address, self._now())
-        answer = Deferred[RingMessage](lambda _: self._end(question))
-        question = _Question(message, address, to, answer, patience.tries, wait_s, patience.wait_s, late)
+        answer: Deferred[RingMessage] = Deferred(lambda _: self._end(question))
+        tries = patience.tries
+        question = _Question(message, address, to, answer, tries, tries, wait_s, patience.wait_s, late)
         self._questions[message.stamp] = question
         try:
             self._say(question)
@@ -170,12 +180,15 @@ class Asking:
     def _say(self, question: _Question) -> None:
         question.left -= 1
         question.asked_at = self._now()
-        question.timer = self._node.clock.callLater(question.wait_s, self._time_over, question)
+        question.due = question.asked_at + question.wait_s
+        self._deadlines.wake_by(question.due)
         self.send(question.message, question.address)
 
     def _time_over(self, question: _Question) -> None:
-        question.timer = None
-        if self._now() > question.asked_at + question.wait_s + _STOOD_STILL_S:
+        has_stood_still = self._now() > question.asked_at + question.wait_s + _STOOD_STILL_S
+        if has_stood_still and question.forgiven > 0:
+            # Not for ever: a node that is always behind would never give anybody up.
+            question.forgiven -= 1
             question.left += 1
         elif question.fixed_s is None:
             question.wait_s *= _LONGER
@@ -192,9 +205,7 @@ class Asking:
 
     def _end(self, question: _Question) -> None:
         self._questions.pop(question.message.stamp, None)
-        if question.timer is not None:
-            question.timer.cancel()
-            question.timer = None
+        question.due = NEVER
 
     def _now(self) -> float:
         return float(self._node.clock.seconds())

@@ -25,20 +25,31 @@ class Cards:
     """Reads and writes contacts, for one node.
 
     @ivar own: this node; what it says of itself.
+    @ivar own_text: its place, as it stands in messages.
+    @ivar own_card: and all of it.
     """
 
+    own: Contact
+    own_text: str
+    own_card: Card
+
     def __init__(self, own: Contact, ring: Ring) -> None:
-        self.own = own
         self.ring = ring
         # The same few stand in message after message.
         self._written: dict[Contact, Card] = {}
         self._read: dict[tuple[Card, bool], Contact] = {}
+        # Whom messages come from, and the place that each has to name as its own.
+        self._senders: dict[tuple[Card, Address], tuple[Contact, str]] = {}
+        self.become(own)
 
     def become(self, own: Contact) -> None:
         """Know more about this node than before."""
         self.own = own
         self._written.clear()
         self._read.clear()
+        self._senders.clear()
+        self.own_text = self.ring.text(own.id)
+        self.own_card = self.write(own)
 
     def write(self, contact: Contact) -> Card:
         """A contact as it stands in a message of this node."""
@@ -61,14 +72,14 @@ class Cards:
         @param sender: where the message came from.
         @raise ValueError: nobody on this ring.
         """
+        if card.host is None:
+            return self._sender(card, sender)[0]
         is_near = sender.is_local
         known = self._read.get((card, is_near))
         if known is not None:
             return known
         key = _key_of(card.key)
-        place = _place_of(self.ring, key) if card.id is None else self.ring.read(card.id)
-        if card.host is None:
-            return self._known(Contact(place, key, sender, card.port))
+        place = self._place(card, key)
         address = Address(card.host, card.udp)
         if address.is_local and not is_near:
             # On the machine of the sender, as it seems there.
@@ -92,10 +103,23 @@ class Cards:
         if message.origin.host is not None:
             return None
         try:
-            sender = self.read(message.origin, address)
-            return sender if self.ring.read(message.source) == sender.id else None
+            sender, source = self._sender(message.origin, address)
         except ValueError:
             return None
+        return sender if message.source == source else None
+
+    def _sender(self, card: Card, address: Address) -> tuple[Contact, str]:
+        """Who says of itself what stands on a card, and how it has to write its place: there is one way only."""
+        known = self._senders.get((card, address))
+        if known is None:
+            key = _key_of(card.key)
+            sender = self._known(Contact(self._place(card, key), key, address, card.port))
+            known = sender, self.ring.text(sender.id)
+            _keep(self._senders, (card, address), known)
+        return known
+
+    def _place(self, card: Card, key: str) -> int:
+        return _place_of(self.ring, key) if card.id is None else self.ring.read(card.id)
 
     def _known(self, contact: Contact) -> Contact:
         """This node itself, if it is meant, by whatever address of its machine."""

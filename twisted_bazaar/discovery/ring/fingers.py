@@ -1,31 +1,41 @@
 """Shortcuts across the ring: whom a node knows far away, so that a place is found in few steps. Sans-IO.
 
 The way round the ring is cut into octaves, each twice as long as the one before, and each octave into parts. Of each
-part one node is known, if there is one, and another to take its place. Nodes that have been there for long stay for
-long, so whoever lives keeps its part. Nearer than the last successor no fingers are needed.
+part one node is looked for, and others that have answered are kept as well, up to a number: to take its place, and so
+that on a ring that is not large nearly everybody is known. Nodes that have been there for long stay for long, so
+whoever lives keeps its part. Nearer than the last successor no fingers are needed. One host can be as many nodes as it
+likes, so of one only few are known; but for the machine that this node is on.
 
-Source: Stoica and others, "Chord" (ToN 2003), whose table has one part an octave.
+Source: Stoica and others, "Chord" (ToN 2003), whose table has one part an octave; as many in each as in Maymounkov and
+Mazieres, "Kademlia" (IPTPS 2002).
 """
 
 from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
 
 from attrs import Factory, define
 
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
+from twisted_bazaar.values.addresses import network_of
 
 PARTS: Final = 4
 REFRESH_S: Final = 120.0
 # A part that is empty is looked into this much sooner.
 _SOONER: Final = 4
-_HELD: Final = 2
+HELD: Final = 16
+_MOST_OF_A_HOST: Final = 4
 
 _Slot = tuple[int, int]
+
+
+def _host_of(contact: Contact) -> Hashable:
+    return contact if contact.address.is_local else network_of(contact.address.host)
 
 
 @define
@@ -58,6 +68,7 @@ class Fingers:
         self._dead = Dead() if dead is None else dead
         self._refresh_s = refresh_s
         self._slots: dict[_Slot, _Part] = {}
+        self._by_host: Counter[Hashable] = Counter()
         # All that are held, by their distance from here; None when it is to be made anew.
         self._order: tuple[list[int], list[Contact]] | None = None
 
@@ -77,12 +88,15 @@ class Fingers:
         for index, each in enumerate(held):
             if each.id == contact.id:
                 # It has moved: who answers counts.
+                self._forget(each)
                 held[index] = contact
+                self._by_host[_host_of(contact)] += 1
                 break
         else:
-            if len(held) >= _HELD:
+            if len(held) >= HELD or self._by_host[_host_of(contact)] >= _MOST_OF_A_HOST:
                 return False
             held.append(contact)
+            self._by_host[_host_of(contact)] += 1
         self._order = None
         return True
 
@@ -91,7 +105,14 @@ class Fingers:
         part = None if contact.id == self._own else self._slots.get(self._slot_of(contact.id))
         if part is not None and contact in part.held:
             part.held.remove(contact)
+            self._forget(contact)
             self._order = None
+
+    def _forget(self, contact: Contact) -> None:
+        host = _host_of(contact)
+        self._by_host[host] -= 1
+        if not self._by_host[host]:
+            del self._by_host[host]
 
     def preceding(self, place: int, now: float, most: int) -> list[Contact]:
         """Whom to ask about a place: those before it, the last first, but not who is taken for dead."""

@@ -21,7 +21,10 @@ MOST_BITS: Final = 160
 USUAL_BITS: Final = 64
 CLASSROOM_BITS: Final = 8
 LARGEST_NUMBER: Final = 9_999
+_NUMBER_DIGITS: Final = len(str(LARGEST_NUMBER))
 _HEX_DIGITS: Final = frozenset("0123456789abcdef")
+# On rings no larger, people call places by numbers.
+_COUNTED_BITS: Final = 16
 _SHA256_BITS: Final = 256
 
 
@@ -47,16 +50,19 @@ class Ring:
 
     @ivar bits: 3 to 160.
     @ivar size: how many places there are.
+    @ivar digits: how many hexadecimal digits the text of a place has.
     @raise ValueError: C{bits} is outside of that.
     """
 
     bits: int = USUAL_BITS
     size: int = field(init=False, repr=False, eq=False)
+    digits: int = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if not LEAST_BITS <= self.bits <= MOST_BITS:
             raise ValueError(f"a ring has {LEAST_BITS} to {MOST_BITS} bits, not {self.bits}")
         object.__setattr__(self, "size", 1 << self.bits)
+        object.__setattr__(self, "digits", -(-self.bits // 4))
 
     def distance(self, start: int, end: int) -> int:
         """How many steps upwards it is from one place to another; 0 for the same."""
@@ -83,6 +89,13 @@ class Ring:
         """Where a node stands that has a public key, given as hexadecimal digits."""
         return self._hash(bytes.fromhex(public))
 
+    def is_of_key(self, contact: Contact) -> bool:
+        """Whether a node stands where its key has it stand, and has not been given another place."""
+        try:
+            return self.id_of_key(contact.key) == contact.id
+        except ValueError:
+            return False
+
     def key_of(self, name: str | bytes) -> int:
         """Where something of a name is kept."""
         return self._hash(name.encode() if isinstance(name, str) else name)
@@ -105,10 +118,14 @@ class Ring:
             raise ValueError(f"{place}: places on this ring go from 0 to {self.size - 1}")
         return place
 
+    def called(self, place: int) -> str:
+        """A place as people call it: by its number on a small ring, and by its text on another."""
+        return str(place) if self.is_counted else self.text(place)
+
     @property
-    def digits(self) -> int:
-        """How many hexadecimal digits the text of a place has."""
-        return -(-self.bits // 4)
+    def is_counted(self) -> bool:
+        """Whether it is so small that people call places by numbers."""
+        return self.bits <= _COUNTED_BITS
 
     def text(self, place: int) -> str:
         """A place as it stands on the wire."""
@@ -125,3 +142,8 @@ class Ring:
 
     def _hash(self, content: bytes) -> int:
         return int.from_bytes(hashlib.sha256(content).digest()) >> (_SHA256_BITS - self.bits)
+
+
+def is_number(name: str) -> bool:
+    """Whether a name is a number as files have in a classroom, of one to four digits."""
+    return name.isascii() and name.isdigit() and len(name) <= _NUMBER_DIGITS

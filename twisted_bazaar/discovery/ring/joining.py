@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,9 +15,9 @@ from twisted_bazaar.discovery.ring.asking import Asking
 from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.messages import RingJoin, RingPong
-from twisted_bazaar.errors import LinkClosed, PeerError, UsageError
+from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself, ReachedTracker, UsageError
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.values.addresses import Address, Peer
 
 _FIRST_AGAIN_S: Final = 0.5
 _LONGEST_AGAIN_S: Final = 30.0
@@ -26,6 +26,7 @@ _ALONE_S: Final = 10.0
 _ALONE_LONGEST_S: Final = 120.0
 
 Where = Address | IStreamClientEndpoint
+Answered = TypeVar("Answered")
 
 
 @frozen
@@ -38,6 +39,17 @@ class Met:
 
     contact: Contact
     own: Contact
+
+
+def told_displaced(holder: Contact) -> str:
+    """What to say of a place that another keeps, and what to do.
+
+    @param holder: that one.
+    """
+    return (
+        f"the one at {holder.address} has come to its place while the ring was parted, and keeps it; begin anew with "
+        "another --ring-id, or with a state directory of its own, and so another key"
+    )
 
 
 class Door:
@@ -58,22 +70,36 @@ class Door:
         @raise UsageError: it is of no use to try again.
         @raise PeerError: nobody is there, or who is there is no member now.
         """
-        peer = await self._node.meet(self._where)
         try:
-            if peer.key == self._node.key.public:
-                raise UsageError("the node to join by is this node itself")
-            if not peer.udp_port:
-                raise LinkClosed("the node to join by takes no datagrams")
-            address = Address(peer.address.host, peer.udp_port)
-            return self._read(await self._asking.ask_at(address, RingJoin), address)
-        finally:
-            self._node.part(peer.id)
+            peer = await self._node.meet(self._where)
+        except ReachedItself:
+            raise UsageError(
+                "the node to join by is this node itself; name another member with --join, or begin a ring without it"
+            ) from None
+        except ReachedTracker:
+            raise UsageError("a tracker is there, and no member of a ring; name a member with --join") from None
+        # No C{finally}: of a node that is only collected as garbage, as in a simulation, that would run as well.
+        return await Deferred.fromCoroutine(self._ask(peer)).addBoth(self._part, peer.id)
+
+    async def _ask(self, peer: Peer) -> Met:
+        if not peer.udp_port:
+            raise UsageError(
+                "the node to join by takes no datagrams, and so is no member of a ring; name a member with --join"
+            )
+        address = Address(peer.address.host, peer.udp_port)
+        return self._read(await self._asking.ask_at(address, RingJoin), address)
+
+    def _part(self, met: Answered, peer_id: int) -> Answered:
+        self._node.part(peer_id)
+        return met
 
     def _read(self, pong: object, address: Address) -> Met:
         if not isinstance(pong, RingPong):
             raise LinkClosed("the node to join by is of no ring")
         if pong.bits != self._ring.bits:
-            raise UsageError(f"the ring to join has {pong.bits} bits, not {self._ring.bits}")
+            raise UsageError(
+                f"the ring to join has {pong.bits} bits, not {self._ring.bits}; write --bits {pong.bits} to join it"
+            )
         own = self._asking.cards.own
         if pong.you is not None:
             own = evolve(own, address=Address(pong.you.host, pong.you.udp))
@@ -125,7 +151,11 @@ class Joining:
                 await self._wait()
                 continue
             if holder is not None:
-                raise UsageError(f"the place of this node on the ring is that of the one at {holder.address} already")
+                raise UsageError(
+                    f"the place of this node on the ring is that of the one at {holder.address} already; choose "
+                    "another with --ring-id, or, if that one has the same key, give this node a state directory of its "
+                    "own"
+                )
             return
 
     async def _wait(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from attrs import frozen
@@ -19,6 +20,7 @@ from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, Entry, read_entry, 
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.keeping_messages import (
     MOST_LISTED,
+    PART_CHARS,
     Listed,
     RingKept,
     RingNoted,
@@ -47,8 +49,11 @@ class Files(Protocol):
     def has(self, digest: str) -> bool:
         """Whether all of a file is here."""
 
-    def has_room(self, entry: Entry) -> bool:
-        """Whether the file of an entry could be kept."""
+    def has_room(self, entry: Entry, source: Contact | None) -> bool:
+        """Whether the file of an entry could be kept.
+
+        @param source: who has sent the entry; None for this node itself.
+        """
 
     def keep(self, entry: Entry, source: Contact | None) -> None:
         """Get the file of an entry, and keep it.
@@ -67,7 +72,7 @@ class NoFiles:
         """It has none."""
         return False
 
-    def has_room(self, entry: Entry) -> bool:
+    def has_room(self, entry: Entry, source: Contact | None) -> bool:
         """What an entry says about a file is kept."""
         return True
 
@@ -168,16 +173,22 @@ class Keeper:
         now = self._now()
         is_file = entry.kept.digest is not None
         before = self.store.get(entry.key, now)
-        if is_file and (before is None or before.rank < entry.rank) and not self._files.has_room(entry):
+        if is_file and (before is None or before.rank < entry.rank) and not self._files.has_room(entry, sender):
             return Outcome.FULL
-        outcome = self.store.put(entry, now, left_s=left_s, by=self._charged(sender))
-        if is_file and outcome in (Outcome.KEPT, Outcome.KNOWN) and not self._files.has(entry.kept.digest or ""):
+        by, is_near = self._charged(sender)
+        outcome = self.store.put(entry, now, left_s=left_s, by=by, is_near=is_near)
+        is_missing = outcome is Outcome.KNOWN and not self._files.has(entry.kept.digest or "")
+        if is_file and (outcome is Outcome.KEPT or is_missing):
+            # If the file is here it is because of others, which may be deleted before this one.
             self._files.keep(entry, sender)
         return outcome
 
-    def send(self, contact: Contact, entry: Entry, left_s: float | None = None) -> Deferred[Copy]:
+    def send(
+        self, contact: Contact, entry: Entry, left_s: float | None = None, late: Callable[[], None] | None = None
+    ) -> Deferred[Copy]:
         """Have another node keep an entry.
 
+        @param late: called if it takes longer than usual, perhaps more than once.
         @raise LinkClosed: it does not answer.
         """
         if contact == self.member.own:
@@ -186,7 +197,9 @@ class Keeper:
         parts = parts_of(entry.text)
         left = None if left_s is None or left_s == float("inf") else max(0, min(TOMBSTONE_S, int(left_s)))
         make = partial(RingStore, whole=name_of(entry.text), parts=len(parts), left=left)
-        asking = [self.member.ask(contact, partial(make, part=part, text=text)) for part, text in enumerate(parts)]
+        asking = [
+            self.member.ask(contact, partial(make, part=part, text=text), late) for part, text in enumerate(parts)
+        ]
         return gatherResults(asking, consumeErrors=True).addCallbacks(self._verdict, first_failure, (contact,))
 
     def fetch(self, contact: Contact, make: Callable[..., RingRequest]) -> Deferred[tuple[Entry, float | None]]:
@@ -196,6 +209,10 @@ class Keeper:
         @raise PeerError: there is none, or it does not hold.
         """
         return Deferred.fromCoroutine(self._fetch(contact, make))
+
+    def list_own(self, space: str, name: str, most: int) -> list[tuple[Listed, Entry]]:
+        """What is here under a name: as it is listed for others, and itself."""
+        return [(self._listed(entry), entry) for entry in self._by_tag(space, name, most)]
 
     def _verdict(self, answers: Sequence[Any], contact: Contact) -> Copy:
         for answer in answers:
@@ -222,8 +239,7 @@ class Keeper:
     # What others ask.
 
     def _store_asked(self, message: RingStore, contact: Contact, reply: Reply) -> None:
-        if message.origin.host is not None or message.part >= message.parts:
-            # For somebody else nobody stores: it would be charged to that one.
+        if message.part >= message.parts:
             return
         text = self._assembly.add(
             message.whole, message.part, message.parts, message.text, contact, self._network(contact), self._now()
@@ -244,11 +260,13 @@ class Keeper:
         if message.position is not None:
             self._reply_text(self.store.at(int(message.position, 16)), message.part, reply)
         elif message.space is not None and message.name is not None:
-            entries = self._by_tag(message.space, message.name)
             if message.tag is None:
-                self._reply_list(entries, message.after or "", reply)
+                first = 0 if message.after is None else int(message.after, 16) + 1
+                is_own = self.member.membership.is_responsible(self.store.place_of_name(message.name))
+                self._reply_list(self._by_tag(message.space, message.name, MOST_LISTED + 1, first), is_own, reply)
             else:
-                asked = next((entry for entry in entries if tag_text(entry.tag) == message.tag), None)
+                nearest = self._by_tag(message.space, message.name, 1, int(message.tag, 16))
+                asked = next((entry for entry in nearest if tag_text(entry.tag) == message.tag), None)
                 self._reply_text(asked, message.part, reply)
 
     def _reply_text(self, entry: Entry | None, part: int, reply: Reply) -> None:
@@ -260,12 +278,17 @@ class Keeper:
         left = None if left_s == float("inf") else max(0, min(TOMBSTONE_S, int(left_s)))
         reply(partial(RingTransfer, parts=len(parts), text=parts[part], left=left))
 
-    def _reply_list(self, entries: Sequence[Entry], after: str, reply: Reply) -> None:
-        rest = [entry for entry in entries if tag_text(entry.tag) > after]
+    def _reply_list(self, rest: Sequence[Entry], is_own: bool, reply: Reply) -> None:
         page = rest[:MOST_LISTED]
-        make = partial(RingTransfer, listed=tuple(self._listed(entry) for entry in page), more=len(rest) > len(page))
-        if page and len(parts_of(page[0].text)) == 1 and len(page) * _LISTED_ROOM + len(page[0].text) <= _ROOM:
-            make = partial(make, parts=1, text=page[0].text)
+        text = page[0].text if page else ""
+        if len(text) > PART_CHARS or len(page) * _LISTED_ROOM + len(text) > _ROOM:
+            text = ""
+        listed = tuple([self._listed(entry) for entry in page])
+        more, parts = len(rest) > len(page), 1 if text else 0
+        make = partial(RingTransfer, listed=listed, more=more, parts=parts, text=text, own=is_own)
+        before = None if is_own else self.member.membership.predecessor
+        if before is not None:
+            make = partial(make, predecessor=self.member.cards.write(before))
         reply(make)
 
     def _kept_told(self, message: RingKept, contact: Contact, reply: Reply) -> None:
@@ -274,8 +297,8 @@ class Keeper:
 
     # Inside.
 
-    def _by_tag(self, space: str, name: str) -> list[Entry]:
-        return sorted(self.store.under(space, name, self._now()), key=lambda entry: entry.tag)
+    def _by_tag(self, space: str, name: str, most: int, first: int = 0) -> list[Entry]:
+        return list(islice(self.store.by_tag(space, name, self._now(), first), most))
 
     def _listed(self, entry: Entry) -> Listed:
         kept = entry.kept
@@ -288,12 +311,13 @@ class Keeper:
         if before is not None and digest is not None and (after is None or after.kept.digest != digest):
             self._files.let_go(before)
 
-    def _charged(self, sender: Contact | None) -> str | None:
-        """Who is charged for what somebody sends: nobody for what a neighbour does."""
+    def _charged(self, sender: Contact | None) -> tuple[str | None, bool]:
+        """Who is charged for what somebody sends, and whether that is a neighbour, whose it is to send much."""
+        if sender is None:
+            return None, False
         membership = self.member.membership
-        if sender is None or sender == membership.predecessor or sender in membership.successors:
-            return None
-        return self._network(sender)
+        is_near = sender == membership.predecessor or sender in membership.successors
+        return self._network(sender), is_near
 
     def _network(self, contact: Contact) -> str:
         return network_of(contact.address.host)

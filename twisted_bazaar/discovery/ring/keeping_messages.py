@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from twisted_bazaar.discovery.ring.entry import LONGEST_TEXT, TAG_BITS, TOMBSTONE_S, Name, Space, Version
 from twisted_bazaar.discovery.ring.identifiers import MOST_BITS
-from twisted_bazaar.discovery.ring.messages import RingMessage
+from twisted_bazaar.discovery.ring.messages import Card, RingMessage
 from twisted_bazaar.wire.files import Digest
 
 # So much of an entry's text goes into one datagram, whatever else is in it.
@@ -110,6 +110,8 @@ class RingTransfer(RingMessage, tag="ringtransfer", kw_only=True):
     @ivar parts: of how many the text is one; 0 for none.
     @ivar text: of the entry that was asked for, or of the first that is listed if there is room.
     @ivar left: for how many seconds the entry is still to be kept, if not for good.
+    @ivar own: whether the name that was asked about belongs to the sender, as far as it knows.
+    @ivar predecessor: if not, the node before the sender, if there is room.
     """
 
     listed: Annotated[tuple[Listed, ...], Meta(max_length=MOST_LISTED)] = ()
@@ -117,6 +119,12 @@ class RingTransfer(RingMessage, tag="ringtransfer", kw_only=True):
     parts: Annotated[int, Meta(ge=0, le=MOST_PARTS)] = 0
     text: _Text = ""
     left: _Seconds | None = None
+    own: bool = False
+    predecessor: Card | None = None
+
+    def shorter(self) -> RingTransfer | None:
+        """Without who may know more: that is only to save others time."""
+        return None if self.predecessor is None else self.evolve(predecessor=None)
 
 
 class RingCompare(RingMessage, tag="ringcompare", kw_only=True):

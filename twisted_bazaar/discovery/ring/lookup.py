@@ -3,8 +3,9 @@
 Each node that is asked names those it knows before the place, and its successors at the place and after it, if its
 list goes so far. The nearest before the place are asked in turn; the first after it that lives is the one that was
 looked for. What comes is believed as far as it can be checked: a name has to lie nearer than who has named it, who was
-looked for has to answer, and no single node may stand on all the ways by which it was found. So one that claims every
-place, or leads astray, is asked round, and costs a few questions. There are at most so many questions in all.
+looked for has to answer, and no single host may stand on all the ways by which it was found. So one that claims every
+place, or leads astray, is asked round, and costs a few questions; be it one node, or a thousand on one machine. There
+are at most so many questions in all.
 
 Source: Stoica and others, "Chord" (ToN 2003), asking as in Maymounkov and Mazieres, "Kademlia" (IPTPS 2002); disjoint
 ways as in Baumgart and Mies, "S/Kademlia" (ICPADS 2007).
@@ -14,74 +15,26 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Hashable, Iterator
 from operator import attrgetter
-from typing import Final
+from typing import Final, Literal
 
-from attrs import Factory, define, frozen
+from attrs import frozen
 
-from twisted_bazaar.discovery.ring.dead import Dead
-from twisted_bazaar.discovery.ring.fingers import Fingers
+from twisted_bazaar.discovery.ring.answers import MOST_BEFORE, MOST_BEYOND, Answer
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.membership import USUAL_SUCCESSORS, Membership
+from twisted_bazaar.discovery.ring.membership import USUAL_SUCCESSORS
+from twisted_bazaar.discovery.ring.named import Named, host_of
+
+Until = Literal["answered", "late", "named"]
+"""When a search ends: when who is responsible has said so itself; or takes long to; or has been named as such."""
 
 ALPHA: Final = 3
 MOST_ASKED: Final = 96
-MOST_BEFORE: Final = 4
 MOST_AFTER: Final = 16
 MOST_LED: Final = 8
-MOST_BEYOND: Final = 2
 # From the own table more are taken, to have other ways if these are dead.
 MOST_STARTS: Final = 12
-
-
-@frozen
-class Answer:
-    """What a node says about a place.
-
-    @ivar node: itself.
-    @ivar before: nodes it knows between itself and the place, the nearest to the place first.
-    @ivar after: its successors at the place and after it, the nearest first; none if its list does not go so far.
-        One that is responsible itself comes first here.
-    @ivar predecessor: the node before it.
-    @ivar beyond: nodes after the place, and after that list, that it happens to know: if all who should be there have
-        died at once, somebody may live who comes next.
-    """
-
-    node: Contact
-    before: tuple[Contact, ...] = ()
-    after: tuple[Contact, ...] = ()
-    predecessor: Contact | None = None
-    beyond: tuple[Contact, ...] = ()
-
-
-def answer_for(
-    place: int,
-    ring: Ring,
-    membership: Membership,
-    fingers: Fingers,
-    dead: Dead,
-    now: float,
-    most: int = MOST_BEFORE,
-) -> Answer:
-    """What a node says about a place, by what it knows."""
-    own, successors = membership.own, dead.living(membership.successors, now)
-    if membership.is_responsible(place):
-        before = () if membership.predecessor is None else (membership.predecessor,)
-        return Answer(own, before, (own, *successors), membership.predecessor)
-    near = [contact for contact in reversed(successors) if ring.is_between(own.id, contact.id, place)]
-    if len(near) < len(successors):
-        # The place is in reach of the list: no finger is nearer. A list that is not full goes all the way round.
-        after = successors[len(near) :]
-        beyond: tuple[Contact, ...] = ()
-        if len(membership.successors) < membership.most:
-            after = (*after, own, *reversed(near))
-        else:
-            beyond = tuple(fingers.beyond(successors[-1].id, now, MOST_BEYOND))
-        return Answer(own, tuple(near[:most]), after, membership.predecessor, beyond)
-    far = [each for each in fingers.preceding(place, now, most) if each not in near]
-    known = sorted((*far, *near[:most]), key=lambda contact: ring.distance(contact.id, place))
-    return Answer(own, tuple(known[:most]), (), membership.predecessor, tuple(fingers.beyond(place, now, MOST_BEYOND)))
 
 
 @frozen
@@ -95,6 +48,7 @@ class Found:
     @ivar hops: how many nodes one after another led to the first holder, itself included.
     @ivar asked: how many questions it took.
     @ivar is_sure: whether no single node could have made that up.
+    @ivar late: those asked who did not answer in time, be it that they are dead.
     """
 
     place: int
@@ -103,40 +57,7 @@ class Found:
     hops: int
     asked: int
     is_sure: bool
-
-
-@define(eq=False)
-class _Named:
-    """A node that has been named. On a small ring one may come before the place as well as after it.
-
-    @ivar before: how far it is from it up to the place.
-    @ivar after: how far it is from the place up to it.
-    @ivar hops: how many nodes one after another led here, itself included.
-    @ivar cuts: the nodes of which each stands on every way here, and so may have made it up. There are none when two
-        ways share nobody.
-    @ivar named: whom it has named.
-    @ivar claims: whether its list goes as far as the place.
-    @ivar is_holder: whether it says that it is responsible itself.
-    @ivar is_listed: whether it was in a list of successors that goes as far as the place.
-    """
-
-    contact: Contact
-    before: int
-    after: int
-    hops: int
-    cuts: frozenset[Contact]
-    named: list[_Named] = Factory(list)
-    is_asked: bool = False
-    has_answered: bool = False
-    has_failed: bool = False
-    claims: bool = False
-    is_holder: bool = False
-    is_listed: bool = False
-
-    @property
-    def suspects(self) -> frozenset[Contact]:
-        """Those who may have made up what it says."""
-        return self.cuts | {self.contact}
+    late: tuple[Contact, ...] = ()
 
 
 _before_by: Final = attrgetter("before")
@@ -152,6 +73,7 @@ class Lookup:
     @param alpha: how many are asked at the same time.
     @param most_asked: how many are asked in all.
     @param is_wary: whether the first holder has to be found by two ways that share nobody.
+    @param until: when it is over, at the soonest.
     @ivar is_over: whether L{found} is all that will come.
     """
 
@@ -165,8 +87,11 @@ class Lookup:
         alpha: int = ALPHA,
         most_asked: int = MOST_ASKED,
         is_wary: bool = True,
+        until: Until = "answered",
     ) -> None:
         self.is_over = False
+        # Without wariness each says so itself: a single one that makes up a name could be believed.
+        self._until: Until = until if is_wary else "answered"
         self._place = place
         self._ring = ring
         self._own = own.node
@@ -177,14 +102,16 @@ class Lookup:
         self._most_asked = most_asked
         self._is_wary = is_wary
         self._asked = 0
-        # By node, how many were asked that it may have made up.
-        self._led: Counter[Contact] = Counter()
+        # By host, how many were asked that it may have made up.
+        self._led: Counter[Hashable] = Counter()
         self._flying: set[Contact] = set()
         self._late: set[Contact] = set()
-        self._all: dict[Contact, _Named] = {}
+        self._overdue: set[Contact] = set()
+        self._were_late: list[Contact] = []
+        self._all: dict[Contact, Named] = {}
         # Nearest to the place first.
-        self._before: list[_Named] = []
-        self._after: list[_Named] = []
+        self._before: list[Named] = []
+        self._after: list[Named] = []
         for contact in own.before[:MOST_STARTS]:
             self._take_before(contact, None)
         for contact in own.after[:MOST_AFTER]:
@@ -245,17 +172,26 @@ class Lookup:
             named.has_failed = True
         self._settle()
 
+    def overdue(self, contact: Contact) -> None:
+        """A node has been asked several times: it is not waited for once another claims the place; but by who puts."""
+        if contact in self._late:
+            self._overdue.add(contact)
+            self._settle()
+
     def late(self, contact: Contact) -> None:
         """A node takes long: somebody else may be asked meanwhile. It still is to be said to answer or to fail."""
         if contact in self._flying:
             self._flying.discard(contact)
             self._late.add(contact)
+            self._were_late.append(contact)
+            if self._until == "late":
+                self._settle()
 
     @property
     def found(self) -> Found:
         """What has been found so far."""
         order = [named for named in self._after if not named.has_failed]
-        sure = self._sure
+        sure = self._enough
         if sure is not None:
             # Who is nearer, and may be made up, comes after who is not.
             first = order.index(sure)
@@ -265,7 +201,7 @@ class Lookup:
         before = next(
             (named.contact for named in self._before if named.has_answered and named.claims), self._own_before
         )
-        has_any = bool(order) and order[0].has_answered
+        has_any = bool(order) and (order[0].has_answered or sure is not None)
         return Found(
             self._place,
             tuple(named.contact for named in order[: self._wanted]) if has_any else (),
@@ -273,31 +209,37 @@ class Lookup:
             order[0].hops if has_any else 0,
             self._asked,
             sure is not None,
+            tuple(self._were_late),
         )
 
     # What is known.
 
-    def _take_before(self, contact: Contact, by: _Named | None) -> None:
+    def _take_before(self, contact: Contact, by: Named | None) -> None:
         """Note that a node before the place has been named; nobody but this node itself says so if C{by} is None."""
         named = self._name(contact, by)
         if named not in self._before and named.before:
             insort(self._before, named, key=_before_by)
 
-    def _take_after(self, contact: Contact, by: _Named | None, *, is_listed: bool = False) -> None:
+    def _take_after(self, contact: Contact, by: Named | None, *, is_listed: bool = False) -> None:
         """Note that a node at the place or after it has been named."""
         named = self._name(contact, by)
-        named.is_listed = named.is_listed or (is_listed and by is not named)
+        # Who names itself is not named; and one host can be as many nodes as it likes.
+        is_by_other = by is None or host_of(by.contact) != host_of(contact)
+        named.is_listed = named.is_listed or (is_listed and is_by_other)
+        if by is None and not is_listed:
+            # That it is there is known from itself.
+            named.cuts = frozenset([host_of(contact)])
         if named not in self._after:
             insort(self._after, named, key=_after_by)
 
-    def _name(self, contact: Contact, by: _Named | None) -> _Named:
+    def _name(self, contact: Contact, by: Named | None) -> Named:
         named = self._all.get(contact)
         if named is None:
             hops = 1 if by is None else by.hops + 1
-            cuts = frozenset[Contact]() if by is None else by.suspects
+            cuts = frozenset[Hashable]() if by is None else by.suspects
             before = self._ring.distance(contact.id, self._place)
             after = self._ring.distance(self._place, contact.id)
-            named = self._all[contact] = _Named(contact, before, after, hops, cuts)
+            named = self._all[contact] = Named(contact, before, after, hops, cuts)
             if contact == self._own:
                 named.is_asked = named.has_answered = True
                 named.is_holder = self._is_own
@@ -308,7 +250,7 @@ class Lookup:
             by.named.append(named)
         return named
 
-    def _share(self, named: _Named, by: _Named) -> None:
+    def _share(self, named: Named, by: Named) -> None:
         """Note that there is another way to a node, and so to whom it has named."""
         if not named.cuts:
             return
@@ -324,31 +266,69 @@ class Lookup:
         """See whether it is over."""
         first = self._first
         is_believed = first is not None and first.has_answered and first.is_holder and not self._is_wary
-        if is_believed or self._sure is not None:
+        if is_believed or self._enough is not None:
             self.is_over = True
-        elif not self._flying and not self._late:
+        elif not self._flying and not self._is_worth_waiting:
             self.is_over = self._asked >= self._most_asked or self._pick() is None
 
     @property
-    def _first(self) -> _Named | None:
-        """Who seems to be responsible."""
-        return next((named for named in self._after if not named.has_failed), None)
+    def _is_worth_waiting(self) -> bool:
+        """Whether one that is late may still change what has been found."""
+        if self._until == "late":
+            return bool(self._late)
+        first = self._first_but(self._overdue)
+        is_claimed = first is not None and first.has_answered and first.is_holder
+        return bool(self._late - self._overdue if is_claimed else self._late)
 
     @property
-    def _sure(self) -> _Named | None:
-        """Who says that it is responsible, and cannot be made up by any single node.
+    def _first(self) -> Named | None:
+        """Who seems to be responsible."""
+        return self._first_but(())
 
-        If somebody lived between it and the place, it would know, for that one asks it all the time.
-        """
+    def _first_but(self, silent: Collection[Contact]) -> Named | None:
+        """Who seems to be responsible if these are dead."""
+        alive = (named for named in self._after if not named.has_failed)
+        return next((named for named in alive if named.contact not in silent), None)
+
+    @property
+    def _likely(self) -> Named | None:
+        """Who seems to be responsible, and cannot be made up by any single node."""
         first = next((each for each in self._after if not each.cuts and not each.has_failed), None)
-        is_sure = first is not None and first.is_holder and first.has_answered and first.is_listed
-        return first if is_sure else None
+        return first if first is not None and first.is_listed else None
 
-    def _pick(self) -> _Named | None:
+    @property
+    def _enough(self) -> Named | None:
+        """Who is responsible, as surely as is wanted.
+
+        Who is asked and says so itself is sure. If somebody lived between it and the place, it would know, for that
+        one asks it all the time.
+        """
+        likely = self._likely
+        if likely is None or (likely.is_holder and likely.has_answered):
+            return likely
+        is_named = self._until == "named" or (self._until == "late" and likely.contact in self._late)
+        return likely if is_named and not likely.has_answered else None
+
+    def _pick(self) -> Named | None:
         """The next to ask."""
-        first = self._first
-        if first is not None and not first.is_asked:
-            return first
+        # Several who stand side by side may have died: while one is late the next is asked.
+        first = self._first_but(self._late)
+        is_for_names = self._until == "named"
+        if first is not None and first.is_listed and self._flying and is_for_names:
+            # They may name it too.
+            return None
+        unasked = None if first is None or first.is_asked else first
+        if unasked is not None and (unasked.is_listed or not is_for_names):
+            return unasked
+        if (
+            first is not None
+            and first.is_listed
+            and first is self._first
+            and first.contact in self._flying
+            and not (self._is_wary and first.cuts)
+        ):
+            # It is about to say so itself: others are asked if it takes long.
+            return None
         wanted = list(self._before_wanted(first))
         if wanted and wanted[0].cuts and len(self._flying) == self._alpha - 1 and self._is_wary:
             # The last of those asked at once goes another way than the first, if there is one.
@@ -356,9 +336,9 @@ class Lookup:
             wanted.sort(key=lambda named: cuts <= named.suspects)
         # A way that goes on and on is followed when there is no other.
         straight = (named for named in wanted if all(self._led[each] < MOST_LED for each in named.cuts))
-        return next(self._after_wanted(first), None) or next(straight, None) or next(iter(wanted), None)
+        return next(self._after_wanted(first), None) or next(straight, None) or next(iter(wanted), unasked)
 
-    def _before_wanted(self, first: _Named | None) -> Iterator[_Named]:
+    def _before_wanted(self, first: Named | None) -> Iterator[Named]:
         """Those before the place that may tell more, the nearest first."""
         near = next((named.before for named in self._before if named.has_answered and named.claims), None)
         if first is None or not first.is_listed:
@@ -369,7 +349,7 @@ class Lookup:
             if not named.is_asked and (near is None or named.before < near or is_other_way):
                 yield named
 
-    def _after_wanted(self, first: _Named | None) -> Iterator[_Named]:
+    def _after_wanted(self, first: Named | None) -> Iterator[Named]:
         """The nearest after the place that is not made up, while another that may be made up is nearer."""
         if self._is_wary and first is not None and first.cuts:
             likely = next((each for each in self._after if not each.cuts and not each.has_failed), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Final
 
 from attrs import define
@@ -32,7 +32,7 @@ class _Absence:
 class Lost:
     """Nodes that were part of the ring and do not answer. They are asked again, ever more seldom.
 
-    @param cap: how many are remembered; the first that were lost are forgotten first.
+    @param cap: how many are remembered; of the host that has most, the first that was lost is forgotten first.
     """
 
     def __init__(self, cap: int = _CAP) -> None:
@@ -51,7 +51,10 @@ class Lost:
             return
         self._absences[contact] = _Absence(FIRST_WAIT_S, now + FIRST_WAIT_S, now + REMEMBERED_S)
         if len(self._absences) > self._cap:
-            self._absences.popitem(last=False)
+            # Whoever makes up nodes, and lets them vanish, is not to make others forgotten.
+            counts = Counter(contact.address.host for contact in self._absences)
+            most = max(counts.values())
+            del self._absences[next(each for each in self._absences if counts[each.address.host] == most)]
 
     def discard(self, contact: Contact) -> bool:
         """Note that a node is there. Whether it had been lost."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_bazaar.discovery.ring.answers import Answer
 from twisted_bazaar.discovery.ring.asking import Asking, Make
 from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.joining import Door, Joining, Met, Returning, Where
-from twisted_bazaar.discovery.ring.lookup import Answer, Found
+from twisted_bazaar.discovery.ring.likely import likely_holders
+from twisted_bazaar.discovery.ring.lookup import Found, Until
 from twisted_bazaar.discovery.ring.membership import Membership
 from twisted_bazaar.discovery.ring.messages import (
     ANYBODY,
@@ -33,7 +35,7 @@ from twisted_bazaar.discovery.ring.messages import (
 )
 from twisted_bazaar.discovery.ring.neighbourhood import Neighbourhood
 from twisted_bazaar.discovery.ring.settings import USUAL, Settings
-from twisted_bazaar.discovery.ring.steps import Ask, Refused
+from twisted_bazaar.discovery.ring.steps import Ask, Refused, Seat
 from twisted_bazaar.errors import LinkClosed, PeerError, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address
@@ -41,7 +43,7 @@ from twisted_bazaar.wire.message import Message
 
 Reply = Callable[[Make], None]
 Service = Callable[[Any, Contact, Reply], None]
-"""Takes a message, who has begun it, and what answers that one; the message may come twice."""
+"""Takes a message, who has sent it, and what answers that one; the message may come twice."""
 
 # What others see is not known here.
 _NO_HOST: Final = "0.0.0.0"
@@ -54,15 +56,19 @@ class RingMember:
 
     @param ring_id: its place; as follows from its key if not given.
     @ivar datagrams: what it takes by datagram, for the table of its role.
+    @ivar displaced: fires with who has the place of this node, if another keeps it; then this one is to stop.
     @ivar cards: writes and reads contacts in messages; there from when it has begun, as is C{own}.
+    @cvar is_guest: whether it only asks, and never joins.
     @raise ValueError: there is no such place.
     """
 
     log = Logger()
+    is_guest: ClassVar[bool] = False
     cards: Cards
     _node: INode
     _asking: Asking
     _neighbourhood: Neighbourhood
+    _door: Door
 
     def __init__(self, settings: Settings = USUAL, ring_id: int | None = None) -> None:
         self.ring = Ring(settings.bits)
@@ -85,6 +91,7 @@ class RingMember:
         self._returning: Returning | None = None
         self._is_open = False
         self._is_leaving = False
+        self.displaced: Deferred[Contact] = Deferred()
 
     @property
     def own(self) -> Contact:
@@ -97,9 +104,19 @@ class RingMember:
         return self._neighbourhood.membership
 
     @property
+    def callers(self) -> Sequence[Contact]:
+        """Who asks over and over how this node stands, the nearest first: its predecessors, as pings show them."""
+        return self._neighbourhood.callers()
+
+    @property
     def is_member(self) -> bool:
         """Whether it has joined, and has not gone."""
         return self._is_open and self.membership.is_member
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether it knows whom to ask."""
+        return self.is_member
 
     # What is set before it starts.
 
@@ -110,7 +127,7 @@ class RingMember:
         @param answers: those that only answer this node.
         """
         for kind, service in services.items():
-            self.datagrams[kind] = partial(self._serve, service)
+            self.datagrams[kind] = partial(self._take, partial(self._serve, service))
         for kind in answers:
             self.datagrams[kind] = self._answered
 
@@ -124,10 +141,12 @@ class RingMember:
 
     # Coming and going.
 
-    def start(self, node: INode, join: Where | None = None) -> Deferred[None]:
+    def start(self, node: INode, join: Where | None = None, seat: Seat | None = None) -> Deferred[None]:
         """Begin a ring, or join one.
 
         @param join: where a member takes links; none to begin a ring.
+        @param seat: where it stands on the ring that it begins together with others, which all begin at this instant
+            and know it: so a simulation has a ring that is too large to be joined one by one.
         @return: fires when it has joined.
         @raise UsageError: it cannot, however often it tries.
         @raise LinkClosed: it was stopped before.
@@ -135,7 +154,7 @@ class RingMember:
         self._node = node
         # When the node listens: it says where.
         began: Deferred[None] = Deferred()
-        self._beginning = node.clock.callLater(0, self._begin, join, began), began
+        self._beginning = node.clock.callLater(0, self._begin, join, began, seat), began
         return began
 
     def stop(self) -> Deferred[None]:
@@ -151,32 +170,32 @@ class RingMember:
         """Who is responsible for a place, and those after it; fires with nobody if none was found."""
         return self.find(place).addCallback(lambda found: found.holders)
 
-    def find(self, place: int, *, is_wary: bool | None = None) -> Deferred[Found]:
+    def find(self, place: int, *, is_wary: bool | None = None, until: Until = "answered") -> Deferred[Found]:
         """The same, with how it was found.
 
         @param is_wary: whether no single node is believed; as its settings say, if not given.
+        @param until: when the search ends at the soonest; but for the usual, the first holder may be dead.
         """
-        return self._neighbourhood.find(place, is_wary=is_wary)
+        return self._neighbourhood.find(place, is_wary=is_wary, until=until)
 
-    def ask(self, contact: Contact, make: Make) -> Deferred[RingMessage]:
+    def likely(self, place: int, most: int) -> Sequence[Contact]:
+        """Who is at a place and after it, as far as this node knows without asking; nobody if others may well be."""
+        if not self.settings.has_fingers:
+            return ()
+        near, now = self._neighbourhood, self._node.clock.seconds()
+        return likely_holders(place, self.ring, near.membership, near.fingers, near.dead, now, most)
+
+    def ask(self, contact: Contact, make: Make, late: Callable[[], None] | None = None) -> Deferred[RingMessage]:
         """Ask another node.
 
         @param make: the class of the message, or a C{functools.partial} with what is its own.
+        @param late: called if it takes longer than usual.
         @return: fires with the answer.
         @raise LinkClosed: there is none; the rules are told.
         @raise UsageError: the message does not fit into a datagram.
         """
-
-        def answered(message: RingMessage) -> RingMessage:
-            self._neighbourhood.answered(contact)
-            return message
-
-        def not_answered(failure: Failure) -> Failure:
-            if failure.check(PeerError):
-                self._neighbourhood.failed(contact)
-            return failure
-
-        return self._asking.ask(contact, make).addCallbacks(answered, not_answered)
+        asking = self._asking.ask(contact, make, late=late)
+        return asking.addCallbacks(self._heard, self._not_heard, callbackArgs=(contact,), errbackArgs=(contact,))
 
     def tell(self, contact: Contact, make: Make) -> None:
         """Tell another node something that needs no answer, and may get lost.
@@ -185,15 +204,9 @@ class RingMember:
         """
         self._asking.tell(contact, make)
 
-    def pass_on(self, message: RingMessage, origin: Contact, contact: Contact) -> None:
-        """Send a message on to another node, for who has begun it."""
-        source, destination = self.ring.text(self.own.id), self.ring.text(contact.id)
-        passed = message.evolve(source=source, destination=destination, origin=self.cards.write(origin))
-        self._asking.send(passed, contact.address)
-
     # Inside: coming.
 
-    def _begin(self, join: Where | None, began: Deferred[None]) -> None:
+    def _begin(self, join: Where | None, began: Deferred[None], seat: Seat | None) -> None:
         self._beginning = None
         node = self._node
         if not node.udp_port:
@@ -207,11 +220,14 @@ class RingMember:
         self._become()
         self._is_open = True
         if join is None:
-            self.membership.begin()
+            if seat is None:
+                self.membership.begin()
+            else:
+                self._neighbourhood.sit(seat)
             self._entered()
             began.callback(None)
             return
-        door = Door(node, self._asking, self.ring, join)
+        door = self._door = Door(node, self._asking, self.ring, join)
         self._returning = Returning(node, door, lambda contact: self._neighbourhood.do((Ask(contact),)))
         self._joining = Joining(node, door, self._enter, self._not_entered)
         self._joining.joined.addCallback(lambda _: self._entered()).chainDeferred(began)
@@ -237,6 +253,8 @@ class RingMember:
     def _refused(self, step: Refused) -> None:
         verdict, self._verdict = self._verdict, None
         if verdict is None:
+            if step.holder is not None and self.is_member and not self.displaced.called:
+                self.displaced.callback(step.holder)
             return
         if step.holder is None:
             verdict.errback(LinkClosed("nobody was found behind whom there is room"))
@@ -256,11 +274,11 @@ class RingMember:
             changed()
 
     def _entered(self) -> None:
-        self._node.report("ring-joined", "this node is on the ring, at {id}", id=self.ring.text(self.own.id))
+        self._node.report("ring-joined", "this node is on the ring, at {id}", id=self.ring.called(self.own.id))
         self._neighbourhood.start_rounds()
 
     def _not_entered(self, why: str) -> None:
-        self._node.report("ring-waits", "this node could not join the ring: {why}", why=why)
+        self._node.report("ring-waits", "this node could not join the ring: {why}; trying again", why=why.rstrip("."))
 
     # Inside: going.
 
@@ -300,12 +318,22 @@ class RingMember:
             predecessor=None if before is None else write(before),
             successors=self.cards.write_all(membership.successors),
         )
-        asked = [self._asking.ask(contact, farewell) for contact in membership.farewells()]
-        told = DeferredList(asked, consumeErrors=True)
-        await told.addTimeout(_FAREWELL_S, self._node.clock, onTimeoutCancel=_give_up)
+        told = (*membership.farewells(), *self._neighbourhood.callers())
+        asked = [self._asking.ask(contact, farewell) for contact in dict.fromkeys(told)]
+        answered = DeferredList(asked, consumeErrors=True)
+        await answered.addTimeout(_FAREWELL_S, self._node.clock, onTimeoutCancel=_give_up)
         self._node.report("ring-quit", "this node has left the ring")
 
     # Inside: what comes by datagram.
+
+    def _heard(self, message: RingMessage, contact: Contact) -> RingMessage:
+        self._neighbourhood.answered(contact)
+        return message
+
+    def _not_heard(self, failure: Failure, contact: Contact) -> Failure:
+        if failure.check(PeerError):
+            self._neighbourhood.failed(contact)
+        return failure
 
     def _take(self, method: Callable[[Any, Contact], None], message: RingMessage, address: Address) -> None:
         """Let a method have a message and its sender, if it is for this node and not on behalf of another."""
@@ -318,7 +346,7 @@ class RingMember:
 
     def _is_for_this(self, message: RingMessage) -> bool:
         is_open = self._is_open and not self._is_leaving
-        return is_open and message.destination in (ANYBODY, self.ring.text(self.own.id))
+        return is_open and message.destination in (ANYBODY, self.cards.own_text)
 
     def _join_asked(self, message: RingJoin, address: Address) -> None:
         # Of whatever ring: who would join another is to know that it is another.
@@ -329,15 +357,8 @@ class RingMember:
     def _ping_asked(self, message: RingPing, sender: Contact) -> None:
         self._neighbourhood.asked(message, sender)
 
-    def _serve(self, service: Service, message: RingMessage, address: Address) -> None:
-        if not self._is_for_this(message):
-            return
-        try:
-            origin = self.cards.read(message.origin, address)
-        except ValueError:
-            return
-        destination = self.ring.text(origin.id)
-        service(message, origin, partial(self._asking.answer, message, origin.address, destination))
+    def _serve(self, service: Service, message: RingMessage, sender: Contact) -> None:
+        service(message, sender, partial(self._asking.answer, message, sender.address, message.source))
 
     def _answered(self, message: RingMessage, address: Address) -> None:
         if self._is_open:

@@ -22,7 +22,7 @@ from typing import Final
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.lost import Lost
-from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seat, Seek, Standing, Step
 
 USUAL_SUCCESSORS: Final = 8
 CLASSIC_SUCCESSORS: Final = 2
@@ -71,6 +71,8 @@ class Membership:
         self._look_round = 0.0
         self._by: Contact | None = None
         self._walked = 0
+        # The place of the last predecessor there was: as far back what is between belongs to this node for sure.
+        self._last_before: int | None = None
 
     @property
     def standing(self) -> Standing:
@@ -78,16 +80,28 @@ class Membership:
         return Standing(self.own, self.predecessor, self.successors, self.is_member)
 
     def is_responsible(self, place: int) -> bool:
-        """Whether a place belongs to this node, as far as it knows."""
-        if self.predecessor is None:
-            return self.is_member and not self.successors
-        return self._ring.is_within(self.predecessor.id, place, self.own.id)
+        """Whether a place belongs to this node, as far as it knows.
+
+        When the predecessor has died, no more does than before, until another has shown that it comes next.
+        """
+        if not self.successors and self.predecessor is None:
+            return self.is_member
+        before = self._last_before if self.predecessor is None else self.predecessor.id
+        return before is not None and self._ring.is_within(before, place, self.own.id)
+
+    def comes_next(self, contact: Contact) -> bool:
+        """Whether a node is the first successor, or would be if it lives."""
+        return contact in self.successors[:1] or self._follows(contact)
 
     # Coming.
 
-    def begin(self) -> None:
-        """Be the first of a new ring."""
+    def begin(self, seat: Seat | None = None) -> None:
+        """Be the first of a new ring, or one of many that begin it at once and know their seats."""
         self.is_member = True
+        if seat is not None:
+            self.successors = seat.successors
+            if seat.predecessor is not None:
+                self._follow(seat.predecessor)
 
     def join(self, by: Contact) -> Sequence[Step]:
         """Begin to join a ring.
@@ -149,7 +163,7 @@ class Membership:
             return self._walk_on(standing, now)
         was_lost = self._lost.discard(node)
         if node.id == self.own.id:
-            return ()
+            return (Refused(node),) if standing.is_member and self._gives_way_to(node) else ()
         if not standing.is_member:
             # It was here before it began anew.
             return self._drop(node)
@@ -157,10 +171,14 @@ class Membership:
         if other is not None:
             return (Ask(other),)
         self._adopt(standing, now)
-        steps = [*self._rectify(node, now), *self._nearer(standing, now)]
+        comes_next = any(contact.id == self.own.id for contact in standing.successors[:1])
+        steps = [*self._rectify(node, now, comes_next=comes_next), *self._nearer(standing, node, now)]
         if was_lost and node not in self.successors and node != self.predecessor:
             steps.append(Seek(node.id, node))
-        return steps
+        # Two that came to one place while the ring was parted: who is in nobody's list hears of the other here.
+        before = () if standing.predecessor is None else (standing.predecessor,)
+        twins = [each for each in (*before, *standing.successors) if self._is_twin(each, now)]
+        return [*steps, *(Ask(twin) for twin in twins[:1])]
 
     def failed(self, contact: Contact, now: float) -> Sequence[Step]:
         """A node that was asked, whatever for, has not answered."""
@@ -171,22 +189,27 @@ class Membership:
         self._lost.add(contact, now)
         return self._drop(contact)
 
-    def asked(self, by: Contact, now: float) -> Sequence[Step]:
-        """A member has asked how this node stands."""
+    def asked(self, by: Contact, now: float, *, comes_next: bool = False) -> Sequence[Step]:
+        """A member has asked how this node stands.
+
+        @param comes_next: whether it says that this node comes next to it; see the method.
+        """
         self._dead.discard(by)
         was_lost = self._lost.discard(by)
         if not self.is_member or by.id == self.own.id:
-            return ()
+            return (Ask(by),) if self._is_twin(by, now) else ()
         other = self._other_at(by)
         if other is not None:
             return (Ask(other),)
-        steps = [*self._rectify(by, now)]
+        steps = [*self._rectify(by, now, comes_next=comes_next)]
         if was_lost or self._follows(by):
             steps.append(Ask(by))
         return steps
 
     def told(self, about: Contact, now: float) -> Sequence[Step]:
         """Somebody says that a node lives."""
+        if self._is_twin(about, now):
+            return (Ask(about),)
         is_wanted = self.is_member and about.id != self.own.id and not self._dead.has(about, now)
         return (Ask(about),) if is_wanted and (self._follows(about) or self._precedes(about)) else ()
 
@@ -226,7 +249,7 @@ class Membership:
         was_near = standing.node in self.successors or standing.node == self.predecessor
         self._dead.add(standing.node, now)
         steps = [step for step in self._drop(standing.node) if not isinstance(step, Report)]
-        return [*steps, *self._nearer(standing, now)] if was_near else steps
+        return [*steps, *self._nearer(standing, self.own, now)] if was_near else steps
 
     # The rules.
 
@@ -241,25 +264,42 @@ class Membership:
             return
         self.successors = self._fitted((*kept, node, *self._dead.living(standing.successors, now)))
 
-    def _rectify(self, contact: Contact, now: float) -> Sequence[Step]:
-        """Take a node that lives for the predecessor, if it is nearer; if not, see that the predecessor lives."""
+    def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Step]:
+        """Take a node that lives for the predecessor, if it is nearer; if not, see that the predecessor lives.
+
+        Where there is none, only a node will do that says that this one comes next: between any other and this one
+        there may be many, and what belongs to those would be claimed.
+        """
         before = self.predecessor
-        if before is None or self._ring.is_between(before.id, contact.id, self.own.id):
-            self.predecessor = contact
+        if before is None:
+            if not comes_next:
+                return ()
+            self._follow(contact)
+        elif self._ring.is_between(before.id, contact.id, self.own.id):
+            self._follow(contact)
         elif contact != before:
             return (Ask(before),) if now - self._heard >= self._silence_s else ()
         self._heard = now
         return ()
 
-    def _nearer(self, standing: Standing, now: float) -> Sequence[Step]:
-        """Ask those that a node has named, if they are nearer than the neighbours there are."""
+    def _follow(self, contact: Contact) -> None:
+        self.predecessor, self._last_before = contact, contact.id
+
+    def _nearer(self, standing: Standing, behind: Contact, now: float) -> Sequence[Step]:
+        """Ask those that a node has named, if they are nearer than the neighbours there are.
+
+        @param behind: of those that may be predecessors only what follows it, and so is nearer. If that were not who
+            has named them, two that name each other would be asked in turn for ever.
+        """
         named = standing.successors if standing.predecessor is None else (standing.predecessor, *standing.successors)
         named = self._dead.living((each for each in named if each.id != self.own.id), now)
         asked = list[Contact]()
         following = [contact for contact in named if self._follows(contact)]
         if following:
             asked.append(min(following, key=lambda contact: self._ring.distance(self.own.id, contact.id)))
-        preceding = [contact for contact in named if self._precedes(contact)]
+        preceding = [
+            each for each in named if self._precedes(each) and self._ring.is_between(behind.id, each.id, self.own.id)
+        ]
         if preceding:
             asked.append(min(preceding, key=lambda contact: self._ring.distance(contact.id, self.own.id)))
         return tuple(Ask(contact) for contact in dict.fromkeys(asked))
@@ -292,8 +332,8 @@ class Membership:
 
     def _precedes(self, contact: Contact) -> bool:
         """Whether a node would be the predecessor."""
-        before = self.own.id if self.predecessor is None else self.predecessor.id
-        return self._ring.is_between(before, contact.id, self.own.id)
+        before = self.own if self.predecessor is None else self.predecessor
+        return self._ring.is_between(before.id, contact.id, self.own.id)
 
     def _other_at(self, contact: Contact) -> Contact | None:
         """The neighbour at the same place that is not the same: it keeps the place while it answers."""
@@ -302,6 +342,26 @@ class Membership:
                 return each
         before = self.predecessor
         return before if before is not None and before.id == contact.id and before != contact else None
+
+    def _is_twin(self, contact: Contact, now: float) -> bool:
+        """Whether another node is said to be at the place of this one."""
+        own = self.own
+        # By its key: this one itself may be known by several addresses.
+        is_other = contact.id == own.id and contact.key != own.key
+        return is_other and self.is_member and not self._dead.has(contact, now)
+
+    def _gives_way_to(self, twin: Contact) -> bool:
+        """Whether the place of this node is left to another that has answered from there.
+
+        Of two that were given it, and of two whose keys give it to them, the lower key keeps it. Nobody is driven away
+        by who has only chosen the place from where a key belongs.
+        """
+        if twin.key == self.own.key:
+            return False
+        of_key = self._ring.is_of_key(twin)
+        if of_key != self._ring.is_of_key(self.own):
+            return of_key
+        return twin.key < self.own.key
 
     def _fitted(self, contacts: Iterable[Contact]) -> tuple[Contact, ...]:
         """A list of successors: as far as it goes upwards, and does not come round."""

@@ -9,6 +9,8 @@ What is said about somebody else is a hint to ask that one, and never more.
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -28,7 +30,8 @@ PlaceText = Annotated[str, Meta(min_length=1, max_length=_DIGITS, pattern=r"^[0-
 """A place on the ring, as hexadecimal digits."""
 
 _Destination = Annotated[str, Meta(max_length=_DIGITS, pattern=r"^[0-9a-f]*\Z")]
-_KeyText = Annotated[str, Meta(min_length=43, max_length=43, pattern=r"^[0-9A-Za-z_-]*\Z")]
+_KeyText = Annotated[str, Meta(min_length=43, max_length=43)]
+_is_base64 = re.compile(r"^[0-9A-Za-z_-]*\Z").search
 _Bits = Annotated[int, Meta(ge=LEAST_BITS, le=MOST_BITS)]
 
 
@@ -49,8 +52,21 @@ class Card(msgspec.Struct, frozen=True, array_like=True, gc=False):
     id: PlaceText | None = None
 
     def __post_init__(self) -> None:
-        if self.host is not None:
-            check_host(self.host)
+        _check_card(self.key, self.host)
+
+
+@lru_cache(maxsize=8_192)
+def _check_card(key: str, host: str | None) -> None:
+    """Refuse what cannot be a key or a host; the same few stand in message after message.
+
+    As the pattern of a field it would be looked for each time, and take as long as all the rest of a card.
+
+    @raise ValueError: it cannot.
+    """
+    if _is_base64(key) is None:
+        raise ValueError("key: not in the base64 of URLs")
+    if host is not None:
+        check_host(host)
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -81,6 +97,10 @@ class RingMessage(Message, kw_only=True):
     stamp: MessageId
     origin: Card
 
+    def shorter(self) -> RingMessage | None:
+        """The same with less in it; None if nothing can be left out."""
+        return None
+
 
 class RingJoin(RingMessage, tag="ringjoin", kw_only=True):
     """Asks how the receiver stands, by somebody who is no member yet and would fall in behind it. Answered by
@@ -88,7 +108,12 @@ class RingJoin(RingMessage, tag="ringjoin", kw_only=True):
 
 
 class RingPing(RingMessage, tag="ringping", kw_only=True):
-    """Asks how the receiver stands, by a member, which may be its predecessor. Answered by C{ringpong}."""
+    """Asks how the receiver stands, by a member, which may be its predecessor. Answered by C{ringpong}.
+
+    @ivar next: whether the receiver is the first successor of the sender, or will be when it answers.
+    """
+
+    next: bool = False
 
 
 class RingPong(RingMessage, tag="ringpong", kw_only=True):
@@ -160,4 +185,6 @@ def shortened(message: Message) -> Message | None:
             return message.evolve(successors=tuple(kept))
         case RingFound(after=(*kept, _)):
             return message.evolve(after=tuple(kept))
+        case RingMessage():
+            return message.shorter()
     return None

@@ -16,11 +16,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.bounded import FairTable, Ration
+from twisted_bazaar.discovery.ring.answers import Answer, answer_for
 from twisted_bazaar.discovery.ring.asking import Asking, Make
+from twisted_bazaar.discovery.ring.callers import Callers
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.fingers import Fingers
 from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.lookup import MOST_STARTS, Answer, Found, Lookup, answer_for
+from twisted_bazaar.discovery.ring.lookup import MOST_STARTS, Found, Lookup, Until
+from twisted_bazaar.discovery.ring.lost import Lost
 from twisted_bazaar.discovery.ring.membership import Membership
 from twisted_bazaar.discovery.ring.messages import (
     RingAbrupt,
@@ -34,19 +37,27 @@ from twisted_bazaar.discovery.ring.messages import (
     RingQuit,
     RingUpdate,
 )
+from twisted_bazaar.discovery.ring.restraint import Restraint
 from twisted_bazaar.discovery.ring.searching import Search
 from twisted_bazaar.discovery.ring.settings import Settings
-from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seat, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.telling import Telling
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.values.addresses import network_of
+from twisted_bazaar.values.addresses import Address, network_of
 
 # Rounds come a little irregularly, so that those of many nodes do not fall together.
 _JITTER: Final = 0.25
 # So many words about others are followed up that come from one host in a minute.
 _HEARSAY_A_MINUTE: Final = 60
 _TALKERS: Final = 1_024
-_REPORTS_A_MINUTE: Final = 120
+# A caller that has been silent for so many rounds calls no longer.
+_CALLING_ROUNDS: Final = 2.5
+# Who only asks, and has not answered for so long, may not be able to.
+_SHOWN_S: Final = 15.0
+_MOST_SHOWN: Final = 1_024
+_MOST_DOUBTFUL: Final = 16
+_ASKED_A_ROUND: Final = 40
 
 
 class Neighbourhood:
@@ -91,9 +102,23 @@ class Neighbourhood:
         # Who is being asked how it stands.
         self._asked: set[Contact] = set()
         self._hearsay: FairTable[str, Ration] = FairTable(_TALKERS, 120.0, shares=_TALKERS)
-        self._reports = Ration(_REPORTS_A_MINUTE)
+        self._telling = Telling(node, cards.ring, tells_all=settings.tells_all)
+        # Who has answered lately, by where; charged to hosts, and one machine may hold a whole classroom.
+        shown_s = max(_SHOWN_S, 3 * settings.silence_s)
+        self._shown: FairTable[Address, Contact] = FairTable(_MOST_SHOWN, shown_s, shares=2)
+        self._doubtful = Lost(_MOST_DOUBTFUL)
+        self._restraint = Restraint(_ASKED_A_ROUND, settings.round_s)
+        calling_s = _CALLING_ROUNDS * settings.round_s
+        self._callers = Callers(cards.own.id, cards.ring, settings.asks, calling_s)
         self._timer: IDelayedCall | None = None
         self._is_stopped = False
+
+    def sit(self, seat: Seat) -> None:
+        """Be a member at once, and know who the neighbours are; to be called before any round."""
+        self.membership.begin(seat)
+        for contact in seat.known:
+            self.fingers.learn(contact)
+        self._note_changes()
 
     def start_rounds(self) -> None:
         """Begin to keep the neighbours right."""
@@ -125,34 +150,71 @@ class Neighbourhood:
                     self._refused(step)
         self._note_changes()
 
-    def failed(self, contact: Contact) -> None:
-        """A node has not answered, whatever it was asked."""
+    def callers(self) -> Sequence[Contact]:
+        """Who asks over and over how this node stands, the nearest first."""
+        return self._callers.lately(self._now())
+
+    def failed(self, contact: Contact, *, is_ping: bool = False) -> None:
+        """A node has not answered, whatever it was asked.
+
+        @param is_ping: whether it was asked how it stands.
+        """
         if self._is_stopped:
             return
         now = self._now()
         membership = self.membership
-        if contact in membership.successors or contact == membership.predecessor:
-            self._report("ring-dead", "{id} at {host} port {port} does not answer, and is taken for dead", contact)
+        is_near = self._is_near(contact)
+        if is_near and not is_ping and self._settings.pings.wait_s is not None:
+            # In a classroom it is pings that count, and they go on; until then it is only not asked for anything else.
+            self.dead.add(contact, now)
+            return
+        if is_near:
+            self._telling.dead(contact)
+        has_shown = self._has_shown(contact)
+        is_known = is_near or has_shown or contact in self.fingers
+        if has_shown:
+            self._shown.discard(contact.address)
+        self._callers.discard(contact)
         self.fingers.failed(contact)
-        self.do(membership.failed(contact, now))
+        if is_known or not membership.is_member:
+            self.do(membership.failed(contact, now))
+        else:
+            # Somebody has named it, and perhaps it never was there: it is not to make those forgotten who were.
+            self.dead.add(contact, now)
+            self._doubtful.add(contact, now)
 
-    def answered(self, contact: Contact) -> None:
-        """A node has answered, whatever it was asked."""
+    def answered(self, contact: Contact) -> bool:
+        """A node has answered, whatever it was asked; whether that counts.
+
+        At one address there is one node: who answers as another than before is not believed while it answers as that.
+        """
+        now, where = self._now(), contact.address
+        known = self._shown.get(where, now)
+        if known is not None and known != contact and self.membership.is_member:
+            self._ask(known)
+            return False
         self.dead.discard(contact)
+        self._doubtful.discard(contact)
+        self._shown.put(where, contact, network_of(where.host), now)
         if self._settings.has_fingers:
             self.fingers.learn(contact)
+        return True
 
-    def find(self, place: int, start: Answer | None = None, *, is_wary: bool | None = None) -> Deferred[Found]:
+    def find(
+        self, place: int, start: Answer | None = None, *, is_wary: bool | None = None, until: Until = "answered"
+    ) -> Deferred[Found]:
         """Look for a place.
 
         @param start: whom to begin with, if not with those that this node knows best.
         @param is_wary: whether no single node is believed who is responsible; as it was set, if not given.
+        @param until: when that is over.
         """
         if start is None:
             start = self._answer_for(place, MOST_STARTS)
         settings = self._settings
         wary = settings.is_wary if is_wary is None else is_wary
-        lookup = Lookup(place, self._ring, start, alpha=settings.alpha, most_asked=settings.most_asked, is_wary=wary)
+        alpha, most_asked = settings.alpha, settings.most_asked
+        lookup = Lookup(place, self._ring, start, alpha=alpha, most_asked=most_asked, is_wary=wary, until=until)
         search = Search(place, lookup, self._asking, self.answered, self.failed)
         search.go()
         return search.found
@@ -162,7 +224,14 @@ class Neighbourhood:
     def asked(self, message: RingPing, sender: Contact) -> None:
         """A member asks how this node stands."""
         self._asking.answer(message, sender.address, message.source, self.pong())
-        self.do(self.membership.asked(sender, self._now()))
+        now = self._now()
+        self._telling.pinged(sender)
+        if self._is_near(sender) or self._has_shown(sender):
+            self._callers.note(sender, now)
+            self.do(self.membership.asked(sender, now, comes_next=message.next))
+        elif self.membership.is_member:
+            # It counts when it answers: else one that is mute could be the predecessor, and what belongs here be lost.
+            self._ask(sender)
 
     def pong(self) -> Make:
         """How this node stands."""
@@ -195,8 +264,9 @@ class Neighbourhood:
     def let_go(self, message: RingQuit, sender: Contact) -> None:
         """Somebody goes."""
         membership = self.membership
-        if sender in membership.successors or sender == membership.predecessor:
-            self._report("ring-left", "{id} at {host} port {port} leaves", sender)
+        if self._is_near(sender):
+            self._telling.left(sender)
+        self._callers.discard(sender)
         self.fingers.failed(sender)
         standing = self._standing_of(message, sender)
         self._asking.answer(message, sender.address, message.source, RingExit)
@@ -209,6 +279,7 @@ class Neighbourhood:
         except ValueError:
             return
         answer = self._answer_for(place) if self.membership.is_member else Answer(self.membership.own)
+        self._telling.sought(place, sender, answer)
         write_all, before = self._cards.write_all, answer.predecessor
         found = partial(
             RingFound,
@@ -227,17 +298,31 @@ class Neighbourhood:
             self._settings.round_s * self._node.rng.uniform(1 - _JITTER, 1 + _JITTER), self._round
         )
         self.do(self.membership.stabilise(now))
+        before, doubtful = self.membership.predecessor, self._doubtful.next(now)
+        if before is not None and not self._has_shown(before):
+            self._ask(before)
+        if doubtful is not None:
+            self._ask(doubtful)
         if self._settings.has_fingers and self.membership.is_member:
             place = self.fingers.refresh(self.membership.successors, now, self._node.rng)
             if place is not None:
                 self.find(place, is_wary=False)
 
+    def _has_shown(self, contact: Contact) -> bool:
+        return self._shown.get(contact.address, self._now()) == contact
+
+    def _is_near(self, contact: Contact) -> bool:
+        return contact in self.membership.successors or contact == self.membership.predecessor
+
     def _ask(self, contact: Contact) -> None:
         """Ask a node how it stands, unless it is being asked."""
+        membership = self.membership
         if contact in self._asked:
             return
+        if membership.is_member and not self._restraint.admits(contact.address, self._now()):
+            return
         self._asked.add(contact)
-        question = RingPing if self.membership.is_member else RingJoin
+        question = partial(RingPing, next=membership.comes_next(contact)) if membership.is_member else RingJoin
         answer = self._asking.ask(contact, question, self._settings.pings, partial(self._ask_next, contact))
         answer.addCallbacks(self._take_pong, self._take_failure, callbackArgs=(contact,), errbackArgs=(contact,))
         answer.addErrback(lambda failure: self.log.failure("a neighbour was not asked", failure))
@@ -251,15 +336,17 @@ class Neighbourhood:
     def _take_pong(self, message: RingMessage, contact: Contact) -> None:
         self._asked.discard(contact)
         if not isinstance(message, RingPong) or message.bits != self._ring.bits:
-            self.failed(contact)
+            self.failed(contact, is_ping=True)
             return
-        self.answered(contact)
+        if not self.answered(contact):
+            return
+        self._telling.ponged(contact)
         self.do(self.membership.answered(self._standing_of(message, contact), self._now()))
 
     def _take_failure(self, failure: Failure, contact: Contact) -> None:
         self._asked.discard(contact)
         failure.trap(PeerError)
-        self.failed(contact)
+        self.failed(contact, is_ping=True)
 
     def _standing_of(self, message: RingPong | RingQuit, sender: Contact) -> Standing:
         read_all = self._cards.read_all
@@ -301,16 +388,13 @@ class Neighbourhood:
         self._known = (membership.predecessor, membership.successors, membership.is_member)
         if self._known == (before, successors, was_member):
             return
-        if membership.predecessor not in (None, before):
-            self._report("ring-predecessor", "{id} at {host} port {port} is the predecessor", membership.predecessor)
+        if membership.predecessor is not None and membership.predecessor != before:
+            self._telling.follows(membership.predecessor)
         if membership.successors[:1] not in ((), successors[:1]):
-            self._report("ring-successor", "{id} at {host} port {port} is the successor", membership.successors[0])
+            self._telling.precedes(membership.successors[0])
+        if membership.successors != successors:
+            self._telling.successors(membership.successors)
         self._changed()
-
-    def _report(self, event: str, sentence: str, contact: Contact | None) -> None:
-        if contact is not None and self._reports.admit(self._now()) is not None:
-            where = contact.address
-            self._node.report(event, sentence, id=self._ring.text(contact.id), host=where.host, port=where.port)
 
     def _now(self) -> float:
         return float(self._node.clock.seconds())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -27,6 +27,10 @@ from twisted_bazaar.interfaces import INode
 
 LOOK_S: Final = 0.25
 _AT_ONCE: Final = 8
+# As many as take some milliseconds.
+_EXPIRED_AT_ONCE: Final = 512
+# Who answers as slowly as it may is not to keep others waiting; what is left is done when its turn comes again.
+_LONGEST_SYNC_S: Final = 60.0
 # What one answer has room for, in characters; and what a position's neighbourhood in JSON takes.
 _ROOM: Final = 780
 _MARKED_ROOM: Final = 22
@@ -74,7 +78,7 @@ class Repair:
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
             under_way.cancel()
-        return DeferredList([]).addCallback(lambda _: None)
+        return succeed(None)
 
     def is_own(self, entry: Entry) -> bool:
         """Whether an entry belongs to this node, as far as it knows."""
@@ -83,7 +87,7 @@ class Repair:
     def hand_over(self) -> Deferred[None]:
         """See that those who stay have all that is here."""
         if not self._member.is_member or self._owner is None:
-            return DeferredList([]).addCallback(lambda _: None)
+            return succeed(None)
         return Deferred.fromCoroutine(self._hand_over())
 
     async def _hand_over(self) -> None:
@@ -94,7 +98,8 @@ class Repair:
             [Deferred.fromCoroutine(self._sync(contact, is_paced=False)) for contact in others], consumeErrors=True
         )
         for is_done, result in results:
-            if not is_done and not result.check(PeerError):
+            # The node may wait less than this takes: then it is cancelled.
+            if not is_done and not result.check(PeerError, CancelledError):
                 self.log.failure("something was not handed over", result)
         self._node.report("ring-handed-over", None, entries=self.sent)
 
@@ -121,7 +126,7 @@ class Repair:
     def _look(self) -> None:
         self._timer = None
         now = self._now()
-        self._keeping.store.expire(now)
+        self._keeping.store.expire(now, _EXPIRED_AT_ONCE)
         if self._owner is None or not self._member.is_member:
             self._look_later()
             return
@@ -145,17 +150,19 @@ class Repair:
 
     async def _sync(self, contact: Contact, *, is_paced: bool = True) -> None:
         """Make a neighbour have what it is to have."""
+        until = self._now() + _LONGEST_SYNC_S
         try:
             for sync in self.replication.syncs_with(contact):
-                await self._sync_span(sync, is_paced=is_paced)
+                await self._sync_span(sync, until, is_paced=is_paced)
         except PeerError:
             self.replication.failed(contact, self._now())
             raise
         self.replication.done(contact, self._now())
 
-    async def _sync_span(self, sync: Sync, *, is_paced: bool) -> None:
+    async def _sync_span(self, sync: Sync, until: float, *, is_paced: bool) -> None:
         comparison = Comparison(self._keeping.store, sync.span, is_mutual=sync.is_own)
         while not comparison.is_over:
+            self._check_time(until)
             span, total = comparison.next()
             if is_paced:
                 await self._pace(0)
@@ -166,15 +173,23 @@ class Repair:
             if not isinstance(answer, RingCompared):
                 raise LinkClosed("it answers something else")
             comparison.answered(self._read(answer, span[1]))
+        for first in range(0, len(comparison.to_send), _AT_ONCE):
+            self._check_time(until)
+            sending = map(self._keeping.store.at, comparison.to_send[first : first + _AT_ONCE])
+            await self._send(sync.to, [entry for entry in sending if entry is not None], is_paced=is_paced)
         for position in comparison.to_fetch:
+            self._check_time(until)
             if is_paced:
                 await self._pace(0)
             await self._fetch(sync.to, position)
-        sending = [entry for entry in map(self._keeping.store.at, comparison.to_send) if entry is not None]
-        for first in range(0, len(sending), _AT_ONCE):
-            await self._send(sync.to, sending[first : first + _AT_ONCE], is_paced=is_paced)
+
+    def _check_time(self, until: float) -> None:
+        if self._now() > until:
+            raise LinkClosed("it takes too long")
 
     async def _send(self, contact: Contact, entries: Sequence[Entry], *, is_paced: bool) -> None:
+        if not entries:
+            return
         if is_paced:
             await self._pace(sum(len(entry.text) for entry in entries), len(entries))
         store, now = self._keeping.store, self._now()
@@ -189,13 +204,17 @@ class Repair:
         """Get what a neighbour has newer."""
         make = partial(RingRequest, position=self._text(position))
         entry, left_s = await self._keeping.fetch(contact, make)
+        if self._keeping.store.position_of(entry) != position:
+            # It would have others kept here than it had named.
+            raise LinkClosed("it has sent another than was asked for")
         self._keeping.take(entry, contact, entry.lifetime_s if left_s is None else left_s)
 
     async def _give_back(self, entry: Entry) -> None:
         """Give an entry to where it belongs, and drop it if that is not here."""
         await self._pace(len(entry.text))
         store = self._keeping.store
-        holders = (await self._member.lookup(store.place_of(entry)))[: self._keeping.replicas + 1]
+        found = await self._member.find(store.place_of(entry), until="late")
+        holders = found.holders[: self._keeping.replicas + 1]
         others = [holder for holder in holders if holder != self._member.own]
         if not others:
             return
@@ -215,7 +234,7 @@ class Repair:
     # What others ask.
 
     def _compare_asked(self, message: RingCompare, contact: Contact, reply: Reply) -> None:
-        if self._owner is None or message.origin.host is not None:
+        if self._owner is None:
             return
         try:
             span = self._place(message.low), self._place(message.high)

@@ -37,6 +37,8 @@ _LONGEST_RETRY_S: Final = 30.0
 # A liar could go on naming entries for ever.
 _MOST_IN_A_ROW: Final = 256
 _MOST_CLAIMS: Final = 64
+# So many entries are looked at in one go; strangers may have filled the store.
+_LOOKED_AT: Final = 512
 
 
 def end_of(place: int) -> int:
@@ -214,6 +216,8 @@ class Replication:
         # As they were when comparing began: what has changed since is not done by that.
         self._begun: dict[Contact, _Neighbour] = {}
         self._look_at = 0.0
+        # The last position that was looked at in this round.
+        self._looked: int | None = None
         self._began: float | None = None
         # The predecessor is given the rest once: if that went on, what lies wrong would be handed round for ever.
         self._has_been_given = False
@@ -309,9 +313,10 @@ class Replication:
         """An entry that is not to be here, as it seems; to be offered to where it belongs, and dropped then."""
         if self._began is None or now < self._began + UNCLAIMED_S:
             return None
-        if not self._to_give_back and now >= self._look_at:
-            self._look_at = now + COMPARE_S * self._rng.uniform(0.75, 1.25)
+        if not self._to_give_back and (self._looked is not None or now >= self._look_at):
             self._to_give_back = self._unclaimed(now)
+            if self._looked is None:
+                self._look_at = now + COMPARE_S * self._rng.uniform(0.75, 1.25)
         while self._to_give_back:
             entry = self._store.at(self._to_give_back.pop())
             if entry is not None:
@@ -319,10 +324,17 @@ class Replication:
         return None
 
     def _unclaimed(self, now: float) -> list[int]:
+        """Some of what lies here and is nobody's to ask about; when all has been looked at, C{_looked} is none."""
+        looked, self._looked = self._looked, None
         if self._predecessor is None:
             return []
-        outside = self._store.marks(span_of(self._own.id, self._predecessor.id))
-        return [mark.position for mark in outside if not self.claims.has(mark.position, now)]
+        low, high = span_of(self._own.id, self._predecessor.id)
+        if looked is not None and 0 < _length((low, looked)) < _length((low, high)):
+            low = looked
+        outside = self._store.positions((low, high), _LOOKED_AT)
+        if len(outside) == _LOOKED_AT and outside[-1] != high:
+            self._looked = outside[-1]
+        return [position for position in outside if not self.claims.has(position, now)]
 
 
 class Pacing:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_bazaar.discovery.ring.answers import Answer
 from twisted_bazaar.discovery.ring.asking import Asking
 from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.lookup import Answer, Found, Lookup
+from twisted_bazaar.discovery.ring.lookup import Found, Lookup
 from twisted_bazaar.discovery.ring.messages import RingFind, RingFound, RingMessage
 from twisted_bazaar.errors import PeerError
+
+# Who has been late once is asked twice more in so many times what it was waited for at first.
+_TIMES_LATE: Final = 2.7
 
 
 class Search:
@@ -32,7 +38,7 @@ class Search:
         place: int,
         lookup: Lookup,
         asking: Asking,
-        answered: Callable[[Contact], None],
+        answered: Callable[[Contact], object],
         failed: Callable[[Contact], None],
     ) -> None:
         self.found: Deferred[Found] = Deferred()
@@ -41,6 +47,8 @@ class Search:
         self._asking = asking
         self._answered = answered
         self._failed = failed
+        self._clock = asking.clock
+        self._timers: list[IDelayedCall] = []
         self._is_going = False
 
     def go(self) -> None:
@@ -54,16 +62,32 @@ class Search:
                 self._ask(contact)
         self._is_going = False
         if self._lookup.is_over and not self.found.called:
+            for timer in self._timers:
+                if timer.active():
+                    timer.cancel()
             self.found.callback(self._lookup.found)
 
     def _ask(self, contact: Contact) -> None:
+        asked_at = self._clock.seconds()
         place = self._asking.cards.ring.text(self._place)
-        answer = self._asking.ask(contact, partial(RingFind, place=place), late=partial(self._is_late, contact))
+        answer = self._asking.ask(
+            contact, partial(RingFind, place=place), late=partial(self._is_late, contact, asked_at)
+        )
         answer.addCallbacks(self._take, self._take_failure, callbackArgs=(contact,), errbackArgs=(contact,))
         answer.addErrback(lambda failure: self.log.failure("a search did not go on", failure))
 
-    def _is_late(self, contact: Contact) -> None:
+    def _is_late(self, contact: Contact, asked_at: float) -> None:
+        if self.found.called:
+            # Who else is waited for does not matter any more.
+            return
+        now = self._clock.seconds()
+        # Each wait is somewhat longer than the last.
+        self._timers.append(self._clock.callLater(_TIMES_LATE * (now - asked_at), self._is_overdue, contact))
         self._lookup.late(contact)
+        self.go()
+
+    def _is_overdue(self, contact: Contact) -> None:
+        self._lookup.overdue(contact)
         self.go()
 
     def _take(self, message: RingMessage, contact: Contact) -> None:

@@ -38,6 +38,7 @@ class Settings:
     @ivar most_asked: how many it asks for one place.
     @ivar leaving_s: how long it takes at most to hand over what it keeps before it goes.
     @ivar is_wary: whether no single node is believed who is responsible for a place.
+    @ivar tells_all: whether it tells each step it takes, for those who look on.
     """
 
     bits: int = USUAL_BITS
@@ -50,6 +51,7 @@ class Settings:
     alpha: int = ALPHA
     most_asked: int = MOST_ASKED
     is_wary: bool = True
+    tells_all: bool = False
     leaving_s: float = 20.0
 
 
@@ -65,4 +67,5 @@ CLASSIC: Final = Settings(
     alpha=1,
     most_asked=1 << CLASSROOM_BITS,
     is_wary=False,
+    tells_all=True,
 )

@@ -24,6 +24,20 @@ class Standing:
 
 
 @frozen
+class Seat:
+    """Where a node stands on a ring that is right already, which nobody needs to find out.
+
+    @ivar predecessor: the node before it; None on a ring of one.
+    @ivar successors: the nodes after it, the nearest first.
+    @ivar known: others that it knows farther away.
+    """
+
+    predecessor: Contact | None
+    successors: tuple[Contact, ...]
+    known: tuple[Contact, ...] = ()
+
+
+@frozen
 class Ask:
     """Ask a node how it stands; then say what it has answered, or that it has not. While it is being asked, that will
     do for further steps of this kind."""
@@ -60,7 +74,7 @@ class Seek:
 
 @frozen
 class Refused:
-    """There is no joining.
+    """There is no joining; or no staying, for who is a member.
 
     @ivar holder: who has the same place already; None if there was nobody to join by, and it may be tried again.
     """

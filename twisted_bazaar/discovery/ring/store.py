@@ -3,28 +3,35 @@
 Of each owner there is one entry under one name, the newest. Entries lie in the order of their places, so that two nodes
 can compare what they have between two places, whatever it is, by one number.
 
-Strangers fill this, with what may never expire. So each owner has a share, and whoever sends what is not its own to
-keep has one too; past it nothing more is taken. When all is full, the owner with the most loses its oldest, and nobody
-can push out what others have put there while having more.
+Strangers fill this, with what may never expire, and make up as many owners as they like. So each owner has a share, and
+each host that sends something has one too, a neighbour on the ring a larger one; past it nothing more is taken. So it
+is under one name for hosts that are no neighbours. When
+all is full, the owner with the most loses its oldest, and nobody can push out what others have put there while having
+more.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from collections import OrderedDict
+from bisect import bisect_left, insort
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from enum import Enum
 from heapq import heapify, heappop, heappush
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Final
 
 from attrs import define, frozen
 
 from twisted_bazaar.discovery.ring.entry import TAG_BITS, Entry, EntryKey
+from twisted_bazaar.discovery.ring.order import Order
 
 MOST_ENTRIES: Final = 65_536
 MOST_BYTES: Final = 64 << 20
 SHARES: Final = 8
+# Neighbours send what belongs here; but who is a neighbour anybody can choose.
+NEAR_SHARES: Final = 2
+# Who asks for a name hears 256 of its owners, from four nodes: one host does not fill all four with so many.
+OF_NAME: Final = 48
 # Enough for it to shrink, and too few to be felt.
 _EXPIRED_AT_ONCE: Final = 64
 _SUM_SIZE: Final = 1 << 128
@@ -59,13 +66,13 @@ class _Held:
     """An entry that is kept.
 
     @ivar until: when it is to be let go of.
-    @ivar by: whose sending it was charged to; None for what is a neighbour's to send.
+    @ivar by: whose sending it was charged to, and whether that was a neighbour's; None for what is from here.
     """
 
     entry: Entry
     position: int
     until: float
-    by: Hashable | None
+    by: tuple[Hashable, bool] | None
 
 
 class Store:
@@ -76,7 +83,7 @@ class Store:
     @param place_of: where on the ring what stands under a name belongs.
     @param most: the largest number of entries.
     @param most_bytes: of them all.
-    @param shares: one owner has at most this part of both.
+    @param shares: one owner has at most this part of both, and so has one host that is no neighbour's.
     @ivar changes: how often it has become another than it was.
     @param changed: told what was kept before and what is kept now under one key, None for nothing.
     """
@@ -93,17 +100,19 @@ class Store:
         self._place_of = place_of
         self._most = most
         self._most_bytes = most_bytes
+        self._shares = shares
         self._share = max(1, most // shares)
         self._share_bytes = most_bytes // shares
         self._changed = changed
         self.changes = 0
         self._held: dict[EntryKey, _Held] = {}
-        self._names: dict[tuple[str, str], dict[str, None]] = {}
-        self._order: list[int] = []
+        # With each name the tags and the owners, in the order of the tags.
+        self._names: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        self._order = Order(_SUM_SIZE)
         self._at: dict[int, EntryKey] = {}
-        self._sums: list[int] | None = None
         self._owned: dict[str, _Owned] = {}
-        self._sent: dict[Hashable, int] = {}
+        self._sent: dict[tuple[Hashable, bool], _Sent] = {}
+        self._named: Counter[tuple[Hashable, str, str]] = Counter()
         self._bytes = 0
         # Who has most is of no interest until there is no room; what is in here may be too much, never too little.
         self._ranking: list[tuple[int, str]] | None = None
@@ -139,20 +148,35 @@ class Store:
 
     def under(self, space: str, name: str, now: float) -> list[Entry]:
         """All that is under a name, with tombstones, the newest first."""
-        owners = self._names.get((space, name), {})
-        entries = [self.get((space, name, owner), now) for owner in owners]
-        return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.rank, reverse=True)
+        return sorted(self.by_tag(space, name, now), key=lambda entry: entry.rank, reverse=True)
+
+    def by_tag(self, space: str, name: str, now: float, first: int = 0) -> Iterator[Entry]:
+        """The same by their tags, from one on. Who takes only some of them pays for no more."""
+        owners = self._names.get((space, name), [])
+        for index in range(bisect_left(owners, (first, "")), len(owners)):
+            entry = self.get((space, name, owners[index][1]), now)
+            if entry is not None:
+                yield entry
 
     def left_s(self, entry: Entry, now: float) -> float:
         """For how long an entry is still to be kept."""
         held = self._held.get(entry.key)
         return 0.0 if held is None else held.until - now
 
-    def put(self, entry: Entry, now: float, *, left_s: float | None = None, by: Hashable | None = None) -> Outcome:
+    def put(
+        self,
+        entry: Entry,
+        now: float,
+        *,
+        left_s: float | None = None,
+        by: Hashable | None = None,
+        is_near: bool = False,
+    ) -> Outcome:
         """Keep an entry, if there is none that is newer.
 
         @param left_s: for how long, as whoever hands it on says; never longer than its owner says.
-        @param by: who sends it, if it is not a neighbour's to send.
+        @param by: the host that sends it; None for this one.
+        @param is_near: whether a neighbour sends it.
         """
         self.expire(now, _EXPIRED_AT_ONCE)
         before = self._held.get(entry.key)
@@ -164,11 +188,11 @@ class Store:
             return Outcome.KNOWN if is_same else Outcome.OLDER
         if lifetime_s <= 0:
             return Outcome.OLDER
-        held = _Held(entry, self.position_of(entry), 0.0, by)
+        held = _Held(entry, self.position_of(entry), 0.0, None if by is None else (by, is_near))
         if self._at.get(held.position, entry.key) != entry.key:
             # Two keys of one tag: nobody makes that by chance.
             return Outcome.FULL
-        if not self._make_room(entry, before, by):
+        if not self._make_room(held, before):
             return Outcome.FULL
         if before is not None:
             self._take_out(before)
@@ -196,6 +220,10 @@ class Store:
 
     # By place.
 
+    def positions(self, span: Span, most: int | None = None) -> list[int]:
+        """Where the entries of a span are, in order."""
+        return list(self._positions(span, most))
+
     def within(self, span: Span, most: int | None = None) -> list[Entry]:
         """The entries of a span, in order."""
         return [self._held[self._at[position]].entry for position in self._positions(span, most)]
@@ -213,11 +241,7 @@ class Store:
 
     def sum(self, span: Span) -> int:
         """A number that is the same for two nodes that have the same entries in a span, in the same versions."""
-        if self._sums is None:
-            prints = (self._held[self._at[position]].entry.fingerprint for position in self._order)
-            self._sums = [0, *accumulate(prints, lambda one, other: (one + other) % _SUM_SIZE)]
-        sums = self._sums
-        return sum(sums[end] - sums[start] for start, end in self._slices(span)) % _SUM_SIZE
+        return sum(self._order.sum(start, end) for start, end in self._slices(span)) % _SUM_SIZE
 
     def at(self, position: int) -> Entry | None:
         """The entry at a position."""
@@ -226,33 +250,37 @@ class Store:
 
     def split(self, span: Span, parts: int) -> Sequence[Span]:
         """A span in parts with about as many entries each."""
-        positions = list(self._positions(span, None))
-        cuts = [positions[len(positions) * part // parts] for part in range(1, parts)]
+        slices = self._slices(span)
+        count = sum(end - start for start, end in slices)
+        cuts = [self._nth(slices, count * part // parts) for part in range(1, parts)]
         edges = [span[0], *dict.fromkeys(cut for cut in cuts if cut != span[1]), span[1]]
         return list(pairwise(edges))
 
     def _slices(self, span: Span) -> list[tuple[int, int]]:
-        low, high = span
-        if low < high:
-            return [(bisect_right(self._order, low), bisect_right(self._order, high))]
-        return [(bisect_right(self._order, low), len(self._order)), (0, bisect_right(self._order, high))]
+        low, high = (self._order.rank(position) for position in span)
+        return [(low, high)] if span[0] < span[1] else [(low, len(self._order)), (0, high)]
 
     def _positions(self, span: Span, most: int | None) -> Iterator[int]:
         left = len(self._order) if most is None else most
         for start, end in self._slices(span):
-            for index in range(start, min(end, start + left)):
-                yield self._order[index]
+            yield from self._order.between(start, min(end, start + left))
             left -= min(end - start, left)
+
+    def _nth(self, slices: Sequence[tuple[int, int]], number: int) -> int:
+        for start, end in slices:
+            if number < end - start:
+                return next(self._order.between(start + number, end))
+            number -= end - start
+        raise IndexError(number)
 
     # In and out.
 
     def _put_in(self, held: _Held) -> None:
         space, name, owner = key = held.entry.key
         self._held[key] = held
-        self._names.setdefault((space, name), {})[owner] = None
-        insort(self._order, held.position)
+        insort(self._names.setdefault((space, name), []), (held.entry.tag, owner))
+        self._order.add(held.position, held.entry.fingerprint)
         self._at[held.position] = key
-        self._sums = None
         self.changes += 1
         size = len(held.entry.text)
         self._bytes += size
@@ -262,18 +290,20 @@ class Store:
         if self._ranking is not None:
             heappush(self._ranking, (-owned.bytes, owner))
         if held.by is not None:
-            self._sent[held.by] = self._sent.get(held.by, 0) + 1
+            sent = self._sent.setdefault(held.by, _Sent())
+            sent.count += 1
+            sent.bytes += size
+            self._named[held.by[0], space, name] += not held.by[1]
 
     def _take_out(self, held: _Held) -> None:
         space, name, owner = key = held.entry.key
         del self._held[key]
         owners = self._names[space, name]
-        del owners[owner]
+        del owners[bisect_left(owners, (held.entry.tag, owner))]
         if not owners:
             del self._names[space, name]
-        del self._order[bisect_left(self._order, held.position)]
+        self._order.remove(held.position)
         del self._at[held.position]
-        self._sums = None
         self.changes += 1
         size = len(held.entry.text)
         self._bytes -= size
@@ -283,9 +313,14 @@ class Store:
         if not owned.keys:
             del self._owned[owner]
         if held.by is not None:
-            self._sent[held.by] -= 1
-            if not self._sent[held.by]:
+            sent = self._sent[held.by]
+            sent.count -= 1
+            sent.bytes -= size
+            if not sent.count:
                 del self._sent[held.by]
+            self._named[held.by[0], space, name] -= not held.by[1]
+            if not self._named[held.by[0], space, name]:
+                del self._named[held.by[0], space, name]
 
     def _keep_until(self, held: _Held, until: float) -> None:
         held.until = until
@@ -297,12 +332,17 @@ class Store:
 
     # Room.
 
-    def _make_room(self, entry: Entry, before: _Held | None, by: Hashable | None) -> bool:
+    def _make_room(self, held: _Held, before: _Held | None) -> bool:
         """Whether there is room, or some could be made at the cost of who has more."""
+        entry = held.entry
         owned = self._owned.get(entry.kept.owner) or _Owned()
         more, size = (1, len(entry.text)) if before is None else (0, len(entry.text) - len(before.entry.text))
-        if more and by is not None and self._sent.get(by, 0) >= self._share:
+        if held.by is not None and not self._may_send(held.by, more, size):
             return False
+        if held.by is not None and more and not held.by[1]:
+            space, name, _ = entry.key
+            if self._named[held.by[0], space, name] >= OF_NAME:
+                return False
         if len(owned.keys) + more > self._share or owned.bytes + max(0, size) > self._share_bytes:
             return False
         while len(self._held) + more > self._most or self._bytes + size > self._most_bytes:
@@ -311,6 +351,11 @@ class Store:
                 return False
             self.drop(next(iter(self._owned[loser].keys)))
         return True
+
+    def _may_send(self, by: tuple[Hashable, bool], more: int, size: int) -> bool:
+        sent, shares = self._sent.get(by) or _Sent(), NEAR_SHARES if by[1] else self._shares
+        is_few = sent.count + more <= max(1, self._most // shares)
+        return is_few and sent.bytes + max(0, size) <= self._most_bytes // shares
 
     def _largest(self) -> str | None:
         """The owner with the most."""
@@ -326,6 +371,14 @@ class Store:
             if owned is not None and owned.bytes < -size:
                 heappush(self._ranking, (-owned.bytes, owner))
         return None
+
+
+@define
+class _Sent:
+    """What there is of one sender."""
+
+    count: int = 0
+    bytes: int = 0
 
 
 class _Owned:

@@ -1,0 +1,61 @@
+"""Promises of guessing who keeps what stands at a place: the nearest that are known, if others are not likely."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.discovery.ring.rings import SMALL, contact
+from twisted_bazaar.discovery.ring.dead import Dead
+from twisted_bazaar.discovery.ring.fingers import Fingers
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.likely import likely_holders
+from twisted_bazaar.discovery.ring.membership import Membership
+from twisted_bazaar.discovery.ring.steps import Seat
+
+
+class LikelyTests(SynchronousTestCase):
+    """A node at 0 of a ring of 256, whose two successors stand 4 apart, and which knows others farther away."""
+
+    def likely(
+        self, place: int, *known: int, most: int = 4, dead: int | None = None, same_host: tuple[int, ...] = ()
+    ) -> list[int]:
+        """Where those are that it takes for the holders."""
+        gone = Dead()
+        membership = Membership(contact(0), SMALL, 2, dead=gone)
+        membership.begin(Seat(contact(252), (contact(4), contact(8)), ()))
+        fingers = Fingers(0, SMALL, dead=gone)
+        for each in known:
+            fingers.learn(self.moved(each) if each in same_host else contact(each))
+        if dead is not None:
+            gone.add(contact(dead), 0.0)
+        return [each.id for each in likely_holders(place, SMALL, membership, fingers, gone, 1.0, most)]
+
+    def moved(self, place: int) -> Contact:
+        """A node that is on the machine of another."""
+        return evolve(contact(place), address=evolve(contact(100).address, port=place))
+
+    def test_nearest(self) -> None:
+        """They are the first at a place and after it, once round if need be: fingers, successors and itself."""
+        self.assertEqual(self.likely(100, 90, 100, 105, 110, 120, 130), [100, 105, 110, 120])
+        self.assertEqual(self.likely(101, 90, 100, 105, 110, 120, most=2), [105, 110])
+        self.assertEqual(self.likely(250, 100), [252, 0, 4, 8])
+
+    def test_far(self) -> None:
+        """Where those that it knows stand far apart there are others that it does not know, so nobody is."""
+        self.assertEqual(self.likely(100, 105, 110), [105, 110, 252, 0])
+        self.assertEqual(self.likely(100, 105, 200), [])
+
+    def test_dead(self) -> None:
+        """Who is taken for dead is none of them."""
+        self.assertEqual(self.likely(100, 105, 110, 120, dead=105, most=2), [110, 120])
+
+    def test_one_host(self) -> None:
+        """One host has no more than one of them, however many nodes it is."""
+        self.assertEqual(self.likely(100, 101, 102, 103, 120, same_host=(101, 102, 103), most=2), [101, 120])
+
+    def test_no_member(self) -> None:
+        """Who is no member guesses nothing."""
+        self.assertEqual(
+            likely_holders(1, SMALL, Membership(contact(0), SMALL, 2), Fingers(0, SMALL), Dead(), 0.0, 4), ()
+        )

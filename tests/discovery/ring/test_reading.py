@@ -1,0 +1,102 @@
+"""Promises of a get: few questions where enough is known; what is guessed counts only if two hosts bear it out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from tests.discovery.ring.keeping_nets import KeepingTestCase
+from twisted_bazaar.discovery.ring.entry import VALUES
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.lookup import Found
+from twisted_bazaar.node.node import Node
+
+
+class GuessTests(KeepingTestCase):
+    """A ring of twelve; a node that keeps nothing under a name asks for it."""
+
+    def setUp(self) -> None:
+        """Have something kept under it, and count how often the asker looks for places."""
+        super().setUp()
+        self.ring(12)
+        self.put(self.network.nodes[0], "x", b"new")
+        self.holders = self.right_ones("x")
+        self.asker = next(node for node in self.network.nodes if node not in self.holders)
+        self.finds = 0
+        find = self.members[self.asker].find
+
+        def counted(place: int, **how: Any) -> Deferred[Found]:
+            self.finds += 1
+            return find(place, **how)
+
+        self.members[self.asker].find = counted  # type: ignore[method-assign]
+
+    def guess(self, *nodes: Node) -> None:
+        """Have the asker take some nodes for the keepers."""
+        likely: tuple[Contact, ...] = tuple(self.contact(node) for node in nodes)
+        self.members[self.asker].likely = lambda place, most: likely  # type: ignore[method-assign]
+
+    def age(self, *nodes: Node) -> None:
+        """Have nodes keep what was there before."""
+        [new] = self.keeping(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
+        for node in nodes:
+            self.keeping(node).store.drop(new.key)
+
+    def test_right(self) -> None:
+        """If those that are taken for the keepers have it, and one says that it belongs to it, nobody looks for it."""
+        self.guess(*self.holders)
+        self.assertEqual(self.get(self.asker, "x"), [b"new"])
+        self.assertEqual(self.finds, 0)
+
+    def test_hint(self) -> None:
+        """One that is not known is found by the word of the one behind it."""
+        self.guess(*self.holders[1:])
+        self.assertEqual(self.get(self.asker, "x"), [b"new"])
+        self.assertEqual(self.finds, 0)
+
+    def test_first_is_dead(self) -> None:
+        """If the nearest has died just now, two others are enough."""
+        self.guess(*self.holders)
+        self.network.crash(self.holders[0])
+        self.assertEqual(self.get(self.asker, "x"), [b"new"])
+        self.assertEqual(self.finds, 0)
+
+    def test_all_are_dead(self) -> None:
+        """If none that was taken for a keeper answers, the place is looked for long before they are taken for dead."""
+        others = [node for node in self.network.nodes if node not in (*self.holders, self.asker)]
+        self.guess(*others[:3])
+        for node in others[:3]:
+            self.network.crash(node)
+        before = self.network.seconds()
+        self.assertEqual(self.get(self.asker, "x"), [b"new"])
+        self.assertLess(self.network.seconds() - before, 1.0)
+        self.assertTrue(self.finds)
+
+    def test_nothing_there(self) -> None:
+        """Those that are taken for the keepers are not believed that there is nothing."""
+        others = [node for node in self.network.nodes if node not in (*self.holders, self.asker)]
+        self.guess(*others[:4])
+        self.assertEqual(self.get(self.asker, "x"), [b"new"])
+        self.assertTrue(self.finds)
+
+    def test_one_is_not_enough(self) -> None:
+        """What only one has is not taken for all there is, though it says that the name belongs to it."""
+        self.age(*self.holders[1:3])
+        self.guess(*self.holders[:3])
+        self.assertEqual(self.get(self.asker, "x"), [b"new"])
+        self.assertTrue(self.finds)
+
+    def test_those_that_kept_it_once(self) -> None:
+        """Two that have it, neither of which says that it belongs to it, are not enough while the nearest answers."""
+        former = [node for node in self.network.nodes if node not in (*self.holders, self.asker)][:2]
+        ring, place = self.members_ring(), self.members_ring().key_of("x")
+        former.sort(key=lambda node: ring.distance(place, self.members[node].own.id))
+        [old] = self.keeping(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
+        self.put(self.network.nodes[0], "x", b"newer")
+        for node in former:
+            self.keeping(node).store.put(old, self.network.seconds())
+            self.members[node].membership.predecessor = None
+        self.guess(*former)
+        self.assertEqual(self.get(self.asker, "x"), [b"newer"])
+        self.assertTrue(self.finds)

@@ -1,0 +1,106 @@
+"""Asking some of several nodes that can all answer: for each that takes long, or does not answer, one more is asked.
+
+So who has just died costs the time of one late answer, and not the time until it is certain that there will be none.
+Nobody is taken for dead for being late; whoever is asked goes on being asked.
+
+Source: Dean and Barroso, "The tail at scale" (CACM 2013), hedged requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.errors import PeerError
+
+T = TypeVar("T")
+
+Ask = Callable[[Contact, Callable[[], None]], Deferred[T]]
+"""Asks one node; takes what to call if its answer takes long."""
+
+
+class Hedged(Generic[T]):
+    """One thing that is asked of several.
+
+    @param contacts: who may be asked, in this order.
+    @param wanted: how many answers are.
+    @param ask: asks one; a L{PeerError} is none.
+    @param came: called with each answer that comes before it is over.
+    @param is_patient: whether it waits for those that take long when there is nobody left to ask in their place.
+    @ivar asked: who has been asked.
+    @ivar answers: what has come.
+    @ivar over: fires when all that is wanted has come, or all that can come, or L{end} is called.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        contacts: Sequence[Contact],
+        wanted: int,
+        ask: Ask[T],
+        came: Callable[[T], None] = lambda answer: None,
+        *,
+        is_patient: bool = True,
+    ) -> None:
+        self.asked: list[Contact] = []
+        self.answers: dict[Contact, T] = {}
+        self.over: Deferred[None] = Deferred()
+        self._rest = list(contacts)
+        self._wanted = wanted
+        self._ask = ask
+        self._came = came
+        self._is_patient = is_patient
+        self._open: set[Contact] = set()
+        self._missed: set[Contact] = set()
+
+    def go(self) -> None:
+        """Begin."""
+        for _ in range(self._wanted):
+            self._next()
+        self._settle()
+
+    def end(self) -> None:
+        """Wait for no more."""
+        self._rest.clear()
+        if not self.over.called:
+            self.over.callback(None)
+
+    def _next(self) -> None:
+        if not self._rest:
+            return
+        contact = self._rest.pop(0)
+        self.asked.append(contact)
+        self._open.add(contact)
+        answer = self._ask(contact, lambda: self._miss(contact))
+        answer.addCallbacks(self._take, self._fail, callbackArgs=(contact,), errbackArgs=(contact,))
+        answer.addErrback(lambda failure: self.log.failure("a node was not asked as it should be", failure))
+        answer.addCallback(lambda _: self._settle())
+
+    def _miss(self, contact: Contact) -> None:
+        """Ask another in place of one, once."""
+        if contact not in self._missed and contact in self._open and not self.over.called:
+            self._missed.add(contact)
+            self._next()
+            self._settle()
+
+    def _take(self, answer: T, contact: Contact) -> None:
+        self._open.discard(contact)
+        if not self.over.called:
+            self.answers[contact] = answer
+            self._came(answer)
+
+    def _fail(self, failure: Failure, contact: Contact) -> None:
+        self._miss(contact)
+        self._open.discard(contact)
+        failure.trap(PeerError)
+
+    def _settle(self) -> None:
+        waiting = self._open if self._is_patient else self._open - self._missed
+        if len(self.answers) >= self._wanted or not (waiting or self._rest):
+            self.end()

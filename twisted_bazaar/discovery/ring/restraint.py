@@ -1,0 +1,38 @@
+"""How often one host is asked how its nodes stand. Sans-IO.
+
+Each answer may name somebody nearer, who is asked at once; so who makes up such a name for every answer would have
+this node ask without end, as fast as it answers. What is not asked now is asked in a later round, if it is still of
+interest.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.values.addresses import Address, network_of
+
+_MOST_HOSTS: Final = 1_024
+
+
+class Restraint:
+    """Counts questions.
+
+    @param most: so many go to one host within C{each_s}; on this machine each address counts as a host.
+    """
+
+    def __init__(self, most: int, each_s: float) -> None:
+        self._most = most
+        self._each_s = each_s
+        self._hosts: FairTable[str, tuple[float, int]] = FairTable(_MOST_HOSTS, each_s, shares=_MOST_HOSTS)
+
+    def admits(self, address: Address, now: float) -> bool:
+        """Whether one more may go to an address now; if so, it is counted."""
+        host = str(address) if address.is_local else network_of(address.host)
+        began, count = self._hosts.get(host, now) or (now, 0)
+        if now - began >= self._each_s:
+            began, count = now, 0
+        if count >= self._most:
+            return False
+        self._hosts.put(host, (began, count + 1), host, now)
+        return True
