@@ -177,5 +177,5 @@ class OperatedCase(SynchronousTestCase):
         """The command prints no result, says why in one line, which matches, and has this status."""
         result = self.bazaar(*words, stdin=stdin)
         self.assertEqual((result.exit_code, result.stdout), (status, ""), result.output)
-        command = "bazaar stock " + words[1] if words[0] == "stock" else f"bazaar {words[0]}"
+        command = f"bazaar {words[0]} {words[1]}" if words[0] in ("stock", "ring") else f"bazaar {words[0]}"
         self.assertRegex(result.stderr, rf"\A(node [^\n]*:\n)?{command}: {expected}\n\Z")

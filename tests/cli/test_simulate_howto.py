@@ -13,10 +13,11 @@ from typing import Any, Final, get_args
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.settings import settle_scenario
-from twisted_bazaar.cli.simulate import files, market, superpeer
+from twisted_bazaar.cli.simulate import files, market, ring, superpeer
 from twisted_bazaar.sim.faults import FaultKind
 from twisted_bazaar.sim.files.scenario import FilesScenario, Lie
 from twisted_bazaar.sim.market.scenario import MarketScenario
+from twisted_bazaar.sim.ring.scenario import RingScenario
 from twisted_bazaar.sim.scenario_file import read_file, read_scenario, usual_settings
 from twisted_bazaar.sim.superpeer.scenario import SuperPeerScenario
 
@@ -26,6 +27,7 @@ COMMANDS: Final = {
     "market": (market, MarketScenario),
     "files": (files, FilesScenario),
     "superpeer": (superpeer, SuperPeerScenario),
+    "ring": (ring, RingScenario),
 }
 
 
@@ -65,7 +67,7 @@ class SimulateHowtoTests(SynchronousTestCase):
 
     def test_commands(self) -> None:
         """Every simulation on the page can be typed."""
-        commands = re.findall(r"bazaar simulate (market|files|superpeer) ((?:[^\n]*\\\n)*[^\n|]*)", PAGE)
+        commands = re.findall(r"bazaar simulate (market|files|superpeer|ring) ((?:[^\n]*\\\n)*[^\n|]*)", PAGE)
         typed = [
             (name, words.replace("\\\n", " ").partition("||")[0].replace("$seed", "1")) for name, words in commands
         ]
@@ -90,6 +92,7 @@ class SimulateHowtoTests(SynchronousTestCase):
         for cls, begins, ends in (
             (FilesScenario, "## Files instead of goods", "A liar lists"),
             (SuperPeerScenario, "## Three ways to search", "The promises, and when"),
+            (RingScenario, "## A ring", "The promises, and when"),
         ):
             own = {name: value for name, value in usual_settings(cls).items() if market.get(name) != value}
             told = told_settings(rest.partition(begins)[2].partition(ends)[0])

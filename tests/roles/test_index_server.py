@@ -101,6 +101,16 @@ class PlainPeerTests(ServerTestCase):
         told = self.ask(peer, "findsources", digest=digest_of(name)).get("sources", ())
         return [(each["host"], each["port"]) for each in told]
 
+    def test_datagrams(self) -> None:
+        """Where somebody takes datagrams, as it said when it greeted, is named with what it has."""
+        peer, other = (connect(self.network, self.server, host) for host in ("10.7.0.1", "10.7.0.2"))
+        peer.greet(-1, key=f"{1:064x}", port=4000, udp=4001)
+        other.greet(-1, key=f"{2:064x}", port=4000)
+        self.network.run(0.05)
+        self.add(peer, "a")
+        [source] = self.ask(other, "findsources", digest=digest_of("a"))["sources"]
+        self.assertEqual((source["port"], source["udp"]), (4000, 4001))
+
     def test_interfaces(self) -> None:
         """It hands out numbers, and its operator can ask it things."""
         self.assertTrue(verifyObject(IRegistrar, self.role) and verifyObject(IOperable, self.role))

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.nets import key_pair
 from tests.files.cases import MIB, file_of
+from tests.files.download.test_liars import Liar, pieces
 from twisted_bazaar.discovery.ring.entry import FILES, TOMBSTONE_S, Kept, sign_entry
+from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.replicas import COMPARE_S
-from twisted_bazaar.errors import StorageError, UsageError
-from twisted_bazaar.files.chunks import Manifest
+from twisted_bazaar.errors import StorageError, TransferFailed, UsageError
+from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
+from twisted_bazaar.files.download.source import Source
 from twisted_bazaar.files.memory import MemoryContent, manifest_of
+from twisted_bazaar.files.messages import Fetch
+from twisted_bazaar.files.udp import Transfer
+from twisted_bazaar.files.window import Settings
+from twisted_bazaar.interfaces import INode
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import find_role
 from twisted_bazaar.roles.fetching import NotFound
 from twisted_bazaar.roles.ring_entries import EntryMemory
-from twisted_bazaar.roles.ring_peer import Options, RingPeer, make_role, place_of
+from twisted_bazaar.roles.ring_peer import Options, RingPeer, make_role, place_of, read_place
+from twisted_bazaar.sim.reactor import Host
 from twisted_bazaar.state import STATE, StateDirectory
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
@@ -48,12 +58,21 @@ class PeersTestCase(SynchronousTestCase):
         self.network.run(15.0)
         self.assertEqual(self.network.left(), [])
 
-    def add(self, by: Node | None = None, **options: Any) -> Node:
-        """Start a node."""
+    def add(
+        self,
+        by: Node | None = None,
+        machine: Host | None = None,
+        make: Callable[..., RingPeer] = RingPeer,
+        transfer: Transfer | None = None,
+        **options: Any,
+    ) -> Node:
+        """Start a node, on a machine of its own if no other is said."""
         self.made += 1
         join = None if by is None else Address(*self.network.where(by))
-        peer = RingPeer(join, **options)
-        node = self.network.add_node(peer, udp=True, min_links=0, key=key_pair(self.made))
+        peer = make(join, **options)
+        node = self.network.add_node(
+            peer, udp=True, min_links=0, key=key_pair(self.made), host=machine, transfer=transfer
+        )
         self.peers[node] = peer
         return node
 
@@ -171,6 +190,66 @@ class FilesTests(PeersTestCase):
         self.ask(nodes[1], "ring.request", name="paper", folder=folder, overwrite=True)
         self.assertEqual((self.place / "mine/paper").read_bytes(), PAPER)
 
+    def test_twice_at_once(self) -> None:
+        """Who asks for a file that is on its way is refused, and what is on its way comes by the name it goes by."""
+        nodes = self.ring(7)
+        digest = manifest_of(LARGE).digest
+        for name in ("paper", "again"):
+            self.ask(nodes[0], "ring.store", path=self.write("paper", LARGE), name=name)
+        [asking, *_] = [node for node in nodes[1:] if node not in self.keeping(LARGE)]
+        peer, folder = self.peers[asking], str(self.place)
+        outcome: list[Any] = []
+        first = peer.commands["ring.request"]({"name": "paper", "folder": folder, "file": "one"})
+        self.assertRaises(UsageError, self.ask, asking, "ring.request", name="again", folder=folder, file="two")
+        peer.ring_catalogue.sources(digest).addCallback(outcome.extend)
+        self.network.run(1.0)
+        self.assertNotEqual(outcome, [])
+        self.network.run_until(lambda: first.called, 60.0)
+        self.assertEqual(Path(self.successResultOf(first)["path"]).read_bytes(), LARGE)
+
+    def test_asked_again(self) -> None:
+        """Who asks again for a file that is on its way to the same place waits with who asked first."""
+        nodes = self.ring(7)
+        self.ask(nodes[0], "ring.store", path=self.write("paper", LARGE))
+        [asking, *_] = [node for node in nodes[1:] if node not in self.keeping(LARGE)]
+        wishes = {"name": "paper", "folder": str(self.place), "file": "one"}
+        first, again = (self.peers[asking].commands["ring.request"](dict(wishes)) for _ in range(2))
+        self.network.run_until(lambda: first.called and again.called, 60.0)
+        row = self.successResultOf(first)
+        self.assertEqual(row, self.successResultOf(again))
+        self.assertEqual((Path(row["path"]).read_bytes(), row["sources"] != {}), (LARGE, True))
+
+    def test_while_it_comes_to_be_kept(self) -> None:
+        """Who asks a node for a file that comes there to be kept has a copy of it when it has come."""
+        nodes = self.ring(4)
+        digest = manifest_of(LARGE).digest
+        storing = self.peers[nodes[0]].commands["ring.store"]({"path": self.write("paper", LARGE)})
+        keeper = self.peers[nodes[2]]
+        self.network.run_until(lambda: keeper.under_way(), 10.0)
+        self.assertEqual((keeper.kept.whole, len(keeper.kept), keeper.kept.has(digest)), (0, 1, False))
+        self.assertEqual(self.fetch(nodes[2], "paper"), LARGE)
+        self.assertEqual((keeper.kept.whole, keeper.kept.has(digest)), (1, True))
+        self.network.run_until(lambda: storing.called, 60.0)
+        self.successResultOf(storing)
+
+    def test_a_slow_way(self) -> None:
+        """A file is stored, and waited for, over a way on which a piece of it is under way for a minute."""
+        nodes = self.ring(3, transfer=Transfer(Settings(window=1, drop=0.3), comes_first=True))
+        row = self.ask(nodes[0], "ring.store", path=self.write("paper", PAPER))
+        self.assertEqual((len(row["copies"]), self.keeping(PAPER)), (3, set(nodes)))
+
+    def test_too_long(self) -> None:
+        """What is too long, or empty, is refused in words."""
+        [node] = self.ring(1)
+        for wishes, told in (
+            ({"name": "x" * 256, "value": ""}, "a name has at most 255 characters"),
+            ({"name": "", "value": ""}, "a name has at least 1 character"),
+            ({"name": "x", "value": "x" * 1025}, "a value has at most 1,024 characters"),
+        ):
+            with self.assertRaises(UsageError) as caught:
+                self.ask(node, "ring.put", **wishes)
+            self.assertEqual(str(caught.exception), told)
+
     def test_delete(self) -> None:
         """Its owner deletes it, and nobody else: it is not found then, and not kept."""
         nodes = self.ring(4)
@@ -182,6 +261,39 @@ class FilesTests(PeersTestCase):
         self.assertEqual(self.keeping(PAPER), set())
         digest = manifest_of(PAPER).digest
         self.assertEqual([each for peer in self.peers.values() if (each := peer.kept.folder / digest).exists()], [])
+
+    def test_two_of_one_content(self) -> None:
+        """What two have stored under two names stays for the other when one deletes it, and goes with the last."""
+        nodes = self.ring(4)
+        self.ask(nodes[0], "ring.store", path=self.write("a", PAPER), name="one")
+        self.ask(nodes[1], "ring.store", path=self.write("b", PAPER), name="two")
+        self.ask(nodes[0], "ring.delete", name="one")
+        self.network.run(5.0)
+        self.assertEqual(self.keeping(PAPER), set(nodes))
+        self.ask(nodes[1], "ring.delete", name="two")
+        self.network.run(5.0)
+        self.assertEqual(self.keeping(PAPER), set())
+
+    def test_two_names_of_one_owner(self) -> None:
+        """What one node has stored under two names it goes on serving until it has deleted both."""
+        nodes = self.ring(3)
+        digest, offered = manifest_of(PAPER).digest, self.peers[nodes[0]].offered
+        path = self.write("a", PAPER)
+        for name in ("one", "two"):
+            self.ask(nodes[0], "ring.store", path=path, name=name)
+        self.ask(nodes[0], "ring.delete", name="one")
+        self.assertIn(digest, offered)
+        self.ask(nodes[0], "ring.delete", name="two")
+        self.assertNotIn(digest, offered)
+
+    def test_replaced_by_another(self) -> None:
+        """A name that has another content now keeps the one it had from nothing when that is deleted elsewhere."""
+        nodes = self.ring(3)
+        first, second = self.write("a", PAPER), self.write("b", LARGE)
+        for path, name in ((first, "one"), (first, "two"), (second, "one")):
+            self.ask(nodes[0], "ring.store", path=path, name=name)
+        self.ask(nodes[0], "ring.delete", name="two")
+        self.assertEqual(list(self.peers[nodes[0]].offered), [manifest_of(LARGE).digest])
 
     def test_two_of_one_name(self) -> None:
         """Files of two owners under one name are both found; one is chosen by its digest."""
@@ -228,6 +340,19 @@ class ComingAndGoingTests(PeersTestCase):
             self.network.stop(node)
             self.network.run(8.0)
             self.assertEqual(self.fetch(self.network.nodes[-1], "paper"), PAPER)
+
+    def test_comes_back_to_its_owner(self) -> None:
+        """Who has stored a file and deleted it since gets it from those that keep it, when it comes to be one."""
+        self.ring(6)
+        storer = self.others("paper")[0]
+        path = self.write("paper", PAPER)
+        self.ask(storer, "ring.store", path=path)
+        Path(path).unlink()
+        for node in [node for node in self.network.nodes if node != storer][:3]:
+            self.network.stop(node)
+            self.network.run(8.0)
+        self.assertEqual(self.keeping(PAPER), set(self.network.nodes))
+        self.assertEqual(self.fetch(storer, "paper"), PAPER)
 
     def test_joins(self) -> None:
         """Who comes gets the files that belong to it."""
@@ -277,6 +402,24 @@ class ComingAndGoingTests(PeersTestCase):
         self.assertFalse(self.peers[second].member.is_member)
         self.assertRaises(UsageError, self.ask, second, "ring.find", name="x")
 
+    def test_a_place_kept_by_another(self) -> None:
+        """Of two that came to one place in two rings that become one the other says so too, and its process ends."""
+        one, other = self.ring(2)
+        machine = self.network.host()
+        cut = self.network.network.ways.cut([self.network.host_of(other).name, machine.name])
+        self.network.run(20.0)
+        twins = [self.add(one, ring_id=5), self.add(other, ring_id=5, machine=machine)]
+        self.network.run(20.0)
+        self.network.network.ways.heal(cut)
+        self.network.run(90.0)
+        keeping, going = sorted(twins, key=lambda node: node.key.public)
+        self.assertNoResult(self.peers[keeping].finished)
+        self.assertEqual(self.successResultOf(self.peers[going].finished), 1)
+        [refusal] = self.network.events_of("ring-refused")
+        self.assertIn("keeps it; begin anew with another --ring-id", refusal["why"])
+        self.network.stop(going)
+        self.until_ideal()
+
 
 class LiarsTests(PeersTestCase):
     """Those that serve what they should not."""
@@ -324,6 +467,173 @@ class LiarsTests(PeersTestCase):
         self.ask(nodes[1], "ring.store", path=self.write("three", file_of(450_001)))
         self.assertEqual([self.peers[node].kept.size_bytes for node in nodes], [900_001] * 3)
 
+    def promise(self, liar: Node, *sizes: int) -> list[str]:
+        """Have the first node keep files that nobody has, each of an owner of its own; returns what it says."""
+        first = self.network.nodes[0]
+        outcomes = []
+        for number, size in enumerate(sizes):
+            key = key_pair(7_000 + number)
+            about = Kept(
+                space=FILES,
+                name=f"none{number}",
+                owner=key.public,
+                version=1,
+                digest=f"{number:064x}",
+                size=size,
+                file="x",
+            )
+            sending: Deferred[Any] = self.peers[liar].keeping.send(self.contact(first), sign_entry(key, about))
+            self.network.run_until(lambda sending=sending: sending.called, 10.0)
+            outcomes.append(self.successResultOf(sending).outcome)
+        return outcomes
+
+    def contact(self, node: Node) -> Contact:
+        """A node, as others know it."""
+        own = self.peers[node].member.own
+        return Contact(own.id, own.key, self.network.where_datagrams(node), own.port)
+
+    def test_reserved(self) -> None:
+        """Made-up owners of one host reserve no more than its share, whoever else stores does so meanwhile, and what
+        cannot be fetched has no room after a while."""
+        nodes = self.ring(3, keep_bytes=1_000_000)
+        self.assertEqual(self.promise(nodes[1], 500_000, 500_000, 1), ["kept", "full", "full"])
+        row = self.ask(nodes[2], "ring.store", path=self.write("paper", PAPER))
+        self.assertEqual(len(row["copies"]), 3)
+        self.network.run(180.0)
+        # One more try is on its way at most; nobody serves it, so it has no room either.
+        self.assertEqual(self.peers[nodes[0]].kept.size_bytes, len(PAPER))
+        self.assertEqual(self.fetch(nodes[1], "paper"), PAPER)
+
+    def test_many_promises(self) -> None:
+        """Very many files that nobody has hold up those of others for no more than a moment."""
+        nodes = self.ring(3, keep_bytes=1_000_000)
+        self.assertEqual(set(self.promise(nodes[1], *[100] * 60)), {"kept"})
+        before = self.network.seconds()
+        row = self.ask(nodes[2], "ring.store", path=self.write("paper", PAPER))
+        self.assertEqual(len(row["copies"]), 3)
+        self.assertLess(self.network.seconds() - before, 10.0)
+
+
+class Mean(RingPeer):
+    """A member that says of every file that it has it, and serves none as it should.
+
+    @cvar every_s: after how long each byte of a file goes out; None for never.
+    @ivar asked: how often it was asked for one.
+    """
+
+    every_s: float | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.asked = 0
+        self.contents: dict[str, bytes] = {}
+        self.kept.has = lambda digest: True  # type: ignore[method-assign]
+
+    def start(self, node: INode) -> None:
+        super().start(node)
+        self.openings = {Fetch: self._open}
+
+    def _open(self, fetch: Fetch, address: Address) -> Protocol:
+        self.asked += 1
+        return _Miser(self.node.clock, self.contents[fetch.digest], self.every_s)
+
+
+class Trickling(Mean):
+    """One that serves a byte a second."""
+
+    every_s = 1.0
+
+
+class _Miser(Protocol):
+    """A connection by which hardly anything comes."""
+
+    transport: Any
+
+    def __init__(self, clock: Any, content: bytes, every_s: float | None) -> None:
+        self.heard = b""
+        self._liar = Liar(content)
+        self._liar.on_want = self._trickle  # type: ignore[method-assign]
+        self._clock, self._every_s = clock, every_s
+        self._is_over = False
+
+    def connectionMade(self) -> None:
+        for answer in self._liar.on_fetch({}):
+            self.transport.write(answer)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += data
+        self._liar(self, data)  # type: ignore[arg-type] # it has what is wanted of one
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self._is_over = True
+
+    def _trickle(self, message: dict[str, Any]) -> list[bytes | None]:
+        if self._every_s is not None:
+            chunk = message["chunk"] * CHUNK_BYTES
+            self._write(pieces(message["chunk"], self._liar.content[chunk : chunk + CHUNK_BYTES]))
+        return []
+
+    def _write(self, rest: bytes) -> None:
+        if rest and not self._is_over:
+            self.transport.write(rest[:1])
+            self._clock.callLater(self._every_s, self._write, rest[1:])
+
+
+class MisersTests(PeersTestCase):
+    """Those who say that they have a file, and do not serve it."""
+
+    def rob(self, make: type[Mean], count: int) -> tuple[Node, list[Mean]]:
+        """Store a file with a ring where, of the four that keep it, so many serve none; returns who may ask for it, and
+        those."""
+        nodes = [self.add(ring_id=0)]
+        self.network.run(0.1)
+        for number in range(1, 8):
+            is_mean = number <= count
+            nodes.append(self.add(nodes[0], make=make if is_mean else RingPeer, ring_id=number << 61))
+        self.until_ideal()
+        names = (f"paper{number}" for number in range(1_000))
+        self.name = next(each for each in names if self.right_ones(each) == nodes[1:5])
+        misers = [peer for peer in self.peers.values() if isinstance(peer, Mean)]
+        for peer in misers:
+            peer.contents[manifest_of(PAPER).digest] = PAPER
+        self.ask(nodes[6], "ring.store", path=self.write("paper", PAPER), name=self.name)
+        self.network.crash(nodes[6])
+        return nodes[0], misers
+
+    def test_silent(self) -> None:
+        """Where one keeper is honest, the file comes from it, whatever the others say that they have."""
+        asker, misers = self.rob(Mean, 3)
+        self.assertEqual(self.fetch(asker, self.name), PAPER)
+        self.assertTrue(any(peer.asked for peer in misers))
+
+    def test_trickling(self) -> None:
+        """So it does where the others serve a byte a second."""
+        asker, misers = self.rob(Trickling, 3)
+        self.assertEqual(self.fetch(asker, self.name), PAPER)
+        self.assertTrue(any(peer.asked for peer in misers))
+
+    def test_nobody_else(self) -> None:
+        """Where all of them are such, the request ends, and says why; nothing is left in the folder."""
+        for make in (Mean, Trickling):
+            with self.subTest(make=make):
+                self.setUp()
+                asker, _ = self.rob(make, 4)
+                failure = self.assertRaises(TransferFailed, self.fetch, asker, self.name)
+                self.assertIn("nobody has served it", str(failure))
+                [folder] = self.place.glob("fetched-*")
+                self.assertEqual([path.name for path in folder.iterdir() if not path.name.startswith(".")], [])
+
+    def test_planted_patience(self) -> None:
+        """With downloads that are patient with whoever is connected a request goes on and on."""
+        asker, _ = self.rob(Mean, 4)
+        self.patch(Source, "look", lambda self, now: None)
+        folder = str(self.place / "fetched")
+        Path(folder).mkdir()
+        asking = self.peers[asker].commands["ring.request"]({"name": self.name, "folder": folder})
+        self.network.run(600.0)
+        self.assertNoResult(asking)
+        asking.addErrback(lambda failure: None)
+
 
 class ClassicTests(PeersTestCase):
     """The ring of the classroom."""
@@ -335,7 +645,7 @@ class ClassicTests(PeersTestCase):
         nodes = []
         for ring_id in (2, 60, 120, 200):
             peer = make_role({**options, "ring-id": str(ring_id)})
-            peer._join = Address(*self.network.where(nodes[0])) if nodes else None
+            peer.stay.join = Address(*self.network.where(nodes[0])) if nodes else None
             node = self.network.add_node(peer, udp=True, min_links=0, key=key_pair(ring_id))
             self.peers[node] = peer
             nodes.append(node)
@@ -386,6 +696,42 @@ class OptionsTests(SynchronousTestCase):
             options = Options()
             options.parseOptions(words)
             self.assertRaises(UsageError, make_role, options)
+
+    def test_ranges(self) -> None:
+        """A number that cannot be is answered with those that can."""
+        for name, text, told in (
+            ("bits", "0", "from 3 to 160"),
+            ("bits", "1000", "from 3 to 160"),
+            ("successors", "0", "from 1 to 32"),
+            ("replicas", "-1", "from 0 to 8"),
+            ("replicas", "9" * 5000, "from 0 to 8"),
+        ):
+            options = Options()
+            options.parseOptions([f"--{name}", text])
+            with self.assertRaises(UsageError) as caught:
+                make_role(options)
+            self.assertEqual(str(caught.exception), f"--{name} {text!r}: takes a whole number {told}")
+
+    def test_places(self) -> None:
+        """A place is a number, or what a large ring writes; digits that could be both are a number."""
+        for text, bits, place in (
+            ("42", 8, 42),
+            ("0x2a", 8, 42),
+            ("28e0681f3a249409", 64, 0x28E0681F3A249409),
+            ("0x2a", 64, 42),
+            ("1234567812345678", 64, 1234567812345678),
+            ("0x1234567812345678", 64, 0x1234567812345678),
+        ):
+            self.assertEqual(read_place(text, bits), place, text)
+        for text, bits in (
+            ("2a", 8),
+            ("ff", 4),
+            ("28e0681f3a24940", 64),
+            ("0x28e0681f3a2494099", 64),
+            ("", 64),
+            ("-1", 64),
+        ):
+            self.assertRaises(UsageError, read_place, text, bits)
 
     def test_found(self) -> None:
         """It comes in by the door of all roles."""

@@ -118,6 +118,9 @@ class WaysTests(SynchronousTestCase):
             way = make_way(name)
             self.assertTrue(verifyObject(ICatalogue, way.catalogue()))
             self.assertEqual([way.catalogue()], list(way.roles))
+        ring = make_way("ring")
+        self.assertTrue(verifyObject(ICatalogue, ring.catalogue()))
+        self.assertEqual([role.search for role in ring.roles], [ring.catalogue()])
 
     def test_super_peers(self) -> None:
         """A node that finds by super peers has its id from its key, and knows those that it was given."""
@@ -146,7 +149,7 @@ class WaysTests(SynchronousTestCase):
         """A way that there is not is named, with those that there are."""
         with self.assertRaises(UsageError) as caught:
             make_way("smoke")
-        self.assertEqual(str(caught.exception), "--via 'smoke': write one of flood, index, superpeer")
+        self.assertEqual(str(caught.exception), "--via 'smoke': write one of flood, index, superpeer, ring")
 
     def test_of_options(self) -> None:
         """A role finds by the way among its options; where there is none, by flooding."""

@@ -78,7 +78,7 @@ class ViaTests(SynchronousTestCase):
     def test_refusals(self) -> None:
         """What does not go together is refused in one line that says what to do."""
         for words, line in (
-            (["--via", "smoke"], "--via 'smoke': write one of flood, index, superpeer"),
+            (["--via", "smoke"], "--via 'smoke': write one of flood, index, superpeer, ring"),
             (
                 ["--index", "tcp:127.0.0.1:9100"],
                 "--index goes with --via index: add that, or leave out --index",

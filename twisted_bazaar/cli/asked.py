@@ -1,4 +1,4 @@
-"""Whom a command asks who has what: an index server, or super peers; and what is said when nobody is there."""
+"""Whom a command asks who has what: an index server, super peers or a ring; and what is said when nobody is there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from attrs import frozen
 
 from twisted_bazaar.cli.programs import how_to_call
 from twisted_bazaar.discovery.superpeer.moorings import FULL, SILENT, STRANGER
+
+REFUSED: Final = "refused"
+"""Why a node does not join that cannot, however often it tries."""
 
 _SENTENCES: Final[Mapping[str, str]] = {
     FULL: "the one {there} has no room",
@@ -28,7 +31,7 @@ class Unwilling:
     """Why somebody who is there does not take a node.
 
     @ivar place: the endpoint where it listens.
-    @ivar why: C{full}, C{silent} or C{stranger}.
+    @ivar why: C{full}, C{silent}, C{stranger} or C{refused}.
     @ivar reason: what it has said, or what has happened.
     """
 
@@ -50,6 +53,7 @@ class Asked:
     @ivar short_name: the same, where it is clear what is meant.
     @ivar role: of the node that is one.
     @ivar usual_port: where it listens if nobody says otherwise.
+    @ivar option: that names the places.
     """
 
     places: Sequence[str]
@@ -57,16 +61,22 @@ class Asked:
     short_name: str
     role: str
     usual_port: int
+    option: str
 
     @classmethod
     def index(cls, place: str) -> Self:
         """An index server."""
-        return cls([place], "index server", "index", "index_server", 9100)
+        return cls([place], "index server", "index", "index_server", 9100, "--index")
 
     @classmethod
     def super_peers(cls, places: Sequence[str]) -> Self:
         """Super peers."""
-        return cls(places, "super peer", "super peer", "super_peer", 9200)
+        return cls(places, "super peer", "super peer", "super_peer", 9200, "--super")
+
+    @classmethod
+    def ring(cls, place: str) -> Self:
+        """A member of a ring."""
+        return cls([place], "ring member", "ring member", "ring_peer", 9300, "--join")
 
     def __str__(self) -> str:
         return f"the {self.short_name}{'s' * (len(self.places) > 1)} at {', '.join(self.places)}"
@@ -79,8 +89,9 @@ class Asked:
     def absent(self, reason: Reason) -> str:
         """That nobody is there, or takes this node, and what to do."""
         if isinstance(reason, Unwilling):
-            option = "--super" if self.role == "super_peer" else "--index"
-            advice = _ADVICE[reason.why].format(name=self.name, option=option, port=self.usual_port)
+            if reason.why == REFUSED:
+                return f"{reason.place}: {reason.reason}"
+            advice = _ADVICE[reason.why].format(name=self.name, option=self.option, port=self.usual_port)
             return f"{self._nobody(reason)}; {advice}"
         start = f"{how_to_call('twistd')} -n bazaar-node --role {self.role} --listen {self.where_it_listens()}"
         return f"{self._nobody(reason)}; is it running? {start}"

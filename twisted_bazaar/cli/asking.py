@@ -184,6 +184,7 @@ def _how_to_start(command: str) -> str:
     roles = {
         "stock": "--role seller --stock apple=5",
         "files": "--role sharer --via index --index tcp:127.0.0.1:9100 --folder ./shared",
+        "ring": "--role ring_peer --join tcp:127.0.0.1:9300",
         "status": "",
     }
     role = roles.get(command.partition(".")[0], "--role buyer --want apple")

@@ -12,7 +12,11 @@ from twisted_bazaar.sim.files.report import FilesReport
 from twisted_bazaar.sim.files.scenario import FilesScenario
 from twisted_bazaar.sim.market.report import MarketReport
 from twisted_bazaar.sim.market.scenario import MarketScenario
-from twisted_bazaar.sim.report import Report
+from twisted_bazaar.sim.report import Report, within
+from twisted_bazaar.sim.ring.report import PhaseReport as RingPhaseReport
+from twisted_bazaar.sim.ring.report import RingReport
+from twisted_bazaar.sim.ring.scenario import Phase as RingPhase
+from twisted_bazaar.sim.ring.scenario import RingScenario
 from twisted_bazaar.sim.scenario import Scenario
 from twisted_bazaar.sim.superpeer.report import PhaseReport, Searches, Sort, SuperPeerReport
 from twisted_bazaar.sim.superpeer.scenario import Phase, SuperPeerScenario
@@ -25,6 +29,12 @@ _PHASES: Final[Mapping[Phase, str]] = {
     "dynamic": "and dynamic querying",
 }
 _SORTS: Final[Mapping[Sort, str]] = {"all": "all", "popular": "popular files", "rare": "rare files"}
+
+_RING_PHASES: Final[Mapping[RingPhase, str]] = {
+    "calm": "before",
+    "deaths": "when they die",
+    "repaired": "repaired",
+}
 
 
 @frozen
@@ -132,6 +142,51 @@ def _comparison_of_super_peers(report: SuperPeerReport) -> Comparison | None:
     )
     rows += [(name, *(f"{cost(phase):,.1f}" for phase in report.phases)) for name, cost in costs]
     return Comparison(tuple(_PHASES[phase.name] for phase in report.phases), rows)
+
+
+@in_words.register
+def _ring_in_words(scenario: RingScenario) -> str:
+    words = _in_words(scenario, (scenario.nodes, "node"), (scenario.successors, "successor"))
+    return f"{words}, {scenario.begin}, a round in {scenario.round}"
+
+
+@figures_of.register
+def _figures_of_ring(report: RingReport) -> Rows:
+    values = report.values
+    rows = [
+        ("lookups that were right", f"{report.right:,} of {report.wants:,}"),
+        ("values lost", f"{values.lost:,} of {values.kept:,}"),
+        ("claimed by two, at most", count_of(report.claimed_twice, "node")),
+    ]
+    if report.dead:
+        rows.insert(1, ("died at once", count_of(report.dead, "node")))
+        rows.insert(2, ("all successors right", f"{_seconds(report.repaired_s)} later"))
+        rows.insert(4, ("values not got then", f"{values.missed:,} of {values.asked:,} that were there"))
+    return tuple(rows)
+
+
+@comparison_of.register
+def _comparison_of_ring(report: RingReport) -> Comparison | None:
+    """The phases side by side; None if none began."""
+    if not report.phases:
+        return None
+    figures: tuple[tuple[str, Callable[[RingPhaseReport], str]], ...] = (
+        ("nodes", lambda phase: f"{phase.nodes:,}"),
+        ("lookups", lambda phase: f"{phase.asked:,}"),
+        ("of these, failed", lambda phase: f"{phase.failed:,}"),
+        ("of these, not ended", lambda phase: f"{phase.unended:,}"),
+        ("hops, mean", lambda phase: _number(phase.mean_hops, "{:.2f}")),
+        ("hops, 99 of 100", lambda phase: _number(phase.p99_hops, "{:.0f}")),
+        ("half of log2 of nodes", lambda phase: f"{phase.half_log2:.2f}"),
+        ("nodes asked a lookup", lambda phase: _number(phase.questions, "{:.2f}")),
+        ("of these, late or dead", lambda phase: _number(phase.late, "{:.2f}")),
+        ("of these, dead", lambda phase: _number(phase.dead, "{:.2f}")),
+        ("time to find, half of them", lambda phase: _seconds(within(phase.seconds_to_find, 0.5))),
+        ("time to find, 99 of 100", lambda phase: _seconds(within(phase.seconds_to_find, 0.99))),
+        ("other bytes a node a second", lambda phase: f"{phase.bytes_a_second:,.1f}"),
+    )
+    rows = [(name, *(tell(phase) for phase in report.phases)) for name, tell in figures]
+    return Comparison(tuple(_RING_PHASES[phase.name] for phase in report.phases), rows)
 
 
 def _mib(size: float) -> str:

@@ -1,27 +1,28 @@
-"""A node that lives as long as one command: joined to an index server, or to super peers, it finds and fetches.
+"""A node that lives as long as one command: joined to an index server, super peers or a ring, it finds and fetches.
 
 Meanwhile it serves to others what has come.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import wraps
 from typing import Any, Final, TypeVar, cast
 
 import click
-from attrs import frozen
+from attrs import evolve, field, frozen
 from click.core import ParameterSource
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import CannotListenError, ConnectingCancelledError
-from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamClientEndpoint
 
-from twisted_bazaar.cli.asked import Asked, Reason, Unwilling
-from twisted_bazaar.cli.refusal import Denial, Refusal
+from twisted_bazaar.cli.asked import REFUSED, Asked, Reason, Unwilling
+from twisted_bazaar.cli.refusal import Denial, Refusal, whole_number
+from twisted_bazaar.cli.reported import Reported
+from twisted_bazaar.discovery.ring.identifiers import LEAST_BITS, MOST_BITS, USUAL_BITS
+from twisted_bazaar.discovery.ring.settings import USUAL
 from twisted_bazaar.discovery.superpeer.moorings import FULL, SILENT, STRANGER
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IPart
@@ -29,6 +30,7 @@ from twisted_bazaar.interfaces import ICatalogue, INode, IRole, IWay
 from twisted_bazaar.journal import Journal
 from twisted_bazaar.plugin import WAY
 from twisted_bazaar.roles.fetcher import Fetcher
+from twisted_bazaar.roles.ring_options import MEMBER, check_endpoint
 from twisted_bazaar.roles.ways import make_way
 from twisted_bazaar.service import NodeService, build_node, client_endpoint, parse_address, server_endpoint
 from twisted_bazaar.state import SOCKET, STATE, StateDirectory
@@ -36,16 +38,28 @@ from twisted_bazaar.taps.finding import SUPER, super_peer_at
 
 INDEX: Final = "tcp:127.0.0.1:9100"
 _JOIN_S: Final = 10.0
-_HERE: Final = "tcp:0:interface=127.0.0.1"
+_LOOPBACK: Final = "127.0.0.1"
+_HERE: Final = f"tcp:0:interface={_LOOPBACK}"
 _EVERYWHERE: Final = "tcp:0"
 _BY_SUPER_PEERS: Final = "superpeer"
+_BY_RING: Final = "ring"
+_ON_RING: Final = ("ring-joined", "ring-visited")
+_NOT_ON_RING: Final = {"ring-waits": STRANGER, "ring-refused": REFUSED}
 _MOORED: Final = "moored"
 _NOT_MOORED: Final = "not_moored"
 # Of several reasons, the one that says most about what there is.
 _TELLING: Final = (FULL, SILENT, STRANGER)
 
+# By parameter: the option, and the way that it is for.
+_OPTIONS_OF: Final[Mapping[str, tuple[str, str]]] = {
+    "index": ("--index", "index"),
+    "super_peers": ("--super", _BY_SUPER_PEERS),
+    "join": ("--join", _BY_RING),
+    "bits": ("--bits", _BY_RING),
+}
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-T = TypeVar("T")
+_Result = TypeVar("_Result")
 
 
 @frozen
@@ -54,10 +68,31 @@ class Member:
 
     @ivar node: the node.
     @ivar fetcher: what it carries.
+    @ivar refused: fires with what to say if who is asked will never take it.
     """
 
     node: INode
     fetcher: Fetcher
+    refused: Deferred[str] = field(factory=Deferred, eq=False)
+
+    async def stay(self, work: Coroutine[Deferred[Any], Any, _Result]) -> _Result:
+        """Do something, for as long as this node is not refused.
+
+        @raise Denial: it is; the work has been cancelled.
+        """
+        doing = Deferred.fromCoroutine(work)
+
+        def end(why: str) -> str:
+            doing.cancel()
+            return why
+
+        self.refused.addCallback(end)
+        try:
+            return await doing
+        except CancelledError:
+            if not self.refused.called:
+                raise
+            raise Denial(str(self.refused.result)) from None
 
 
 def _tell_nobody(event: str, details: Mapping[str, Any]) -> None:
@@ -75,7 +110,7 @@ async def _no_part(name: str, digest: str, overwrite: bool) -> IPart:
 
 @frozen
 class Membership:
-    """Which index, or which super peers, a command joins, and how.
+    """Which index, which super peers or which ring a command joins, and how.
 
     @ivar via: the way of finding.
     @ivar index: the endpoint of the index server.
@@ -83,6 +118,8 @@ class Membership:
     @ivar advertise: where others reach that.
     @ivar join_s: how long to wait for somebody to ask.
     @ivar super_peers: the endpoints of super peers.
+    @ivar member: the endpoint of a member of a ring.
+    @ivar bits: the ring has 2**bits places.
     """
 
     via: str = "index"
@@ -91,20 +128,22 @@ class Membership:
     advertise: str | None = None
     join_s: float = _JOIN_S
     super_peers: Sequence[str] = (SUPER,)
+    member: str = MEMBER
+    bits: int = USUAL_BITS
 
     @property
     def asked(self) -> Asked:
         """Whom it asks."""
-        return (
-            Asked.super_peers(list(dict.fromkeys(self.super_peers)))
-            if self.via == _BY_SUPER_PEERS
-            else Asked.index(self.index)
-        )
+        if self.via == _BY_RING:
+            return Asked.ring(self.member)
+        if self.via == _BY_SUPER_PEERS:
+            return Asked.super_peers(list(dict.fromkeys(self.super_peers)))
+        return Asked.index(self.index)
 
     @property
     def lists_everything(self) -> bool:
         """Whether it can be asked for all files there are."""
-        return self.via != _BY_SUPER_PEERS
+        return self.via not in (_BY_SUPER_PEERS, _BY_RING)
 
     @asynccontextmanager
     async def join(
@@ -113,6 +152,7 @@ class Membership:
         make_fetcher: Callable[[ICatalogue], Fetcher],
         *,
         listens: bool = True,
+        stays: bool = False,
         state: StateDirectory | None = None,
         late: Callable[[Reason], object] | None = None,
         told: Journal = _tell_nobody,
@@ -121,13 +161,15 @@ class Membership:
 
         @param make_fetcher: makes what the node carries.
         @param listens: whether it takes connections.
+        @param stays: whether it is there for others for long: on a ring it has a place then, and is no guest.
         @param state: what outlives it; None for nothing.
-        @param late: told why when nobody answers at once; without it, that is the end.
+        @param late: told why when nobody answers at once; without it, that is the end. Of a refusal L{Member.refused}
+            tells.
         @param told: told of what the node reports.
         @raise UsageError: an option cannot be.
         @raise Denial: nobody answers, or there is no listening there.
         """
-        joining = _Joining(self, reactor, make_fetcher, late)
+        joining = _Joining(self, reactor, make_fetcher, late, stays=stays)
         service = joining.build(listens, state, told)
         try:
             try:
@@ -146,9 +188,15 @@ class Membership:
             return self.listen
         return _HERE if self.asked.is_local else _EVERYWHERE
 
+    def where_to_take_datagrams(self) -> tuple[str, int] | None:
+        """The interface and the port for datagrams; None where none are needed."""
+        if self.via != _BY_RING:
+            return None
+        return (_LOOPBACK if self.asked.is_local else "", 0)
+
 
 class _Joining:
-    """A node on its way to an index, or to a super peer."""
+    """A node on its way to an index, to a super peer, or into a ring."""
 
     def __init__(
         self,
@@ -156,8 +204,11 @@ class _Joining:
         reactor: Any,
         make_fetcher: Callable[[ICatalogue], Fetcher],
         late: Callable[[Reason], object] | None,
+        *,
+        stays: bool,
     ) -> None:
         self._wish = wish
+        self._stays = stays
         self._reactor = reactor
         self._late = late
         self._connected: set[str] = set()
@@ -170,12 +221,13 @@ class _Joining:
         self._fetcher = make_fetcher(catalogue)
         self._roles: Sequence[IRole] = [*way.roles, self._fetcher]
         self._answer: Deferred[Reason | None] = Deferred()
+        self._refused: Deferred[str] = Deferred()
         self._fetcher.joined.addCallback(self._answered)
 
     @property
     def member(self) -> Member:
         """What has come of it."""
-        return Member(self._node, self._fetcher)
+        return Member(self._node, self._fetcher, self._refused)
 
     def build(self, listens: bool, state: StateDirectory | None, told: Journal) -> NodeService:
         """What runs the node.
@@ -190,8 +242,12 @@ class _Joining:
             self._tracker = self._reported(wish.index, index)
 
         def note(event: str, details: Mapping[str, Any]) -> None:
-            if event == _MOORED and not self._fetcher.joined.called:
+            if (event == _MOORED or event in _ON_RING) and not self._fetcher.joined.called:
                 self._fetcher.joined.callback(None)
+            if event == "ring-refused" and self._late is not None:
+                self._refuse(Unwilling(wish.member, REFUSED, details["why"]))
+            elif event in _NOT_ON_RING:
+                self._not_taken(wish.member, _NOT_ON_RING[event], details["why"])
             if event == _NOT_MOORED:
                 self._not_taken(wish.asked.places[details["given"]], details["why"], details["reason"])
             told(event, details)
@@ -206,6 +262,7 @@ class _Joining:
             self._roles,
             None if state is None else state.path / SOCKET,
             lambda status: None,
+            wish.where_to_take_datagrams(),
         )
 
     async def done(self, within_s: float) -> None:
@@ -224,15 +281,22 @@ class _Joining:
 
     def _make_way(self) -> IWay:
         wish = self._wish
+        if wish.via == _BY_RING:
+            check_endpoint(wish.member)
+            member = self._reported(wish.member, clientFromString(self._reactor, wish.member))
+            return make_way(wish.via, join=member, settings=evolve(USUAL, bits=wish.bits), is_guest=not self._stays)
         if wish.via != _BY_SUPER_PEERS:
             return make_way(wish.via)
         super_peers = [self._reported(text, super_peer_at(self._reactor, text)) for text in wish.asked.places]
         return make_way(wish.via, super_peers=super_peers)
 
+    def _refuse(self, reason: Reason) -> None:
+        """Who is asked will never take this node."""
+        if not self._refused.called:
+            self._refused.callback(self._wish.asked.absent(reason))
+
     def _reported(self, place: str, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
-        return _Reported(
-            endpoint, lambda: self._connected.add(place), lambda reason: self._not_connected(place, reason)
-        )
+        return Reported(endpoint, lambda: self._connected.add(place), lambda reason: self._not_connected(place, reason))
 
     def _answered(self, reason: Reason | None) -> None:
         if not self._answer.called:
@@ -275,72 +339,54 @@ class _Joining:
         return list(reasons)[-1]
 
 
-@implementer(IStreamClientEndpoint)
-class _Reported:
-    """An endpoint that tells whether somebody is there.
-
-    @param connected: called each time somebody is.
-    @param failed: told why nobody is.
-    """
-
-    def __init__(
-        self, endpoint: IStreamClientEndpoint, connected: Callable[[], object], failed: Callable[[str], object]
-    ) -> None:
-        self._endpoint = endpoint
-        self._connected = connected
-        self._failed = failed
-
-    def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
-        """Connect."""
-        connecting: Deferred[Any] = self._endpoint.connect(factory)
-        return connecting.addCallbacks(self._tell_connected, self._tell)
-
-    def _tell_connected(self, protocol: T) -> T:
-        self._connected()
-        return protocol
-
-    def _tell(self, failure: Failure) -> Failure:
-        if failure.check(CancelledError, ConnectingCancelledError) is None:
-            number = getattr(failure.value, "osError", None)
-            # Twisted says it twice.
-            self._failed(os.strerror(number) if isinstance(number, int) else failure.getErrorMessage().rstrip("."))
-        return failure
-
-
 def finds_files(command: _Command) -> _Command:
     """Adds the options by which is chosen whom to ask: parameter C{membership} of the command."""
 
     @wraps(command)
-    def with_membership(*args: Any, via: str, index: str, super_peers: Sequence[str], **options: Any) -> Any:
-        _refuse_typed("index" if via == _BY_SUPER_PEERS else "super_peers")
+    def with_membership(
+        *args: Any, via: str, index: str, super_peers: Sequence[str], join: str | None, bits: int, **options: Any
+    ) -> Any:
+        _refuse_typed(via)
+        if via == _BY_RING and join is None:
+            raise Refusal(f"--via {_BY_RING}: say where a member of the ring listens, with --join such as {MEMBER}")
         wish = Membership(
             via,
             index,
             options.pop("listen", None),
             options.pop("advertise", None),
             super_peers=super_peers or (SUPER,),
+            member=join or MEMBER,
+            bits=bits,
         )
         return command(*args, membership=wish, **options)
 
-    decorated: Any = with_membership
+    decorated: Any = click.option(
+        "--bits",
+        type=whole_number("--bits", LEAST_BITS, MOST_BITS),
+        default=USUAL_BITS,
+        metavar="N",
+        help=f"The ring has 2 to the power of this many places.  [{USUAL_BITS}]",
+    )(with_membership)
     for words, usual, metavar, text in (
+        (["--join"], "", "ENDPOINT", f"Where a member of the ring listens, such as {MEMBER}."),
         (["--super", "super_peers"], None, "ENDPOINT", f"Where a super peer listens; may be repeated.  [{SUPER}]"),
         (["--index"], INDEX, "ENDPOINT", f"Where the index server listens.  [{INDEX}]"),
-        (["--via"], "index", "WAY", "How files are found: index or superpeer.  [index]"),
+        (["--via"], "index", "WAY", "How files are found: index, superpeer or ring.  [index]"),
     ):
-        option = click.option(*words, default=usual, multiple=usual is None, metavar=metavar, help=text)
+        option = click.option(*words, default=usual or None, multiple=usual is None, metavar=metavar, help=text)
         decorated = option(decorated)
     return cast("_Command", decorated)
 
 
-def _refuse_typed(name: str) -> None:
-    """See that an option is not typed that is for another way; what a file says is for several programs.
+def _refuse_typed(via: str) -> None:
+    """See that no option is typed that is for another way; what a file says is for several programs.
 
-    @raise Refusal: it is.
+    @raise Refusal: one is.
     """
-    if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
-        option, way = ("--super", _BY_SUPER_PEERS) if name == "super_peers" else ("--index", "index")
-        raise Refusal(f"{option} goes with --via {way}: add that, or leave out {option}")
+    for name, (option, way) in _OPTIONS_OF.items():
+        is_typed = click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if is_typed and way != via:
+            raise Refusal(f"{option} goes with --via {way}: add that, or leave out {option}")
 
 
 def takes_connections(command: _Command) -> _Command:

@@ -20,6 +20,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "cancel": "Take back an order that has no answer yet.",
     "config": "Show which settings are in force, and where each was written.",
     "orders": "List the orders of a running buyer or seller, or show one.",
+    "ring": "Be a member of a ring, at a prompt; or ask one that runs.",
     "search": "Look for files.",
     "share": "Share the files of a folder.",
     "shell": "Look for files and fetch them, word by word.",
@@ -86,7 +87,7 @@ def main() -> None:
     """A peer-to-peer market on Twisted.
 
     The market itself runs as daemons: see twistd bazaar-tracker --help and twistd bazaar-node --help. While one
-    runs, stock, orders, cancel, files and status ask it. Files are found and fetched by search, get and shell,
+    runs, stock, orders, cancel, files, ring and status ask it. Files are found and fetched by search, get and shell,
     and shared by share.
     """
 

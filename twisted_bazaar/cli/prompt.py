@@ -27,17 +27,24 @@ _ABOVE: Final = "\r\x1b[K"
 class Prompt:
     """Asks for lines.
 
+    @param words: what it asks with.
     @ivar completions: called for the lines that there are to complete what is typed with; in a thread.
     @ivar is_seen: whether somebody sits before a terminal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, words: str = _PROMPT) -> None:
+        self._words = words
         self.is_seen = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
         self.completions: Callable[[], Sequence[str]] = list
         self._reactor: Any = None
         self._wanted = threading.Semaphore(0)
         self._asked: Deferred[str | None] | None = None
-        self._is_asking = False
+        # Whether the words stand there, and a line is being typed after them; it changes in the thread.
+        self._is_shown = False
+        self._showing = threading.Lock()
+        # Whether somebody else says when it does.
+        self._is_told = False
+        self._is_left = False
         self._rest = b""
         self._is_over = False
         self._lost: OSError | None = None
@@ -51,7 +58,10 @@ class Prompt:
                 self._let_edit()
             # It may wait for a line for ever, so the process is not to wait for it.
             threading.Thread(target=self._read, daemon=True).start()
-            yield
+            try:
+                yield
+            finally:
+                self._leave()
 
     def ask(self) -> Deferred[str | None]:
         """The next line; None when there is none any more.
@@ -63,17 +73,17 @@ class Prompt:
             asked.errback(self._lost)
             return asked
         self._asked = asked
-        self._is_asking = True
         self._wanted.release()
         return asked
 
     def say(self, line: str) -> None:
         """Say something, whether a line is being typed or not."""
         try:
-            if self._is_asking and self.is_seen:
-                click.echo(f"{_ABOVE}{printable(line)}\n{_PROMPT}{_typed()}", nl=False)
-            else:
-                click.echo(printable(line))
+            with self._showing:
+                if self._is_shown:
+                    click.echo(f"{_ABOVE}{printable(line)}\n{self._words}{_typed()}", nl=False)
+                else:
+                    click.echo(printable(line))
         except OSError as error:
             self._lost = error
             self._give(None, error)
@@ -93,10 +103,33 @@ class Prompt:
         # Names may have any character in them.
         readline.set_completer_delims("\n")
         readline.parse_and_bind("tab: complete")
+        if "libedit" in (readline.__doc__ or "") or not hasattr(readline, "set_pre_input_hook"):
+            return
+        # What is said meanwhile goes before the words or above them, but not between.
+        readline.set_startup_hook(self._begin_to_show)
+        readline.set_pre_input_hook(self._end_to_show)
+        self._is_told = True
+
+    def _begin_to_show(self) -> None:
+        """In the thread: the words are about to be shown."""
+        self._showing.acquire()
+
+    def _end_to_show(self) -> None:
+        """In the thread: they are shown."""
+        self._is_shown = True
+        self._showing.release()
+
+    def _leave(self) -> None:
+        """Ask no more: what is said from now on stands below what was typed."""
+        with self._showing:
+            was_shown, self._is_shown = self._is_shown, False
+            self._is_left = True
+        if was_shown:
+            with contextlib.suppress(OSError):
+                click.echo(_ABOVE, nl=False)
 
     def _give(self, line: str | None, error: OSError | None = None) -> None:
         """Hand over a line."""
-        self._is_asking = False
         asked, self._asked = self._asked, None
         if asked is not None and not asked.called:
             if error is not None:
@@ -110,12 +143,31 @@ class Prompt:
         while line is not None:
             self._wanted.acquire()
             try:
-                line = input(_PROMPT) if self.is_seen else self._next_line()
+                line = self._typed_line() if self.is_seen else self._next_line()
             except (EOFError, OSError, ValueError):
                 line = None
                 if self.is_seen:
                     os.write(1, b"\n")
             self._reactor.callFromThread(self._give, line)
+
+    def _typed_line(self) -> str:
+        """A line that is typed.
+
+        @raise EOFError: there is none any more.
+        """
+        if self._is_left:
+            raise EOFError
+        try:
+            if self._is_told:
+                return input(self._words)
+            self._begin_to_show()
+            try:
+                click.echo(self._words, nl=False)
+            finally:
+                self._end_to_show()
+            return input()
+        finally:
+            self._is_shown = False
 
     def _next_line(self) -> str | None:
         """A line of a pipe, read without Python's own buffer: that cannot be let go of while a thread reads."""

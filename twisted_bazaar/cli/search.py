@@ -50,20 +50,7 @@ def search(
 
     Ends with status 0 when something was found, with 3 when nothing was.
     """
-    if (name is not None) + (digest is not None) + everything != 1:
-        raise Refusal("write a NAME, or --digest DIGEST, or --all")
-    if name == "":
-        raise Refusal("NAME: write the name of a file, or a word of it; --all lists everything")
-    if digest is not None and not is_digest(digest):
-        raise Refusal("--digest: takes a whole digest, 64 hexadecimal digits; bazaar search --json shows them")
-    if exact and name is None:
-        raise Refusal("--exact goes with a NAME")
-    if everything and not membership.lists_everything:
-        raise Refusal(
-            "--all goes with --via index: super peers have no list of everything; write a NAME, or a word of it"
-        )
-    if name is not None:
-        whole_text(name, "NAME")
+    _check(name, exact, digest, everything, membership)
     wanted = Search.of(name, most, exact=exact, digest=digest)
 
     async def work(reactor: Any) -> Finds:
@@ -80,3 +67,23 @@ def search(
         hint = "; bazaar search --all lists what there is" if membership.lists_everything and not everything else ""
         click.echo(f"nothing was found{hint}", err=True)
     raise SystemExit(0 if finds.files else NOT_FOUND)
+
+
+def _check(name: str | None, exact: bool, digest: str | None, everything: bool, membership: Membership) -> None:
+    """Refuse what cannot be looked for.
+
+    @raise Refusal: it cannot.
+    """
+    if (name is not None) + (digest is not None) + everything != 1:
+        raise Refusal("write a NAME, or --digest DIGEST, or --all")
+    if name == "":
+        raise Refusal("NAME: write the name of a file, or a word of it; --all lists everything")
+    if digest is not None and not is_digest(digest):
+        raise Refusal("--digest: takes a whole digest, 64 hexadecimal digits; bazaar search --json shows them")
+    if exact and name is None:
+        raise Refusal("--exact goes with a NAME")
+    if everything and not membership.lists_everything:
+        asked = "a ring has" if membership.via == "ring" else "super peers have"
+        raise Refusal(f"--all goes with --via index: {asked} no list of everything; write a NAME, or a word of it")
+    if name is not None:
+        whole_text(name, "NAME")

@@ -8,10 +8,17 @@ from typing import Final
 _FAULT: Final = "KIND:AT:FOR:NODE,NODE or KIND:AT:FOR:NODE,NODE:STRENGTH, such as pause:30s:10s:seller-1"
 _PURCHASE: Final = "BUYER:AT:ITEM or BUYER:AT:ITEM:QUANTITY, such as buyer-2:31s:item-4:3"
 _FETCH: Final = "GETTER:AT:FILE, such as getter-2:31s:file-4"
+_SEEK: Final = "NODE:AT:KEY, such as node-2:31s:some-name"
 _ASK: Final = "ASKER:AT:WORDS, such as 'weak-peer-2:31s:some words'"
 
 # How one entry of a setting that is a list of tables is given, its parts with colons between.
-SHAPES: Final[Mapping[str, str]] = {"faults": _FAULT, "purchases": _PURCHASE, "fetches": _FETCH, "asks": _ASK}
+SHAPES: Final[Mapping[str, str]] = {
+    "faults": _FAULT,
+    "purchases": _PURCHASE,
+    "fetches": _FETCH,
+    "asks": _ASK,
+    "seeks": _SEEK,
+}
 # Settings that are lists, and what the option for one entry is called.
 ONE_OF: Final[Mapping[str, str]] = {
     "fault-kinds": "fault-kind",
@@ -21,13 +28,15 @@ ONE_OF: Final[Mapping[str, str]] = {
     "fetches": "fetch",
     "phases": "phase",
     "asks": "ask",
+    "seeks": "seek",
 }
 METAVARS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("for", "settle", "ping"), "TIME"),
+    **dict.fromkeys(("for", "settle", "ping", "round"), "TIME"),
     "faults": "FAULT",
     "purchases": "PURCHASE",
     "fetches": "FETCH",
     "asks": "ASK",
+    "seeks": "SEEK",
 }
 
 _EVERY: Final[Mapping[str, str]] = {
@@ -96,5 +105,22 @@ HELP: Final[Mapping[str, Mapping[str, str]]] = {
         "phases": "A kind of search to compare; may be given several times. All kinds if not given.",
         "queries": "How many questions are asked in each kind of search, the same ones.",
         "asks": f"A question that is sure to be asked, {_ASK}; may be given several times.",
+    },
+    "ring": {
+        **_EVERY,
+        "nodes": "How many nodes there are.",
+        "for": "How long faults and churn go on; half way nodes die, and after three quarters it is looked again.",
+        "settle": "How long after that the ring may take to be right, with those that have come back.",
+        "mode": "With liveness faults end, and everything is to be right then; with safety they never do.",
+        "churn": "The share of nodes that leave in a minute, half of them without a word.",
+        "begin": "Nodes are placed into a ring that is right already, all at once, or have joined one by one.",
+        "successors": "How many nodes after itself each knows.",
+        "replicas": "On how many nodes a value is besides the one that it belongs to.",
+        "round": "The time from one round of looking after neighbours to the next.",
+        "rate": "How many new nodes join in a second, and how many die for good; with --dead 0.",
+        "dead": "The share of nodes that die at once, half way.",
+        "lookups": "How many places are looked for before nodes die, when they do, and afterwards: so many each.",
+        "values": "How many values are kept, and asked for when nodes have died and in the end.",
+        "seeks": f"A lookup that is sure to be made, {_SEEK}; may be given several times.",
     },
 }

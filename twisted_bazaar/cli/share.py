@@ -63,8 +63,8 @@ def share(
 ) -> None:
     """Share the files of a folder until Ctrl-C.
 
-    Others find them by asking the same index, or any super peer. Only files directly in the folder are shared: no
-    folders in it, nothing hidden, no links. What changes there is shared as it is then.
+    Others find them by asking the same index, any super peer, or any member of the ring. Only files directly in the
+    folder are shared: no folders in it, nothing hidden, no links. What changes there is shared as it is then.
     """
     try:
         path = shared_path(folder, "DIR")
@@ -162,18 +162,21 @@ class Sharing:
     async def run(self, reactor: Any) -> None:
         """Share until that is cancelled."""
         joining = self._membership.join(
-            reactor, self._make_sharer, state=self._state, late=self._tell_late, told=self.tell
+            reactor, self._make_sharer, stays=True, state=self._state, late=self._tell_late, told=self.tell
         )
         with self._display.shown():
-            async with joining:
+            async with joining as member:
                 self._display.say(f"sharing {self._path} by {self._membership.asked}; Ctrl-C ends it")
                 showing = LoopingCall(self._show)
                 showing.clock = reactor
                 showing.start(_SHOW_S)
                 try:
-                    await self._display.lost
+                    await member.stay(self._until_lost())
                 finally:
                     showing.stop()
+
+    async def _until_lost(self) -> None:
+        await self._display.lost
 
     def _make_sharer(self, catalogue: ICatalogue) -> Sharer:
         memory = HashMemory(None if self._state is None else self._state.path / HASHES_FILE)
@@ -192,6 +195,8 @@ class Sharing:
             case "moored":
                 place = Address(details["host"], details["port"])
                 self._display.say(f"others find it by the super peer at {place}")
+            case "ring-joined":
+                self._display.say("others find it by the ring")
             case "unmoored":
                 self._display.say("a super peer is gone; others take its place, if there are any")
             case "shared":

@@ -53,17 +53,20 @@ class _Run:
 
     async def work(self, reactor: Any) -> int:
         """Take words until there are no more; returns the exit status."""
-        joining = self._membership.join(reactor, self._make_fetcher, late=self._tell_late)
+        joining = self._membership.join(reactor, self._make_fetcher, stays=True, late=self._tell_late)
         async with joining as member:
             prompt = self._prompt
             talk = self._talk = Talk(member.fetcher, self._directory, prompt.say, reactor, patient=not prompt.is_seen)
             member.fetcher.joined.addCallback(lambda _: prompt.say("joined; help tells which words there are"))
             prompt.completions = talk.completions
-            with prompt.opened(reactor):
-                status = None
-                while status is None:
-                    status = await talk.take(await prompt.ask())
-            return status
+            return await member.stay(self._talk_on(talk, reactor))
+
+    async def _talk_on(self, talk: Talk, reactor: Any) -> int:
+        with self._prompt.opened(reactor):
+            status = None
+            while status is None:
+                status = await talk.take(await self._prompt.ask())
+        return status
 
     def tell_rest(self) -> None:
         """Say what was left when it was interrupted."""

@@ -19,6 +19,7 @@ from twisted_bazaar.cli.interruption import Interruption
 from twisted_bazaar.cli.process import few_collections, hold_back_log
 from twisted_bazaar.cli.refusal import PlainCommand, Refusal, whole_number
 from twisted_bazaar.cli.results import console_for_results
+from twisted_bazaar.cli.ring_table import RingTables, in_a_row
 from twisted_bazaar.cli.settings import replaying, replaying_file, scenario_options, settle_scenario
 from twisted_bazaar.cli.shrinking import Place, Shrunk, shrink_run
 from twisted_bazaar.cli.trace_file import trace_file
@@ -26,6 +27,8 @@ from twisted_bazaar.cli.verdict import tell_failure, tell_figures, tell_shrunk
 from twisted_bazaar.sim.files.run import FilesRun
 from twisted_bazaar.sim.market.run import MarketRun
 from twisted_bazaar.sim.report import Report
+from twisted_bazaar.sim.ring.run import RingRun
+from twisted_bazaar.sim.ring.tables import TABLES
 from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import Scenario
 from twisted_bazaar.sim.shrink import USUAL_RUNS
@@ -94,11 +97,19 @@ _WISHES: Final = (
 )
 
 
-def _scenario_command(run_class: type[Run[Any, Any]]) -> Callable[[Callable[[], None]], click.Command]:
-    """Make a command that runs one kind of scenario; what is decorated has its words."""
+def _scenario_command(
+    run_class: type[Run[Any, Any]], *more: Callable[[Any], Any]
+) -> Callable[[Callable[[], None]], click.Command]:
+    """Make a command that runs one kind of scenario; what is decorated has its words.
+
+    @param more: options that only this one has.
+    """
 
     def decorate(words: Callable[[], None]) -> click.Command:
-        def run(scenario_file: str | None, **options: Any) -> None:
+        def run(scenario_file: str | None, table: str | None = None, **options: Any) -> None:
+            if table is not None:
+                _show_table(table, {**options, "scenario_file": scenario_file})
+                return
             names = ("as_json", "quiet", "trace", "shrinks", "shrink_runs", "shrink_to", "overwrites")
             wishes = Wishes(keep=scenario_file, **{name: options.pop(name) for name in names})
             with Interruption(insists=True) as interruption:
@@ -107,7 +118,7 @@ def _scenario_command(run_class: type[Run[Any, Any]]) -> Callable[[Callable[[], 
                 raise SystemExit(_Simulation(run_class, scenario, replay, wishes, interruption).run())
 
         run.__doc__ = words.__doc__
-        for option in reversed(_WISHES):
+        for option in reversed((*more, *_WISHES)):
             run = option(run)
         return simulate.command(run_class.of.name, cls=PlainCommand)(scenario_options(run_class.of)(run))
 
@@ -143,6 +154,30 @@ def superpeer() -> None:
     with status 0 when every promise was kept; with 1 when one was broken, and says how to see exactly that run
     again; with 2 when an option is impossible.
     """
+
+
+@_scenario_command(
+    RingRun,
+    click.option(
+        "--table",
+        metavar="WHICH",
+        help=f"Make a table of several runs, for some beside that of the paper on Chord: {in_a_row(TABLES)}.",
+    ),
+)
+def ring() -> None:
+    """Let nodes find places on a ring, and keep values there.
+
+    Lookups are made on a ring that is right, again at the instant when many nodes die at once, and when it has been
+    repaired; or while nodes come and go. Production nodes run on simulated machines in virtual time. Ends
+    with status 0 when every promise was kept; with 1 when one was broken, and says how to see exactly that run
+    again; with 2 when an option is impossible.
+    """
+
+
+def _show_table(name: str, options: Mapping[str, Any]) -> None:
+    with Interruption(insists=True) as interruption:
+        bar = _bar if sys.stderr.isatty() else _no_bar
+        RingTables(name, options, bar, interruption).show(as_json=options["as_json"])
 
 
 class _Simulation:
@@ -248,6 +283,11 @@ def _bar() -> Iterator[Callable[[float, float], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda done_s, whole_s: bar.update(task, completed=done_s, total=whole_s)
+
+
+@contextmanager
+def _no_bar() -> Iterator[Callable[[float, float], None]]:
+    yield _show_nothing
 
 
 def _show_nothing(done_s: float, whole_s: float) -> None:

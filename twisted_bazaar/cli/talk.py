@@ -138,10 +138,10 @@ class Talk:
     async def _query(self, rest: str) -> None:
         if not rest:
             raise UsageError("query what? write query NAME, or list for all there is")
-        await self._show(Search.of(_unquoted(rest), _MOST))
+        await self._show(Search.of(unquoted(rest), _MOST))
 
     async def _list(self, rest: str) -> None:
-        await self._show(Search.of(_unquoted(rest) if rest else None, _MOST))
+        await self._show(Search.of(unquoted(rest) if rest else None, _MOST))
 
     async def _show(self, wanted: Search) -> None:
         await self._joined()
@@ -174,7 +174,7 @@ class Talk:
         await self._joined()
         while self._patient and len(self._fetcher.under_way()) >= _MOST_FROM_A_PIPE:
             await self._one_ended()
-        found, nodes = self._choice if self._choice and not rest else (await self._chosen(_unquoted(rest)), ())
+        found, nodes = self._choice if self._choice and not rest else (await self._chosen(unquoted(rest)), ())
         try:
             fetch = await self._fetcher.begin(found, self._ended, accept=lambda source: is_named(source, nodes))
         except AlreadyThere:
@@ -279,7 +279,7 @@ def _hint(word: str) -> str:
     return f"there is no {word!r}; the words are {', '.join(each.name for each in WORDS)}"
 
 
-def _unquoted(text: str) -> str:
+def unquoted(text: str) -> str:
     """A name as it is typed: with or without quotes around it; blanks in it need none."""
     if text[:1] in "\"'" and text[-1:] == text[:1] and len(text) > 1:
         return text[1:-1]

@@ -51,6 +51,11 @@ _STORE_AGAIN_S: Final = 5.0
 _ORDERS_FILE: Final = "orders.sqlite"
 _FAULTS_TOLD_A_MINUTE: Final = 5
 
+_NOBODY_ASKED: Final[Mapping[str, str]] = {
+    "superpeer": "there was no super peer to ask; start one with --role super_peer",
+    "ring": "there was no member of a ring to ask; say where one listens, with --join tcp:HOST:PORT",
+}
+
 T = TypeVar("T")
 
 
@@ -323,7 +328,7 @@ class Buyer(Role):
             status = SOLD_OUT
         elif self._way.registrar is None and not self._joined.called:
             status = NO_SUPER_PEER
-            self.node.report("nobody_asked", "there was no super peer to ask; start one with --role super_peer")
+            self.node.report("nobody_asked", _NOBODY_ASKED.get(self._way.name, _NOBODY_ASKED["superpeer"]))
         else:
             status = NOT_FOUND
         for want in missing:

@@ -165,6 +165,9 @@ class Fetcher(Role):
     def changed_while_served(self, digest: str) -> None:
         """A file is not what it was any more; whoever fetched it has been told."""
 
+    def opened(self, digest: str, host: str) -> None:
+        """Somebody would fetch something from here."""
+
     def uploaded(self, digest: str, host: str, sent_bytes: int) -> None:
         """Somebody has fetched something from here, and is gone."""
 
@@ -205,6 +208,7 @@ class Fetcher(Role):
                         self.uploaded(stream.digest, stream.host, stream.sent_bytes)
 
                 stream.gone = tell
+                self.opened(stream.digest, stream.host)
             return stream
 
         return opened

@@ -142,7 +142,15 @@ class Fetch:
         self._next: IDelayedCall | None = None
         self._unwatch: Callable[[], None] = lambda: None
         self.outcome: Receipt | Failure | None = None
-        self._download = Download(node.clock, node.rng, part, own_key=node.key.public, on_event=told)
+        self._download = Download(
+            node.clock,
+            node.rng,
+            part,
+            own_key=node.key.public,
+            on_event=told,
+            stream_to=node.stream_endpoint,
+            streams_first=node.streams_first,
+        )
 
     def start(self, give_up_s: float | None = None) -> Deferred[Receipt]:
         """Begin.

@@ -234,6 +234,7 @@ def _found_sources(sources: list[FileSource], message_id: int) -> Message:
             port=each.address.port,
             whole=each.is_whole,
             load=each.load,
+            udp=each.udp,
         )
         for each in sources
     )

@@ -66,7 +66,8 @@ class RingCatalogue:
 
 def _sources(contacts: Sequence[Contact]) -> Sequence[FileSource]:
     return [
-        FileSource(own_id(contact.key), contact.key, Address(contact.address.host, contact.port))
+        FileSource(
+            own_id(contact.key), contact.key, Address(contact.address.host, contact.port), udp=contact.address.port
+        )
         for contact in dict.fromkeys(contacts)
-        if contact.port
     ]

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.entry import FILES, LONGEST_NAME, VALUE_BYTES, VALUES
-from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.entry import FILES, LONGEST_NAME, VALUE_BYTES, VALUES, Kept
+from twisted_bazaar.discovery.ring.identifiers import Contact, is_number
 from twisted_bazaar.discovery.ring.keeping import Holding
 from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
 from twisted_bazaar.files.download.part import PartFile
+from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import Command
 from twisted_bazaar.roles.fetching import Fetch, NotFound, read_beginning
 from twisted_bazaar.roles.requests import read_request
 from twisted_bazaar.roles.ring_files import copy_into, offer_blocking
+from twisted_bazaar.roles.ring_standing import standing
 from twisted_bazaar.values.files import FoundFile
+from twisted_bazaar.wire.files import check_file_name
 
 if TYPE_CHECKING:
     from twisted_bazaar.roles.ring_peer import RingPeer
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 _Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 # The longest that those who are to keep a file may take to get it while nothing of it goes out.
 _STALLED_S: Final = 20.0
-_LOOK_S: Final = 0.1
 _GIVE_UP_S: Final = 20.0
 _MOST_OFFERED: Final = 64
 
@@ -50,11 +52,13 @@ class _Request(msgspec.Struct, frozen=True):
     """A file that is wanted.
 
     @ivar folder: where it is to be put.
+    @ivar file: what it is to be called there; as it was called when it was stored if empty.
     @ivar digest: how its digest begins, if there are several of its name.
     """
 
     name: _Name
     folder: str = "."
+    file: str = ""
     digest: Annotated[str, Meta(max_length=64)] = ""
     overwrite: bool = False
 
@@ -80,8 +84,13 @@ class RingDesk:
 
     def __init__(self, peer: RingPeer) -> None:
         self._peer = peer
+        # Under which names what is offered has been stored, by its digest.
+        self._offered_as: dict[str, set[str]] = {}
+        # Who waits for what to be where.
+        self._brought: dict[tuple[str, Path], list[Deferred[Any]]] = {}
         self.commands: Mapping[str, Command] = {
-            "status": self._status,
+            "status": lambda request: self.status(),
+            "ring.status": lambda request: self.status(),
             "ring.store": lambda request: self.store(**_read(request, _Store)),
             "ring.request": lambda request: self.request(**_read(request, _Request)),
             "ring.delete": lambda request: self.delete(**_read(request, _Named)),
@@ -100,15 +109,24 @@ class RingDesk:
         """
         return Deferred.fromCoroutine(self._store(Path(path).absolute(), name))
 
-    def request(self, name: str, folder: str = ".", digest: str = "", overwrite: bool = False) -> Deferred[Any]:
+    def request(
+        self, name: str, folder: str = ".", digest: str = "", overwrite: bool = False, file: str = ""
+    ) -> Deferred[Any]:
         """Fetch a file; fires when it is whole and in its place.
 
         @param digest: how its digest begins, to choose among several.
+        @param file: what it is to be called; as it was called when it was stored if empty, and what came for a number
+            in a classroom by that number.
         @raise NotFound: nobody has it.
         @raise UsageError: there are several, or it must not be put there.
         @raise TransferFailed: those who have it do not serve it.
         """
-        return Deferred.fromCoroutine(self._request(name, Path(folder).absolute(), digest, overwrite))
+        if file:
+            try:
+                check_file_name(file)
+            except ValueError as error:
+                raise UsageError(f"{file!r}: {error}") from None
+        return Deferred.fromCoroutine(self._request(name, Path(folder).absolute(), digest, overwrite, file))
 
     def delete(self, name: str) -> Deferred[dict[str, Any]]:
         """Have a file and a value kept no longer that this node has stored under a name."""
@@ -134,6 +152,15 @@ class RingDesk:
 
         return self._peer.keeping.get(VALUES, name).addCallback(rows)
 
+    def status(self) -> Deferred[dict[str, Any]]:
+        """How this member stands, and what it keeps."""
+        peer = self._peer
+        status = {"role": "ring_peer", **standing(peer.member)}
+        store, kept = peer.keeping.store, peer.kept
+        status |= {"entries": len(store), "files": kept.whole, "coming": len(kept) - kept.whole}
+        status |= {"bytes": kept.size_bytes, "keep_bytes": kept.limit_bytes}
+        return succeed(status)
+
     # Storing.
 
     async def _store(self, path: Path, name: str) -> dict[str, Any]:
@@ -142,17 +169,14 @@ class RingDesk:
         reactor: Any = peer.node.clock
         content = await deferToThreadPool(reactor, reactor.getThreadPool(), offer_blocking, reactor, path)
         manifest, name = content.manifest, name or content.seen.name
-        peer.offered.pop(manifest.digest, None)
-        peer.offered[manifest.digest] = content
-        while len(peer.offered) > _MOST_OFFERED:
-            peer.offered.pop(next(iter(peer.offered)))
+        self._offer(name, content)
         whole = dict[Contact, None]()
         end = peer.keeping.watch_whole(manifest.digest, lambda contact: whole.setdefault(contact, None))
         try:
             about: dict[str, Any] = {"digest": manifest.digest, "size": manifest.size, "file": content.seen.name}
             stored = await peer.keeping.put(FILES, name, **about)
             whole |= {copy.at: None for copy in stored.copies if copy.is_kept and copy.is_whole}
-            await self._until_whole(whole, stored.keepers)
+            await self._until_whole(manifest.digest, whole, stored.keepers)
         finally:
             end()
         keepers = [contact for contact in stored.keepers if contact in whole]
@@ -161,52 +185,120 @@ class RingDesk:
         peer.node.report("ring-stored", "{name} is kept by {copies} nodes", name=name, copies=len(keepers))
         return {"name": name, "digest": manifest.digest, "size": manifest.size, "copies": _places(peer, keepers)}
 
-    async def _until_whole(self, whole: Mapping[Contact, None], keepers: Sequence[Contact]) -> None:
+    async def _until_whole(self, digest: str, whole: Mapping[Contact, None], keepers: Sequence[Contact]) -> None:
         """Wait until those that are to keep a file have all of it, or nothing of it goes out any more."""
-        uploads = self._peer.uploads
-        moved = (uploads.sent_bytes, len(whole))
-        stalled_s = 0.0
-        while not whole.keys() >= set(keepers) and stalled_s < _STALLED_S:
-            await deferLater(self._peer.node.clock, _LOOK_S, lambda: None)
-            now = (uploads.sent_bytes, len(whole))
-            stalled_s = stalled_s + _LOOK_S if now == moved else 0.0
-            moved = now
+        peer = self._peer
+        while not whole.keys() >= set(keepers):
+            moved = (peer.uploads.gone_bytes(digest), len(whole))
+            come: Deferred[None] = Deferred()
+            end = peer.keeping.watch_whole(digest, partial(_fire, come))
+            try:
+                await come.addTimeout(_STALLED_S, peer.node.clock, onTimeoutCancel=lambda result, timeout_s: None)
+            finally:
+                end()
+            if (peer.uploads.gone_bytes(digest), len(whole)) == moved:
+                return
+
+    def _offer(self, name: str, content: SharedContent) -> None:
+        """Serve a file to those that are to keep it, for as long as something that was stored from here needs it."""
+        offered, digest = self._peer.offered, content.manifest.digest
+        offered.pop(digest, None)
+        offered[digest] = content
+        while len(offered) > _MOST_OFFERED:
+            oldest = next(iter(offered))
+            del offered[oldest]
+            self._offered_as.pop(oldest, None)
+        for names in self._offered_as.values():
+            names.discard(name)
+        self._offered_as.setdefault(digest, set()).add(name)
+
+    def _offer_no_more(self, name: str, digest: str) -> None:
+        names = self._offered_as.get(digest, set())
+        names.discard(name)
+        if not names:
+            self._offered_as.pop(digest, None)
+            self._peer.offered.pop(digest, None)
 
     # Requesting.
 
-    async def _request(self, name: str, folder: Path, digest: str, overwrite: bool) -> dict[str, Any]:
+    async def _request(self, name: str, folder: Path, digest: str, overwrite: bool, file: str) -> dict[str, Any]:
         beginning = read_beginning(digest)
+        self._check()
+        peer = self._peer
+        place = peer.member.ring.called(peer.keeping.store.place_of_name(name))
+        peer.node.report("ring-requested", "{name} is looked for, at place {place}", name=name, place=place)
         holdings = [each for each in await self._holdings(name) if (each.entry.kept.digest or "").startswith(beginning)]
         contents = {holding.entry.kept.digest: holding for holding in reversed(holdings)}
         if not contents:
             raise NotFound(f"nobody has stored a file as {name!r}")
         if len(contents) > 1 and not self._peer.is_classic:
-            rows = ", ".join(f"{each.entry.kept.file} {(each.entry.kept.digest or '')[:16]}" for each in holdings)
+            rows = "; ".join(_told_apart(each.entry.kept) for each in contents.values())
             raise UsageError(
                 f"{len(contents)} different files are stored as {name!r}; choose one by its digest: {rows}"
             )
         kept = holdings[0].entry.kept
         assert kept.digest is not None, "it is about a file"
         assert kept.file is not None, "it is about a file"
-        row = {"name": name, "file": kept.file, "path": str(folder / kept.file), "size": kept.size}
+        file = file or self._usual_file(name, kept.file)
+        row = {"name": name, "file": file, "path": str(folder / file), "size": kept.size}
         row["digest"], row["owner"] = kept.digest, kept.owner
+        at = _places(peer, holdings[0].sources)
+        peer.node.report("ring-found", "{name} is at {at}", name=name, at=", ".join(at) or "nobody now")
+        return {**row, "sources": await self._bring(name, folder, file, kept.digest, kept.size, overwrite)}
+
+    def _bring(self, name: str, folder: Path, file: str, digest: str, size: int, overwrite: bool) -> Deferred[Any]:
+        """Have a file put in its place; who asks for it there while it is on its way waits with the others."""
+        place = (digest, folder / file)
+        waiting: Deferred[Any] = Deferred()
+        others = self._brought.get(place)
+        if others is not None:
+            others.append(waiting)
+            return waiting
+        self._brought[place] = [waiting]
+
+        def tell(result: object) -> None:
+            for each in self._brought.pop(place):
+                if not each.called:
+                    each.callback(result)
+
+        Deferred.fromCoroutine(self._put_in_place(name, folder, file, digest, size, overwrite)).addBoth(tell)
+        return waiting
+
+    async def _put_in_place(
+        self, name: str, folder: Path, file: str, digest: str, size: int, overwrite: bool
+    ) -> Mapping[str, int]:
         peer = self._peer
         try:
-            here = peer.whole_content(kept.digest)
-            if here is not None:
-                part = await PartFile.open(peer.node.clock, folder, kept.file, kept.digest, overwrite=overwrite)
-                await copy_into(peer.node.clock, here, part)
-                await part.close()
-                return {**row, "sources": {}}
-            return {**row, "sources": await self._fetch(name, folder, kept.file, kept.digest, kept.size, overwrite)}
+            here = peer.whole_content(digest)
+            if here is None and (keeping := peer.kept.being_got(digest)) is not None:
+                # It is on its way here to be kept.
+                await keeping
+                here = peer.whole_content(digest)
+            if here is None:
+                sources: Mapping[str, int] = await self._fetch(name, folder, file, digest, size, overwrite)
+                return sources
+            part = await PartFile.open(peer.node.clock, folder, file, digest, overwrite=overwrite)
+            await copy_into(peer.node.clock, here, part)
+            await part.close()
         except AlreadyThere:
-            return {**row, "sources": {}}
+            pass
+        return {}
+
+    def _usual_file(self, name: str, file: str) -> str:
+        """What a file is called that has come: in a classroom, that it has come, its number, and for whom."""
+        peer = self._peer
+        if not (peer.is_classic and is_number(name)):
+            return file
+        return f"received_file_{name}_{peer.member.own.id}{Path(file).suffix}"
 
     async def _fetch(self, name: str, folder: Path, file: str, digest: str, size: int, overwrite: bool) -> Any:
         peer = self._peer
+        if digest in peer.ring_catalogue.names:
+            raise UsageError(f"{file} is being fetched already, to another place; ask again when it is there")
         ended: Deferred[Fetch] = Deferred()
         peer.target = folder
         peer.ring_catalogue.names[digest] = name
+        peer.node.report("ring-fetching", None, name=name, file=file, size=size)
         try:
             await peer.begin(
                 FoundFile(file, size, digest, 1), ended.callback, overwrite=overwrite, give_up_s=_GIVE_UP_S
@@ -229,25 +321,12 @@ class RingDesk:
             for holding in await peer.keeping.get(space, name, peer.keeping.replicas + 1):
                 if holding.entry.kept.owner == peer.node.key.public:
                     await peer.keeping.delete(space, name)
-                    peer.offered.pop(holding.entry.kept.digest or "", None)
+                    self._offer_no_more(name, holding.entry.kept.digest or "")
                     deleted += 1
         if not deleted:
             raise UsageError(f"nothing that this node has stored is called {name!r}; only its owner deletes it")
         peer.node.report("ring-deleted", "{name} is deleted", name=name)
         return {"name": name, "deleted": deleted}
-
-    def _status(self, request: Mapping[str, Any]) -> Deferred[dict[str, Any]]:
-        peer = self._peer
-        status: dict[str, Any] = {"role": "ring_peer", "member": peer.member.is_member}
-        if peer.member.is_member:
-            membership, text = peer.member.membership, peer.member.ring.text
-            before = membership.predecessor
-            status["ring_id"] = text(peer.member.own.id)
-            status["predecessor"] = None if before is None else text(before.id)
-            status["successors"] = [text(contact.id) for contact in membership.successors]
-        store, kept = peer.keeping.store, peer.kept
-        status |= {"entries": len(store), "files": len(kept), "bytes": kept.size_bytes, "keep_bytes": kept.limit_bytes}
-        return succeed(status)
 
     def _holdings(self, name: str) -> Deferred[Sequence[Holding]]:
         self._check()
@@ -256,6 +335,15 @@ class RingDesk:
     def _check(self) -> None:
         if not self._peer.member.is_member:
             raise UsageError("this node is not on the ring yet; try again when it has joined")
+
+
+def _told_apart(kept: Kept) -> str:
+    return f"{kept.file} {(kept.digest or '')[:16]}, {kept.size:,} bytes, stored by {kept.owner[:12]}"
+
+
+def _fire(waiting: Deferred[None], _: object) -> None:
+    if not waiting.called:
+        waiting.callback(None)
 
 
 def _read(request: Mapping[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -269,4 +357,4 @@ def _row(holding: Holding) -> dict[str, Any]:
 
 
 def _places(peer: RingPeer, contacts: Sequence[Contact]) -> list[str]:
-    return [peer.member.ring.text(contact.id) for contact in contacts]
+    return [peer.member.ring.called(contact.id) for contact in contacts]

@@ -1,15 +1,16 @@
 """The files that a node of a ring keeps for others: fetched when an entry asks for them, and deleted with the last that
 does.
 
-Each is called by its digest, in a folder of its own. What an owner says about the size of a file is all that it may
-take, and no owner may take more than half of what there is.
+Each is called by its digest, in a folder of its own. How much room there is for whom is the business of L{Room}. A
+file that could not be got a few times has no room any more; it is tried now and then all the same, and has room when
+somebody begins to serve it.
 """
 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.entry import Entry, EntryKey
 from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.named import host_of
 from twisted_bazaar.errors import BazaarError, FileChanged, StorageError
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.content import IContent
@@ -29,27 +31,34 @@ from twisted_bazaar.files.download.part import PartFile
 from twisted_bazaar.files.sharing.hashing import StillChanging, hash_file
 from twisted_bazaar.files.sharing.scan import Sighting
 from twisted_bazaar.files.sharing.shared import SharedContent
+from twisted_bazaar.roles.ring_room import Room
 
 # Repair is not to swamp what people do.
-_AT_ONCE: Final = 2
+_AT_ONCE: Final = 4
+# So that one host that serves nothing does not hold up what others send.
+_OF_HOST: Final = 2
+# So often it is tried with room of its own; a try without anybody takes half a minute.
+_TRIES_WITH_ROOM: Final = 3
 _AGAIN_S: Final = (2.0, 5.0, 15.0, 60.0)
 _MOST_TOLD: Final = 8
-# No owner takes more than this part of what there is.
-_OWNERS: Final = 2
 
 
 class KeptPart(PartFile):
     """A file on its way to be kept, which may be no longer than its owner has said.
 
     @ivar sizes: how long owners say that it is; one of them may lie.
+    @ivar take_room: says whether there is room for it, and takes that.
     """
 
     sizes: frozenset[int] = frozenset()
+    take_room: Callable[[], bool] = staticmethod(lambda: True)
 
     def begin(self, manifest: Manifest) -> Deferred[None]:
         """Take a manifest, if it is of the right length."""
         if manifest.size not in self.sizes:
             return fail(StorageError(f"{manifest.size} bytes, of which no owner has spoken"))
+        if not self.take_room():
+            return fail(StorageError("there is no room for it now"))
         return super().begin(manifest)
 
 
@@ -62,7 +71,7 @@ class KeptFiles:
     @param get: gets one, and fires when it has come or cannot be got now.
     @param drop: told of one that is needed no longer; ends getting it, and fires when it may be deleted.
     @param tell: tells a node that one has come.
-    @ivar size_bytes: how many all of them have, with those to come.
+    @ivar room: how much there is, and who has it.
     """
 
     log = Logger()
@@ -77,17 +86,17 @@ class KeptFiles:
         tell: Callable[[Contact, str], object],
     ) -> None:
         self.folder = folder
-        self.size_bytes = 0
-        self.limit_bytes = limit_bytes
+        self.room = Room(limit_bytes)
         self._has, self._get, self._drop, self._tell = has, get, drop, tell
         self._wanted: dict[str, dict[EntryKey, Entry]] = {}
         self._sources: dict[str, OrderedDict[Contact, None]] = {}
-        self._by_owner: dict[str, int] = {}
-        # Who is charged for a file, and for how much: of all that want it, the one that says it is longest.
-        self._paid: dict[str, tuple[str, int]] = {}
-        self._waiting: OrderedDict[str, int] = OrderedDict()
-        self._getting: set[str] = set()
+        # On whose word a file is kept.
+        self._hosts: dict[str, Hashable | None] = {}
+        # By host what is to be got, with how often that has failed; the host whose turn it is first.
+        self._waiting: OrderedDict[Hashable | None, dict[str, int]] = OrderedDict()
+        self._getting: dict[str, Hashable | None] = {}
         self._again: dict[str, IDelayedCall] = {}
+        self._awaited: dict[str, list[Deferred[None]]] = {}
         self._is_stopped = True
 
     def start(self, reactor: Any) -> None:
@@ -105,6 +114,29 @@ class KeptFiles:
 
     def __len__(self) -> int:
         return len(self._wanted)
+
+    @property
+    def whole(self) -> int:
+        """How many of them are here, and not on their way."""
+        return sum(self._has(digest) for digest in self._wanted)
+
+    def being_got(self, digest: str) -> Deferred[None] | None:
+        """Fires when the try to get a file that is under way has ended, well or not; None if there is none."""
+        if digest not in self._getting:
+            return None
+        waiting: Deferred[None] = Deferred()
+        self._awaited.setdefault(digest, []).append(waiting)
+        return waiting
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes all of them have, with those to come for which there is room."""
+        return self.room.size_bytes
+
+    @property
+    def limit_bytes(self) -> int:
+        """How many they may have."""
+        return self.room.limit_bytes
 
     def digests(self) -> list[str]:
         """What all that are wanted must hash to."""
@@ -128,30 +160,42 @@ class KeptFiles:
         """Whether all of a file is here."""
         return self._has(digest)
 
-    def has_room(self, entry: Entry) -> bool:
+    def has_room(self, entry: Entry, source: Contact | None) -> bool:
         """Whether the file of an entry could be kept."""
-        digest, size = entry.kept.digest, entry.kept.size
-        _, paid = self._paid.get(digest or "", ("", -1))
-        if digest is None or size <= paid:
-            return True
-        owned = self._by_owner.get(entry.kept.owner, 0)
-        more = size - max(0, paid)
-        return self.size_bytes + more <= self.limit_bytes and owned + size <= self.limit_bytes // _OWNERS
+        digest, host = entry.kept.digest, None if source is None else host_of(source)
+        return digest is None or self.room.fits(digest, entry.kept.owner, entry.kept.size, host)
+
+    def take_room(self, digest: str) -> bool:
+        """Somebody serves a file: see that there is room for it, as there may not be any more."""
+        if digest not in self.room:
+            longest = self._longest(digest)
+            if longest is None or not self.room.fits(digest, longest.kept.owner, longest.kept.size, None):
+                return False
+            self._charge(digest)
+        return True
 
     def keep(self, entry: Entry, source: Contact | None) -> None:
         """Get the file of an entry, and keep it."""
         digest = entry.kept.digest
         assert digest is not None, "it is about a file"
-        self._wanted.setdefault(digest, {})[entry.key] = entry
-        self._charge(digest)
+        wanted = self._wanted.setdefault(digest, {})
+        is_new = entry.key not in wanted
+        wanted[entry.key] = entry
+        self._hosts.setdefault(digest, None if source is None else host_of(source))
+        if is_new or digest in self.room:
+            # The same entry again does not get the room again that was given back.
+            self._charge(digest)
+        sources = self._sources.setdefault(digest, OrderedDict())
         if source is not None:
-            sources = self._sources.setdefault(digest, OrderedDict())
+            is_new = is_new or source not in sources
             sources[source] = None
             if len(sources) > _MOST_TOLD:
                 sources.popitem(last=False)
-        if not self._has(digest) and digest not in self._getting:
-            self._waiting.setdefault(digest, 0)
-            self._go_on()
+        if is_new and digest in self._again:
+            # There may be somebody now who serves it.
+            self._again.pop(digest).cancel()
+        if not self._has(digest) and digest not in self._getting and digest not in self._again:
+            self._wait(digest, 0)
 
     def let_go(self, entry: Entry) -> None:
         """An entry needs its file no longer."""
@@ -159,12 +203,15 @@ class KeptFiles:
         entries = self._wanted.get(digest or "")
         if digest is None or entries is None or entries.pop(entry.key, None) is None:
             return
-        self._charge(digest)
+        if digest in self.room:
+            self._charge(digest)
         if entries:
             return
         del self._wanted[digest]
         self._sources.pop(digest, None)
-        self._waiting.pop(digest, None)
+        host = self._hosts.pop(digest, None)
+        if self._waiting.get(host, {}).pop(digest, None) is not None and not self._waiting[host]:
+            del self._waiting[host]
         timer = self._again.pop(digest, None)
         if timer is not None:
             timer.cancel()
@@ -174,20 +221,16 @@ class KeptFiles:
     # Inside.
 
     def _charge(self, digest: str) -> None:
-        """Charge for a file whoever says that it is longest."""
-        owner, size = self._paid.pop(digest, ("", 0))
-        if owner:
-            self._add(owner, -size)
-        longest = max(self._wanted[digest].values(), key=lambda entry: entry.kept.size, default=None)
-        if longest is not None:
-            self._paid[digest] = (longest.kept.owner, longest.kept.size)
-            self._add(longest.kept.owner, longest.kept.size)
+        """Charge for a file whoever says that it is longest, of all that want it."""
+        longest = self._longest(digest)
+        if longest is None:
+            self.room.give_back(digest)
+        else:
+            host = None if self._has(digest) else self._hosts.get(digest)
+            self.room.take(digest, longest.kept.owner, longest.kept.size, host)
 
-    def _add(self, owner: str, size: int) -> None:
-        self.size_bytes += size
-        self._by_owner[owner] = self._by_owner.get(owner, 0) + size
-        if not self._by_owner[owner]:
-            del self._by_owner[owner]
+    def _longest(self, digest: str) -> Entry | None:
+        return max(self._wanted.get(digest, {}).values(), key=lambda entry: entry.kept.size, default=None)
 
     def _delete(self, digest: str) -> Deferred[None] | None:
         if digest in self._wanted or self._is_stopped:
@@ -196,38 +239,61 @@ class KeptFiles:
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), path.unlink, True)
 
     def _go_on(self) -> None:
-        while self._waiting and len(self._getting) < _AT_ONCE and not self._is_stopped:
-            digest, failures = self._waiting.popitem(last=False)
+        while len(self._getting) < _AT_ONCE and not self._is_stopped:
+            digest = self._next()
+            if digest is None:
+                return
+            host = self._hosts.get(digest)
+            failures = self._waiting[host].pop(digest)
+            self._waiting.move_to_end(host)
+            if not self._waiting[host]:
+                del self._waiting[host]
             entry = self.entry_of(digest)
             if entry is None:
                 continue
-            self._getting.add(digest)
+            self._getting[digest] = host
             getting = Deferred.fromCoroutine(_awaited(self._get(entry)))
             getting.addErrback(self._not_got)
-            getting.addCallback(self._got, digest, failures)
+            getting.addCallback(self._got, digest, failures).addCallback(self._tell_tried, digest)
+
+    def _next(self) -> str | None:
+        """The next to get: of the host of which fewest are got now, and not of one of which enough are."""
+        busy = Counter(host for host in self._getting.values() if host is not None)
+        host = min(self._waiting, key=busy.__getitem__, default=None)
+        return None if host not in self._waiting or busy[host] >= _OF_HOST else next(iter(self._waiting[host]))
+
+    def _wait(self, digest: str, failures: int) -> None:
+        self._waiting.setdefault(self._hosts.get(digest), {}).setdefault(digest, failures)
+        self._go_on()
 
     def _not_got(self, failure: Failure) -> None:
         if not failure.check(BazaarError):
             self.log.failure("a file could not be kept", failure)
 
     def _got(self, _: object, digest: str, failures: int) -> None:
-        self._getting.discard(digest)
+        self._getting.pop(digest, None)
         if self._is_stopped:
             return
         if digest in self._wanted:
             if self._has(digest):
+                self.room.has_come(digest)
                 for contact in self.sources_of(digest):
                     self._tell(contact, digest)
             else:
+                if failures + 1 >= _TRIES_WITH_ROOM:
+                    self.room.give_back(digest)
                 wait_s = _AGAIN_S[min(failures, len(_AGAIN_S) - 1)]
                 self._again[digest] = self._reactor.callLater(wait_s, self._try_again, digest, failures + 1)
         self._go_on()
 
+    def _tell_tried(self, _: object, digest: str) -> None:
+        for waiting in self._awaited.pop(digest, ()):
+            waiting.callback(None)
+
     def _try_again(self, digest: str, failures: int) -> None:
         del self._again[digest]
         if digest in self._wanted and not self._has(digest) and digest not in self._getting:
-            self._waiting[digest] = failures
-            self._go_on()
+            self._wait(digest, failures)
 
 
 async def _awaited(doing: Awaitable[None]) -> None:

@@ -8,83 +8,76 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from attrs import evolve
-from twisted.internet.defer import CancelledError, Deferred, gatherResults, succeed
-from twisted.internet.endpoints import clientFromString
-from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
-from twisted.internet.task import deferLater
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.threads import deferToThreadPool
-from twisted.python import usage
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.ring.entry import Entry
-from twisted_bazaar.discovery.ring.identifiers import LARGEST_NUMBER, LEAST_BITS, MOST_BITS, Contact, Ring
+from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.keeping import Keeping
 from twisted_bazaar.discovery.ring.member import RingMember
-from twisted_bazaar.discovery.ring.messages import MOST_SUCCESSORS
 from twisted_bazaar.discovery.ring.repair import Repair
 from twisted_bazaar.discovery.ring.replicas import USUAL_REPLICAS
-from twisted_bazaar.discovery.ring.settings import CLASSIC, USUAL, Settings
-from twisted_bazaar.errors import AlreadyThere, LinkClosed, PeerError, UsageError
+from twisted_bazaar.discovery.ring.settings import USUAL, Settings
+from twisted_bazaar.errors import AlreadyThere, FileChanged, PeerError, UsageError
 from twisted_bazaar.files.content import IContent, IPart
 from twisted_bazaar.files.download.part import PartFile
 from twisted_bazaar.files.sharing.folder import Folder, HashMemory
 from twisted_bazaar.files.sharing.shared import SharedContent
-from twisted_bazaar.interfaces import IErrand, INode, IOperable, ISelfNumbered
+from twisted_bazaar.interfaces import (
+    IErrand,
+    IFloodsNothing,
+    IHandsOver,
+    INode,
+    IOperable,
+    ISelfNumbered,
+    ITakesDatagrams,
+)
 from twisted_bazaar.roles.fetcher import Fetcher, OpenPart
 from twisted_bazaar.roles.fetching import Fetch
-from twisted_bazaar.roles.goods import parse_count
 from twisted_bazaar.roles.rates import parse_bytes
 from twisted_bazaar.roles.ring_catalogue import RingCatalogue
+from twisted_bazaar.roles.ring_checkpoints import Checkpoints
 from twisted_bazaar.roles.ring_desk import RingDesk
 from twisted_bazaar.roles.ring_entries import EntryMemory
 from twisted_bazaar.roles.ring_files import KeptFiles, KeptPart, copy_into, make_folder
+from twisted_bazaar.roles.ring_options import RingOptions, check_endpoint, place_of, read_replicas, read_settings
+from twisted_bazaar.roles.ring_sending import Sending
+from twisted_bazaar.roles.ring_stay import Stay
 from twisted_bazaar.state import STATE, StateDirectory
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FoundFile
+from twisted_bazaar.values.needs import UdpNeed
 
-T = TypeVar("T")
 KEPT_FOLDER: Final = "ring"
 HASHES_FILE: Final = "ring-hashes"
 USUAL_KEEP: Final = "1G"
 _GIVE_UP_S: Final = 30.0
-_SAVE_S: Final = 5.0
-# The disk has other things to do.
-_SAVED_A_SECOND: Final = 1 << 20
-_NUMBER_DIGITS: Final = len(str(LARGEST_NUMBER))
+# Besides handing over: to tell the neighbours, and to close what is open.
+_CLOSING_S: Final = 5.0
+_UDP: Final = UdpNeed(
+    beside_links=True,
+    no_udp="members of a ring talk to each other by datagrams; write a port, such as 9300",
+    no_links="a member of a ring takes links of those who join and fetch; write an endpoint such as tcp:9300",
+)
 
 
-class Options(usage.Options):
+class Options(RingOptions):
     """The options of a member of a ring."""
 
     optParameters = [
-        [
-            "join",
-            None,
-            None,
-            "Where a member of the ring listens, such as tcp:127.0.0.1:9300; a new ring if not given.",
-        ],
-        ["bits", None, None, "The ring has 2 to the power of this many places: 64 if not given, 8 with --classic."],
         ["ring-id", None, None, "The place of this node; as follows from its key if not given."],
-        ["successors", None, None, "How many nodes after itself it knows: 8 if not given, 2 with --classic."],
-        [
-            "replicas",
-            None,
-            None,
-            "On how many nodes all is besides the one it belongs to: 3 if not given, 2 if classic.",
-        ],
         ["keep-bytes", None, USUAL_KEEP, "How many bytes of files it keeps for others, such as 500M or 2G."],
     ]
-    optFlags = [["classic", None, "A ring as in a classroom: two successors, no shortcuts, files called by numbers."]]
 
 
-@implementer(IOperable, ISelfNumbered, IErrand)
+@implementer(IOperable, ISelfNumbered, IErrand, IHandsOver, ITakesDatagrams, IFloodsNothing)
 class RingPeer(Fetcher):
     """A member of a ring that keeps files.
 
@@ -92,11 +85,14 @@ class RingPeer(Fetcher):
     @param replicas: on how many nodes everything is besides the one that it belongs to.
     @param keep_bytes: how many bytes of files it keeps for others.
     @param state: where what it keeps outlives the process; None for nowhere.
-    @ivar finished: fires with 1 if it cannot join.
+    @ivar finished: fires with 1 if it cannot join, or another keeps its place.
+    @ivar stay: how it comes and goes.
     @ivar member: its place among the others.
     @ivar keeping: what is kept, besides the content of files.
     @ivar kept: the files that it keeps.
     """
+
+    udp_need = _UDP
 
     def __init__(
         self,
@@ -111,33 +107,26 @@ class RingPeer(Fetcher):
     ) -> None:
         self.ring_catalogue = RingCatalogue()
         super().__init__(self.ring_catalogue, self._opener, **options)
-        self.finished: Deferred[int] = Deferred()
+        self.stop_s = settings.leaving_s + _CLOSING_S
         self.is_classic = not settings.has_fingers
         self.member = RingMember(settings, ring_id)
-        self._borrowed: Path | None = None
-        if state is None:
-            self._borrowed = Path(tempfile.mkdtemp(prefix="bazaar-ring-"))
-        folder = self._borrowed or make_folder((state.path if state else Path()) / KEPT_FOLDER)
-        self.kept = KeptFiles(
-            folder, keep_bytes, self._has_whole, self._get_kept, self._drop_kept, lambda *told: self._tell_whole(*told)
+        self._borrowed = Path(tempfile.mkdtemp(prefix="bazaar-ring-")) if state is None else None
+        self.kept = self._kept_in(
+            self._borrowed or make_folder((state.path if state else Path()) / KEPT_FOLDER), keep_bytes
         )
-        self.keeping = Keeping(
-            self.member,
-            replicas=replicas,
-            files=self.kept,
-            place_of=partial(place_of, self.member.ring, self.is_classic),
-        )
+        place = partial(place_of, self.member.ring, self.is_classic)
+        self.keeping = Keeping(self.member, replicas=replicas, files=self.kept, place_of=place)
         self.ring_catalogue.keeping, self.ring_catalogue.kept = self.keeping, self.kept
         self.repair = Repair(self.keeping)
         self.member.before_leaving(self._hand_over)
         self.datagrams = self.member.datagrams
         self.offered: dict[str, SharedContent] = {}
         self.target = Path()
-        self._join = join
+        self.stay = Stay(self.keeping, self.repair, join)
+        self.finished = self.stay.finished
         self._memory = HashMemory(None if state is None else state.path / HASHES_FILE)
-        self._saving: IDelayedCall | None = None
-        self._saved = -1
-        self._entries = None if state is None else EntryMemory(state)
+        self._checkpoints = Checkpoints(self.keeping, None if state is None else EntryMemory(state))
+        self._sending = Sending(self)
         self.desk = RingDesk(self)
         self.commands = self.desk.commands
 
@@ -146,37 +135,36 @@ class RingPeer(Fetcher):
         super().start(node)
         self.folder = Folder(node.clock, self.kept.folder, self._memory, lambda added, removed: None, watched=False)
         self.folder.start()
-        self.keeping.start(node)
-        self.repair.start(node)
-        join = clientFromString(node.clock, self._join) if isinstance(self._join, str) else self._join
-        joining = self.member.start(node, join).addCallbacks(self._joined, self._refused)
-        joining.addErrback(lambda failure: self.log.failure("the ring was not joined", failure))
+        self.stay.start(node, self._joined)
 
     def stop(self) -> Deferred[None]:
         """Hand over what is here, and leave."""
-        leaving = self.member.stop().addCallback(lambda _: self.repair.stop())
-        leaving.addErrback(lambda failure: self.log.failure("the ring was not left as it should be", failure))
-        leaving.addCallback(lambda _: self.kept.stop())
+        leaving = self.stay.stop().addCallback(lambda _: self.kept.stop())
         leaving.addCallback(lambda _: super(RingPeer, self).stop()).addCallback(lambda _: self.folder.stop())
         return leaving.addCallback(lambda _: self._close_state())
 
-    def _joined(self, _: object) -> None:
+    def _joined(self) -> None:
         self.kept.start(self.node.clock)
-        if self._entries is not None:
-            recalling = Deferred.fromCoroutine(self._recall(self._entries))
-            recalling.addErrback(lambda failure: self.log.failure("what was kept could not be read", failure))
-            recalling.addCallback(lambda _: self._save_later())
+        self._checkpoints.start(self.node.clock)
         if not self.joined.called:
             self.joined.callback(None)
 
-    def _refused(self, failure: Failure) -> None:
-        if failure.check(LinkClosed):
-            return
-        failure.trap(UsageError)
-        self.node.report("ring-refused", "this node cannot join: {why}", why=failure.getErrorMessage())
-        self.finished.callback(1)
+    def _close_state(self) -> Deferred[None]:
+        ending = [self._checkpoints.stop()]
+        if self._borrowed is not None:
+            reactor: Any = self.node.clock
+            ending.append(deferToThreadPool(reactor, reactor.getThreadPool(), shutil.rmtree, self._borrowed, True))
+        return gatherResults(ending).addCallback(lambda _: None)
 
     # What is served.
+
+    def opened(self, digest: str, host: str) -> None:
+        """Somebody would fetch a file from here."""
+        self._sending.begun(digest, host)
+
+    def uploaded(self, digest: str, host: str, sent_bytes: int) -> None:
+        """Somebody has fetched something from here, and is gone."""
+        self._sending.ended(digest, host, sent_bytes)
 
     def content(self, digest: str) -> IContent | None:
         """What there is of a file: kept, about to be kept, or stored from here."""
@@ -187,6 +175,10 @@ class RingPeer(Fetcher):
         finished = self._finished.get(digest)
         is_kept = finished is not None and finished.found.name == digest
         return self.folder.content(digest) or (super().content(digest) if is_kept else None)
+
+    def changed_while_served(self, digest: str) -> None:
+        """A file that was stored from here is not what it was any more; whoever keeps it has it still."""
+        self.offered.pop(digest, None)
 
     def completed(self, fetch: Fetch) -> Deferred[None]:
         """A file has come; one that is to be kept is served from now on."""
@@ -207,31 +199,28 @@ class RingPeer(Fetcher):
                 return await PartFile.open(node.clock, self.target, name, digest, overwrite=overwrite)
             part = await KeptPart.open(node.clock, self.kept.folder, digest, digest, overwrite=True)
             part.sizes = self.kept.sizes_of(digest)
+            part.take_room = partial(self.kept.take_room, digest)
             return part
 
         return open_part
 
     # What is kept.
 
+    def _kept_in(self, folder: Path, keep_bytes: int) -> KeptFiles:
+        def tell(contact: Contact, digest: str) -> None:
+            self.keeping.tell_whole(contact, digest)
+
+        return KeptFiles(folder, keep_bytes, self._has_whole, self._get_kept, self._drop_kept, tell)
+
     def _has_whole(self, digest: str) -> bool:
         return self.whole_content(digest) is not None
-
-    def _tell_whole(self, contact: Contact, digest: str) -> None:
-        self.keeping.tell_whole(contact, digest)
 
     async def _get_kept(self, entry: Entry) -> None:
         """Get a file that is to be kept."""
         digest = entry.kept.digest
         assert digest is not None, "it is about a file"
         try:
-            here = self.offered.get(digest)
-            if here is not None:
-                part = await KeptPart.open(self.node.clock, self.kept.folder, digest, digest, overwrite=True)
-                part.sizes = self.kept.sizes_of(digest)
-                await copy_into(self.node.clock, here, part)
-                await part.close()
-                await self._adopt(part)
-            else:
+            if not await self._copy_offered(digest):
                 ended: Deferred[Fetch] = Deferred()
                 found = FoundFile(digest, entry.kept.size, digest, 1)
                 await self.begin(found, ended.callback, overwrite=True, give_up_s=_GIVE_UP_S)
@@ -241,6 +230,22 @@ class RingPeer(Fetcher):
         if self._has_whole(digest):
             self.keeping.is_whole(self.member.own, digest)
             self.node.report("ring-keeps", "keeping {name}, {size} bytes", name=entry.kept.name, size=entry.kept.size)
+
+    async def _copy_offered(self, digest: str) -> bool:
+        """Make what is to be kept of what was stored from here; False if that is not here, or is not what it was."""
+        here = self.offered.get(digest)
+        if here is None:
+            return False
+        part = await KeptPart.open(self.node.clock, self.kept.folder, digest, digest, overwrite=True)
+        part.sizes = self.kept.sizes_of(digest)
+        try:
+            await copy_into(self.node.clock, here, part)
+        except FileChanged:
+            self.changed_while_served(digest)
+            return False
+        await part.close()
+        await self._adopt(part)
+        return True
 
     def _drop_kept(self, digest: str) -> Deferred[None]:
         """A file is to be kept no longer."""
@@ -285,58 +290,10 @@ class RingPeer(Fetcher):
         finally:
             end()
 
-    # What outlives the process.
-
-    async def _recall(self, memory: EntryMemory) -> None:
-        """Keep again what was kept when this node ran last."""
-        for entries in await self._in_thread(partial(memory.recall, self.node.clock.seconds())):
-            for entry, left_s in entries:
-                self.keeping.take(entry, None, left_s)
-            # Others are to have their turn.
-            await deferLater(self.node.clock, 0, lambda: None)
-
-    def _save_later(self) -> None:
-        if not self._is_stopped:
-            wait_s = max(_SAVE_S, self.keeping.store.size_bytes / _SAVED_A_SECOND)
-            self._saving = self.node.clock.callLater(wait_s, self._save_soon)
-
-    def _save_soon(self) -> None:
-        self._saving = None
-        saving = self._save()
-        saving.addErrback(lambda failure: self.log.failure("what is kept could not be written down", failure))
-        saving.addCallback(lambda _: self._save_later())
-
-    def _save(self) -> Deferred[None]:
-        store, now = self.keeping.store, self.node.clock.seconds()
-        if self._entries is None or self._saved == store.changes:
-            return succeed(None)
-        self._saved = store.changes
-        return self._in_thread(partial(self._entries.keep, [(each, store.left_s(each, now)) for each in store], now))
-
-    def _close_state(self) -> Deferred[None]:
-        if self._saving is not None:
-            self._saving.cancel()
-            self._saving = None
-        ending = [self._save()]
-        if self._borrowed is not None:
-            ending.append(self._in_thread(partial(shutil.rmtree, self._borrowed, True)))
-        return gatherResults(ending).addCallback(lambda _: None)
-
-    def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:
-        reactor: Any = self.node.clock
-        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
-
 
 def _is_kept(fetch: Fetch) -> bool:
     """Whether a file is fetched to be kept for others."""
     return fetch.found.name == fetch.found.digest
-
-
-def place_of(ring: Ring, is_classic: bool, name: str) -> int:
-    """Where what has a name belongs; in a classroom a number of four digits is its place."""
-    if is_classic and name.isascii() and name.isdigit() and len(name) <= _NUMBER_DIGITS:
-        return ring.classroom_key(int(name))
-    return ring.key_of(name)
 
 
 def make_role(options: Mapping[str, Any]) -> RingPeer:
@@ -349,48 +306,42 @@ def make_role(options: Mapping[str, Any]) -> RingPeer:
     if join is not None:
         check_endpoint(join)
     text = options.get("ring-id")
-    ring_id = None
-    if text is not None:
-        ring_id = parse_count(text, "--ring-id", text, 0) if len(text) <= 16 else -1
-        if not 0 <= ring_id < 1 << settings.bits:
-            raise UsageError(f"--ring-id {text}: places on this ring go from 0 to {(1 << settings.bits) - 1}")
+    ring_id = None if text is None else read_place(text, settings.bits)
     return RingPeer(
         join,
         settings=settings,
         ring_id=ring_id,
-        replicas=_number(options, "replicas", str(min(USUAL_REPLICAS, settings.successors)), 0, settings.successors),
+        replicas=read_replicas(options, settings),
         keep_bytes=parse_bytes(options.get("keep-bytes") or USUAL_KEEP, "--keep-bytes"),
         state=options.get(STATE),
     )
 
 
-def read_settings(options: Mapping[str, Any]) -> Settings:
-    """How a node is to live on its ring.
+def read_place(text: str, bits: int) -> int:
+    """Read a place on a ring: a number, or hexadecimal digits, as large rings write them; C{0x} may be before these.
 
-    @raise UsageError: it cannot.
-    """
-    settings = CLASSIC if options.get("classic") else USUAL
-    return evolve(
-        settings,
-        bits=_number(options, "bits", str(settings.bits), LEAST_BITS, MOST_BITS),
-        successors=_number(options, "successors", str(settings.successors), 1, MOST_SUCCESSORS),
-    )
-
-
-def check_endpoint(text: str) -> None:
-    """Refuse what is no endpoint.
+    Digits that could be both are a number unless C{0x} is before them.
 
     @raise UsageError: it is none.
     """
-    try:
-        clientFromString(None, text)
-    except (ValueError, TypeError, IndexError, KeyError):
-        raise UsageError(f"--join {text!r}: write where a member listens, such as tcp:127.0.0.1:9300") from None
-
-
-def _number(options: Mapping[str, Any], name: str, usual: str, least: int, most: int) -> int:
-    text = options.get(name) or usual
-    number = parse_count(text, f"--{name}", text, least)
-    if number > most:
-        raise UsageError(f"--{name} {text!r}: takes {least} to {most}")
+    ring = Ring(bits)
+    largest = ring.size - 1
+    is_marked = text.startswith("0x")
+    is_hexadecimal = is_marked or not (ring.is_counted or text.isdigit())
+    digits = text.removeprefix("0x")
+    longest = ring.digits if is_hexadecimal else len(f"{largest}")
+    number = -1
+    if digits.isascii() and digits.isalnum() and len(digits) <= longest:
+        try:
+            number = int(digits, 16 if is_hexadecimal else 10)
+        except ValueError:
+            number = -1
+    is_short = is_hexadecimal and not is_marked and len(digits) < longest
+    if is_short or not 0 <= number <= largest:
+        others = (
+            f"0x{largest:x}"
+            if ring.is_counted
+            else f"are written as {ring.digits} hexadecimal digits, with 0x or without"
+        )
+        raise UsageError(f"--ring-id {text}: places on this ring go from 0 to {largest}, or {others}")
     return number

@@ -30,9 +30,10 @@ from twisted_bazaar.discovery.superpeer.query_routing import OwnTable
 from twisted_bazaar.discovery.superpeer.searches import Searches
 from twisted_bazaar.discovery.superpeer.visitors import Visitors
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import INode, IOperable, ISelfNumbered
+from twisted_bazaar.interfaces import IFloodsNothing, INode, IOperable, ISelfNumbered, ITakesDatagrams
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.values.addresses import Address, Peer, plain_host
+from twisted_bazaar.values.needs import UdpNeed
 from twisted_bazaar.wire.message import LARGEST_TTL, TRACKER_ID, is_address
 
 KIND: Final = "super_peer"
@@ -43,6 +44,14 @@ _MOST_DEGREE: Final = 64
 _LARGEST_PORT: Final = 65_535
 _VERSION_BITS: Final = 48
 _BROADCAST: Final = "255.255.255.255"
+_UDP_TO_LEAD: Final = UdpNeed(
+    beside_links=True,
+    no_udp="super peers talk to each other by datagrams; write a port, such as 9200",
+    no_links="a super peer takes links of weak peers; write an endpoint such as tcp:9200",
+)
+_UDP_IF_IT_LEADS: Final = UdpNeed(
+    beside_links=False, no_udp="who may lead takes datagrams; leave out --udp or --may-lead"
+)
 
 
 class Options(usage.Options):
@@ -65,7 +74,7 @@ class Options(usage.Options):
         self.setdefault("neighbour", []).append(place)
 
 
-@implementer(ISelfNumbered, IOperable)
+@implementer(ISelfNumbered, IOperable, ITakesDatagrams, IFloodsNothing)
 class SuperPeer(Role):
     """An index for weak peers, linked to other super peers.
 
@@ -84,6 +93,7 @@ class SuperPeer(Role):
     """
 
     log = Logger()
+    udp_need = _UDP_TO_LEAD
     leaves: Leaves
     neighbours: Neighbours
     searches: Searches
@@ -115,7 +125,7 @@ class SuperPeer(Role):
     def dormant(cls, **options: Any) -> Self:
         """One that is no super peer until it is told to L{lead}."""
         made = cls(**options)
-        made.is_leading, made.kind = False, None
+        made.is_leading, made.kind, made.udp_need = False, None, _UDP_IF_IT_LEADS
         return made
 
     @property

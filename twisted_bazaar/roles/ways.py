@@ -18,6 +18,7 @@ from twisted_bazaar.discovery.superpeer.leaf import Leaf
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IRole, IShelf, IWay
 from twisted_bazaar.plugin import WAY as WAY
+from twisted_bazaar.roles.ring_way import RingFinder
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.values.addresses import Address
 
@@ -99,7 +100,41 @@ class SuperPeerWay:
         return self.leaf
 
 
-WAYS: Final[Mapping[str, Callable[..., IWay]]] = {"flood": FloodWay, "index": IndexWay, "superpeer": SuperPeerWay}
+@implementer(IWay)
+class RingWay:
+    """Goods and files are found by a ring, of which this node is a member, or a guest.
+
+    @param join: where a member of the ring listens; None to begin one.
+    @param about: what else L{RingFinder} is to know.
+    """
+
+    name = "ring"
+    needs_links = False
+    registrar = None
+
+    def __init__(self, join: IStreamClientEndpoint | Address | str | None = None, **about: Any) -> None:
+        self.finder = RingFinder(join, **about)
+        self.roles: Sequence[IRole] = (self.finder,)
+
+    def search(self, node: INode, gather_s: float) -> IDiscovery:
+        """What looks for goods."""
+        return IndexSearch(node, self.finder.search, gather_s)
+
+    def answers(self, node: INode, shelf: IShelf) -> IAnswers:
+        """What lets a shelf be found."""
+        return IndexAnswers(node, self.finder.search, shelf)
+
+    def catalogue(self) -> ICatalogue | None:
+        """What finds files."""
+        return self.finder.search
+
+
+WAYS: Final[Mapping[str, Callable[..., IWay]]] = {
+    "flood": FloodWay,
+    "index": IndexWay,
+    "superpeer": SuperPeerWay,
+    "ring": RingWay,
+}
 
 
 def make_way(name: str, **about: Any) -> IWay:

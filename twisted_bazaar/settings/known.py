@@ -15,7 +15,7 @@ ROLE: Final = "role"
 NEVER_SET: Final = frozenset({CONFIG, "help", "help-roles", "version"})
 """Options that are for the command line alone."""
 
-_JOINING: Final = frozenset({"via", "index", "super"})
+_JOINING: Final = frozenset({"via", "index", "super", "join", "bits"})
 _LISTENING: Final = frozenset({"listen", "advertise"})
 COMMANDS: Final[Mapping[str, frozenset[str]]] = {
     "bazaar-get": frozenset({"output", "as", "digest", "from", "overwrite", "timeout", "upload-slots", "json"})

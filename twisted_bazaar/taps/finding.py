@@ -9,6 +9,9 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole, ISelfNumbered, IWay
+from twisted_bazaar.roles.ring_options import RING_OPTIONS, check_endpoint, read_replicas, read_settings
+from twisted_bazaar.roles.ring_peer import RingPeer
+from twisted_bazaar.roles.ring_way import RingFinder
 from twisted_bazaar.roles.ways import make_way
 from twisted_bazaar.service import client_endpoint
 from twisted_bazaar.settings.values import TYPED, Place
@@ -19,6 +22,8 @@ SUPER_PEER: Final = "super_peer"
 MAY_LEAD: Final = "may-lead"
 _TRACKER: Final = "tracker"
 _BY_SUPER_PEERS: Final = "superpeer"
+_BY_RING: Final = "ring"
+RING_PEER: Final = "ring_peer"
 
 
 def way_of_node(options: DaemonOptions, roles: Sequence[str], reactor: Any) -> IWay:
@@ -27,12 +32,18 @@ def way_of_node(options: DaemonOptions, roles: Sequence[str], reactor: Any) -> I
     @param roles: the names of the node's roles.
     @raise UsageError: there is none of this name, or other options do not go with it.
     """
-    if options["via"] == _BY_SUPER_PEERS and not _is_for_others(options, roles):
+    via = options["via"]
+    is_for_others = _is_for_others(options, roles)
+    if via != _BY_RING and RING_PEER not in roles:
+        _refuse_ring(options)
+    if via == _BY_SUPER_PEERS and not is_for_others:
         return _by_super_peers(options, roles, reactor)
-    way = make_way("flood" if options["via"] == _BY_SUPER_PEERS else options["via"])
     for name in ("super", MAY_LEAD):
         if is_typed(options, name):
             raise UsageError(f"--{name} goes with --via {_BY_SUPER_PEERS}: add that, or leave out --{name}")
+    if via == _BY_RING and not is_for_others:
+        return _by_ring(options, roles)
+    way = make_way("flood" if is_for_others else via)
     if way.registrar != "index":
         _refuse_index(options)
         return way
@@ -52,6 +63,11 @@ def tracker_of_node(options: DaemonOptions, roles: Sequence[IRole], names: Seque
     tracker: str | None = options[_TRACKER]
     needs_none = any(ISelfNumbered.providedBy(role) for role in roles)
     return None if needs_none and not _is_meant(options, _TRACKER, names) else tracker
+
+
+def is_on_ring(roles: Sequence[IRole]) -> bool:
+    """Whether a node lives on a ring, be it to keep files for others or to find by it."""
+    return any(isinstance(role, RingFinder | RingPeer) for role in roles)
 
 
 def is_typed(options: DaemonOptions, name: str) -> bool:
@@ -75,6 +91,27 @@ def _by_super_peers(options: DaemonOptions, roles: Sequence[str], reactor: Any) 
     return make_way(_BY_SUPER_PEERS, super_peers=super_peers, may_lead=bool(options[MAY_LEAD]))
 
 
+def _by_ring(options: DaemonOptions, roles: Sequence[str]) -> IWay:
+    _refuse_index(options)
+    if RING_PEER in roles:
+        raise UsageError(f"--via {_BY_RING}: --role {RING_PEER} has the node's place on a ring already; run two nodes")
+    if is_typed(options, "min-links"):
+        raise UsageError("--min-links goes with --via flood: who asks a ring needs none; leave it out")
+    join: str | None = options["join"]
+    if join is not None:
+        check_endpoint(join)
+    settings = read_settings(options)
+    return make_way(_BY_RING, join=join, settings=settings, replicas=read_replicas(options, settings))
+
+
+def _refuse_ring(options: DaemonOptions) -> None:
+    for name in RING_OPTIONS:
+        if is_typed(options, name):
+            raise UsageError(
+                f"--{name} goes with --via {_BY_RING} or --role {RING_PEER}: add one of them, or leave out --{name}"
+            )
+
+
 def super_peer_at(reactor: Any, text: str) -> IStreamClientEndpoint:
     """Where a super peer listens, as C{--super} names it.
 
@@ -87,8 +124,9 @@ def super_peer_at(reactor: Any, text: str) -> IStreamClientEndpoint:
 
 
 def _is_for_others(options: DaemonOptions, roles: Sequence[str]) -> bool:
-    """Whether a way that is written down for weak peers is read by a super peer, which shares their file."""
-    return list(roles) == [SUPER_PEER] and not is_typed(options, "via")
+    """Whether a way that is written down for those who ask is read by those whom they ask, which share their file."""
+    asked = {_BY_SUPER_PEERS: SUPER_PEER, _BY_RING: RING_PEER}.get(options["via"])
+    return list(roles) == [asked] and not is_typed(options, "via")
 
 
 def _refuse_index(options: DaemonOptions) -> None:

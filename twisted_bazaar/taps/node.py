@@ -12,20 +12,23 @@ from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRolePlugin
-from twisted_bazaar.plugin import find_role, known_roles
+from twisted_bazaar.plugin import TRANSFER, find_role, known_roles
+from twisted_bazaar.roles.ring_options import RingOptions
 from twisted_bazaar.roles.ways import WAY
-from twisted_bazaar.service import build_service
+from twisted_bazaar.service import build_service, parse_limits, usual_limits
 from twisted_bazaar.settings.known import NODE, ROLE
 from twisted_bazaar.settings.values import Kind, Setting
 from twisted_bazaar.state import STATE, StateDirectory, state_path
-from twisted_bazaar.taps.finding import MAY_LEAD, SUPER_PEER, tracker_of_node, way_of_node
+from twisted_bazaar.taps.finding import MAY_LEAD, SUPER_PEER, is_on_ring, tracker_of_node, way_of_node
+from twisted_bazaar.taps.leaving import hurry_if_told_again
 from twisted_bazaar.taps.options import DaemonOptions, values_of
 from twisted_bazaar.taps.registrar import is_registrar, make_room
-from twisted_bazaar.taps.room import make_room_for_leaves, udp_place
+from twisted_bazaar.taps.room import make_room_for_leaves, udp_place, without_neighbours
+from twisted_bazaar.taps.transfer import TransferOptions, transfer_of_node
 from twisted_bazaar.wire.goods import BAZAAR
 
 
-class _NodeOptions(DaemonOptions):
+class _NodeOptions(DaemonOptions, TransferOptions):
     """The options of every node, whatever its roles."""
 
     program = NODE
@@ -39,13 +42,13 @@ class _NodeOptions(DaemonOptions):
             "The endpoint to listen on, or none; tcp:0 is open to other machines.",
         ],
         ["tracker", "t", "tcp:127.0.0.1:9000", "The endpoint of the tracker."],
-        ["via", None, "flood", "How goods and files are found: flood, index or superpeer."],
+        ["via", None, "flood", "How goods and files are found: flood, index, superpeer or ring."],
         ["index", None, None, "With --via index: the endpoint of the index server, which is the node's tracker too."],
         [
             "udp",
             None,
             None,
-            "[HOST:]PORT where it takes datagrams, or none; a super peer does where it listens if not given.",
+            "[HOST:]PORT where it takes datagrams, or none; who needs it does where it listens if not given.",
         ],
         ["min-links", None, None, "Below this many links the node looks for more."],
         ["bazaar", None, BAZAAR, "The bazaar it trades in; its orders are worth nothing in another."],
@@ -79,7 +82,7 @@ class _NodeOptions(DaemonOptions):
     opt_r = opt_role
 
 
-class Options(_NodeOptions):
+class Options(_NodeOptions, RingOptions):
     """The command line of a node: which options it knows depends on the roles it names."""
 
     def __init__(self) -> None:
@@ -134,12 +137,18 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         settings = {**options, STATE: _state_of(options), WAY: way, MAY_LEAD: may_lead}
         roles = [*way.roles, *(plugin.make_role(settings) for plugin in options.plugins)]
         settings["tracker"] = tracker_of_node(options, roles, names)
-        udp = udp_place(settings, names, reactor)
+        udp = udp_place(settings, roles, reactor)
+        limits = parse_limits(usual_limits(way), settings)
+        settings[TRANSFER] = transfer_of_node(
+            options, limits, reactor.seconds(), takes_datagrams=udp is not None, is_on_ring=is_on_ring(roles)
+        )
         if is_registrar(roles):
             settings = make_room(settings)
         elif SUPER_PEER in names or may_lead:
-            settings = make_room_for_leaves(settings, names)
-        return build_service(settings, roles, reactor, udp)
+            settings = make_room_for_leaves(settings)
+        service = build_service(without_neighbours(settings, roles), roles, reactor, udp)
+        hurry_if_told_again(service, reactor)
+        return service
     except UsageError as error:
         raise options.refusal(error) from None
 
@@ -168,16 +177,19 @@ def _options_with(plugins: Sequence[IRolePlugin]) -> type[_NodeOptions]:
 
     @raise UsageError: two of them have an option of one name, or a role is named twice.
     """
-    owners: dict[str, str] = dict.fromkeys(_option_names(_NodeOptions), "every node")
+    owners: dict[str, str] = dict.fromkeys(_option_names(_NodeOptions) | _option_names(RingOptions), "every node")
     names = [plugin.name for plugin in plugins]
     for plugin in plugins:
         if names.count(plugin.name) > 1:
             raise UsageError(f"--role {plugin.name} stands twice; run two nodes")
-        for name in _option_names(plugin.options) - {"version", "help"}:
+        shared = _option_names(RingOptions) if issubclass(plugin.options, RingOptions) else set[str]()
+        for name in _option_names(plugin.options) - {"version", "help"} - shared:
             if name in owners:
                 raise UsageError(f"--{name} belongs to {owners[name]} and to role {plugin.name}; run two nodes")
             owners[name] = f"role {plugin.name}"
     bases = list(dict.fromkeys(plugin.options for plugin in plugins))
+    if not any(issubclass(base, RingOptions) for base in bases):
+        bases.append(RingOptions)
     return type("Options", (_NodeOptions, *bases), {"__doc__": _NodeOptions.__doc__})
 
 

@@ -1,11 +1,12 @@
-"""What a process is given that weak peers link to, or may come to: room for them, and a place for datagrams."""
+"""What a process is given for what its roles need: room for weak peers, no neighbours, a place for datagrams."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import IFloodsNothing, IRole, ITakesDatagrams
 from twisted_bazaar.roles.super_peer import LEAVES
 from twisted_bazaar.service import (
     FIND_OUT_SOON,
@@ -14,7 +15,8 @@ from twisted_bazaar.service import (
     raise_file_limit,
     server_endpoint,
 )
-from twisted_bazaar.taps.finding import MAY_LEAD, SUPER_PEER
+from twisted_bazaar.taps.finding import MAY_LEAD
+from twisted_bazaar.values.needs import UdpNeed
 from twisted_bazaar.wire.message import check_host
 
 UdpPlace = tuple[str, int]
@@ -27,11 +29,10 @@ _LARGEST_PORT: Final = 65_535
 _ALLOCATIONS_TO_COLLECT: Final = 20_000
 
 
-def make_room_for_leaves(options: Mapping[str, Any], roles: list[str]) -> dict[str, Any]:
+def make_room_for_leaves(options: Mapping[str, Any]) -> dict[str, Any]:
     """Let weak peers link to this node; what the user has chosen stays.
 
     @param options: those of a super peer, or of one that may become it.
-    @param roles: the names of the node's roles.
     @return: the options, and what follows from that.
     """
     raise_file_limit()
@@ -42,37 +43,46 @@ def make_room_for_leaves(options: Mapping[str, Any], roles: list[str]) -> dict[s
     settings = {**options, "limit": [*limits, *options.get("limit", ())]}
     if settings["max-links"] is None:
         settings["max-links"] = str(most + (MOST_DIRECT_LINKS if options[MAY_LEAD] else 0))
-    if settings["min-links"] is None and roles == [SUPER_PEER]:
-        # It floods nothing over links; whom it is to know it asks for by its kind.
-        settings["min-links"] = "0"
     return settings
 
 
-def udp_place(options: Mapping[str, Any], roles: list[str], reactor: Any) -> UdpPlace | None:
+def without_neighbours(options: Mapping[str, Any], roles: Sequence[IRole]) -> dict[str, Any]:
+    """Let a node look for no neighbours if none of its roles asks any; what the user has chosen stays.
+
+    @return: the options, and what follows from that.
+    """
+    settings = dict(options)
+    if all(IFloodsNothing.providedBy(role) for role in roles):
+        if settings["min-links"] is None:
+            settings["min-links"] = "0"
+        if settings["max-links"] is None:
+            # Each is to one node, for a while.
+            settings["max-links"] = str(MOST_DIRECT_LINKS)
+    return settings
+
+
+def udp_place(options: Mapping[str, Any], roles: Sequence[IRole], reactor: Any) -> UdpPlace | None:
     """Where a node takes datagrams; None for nowhere.
 
-    A super peer does where it takes links if nothing is said, and who may lead at any port.
+    If nothing is said, it takes them where one of its roles needs it to.
 
     @raise UsageError: it needs a place and has none, or what is said is none.
     """
     text: str | None = options["udp"]
-    leads = SUPER_PEER in roles
-    if leads and options["listen"] == "none":
-        raise UsageError("--listen none: a super peer takes links of weak peers; write an endpoint such as tcp:9200")
+    needs: list[UdpNeed] = [role.udp_need for role in roles if ITakesDatagrams.providedBy(role)]
+    for need in needs:
+        if need.no_links is not None and options["listen"] == "none":
+            raise UsageError(f"--listen none: {need.no_links}")
+        if text == "none":
+            raise UsageError(f"--udp none: {need.no_udp}")
     if text == "none":
-        if leads:
-            raise UsageError("--udp none: super peers talk to each other by datagrams; write a port, such as 9200")
-        if options[MAY_LEAD]:
-            raise UsageError(f"--udp none: who may lead takes datagrams; leave out --udp or --{MAY_LEAD}")
         return None
-    interface, port = _place_of_links(
-        options["listen"], reactor, is_needed=text is None and (leads or options[MAY_LEAD])
-    )
+    interface, port = _place_of_links(options["listen"], reactor, is_needed=text is None and bool(needs))
     if text is not None:
         return _read(text, interface)
-    if leads:
-        return interface, port
-    return (interface, 0) if options[MAY_LEAD] else None
+    if not needs:
+        return None
+    return interface, port if any(need.beside_links for need in needs) else 0
 
 
 def _place_of_links(listen: str, reactor: Any, *, is_needed: bool) -> UdpPlace:

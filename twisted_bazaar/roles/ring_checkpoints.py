@@ -1,0 +1,118 @@
+"""Has what a node of a ring keeps outlive its process: it is written down now and then, and at the end.
+
+What the lines say is the business of L{EntryMemory}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_bazaar.discovery.ring.keeper import Keeper
+from twisted_bazaar.roles.ring_entries import EntryMemory
+
+T = TypeVar("T")
+SAVE_S: Final = 5.0
+# The disk has other things to do.
+_SAVED_A_SECOND: Final = 1 << 20
+_NEVER: Final = -1
+
+
+class Checkpoints:
+    """Writes down the entries of one node, one time after another.
+
+    @param keeping: what is kept.
+    @param memory: where it is written; None for nowhere.
+    """
+
+    log = Logger()
+
+    def __init__(self, keeping: Keeper, memory: EntryMemory | None) -> None:
+        self._keeping = keeping
+        self._memory = memory
+        self._reactor: Any = None
+        # Two threads would write one file.
+        self._lock = DeferredLock()
+        self._timer: IDelayedCall | None = None
+        self._recalling: Deferred[None] | None = None
+        self._saved = _NEVER
+        self._is_recalled = self._is_failing = self._is_stopped = False
+
+    def start(self, reactor: Any) -> None:
+        """Keep again what was kept when this node ran last, and from then on write down what there is."""
+        if self._memory is None or self._is_stopped:
+            return
+        self._reactor = reactor
+        self._recalling = Deferred.fromCoroutine(self._recall(self._memory))
+        self._recalling.addErrback(self._not_recalled).addCallback(lambda _: self._go_on())
+
+    def stop(self) -> Deferred[None]:
+        """Write down what there is; fires when nothing is written any more, and never fails."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._recalling is not None:
+            self._recalling.cancel()
+        return self._save()
+
+    async def _recall(self, memory: EntryMemory) -> None:
+        clock = self._reactor
+        for entries in await self._in_thread(partial(memory.recall, clock.seconds())):
+            for entry, left_s in entries:
+                self._keeping.take(entry, None, left_s)
+            # Others are to have their turn.
+            await deferLater(clock, 0, lambda: None)
+
+    def _not_recalled(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self.log.failure("what was kept could not be read", failure)
+
+    def _go_on(self) -> None:
+        self._recalling = None
+        if not self._is_stopped:
+            self._is_recalled = True
+            self._save_later()
+
+    def _save_later(self) -> None:
+        if not self._is_stopped:
+            wait_s = max(SAVE_S, self._keeping.store.size_bytes / _SAVED_A_SECOND)
+            self._timer = self._reactor.callLater(wait_s, self._save_soon)
+
+    def _save_soon(self) -> None:
+        self._timer = None
+        self._save().addCallback(lambda _: self._save_later())
+
+    def _save(self) -> Deferred[None]:
+        if not self._is_recalled:
+            # What is here is less than what is written down.
+            return succeed(None)
+        return self._lock.run(self._write).addCallbacks(self._written, self._not_written)
+
+    def _write(self) -> Deferred[None]:
+        store, now = self._keeping.store, self._reactor.seconds()
+        if self._memory is None or self._saved == store.changes:
+            return succeed(None)
+        self._saved = store.changes
+        return self._in_thread(partial(self._memory.keep, [(each, store.left_s(each, now)) for each in store], now))
+
+    def _written(self, _: None) -> None:
+        self._is_failing = False
+
+    def _not_written(self, failure: Failure) -> None:
+        self._saved = _NEVER
+        if not self._is_failing:
+            # A disk that is full stays so for a while.
+            self.log.failure("what is kept could not be written down", failure)
+        self._is_failing = True
+
+    def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)

@@ -1,0 +1,22 @@
+"""How a member of a ring stands among the others, as its operator sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted_bazaar.discovery.ring.member import RingMember
+
+
+def standing(member: RingMember) -> dict[str, Any]:
+    """Whether it is on the ring, and then where, and whom it knows."""
+    if not member.is_member:
+        return {"member": False}
+    membership, text = member.membership, member.ring.called
+    before = membership.predecessor
+    return {
+        "member": True,
+        "ring_id": text(member.own.id),
+        "predecessor": None if before is None else text(before.id),
+        "callers": [text(contact.id) for contact in member.callers],
+        "successors": [text(contact.id) for contact in membership.successors],
+    }

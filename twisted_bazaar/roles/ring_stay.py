@@ -1,0 +1,78 @@
+"""The stay of a role on a ring: it comes, is told when that cannot be, and goes.
+
+What it keeps there, and finds by it, is up to the role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.joining import told_displaced
+from twisted_bazaar.discovery.ring.keeping import Keeping
+from twisted_bazaar.discovery.ring.repair import Repair
+from twisted_bazaar.errors import LinkClosed, UsageError
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.values.addresses import Address
+
+
+class Stay:
+    """The stay of one role.
+
+    @param keeping: what it keeps; its member has not started yet.
+    @param repair: sees that what is kept is where it belongs; None for a guest, who keeps nothing.
+    @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
+    @ivar finished: fires with 1 if it cannot join, or another keeps its place.
+    """
+
+    log = Logger()
+    _node: INode
+
+    def __init__(
+        self, keeping: Keeping, repair: Repair | None, join: IStreamClientEndpoint | Address | str | None
+    ) -> None:
+        self.finished: Deferred[int] = Deferred()
+        self.join = join
+        self._keeping = keeping
+        self._repair = repair
+
+    def start(self, node: INode, joined: Callable[[], object] = lambda: None) -> None:
+        """Begin, or join, the ring.
+
+        @param joined: called when that is done.
+        """
+        self._node = node
+        self._keeping.start(node)
+        if self._repair is not None:
+            self._repair.start(node)
+        member = self._keeping.member
+        member.displaced.addCallback(self._displaced)
+        join = clientFromString(node.clock, self.join) if isinstance(self.join, str) else self.join
+        joining = member.start(node, join).addCallbacks(lambda _: joined(), self._refused)
+        joining.addErrback(lambda failure: self.log.failure("the ring was not joined", failure))
+
+    def stop(self) -> Deferred[None]:
+        """Hand over what is kept, and leave; fires when that is over, and never fails."""
+        leaving = self._keeping.member.stop()
+        leaving.addErrback(lambda failure: self.log.failure("the ring was not left as it should be", failure))
+        return leaving.addCallback(lambda _: None if self._repair is None else self._repair.stop())
+
+    def _refused(self, failure: Failure) -> None:
+        if failure.check(LinkClosed):
+            return
+        failure.trap(UsageError)
+        self._end("this node cannot join: {why}", failure.getErrorMessage())
+
+    def _displaced(self, holder: Contact) -> None:
+        self._end("this node cannot stay on the ring: {why}", told_displaced(holder))
+
+    def _end(self, sentence: str, why: str) -> None:
+        self._node.report("ring-refused", sentence, why=why)
+        if not self.finished.called:
+            self.finished.callback(1)

@@ -1,0 +1,113 @@
+"""What a node carries that finds, and is found, by a ring: its place there, or only its questions.
+
+A member keeps for others what they have said about files and goods, but no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, ClassVar, Final
+
+from attrs import evolve
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_bazaar.discovery.ring.guest import RingGuest
+from twisted_bazaar.discovery.ring.keeping import Keeping
+from twisted_bazaar.discovery.ring.member import RingMember
+from twisted_bazaar.discovery.ring.repair import Repair
+from twisted_bazaar.discovery.ring.replicas import USUAL_REPLICAS
+from twisted_bazaar.discovery.ring.search import RingSearch
+from twisted_bazaar.discovery.ring.settings import USUAL, Settings
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import (
+    Command,
+    IErrand,
+    IFloodsNothing,
+    IHandsOver,
+    INode,
+    IOperable,
+    ISelfNumbered,
+    ITakesDatagrams,
+)
+from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.ring_options import place_of
+from twisted_bazaar.roles.ring_standing import standing
+from twisted_bazaar.roles.ring_stay import Stay
+from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.values.needs import UdpNeed
+
+# It hands over no files, so it needs less time for that than who keeps some.
+_LEAVING_S: Final = 8.0
+_CLOSING_S: Final = 3.0
+
+
+@implementer(IOperable, ISelfNumbered, IErrand, IHandsOver, ITakesDatagrams, IFloodsNothing)
+class RingFinder(Role):
+    """A member of a ring for the sake of finding and being found, or a guest there.
+
+    @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
+    @param replicas: on how many nodes everything is besides the one that it belongs to.
+    @param is_guest: whether it only asks.
+    @ivar finished: fires with 1 if it cannot join, or another keeps its place.
+    @ivar stay: how it comes and goes.
+    @ivar member: its place among the others.
+    @ivar search: what is found by it.
+    """
+
+    log = Logger()
+    udp_need: ClassVar[UdpNeed] = UdpNeed(
+        beside_links=False, no_udp="--via ring goes by datagrams; write a port, or leave out --udp for any that is free"
+    )
+    stop_s: ClassVar[float] = _LEAVING_S + _CLOSING_S
+
+    def __init__(
+        self,
+        join: IStreamClientEndpoint | Address | str | None = None,
+        *,
+        settings: Settings = USUAL,
+        replicas: int = USUAL_REPLICAS,
+        is_guest: bool = False,
+    ) -> None:
+        if is_guest and join is None:
+            raise UsageError("--via ring: say where a member of the ring listens, with --join tcp:HOST:PORT")
+        settings = evolve(settings, leaving_s=_LEAVING_S)
+        self.member = RingGuest(settings) if is_guest else RingMember(settings)
+        is_classic = not settings.has_fingers
+        self.keeping = Keeping(self.member, replicas=replicas, place_of=partial(place_of, self.member.ring, is_classic))
+        self.search = RingSearch(self.keeping)
+        self.stay = Stay(self.keeping, None if is_guest else Repair(self.keeping), join)
+        self.finished = self.stay.finished
+        self.datagrams = self.member.datagrams
+        self.commands: Mapping[str, Command] = {"status": self._status, "ring.status": self._ring_status}
+
+    def start(self, node: INode) -> None:
+        """Begin, or join, the ring."""
+        super().start(node)
+        self.stay.start(node)
+        self.search.start(node)
+
+    def stop(self) -> Deferred[None]:
+        """Withdraw what is to be found here, hand over what is kept, and leave."""
+        return self.stay.stop().addCallback(lambda _: self.search.stop())
+
+    def _ring_status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
+        return succeed({"role": "ring", **standing(self.member), "entries": len(self.keeping.store)})
+
+    def _status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
+        if not self.member.can_ask:
+            return succeed({"role": "ring", "joined": False})
+        told: Callable[[int], str] = self.member.ring.called
+        status = {"role": "ring", "joined": True, "place": told(self.member.own.id), "untold": self.search.untold}
+        if not self.member.is_guest:
+            membership = self.member.membership
+            before = membership.predecessor
+            status |= {
+                "predecessor": None if before is None else str(before.address),
+                "successors": [str(contact.address) for contact in membership.successors],
+                "kept": len(self.keeping.store),
+            }
+        return succeed(status)
