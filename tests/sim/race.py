@@ -146,14 +146,15 @@ def _send_twice(relay: Member) -> None:
     """Let a relay pass on each message of a sale twice."""
     node = relay.node
     assert node is not None, "it runs"
+    takes = node._forwarding._takes
     for cls in (Buy, BuyOK, BuyNo, Reply):
-        take = node._takes[cls]
+        take = takes[cls]
 
         def take_twice(peer: Peer, message: Any, take: Callable[[Peer, Any], None] = take) -> None:
             take(peer, message)
             take(peer, message)
 
-        node._takes[cls] = take_twice
+        takes[cls] = take_twice
 
 
 def _seller_of(stock: int) -> Callable[[Member], Sequence[IRole]]:

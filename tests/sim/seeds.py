@@ -10,6 +10,8 @@ from twisted_bazaar.sim.files.scenario import FilesScenario
 from twisted_bazaar.sim.market.run import MarketRun
 from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.report import Report
+from twisted_bazaar.sim.ring.run import RingRun
+from twisted_bazaar.sim.ring.scenario import RingScenario
 from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import Scenario
 from twisted_bazaar.sim.superpeer.run import SuperPeerRun
@@ -42,9 +44,16 @@ SUPER_PEERS: Final[Mapping[str, Scenario]] = {
     "broken": _SUPER_PEERS.evolve(churn=0.3, loss=0.02, faults_a_minute=20.0, settle="60s"),
     "besieged": _SUPER_PEERS.evolve(mode="safety", churn=0.3, loss=0.05, faults_a_minute=30.0),
 }
-KINDS: Final[Mapping[str, Scenario]] = {**MARKETS, **FILES, **SUPER_PEERS}
+_RING: Final = RingScenario(nodes=20, lookups=15, values=10, for_="40s", settle="60s", dead=0.0)
+RINGS: Final[Mapping[str, Scenario]] = {
+    "joining": _RING.evolve(nodes=40, begin="joined"),
+    "dying": _RING.evolve(nodes=40, dead=0.3),
+    "churning": _RING.evolve(churn=0.5, for_="90s"),
+    "splitting": _RING.evolve(faults_a_minute=4.0, fault_kinds=["partition", "kill"], settle="3m"),
+}
+KINDS: Final[Mapping[str, Scenario]] = {**MARKETS, **FILES, **SUPER_PEERS, **RINGS}
 _RUNS: Final[Mapping[str, Callable[[Any], Run[Any, Any]]]] = {
-    run.of.name: run for run in (MarketRun, FilesRun, SuperPeerRun)
+    run.of.name: run for run in (MarketRun, FilesRun, SuperPeerRun, RingRun)
 }
 
 

@@ -17,9 +17,9 @@ from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.flood.search import FloodAnswers
 from twisted_bazaar.errors import SoldOut
 from twisted_bazaar.node.control import Ping, Pong
+from twisted_bazaar.node.forwarding import Forwarding
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
-from twisted_bazaar.node.node import Node
 from twisted_bazaar.node.peers import Peers
 from twisted_bazaar.node.seen import Seen
 from twisted_bazaar.roles.buyer import Buyer
@@ -202,14 +202,14 @@ class PlantedBugTests(PlantedBugCase):
         """A node that answers errors with errors."""
 
         def make(right: Callable[..., None]) -> Callable[..., None]:
-            def deliver(node: Node, message: object, origin: Any) -> None:
+            def deliver(node: Forwarding, message: object, origin: Any) -> None:
                 right(node, message, origin)
                 if isinstance(message, Error):
                     node.send(Error(code="wtf"), origin.route)
 
             return deliver
 
-        self.plant(Node, "_deliver", make)
+        self.plant(Forwarding, "deliver", make)
         self.assert_caught(NoLoops, CALM.evolve(for_="60s", faults_a_minute=60.0, fault_kinds=["disk-full"]))
 
     def test_answered_twice(self) -> None:

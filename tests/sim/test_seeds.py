@@ -9,7 +9,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.sim.seeds import FILES, KINDS, MARKETS, run_seed
+from tests.sim.seeds import FILES, KINDS, MARKETS, RINGS, run_seed
 
 SEEDS: Final = range(1, 7)
 
@@ -38,6 +38,7 @@ class SeedTests(SynchronousTestCase):
         report = run_seed(kind, seed)
         self.assertEqual(report.violations, [], f"{kind}, seed {seed}")
         sought = "search" if kind in MARKETS else "findfiles" if kind in FILES else "query"
+        sought = "ringfind" if kind in RINGS else sought
         self.assertGreater(report.messages[sought], 0)
 
     def test_calm(self) -> None:
@@ -114,6 +115,26 @@ class SeedTests(SynchronousTestCase):
         """Where they never end."""
         for seed in SEEDS:
             self.assert_kept("besieged", seed)
+
+    def test_joining(self) -> None:
+        """Where nodes join a ring, one after the other."""
+        for seed in SEEDS:
+            self.assert_kept("joining", seed)
+
+    def test_dying(self) -> None:
+        """Where many nodes of a ring die at once."""
+        for seed in SEEDS:
+            self.assert_kept("dying", seed)
+
+    def test_churning(self) -> None:
+        """Where they come and go."""
+        for seed in SEEDS:
+            self.assert_kept("churning", seed)
+
+    def test_splitting(self) -> None:
+        """Where a ring is split, and grows together."""
+        for seed in SEEDS:
+            self.assert_kept("splitting", seed)
 
     def test_once_broken(self) -> None:
         """Where a promise was broken once."""

@@ -16,6 +16,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.identity.keys import SEED_BYTES, KeyPair
 from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.limits import Limits
@@ -70,6 +71,7 @@ class Programme:
     @ivar advertised: where it says that it listens; None for where it does.
     @ivar neighbours: the addresses of nodes that it stays linked to.
     @ivar udp: the port where it takes datagrams; None for nowhere.
+    @ivar transfer: how it transfers files over datagrams; None for not at all.
     """
 
     make_roles: Callable[[Member], Sequence[IRole]] = lambda member: ()
@@ -78,6 +80,7 @@ class Programme:
     neighbours: Sequence[Address] = ()
     advertised: Address | None = None
     udp: int | None = None
+    transfer: Transfer | None = None
 
 
 class Member:
@@ -119,6 +122,11 @@ class Member:
         """The id of its node; -1 if there is none, or it has none."""
         return -1 if self.node is None else self.node.id
 
+    def give_key(self, seed: bytes) -> None:
+        """Have a key on the disk, instead of the one that would be made at the first start."""
+        self.host.disk.write(self._file(_KEY_FILE), seed)
+        self.host.disk.sync(self._file(_KEY_FILE))
+
     def start(self, key: KeyPair | None = None) -> Node:
         """Start the program.
 
@@ -135,20 +143,7 @@ class Member:
         key = key or self._key(rng)
         self.key = key.public
         cluster.enter_key(key, self)
-        tracker = cluster.tracker_address if cluster.tracker_address != self.address else None
-        self.node = Node(
-            host,
-            rng,
-            key,
-            self.roles,
-            limits=programme.limits,
-            former_id=int(host.disk.read(self._file(_ID_FILE)) or NO_ID),
-            tracker=None if tracker is None else _endpoint(host, tracker),
-            neighbours=[_endpoint(host, address) for address in programme.neighbours],
-            journal=self._report,
-            trace=self._trace,
-            datagram_trace=self._trace_datagram,
-        )
+        self.node = self._make_node(rng, key)
         port = programme.port
         failures: list[Failure] = []
         endpoint = None if port is None else TCP4ServerEndpoint(host, port)
@@ -206,14 +201,33 @@ class Member:
             for observer in self._cluster.observers:
                 observer.ended(self)
 
+    def _make_node(self, rng: random.Random, key: KeyPair) -> Node:
+        host, cluster, programme = self.host, self._cluster, self.programme
+        tracker = cluster.tracker_address if cluster.tracker_address != self.address else None
+        transfer = programme.transfer
+        return Node(
+            host,
+            rng,
+            key,
+            self.roles,
+            limits=programme.limits,
+            former_id=int(host.disk.read(self._file(_ID_FILE)) or NO_ID),
+            tracker=None if tracker is None else _endpoint(host, tracker),
+            neighbours=[_endpoint(host, address) for address in programme.neighbours],
+            journal=self._report,
+            trace=self._trace,
+            datagram_trace=self._trace_datagram,
+            make_streams=None if transfer is None else transfer.streams,
+            streams_first=transfer is not None and transfer.comes_first,
+        )
+
     def _key(self, rng: random.Random) -> KeyPair:
         """The key on the disk, made at the first start."""
         disk = self.host.disk
         seed = disk.read(self._file(_KEY_FILE))
         if not seed:
             seed = rng.randbytes(SEED_BYTES)
-            disk.write(self._file(_KEY_FILE), seed)
-            disk.sync(self._file(_KEY_FILE))
+            self.give_key(seed)
         return KeyPair.from_seed(seed)
 
     def _file(self, name: str) -> str:

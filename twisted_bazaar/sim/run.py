@@ -162,7 +162,12 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
             self._churns = False
             self._faults.end_all()
             for member in self.cluster.members.values():
-                member.keep_running()
+                if self._is_to_run(member):
+                    member.keep_running()
+
+    def _is_to_run(self, member: Member) -> bool:
+        """Whether a member is to be there when no more goes wrong."""
+        return True
 
     def _ask(self) -> None:
         for check in self._checks:

@@ -31,7 +31,7 @@ _NARROWEST: Final = 1_000.0
 _WIDEST: Final = 1e12
 _DURATIONS: Final = "a time up to 7 days such as 250ms, 90s, 10m or 2h"
 TAKES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("for", "settle", "at", "ping"), _DURATIONS),
+    **dict.fromkeys(("for", "settle", "at", "ping", "round"), _DURATIONS),
     "latency": f"20ms, uniform:5ms:80ms or lognormal:20ms:0.5, with times up to {SLOWEST_S:g}s, of two the shorter "
     f"first, and a last number from 0 to {_WIDEST_SIGMA:g}",
     "bandwidth": f"0 for any number, or a number from {_NARROWEST:,.0f} to {_WIDEST:,.0f}",

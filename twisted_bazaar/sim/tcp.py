@@ -84,6 +84,11 @@ class Transport:
         state = "closed" if not self.connected else "closing" if self.disconnecting else "open"
         return f"<{state} connection of {self.host.name} to {self.other.host}:{self.other.port}, {self.protocol!r}>"
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much of what was written the window has had no room for."""
+        return len(self.unsent)
+
     # What protocols call.
 
     def write(self, data: bytes) -> None:

@@ -17,6 +17,15 @@ from twisted_bazaar.sim.invariants.goods import NeverFailedWhileSold, Reservatio
 from twisted_bazaar.sim.invariants.links import LinksAgree
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
 from twisted_bazaar.sim.invariants.messages import ForwardedOnce, NoLoops
+from twisted_bazaar.sim.invariants.ring import (
+    KeptIsFound,
+    LookupsAreRight,
+    NeighboursAreRight,
+    NeverAnother,
+    NothingIsLost,
+    RingHolds,
+    RingsMerge,
+)
 from twisted_bazaar.sim.invariants.super_peers import (
     AnsweredOnce,
     FoundAgain,
@@ -65,6 +74,19 @@ SUPER_PEER_CHECKS: Final[tuple[type[Check], ...]] = (
     TablesNeverHide,
     PathsExpire,
     NoLoops,
+    TablesAreBounded,
+    NothingLeft,
+    NoFaultOfOurs,
+)
+
+RING_CHECKS: Final[tuple[type[Check], ...]] = (
+    RingHolds,
+    NeighboursAreRight,
+    RingsMerge,
+    LookupsAreRight,
+    NeverAnother,
+    KeptIsFound,
+    NothingIsLost,
     TablesAreBounded,
     NothingLeft,
     NoFaultOfOurs,

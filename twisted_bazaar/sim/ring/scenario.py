@@ -1,0 +1,165 @@
+"""What to simulate of a ring: who is on it, what is looked for, what is kept, and how many die at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from attrs import evolve
+from msgspec import Meta
+
+from twisted_bazaar.discovery.ring.messages import MOST_SUCCESSORS
+from twisted_bazaar.discovery.ring.settings import USUAL, Settings
+from twisted_bazaar.sim.scenario import TAKES, Many, Scenario, Some, WantedEntry, is_numbered, parse_duration
+from twisted_bazaar.sim.scenario import told_names as told
+
+Phase = Literal["calm", "deaths", "repaired"]
+
+_LONGEST_NAME: Final = 100
+_JOINING_NODES_A_SECOND: Final = 20
+_QUICKEST_ROUND_S: Final = 0.05
+# By share of the time that things go on for: when nobody looks for anything any more before the deaths, when those
+# are, and when it is looked again; and how long before the end the last begin.
+_CALM_UNTIL: Final = 0.4
+_DEATHS_AT: Final = 0.5
+_REPAIRED_AT: Final = 0.75
+_LAST_S: Final = 10.0
+# From when on lookups begin where nodes come and go at a rate: by then it does not show that the ring was right.
+_TURNED_OVER_AT: Final = 0.4
+_HIGHEST_RATE: Final = 100
+
+
+class LookupEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One lookup as a file of settings names it.
+
+    @ivar node: who looks, by name, such as C{node-2}; if it is away then, some other that is there does.
+    @ivar at: when, such as C{30s}, counted from when all nodes have been started.
+    @ivar key: the name whose place is looked for.
+    """
+
+    node: str
+    at: str
+    key: Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME)]
+
+    @property
+    def at_s(self) -> float:
+        """When, in seconds."""
+        return parse_duration(self.at, "at")
+
+    @property
+    def who(self) -> str:
+        """Who looks."""
+        return self.node
+
+
+class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """All settings of one ring.
+
+    Session lengths are those that Stutzbach and Rejaie, "Understanding Churn in Peer-to-Peer Networks" (IMC 2006),
+    measured, as for super peers; their C{churn} is 0.0155.
+
+    @ivar begin: C{placed} into a ring that is right already, all at once, as in the paper on Chord; or C{joined}, one
+        after the other by those that are there.
+    @ivar successors: how many nodes after itself each knows.
+    @ivar replicas: on how many nodes a value is besides the one that it belongs to.
+    @ivar round: the time between two rounds of keeping the neighbours right.
+    @ivar rate: how many nodes join in a second that were not there before, and how many die for good, both by a
+        Poisson process, as in the paper on Chord. It goes without C{dead} and C{churn}.
+    @ivar dead: the share of nodes that die at once, half way.
+    @ivar lookups: how many places are looked for before they die, at the instant they do, and afterwards: so many each.
+    @ivar values: how many values are kept, and asked for when nodes have died, and in the end.
+    @ivar seeks: lookups that are sure to be made, besides C{lookups}.
+    """
+
+    name: ClassVar[str] = "ring"
+    hub: ClassVar[str | None] = None
+    peopled_by: ClassVar[Sequence[str]] = ()
+    fewest: ClassVar[Mapping[str, int]] = {"node": 1}
+    wanted_by: ClassVar[str] = "seeks"
+
+    nodes: Some = 1000
+    for_: str = "60s"
+    settle: str = "60s"
+    sessions: str = "weibull:0.59"
+    begin: Literal["placed", "joined"] = "placed"
+    successors: Annotated[int, Meta(ge=1, le=MOST_SUCCESSORS)] = USUAL.successors
+    replicas: Annotated[int, Meta(ge=0, le=MOST_SUCCESSORS)] = 3
+    round: str = "500ms"
+    rate: Annotated[float, Meta(ge=0, le=_HIGHEST_RATE)] = 0.0
+    dead: Annotated[float, Meta(ge=0, le=0.9)] = 0.3
+    lookups: Many = 1000
+    values: Many = 100
+    seeks: list[LookupEntry] = []
+
+    def __post_init__(self) -> None:
+        if self.round_s < _QUICKEST_ROUND_S:
+            raise ValueError(f"round: takes {TAKES['for']}, at least {_QUICKEST_ROUND_S:g}s, not {self.round!r}")
+        if self.replicas > self.successors:
+            raise ValueError(f"replicas: takes as many as there are successors, {self.successors}, not {self.replicas}")
+        if self.rate and (self.dead or self.churn):
+            other = "dead" if self.dead else "churn"
+            raise ValueError(f"rate: goes with {other} 0, not {getattr(self, other):g}")
+        super().__post_init__()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many nodes there are."""
+        return {"node": self.nodes}
+
+    def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
+        """The settings to change for so many nodes."""
+        return {"nodes": counts["node"]}
+
+    @property
+    def many_drawn(self) -> Sequence[tuple[str, float]]:
+        """By setting, how much of a run is drawn because of it."""
+        lookups, joins = float(self.lookups * len(self.phases)), self.rate * self.for_s
+        return ("lookups", lookups), ("rate", joins), *super().many_drawn
+
+    @property
+    def joining_s(self) -> float:
+        """Within how many seconds all nodes are started; at once when they are placed."""
+        return 0.0 if self.begin == "placed" else self.nodes / _JOINING_NODES_A_SECOND
+
+    @property
+    def round_s(self) -> float:
+        """The time between two rounds, in seconds."""
+        return parse_duration(self.round, "round")
+
+    @property
+    def settings(self) -> Settings:
+        """How nodes live on this ring."""
+        silence_s = USUAL.silence_s * self.round_s / USUAL.round_s
+        return evolve(USUAL, successors=self.successors, round_s=self.round_s, silence_s=silence_s)
+
+    @property
+    def phases(self) -> Sequence[Phase]:
+        """What there is to be told apart."""
+        return ("calm", "deaths", "repaired") if self.dead else ("calm",)
+
+    @property
+    def deaths_s(self) -> float:
+        """When nodes die, in seconds."""
+        return self.for_s * _DEATHS_AT
+
+    def looking(self, phase: Phase) -> tuple[float, float]:
+        """From when to when lookups begin in a phase, in seconds."""
+        last_s = max(self.for_s - _LAST_S, self.for_s * _REPAIRED_AT)
+        if phase == "deaths":
+            return self.deaths_s, self.deaths_s
+        if phase == "repaired":
+            return self.for_s * _REPAIRED_AT, last_s
+        if self.rate:
+            return self.for_s * _TURNED_OVER_AT, last_s
+        return 0.0, self.for_s * _CALM_UNTIL if self.dead else last_s
+
+    def phase_at(self, at_s: float) -> Phase:
+        """In which phase an instant is."""
+        if not self.dead or at_s < self.deaths_s:
+            return "calm"
+        return "deaths" if at_s < self.looking("repaired")[0] else "repaired"
+
+    def check_wanted(self, entry: LookupEntry) -> None:
+        """Refuse a lookup that cannot be."""
+        if not is_numbered("node", entry.node, self.nodes):
+            raise ValueError(f"node: takes {told('node', self.nodes)}, not {entry.node!r}")

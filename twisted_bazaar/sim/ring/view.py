@@ -1,0 +1,212 @@
+"""A ring as nobody on it can see it: who is on it, and whose neighbours are not the right ones.
+
+It is told of each change, and looks again at those whom that concerns; so it is right at every event, on a ring of ten
+thousand too.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from twisted_bazaar.discovery.ring.entry import VALUES
+from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.member import RingMember
+from twisted_bazaar.discovery.ring.messages import RingQuit
+from twisted_bazaar.discovery.ring.steps import Standing
+from twisted_bazaar.sim.cluster import Cluster, Member, Observer
+from twisted_bazaar.sim.ring.peer import SimulatedPeer
+from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.wire.message import Message
+
+Listener = Callable[[Contact], None]
+
+
+class RingView(Observer):
+    """Who is on the ring, and how they stand.
+
+    @ivar peers: by node, what runs there; in no order.
+    @ivar wrong_after: those whose list of successors is not right.
+    @ivar wrong_before: those whose predecessor is not.
+    """
+
+    def __init__(self) -> None:
+        self.peers: dict[Contact, SimulatedPeer] = {}
+        self.wrong_after: dict[Contact, None] = {}
+        self.wrong_before: dict[Contact, None] = {}
+        self._order: list[Contact] = []
+        self._places: list[int] = []
+        self._at: dict[Member, Contact] = {}
+        self._changed: list[Listener] = []
+        self._gone: list[Listener] = []
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> RingView:
+        """The view of the ring in a cluster; all who ask get the same."""
+        for observer in cluster.observers:
+            if isinstance(observer, RingView):
+                return observer
+        view = cls()
+        cluster.observe(view)
+        return view
+
+    def watch(self, changed: Listener, gone: Listener) -> None:
+        """Hear of nodes that have come or have other neighbours now, and of those that have gone."""
+        self._changed.append(changed)
+        self._gone.append(gone)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def ring(self) -> Ring:
+        """The circle on which they are; there is somebody."""
+        return self._member(self._order[0]).ring
+
+    @property
+    def most(self) -> int:
+        """How many successors each keeps; there is somebody."""
+        return self._member(self._order[0]).settings.successors
+
+    @property
+    def is_right(self) -> bool:
+        """Whether everybody has exactly the neighbours that it should."""
+        return not self.wrong_after and not self.wrong_before
+
+    def holder(self, place: int) -> Contact | None:
+        """Who is responsible for a place; None if nobody is there."""
+        return self._order[bisect_left(self._places, place) % len(self._order)] if self._order else None
+
+    def holders(self, place: int, count: int) -> list[Contact]:
+        """Who is, and those after it, so many in all."""
+        start = bisect_left(self._places, place)
+        order = self._order
+        return [order[(start + step) % len(order)] for step in range(min(count, len(order)))]
+
+    def before(self, place: int, count: int) -> list[Contact]:
+        """Those before a place, so many, the farthest first."""
+        end, order = bisect_left(self._places, place), self._order
+        count = min(count, len(order))
+        return [order[(end - count + step) % len(order)] for step in range(count)]
+
+    def contact_of(self, member: Member) -> Contact | None:
+        """Where a node is on the ring; None if it is not."""
+        return self._at.get(member)
+
+    def some(self, rng: random.Random) -> Contact | None:
+        """Somebody on the ring; None if nobody is."""
+        return rng.choice(self._order) if self._order else None
+
+    def standing(self, contact: Contact) -> Standing:
+        """How a node stands."""
+        membership = self._member(contact).membership
+        return Standing(contact, membership.predecessor, membership.successors)
+
+    def standings(self) -> list[Standing]:
+        """How all stand, in their order on the ring."""
+        return [self.standing(contact) for contact in self._order]
+
+    def has(self, contact: Contact, name: str) -> bool:
+        """Whether a node has a value under a name."""
+        peer = self.peers[contact]
+        return bool(peer.keeping.store.under(VALUES, name, peer.node.clock.seconds()))
+
+    def is_kept(self, name: str) -> bool:
+        """Whether anybody has a value under a name."""
+        if not self._order:
+            return False
+        near = self.holders(self.ring.key_of(name), self.most)
+        return any(self.has(contact, name) for contact in (*near, *self._order))
+
+    def claimed_twice(self) -> int:
+        """How many nodes claim places that belong to another, who is on the ring too."""
+        claiming = 0
+        for index, contact in enumerate(self._order):
+            before = self._order[index - 1]
+            membership = self._member(contact).membership
+            claiming += before != contact and membership.is_responsible(before.id)
+        return claiming
+
+    # What happens.
+
+    def started(self, member: Member) -> None:
+        """It is not on the ring yet, and says so when it is."""
+        for role in member.roles:
+            if isinstance(role, SimulatedPeer):
+                role.member.watch(partial(self._note, member, role))
+
+    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+        """It may say farewell, and is let go of by whoever hears that."""
+        if isinstance(message, RingQuit):
+            self._remove(member)
+
+    def stopped(self, member: Member) -> None:
+        """It has gone."""
+        self._remove(member)
+
+    def ended(self, member: Member) -> None:
+        """It has died."""
+        self._remove(member)
+
+    # Inside.
+
+    def _member(self, contact: Contact) -> RingMember:
+        return self.peers[contact].member
+
+    def _note(self, member: Member, peer: SimulatedPeer) -> None:
+        """A node has joined, or its neighbours are others than before."""
+        if not peer.member.is_member or peer not in member.roles:
+            return
+        contact = self._at.get(member)
+        if contact is None:
+            contact = peer.member.own
+            self._at[member] = contact
+            self.peers[contact] = peer
+            index = bisect_left(self._places, contact.id)
+            self._places.insert(index, contact.id)
+            self._order.insert(index, contact)
+            self._look_round(index)
+        else:
+            self._look_at(bisect_left(self._places, contact.id))
+        for changed in self._changed:
+            changed(contact)
+
+    def _remove(self, member: Member) -> None:
+        contact = self._at.pop(member, None)
+        if contact is None:
+            return
+        index = bisect_left(self._places, contact.id)
+        del self._places[index], self._order[index], self.peers[contact]
+        self.wrong_after.pop(contact, None)
+        self.wrong_before.pop(contact, None)
+        if self._order:
+            self._look_round(index)
+        for gone in self._gone:
+            gone(contact)
+
+    def _look_round(self, index: int) -> None:
+        """Look at those whom a node concerns that has come, or gone, at an index."""
+        count, most = len(self._order), self.most
+        near: Iterable[int] = range(index - most - 1, index + 2)
+        # On a small ring lists go all the way round.
+        for each in range(count) if count <= most + 3 else near:
+            self._look_at(each % count)
+
+    def _look_at(self, index: int) -> None:
+        order, count = self._order, len(self._order)
+        contact = order[index]
+        membership = self._member(contact).membership
+        length = min(self.most, count - 1)
+        following = tuple(order[(index + step) % count] for step in range(1, length + 1))
+        _put(self.wrong_after, contact, membership.successors != following)
+        before = order[index - 1] if count > 1 else None
+        _put(self.wrong_before, contact, membership.predecessor != before)
+
+
+def _put(wrong: dict[Contact, None], contact: Contact, is_wrong: bool) -> None:
+    if is_wrong:
+        wrong[contact] = None
+    else:
+        wrong.pop(contact, None)
