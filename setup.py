@@ -39,6 +39,7 @@ setup(
         "dev": [
             "build >= 1.2.1",
             "hypothesis >= 6.100",
+            "kademlia >= 2.2.3",
             "mypy >= 1.16",
             "mypy-zope >= 1.0.12",
             "packaging >= 24.0",

@@ -1,0 +1,237 @@
+"""The ring: how far its lookups go and whether they get there, how fast its nodes give what they keep, and its streams.
+
+C{ring-hops}: nodes that lead to who is responsible, one after another, on a ring of 1,000 in the simulator. Beside it
+0.5 x log2 N + 1: the mean of Chord, whose paper counts the steps to the last node before the place, and one more.
+
+C{ring-failures}: how many of 10,000 lookups find who is responsible, in the simulator, when 30 % of 1,000 nodes have
+died just now and nothing is repaired. Beside it all of them: one that fails is one too many.
+
+C{ring-lookup}, C{ring-lookup-concurrent}: gets of small values a second, one after another and 50 at a time, each at
+some of 100 nodes in one process over loopback. The peer is the package C{kademlia} with as many nodes, values of the
+same size, each put on as many nodes: on four, as ours are. As it comes it would put each on twenty, and answer a fifth
+of all gets out of what the asker itself keeps; that is a matter of how many copies one pays for. It signs nothing, and
+takes the first answer; ours has two hosts agree, and verifies. The names are new for each run: who gets a value from
+C{kademlia} keeps it nearer then.
+
+C{ring-dead}: how long a get takes, in milliseconds, when 30 of 100 nodes have been killed just now. They are a process
+of their own, ended with SIGKILL, and take with them what they keep. Which of the 100 they are, in the order in which
+all have come, is drawn by chance, and is the same for both kinds. Each run has other nodes. A get that takes longer
+than 20 s is cut off there, and counts as 20 s.
+
+If many of our own gets do not bring the value there is no row.
+
+C{udp-window}, C{udp-window-loss}, C{udp-loopback}: see L{benchmarks.streams}.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from itertools import groupby
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from attrs import define
+
+from benchmarks import streams
+from benchmarks.report import BenchmarkError, Row
+from twisted_bazaar.service import expect_many_objects
+from twisted_bazaar.sim.ring.run import ring_failures, ring_hops
+
+HOPS_GOAL: Final = 1.0
+FAILURES_GOAL: Final = 1.0
+LOOKUP_GOAL: Final = 1.5
+DEAD_GOAL: Final = 20.0
+
+_SIMULATED: Final = 1_000
+_LOOKUPS: Final = 10_000
+# Some askers die with the question on their lips.
+_LOOKUPS_TO_SPARE: Final = 200
+_DYING: Final = 0.3
+_SEED: Final = 1
+_NODES: Final = 100
+_KILLED: Final = 30
+_ROUNDS: Final = 3
+_GETS: Final = 500
+_AT_ONCE: Final = 50
+_DEAD_ROUNDS: Final = 2
+_DEAD_GETS: Final = 60
+# Ours go on after they have joined: who their neighbours are, and whom they know farther away.
+_SETTLE_S: Final = 6.0
+_PATIENCE_S: Final = 60.0
+_MOST_MISSED: Final = 0.02
+# Of the killed 30 of 100, all four that kept a value are among them once in 120 times; few values make a large share.
+_MOST_LOST: Final = 0.1
+_ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def measure() -> list[Row]:
+    """Take the medians of several alternating runs."""
+    with ProcessPoolExecutor(2, get_context("spawn"), expect_many_objects) as pool:
+        simulated = [pool.submit(_hops), pool.submit(_failures)]
+        rows = [each.result() for each in simulated]
+    return [*rows, *_lookups(), _dead(), *streams.rows()]
+
+
+def _hops() -> Row:
+    chords = 0.5 * math.log2(_SIMULATED) + 1
+    return Row.of_costs("ring-hops", ring_hops(_SIMULATED, _SEED).mean_hops, chords, HOPS_GOAL)
+
+
+def _failures() -> Row:
+    report = ring_failures(_SIMULATED, _DYING, _LOOKUPS + _LOOKUPS_TO_SPARE, _SEED)
+    if report.asked < _LOOKUPS:
+        raise BenchmarkError(f"only {report.asked} lookups were begun, not {_LOOKUPS}")
+    found = report.asked - report.failed
+    # Not rounded: one of all is not to vanish.
+    return Row("ring-failures", found, report.asked, found / report.asked, FAILURES_GOAL)
+
+
+def _lookups() -> list[Row]:
+    figures: dict[tuple[str, int], list[float]] = {}
+    with ExitStack() as stack:
+        networks = [stack.enter_context(_network(kind, _NODES)) for kind in _kinds()]
+        time.sleep(_SETTLE_S)
+        for network in networks:
+            # They get to know each other.
+            network.put("first", _GETS)
+            network.get("first", _GETS, _AT_ONCE)
+        for number in range(_ROUNDS):
+            for at_once in (1, _AT_ONCE):
+                for network in networks:
+                    name = f"{number}-{at_once}"
+                    network.put(name, _GETS)
+                    figures.setdefault((network.kind, at_once), []).append(network.get(name, _GETS, at_once))
+    rows = []
+    for name, at_once in (("ring-lookup", 1), ("ring-lookup-concurrent", _AT_ONCE)):
+        theirs = figures.get(("kademlia", at_once))
+        ours = median(figures["ours", at_once])
+        rows.append(Row.of_rates(name, ours, median(theirs) if theirs else None, LOOKUP_GOAL))
+    return rows
+
+
+def _dead() -> Row:
+    took: dict[str, list[float]] = {kind: [] for kind in _kinds()}
+    for number in range(_DEAD_ROUNDS):
+        with ExitStack() as stack:
+            order = random.sample([True] * _KILLED + [False] * (_NODES - _KILLED), _NODES)
+            groups = {kind: _mixed(stack, kind, order) for kind in _kinds()}
+            time.sleep(_SETTLE_S)
+            for kind, (staying, doomed) in groups.items():
+                staying.put(f"met-{number}", _DEAD_GETS)
+                staying.get(f"met-{number}", _DEAD_GETS, 1)
+                staying.put(f"dead-{number}", _DEAD_GETS)
+                doomed.kill()
+                staying.say(f"pace dead-{number} {_DEAD_GETS}")
+                took[kind].append(median(staying.hear(_DEAD_GETS, _MOST_LOST)))
+    theirs = took.get("kademlia")
+    return Row.of_costs("ring-dead", median(took["ours"]), median(theirs) if theirs else None, DEAD_GOAL)
+
+
+def _kinds() -> Sequence[str]:
+    return ("ours",) if find_spec("kademlia") is None else ("ours", "kademlia")
+
+
+@define
+class _Network:
+    """A process of nodes.
+
+    @ivar kind: C{ours} or C{kademlia}.
+    @ivar port: by which others join.
+    """
+
+    kind: str
+    process: subprocess.Popen[str]
+    port: int = 0
+
+    def put(self, name: str, count: int) -> None:
+        """Have values kept under so many names."""
+        self._ask(f"put {name} {count}", count)
+
+    def get(self, name: str, count: int, at_once: int) -> float:
+        """Get them; how many a second."""
+        return self._ask(f"get {name} {count} {at_once}", count)
+
+    def add(self, count: int, port: int) -> None:
+        """Have more nodes join by whoever is at a port."""
+        self.say(f"add {count} {port}")
+        if not self.read().strip().isdigit():
+            raise BenchmarkError(f"the nodes of {self.kind} did not come")
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+    def read(self) -> str:
+        """The next that it prints."""
+        output = self.process.stdout
+        assert output is not None, "it was asked for"
+        if not select.select([output], [], [], _PATIENCE_S)[0]:
+            raise BenchmarkError(f"the nodes of {self.kind} did not answer in {_PATIENCE_S:g} s")
+        return output.readline()
+
+    def say(self, command: str) -> None:
+        """Give it a command."""
+        assert self.process.stdin is not None, "it was asked for"
+        self.process.stdin.write(f"{command}\n")
+        self.process.stdin.flush()
+
+    def hear(self, count: int, most_missed: float = _MOST_MISSED) -> list[float]:
+        """The figures that come of a command.
+
+        @raise BenchmarkError: it has ended, or more than such a share of so many have not come to us.
+        """
+        came, *figures = self.read().split() or [""]
+        if not figures:
+            raise BenchmarkError(f"the nodes of {self.kind} ended")
+        if self.kind == "ours" and int(came) < count * (1 - most_missed):
+            raise BenchmarkError(f"only {came} of {count} values came")
+        return [float(figure) for figure in figures]
+
+    def _ask(self, command: str, count: int) -> float:
+        self.say(command)
+        return self.hear(count)[0]
+
+
+def _mixed(stack: ExitStack, kind: str, order: Sequence[bool]) -> tuple[_Network, _Network]:
+    """Nodes that stay, and nodes that are to die.
+
+    @param order: of each in the order in which they come whether it is to die.
+    """
+    networks: dict[bool, _Network] = {}
+    port = 0
+    for is_doomed, run in groupby(order):
+        count = len(list(run))
+        if is_doomed not in networks:
+            networks[is_doomed] = stack.enter_context(_network(kind, count, port))
+            port = port or networks[is_doomed].port
+        else:
+            networks[is_doomed].add(count, port)
+    return networks[False], networks[True]
+
+
+@contextmanager
+def _network(kind: str, count: int, port: int = 0) -> Iterator[_Network]:
+    """Nodes that have joined each other, and whoever is at a port."""
+    command = [sys.executable, "-m", "benchmarks.ring_peers", kind, str(count), str(port)]
+    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            network = _Network(kind, process)
+            line = network.read().strip()
+            if not line.isdigit():
+                raise BenchmarkError(f"the nodes of {kind} did not start")
+            network.port = int(line)
+            yield network
+        finally:
+            process.kill()
