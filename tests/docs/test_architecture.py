@@ -16,6 +16,7 @@ from twisted_bazaar.interfaces import IOperable
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.desk import PurchasesDesk, SalesDesk
 from twisted_bazaar.roles.files_desk import FilesDesk
+from twisted_bazaar.roles.ring_desk import RingDesk
 
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 PACKAGE = ROOT / "twisted_bazaar"
@@ -23,7 +24,7 @@ PACKAGE = ROOT / "twisted_bazaar"
 
 @implementer(IOperable)
 class Operable(Role):
-    """Something that can be asked what a buyer, a seller and a sharer can."""
+    """Something that can be asked what a buyer, a seller, a sharer and a member of a ring can."""
 
     def __init__(self) -> None:
         nothing: Any = SimpleNamespace()
@@ -31,6 +32,7 @@ class Operable(Role):
             **SalesDesk(nothing, nothing).commands,
             **PurchasesDesk(nothing, nothing).commands,
             **FilesDesk(nothing).commands,
+            **RingDesk(nothing).commands,
         }
 
 

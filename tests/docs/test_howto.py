@@ -10,8 +10,11 @@ from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.main import main
+from twisted_bazaar.cli.ring_asking import COMMANDS
+from twisted_bazaar.cli.ring_talk import WORDS
 from twisted_bazaar.taps import node
 
+WORDS_THAT_ASK = {command.name for command in COMMANDS}
 HOWTO = Path(__file__).parents[2] / "docs/howto"
 
 
@@ -36,10 +39,19 @@ class CommandTests(SynchronousTestCase):
 
     def test_options(self) -> None:
         """Every command line of the page on super peers can be read: each option is one, and takes what it is given."""
-        page = (HOWTO / "super-peers.md").read_text(encoding="utf-8").replace(" \\\n", "")
-        lines = re.findall(r"^    (?:twistd -n )?((?:bazaar-node|bazaar) .*)$", page, re.MULTILINE)
+        self.check("super-peers.md", least_daemons=10)
+
+    def test_ring(self) -> None:
+        """So can those of the page on the ring."""
+        self.check("ring.md", least_daemons=4)
+
+    def check(self, name: str, least_daemons: int) -> None:
+        """See that the command lines of a page can be read."""
+        page = (HOWTO / name).read_text(encoding="utf-8").replace(" \\\n", "")
+        lines = re.findall(r"^ {4,}(?:twistd -n )?((?:bazaar-node|bazaar) [^>\n]*?)(?: >.*)?$", page, re.MULTILINE)
+        lines = [line.replace("$n", "2") for line in lines]
         daemons = [shlex.split(line)[1:] for line in lines if line.startswith("bazaar-node")]
-        self.assertGreater(len(daemons), 10)
+        self.assertGreaterEqual(len(daemons), least_daemons)
         for words in daemons:
             options = node.Options()
             options.environment = {}
@@ -48,5 +60,34 @@ class CommandTests(SynchronousTestCase):
         self.assertGreater(len(commands), 5)
         for command, *words in commands:
             named = [word for word in words if word.startswith("--")]
-            told = CliRunner().invoke(main, [command, "--help"]).output
+            path = [command, *words[:1]] if command == "ring" else [command]
+            told = CliRunner().invoke(main, [*path, "--help"]).output
             self.assertEqual([name for name in named if name not in told], [], command)
+
+    def test_classroom(self) -> None:
+        """Every command line of the lesson can be read, and what a word is said to be can be typed."""
+        page = (HOWTO / "classroom.md").read_text(encoding="utf-8")
+        lines = re.findall(
+            r"^    (?:echo .* \| )?(bazaar ring .*|bazaar-node .*|twistd -n bazaar-node .*)$", page, re.MULTILINE
+        )
+        told = {"": CliRunner().invoke(main, ["ring", "--help"]).output}
+        for line in lines:
+            words = shlex.split(line)
+            if words[0] == "twistd":
+                options = node.Options()
+                options.environment = {}
+                options.parseOptions(words[3:])
+                continue
+            command = words[2] if words[2] in WORDS_THAT_ASK else ""
+            if command not in told:
+                told[command] = CliRunner().invoke(main, ["ring", command, "--help"]).output
+            named = [word for word in words if word.startswith("--")]
+            self.assertEqual([name for name in named if name not in told[command]], [], line)
+        self.assertGreater(len(lines), 7)
+        meant = {word.name for word in WORDS}
+        typed = {
+            text.split()[0]
+            for text in re.findall(r"`((?:store|request|quit|status|find|delete|put|get|help)\b[^`]*)`", page)
+        }
+        self.assertLessEqual(typed, meant)
+        self.assertEqual(meant - typed, set())

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 # The twistd of this interpreter, whether or not its script is on the path.
 TWISTD: Final = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
@@ -32,6 +32,7 @@ class Daemon:
     @ivar said: the lines of its log that have been waited for.
     @param words: the command line after the program.
     @param environment: what it has in its environment besides that of the tests.
+    @param stdin: what it reads.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class Daemon:
         directory: Path,
         environment: Mapping[str, str],
         program: tuple[str, ...] = TWISTD,
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.directory = directory
         self._process = subprocess.Popen(
             (*program, *words),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -81,6 +83,11 @@ class Daemon:
     def pid(self) -> int:
         """The number of its process."""
         return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended by itself, or been ended."""
+        return self._process.poll() is not None
 
     def send_signal(self, number: int) -> None:
         """Send it a signal."""
@@ -166,6 +173,24 @@ class Daemons:
         daemon = Daemon(words, self._directory, {**self.environment, **(environment or {})}, program)
         self._running.append(daemon)
         return daemon
+
+    def run(self, program: tuple[str, ...], *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run something to its end.
+
+        @param options: of C{subprocess.run}, where they are not the usual ones.
+        """
+        settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        if "input" not in settings:
+            settings["stdin"] = subprocess.DEVNULL
+        return subprocess.run(
+            (*program, *words),
+            text=True,
+            cwd=self._directory,
+            timeout=60,
+            check=False,
+            env={**os.environ, **self.environment},
+            **settings,
+        )
 
     def start_tracker(self) -> tuple[Daemon, str]:
         """Start a tracker on a free port; returns it with the endpoint at which nodes find it."""

@@ -67,18 +67,7 @@ class Neighbourhood:
 
     def run_program(self, program: tuple[str, ...], *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run something, and wait for its end."""
-        settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        if "input" not in settings:
-            settings["stdin"] = subprocess.DEVNULL
-        return subprocess.run(
-            (*program, *words),
-            text=True,
-            cwd=self.directory,
-            timeout=60,
-            check=False,
-            env={**os.environ, **self.daemons.environment},
-            **settings,
-        )
+        return self.daemons.run(program, *words, **options)
 
     def get(self, *words: str, status: int = 0) -> dict[str, Any]:
         """Fetch a file; what came from whom."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -87,18 +86,7 @@ class Town:
 
     def run(self, program: tuple[str, ...], *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run something to its end."""
-        settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        if "input" not in settings:
-            settings["stdin"] = subprocess.DEVNULL
-        return subprocess.run(
-            (*program, *words),
-            text=True,
-            cwd=self.directory,
-            timeout=60,
-            check=False,
-            env={**os.environ, **self.daemons.environment},
-            **settings,
-        )
+        return self.daemons.run(program, *words, **options)
 
     def found(self, words: str, at: str) -> list[dict[str, Any]]:
         """What a search by words finds."""

@@ -1,0 +1,67 @@
+"""The page of the ring says of records what the code does."""
+
+from __future__ import annotations
+
+import json
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.docs.pages import RING, datagrams, flat, section, table_with, word
+from twisted_bazaar.discovery.index.words import MOST_WORDS
+from twisted_bazaar.discovery.ring.entry import LONGEST_LIFETIME_S, VALUE_BYTES, read_entry
+from twisted_bazaar.discovery.ring.findings import MOST_KEPT
+from twisted_bazaar.discovery.ring.identifiers import Ring
+from twisted_bazaar.discovery.ring.posting import LIFETIME_S, PUTS_A_SECOND, lifetime_of
+from twisted_bazaar.discovery.ring.records import (
+    MOST_PAGES,
+    PROVIDERS,
+    SELLERS,
+    WORDS,
+    provider_key,
+    read_provided,
+    words_for,
+)
+from twisted_bazaar.discovery.ring.search import MOST_OWNERS
+
+PAGE = section(RING, "Who has what")
+
+
+class RecordsPageTests(SynchronousTestCase):
+    """What the page says."""
+
+    def test_spaces(self) -> None:
+        """The table has the spaces that there are."""
+        rows = table_with(PAGE, "`space`")
+        self.assertEqual([word(row["`space`"]) for row in rows], [PROVIDERS, WORDS, SELLERS])
+
+    def test_numbers(self) -> None:
+        """Its numbers are those of the code."""
+        text = flat(PAGE)
+        each_s = lifetime_of(1_000_000 // 10) / 100_000
+        for sentence in (
+            f"a `lifetime`: of {LIFETIME_S:.0f} s, or of {each_s:.1g} s for each such entry of that owner",
+            f"up to {LONGEST_LIFETIME_S} s",
+            f"no more than {PUTS_A_SECOND:.0f} of one owner",
+            f"the first {MOST_WORDS} of a name",
+            f"at most {MOST_PAGES}",
+            f"as many as fit into {VALUE_BYTES} bytes",
+            f"more than {len(words_for('a' * 255)[0])} bytes",
+        ):
+            self.assertIn(sentence, text)
+        limits = flat(section(RING, "Limits"))
+        self.assertIn(f"owners looked up for one question | {MOST_OWNERS}", limits)
+        self.assertIn(f"files found for one question | {MOST_KEPT}", limits)
+
+    def test_dialogue(self) -> None:
+        """In the dialogue records hold, and their owner is looked for at the place of its key."""
+        messages = [json.loads(data) for _, _, data in datagrams(RING)]
+        texts = [message["text"] for message in messages if message["type"] in ("ringstore", "ringtransfer")]
+        entries = [read_entry(text) for text in texts if text.startswith("{") and text.endswith("}")]
+        records = [entry.kept for entry in entries if entry.kept.space == PROVIDERS]
+        self.assertGreaterEqual(len(records), 2)
+        for kept in records:
+            self.assertEqual((kept.space, kept.name), provider_key(kept.name))
+            self.assertIsNotNone(read_provided(kept.name, kept.value))
+            self.assertIn(f"`{kept.value.decode()}`", RING)
+            place = Ring().text(Ring().id_of_key(kept.owner))
+            self.assertIn(place, [message.get("place") for message in messages])

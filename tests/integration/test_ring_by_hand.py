@@ -1,0 +1,117 @@
+"""A ring of real daemons with a member that was written from the page of the specification alone."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.daemons import Daemons, until
+from tests.integration.plain_ring_node import Entry, RingNode, place_of, way_up
+from tests.integration.test_ring import Circle
+
+NAMES = ("one", "two", "three")
+
+
+@pytest.fixture
+def circle(tmp_path: Path) -> Iterator[Circle]:
+    """A ring of three, in which each value is on one node only."""
+    with Daemons(tmp_path) as daemons:
+        circle = Circle(daemons, tmp_path)
+        circle.begin(*NAMES, words=("--replicas", "0"))
+        yield circle
+
+
+@pytest.fixture
+def plain(circle: Circle) -> Iterator[RingNode]:
+    """A member that was written by hand, and has joined."""
+    with RingNode() as plain:
+        plain.join(circle.ports["one"])
+        until(lambda: is_round(circle, plain))
+        yield plain
+
+
+def is_round(circle: Circle, plain: RingNode) -> bool:
+    """Whether all know each other, the one written by hand included."""
+    standings = {name: circle.status(name) for name in NAMES}
+    places = sorted([plain.place, *(standing["ring_id"] for standing in standings.values())])
+    expected = {place: places[at + 1 :] + places[:at] for at, place in enumerate(places)}
+    return plain.predecessor is not None and all(
+        (standing["successors"], standing["predecessor"])
+        == (expected[standing["ring_id"]], expected[standing["ring_id"]][-1])
+        for standing in standings.values()
+    )
+
+
+def name_at(circle: Circle, place: str) -> str:
+    """A name that belongs to the node at a place."""
+    places = [circle.status(name)["ring_id"] for name in NAMES] + [place]
+    names = (f"name {number}" for number in range(10_000))
+    return next(name for name in names if min(places, key=lambda each: way_up(place_of(name.encode()), each)) == place)
+
+
+def values(circle: Circle, at: str, name: str, status: int = 0) -> list[str]:
+    """What a daemon finds under a name."""
+    return [row["value"] for row in circle.command(at, "get", name, status=status) or []]
+
+
+def test_keeps(circle: Circle, plain: RingNode) -> None:
+    """It is found, keeps what belongs to it, gives it to whoever asks, and lets it be replaced and deleted."""
+    name = name_at(circle, plain.place)
+    for value in ("first", "second"):
+        circle.command("one", "put", name, value)
+        [entry] = plain.entries.values()
+        assert base64.b64decode(entry.told["value"]) == value.encode()
+        assert [values(circle, at, name) for at in NAMES] == [[value]] * 3
+    circle.command("one", "delete", name)
+    assert [entry.is_deleted for entry in plain.entries.values()] == [True]
+    assert values(circle, "two", name, status=3) == []
+
+
+def test_stores(circle: Circle, plain: RingNode) -> None:
+    """It finds who is responsible, and has its own kept there; all get that, and it gets what others have put."""
+    name = name_at(circle, circle.status("two")["ring_id"])
+    [holder, *_] = plain.find(place_of(name.encode()))
+    entry = Entry.sign(plain.key, name, value=base64.b64encode(b"by hand").decode())
+    assert plain.send(entry, holder) == "kept"
+    assert plain.send(entry, holder) == "known"
+    [row] = circle.command("three", "get", name)
+    assert (row["value"], row["owner"]) == ("by hand", plain.public)
+    circle.command("one", "put", name, "by a daemon" * 60)
+    found = {each.told["owner"]: base64.b64decode(each.told["value"]) for each in plain.request(name, holder)}
+    assert sorted(found.values()) == [b"by a daemon" * 60, b"by hand"]
+    forged = Entry.sign(plain.key, name, value="")
+    forged.text = forged.text.replace(plain.public, circle.ask("one", "status")[0]["key"])
+    assert plain.send(forged, holder) == "refused"
+
+
+def test_comes_and_goes(circle: Circle) -> None:
+    """What belongs to its place comes to it, and is handed over when it leaves, which it is let do."""
+    names = [f"name {number}" for number in range(40)]
+    for name in names:
+        circle.ask("one", "ring.put", name=name, value=f"about {name}")
+    with RingNode() as plain:
+        plain.join(circle.ports["two"])
+        until(lambda: is_round(circle, plain))
+        places = [plain.place, *(circle.status(name)["ring_id"] for name in NAMES)]
+        own = {
+            name for name in names if min(places, key=lambda each: way_up(place_of(name.encode()), each)) == plain.place
+        }
+        plain.pull()
+        assert {entry.told["name"] for entry in plain.entries.values()} >= own
+        for name in own:
+            assert circle.ask("three", "ring.get", name=name)[0][0]["value"] == f"about {name}"
+        plain.leave()
+    circle.until_round()
+    for name in names:
+        assert circle.ask("three", "ring.get", name=name)[0][0]["value"] == f"about {name}"
+
+
+def test_dies(circle: Circle) -> None:
+    """When it is gone without a word it is found out, and the ring is round without it."""
+    with RingNode() as plain:
+        plain.join(circle.ports["one"])
+        until(lambda: is_round(circle, plain))
+    circle.until_round()
