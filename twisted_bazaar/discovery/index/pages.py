@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -106,6 +106,20 @@ class PageMaker:
         del self._first[self._query.most + 1 :]
         if len(self._first) > self._query.most:
             self._last = self._first[-1][0]
+
+
+def page_of_found(having: Mapping[tuple[str, int, str], Mapping[str, bool]], query: FileQuery) -> Page:
+    """A page of what several have told of.
+
+    @param having: by name, size and digest who has a file, and whether the whole of it.
+    @raise PeerError: what it is to go on after was no page's end.
+    """
+    maker = PageMaker(query)
+    for (name, size, digest), owners in having.items():
+        wholes = sum(owners.values())
+        if maker.has_room_for(name, wholes):
+            maker.add(FoundFile(name, size, digest, wholes, len(owners) - wholes))
+    return maker.page()
 
 
 def page_of(ranked: Iterable[tuple[Rank, FoundFile]], query: FileQuery, total: int) -> Page:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from twisted_bazaar.discovery.index.pages import PageMaker
+from twisted_bazaar.discovery.index.pages import page_of_found
 from twisted_bazaar.discovery.index.words import is_fitting, question_of
 from twisted_bazaar.discovery.superpeer.messages import Found
 from twisted_bazaar.values.addresses import Address
-from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
+from twisted_bazaar.values.files import FileQuery, FileSource, Page
 
 # Files of somebody; one that two have counts twice.
 MOST_KEPT: Final = 5_000
@@ -62,12 +62,7 @@ class Findings:
 
         @raise PeerError: what it is to go on after was no page's end.
         """
-        maker = PageMaker(query)
-        for (name, size, digest), having in self._files.items():
-            wholes = sum(having.values())
-            if maker.has_room_for(name, wholes):
-                maker.add(FoundFile(name, size, digest, wholes, len(having) - wholes))
-        return maker.page()
+        return page_of_found(self._files, query)
 
     def sources(self) -> Sequence[FileSource]:
         """Who has any of it, the least loaded first."""
