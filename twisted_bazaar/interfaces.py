@@ -146,7 +146,7 @@ class IRole(Interface):
 
     datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = Attribute(
         "For each message class this role takes by datagram, the method that takes it and the address that it came "
-        "from. Whoever sent it does receive what is sent there."
+        "from. Whoever sent it does receive what is sent there; only of L{Message.is_question} it may be otherwise."
     )
     kind: str | None = Attribute(
         "What others may ask the tracker for that look for a node such as this; None for nothing."

@@ -6,13 +6,20 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.docs.pages import SPECIFICATION, datagrams, flat, section
+from tests.docs.pages import SPECIFICATION, datagrams, flat, section, table_with, word, words
+from tests.docs.test_specification import own_messages
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.node import cookies, datagram, knocking
+from twisted_bazaar.node import acquaintances, cookies, datagram, knocking, strangers
 from twisted_bazaar.node.limits import Limits
 
 PAGE = SPECIFICATION["datagrams.md"]
-ADDRESSES = {"ada": ("10.0.0.1", 9001), "bob": ("10.0.0.2", 9001), "client": ("10.9.0.1", 7000)}
+ADDRESSES = {
+    "ada": ("10.0.0.1", 9001),
+    "bob": ("10.0.0.2", 9001),
+    "carol": ("10.0.0.3", 9001),
+    "client": ("10.9.0.1", 7000),
+    "visitor": ("10.9.0.2", 7000),
+}
 
 
 class DatagramsTests(SynchronousTestCase):
@@ -32,8 +39,13 @@ class DatagramsTests(SynchronousTestCase):
                 f"after {knocking._FIRST_AGAIN_S:g} s, then after pauses twice as long each time",
                 f"After {knocking._WAIT_S:g} s what waits is dropped",
                 f"To one address {knocking._MOST_WAITING} messages wait at most",
-                f"before {datagram._RENEWED_AT * limits.cookie_s:g} s are over",
-                f"a cookie of more than {datagram._TRUSTED_UNTIL * limits.cookie_s:g} s is not used",
+                f"before {acquaintances._RENEWED_AT * limits.cookie_s:g} s are over",
+                f"a cookie of more than {acquaintances._TRUSTED_UNTIL * limits.cookie_s:g} s is not used",
+            ),
+            "Questions of strangers": (
+                f"makes it {acquaintances._QUESTION_BYTES} bytes, or as many as go into a datagram",
+                f"If nothing comes within {knocking._FIRST_AGAIN_S:g} s",
+                f"answers {strangers._QUESTIONS_A_SECOND} of them in a second",
             ),
             "To receive": (
                 f"longer than {limits.datagram_bytes} bytes",
@@ -49,27 +61,48 @@ class DatagramsTests(SynchronousTestCase):
             text = flat(section(PAGE, title))
             self.assertEqual([sentence for sentence in sentences if sentence not in text], [], title)
 
+    def test_envelope(self) -> None:
+        """The keys that a datagram has beside its message are those of the code."""
+        rows = table_with(section(PAGE, "One message in each"), "Key", "Type")
+        self.assertEqual({word(row["Key"]) for row in rows}, cookies.ENVELOPE_KEYS)
+
+    def test_questions(self) -> None:
+        """The page names the messages that are plain questions."""
+        said = {each for each in words(section(PAGE, "Questions of strangers")) if each.startswith("ring")}
+        true = {name for name, cls in own_messages().items() if cls.is_question}
+        self.assertEqual((said, bool(true)), (true, True))
+
     def test_dialogue(self) -> None:
-        """Each knock is answered by its nonce and with no more bytes, and each message shows what was given last."""
+        """Nothing is longer than what a stranger sent for it, and each message shows what was given last."""
         given: dict[tuple[str, str], str] = {}
         asked: dict[tuple[str, str], tuple[str, int]] = {}
+        questions: dict[tuple[str, str], tuple[str, int]] = {}
         for speaker, hearer, data in datagrams(PAGE):
             message = json.loads(data)
+            cookie, give = message.get("cookie"), message.get("give")
+            answered = questions.pop((hearer, speaker), None)
             if message["type"] == "knock":
                 asked[hearer, speaker] = message["nonce"], len(data)
             elif message["type"] == "cookie":
                 nonce, size_bytes = asked[speaker, hearer]
                 self.assertEqual((message["nonce"], len(data) <= size_bytes), (nonce, True))
-                given[hearer, speaker] = message["give"]
+                given[hearer, speaker] = give
+            elif answered is not None and cookie is not None:
+                self.assertEqual((cookie, len(data) <= answered[1]), (answered[0], True), data)
+                given[hearer, speaker] = give
             elif message["type"] == "stale":
                 self.assertEqual(message.get("was"), given.pop((hearer, speaker), None))
+            elif cookie is None and give is not None:
+                questions[speaker, hearer] = give, len(data)
             else:
-                self.assertEqual(message.get("cookie"), given.get((speaker, hearer)), data)
-        self.assertEqual(len(given), 3)
+                self.assertEqual(cookie, given.get((speaker, hearer)), data)
+                if give is not None:
+                    given[hearer, speaker] = give
+        self.assertEqual(len(given), 7)
 
     def test_cookies(self) -> None:
-        """The cookies of the dialogue are those that the nodes of three keys give there in the first slot."""
-        keys = {"ada": [1], "bob": [2, 3]}
+        """The cookies of the dialogue are those that the nodes of four keys give there in the first slot."""
+        keys = {"ada": [1], "bob": [2, 3], "carol": [4]}
         for speaker, hearer, data in datagrams(PAGE):
             right = [
                 cookies.Cookies(KeyPair.from_seed(bytes([seed] * 32)).secret_for(datagram.COOKIES), Limits().cookie_s)
@@ -78,5 +111,5 @@ class DatagramsTests(SynchronousTestCase):
                 for seed in keys.get(speaker, [])
             ]
             message = json.loads(data)
-            if message["type"] == "cookie":
+            if "give" in message and speaker in keys:
                 self.assertIn(message["give"], right)

@@ -38,6 +38,18 @@ class Sweet(Message, tag="test-sweet"):
     cookie: Text = ""
 
 
+class Generous(Message, tag="test-generous"):
+    """Another."""
+
+    give: Text = ""
+
+
+class Padded(Message, tag="test-padded"):
+    """The third."""
+
+    pad: Text = ""
+
+
 class ClaimsTests(SynchronousTestCase):
     """What is made of the tables of roles."""
 
@@ -79,7 +91,7 @@ class ClaimsTests(SynchronousTestCase):
         self.roles[0].receives = self.roles[1].datagrams = {Nameless: nothing}
         self.assertEqual(self.refusal(claims_of), "Second takes Nameless, which has no wire name")
         self.assertEqual(self.refusal(datagram_claims_of), "First takes Nameless, which has no wire name")
-        for cls in (Error, Sweet):
+        for cls in (Error, Sweet, Generous, Padded):
             self.roles[1].datagrams = {cls: nothing}
             self.assertEqual(
                 self.refusal(datagram_claims_of), f"First takes {cls.__name__}, which cannot go by datagram"

@@ -33,6 +33,16 @@ class CookiesTests(SynchronousTestCase):
         for cookie in (given_to(host="10.0.0.2"), given_to(port=8), given_to(secret=b"t" * 32)):
             self.assertFalse(COOKIES.is_right(cookie, "10.0.0.1", 7, 0.0))
 
+    def test_give(self) -> None:
+        """What an address is given is right for it, whichever others are asked about before and between."""
+        cookies = Cookies(b"s" * 32, SLOT_S)
+        asked = [("10.0.0.1", 7, 0.0), ("10.0.0.1", 8, 0.0), ("10.0.0.2", 7, 0.0), ("10.0.0.1", 7, SLOT_S)]
+        for host, port, now in asked * 2 + asked[::-1]:
+            true = given_to(host, port, now)
+            gives = [cookies.give(host, port, now), cookies.right(host, port, now)[0].decode()]
+            self.assertEqual([*gives, cookies.give(host, port, now)], [true] * 3)
+            self.assertTrue(cookies.is_right(true, host, port, now))
+
     def test_not_run_together(self) -> None:
         """Host and port are kept apart: no two addresses look alike in the hash."""
         self.assertNotEqual(given_to("10.0.0.1", 11), given_to("10.0.0.11", 1))

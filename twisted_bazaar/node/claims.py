@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole, Opening
-from twisted_bazaar.node.cookies import COOKIE_KEY
+from twisted_bazaar.node.cookies import ENVELOPE_KEYS
 from twisted_bazaar.node.datagram import DatagramClaim
 from twisted_bazaar.values.addresses import Origin
 from twisted_bazaar.wire.error import Error
@@ -38,7 +38,7 @@ def datagram_claims_of(roles: Sequence[IRole]) -> dict[type[Message], DatagramCl
     """
     for role in roles:
         for cls in role.datagrams:
-            if issubclass(cls, Error) or COOKIE_KEY in cls.__struct_encode_fields__:
+            if issubclass(cls, Error) or ENVELOPE_KEYS.intersection(cls.__struct_encode_fields__):
                 raise UsageError(f"{type(role).__name__} takes {cls.__name__}, which cannot go by datagram")
     return _joined([(role, role.datagrams) for role in roles], "both take datagrams of")
 

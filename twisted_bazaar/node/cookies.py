@@ -1,4 +1,4 @@
-"""What an address has to show before it is believed to be where a datagram comes from. Sans-IO.
+"""What an address has to show before it is believed to be where a datagram comes from, and how it does. Sans-IO.
 
 Anybody can write any sender on a datagram. A cookie is a keyed hash of an address, sent to that address: who shows
 it receives there. Nothing is kept for it, so that whoever asks from a million addresses takes no memory. From the
@@ -13,12 +13,35 @@ from array import array
 from typing import Final
 from zlib import crc32
 
+import msgspec
+
 COOKIE_KEY: Final = "cookie"
+GIVE_KEY: Final = "give"
+PAD_KEY: Final = "pad"
+ENVELOPE_KEYS: Final = frozenset({COOKIE_KEY, GIVE_KEY, PAD_KEY})
+"""What stands in a datagram beside the keys of its message."""
 COOKIE_DIGITS: Final = 16
 ROOM_BYTES: Final = len(f',"{COOKIE_KEY}":""') + COOKIE_DIGITS
 """What a cookie adds to a message."""
 
-_BUCKETS: Final = 128
+_GROUPS: Final = 128
+_PAD_BYTES: Final = len(f',"{PAD_KEY}":""')
+
+
+class Head(msgspec.Struct, gc=False):
+    """What a datagram says besides its message.
+
+    @ivar type: of the message.
+    @ivar cookie: what the sender shows.
+    @ivar give: what the receiver is to show.
+    """
+
+    type: str
+    cookie: str | None = None
+    give: str | None = None
+
+
+read_head = msgspec.json.Decoder(Head).decode
 
 
 class Cookies:
@@ -31,11 +54,23 @@ class Cookies:
     def __init__(self, secret: bytes, slot_s: float) -> None:
         self._secret = secret
         self._slot_s = slot_s
+        # One datagram asks for the same several times.
+        self._last_asked: tuple[int, str, int] | None = None
+        self._last_right = b"", b""
 
     def right(self, host: str, port: int, now: float) -> tuple[bytes, bytes]:
         """The cookie that an address is given now, and the one it was given in the slot before; both are right."""
         slot = int(now // self._slot_s)
-        return self._cookie(slot, host, port), self._cookie(slot - 1, host, port)
+        if self._last_asked != (slot, host, port):
+            self._last_right = self._cookie(slot, host, port), self._cookie(slot - 1, host, port)
+            self._last_asked = slot, host, port
+        return self._last_right
+
+    def give(self, host: str, port: int, now: float) -> str:
+        """The cookie that an address is given now."""
+        slot = int(now // self._slot_s)
+        is_known = self._last_asked == (slot, host, port)
+        return (self._last_right[0] if is_known else self._cookie(slot, host, port)).decode()
 
     def until(self, now: float) -> float:
         """When the cookies that are right now are no longer the same two."""
@@ -59,30 +94,48 @@ class StrangersShare:
     datagrams, so it does no harm that one can find out who shares with whom.
 
     @param a_second: how many answers in a second, and at once.
+    @param groups: how many such allowances there are; 1 for what all share.
     """
 
-    def __init__(self, a_second: float) -> None:
+    def __init__(self, a_second: float, groups: int = _GROUPS) -> None:
         self._interval_s = 1 / a_second
-        # For each bucket, until when it is used up.
-        self._used_until = array("d", bytes(8 * _BUCKETS))
+        # For each group, until when it is used up.
+        self._used_until = array("d", bytes(8 * groups))
 
     def admit(self, host: str, now: float) -> bool:
         """Ask for one answer to a host."""
-        bucket = crc32(host.encode()) % _BUCKETS
-        used_until = self._used_until[bucket]
+        group = crc32(host.encode()) % len(self._used_until)
+        used_until = self._used_until[group]
         if not now <= used_until <= now + 2:
             # Long ago; or the clock was set back.
             used_until = now
         # Half an interval of room, for what sums of fractions lose.
         if used_until - now > 1 - self._interval_s / 2:
             return False
-        self._used_until[bucket] = used_until + self._interval_s
+        self._used_until[group] = used_until + self._interval_s
         return True
 
 
-def ending_with(cookie: str) -> bytes:
-    """How a datagram ends that shows a cookie, in place of its last brace."""
-    return f',"{COOKIE_KEY}":"{cookie}"}}'.encode()
+def ending_with(cookie: str, give: str | None = None) -> bytes:
+    """How a datagram ends that shows a cookie, in place of its last brace.
+
+    @param give: what the receiver is to show.
+    """
+    given = "" if give is None else f',"{GIVE_KEY}":"{give}"'
+    return f'{given},"{COOKIE_KEY}":"{cookie}"}}'.encode()
+
+
+def asking_with(give: str, head: bytes, size_bytes: int) -> bytes:
+    """How a question ends that has no cookie to show.
+
+    @param give: what the answer is to show.
+    @param head: the question but for its last brace.
+    @param size_bytes: how long all of it is made, since its answer will be no longer.
+    """
+    given = f',"{GIVE_KEY}":"{give}"'
+    pad_bytes = size_bytes - len(head) - len(given) - _PAD_BYTES - 1
+    pad = f',"{PAD_KEY}":"{"0" * pad_bytes}"' if pad_bytes >= 0 else ""
+    return f"{given}{pad}}}".encode()
 
 
 def is_cookie(text: str) -> bool:

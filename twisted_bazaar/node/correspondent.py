@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import define
 
+from twisted_bazaar.node.streaming import Where
 from twisted_bazaar.values.addresses import Address
 
 
@@ -14,16 +15,18 @@ class Correspondent:
     @ivar where: what the transport calls it.
     @ivar endings: how datagrams from there end that show a cookie which is right.
     @ivar endings_until: when they are no longer the same.
-    @ivar suffix: how datagrams to there have to end; None while no cookie has been given.
+    @ivar given: the cookie that it gave; None while there is none.
+    @ivar suffix: how datagrams to there end; None while no cookie was given, or it may not know this node's.
     @ivar renew_at: when to ask for another.
     @ivar trusted_until: when not to count on it any more.
     @ivar due: by when all that has come from there would have come at the greatest rate allowed.
     """
 
     address: Address
-    where: tuple[str, int]
+    where: Where
     endings: tuple[bytes, bytes]
     endings_until: float
+    given: str | None = None
     suffix: bytes | None = None
     renew_at: float = 0.0
     trusted_until: float = 0.0

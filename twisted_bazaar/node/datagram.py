@@ -1,8 +1,10 @@
 """Datagrams between nodes: one message in each, and nothing to an address that has not shown that it receives there.
 
-Who wants to send to an address knocks, and gets a cookie to show with each message; who shows none, or a wrong one,
-is told so in fewer bytes than it sent, and not heard. Roles see none of this. What gets lost is lost: only knocks are
-repeated. Datagrams that are rubbish, too long, too many or of no known type are counted, and cost nothing more.
+Who wants to send to an address shows with each message a cookie that it has got from there, see
+L{twisted_bazaar.node.acquaintances}. Who shows none, or a wrong one, is told so in fewer bytes than it sent, and not
+heard, unless it asks a plain question: L{twisted_bazaar.node.strangers}. Roles see none of this. What gets lost is
+lost: only knocks are repeated. Datagrams that are rubbish, too long, too many or of no known type are counted, and cost
+nothing more.
 
 Streams go by the same socket, if the node has any: what begins as theirs do is left to them.
 """
@@ -23,17 +25,18 @@ from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
-from twisted_bazaar.bounded import FairTable, Ration
+from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import UsageError, WireError
 from twisted_bazaar.interfaces import Opening
+from twisted_bazaar.node.acquaintances import Acquaintances
 from twisted_bazaar.node.control import Cookie, Knock, Stale
-from twisted_bazaar.node.cookies import ROOM_BYTES, Cookies, StrangersShare, ending_with, is_cookie
+from twisted_bazaar.node.cookies import ROOM_BYTES, Cookies, is_cookie, read_head
 from twisted_bazaar.node.correspondent import Correspondent
 from twisted_bazaar.node.datagram_turn import DatagramTurn
-from twisted_bazaar.node.knocking import Knocking
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.node.strangers import Answering, Strangers
 from twisted_bazaar.node.streaming import NodeStreams, Where
-from twisted_bazaar.values.addresses import Address, network_of, plain_host
+from twisted_bazaar.values.addresses import Address, plain_host
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import Message
 
@@ -43,9 +46,6 @@ DatagramClaim = Callable[[Any, Address], None]
 LARGEST_DATAGRAM: Final = 65_507
 COOKIES: Final = "cookies of datagrams"
 """The purpose of the secret that cookies follow from; see L{KeyPair.secret_for}."""
-# Cookies are renewed when this much of the time has gone for which they are right at least, and then not used on.
-_RENEWED_AT: Final = 0.75
-_TRUSTED_UNTIL: Final = 0.95
 _FAULTS_LOGGED_A_MINUTE: Final = 10
 # Of segments: a message is decoded and handed up, most segments are only put in their place.
 _WORK_OF_MESSAGE: Final = 4
@@ -55,12 +55,6 @@ _ABOUT_COOKIES: Final = (Knock, Cookie, Stale)
 _NAMES_ABOUT_COOKIES: Final = frozenset({"knock", "cookie", "stale"})
 
 
-class _Head(msgspec.Struct, gc=False):
-    type: str
-    cookie: str | None = None
-
-
-_read_head = msgspec.json.Decoder(_Head).decode
 _encode = msgspec.json.Encoder().encode
 _decode_about_cookies = Codec(_ABOUT_COOKIES).decode
 
@@ -95,13 +89,15 @@ class Datagrams(DatagramProtocol):
         self.port = 0
         self.counts: Counter[str] = Counter()
         self._cookies = Cookies(secret, limits.cookie_s)
-        self._strangers = StrangersShare(limits.strangers_a_second)
+        self._strangers = Strangers(limits.strangers_a_second)
+        self._answering: Answering | None = None
         self._most_bytes = min(limits.datagram_bytes, LARGEST_DATAGRAM)
         self._longest_body = self._most_bytes - ROOM_BYTES
         self._interval_s = 1 / limits.datagrams_a_second
-        self._cookie_s = limits.cookie_s
-        self._correspondents: FairTable[Where, Correspondent] = FairTable(limits.correspondents, 2 * limits.cookie_s)
-        self._knocking = Knocking(reactor, rng, self._say_knock)
+        self._acquaintances = Acquaintances(
+            reactor, rng, self._cookies, limits, self._most_bytes, self._write, self._on_the_socket
+        )
+        self._correspondents = self._acquaintances.table
         self._listening: IListeningPort | None = None
         self._send_to: Callable[[bytes, Where], object] = self._put
         self._is_v6 = False
@@ -109,6 +105,7 @@ class Datagrams(DatagramProtocol):
         self._is_open = False
         self._faults = Ration(_FAULTS_LOGGED_A_MINUTE)
         self._claims: Mapping[type[Message], DatagramClaim] = {}
+        self._questions: frozenset[str] = frozenset()
         self._decode: Callable[[bytes], Message] = _decode_about_cookies
         self.streams: NodeStreams | None = None
         self._segments_begin: bytes | None = None
@@ -154,6 +151,7 @@ class Datagrams(DatagramProtocol):
         @param openings: by the message that a stream begins with, what takes it over.
         """
         self._claims = claims
+        self._questions = frozenset(str(cls.__struct_config__.tag) for cls in claims if cls.is_question)
         if claims:
             self._decode = Codec([*claims, *_ABOUT_COOKIES]).decode
         if self.streams is not None and openings:
@@ -177,15 +175,15 @@ class Datagrams(DatagramProtocol):
             return
         now = self._reactor.seconds()
         head = body[:-1]
-        trace = self._trace
+        trace, answering, known = self._trace, self._answering, self._correspondents
         for address in addresses:
-            to = self._correspondents.get((address.host, address.port), now) or self._enter(address, now)
-            if to.suffix is None or now >= to.trusted_until:
-                if not self._knocking.knock(to.address, now, (head, message)):
+            to = known.get((address.host, address.port), now)
+            if to is None or to.suffix is None or now >= to.renew_at or answering is not None:
+                if answering is not None and address == answering.address:
+                    answering.take(message, head)
+                elif not self._acquaintances.send(message, head, address, now):
                     self.counts["unsent"] += 1
                 continue
-            if now >= to.renew_at:
-                self._knocking.knock(to.address, now)
             data = head + to.suffix
             if trace is not None:
                 trace(address, message, len(data))
@@ -200,7 +198,7 @@ class Datagrams(DatagramProtocol):
 
         @return: fires when it is.
         """
-        self._knocking.stop()
+        self._acquaintances.knocking.stop()
         self.port = 0
         if self.streams is None or self._listening is None:
             return self._close()
@@ -281,6 +279,8 @@ class Datagrams(DatagramProtocol):
         except WireError:
             self.counts["rubbish"] += 1
             return
+        if sender.suffix is None:
+            self._acquaintances.shown(data, message, sender, now)
         claim = self._claims.get(type(message))
         if claim is None:
             self._receive_about_cookies(message, (sender.address.host, sender.address.port), None, now)
@@ -288,24 +288,25 @@ class Datagrams(DatagramProtocol):
         try:
             claim(message, sender.address)
         except Exception:
-            self.counts["faults"] += 1
-            if self._faults.admit(now) is not None:
-                self.log.failure(
-                    "a {name} from {address} was not taken", name=message.wire_name, address=sender.address
-                )
+            self._note_fault(message, sender.address, now)
+
+    def _note_fault(self, message: Message, address: Address, now: float) -> None:
+        self.counts["faults"] += 1
+        if self._faults.admit(now) is not None:
+            self.log.failure("a {name} from {address} was not taken", name=message.wire_name, address=address)
 
     def _receive_strange(self, data: bytes, where: Where, now: float) -> None:
         """Take what does not end with a cookie known to be right."""
         try:
-            head = _read_head(data)
+            head = read_head(data)
         except (ValueError, RecursionError):
             self.counts["rubbish"] += 1
             return
         if head.cookie is not None and self._cookies.is_right(head.cookie, *where, now):
             # Its first with this one; or the key does not stand last.
-            sender = self._correspondents.get(where, now)
+            sender = self._acquaintances.table.get(where, now)
             if sender is None or now >= sender.endings_until:
-                sender = self._enter(Address(*where), now)
+                sender = self._acquaintances.enter(Address(*where), now)
             self._receive(data, sender, now)
         elif head.type in _NAMES_ABOUT_COOKIES:
             try:
@@ -314,10 +315,40 @@ class Datagrams(DatagramProtocol):
                 self.counts["rubbish"] += 1
             else:
                 self._receive_about_cookies(message, where, len(data), now)
+        elif head.cookie is None and head.give is not None and is_cookie(head.give) and head.type in self._questions:
+            self._receive_question(data, head.give, where, now)
         else:
             self.counts["unshown"] += 1
             shown = head.cookie if head.cookie is not None and is_cookie(head.cookie) else None
             self._answer(Stale(was=shown), where, len(data), now)
+
+    def _receive_question(self, data: bytes, give: str, where: Where, now: float) -> None:
+        """Have a question answered that somebody asks who may not receive there: once, and in no more bytes."""
+        address = Address(*where)
+        answering = self._strangers.answering(address, give, len(data), now)
+        if answering is None:
+            self.counts["unanswered"] += 1
+            return
+        if answering.is_busy:
+            self.counts["put off"] += 1
+        else:
+            try:
+                message = self._decode(data)
+            except WireError:
+                self.counts["rubbish"] += 1
+                return
+            self._answering = answering
+            try:
+                self._claims[type(message)](message, address)
+            except Exception:
+                self._note_fault(message, address, now)
+            finally:
+                self._answering = None
+        answer = answering.answer(self._cookies.give(*where, now))
+        if answer is None:
+            self.counts["unanswered"] += 1
+        else:
+            self._write(*answer, address)
 
     def _receive_about_cookies(self, message: Message, where: Where, most_bytes: int | None, now: float) -> None:
         """Take what needs no cookie.
@@ -326,16 +357,12 @@ class Datagrams(DatagramProtocol):
         """
         match message:
             case Knock():
-                given, _ = self._cookies.right(*where, now)
-                self._answer(Cookie(nonce=message.nonce, give=given.decode()), where, most_bytes, now)
+                self._answer(Cookie(nonce=message.nonce, give=self._cookies.give(*where, now)), where, most_bytes, now)
             case Cookie():
-                self._cookie_received(message, Address(*where), now)
+                if not self._acquaintances.cookie_received(message, Address(*where), now):
+                    self.counts["unasked"] += 1
             case Stale():
-                sender = self._correspondents.get(where, now)
-                # It repeats the cookie: who has not seen the datagram cannot make this node doubt one.
-                if sender is not None and message.was is not None and sender.suffix == ending_with(message.was):
-                    sender.suffix = None
-                    self._knocking.knock(sender.address, now)
+                self._acquaintances.stale_received(message, where, now)
 
     def _answer(self, message: Message, where: Where, most_bytes: int | None, now: float) -> None:
         """Answer; an address that has not shown that it receives there seldom, and with no more bytes than it sent."""
@@ -344,39 +371,6 @@ class Datagrams(DatagramProtocol):
             self.counts["unanswered"] += 1
             return
         self._write(message, data, Address(*where))
-
-    # Cookies of others.
-
-    def _enter(self, address: Address, now: float) -> Correspondent:
-        """Remember an address, or go on doing so with the cookies that are right for it now."""
-        where = (address.host, address.port)
-        now_right, right_before = self._cookies.right(*where, now)
-        endings = (ending_with(now_right.decode()), ending_with(right_before.decode()))
-        entry = self._correspondents.get(where, now)
-        if entry is None:
-            entry = Correspondent(address, self._on_the_socket(address), endings, 0.0)
-        entry.endings, entry.endings_until = endings, self._cookies.until(now)
-        self._correspondents.put(where, entry, network_of(address.host), now)
-        return entry
-
-    def _say_knock(self, knock: Knock, address: Address) -> None:
-        data = _encode(knock)
-        to = self._correspondents.get((address.host, address.port), self._reactor.seconds())
-        if to is not None and to.suffix is not None:
-            # Who still has a cookie is no stranger, and is answered while strangers flood the other end.
-            data = data[:-1] + to.suffix
-        self._write(knock, data, address)
-
-    def _cookie_received(self, cookie: Cookie, address: Address, now: float) -> None:
-        waiting = self._knocking.answered(cookie, address, now)
-        if waiting is None:
-            self.counts["unasked"] += 1
-            return
-        to = self._enter(address, now)
-        to.suffix = ending_with(cookie.give)
-        to.renew_at, to.trusted_until = now + _RENEWED_AT * self._cookie_s, now + _TRUSTED_UNTIL * self._cookie_s
-        for head, message in waiting:
-            self._write(message, head + to.suffix, address)
 
     # Datagrams out.
 

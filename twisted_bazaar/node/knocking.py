@@ -1,4 +1,7 @@
-"""Asking addresses for their cookies, again and again for a while, and what waits until they have given them."""
+"""Asking addresses for their cookies, again and again for a while, and what waits until they have given them.
+
+Some questions go before there is a cookie, and their answers give one. Only if none comes is there a knock.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +32,27 @@ _PAD: Final = "0" * 18
 
 @define(eq=False)
 class _Knocked:
-    """An address that has been asked."""
+    """An address whose cookie is wanted.
 
-    message: Knock
+    @ivar message: how it was asked; None while its answer to a question may give it as well.
+    @ivar question: what went without a cookie and was not answered; None if nothing did.
+    @ivar waiting: what did not go.
+    """
+
     again_at: float
+    message: Knock | None = None
+    question: Waiting | None = None
     pause_s: float = _FIRST_AGAIN_S
     waiting: list[Waiting] = field(factory=list)
 
+    @property
+    def all_waiting(self) -> Sequence[Waiting]:
+        """What has to go with the cookie."""
+        return self.waiting if self.question is None else [self.question, *self.waiting]
+
 
 class Knocking:
-    """The addresses that one node asks for their cookies.
+    """The addresses whose cookies one node wants.
 
     @param reactor: time and timers.
     @param say: sends a knock to an address.
@@ -55,20 +69,27 @@ class Knocking:
     def __len__(self) -> int:
         return len(self._knocked)
 
+    def ask(self, address: Address, now: float, question: Waiting) -> bool:
+        """Note that a question goes to an address without its cookie.
+
+        @return: False if the cookie is wanted already; then nothing more is to go before it has come.
+        """
+        if self._of(address, now) is not None:
+            return False
+        self._note(address, _Knocked(now + _FIRST_AGAIN_S, question=question), now)
+        return True
+
     def knock(self, address: Address, now: float, waiting: Waiting | None = None) -> bool:
-        """Ask an address for a cookie, unless it has been asked already.
+        """Ask an address for a cookie, unless that is under way.
 
         @param waiting: what is to go there with the cookie.
         @return: False if too much waits for that address already; this does not then.
         """
-        knocked = self._knocked.get(address, now)
+        knocked = self._of(address, now)
         if knocked is None:
-            nonce = f"{self._rng.getrandbits(4 * COOKIE_DIGITS):0{COOKIE_DIGITS}x}"
-            knocked = _Knocked(Knock(nonce=nonce, pad=_PAD), now + _FIRST_AGAIN_S)
-            self._knocked.put(address, knocked, network_of(address.host), now)
-            self._say(knocked.message, address)
-            if self._timer is None:
-                self._timer = self._reactor.callLater(_FIRST_AGAIN_S, self._knock_again)
+            knocked = _Knocked(now + _FIRST_AGAIN_S)
+            self._note(address, knocked, now)
+            self._knock(knocked, address)
         if waiting is None:
             return True
         if len(knocked.waiting) >= _MOST_WAITING:
@@ -77,15 +98,45 @@ class Knocking:
         return True
 
     def answered(self, cookie: Cookie, address: Address, now: float) -> Sequence[Waiting] | None:
-        """An address has answered.
+        """An address has answered a knock.
 
         @return: what has waited for that; None if it was not asked, or not this.
         """
         knocked = self._knocked.get(address, now)
-        if knocked is None or knocked.message.nonce != cookie.nonce:
+        if knocked is None or knocked.message is None or knocked.message.nonce != cookie.nonce:
             return None
         self._knocked.discard(address)
-        return knocked.waiting
+        return knocked.all_waiting
+
+    def question_answered(self, address: Address, now: float) -> bool:
+        """An address has answered, and the question that went there without a cookie need not go again.
+
+        @return: whether there was one.
+        """
+        knocked = self._knocked.get(address, now)
+        if knocked is None or knocked.question is None:
+            return False
+        knocked.question = None
+        if not knocked.waiting:
+            self._knocked.discard(address)
+        return True
+
+    def insist(self, address: Address, now: float) -> None:
+        """Knock at an address that has not given its cookie with an answer, if it is wanted."""
+        knocked = self._knocked.get(address, now)
+        if knocked is not None and knocked.message is None:
+            self._knock(knocked, address)
+
+    def given(self, address: Address, now: float) -> Sequence[Waiting]:
+        """An address has given its cookie with something else.
+
+        @return: what has waited for that.
+        """
+        knocked = self._knocked.get(address, now)
+        if knocked is None:
+            return ()
+        self._knocked.discard(address)
+        return knocked.all_waiting
 
     def stop(self) -> None:
         """Ask no more."""
@@ -93,8 +144,24 @@ class Knocking:
             self._timer.cancel()
             self._timer = None
 
+    def _of(self, address: Address, now: float) -> _Knocked | None:
+        """What is under way with an address; nothing, if the clock has been set back since."""
+        knocked = self._knocked.get(address, now)
+        return None if knocked is None or knocked.again_at - now > 2 * knocked.pause_s else knocked
+
+    def _note(self, address: Address, knocked: _Knocked, now: float) -> None:
+        self._knocked.put(address, knocked, network_of(address.host), now)
+        if self._timer is None:
+            self._timer = self._reactor.callLater(_FIRST_AGAIN_S, self._knock_again)
+
+    def _knock(self, knocked: _Knocked, address: Address) -> None:
+        if knocked.message is None:
+            nonce = f"{self._rng.getrandbits(4 * COOKIE_DIGITS):0{COOKIE_DIGITS}x}"
+            knocked.message = Knock(nonce=nonce, pad=_PAD)
+        self._say(knocked.message, address)
+
     def _knock_again(self) -> None:
-        """Repeat the questions that were not answered, for they or the answers may be lost."""
+        """Repeat what was not answered, for it or the answer may be lost; instead of a question, knock."""
         now = self._reactor.seconds()
         self._timer = None
         self._knocked.expire(now)
@@ -102,6 +169,6 @@ class Knocking:
             if now >= knocked.again_at:
                 knocked.pause_s *= 2
                 knocked.again_at = now + knocked.pause_s
-                self._say(knocked.message, address)
+                self._knock(knocked, address)
         if len(self._knocked):
             self._timer = self._reactor.callLater(_FIRST_AGAIN_S, self._knock_again)

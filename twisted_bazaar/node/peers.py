@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from attrs import evolve, frozen
+from attrs import frozen
+from msgspec.structs import replace
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.bounded import FairTable
@@ -183,4 +184,4 @@ def address_of(greeting: ThisIsMe, seen_host: str) -> Address:
     if greeting.host is None:
         return seen
     named = Address(greeting.host, greeting.port)
-    return evolve(seen, port=0) if named.is_local and not seen.is_local else named
+    return replace(seen, port=0) if named.is_local and not seen.is_local else named

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Annotated, Any, Final, Self, dataclass_transform
+from typing import Annotated, Any, ClassVar, Final, Self, dataclass_transform
 
 import msgspec
 from msgspec import Meta
@@ -65,7 +65,13 @@ class Message(
     omit_defaults=True,
     gc=False,
 ):
-    """Something one node tells another. Subclass it with C{tag="wirename"}."""
+    """Something one node tells another. Subclass it with C{tag="wirename"}.
+
+    @cvar is_question: whether it only asks. Of these alone one is taken by datagram from an address that nobody has
+        shown to be the sender's: taking it may have no effect but one answer, which is sent before the method returns.
+    """
+
+    is_question: ClassVar[bool] = False
 
     @property
     def wire_name(self) -> str:
