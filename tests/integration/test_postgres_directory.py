@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from itertools import count
 from typing import Any, Final
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,8 +20,9 @@ from tests.postgres import Cluster
 from twisted_bazaar.discovery.index.messages import Busy, File, Update
 from twisted_bazaar.discovery.index.postgres_lists import CLEARED_AT_ONCE
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError, UsageError
+from twisted_bazaar.forms import read_steps
 from twisted_bazaar.values.addresses import Peer
-from twisted_bazaar.values.files import FileQuery
+from twisted_bazaar.values.files import FileQuery, FileSource
 
 psycopg = pytest.importorskip("psycopg")
 
@@ -180,6 +183,44 @@ class DatabaseTests(DirectoryCase, SynchronousTestCase):
             connection.execute("INSERT INTO twisted_bazaar_index.forms VALUES (99)")
         with pytest.raises(UsageError, match="newer version of twisted_bazaar made this directory"):
             PostgresDirectory(self.url).check()
+
+
+@pytest_twisted.ensureDeferred
+async def test_older_form(url: str) -> None:
+    """A directory that an older version made is changed by whoever opens it, once, and what is listed in it stays."""
+    first, *_ = read_steps(files("twisted_bazaar.discovery.index.schema"))
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE SCHEMA twisted_bazaar_index")
+        connection.execute("CREATE TABLE twisted_bazaar_index.forms (number integer PRIMARY KEY)")
+        connection.execute("INSERT INTO twisted_bazaar_index.forms VALUES (1)")
+        connection.execute(first)
+        connection.execute(
+            """INSERT INTO twisted_bazaar_index.peers (key, id, host, port, is_local, server, until, mark, listed)
+            VALUES (%s, 1, '10.0.0.1', 4000, false, gen_random_uuid(), now() + interval '45 seconds', 7, 1)""",
+            [bytes.fromhex(peer(1).key)],
+        )
+        connection.execute(
+            """INSERT INTO twisted_bazaar_index.files SELECT number, 'a', 10, %s, true, 'a', to_tsvector('simple', 'a')
+            FROM twisted_bazaar_index.peers""",
+            [bytes.fromhex(digest(1))],
+        )
+    directories = [PostgresDirectory(url) for _ in range(3)]
+    for each in directories:
+        each.start(reactor)
+
+    one = FileSource(1, peer(1).key, peer(1).address)
+    try:
+        pages = await gatherResults([each.find(FileQuery(name="a"), ASKER) for each in directories])
+        assert [page.total for page in pages] == [1, 1, 1]
+        assert await directories[0].sources(digest(1), 5, ASKER) == [one]
+        # With its next word it says where it takes datagrams.
+        assert await directories[1].renew(evolve(peer(1), udp_port=4001), 7, 0) == 7
+        assert await directories[2].sources(digest(1), 5, ASKER) == [evolve(one, udp=4001)]
+    finally:
+        await gatherResults([each.stop() for each in directories])
+    with psycopg.connect(url) as connection:
+        numbers = connection.execute("SELECT number FROM twisted_bazaar_index.forms ORDER BY number").fetchall()
+    assert numbers == [(1,), (2,)]
 
 
 class SharedTests(DirectoryCase, SynchronousTestCase):

@@ -152,6 +152,35 @@ def test_by_index(tmp_path: Path) -> None:
     assert sum(int(size) for event, _, _, size, *_ in log if event == "rcv") > len(content)
 
 
+def start_for(daemons: Daemons, via: str) -> tuple[str, ...]:
+    """Start what names sources in some way; returns how a command finds by it."""
+    port = free_port()
+    place = (f"tcp:{port}:interface=127.0.0.1", "--udp", f"127.0.0.1:{port}")
+    role, option = {
+        "index": ("index_server", "--index"),
+        "superpeer": ("super_peer", "--super"),
+        "ring": ("ring_peer", "--join"),
+    }[via]
+    daemons.start("bazaar-node", "--role", role, "--listen", *place).wait_for(f"listening on .* port {port}")
+    return "--via", via, option, f"tcp:127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("via", ["index", "superpeer", "ring"])
+def test_by_commands(tmp_path: Path, via: str) -> None:
+    """Whoever names sources, the command that fetches gets a file by stream if told so, as its log shows."""
+    content = random.Random(6).randbytes(MIB + 9)
+    (tmp_path / "has").mkdir()
+    (tmp_path / "has" / "film").write_bytes(content)
+    with Daemons(tmp_path) as daemons:
+        found_by = start_for(daemons, via)
+        daemons.start("share", "has", "--udp", "0", *found_by, program=BAZAAR).wait_for("shared: film")
+        words = ("--transfer", "udp", "--mss", "1000", "--transfer-log", "log")
+        until(lambda: daemons.run(BAZAAR, "get", "film", *found_by, *words).returncode == 0)
+    assert (tmp_path / "film").read_bytes() == content
+    log = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    assert sum(int(size) for event, _, _, size, *_ in log if event == "rcv") > len(content)
+
+
 class Besieged:
     """A member of a ring under watch, which keeps a file.
 

@@ -17,7 +17,8 @@ from twisted.internet.task import LoopingCall
 from twisted_bazaar.cli.amounts import told_size
 from twisted_bazaar.cli.configured import ConfiguredCommand
 from twisted_bazaar.cli.found import SHOWN_OF_DIGEST, is_named, told_sources
-from twisted_bazaar.cli.joining import Member, Membership, finds_files, takes_connections
+from twisted_bazaar.cli.join_options import finds_files, takes_connections
+from twisted_bazaar.cli.joining import Member, Membership
 from twisted_bazaar.cli.printable import printable
 from twisted_bazaar.cli.refusal import Denial, Refusal, whole_text
 from twisted_bazaar.cli.results import console_for_results, show_line

@@ -7,40 +7,46 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import wraps
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
-import click
 from attrs import evolve, field, frozen
-from click.core import ParameterSource
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.cli.asked import REFUSED, Asked, Reason, Unwilling
-from twisted_bazaar.cli.refusal import Denial, Refusal, whole_number
+from twisted_bazaar.cli.datagrams import Datagrams
+from twisted_bazaar.cli.refusal import Denial
 from twisted_bazaar.cli.reported import Reported
-from twisted_bazaar.discovery.ring.identifiers import LEAST_BITS, MOST_BITS, USUAL_BITS
+from twisted_bazaar.discovery.ring.identifiers import USUAL_BITS
 from twisted_bazaar.discovery.ring.settings import USUAL
 from twisted_bazaar.discovery.superpeer.moorings import FULL, SILENT, STRANGER
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole, IWay
 from twisted_bazaar.journal import Journal
-from twisted_bazaar.plugin import WAY
+from twisted_bazaar.plugin import TRANSFER, WAY
 from twisted_bazaar.roles.fetcher import Fetcher
 from twisted_bazaar.roles.ring_options import MEMBER, check_endpoint
 from twisted_bazaar.roles.ways import make_way
-from twisted_bazaar.service import NodeService, build_node, client_endpoint, parse_address, server_endpoint
+from twisted_bazaar.service import (
+    NodeService,
+    build_node,
+    client_endpoint,
+    parse_address,
+    server_endpoint,
+    usual_limits,
+)
 from twisted_bazaar.state import SOCKET, STATE, StateDirectory
 from twisted_bazaar.taps.finding import SUPER, super_peer_at
+from twisted_bazaar.taps.room import UdpPlace
 
 INDEX: Final = "tcp:127.0.0.1:9100"
 _JOIN_S: Final = 10.0
-_LOOPBACK: Final = "127.0.0.1"
-_HERE: Final = f"tcp:0:interface={_LOOPBACK}"
+_HERE: Final = "tcp:0:interface=127.0.0.1"
 _EVERYWHERE: Final = "tcp:0"
+_NOWHERE: Final = "none"
 _BY_SUPER_PEERS: Final = "superpeer"
 _BY_RING: Final = "ring"
 _ON_RING: Final = ("ring-joined", "ring-visited")
@@ -50,15 +56,6 @@ _NOT_MOORED: Final = "not_moored"
 # Of several reasons, the one that says most about what there is.
 _TELLING: Final = (FULL, SILENT, STRANGER)
 
-# By parameter: the option, and the way that it is for.
-_OPTIONS_OF: Final[Mapping[str, tuple[str, str]]] = {
-    "index": ("--index", "index"),
-    "super_peers": ("--super", _BY_SUPER_PEERS),
-    "join": ("--join", _BY_RING),
-    "bits": ("--bits", _BY_RING),
-}
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _Result = TypeVar("_Result")
 
 
@@ -120,6 +117,7 @@ class Membership:
     @ivar super_peers: the endpoints of super peers.
     @ivar member: the endpoint of a member of a ring.
     @ivar bits: the ring has 2**bits places.
+    @ivar datagrams: what the user says of datagrams.
     """
 
     via: str = "index"
@@ -130,6 +128,7 @@ class Membership:
     super_peers: Sequence[str] = (SUPER,)
     member: str = MEMBER
     bits: int = USUAL_BITS
+    datagrams: Datagrams = field(factory=Datagrams)
 
     @property
     def asked(self) -> Asked:
@@ -175,7 +174,8 @@ class Membership:
             try:
                 await service.open()
             except (CannotListenError, OSError) as error:
-                raise Denial(f"cannot listen: {str(error).rstrip('.')}; choose another --listen") from None
+                others = "--listen or --udp" if joining.takes_datagrams else "--listen"
+                raise Denial(f"cannot listen: {str(error).rstrip('.')}; choose another {others}") from None
             if late is None:
                 await joining.done(self.join_s)
             yield joining.member
@@ -184,19 +184,27 @@ class Membership:
 
     def where_to_listen(self) -> str:
         """The endpoint to take connections at: open to other machines where who is asked is on another one."""
-        if self.listen is not None:
-            return self.listen
-        return _HERE if self.asked.is_local else _EVERYWHERE
+        return self._usual_place if self.listen is None else self.listen
 
-    def where_to_take_datagrams(self) -> tuple[str, int] | None:
-        """The interface and the port for datagrams; None where none are needed."""
-        if self.via != _BY_RING:
-            return None
-        return (_LOOPBACK if self.asked.is_local else "", 0)
+    def where_to_take_datagrams(self, roles: Sequence[IRole], reactor: Any) -> UdpPlace | None:
+        """The interface and the port for datagrams, open to those to whom connections are; None for nowhere.
+
+        @param roles: what the node carries.
+        @raise UsageError: some are needed and none wanted, or there is no such place.
+        """
+        listen = self._usual_place if self.listen in (None, _NOWHERE) else self.where_to_listen()
+        return self.datagrams.place(listen, roles, reactor)
+
+    @property
+    def _usual_place(self) -> str:
+        return _HERE if self.asked.is_local else _EVERYWHERE
 
 
 class _Joining:
-    """A node on its way to an index, to a super peer, or into a ring."""
+    """A node on its way to an index, to a super peer, or into a ring.
+
+    @ivar takes_datagrams: whether it takes any, from when it is built.
+    """
 
     def __init__(
         self,
@@ -209,6 +217,7 @@ class _Joining:
     ) -> None:
         self._wish = wish
         self._stays = stays
+        self.takes_datagrams = False
         self._reactor = reactor
         self._late = late
         self._connected: set[str] = set()
@@ -252,7 +261,10 @@ class _Joining:
                 self._not_taken(wish.asked.places[details["given"]], details["why"], details["reason"])
             told(event, details)
 
-        settings = {STATE: state, WAY: self._way}
+        udp = wish.where_to_take_datagrams(self._roles, reactor)
+        self.takes_datagrams = udp is not None
+        transfer = wish.datagrams.read(usual_limits(self._way), reactor.seconds(), takes_datagrams=self.takes_datagrams)
+        settings = {STATE: state, WAY: self._way, TRANSFER: transfer}
         self._node = build_node(settings, self._roles, reactor, self._tracker, note)
         return NodeService(
             reactor,
@@ -262,7 +274,7 @@ class _Joining:
             self._roles,
             None if state is None else state.path / SOCKET,
             lambda status: None,
-            wish.where_to_take_datagrams(),
+            udp,
         )
 
     async def done(self, within_s: float) -> None:
@@ -337,63 +349,3 @@ class _Joining:
                 if isinstance(reason, Unwilling) and reason.why == why:
                     return reason
         return list(reasons)[-1]
-
-
-def finds_files(command: _Command) -> _Command:
-    """Adds the options by which is chosen whom to ask: parameter C{membership} of the command."""
-
-    @wraps(command)
-    def with_membership(
-        *args: Any, via: str, index: str, super_peers: Sequence[str], join: str | None, bits: int, **options: Any
-    ) -> Any:
-        _refuse_typed(via)
-        if via == _BY_RING and join is None:
-            raise Refusal(f"--via {_BY_RING}: say where a member of the ring listens, with --join such as {MEMBER}")
-        wish = Membership(
-            via,
-            index,
-            options.pop("listen", None),
-            options.pop("advertise", None),
-            super_peers=super_peers or (SUPER,),
-            member=join or MEMBER,
-            bits=bits,
-        )
-        return command(*args, membership=wish, **options)
-
-    decorated: Any = click.option(
-        "--bits",
-        type=whole_number("--bits", LEAST_BITS, MOST_BITS),
-        default=USUAL_BITS,
-        metavar="N",
-        help=f"The ring has 2 to the power of this many places.  [{USUAL_BITS}]",
-    )(with_membership)
-    for words, usual, metavar, text in (
-        (["--join"], "", "ENDPOINT", f"Where a member of the ring listens, such as {MEMBER}."),
-        (["--super", "super_peers"], None, "ENDPOINT", f"Where a super peer listens; may be repeated.  [{SUPER}]"),
-        (["--index"], INDEX, "ENDPOINT", f"Where the index server listens.  [{INDEX}]"),
-        (["--via"], "index", "WAY", "How files are found: index, superpeer or ring.  [index]"),
-    ):
-        option = click.option(*words, default=usual or None, multiple=usual is None, metavar=metavar, help=text)
-        decorated = option(decorated)
-    return cast("_Command", decorated)
-
-
-def _refuse_typed(via: str) -> None:
-    """See that no option is typed that is for another way; what a file says is for several programs.
-
-    @raise Refusal: one is.
-    """
-    for name, (option, way) in _OPTIONS_OF.items():
-        is_typed = click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if is_typed and way != via:
-            raise Refusal(f"{option} goes with --via {way}: add that, or leave out {option}")
-
-
-def takes_connections(command: _Command) -> _Command:
-    """Adds the options of a command whose node serves others; they end in its membership."""
-    for option, metavar, text in (
-        ("--advertise", "HOST:PORT", "Where others reach this node, if not where it listens."),
-        ("--listen", "ENDPOINT", "Where to take connections.  [a free port, for this machine only if the index is]"),
-    ):
-        command = click.option(option, metavar=metavar, help=text)(command)
-    return command

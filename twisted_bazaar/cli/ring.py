@@ -15,6 +15,7 @@ from twisted_bazaar.cli.ring_asking import COMMANDS
 from twisted_bazaar.cli.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.state import StateDirectory, state_path
+from twisted_bazaar.taps.transfer_options import TRANSFER_OPTIONS
 
 _HERE: Final = "tcp:0:interface=127.0.0.1"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -27,11 +28,7 @@ _OPTIONS: Final = (
     ("--bits", "N", "The ring has 2 to the power of this many places.  [64; 8 with --classic]"),
     ("--successors", "N", "How many peers after itself it knows.  [8; 2 with --classic]"),
     ("--replicas", "N", "On how many peers all is besides the one it belongs to.  [3; 2 with --classic]"),
-    ("--transfer", "tcp|udp", "How files come.  [tcp; udp with --classic]"),
-    ("--window", "N", "By udp: so many segments may be under way; 1 is stop-and-wait.  [1 with --classic]"),
-    ("--mss", "BYTES", "By udp: so many bytes of a file a segment has at most."),
-    ("--drop", "SHARE", "By udp: throw away this share of segments on purpose, such as 0.1."),
-    ("--transfer-log", "FILE", "By udp: a file that gets a line for each segment."),
+    *((f"--{name}", metavar, text) for name, metavar, text in TRANSFER_OPTIONS),
 )
 
 
@@ -64,7 +61,11 @@ def _takes_options(command: _Command) -> _Command:
 
 @click.group(cls=_Ring, invoke_without_command=True)
 @_takes_options
-@click.option("--classic", is_flag=True, help="A ring as in a classroom: 256 places, two successors, numbered files.")
+@click.option(
+    "--classic",
+    is_flag=True,
+    help="A ring as in a classroom: 256 places, two successors, numbered files that come by udp, with --window 1.",
+)
 @click.option("-o", "--output", "directory", metavar="DIR", default=".", help="Where files go.  [this directory]")
 @click.option("--quiet", is_flag=True, help="Say nothing of pings.")
 @click.option("--state", metavar="DIR", help="The directory for what outlives the process.  [keep nothing]")

@@ -110,7 +110,8 @@ class RingRun:
     def _service(self, settings: dict[str, Any], peer: RingPeer, reactor: Any, note: Any) -> NodeService:
         options = without_neighbours(settings, [peer])
         udp = udp_place(options, [peer], reactor)
-        options[TRANSFER] = read_transfer(options, parse_limits(usual_limits(None), options), reactor.seconds())
+        limits = parse_limits(usual_limits(None), options)
+        options[TRANSFER] = read_transfer(options, limits, reactor.seconds(), takes_limits=False)
         advertise = options.get("advertise")
         return NodeService(
             reactor,

@@ -10,7 +10,8 @@ import click
 
 from twisted_bazaar.cli.configured import ConfiguredCommand
 from twisted_bazaar.cli.found import Finds, Search
-from twisted_bazaar.cli.joining import Membership, fetching_nothing, finds_files
+from twisted_bazaar.cli.join_options import finds_files
+from twisted_bazaar.cli.joining import Membership, fetching_nothing
 from twisted_bazaar.cli.refusal import Refusal, whole_number, whole_text
 from twisted_bazaar.cli.results import console_for_results
 from twisted_bazaar.cli.session import NOT_FOUND, ending_when_interrupted, run_in_reactor

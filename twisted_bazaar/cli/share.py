@@ -19,7 +19,8 @@ from twisted.internet.task import LoopingCall
 from twisted_bazaar.cli.amounts import told_count, told_size
 from twisted_bazaar.cli.asked import Reason
 from twisted_bazaar.cli.configured import ConfiguredCommand
-from twisted_bazaar.cli.joining import Membership, finds_files, takes_connections
+from twisted_bazaar.cli.join_options import finds_files, takes_connections
+from twisted_bazaar.cli.joining import Membership
 from twisted_bazaar.cli.printable import printable
 from twisted_bazaar.cli.refusal import Refusal
 from twisted_bazaar.cli.results import show_line
@@ -64,7 +65,8 @@ def share(
     """Share the files of a folder until Ctrl-C.
 
     Others find them by asking the same index, any super peer, or any member of the ring. Only files directly in the
-    folder are shared: no folders in it, nothing hidden, no links. What changes there is shared as it is then.
+    folder are shared: no folders in it, nothing hidden, no links. What changes there is shared as it is then. With
+    --udp, files are served by datagrams too.
     """
     try:
         path = shared_path(folder, "DIR")

@@ -10,7 +10,8 @@ import click
 from twisted_bazaar.cli.asked import Reason
 from twisted_bazaar.cli.configured import ConfiguredCommand
 from twisted_bazaar.cli.get import directory_for_files
-from twisted_bazaar.cli.joining import Membership, finds_files, takes_connections
+from twisted_bazaar.cli.join_options import finds_files, takes_connections
+from twisted_bazaar.cli.joining import Membership
 from twisted_bazaar.cli.prompt import Prompt
 from twisted_bazaar.cli.session import RESUMABLE, Interrupted, run_in_reactor
 from twisted_bazaar.cli.talk import Talk

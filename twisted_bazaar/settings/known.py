@@ -16,14 +16,14 @@ NEVER_SET: Final = frozenset({CONFIG, "help", "help-roles", "version"})
 """Options that are for the command line alone."""
 
 _JOINING: Final = frozenset({"via", "index", "super", "join", "bits"})
-_LISTENING: Final = frozenset({"listen", "advertise"})
+_SERVING: Final = frozenset({"listen", "advertise", "udp", "transfer", "window", "mss", "drop", "transfer-log"})
 COMMANDS: Final[Mapping[str, frozenset[str]]] = {
     "bazaar-get": frozenset({"output", "as", "digest", "from", "overwrite", "timeout", "upload-slots", "json"})
     | _JOINING
-    | _LISTENING,
+    | _SERVING,
     "bazaar-search": frozenset({"exact", "digest", "all", "most", "json"}) | _JOINING,
-    "bazaar-share": frozenset({"upload-slots", "upload-rate", "state", "ephemeral"}) | _JOINING | _LISTENING,
-    "bazaar-shell": frozenset({"output"}) | _JOINING | _LISTENING,
+    "bazaar-share": frozenset({"upload-slots", "upload-rate", "state", "ephemeral"}) | _JOINING | _SERVING,
+    "bazaar-shell": frozenset({"output"}) | _JOINING | _SERVING,
 }
 """The options of each C{bazaar} command that takes settings. Daemons that share a file with it have to know them."""
 

@@ -19,12 +19,13 @@ from twisted_bazaar.service import build_service, parse_limits, usual_limits
 from twisted_bazaar.settings.known import NODE, ROLE
 from twisted_bazaar.settings.values import Kind, Setting
 from twisted_bazaar.state import STATE, StateDirectory, state_path
-from twisted_bazaar.taps.finding import MAY_LEAD, SUPER_PEER, is_on_ring, tracker_of_node, way_of_node
+from twisted_bazaar.taps.finding import MAY_LEAD, SUPER_PEER, is_on_ring, is_typed, tracker_of_node, way_of_node
 from twisted_bazaar.taps.leaving import hurry_if_told_again
 from twisted_bazaar.taps.options import DaemonOptions, values_of
 from twisted_bazaar.taps.registrar import is_registrar, make_room
 from twisted_bazaar.taps.room import make_room_for_leaves, udp_place, without_neighbours
-from twisted_bazaar.taps.transfer import TransferOptions, transfer_of_node
+from twisted_bazaar.taps.transfer import transfer_of_node
+from twisted_bazaar.taps.transfer_options import TRANSFER_OPTIONS, TransferOptions
 from twisted_bazaar.wire.goods import BAZAAR
 
 
@@ -139,9 +140,10 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         settings["tracker"] = tracker_of_node(options, roles, names)
         udp = udp_place(settings, roles, reactor)
         limits = parse_limits(usual_limits(way), settings)
-        settings[TRANSFER] = transfer_of_node(
-            options, limits, reactor.seconds(), takes_datagrams=udp is not None, is_on_ring=is_on_ring(roles)
-        )
+        typed = [name for name, _, _ in TRANSFER_OPTIONS if is_typed(options, name)]
+        # That a ring is one of a classroom means nothing to others.
+        heeded = options if is_on_ring(roles) else {**options, "classic": None}
+        settings[TRANSFER] = transfer_of_node(heeded, typed, limits, reactor.seconds(), takes_datagrams=udp is not None)
         if is_registrar(roles):
             settings = make_room(settings)
         elif SUPER_PEER in names or may_lead:

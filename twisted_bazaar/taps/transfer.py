@@ -1,13 +1,12 @@
-"""How a node's command line asks for files to be transferred over datagrams."""
+"""What the options of transfers over datagrams mean to a node."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import evolve
-from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.udp import Transfer, TransferLog
@@ -15,49 +14,36 @@ from twisted_bazaar.files.window import Settings
 from twisted_bazaar.files.window.segment import MOST_OVERHEAD_BYTES
 from twisted_bazaar.files.window.settings import DEFAULT_MSS, LARGEST_MSS, LARGEST_WINDOW
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.taps.finding import is_typed
-from twisted_bazaar.taps.options import DaemonOptions
+from twisted_bazaar.taps.transfer_options import TRANSFER_OPTIONS
 
-TRANSFER_OPTIONS: Final = ("transfer", "window", "mss", "drop", "transfer-log")
 _CLASSIC_WINDOW: Final = 1
 
 
-class TransferOptions(usage.Options):
-    """The options that say how files come by datagrams; a part of those of a node."""
-
-    optParameters = [
-        [
-            "transfer",
-            None,
-            None,
-            "How files come from who sends both ways: tcp, or udp; the other if that fails. tcp if not given.",
-        ],
-        ["window", None, None, "Files by udp: so many segments may be under way; 1 is stop-and-wait."],
-        ["mss", None, None, "Files by udp: so many bytes of a file a segment has at most."],
-        ["drop", None, None, "Files by udp: throw away this share of segments on purpose, such as 0.1."],
-        ["transfer-log", None, None, "Files by udp: a file that gets a line for each segment."],
-    ]
-
-
 def transfer_of_node(
-    options: DaemonOptions, limits: Limits, seconds: float, *, takes_datagrams: bool, is_on_ring: bool
+    options: Mapping[str, Any],
+    typed: Collection[str],
+    limits: Limits,
+    seconds: float,
+    *,
+    takes_datagrams: bool,
+    takes_limits: bool = True,
 ) -> Transfer:
     """How a node transfers files.
 
-    @param is_on_ring: whether it lives on a ring; that the ring is one of a classroom means nothing to others.
-    @param takes_datagrams: whether it takes any; what a file says is for several nodes, not all of which do.
+    @param typed: the options that stand on the command line; what a file says is for several nodes, not all of which
+        take datagrams.
+    @param takes_datagrams: whether it takes any.
     @raise UsageError: an option cannot be, or is typed for a node that takes no datagrams.
     """
     if takes_datagrams:
-        heeded = options if is_on_ring else {**options, "classic": None}
-        return read_transfer(heeded, limits, seconds)
-    for name in TRANSFER_OPTIONS:
-        if is_typed(options, name):
+        return read_transfer(options, limits, seconds, takes_limits=takes_limits)
+    for name, _, _ in TRANSFER_OPTIONS:
+        if name in typed:
             raise UsageError(f"--{name} goes with --udp: add --udp 0 for any port that is free, or leave out --{name}")
     return Transfer()
 
 
-def read_transfer(options: Mapping[str, Any], limits: Limits, seconds: float) -> Transfer:
+def read_transfer(options: Mapping[str, Any], limits: Limits, seconds: float, *, takes_limits: bool = True) -> Transfer:
     """How files are transferred, as the options of L{TransferOptions} say it.
 
     A ring as in a classroom transfers by datagrams, one at a time, if nothing else is said.
@@ -65,13 +51,15 @@ def read_transfer(options: Mapping[str, Any], limits: Limits, seconds: float) ->
     @param options: those of a node; what is absent counts as not given.
     @param limits: those of the node.
     @param seconds: the time that counts as 0 in the log.
+    @param takes_limits: whether its user can change limits.
     @raise UsageError: one of them cannot be.
     """
     is_classic = bool(options.get("classic"))
     first = options.get("transfer") or ("udp" if is_classic else "tcp")
     if first not in ("tcp", "udp"):
         raise UsageError(f"--transfer {first!r}: write tcp or udp")
-    settings = Settings(mss=_mss(options.get("mss"), limits.datagram_bytes), drop=_share(options.get("drop")))
+    mss = _mss(options.get("mss"), limits.datagram_bytes, takes_limits=takes_limits)
+    settings = Settings(mss=mss, drop=_share(options.get("drop")))
     if options.get("window") is not None:
         settings = evolve(settings, window=_whole("--window", options["window"], LARGEST_WINDOW))
     elif is_classic:
@@ -79,18 +67,17 @@ def read_transfer(options: Mapping[str, Any], limits: Limits, seconds: float) ->
     return Transfer(settings, first == "udp", _open_log(options.get("transfer-log"), seconds))
 
 
-def _mss(text: str | None, datagram_bytes: int) -> int:
+def _mss(text: str | None, datagram_bytes: int, *, takes_limits: bool) -> int:
     """How many bytes of a file a segment has, so that it fits into a datagram."""
     room = datagram_bytes - MOST_OVERHEAD_BYTES
     if text is None:
         return max(1, min(DEFAULT_MSS, room))
     most = max(1, min(room, LARGEST_MSS))
     if _is_whole(text, LARGEST_MSS) and int(text) > most:
-        mss = int(text)
+        size = int(text) + MOST_OVERHEAD_BYTES
         raise UsageError(
-            f"--mss {mss}: a segment would have {mss + MOST_OVERHEAD_BYTES} bytes, and a datagram has "
-            f"{datagram_bytes} at most; write {most} or less, or add "
-            f"--limit datagram-bytes={mss + MOST_OVERHEAD_BYTES}"
+            f"--mss {int(text)}: a segment would have {size} bytes, and a datagram has {datagram_bytes} at most; "
+            f"write {most} or less" + (f", or add --limit datagram-bytes={size}" if takes_limits else "")
         )
     return _whole("--mss", text, most)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
@@ -305,6 +306,17 @@ class LeaseContract(_Asking):
         moved = Peer(17, one.key, Address("10.9.9.9", 4321))
         self.renew(moved, 1000)
         self.assertEqual(self.sources(), [FileSource(17, one.key, Address("10.9.9.9", 4321))])
+
+    def test_takes_datagrams(self: Any) -> None:
+        """A peer is named with where it takes datagrams, as it said it last."""
+        one, two = peer(1), evolve(peer(2), udp_port=4002)
+        self.list(one, file("a"))
+        self.list(two, file("a"), offer=("apple",))
+        self.assertEqual({each.id: each.udp for each in self.sources()}, {1: 0, 2: 4002})
+        self.assertEqual(self.result_of(self.directory.sellers("bazaar", "apple", None, 5, ASKER)), [two])
+        self.renew(evolve(one, udp_port=65_535), 1000)
+        self.renew(evolve(two, udp_port=0), 1000)
+        self.assertEqual({each.id: each.udp for each in self.sources()}, {1: 65_535, 2: 0})
 
 
 class SearchContract(_Asking):

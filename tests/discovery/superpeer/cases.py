@@ -142,5 +142,7 @@ class PlainSuperPeer(Role):
             for source in result_of(self.directory.sources(file.digest, 50, asker)):
                 listed = File(name=file.name, size=file.size, digest=file.digest, whole=source.is_whole)
                 address: Address = source.address
-                hits.append(Found(source.id, source.key, address.port, address.host, source.load, (listed,)))
+                hits.append(
+                    Found(source.id, source.key, address.port, address.host, source.load, source.udp, (listed,))
+                )
         return hits

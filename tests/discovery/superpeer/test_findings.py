@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.superpeer.cases import DIGEST, OTHER_DIGEST, found
@@ -83,6 +84,14 @@ class FindingsTests(SynchronousTestCase):
             FileSource(5, key5, Address("10.0.0.5", 9000), True, 3),
         ]
         self.assertEqual(findings.sources(), expected)
+
+    def test_datagrams(self) -> None:
+        """Who takes datagrams is known to, if one of those who name it tells so: not every super peer does."""
+        findings = Findings(FileQuery(digest=DIGEST), OWN)
+        telling = replace(found(5, "a"), udp=9001)
+        for hits in ([found(5, "a")], [telling, found(6, "a")], [found(5, "a")]):
+            findings.take(hits)
+        self.assertEqual({source.id: source.udp for source in findings.sources()}, {5: 9001, 6: 0})
 
     def test_two_places(self) -> None:
         """One that is named in two places hides neither, and counts once; of very many places some are kept."""

@@ -36,6 +36,7 @@ founds = st.builds(
     port=st.integers(0, 65_535),
     host=st.sampled_from([None, "10.0.0.1", LONGEST_HOST]),
     load=st.integers(0, LARGEST_INTEGER),
+    udp=st.integers(0, 65_535),
     files=st.lists(files, max_size=12).map(tuple),
 )
 
@@ -85,6 +86,7 @@ class PartsTests(SynchronousTestCase):
             port=65_535,
             host=LONGEST_HOST,
             load=LARGEST_INTEGER,
+            udp=65_535,
             files=(LONGEST_FILE,) * 3,
         )
         parts = parts_of(ID, LARGEST_INTEGER, [longest] * 400, MOST_BYTES)
@@ -123,7 +125,7 @@ class AnswersTests(SynchronousTestCase):
 
         def keys(found: list[Found]) -> list[tuple[object, ...]]:
             return [
-                (each.key, each.host, each.port, *((file.digest, file.name) if file else ()))
+                (each.key, each.host, each.port, each.udp, *((file.digest, file.name) if file else ()))
                 for each in found
                 for file in each.files or (None,)
             ]
@@ -142,8 +144,10 @@ class AnswersTests(SynchronousTestCase):
     def test_wrong_place(self) -> None:
         """Who names a peer in a wrong place does not keep the right one from being heard."""
         answers = Answers(50)
-        answers.take(hit(found(1, "a", host="10.6.6.6")), "liar")
-        self.assertEqual(answers.take(hit(found(1, "a")), "honest"), [found(1, "a")])
+        right = replace(found(1, "a"), udp=9_001)
+        for wrong in (found(1, "a", host="10.6.6.6"), found(1, "a"), replace(found(1, "a"), udp=6)):
+            answers.take(hit(wrong), "liar")
+        self.assertEqual(answers.take(hit(right), "honest"), [right])
 
     def test_answers_everything(self) -> None:
         """One neighbour that answers everything is half of enough at most, and takes no more room than enough."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -545,11 +546,12 @@ class QuestionTests(LeafTestCase):
         asking = self.leaf.sources(DIGEST)
         query, asked = self.asked()
         self.assertEqual(query.digest, DIGEST)
-        self.hit(asked, query, found(5, "a", load=2), found(6, "b", host=None), found(4, "c", digest=OTHER_DIGEST))
+        seen_here = replace(found(6, "b", host=None), udp=9001)
+        self.hit(asked, query, found(5, "a", load=2), seen_here, found(4, "c", digest=OTHER_DIGEST))
         self.end(asked, query)
         host = A.host if asked == 7 else B.host
         expected = [
-            FileSource(6, f"{6:064x}", Address(host, 9000)),
+            FileSource(6, f"{6:064x}", Address(host, 9000), udp=9001),
             FileSource(5, f"{5:064x}", Address("10.0.0.5", 9000), load=2),
         ]
         self.assertEqual(self.successResultOf(asking), expected)

@@ -429,6 +429,16 @@ class RowTests(NetTestCase):
         self.assertEqual(len(self.ask(seeker, item="apple")), 1)
         self.assertEqual(self.end_of(seeker)["reachedAll"], True)
 
+    def test_datagrams(self) -> None:
+        """Where a weak peer takes datagrams, as it said when it greeted, is named near and far, with what it has."""
+        self.weak_peer(self.last, "song", udp=4001)
+        askers = [self.weak_peer(node) for node in (self.last, self.first)]
+        self.settle()
+        for asker in askers:
+            self.ask(asker, name="song")
+            [hit] = asker.of_type("queryhit")
+            self.assertEqual([(each["port"], each["udp"]) for each in hit["found"]], [(4000, 4001)])
+
     def test_too_far(self) -> None:
         """A search goes no farther than its TTL."""
         self.weak_peer(self.last, "holiday film.mp4")

@@ -23,11 +23,11 @@ LONGEST_WORD: Final = 200
 
 # Who is there keeps its lease by any word; who has come back keeps the list it left behind for a while longer.
 _ENTER: Final = """
-    INSERT INTO twisted_bazaar_index.peers AS old (key, id, host, port, is_local, server, until)
-    VALUES (%s, %s, %s, %s, %s, %s, now() + %s * interval '1 second')
+    INSERT INTO twisted_bazaar_index.peers AS old (key, id, host, port, udp, is_local, server, until)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, now() + %s * interval '1 second')
     ON CONFLICT (key) DO UPDATE SET
-        id = excluded.id, host = excluded.host, port = excluded.port, is_local = excluded.is_local,
-        server = excluded.server, is_there = old.is_there AND old.until > now(),
+        id = excluded.id, host = excluded.host, port = excluded.port, udp = excluded.udp,
+        is_local = excluded.is_local, server = excluded.server, is_there = old.is_there AND old.until > now(),
         until = CASE WHEN old.is_there AND old.until > now() THEN excluded.until
             ELSE now() + %s * interval '1 second' END
     RETURNING number, mark, listed, is_there"""
@@ -181,8 +181,8 @@ class Lists:
     def _enter(self, peer: Peer) -> _Row:
         """What is known of a peer, which is locked until the end of the transaction."""
         address = peer.address
-        values = (bytes.fromhex(peer.key), peer.id, address.host, address.port, address.is_local, self._server)
-        return _Row(*self._connection.execute(_ENTER, (*values, self._lease_s, KEPT_S)).fetchone())
+        who = (bytes.fromhex(peer.key), peer.id, address.host, address.port, peer.udp_port, address.is_local)
+        return _Row(*self._connection.execute(_ENTER, (*who, self._server, self._lease_s, KEPT_S)).fetchone())
 
     def _believed(self, peer: Peer) -> _Row:
         """For changes that do not say what they build on: over a new link on nothing."""

@@ -33,12 +33,12 @@ _LIST: Final = """
         SELECT * FROM ({after}) AS title ORDER BY name, digest, size LIMIT %(most)s
     ) AS page ON true ORDER BY name, digest, size"""
 _SOURCES: Final = f"""
-    SELECT number, id, key, host, port, load + named, bool_or(is_whole)
+    SELECT number, id, key, host, port, udp, load + named, bool_or(is_whole)
     FROM twisted_bazaar_index.files JOIN twisted_bazaar_index.peers ON number = peer
     WHERE digest = %(digest)s AND {_IS_NAMED} AND key <> %(asker)s
     GROUP BY number ORDER BY load + named, named_at, number LIMIT %(most)s"""
 _SELLERS: Final = f"""
-    SELECT number, id, key, host, port, load + named, true FROM twisted_bazaar_index.peers
+    SELECT number, id, key, host, port, udp FROM twisted_bazaar_index.peers
     WHERE {_IS_NAMED} AND key <> %(asker)s AND (%(key)s::bytea IS NULL OR key = %(key)s)
         AND EXISTS (SELECT FROM twisted_bazaar_index.goods WHERE peer = number AND bazaar = %(bazaar)s
             AND (%(item)s::text IS NULL OR item = %(item)s))
@@ -104,8 +104,8 @@ class Questions:
         """Who has a file, the least loaded first."""
         rows = self._named(_SOURCES, asker, most, digest=bytes.fromhex(digest))
         return [
-            FileSource(node_id, bytes(key).hex(), Address(host, port), is_whole, min(load, LARGEST_INTEGER))
-            for _, node_id, key, host, port, load, is_whole in rows
+            FileSource(node_id, bytes(key).hex(), Address(host, port), is_whole, min(load, LARGEST_INTEGER), udp)
+            for _, node_id, key, host, port, udp, load, is_whole in rows
         ]
 
     def sellers(self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer) -> Sequence[Peer]:
@@ -114,7 +114,10 @@ class Questions:
             return []
         seller = None if key is None else bytes.fromhex(key)
         rows = self._named(_SELLERS, asker, most, bazaar=bazaar, item=item, key=seller)
-        return [Peer(node_id, bytes(key).hex(), Address(host, port)) for _, node_id, key, host, port, _, _ in rows]
+        return [
+            Peer(node_id, bytes(key).hex(), Address(host, port), udp_port=udp)
+            for _, node_id, key, host, port, udp in rows
+        ]
 
     def counts(self) -> Counts:
         """How much is known; nobody counts the words."""

@@ -68,7 +68,7 @@ class Findings:
         """Who has any of it, the least loaded first."""
         wholes = {key for having in self._files.values() for key, is_whole in having.items() if is_whole}
         found = [
-            FileSource(source.id, key, source.address, key in wholes, source.load)
+            FileSource(source.id, key, source.address, key in wholes, source.load, source.udp)
             for key, places in self._places.items()
             for source in places.values()
         ]
@@ -84,5 +84,8 @@ class Findings:
 
     def _place(self, found: Found, address: Address) -> None:
         places = self._places.setdefault(found.key, {})
-        if address in places or len(places) < _MOST_PLACES:
-            places[address] = FileSource(found.id, found.key, address, load=found.load)
+        known = places.get(address)
+        if known is not None or len(places) < _MOST_PLACES:
+            # Not all super peers tell of datagrams.
+            udp = found.udp or (0 if known is None else known.udp)
+            places[address] = FileSource(found.id, found.key, address, load=found.load, udp=udp)

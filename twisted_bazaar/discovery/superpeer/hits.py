@@ -109,7 +109,7 @@ class Answers:
         count = 0
         for each in found:
             # Who names a peer wrongly does not keep others from naming it rightly.
-            peer = (each.key, each.host, each.port)
+            peer = (each.key, each.host, each.port, each.udp)
             hits: dict[Hashable, File | None] = {(*peer, file.digest, file.name): file for file in each.files}
             hits = hits or {peer: None}
             unknown = [hit for hit in hits if hit not in self._known][: max(0, int(min(room - count, len(hits))))]

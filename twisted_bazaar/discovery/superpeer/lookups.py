@@ -147,7 +147,7 @@ def _by_holder(held: Sequence[tuple[Lister, File]]) -> Sequence[Found]:
 
 def _found(peer: Peer, load: int, files: tuple[File, ...]) -> Found:
     host = None if peer.address.is_local else peer.address.host
-    return Found(id=peer.id, key=peer.key, port=peer.address.port, host=host, load=load, files=files)
+    return Found(id=peer.id, key=peer.key, port=peer.address.port, host=host, load=load, udp=peer.udp_port, files=files)
 
 
 def _told_busy(failure: Failure) -> None:

@@ -68,6 +68,7 @@ class Found(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @ivar host: none for a peer on the machine that the datagram comes from; who gets it fills that in.
     @ivar load: how many downloads it serves, as far as its super peer knows.
+    @ivar udp: where on the same host it takes datagrams; 0 for nowhere, or if its super peer does not tell.
     @ivar files: those of its files that were meant; none for a seller.
     """
 
@@ -76,6 +77,7 @@ class Found(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     port: Port
     host: Host | None = None
     load: Tally = 0
+    udp: Port = 0
     files: _Files = ()
 
     def __post_init__(self) -> None:

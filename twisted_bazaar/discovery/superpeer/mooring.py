@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
 from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.discovery.index.enrolment import Enrolment, Warn
@@ -79,7 +80,7 @@ class Mooring:
         """
         host = self.peer.address.host
         if found.host is None:
-            return Found(found.id, found.key, found.port, host, found.load, found.files)
+            return replace(found, host=host)
         is_strange = Address(found.host, found.port).is_local and not self.peer.address.is_local
         # This machine is not to be made to dial itself.
         return None if is_strange else found
