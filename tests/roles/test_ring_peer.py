@@ -30,7 +30,7 @@ from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import find_role
 from twisted_bazaar.roles.fetching import NotFound
 from twisted_bazaar.roles.ring_entries import EntryMemory
-from twisted_bazaar.roles.ring_peer import Options, RingPeer, make_role, place_of, read_place
+from twisted_bazaar.roles.ring_peer import Options, RingPeer, make_role, read_place
 from twisted_bazaar.sim.reactor import Host
 from twisted_bazaar.state import STATE, StateDirectory
 from twisted_bazaar.testing import SimulatedNetwork
@@ -128,7 +128,7 @@ class PeersTestCase(SynchronousTestCase):
     def right_ones(self, name: str) -> list[Node]:
         """Those that are to keep what has a name, the one to which it belongs first."""
         peer = self.peers[self.network.nodes[0]]
-        place = place_of(peer.member.ring, peer.is_classic, name)
+        place = peer.keeping.store.place_of_name(name)
         distance = peer.member.ring.distance
         near = sorted(self.network.nodes, key=lambda node: distance(place, self.peers[node].member.own.id))
         return near[: peer.keeping.replicas + 1]
@@ -653,7 +653,7 @@ class ClassicTests(PeersTestCase):
         self.network.run(60.0)
         self.ask(nodes[0], "ring.store", path=self.write("2012.pdf", PAPER), name="2012")
         # 2012 mod 256.
-        self.assertEqual(place_of(self.peers[nodes[0]].member.ring, True, "2012"), 220)
+        self.assertEqual(self.peers[nodes[0]].keeping.store.place_of_name("2012"), 220)
         self.assertEqual(self.keeping(PAPER), {nodes[0], nodes[1], nodes[2]})
         self.assertEqual(self.fetch(nodes[3], "2012"), PAPER)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from tests.discovery.ring.nets import key_pair
 from tests.files.cases import MIB, file_of
@@ -433,7 +433,7 @@ class PlantedTests(RingCase):
 
         async def locate(search: RingSearch, owner: str) -> Any:
             holders = await search._member.lookup(search._member.ring.id_of_key(owner))
-            return evolve(holders[0], key=owner)
+            return replace(holders[0], key=owner)
 
         self.patch(RingSearch, "_locate", locate)
         nodes = self.ring(5)

@@ -99,8 +99,10 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel", gc=False):
         if not is_signed_by(signature.keyid, _what_is_signed(self.payload_type, self.payload), signature.sig):
             raise Forged(f"{name}: the signature does not hold")
         try:
-            json.loads(self.payload, object_pairs_hook=_refuse_doubles)
             statement: AnyStatement = _decoder(kind).decode(self.payload)
+            if _encode(statement) != self.payload:
+                # Written by another, or with a key twice.
+                json.loads(self.payload, object_pairs_hook=_refuse_doubles)
         except (ValueError, RecursionError) as error:
             raise Forged(f"{name}: {error}") from None
         if statement.signer != signature.keyid:

@@ -70,6 +70,7 @@ class KeptFiles:
     @param has: whether all of one is there, as far as whoever serves it knows.
     @param get: gets one, and fires when it has come or cannot be got now.
     @param drop: told of one that is needed no longer; ends getting it, and fires when it may be deleted.
+    @param deleted: told when one has been deleted.
     @param tell: tells a node that one has come.
     @ivar room: how much there is, and who has it.
     """
@@ -83,11 +84,12 @@ class KeptFiles:
         has: Callable[[str], bool],
         get: Callable[[Entry], Awaitable[None]],
         drop: Callable[[str], Deferred[None]],
+        deleted: Callable[[], object],
         tell: Callable[[Contact, str], object],
     ) -> None:
         self.folder = folder
         self.room = Room(limit_bytes)
-        self._has, self._get, self._drop, self._tell = has, get, drop, tell
+        self._has, self._get, self._drop, self._deleted, self._tell = has, get, drop, deleted, tell
         self._wanted: dict[str, dict[EntryKey, Entry]] = {}
         self._sources: dict[str, OrderedDict[Contact, None]] = {}
         # On whose word a file is kept.
@@ -236,7 +238,8 @@ class KeptFiles:
         if digest in self._wanted or self._is_stopped:
             return None
         path = self.folder / digest
-        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), path.unlink, True)
+        deleting = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), path.unlink, True)
+        return deleting.addCallback(lambda _: self._deleted()).addCallback(lambda _: None)
 
     def _go_on(self) -> None:
         while len(self._getting) < _AT_ONCE and not self._is_stopped:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from attrs import evolve
@@ -74,11 +74,13 @@ def check_endpoint(text: str) -> None:
         raise UsageError(f"--join {text!r}: write where a member listens, such as {MEMBER}") from None
 
 
-def place_of(ring: Ring, is_classic: bool, name: str) -> int:
-    """Where what has a name belongs; in a classroom a number of four digits is its place."""
-    if is_classic and is_number(name):
-        return ring.classroom_key(int(name))
-    return ring.key_of(name)
+def places_of(ring: Ring, is_classic: bool) -> Callable[[str], int]:
+    """What says where things belong by their names; in a classroom a number of four digits is its place."""
+
+    def place_of(name: str) -> int:
+        return ring.classroom_key(int(name)) if is_number(name) else ring.key_of(name)
+
+    return place_of if is_classic else ring.key_of
 
 
 def _number(options: Mapping[str, Any], name: str, usual: str, least: int, most: int) -> int:

@@ -47,7 +47,7 @@ from twisted_bazaar.roles.ring_checkpoints import Checkpoints
 from twisted_bazaar.roles.ring_desk import RingDesk
 from twisted_bazaar.roles.ring_entries import EntryMemory
 from twisted_bazaar.roles.ring_files import KeptFiles, KeptPart, copy_into, make_folder
-from twisted_bazaar.roles.ring_options import RingOptions, check_endpoint, place_of, read_replicas, read_settings
+from twisted_bazaar.roles.ring_options import RingOptions, check_endpoint, places_of, read_replicas, read_settings
 from twisted_bazaar.roles.ring_sending import Sending
 from twisted_bazaar.roles.ring_stay import Stay
 from twisted_bazaar.state import STATE, StateDirectory
@@ -61,6 +61,8 @@ USUAL_KEEP: Final = "1G"
 _GIVE_UP_S: Final = 30.0
 # Besides handing over: to tell the neighbours, and to close what is open.
 _CLOSING_S: Final = 5.0
+# What is kept comes and goes by this node alone; somebody may tidy up behind its back.
+_LOOKED_EVERY_S: Final = 30.0
 _UDP: Final = UdpNeed(
     beside_links=True,
     no_udp="members of a ring talk to each other by datagrams; write a port, such as 9300",
@@ -114,7 +116,7 @@ class RingPeer(Fetcher):
         self.kept = self._kept_in(
             self._borrowed or make_folder((state.path if state else Path()) / KEPT_FOLDER), keep_bytes
         )
-        place = partial(place_of, self.member.ring, self.is_classic)
+        place = places_of(self.member.ring, self.is_classic)
         self.keeping = Keeping(self.member, replicas=replicas, files=self.kept, place_of=place)
         self.ring_catalogue.keeping, self.ring_catalogue.kept = self.keeping, self.kept
         self.repair = Repair(self.keeping)
@@ -133,7 +135,14 @@ class RingPeer(Fetcher):
     def start(self, node: INode) -> None:
         """Begin, or join, the ring."""
         super().start(node)
-        self.folder = Folder(node.clock, self.kept.folder, self._memory, lambda added, removed: None, watched=False)
+        self.folder = Folder(
+            node.clock,
+            self.kept.folder,
+            self._memory,
+            lambda added, removed: None,
+            watched=False,
+            every_s=_LOOKED_EVERY_S,
+        )
         self.folder.start()
         self.stay.start(node, self._joined)
 
@@ -210,7 +219,10 @@ class RingPeer(Fetcher):
         def tell(contact: Contact, digest: str) -> None:
             self.keeping.tell_whole(contact, digest)
 
-        return KeptFiles(folder, keep_bytes, self._has_whole, self._get_kept, self._drop_kept, tell)
+        def deleted() -> None:
+            self.folder.refresh()
+
+        return KeptFiles(folder, keep_bytes, self._has_whole, self._get_kept, self._drop_kept, deleted, tell)
 
     def _has_whole(self, digest: str) -> bool:
         return self.whole_content(digest) is not None

@@ -6,7 +6,6 @@ A member keeps for others what they have said about files and goods, but no file
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, ClassVar, Final
 
 from attrs import evolve
@@ -34,7 +33,7 @@ from twisted_bazaar.interfaces import (
     ITakesDatagrams,
 )
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.ring_options import place_of
+from twisted_bazaar.roles.ring_options import places_of
 from twisted_bazaar.roles.ring_standing import standing
 from twisted_bazaar.roles.ring_stay import Stay
 from twisted_bazaar.values.addresses import Address
@@ -77,7 +76,7 @@ class RingFinder(Role):
         settings = evolve(settings, leaving_s=_LEAVING_S)
         self.member = RingGuest(settings) if is_guest else RingMember(settings)
         is_classic = not settings.has_fingers
-        self.keeping = Keeping(self.member, replicas=replicas, place_of=partial(place_of, self.member.ring, is_classic))
+        self.keeping = Keeping(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
         self.search = RingSearch(self.keeping)
         self.stay = Stay(self.keeping, None if is_guest else Repair(self.keeping), join)
         self.finished = self.stay.finished

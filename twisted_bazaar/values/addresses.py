@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
+import msgspec
 from attrs import field, frozen
 
 Route = tuple[int, ...]
 """Ids of nodes, this node first and the one to reach last; two ids are a direct link."""
 
 
-@frozen(cache_hash=True)
-class Address:
+class Address(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """Where a node listens.
 
     @ivar host: an IP address.

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import evolve
+from msgspec.structs import replace
 from zope.interface import implementer
 
 from tests.discovery.ring.nets import key_pair
 from twisted_bazaar.discovery.ring.cards import Cards
-from twisted_bazaar.discovery.ring.entry import VALUES, Entry, Kept, sign_entry, tag_text
+from twisted_bazaar.discovery.ring.entry import VALUES, Entry, Kept, sign_entry
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.keeping_messages import (
     Listed,
@@ -60,23 +60,23 @@ def forged(ring: Ring, make: Make, own: Contact, to: Contact, origin: Contact | 
 
 def about(ring: Ring, victim: Contact) -> Card:
     """Somebody as it stands in a message of another."""
-    return Cards(evolve(victim, id=(victim.id + 1) % ring.size, key="00" * 32), ring).write(victim)
+    return Cards(replace(victim, id=(victim.id + 1) % ring.size, key="00" * 32), ring).write(victim)
 
 
 def slanders(victim: Contact) -> Iterator[tuple[Make, Contact]]:
     """What can be said about somebody else, each with who it is said to be from."""
-    elsewhere = evolve(victim, address=Address("10.99.0.9", 9_001))
+    elsewhere = replace(victim, address=Address("10.99.0.9", 9_001))
     yield RingQuit, elsewhere
     yield partial(RingQuit, predecessor=None, successors=()), victim
     yield RingPing, elsewhere
-    yield partial(RingPing, next=True), evolve(elsewhere, key=key_pair(666).public)
+    yield partial(RingPing, next=True), replace(elsewhere, key=key_pair(666).public)
 
 
 def hearsay(ring: Ring, victim: Contact, ghost: Contact) -> Iterator[Make]:
     """What can be said to others about somebody, and about somebody who is not there."""
     yield partial(RingAbrupt, about=about(ring, victim))
     yield partial(RingUpdate, about=about(ring, ghost))
-    yield partial(RingUpdate, about=about(ring, evolve(victim, address=Address("10.99.0.8", 9_001))))
+    yield partial(RingUpdate, about=about(ring, replace(victim, address=Address("10.99.0.8", 9_001))))
 
 
 @implementer(ISelfNumbered)
@@ -132,7 +132,7 @@ class Chameleon(RingMember):
             honest(message, address)
             return
         self.lies += 1
-        as_asked = Cards(evolve(self.own, id=place), self.ring)
+        as_asked = Cards(replace(self.own, id=place), self.ring)
         answer = make(message, place)(
             source=self.ring.text(place),
             destination=message.source,
@@ -146,7 +146,7 @@ class Chameleon(RingMember):
         named = [*self._names(sought, range(8))]
         if place == sought:
             # The holder itself stands first.
-            named[0] = Cards(evolve(self.own, id=place), self.ring).write(evolve(self.own, id=place))
+            named[0] = Cards(replace(self.own, id=place), self.ring).write(replace(self.own, id=place))
         return partial(RingFound, after=tuple(named), predecessor=next(self._names(sought, [-1])))
 
     def _pong(self, message: RingPing, place: int) -> Make:
@@ -158,7 +158,7 @@ class Chameleon(RingMember):
         hosts = (self.own, *self.others)
         for number, step in enumerate(steps):
             host = hosts[number % len(hosts)]
-            someone = evolve(host, id=(place + step) % self.ring.size)
+            someone = replace(host, id=(place + step) % self.ring.size)
             yield Card(
                 urlsafe_b64encode(bytes.fromhex(someone.key)).decode().rstrip("="),
                 someone.address.host,
@@ -211,7 +211,7 @@ class Crowd:
         self.lies += 1
         if message.tag is None:
             first = 0 if message.after is None else int(message.after, 16) + 1
-            listed = tuple(Listed(tag_text(first + number), LARGEST_INTEGER) for number in range(16))
+            listed = tuple(Listed(f"{first + number:016x}", LARGEST_INTEGER) for number in range(16))
             reply(partial(RingTransfer, listed=listed, more=True))
         elif self._answers:
             reply(RingTransfer)

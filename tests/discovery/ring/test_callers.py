@@ -40,6 +40,12 @@ class CallersTests(SynchronousTestCase):
         self.callers.note(caller(3), 18.0)
         self.assertEqual([each.id for each in self.callers.lately(18.0)], [4, 3])
 
+    def test_again(self) -> None:
+        """Who asks again counts from then on."""
+        for now in (0.0, 10.0, 20.0):
+            self.callers.note(caller(5), now)
+        self.assertEqual([each.id for each in self.callers.lately(37.0)], [5])
+
     def test_gone(self) -> None:
         """Who has gone counts no longer."""
         self.callers.note(caller(5), 0.0)

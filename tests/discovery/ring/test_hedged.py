@@ -26,11 +26,17 @@ class HedgedTests(SynchronousTestCase):
         self.hedged = Hedged(ALL, 2, self.ask, self.came.append)
         self.hedged.go()
 
-    def ask(self, to: Contact, late: Callable[[], None]) -> Deferred[str]:
+    def ask(
+        self,
+        to: Contact,
+        came: Callable[[str], None],
+        failed: Callable[[Exception], None],
+        late: Callable[[], None],
+    ) -> None:
         """Note who is asked."""
         self.late[to] = late
         self.waiting[to] = Deferred()
-        return self.waiting[to]
+        self.waiting[to].addCallbacks(came, lambda failure: failed(failure.value))
 
     def test_no_more_than_wanted(self) -> None:
         """If all answer in time only so many are asked as answers are wanted."""

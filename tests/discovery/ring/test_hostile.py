@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from attrs import evolve
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.attacks import (
@@ -35,7 +36,7 @@ from tests.discovery.ring.tables import Net
 from tests.raw_datagram import RawSocket
 from twisted_bazaar.discovery.ring import store
 from twisted_bazaar.discovery.ring.answers import Answer
-from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, VALUE_BYTES, VALUES, Entry, tag_text
+from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, VALUE_BYTES, VALUES, Entry
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.keeping_messages import RingKept, RingRequest
 from twisted_bazaar.discovery.ring.lookup import MOST_ASKED, Lookup
@@ -183,7 +184,7 @@ class SlanderTests(MuteTestCase):
         member = self.members[self.ringed[0]]
         neighbourhood = member._neighbourhood
         lost = neighbourhood.membership._lost
-        missing = evolve(self.contact(self.ringed[1]))
+        missing = replace(self.contact(self.ringed[1]))
         lost.add(missing, self.network.seconds())
         for number in range(500):
             ghost = Contact(number, key_pair(1).public, Address(f"10.7.{number // 250}.{number % 250}", 9_001))
@@ -383,7 +384,8 @@ class WaryTests(SynchronousTestCase):
         net = Net.of(rng, 500)
         liars = rng.sample(net.nodes, identities)
         # What they are known as, everywhere.
-        alias = {node: evolve(node, address=Address(f"10.66.0.{index % hosts}", 1)) for index, node in enumerate(liars)}
+        elsewhere = [Address(f"10.66.0.{index % hosts}", 1) for index in range(identities)]
+        alias = {node: replace(node, address=where) for node, where in zip(liars, elsewhere, strict=True)}
         _rename(net, alias)
         for node in alias.values():
             net.liars[node] = partial(_claim_all, node, list(alias.values()), net.ring)
@@ -519,10 +521,7 @@ class FloodTests(SynchronousTestCase):
         for number in range(1_000):
             store.put(unsigned("same", number, 1), 0.0)
         tags = sorted(each.tag for each in store)
-        walked: list[int] = []
-        entries = store.by_tag(VALUES, "same", 0.0, tags[500])
-        for _ in range(17):
-            walked.append(next(entries).tag)
+        walked = [entry.tag for entry in store.by_tag(VALUES, "same", 0.0, 17, tags[500])]
         self.assertEqual(walked, tags[500:517])
 
 
@@ -567,7 +566,7 @@ class CrowdedNameTests(MuteTestCase):
         keepers = self.right_ones("x")
         asker = next(node for node in self.ringed if node not in keepers)
         for node in keepers:
-            make = partial(RingRequest, space=VALUES, name="x", tag=tag_text(entry.tag))
+            make = partial(RingRequest, space=VALUES, name="x", tag=entry.tag_text)
             fetching = self.keeping(asker).fetch(self.contact(node), make)
             self.assertEqual(self.result(fetching)[0], entry)
 

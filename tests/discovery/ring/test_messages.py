@@ -14,6 +14,7 @@ from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.messages import (
     ANYBODY,
+    MARK_DIGITS,
     RingAbrupt,
     RingExit,
     RingFind,
@@ -57,7 +58,7 @@ ENVELOPE: dict[str, Any] = {
 }
 EXAMPLES: tuple[RingMessage, ...] = (
     RingJoin(**ENVELOPE | {"destination": ANYBODY}),
-    RingPing(**ENVELOPE),
+    RingPing(**ENVELOPE, mark="0123456789ab"),
     RingPong(
         **ENVELOPE,
         bits=64,
@@ -65,6 +66,8 @@ EXAMPLES: tuple[RingMessage, ...] = (
         predecessor=CARDS.write(contact(1)),
         successors=CARDS.write_all([contact(2), contact(3)]),
         you=Seen("10.0.0.2", 9_001),
+        mark="0123456789ab",
+        same=True,
     ),
     RingUpdate(**ENVELOPE, about=CARDS.write(contact(4))),
     RingAbrupt(**ENVELOPE, about=CARDS.write(contact(4))),
@@ -112,7 +115,6 @@ class WireTests(SynchronousTestCase):
         """What breaks the limits is refused, with the key that does."""
         card = list(json.loads(CODEC.encode(RingPing(**ENVELOPE)))["origin"])
         faults: list[tuple[str, Any]] = [
-            ("source", "2A"),
             ("source", ""),
             ("source", "0" * 41),
             ("destination", "0" * 41),
@@ -151,7 +153,11 @@ class SizeTests(SynchronousTestCase):
         cards = Cards(nodes[0], ring)
         envelope = ENVELOPE | {"source": ring.text(nodes[0].id), "stamp": 2**53, "origin": cards.write(nodes[0])}
         return RingPong(
-            **envelope, bits=ring.bits, predecessor=cards.write(nodes[9]), successors=cards.write_all(nodes[1:9])
+            **envelope,
+            bits=ring.bits,
+            predecessor=cards.write(nodes[9]),
+            successors=cards.write_all(nodes[1:9]),
+            mark=MARK_DIGITS * "0",
         )
 
     def test_fits(self) -> None:
@@ -196,7 +202,9 @@ class CardsTests(SynchronousTestCase):
         passed = RingPing(**ENVELOPE | {"origin": other.write(contact(2))})
         crossed = RingPing(**ENVELOPE | {"origin": other.write(contact(1)), "source": RING.text(5)})
         foreign = RingPing(**ENVELOPE | {"origin": other.write(contact(1)), "source": "2a"})
-        for message in (passed, crossed, foreign):
+        tenth = Cards(contact(10), RING)
+        written_otherwise = RingPing(**ENVELOPE | {"origin": tenth.own_card, "source": tenth.own_text.upper()})
+        for message in (passed, crossed, foreign, written_otherwise):
             self.assertIsNone(CARDS.sender_of(message, SENDER))
 
     def test_on_the_machine_of_the_sender(self) -> None:

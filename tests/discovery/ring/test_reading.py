@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from tests.discovery.ring.keeping_nets import KeepingTestCase
 from twisted_bazaar.discovery.ring.entry import VALUES
@@ -86,6 +86,60 @@ class GuessTests(KeepingTestCase):
         self.guess(*self.holders[:3])
         self.assertEqual(self.get(self.asker, "x"), [b"new"])
         self.assertTrue(self.finds)
+
+    def test_one_is_enough(self) -> None:
+        """Who wants no more than one answer is content with the one to whom it belongs, and with no other."""
+        self.age(*self.holders[1:])
+        self.guess(*self.holders)
+        self.assertEqual(self.get(self.asker, "x", copies=1), [b"new"])
+        self.assertEqual(self.finds, 0)
+        self.age(self.holders[0])
+        self.put(self.network.nodes[0], "x", b"newer")
+        self.guess(*self.holders[1:])
+        self.assertEqual(self.get(self.asker, "x", copies=1), [b"newer"])
+        self.assertEqual(self.finds, 0)
+
+    def test_one_that_has_nothing(self) -> None:
+        """Nobody is believed that there is nothing, not even then."""
+        self.age(self.holders[0])
+        self.guess(*self.holders)
+        self.assertEqual(self.get(self.asker, "x", copies=1), [b"new"])
+        self.assertTrue(self.finds)
+
+    def test_hints_are_few(self) -> None:
+        """Three at most are asked that others have named, before the place is looked for."""
+        ring, place = self.members_ring(), self.members_ring().key_of("x")
+        far = sorted(self.network.nodes, key=lambda node: ring.distance(place, self.members[node].own.id))
+        self.guess(*far[-2:])
+        asked = self.count_questions()
+        self.get(self.asker, "x")
+        # It need not ask itself.
+        self.assertEqual((asked[0], self.finds > 0), (2 + 3 - (self.asker in far[-5:]), True))
+
+    def test_given_up(self) -> None:
+        """When nobody wants to know any more, nobody else is asked."""
+        others = [node for node in self.network.nodes if node not in (*self.holders, self.asker)]
+        self.guess(*others[:2])
+        for finds in (0, 1):
+            getting = self.keeping(self.asker).get(VALUES, "x")
+            self.network.run_until(lambda finds=finds: self.finds == finds, 1.0)  # type: ignore[misc]
+            getting.cancel()
+            self.failureResultOf(getting, CancelledError)
+            asked = self.count_questions()
+            self.network.run(3.0)
+            self.assertEqual((asked, self.finds), ([0], finds))
+
+    def count_questions(self) -> list[int]:
+        """How many the asker asks what they have from now on, until it looks for the place."""
+        asked, before = [0], self.finds
+        question = self.members[self.asker].question
+
+        def counted(*about: Any, **how: Any) -> None:
+            asked[0] += self.finds == before
+            question(*about, **how)
+
+        self.members[self.asker].question = counted  # type: ignore[method-assign]
+        return asked
 
     def test_those_that_kept_it_once(self) -> None:
         """Two that have it, neither of which says that it belongs to it, are not enough while the nearest answers."""

@@ -25,6 +25,7 @@ from twisted_bazaar.discovery.ring.keeping_messages import (
     RingStore,
     RingTransfer,
 )
+from twisted_bazaar.discovery.ring.messages import RingPing, RingQuit
 from twisted_bazaar.discovery.ring.replicas import COMPARE_S
 from twisted_bazaar.discovery.ring.settings import Settings
 from twisted_bazaar.discovery.ring.texts import name_of, parts_of
@@ -70,6 +71,31 @@ class PacingTests(KeepingTestCase):
         compared = [each for each in said if isinstance(each, RingCompare)]
         # Each with three followers, once a minute or so.
         self.assertLess(len(compared), 4 * 3 * 7)
+
+    def test_roused(self) -> None:
+        """After a long rest neighbours that have changed are compared with within a second."""
+        nodes = self.ring(4)
+        self.network.run(2 * COMPARE_S)
+        for _ in range(6):
+            self.until_joined([self.add(nodes[0])])
+            before = len(self.network.datagrams)
+            self.network.run(0.85)
+            said = [each[2] for each in self.network.datagrams[before:]]
+            self.assertGreater(len([each for each in said if isinstance(each, RingCompare)]), 3)
+            self.network.run(COMPARE_S / 2)
+
+    def test_restless_neighbour(self) -> None:
+        """Who goes and comes all the time does not keep a node from looking after what it keeps."""
+        nodes = self.ring(5)
+        victim = self.members[nodes[0]]
+        expire, looks = self.keeping(nodes[0]).store.expire, list[float]()
+        self.keeping(nodes[0]).store.expire = lambda now, *most: (looks.append(now), expire(now, *most))[1]  # type: ignore[assignment, misc]
+        before = next(each for each in self.members.values() if each.own == victim.membership.predecessor)
+        for _ in range(100):
+            before.tell(self.contact(nodes[0]), RingQuit)
+            before.tell(self.contact(nodes[0]), partial(RingPing, next=True))
+            self.network.run(0.1)
+        self.assertGreater(len(looks), 5)
 
 
 class LiarsTests(KeepingTestCase):

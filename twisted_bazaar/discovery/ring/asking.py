@@ -6,23 +6,26 @@ from collections.abc import Callable
 from typing import Final
 
 from attrs import define
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.deadlines import NEVER, Deadlines
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.messages import ANYBODY, RingMessage, shortened
-from twisted_bazaar.discovery.ring.round_trips import RoundTrips
+from twisted_bazaar.discovery.ring.round_trips import Estimate, RoundTrips
 from twisted_bazaar.discovery.ring.settings import Patience
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
 
+Answered = Callable[[RingMessage], object]
+Unanswered = Callable[[Exception], object]
 Make = Callable[..., RingMessage]
 """A class of messages, or a C{functools.partial} of one: what is its own is given, who sends it to whom is not."""
 
+_TRIES: Final = Patience().tries
 # Each wait is longer than the last by this: if all are slow, less is asked.
 _LONGER: Final = 1.2
 # A timer that rings so late says that this node stood still: who was asked may have answered meanwhile.
@@ -35,6 +38,9 @@ class _Question:
     """A question under way.
 
     @ivar to: who is asked; None for whoever is at the address.
+    @ivar came: called with the answer.
+    @ivar failed: called with why there is none.
+    @ivar known: what answers from there take.
     @ivar left: how often it may still be asked.
     @ivar forgiven: how often it may be asked once more since this node itself stood still.
     @ivar wait_s: how long to wait this time.
@@ -47,7 +53,9 @@ class _Question:
     message: RingMessage
     address: Address
     to: Contact | None
-    answer: Deferred[RingMessage]
+    came: Answered
+    failed: Unanswered
+    known: Estimate | None
     left: int
     forgiven: int
     wait_s: float
@@ -88,14 +96,31 @@ class Asking:
         @raise LinkClosed: there is none, or somebody else is there.
         @raise UsageError: the question does not fit into a datagram.
         """
-        return self._ask(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience or Patience(), late)
+        return self._deferred(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience, late)
+
+    def question(
+        self,
+        to: Contact,
+        make: Make,
+        came: Answered,
+        failed: Unanswered,
+        late: Callable[[], None] | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """The same without a Deferred, which would take as long as all the rest.
+
+        @param came: called with the answer.
+        @param failed: called with why there is none, perhaps at once: L{LinkClosed}, or L{UsageError} if the question
+            does not fit into a datagram.
+        """
+        self._ask(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience, came, failed, late)
 
     def ask_at(self, address: Address, make: Make) -> Deferred[RingMessage]:
         """Ask whoever is at an address, of whatever ring.
 
         @raise LinkClosed: there is no answer.
         """
-        return self._ask(self._make(make, ANYBODY), address, None, Patience(), None)
+        return self._deferred(self._make(make, ANYBODY), address, None, None, None)
 
     def tell(self, to: Contact, make: Make) -> None:
         """Tell a node something that needs no answer, and may get lost.
@@ -132,19 +157,19 @@ class Asking:
             return
         now = self._now()
         if question.is_first:
-            self._round_trips.note(address, now - question.asked_at, now)
+            self._round_trips.note(address, question.known, now - question.asked_at, now)
         self._end(question)
         if question.to is None or self.cards.sender_of(message, address) == question.to:
-            question.answer.callback(message)
+            question.came(message)
         else:
-            question.answer.errback(LinkClosed(f"somebody else is at {address}"))
+            question.failed(LinkClosed(f"somebody else is at {address}"))
 
     def stop(self) -> None:
         """Ask no more, and wait for no answer."""
         self._is_stopped = True
         for question in list(self._questions.values()):
             self._end(question)
-            question.answer.errback(LinkClosed("this node stops"))
+            question.failed(LinkClosed("this node stops"))
         self._deadlines.stop()
 
     # Inside.
@@ -155,27 +180,46 @@ class Asking:
             stamp = self._stamp = (self._stamp + 1) % LARGEST_INTEGER
         return make(source=cards.own_text, destination=destination, stamp=stamp, origin=cards.own_card)
 
+    def _deferred(
+        self,
+        message: RingMessage,
+        address: Address,
+        to: Contact | None,
+        patience: Patience | None,
+        late: Callable[[], None] | None,
+    ) -> Deferred[RingMessage]:
+        answer: Deferred[RingMessage] = Deferred(lambda _: self._give_up(message.stamp))
+        self._ask(message, address, to, patience, answer.callback, answer.errback, late)
+        return answer
+
     def _ask(
         self,
         message: RingMessage,
         address: Address,
         to: Contact | None,
-        patience: Patience,
+        patience: Patience | None,
+        came: Answered,
+        failed: Unanswered,
         late: Callable[[], None] | None,
-    ) -> Deferred[RingMessage]:
+    ) -> None:
         if self._is_stopped:
-            return fail(LinkClosed("this node stops"))
-        wait_s = patience.wait_s or self._round_trips.wait_s(address, self._now())
-        answer: Deferred[RingMessage] = Deferred(lambda _: self._end(question))
-        tries = patience.tries
-        question = _Question(message, address, to, answer, tries, tries, wait_s, patience.wait_s, late)
+            failed(LinkClosed("this node stops"))
+            return
+        tries, fixed_s = (_TRIES, None) if patience is None else (patience.tries, patience.wait_s)
+        known = self._round_trips.known(address, self._now())
+        wait_s = fixed_s or self._round_trips.wait_s(known)
+        question = _Question(message, address, to, came, failed, known, tries, tries, wait_s, fixed_s, late)
         self._questions[message.stamp] = question
         try:
             self._say(question)
-        except UsageError:
+        except UsageError as error:
             self._end(question)
-            return fail()
-        return answer
+            failed(error)
+
+    def _give_up(self, stamp: int) -> None:
+        question = self._questions.get(stamp)
+        if question is not None:
+            self._end(question)
 
     def _say(self, question: _Question) -> None:
         question.left -= 1
@@ -195,13 +239,13 @@ class Asking:
         if question.is_first and question.late is not None:
             question.late()
         question.is_first = False
-        if question.answer.called:
+        if question.message.stamp not in self._questions:
             return
         if question.left > 0:
             self._say(question)
         else:
             self._end(question)
-            question.answer.errback(LinkClosed(f"no answer from {question.address}"))
+            question.failed(LinkClosed(f"no answer from {question.address}"))
 
     def _end(self, question: _Question) -> None:
         self._questions.pop(question.message.stamp, None)

@@ -27,7 +27,10 @@ class Callers:
 
     def note(self, contact: Contact, now: float) -> None:
         """Somebody has asked."""
+        is_known = contact in self._asked
         self._asked[contact] = now
+        if is_known:
+            return
         near = self.lately(now)
         self._asked = {each: self._asked[each] for each in near}
 

@@ -38,8 +38,8 @@ class Cards:
         # The same few stand in message after message.
         self._written: dict[Contact, Card] = {}
         self._read: dict[tuple[Card, bool], Contact] = {}
-        # Whom messages come from, and the place that each has to name as its own.
-        self._senders: dict[tuple[Card, Address], tuple[Contact, str]] = {}
+        # Whom messages come from: what it last said of itself, who that is, and what it has to name as its place.
+        self._senders: dict[Address, tuple[Card, Contact, str]] = {}
         self.become(own)
 
     def become(self, own: Contact) -> None:
@@ -73,7 +73,7 @@ class Cards:
         @raise ValueError: nobody on this ring.
         """
         if card.host is None:
-            return self._sender(card, sender)[0]
+            return self._sender(card, sender)[1]
         is_near = sender.is_local
         known = self._read.get((card, is_near))
         if known is not None:
@@ -103,19 +103,19 @@ class Cards:
         if message.origin.host is not None:
             return None
         try:
-            sender, source = self._sender(message.origin, address)
+            _, sender, source = self._sender(message.origin, address)
         except ValueError:
             return None
         return sender if message.source == source else None
 
-    def _sender(self, card: Card, address: Address) -> tuple[Contact, str]:
+    def _sender(self, card: Card, address: Address) -> tuple[Card, Contact, str]:
         """Who says of itself what stands on a card, and how it has to write its place: there is one way only."""
-        known = self._senders.get((card, address))
-        if known is None:
+        known = self._senders.get(address)
+        if known is None or known[0] != card:
             key = _key_of(card.key)
             sender = self._known(Contact(self._place(card, key), key, address, card.port))
-            known = sender, self.ring.text(sender.id)
-            _keep(self._senders, (card, address), known)
+            known = card, sender, self.ring.text(sender.id)
+            _keep(self._senders, address, known)
         return known
 
     def _place(self, card: Card, key: str) -> int:

@@ -39,6 +39,13 @@ class Dead:
         while len(self._until) > self._cap or next(iter(self._until.values())) <= now:
             self._until.popitem(last=False)
 
+    def is_empty(self, now: float) -> bool:
+        """Whether nobody is taken for dead."""
+        until = self._until
+        while until and next(iter(until.values())) <= now:
+            until.popitem(last=False)
+        return not until
+
     def discard(self, contact: Contact) -> None:
         """Note that a node lives."""
         if self._until:

@@ -30,7 +30,6 @@ TOMBSTONE_S: Final = 7 * 86_400
 # Of the longest entry: base64 of base64, and what stands round it.
 LONGEST_TEXT: Final = 4_096
 TAG_BITS: Final = 64
-_TAG_DIGITS: Final = TAG_BITS // 4
 
 Space = Annotated[str, Meta(min_length=1, max_length=16, pattern=r"^[a-z]*\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
@@ -98,19 +97,27 @@ class Entry:
     @ivar kept: what it says.
     @ivar text: its envelope, in ASCII, as it travels.
     @ivar tag: what it is called for short among all that are kept at one place, whatever its version.
-    @ivar fingerprint: a number that tells this version of it from all others.
+    @ivar tag_text: the same as it stands on the wire.
     """
 
     kept: Kept
     text: str = field(repr=False)
     tag: int = field(init=False, repr=False, eq=False)
-    fingerprint: int = field(init=False, repr=False, eq=False)
+    tag_text: str = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        digest = hashlib.sha256("\n".join(self.key).encode()).digest()
-        object.__setattr__(self, "tag", int.from_bytes(digest[: TAG_BITS // 8]))
-        marked = hashlib.sha256(digest + self.kept.version.to_bytes(8)).digest()
-        object.__setattr__(self, "fingerprint", int.from_bytes(marked[:16]))
+        tag = self._digest()[: TAG_BITS // 8]
+        object.__setattr__(self, "tag", int.from_bytes(tag))
+        object.__setattr__(self, "tag_text", tag.hex())
+
+    @property
+    def fingerprint(self) -> int:
+        """A number that tells this version of it from all others."""
+        marked = hashlib.sha256(self._digest() + self.kept.version.to_bytes(8)).digest()
+        return int.from_bytes(marked[:16])
+
+    def _digest(self) -> bytes:
+        return hashlib.sha256("\n".join(self.key).encode()).digest()
 
     @property
     def key(self) -> EntryKey:
@@ -135,8 +142,9 @@ def read_entry(text: str) -> Entry:
     """
     if len(text) > LONGEST_TEXT or not text.isascii():
         raise Forged(f"ringentry: over {LONGEST_TEXT} characters, or some that are not ASCII")
-    envelope = read_envelope(text.encode())
-    if envelope.encode().decode() != text:
+    written = text.encode()
+    envelope = read_envelope(written)
+    if envelope.encode() != written:
         # One entry has one text: others could be made without its owner.
         raise Forged("ringentry: it is written in another way than by its owner")
     return Entry(envelope.open(Kept), text)
@@ -151,8 +159,3 @@ def sign_entry(key: KeyPair, kept: Kept) -> Entry:
     if len(text) > LONGEST_TEXT:
         raise UsageError(f"{kept.name}: with its value and its name it is too long to be kept")
     return Entry(kept, text)
-
-
-def tag_text(tag: int) -> str:
-    """A tag as it stands on the wire."""
-    return f"{tag:0{_TAG_DIGITS}x}"

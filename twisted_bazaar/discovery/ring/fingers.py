@@ -13,13 +13,13 @@ Mazieres, "Kademlia" (IPTPS 2002).
 from __future__ import annotations
 
 import random
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
 
 from attrs import Factory, define
 
+from twisted_bazaar.discovery.ring.circle import Circle
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.values.addresses import network_of
@@ -28,6 +28,11 @@ PARTS: Final = 4
 REFRESH_S: Final = 120.0
 # A part that is empty is looked into this much sooner.
 _SOONER: Final = 4
+# One in which nothing changes is looked into ever more seldom, in the end by this much.
+_MOST_SELDOM: Final = 4
+# It is another ring when the nodes stand so many times as close together as before, or as far apart.
+_OTHER_SCALE: Final = 1.5
+_NEVER: Final = float("inf")
 HELD: Final = 16
 _MOST_OF_A_HOST: Final = 4
 
@@ -43,11 +48,15 @@ class _Part:
     """What is known of one part of an octave.
 
     @ivar held: who stands there, the one that has been known longest first.
+    @ivar before: who stood there when that was seen last.
     @ivar due: when it is to be looked into again.
+    @ivar wait_s: how long it is to be left alone after the next look.
     """
 
     held: list[Contact] = Factory(list)
+    before: list[Contact] = Factory(list)
     due: float = 0.0
+    wait_s: float = 0.0
 
 
 class Fingers:
@@ -57,6 +66,7 @@ class Fingers:
     @param parts: into how many parts each octave is cut; a power of two. More parts make fewer steps.
     @param dead: who has not answered lately.
     @param refresh_s: how often each part is looked into.
+    @ivar circle: all of them, from its place on.
     """
 
     def __init__(
@@ -67,48 +77,60 @@ class Fingers:
         self._parts = parts
         self._dead = Dead() if dead is None else dead
         self._refresh_s = refresh_s
+        self.circle = Circle(own, ring)
+        self._changes = 0
         self._slots: dict[_Slot, _Part] = {}
+        self._held: set[Contact] = set()
         self._by_host: Counter[Hashable] = Counter()
-        # All that are held, by their distance from here; None when it is to be made anew.
-        self._order: tuple[list[int], list[Contact]] | None = None
+        # How far the successors went when all parts were last to be looked into anew.
+        self._scale = ring.size
+        # When the next part is to be looked into, while this is as it was: how often they have changed, and how far
+        # the successors go.
+        self._next_due = 0.0
+        self._settled = (0, 0)
 
     def __len__(self) -> int:
-        return sum(len(part.held) for part in self._slots.values())
+        return len(self._held)
+
+    def __contains__(self, contact: object) -> bool:
+        return contact in self._held
 
     def __iter__(self) -> Iterator[Contact]:
         return (contact for part in self._slots.values() for contact in part.held)
 
     def learn(self, contact: Contact) -> bool:
         """Note that a node lives, which has answered. Whether it is kept."""
+        if contact in self._held:
+            return True
         if contact.id == self._own:
             return False
         held = self._slots.setdefault(self._slot_of(contact.id), _Part()).held
-        if contact in held:
-            return True
         for index, each in enumerate(held):
             if each.id == contact.id:
                 # It has moved: who answers counts.
                 self._forget(each)
                 held[index] = contact
-                self._by_host[_host_of(contact)] += 1
                 break
         else:
             if len(held) >= HELD or self._by_host[_host_of(contact)] >= _MOST_OF_A_HOST:
                 return False
             held.append(contact)
-            self._by_host[_host_of(contact)] += 1
-        self._order = None
+        self._held.add(contact)
+        self._by_host[_host_of(contact)] += 1
+        self.circle.add(contact)
+        self._changes += 1
         return True
 
     def failed(self, contact: Contact) -> None:
         """Let go of a node that has not answered; whoever is next in its part takes its place."""
-        part = None if contact.id == self._own else self._slots.get(self._slot_of(contact.id))
-        if part is not None and contact in part.held:
-            part.held.remove(contact)
+        if contact in self._held:
+            self._slots[self._slot_of(contact.id)].held.remove(contact)
             self._forget(contact)
-            self._order = None
+            self.circle.remove(contact)
+            self._changes += 1
 
     def _forget(self, contact: Contact) -> None:
+        self._held.discard(contact)
         host = _host_of(contact)
         self._by_host[host] -= 1
         if not self._by_host[host]:
@@ -116,13 +138,9 @@ class Fingers:
 
     def preceding(self, place: int, now: float, most: int) -> list[Contact]:
         """Whom to ask about a place: those before it, the last first, but not who is taken for dead."""
-        order = self._order
-        if order is None:
-            order = self._order = self._ordered()
-        distances, contacts = order
+        contacts = self.circle.contacts
         found = list[Contact]()
-        end = bisect_left(distances, self._ring.distance(self._own, place) or self._ring.size)
-        for index in range(end - 1, -1, -1):
+        for index in range(self._before(place) - 1, -1, -1):
             contact = contacts[index]
             if not self._dead.has(contact, now):
                 found.append(contact)
@@ -132,29 +150,42 @@ class Fingers:
 
     def beyond(self, place: int, now: float, most: int) -> list[Contact]:
         """Those after a place, the nearest first, but not who is taken for dead."""
-        order = self._order
-        if order is None:
-            order = self._order = self._ordered()
-        distances, contacts = order
-        start = bisect_right(distances, self._ring.distance(self._own, place))
-        return [contact for contact in contacts[start : start + most] if not self._dead.has(contact, now)]
+        start = self._before((place + 1) % self._ring.size)
+        after = self.circle.contacts[start : start + most]
+        return [contact for contact in after if not self._dead.has(contact, now)]
+
+    def _before(self, place: int) -> int:
+        """How many are met on the way up to a place; to its own that is all of them."""
+        return len(self.circle.contacts) if place == self._own else self.circle.index(place)
 
     def refresh(self, successors: Sequence[Contact], now: float, rng: random.Random) -> int | None:
         """A place to look for now, so that the fingers stay right; None when there is nothing to do.
 
-        Whoever is found is learnt by having answered. To be called every second or so.
+        Whoever is found is learnt by having answered. To be called every second or so. A part in which nothing changes
+        is looked into ever more seldom.
 
         @param successors: the successors of this node.
         """
         nearest = self._ring.distance(self._own, successors[-1].id) if successors else self._ring.size
-        due = [slot for slot in self._wanted(nearest) if self._part_at(slot, now, rng).due <= now]
-        if not due:
+        if now < self._next_due and self._settled == (self._changes, nearest):
             return None
+        if not self._scale / _OTHER_SCALE < nearest < self._scale * _OTHER_SCALE:
+            # It has become another ring: what was looked into for long in vain may be full now.
+            self._scale = nearest
+            for part in self._slots.values():
+                part.wait_s = 0.0
+        self._settled = (self._changes, nearest)
+        parts = [(slot, self._part_at(slot, now, rng)) for slot in self._wanted(nearest)]
+        due = [(slot, part) for slot, part in parts if part.due <= now]
+        if not due:
+            self._next_due = min((part.due for _, part in parts), default=_NEVER)
+            return None
+        # There may be more of them.
+        self._next_due = now
         # The farthest first: they save the most.
-        slot = due[-1]
-        part = self._slots[slot]
-        wait_s = self._refresh_s if part.held else self._refresh_s / _SOONER
-        part.due = now + wait_s * rng.uniform(0.75, 1.25)
+        slot, part = due[-1]
+        part.due = now + part.wait_s * rng.uniform(0.75, 1.25)
+        part.wait_s = min(2 * part.wait_s, _MOST_SELDOM * self._refresh_s)
         return (self._own + self._start_of(slot)) % self._ring.size
 
     def _wanted(self, nearest: int) -> Iterator[_Slot]:
@@ -168,9 +199,15 @@ class Fingers:
         part = self._slots.get(slot)
         if part is None:
             part = self._slots[slot] = _Part()
-        if part.held and not part.due:
-            # Learnt by the way: no hurry.
-            part.due = now + self._refresh_s * rng.random()
+        if part.held != part.before or not part.wait_s:
+            part.wait_s = self._refresh_s if part.held else self._refresh_s / _SOONER
+            if not part.due:
+                # Learnt by the way: no hurry.
+                part.due = now + part.wait_s * rng.random() if part.held else 0.0
+            else:
+                due = now + part.wait_s * rng.uniform(0.75, 1.25)
+                part.due = min(part.due, due) if part.before else due
+            part.before = [*part.held]
         return part
 
     def _slot_of(self, place: int) -> _Slot:
@@ -182,7 +219,3 @@ class Fingers:
     def _start_of(self, slot: _Slot) -> int:
         octave, part = slot
         return (1 << octave) + (part << octave) // min(self._parts, 1 << octave)
-
-    def _ordered(self) -> tuple[list[int], list[Contact]]:
-        pairs = sorted((self._ring.distance(self._own, contact.id), contact.id, contact) for contact in self)
-        return [distance for distance, _, _ in pairs], [contact for _, _, contact in pairs]

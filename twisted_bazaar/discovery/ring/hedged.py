@@ -20,8 +20,8 @@ from twisted_bazaar.errors import PeerError
 
 T = TypeVar("T")
 
-Ask = Callable[[Contact, Callable[[], None]], Deferred[T]]
-"""Asks one node; takes what to call if its answer takes long."""
+Ask = Callable[[Contact, Callable[[T], None], Callable[[Exception], None], Callable[[], None]], object]
+"""Asks one node; takes what to call with its answer, with why there is none, and if it takes long."""
 
 
 class Hedged(Generic[T]):
@@ -29,7 +29,7 @@ class Hedged(Generic[T]):
 
     @param contacts: who may be asked, in this order.
     @param wanted: how many answers are.
-    @param ask: asks one; a L{PeerError} is none.
+    @param ask: asks one; a L{PeerError} is no answer, and any other error is logged.
     @param came: called with each answer that comes before it is over.
     @param is_patient: whether it waits for those that take long when there is nobody left to ask in their place.
     @ivar asked: who has been asked.
@@ -77,10 +77,12 @@ class Hedged(Generic[T]):
         contact = self._rest.pop(0)
         self.asked.append(contact)
         self._open.add(contact)
-        answer = self._ask(contact, lambda: self._miss(contact))
-        answer.addCallbacks(self._take, self._fail, callbackArgs=(contact,), errbackArgs=(contact,))
-        answer.addErrback(lambda failure: self.log.failure("a node was not asked as it should be", failure))
-        answer.addCallback(lambda _: self._settle())
+        self._ask(
+            contact,
+            lambda answer: self._take(answer, contact),
+            lambda error: self._fail(error, contact),
+            lambda: self._miss(contact),
+        )
 
     def _miss(self, contact: Contact) -> None:
         """Ask another in place of one, once."""
@@ -94,11 +96,14 @@ class Hedged(Generic[T]):
         if not self.over.called:
             self.answers[contact] = answer
             self._came(answer)
+        self._settle()
 
-    def _fail(self, failure: Failure, contact: Contact) -> None:
+    def _fail(self, error: Exception, contact: Contact) -> None:
         self._miss(contact)
         self._open.discard(contact)
-        failure.trap(PeerError)
+        if not isinstance(error, PeerError):
+            self.log.failure("a node was not asked as it should be", Failure(error))
+        self._settle()
 
     def _settle(self) -> None:
         waiting = self._open if self._is_patient else self._open - self._missed

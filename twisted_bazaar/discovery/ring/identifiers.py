@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+import msgspec
 from attrs import field, frozen
 
 from twisted_bazaar.values.addresses import Address
@@ -28,8 +29,7 @@ _COUNTED_BITS: Final = 16
 _SHA256_BITS: Final = 256
 
 
-@frozen(cache_hash=True)
-class Contact:
+class Contact(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """A node of the ring, and where it is.
 
     @ivar id: its place.

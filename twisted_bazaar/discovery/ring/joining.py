@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from attrs import evolve, frozen
+from attrs import frozen
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.logger import Logger
@@ -102,7 +103,7 @@ class Door:
             )
         own = self._asking.cards.own
         if pong.you is not None:
-            own = evolve(own, address=Address(pong.you.host, pong.you.udp))
+            own = replace(own, address=Address(pong.you.host, pong.you.udp))
         # From now on it can be told from others that say they are this node.
         contact = Cards(own, self._ring).sender_of(pong, address)
         if contact is None or not pong.member:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any, Final, Protocol
 
 from attrs import frozen
@@ -16,7 +15,7 @@ from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, Entry, read_entry, tag_text
+from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, Entry, read_entry
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.keeping_messages import (
     MOST_LISTED,
@@ -266,7 +265,7 @@ class Keeper:
                 self._reply_list(self._by_tag(message.space, message.name, MOST_LISTED + 1, first), is_own, reply)
             else:
                 nearest = self._by_tag(message.space, message.name, 1, int(message.tag, 16))
-                asked = next((entry for entry in nearest if tag_text(entry.tag) == message.tag), None)
+                asked = next((entry for entry in nearest if entry.tag_text == message.tag), None)
                 self._reply_text(asked, message.part, reply)
 
     def _reply_text(self, entry: Entry | None, part: int, reply: Reply) -> None:
@@ -298,12 +297,12 @@ class Keeper:
     # Inside.
 
     def _by_tag(self, space: str, name: str, most: int, first: int = 0) -> list[Entry]:
-        return list(islice(self.store.by_tag(space, name, self._now(), first), most))
+        return self.store.by_tag(space, name, self._now(), most, first)
 
     def _listed(self, entry: Entry) -> Listed:
         kept = entry.kept
         return Listed(
-            tag_text(entry.tag), kept.version, kept.deleted, kept.digest is not None and self._files.has(kept.digest)
+            entry.tag_text, kept.version, kept.deleted, kept.digest is not None and self._files.has(kept.digest)
         )
 
     def _changed(self, before: Entry | None, after: Entry | None) -> None:

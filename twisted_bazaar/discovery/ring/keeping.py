@@ -7,7 +7,7 @@ matter: L{twisted_bazaar.discovery.ring.reading}.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.entry import Entry, Kept, check_name, sign_entry, tag_text
+from twisted_bazaar.discovery.ring.entry import Entry, Kept, check_name, sign_entry
 from twisted_bazaar.discovery.ring.hedged import Hedged
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.keeper import Copy, Files, Keeper
@@ -73,10 +73,11 @@ class Keeping(Keeper):
     def get(self, space: str, name: str, copies: int = USUAL_COPIES) -> Deferred[Sequence[Holding]]:
         """What there is under a name: of each owner the newest, and the newest of all first.
 
-        @param copies: how many nodes are asked at first. All that are to have it are, if these know nothing.
+        @param copies: how many have to agree. From one something old may come while there is something newer; all
+            who are to have it are asked if these know nothing.
         @raise LinkClosed: nobody was there to ask.
         """
-        return Deferred.fromCoroutine(Reading(self, self._node.clock, space, name, copies).holdings())
+        return Reading(self, self._node.clock, space, name, copies).holdings()
 
     # Putting.
 
@@ -108,7 +109,7 @@ class Keeping(Keeper):
 
         If they were believed, any of them could make its owner use up all versions there are.
         """
-        make = partial(RingRequest, space=entry.kept.space, name=entry.kept.name, tag=tag_text(entry.tag))
+        make = partial(RingRequest, space=entry.kept.space, name=entry.kept.name, tag=entry.tag_text)
         own = self.store.get(entry.key, self._now())
         newest = 0 if own is None or own.rank <= entry.rank else own.kept.version
         claiming = [copy.at for copy in copies if copy.outcome == "older" and copy.at != self.member.own]
@@ -121,7 +122,18 @@ class Keeping(Keeper):
     async def _spread(self, entry: Entry) -> Stored:
         """Send an entry to all that are to have it; for who takes long, to one more."""
         found = await self.member.find(self.store.place_of(entry), until="late")
-        sending = Hedged(found.holders, self.replicas + 1, lambda contact, late: self.send(contact, entry, late=late))
+
+        def send(
+            contact: Contact,
+            came: Callable[[Copy], None],
+            failed: Callable[[Exception], None],
+            late: Callable[[], None],
+        ) -> None:
+            sent = self.send(contact, entry, late=late)
+            sent.addCallbacks(came, lambda failure: failed(failure.value))
+            sent.addErrback(lambda failure: self.log.failure("an entry was not sent on", failure))
+
+        sending = Hedged(found.holders, self.replicas + 1, send)
         sending.go()
         await sending.over
         return Stored(entry, [sending.answers.get(each, Copy(each, "lost")) for each in sending.asked])

@@ -6,7 +6,7 @@ its own; so that whoever gets them can tell when all have come, each says how ma
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -94,6 +94,7 @@ class RingRequest(RingMessage, tag="ringrequest", kw_only=True):
     @ivar part: of that text.
     """
 
+    is_question: ClassVar[bool] = True
     space: Space | None = None
     name: Name | None = None
     after: TagText | None = None

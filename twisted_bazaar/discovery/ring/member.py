@@ -12,11 +12,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.answers import Answer
-from twisted_bazaar.discovery.ring.asking import Asking, Make
+from twisted_bazaar.discovery.ring.asking import Answered, Asking, Make, Unanswered
 from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.joining import Door, Joining, Met, Returning, Where
-from twisted_bazaar.discovery.ring.likely import likely_holders
 from twisted_bazaar.discovery.ring.lookup import Found, Until
 from twisted_bazaar.discovery.ring.membership import Membership
 from twisted_bazaar.discovery.ring.messages import (
@@ -127,7 +126,7 @@ class RingMember:
         @param answers: those that only answer this node.
         """
         for kind, service in services.items():
-            self.datagrams[kind] = partial(self._take, partial(self._serve, service))
+            self.datagrams[kind] = partial(self._serve, service)
         for kind in answers:
             self.datagrams[kind] = self._answered
 
@@ -182,8 +181,7 @@ class RingMember:
         """Who is at a place and after it, as far as this node knows without asking; nobody if others may well be."""
         if not self.settings.has_fingers:
             return ()
-        near, now = self._neighbourhood, self._node.clock.seconds()
-        return likely_holders(place, self.ring, near.membership, near.fingers, near.dead, now, most)
+        return self._neighbourhood.likely.holders(place, self._node.clock.seconds(), most)
 
     def ask(self, contact: Contact, make: Make, late: Callable[[], None] | None = None) -> Deferred[RingMessage]:
         """Ask another node.
@@ -196,6 +194,26 @@ class RingMember:
         """
         asking = self._asking.ask(contact, make, late=late)
         return asking.addCallbacks(self._heard, self._not_heard, callbackArgs=(contact,), errbackArgs=(contact,))
+
+    def question(
+        self, contact: Contact, make: Make, came: Answered, failed: Unanswered, late: Callable[[], None] | None = None
+    ) -> None:
+        """The same without a Deferred, for what is asked all the time.
+
+        @param came: called with the answer.
+        @param failed: called with why there is none.
+        """
+
+        def answered(message: RingMessage) -> None:
+            self._neighbourhood.answered(contact)
+            came(message)
+
+        def unanswered(error: Exception) -> None:
+            if isinstance(error, PeerError):
+                self._neighbourhood.failed(contact)
+            failed(error)
+
+        self._asking.question(contact, make, answered, unanswered, late)
 
     def tell(self, contact: Contact, make: Make) -> None:
         """Tell another node something that needs no answer, and may get lost.
@@ -336,17 +354,20 @@ class RingMember:
         return failure
 
     def _take(self, method: Callable[[Any, Contact], None], message: RingMessage, address: Address) -> None:
-        """Let a method have a message and its sender, if it is for this node and not on behalf of another."""
+        """Let a method have a message and its sender."""
         sender = self._sender(message, address)
         if sender is not None:
             method(message, sender)
 
     def _sender(self, message: RingMessage, address: Address) -> Contact | None:
+        """Who has sent a message, if it is for this node and not on behalf of another."""
         return self.cards.sender_of(message, address) if self._is_for_this(message) else None
 
     def _is_for_this(self, message: RingMessage) -> bool:
-        is_open = self._is_open and not self._is_leaving
-        return is_open and message.destination in (ANYBODY, self.cards.own_text)
+        if not self._is_open or self._is_leaving:
+            return False
+        destination = message.destination
+        return destination == self.cards.own_text or destination == ANYBODY
 
     def _join_asked(self, message: RingJoin, address: Address) -> None:
         # Of whatever ring: who would join another is to know that it is another.
@@ -357,8 +378,11 @@ class RingMember:
     def _ping_asked(self, message: RingPing, sender: Contact) -> None:
         self._neighbourhood.asked(message, sender)
 
-    def _serve(self, service: Service, message: RingMessage, sender: Contact) -> None:
-        service(message, sender, partial(self._asking.answer, message, sender.address, message.source))
+    def _serve(self, service: Service, message: RingMessage, address: Address) -> None:
+        """The same for a service, with what answers that message."""
+        sender = self._sender(message, address)
+        if sender is not None:
+            service(message, sender, partial(self._asking.answer, message, address, message.source))
 
     def _answered(self, message: RingMessage, address: Address) -> None:
         if self._is_open:

@@ -71,6 +71,9 @@ class Membership:
         self._look_round = 0.0
         self._by: Contact | None = None
         self._walked = 0
+        # What was said last that made no difference, and how it was here: the same makes none again. Nobody had been
+        # lost, or was dead.
+        self._no_news: tuple[Standing, Contact | None, tuple[Contact, ...], bool, bool] | None = None
         # The place of the last predecessor there was: as far back what is between belongs to this node for sure.
         self._last_before: int | None = None
 
@@ -167,18 +170,25 @@ class Membership:
         if not standing.is_member:
             # It was here before it began anew.
             return self._drop(node)
+        comes_next = any(contact.id == self.own.id for contact in standing.successors[:1])
+        heard = standing, self.predecessor, self.successors, was_lost, self._dead.is_empty(now)
+        if heard == self._no_news:
+            return self._rectify(node, now, comes_next=comes_next)
         other = self._other_at(node)
         if other is not None:
             return (Ask(other),)
         self._adopt(standing, now)
-        comes_next = any(contact.id == self.own.id for contact in standing.successors[:1])
-        steps = [*self._rectify(node, now, comes_next=comes_next), *self._nearer(standing, node, now)]
+        steps = [*self._rectify(node, now, comes_next=comes_next)]
+        asked: list[Step] = [*self._nearer(standing, node, now)]
         if was_lost and node not in self.successors and node != self.predecessor:
-            steps.append(Seek(node.id, node))
+            asked.append(Seek(node.id, node))
         # Two that came to one place while the ring was parted: who is in nobody's list hears of the other here.
         before = () if standing.predecessor is None else (standing.predecessor,)
         twins = [each for each in (*before, *standing.successors) if self._is_twin(each, now)]
-        return [*steps, *(Ask(twin) for twin in twins[:1])]
+        asked += [Ask(twin) for twin in twins[:1]]
+        if not asked and heard == (standing, self.predecessor, self.successors, False, True):
+            self._no_news = heard
+        return [*steps, *asked]
 
     def failed(self, contact: Contact, now: float) -> Sequence[Step]:
         """A node that was asked, whatever for, has not answered."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
@@ -23,13 +23,19 @@ MOST_SUCCESSORS: Final = 32
 MOST_NAMED: Final = 32
 ANYBODY: Final = ""
 """The destination of a message for whoever is at an address."""
+NO_MARK: Final = ""
+"""The mark of nothing that was said."""
+MARK_DIGITS: Final = 12
 
 _DIGITS: Final = -(-MOST_BITS // 4)
 
 PlaceText = Annotated[str, Meta(min_length=1, max_length=_DIGITS, pattern=r"^[0-9a-f]*\Z")]
 """A place on the ring, as hexadecimal digits."""
 
-_Destination = Annotated[str, Meta(max_length=_DIGITS, pattern=r"^[0-9a-f]*\Z")]
+# These are only compared with what they have to be: as patterns they would take as long as all the rest of a message.
+_Source = Annotated[str, Meta(min_length=1, max_length=_DIGITS)]
+_Destination = Annotated[str, Meta(max_length=_DIGITS)]
+_Mark = Annotated[str, Meta(max_length=16, pattern=r"^[0-9a-f]*\Z")]
 _KeyText = Annotated[str, Meta(min_length=43, max_length=43)]
 _is_base64 = re.compile(r"^[0-9A-Za-z_-]*\Z").search
 _Bits = Annotated[int, Meta(ge=LEAST_BITS, le=MOST_BITS)]
@@ -92,7 +98,7 @@ class RingMessage(Message, kw_only=True):
     @ivar origin: who has begun it.
     """
 
-    source: PlaceText
+    source: _Source
     destination: _Destination
     stamp: MessageId
     origin: Card
@@ -106,14 +112,18 @@ class RingJoin(RingMessage, tag="ringjoin", kw_only=True):
     """Asks how the receiver stands, by somebody who is no member yet and would fall in behind it. Answered by
     C{ringpong}."""
 
+    is_question: ClassVar[bool] = True
+
 
 class RingPing(RingMessage, tag="ringping", kw_only=True):
     """Asks how the receiver stands, by a member, which may be its predecessor. Answered by C{ringpong}.
 
     @ivar next: whether the receiver is the first successor of the sender, or will be when it answers.
+    @ivar mark: that of the last C{ringpong} of the receiver, if the sender still has what stood there.
     """
 
     next: bool = False
+    mark: _Mark = NO_MARK
 
 
 class RingPong(RingMessage, tag="ringpong", kw_only=True):
@@ -124,6 +134,8 @@ class RingPong(RingMessage, tag="ringpong", kw_only=True):
     @ivar predecessor: the nearest node before it that it knows of.
     @ivar successors: the nodes after it, the nearest first; the last are left out if there is no room.
     @ivar you: where it sees the receiver, which cannot know that by itself.
+    @ivar mark: another whenever predecessor or successors are others; its own business how it is made.
+    @ivar same: whether these are as they were under the mark that the receiver has shown, and are left out.
     """
 
     bits: _Bits
@@ -131,6 +143,8 @@ class RingPong(RingMessage, tag="ringpong", kw_only=True):
     predecessor: Card | None = None
     successors: _Successors = ()
     you: Seen | None = None
+    mark: _Mark = NO_MARK
+    same: bool = False
 
 
 class RingUpdate(RingMessage, tag="ringupdate", kw_only=True):
@@ -159,6 +173,7 @@ class RingExit(RingMessage, tag="ringexit", kw_only=True):
 class RingFind(RingMessage, tag="ringfind", kw_only=True):
     """Asks whom the receiver knows round a place. Answered by C{ringfound}."""
 
+    is_question: ClassVar[bool] = True
     place: PlaceText
 
 

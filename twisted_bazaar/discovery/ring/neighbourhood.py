@@ -13,7 +13,6 @@ from typing import Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from twisted_bazaar.bounded import FairTable, Ration
 from twisted_bazaar.discovery.ring.answers import Answer, answer_for
@@ -22,10 +21,12 @@ from twisted_bazaar.discovery.ring.callers import Callers
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.fingers import Fingers
 from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.likely import Likely
 from twisted_bazaar.discovery.ring.lookup import MOST_STARTS, Found, Lookup, Until
 from twisted_bazaar.discovery.ring.lost import Lost
 from twisted_bazaar.discovery.ring.membership import Membership
 from twisted_bazaar.discovery.ring.messages import (
+    NO_MARK,
     RingAbrupt,
     RingExit,
     RingFind,
@@ -37,12 +38,12 @@ from twisted_bazaar.discovery.ring.messages import (
     RingQuit,
     RingUpdate,
 )
+from twisted_bazaar.discovery.ring.pongs import Pongs, Told
 from twisted_bazaar.discovery.ring.restraint import Restraint
 from twisted_bazaar.discovery.ring.searching import Search
 from twisted_bazaar.discovery.ring.settings import Settings
 from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seat, Seek, Standing, Step
 from twisted_bazaar.discovery.ring.telling import Telling
-from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address, network_of
 
@@ -67,6 +68,7 @@ class Neighbourhood:
     @param changed: called when this node has joined, or its predecessor or its successors are not what they were.
     @ivar membership: its neighbours.
     @ivar fingers: whom it knows farther away.
+    @ivar likely: of all these, who probably keeps what stands at a place.
     @ivar dead: who has not answered lately.
     """
 
@@ -98,14 +100,18 @@ class Neighbourhood:
             asks=settings.asks,
             silence_s=settings.silence_s,
         )
+        self.likely = Likely(cards.ring, self.membership, self.fingers, self.dead)
         self._known: tuple[Contact | None, tuple[Contact, ...], bool] = (None, (), False)
+        self._pongs = Pongs(cards)
         # Who is being asked how it stands.
         self._asked: set[Contact] = set()
         self._hearsay: FairTable[str, Ration] = FairTable(_TALKERS, 120.0, shares=_TALKERS)
         self._telling = Telling(node, cards.ring, tells_all=settings.tells_all)
-        # Who has answered lately, by where; charged to hosts, and one machine may hold a whole classroom.
+        # Who has answered lately, by where, and from when on that is worth noting again. Charged to hosts, and one
+        # machine may hold a whole classroom.
         shown_s = max(_SHOWN_S, 3 * settings.silence_s)
-        self._shown: FairTable[Address, Contact] = FairTable(_MOST_SHOWN, shown_s, shares=2)
+        self._shown: FairTable[Address, tuple[Contact, float]] = FairTable(_MOST_SHOWN, shown_s, shares=2)
+        self._noted_again_s = shown_s / 4
         self._doubtful = Lost(_MOST_DOUBTFUL)
         self._restraint = Restraint(_ASKED_A_ROUND, settings.round_s)
         calling_s = _CALLING_ROUNDS * settings.round_s
@@ -189,15 +195,16 @@ class Neighbourhood:
         At one address there is one node: who answers as another than before is not believed while it answers as that.
         """
         now, where = self._now(), contact.address
-        known = self._shown.get(where, now)
+        known, again_at = self._shown.get(where, now) or (None, 0.0)
         if known is not None and known != contact and self.membership.is_member:
             self._ask(known)
             return False
         self.dead.discard(contact)
         self._doubtful.discard(contact)
-        self._shown.put(where, contact, network_of(where.host), now)
-        if self._settings.has_fingers:
-            self.fingers.learn(contact)
+        if now >= again_at or known != contact:
+            self._shown.put(where, (contact, now + self._noted_again_s), network_of(where.host), now)
+            if self._settings.has_fingers:
+                self.fingers.learn(contact)
         return True
 
     def find(
@@ -223,7 +230,7 @@ class Neighbourhood:
 
     def asked(self, message: RingPing, sender: Contact) -> None:
         """A member asks how this node stands."""
-        self._asking.answer(message, sender.address, message.source, self.pong())
+        self._asking.answer(message, sender.address, message.source, self.pong(message.mark))
         now = self._now()
         self._telling.pinged(sender)
         if self._is_near(sender) or self._has_shown(sender):
@@ -233,17 +240,12 @@ class Neighbourhood:
             # It counts when it answers: else one that is mute could be the predecessor, and what belongs here be lost.
             self._ask(sender)
 
-    def pong(self) -> Make:
-        """How this node stands."""
-        standing = self.membership.standing
-        before = standing.predecessor
-        return partial(
-            RingPong,
-            bits=self._ring.bits,
-            member=standing.is_member,
-            predecessor=None if before is None else self._cards.write(before),
-            successors=self._cards.write_all(standing.successors),
-        )
+    def pong(self, known: str = NO_MARK) -> Make:
+        """How this node stands.
+
+        @param known: the mark of what the asker has been told last.
+        """
+        return self._pongs.pong(self.membership.standing, known)
 
     def hear(self, message: RingUpdate | RingAbrupt, sender: Contact) -> None:
         """Somebody says something about another; that one is asked."""
@@ -268,7 +270,7 @@ class Neighbourhood:
             self._telling.left(sender)
         self._callers.discard(sender)
         self.fingers.failed(sender)
-        standing = self._standing_of(message, sender)
+        standing = self._pongs.read(message, sender)
         self._asking.answer(message, sender.address, message.source, RingExit)
         self.do(membership.left(standing, self._now()))
 
@@ -309,7 +311,8 @@ class Neighbourhood:
                 self.find(place, is_wary=False)
 
     def _has_shown(self, contact: Contact) -> bool:
-        return self._shown.get(contact.address, self._now()) == contact
+        known, _ = self._shown.get(contact.address, self._now()) or (None, 0.0)
+        return known == contact
 
     def _is_near(self, contact: Contact) -> bool:
         return contact in self.membership.successors or contact == self.membership.predecessor
@@ -322,10 +325,13 @@ class Neighbourhood:
         if membership.is_member and not self._restraint.admits(contact.address, self._now()):
             return
         self._asked.add(contact)
-        question = partial(RingPing, next=membership.comes_next(contact)) if membership.is_member else RingJoin
-        answer = self._asking.ask(contact, question, self._settings.pings, partial(self._ask_next, contact))
-        answer.addCallbacks(self._take_pong, self._take_failure, callbackArgs=(contact,), errbackArgs=(contact,))
-        answer.addErrback(lambda failure: self.log.failure("a neighbour was not asked", failure))
+        question: Make = RingJoin
+        told: Told | None = None
+        if membership.is_member:
+            told = self._pongs.told(contact)
+            question = partial(RingPing, next=membership.comes_next(contact), mark=told[0] if told else NO_MARK)
+        came, failed = partial(self._take_pong, contact, told), partial(self._take_failure, contact)
+        self._asking.question(contact, question, came, failed, partial(self._ask_next, contact), self._settings.pings)
 
     def _ask_next(self, contact: Contact) -> None:
         """A successor takes long: ask the one after it already, for neighbours on the ring may die together."""
@@ -333,26 +339,24 @@ class Neighbourhood:
         if self.membership.is_member and contact in successors[:-1]:
             self._ask(successors[successors.index(contact) + 1])
 
-    def _take_pong(self, message: RingMessage, contact: Contact) -> None:
+    def _take_pong(self, contact: Contact, told: Told | None, message: RingMessage) -> None:
         self._asked.discard(contact)
-        if not isinstance(message, RingPong) or message.bits != self._ring.bits:
+        standing: Standing | None = None
+        if isinstance(message, RingPong) and message.bits == self._ring.bits:
+            standing = self._pongs.hear(message, contact, told)
+        if not isinstance(message, RingPong) or standing is None:
             self.failed(contact, is_ping=True)
             return
         if not self.answered(contact):
             return
         self._telling.ponged(contact)
-        self.do(self.membership.answered(self._standing_of(message, contact), self._now()))
+        self.do(self.membership.answered(standing, self._now()))
+        if not message.same and self._is_near(contact):
+            self._pongs.keep(message.mark, standing)
 
-    def _take_failure(self, failure: Failure, contact: Contact) -> None:
+    def _take_failure(self, contact: Contact, _: Exception) -> None:
         self._asked.discard(contact)
-        failure.trap(PeerError)
         self.failed(contact, is_ping=True)
-
-    def _standing_of(self, message: RingPong | RingQuit, sender: Contact) -> Standing:
-        read_all = self._cards.read_all
-        before = () if message.predecessor is None else read_all((message.predecessor,), sender.address)
-        successors = read_all(message.successors, sender.address)
-        return Standing(sender, before[0] if before else None, successors, getattr(message, "member", True))
 
     def _seek(self, sought: Seek) -> None:
         """Look for a place, and say what has come of it."""
@@ -388,6 +392,7 @@ class Neighbourhood:
         self._known = (membership.predecessor, membership.successors, membership.is_member)
         if self._known == (before, successors, was_member):
             return
+        self._pongs.keep_only((membership.predecessor, *membership.successors))
         if membership.predecessor is not None and membership.predecessor != before:
             self._telling.follows(membership.predecessor)
         if membership.successors[:1] not in ((), successors[:1]):

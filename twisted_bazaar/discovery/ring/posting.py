@@ -103,7 +103,8 @@ class Posting:
         if self._node is None:
             return
         now = self._now()
-        for key in keys:
+        # Sets come in another order in each process, and a simulation is to be the same in all.
+        for key in sorted(keys):
             posted = self._posted.get(key)
             if posted is None:
                 posted = self._posted[key] = _Posted(now)

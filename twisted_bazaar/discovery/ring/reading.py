@@ -8,16 +8,16 @@ longer: L{twisted_bazaar.discovery.ring.lookup}.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from attrs import define, frozen
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
-from twisted_bazaar.discovery.ring.entry import Entry, read_entry, tag_text
+from twisted_bazaar.discovery.ring.entry import Entry, read_entry
 from twisted_bazaar.discovery.ring.hedged import Hedged
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.keeper import Keeper
@@ -68,7 +68,18 @@ class _Listing:
     before: Contact | None = None
 
 
-_Candidates = Sequence[tuple[Listed, _Listing]]
+_Candidates = list[tuple[Listed, _Listing]]
+
+
+@frozen
+class _Missing:
+    """An entry whose text has to be fetched.
+
+    @ivar listing: of who has listed it.
+    """
+
+    tag: str
+    listing: _Listing
 
 
 class Reading:
@@ -76,8 +87,11 @@ class Reading:
 
     @param keeper: the node that gets, and what it keeps itself.
     @param clock: the source of time and timers.
-    @param copies: how many nodes are asked at first. All that are to have it are, if these know nothing.
+    @param copies: how many have to agree. From one something old may come while there is something newer; all who are
+        to have it are asked if these know nothing.
     """
+
+    log = Logger()
 
     def __init__(self, keeper: Keeper, clock: IReactorTime, space: str, name: str, copies: int = USUAL_COPIES) -> None:
         self._keeper = keeper
@@ -88,43 +102,64 @@ class Reading:
         self._copies = copies
         self._most = keeper.replicas + 1
         self._place = keeper.store.place_of_name(name)
-        self._lies = Counter[Contact]()
+        self._make = partial(RingRequest, space=space, name=name)
+        self._lies: dict[Contact, int] = {}
         # Nobody is asked twice.
         self._listings: dict[Contact, _Listing] = {}
-        self._verified: dict[str, Entry] = {}
+        self._going_on: Deferred[Sequence[Holding]] | None = None
+        self._verified: dict[str, Entry | None] = {}
 
-    async def holdings(self) -> Sequence[Holding]:
+    def holdings(self) -> Deferred[Sequence[Holding]]:
         """What there is: of each owner the newest, and the newest of all first.
 
         @raise LinkClosed: nobody was there to ask.
         """
-        found = await self._guess()
-        if found is None:
-            found = await self._search()
-        if len(found) > 1:
-            found.sort(key=lambda holding: holding.entry.rank, reverse=True)
-        return [holding for holding in found if not holding.entry.kept.deleted]
-
-    async def _guess(self) -> list[Holding] | None:
-        """What those have whom this node takes for the keepers; None if that need not be all."""
         likely = self._member.likely(self._place, self._most) if self._copies <= USUAL_COPIES else ()
         if not likely:
-            return None
-        asking = Hedged(likely, USUAL_COPIES, self._list, is_patient=False)
+            return Deferred.fromCoroutine(self._search()).addCallback(_present)
+        asking = Hedged(likely, self._copies, self._list, is_patient=False)
         asking.go()
-        await asking.over
-        asked = asking.asked
-        found = await self._agreed(likely[0])
-        for _ in range(_MOST_HINTS):
-            hint = self._hint(asked) if found is None else None
+        holdings: Deferred[Sequence[Holding]] = Deferred(lambda _: self._give_up(asking))
+        asking.over.addCallback(self._guessed, likely[0], asking.asked, holdings).addErrback(holdings.errback)
+        return holdings
+
+    def _guessed(self, _: None, nearest: Contact, asked: list[Contact], holdings: Deferred[Sequence[Holding]]) -> None:
+        """Hand up what those have who were taken for the keepers; what others have if that need not be all.
+
+        Nearly always that is all. So it is done without coroutines, which would take as long as what they do.
+
+        @param nearest: who was taken for the one to whom the name belongs.
+        """
+        listings = list(self._listings.values())
+        found = self._read_here(_by_tag(listings))
+        if found is not None and self._agree(listings, found, nearest):
+            holdings.callback(_present(found))
+        else:
+            self._going_on = Deferred.fromCoroutine(self._go_on(nearest, asked))
+            self._going_on.addCallback(_present).chainDeferred(holdings)
+
+    def _give_up(self, asking: Hedged[_Listing]) -> None:
+        """Nobody wants to know any more."""
+        if self._going_on is None:
+            asking.over.cancel()
+        else:
+            self._going_on.cancel()
+
+    async def _go_on(self, nearest: Contact, asked: list[Contact]) -> Sequence[Holding]:
+        """What those have who are said to be nearer, or are found to be the keepers."""
+        for left in range(_MOST_HINTS, -1, -1):
+            listings = list(self._listings.values())
+            found = await self._read_all(listings)
+            if self._agree(listings, found, nearest):
+                return found
+            hint = self._hint(asked) if left else None
             if hint is None:
                 break
             asked.append(hint)
             asking = Hedged((hint,), 1, self._list, is_patient=False)
             asking.go()
             await asking.over
-            found = await self._agreed(likely[0])
-        return found
+        return await self._search()
 
     def _hint(self, asked: Sequence[Contact]) -> Contact | None:
         """Who may be nearer to the place, by what those say that have answered, the nearest of them first."""
@@ -138,21 +173,15 @@ class Reading:
                 return hint
         return None
 
-    async def _agreed(self, nearest: Contact) -> list[Holding] | None:
-        """What has come, if that is enough.
-
-        @param nearest: who was taken for the one to whom the name belongs.
-        """
-        listings = list(self._listings.values())
-        found = await self._read_all(listings)
-        shown = {(tag_text(holding.entry.tag), holding.entry.kept.version) for holding in found}
+    def _agree(self, listings: Sequence[_Listing], found: Sequence[Holding], nearest: Contact) -> bool:
+        """Whether so many show what was found that it is believed to be all."""
+        shown = {(holding.entry.tag_text, holding.entry.kept.version) for holding in found}
         agreeing = [each for each in listings if any((one.tag, one.version) in shown for one in each.listed)]
         # If the nearest is dead there may be nobody yet who knows that it is next.
         is_known = nearest not in self._listings or any(each.is_own for each in agreeing)
-        hosts = {host_of(each.at) for each in agreeing}
-        return found if is_known and len(hosts) >= USUAL_COPIES else None
+        return is_known and len({host_of(each.at) for each in agreeing}) >= self._copies
 
-    async def _search(self) -> list[Holding]:
+    async def _search(self) -> Sequence[Holding]:
         """What those have who are found to be the keepers."""
         named = (await self._member.find(self._place, until="named")).holders[: self._most]
         listings, asked = await self._list_some(named, self._copies)
@@ -191,33 +220,46 @@ class Reading:
                 timer.cancel()
         return list(asking.answers.values()), asking.asked
 
-    def _list(self, contact: Contact, late: Callable[[], None]) -> Deferred[_Listing]:
-        """What one node has."""
+    def _list(
+        self,
+        contact: Contact,
+        came: Callable[[_Listing], None],
+        failed: Callable[[Exception], None],
+        late: Callable[[], None],
+    ) -> None:
+        """Ask what one node has."""
         known = self._listings.get(contact)
+        if known is None and contact == self._member.own:
+            known = self._listings[contact] = self._list_own()
         if known is not None:
-            return succeed(known)
-        if contact == self._member.own:
-            own = self._listings[contact] = self._list_own()
-            return succeed(own)
+            came(known)
+            return
         listing = _Listing(contact, [], {})
-        make = partial(RingRequest, space=self._space, name=self._name)
 
-        def take(answer: RingMessage) -> _Listing | Deferred[_Listing]:
-            after = self._take(listing, answer, "")
-            if after is not None:
-                return Deferred.fromCoroutine(self._list_rest(listing, after, late))
-            self._listings[contact] = listing
-            return listing
+        def take(answer: RingMessage) -> None:
+            try:
+                after = self._take(listing, answer, "")
+            except PeerError as error:
+                failed(error)
+                return
+            if after is None:
+                self._listings[contact] = listing
+                came(listing)
+                return
+            rest = Deferred.fromCoroutine(self._list_rest(listing, after, late))
+            rest.addCallbacks(came, lambda failure: failed(failure.value))
+            rest.addErrback(lambda failure: self.log.failure("what a node has was not taken", failure))
 
-        return self._member.ask(contact, make, late).addCallback(take)
+        self._member.question(contact, self._make, take, failed, late)
 
     async def _list_rest(self, listing: _Listing, after: str | None, late: Callable[[], None]) -> _Listing:
         """What there is on further pages."""
-        make = partial(RingRequest, space=self._space, name=self._name)
         for _ in range(_MOST_PAGES - 1):
             if after is None:
                 break
-            after = self._take(listing, await self._member.ask(listing.at, partial(make, after=after), late), after)
+            after = self._take(
+                listing, await self._member.ask(listing.at, partial(self._make, after=after), late), after
+            )
         self._listings[listing.at] = listing
         return listing
 
@@ -251,55 +293,97 @@ class Reading:
 
     # What holds.
 
-    async def _read_all(self, listings: Sequence[_Listing]) -> list[Holding]:
+    async def _read_all(self, listings: Sequence[_Listing]) -> Sequence[Holding]:
         """Of each owner the newest that is listed, and holds."""
-        wanted: dict[str, list[tuple[Listed, _Listing]]] = {}
-        for listing in listings:
-            for listed in listing.listed:
-                wanted.setdefault(listed.tag, []).append((listed, listing))
-        found = list[Holding]()
+        wanted = _by_tag(listings)
+        found = self._read_here(wanted)
+        if found is not None:
+            return found
+        fetched = list[Holding]()
         left = iter(wanted)
 
         async def read() -> None:
             # One after another: very many may be known, or not worth asking for, at once.
             for tag in left:
-                holding = await self._newest(tag, wanted[tag])
-                if holding is not None:
-                    found.append(holding)
+                newest = self._newest(tag, wanted[tag])
+                while isinstance(newest, _Missing):
+                    await self._fetch(newest)
+                    newest = self._newest(tag, wanted[tag])
+                if newest is not None:
+                    fetched.append(newest)
 
-        if len(wanted) == 1:
-            await read()
-        elif wanted:
-            await gatherResults([Deferred.fromCoroutine(read()) for _ in range(min(_AT_ONCE, len(wanted)))])
+        await gatherResults([Deferred.fromCoroutine(read()) for _ in range(min(_AT_ONCE, len(wanted)))])
+        return fetched
+
+    def _read_here(self, wanted: Mapping[str, _Candidates]) -> Sequence[Holding] | None:
+        """The same, if nobody has to be asked for it."""
+        found = list[Holding]()
+        for tag, candidates in wanted.items():
+            newest = self._newest(tag, candidates)
+            if isinstance(newest, _Missing):
+                return None
+            if newest is not None:
+                found.append(newest)
         return found
 
-    def _read(self, text: str) -> Entry:
-        """An entry that holds; what several have is verified once.
-
-        @raise Forged: it does not.
-        """
-        entry = self._verified.get(text)
-        if entry is None:
-            entry = self._verified[text] = read_entry(text)
-        return entry
-
-    async def _newest(self, tag: str, candidates: _Candidates) -> Holding | None:
-        """The newest of one owner that holds."""
-        for listed, listing in sorted(candidates, key=lambda pair: pair[0].version, reverse=True):
-            if self._lies[listing.at] >= _MOST_LIES:
-                continue
+    def _read(self, text: str) -> Entry | None:
+        """The entry of a text, if it holds; what several have is verified once."""
+        if text not in self._verified:
             try:
-                if tag in listing.texts:
-                    entry = self._read(listing.texts[tag])
-                else:
-                    make = partial(RingRequest, space=self._space, name=self._name, tag=tag)
-                    entry, _ = await self._keeper.fetch(listing.at, make)
+                self._verified[text] = read_entry(text)
             except PeerError:
-                self._lies[listing.at] += 1
-                continue
-            is_asked = entry.key[:2] == (self._space, self._name) and tag_text(entry.tag) == tag
-            if is_asked and entry.kept.version >= listed.version:
-                same = [each for each in candidates if each[0].whole and each[0].version == entry.kept.version]
-                return Holding(entry, tuple(each[1].at for each in same))
-            self._lies[listing.at] += 1
+                self._verified[text] = None
+        return self._verified[text]
+
+    def _newest(self, tag: str, candidates: _Candidates) -> Holding | _Missing | None:
+        """The newest of one owner that holds; those that do not are let go of."""
+        while candidates:
+            best = max(candidates, key=lambda pair: pair[0].version)
+            listed, listing = best
+            text = listing.texts.get(tag)
+            if self._lies.get(listing.at, 0) < _MOST_LIES:
+                if text is None:
+                    return _Missing(tag, listing)
+                entry = self._read(text)
+                if entry is not None and self._is_asked(entry, tag) and entry.kept.version >= listed.version:
+                    same = [each for each in candidates if each[0].whole and each[0].version == entry.kept.version]
+                    return Holding(entry, tuple(each[1].at for each in same))
+                self._note_lie(listing.at)
+            candidates.remove(best)
         return None
+
+    def _is_asked(self, entry: Entry, tag: str) -> bool:
+        kept = entry.kept
+        return kept.name == self._name and kept.space == self._space and entry.tag_text == tag
+
+    async def _fetch(self, missing: _Missing) -> None:
+        """Get what somebody has listed, and has not shown."""
+        listing = missing.listing
+        try:
+            entry, _ = await self._keeper.fetch(listing.at, partial(self._make, tag=missing.tag))
+        except PeerError:
+            # No entry has such a text.
+            listing.texts[missing.tag] = ""
+        else:
+            self._verified[entry.text] = entry
+            listing.texts[missing.tag] = entry.text
+
+    def _note_lie(self, contact: Contact) -> None:
+        self._lies[contact] = self._lies.get(contact, 0) + 1
+
+
+def _by_tag(listings: Sequence[_Listing]) -> dict[str, _Candidates]:
+    """Who lists what."""
+    wanted: dict[str, _Candidates] = {}
+    for listing in listings:
+        for listed in listing.listed:
+            wanted.setdefault(listed.tag, []).append((listed, listing))
+    return wanted
+
+
+def _present(found: Sequence[Holding]) -> Sequence[Holding]:
+    """What is not deleted, the newest first."""
+    there = [holding for holding in found if not holding.entry.kept.deleted]
+    if len(there) > 1:
+        there.sort(key=lambda holding: holding.entry.rank, reverse=True)
+    return there

@@ -9,10 +9,23 @@ from __future__ import annotations
 
 from typing import Final
 
+from attrs import define
+
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.values.addresses import Address, network_of
 
 _MOST_HOSTS: Final = 1_024
+
+
+@define
+class _Count:
+    """How often one host was asked.
+
+    @ivar began: since when.
+    """
+
+    began: float
+    asked: int = 1
 
 
 class Restraint:
@@ -24,15 +37,16 @@ class Restraint:
     def __init__(self, most: int, each_s: float) -> None:
         self._most = most
         self._each_s = each_s
-        self._hosts: FairTable[str, tuple[float, int]] = FairTable(_MOST_HOSTS, each_s, shares=_MOST_HOSTS)
+        self._hosts: FairTable[Address | str, _Count] = FairTable(_MOST_HOSTS, each_s, shares=_MOST_HOSTS)
 
     def admits(self, address: Address, now: float) -> bool:
         """Whether one more may go to an address now; if so, it is counted."""
-        host = str(address) if address.is_local else network_of(address.host)
-        began, count = self._hosts.get(host, now) or (now, 0)
-        if now - began >= self._each_s:
-            began, count = now, 0
-        if count >= self._most:
+        host = address if address.is_local else network_of(address.host)
+        count = self._hosts.get(host, now)
+        if count is None or now - count.began >= self._each_s:
+            self._hosts.put(host, _Count(now), host, now)
+            return self._most > 0
+        if count.asked >= self._most:
             return False
-        self._hosts.put(host, (began, count + 1), host, now)
+        count.asked += 1
         return True

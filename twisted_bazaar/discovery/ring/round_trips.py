@@ -21,7 +21,7 @@ _REMEMBERED_S: Final = 600.0
 
 
 @define
-class _Estimate:
+class Estimate:
     """What answers from somewhere take.
 
     @ivar smoothed_s: on the whole.
@@ -38,7 +38,10 @@ class _Estimate:
 
     def wait_s(self, trips: int) -> float:
         """How long to wait for something that takes so many round trips."""
-        return min(LONGEST_WAIT_S, max(LEAST_WAIT_S, trips * self.smoothed_s + 4 * self.deviation_s))
+        wait_s = trips * self.smoothed_s + 4 * self.deviation_s
+        if wait_s <= LEAST_WAIT_S:
+            return LEAST_WAIT_S
+        return wait_s if wait_s < LONGEST_WAIT_S else LONGEST_WAIT_S
 
 
 class RoundTrips:
@@ -46,25 +49,32 @@ class RoundTrips:
 
     def __init__(self) -> None:
         # Charged to hosts; one machine may hold a whole classroom.
-        self._estimates: FairTable[Address, _Estimate] = FairTable(_REMEMBERED, _REMEMBERED_S, shares=2)
-        self._usual: _Estimate | None = None
+        self._estimates: FairTable[Address, Estimate] = FairTable(_REMEMBERED, _REMEMBERED_S, shares=2)
+        self._usual: Estimate | None = None
 
-    def note(self, address: Address, seconds: float, now: float) -> None:
-        """An answer has come after so long; one to a question that was asked only once."""
-        estimate = self._estimates.get(address, now)
-        if estimate is None:
-            self._estimates.put(address, _Estimate(seconds, seconds / 2), network_of(address.host), now)
+    def known(self, address: Address, now: float) -> Estimate | None:
+        """What answers from an address take, if any has come."""
+        return self._estimates.get(address, now)
+
+    def note(self, address: Address, known: Estimate | None, seconds: float, now: float) -> None:
+        """An answer has come after so long; one to a question that was asked only once.
+
+        @param known: what was known when it was asked.
+        """
+        # Several may have been asked before the first has answered.
+        known = known or self._estimates.get(address, now)
+        if known is None:
+            self._estimates.put(address, Estimate(seconds, seconds / 2), network_of(address.host), now)
         else:
-            estimate.note(seconds)
+            known.note(seconds)
         if self._usual is None:
-            self._usual = _Estimate(seconds, seconds / 2)
+            self._usual = Estimate(seconds, seconds / 2)
         else:
             self._usual.note(seconds)
 
-    def wait_s(self, address: Address, now: float) -> float:
-        """How long to wait for an answer from an address before asking again."""
-        estimate = self._estimates.get(address, now)
-        if estimate is not None:
-            return estimate.wait_s(1)
-        # The first question to somebody waits for its cookie too.
+    def wait_s(self, known: Estimate | None) -> float:
+        """How long to wait for an answer from somewhere before asking again."""
+        if known is not None:
+            return known.wait_s(1)
+        # The first question to somebody may have to wait for a cookie.
         return FIRST_WAIT_S if self._usual is None else self._usual.wait_s(2)

@@ -84,6 +84,7 @@ class Store:
     @param most: the largest number of entries.
     @param most_bytes: of them all.
     @param shares: one owner has at most this part of both, and so has one host that is no neighbour's.
+    @ivar place_of_name: where on the ring what stands under a name belongs.
     @ivar changes: how often it has become another than it was.
     @param changed: told what was kept before and what is kept now under one key, None for nothing.
     """
@@ -97,7 +98,7 @@ class Store:
         shares: int = SHARES,
         changed: Callable[[Entry | None, Entry | None], object] = lambda before, after: None,
     ) -> None:
-        self._place_of = place_of
+        self.place_of_name = place_of
         self._most = most
         self._most_bytes = most_bytes
         self._shares = shares
@@ -129,13 +130,9 @@ class Store:
         """How long all texts are together."""
         return self._bytes
 
-    def place_of_name(self, name: str) -> int:
-        """Where on the ring what stands under a name belongs."""
-        return self._place_of(name)
-
     def place_of(self, entry: Entry) -> int:
         """Where on the ring an entry belongs."""
-        return self._place_of(entry.kept.name)
+        return self.place_of_name(entry.kept.name)
 
     def position_of(self, entry: Entry) -> int:
         """Where an entry is in the order."""
@@ -148,15 +145,19 @@ class Store:
 
     def under(self, space: str, name: str, now: float) -> list[Entry]:
         """All that is under a name, with tombstones, the newest first."""
-        return sorted(self.by_tag(space, name, now), key=lambda entry: entry.rank, reverse=True)
+        return sorted(self.by_tag(space, name, now, self._most), key=lambda entry: entry.rank, reverse=True)
 
-    def by_tag(self, space: str, name: str, now: float, first: int = 0) -> Iterator[Entry]:
-        """The same by their tags, from one on. Who takes only some of them pays for no more."""
-        owners = self._names.get((space, name), [])
+    def by_tag(self, space: str, name: str, now: float, most: int, first: int = 0) -> list[Entry]:
+        """So many of the same by their tags, from one on."""
+        found = list[Entry]()
+        owners = self._names.get((space, name), ())
         for index in range(bisect_left(owners, (first, "")), len(owners)):
-            entry = self.get((space, name, owners[index][1]), now)
-            if entry is not None:
-                yield entry
+            held = self._held[space, name, owners[index][1]]
+            if held.until > now:
+                found.append(held.entry)
+                if len(found) == most:
+                    break
+        return found
 
     def left_s(self, entry: Entry, now: float) -> float:
         """For how long an entry is still to be kept."""

@@ -32,7 +32,7 @@ from twisted_bazaar.values.files import SharedFile
 
 __all__ = ["Folder", "HashMemory", "HashingProgress"]
 
-_EVERY_S: Final = 1.5
+USUAL_EVERY_S: Final = 1.5
 # A look at very many files takes long; they are not to be looked at all the time.
 _LOOK_SHARE: Final = 10
 # What comes in a burst is looked at together.
@@ -56,7 +56,8 @@ class Folder:
     @param changed: is told of files that are offered from now on, and of names that are not. A name that comes in
         both, or is offered already, has become another file.
     @param progress: is told how far hashing is, now and then, and at its end.
-    @param watched: whether to have the system tell of what happens; the folder is looked into now and then anyway.
+    @param watched: whether to have the system tell of what happens.
+    @param every_s: how long after one look the next is made, whatever happens.
     @ivar path: the folder, without links.
     @ivar fault: why nothing is offered, if the folder is not there or cannot be read.
     """
@@ -72,6 +73,7 @@ class Folder:
         progress: Callable[[HashingProgress], object] | None = None,
         *,
         watched: bool = True,
+        every_s: float = USUAL_EVERY_S,
     ) -> None:
         # Links are followed once, and never again: what its owner meant is what is shared.
         self.path = Path(os.path.realpath(path.expanduser()))
@@ -80,6 +82,7 @@ class Folder:
         self._memory = HashMemory() if memory is None else memory
         self._changed = changed
         self._progress = progress or (lambda progress: None)
+        self._every_s = every_s
         self._survey = Survey(self.path, self._memory)
         self._watch = Watch(self.path, self._noticed) if watched else None
         self._queue = HashQueue(reactor, self.path, self._memory, self._hashed)
@@ -198,7 +201,7 @@ class Folder:
             doubted |= self._unreadable.keys()
         looking = self._in_thread(self._look_there, now, doubted)
         looking.addCallback(self._apply).addErrback(self._log_failure)
-        looking.addCallback(lambda _: self._look_in(max(_EVERY_S, _LOOK_SHARE * (self._reactor.seconds() - now))))
+        looking.addCallback(lambda _: self._look_in(max(self._every_s, _LOOK_SHARE * (self._reactor.seconds() - now))))
         looking.chainDeferred(looked)
         looked.addCallback(self._look_ended)
         for waiting in asked:
