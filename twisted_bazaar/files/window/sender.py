@@ -32,6 +32,8 @@ class Sender:
         self._rng = rng
         self._drop = settings.drop
         self._most_in_flight = settings.window * mss
+        # Stop-and-wait is one segment, however short.
+        self._is_one_by_one = settings.window == 1
         self._counters = counters
         self._watcher = watcher
         self._is_plain = watcher is None and not settings.drop
@@ -199,6 +201,8 @@ class Sender:
             return False
         if flight.has_lost:
             return True
+        if self._is_one_by_one and len(flight):
+            return False
         room = self._edge - flight.next
         if room <= 0:
             return not self.unsent_bytes and self._is_ending and not self._is_end_sent
@@ -235,6 +239,8 @@ class Sender:
             return None
         if flight.lost and (sent := flight.take_lost()) is not None:
             return sent
+        if self._is_one_by_one and len(flight):
+            return None
         unsent_bytes, mss = self.unsent_bytes, self._mss
         if not unsent_bytes:
             if self._is_ending and not self._is_end_sent:
