@@ -11,7 +11,10 @@ some of 100 nodes in one process over loopback. The peer is the package C{kademl
 same size, each put on as many nodes: on four, as ours are. As it comes it would put each on twenty, and answer a fifth
 of all gets out of what the asker itself keeps; that is a matter of how many copies one pays for. It signs nothing, and
 takes the first answer; ours has two hosts agree, and verifies. The names are new for each run: who gets a value from
-C{kademlia} keeps it nearer then.
+C{kademlia} keeps it nearer then. Before, all have got so many that they know each other.
+
+C{ring-lookup-first}, C{ring-lookup-first-concurrent}: the same where ours believes the first answer too, as those may
+who would rather have what is old soon than what is new later; it verifies all the same.
 
 C{ring-dead}: how long a get takes, in milliseconds, when 30 of 100 nodes have been killed just now. They are a process
 of their own, ended with SIGKILL, and take with them what they keep. Which of the 100 they are, in the order in which
@@ -63,6 +66,7 @@ _NODES: Final = 100
 _KILLED: Final = 30
 _ROUNDS: Final = 3
 _GETS: Final = 500
+_ROUNDS_TO_MEET: Final = 8
 _AT_ONCE: Final = 50
 _DEAD_ROUNDS: Final = 2
 _DEAD_GETS: Final = 60
@@ -72,6 +76,7 @@ _PATIENCE_S: Final = 60.0
 _MOST_MISSED: Final = 0.02
 # Of the killed 30 of 100, all four that kept a value are among them once in 120 times; few values make a large share.
 _MOST_LOST: Final = 0.1
+_GET_COMMANDS: Final = {"ours": ("get", "first"), "kademlia": ("get",)}
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -98,25 +103,28 @@ def _failures() -> Row:
 
 
 def _lookups() -> list[Row]:
-    figures: dict[tuple[str, int], list[float]] = {}
+    figures: dict[tuple[str, str, int], list[float]] = {}
     with ExitStack() as stack:
         networks = [stack.enter_context(_network(kind, _NODES)) for kind in _kinds()]
         time.sleep(_SETTLE_S)
         for network in networks:
-            # They get to know each other.
-            network.put("first", _GETS)
-            network.get("first", _GETS, _AT_ONCE)
+            network.put("met", _GETS)
+            for _ in range(_ROUNDS_TO_MEET):
+                network.get("met", _GETS, _AT_ONCE)
         for number in range(_ROUNDS):
             for at_once in (1, _AT_ONCE):
                 for network in networks:
-                    name = f"{number}-{at_once}"
-                    network.put(name, _GETS)
-                    figures.setdefault((network.kind, at_once), []).append(network.get(name, _GETS, at_once))
+                    for command in _GET_COMMANDS[network.kind]:
+                        name = f"{command}-{number}-{at_once}"
+                        network.put(name, _GETS)
+                        rate = network.get(name, _GETS, at_once, command)
+                        figures.setdefault((network.kind, command, at_once), []).append(rate)
     rows = []
-    for name, at_once in (("ring-lookup", 1), ("ring-lookup-concurrent", _AT_ONCE)):
-        theirs = figures.get(("kademlia", at_once))
-        ours = median(figures["ours", at_once])
-        rows.append(Row.of_rates(name, ours, median(theirs) if theirs else None, LOOKUP_GOAL))
+    for at_once, suffix in ((1, ""), (_AT_ONCE, "-concurrent")):
+        theirs = figures.get(("kademlia", "get", at_once))
+        for command, name in (("get", "ring-lookup"), ("first", "ring-lookup-first")):
+            ours = median(figures["ours", command, at_once])
+            rows.append(Row.of_rates(name + suffix, ours, median(theirs) if theirs else None, LOOKUP_GOAL))
     return rows
 
 
@@ -158,9 +166,9 @@ class _Network:
         """Have values kept under so many names."""
         self._ask(f"put {name} {count}", count)
 
-    def get(self, name: str, count: int, at_once: int) -> float:
+    def get(self, name: str, count: int, at_once: int, command: str = "get") -> float:
         """Get them; how many a second."""
-        return self._ask(f"get {name} {count} {at_once}", count)
+        return self._ask(f"{command} {name} {count} {at_once}", count)
 
     def add(self, count: int, port: int) -> None:
         """Have more nodes join by whoever is at a port."""

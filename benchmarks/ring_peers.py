@@ -8,6 +8,7 @@ each that they print its result:
 C{add COUNT PORT}: have so many more join by whoever is at a port. Prints a port to join by.
 C{put NAME COUNT}: have values kept under so many names. Prints how many are.
 C{get NAME COUNT AT_ONCE}: get them, each at some node, so many at a time. Prints how many came, and how many a second.
+C{first NAME COUNT AT_ONCE}: the same, and believe the first answer.
 C{pace NAME COUNT}: get them, one begun every few milliseconds whatever becomes of the others. Prints how many came,
 and how long each took, in milliseconds; one that takes longer than the limit has not come, and counts as the limit.
 """
@@ -27,6 +28,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from benchmarks.processes import LOOPBACK
+from twisted_bazaar.discovery.ring.reading import USUAL_COPIES
 from twisted_bazaar.discovery.ring.replicas import USUAL_REPLICAS
 from twisted_bazaar.service import expect_many_objects
 
@@ -49,6 +51,9 @@ class Nodes(Protocol):
 
     def get(self, name: str, done: Callable[[bool], None]) -> None:
         """Get it, by some node; say whether it has come."""
+
+    def first(self, name: str, done: Callable[[bool], None]) -> None:
+        """The same, and believe the first answer."""
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call something after a while."""
@@ -118,6 +123,8 @@ def obey(nodes: Nodes, line: str) -> None:
             load = Load(nodes, nodes.put, name, int(count), 1, _say)
         case ["get", name, count, at_once]:
             load = Load(nodes, nodes.get, name, int(count), int(at_once), _say)
+        case ["first", name, count, at_once]:
+            load = Load(nodes, nodes.first, name, int(count), int(at_once), _say)
         case ["pace", name, count]:
             load = Load(nodes, nodes.get, name, int(count), 0, _say)
         case _:
@@ -180,7 +187,14 @@ class RingNodes:
 
     def get(self, name: str, done: Callable[[bool], None]) -> None:
         """Get it."""
-        getting = random.choice(self._roles).keeping.get("value", name)
+        self._get(name, USUAL_COPIES, done)
+
+    def first(self, name: str, done: Callable[[bool], None]) -> None:
+        """The same, and believe the first answer."""
+        self._get(name, 1, done)
+
+    def _get(self, name: str, copies: int, done: Callable[[bool], None]) -> None:
+        getting = random.choice(self._roles).keeping.get("value", name, copies)
         getting.addCallbacks(lambda held: [each.entry.kept.value for each in held], lambda _: [])
         getting.addCallback(lambda values: done(values == [value_of(name)]))
 
@@ -250,6 +264,8 @@ class KademliaNodes:
     def get(self, name: str, done: Callable[[bool], None]) -> None:
         """Get it."""
         self._do(random.choice(self._servers).get(name), lambda value: value == value_of(name), done)
+
+    first = get
 
     async def _put(self, server: Any, name: str) -> bool:
         usual, server.ksize = server.ksize, COPIES
