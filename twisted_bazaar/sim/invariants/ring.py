@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, Final
 
-from twisted_bazaar.discovery.ring.dead import REMEMBERED_S
 from twisted_bazaar.discovery.ring.entry import VALUES
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.invariant import faults, flaws
@@ -29,8 +28,7 @@ _MOST_TO_LOOK_AGAIN: Final = 2_000
 # While these go on, some are held for dead who live.
 _SILENCING: Final = frozenset({"partition", "one-way", "pause", "slow", "skew"})
 _PARTING: Final = frozenset({"partition", "one-way"})
-# Whoever was held for dead, and lived, is so for as long as that is remembered.
-_PEACE_S: Final = REMEMBERED_S + 5.0
+_PEACE_S: Final = 10.0
 _AT_ONCE_S: Final = 15.0
 
 
