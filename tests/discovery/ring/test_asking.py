@@ -22,8 +22,8 @@ from twisted_bazaar.discovery.ring.messages import (
     RingPong,
     RingQuit,
 )
-from twisted_bazaar.discovery.ring.round_trips import FIRST_WAIT_S, LEAST_WAIT_S, LONGEST_WAIT_S, RoundTrips
 from twisted_bazaar.discovery.ring.settings import Patience
+from twisted_bazaar.discovery.ring.sites import FIRST_WAIT_S, LEAST_WAIT_S, LONGEST_WAIT_S, Sites
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.values.addresses import Address
@@ -210,21 +210,21 @@ class AskingTests(AskingTestCase):
         self.assertRaises(UsageError, self.asking.tell, OTHER, too_long)
 
 
-class RoundTripsTests(SynchronousTestCase):
+class SitesTests(SynchronousTestCase):
     """How long to wait."""
 
     def setUp(self) -> None:
         """Know nothing."""
-        self.round_trips = RoundTrips()
+        self.sites = Sites()
 
-    def learn(self, seconds: float, address: Address = WHERE) -> None:
+    def learn(self, *seconds: float) -> None:
         """Let answers take so long."""
-        for _ in range(50):
-            self.round_trips.note(address, self.round_trips.known(address, 0.0), seconds, 0.0)
+        for each in seconds * 50:
+            self.sites.answered(self.sites.at(WHERE, 0.0), each)
 
     def wait_s(self, address: Address = WHERE) -> float:
         """How long an answer is waited for."""
-        return self.round_trips.wait_s(self.round_trips.known(address, 0.0))
+        return self.sites.wait_s(self.sites.at(address, 0.0))
 
     def test_nothing_known(self) -> None:
         """Of nobody is known how long it takes: that is a while."""
@@ -243,9 +243,7 @@ class RoundTripsTests(SynchronousTestCase):
 
     def test_jitter(self) -> None:
         """Who answers now sooner, now later is waited for longer."""
-        for _ in range(50):
-            self.round_trips.note(WHERE, None, 0.05, 0.0)
-            self.round_trips.note(WHERE, None, 0.25, 0.0)
+        self.learn(0.05, 0.25)
         self.assertGreater(self.wait_s(), 0.25)
 
     def test_others(self) -> None:

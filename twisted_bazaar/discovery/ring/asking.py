@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import define
 from twisted.internet.defer import Deferred
@@ -13,12 +13,12 @@ from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.deadlines import NEVER, Deadlines
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.messages import ANYBODY, RingMessage, shortened
-from twisted_bazaar.discovery.ring.round_trips import Estimate, RoundTrips
 from twisted_bazaar.discovery.ring.settings import Patience
+from twisted_bazaar.discovery.ring.sites import Site, Sites
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address
-from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
+from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 Answered = Callable[[RingMessage], object]
 Unanswered = Callable[[Exception], object]
@@ -33,6 +33,16 @@ _STOOD_STILL_S: Final = 0.25
 _STAMP_BITS: Final = 52
 
 
+class Witness(Protocol):
+    """Who wants to know which nodes answer, whatever they are asked."""
+
+    def answered(self, contact: Contact) -> object:
+        """A node has answered."""
+
+    def failed(self, contact: Contact) -> object:
+        """A node has not answered, or another is where it was."""
+
+
 @define(eq=False)
 class _Question:
     """A question under way.
@@ -40,7 +50,8 @@ class _Question:
     @ivar to: who is asked; None for whoever is at the address.
     @ivar came: called with the answer.
     @ivar failed: called with why there is none.
-    @ivar known: what answers from there take.
+    @ivar witness: told before that; None if nobody wants to know.
+    @ivar site: what is known of the address.
     @ivar left: how often it may still be asked.
     @ivar forgiven: how often it may be asked once more since this node itself stood still.
     @ivar wait_s: how long to wait this time.
@@ -51,11 +62,11 @@ class _Question:
     """
 
     message: RingMessage
-    address: Address
+    site: Site
     to: Contact | None
     came: Answered
     failed: Unanswered
-    known: Estimate | None
+    witness: Witness | None
     left: int
     forgiven: int
     wait_s: float
@@ -70,12 +81,15 @@ class Asking:
     """The questions of one node, and whatever else it says.
 
     @ivar cards: how this node writes itself and others; may be replaced when it knows more about itself.
+    @ivar sites: what it knows of the addresses of others.
     """
 
     def __init__(self, node: INode, cards: Cards) -> None:
         self.cards = cards
+        self.sites = Sites()
         self._node = node
-        self._round_trips = RoundTrips()
+        self._seconds: Callable[[], float] = node.clock.seconds
+        self._send = node.send_datagram
         self._questions: dict[int, _Question] = {}
         self._deadlines = Deadlines(node.clock, self._questions.values(), self._time_over)
         self._stamp = node.rng.getrandbits(_STAMP_BITS)
@@ -87,16 +101,22 @@ class Asking:
         return self._node.clock
 
     def ask(
-        self, to: Contact, make: Make, patience: Patience | None = None, late: Callable[[], None] | None = None
+        self,
+        to: Contact,
+        make: Make,
+        patience: Patience | None = None,
+        late: Callable[[], None] | None = None,
+        witness: Witness | None = None,
     ) -> Deferred[RingMessage]:
         """Ask a node.
 
         @param late: called if it takes longer than usual.
+        @param witness: told whether it has answered.
         @return: fires with the answer.
         @raise LinkClosed: there is none, or somebody else is there.
         @raise UsageError: the question does not fit into a datagram.
         """
-        return self._deferred(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience, late)
+        return self._deferred(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience, late, witness)
 
     def question(
         self,
@@ -106,6 +126,7 @@ class Asking:
         failed: Unanswered,
         late: Callable[[], None] | None = None,
         patience: Patience | None = None,
+        witness: Witness | None = None,
     ) -> None:
         """The same without a Deferred, which would take as long as all the rest.
 
@@ -113,14 +134,14 @@ class Asking:
         @param failed: called with why there is none, perhaps at once: L{LinkClosed}, or L{UsageError} if the question
             does not fit into a datagram.
         """
-        self._ask(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience, came, failed, late)
+        self._ask(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience, came, failed, late, witness)
 
     def ask_at(self, address: Address, make: Make) -> Deferred[RingMessage]:
         """Ask whoever is at an address, of whatever ring.
 
         @raise LinkClosed: there is no answer.
         """
-        return self._deferred(self._make(make, ANYBODY), address, None, None, None)
+        return self._deferred(self._make(make, ANYBODY), address, None, None, None, None)
 
     def tell(self, to: Contact, make: Make) -> None:
         """Tell a node something that needs no answer, and may get lost.
@@ -138,38 +159,38 @@ class Asking:
 
         @raise UsageError: it does not fit even so.
         """
-        fitting: Message = message
-        is_sent = self._is_stopped
-        while not is_sent:
-            try:
-                self._node.send_datagram(fitting, (address,))
-                is_sent = True
-            except UsageError:
-                shorter = shortened(fitting)
-                if shorter is None:
-                    raise
-                fitting = shorter
+        if self._is_stopped:
+            return
+        try:
+            self._send(message, (address,))
+        except UsageError:
+            shorter = shortened(message)
+            if shorter is None:
+                raise
+            self.send(shorter, address)
 
     def answered(self, message: RingMessage, address: Address) -> None:
         """An answer has come, perhaps."""
         question = self._questions.get(message.stamp)
-        if question is None or question.address != address:
+        if question is None or question.site.address != address:
             return
-        now = self._now()
+        site, to = question.site, question.to
         if question.is_first:
-            self._round_trips.note(address, question.known, now - question.asked_at, now)
+            self.sites.answered(site, self._seconds() - question.asked_at)
         self._end(question)
-        if question.to is None or self.cards.sender_of(message, address) == question.to:
-            question.came(message)
-        else:
-            question.failed(LinkClosed(f"somebody else is at {address}"))
+        if to is not None and site.sender_of(message, self.cards) != to:
+            self._fail(question, f"somebody else is at {address}")
+            return
+        if to is not None and question.witness is not None:
+            question.witness.answered(to)
+        question.came(message)
 
     def stop(self) -> None:
         """Ask no more, and wait for no answer."""
         self._is_stopped = True
         for question in list(self._questions.values()):
             self._end(question)
-            question.failed(LinkClosed("this node stops"))
+            self._fail(question, "this node stops")
         self._deadlines.stop()
 
     # Inside.
@@ -187,9 +208,10 @@ class Asking:
         to: Contact | None,
         patience: Patience | None,
         late: Callable[[], None] | None,
+        witness: Witness | None,
     ) -> Deferred[RingMessage]:
         answer: Deferred[RingMessage] = Deferred(lambda _: self._give_up(message.stamp))
-        self._ask(message, address, to, patience, answer.callback, answer.errback, late)
+        self._ask(message, address, to, patience, answer.callback, answer.errback, late, witness)
         return answer
 
     def _ask(
@@ -201,20 +223,26 @@ class Asking:
         came: Answered,
         failed: Unanswered,
         late: Callable[[], None] | None,
+        witness: Witness | None,
     ) -> None:
         if self._is_stopped:
             failed(LinkClosed("this node stops"))
             return
         tries, fixed_s = (_TRIES, None) if patience is None else (patience.tries, patience.wait_s)
-        known = self._round_trips.known(address, self._now())
-        wait_s = fixed_s or self._round_trips.wait_s(known)
-        question = _Question(message, address, to, came, failed, known, tries, tries, wait_s, fixed_s, late)
+        site = self.sites.at(address, self._seconds())
+        wait_s = fixed_s or self.sites.wait_s(site)
+        question = _Question(message, site, to, came, failed, witness, tries, tries, wait_s, fixed_s, late)
         self._questions[message.stamp] = question
         try:
             self._say(question)
         except UsageError as error:
             self._end(question)
             failed(error)
+
+    def _fail(self, question: _Question, why: str) -> None:
+        if question.to is not None and question.witness is not None:
+            question.witness.failed(question.to)
+        question.failed(LinkClosed(why))
 
     def _give_up(self, stamp: int) -> None:
         question = self._questions.get(stamp)
@@ -223,13 +251,13 @@ class Asking:
 
     def _say(self, question: _Question) -> None:
         question.left -= 1
-        question.asked_at = self._now()
+        question.asked_at = self._seconds()
         question.due = question.asked_at + question.wait_s
         self._deadlines.wake_by(question.due)
-        self.send(question.message, question.address)
+        self.send(question.message, question.site.address)
 
     def _time_over(self, question: _Question) -> None:
-        has_stood_still = self._now() > question.asked_at + question.wait_s + _STOOD_STILL_S
+        has_stood_still = self._seconds() > question.asked_at + question.wait_s + _STOOD_STILL_S
         if has_stood_still and question.forgiven > 0:
             # Not for ever: a node that is always behind would never give anybody up.
             question.forgiven -= 1
@@ -245,11 +273,8 @@ class Asking:
             self._say(question)
         else:
             self._end(question)
-            question.failed(LinkClosed(f"no answer from {question.address}"))
+            self._fail(question, f"no answer from {question.site.address}")
 
     def _end(self, question: _Question) -> None:
         self._questions.pop(question.message.stamp, None)
         question.due = NEVER
-
-    def _now(self) -> float:
-        return float(self._node.clock.seconds())

@@ -38,8 +38,6 @@ class Cards:
         # The same few stand in message after message.
         self._written: dict[Contact, Card] = {}
         self._read: dict[tuple[Card, bool], Contact] = {}
-        # Whom messages come from: what it last said of itself, who that is, and what it has to name as its place.
-        self._senders: dict[Address, tuple[Card, Contact, str]] = {}
         self.become(own)
 
     def become(self, own: Contact) -> None:
@@ -47,7 +45,6 @@ class Cards:
         self.own = own
         self._written.clear()
         self._read.clear()
-        self._senders.clear()
         self.own_text = self.ring.text(own.id)
         self.own_card = self.write(own)
 
@@ -73,7 +70,7 @@ class Cards:
         @raise ValueError: nobody on this ring.
         """
         if card.host is None:
-            return self._sender(card, sender)[1]
+            return self._sender(card, sender)
         is_near = sender.is_local
         known = self._read.get((card, is_near))
         if known is not None:
@@ -100,23 +97,21 @@ class Cards:
 
     def sender_of(self, message: RingMessage, address: Address) -> Contact | None:
         """Who has sent a message; None if it was sent on for somebody else, or by nobody on this ring."""
-        if message.origin.host is not None:
+        sender = self.sender(message.origin, address)
+        return None if sender is None or message.source != self.ring.text(sender.id) else sender
+
+    def sender(self, card: Card, address: Address) -> Contact | None:
+        """Who says of itself what stands on a card; None if it is about somebody else, or nobody on this ring."""
+        if card.host is not None:
             return None
         try:
-            _, sender, source = self._sender(message.origin, address)
+            return self._sender(card, address)
         except ValueError:
             return None
-        return sender if message.source == source else None
 
-    def _sender(self, card: Card, address: Address) -> tuple[Card, Contact, str]:
-        """Who says of itself what stands on a card, and how it has to write its place: there is one way only."""
-        known = self._senders.get(address)
-        if known is None or known[0] != card:
-            key = _key_of(card.key)
-            sender = self._known(Contact(self._place(card, key), key, address, card.port))
-            known = card, sender, self.ring.text(sender.id)
-            _keep(self._senders, address, known)
-        return known
+    def _sender(self, card: Card, address: Address) -> Contact:
+        key = _key_of(card.key)
+        return self._known(Contact(self._place(card, key), key, address, card.port))
 
     def _place(self, card: Card, key: str) -> int:
         return _place_of(self.ring, key) if card.id is None else self.ring.read(card.id)

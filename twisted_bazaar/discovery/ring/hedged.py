@@ -9,6 +9,7 @@ Source: Dean and Barroso, "The tail at scale" (CACM 2013), hedged requests.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -77,12 +78,7 @@ class Hedged(Generic[T]):
         contact = self._rest.pop(0)
         self.asked.append(contact)
         self._open.add(contact)
-        self._ask(
-            contact,
-            lambda answer: self._take(answer, contact),
-            lambda error: self._fail(error, contact),
-            lambda: self._miss(contact),
-        )
+        self._ask(contact, partial(self._take, contact), partial(self._fail, contact), partial(self._miss, contact))
 
     def _miss(self, contact: Contact) -> None:
         """Ask another in place of one, once."""
@@ -91,14 +87,14 @@ class Hedged(Generic[T]):
             self._next()
             self._settle()
 
-    def _take(self, answer: T, contact: Contact) -> None:
+    def _take(self, contact: Contact, answer: T) -> None:
         self._open.discard(contact)
         if not self.over.called:
             self.answers[contact] = answer
             self._came(answer)
         self._settle()
 
-    def _fail(self, error: Exception, contact: Contact) -> None:
+    def _fail(self, contact: Contact, error: Exception) -> None:
         self._miss(contact)
         self._open.discard(contact)
         if not isinstance(error, PeerError):
@@ -106,6 +102,8 @@ class Hedged(Generic[T]):
         self._settle()
 
     def _settle(self) -> None:
-        waiting = self._open if self._is_patient else self._open - self._missed
-        if len(self.answers) >= self._wanted or not (waiting or self._rest):
-            self.end()
+        if len(self.answers) < self._wanted:
+            waiting = self._open if self._is_patient else self._open - self._missed
+            if waiting or self._rest:
+                return
+        self.end()

@@ -35,7 +35,7 @@ from twisted_bazaar.discovery.ring.messages import (
 from twisted_bazaar.discovery.ring.neighbourhood import Neighbourhood
 from twisted_bazaar.discovery.ring.settings import USUAL, Settings
 from twisted_bazaar.discovery.ring.steps import Ask, Refused, Seat
-from twisted_bazaar.errors import LinkClosed, PeerError, UsageError
+from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import Message
@@ -192,8 +192,7 @@ class RingMember:
         @raise LinkClosed: there is none; the rules are told.
         @raise UsageError: the message does not fit into a datagram.
         """
-        asking = self._asking.ask(contact, make, late=late)
-        return asking.addCallbacks(self._heard, self._not_heard, callbackArgs=(contact,), errbackArgs=(contact,))
+        return self._asking.ask(contact, make, late=late, witness=self._neighbourhood)
 
     def question(
         self, contact: Contact, make: Make, came: Answered, failed: Unanswered, late: Callable[[], None] | None = None
@@ -203,17 +202,7 @@ class RingMember:
         @param came: called with the answer.
         @param failed: called with why there is none.
         """
-
-        def answered(message: RingMessage) -> None:
-            self._neighbourhood.answered(contact)
-            came(message)
-
-        def unanswered(error: Exception) -> None:
-            if isinstance(error, PeerError):
-                self._neighbourhood.failed(contact)
-            failed(error)
-
-        self._asking.question(contact, make, answered, unanswered, late)
+        self._asking.question(contact, make, came, failed, late, witness=self._neighbourhood)
 
     def tell(self, contact: Contact, make: Make) -> None:
         """Tell another node something that needs no answer, and may get lost.
@@ -344,15 +333,6 @@ class RingMember:
 
     # Inside: what comes by datagram.
 
-    def _heard(self, message: RingMessage, contact: Contact) -> RingMessage:
-        self._neighbourhood.answered(contact)
-        return message
-
-    def _not_heard(self, failure: Failure, contact: Contact) -> Failure:
-        if failure.check(PeerError):
-            self._neighbourhood.failed(contact)
-        return failure
-
     def _take(self, method: Callable[[Any, Contact], None], message: RingMessage, address: Address) -> None:
         """Let a method have a message and its sender."""
         sender = self._sender(message, address)
@@ -361,7 +341,9 @@ class RingMember:
 
     def _sender(self, message: RingMessage, address: Address) -> Contact | None:
         """Who has sent a message, if it is for this node and not on behalf of another."""
-        return self.cards.sender_of(message, address) if self._is_for_this(message) else None
+        if not self._is_for_this(message):
+            return None
+        return self._asking.sites.at(address, self._node.clock.seconds()).sender_of(message, self.cards)
 
     def _is_for_this(self, message: RingMessage) -> bool:
         if not self._is_open or self._is_leaving:

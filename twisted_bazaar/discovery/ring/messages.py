@@ -193,13 +193,12 @@ class RingFound(RingMessage, tag="ringfound", kw_only=True):
     predecessor: Card | None = None
 
 
-def shortened(message: Message) -> Message | None:
+def shortened(message: RingMessage) -> RingMessage | None:
     """The same message with less in it, for one that does not fit into a datagram; None if nothing can be left out."""
     match message:
         case RingPong(successors=(*kept, _)) | RingQuit(successors=(*kept, _)):
             return message.evolve(successors=tuple(kept))
         case RingFound(after=(*kept, _)):
             return message.evolve(after=tuple(kept))
-        case RingMessage():
+        case _:
             return message.shorter()
-    return None

@@ -45,7 +45,7 @@ from twisted_bazaar.discovery.ring.settings import Settings
 from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seat, Seek, Standing, Step
 from twisted_bazaar.discovery.ring.telling import Telling
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.values.addresses import Address, network_of
+from twisted_bazaar.values.addresses import network_of
 
 # Rounds come a little irregularly, so that those of many nodes do not fall together.
 _JITTER: Final = 0.25
@@ -56,7 +56,6 @@ _TALKERS: Final = 1_024
 _CALLING_ROUNDS: Final = 2.5
 # Who only asks, and has not answered for so long, may not be able to.
 _SHOWN_S: Final = 15.0
-_MOST_SHOWN: Final = 1_024
 _MOST_DOUBTFUL: Final = 16
 _ASKED_A_ROUND: Final = 40
 
@@ -107,11 +106,8 @@ class Neighbourhood:
         self._asked: set[Contact] = set()
         self._hearsay: FairTable[str, Ration] = FairTable(_TALKERS, 120.0, shares=_TALKERS)
         self._telling = Telling(node, cards.ring, tells_all=settings.tells_all)
-        # Who has answered lately, by where, and from when on that is worth noting again. Charged to hosts, and one
-        # machine may hold a whole classroom.
-        shown_s = max(_SHOWN_S, 3 * settings.silence_s)
-        self._shown: FairTable[Address, tuple[Contact, float]] = FairTable(_MOST_SHOWN, shown_s, shares=2)
-        self._noted_again_s = shown_s / 4
+        asking.sites.forget_shown(node.clock.seconds())
+        self._shown_s = max(_SHOWN_S, 3 * settings.silence_s)
         self._doubtful = Lost(_MOST_DOUBTFUL)
         self._restraint = Restraint(_ASKED_A_ROUND, settings.round_s)
         calling_s = _CALLING_ROUNDS * settings.round_s
@@ -179,7 +175,7 @@ class Neighbourhood:
         has_shown = self._has_shown(contact)
         is_known = is_near or has_shown or contact in self.fingers
         if has_shown:
-            self._shown.discard(contact.address)
+            self._asking.sites.at(contact.address, now).shown = None
         self._callers.discard(contact)
         self.fingers.failed(contact)
         if is_known or not membership.is_member:
@@ -194,15 +190,17 @@ class Neighbourhood:
 
         At one address there is one node: who answers as another than before is not believed while it answers as that.
         """
-        now, where = self._now(), contact.address
-        known, again_at = self._shown.get(where, now) or (None, 0.0)
+        now = self._now()
+        site = self._asking.sites.at(contact.address, now)
+        known = site.shown_at(now)
         if known is not None and known != contact and self.membership.is_member:
             self._ask(known)
             return False
         self.dead.discard(contact)
         self._doubtful.discard(contact)
-        if now >= again_at or known != contact:
-            self._shown.put(where, (contact, now + self._noted_again_s), network_of(where.host), now)
+        if now >= site.note_at or known != contact:
+            site.has_shown(contact, now, self._shown_s)
+            self._asking.sites.remember(site, now)
             if self._settings.has_fingers:
                 self.fingers.learn(contact)
         return True
@@ -311,8 +309,8 @@ class Neighbourhood:
                 self.find(place, is_wary=False)
 
     def _has_shown(self, contact: Contact) -> bool:
-        known, _ = self._shown.get(contact.address, self._now()) or (None, 0.0)
-        return known == contact
+        now = self._now()
+        return self._asking.sites.at(contact.address, now).shown_at(now) == contact
 
     def _is_near(self, contact: Contact) -> bool:
         return contact in self.membership.successors or contact == self.membership.predecessor

@@ -1,0 +1,138 @@
+"""What one node knows of the addresses that it exchanges messages with: who is there, how long answers from there take,
+and who has shown lately that it can answer. Sans-IO.
+
+All of it stands in one record, which is looked up once a message: with many neighbours, or many nodes on one machine,
+most of the time is spent on fetching from memory what has to be looked at.
+
+Source of the waits: Jacobson and Karels, "Congestion avoidance and control" (SIGCOMM 1988), as in RFC 6298, with a
+shorter least wait: who is asked does nothing but answer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import define, field
+
+from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.discovery.ring.cards import Cards
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.messages import Card, RingMessage
+from twisted_bazaar.values.addresses import Address, network_of
+
+FIRST_WAIT_S: Final = 0.5
+LEAST_WAIT_S: Final = 0.1
+LONGEST_WAIT_S: Final = 2.0
+# That somebody has answered is noted again when so much of the time has gone for which it counts.
+_NOTED_AGAIN: Final = 0.25
+_REMEMBERED: Final = 4_096
+_REMEMBERED_S: Final = 600.0
+
+
+@define
+class Estimate:
+    """What answers from somewhere take.
+
+    @ivar smoothed_s: on the whole.
+    @ivar deviation_s: how far single ones are from that.
+    """
+
+    smoothed_s: float
+    deviation_s: float
+
+    def note(self, seconds: float) -> None:
+        """Take one more into account."""
+        self.deviation_s += (abs(seconds - self.smoothed_s) - self.deviation_s) / 4
+        self.smoothed_s += (seconds - self.smoothed_s) / 8
+
+    def wait_s(self, trips: int) -> float:
+        """How long to wait for something that takes so many round trips."""
+        wait_s = trips * self.smoothed_s + 4 * self.deviation_s
+        if wait_s <= LEAST_WAIT_S:
+            return LEAST_WAIT_S
+        return wait_s if wait_s < LONGEST_WAIT_S else LONGEST_WAIT_S
+
+
+@define(eq=False)
+class Site:
+    """One address.
+
+    @ivar round_trip: what answers from there take; None while none has come.
+    @ivar shown: who has answered from there last, which counts until C{shown_until}; None if nobody has.
+    @ivar note_at: from when on it is worth noting again that the same has answered.
+    @ivar renew_at: when the time for which it is remembered is half over.
+    """
+
+    address: Address
+    round_trip: Estimate | None = None
+    shown: Contact | None = None
+    shown_until: float = 0.0
+    note_at: float = 0.0
+    renew_at: float = 0.0
+    # What its node said of itself when that was read last, to whom, who that is, and how it has to name its place.
+    _card: Card | None = field(default=None, init=False)
+    _own: Contact | None = field(default=None, init=False)
+    _sender: Contact | None = field(default=None, init=False)
+    _source: str = field(default="", init=False)
+
+    def has_shown(self, contact: Contact, now: float, counts_s: float) -> None:
+        """Somebody has answered from there, which counts for so long."""
+        self.shown, self.shown_until, self.note_at = contact, now + counts_s, now + _NOTED_AGAIN * counts_s
+
+    def shown_at(self, now: float) -> Contact | None:
+        """Who has answered from there lately."""
+        return self.shown if now < self.shown_until else None
+
+    def sender_of(self, message: RingMessage, cards: Cards) -> Contact | None:
+        """The same as L{Cards.sender_of}, whose answer is kept: it is nearly always the same."""
+        origin = message.origin
+        if origin != self._card or cards.own is not self._own:
+            self._card, self._own, self._sender = origin, cards.own, cards.sender(origin, self.address)
+            self._source = "" if self._sender is None else cards.ring.text(self._sender.id)
+        return self._sender if message.source == self._source else None
+
+
+class Sites:
+    """The addresses of one node."""
+
+    def __init__(self) -> None:
+        # Charged to hosts; one machine may hold a whole classroom.
+        self._sites: FairTable[Address, Site] = FairTable(_REMEMBERED, _REMEMBERED_S, shares=2)
+        self._usual: Estimate | None = None
+
+    def at(self, address: Address, now: float) -> Site:
+        """What is known of an address, and is noted of it from now on."""
+        site = self._sites.get(address, now)
+        if site is None:
+            site = Site(address)
+            self.remember(site, now)
+        return site
+
+    def remember(self, site: Site, now: float) -> None:
+        """Go on knowing of an address."""
+        if now >= site.renew_at:
+            site.renew_at = now + _REMEMBERED_S / 2
+            self._sites.put(site.address, site, network_of(site.address.host), now)
+
+    def forget_shown(self, now: float) -> None:
+        """Nobody has answered yet of those it matters of."""
+        for _, site in self._sites.items(now):
+            site.shown = None
+
+    def answered(self, site: Site, seconds: float) -> None:
+        """An answer has come after so long; one to a question that was asked only once."""
+        if site.round_trip is None:
+            site.round_trip = Estimate(seconds, seconds / 2)
+        else:
+            site.round_trip.note(seconds)
+        if self._usual is None:
+            self._usual = Estimate(seconds, seconds / 2)
+        else:
+            self._usual.note(seconds)
+
+    def wait_s(self, site: Site) -> float:
+        """How long to wait for an answer from somewhere before asking again."""
+        if site.round_trip is not None:
+            return site.round_trip.wait_s(1)
+        # The first question to somebody may have to wait for a cookie.
+        return FIRST_WAIT_S if self._usual is None else self._usual.wait_s(2)
