@@ -15,6 +15,7 @@ import random
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -56,7 +57,15 @@ _NAMES_ABOUT_COOKIES: Final = frozenset({"knock", "cookie", "stale"})
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_about_cookies = Codec(_ABOUT_COOKIES).decode
+
+
+@lru_cache(maxsize=64)
+def _decoder(claimed: frozenset[type[Message]]) -> Callable[[bytes], Message]:
+    """What reads messages of some types, and those about cookies; alike nodes in one process share it."""
+    return Codec([*claimed, *_ABOUT_COOKIES]).decode
+
+
+_decode_about_cookies = _decoder(frozenset())
 
 
 class Datagrams(DatagramProtocol):
@@ -91,6 +100,8 @@ class Datagrams(DatagramProtocol):
         self._cookies = Cookies(secret, limits.cookie_s)
         self._strangers = Strangers(limits.strangers_a_second)
         self._answering: Answering | None = None
+        # Who has sent what is being taken, and nearly always gets an answer.
+        self._at_hand: Correspondent | None = None
         self._most_bytes = min(limits.datagram_bytes, LARGEST_DATAGRAM)
         self._longest_body = self._most_bytes - ROOM_BYTES
         self._interval_s = 1 / limits.datagrams_a_second
@@ -153,7 +164,7 @@ class Datagrams(DatagramProtocol):
         self._claims = claims
         self._questions = frozenset(str(cls.__struct_config__.tag) for cls in claims if cls.is_question)
         if claims:
-            self._decode = Codec([*claims, *_ABOUT_COOKIES]).decode
+            self._decode = _decoder(frozenset(claims))
         if self.streams is not None and openings:
             self.streams.listen(openings)
 
@@ -175,9 +186,12 @@ class Datagrams(DatagramProtocol):
             return
         now = self._reactor.seconds()
         head = body[:-1]
-        trace, answering, known = self._trace, self._answering, self._correspondents
+        trace, answering, known, at_hand = self._trace, self._answering, self._correspondents, self._at_hand
         for address in addresses:
-            to = known.get((address.host, address.port), now)
+            if at_hand is not None and address is at_hand.address:
+                to: Correspondent | None = at_hand
+            else:
+                to = known.get((address.host, address.port), now)
             if to is None or to.suffix is None or now >= to.renew_at or answering is not None:
                 if answering is not None and address == answering.address:
                     answering.take(message, head)
@@ -285,10 +299,12 @@ class Datagrams(DatagramProtocol):
         if claim is None:
             self._receive_about_cookies(message, (sender.address.host, sender.address.port), None, now)
             return
+        self._at_hand = sender
         try:
             claim(message, sender.address)
         except Exception:
             self._note_fault(message, sender.address, now)
+        self._at_hand = None
 
     def _note_fault(self, message: Message, address: Address, now: float) -> None:
         self.counts["faults"] += 1

@@ -17,7 +17,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from enum import Enum
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 from attrs import define, frozen
@@ -75,6 +75,10 @@ class _Held:
     by: tuple[Hashable, bool] | None
 
 
+def _tag_of(held: _Held) -> int:
+    return held.entry.tag
+
+
 class Store:
     """The entries of one node.
 
@@ -107,8 +111,8 @@ class Store:
         self._changed = changed
         self.changes = 0
         self._held: dict[EntryKey, _Held] = {}
-        # With each name the tags and the owners, in the order of the tags.
-        self._names: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        # What is under each name, in the order of the tags.
+        self._names: dict[tuple[str, str], list[_Held]] = {}
         self._order = Order(_SUM_SIZE)
         self._at: dict[int, EntryKey] = {}
         self._owned: dict[str, _Owned] = {}
@@ -150,9 +154,8 @@ class Store:
     def by_tag(self, space: str, name: str, now: float, most: int, first: int = 0) -> list[Entry]:
         """So many of the same by their tags, from one on."""
         found = list[Entry]()
-        owners = self._names.get((space, name), ())
-        for index in range(bisect_left(owners, (first, "")), len(owners)):
-            held = self._held[space, name, owners[index][1]]
+        named = self._names.get((space, name), ())
+        for held in islice(named, bisect_left(named, first, key=_tag_of), None):
             if held.until > now:
                 found.append(held.entry)
                 if len(found) == most:
@@ -279,7 +282,7 @@ class Store:
     def _put_in(self, held: _Held) -> None:
         space, name, owner = key = held.entry.key
         self._held[key] = held
-        insort(self._names.setdefault((space, name), []), (held.entry.tag, owner))
+        insort(self._names.setdefault((space, name), []), held, key=_tag_of)
         self._order.add(held.position, held.entry.fingerprint)
         self._at[held.position] = key
         self.changes += 1
@@ -299,9 +302,9 @@ class Store:
     def _take_out(self, held: _Held) -> None:
         space, name, owner = key = held.entry.key
         del self._held[key]
-        owners = self._names[space, name]
-        del owners[bisect_left(owners, (held.entry.tag, owner))]
-        if not owners:
+        named = self._names[space, name]
+        del named[bisect_left(named, held.entry.tag, key=_tag_of)]
+        if not named:
             del self._names[space, name]
         self._order.remove(held.position)
         del self._at[held.position]
