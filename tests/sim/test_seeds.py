@@ -27,6 +27,8 @@ ONCE_BROKEN: Final[tuple[tuple[str, int], ...]] = (
     ("repair", 123),
     # A download stood in the line of a source for ever that was gone.
     ("repair", 166),
+    # A node that had come back was left out by who still took it for dead.
+    ("churning", 39),
 )
 
 

@@ -27,6 +27,15 @@ class DeadTests(SynchronousTestCase):
         dead.discard(three)
         self.assertEqual(dead.living((one, two, three), 9.0), (two, three))
 
+    def test_lately(self) -> None:
+        """Those can be told apart that were found dead a short time ago."""
+        dead = Dead(10.0)
+        dead.add(one, 0.0)
+        dead.add(two, 4.0)
+        self.assertEqual(dead.living((one, two, three), 6.0, 5.0), (one, three))
+        self.assertEqual(dead.living((one, two, three), 6.0, 20.0), (three,))
+        self.assertTrue(dead.has(one, 6.0))
+
     def test_again(self) -> None:
         """Who fails again is remembered for the whole time again."""
         dead = Dead(10.0)

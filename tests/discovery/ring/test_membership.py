@@ -8,7 +8,7 @@ from tests.discovery.ring.rings import SMALL, contact
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.lost import FIRST_WAIT_S
-from twisted_bazaar.discovery.ring.membership import LOOK_ROUND_S, Membership
+from twisted_bazaar.discovery.ring.membership import LISTS_S, LOOK_ROUND_S, Membership
 from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seek, Standing
 
 # Long before the next look round is due.
@@ -195,6 +195,19 @@ class StabilisingTests(Case):
         """Who is known to be dead is not taken from a list."""
         self.node.failed(contact(120), SOON)
         self.node.answered(standing(110, 120, 130, 140, before=100), SOON)
+        self.assert_neighbours(90, 110, 130, 140)
+
+    def test_dead_and_back(self) -> None:
+        """Who died longer ago than lists name the dead has come back: it is taken, and asked; if in vain, it goes."""
+        listed = standing(110, 120, 130, 140, before=100)
+        self.node.failed(contact(120), SOON)
+        for now in (SOON + LISTS_S / 2, SOON + LISTS_S + 1):
+            self.node.asked(contact(90), now)
+            steps = self.node.answered(listed, now)
+        self.assertEqual(steps, [Ask(contact(120))])
+        self.assert_neighbours(90, 110, 120, 130)
+        self.node.failed(contact(120), 8.0)
+        self.node.answered(listed, 9.0)
         self.assert_neighbours(90, 110, 130, 140)
 
     def test_disorder(self) -> None:

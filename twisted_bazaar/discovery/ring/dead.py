@@ -58,8 +58,13 @@ class Dead:
         until = self._until.get(contact)
         return until is not None and until > now
 
-    def living(self, contacts: Iterable[Contact], now: float) -> tuple[Contact, ...]:
-        """Those of some nodes that are not taken for dead."""
+    def living(self, contacts: Iterable[Contact], now: float, within_s: float = float("inf")) -> tuple[Contact, ...]:
+        """Those of some nodes that are not taken for dead.
+
+        @param within_s: who was not found dead within this time is among them too.
+        """
         if not self._until:
             return tuple(contacts)
-        return tuple(contact for contact in contacts if not self.has(contact, now))
+        # Of those there are, who is remembered for so long was found dead since.
+        until = now + max(0.0, self._remembered_s - within_s)
+        return tuple(contact for contact in contacts if not self.has(contact, until))

@@ -28,6 +28,8 @@ USUAL_SUCCESSORS: Final = 8
 CLASSIC_SUCCESSORS: Final = 2
 # A predecessor asks in every round. One that has been silent for so long is asked itself.
 SILENCE_S: Final = 3.0
+# After a death the lists of others may go on naming who has died for so long.
+LISTS_S: Final = 5.0
 # So often others are asked who stands here: neighbours that know only each other would never find out.
 LOOK_ROUND_S: Final = 60.0
 # A walk along a ring without shortcuts is no longer than a classroom.
@@ -41,6 +43,7 @@ class Membership:
     @param dead: who has not answered lately; everybody who has failed is to be in there.
     @param asks: how many successors are asked in each round.
     @param silence_s: a predecessor that has been silent for so long is asked whether it is there.
+    @param lists_s: for so long after its death somebody may still stand in lists; who is named later may be back.
     @ivar predecessor: the nearest node before this one that has shown that it lives; None while there is none.
     @ivar successors: the nodes after it, the nearest first, never itself; none for one that is alone.
     @ivar is_member: whether it has joined.
@@ -56,6 +59,7 @@ class Membership:
         dead: Dead | None = None,
         asks: int = 1,
         silence_s: float = SILENCE_S,
+        lists_s: float = LISTS_S,
     ) -> None:
         self.own = own
         self.predecessor: Contact | None = None
@@ -65,6 +69,7 @@ class Membership:
         self.most = most
         self._asks = asks
         self._silence_s = silence_s
+        self._lists_s = lists_s
         self._dead = Dead() if dead is None else dead
         self._lost = Lost()
         self._heard = 0.0
@@ -186,6 +191,7 @@ class Membership:
         before = () if standing.predecessor is None else (standing.predecessor,)
         twins = [each for each in (*before, *standing.successors) if self._is_twin(each, now)]
         asked += [Ask(twin) for twin in twins[:1]]
+        asked += [Ask(each) for each in self.successors if self._dead.has(each, now)]
         if not asked and heard == (standing, self.predecessor, self.successors, False, True):
             self._no_news = heard
         return [*steps, *asked]
@@ -264,7 +270,11 @@ class Membership:
     # The rules.
 
     def _adopt(self, standing: Standing, now: float) -> None:
-        """Take a node that has answered for a successor, with its list, if it is one."""
+        """Take a node that has answered for a successor, with its list, if it is one.
+
+        Who died lately is left out. Who died longer ago and stands there nevertheless has come back, as it seems, and
+        to leave it out would break the ring: it is a successor until it has not answered again.
+        """
         node = standing.node
         if not self.successors or node == self.successors[0] or self._follows(node):
             kept: tuple[Contact, ...] = ()
@@ -272,7 +282,7 @@ class Membership:
             kept = self.successors[: self.successors.index(node)]
         else:
             return
-        self.successors = self._fitted((*kept, node, *self._dead.living(standing.successors, now)))
+        self.successors = self._fitted((*kept, node, *self._dead.living(standing.successors, now, self._lists_s)))
 
     def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Step]:
         """Take a node that lives for the predecessor, if it is nearer; if not, see that the predecessor lives.

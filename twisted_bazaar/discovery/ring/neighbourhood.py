@@ -58,6 +58,8 @@ _CALLING_ROUNDS: Final = 2.5
 _SHOWN_S: Final = 15.0
 _MOST_DOUBTFUL: Final = 16
 _ASKED_A_ROUND: Final = 40
+# Lists go from one node to the one before it in each round, when the first has noticed who is dead.
+_ROUNDS_TO_NOTICE: Final = 2
 
 
 class Neighbourhood:
@@ -98,6 +100,7 @@ class Neighbourhood:
             dead=self.dead,
             asks=settings.asks,
             silence_s=settings.silence_s,
+            lists_s=settings.round_s * (settings.successors + _ROUNDS_TO_NOTICE),
         )
         self.likely = Likely(cards.ring, self.membership, self.fingers, self.dead)
         self._known: tuple[Contact | None, tuple[Contact, ...], bool] = (None, (), False)
