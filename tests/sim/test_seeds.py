@@ -29,6 +29,8 @@ ONCE_BROKEN: Final[tuple[tuple[str, int], ...]] = (
     ("repair", 166),
     # A node that had come back was left out by who still took it for dead.
     ("churning", 39),
+    # Of several that came at once one gave on what it had before it got what it was to give on.
+    ("churning", 35),
 )
 
 

@@ -128,9 +128,18 @@ class Keepers:
                 self.asked += 1
                 span, total = comparison.next()
                 comparison.answered(compare(far.store, span, total))
-            self.move(keeper.store, far.store, comparison.to_send)
+            self.send(node, other, comparison.to_send)
             self.move(far.store, keeper.store, comparison.to_fetch)
         keeper.replication.done(other, self.now)
+
+    def send(self, node: Contact, other: Contact, positions: Iterable[int]) -> None:
+        """A node has another keep entries, and that one notes what is new to it."""
+        store, far = self.nodes[node].store, self.nodes[other]
+        for position in positions:
+            before = far.store.at(position)
+            self.move(store, far.store, [position])
+            if far.store.at(position) != before:
+                far.replication.handed(position, node, self.now)
 
     def move(self, one: Store, other: Store, positions: Iterable[int]) -> None:
         """Entries go from one node to another."""

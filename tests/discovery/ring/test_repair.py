@@ -98,6 +98,26 @@ class PacingTests(KeepingTestCase):
         self.assertGreater(len(looks), 5)
 
 
+class HandedOnTests(KeepingTestCase):
+    """What comes from behind."""
+
+    def test_to_where_it_belongs(self) -> None:
+        """What one that follows hands on goes from node to node, back to where it belongs."""
+        self.ring(6)
+        self.network.run(2.0)
+        owner = self.right_ones("x")[0]
+        around = self.network.nodes
+        ahead = [node for node in around if node not in self.right_ones("x")]
+        here = next(node for node in ahead if self.members[node].membership.successors[0] != self.members[owner].own)
+        follower = self.members[here].membership.successors[0]
+        sender = next(node for node in around if self.members[node].own == follower)
+        one = sign_entry(key_pair(50), Kept(space=VALUES, name="x", owner=key_pair(50).public, version=1))
+        self.result(self.keeping(sender).send(self.contact(here), one))
+        self.assertEqual(self.having("x"), [here])
+        self.network.run(10.0)
+        self.assertIn(owner, self.having("x"))
+
+
 class LiarsTests(KeepingTestCase):
     """What strangers can say."""
 

@@ -160,6 +160,23 @@ class NothingIsLostTests(SynchronousTestCase):
         # From 120, 60 and 0 on, all that it is to have.
         self.assertEqual(len(ring.nodes[contact(150)].store), 150)
 
+    def test_many_that_come_at_once(self) -> None:
+        """Each of many that come gets what is its, though each has nothing yet when it gives what it has."""
+        ring = Keepers(random.Random(1), 1)
+        for place in (0, 200):
+            ring.join(place)
+        ring.put(entry("50"))
+        ring.rest(5.0)
+        newcomers = (60, 70, 80, 90)
+        for place in newcomers:
+            ring.join(place)
+        for _ in range(5):
+            ring.now += SETTLE_S
+            for place in newcomers:
+                ring.step(contact(place))
+        ring.rest(30.0)
+        self.assertIsNotNone(ring.nodes[contact(60)].store.get(entry("50").key, ring.now))
+
     def test_what_does_not_belong_is_given_back_and_dropped(self) -> None:
         """An entry that only a stranger to its place has goes to its place, and leaves the stranger."""
         ring = Keepers(random.Random(1), 1)
@@ -287,6 +304,29 @@ class ReplicationTests(SynchronousTestCase):
         self.replication.done(contact(80), 1.2)
         self.assertIn(80, self.due(2.0))
 
+    def test_what_comes_from_behind(self) -> None:
+        """What one that follows hands on, and does not claim, goes on to the one before, be that under way or not."""
+        rest, own = 10 << TAG_BITS, 60 << TAG_BITS
+        self.due(1.0)
+        self.replication.claims.note(contact(200), span_of(0, 40), 1.0)
+        for position, by in ((own, 150), (rest, 50), (rest, 250), (rest, 200)):
+            self.replication.handed(position, contact(by), 1.0)
+        self.assertEqual(self.due(2.0), [])
+        self.replication.handed(rest, contact(150), 2.0)
+        self.assertEqual(self.due(3.0), [50])
+        self.replication.handed(rest, contact(150), 3.0)
+        self.assertEqual([each.span for each in self.replication.syncs_with(contact(50))], [span_of(100, 50)])
+        self.replication.handed(rest, contact(150), 3.1)
+        self.replication.done(contact(50), 3.2)
+        self.assertEqual(self.due(4.0), [50])
+
+    def test_what_comes_without_end(self) -> None:
+        """Who hands on one after another does not keep the one before from being given what there is."""
+        self.due(1.0)
+        for tenth in range(10, 20):
+            self.replication.handed(10 << TAG_BITS, contact(150), tenth / 10)
+        self.assertEqual(self.replication.next(1.9), contact(50))
+
     def test_now_and_then(self) -> None:
         """Every minute or so it is seen that all is well."""
         self.due(1.0)
@@ -326,6 +366,7 @@ class ClaimsTests(SynchronousTestCase):
         self.assertTrue(claims.has(inside, 100.0))
         self.assertFalse(claims.has(outside, 100.0))
         self.assertFalse(claims.has(inside, 1000.0))
+        self.assertEqual([claims.has(inside, 100.0, contact(place)) for place in (1, 2)], [True, False])
 
     def test_parts(self) -> None:
         """Who asks on about a part has not given up the rest."""

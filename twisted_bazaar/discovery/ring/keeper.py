@@ -131,6 +131,7 @@ class Keeper:
         self._files = NoFiles() if files is None else files
         self._assembly = Assembly()
         self._awaited: dict[str, list[Callable[[Contact], object]]] = {}
+        self._handed: Callable[[Entry, Contact], object] = lambda entry, by: None
         member.serve(
             {RingStore: self._store_asked, RingRequest: self._request_asked, RingKept: self._kept_told},
             [RingStored, RingTransfer, RingNoted],
@@ -150,6 +151,10 @@ class Keeper:
                 del self._awaited[digest]
 
         return end
+
+    def watch_handed(self, told: Callable[[Entry, Contact], object]) -> None:
+        """Be told of each entry that is new here and was sent by a node that does not own it."""
+        self._handed = told
 
     def is_whole(self, contact: Contact, digest: str) -> None:
         """All of a file has come to a node."""
@@ -252,6 +257,8 @@ class Keeper:
             reply(partial(RingStored, outcome="refused"))
             return
         outcome = self.take(entry, contact, None if message.left is None else float(message.left))
+        if outcome is Outcome.KEPT and entry.kept.owner != contact.key:
+            self._handed(entry, contact)
         copy = self._copy(contact, entry, outcome.value)
         reply(partial(RingStored, outcome=outcome.value, version=copy.version, whole=copy.is_whole))
 

@@ -62,6 +62,7 @@ class Repair:
         self._member.serve({RingCompare: self._compare_asked}, [RingCompared])
         self._member.watch(self._changed)
         self._member.before_leaving(self.hand_over)
+        keeping.watch_handed(self._handed)
         self._owner: Contact | None = None
 
     def start(self, node: INode) -> None:
@@ -118,6 +119,10 @@ class Repair:
             )
         membership = member.membership
         self.replication.changed(membership.predecessor, membership.successors, self._now())
+
+    def _handed(self, entry: Entry, by: Contact) -> None:
+        if self._owner is not None:
+            self.replication.handed(self._keeping.store.position_of(entry), by, self._now())
 
     def _look_later(self) -> None:
         if not self._is_stopped:

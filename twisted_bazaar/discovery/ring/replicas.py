@@ -2,8 +2,9 @@
 
 What belongs to a node is also on the nodes that follow it. The node to which a span of the ring belongs compares it
 with each of these, now and then and when they change, until all have the same. To one that has come before it, and has
-nothing yet, a node gives once what it has of the rest. Comparing is cheap where nothing is different: one number each
-way. Where there is a difference the span is cut up until few entries are left.
+nothing yet, a node gives once what it has of the rest, and again when more of that has come from behind. Comparing is
+cheap where nothing is different: one number each way. Where there is a difference the span is cut up until few entries
+are left.
 
 An entry that does not belong here, and about which no node has asked for long that has this one among its followers,
 is given back to where it belongs, and only then let go of. So as long as one node has it, it is not lost.
@@ -162,11 +163,15 @@ class Claims:
         if len(self._claims) > _MOST_CLAIMS:
             del self._claims[next(iter(self._claims))]
 
-    def has(self, position: int, now: float) -> bool:
-        """Whether anybody has asked about a position lately."""
+    def has(self, position: int, now: float, by: Contact | None = None) -> bool:
+        """Whether somebody has asked about a position lately.
+
+        @param by: who; anybody if not given.
+        """
         return any(
             when > now - UNCLAIMED_S and 0 < _length((low, position)) <= _length((low, high))
-            for (low, high), when in self._claims.values()
+            for each, ((low, high), when) in self._claims.items()
+            if by in (None, each)
         )
 
 
@@ -219,7 +224,8 @@ class Replication:
         # The last position that was looked at in this round.
         self._looked: int | None = None
         self._began: float | None = None
-        # The predecessor is given the rest once: if that went on, what lies wrong would be handed round for ever.
+        # The predecessor is given the rest once, and again only when more of that has come: if it went on by itself,
+        # what lies wrong would be handed round for ever.
         self._has_been_given = False
         self._to_give_back: list[int] = []
 
@@ -256,12 +262,15 @@ class Replication:
         for contact in self._wanted():
             neighbour = known.get(contact)
             if neighbour is None or span_changed or contact in new:
-                neighbour = _Neighbour(now + SETTLE_S * self._rng.uniform(0.5, 1.5))
+                neighbour = self._soon(now)
             self._neighbours[contact] = neighbour
 
     def _wanted(self) -> list[Contact]:
         before = [] if self._predecessor is None else [self._predecessor]
         return list(dict.fromkeys((*before, *self._followers)))
+
+    def _soon(self, now: float) -> _Neighbour:
+        return _Neighbour(now + SETTLE_S * self._rng.uniform(0.5, 1.5))
 
     def hurry(self) -> None:
         """Compare with everybody at once: this node goes, or something is amiss."""
@@ -308,6 +317,20 @@ class Replication:
             neighbour.failures += 1
             wait_s = min(_LONGEST_RETRY_S, _RETRY_S * 2 ** min(neighbour.failures - 1, 8))
             neighbour.due = now + wait_s * self._rng.uniform(0.75, 1.25)
+
+    def handed(self, position: int, by: Contact, now: float) -> None:
+        """An entry is new here, and was sent by a node that is not its owner.
+
+        Of several nodes that come at once one may have given its predecessor the rest before it got that itself. So
+        what a follower sends without having claimed it goes on to the predecessor, and ends where it belongs.
+        """
+        before = self._predecessor
+        is_rest = by in self._followers and not self.claims.has(position, now, by)
+        if before is None or not is_rest or self.is_own(position >> TAG_BITS):
+            return
+        if self._has_been_given or before in self._begun:
+            self._has_been_given = False
+            self._neighbours[before] = self._soon(now)
 
     def to_give_back(self, now: float) -> Entry | None:
         """An entry that is not to be here, as it seems; to be offered to where it belongs, and dropped then."""
