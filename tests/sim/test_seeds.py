@@ -31,6 +31,8 @@ ONCE_BROKEN: Final[tuple[tuple[str, int], ...]] = (
     ("churning", 39),
     # Of several that came at once one gave on what it had before it got what it was to give on.
     ("churning", 35),
+    # Who left while its neighbours died handed over to the dead alone.
+    ("churning", 40),
 )
 
 

@@ -175,6 +175,18 @@ class ComingAndGoingTests(KeepingTestCase):
             self.network.run(2.0)
             self.check()
 
+    def test_quits_among_the_dead(self) -> None:
+        """Who leaves while those round it have died hands what it has to others, as soon as it knows."""
+        nodes = self.ring(9)
+        self.put(nodes[0], "x", b"1")
+        first, going, *others = self.right_ones("x")
+        for node in (first, *others):
+            self.network.crash(node)
+        self.network.stop(going)
+        self.network.run(10.0)
+        self.assertNotIn(going, self.network.nodes)
+        self.assertEqual(self.get(self.network.nodes[-1], "x"), [b"1"])
+
     def test_deaths(self) -> None:
         """As many die at once as there are replicas; what is left is asked, and soon all is where it belongs again."""
         nodes = self.ring(9)

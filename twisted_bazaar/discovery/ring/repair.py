@@ -92,17 +92,28 @@ class Repair:
         return Deferred.fromCoroutine(self._hand_over())
 
     async def _hand_over(self) -> None:
+        """Give what is here to all neighbours, until these are the same afterwards: some may have died meanwhile."""
+        handed: tuple[Contact | None, Sequence[Contact]] | None = None
+        while handed != (around := (self._member.membership.predecessor, self.replication.followers)):
+            handed = around
+            if not await self._hand_round():
+                break
+        self._node.report("ring-handed-over", None, entries=self.sent)
+
+    async def _hand_round(self) -> bool:
+        """Give it to all neighbours at once; returns whether there is time for more."""
         self.replication.hurry()
         before = self._member.membership.predecessor
         others = dict.fromkeys((*self.replication.followers, *([] if before is None else [before])))
         results: list[tuple[bool, Any]] = await DeferredList(
             [Deferred.fromCoroutine(self._sync(contact, is_paced=False)) for contact in others], consumeErrors=True
         )
-        for is_done, result in results:
-            # The node may wait less than this takes: then it is cancelled.
-            if not is_done and not result.check(PeerError, CancelledError):
-                self.log.failure("something was not handed over", result)
-        self._node.report("ring-handed-over", None, entries=self.sent)
+        failures = [result for is_done, result in results if not is_done]
+        for failure in failures:
+            if not failure.check(PeerError, CancelledError):
+                self.log.failure("something was not handed over", failure)
+        # The node may wait less than this takes: then it is cancelled.
+        return not any(failure.check(CancelledError) for failure in failures)
 
     # As time goes by.
 
