@@ -33,6 +33,8 @@ ONCE_BROKEN: Final[tuple[tuple[str, int], ...]] = (
     ("churning", 35),
     # Who left while its neighbours died handed over to the dead alone.
     ("churning", 40),
+    # A search that nobody waited for any more left its timers when its node stopped.
+    ("churning", 155),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.test_messages import OWN, RING, contact
@@ -128,6 +129,15 @@ class SearchTests(SynchronousTestCase):
         """When the node stops, the search ends with what there is."""
         self.asking.stop()
         self.assertEqual(self.successResultOf(self.search.found).holders, ())
+
+    def test_cancelled(self) -> None:
+        """A search that nobody wants any more asks nobody else, and leaves no timer behind."""
+        self.pass_time(0.6)
+        asked = self.asked()
+        self.search.found.cancel()
+        self.failureResultOf(self.search.found, CancelledError)
+        self.answer(OTHERS[1], before=(BEFORE,))
+        self.assertEqual(self.asked(), asked)
 
     def test_other_answer(self) -> None:
         """An answer to something else is none."""

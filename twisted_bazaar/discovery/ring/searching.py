@@ -28,7 +28,7 @@ class Search:
     @param lookup: whom to ask.
     @param answered: called with whoever has answered.
     @param failed: called with whoever has not.
-    @ivar found: fires when it is over, once; never fails.
+    @ivar found: fires when it is over, once; never fails. To cancel it ends the search.
     """
 
     log = Logger()
@@ -41,7 +41,7 @@ class Search:
         answered: Callable[[Contact], object],
         failed: Callable[[Contact], None],
     ) -> None:
-        self.found: Deferred[Found] = Deferred()
+        self.found: Deferred[Found] = Deferred(self._cancelled)
         self._place = place
         self._lookup = lookup
         self._asking = asking
@@ -50,11 +50,12 @@ class Search:
         self._clock = asking.clock
         self._timers: list[IDelayedCall] = []
         self._is_going = False
+        self._is_cancelled = False
 
     def go(self) -> None:
         """Ask whoever is to be asked now."""
-        if self._is_going:
-            # Somebody has failed at once.
+        if self._is_going or self._is_cancelled:
+            # Somebody has failed at once; or nobody wants to know any more.
             return
         self._is_going = True
         while contacts := self._lookup.next():
@@ -62,10 +63,17 @@ class Search:
                 self._ask(contact)
         self._is_going = False
         if self._lookup.is_over and not self.found.called:
-            for timer in self._timers:
-                if timer.active():
-                    timer.cancel()
+            self._cancel_timers()
             self.found.callback(self._lookup.found)
+
+    def _cancelled(self, _: object) -> None:
+        self._is_cancelled = True
+        self._cancel_timers()
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
 
     def _ask(self, contact: Contact) -> None:
         asked_at = self._clock.seconds()
