@@ -15,7 +15,6 @@ import random
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -38,7 +37,7 @@ from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.strangers import Answering, Strangers
 from twisted_bazaar.node.streaming import NodeStreams, Where
 from twisted_bazaar.values.addresses import Address, plain_host
-from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.codec import codec_of
 from twisted_bazaar.wire.message import Message
 
 DatagramTrace = Callable[[Address, Message, int], None]
@@ -52,20 +51,14 @@ _FAULTS_LOGGED_A_MINUTE: Final = 10
 _WORK_OF_MESSAGE: Final = 4
 # What comes while this node does something else.
 _KEPT_BYTES: Final = 1 << 20
-_ABOUT_COOKIES: Final = (Knock, Cookie, Stale)
+_ABOUT_COOKIES: Final = frozenset({Knock, Cookie, Stale})
 _NAMES_ABOUT_COOKIES: Final = frozenset({"knock", "cookie", "stale"})
 
 
 _encode = msgspec.json.Encoder().encode
 
 
-@lru_cache(maxsize=64)
-def _decoder(claimed: frozenset[type[Message]]) -> Callable[[bytes], Message]:
-    """What reads messages of some types, and those about cookies; alike nodes in one process share it."""
-    return Codec([*claimed, *_ABOUT_COOKIES]).decode
-
-
-_decode_about_cookies = _decoder(frozenset())
+_decode_about_cookies = codec_of(_ABOUT_COOKIES).decode
 
 
 class Datagrams(DatagramProtocol):
@@ -164,7 +157,7 @@ class Datagrams(DatagramProtocol):
         self._claims = claims
         self._questions = frozenset(str(cls.__struct_config__.tag) for cls in claims if cls.is_question)
         if claims:
-            self._decode = _decoder(frozenset(claims))
+            self._decode = codec_of(_ABOUT_COOKIES.union(claims)).decode
         if self.streams is not None and openings:
             self.streams.listen(openings)
 

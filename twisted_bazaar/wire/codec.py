@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Final, Union
 
 import msgspec
@@ -65,6 +66,12 @@ class Codec:
         key, reason = _key_and_reason(fault)
         at_path = key is not None and key.split("[")[0] in _PATH_KEYS
         return (WrongWay if at_path else MalformedMessage)(name, key, _shorten(reason))
+
+
+@lru_cache(maxsize=64)
+def codec_of(types: frozenset[type[Message]]) -> Codec:
+    """The codec of some classes. All nodes in a process that understand the same share it, as it takes some memory."""
+    return Codec(types)
 
 
 def _key_and_reason(fault: str) -> tuple[str | None, str]:

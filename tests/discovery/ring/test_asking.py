@@ -23,7 +23,6 @@ from twisted_bazaar.discovery.ring.messages import (
     RingQuit,
 )
 from twisted_bazaar.discovery.ring.settings import Patience
-from twisted_bazaar.discovery.ring.sites import FIRST_WAIT_S, LEAST_WAIT_S, LONGEST_WAIT_S, Sites
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.values.addresses import Address
@@ -208,46 +207,3 @@ class AskingTests(AskingTestCase):
         too_long = partial(RingFind, place="f" * 2_000)
         self.failureResultOf(self.asking.ask(OTHER, too_long), UsageError)
         self.assertRaises(UsageError, self.asking.tell, OTHER, too_long)
-
-
-class SitesTests(SynchronousTestCase):
-    """How long to wait."""
-
-    def setUp(self) -> None:
-        """Know nothing."""
-        self.sites = Sites()
-
-    def learn(self, *seconds: float) -> None:
-        """Let answers take so long."""
-        for each in seconds * 50:
-            self.sites.answered(self.sites.at(WHERE, 0.0), each)
-
-    def wait_s(self, address: Address = WHERE) -> float:
-        """How long an answer is waited for."""
-        return self.sites.wait_s(self.sites.at(address, 0.0))
-
-    def test_nothing_known(self) -> None:
-        """Of nobody is known how long it takes: that is a while."""
-        self.assertEqual(self.wait_s(), FIRST_WAIT_S)
-
-    def test_adapts(self) -> None:
-        """The wait follows what answers take, within bounds."""
-        for seconds, least, most in (
-            (0.0005, LEAST_WAIT_S, LEAST_WAIT_S),
-            (0.3, 0.3, 0.35),
-            (9.0, LONGEST_WAIT_S, LONGEST_WAIT_S),
-        ):
-            self.learn(seconds)
-            wait_s = self.wait_s()
-            self.assertTrue(least <= wait_s <= most, (seconds, wait_s))
-
-    def test_jitter(self) -> None:
-        """Who answers now sooner, now later is waited for longer."""
-        self.learn(0.05, 0.25)
-        self.assertGreater(self.wait_s(), 0.25)
-
-    def test_others(self) -> None:
-        """Of whom nothing is known is guessed by the others, with time for its cookie."""
-        self.learn(0.2)
-        wait_s = self.wait_s(Address("10.0.0.77", 9_001))
-        self.assertTrue(0.4 <= wait_s <= 0.5, wait_s)

@@ -1,0 +1,144 @@
+"""Promises of what is known of addresses: who is there, who has answered lately, and how long to wait."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.discovery.ring.test_messages import ENVELOPE, OWN, RING, contact
+from twisted_bazaar.discovery.ring.cards import Cards
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.messages import RingPing
+from twisted_bazaar.discovery.ring.sites import FIRST_WAIT_S, LEAST_WAIT_S, LONGEST_WAIT_S, Site, Sites
+from twisted_bazaar.values.addresses import Address
+
+OTHER = contact(1)
+WHERE = OTHER.address
+
+
+def ping(by: Contact, **changes: object) -> RingPing:
+    """What a node says."""
+    cards = Cards(by, RING)
+    return RingPing(**ENVELOPE | {"source": cards.own_text, "origin": cards.own_card} | changes)
+
+
+class SenderTests(SynchronousTestCase):
+    """Who has sent a message from an address: as cards say, whatever was said from there before."""
+
+    def setUp(self) -> None:
+        """Have an address from which one node has spoken."""
+        self.cards, self.site = Cards(contact(0, host="0.0.0.0"), RING), Site(WHERE)
+        self.assertEqual(self.site.sender_of(ping(OTHER), self.cards), OTHER)
+
+    def test_others(self) -> None:
+        """Another node at the same address is another sender, and the first is itself again afterwards."""
+        for each in (contact(2), OTHER, Contact(5, OTHER.key, WHERE, OTHER.port), OTHER):
+            expected = Contact(each.id, each.key, WHERE, each.port)
+            self.assertEqual(self.site.sender_of(ping(each), self.cards), expected)
+
+    def test_nobody(self) -> None:
+        """What was sent on, or names another place, has no sender, and what comes after it has."""
+        on_behalf = Cards(contact(3), RING).write(contact(2))
+        for message in (ping(OTHER, source=RING.text(5)), ping(OTHER, origin=on_behalf), ping(OTHER, source="2a")):
+            self.assertIsNone(self.site.sender_of(message, self.cards))
+            self.assertEqual(self.site.sender_of(ping(OTHER), self.cards), OTHER)
+
+    def test_becomes(self) -> None:
+        """Who learns where it is itself forgets whom it took for itself before."""
+        self.assertEqual(self.site.sender_of(ping(OWN), self.cards), self.cards.own)
+        self.cards.become(contact(0, host="10.9.9.9"))
+        self.assertEqual(self.site.sender_of(ping(OWN), self.cards), contact(0, host=WHERE.host))
+
+
+class ShownTests(SynchronousTestCase):
+    """Who has answered lately."""
+
+    def setUp(self) -> None:
+        """Let one have answered, which counts for 20 s."""
+        self.sites = Sites()
+        self.sites.at(WHERE, 0.0).has_shown(OTHER, 0.0, 20.0)
+
+    def shown(self, now: float, where: Address = WHERE) -> Contact | None:
+        """Who has answered lately from an address."""
+        return self.sites.at(where, now).shown_at(now)
+
+    def test_counts(self) -> None:
+        """It counts for so long, at that address alone."""
+        self.assertEqual([self.shown(now) for now in (0.0, 19.9, 20.0)], [OTHER, OTHER, None])
+        self.assertIsNone(self.shown(0.0, contact(2).address))
+
+    def test_begins_anew(self) -> None:
+        """Who begins anew counts nobody who has answered before; how long answers take is still known."""
+        site = self.sites.at(WHERE, 0.0)
+        self.sites.answered(site, 0.3)
+        before = self.sites.wait_s(site)
+        self.sites.forget_shown(1.0)
+        self.assertEqual((self.shown(1.0), self.sites.wait_s(self.sites.at(WHERE, 1.0))), (None, before))
+
+
+class RememberedTests(SynchronousTestCase):
+    """What is remembered, and what is not."""
+
+    def setUp(self) -> None:
+        """Know one address."""
+        self.sites = Sites()
+        self.sites.answered(self.sites.at(WHERE, 0.0), 0.3)
+
+    def is_known(self, now: float) -> bool:
+        """Whether it still is."""
+        return self.sites.at(WHERE, now).round_trip is not None
+
+    def test_in_use(self) -> None:
+        """Who answers on and on is remembered for all that time, and ten minutes of silence longer at most."""
+        for now in range(0, 3_600, 5):
+            self.assertTrue(self.is_known(now), now)
+            self.sites.remember(self.sites.at(WHERE, now), now)
+        self.assertFalse(self.is_known(3_595 + 600))
+
+    def test_flood(self) -> None:
+        """A host that speaks from very many addresses makes nobody forget another."""
+        for port in range(1, 10_000):
+            self.sites.at(Address("10.6.6.6", port), 1.0)
+        self.assertTrue(self.is_known(2.0))
+
+
+class WaitTests(SynchronousTestCase):
+    """How long to wait."""
+
+    def setUp(self) -> None:
+        """Know nothing."""
+        self.sites = Sites()
+
+    def learn(self, *seconds: float) -> None:
+        """Let answers take so long."""
+        for each in seconds * 50:
+            self.sites.answered(self.sites.at(WHERE, 0.0), each)
+
+    def wait_s(self, address: Address = WHERE) -> float:
+        """How long an answer is waited for."""
+        return self.sites.wait_s(self.sites.at(address, 0.0))
+
+    def test_nothing_known(self) -> None:
+        """Of nobody is known how long it takes: that is a while."""
+        self.assertEqual(self.wait_s(), FIRST_WAIT_S)
+
+    def test_adapts(self) -> None:
+        """The wait follows what answers take, within bounds."""
+        for seconds, least, most in (
+            (0.0005, LEAST_WAIT_S, LEAST_WAIT_S),
+            (0.3, 0.3, 0.35),
+            (9.0, LONGEST_WAIT_S, LONGEST_WAIT_S),
+        ):
+            self.learn(seconds)
+            wait_s = self.wait_s()
+            self.assertTrue(least <= wait_s <= most, (seconds, wait_s))
+
+    def test_jitter(self) -> None:
+        """Who answers now sooner, now later is waited for longer."""
+        self.learn(0.05, 0.25)
+        self.assertGreater(self.wait_s(), 0.25)
+
+    def test_others(self) -> None:
+        """Of whom nothing is known is guessed by the others, with time for its cookie."""
+        self.learn(0.2)
+        wait_s = self.wait_s(Address("10.0.0.77", 9_001))
+        self.assertTrue(0.4 <= wait_s <= 0.5, wait_s)
