@@ -297,7 +297,8 @@ class Datagrams(DatagramProtocol):
             claim(message, sender.address)
         except Exception:
             self._note_fault(message, sender.address, now)
-        self._at_hand = None
+        finally:
+            self._at_hand = None
 
     def _note_fault(self, message: Message, address: Address, now: float) -> None:
         self.counts["faults"] += 1

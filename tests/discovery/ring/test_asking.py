@@ -196,6 +196,44 @@ class AskingTests(AskingTestCase):
         self.pass_time(3.0)
         self.assertEqual(len(self.said()), 1)
 
+    def test_witness(self) -> None:
+        """Who wants to know is told who answers and who does not; if that goes wrong the asker is told all the same."""
+        told = list[tuple[str, Contact]]()
+
+        class Watching:
+            """Notes what it is told, and fails."""
+
+            def answered(self, contact: Contact) -> None:
+                told.append(("answered", contact))
+                raise RuntimeError
+
+            def failed(self, contact: Contact) -> None:
+                told.append(("failed", contact))
+                raise RuntimeError
+
+        first, second = self.ask(witness=Watching()), self.ask(witness=Watching())
+        before, after = self.said()
+        self.assertRaises(RuntimeError, self.pong, before)
+        self.assertRaises(RuntimeError, self.pong, after, by=contact(2))
+        self.successResultOf(first)
+        self.failureResultOf(second, LinkClosed)
+        self.assertEqual(told, [("answered", OTHER), ("failed", OTHER)])
+
+    def test_witness_ends_it(self) -> None:
+        """One that has the question ended does no harm."""
+
+        class Ending:
+            """Wants no answer any more."""
+
+            def answered(self, contact: Contact) -> None:
+                answer.cancel()
+
+            failed = answered
+
+        answer = self.ask(witness=Ending())
+        self.pong(self.said()[-1])
+        self.failureResultOf(answer, CancelledError)
+
     def test_too_long(self) -> None:
         """What does not fit is sent with less in it, if something can be left out; else the asker is told."""
         crowd = Cards(OWN, RING).write_all(contact(number) for number in range(1, MOST_SUCCESSORS))

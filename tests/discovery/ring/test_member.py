@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.nets import key_pair
-from twisted_bazaar.discovery.ring.asking import Make
+from twisted_bazaar.discovery.ring.asking import Asking, Make
 from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.member import RingMember
@@ -30,6 +30,7 @@ from twisted_bazaar.discovery.ring.messages import (
     RingUpdate,
     Seen,
 )
+from twisted_bazaar.discovery.ring.neighbourhood import Neighbourhood
 from twisted_bazaar.discovery.ring.settings import USUAL
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.testing import FakeNode
@@ -554,3 +555,18 @@ class GoingTests(MemberTestCase):
         self.assertEqual(self.said(contact(50), RingPong), [])
         self.pass_time(2.0)
         self.successResultOf(stopping)
+
+
+class AnewTests(SynchronousTestCase):
+    """A node that begins anew, as it does with each try to join."""
+
+    def test_late_answer(self) -> None:
+        """What still comes for the try before does not keep it from learning whom it meets now."""
+        node, other = FakeNode(), contact(50)
+        asking = Asking(node, Cards(contact(100), RING))
+        before = Neighbourhood(node, asking, SMALL, lambda refused: None, lambda: None)
+        before.stop()
+        now = Neighbourhood(node, asking, SMALL, lambda refused: None, lambda: None)
+        self.assertFalse(before.answered(other))
+        self.assertTrue(now.answered(other))
+        self.assertIn(other, now.fingers)

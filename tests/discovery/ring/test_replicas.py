@@ -14,6 +14,7 @@ from tests.discovery.ring.keepers import SMALL, Keepers, contact, entry, place_o
 from twisted_bazaar.discovery.ring.entry import TAG_BITS
 from twisted_bazaar.discovery.ring.replicas import (
     COMPARE_S,
+    HANDED_ON_S,
     MOST_MARKS,
     SETTLE_S,
     Claims,
@@ -319,6 +320,17 @@ class ReplicationTests(SynchronousTestCase):
         self.replication.handed(rest, contact(150), 3.1)
         self.replication.done(contact(50), 3.2)
         self.assertEqual(self.due(4.0), [50])
+
+    def test_what_comes_from_behind_later(self) -> None:
+        """On a ring where nobody comes it does not go on: else one that lies could have anything kept by all nodes."""
+        self.due(1.0)
+        for position in range(10, 40):
+            self.replication.handed(position << TAG_BITS, contact(150), HANDED_ON_S)
+        self.assertEqual(self.due(HANDED_ON_S + 1), [])
+        self.replication.changed(contact(60), [contact(150), contact(200)], 100.0)
+        self.assertIn(60, self.due(101.0))
+        self.replication.handed(10 << TAG_BITS, contact(150), 100.0 + HANDED_ON_S - 2)
+        self.assertEqual(self.due(100.0 + HANDED_ON_S - 1), [60])
 
     def test_what_comes_without_end(self) -> None:
         """Who hands on one after another does not keep the one before from being given what there is."""

@@ -55,7 +55,13 @@ class ShownTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Let one have answered, which counts for 20 s."""
         self.sites = Sites()
-        self.sites.at(WHERE, 0.0).has_shown(OTHER, 0.0, 20.0)
+        self.answer(OTHER, 0.0)
+
+    def answer(self, contact: Contact, now: float) -> None:
+        """Let one answer."""
+        site = self.sites.at(contact.address, now)
+        site.has_shown(contact, now, 20.0)
+        self.sites.remember(site, now)
 
     def shown(self, now: float, where: Address = WHERE) -> Contact | None:
         """Who has answered lately from an address."""
@@ -68,37 +74,42 @@ class ShownTests(SynchronousTestCase):
 
     def test_begins_anew(self) -> None:
         """Who begins anew counts nobody who has answered before; how long answers take is still known."""
-        site = self.sites.at(WHERE, 0.0)
-        self.sites.answered(site, 0.3)
-        before = self.sites.wait_s(site)
+        self.sites.answered(self.sites.at(WHERE, 0.0), 0.3, 0.0)
+        before = self.sites.wait_s(self.sites.at(WHERE, 0.0))
         self.sites.forget_shown(1.0)
         self.assertEqual((self.shown(1.0), self.sites.wait_s(self.sites.at(WHERE, 1.0))), (None, before))
-
-
-class RememberedTests(SynchronousTestCase):
-    """What is remembered, and what is not."""
-
-    def setUp(self) -> None:
-        """Know one address."""
-        self.sites = Sites()
-        self.sites.answered(self.sites.at(WHERE, 0.0), 0.3)
-
-    def is_known(self, now: float) -> bool:
-        """Whether it still is."""
-        return self.sites.at(WHERE, now).round_trip is not None
+        self.assertNotEqual(before, FIRST_WAIT_S)
 
     def test_in_use(self) -> None:
         """Who answers on and on is remembered for all that time, and ten minutes of silence longer at most."""
-        for now in range(0, 3_600, 5):
-            self.assertTrue(self.is_known(now), now)
-            self.sites.remember(self.sites.at(WHERE, now), now)
-        self.assertFalse(self.is_known(3_595 + 600))
+        for now in range(0, 3_600, 15):
+            self.assertEqual(self.shown(now + 14.9), OTHER, now)
+            self.answer(OTHER, now + 15.0)
+        self.assertIsNotNone(self.sites.known(WHERE, 3_600 + 599))
+        self.assertIsNone(self.sites.known(WHERE, 3_600 + 601))
 
-    def test_flood(self) -> None:
-        """A host that speaks from very many addresses makes nobody forget another."""
+    def test_crowd_on_the_same_host(self) -> None:
+        """Who goes on answering is remembered, however many others on its host answer once."""
         for port in range(1, 10_000):
-            self.sites.at(Address("10.6.6.6", port), 1.0)
-        self.assertTrue(self.is_known(2.0))
+            self.answer(Contact(port, OTHER.key, Address(WHERE.host, 10_000 + port), 0), port / 50)
+            if port % 250 == 0:
+                self.assertEqual(self.shown(port / 50), OTHER)
+                self.answer(OTHER, port / 50)
+
+    def test_strangers(self) -> None:
+        """Whoever only speaks, from however many hosts, or is only asked, makes nobody forgotten."""
+        for number in range(10_000):
+            stranger = Address(f"10.{number // 250}.{number % 250}.1", 9_001)
+            self.sites.at(stranger, 1.0).sender_of(ping(contact(2)), Cards(OWN, RING))
+            self.assertIsNone(self.sites.known(stranger, 1.0))
+        self.assertEqual(self.shown(2.0), OTHER)
+
+    def test_two_questions(self) -> None:
+        """Of two that were asked at once, before anything was known, both answers count."""
+        first, second = self.sites.at(contact(3).address, 0.0), self.sites.at(contact(3).address, 0.0)
+        for each, seconds in ((first, 1.0), (second, 0.2)):
+            self.sites.answered(each, seconds, 0.0)
+        self.assertGreater(self.sites.wait_s(self.sites.at(contact(3).address, 0.0)), 1.0)
 
 
 class WaitTests(SynchronousTestCase):
@@ -111,7 +122,7 @@ class WaitTests(SynchronousTestCase):
     def learn(self, *seconds: float) -> None:
         """Let answers take so long."""
         for each in seconds * 50:
-            self.sites.answered(self.sites.at(WHERE, 0.0), each)
+            self.sites.answered(self.sites.at(WHERE, 0.0), each, 0.0)
 
     def wait_s(self, address: Address = WHERE) -> float:
         """How long an answer is waited for."""

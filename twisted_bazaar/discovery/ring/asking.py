@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 from attrs import define
 from twisted.internet.defer import Deferred
@@ -50,7 +51,7 @@ class _Question:
     @ivar to: who is asked; None for whoever is at the address.
     @ivar came: called with the answer.
     @ivar failed: called with why there is none.
-    @ivar witness: told before that; None if nobody wants to know.
+    @ivar witness: told before C{came} or C{failed} is called; None if nobody wants to know.
     @ivar site: what is known of the address.
     @ivar left: how often it may still be asked.
     @ivar forgiven: how often it may be asked once more since this node itself stood still.
@@ -133,6 +134,7 @@ class Asking:
         @param came: called with the answer.
         @param failed: called with why there is none, perhaps at once: L{LinkClosed}, or L{UsageError} if the question
             does not fit into a datagram.
+        @param witness: told first whether it has answered.
         """
         self._ask(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience, came, failed, late, witness)
 
@@ -175,23 +177,26 @@ class Asking:
         if question is None or question.site.address != address:
             return
         site, to = question.site, question.to
-        if question.is_first:
-            self.sites.answered(site, self._seconds() - question.asked_at)
         self._end(question)
         if to is not None and site.sender_of(message, self.cards) != to:
             self._fail(question, f"somebody else is at {address}")
             return
-        if to is not None and question.witness is not None:
-            question.witness.answered(to)
-        question.came(message)
+        if question.is_first:
+            now = self._seconds()
+            self.sites.answered(site, now - question.asked_at, now)
+        try:
+            if to is not None and question.witness is not None:
+                question.witness.answered(to)
+        finally:
+            question.came(message)
 
     def stop(self) -> None:
         """Ask no more, and wait for no answer."""
         self._is_stopped = True
+        self._deadlines.stop()
         for question in list(self._questions.values()):
             self._end(question)
             self._fail(question, "this node stops")
-        self._deadlines.stop()
 
     # Inside.
 
@@ -211,7 +216,14 @@ class Asking:
         witness: Witness | None,
     ) -> Deferred[RingMessage]:
         answer: Deferred[RingMessage] = Deferred(lambda _: self._give_up(message.stamp))
-        self._ask(message, address, to, patience, answer.callback, answer.errback, late, witness)
+
+        def end(fire: Callable[[Any], None], result: RingMessage | Exception) -> None:
+            # The witness may have had it cancelled.
+            if not answer.called:
+                fire(result)
+
+        came, failed = partial(end, answer.callback), partial(end, answer.errback)
+        self._ask(message, address, to, patience, came, failed, late, witness)
         return answer
 
     def _ask(
@@ -240,9 +252,11 @@ class Asking:
             failed(error)
 
     def _fail(self, question: _Question, why: str) -> None:
-        if question.to is not None and question.witness is not None:
-            question.witness.failed(question.to)
-        question.failed(LinkClosed(why))
+        try:
+            if question.to is not None and question.witness is not None:
+                question.witness.failed(question.to)
+        finally:
+            question.failed(LinkClosed(why))
 
     def _give_up(self, stamp: int) -> None:
         question = self._questions.get(stamp)

@@ -343,7 +343,8 @@ class RingMember:
         """Who has sent a message, if it is for this node and not on behalf of another."""
         if not self._is_for_this(message):
             return None
-        return self._asking.sites.at(address, self._node.clock.seconds()).sender_of(message, self.cards)
+        site = self._asking.sites.known(address, self._node.clock.seconds())
+        return self.cards.sender_of(message, address) if site is None else site.sender_of(message, self.cards)
 
     def _is_for_this(self, message: RingMessage) -> bool:
         if not self._is_open or self._is_leaving:

@@ -193,6 +193,8 @@ class Neighbourhood:
 
         At one address there is one node: who answers as another than before is not believed while it answers as that.
         """
+        if self._is_stopped:
+            return False
         now = self._now()
         site = self._asking.sites.at(contact.address, now)
         known = site.shown_at(now)

@@ -30,6 +30,8 @@ USUAL_REPLICAS: Final = 3
 MOST_MARKS: Final = 20
 # Who joins or dies seldom does so alone.
 SETTLE_S: Final = 0.3
+# For so long a predecessor is new, which is to be given what comes from behind.
+HANDED_ON_S: Final = 30.0
 COMPARE_S: Final = 60.0
 UNCLAIMED_S: Final = 4 * COMPARE_S
 _PARTS: Final = 8
@@ -224,9 +226,10 @@ class Replication:
         # The last position that was looked at in this round.
         self._looked: int | None = None
         self._began: float | None = None
-        # The predecessor is given the rest once, and again only when more of that has come: if it went on by itself,
+        # The predecessor is given the rest once, and while it is new again when more of that has come: if it went on,
         # what lies wrong would be handed round for ever.
         self._has_been_given = False
+        self._new_until = 0.0
         self._to_give_back: list[int] = []
 
     @property
@@ -256,6 +259,7 @@ class Replication:
         span_changed = predecessor != self._predecessor
         if span_changed:
             self._has_been_given = False
+            self._new_until = now + HANDED_ON_S
         new = set(followers).difference(self._followers)
         self._predecessor, self._followers = predecessor, followers
         known, self._neighbours = self._neighbours, {}
@@ -322,11 +326,12 @@ class Replication:
         """An entry is new here, and was sent by a node that is not its owner.
 
         Of several nodes that come at once one may have given its predecessor the rest before it got that itself. So
-        what a follower sends without having claimed it goes on to the predecessor, and ends where it belongs.
+        what a follower sends without having claimed it goes on to a predecessor that is new, and ends where it belongs.
+        On a ring where nobody comes it does not go on: who sends what belongs elsewhere would have it at all nodes.
         """
         before = self._predecessor
         is_rest = by in self._followers and not self.claims.has(position, now, by)
-        if before is None or not is_rest or self.is_own(position >> TAG_BITS):
+        if before is None or now >= self._new_until or not is_rest or self.is_own(position >> TAG_BITS):
             return
         if self._has_been_given or before in self._begun:
             self._has_been_given = False

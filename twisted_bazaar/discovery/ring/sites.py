@@ -60,7 +60,6 @@ class Site:
     @ivar round_trip: what answers from there take; None while none has come.
     @ivar shown: who has answered from there last, which counts until C{shown_until}; None if nobody has.
     @ivar note_at: from when on it is worth noting again that the same has answered.
-    @ivar renew_at: when the time for which it is remembered is half over.
     """
 
     address: Address
@@ -68,7 +67,6 @@ class Site:
     shown: Contact | None = None
     shown_until: float = 0.0
     note_at: float = 0.0
-    renew_at: float = 0.0
     # What its node said of itself when that was read last, to whom, who that is, and how it has to name its place.
     _card: Card | None = field(default=None, init=False)
     _own: Contact | None = field(default=None, init=False)
@@ -100,27 +98,29 @@ class Sites:
         self._sites: FairTable[Address, Site] = FairTable(_REMEMBERED, _REMEMBERED_S, shares=2)
         self._usual: Estimate | None = None
 
+    def known(self, address: Address, now: float) -> Site | None:
+        """What is known of an address."""
+        return self._sites.get(address, now)
+
     def at(self, address: Address, now: float) -> Site:
-        """What is known of an address, and is noted of it from now on."""
-        site = self._sites.get(address, now)
-        if site is None:
-            site = Site(address)
-            self.remember(site, now)
-        return site
+        """The same; where nothing is known, what is noted now is forgotten unless it is remembered."""
+        return self._sites.get(address, now) or Site(address)
 
     def remember(self, site: Site, now: float) -> None:
-        """Go on knowing of an address."""
-        if now >= site.renew_at:
-            site.renew_at = now + _REMEMBERED_S / 2
-            self._sites.put(site.address, site, network_of(site.address.host), now)
+        """Know of an address from now on, which has answered: who only speaks, or is spoken of, takes no room here."""
+        self._sites.put(site.address, site, network_of(site.address.host), now)
 
     def forget_shown(self, now: float) -> None:
-        """Nobody has answered yet of those it matters of."""
+        """Begin anew: nobody counts as having answered."""
         for _, site in self._sites.items(now):
             site.shown = None
 
-    def answered(self, site: Site, seconds: float) -> None:
+    def answered(self, site: Site, seconds: float, now: float) -> None:
         """An answer has come after so long; one to a question that was asked only once."""
+        if site.round_trip is None:
+            # Several may have been asked before the first has answered.
+            site = self.at(site.address, now)
+            self.remember(site, now)
         if site.round_trip is None:
             site.round_trip = Estimate(seconds, seconds / 2)
         else:

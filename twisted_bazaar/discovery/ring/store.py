@@ -17,7 +17,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from enum import Enum
 from heapq import heapify, heappop, heappush
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Final
 
 from attrs import define, frozen
@@ -155,7 +155,8 @@ class Store:
         """So many of the same by their tags, from one on."""
         found = list[Entry]()
         named = self._names.get((space, name), ())
-        for held in islice(named, bisect_left(named, first, key=_tag_of), None):
+        for index in range(bisect_left(named, first, key=_tag_of), len(named)):
+            held = named[index]
             if held.until > now:
                 found.append(held.entry)
                 if len(found) == most:
