@@ -54,10 +54,7 @@ _KEPT_BYTES: Final = 1 << 20
 _ABOUT_COOKIES: Final = frozenset({Knock, Cookie, Stale})
 _NAMES_ABOUT_COOKIES: Final = frozenset({"knock", "cookie", "stale"})
 
-
 _encode = msgspec.json.Encoder().encode
-
-
 _decode_about_cookies = codec_of(_ABOUT_COOKIES).decode
 
 
