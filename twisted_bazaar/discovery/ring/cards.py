@@ -52,7 +52,7 @@ class Cards:
         """A contact as it stands in a message of this node."""
         card = self._written.get(contact)
         if card is None:
-            given = None if _place_of(self.ring, contact.key) == contact.id else self.ring.text(contact.id)
+            given = None if _place_of(self.ring.bits, contact.key) == contact.id else self.ring.text(contact.id)
             where = contact.address
             host = None if contact == self.own else where.host
             card = Card(_text_of(contact.key), host, where.port, contact.port, given)
@@ -114,7 +114,7 @@ class Cards:
         return self._known(Contact(self._place(card, key), key, address, card.port))
 
     def _place(self, card: Card, key: str) -> int:
-        return _place_of(self.ring, key) if card.id is None else self.ring.read(card.id)
+        return _place_of(self.ring.bits, key) if card.id is None else self.ring.read(card.id)
 
     def _known(self, contact: Contact) -> Contact:
         """This node itself, if it is meant, by whatever address of its machine."""
@@ -143,5 +143,5 @@ def _key_of(text: str) -> str:
 
 
 @lru_cache(maxsize=8_192)
-def _place_of(ring: Ring, key: str) -> int:
-    return ring.id_of_key(key)
+def _place_of(bits: int, key: str) -> int:
+    return Ring(bits).id_of_key(key)

@@ -12,16 +12,16 @@ class Circle:
     """Some nodes, no two of one place.
 
     @param start: the place that it begins and ends at.
+    @param contacts: some to begin with; of those of one place the last.
     @ivar contacts: the nodes, by how far they are from there.
     """
 
     def __init__(self, start: int, ring: Ring, contacts: Iterable[Contact] = ()) -> None:
         self._start = start
         self._ring = ring
-        self.contacts: list[Contact] = []
-        self._distances: list[int] = []
-        for contact in contacts:
-            self.add(contact)
+        there = {ring.distance(start, contact.id): contact for contact in contacts}
+        self._distances: list[int] = sorted(there)
+        self.contacts: list[Contact] = [there[distance] for distance in self._distances]
 
     def add(self, contact: Contact) -> None:
         """Take in a node, in place of who has been at its place."""
@@ -42,19 +42,10 @@ class Circle:
         """Which of the nodes is the first at a place or after it; how many there are, if none is before the end."""
         return bisect_left(self._distances, self._ring.distance(self._start, place))
 
-    def from_place(self, place: int, other: Circle) -> Iterator[Contact]:
-        """Those of this and of another with the same start, once round from a place; who is in both comes twice."""
-        here, there = self.index(place), other.index(place)
-        yield from self._merged(here, len(self.contacts), other, there, len(other.contacts))
-        yield from self._merged(0, here, other, 0, there)
-
-    def _merged(self, index: int, end: int, other: Circle, index2: int, end2: int) -> Iterator[Contact]:
-        contacts, contacts2 = self.contacts, other.contacts
-        distances, distances2 = self._distances, other._distances
-        while index < end or index2 < end2:
-            if index2 >= end2 or (index < end and distances[index] <= distances2[index2]):
-                yield contacts[index]
-                index += 1
-            else:
-                yield contacts2[index2]
-                index2 += 1
+    def from_place(self, place: int) -> Iterator[Contact]:
+        """All, once round from a place."""
+        contacts, start = self.contacts, self.index(place)
+        for index in range(start, len(contacts)):
+            yield contacts[index]
+        for index in range(start):
+            yield contacts[index]

@@ -75,5 +75,5 @@ class Deadlines(Generic[T]):
                     thing.due = NEVER
                     self._over(thing)
         finally:
-            earliest = min((each.due for each in self._things), default=NEVER)
+            earliest = min([each.due for each in self._things], default=NEVER)
             self._wake_at(max(earliest, now + _TICK_S))

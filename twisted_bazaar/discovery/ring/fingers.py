@@ -67,6 +67,7 @@ class Fingers:
     @param dead: who has not answered lately.
     @param refresh_s: how often each part is looked into.
     @ivar circle: all of them, from its place on.
+    @ivar changes: how often they have become others.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Fingers:
         self._dead = Dead() if dead is None else dead
         self._refresh_s = refresh_s
         self.circle = Circle(own, ring)
-        self._changes = 0
+        self.changes = 0
         self._slots: dict[_Slot, _Part] = {}
         self._held: set[Contact] = set()
         self._by_host: Counter[Hashable] = Counter()
@@ -98,6 +99,11 @@ class Fingers:
     def __iter__(self) -> Iterator[Contact]:
         return (contact for part in self._slots.values() for contact in part.held)
 
+    def has_room(self, contact: Contact) -> bool:
+        """Whether a node that is not known here would be kept."""
+        part = self._slots.get(self._slot_of(contact.id))
+        return (part is None or len(part.held) < HELD) and self._by_host[_host_of(contact)] < _MOST_OF_A_HOST
+
     def learn(self, contact: Contact) -> bool:
         """Note that a node lives, which has answered. Whether it is kept."""
         if contact in self._held:
@@ -112,13 +118,13 @@ class Fingers:
                 held[index] = contact
                 break
         else:
-            if len(held) >= HELD or self._by_host[_host_of(contact)] >= _MOST_OF_A_HOST:
+            if not self.has_room(contact):
                 return False
             held.append(contact)
         self._held.add(contact)
         self._by_host[_host_of(contact)] += 1
         self.circle.add(contact)
-        self._changes += 1
+        self.changes += 1
         return True
 
     def failed(self, contact: Contact) -> None:
@@ -127,7 +133,7 @@ class Fingers:
             self._slots[self._slot_of(contact.id)].held.remove(contact)
             self._forget(contact)
             self.circle.remove(contact)
-            self._changes += 1
+            self.changes += 1
 
     def _forget(self, contact: Contact) -> None:
         self._held.discard(contact)
@@ -167,14 +173,14 @@ class Fingers:
         @param successors: the successors of this node.
         """
         nearest = self._ring.distance(self._own, successors[-1].id) if successors else self._ring.size
-        if now < self._next_due and self._settled == (self._changes, nearest):
+        if now < self._next_due and self._settled == (self.changes, nearest):
             return None
         if not self._scale / _OTHER_SCALE < nearest < self._scale * _OTHER_SCALE:
             # It has become another ring: what was looked into for long in vain may be full now.
             self._scale = nearest
             for part in self._slots.values():
                 part.wait_s = 0.0
-        self._settled = (self._changes, nearest)
+        self._settled = (self.changes, nearest)
         parts = [(slot, self._part_at(slot, now, rng)) for slot in self._wanted(nearest)]
         due = [(slot, part) for slot, part in parts if part.due <= now]
         if not due:

@@ -45,7 +45,7 @@ class Hedged(Generic[T]):
         contacts: Sequence[Contact],
         wanted: int,
         ask: Ask[T],
-        came: Callable[[T], None] = lambda answer: None,
+        came: Callable[[T], None] | None = None,
         *,
         is_patient: bool = True,
     ) -> None:
@@ -91,7 +91,8 @@ class Hedged(Generic[T]):
         self._open.discard(contact)
         if not self.over.called:
             self.answers[contact] = answer
-            self._came(answer)
+            if self._came is not None:
+                self._came(answer)
         self._settle()
 
     def _fail(self, contact: Contact, error: Exception) -> None:

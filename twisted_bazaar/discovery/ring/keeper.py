@@ -268,7 +268,7 @@ class Keeper:
         elif message.space is not None and message.name is not None:
             if message.tag is None:
                 first = 0 if message.after is None else int(message.after, 16) + 1
-                is_own = self.member.membership.is_responsible(self.store.place_of_name(message.name))
+                is_own = self.member.membership.is_responsible(self.store.place_under(message.space, message.name))
                 self._reply_list(self._by_tag(message.space, message.name, MOST_LISTED + 1, first), is_own, reply)
             else:
                 nearest = self._by_tag(message.space, message.name, 1, int(message.tag, 16))

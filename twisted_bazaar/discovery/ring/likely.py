@@ -2,6 +2,7 @@
 
 On a ring that is not large a node knows nearly everybody, and need not look for them. How far its knowledge goes it
 sees from how close its own successors stand: where those that it knows are much farther apart, it does not know all.
+Eight of them may by chance stand twice as close as all do in the mean; but all are at least those that it knows.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from twisted_bazaar.discovery.ring.named import host_of
 
 # The second node after a place is farther than so many mean distances once in 2,000 times, if places are random.
 _FARTHEST: Final = 10
+# Eight nodes one after another stand closer than this part of the mean distance once in 20 times.
+_BY_CHANCE: Final = 2
 
 
 class Likely:
@@ -28,8 +31,8 @@ class Likely:
         self._membership = membership
         self._fingers = fingers
         self._dead = dead
-        # The node itself and its neighbours, and what that was made of.
-        self._near = Circle(membership.own.id, ring)
+        # All of them and the node itself, and what that was made of.
+        self._known = Circle(membership.own.id, ring)
         self._made_of: tuple[object, ...] = ()
 
     def holders(self, place: int, now: float, most: int) -> tuple[Contact, ...]:
@@ -49,24 +52,34 @@ class Likely:
         if len(successors) < membership.most:
             # The list goes once round: these are all there are.
             return likely
-        apart = ring.distance(membership.own.id, successors[-1].id) / len(successors)
-        return likely if ring.distance(place, likely[1].id) <= _FARTHEST * apart else ()
+        apart = _BY_CHANCE * ring.distance(membership.own.id, successors[-1].id) / len(successors)
+        at_most = ring.size / (len(self._fingers) + 1)
+        return likely if ring.distance(place, likely[1].id) <= _FARTHEST * min(apart, at_most) else ()
 
     def _first(self, place: int, now: float, most: int) -> tuple[Contact, ...]:
-        by_host: dict[Hashable, Contact] = {}
-        for contact in self._neighbours().from_place(place, self._fingers.circle):
-            host = host_of(contact)
-            if host not in by_host and not self._dead.has(contact, now):
-                by_host[host] = contact
-                if len(by_host) == most:
-                    break
-        return tuple(by_host.values())
+        first = list[Contact]()
+        hosts = set[Hashable]()
+        dead = None if self._dead.is_empty(now) else self._dead
+        for contact in self._all().from_place(place):
+            if dead is not None and dead.has(contact, now):
+                continue
+            # On this machine each node counts as a host.
+            if not contact.address.is_local:
+                host = host_of(contact)
+                if host in hosts:
+                    continue
+                hosts.add(host)
+            first.append(contact)
+            if len(first) == most:
+                break
+        return tuple(first)
 
-    def _neighbours(self) -> Circle:
-        membership = self._membership
-        made_of = (membership.predecessor, membership.successors)
+    def _all(self) -> Circle:
+        membership, fingers = self._membership, self._fingers
+        made_of = (fingers.changes, membership.predecessor, membership.successors)
         if made_of != self._made_of:
             own, before = membership.own, () if membership.predecessor is None else (membership.predecessor,)
-            self._near = Circle(own.id, self._ring, (*before, *membership.successors, own))
+            contacts = (*fingers.circle.contacts, *before, *membership.successors, own)
+            self._known = Circle(own.id, self._ring, contacts)
             self._made_of = made_of
-        return self._near
+        return self._known

@@ -41,7 +41,7 @@ from twisted_bazaar.discovery.ring.messages import (
 from twisted_bazaar.discovery.ring.pongs import Pongs, Told
 from twisted_bazaar.discovery.ring.restraint import Restraint
 from twisted_bazaar.discovery.ring.searching import Search
-from twisted_bazaar.discovery.ring.settings import Settings
+from twisted_bazaar.discovery.ring.settings import Patience, Settings
 from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seat, Seek, Standing, Step
 from twisted_bazaar.discovery.ring.telling import Telling
 from twisted_bazaar.interfaces import INode
@@ -58,6 +58,10 @@ _CALLING_ROUNDS: Final = 2.5
 _SHOWN_S: Final = 15.0
 _MOST_DOUBTFUL: Final = 16
 _ASKED_A_ROUND: Final = 40
+# Who asks and is not known is asked back, so often from one host in so long; only once, for it may be gone again.
+_MOST_MET: Final = 4
+_MET_EACH_S: Final = 60.0
+_ONCE: Final = Patience(tries=1)
 # Lists go from one node to the one before it in each round, when the first has noticed who is dead.
 _ROUNDS_TO_NOTICE: Final = 2
 
@@ -85,6 +89,7 @@ class Neighbourhood:
     ) -> None:
         cards = asking.cards
         self._node = node
+        self._now: Callable[[], float] = node.clock.seconds
         self._asking = asking
         self._cards = cards
         self._ring = cards.ring
@@ -113,6 +118,10 @@ class Neighbourhood:
         self._shown_s = max(_SHOWN_S, 3 * settings.silence_s)
         self._doubtful = Lost(_MOST_DOUBTFUL)
         self._restraint = Restraint(_ASKED_A_ROUND, settings.round_s)
+        self._meeting = Restraint(_MOST_MET, _MET_EACH_S)
+        # Who is to be asked in the next round: what is sent while a stranger's question is being answered would count
+        # as the answer.
+        self._met: list[Contact] = []
         calling_s = _CALLING_ROUNDS * settings.round_s
         self._callers = Callers(cards.own.id, cards.ring, settings.asks, calling_s)
         self._timer: IDelayedCall | None = None
@@ -250,6 +259,18 @@ class Neighbourhood:
         """
         return self._pongs.pong(self.membership.standing, known)
 
+    def meet(self, contact: Contact) -> None:
+        """Somebody has asked something. Where there is room for one more that lives, it is asked how it stands, soon.
+
+        So who is asked gets to know as many as who asks, and all who have to do with each other need fewer steps.
+        """
+        fingers, met = self.fingers, self._met
+        if contact in fingers or contact in met or not self._settings.has_fingers or not self.membership.is_member:
+            return
+        if len(met) < _ASKED_A_ROUND and contact.id != self._cards.own.id and fingers.has_room(contact):
+            if self._meeting.admits(contact.address, self._now()):
+                met.append(contact)
+
     def hear(self, message: RingUpdate | RingAbrupt, sender: Contact) -> None:
         """Somebody says something about another; that one is asked."""
         now = self._now()
@@ -294,6 +315,7 @@ class Neighbourhood:
             predecessor=None if before is None else self._cards.write(before),
         )
         self._asking.answer(message, sender.address, message.source, found)
+        self.meet(sender)
 
     # Inside.
 
@@ -306,6 +328,9 @@ class Neighbourhood:
         before, doubtful = self.membership.predecessor, self._doubtful.next(now)
         if before is not None and not self._has_shown(before):
             self._ask(before)
+        met, self._met = self._met, []
+        for contact in met:
+            self._ask_met(contact)
         if doubtful is not None:
             self._ask(doubtful)
         if self._settings.has_fingers and self.membership.is_member:
@@ -357,6 +382,22 @@ class Neighbourhood:
         if not message.same and self._is_near(contact):
             self._pongs.keep(message.mark, standing)
 
+    def _ask_met(self, contact: Contact) -> None:
+        if contact not in self.fingers and contact not in self._asked:
+            self._asked.add(contact)
+            came, failed = partial(self._take_met, contact), partial(self._not_met, contact)
+            self._asking.question(contact, RingPing, came, failed, patience=_ONCE)
+
+    def _take_met(self, contact: Contact, message: RingMessage) -> None:
+        """Who is no member only asks, and is of no use to others."""
+        if isinstance(message, RingPong) and message.member:
+            self._take_pong(contact, None, message)
+        else:
+            self._asked.discard(contact)
+
+    def _not_met(self, contact: Contact, _: Exception) -> None:
+        self._asked.discard(contact)
+
     def _take_failure(self, contact: Contact, _: Exception) -> None:
         self._asked.discard(contact)
         self.failed(contact, is_ping=True)
@@ -403,6 +444,3 @@ class Neighbourhood:
         if membership.successors != successors:
             self._telling.successors(membership.successors)
         self._changed()
-
-    def _now(self) -> float:
-        return float(self._node.clock.seconds())

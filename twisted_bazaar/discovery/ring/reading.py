@@ -8,7 +8,7 @@ longer: L{twisted_bazaar.discovery.ring.lookup}.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -176,10 +176,16 @@ class Reading:
     def _agree(self, listings: Sequence[_Listing], found: Sequence[Holding], nearest: Contact) -> bool:
         """Whether so many show what was found that it is believed to be all."""
         shown = {(holding.entry.tag_text, holding.entry.kept.version) for holding in found}
-        agreeing = [each for each in listings if any((one.tag, one.version) in shown for one in each.listed)]
         # If the nearest is dead there may be nobody yet who knows that it is next.
-        is_known = nearest not in self._listings or any(each.is_own for each in agreeing)
-        return is_known and len({host_of(each.at) for each in agreeing}) >= self._copies
+        is_known = nearest not in self._listings
+        hosts = set[Hashable]()
+        for listing in listings:
+            for one in listing.listed:
+                if (one.tag, one.version) in shown:
+                    hosts.add(host_of(listing.at))
+                    is_known = is_known or listing.is_own
+                    break
+        return is_known and len(hosts) >= self._copies
 
     async def _search(self) -> Sequence[Holding]:
         """What those have who are found to be the keepers."""

@@ -26,6 +26,8 @@ from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
 
 LOOK_S: Final = 0.25
+# What comes without being told here, as an entry that does not live long, is not seen sooner.
+_LONGEST_REST_S: Final = 5.0
 _AT_ONCE: Final = 8
 # As many as take some milliseconds.
 _EXPIRED_AT_ONCE: Final = 512
@@ -130,14 +132,32 @@ class Repair:
             )
         membership = member.membership
         self.replication.changed(membership.predecessor, membership.successors, self._now())
+        self._look_sooner()
 
     def _handed(self, entry: Entry, by: Contact) -> None:
         if self._owner is not None:
             self.replication.handed(self._keeping.store.position_of(entry), by, self._now())
+            self._look_sooner()
 
     def _look_later(self) -> None:
+        """Look when something is due, but not at once."""
         if not self._is_stopped:
-            self._timer = self._node.clock.callLater(LOOK_S * self._node.rng.uniform(0.75, 1.25), self._look)
+            self._timer = self._node.clock.callLater(self._rest_s(), self._look)
+
+    def _look_sooner(self) -> None:
+        """Something may be due sooner than when it was looked last."""
+        if self._timer is not None:
+            rest_s = self._rest_s()
+            if self._now() + rest_s < self._timer.getTime():
+                self._timer.reset(rest_s)
+
+    def _rest_s(self) -> float:
+        """How long there is nothing to do."""
+        least_s = LOOK_S * self._node.rng.uniform(0.75, 1.25)
+        due = self._keeping.store.expires_at
+        if self._owner is not None:
+            due = min(due, self.replication.due)
+        return max(least_s, min(due - self._now(), _LONGEST_REST_S))
 
     def _look(self) -> None:
         self._timer = None

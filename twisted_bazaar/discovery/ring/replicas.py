@@ -42,6 +42,7 @@ _MOST_IN_A_ROW: Final = 256
 _MOST_CLAIMS: Final = 64
 # So many entries are looked at in one go; strangers may have filled the store.
 _LOOKED_AT: Final = 512
+_NEVER: Final = float("inf")
 
 
 def end_of(place: int) -> int:
@@ -303,6 +304,15 @@ class Replication:
         due = [(each.due, contact) for contact, each in self._neighbours.items() if each.due <= now]
         return min(due, key=lambda pair: pair[0])[1] if due else None
 
+    @property
+    def due(self) -> float:
+        """When there is something to do; long ago if at once, and for ever if never as things stand."""
+        due = min([each.due for each in self._neighbours.values()], default=_NEVER)
+        if self._began is None:
+            return due
+        is_looking = self._to_give_back or self._looked is not None
+        return min(due, max(self._began + UNCLAIMED_S, 0.0 if is_looking else self._look_at))
+
     def done(self, contact: Contact, now: float) -> None:
         """A neighbour has what it was to have when that was asked for."""
         begun, neighbour = self._begun.pop(contact, None), self._neighbours.get(contact)
@@ -312,7 +322,7 @@ class Replication:
             if contact == self._predecessor:
                 self._has_been_given = True
                 if contact not in self._followers:
-                    neighbour.due = float("inf")
+                    neighbour.due = _NEVER
 
     def failed(self, contact: Contact, now: float) -> None:
         """Comparing with a neighbour has failed, or it would not take everything."""

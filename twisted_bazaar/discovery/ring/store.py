@@ -134,6 +134,11 @@ class Store:
         """How long all texts are together."""
         return self._bytes
 
+    def place_under(self, space: str, name: str) -> int:
+        """Where on the ring what stands under a name of a space belongs; quick for what is here."""
+        named = self._names.get((space, name))
+        return self.place_of_name(name) if named is None else named[0].position >> TAG_BITS
+
     def place_of(self, entry: Entry) -> int:
         """Where on the ring an entry belongs."""
         return self.place_of_name(entry.kept.name)
@@ -212,6 +217,11 @@ class Store:
         if held is not None:
             self._take_out(held)
             self._changed(held.entry, None)
+
+    @property
+    def expires_at(self) -> float:
+        """When something may have had its time; for ever if nothing is here that has one."""
+        return self._expiries[0][0] if self._expiries else float("inf")
 
     def expire(self, now: float, most: int = MOST_ENTRIES) -> None:
         """Let go of what has had its time."""
