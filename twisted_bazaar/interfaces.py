@@ -111,6 +111,9 @@ class INode(Interface):
         @raise UsageError: it does not fit into a datagram, or this node takes none.
         """
 
+    def has_shown(address: Address) -> bool:
+        """Whether whoever is at an address has shown that it receives datagrams there: none of its own are forged."""
+
     def stream_endpoint(address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
         """Where to open a reliable stream over datagrams, to whoever takes datagrams at an address.
 

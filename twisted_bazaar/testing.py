@@ -143,6 +143,10 @@ class FakeNode:
         check_fits(message, Limits().datagram_bytes)
         self.datagrams += [(message, address) for address in addresses]
 
+    def has_shown(self, address: Address) -> bool:
+        """Everybody has."""
+        return True
+
     def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
         """What the test has put there."""
         return self.streams.get(address)

@@ -197,6 +197,12 @@ class Datagrams(DatagramProtocol):
             except OSError:
                 self.counts["unsent"] += 1
 
+    def has_shown(self, address: Address) -> bool:
+        """Whether whoever is at an address has shown that it receives there, and has given its cookie."""
+        now = self._reactor.seconds()
+        to = self._correspondents.get((address.host, address.port), now)
+        return to is not None and to.given is not None and now < to.trusted_until
+
     def close(self) -> Deferred[None]:
         """Close the socket, when the streams are over or have had a moment to be.
 

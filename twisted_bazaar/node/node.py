@@ -220,6 +220,10 @@ class Node:
         """Send a message to some addresses, as one datagram to each."""
         self.datagrams.send(message, addresses)
 
+    def has_shown(self, address: Address) -> bool:
+        """Whether whoever is at an address has shown that it receives datagrams there."""
+        return self.datagrams.has_shown(address)
+
     def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
         """Where to open a stream over datagrams to whoever takes some at an address; None if this node has none."""
         return self.datagrams.stream_endpoint(address, timeout_s)

@@ -119,9 +119,6 @@ class Neighbourhood:
         self._doubtful = Lost(_MOST_DOUBTFUL)
         self._restraint = Restraint(_ASKED_A_ROUND, settings.round_s)
         self._meeting = Restraint(_MOST_MET, _MET_EACH_S)
-        # Who is to be asked in the next round: what is sent while a stranger's question is being answered would count
-        # as the answer.
-        self._met: list[Contact] = []
         calling_s = _CALLING_ROUNDS * settings.round_s
         self._callers = Callers(cards.own.id, cards.ring, settings.asks, calling_s)
         self._timer: IDelayedCall | None = None
@@ -260,16 +257,20 @@ class Neighbourhood:
         return self._pongs.pong(self.membership.standing, known)
 
     def meet(self, contact: Contact) -> None:
-        """Somebody has asked something. Where there is room for one more that lives, it is asked how it stands, soon.
+        """Somebody has asked something. Where there is room for one more that lives, it is asked how it stands.
 
-        So who is asked gets to know as many as who asks, and all who have to do with each other need fewer steps.
+        So who is asked gets to know as many as who asks, and all who have to do with each other need fewer steps. A
+        stranger is asked nothing: it may not be where its question says.
         """
-        fingers, met = self.fingers, self._met
-        if contact in fingers or contact in met or not self._settings.has_fingers or not self.membership.is_member:
+        fingers = self.fingers
+        if contact in fingers or contact in self._asked or not self._settings.has_fingers:
             return
-        if len(met) < _ASKED_A_ROUND and contact.id != self._cards.own.id and fingers.has_room(contact):
-            if self._meeting.admits(contact.address, self._now()):
-                met.append(contact)
+        if not self.membership.is_member or contact.id == self._cards.own.id or not fingers.has_room(contact):
+            return
+        if self._node.has_shown(contact.address) and self._meeting.admits(contact.address, self._now()):
+            self._asked.add(contact)
+            came, failed = partial(self._take_met, contact), partial(self._not_met, contact)
+            self._asking.question(contact, RingPing, came, failed, patience=_ONCE)
 
     def hear(self, message: RingUpdate | RingAbrupt, sender: Contact) -> None:
         """Somebody says something about another; that one is asked."""
@@ -328,9 +329,6 @@ class Neighbourhood:
         before, doubtful = self.membership.predecessor, self._doubtful.next(now)
         if before is not None and not self._has_shown(before):
             self._ask(before)
-        met, self._met = self._met, []
-        for contact in met:
-            self._ask_met(contact)
         if doubtful is not None:
             self._ask(doubtful)
         if self._settings.has_fingers and self.membership.is_member:
@@ -381,12 +379,6 @@ class Neighbourhood:
         self.do(self.membership.answered(standing, self._now()))
         if not message.same and self._is_near(contact):
             self._pongs.keep(message.mark, standing)
-
-    def _ask_met(self, contact: Contact) -> None:
-        if contact not in self.fingers and contact not in self._asked:
-            self._asked.add(contact)
-            came, failed = partial(self._take_met, contact), partial(self._not_met, contact)
-            self._asking.question(contact, RingPing, came, failed, patience=_ONCE)
 
     def _take_met(self, contact: Contact, message: RingMessage) -> None:
         """Who is no member only asks, and is of no use to others."""

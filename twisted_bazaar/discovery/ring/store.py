@@ -160,7 +160,7 @@ class Store:
         """So many of the same by their tags, from one on."""
         found = list[Entry]()
         named = self._names.get((space, name), ())
-        for index in range(bisect_left(named, first, key=_tag_of), len(named)):
+        for index in range(bisect_left(named, first, key=_tag_of) if first else 0, len(named)):
             held = named[index]
             if held.until > now:
                 found.append(held.entry)
