@@ -111,6 +111,16 @@ class AskedTests(WireTestCase):
         self.network.run(0.05)
         self.assertEqual(self.oracle.heard, [Question(want=3), Note(text="hi")])
 
+    def test_has_shown(self) -> None:
+        """Where somebody asks from without a cookie, it need not be; when it shows the cookie, it is there."""
+        self.assertFalse(self.node.has_shown(self.socket.address))
+        self.ask()
+        [answer] = self.answers()
+        self.assertFalse(self.node.has_shown(self.socket.address))
+        self.socket.tell("test-note", text="hi", give=GIVE, cookie=answer["give"])
+        self.network.run(0.05)
+        self.assertTrue(self.node.has_shown(self.socket.address))
+
     def test_nothing_remembered(self) -> None:
         """It is not remembered: neither the address, nor the cookie that it may have made up."""
         for number in range(10):

@@ -72,6 +72,23 @@ class PacingTests(KeepingTestCase):
         # Each with three followers, once a minute or so.
         self.assertLess(len(compared), 4 * 3 * 7)
 
+    def test_looks_seldom(self) -> None:
+        """Where nothing is due a node looks seldom; what does not live long is let go of in time nevertheless."""
+        nodes = self.ring(4)
+        self.network.run(COMPARE_S)
+        store, looks = self.keeping(nodes[0]).store, list[float]()
+        expire = store.expire
+        store.expire = lambda now, *most: (looks.append(now), expire(now, *most))[1]  # type: ignore[assignment, misc]
+        self.network.run(COMPARE_S / 2)
+        self.assertLess(len(looks), 15)
+        owner = key_pair(0)
+        store.put(
+            sign_entry(owner, Kept(space=VALUES, name="x", owner=owner.public, version=1, lifetime=2)), self.now()
+        )
+        self.assertEqual(len(store), 1)
+        self.network.run(7.5)
+        self.assertEqual(len(store), 0)
+
     def test_roused(self) -> None:
         """After a long rest neighbours that have changed are compared with within a second."""
         nodes = self.ring(4)
@@ -79,7 +96,7 @@ class PacingTests(KeepingTestCase):
         for _ in range(6):
             self.until_joined([self.add(nodes[0])])
             before = len(self.network.datagrams)
-            self.network.run(0.85)
+            self.network.run(1.0)
             said = [each[2] for each in self.network.datagrams[before:]]
             self.assertGreater(len([each for each in said if isinstance(each, RingCompare)]), 3)
             self.network.run(COMPARE_S / 2)

@@ -288,6 +288,20 @@ class ReplicationTests(SynchronousTestCase):
         self.assertEqual((own.span, own.is_own), (span_of(50, 100), True))
         self.assertEqual(self.replication.syncs_with(contact(50)), [])
 
+    def test_when(self) -> None:
+        """It says when there is something to do: soon after a change, and when neighbours or strays are due again."""
+        nobody = Replication(contact(100), SMALL, self.store, random.Random(1), 2)
+        self.assertEqual(nobody.due, float("inf"))
+        for now in (0.0, 10.0, 500.0):
+            due = self.replication.due
+            self.assertEqual(self.due(due - 0.001), [])
+            self.due(max(now, due))
+            self.replication.to_give_back(max(now, due))
+            self.assertGreater(self.replication.due, max(now, due))
+            self.assertLess(self.replication.due, max(now, due) + 1.3 * COMPARE_S)
+        self.replication.changed(contact(50), [contact(150), contact(180), contact(200)], 500.0)
+        self.assertLess(self.replication.due, 500.0 + 2 * SETTLE_S)
+
     def test_who_is_new(self) -> None:
         """Only who is new among the followers is compared with soon; all, when what belongs here has changed."""
         self.due(1.0)

@@ -83,6 +83,16 @@ class LifetimeTests(SynchronousTestCase):
         store.expire(60.0)
         self.assertEqual(len(store), 0)
 
+    def test_next(self) -> None:
+        """It says when the next has had its time."""
+        store = Store(place_of)
+        self.assertEqual(store.expires_at, float("inf"))
+        store.put(entry("y"), 0.0)
+        store.put(entry("x", lifetime=60), 0.0)
+        self.assertEqual(store.expires_at, 60.0)
+        store.expire(60.0)
+        self.assertEqual(store.expires_at, float("inf"))
+
     def test_handed_on(self) -> None:
         """Whoever hands an entry on does not make it live longer, nor does one that is there already."""
         store = Store(place_of)
