@@ -17,6 +17,7 @@ from twisted_bazaar.discovery.ring.replicas import (
     HANDED_ON_S,
     MOST_MARKS,
     SETTLE_S,
+    UNCLAIMED_S,
     Claims,
     Compared,
     Comparison,
@@ -292,6 +293,11 @@ class ReplicationTests(SynchronousTestCase):
         """It says when there is something to do: soon after a change, and when neighbours or strays are due again."""
         nobody = Replication(contact(100), SMALL, self.store, random.Random(1), 2)
         self.assertEqual(nobody.due, float("inf"))
+        # Alone it looks for strays at last, and again after a while.
+        nobody.changed(None, [], 0.0)
+        self.assertEqual(nobody.due, UNCLAIMED_S)
+        nobody.to_give_back(UNCLAIMED_S)
+        self.assertGreater(nobody.due, UNCLAIMED_S)
         for now in (0.0, 10.0, 500.0):
             due = self.replication.due
             self.assertEqual(self.due(due - 0.001), [])
