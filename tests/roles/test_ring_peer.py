@@ -234,7 +234,7 @@ class FilesTests(PeersTestCase):
 
     def test_a_slow_way(self) -> None:
         """A file is stored, and waited for, over a way on which a piece of it is under way for a minute."""
-        nodes = self.ring(3, transfer=Transfer(Settings(window=1, drop=0.3), comes_first=True))
+        nodes = self.ring(3, transfer=Transfer(Settings(window=1, mss=35, drop=0.05), comes_first=True))
         row = self.ask(nodes[0], "ring.store", path=self.write("paper", PAPER))
         self.assertEqual((len(row["copies"]), self.keeping(PAPER)), (3, set(nodes)))
 
