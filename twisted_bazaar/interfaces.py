@@ -112,7 +112,10 @@ class INode(Interface):
         """
 
     def has_shown(address: Address) -> bool:
-        """Whether whoever is at an address has shown that it receives datagrams there: none of its own are forged."""
+        """Whether whoever is at an address has shown that it receives datagrams there, and has given its cookie.
+
+        If what is being taken from there shows nothing, it has not: somebody else may have sent it in its name.
+        """
 
     def stream_endpoint(address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
         """Where to open a reliable stream over datagrams, to whoever takes datagrams at an address.

@@ -198,7 +198,12 @@ class Datagrams(DatagramProtocol):
                 self.counts["unsent"] += 1
 
     def has_shown(self, address: Address) -> bool:
-        """Whether whoever is at an address has shown that it receives there, and has given its cookie."""
+        """Whether whoever is at an address has shown that it receives there, and has given its cookie.
+
+        To a stranger, while it is being answered, nothing can be sent but the answer.
+        """
+        if self._answering is not None and self._answering.address == address:
+            return False
         now = self._reactor.seconds()
         to = self._correspondents.get((address.host, address.port), now)
         return to is not None and to.given is not None and now < to.trusted_until

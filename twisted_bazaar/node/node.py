@@ -221,7 +221,7 @@ class Node:
         self.datagrams.send(message, addresses)
 
     def has_shown(self, address: Address) -> bool:
-        """Whether whoever is at an address has shown that it receives datagrams there."""
+        """Whether whoever is at an address has shown that it receives datagrams there, and does so now."""
         return self.datagrams.has_shown(address)
 
     def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:

@@ -47,11 +47,11 @@ class LikelyTests(SynchronousTestCase):
         self.assertEqual(self.likely(100, 105, 200), [])
 
     def test_close_together(self) -> None:
-        """The two successors may by chance stand closer together than all do; not closer than all that are known."""
-        self.assertEqual(self.likely(100, 105, 170, most=2), [105, 170])
-        many = range(12, 100, 2)
-        self.assertEqual(self.likely(100, *many, 105, 170, most=2), [])
-        self.assertEqual(self.likely(100, *many, 105, 140, most=2), [105, 140])
+        """The two successors may by chance stand closer together than all do; it counts when nearly all are known."""
+        self.assertEqual(self.likely(100, 105, 170, most=2), [])
+        self.assertEqual(self.likely(100, *range(12, 100, 3), 105, 170, most=2), [105, 170])
+        self.assertEqual(self.likely(100, *range(12, 100, 2), 105, 170, most=2), [])
+        self.assertEqual(self.likely(100, *range(12, 100, 2), 105, 140, most=2), [105, 140])
 
     def test_dead(self) -> None:
         """Who is taken for dead is none of them."""

@@ -10,11 +10,13 @@ import msgspec
 
 from tests.discovery.ring.nets import RingTestCase, key_pair
 from tests.raw_datagram import RawSocket
+from twisted_bazaar.discovery.ring import fingers
 from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.guest import RingGuest
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.member import RingMember
 from twisted_bazaar.discovery.ring.messages import RingFind, RingMessage
+from twisted_bazaar.discovery.ring.settings import CLASSIC
 from twisted_bazaar.values.addresses import Address
 
 COUNT = 24
@@ -87,9 +89,17 @@ class MeetingTests(RingTestCase):
         known = [each for member in self.living() for each in member._neighbourhood.fingers]
         self.assertNotIn(where, [contact.address for contact in known])
 
+    def test_no_room(self) -> None:
+        """Who would not be kept is not asked."""
+        asker, asked = self.strangers()
+        self.patch(fingers, "HELD", 0)
+        for _ in range(3):
+            self.ask(asker, asked)
+        self.assertEqual(self.pings(asked, self.seen(asker).address), 0)
 
-class MuteTests(RingTestCase):
-    """Somebody who asks by hand, from where it says, and never answers."""
+
+class ByHandTests(RingTestCase):
+    """Somebody who asks by hand, from where it says."""
 
     def setUp(self) -> None:
         """Have a ring."""
@@ -98,11 +108,10 @@ class MuteTests(RingTestCase):
         self.member = self.members[self.nodes[1]]
         self.socket = RawSocket(self.network, self.nodes[1], "10.9.0.1")
 
-    def ask(self, number: int, cookie: str) -> None:
-        """Ask in somebody's name, with a cookie."""
+    def ask(self, number: int, cookie: str | None = None) -> None:
+        """Ask in somebody's name, with a cookie or as a stranger."""
         ring, own = self.member.ring, self.member.own
-        key = key_pair(1_000 + number).public
-        cards = Cards(Contact(ring.id_of_key(key), key, Address("10.9.0.1", 7_000), 0), ring)
+        cards = Cards(self.contact(number), ring)
         message = RingFind(
             source=cards.own_text,
             destination=ring.text(own.id),
@@ -111,18 +120,79 @@ class MuteTests(RingTestCase):
             place=ring.text(0),
         )
         keys: dict[str, Any] = json.loads(msgspec.json.encode(message))
-        self.socket.tell(keys.pop("type"), **keys, give="0123456789abcdef", cookie=cookie)
+        keys["give"] = "0123456789abcdef"
+        if cookie is None:
+            keys["pad"] = "0" * (1_180 - len(json.dumps(keys)))
+        else:
+            keys["cookie"] = cookie
+        self.socket.tell(keys.pop("type"), **keys)
         self.network.run(0.05)
 
-    def test_nobody(self) -> None:
+    def known(self) -> tuple[object, ...]:
+        """Whom the member knows, and whom it takes for dead or doubts."""
+        neighbourhood = self.member._neighbourhood
+        return frozenset(neighbourhood.fingers), len(neighbourhood.dead), len(neighbourhood._doubtful)
+
+    def test_mute(self) -> None:
         """It is asked seldom, in however many names it asks; it is not known by that, and nobody is taken for dead."""
         cookie = self.socket.cookie(self.network)
-        neighbourhood = self.member._neighbourhood
-        before = frozenset(neighbourhood.fingers), len(neighbourhood.dead), len(neighbourhood._doubtful)
+        before = self.known()
         for number in range(200):
             self.ask(number, cookie)
         self.network.run(5.0)
-        after = frozenset(neighbourhood.fingers), len(neighbourhood.dead), len(neighbourhood._doubtful)
-        self.assertEqual(after, before)
+        self.assertEqual(self.known(), before)
         self.assertEqual(len(self.socket.of_type("ringfound")), 200)
         self.assertIn(len(self.socket.of_type("ringping")), range(1, 5))
+
+    def test_nonsense(self) -> None:
+        """Who answers as nobody can is not known by that, and is not asked again for it."""
+        cookie = self.socket.cookie(self.network)
+        before = self.known()
+        for number, wrong in enumerate(({"bits": 8}, {"same": True}, {"bits": 160, "same": True})):
+            self.socket.received.clear()
+            self.ask(number, cookie)
+            [ping] = self.socket.of_type("ringping")
+            keys = {"source": ping["destination"], "destination": ping["source"], "stamp": ping["stamp"]}
+            keys["source"] = self.member.ring.text(self.contact(number).id)
+            origin = Cards(self.contact(number), self.member.ring).own_card
+            pong = {"origin": msgspec.to_builtins(origin), "bits": 64, "member": True, **keys, **wrong}
+            self.socket.tell("ringpong", **pong, cookie=cookie)
+            self.network.run(5.0)
+            self.assertEqual(len(self.socket.of_type("ringping")), 1)
+        self.assertEqual(self.known(), before)
+
+    def test_in_its_name(self) -> None:
+        """Where somebody is who has shown it, strangers are answered as anywhere, and not asked."""
+        cookie = self.socket.cookie(self.network)
+        self.ask(0, cookie)
+        self.socket.received.clear()
+        for number in range(1, 8):
+            self.ask(number)
+        self.assertEqual([each["type"] for each in self.socket.received], ["ringfound"] * 7)
+        self.ask(8, cookie)
+        self.assertEqual(len(self.socket.of_type("ringping")), 1)
+
+    def contact(self, number: int) -> Contact:
+        """Somebody in whose name is asked."""
+        ring, key = self.member.ring, key_pair(1_000 + number).public
+        return Contact(ring.id_of_key(key), key, Address("10.9.0.1", 7_000), 0)
+
+
+class ClassroomTests(RingTestCase):
+    """A ring without shortcuts."""
+
+    settings = CLASSIC
+
+    def test_nobody(self) -> None:
+        """Nobody is asked for having asked."""
+        nodes = [self.add(ring_id=1)]
+        for place in (50, 100, 150, 200):
+            nodes.append(self.add(nodes[0], ring_id=place))
+            self.until_joined(nodes)
+        self.network.run(60.0)
+        asker, asked = self.members[nodes[0]], self.members[nodes[2]]
+        for _ in range(3):
+            self.result(asker.ask(self.seen(asked), partial(RingFind, place=asked.ring.text(0))))
+        self.network.run(0.1)
+        self.assertNotIn(self.seen(asker), asked._neighbourhood.fingers)
+        self.assertEqual(asked._neighbourhood._met, set())

@@ -81,13 +81,15 @@ class PacingTests(KeepingTestCase):
         store.expire = lambda now, *most: (looks.append(now), expire(now, *most))[1]  # type: ignore[assignment, misc]
         self.network.run(COMPARE_S / 2)
         self.assertLess(len(looks), 15)
-        owner = key_pair(0)
-        store.put(
-            sign_entry(owner, Kept(space=VALUES, name="x", owner=owner.public, version=1, lifetime=2)), self.now()
-        )
-        self.assertEqual(len(store), 1)
-        self.network.run(7.5)
-        self.assertEqual(len(store), 0)
+        owner, now = key_pair(0), self.network.seconds()
+        for number, lifetime in enumerate((12, 33)):
+            kept = Kept(space=VALUES, name=f"n{number}", owner=owner.public, version=1, lifetime=lifetime)
+            store.put(sign_entry(owner, kept), now)
+        for lifetime, left in ((12, 1), (33, 0)):
+            self.network.run(now + lifetime - 0.1 - self.network.seconds())
+            self.assertEqual(len(store), left + 1)
+            self.network.run(0.5)
+            self.assertEqual(len(store), left)
 
     def test_roused(self) -> None:
         """After a long rest neighbours that have changed are compared with within a second."""

@@ -100,7 +100,7 @@ class Fingers:
         return (contact for part in self._slots.values() for contact in part.held)
 
     def has_room(self, contact: Contact) -> bool:
-        """Whether a node that is not known here would be kept."""
+        """Whether a node would be kept that stands where nobody is known."""
         part = self._slots.get(self._slot_of(contact.id))
         return (part is None or len(part.held) < HELD) and self._by_host[_host_of(contact)] < _MOST_OF_A_HOST
 

@@ -2,7 +2,8 @@
 
 On a ring that is not large a node knows nearly everybody, and need not look for them. How far its knowledge goes it
 sees from how close its own successors stand: where those that it knows are much farther apart, it does not know all.
-Eight of them may by chance stand twice as close as all do in the mean; but all are at least those that it knows.
+Its few successors may by chance stand twice as close as all do in the mean. So where those that it knows are nearly as
+many as there seem to be, it goes by how far apart these stand.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from twisted_bazaar.discovery.ring.named import host_of
 
 # The second node after a place is farther than so many mean distances once in 2,000 times, if places are random.
 _FARTHEST: Final = 10
-# Eight nodes one after another stand closer than this part of the mean distance once in 20 times.
+# Eight nodes stand closer together than all do by so many times, or more, once in 20 times.
 _BY_CHANCE: Final = 2
 
 
@@ -52,9 +53,11 @@ class Likely:
         if len(successors) < membership.most:
             # The list goes once round: these are all there are.
             return likely
-        apart = _BY_CHANCE * ring.distance(membership.own.id, successors[-1].id) / len(successors)
-        at_most = ring.size / (len(self._fingers) + 1)
-        return likely if ring.distance(place, likely[1].id) <= _FARTHEST * min(apart, at_most) else ()
+        apart = ring.distance(membership.own.id, successors[-1].id) / len(successors)
+        known_apart = ring.size / (len(self._fingers) + 1)
+        if known_apart <= _BY_CHANCE * apart:
+            apart = known_apart
+        return likely if ring.distance(place, likely[1].id) <= _FARTHEST * apart else ()
 
     def _first(self, place: int, now: float, most: int) -> tuple[Contact, ...]:
         first = list[Contact]()

@@ -119,6 +119,8 @@ class Neighbourhood:
         self._doubtful = Lost(_MOST_DOUBTFUL)
         self._restraint = Restraint(_ASKED_A_ROUND, settings.round_s)
         self._meeting = Restraint(_MOST_MET, _MET_EACH_S)
+        # Who is being asked because it has asked something.
+        self._met: set[Contact] = set()
         calling_s = _CALLING_ROUNDS * settings.round_s
         self._callers = Callers(cards.own.id, cards.ring, settings.asks, calling_s)
         self._timer: IDelayedCall | None = None
@@ -263,12 +265,14 @@ class Neighbourhood:
         stranger is asked nothing: it may not be where its question says.
         """
         fingers = self.fingers
-        if contact in fingers or contact in self._asked or not self._settings.has_fingers:
+        if contact in fingers or contact in self._met or not self._settings.has_fingers:
             return
         if not self.membership.is_member or contact.id == self._cards.own.id or not fingers.has_room(contact):
             return
-        if self._node.has_shown(contact.address) and self._meeting.admits(contact.address, self._now()):
-            self._asked.add(contact)
+        if self._is_near(contact) or not self._node.has_shown(contact.address):
+            return
+        if self._meeting.admits(contact.address, self._now()):
+            self._met.add(contact)
             came, failed = partial(self._take_met, contact), partial(self._not_met, contact)
             self._asking.question(contact, RingPing, came, failed, patience=_ONCE)
 
@@ -381,14 +385,18 @@ class Neighbourhood:
             self._pongs.keep(message.mark, standing)
 
     def _take_met(self, contact: Contact, message: RingMessage) -> None:
-        """Who is no member only asks, and is of no use to others."""
-        if isinstance(message, RingPong) and message.member:
+        """Who is no member only asks, and is of no use to others; nor is who says what cannot be."""
+        self._met.discard(contact)
+        if not isinstance(message, RingPong) or message.bits != self._ring.bits or message.same:
+            return
+        if message.member:
             self._take_pong(contact, None, message)
-        else:
-            self._asked.discard(contact)
+            if self._has_shown(contact):
+                # It may have answered before, when there was no room.
+                self.fingers.learn(contact)
 
     def _not_met(self, contact: Contact, _: Exception) -> None:
-        self._asked.discard(contact)
+        self._met.discard(contact)
 
     def _take_failure(self, contact: Contact, _: Exception) -> None:
         self._asked.discard(contact)

@@ -155,7 +155,7 @@ class Repair:
         """How long there is nothing to do."""
         least_s = LOOK_S * self._node.rng.uniform(0.75, 1.25)
         due = self._keeping.store.expires_at
-        if self._owner is not None:
+        if self._owner is not None and self._member.is_member:
             due = min(due, self.replication.due)
         return max(least_s, min(due - self._now(), _LONGEST_REST_S))
 
