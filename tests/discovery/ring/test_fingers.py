@@ -77,6 +77,17 @@ class FingersTests(SynchronousTestCase):
         self.fingers.failed(contact(128))
         self.assertEqual(len(self.fingers), 1)
 
+    def test_taken(self) -> None:
+        """A place belongs to whose key has it stand there; of others, to who came first."""
+        first, later = contact(128, key="aa"), contact(128, key="bb")
+        owner = contact(SMALL.id_of_key("cc"), key="cc")
+        thief = contact(owner.id, key="dd")
+        learnt = [self.fingers.learn(each) for each in (first, later, thief, owner, thief)]
+        self.assertEqual(learnt, [True, False, True, True, False])
+        self.assertEqual(set(self.fingers), {first, owner})
+        self.fingers.failed(first)
+        self.assertTrue(self.fingers.learn(later))
+
     @thorough
     @given(st.integers(3, 160), st.sampled_from([1, 2, 4, 8]), st.integers(0, 2**32))
     def test_model(self, bits: int, parts: int, seed: int) -> None:

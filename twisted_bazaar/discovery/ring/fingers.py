@@ -113,6 +113,9 @@ class Fingers:
         held = self._slots.setdefault(self._slot_of(contact.id), _Part()).held
         for index, each in enumerate(held):
             if each.id == contact.id:
+                if each.key != contact.key and (self._ring.is_of_key(each) or not self._ring.is_of_key(contact)):
+                    # Anybody can name any place: it belongs to whose key has it stand there, or to who came first.
+                    return False
                 # It has moved: who answers counts.
                 self._forget(each)
                 held[index] = contact
