@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from tests.trade.cases import BUYER, SELLER, STRANGER, quote, withdrawal
-from twisted_bazaar.errors import Forged
+from tests.trade.cases import BUYER, SELLER, STRANGER, HandStore, quote, withdrawal
+from twisted_bazaar.errors import Forged, StorageError
 from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.interfaces import IShelf
 from twisted_bazaar.node.node import BAZAAR
@@ -16,7 +18,7 @@ from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.shelf import Shelf
 from twisted_bazaar.values.addresses import Origin
-from twisted_bazaar.values.sale import Deal, Outcome, Supply
+from twisted_bazaar.values.sale import Deal, Outcome, Settlement, Supply
 
 SOLD, REFUSED = Outcome.SOLD, Outcome.REFUSED
 
@@ -145,3 +147,65 @@ class ShelfTests(SynchronousTestCase):
         forged = Envelope(dearer, statement.payload_type, statement.signatures)
         order = make_purchase(BUYER, "0" * 32, forged, statement.open(Quote), 1)
         self.assertRaises(Forged, self.shelf.read, order, is_withdrawal=False)
+
+
+class BusyTests(SynchronousTestCase):
+    """A shelf of eight plums, whose book takes its time."""
+
+    def setUp(self) -> None:
+        """Fill it."""
+        self.store = HandStore(MemorySales())
+        self.ledger = Ledger(self.store)
+        node = FakeNode(id=1, key=SELLER)
+        self.ledger.start(node.clock)
+        self.ledger.stock({"plum": Supply(8)})
+        self.store.finish()
+        self.shelf = Shelf(self.ledger, node)
+
+    def quote(self, buyer: int, quantity: int = 1) -> Envelope | None:
+        """What a buyer is offered."""
+        quoting = self.shelf.quote("plum", quantity, Origin(buyer, (1, buyer)))
+        self.store.finish_all()
+        quoted = self.successResultOf(quoting)
+        return None if quoted is None else quoted.statement  # type: ignore[no-any-return] # trial says Any
+
+    def order(self, buyer: int, quantity: int = 1, on: Envelope | None = None) -> Deferred[Settlement]:
+        """Order, on a quote that nothing is held back for if none is given."""
+        on = on or quote(item="plum", quantity=9, price=None, id=f"{buyer:032x}")
+        statement = make_purchase(BUYER, f"{buyer:032x}", on, on.open(Quote), quantity)
+        return self.shelf.settle(self.shelf.read(statement, is_withdrawal=False), Origin(buyer, (1, buyer)))
+
+    def verdict(self, ordered: Deferred[Settlement]) -> tuple[Outcome, str]:
+        """What has become of an order."""
+        deal = self.successResultOf(ordered).deal
+        return deal.outcome, deal.reason
+
+    def test_crowd(self) -> None:
+        """All that have been offered the last pieces get them, also when they order at once."""
+        quotes = {buyer: self.quote(buyer) for buyer in range(1, 10)}
+        self.assertEqual([buyer for buyer, on in quotes.items() if on is None], [9])
+        orders = [self.order(buyer, on=on) for buyer, on in quotes.items() if on is not None]
+        self.store.finish_all()
+        self.assertEqual([self.verdict(ordered) for ordered in orders], [(Outcome.SOLD, "")] * 8)
+        self.assertEqual(len(self.shelf.reservations), 0)
+
+    def test_refused(self) -> None:
+        """Who orders too much may order less: what is held for it is held still."""
+        self.quote(1, 2)
+        refused = self.order(1, quantity=9)
+        self.store.finish_all()
+        self.assertEqual(self.verdict(refused), (Outcome.REFUSED, "8 left, 9 ordered"))
+        other = self.order(2, quantity=7)
+        self.store.finish_all()
+        self.assertEqual(self.verdict(other), (Outcome.REFUSED, "6 left, 7 ordered"))
+
+    def test_fault(self) -> None:
+        """So it is for whom nothing could be decided, as the book could not be written."""
+        self.quote(1, 2)
+        failed = self.order(1, quantity=2)
+        with capturedLogs():
+            self.store.fail()
+            self.failureResultOf(failed, StorageError)
+        other = self.order(2, quantity=7)
+        self.store.finish_all()
+        self.assertEqual(self.verdict(other), (Outcome.REFUSED, "6 left, 7 ordered"))

@@ -26,6 +26,7 @@ class Reservations:
         self._lifetime_s = lifetime_s
         self._ends: OrderedDict[tuple[str, int], float] = OrderedDict()
         self._held: dict[str, dict[int, tuple[int, int]]] = {}
+        self._ordering: set[tuple[str, int]] = set()
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -54,6 +55,22 @@ class Reservations:
         """How many pieces are held for anybody but this buyer."""
         self.expire(now)
         return sum(held for other, (held, _) in self._held.get(item, {}).items() if other != buyer)
+
+    def kept_back(self, item: str, buyer: int, now: float) -> int:
+        """How many pieces are not to be sold to this buyer: those held for others, but for what these are buying."""
+        self.expire(now)
+        held = self._held.get(item, {}).items()
+        return sum(many for other, (many, _) in held if other != buyer and (item, other) not in self._ordering)
+
+    def order(self, item: str, buyer: int) -> None:
+        """A buyer orders, and is to be L{settle}d: what was held for it goes to its order, and is kept from no other."""
+        self._ordering.add((item, buyer))
+
+    def settle(self, item: str, buyer: int, *, is_sold: bool) -> None:
+        """An order has been decided. Who has bought is held nothing more; who was refused may order less."""
+        self._ordering.discard((item, buyer))
+        if is_sold:
+            self.release(item, buyer)
 
     def oldest_end(self) -> float:
         """When the next reservation ends that is still counted; infinity if there is none."""

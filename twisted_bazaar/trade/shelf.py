@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
@@ -79,14 +80,19 @@ class Shelf:
 
     def settle(self, order: Order, buyer: Origin) -> Deferred[Settlement]:
         """Decide an order; what was held for the buyer is no longer held when it has bought."""
+        reservations, item = self.reservations, order.item
 
         def settled(settlement: Settlement) -> Settlement:
-            if settlement.deal.outcome is Outcome.SOLD:
-                self.reservations.release(order.item, buyer.id)
+            reservations.settle(item, buyer.id, is_sold=settlement.deal.outcome is Outcome.SOLD)
             return settlement
 
-        kept_back = self.reservations.held_for_others(order.item, buyer.id, self._node.clock.seconds())
-        return self._ledger.settle(order, kept_back, self._seal).addCallback(settled)
+        def failed(failure: Failure) -> Failure:
+            reservations.settle(item, buyer.id, is_sold=False)
+            return failure
+
+        kept_back = reservations.kept_back(item, buyer.id, self._node.clock.seconds())
+        reservations.order(item, buyer.id)
+        return self._ledger.settle(order, kept_back, self._seal).addCallbacks(settled, failed)
 
     def _state(self, level: StockLevel, quantity: int, valid_until_ms: int, buyer: Origin) -> ShelfQuote:
         """Sign what is offered."""
