@@ -63,7 +63,7 @@ class Reservations:
         return sum(many for other, (many, _) in held if other != buyer and (item, other) not in self._ordering)
 
     def order(self, item: str, buyer: int) -> None:
-        """A buyer orders, and is to be L{settle}d: what was held for it goes to its order, and is kept from no other."""
+        """A buyer orders, and is to be L{settle}d: what was held for it goes to its order, and to no other loss."""
         self._ordering.add((item, buyer))
 
     def settle(self, item: str, buyer: int, *, is_sold: bool) -> None:

@@ -175,8 +175,7 @@ class SlanderTests(MuteTestCase):
         """One that believes whoever asks is robbed of what belongs to it."""
         victim = self.ringed[2]
         member = self.members[victim]
-        neighbourhood = member._neighbourhood
-        neighbourhood._is_near = lambda contact: True  # type: ignore[method-assign]
+        member.membership.is_near = lambda contact: True  # type: ignore[method-assign]
         self.assertGreater(len(self.usurp(victim, 2.0)), 1)
 
     def test_ghosts(self) -> None:

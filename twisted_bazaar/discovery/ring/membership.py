@@ -97,6 +97,10 @@ class Membership:
         before = self._last_before if self.predecessor is None else self.predecessor.id
         return before is not None and self._ring.is_within(before, place, self.own.id)
 
+    def is_near(self, contact: Contact) -> bool:
+        """Whether somebody is a neighbour: the predecessor, or one of the successors."""
+        return contact in self.successors or contact == self.predecessor
+
     def comes_next(self, contact: Contact) -> bool:
         """Whether a node is the first successor, or would be if it lives."""
         return contact in self.successors[:1] or self._follows(contact)

@@ -24,6 +24,7 @@ from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.likely import Likely
 from twisted_bazaar.discovery.ring.lookup import MOST_STARTS, Found, Lookup, Until
 from twisted_bazaar.discovery.ring.lost import Lost
+from twisted_bazaar.discovery.ring.meeting import Meeting
 from twisted_bazaar.discovery.ring.membership import Membership
 from twisted_bazaar.discovery.ring.messages import (
     NO_MARK,
@@ -41,7 +42,7 @@ from twisted_bazaar.discovery.ring.messages import (
 from twisted_bazaar.discovery.ring.pongs import Pongs, Told
 from twisted_bazaar.discovery.ring.restraint import Restraint
 from twisted_bazaar.discovery.ring.searching import Search
-from twisted_bazaar.discovery.ring.settings import Patience, Settings
+from twisted_bazaar.discovery.ring.settings import Settings
 from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seat, Seek, Standing, Step
 from twisted_bazaar.discovery.ring.telling import Telling
 from twisted_bazaar.interfaces import INode
@@ -58,10 +59,6 @@ _CALLING_ROUNDS: Final = 2.5
 _SHOWN_S: Final = 15.0
 _MOST_DOUBTFUL: Final = 16
 _ASKED_A_ROUND: Final = 40
-# Who asks and is not known is asked back, so often from one host in so long; only once, for it may be gone again.
-_MOST_MET: Final = 4
-_MET_EACH_S: Final = 60.0
-_ONCE: Final = Patience(tries=1)
 # Lists go from one node to the one before it in each round, when the first has noticed who is dead.
 _ROUNDS_TO_NOTICE: Final = 2
 
@@ -118,9 +115,7 @@ class Neighbourhood:
         self._shown_s = max(_SHOWN_S, 3 * settings.silence_s)
         self._doubtful = Lost(_MOST_DOUBTFUL)
         self._restraint = Restraint(_ASKED_A_ROUND, settings.round_s)
-        self._meeting = Restraint(_MOST_MET, _MET_EACH_S)
-        # Who is being asked because it has asked something.
-        self._met: set[Contact] = set()
+        self._meeting = Meeting(node, asking, self.membership, self.fingers, self._take_met)
         calling_s = _CALLING_ROUNDS * settings.round_s
         self._callers = Callers(cards.own.id, cards.ring, settings.asks, calling_s)
         self._timer: IDelayedCall | None = None
@@ -176,7 +171,7 @@ class Neighbourhood:
             return
         now = self._now()
         membership = self.membership
-        is_near = self._is_near(contact)
+        is_near = membership.is_near(contact)
         if is_near and not is_ping and self._settings.pings.wait_s is not None:
             # In a classroom it is pings that count, and they go on; until then it is only not asked for anything else.
             self.dead.add(contact, now)
@@ -244,7 +239,7 @@ class Neighbourhood:
         self._asking.answer(message, sender.address, message.source, self.pong(message.mark))
         now = self._now()
         self._telling.pinged(sender)
-        if self._is_near(sender) or self._has_shown(sender):
+        if self.membership.is_near(sender) or self._has_shown(sender):
             self._callers.note(sender, now)
             self.do(self.membership.asked(sender, now, comes_next=message.next))
         elif self.membership.is_member:
@@ -259,22 +254,9 @@ class Neighbourhood:
         return self._pongs.pong(self.membership.standing, known)
 
     def meet(self, contact: Contact) -> None:
-        """Somebody has asked something. Where there is room for one more that lives, it is asked how it stands.
-
-        So who is asked gets to know as many as who asks, and all who have to do with each other need fewer steps. A
-        stranger is asked nothing: it may not be where its question says.
-        """
-        fingers = self.fingers
-        if contact in fingers or contact in self._met or not self._settings.has_fingers:
-            return
-        if not self.membership.is_member or contact.id == self._cards.own.id or not fingers.has_room(contact):
-            return
-        if self._is_near(contact) or not self._node.has_shown(contact.address):
-            return
-        if self._meeting.admits(contact.address, self._now()):
-            self._met.add(contact)
-            came, failed = partial(self._take_met, contact), partial(self._not_met, contact)
-            self._asking.question(contact, RingPing, came, failed, patience=_ONCE)
+        """Somebody has asked something: perhaps it is one to know."""
+        if self._settings.has_fingers:
+            self._meeting.meet(contact)
 
     def hear(self, message: RingUpdate | RingAbrupt, sender: Contact) -> None:
         """Somebody says something about another; that one is asked."""
@@ -295,7 +277,7 @@ class Neighbourhood:
     def let_go(self, message: RingQuit, sender: Contact) -> None:
         """Somebody goes."""
         membership = self.membership
-        if self._is_near(sender):
+        if membership.is_near(sender):
             self._telling.left(sender)
         self._callers.discard(sender)
         self.fingers.failed(sender)
@@ -344,9 +326,6 @@ class Neighbourhood:
         now = self._now()
         return self._asking.sites.at(contact.address, now).shown_at(now) == contact
 
-    def _is_near(self, contact: Contact) -> bool:
-        return contact in self.membership.successors or contact == self.membership.predecessor
-
     def _ask(self, contact: Contact) -> None:
         """Ask a node how it stands, unless it is being asked."""
         membership = self.membership
@@ -381,22 +360,14 @@ class Neighbourhood:
             return
         self._telling.ponged(contact)
         self.do(self.membership.answered(standing, self._now()))
-        if not message.same and self._is_near(contact):
+        if not message.same and self.membership.is_near(contact):
             self._pongs.keep(message.mark, standing)
 
-    def _take_met(self, contact: Contact, message: RingMessage) -> None:
-        """Who is no member only asks, and is of no use to others; nor is who says what cannot be."""
-        self._met.discard(contact)
-        if not isinstance(message, RingPong) or message.bits != self._ring.bits or message.same:
-            return
-        if message.member:
-            self._take_pong(contact, None, message)
-            if self._has_shown(contact):
-                # It may have answered before, when there was no room.
-                self.fingers.learn(contact)
-
-    def _not_met(self, contact: Contact, _: Exception) -> None:
-        self._met.discard(contact)
+    def _take_met(self, contact: Contact, message: RingPong) -> None:
+        self._take_pong(contact, None, message)
+        if self._has_shown(contact):
+            # It may have answered before, when there was no room.
+            self.fingers.learn(contact)
 
     def _take_failure(self, contact: Contact, _: Exception) -> None:
         self._asked.discard(contact)
