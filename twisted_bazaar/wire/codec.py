@@ -34,12 +34,14 @@ class Codec:
     """Reads and writes the messages of a set of classes.
 
     @param types: the classes understood; all that are declared when the codec is made, if not given.
+    @ivar read: reads one message, for those who need not know what is wrong with one: a C{ValueError} or a
+        C{RecursionError} says that something is.
     """
 
     def __init__(self, types: Iterable[type[Message]] | None = None) -> None:
         known = tuple(MESSAGE_TYPES.values() if types is None else types)
         self._names = {cls.__struct_config__.tag for cls in known}
-        self._decode: Callable[[bytes], Message] = msgspec.json.Decoder(Union[known]).decode
+        self.read: Callable[[bytes], Message] = msgspec.json.Decoder(Union[known]).decode
         self.encode = msgspec.json.Encoder().encode
 
     def decode(self, payload: bytes) -> Message:
@@ -48,7 +50,7 @@ class Codec:
         @raise WireError: the payload is not one; see its subclasses for which way it fails.
         """
         try:
-            return self._decode(payload)
+            return self.read(payload)
         except msgspec.ValidationError as error:
             raise self._explain(payload, str(error)) from None
         except (ValueError, RecursionError) as error:

@@ -23,6 +23,7 @@ from twisted_bazaar.discovery.ring.messages import (
     RingQuit,
 )
 from twisted_bazaar.discovery.ring.settings import Patience
+from twisted_bazaar.discovery.ring.sites import Site
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.values.addresses import Address
@@ -203,7 +204,7 @@ class AskingTests(AskingTestCase):
         class Watching:
             """Notes what it is told, and fails."""
 
-            def answered(self, contact: Contact) -> None:
+            def answered(self, contact: Contact, site: Site) -> None:
                 told.append(("answered", contact))
                 raise RuntimeError
 
@@ -225,10 +226,11 @@ class AskingTests(AskingTestCase):
         class Ending:
             """Wants no answer any more."""
 
-            def answered(self, contact: Contact) -> None:
+            def answered(self, contact: Contact, site: Site) -> None:
                 answer.cancel()
 
-            failed = answered
+            def failed(self, contact: Contact) -> None:
+                answer.cancel()
 
         answer = self.ask(witness=Ending())
         self.pong(self.said()[-1])

@@ -195,4 +195,4 @@ class ClassroomTests(RingTestCase):
             self.result(asker.ask(self.seen(asked), partial(RingFind, place=asked.ring.text(0))))
         self.network.run(0.1)
         self.assertNotIn(self.seen(asker), asked._neighbourhood.fingers)
-        self.assertEqual(asked._neighbourhood._meeting._asked, set())
+        self.assertEqual(asked._neighbourhood.meeting._asked, set())

@@ -37,8 +37,8 @@ _STAMP_BITS: Final = 52
 class Witness(Protocol):
     """Who wants to know which nodes answer, whatever they are asked."""
 
-    def answered(self, contact: Contact) -> object:
-        """A node has answered."""
+    def answered(self, contact: Contact, site: Site) -> object:
+        """A node has answered, and what is known of its address."""
 
     def failed(self, contact: Contact) -> object:
         """A node has not answered, or another is where it was."""
@@ -181,12 +181,14 @@ class Asking:
         if to is not None and site.sender_of(message, self.cards) != to:
             self._fail(question, f"somebody else is at {address}")
             return
+        now = self._seconds()
         if question.is_first:
-            now = self._seconds()
-            self.sites.answered(site, now - question.asked_at, now)
+            site = self.sites.answered(site, now - question.asked_at, now)
+        elif site.round_trip is None:
+            site = self.sites.at(address, now)
         try:
             if to is not None and question.witness is not None:
-                question.witness.answered(to)
+                question.witness.answered(to, site)
         finally:
             question.came(message)
 

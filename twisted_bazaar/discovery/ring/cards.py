@@ -6,6 +6,7 @@ came from. Others it names as it knows them.
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from functools import lru_cache
@@ -14,8 +15,10 @@ from typing import Final, TypeVar
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.messages import Card, RingMessage
 from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.wire.message import check_host
 
 _MOST_KEPT: Final = 2_048
+_is_base64 = re.compile(r"^[0-9A-Za-z_-]*\Z").search
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -75,6 +78,7 @@ class Cards:
         known = self._read.get((card, is_near))
         if known is not None:
             return known
+        check_host(card.host)
         key = _key_of(card.key)
         place = self._place(card, key)
         address = Address(card.host, card.udp)
@@ -139,6 +143,14 @@ def _text_of(key: str) -> str:
 
 @lru_cache(maxsize=8_192)
 def _key_of(text: str) -> str:
+    """The key on a card.
+
+    As the pattern of a field what it is made of would be looked at in message after message.
+
+    @raise ValueError: it cannot be one.
+    """
+    if _is_base64(text) is None:
+        raise ValueError("key: not in the base64 of URLs")
     return urlsafe_b64decode(text + "=").hex()
 
 

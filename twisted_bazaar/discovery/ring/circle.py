@@ -23,6 +23,14 @@ class Circle:
         self._distances: list[int] = sorted(there)
         self.contacts: list[Contact] = [there[distance] for distance in self._distances]
 
+    def with_more(self, contacts: Iterable[Contact]) -> Circle:
+        """A circle of these nodes and some more; of those of one place the last."""
+        circle = Circle(self._start, self._ring)
+        circle._distances, circle.contacts = self._distances.copy(), self.contacts.copy()
+        for contact in contacts:
+            circle.add(contact)
+        return circle
+
     def add(self, contact: Contact) -> None:
         """Take in a node, in place of who has been at its place."""
         distance = self._ring.distance(self._start, contact.id)

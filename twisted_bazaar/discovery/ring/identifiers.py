@@ -83,7 +83,8 @@ class Ring:
         From a place to itself is once round: everything is within. So a node is responsible for what is
         within its predecessor and itself.
         """
-        return place == high or self.is_between(low, place, high)
+        size, first = self.size, low + 1
+        return (place - first) % size <= (high - first) % size
 
     def id_of_key(self, public: str) -> int:
         """Where a node stands that has a public key, given as hexadecimal digits."""

@@ -216,7 +216,7 @@ class Keeper:
 
     def list_own(self, space: str, name: str, most: int) -> list[tuple[Listed, Entry]]:
         """What is here under a name: as it is listed for others, and itself."""
-        return [(self._listed(entry), entry) for entry in self._by_tag(space, name, most)]
+        return [(self._listed(entry), entry) for entry in self.store.by_tag(space, name, self._now(), most)]
 
     def _verdict(self, answers: Sequence[Any], contact: Contact) -> Copy:
         for answer in answers:
@@ -263,17 +263,19 @@ class Keeper:
         reply(partial(RingStored, outcome=outcome.value, version=copy.version, whole=copy.is_whole))
 
     def _request_asked(self, message: RingRequest, contact: Contact, reply: Reply) -> None:
+        store, space, name = self.store, message.space, message.name
         if message.position is not None:
-            self._reply_text(self.store.at(int(message.position, 16)), message.part, reply)
-        elif message.space is not None and message.name is not None:
-            if message.tag is None:
-                first = 0 if message.after is None else int(message.after, 16) + 1
-                is_own = self.member.membership.is_responsible(self.store.place_under(message.space, message.name))
-                self._reply_list(self._by_tag(message.space, message.name, MOST_LISTED + 1, first), is_own, reply)
-            else:
-                nearest = self._by_tag(message.space, message.name, 1, int(message.tag, 16))
-                asked = next((entry for entry in nearest if entry.tag_text == message.tag), None)
-                self._reply_text(asked, message.part, reply)
+            self._reply_text(store.at(int(message.position, 16)), message.part, reply)
+        elif space is None or name is None:
+            return
+        elif message.tag is None:
+            first = 0 if message.after is None else int(message.after, 16) + 1
+            is_own = self.member.membership.is_responsible(store.place_under(space, name))
+            self._reply_list(store.by_tag(space, name, self._now(), MOST_LISTED + 1, first), is_own, reply)
+        else:
+            nearest = store.by_tag(space, name, self._now(), 1, int(message.tag, 16))
+            asked = next((entry for entry in nearest if entry.tag_text == message.tag), None)
+            self._reply_text(asked, message.part, reply)
 
     def _reply_text(self, entry: Entry | None, part: int, reply: Reply) -> None:
         parts = [] if entry is None else parts_of(entry.text)
@@ -302,9 +304,6 @@ class Keeper:
         self.is_whole(contact, message.digest)
 
     # Inside.
-
-    def _by_tag(self, space: str, name: str, most: int, first: int = 0) -> list[Entry]:
-        return self.store.by_tag(space, name, self._now(), most, first)
 
     def _listed(self, entry: Entry) -> Listed:
         kept = entry.kept

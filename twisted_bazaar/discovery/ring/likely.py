@@ -82,7 +82,6 @@ class Likely:
         made_of = (fingers.changes, membership.predecessor, membership.successors)
         if made_of != self._made_of:
             own, before = membership.own, () if membership.predecessor is None else (membership.predecessor,)
-            contacts = (*fingers.circle.contacts, *before, *membership.successors, own)
-            self._known = Circle(own.id, self._ring, contacts)
+            self._known = fingers.circle.with_more((*before, *membership.successors, own))
             self._made_of = made_of
         return self._known

@@ -27,6 +27,7 @@ _ONCE: Final = Patience(tries=1)
 class Meeting:
     """Asks those back that are not known, where there is room for one more that lives.
 
+    @param is_closed: whether nobody is to be met: where there are no fingers.
     @param met: called with a member that has answered, and its answer.
     """
 
@@ -37,12 +38,15 @@ class Meeting:
         membership: Membership,
         fingers: Fingers,
         met: Callable[[Contact, RingPong], None],
+        *,
+        is_closed: bool,
     ) -> None:
         self._node = node
         self._asking = asking
         self._membership = membership
         self._fingers = fingers
         self._tell = met
+        self._is_closed = is_closed
         self._restraint = Restraint(_MOST_MET, _MET_EACH_S)
         self._asked: set[Contact] = set()
 
@@ -52,7 +56,7 @@ class Meeting:
         A stranger is asked nothing: it may not be where its question says.
         """
         fingers, membership = self._fingers, self._membership
-        if contact in fingers or contact in self._asked or not membership.is_member:
+        if contact in fingers or contact in self._asked or self._is_closed or not membership.is_member:
             return
         if contact.id == membership.own.id or membership.is_near(contact) or not fingers.has_room(contact):
             return

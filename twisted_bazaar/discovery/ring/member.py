@@ -366,7 +366,7 @@ class RingMember:
         sender = self._sender(message, address)
         if sender is not None:
             service(message, sender, partial(self._asking.answer, message, address, message.source))
-            self._neighbourhood.meet(sender)
+            self._neighbourhood.meeting.meet(sender)
 
     def _answered(self, message: RingMessage, address: Address) -> None:
         if self._is_open:

@@ -9,8 +9,6 @@ What is said about somebody else is a hint to ask that one, and never more.
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import Annotated, ClassVar, Final
 
 import msgspec
@@ -37,7 +35,6 @@ _Source = Annotated[str, Meta(min_length=1, max_length=_DIGITS)]
 _Destination = Annotated[str, Meta(max_length=_DIGITS)]
 _Mark = Annotated[str, Meta(max_length=16, pattern=r"^[0-9a-f]*\Z")]
 _KeyText = Annotated[str, Meta(min_length=43, max_length=43)]
-_is_base64 = re.compile(r"^[0-9A-Za-z_-]*\Z").search
 _Bits = Annotated[int, Meta(ge=LEAST_BITS, le=MOST_BITS)]
 
 
@@ -56,23 +53,6 @@ class Card(msgspec.Struct, frozen=True, array_like=True, gc=False):
     udp: Port
     port: Port
     id: PlaceText | None = None
-
-    def __post_init__(self) -> None:
-        _check_card(self.key, self.host)
-
-
-@lru_cache(maxsize=8_192)
-def _check_card(key: str, host: str | None) -> None:
-    """Refuse what cannot be a key or a host; the same few stand in message after message.
-
-    As the pattern of a field it would be looked for each time, and take as long as all the rest of a card.
-
-    @raise ValueError: it cannot.
-    """
-    if _is_base64(key) is None:
-        raise ValueError("key: not in the base64 of URLs")
-    if host is not None:
-        check_host(host)
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -43,6 +43,7 @@ from twisted_bazaar.discovery.ring.pongs import Pongs, Told
 from twisted_bazaar.discovery.ring.restraint import Restraint
 from twisted_bazaar.discovery.ring.searching import Search
 from twisted_bazaar.discovery.ring.settings import Settings
+from twisted_bazaar.discovery.ring.sites import Site
 from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seat, Seek, Standing, Step
 from twisted_bazaar.discovery.ring.telling import Telling
 from twisted_bazaar.interfaces import INode
@@ -72,6 +73,7 @@ class Neighbourhood:
     @ivar fingers: whom it knows farther away.
     @ivar likely: of all these, who probably keeps what stands at a place.
     @ivar dead: who has not answered lately.
+    @ivar meeting: gets to know who asks.
     """
 
     log = Logger()
@@ -115,7 +117,9 @@ class Neighbourhood:
         self._shown_s = max(_SHOWN_S, 3 * settings.silence_s)
         self._doubtful = Lost(_MOST_DOUBTFUL)
         self._restraint = Restraint(_ASKED_A_ROUND, settings.round_s)
-        self._meeting = Meeting(node, asking, self.membership, self.fingers, self._take_met)
+        self.meeting = Meeting(
+            node, asking, self.membership, self.fingers, self._take_met, is_closed=not settings.has_fingers
+        )
         calling_s = _CALLING_ROUNDS * settings.round_s
         self._callers = Callers(cards.own.id, cards.ring, settings.asks, calling_s)
         self._timer: IDelayedCall | None = None
@@ -191,15 +195,18 @@ class Neighbourhood:
             self.dead.add(contact, now)
             self._doubtful.add(contact, now)
 
-    def answered(self, contact: Contact) -> bool:
+    def answered(self, contact: Contact, site: Site | None = None) -> bool:
         """A node has answered, whatever it was asked; whether that counts.
 
         At one address there is one node: who answers as another than before is not believed while it answers as that.
+
+        @param site: what is known of its address, where that is at hand.
         """
         if self._is_stopped:
             return False
         now = self._now()
-        site = self._asking.sites.at(contact.address, now)
+        if site is None:
+            site = self._asking.sites.at(contact.address, now)
         known = site.shown_at(now)
         if known is not None and known != contact and self.membership.is_member:
             self._ask(known)
@@ -253,11 +260,6 @@ class Neighbourhood:
         """
         return self._pongs.pong(self.membership.standing, known)
 
-    def meet(self, contact: Contact) -> None:
-        """Somebody has asked something: perhaps it is one to know."""
-        if self._settings.has_fingers:
-            self._meeting.meet(contact)
-
     def hear(self, message: RingUpdate | RingAbrupt, sender: Contact) -> None:
         """Somebody says something about another; that one is asked."""
         now = self._now()
@@ -302,7 +304,7 @@ class Neighbourhood:
             predecessor=None if before is None else self._cards.write(before),
         )
         self._asking.answer(message, sender.address, message.source, found)
-        self.meet(sender)
+        self.meeting.meet(sender)
 
     # Inside.
 
