@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.backoff import Backoff
 
-bounded = settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=100)
 
 
 class BackoffTests(SynchronousTestCase):

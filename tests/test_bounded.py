@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Final
 
 from attrs import define, field
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,7 +15,7 @@ from twisted_bazaar.bounded import FairTable, Ration
 
 LIFETIME_S: Final = 10.0
 
-bounded = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=200)
 
 keys = st.integers(0, 30)
 owners = st.sampled_from("ABCDEF") | st.sampled_from("ABC")

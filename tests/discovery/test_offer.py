@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,7 +10,7 @@ from twisted_bazaar.discovery.offer import best_first
 from twisted_bazaar.values.addresses import Route
 from twisted_bazaar.values.sale import Offer
 
-bounded = settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=100)
 
 offers = st.builds(
     Offer,

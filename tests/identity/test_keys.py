@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from hashlib import sha512
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,7 +13,7 @@ from twisted_bazaar.identity.keys import SEED_BYTES, KeyPair, is_signed_by
 from twisted_bazaar.node.control import ThisIsMe
 from twisted_bazaar.wire.codec import Codec
 
-bounded = settings(max_examples=50, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=50)
 
 TEST_1024 = (
     "08b8b2b733424243760fe426a4b54908632110a66c2f6591eabd3345e3e4eb98fa6e264bf09efe12ee50f8f54e9f77b1"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta
 from twisted.trial.unittest import SynchronousTestCase
@@ -28,7 +28,7 @@ from twisted_bazaar.trade.contract import Answer, Purchase, Quote, Receipt, With
 from twisted_bazaar.trade.messages import Buy
 from twisted_bazaar.wire.codec import Codec
 
-bounded = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=200)
 
 # Written once, by this code; each line is an envelope whose bytes never change.
 GOLDEN: Final = Path(__file__).parent / "golden_envelopes.jsonl"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -48,7 +48,6 @@ class CookiesTests(SynchronousTestCase):
         self.assertNotEqual(given_to("10.0.0.1", 11), given_to("10.0.0.11", 1))
         self.assertNotEqual(given_to("10.0.0.1", 1, now=1 * SLOT_S), given_to("10.0.0.1", 11))
 
-    @settings(deadline=None, database=None)
     @given(hosts, st.integers(0, 65535), st.floats(0, 1e10), st.floats(0, SLOT_S))
     def test_lasts(self, host: str, port: int, now: float, later_s: float) -> None:
         """Whenever it is given, a cookie is right for one slot at least, and after two never."""
@@ -65,7 +64,6 @@ class CookiesTests(SynchronousTestCase):
             self.assertEqual(COOKIES.right("::1", 1, until - 0.001), COOKIES.right("::1", 1, now))
             self.assertNotEqual(COOKIES.right("::1", 1, until), COOKIES.right("::1", 1, now))
 
-    @settings(deadline=None, database=None)
     @given(st.text())
     def test_rubbish(self, text: str) -> None:
         """What was not given is not right, whatever it is."""

@@ -284,7 +284,7 @@ class AmplificationTests(WireTestCase):
         self.assertEqual([answer["type"] for answer in self.answers()], ["cookie"])
         self.assertEqual((self.socket.bytes_received, self.socket.bytes_sent), (70, 43 + 69 + 70))
 
-    @settings(max_examples=100, deadline=None, database=None)
+    @settings(max_examples=100)
     @given(
         st.dictionaries(
             st.sampled_from(["type", "cookie", "nonce", "pad", "give", "was", "text"]),

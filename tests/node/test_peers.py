@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,7 +20,7 @@ from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.codec import Codec
 
-bounded = settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=100)
 
 LOOPBACK = ("127.0.0.1", "127.8.9.10", "::1")
 ELSEWHERE = ("192.0.2.7", "10.0.0.7", "2001:db8::7")

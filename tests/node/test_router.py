@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,7 +17,7 @@ from twisted_bazaar.wire.message import LONGEST_PATH
 ME = 1
 LIFETIME_S = 600.0
 
-bounded = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=200)
 
 ways = st.lists(st.integers(2, 9), min_size=2, max_size=6, unique=True).map(lambda rest: (ME, *rest))
 links = st.sets(st.integers(2, 9))

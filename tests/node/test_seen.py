@@ -5,13 +5,13 @@ from __future__ import annotations
 import tracemalloc
 from fractions import Fraction
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.node.seen import SearchBudget, Seen
 
-bounded = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=150)
 
 rates = st.integers(3, 120)
 neighbours = st.sampled_from(["A", "B", "C", "D"])

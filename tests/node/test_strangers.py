@@ -220,7 +220,7 @@ class AskedTests(WireTestCase):
         self.assertEqual([b"stale" in data for data, _ in sent.datagrams], [False] * 500 + [True] * 1500)
         self.assertEqual(len(datagrams._acquaintances.table), 0)
 
-    @settings(max_examples=200, deadline=None, database=None)
+    @settings(max_examples=200)
     @given(
         st.dictionaries(
             st.sampled_from(["type", "cookie", "nonce", "pad", "give", "was", "want"]),

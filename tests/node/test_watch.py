@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 from attrs import define, field
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
@@ -16,7 +16,7 @@ from twisted_bazaar.node.watch import Watch
 
 NEVER = float("inf")
 
-bounded = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=150)
 
 
 class StrictClock(Clock):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,7 +10,7 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.roles.goods import parse_count, parse_goods, parse_seconds
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
-bounded = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=200)
 
 numbers = st.integers(1, LARGEST_INTEGER)
 words = st.text("abc =@:äñ9", min_size=1, max_size=20)

@@ -61,7 +61,7 @@ class RoomTests(SynchronousTestCase):
         self.assertEqual(self.room.size_bytes, 500)
         self.assertTrue(self.room.fits("two", "owner", 500, "a"))
 
-    @settings(max_examples=200, deadline=None, database=None)
+    @settings(max_examples=200)
     @given(
         st.lists(
             st.tuples(

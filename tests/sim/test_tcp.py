@@ -342,7 +342,7 @@ class MemoryTests(NetworkTestCase):
 class StreamTests(SynchronousTestCase):
     """Whatever happens on the way."""
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(
         seed=st.integers(0, 1000),
         loss=st.sampled_from([0.0, 0.3]),

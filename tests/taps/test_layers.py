@@ -60,7 +60,7 @@ class LayersCase(SynchronousTestCase):
 class PrecedenceTests(LayersCase):
     """Which of several values counts."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(top=LAYER, table=LAYER, role=LAYER, variables=LAYER, typed=LAYER, first=st.booleans())
     def test_highest_wins(
         self,

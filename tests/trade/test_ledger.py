@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -23,7 +23,7 @@ from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.values.sale import Deal, Order, Outcome, Settlement, StockLevel, Supply, Verdict
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
-bounded = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=150)
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
 BUYERS = [BUYER, STRANGER]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,7 +13,7 @@ from twisted_bazaar.errors import SoldOut
 from twisted_bazaar.trade.order import EXPIRED, OrderRecord, OrderState, decide, end, order_life
 from twisted_bazaar.values.sale import Order, Outcome, StockLevel, Verdict
 
-bounded = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=200)
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
 INPUTS = ("sold", "refused", "cancelled", "doubt")

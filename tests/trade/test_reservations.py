@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,7 +10,7 @@ from twisted_bazaar.trade.reservations import RESERVATION_S, Reservations
 
 NOBODY = -1
 
-bounded = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=200)
 
 items = st.sampled_from(["apple", "pear"])
 buyers = st.integers(1, 6)

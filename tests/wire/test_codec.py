@@ -8,7 +8,7 @@ from base64 import b64encode
 from typing import Any, Final
 
 import msgspec
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -42,7 +42,7 @@ WIRE_ENVELOPE: Final = (
     % (KEY.encode(), b"A" * 86 + b"==")
 )
 
-bounded = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=150)
 
 # Every message with every key, as it stands on the wire.
 EXAMPLES: Final[list[tuple[bytes, Message]]] = [

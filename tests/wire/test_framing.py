@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Iterable
 from itertools import pairwise, zip_longest
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,7 +18,7 @@ LIMIT = 140
 LONGEST_HEADER = 8
 ALL = 1 << 30
 
-bounded = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=200)
 
 payloads = st.one_of(
     st.binary(min_size=2, max_size=LIMIT),

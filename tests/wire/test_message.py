@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,7 +15,7 @@ from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import MESSAGE_TYPES, Flooded, Message, Routed, check_host
 
-bounded = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=150)
 
 
 class DeclarationTests(SynchronousTestCase):

@@ -149,7 +149,7 @@ deeds = st.one_of(
 class ModelTests(SynchronousTestCase):
     """Whatever is done to it, it knows what a list of everything knows."""
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.lists(deeds, max_size=25))
     def test_same_as_a_list(self, done: list[tuple[Any, ...]]) -> None:
         """After each deed, every question has the same answer."""

@@ -494,7 +494,7 @@ STEPS: Final = st.one_of(
 class ConvergenceTests(SynchronousTestCase):
     """A member and a real directory over a link that fails."""
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.lists(STEPS, max_size=40))
     def test_agree(self, steps: list[Any]) -> None:
         """Whatever was lost, late, refused or forgotten: when things work again, the server has exactly the list."""

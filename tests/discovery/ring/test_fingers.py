@@ -14,7 +14,7 @@ from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.fingers import HELD, REFRESH_S, Fingers
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 
-thorough = settings(max_examples=200, deadline=None, database=None)
+thorough = settings(max_examples=200)
 
 
 def places(contacts: list[Contact]) -> list[int]:

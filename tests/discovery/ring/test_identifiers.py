@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.discovery.ring.identifiers import LARGEST_NUMBER, Ring
 
-thorough = settings(max_examples=500, deadline=None, database=None)
+thorough = settings(max_examples=500)
 rings = st.integers(3, 160).map(Ring)
 tiny = Ring(3)
 

@@ -14,7 +14,7 @@ from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.membership import Membership
 from twisted_bazaar.discovery.ring.steps import Seek, Standing, Step
 
-thorough = settings(max_examples=300, deadline=None, database=None)
+thorough = settings(max_examples=300)
 
 
 class AnythingTests(SynchronousTestCase):

@@ -17,7 +17,7 @@ MODULUS = 1_000
 class OrderTests(SynchronousTestCase):
     """An order of numbers."""
 
-    @settings(max_examples=100, deadline=None, database=None)
+    @settings(max_examples=100)
     @given(st.lists(st.integers(0, 2_000), min_size=300, max_size=900))
     def test_like_a_list(self, numbers: list[int]) -> None:
         """Whatever comes and goes, ranks, stretches and sums are those of a sorted list."""

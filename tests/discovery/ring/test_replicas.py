@@ -29,7 +29,7 @@ from twisted_bazaar.discovery.ring.replicas import (
 )
 from twisted_bazaar.discovery.ring.store import Mark, Store
 
-thorough = settings(max_examples=150, deadline=None, database=None)
+thorough = settings(max_examples=150)
 places = st.integers(0, 255)
 names = st.integers(0, 40).map(lambda number: str(number * 7))
 happenings = st.lists(

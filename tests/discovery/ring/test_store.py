@@ -13,7 +13,7 @@ from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, Entry
 from twisted_bazaar.discovery.ring.replicas import span_of
 from twisted_bazaar.discovery.ring.store import OF_NAME, Outcome, Store
 
-thorough = settings(max_examples=200, deadline=None, database=None)
+thorough = settings(max_examples=200)
 names = st.integers(0, 20).map(lambda number: str(number * 13))
 owners = st.integers(1, 4)
 puts = st.lists(st.tuples(names, owners, st.integers(1, 5), st.booleans()), max_size=60)

@@ -145,7 +145,7 @@ STEPS: Final = st.one_of(
 class AnythingTests(SynchronousTestCase):
     """Any series of faults."""
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.lists(STEPS, max_size=30), st.sets(NUMBERS, min_size=2, max_size=COUNT))
     def test_two_in_the_end(self, steps: list[Any], taking: set[int]) -> None:
         """When two or more take it, it is at two soon, registered nowhere else, and no other link is left."""

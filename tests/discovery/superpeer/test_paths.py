@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Final
 
 from attrs import Factory, define
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,7 +17,7 @@ from twisted_bazaar.values.addresses import Address
 
 ID: Final = "0" * 32
 ORIGIN: Final = 0
-thorough = settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=100)
 
 
 def at(number: int) -> Address:

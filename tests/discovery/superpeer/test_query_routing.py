@@ -6,7 +6,7 @@ import random
 import tracemalloc
 import zlib
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import json
 from twisted.trial.unittest import SynchronousTestCase
@@ -33,7 +33,7 @@ DIGEST = "d" * 64
 OTHER_DIGEST = "e" * 64
 KEY = "ab" * 32
 LARGEST = 2**53
-thorough = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=200)
 texts = st.text(st.sampled_from("aAbBß-_ .1é\N{COMBINING ACUTE ACCENT}ﬁİ東"), min_size=1, max_size=30)
 
 

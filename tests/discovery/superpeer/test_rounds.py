@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.discovery.superpeer.rounds import LONGEST_S, MOST_PROBED, Round, Rounds
 
-thorough = settings(max_examples=300, deadline=None, database=None)
+thorough = settings(max_examples=300)
 
 
 def reaches(rounds: Rounds, *hits: int) -> list[int]:

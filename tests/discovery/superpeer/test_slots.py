@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.discovery.superpeer.slots import Slots, SlotSet, folded, read_slots, write_portions, write_slots
 
 BITS = 20
-thorough = settings(max_examples=300, deadline=None, database=None)
+thorough = settings(max_examples=300)
 slots = st.one_of(
     st.sets(st.integers(0, (1 << BITS) - 1), max_size=60),
     st.sets(st.integers(0, 300), max_size=200),

@@ -387,7 +387,7 @@ class PairTests(SynchronousTestCase):
         self.assertTrue(pair.count(0, SuperHello) <= 22)
         self.assertIsNotNone(pair.known(0))
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.integers(0, 2**32),
         st.lists(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
@@ -373,7 +373,6 @@ class TargetTests(PartCase):
             self.assertIn("choose another name, with --as", self.refusal(name))
         self.assertEqual(self.listed(), set())
 
-    @settings(deadline=None)
     @given(st.text(st.characters() | st.sampled_from("/.\\\0"), max_size=20), st.booleans())
     def test_any_name(self, name: str, overwrite: bool) -> None:
         """Whatever the name, what is written lies in the folder."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.files.disk_cases import FolderCase, manifest_of, some_bytes
@@ -77,7 +77,6 @@ class MemoryTests(FolderCase):
         self.path.write_bytes(self.content)
         self.assertEqual(self.known(self.reopened()), {*CONTENTS})
 
-    @settings(deadline=None)
     @given(st.data())
     def test_damaged(self, data: st.DataObject) -> None:
         """Any damage costs hashing again; nothing wrong is ever known, and there is no error."""
