@@ -62,6 +62,7 @@ class Node:
     @param make_streams: makes the streams over its datagrams; None for none.
     @param streams_first: whether files are to come by these where they can.
     @ivar datagrams: its datagrams.
+    @ivar send_datagram: sends a message to some addresses, as one datagram to each.
     """
 
     log = Logger()
@@ -106,6 +107,7 @@ class Node:
         self.streams_first = streams_first
         streams = None if make_streams is None else partial(make_streams, secret=key.secret_for(STREAMS))
         self.datagrams = Datagrams(reactor, rng, key.secret_for(COOKIES), limits, datagram_trace, streams)
+        self.send_datagram: Callable[[Message, Sequence[Address]], None] = self.datagrams.send
 
     @property
     def id(self) -> int:
@@ -215,10 +217,6 @@ class Node:
     def another(self, kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
         """Ask the tracker for a node of a kind; fires with None if it names none."""
         return self._bootstrap.another(kind, have)
-
-    def send_datagram(self, message: Message, addresses: Sequence[Address]) -> None:
-        """Send a message to some addresses, as one datagram to each."""
-        self.datagrams.send(message, addresses)
 
     def has_shown(self, address: Address) -> bool:
         """Whether whoever is at an address has shown that it receives datagrams there, and does so now."""

@@ -63,6 +63,9 @@ class Deadlines(Generic[T]):
 
     def _look(self) -> None:
         self._timer = None
+        if not self._things:
+            self._at = NEVER
+            return
         now = self._clock.seconds()
         # Sums of fractions may come out just below the time that was wanted.
         until = max(self._at, now)

@@ -15,6 +15,8 @@ from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.values.addresses import Address, network_of
 
 _MOST_HOSTS: Final = 1_024
+# For longer than it counts: who is asked in each round is then not let go of and entered again each time.
+_KEPT: Final = 2
 
 
 @define
@@ -37,7 +39,7 @@ class Restraint:
     def __init__(self, most: int, each_s: float) -> None:
         self._most = most
         self._each_s = each_s
-        self._hosts: FairTable[Address | str, _Count] = FairTable(_MOST_HOSTS, each_s, shares=_MOST_HOSTS)
+        self._hosts: FairTable[Address | str, _Count] = FairTable(_MOST_HOSTS, _KEPT * each_s, shares=_MOST_HOSTS)
 
     def admits(self, address: Address, now: float) -> bool:
         """Whether one more may go to an address now; if so, it is counted."""
