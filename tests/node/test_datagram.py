@@ -147,7 +147,11 @@ class ReceiveTests(WireTestCase):
         rubbish = [b"", b"\0", b"{", b"[]", b"null", b'"type"', b'{"type":5}', b"{}", b"\xff" * 500, b"[" * 1200]
         rubbish += [b'{"type":"knock"}', b'{"type":"knock","nonce":5,"pad":"%b"}' % PAD.encode(), b'{"type":"cookie"}']
         rubbish += [b'{"type":"stale","was":"../../etc/passwd"}']
+        # Deeper than can be read.
+        deep = b'"x":' + b"[" * 1100
+        rubbish += [b'{"type":"knock",' + deep]
         with_cookie = [b"", b"{", b"[", b'{"type":"test-note","text":5', b'{"type":"test-note","text":', b"\xff" * 40]
+        with_cookie += [b'{"type":"test-note",' + deep]
         rubbish += [each + ending for each in with_cookie]
         for each in rubbish:
             self.socket.put(each)

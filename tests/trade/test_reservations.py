@@ -112,6 +112,39 @@ class ReservationTests(SynchronousTestCase):
         left = [held.held_for_others(item, NOBODY, 0.0) for item in ("apple", "pear", "plum")]
         self.assertEqual((left, len(held)), ([0, 1, 0], 1))
 
+    def test_ordered(self) -> None:
+        """What somebody orders is kept from no other order, for as long as it is being ordered, and of that item only."""
+        held = Reservations()
+        for item in ("apple", "pear"):
+            held.hold(item, 1, 1, 3, 12, 0.0)
+            held.hold(item, 2, 2, 3, 12, 0.0)
+        kept = [held.kept_back("apple", 3, 0.0)]
+        held.order("apple", 1, 2)
+        held.order("apple", 1, 9)
+        kept.append(held.kept_back("apple", 3, 0.0))
+        held.settle("apple", 1, 9, is_sold=False)
+        kept.append(held.kept_back("apple", 3, 0.0))
+        self.assertEqual([held.kept_back("apple", 1, 0.0), held.kept_back("pear", 3, 0.0)], [3, 6])
+        self.assertEqual(held.held_for_others("apple", 3, 0.0), 6)
+        held.settle("apple", 1, 2, is_sold=True)
+        kept.append(held.kept_back("apple", 3, 0.0))
+        self.assertEqual((kept, held.held_for_others("apple", 3, 0.0)), ([6, 3, 4, 3], 3))
+        held.hold("apple", 1, 1, 3, 12, 0.0)
+        self.assertEqual(held.kept_back("apple", 3, 0.0), 6)
+
+    def test_ordered_and_over(self) -> None:
+        """What ends while it is ordered, or is given up, is held no longer; what is held afterwards is held wholly."""
+        held = Reservations()
+        held.hold("apple", 1, 1, 2, 12, 0.0)
+        held.order("apple", 1, 2)
+        held.release_all(1)
+        self.assertEqual((held.kept_back("apple", 2, 0.0), len(held)), (0, 0))
+        held.hold("apple", 1, 1, 2, 12, 0.0)
+        self.assertEqual([held.kept_back("apple", 2, now) for now in (0.0, 30.0)], [0, 0])
+        held.settle("apple", 1, 2, is_sold=False)
+        held.hold("apple", 1, 1, 2, 12, 30.0)
+        self.assertEqual(held.kept_back("apple", 2, 30.0), 2)
+
     @settings(bounded, max_examples=400)
     @given(steps)
     def test_model(self, steps: list[tuple[str, str, int, int, float]]) -> None:

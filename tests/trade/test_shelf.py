@@ -169,10 +169,13 @@ class BusyTests(SynchronousTestCase):
         quoted = self.successResultOf(quoting)
         return None if quoted is None else quoted.statement  # type: ignore[no-any-return] # trial says Any
 
-    def order(self, buyer: int, quantity: int = 1, on: Envelope | None = None) -> Deferred[Settlement]:
+    def order(
+        self, buyer: int, quantity: int = 1, on: Envelope | None = None, id: int | None = None
+    ) -> Deferred[Settlement]:
         """Order, on a quote that nothing is held back for if none is given."""
-        on = on or quote(item="plum", quantity=9, price=None, id=f"{buyer:032x}")
-        statement = make_purchase(BUYER, f"{buyer:032x}", on, on.open(Quote), quantity)
+        name = f"{id or buyer:032x}"
+        on = on or quote(item="plum", quantity=9, price=None, id=name)
+        statement = make_purchase(BUYER, name, on, on.open(Quote), quantity)
         return self.shelf.settle(self.shelf.read(statement, is_withdrawal=False), Origin(buyer, (1, buyer)))
 
     def verdict(self, ordered: Deferred[Settlement]) -> tuple[Outcome, str]:
@@ -198,6 +201,36 @@ class BusyTests(SynchronousTestCase):
         other = self.order(2, quantity=7)
         self.store.finish_all()
         self.assertEqual(self.verdict(other), (Outcome.REFUSED, "6 left, 7 ordered"))
+
+    def test_twice(self) -> None:
+        """Who orders too much and then what it was offered gets that, and takes it from nobody."""
+        on = self.quote(1, 2)
+        refused = self.order(1, quantity=9)
+        bought = self.order(1, quantity=2, on=on, id=101)
+        self.store.finish()
+        other = self.order(2, quantity=6)
+        self.store.finish_all()
+        self.assertEqual(self.verdict(refused), (Outcome.REFUSED, "8 left, 9 ordered"))
+        self.assertEqual([self.verdict(bought), self.verdict(other)], [(Outcome.SOLD, "")] * 2)
+
+    def test_taken_back(self) -> None:
+        """Who takes an order back buys nothing by that: what is held for it is kept from others."""
+        self.quote(1, 2)
+        asked = self.shelf.read(withdrawal(on=quote(item="plum", quantity=9, price=None)), is_withdrawal=True)
+        taken_back = self.shelf.settle(asked, Origin(1, (1, 1)))
+        other = self.order(2, quantity=7)
+        self.store.finish_all()
+        self.assertEqual(self.verdict(taken_back)[0], Outcome.CANCELLED)
+        self.assertEqual(self.verdict(other), (Outcome.REFUSED, "6 left, 7 ordered"))
+
+    def test_not_offered(self) -> None:
+        """While somebody orders what it was offered, that is offered to nobody else."""
+        offered = [self.quote(buyer) for buyer in range(1, 9)]
+        self.order(1, on=offered[0])
+        quoting = self.shelf.quote("plum", 1, Origin(9, (1, 9)))
+        self.store.waiting.insert(0, self.store.waiting.pop())
+        self.store.finish_all()
+        self.assertIsNone(self.successResultOf(quoting))
 
     def test_fault(self) -> None:
         """So it is for whom nothing could be decided, as the book could not be written."""

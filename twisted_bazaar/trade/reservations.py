@@ -7,7 +7,7 @@ never decides whether a sale is right. The ledger does that.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Final
 
 RESERVATION_S: Final = 30.0
@@ -26,7 +26,7 @@ class Reservations:
         self._lifetime_s = lifetime_s
         self._ends: OrderedDict[tuple[str, int], float] = OrderedDict()
         self._held: dict[str, dict[int, tuple[int, int]]] = {}
-        self._ordering: set[tuple[str, int]] = set()
+        self._ordered: Counter[tuple[str, int]] = Counter()
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -57,18 +57,24 @@ class Reservations:
         return sum(held for other, (held, _) in self._held.get(item, {}).items() if other != buyer)
 
     def kept_back(self, item: str, buyer: int, now: float) -> int:
-        """How many pieces are not to be sold to this buyer: those held for others, but for what these are buying."""
+        """How many pieces are not to be sold to this buyer: what is held for others, and not being ordered by them."""
         self.expire(now)
         held = self._held.get(item, {}).items()
-        return sum(many for other, (many, _) in held if other != buyer and (item, other) not in self._ordering)
+        return sum(max(0, many - self._ordered[item, other]) for other, (many, _) in held if other != buyer)
 
-    def order(self, item: str, buyer: int) -> None:
-        """A buyer orders, and is to be L{settle}d: what was held for it goes to its order, and to no other loss."""
-        self._ordering.add((item, buyer))
+    def order(self, item: str, buyer: int, quantity: int) -> None:
+        """A buyer orders, and its order is to be L{settle}d.
 
-    def settle(self, item: str, buyer: int, *, is_sold: bool) -> None:
+        Until then what is held for it is for its own order, and is not kept from others once more. Should it be refused
+        for ordering too much, another may have bought meanwhile what was held for it.
+        """
+        self._ordered[item, buyer] += quantity
+
+    def settle(self, item: str, buyer: int, quantity: int, *, is_sold: bool) -> None:
         """An order has been decided. Who has bought is held nothing more; who was refused may order less."""
-        self._ordering.discard((item, buyer))
+        self._ordered[item, buyer] -= quantity
+        if not self._ordered[item, buyer]:
+            del self._ordered[item, buyer]
         if is_sold:
             self.release(item, buyer)
 

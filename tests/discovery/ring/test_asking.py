@@ -200,12 +200,14 @@ class AskingTests(AskingTestCase):
     def test_witness(self) -> None:
         """Who wants to know is told who answers and who does not; if that goes wrong the asker is told all the same."""
         told = list[tuple[str, Contact]]()
+        sites = list[Site]()
 
         class Watching:
             """Notes what it is told, and fails."""
 
             def answered(self, contact: Contact, site: Site) -> None:
                 told.append(("answered", contact))
+                sites.append(site)
                 raise RuntimeError
 
             def failed(self, contact: Contact) -> None:
@@ -219,6 +221,7 @@ class AskingTests(AskingTestCase):
         self.successResultOf(first)
         self.failureResultOf(second, LinkClosed)
         self.assertEqual(told, [("answered", OTHER), ("failed", OTHER)])
+        self.assertEqual([site.address for site in sites], [WHERE])
 
     def test_witness_ends_it(self) -> None:
         """One that has the question ended does no harm."""

@@ -76,6 +76,17 @@ class MeetingTests(RingTestCase):
             self.ask(asker, asked)
         self.assertEqual(self.pings(asked, where) - before, 1)
 
+    def test_at_once(self) -> None:
+        """Who asks much at once is asked back once for all of that."""
+        asker, asked = self.strangers()
+        self.ask(asker, asked)
+        for _ in range(10):
+            asker.ask(self.seen(asked), partial(RingFind, place=asked.ring.text(0)))
+        self.network.run(0.5)
+        self.assertEqual(self.pings(asked, self.seen(asker).address), 1)
+        self.assertTrue(self.knows(asked, asker))
+        self.assertEqual(asked._neighbourhood.meeting._asked, set())
+
     def test_guest(self) -> None:
         """Who only asks is no node that others are to be led to."""
         guest = RingGuest(self.settings)
@@ -86,6 +97,7 @@ class MeetingTests(RingTestCase):
             self.ask(guest, asked)
         where = self.network.where_datagrams(node)
         self.assertIn(self.pings(asked, where), range(1, 5))
+        self.assertEqual(asked._neighbourhood.meeting._asked, set())
         known = [each for member in self.living() for each in member._neighbourhood.fingers]
         self.assertNotIn(where, [contact.address for contact in known])
 
@@ -141,6 +153,7 @@ class ByHandTests(RingTestCase):
             self.ask(number, cookie)
         self.network.run(5.0)
         self.assertEqual(self.known(), before)
+        self.assertEqual(self.member._neighbourhood.meeting._asked, set())
         self.assertEqual(len(self.socket.of_type("ringfound")), 200)
         self.assertIn(len(self.socket.of_type("ringping")), range(1, 5))
 

@@ -145,6 +145,11 @@ class StabilisingTests(Case):
         classic.successors = nodes(110, 120)
         self.assertEqual(classic.stabilise(0.0)[:2], [Ask(contact(110)), Ask(contact(120))])
 
+    def test_near(self) -> None:
+        """The predecessor and the successors are its neighbours, and nobody else."""
+        near = [place for place in range(0, 256, 5) if self.node.is_near(contact(place))]
+        self.assertEqual(near, [90, 110, 120, 130])
+
     def test_list(self) -> None:
         """Its list is taken, behind itself; as long as the own may be, and not farther than round."""
         self.node.answered(standing(110, 115, 120, 125, before=100), SOON)

@@ -237,6 +237,7 @@ class CardsTests(SynchronousTestCase):
         for wrong in (
             Card(card.key, "10.0.0.1", 1, 1, "2a"),
             Card(card.key, "example.org", 1, 1),
+            Card(card.key, "fe80::1%eth0", 1, 1),
             Card("+" + card.key[1:], "10.0.0.1", 1, 1),
         ):
             self.assertRaises(ValueError, CARDS.read, wrong, SENDER)

@@ -38,7 +38,10 @@ class Witness(Protocol):
     """Who wants to know which nodes answer, whatever they are asked."""
 
     def answered(self, contact: Contact, site: Site) -> object:
-        """A node has answered, and what is known of its address."""
+        """A node has answered.
+
+        @param site: what was known of its address when it was asked; it may have been let go of since.
+        """
 
     def failed(self, contact: Contact) -> object:
         """A node has not answered, or another is where it was."""
@@ -181,11 +184,9 @@ class Asking:
         if to is not None and site.sender_of(message, self.cards) != to:
             self._fail(question, f"somebody else is at {address}")
             return
-        now = self._seconds()
         if question.is_first:
-            site = self.sites.answered(site, now - question.asked_at, now)
-        elif site.round_trip is None:
-            site = self.sites.at(address, now)
+            now = self._seconds()
+            self.sites.answered(site, now - question.asked_at, now)
         try:
             if to is not None and question.witness is not None:
                 question.witness.answered(to, site)

@@ -321,8 +321,7 @@ class Keeper:
         if sender is None:
             return None, False
         membership = self.member.membership
-        is_near = sender == membership.predecessor or sender in membership.successors
-        return self._network(sender), is_near
+        return self._network(sender), membership.is_near(sender)
 
     def _network(self, contact: Contact) -> str:
         return network_of(contact.address.host)

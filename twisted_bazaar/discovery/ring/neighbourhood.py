@@ -200,13 +200,17 @@ class Neighbourhood:
 
         At one address there is one node: who answers as another than before is not believed while it answers as that.
 
-        @param site: what is known of its address, where that is at hand.
+        @param site: what was known of its address when it was asked, where that is at hand.
         """
         if self._is_stopped:
             return False
-        now = self._now()
-        if site is None:
-            site = self._asking.sites.at(contact.address, now)
+        now, sites = self._now(), self._asking.sites
+        if site is not None and now < site.note_at and site.shown_at(now) == contact:
+            # So it was known already.
+            self.dead.discard(contact)
+            self._doubtful.discard(contact)
+            return True
+        site = sites.at(contact.address, now)
         known = site.shown_at(now)
         if known is not None and known != contact and self.membership.is_member:
             self._ask(known)
@@ -215,7 +219,7 @@ class Neighbourhood:
         self._doubtful.discard(contact)
         if now >= site.note_at or known != contact:
             site.has_shown(contact, now, self._shown_s)
-            self._asking.sites.remember(site, now)
+            sites.remember(site, now)
             if self._settings.has_fingers:
                 self.fingers.learn(contact)
         return True

@@ -115,12 +115,8 @@ class Sites:
         for _, site in self._sites.items(now):
             site.shown = None
 
-    def answered(self, site: Site, seconds: float, now: float) -> Site:
-        """An answer has come after so long; one to a question that was asked only once.
-
-        @param site: as it was when the question was asked.
-        @return: as it is now.
-        """
+    def answered(self, site: Site, seconds: float, now: float) -> None:
+        """An answer has come after so long; one to a question that was asked only once."""
         if site.round_trip is None:
             # Several may have been asked before the first has answered.
             site = self.at(site.address, now)
@@ -133,7 +129,6 @@ class Sites:
             self._usual = Estimate(seconds, seconds / 2)
         else:
             self._usual.note(seconds)
-        return site
 
     def wait_s(self, site: Site) -> float:
         """How long to wait for an answer from somewhere before asking again."""
