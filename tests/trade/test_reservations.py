@@ -113,7 +113,7 @@ class ReservationTests(SynchronousTestCase):
         self.assertEqual((left, len(held)), ([0, 1, 0], 1))
 
     def test_ordered(self) -> None:
-        """What somebody orders is kept from no other order, for as long as it is being ordered, and of that item only."""
+        """What somebody orders is kept from no other order while it is being ordered; and of that item only."""
         held = Reservations()
         for item in ("apple", "pear"):
             held.hold(item, 1, 1, 3, 12, 0.0)

@@ -80,19 +80,18 @@ class Shelf:
 
     def settle(self, order: Order, buyer: Origin) -> Deferred[Settlement]:
         """Decide an order; what was held for the buyer is no longer held when it has bought."""
-        reservations, item = self.reservations, order.item
-        buys = 0 if order.is_withdrawal else order.quantity
+        reservations, item, quantity = self.reservations, order.item, order.quantity
 
         def settled(settlement: Settlement) -> Settlement:
-            reservations.settle(item, buyer.id, buys, is_sold=settlement.deal.outcome is Outcome.SOLD)
+            reservations.settle(item, buyer.id, quantity, is_sold=settlement.deal.outcome is Outcome.SOLD)
             return settlement
 
         def failed(failure: Failure) -> Failure:
-            reservations.settle(item, buyer.id, buys, is_sold=False)
+            reservations.settle(item, buyer.id, quantity, is_sold=False)
             return failure
 
         kept_back = reservations.kept_back(item, buyer.id, self._node.clock.seconds())
-        reservations.order(item, buyer.id, buys)
+        reservations.order(item, buyer.id, quantity)
         return self._ledger.settle(order, kept_back, self._seal).addCallbacks(settled, failed)
 
     def _state(self, level: StockLevel, quantity: int, valid_until_ms: int, buyer: Origin) -> ShelfQuote:

@@ -87,6 +87,14 @@ class MeetingTests(RingTestCase):
         self.assertTrue(self.knows(asked, asker))
         self.assertEqual(asked._neighbourhood.meeting._asked, set())
 
+    def test_neighbour(self) -> None:
+        """Neighbours are asked in rounds, and not for asking."""
+        asked = self.living()[0]
+        neighbour, neighbourhood = asked.membership.successors[0], asked._neighbourhood
+        neighbourhood.fingers.failed(neighbour)
+        neighbourhood.meeting.meet(neighbour)
+        self.assertEqual(neighbourhood.meeting._asked, set())
+
     def test_guest(self) -> None:
         """Who only asks is no node that others are to be led to."""
         guest = RingGuest(self.settings)

@@ -195,6 +195,16 @@ class RefusalTests(RingNetworkTestCase):
             self.network.kill(again)
         self.network.run(5.0)
 
+    def test_one_at_an_address(self) -> None:
+        """Who answers as another than the node that is at an address is not believed, whatever it was asked."""
+        nodes = self.ring(5)
+        member, there = self.members[nodes[0]], self.seen(self.members[nodes[1]])
+        self.result(member.ask(there, RingPing))
+        neighbourhood, site = member._neighbourhood, member._asking.sites.at(there.address, self.network.seconds())
+        thief = Contact(there.id + 1, key_pair(77).public, there.address, there.port)
+        self.assertEqual([neighbourhood.answered(each, site) for each in (thief, there, thief)], [False, True, False])
+        self.assertNotIn(thief, neighbourhood.fingers)
+
     def test_comes_back_elsewhere(self) -> None:
         """So does one that is there again at another port."""
         nodes = self.ring(5)
