@@ -4,7 +4,8 @@ Every entry is charged to an owner, the link or node that caused it. An owner at
 table pushes out its own oldest entry; a full table pushes out the oldest entry of the owner with the
 most. So whoever floods a table loses first, and nobody can push out what others put there.
 
-All of it takes constant time, however many entries and owners there are.
+All of it takes constant time, however many entries and owners there are. Like most that each datagram goes through, a
+table has slots: much of the time is spent on fetching objects from memory.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class FairTable(Generic[K, V]):
     @param lifetime_s: seconds after which an entry is no longer there.
     @param shares: one owner holds at most C{cap / shares} entries.
     """
+
+    __slots__ = ("_entries", "_lifetime_s", "_owned", "_ranking", "_share", "cap")
 
     def __init__(self, cap: int, lifetime_s: float, shares: int = 8) -> None:
         self.cap = cap

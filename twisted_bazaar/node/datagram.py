@@ -71,6 +71,13 @@ class Datagrams(DatagramProtocol):
     @ivar counts: how many datagrams were not taken, or not sent, by why.
     """
 
+    __slots__ = (
+        *("_reactor", "_trace", "_grace_s", "port", "counts", "_cookies", "_strangers", "_answering"),
+        *("_at_hand", "_most_bytes", "_longest_body", "_interval_s", "_acquaintances", "_correspondents"),
+        *("_listening", "_send_to", "_is_v6", "_reading", "_is_open", "_faults", "_claims", "_questions"),
+        *("_decode", "streams", "_segments_begin"),
+    )
+
     transport: Any
     log = Logger()
     noisy = False

@@ -19,6 +19,8 @@ class DatagramTurn:
     @param reactor: timers.
     """
 
+    __slots__ = ("_left", "_reactor", "_reading_on", "_transport")
+
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._left = _WORK_A_TURN

@@ -28,6 +28,7 @@ from twisted_bazaar.discovery.ring.keeping_messages import (
 from twisted_bazaar.discovery.ring.messages import RingPing, RingQuit
 from twisted_bazaar.discovery.ring.replicas import COMPARE_S
 from twisted_bazaar.discovery.ring.settings import Settings
+from twisted_bazaar.discovery.ring.store import Store
 from twisted_bazaar.discovery.ring.texts import name_of, parts_of
 from twisted_bazaar.node.datagram import check_fits
 from twisted_bazaar.node.limits import Limits
@@ -72,13 +73,23 @@ class PacingTests(KeepingTestCase):
         # Each with three followers, once a minute or so.
         self.assertLess(len(compared), 4 * 3 * 7)
 
+    def note_looks(self, watched: Store, looks: list[float]) -> None:
+        """Note when a store is looked into for what is over."""
+        expire = Store.expire
+
+        def note(store: Store, now: float, *most: int) -> None:
+            if store is watched:
+                looks.append(now)
+            expire(store, now, *most)
+
+        self.patch(Store, "expire", note)
+
     def test_looks_seldom(self) -> None:
         """Where nothing is due a node looks seldom; what does not live long is let go of in time nevertheless."""
         nodes = self.ring(4)
         self.network.run(COMPARE_S)
         store, looks = self.keeping(nodes[0]).store, list[float]()
-        expire = store.expire
-        store.expire = lambda now, *most: (looks.append(now), expire(now, *most))[1]  # type: ignore[assignment, misc]
+        self.note_looks(store, looks)
         self.network.run(COMPARE_S / 2)
         self.assertLess(len(looks), 15)
         owner, now = key_pair(0), self.network.seconds()
@@ -107,8 +118,8 @@ class PacingTests(KeepingTestCase):
         """Who goes and comes all the time does not keep a node from looking after what it keeps."""
         nodes = self.ring(5)
         victim = self.members[nodes[0]]
-        expire, looks = self.keeping(nodes[0]).store.expire, list[float]()
-        self.keeping(nodes[0]).store.expire = lambda now, *most: (looks.append(now), expire(now, *most))[1]  # type: ignore[assignment, misc]
+        looks = list[float]()
+        self.note_looks(self.keeping(nodes[0]).store, looks)
         before = next(each for each in self.members.values() if each.own == victim.membership.predecessor)
         for _ in range(100):
             before.tell(self.contact(nodes[0]), RingQuit)

@@ -88,6 +88,8 @@ class Asking:
     @ivar sites: what it knows of the addresses of others.
     """
 
+    __slots__ = ("_deadlines", "_is_stopped", "_node", "_questions", "_seconds", "_send", "_stamp", "cards", "sites")
+
     def __init__(self, node: INode, cards: Cards) -> None:
         self.cards = cards
         self.sites = Sites()

@@ -32,6 +32,8 @@ class Cards:
     @ivar own_card: and all of it.
     """
 
+    __slots__ = ("_read", "_written", "own", "own_card", "own_text", "ring")
+
     own: Contact
     own_text: str
     own_card: Card

@@ -16,6 +16,8 @@ class Circle:
     @ivar contacts: the nodes, by how far they are from there.
     """
 
+    __slots__ = ("_distances", "_ring", "_start", "contacts")
+
     def __init__(self, start: int, ring: Ring, contacts: Iterable[Contact] = ()) -> None:
         self._start = start
         self._ring = ring

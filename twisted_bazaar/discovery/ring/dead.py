@@ -23,6 +23,8 @@ class Dead:
     @param cap: how many at most; the oldest are forgotten first.
     """
 
+    __slots__ = ("_cap", "_remembered_s", "_until")
+
     def __init__(self, remembered_s: float = REMEMBERED_S, cap: int = _CAP) -> None:
         self._remembered_s = remembered_s
         self._cap = cap

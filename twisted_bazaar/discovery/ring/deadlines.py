@@ -37,6 +37,8 @@ class Deadlines(Generic[T]):
     @param over: called with each whose time is over; which then has no deadline.
     """
 
+    __slots__ = ("_at", "_clock", "_over", "_things", "_timer")
+
     def __init__(self, clock: IReactorTime, things: Collection[T], over: Callable[[T], None]) -> None:
         self._clock = clock
         self._things = things

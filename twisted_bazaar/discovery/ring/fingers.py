@@ -70,6 +70,11 @@ class Fingers:
     @ivar changes: how often they have become others.
     """
 
+    __slots__ = (
+        *("_own", "_ring", "_parts", "_dead", "_refresh_s", "circle", "changes", "_slots", "_held", "_by_host"),
+        *("_scale", "_next_due", "_settled"),
+    )
+
     def __init__(
         self, own: int, ring: Ring, parts: int = PARTS, *, dead: Dead | None = None, refresh_s: float = REFRESH_S
     ) -> None:

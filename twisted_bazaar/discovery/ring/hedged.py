@@ -38,6 +38,8 @@ class Hedged(Generic[T]):
     @ivar over: fires when all that is wanted has come, or all that can come, or L{end} is called.
     """
 
+    __slots__ = ("_ask", "_came", "_is_patient", "_missed", "_open", "_rest", "_wanted", "answers", "asked", "over")
+
     log = Logger()
 
     def __init__(

@@ -113,6 +113,8 @@ class Keeper:
     @ivar store: what it keeps.
     """
 
+    __slots__ = ("_assembly", "_awaited", "_files", "_handed", "_node", "member", "replicas", "store")
+
     log = Logger()
     _node: INode
 

@@ -27,6 +27,8 @@ _BY_CHANCE: Final = 2
 class Likely:
     """Whom one node knows, near and far, in the order of the ring."""
 
+    __slots__ = ("_dead", "_fingers", "_known", "_made_of", "_membership", "_ring")
+
     def __init__(self, ring: Ring, membership: Membership, fingers: Fingers, dead: Dead) -> None:
         self._ring = ring
         self._membership = membership

@@ -35,6 +35,8 @@ class Lost:
     @param cap: how many are remembered; of the host that has most, the first that was lost is forgotten first.
     """
 
+    __slots__ = ("_absences", "_cap")
+
     def __init__(self, cap: int = _CAP) -> None:
         self._cap = cap
         self._absences: OrderedDict[Contact, _Absence] = OrderedDict()

@@ -31,6 +31,8 @@ class Meeting:
     @param met: called with a member that has answered, and its answer.
     """
 
+    __slots__ = ("_asked", "_asking", "_fingers", "_is_closed", "_membership", "_node", "_restraint", "_tell")
+
     def __init__(
         self,
         node: INode,

@@ -50,6 +50,11 @@ class Membership:
     @ivar most: see above.
     """
 
+    __slots__ = (
+        *("own", "predecessor", "successors", "is_member", "_ring", "most", "_asks", "_silence_s", "_lists_s"),
+        *("_dead", "_lost", "_heard", "_look_round", "_by", "_walked", "_no_news", "_last_before"),
+    )
+
     def __init__(
         self,
         own: Contact,

@@ -76,6 +76,12 @@ class Neighbourhood:
     @ivar meeting: gets to know who asks.
     """
 
+    __slots__ = (
+        *("_node", "_now", "_asking", "_cards", "_ring", "_settings", "_refused", "_changed", "dead"),
+        *("fingers", "membership", "likely", "_known", "_pongs", "_asked", "_hearsay", "_telling", "_shown_s"),
+        *("_doubtful", "_restraint", "meeting", "_callers", "_timer", "_is_stopped"),
+    )
+
     log = Logger()
 
     def __init__(

@@ -91,6 +91,11 @@ class Reading:
         to have it are asked if these know nothing.
     """
 
+    __slots__ = (
+        *("_keeper", "_clock", "_member", "_space", "_name", "_copies", "_most", "_place", "_make", "_lies"),
+        *("_listings", "_going_on", "_verified"),
+    )
+
     log = Logger()
 
     def __init__(self, keeper: Keeper, clock: IReactorTime, space: str, name: str, copies: int = USUAL_COPIES) -> None:

@@ -93,6 +93,8 @@ class Site:
 class Sites:
     """The addresses of one node."""
 
+    __slots__ = ("_sites", "_usual")
+
     def __init__(self) -> None:
         # Charged to hosts; one machine may hold a whole classroom.
         self._sites: FairTable[Address, Site] = FairTable(_REMEMBERED, _REMEMBERED_S, shares=2)

@@ -93,6 +93,11 @@ class Store:
     @param changed: told what was kept before and what is kept now under one key, None for nothing.
     """
 
+    __slots__ = (
+        *("place_of_name", "_most", "_most_bytes", "_shares", "_share", "_share_bytes", "_changed", "changes"),
+        *("_held", "_names", "_order", "_at", "_owned", "_sent", "_named", "_bytes", "_ranking", "_expiries"),
+    )
+
     def __init__(
         self,
         place_of: Callable[[str], int],
