@@ -11,8 +11,8 @@ some of 100 nodes in one process over loopback. The peer is the package C{kademl
 same size, each put on as many nodes: on four, as ours are. As it comes it would put each on twenty, and answer a fifth
 of all gets out of what the asker itself keeps; that is a matter of how many copies one pays for. It signs nothing, and
 takes the first answer; ours has two hosts agree, and verifies. The names are new for each run: who gets a value from
-C{kademlia} keeps it nearer then. Before, all have got so many that nearly all know each
-other, and what the first question to somebody costs is no longer seen.
+C{kademlia} keeps it nearer then. Before, all have got so many that nearly all know each other, and
+what the first question to somebody costs is no longer seen.
 
 C{ring-lookup-first}, C{ring-lookup-first-concurrent}: the same where ours believes the first answer too, as those may
 who would rather have what is old soon than what is new later; it verifies all the same.
