@@ -65,8 +65,13 @@ class RingPeerTests(SynchronousTestCase):
 
     def test_place(self) -> None:
         """A place is any that the ring has, as a number or as large rings write it."""
-        for text, bits in (("42", "8"), ("0x2a", "8"), ("18446744073709551615", "64"), ("0xffffffffffffffff", "64")):
-            make_service("--ring-id", text, "--bits", bits)
+        largest = (1 << 64) - 1
+        for text, bits, place in (
+            *(("42", "8", 42), ("0x2a", "8", 42)),
+            *((str(largest), "64", largest), ("0xffffffffffffffff", "64", largest)),
+        ):
+            [role] = make_service("--ring-id", text, "--bits", bits)._node._roles
+            self.assertEqual((role.member._ring_id, role.member.ring.bits), (place, int(bits)))
 
     def test_refusals(self) -> None:
         """Each mistake has its line, which says what to do."""
