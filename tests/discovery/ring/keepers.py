@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, field
 
+from twisted_bazaar.discovery.ring.claims import UNCLAIMED_S
+from twisted_bazaar.discovery.ring.comparison import Comparison, compare
 from twisted_bazaar.discovery.ring.entry import Entry, Kept
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.replicas import UNCLAIMED_S, Comparison, Replication, compare
+from twisted_bazaar.discovery.ring.replicas import Replication
 from twisted_bazaar.discovery.ring.store import Outcome, Store
 from twisted_bazaar.values.addresses import Address
 
@@ -123,7 +125,7 @@ class Keepers:
         for sync in syncs:
             comparison = Comparison(keeper.store, sync.span, is_mutual=sync.is_own)
             if sync.is_own:
-                far.replication.claims.note(node, sync.span, self.now)
+                far.replication.claimed(node, sync.span, self.now)
             while not comparison.is_over:
                 self.asked += 1
                 span, total = comparison.next()
@@ -155,7 +157,10 @@ class Keepers:
             holders = self.holders(place_of(each.kept.name))
             first = next((holder for holder in holders if holder != node), None)
             if first is not None:
-                outcome = self.nodes[first].store.put(each, self.now, left_s=store.left_s(each, self.now))
+                far = self.nodes[first]
+                outcome = far.store.put(each, self.now, left_s=store.left_s(each, self.now))
+                if outcome is Outcome.KEPT:
+                    far.replication.handed(far.store.position_of(each), node, self.now)
                 if outcome is not Outcome.FULL and node not in holders:
                     store.drop(each.key)
 

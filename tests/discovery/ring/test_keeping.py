@@ -7,9 +7,9 @@ from functools import partial
 from twisted.internet.defer import Deferred
 
 from tests.discovery.ring.keeping_nets import KeepingTestCase
+from twisted_bazaar.discovery.ring.claims import COMPARE_S, UNCLAIMED_S
 from twisted_bazaar.discovery.ring.entry import VALUE_BYTES, VALUES, Kept, sign_entry
 from twisted_bazaar.discovery.ring.keeping_messages import RingStore
-from twisted_bazaar.discovery.ring.replicas import COMPARE_S, UNCLAIMED_S
 from twisted_bazaar.discovery.ring.texts import name_of
 from twisted_bazaar.errors import NotNow, UsageError
 

@@ -9,7 +9,7 @@ from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.lost import FIRST_WAIT_S
 from twisted_bazaar.discovery.ring.membership import LISTS_S, LOOK_ROUND_S, Membership
-from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seek, Standing
+from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seek, Standing, Step
 
 # Long before the next look round is due.
 SOON = 1.0
@@ -352,6 +352,26 @@ class FailingTests(Case):
         self.assertIn(Ask(contact(110)), self.node.stabilise(due))
         self.assertEqual(self.node.answered(standing(110, 120, 130, before=100), due), [])
         self.assert_neighbours(90, 110, 120, 130)
+
+    def test_lost_while_it_joins(self) -> None:
+        """A neighbour that has begun anew, and has not joined when it is asked, is asked again: it may join another
+        ring. That it was lost before makes no difference, and a stranger is not asked again."""
+        for has_failed in (False, True):
+            self.setUp()
+            if has_failed:
+                self.node.failed(contact(110), SOON)
+            for place in (110, 200):
+                self.node.answered(standing(place, is_member=False), SOON)
+            asked, now = list[Step](), SOON
+            for _ in range(4):
+                now += FIRST_WAIT_S
+                self.node.asked(contact(90), now)
+                asked += self.node.stabilise(now)
+                self.node.answered(standing(110, is_member=False), now)
+            self.assertIn(Ask(contact(110)), asked)
+            # More and more seldom.
+            self.assertEqual(asked.count(Ask(contact(110))), 2)
+            self.assertNotIn(Ask(contact(200)), asked)
 
     def test_lost_elsewhere(self) -> None:
         """One that was lost and lives, but not near, is looked for: if nobody knows it, there are two rings."""

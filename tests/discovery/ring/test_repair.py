@@ -12,6 +12,7 @@ from tests.discovery.ring.keepers import entry
 from tests.discovery.ring.keeping_nets import KeepingRole, KeepingTestCase
 from tests.discovery.ring.nets import key_pair
 from twisted_bazaar.discovery.ring.cards import Cards
+from twisted_bazaar.discovery.ring.claims import COMPARE_S
 from twisted_bazaar.discovery.ring.entry import TAG_BITS, VALUES, Kept, sign_entry
 from twisted_bazaar.discovery.ring.identifiers import MOST_BITS, Contact, Ring
 from twisted_bazaar.discovery.ring.keeping_messages import (
@@ -26,7 +27,6 @@ from twisted_bazaar.discovery.ring.keeping_messages import (
     RingTransfer,
 )
 from twisted_bazaar.discovery.ring.messages import RingPing, RingQuit
-from twisted_bazaar.discovery.ring.replicas import COMPARE_S
 from twisted_bazaar.discovery.ring.settings import Settings
 from twisted_bazaar.discovery.ring.store import Store
 from twisted_bazaar.discovery.ring.texts import name_of, parts_of

@@ -11,22 +11,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.keepers import SMALL, Keepers, contact, entry, place_of
+from twisted_bazaar.discovery.ring.claims import COMPARE_S, UNCLAIMED_S, Claims
+from twisted_bazaar.discovery.ring.comparison import MOST_MARKS, Compared, Comparison, compare, end_of, span_of
 from twisted_bazaar.discovery.ring.entry import TAG_BITS
-from twisted_bazaar.discovery.ring.replicas import (
-    COMPARE_S,
-    HANDED_ON_S,
-    MOST_MARKS,
-    SETTLE_S,
-    UNCLAIMED_S,
-    Claims,
-    Compared,
-    Comparison,
-    Pacing,
-    Replication,
-    compare,
-    end_of,
-    span_of,
-)
+from twisted_bazaar.discovery.ring.replicas import HANDED_ON_S, SETTLE_S, WITHDRAWN_S, Pacing, Replication
 from twisted_bazaar.discovery.ring.store import Mark, Store
 
 thorough = settings(max_examples=150)
@@ -191,6 +179,22 @@ class NothingIsLostTests(SynchronousTestCase):
         self.assertIsNotNone(ring.nodes[contact(200)].store.get(lost.key, ring.now))
         ring.rest()
         self.assertEqual(ring.flaws(), [])
+
+    def test_what_was_forgotten_as_nodes_came(self) -> None:
+        """What one of those that keep it has forgotten, while nodes came between it and its place, is there soon, and
+        not on one node alone."""
+        ring = Keepers(random.Random(1), 2)
+        for place in (200, 220, 240):
+            ring.join(place)
+        ring.put(entry("10"))
+        ring.rest(30.0)
+        # It was away for so short that nobody has noticed.
+        del ring.nodes[contact(200)]
+        for place in (200, 20, 40, 60):
+            ring.join(place)
+        ring.rest(3 * WITHDRAWN_S)
+        kept = [place for place in (20, 40, 60) if ring.nodes[contact(place)].store.get(entry("10").key, ring.now)]
+        self.assertEqual(kept, [20, 40, 60])
 
 
 class ComparisonTests(SynchronousTestCase):
@@ -359,6 +363,53 @@ class ReplicationTests(SynchronousTestCase):
             self.replication.handed(10 << TAG_BITS, contact(150), tenth / 10)
         self.assertEqual(self.replication.next(1.9), contact(50))
 
+    def test_what_is_given_back_to_it(self) -> None:
+        """What belongs here, and came from far away, goes to those that follow soon; they need not have it."""
+        self.due(1.0)
+        own = 60 << TAG_BITS
+        self.replication.handed(own, contact(150), 1.0)
+        self.assertEqual(self.due(2.0), [])
+        self.replication.handed(own, contact(10), 2.0)
+        self.assertEqual(self.due(3.0), [150, 200])
+
+    def test_what_is_not_claimed_any_more(self) -> None:
+        """What another has claimed, and does not any more, is given back soon, unless somebody else claims it."""
+        for name in ("20", "40", "210", "230"):
+            self.store.put(entry(name), 0.0)
+        self.due(1.0)
+        for span in (span_of(200, 50), span_of(30, 50)):
+            self.replication.claimed(contact(50), span, 1.0)
+        self.replication.claimed(contact(215), span_of(200, 215), 2.0)
+        at = 1.0 + WITHDRAWN_S
+        self.assertEqual(self.replication.due, at)
+        self.assertIsNone(self.replication.to_give_back(at - 0.1))
+        given = list[str]()
+        while (back := self.replication.to_give_back(at)) is not None:
+            given.append(back.kept.name)
+        self.assertEqual(sorted(given), ["20", "230"])
+        self.assertGreater(self.replication.due, at)
+
+    def test_very_much_that_is_not_claimed_any_more(self) -> None:
+        """However much that is, all of it is looked at, and a little at a time."""
+        for owner in range(1500):
+            self.store.put(entry("20", owner), 0.0)
+        for span in (span_of(200, 50), span_of(30, 50)):
+            self.replication.claimed(contact(50), span, 1.0)
+        given = set[bytes]()
+        while (back := self.replication.to_give_back(1.0 + WITHDRAWN_S)) is not None:
+            given.add(back.key)
+        self.assertEqual(len(given), 1500)
+
+    def test_withdrawn_while_nobody_is_before(self) -> None:
+        """As long as what belongs here is not known nothing is given back."""
+        self.store.put(entry("20"), 0.0)
+        for span in (span_of(200, 50), span_of(30, 50)):
+            self.replication.claimed(contact(50), span, 1.0)
+        self.replication.changed(None, [contact(150), contact(200)], 2.0)
+        self.assertIsNone(self.replication.to_give_back(20.0))
+        self.replication.changed(contact(50), [contact(150), contact(200)], 30.0)
+        self.assertIsNotNone(self.replication.to_give_back(30.0))
+
     def test_now_and_then(self) -> None:
         """Every minute or so it is seen that all is well."""
         self.due(1.0)
@@ -406,6 +457,23 @@ class ClaimsTests(SynchronousTestCase):
         claims.note(contact(1), span_of(200, 20), 0.0)
         claims.note(contact(1), span_of(200, 210), 1.0)
         self.assertTrue(claims.has(10 << TAG_BITS, 2.0))
+
+    def test_withdrawn(self) -> None:
+        """Who compares less than before, from another node's place to its own, has given up the rest; who compares
+        more, or a part, or what it has not compared for long, has not."""
+        claims = Claims()
+        said = [
+            claims.note(contact(50), span, now)
+            for span, now in (
+                (span_of(200, 50), 0.0),
+                (span_of(240, 50), 1.0),
+                ((end_of(240), 10 << TAG_BITS), 2.0),
+                ((10 << TAG_BITS, end_of(50)), 3.0),
+                (span_of(220, 50), 4.0),
+                (span_of(20, 50), 4.0 + UNCLAIMED_S),
+            )
+        ]
+        self.assertEqual(said, [None, span_of(200, 240), None, None, None, None])
 
     def test_a_crowd(self) -> None:
         """However many claim something, few are remembered."""

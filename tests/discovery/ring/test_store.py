@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.keepers import SMALL, entry, place_of
+from twisted_bazaar.discovery.ring.comparison import span_of
 from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, Entry
-from twisted_bazaar.discovery.ring.replicas import span_of
 from twisted_bazaar.discovery.ring.store import OF_NAME, Outcome, Store
 
 thorough = settings(max_examples=200)

@@ -15,12 +15,13 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_bazaar.discovery.ring.comparison import Compared, Comparison, compare
 from twisted_bazaar.discovery.ring.entry import TAG_BITS, Entry
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.keeper import Keeper
 from twisted_bazaar.discovery.ring.keeping_messages import Marked, RingCompare, RingCompared, RingRequest
 from twisted_bazaar.discovery.ring.member import Reply
-from twisted_bazaar.discovery.ring.replicas import Compared, Comparison, Pacing, Replication, Sync, compare
+from twisted_bazaar.discovery.ring.replicas import Pacing, Replication, Sync
 from twisted_bazaar.discovery.ring.store import Mark
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
@@ -277,7 +278,8 @@ class Repair:
         except ValueError:
             return
         if message.own:
-            self.replication.claims.note(contact, span, self._now())
+            self.replication.claimed(contact, span, self._now())
+            self._look_sooner()
         answer = compare(self._keeping.store, span, int(message.total, 16), self._marks)
         marked = tuple(Marked(self._text(mark.position), mark.version) for mark in answer.marks)
         until = None if answer.is_same else self._text(answer.until)

@@ -2,15 +2,11 @@
 
 What belongs to a node is also on the nodes that follow it. The node to which a span of the ring belongs compares it
 with each of these, now and then and when they change, until all have the same. To one that has come before it, and has
-nothing yet, a node gives once what it has of the rest, and again when more of that has come from behind. Comparing is
-cheap where nothing is different: one number each way. Where there is a difference the span is cut up until few entries
-are left.
+nothing yet, a node gives once what it has of the rest, and again when more of that has come from behind.
 
 An entry that does not belong here, and about which no node has asked for long that has this one among its followers,
-is given back to where it belongs, and only then let go of. So as long as one node has it, it is not lost.
-
-Source: comparing spans is after Minsky and others, "Set reconciliation with nearly optimal communication complexity"
-(2003), and Meyer, "Range-based set reconciliation" (SRDS 2023), both far from all they can do.
+is given back to where it belongs, and only then let go of. So as long as one node has it, it is not lost. Where nodes
+have come between an entry and who has asked about it, that is not waited for.
 """
 
 from __future__ import annotations
@@ -21,161 +17,25 @@ from typing import Final
 
 from attrs import define, frozen
 
+from twisted_bazaar.discovery.ring.claims import COMPARE_S, UNCLAIMED_S, Claims
+from twisted_bazaar.discovery.ring.comparison import length_of, span_of
 from twisted_bazaar.discovery.ring.entry import TAG_BITS, Entry
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.store import Mark, Span, Store
+from twisted_bazaar.discovery.ring.store import Span, Store
 
 USUAL_REPLICAS: Final = 3
-# How many entries one answer has room for.
-MOST_MARKS: Final = 20
 # Who joins or dies seldom does so alone.
 SETTLE_S: Final = 0.3
 # For so long a predecessor is new, which is to be given what comes from behind.
 HANDED_ON_S: Final = 30.0
-COMPARE_S: Final = 60.0
-UNCLAIMED_S: Final = 4 * COMPARE_S
-_PARTS: Final = 8
+# So long those have that are nearer to what is not claimed any more to claim it.
+WITHDRAWN_S: Final = 5.0
 _RETRY_S: Final = 2.0
 _LONGEST_RETRY_S: Final = 30.0
-# A liar could go on naming entries for ever.
-_MOST_IN_A_ROW: Final = 256
-_MOST_CLAIMS: Final = 64
+_MOST_WITHDRAWN: Final = 64
 # So many entries are looked at in one go; strangers may have filled the store.
 _LOOKED_AT: Final = 512
 _NEVER: Final = float("inf")
-
-
-def end_of(place: int) -> int:
-    """The last position at a place."""
-    return (place << TAG_BITS) + (1 << TAG_BITS) - 1
-
-
-def span_of(low: int, high: int) -> Span:
-    """The positions of the places from one, left out, to another, included."""
-    return end_of(low), end_of(high)
-
-
-@frozen
-class Compared:
-    """What a node answers that is asked what it has of a span.
-
-    @ivar is_same: whether it has the same.
-    @ivar marks: if not, the first of what it has there.
-    @ivar until: how far these go.
-    """
-
-    is_same: bool
-    marks: tuple[Mark, ...] = ()
-    until: int = 0
-
-
-def compare(store: Store, span: Span, total: int, most: int = MOST_MARKS) -> Compared:
-    """What a node answers about a span.
-
-    @param total: what the asker's L{Store.sum} of it is.
-    """
-    if store.sum(span) == total:
-        return Compared(True)
-    marks = store.marks(span, most + 1)
-    if len(marks) <= most:
-        return Compared(False, tuple(marks), span[1])
-    return Compared(False, tuple(marks[:most]), marks[most - 1].position)
-
-
-class Comparison:
-    """Finds out in what another node differs in a span.
-
-    @param store: what this node has.
-    @param is_mutual: whether what this node lacks is to be fetched too.
-    @ivar to_send: positions of what the other lacks, or has older.
-    @ivar to_fetch: positions of what it has newer.
-    @ivar is_over: whether everything is compared.
-    """
-
-    def __init__(self, store: Store, span: Span, *, is_mutual: bool = False) -> None:
-        self._store = store
-        self._is_mutual = is_mutual
-        # The last is asked about next; with how often in a row the other had more to name than there is room for.
-        self._spans: list[tuple[Span, int]] = []
-        self.to_send: list[int] = []
-        self.to_fetch: list[int] = []
-        self._add(span, 0)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether everything is compared."""
-        return not self._spans
-
-    def next(self) -> tuple[Span, int]:
-        """Which span to ask about, and the sum of it."""
-        span, _ = self._spans[-1]
-        return span, self._store.sum(span)
-
-    def answered(self, answer: Compared) -> None:
-        """Take the answer to what was asked last; one that cannot be ends the span."""
-        span, row = self._spans.pop()
-        if answer.is_same:
-            return
-        if self._store.count(span) > MOST_MARKS:
-            for part in self._store.split(span, _PARTS):
-                self._add(part, 0)
-            return
-        size = _length(span)
-        reached = _length((span[0], answer.until))
-        if not 0 < reached <= size:
-            return
-        theirs = {mark.position: mark.version for mark in answer.marks}
-        for mark in self._store.marks((span[0], answer.until)):
-            version = theirs.get(mark.position, 0)
-            if version < mark.version:
-                self.to_send.append(mark.position)
-            elif version > mark.version:
-                self.to_fetch.append(mark.position)
-        own = {mark.position for mark in self._store.marks(span)}
-        if self._is_mutual:
-            inside = (mark.position for mark in answer.marks if _length((span[0], mark.position)) <= reached)
-            self.to_fetch += [position for position in inside if position not in own]
-        if reached < size and row < _MOST_IN_A_ROW:
-            self._add((answer.until, span[1]), row + 1)
-
-    def _add(self, span: Span, row: int) -> None:
-        if self._is_mutual or self._store.count(span):
-            self._spans.append((span, row))
-
-
-def _length(span: Span) -> int:
-    """How far a span goes, to compare with others from the same position; from one to itself is the farthest."""
-    low, high = span
-    # Greater than any ring: places have at most 160 bits.
-    return high - low if high > low else high - low + (1 << 256)
-
-
-class Claims:
-    """Which spans others have compared with this node, since it follows them. For a while."""
-
-    def __init__(self) -> None:
-        self._claims: dict[Contact, tuple[Span, float]] = {}
-
-    def note(self, by: Contact, span: Span, now: float) -> None:
-        """A node has compared a span."""
-        known = self._claims.pop(by, None)
-        if known is not None and known[1] > now - COMPARE_S / 2 and _length(known[0]) > _length(span):
-            # A part of the same comparison.
-            span = known[0]
-        self._claims[by] = (span, now)
-        if len(self._claims) > _MOST_CLAIMS:
-            del self._claims[next(iter(self._claims))]
-
-    def has(self, position: int, now: float, by: Contact | None = None) -> bool:
-        """Whether somebody has asked about a position lately.
-
-        @param by: who; anybody if not given.
-        """
-        return any(
-            when > now - UNCLAIMED_S and 0 < _length((low, position)) <= _length((low, high))
-            for each, ((low, high), when) in self._claims.items()
-            if by in (None, each)
-        )
 
 
 @frozen
@@ -231,6 +91,8 @@ class Replication:
         # what lies wrong would be handed round for ever.
         self._has_been_given = False
         self._new_until = 0.0
+        # What those have given up who claimed it, and when that is to be looked at.
+        self._withdrawn: list[tuple[float, Span]] = []
         self._to_give_back: list[int] = []
 
     @property
@@ -307,11 +169,14 @@ class Replication:
     @property
     def due(self) -> float:
         """When there is something to do; long ago if at once, and for ever if never as things stand."""
-        due = min([each.due for each in self._neighbours.values()], default=_NEVER)
-        if self._began is None:
-            return due
-        is_looking = self._to_give_back or self._looked is not None
-        return min(due, max(self._began + UNCLAIMED_S, 0.0 if is_looking else self._look_at))
+        if self._to_give_back or self._looked is not None:
+            return 0.0
+        due = [each.due for each in self._neighbours.values()]
+        if self._began is not None:
+            due.append(max(self._began + UNCLAIMED_S, self._look_at))
+        if self._withdrawn and self._predecessor is not None:
+            due.append(self._withdrawn[0][0])
+        return min(due, default=_NEVER)
 
     def done(self, contact: Contact, now: float) -> None:
         """A neighbour has what it was to have when that was asked for."""
@@ -338,41 +203,74 @@ class Replication:
         Of several nodes that come at once one may have given its predecessor the rest before it got that itself. So
         what a follower sends without having claimed it goes on to a predecessor that is new, and ends where it belongs.
         On a ring where nobody comes it does not go on: who sends what belongs elsewhere would have it at all nodes.
+        What belongs here, and was given back by somebody far away, may be nowhere else.
         """
+        if self.is_own(position >> TAG_BITS):
+            if by not in self._neighbours:
+                self._compare_soon(self._followers, now)
+            return
         before = self._predecessor
         is_rest = by in self._followers and not self.claims.has(position, now, by)
-        if before is None or now >= self._new_until or not is_rest or self.is_own(position >> TAG_BITS):
+        if before is None or now >= self._new_until or not is_rest:
             return
         if self._has_been_given or before in self._begun:
             self._has_been_given = False
             self._neighbours[before] = self._soon(now)
 
+    def _compare_soon(self, contacts: Sequence[Contact], now: float) -> None:
+        """Compare with some followers soon."""
+        for contact in contacts:
+            soon = self._soon(now)
+            # If it is under way that may have come too late for it.
+            if contact in self._begun or soon.due < self._neighbours[contact].due:
+                self._neighbours[contact] = soon
+
+    def claimed(self, by: Contact, span: Span, now: float) -> None:
+        """A node that this one follows compares what belongs to it."""
+        withdrawn = self.claims.note(by, span, now)
+        if withdrawn is not None:
+            self._withdrawn.append((now + WITHDRAWN_S, withdrawn))
+            del self._withdrawn[:-_MOST_WITHDRAWN]
+
     def to_give_back(self, now: float) -> Entry | None:
         """An entry that is not to be here, as it seems; to be offered to where it belongs, and dropped then."""
-        if self._began is None or now < self._began + UNCLAIMED_S:
-            return None
-        if not self._to_give_back and (self._looked is not None or now >= self._look_at):
-            self._to_give_back = self._unclaimed(now)
-            if self._looked is None:
-                self._look_at = now + COMPARE_S * self._rng.uniform(0.75, 1.25)
+        if not self._to_give_back and self._began is not None:
+            before = self._predecessor
+            if self._withdrawn and self._withdrawn[0][0] <= now and before is not None:
+                self._look_at_withdrawn(now)
+            elif now >= self._began + UNCLAIMED_S and (self._looked is not None or now >= self._look_at):
+                self._look_at_all(before, now)
         while self._to_give_back:
             entry = self._store.at(self._to_give_back.pop())
             if entry is not None:
                 return entry
         return None
 
-    def _unclaimed(self, now: float) -> list[int]:
-        """Some of what lies here and is nobody's to ask about; when all has been looked at, C{_looked} is none."""
+    def _look_at_withdrawn(self, now: float) -> None:
+        """Look at some of what a node has claimed and does not any more."""
+        due, (low, high) = self._withdrawn.pop(0)
+        reached = self._look_at_some((low, high), now)
+        if reached is not None:
+            self._withdrawn.insert(0, (due, (reached, high)))
+
+    def _look_at_all(self, before: Contact | None, now: float) -> None:
+        """Look at some of what does not belong to this node; when that was all, after a while again."""
         looked, self._looked = self._looked, None
-        if self._predecessor is None:
-            return []
-        low, high = span_of(self._own.id, self._predecessor.id)
-        if looked is not None and 0 < _length((low, looked)) < _length((low, high)):
-            low = looked
-        outside = self._store.positions((low, high), _LOOKED_AT)
-        if len(outside) == _LOOKED_AT and outside[-1] != high:
-            self._looked = outside[-1]
-        return [position for position in outside if not self.claims.has(position, now)]
+        if before is not None:
+            low, high = span_of(self._own.id, before.id)
+            if looked is not None and 0 < length_of((low, looked)) < length_of((low, high)):
+                low = looked
+            self._looked = self._look_at_some((low, high), now)
+        if self._looked is None:
+            self._look_at = now + COMPARE_S * self._rng.uniform(0.75, 1.25)
+
+    def _look_at_some(self, span: Span, now: float) -> int | None:
+        """Note what of a span is not to be here, from its beginning; returns how far that goes if that is not all."""
+        positions = self._store.positions(span, _LOOKED_AT)
+        self._to_give_back = [
+            each for each in positions if not self.is_own(each >> TAG_BITS) and not self.claims.has(each, now)
+        ]
+        return positions[-1] if len(positions) == _LOOKED_AT and positions[-1] != span[1] else None
 
 
 class Pacing:
