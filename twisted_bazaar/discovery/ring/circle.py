@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 
@@ -52,10 +52,7 @@ class Circle:
         """Which of the nodes is the first at a place or after it; how many there are, if none is before the end."""
         return bisect_left(self._distances, self._ring.distance(self._start, place))
 
-    def from_place(self, place: int) -> Iterator[Contact]:
+    def from_place(self, place: int) -> list[Contact]:
         """All, once round from a place."""
         contacts, start = self.contacts, self.index(place)
-        for index in range(start, len(contacts)):
-            yield contacts[index]
-        for index in range(start):
-            yield contacts[index]
+        return contacts[start:] + contacts[:start]

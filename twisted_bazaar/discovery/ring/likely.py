@@ -27,15 +27,17 @@ _BY_CHANCE: Final = 2
 class Likely:
     """Whom one node knows, near and far, in the order of the ring."""
 
-    __slots__ = ("_dead", "_fingers", "_known", "_made_of", "_membership", "_ring")
+    __slots__ = ("_dead", "_farthest", "_fingers", "_known", "_made_of", "_membership", "_ring")
 
     def __init__(self, ring: Ring, membership: Membership, fingers: Fingers, dead: Dead) -> None:
         self._ring = ring
         self._membership = membership
         self._fingers = fingers
         self._dead = dead
-        # All of them and the node itself, and what that was made of.
+        # All of them and the node itself; how far after a place the second may stand, if there are no others between;
+        # and what both were made of.
         self._known = Circle(membership.own.id, ring)
+        self._farthest = 0.0
         self._made_of: tuple[object, ...] = ()
 
     def holders(self, place: int, now: float, most: int) -> tuple[Contact, ...]:
@@ -45,27 +47,23 @@ class Likely:
         @param most: how many at most.
         @return: none if there probably are others between them, and if one host is behind all.
         """
-        membership, ring = self._membership, self._ring
-        successors = membership.successors
-        if not membership.is_member or not successors:
+        membership, fingers = self._membership, self._fingers
+        if not membership.is_member or not membership.successors:
             return ()
+        made_of = (fingers.changes, membership.predecessor, membership.successors)
+        if made_of != self._made_of:
+            self._make()
+            self._made_of = made_of
         likely = self._first(place, now, most)
-        if len(likely) < 2:
+        if len(likely) < 2 or self._ring.distance(place, likely[1].id) > self._farthest:
             return ()
-        if len(successors) < membership.most:
-            # The list goes once round: these are all there are.
-            return likely
-        apart = ring.distance(membership.own.id, successors[-1].id) / len(successors)
-        known_apart = ring.size / (len(self._fingers) + 1)
-        if known_apart <= _BY_CHANCE * apart:
-            apart = known_apart
-        return likely if ring.distance(place, likely[1].id) <= _FARTHEST * apart else ()
+        return tuple(likely)
 
-    def _first(self, place: int, now: float, most: int) -> tuple[Contact, ...]:
+    def _first(self, place: int, now: float, most: int) -> list[Contact]:
+        dead = None if self._dead.is_empty(now) else self._dead
         first = list[Contact]()
         hosts = set[Hashable]()
-        dead = None if self._dead.is_empty(now) else self._dead
-        for contact in self._all().from_place(place):
+        for contact in self._known.from_place(place):
             if dead is not None and dead.has(contact, now):
                 continue
             # On this machine each node counts as a host.
@@ -77,13 +75,19 @@ class Likely:
             first.append(contact)
             if len(first) == most:
                 break
-        return tuple(first)
+        return first
 
-    def _all(self) -> Circle:
-        membership, fingers = self._membership, self._fingers
-        made_of = (fingers.changes, membership.predecessor, membership.successors)
-        if made_of != self._made_of:
-            own, before = membership.own, () if membership.predecessor is None else (membership.predecessor,)
-            self._known = fingers.circle.with_more((*before, *membership.successors, own))
-            self._made_of = made_of
-        return self._known
+    def _make(self) -> None:
+        membership, ring = self._membership, self._ring
+        own, successors = membership.own, membership.successors
+        before = () if membership.predecessor is None else (membership.predecessor,)
+        self._known = self._fingers.circle.with_more((*before, *successors, own))
+        if len(successors) < membership.most:
+            # The list goes once round: these are all there are.
+            self._farthest = ring.size
+            return
+        apart = ring.distance(own.id, successors[-1].id) / len(successors)
+        known_apart = ring.size / (len(self._fingers) + 1)
+        if known_apart <= _BY_CHANCE * apart:
+            apart = known_apart
+        self._farthest = _FARTHEST * apart
