@@ -193,6 +193,24 @@ class ByHandTests(RingTestCase):
         self.ask(8, cookie)
         self.assertEqual(len(self.socket.of_type("ringping")), 1)
 
+    def test_not_yet(self) -> None:
+        """Who has not joined yet asks nobody back: it would say that it is a member."""
+        cookie = self.socket.cookie(self.network)
+        self.member.membership.is_member = False
+        self.ask(0, cookie)
+        self.member.membership.is_member = True
+        self.assertEqual(self.socket.of_type("ringping"), [])
+        self.ask(1, cookie)
+        self.assertEqual(len(self.socket.of_type("ringping")), 1)
+
+    def test_at_its_place(self) -> None:
+        """Who asks from the place of who is asked is no shortcut, and does no harm."""
+        self.socket.cookie(self.network)
+        own = self.member.own
+        self.member._neighbourhood.meeting.meet(Contact(own.id, self.contact(0).key, Address("10.9.0.1", 7_000), 0))
+        self.network.run(0.05)
+        self.assertEqual(self.socket.of_type("ringping"), [])
+
     def contact(self, number: int) -> Contact:
         """Somebody in whose name is asked."""
         ring, key = self.member.ring, key_pair(1_000 + number).public

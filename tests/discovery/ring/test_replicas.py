@@ -364,12 +364,21 @@ class ReplicationTests(SynchronousTestCase):
         self.assertEqual(self.replication.next(1.9), contact(50))
 
     def test_what_is_given_back_to_it(self) -> None:
-        """What belongs here, and came from far away, goes to those that follow soon; they need not have it."""
+        """What belongs here, and came from one that is not to have it, goes to those that follow soon."""
         self.due(1.0)
         own = 60 << TAG_BITS
         self.replication.handed(own, contact(150), 1.0)
         self.assertEqual(self.due(2.0), [])
-        self.replication.handed(own, contact(10), 2.0)
+        for now, by in ((2.0, 10), (3.0, 50)):
+            self.replication.handed(own, contact(by), now)
+            self.assertEqual(self.due(now + 1.0), [150, 200])
+
+    def test_what_is_given_back_meanwhile(self) -> None:
+        """What comes while a follower is compared with goes to that one too."""
+        self.due(1.0)
+        self.replication.syncs_with(contact(150))
+        self.replication.handed(60 << TAG_BITS, contact(10), 2.0)
+        self.replication.done(contact(150), 2.1)
         self.assertEqual(self.due(3.0), [150, 200])
 
     def test_what_is_not_claimed_any_more(self) -> None:

@@ -203,10 +203,10 @@ class Replication:
         Of several nodes that come at once one may have given its predecessor the rest before it got that itself. So
         what a follower sends without having claimed it goes on to a predecessor that is new, and ends where it belongs.
         On a ring where nobody comes it does not go on: who sends what belongs elsewhere would have it at all nodes.
-        What belongs here, and was given back by somebody far away, may be nowhere else.
+        What belongs here, and was given back by a node that is not to have it, may be nowhere else.
         """
         if self.is_own(position >> TAG_BITS):
-            if by not in self._neighbours:
+            if by not in self._followers:
                 self._compare_soon(self._followers, now)
             return
         before = self._predecessor
