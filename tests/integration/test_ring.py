@@ -260,8 +260,8 @@ def test_two_rings(circle: Circle) -> None:
     circle.until_round()
     # Who is to keep something now may have nothing of it at first.
     for name, content in (("here", here), ("there", there)):
-        until(lambda name=name: circle.is_found("one", name))
         for at in circle.running:
+            until(lambda at=at, name=name: circle.is_found(at, name))
             assert circle.fetched(at, name) == content
 
 

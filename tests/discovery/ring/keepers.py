@@ -132,6 +132,8 @@ class Keepers:
                 comparison.answered(compare(far.store, span, total))
             self.send(node, other, comparison.to_send)
             self.move(far.store, keeper.store, comparison.to_fetch)
+            if comparison.to_fetch:
+                keeper.replication.gained(other, self.now)
         keeper.replication.done(other, self.now)
 
     def send(self, node: Contact, other: Contact, positions: Iterable[int]) -> None:

@@ -215,6 +215,53 @@ class LiarsTests(KeepingTestCase):
         self.assertLessEqual(set(right), set(self.having("x")))
 
 
+class GivingBackTests(KeepingTestCase):
+    """Entries that only nodes have which are not to have them."""
+
+    def setUp(self) -> None:
+        """Have a ring of eight, and an entry that only the last one before its place has."""
+        super().setUp()
+        ring = Ring()
+        place = ring.key_of("x")
+        nodes = [self.add(ring_id=(place + (1 << 60)) % ring.size)]
+        for number in range(2, 9):
+            nodes.append(self.add(nodes[0], ring_id=(place + (number << 60)) % ring.size))
+        self.until_joined(nodes)
+        self.until_ideal()
+        self.network.run(5.0)
+        self.nodes, self.last = nodes, nodes[-1]
+        owner = key_pair(0)
+        self.one = sign_entry(owner, Kept(space=VALUES, name="x", owner=owner.public, version=1))
+        self.keeping(self.last).store.put(self.one, self.network.seconds())
+
+    def claim(self, by: int, first: int) -> None:
+        """A node compares with the last all that belongs to it, as if that were what follows another."""
+        low, high = (self.members[self.nodes[number]].own.id for number in (first, by))
+        compare = partial(RingCompare, low=f"{low:016x}{'f' * 16}", high=f"{high:016x}{'f' * 16}", total="0" * 32)
+        self.result(self.members[self.nodes[by]].ask(self.contact(self.last), partial(compare, own=True)))
+
+    def are_right(self) -> bool:
+        """Whether all have it that are to have it, and nobody else."""
+        return set(self.having("x")) == set(self.nodes[:4])
+
+    def test_soon(self) -> None:
+        """It is soon where it belongs when a node before compares less than it did: others have come between."""
+        self.network.run(20.0)
+        self.assertEqual(self.having("x"), [self.last])
+        self.claim(6, 7)
+        self.claim(6, 5)
+        self.network.run_until(self.are_right, 20.0)
+        self.assertEqual((self.flaws(), self.faults()), ([], []))
+
+    def test_found_at_the_last(self) -> None:
+        """What an owner finds at the last of those that follow it is soon at the others too."""
+        self.keeping(self.nodes[3]).store.put(self.one, self.network.seconds())
+        owner = self.roles[self.nodes[0]]
+        assert isinstance(owner, KeepingRole)
+        owner.repair.replication.hurry()
+        self.network.run_until(lambda: set(self.nodes[:4]) <= set(self.having("x")), 10.0)
+
+
 class SizesTests(SynchronousTestCase):
     """Every message goes into a datagram, on the largest ring too."""
 

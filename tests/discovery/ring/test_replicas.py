@@ -14,7 +14,8 @@ from tests.discovery.ring.keepers import SMALL, Keepers, contact, entry, place_o
 from twisted_bazaar.discovery.ring.claims import COMPARE_S, UNCLAIMED_S, Claims
 from twisted_bazaar.discovery.ring.comparison import MOST_MARKS, Compared, Comparison, compare, end_of, span_of
 from twisted_bazaar.discovery.ring.entry import TAG_BITS
-from twisted_bazaar.discovery.ring.replicas import HANDED_ON_S, SETTLE_S, WITHDRAWN_S, Pacing, Replication
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.replicas import AGAIN_S, HANDED_ON_S, SETTLE_S, WITHDRAWN_S, Pacing, Replication
 from twisted_bazaar.discovery.ring.store import Mark, Store
 
 thorough = settings(max_examples=150)
@@ -180,21 +181,35 @@ class NothingIsLostTests(SynchronousTestCase):
         ring.rest()
         self.assertEqual(ring.flaws(), [])
 
+    def test_what_one_that_follows_has(self) -> None:
+        """What is found at one of those that follow goes to the others soon, be they compared with before or after."""
+        for seed in range(10):
+            ring = Keepers(random.Random(seed), 2)
+            for place in (20, 40, 60, 80):
+                ring.join(place)
+            ring.stored[entry("10").key] = entry("10")
+            ring.nodes[contact(60)].store.put(entry("10"), 0.0)
+            ring.rest(2 * AGAIN_S)
+            self.assertEqual(ring.flaws(), [], seed)
+
     def test_what_was_forgotten_as_nodes_came(self) -> None:
         """What one of those that keep it has forgotten, while nodes came between it and its place, is there soon, and
         not on one node alone."""
-        ring = Keepers(random.Random(1), 2)
-        for place in (200, 220, 240):
-            ring.join(place)
-        ring.put(entry("10"))
-        ring.rest(30.0)
-        # It was away for so short that nobody has noticed.
-        del ring.nodes[contact(200)]
-        for place in (200, 20, 40, 60):
-            ring.join(place)
-        ring.rest(3 * WITHDRAWN_S)
-        kept = [place for place in (20, 40, 60) if ring.nodes[contact(place)].store.get(entry("10").key, ring.now)]
-        self.assertEqual(kept, [20, 40, 60])
+        for seed in range(20):
+            ring = Keepers(random.Random(seed), 2)
+            for place in (200, 220, 240):
+                ring.join(place)
+            ring.put(entry("10"))
+            ring.rest(30.0)
+            # It was away for so short that nobody has noticed.
+            del ring.nodes[contact(200)]
+            coming = [200, 20, 40, 60]
+            random.Random(seed).shuffle(coming)
+            for place in coming:
+                ring.join(place)
+            ring.rest(WITHDRAWN_S + 2 * AGAIN_S)
+            kept = [place for place in (20, 40, 60) if ring.nodes[contact(place)].store.get(entry("10").key, ring.now)]
+            self.assertEqual(kept, [20, 40, 60], seed)
 
 
 class ComparisonTests(SynchronousTestCase):
@@ -367,9 +382,9 @@ class ReplicationTests(SynchronousTestCase):
         """What belongs here, and came from one that is not to have it, goes to those that follow soon."""
         self.due(1.0)
         own = 60 << TAG_BITS
-        self.replication.handed(own, contact(150), 1.0)
-        self.assertEqual(self.due(2.0), [])
-        for now, by in ((2.0, 10), (3.0, 50)):
+        self.replication.handed(own, contact(150), 10.0)
+        self.assertEqual(self.due(11.0), [])
+        for now, by in ((20.0, 10), (30.0, 50)):
             self.replication.handed(own, contact(by), now)
             self.assertEqual(self.due(now + 1.0), [150, 200])
 
@@ -377,47 +392,104 @@ class ReplicationTests(SynchronousTestCase):
         """What comes while a follower is compared with goes to that one too."""
         self.due(1.0)
         self.replication.syncs_with(contact(150))
-        self.replication.handed(60 << TAG_BITS, contact(10), 2.0)
-        self.replication.done(contact(150), 2.1)
-        self.assertEqual(self.due(3.0), [150, 200])
+        self.replication.handed(60 << TAG_BITS, contact(10), 100.0)
+        self.replication.done(contact(150), 100.1)
+        self.assertIn(150, self.due(101.0))
+
+    def test_given_back_without_end(self) -> None:
+        """However much is given back to it, it compares now and then."""
+        self.due(1.0)
+        compared = list[int]()
+        for tenth in range(20, 320):
+            self.replication.handed(60 << TAG_BITS, contact(10), tenth / 10)
+            compared += self.due(tenth / 10)
+        self.assertIn(compared.count(150), range(5, 8))
+
+    def test_given_back_while_one_fails(self) -> None:
+        """One with whom it fails is compared with no sooner for it."""
+        self.due(1.0)
+        for _ in range(6):
+            self.replication.syncs_with(contact(200))
+            self.replication.failed(contact(200), 1.0)
+        self.replication.handed(60 << TAG_BITS, contact(10), 10.0)
+        self.assertEqual(self.due(15.0), [150])
+
+    def withdraw(self, *spans: tuple[int, int], by: int = 50, now: float = 1.0) -> None:
+        """Somebody compares one span after another."""
+        for span in spans:
+            self.replication.claimed(contact(by), span_of(*span), now)
+
+    def given(self, now: float) -> list[str]:
+        """What is to be given back now."""
+        given = list[str]()
+        while (back := self.replication.to_give_back(now)) is not None:
+            given.append(back.kept.name)
+        return sorted(given)
 
     def test_what_is_not_claimed_any_more(self) -> None:
         """What another has claimed, and does not any more, is given back soon, unless somebody else claims it."""
         for name in ("20", "40", "210", "230"):
             self.store.put(entry(name), 0.0)
         self.due(1.0)
-        for span in (span_of(200, 50), span_of(30, 50)):
-            self.replication.claimed(contact(50), span, 1.0)
-        self.replication.claimed(contact(215), span_of(200, 215), 2.0)
+        self.withdraw((200, 50), (30, 50))
+        self.withdraw((200, 215), by=215, now=2.0)
         at = 1.0 + WITHDRAWN_S
         self.assertEqual(self.replication.due, at)
-        self.assertIsNone(self.replication.to_give_back(at - 0.1))
-        given = list[str]()
-        while (back := self.replication.to_give_back(at)) is not None:
-            given.append(back.kept.name)
-        self.assertEqual(sorted(given), ["20", "230"])
+        self.assertEqual(self.given(at - 0.1), [])
+        self.assertEqual(self.given(at), ["20", "230"])
         self.assertGreater(self.replication.due, at)
+
+    def test_what_is_own_is_not_given_back(self) -> None:
+        """What another has claimed, and belongs here, stays."""
+        for name in ("45", "60"):
+            self.store.put(entry(name), 0.0)
+        self.withdraw((40, 120), (110, 120), by=120)
+        self.assertEqual(self.given(1.0 + WITHDRAWN_S), ["45"])
+
+    def test_what_could_not_be_given_back(self) -> None:
+        """What is still here is tried again, ever more seldom, until all that is here is looked at anyway."""
+        self.store.put(entry("20"), 0.0)
+        self.due(1.0)
+        self.withdraw((200, 50), (30, 50))
+        times = [now for now in range(1, 200) if self.given(float(now))]
+        self.assertEqual(times, [6, 26, 106])
+
+    def test_one_comes_after_another(self) -> None:
+        """What one after another came in front of is given back at once, and what was meant before is not forgotten."""
+        for name in ("5", "20", "210"):
+            self.store.put(entry(name), 0.0)
+        self.withdraw((200, 50), (10, 50))
+        self.withdraw((30, 50), now=2.0)
+        self.assertEqual(self.given(2.0 + WITHDRAWN_S), ["20", "210", "5"])
+
+    def test_many_withdraw(self) -> None:
+        """However many give something up, few are remembered, and those who came first."""
+        self.store.put(entry("20"), 0.0)
+        self.withdraw((200, 50), (30, 50))
+        for number in range(1000, 1200):
+            stranger = Contact(51, f"{number:x}", contact(51).address, 1)
+            for span in (span_of(40, 51), span_of(45, 51)):
+                self.replication.claimed(stranger, span, 2.0)
+        self.assertLessEqual(len(self.replication._withdrawn), 64)
+        self.assertEqual(self.given(1.0 + WITHDRAWN_S), ["20"])
 
     def test_very_much_that_is_not_claimed_any_more(self) -> None:
         """However much that is, all of it is looked at, and a little at a time."""
         for owner in range(1500):
             self.store.put(entry("20", owner), 0.0)
-        for span in (span_of(200, 50), span_of(30, 50)):
-            self.replication.claimed(contact(50), span, 1.0)
-        given = set[bytes]()
-        while (back := self.replication.to_give_back(1.0 + WITHDRAWN_S)) is not None:
-            given.add(back.key)
-        self.assertEqual(len(given), 1500)
+        self.withdraw((200, 50), (30, 50))
+        self.assertEqual(len(self.given(1.0 + WITHDRAWN_S)), 1500)
 
     def test_withdrawn_while_nobody_is_before(self) -> None:
-        """As long as what belongs here is not known nothing is given back."""
+        """As long as what belongs here is not known nothing is given back, and nothing is done for it."""
         self.store.put(entry("20"), 0.0)
-        for span in (span_of(200, 50), span_of(30, 50)):
-            self.replication.claimed(contact(50), span, 1.0)
+        self.withdraw((200, 50), (30, 50))
         self.replication.changed(None, [contact(150), contact(200)], 2.0)
-        self.assertIsNone(self.replication.to_give_back(20.0))
+        self.due(4.0)
+        self.assertEqual(self.given(20.0), [])
+        self.assertGreater(self.replication.due, 30.0)
         self.replication.changed(contact(50), [contact(150), contact(200)], 30.0)
-        self.assertIsNotNone(self.replication.to_give_back(30.0))
+        self.assertEqual(self.given(30.0), ["20"])
 
     def test_now_and_then(self) -> None:
         """Every minute or so it is seen that all is well."""
@@ -483,6 +555,12 @@ class ClaimsTests(SynchronousTestCase):
             )
         ]
         self.assertEqual(said, [None, span_of(200, 240), None, None, None, None])
+
+    def test_withdrawn_by_nonsense(self) -> None:
+        """Who has compared what does not end at its place gives up nothing by comparing what does."""
+        claims = Claims()
+        claims.note(contact(50), span_of(20, 200), 0.0)
+        self.assertIsNone(claims.note(contact(50), span_of(20, 50), 1.0))
 
     def test_a_crowd(self) -> None:
         """However many claim something, few are remembered."""

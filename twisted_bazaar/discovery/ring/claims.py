@@ -29,7 +29,7 @@ class Claims:
         known, noted = self._claims.pop(by, (span, now))
         if noted > now - UNCLAIMED_S and length_of(known) > length_of(span):
             if _is_all(by, span):
-                withdrawn = known[0], span[0]
+                withdrawn = (known[0], span[0]) if known[1] == span[1] else None
             elif noted > now - COMPARE_S / 2:
                 # A part of the same comparison.
                 span = known

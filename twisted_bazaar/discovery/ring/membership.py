@@ -178,6 +178,7 @@ class Membership:
         self._dead.discard(node)
         if not self.is_member:
             return self._walk_on(standing, now)
+        was_lost = standing.is_member and self._lost.discard(node)
         if node.id == self.own.id:
             return (Refused(node),) if standing.is_member and self._gives_way_to(node) else ()
         if not standing.is_member:
@@ -185,7 +186,6 @@ class Membership:
             if self.is_near(node):
                 self._lost.add(node, now)
             return self._drop(node)
-        was_lost = self._lost.discard(node)
         comes_next = any(contact.id == self.own.id for contact in standing.successors[:1])
         heard = standing, self.predecessor, self.successors, was_lost, self._dead.is_empty(now)
         if heard == self._no_news:

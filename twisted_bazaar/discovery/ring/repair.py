@@ -6,6 +6,7 @@ When, with whom and how fast is decided by L{replicas}; here it is done.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -175,7 +176,7 @@ class Repair:
             if entry is None:
                 self._look_later()
                 return
-            doing = Deferred.fromCoroutine(self._give_back(entry))
+            doing = Deferred.fromCoroutine(self._give_back_some(entry))
         self._under_way = doing
         doing.addErrback(self._failed)
         doing.addCallback(lambda _: self._look_later())
@@ -219,6 +220,8 @@ class Repair:
             if is_paced:
                 await self._pace(0)
             await self._fetch(sync.to, position)
+        if comparison.to_fetch:
+            self.replication.gained(sync.to, self._now())
 
     def _check_time(self, until: float) -> None:
         if self._now() > until:
@@ -245,6 +248,16 @@ class Repair:
             # It would have others kept here than it had named.
             raise LinkClosed("it has sent another than was asked for")
         self._keeping.take(entry, contact, entry.lifetime_s if left_s is None else left_s)
+
+    async def _give_back_some(self, entry: Entry | None) -> None:
+        """Give back an entry, and a few more that are not to be here either."""
+        for _ in range(_AT_ONCE):
+            if entry is None:
+                break
+            # If it fails that one is still here, and will be looked at again.
+            with suppress(PeerError):
+                await self._give_back(entry)
+            entry = self.replication.to_give_back(self._now())
 
     async def _give_back(self, entry: Entry) -> None:
         """Give an entry to where it belongs, and drop it if that is not here."""

@@ -28,8 +28,12 @@ USUAL_REPLICAS: Final = 3
 SETTLE_S: Final = 0.3
 # For so long a predecessor is new, which is to be given what comes from behind.
 HANDED_ON_S: Final = 30.0
-# So long those have that are nearer to what is not claimed any more to claim it.
+# So long those have that are nearer to what is not claimed any more to claim it; what is here still then is looked at
+# again after a longer time, in the end with all the rest.
 WITHDRAWN_S: Final = 5.0
+_LONGER: Final = 4
+# However much comes that others are to have too, one of them is compared with no sooner than so long after the last.
+AGAIN_S: Final = 5.0
 _RETRY_S: Final = 2.0
 _LONGEST_RETRY_S: Final = 30.0
 _MOST_WITHDRAWN: Final = 64
@@ -56,10 +60,27 @@ class _Neighbour:
 
     @ivar due: when next; never for a predecessor that has been given what it is to have.
     @ivar failures: how often it has failed since it last worked.
+    @ivar done_at: when that was.
     """
 
     due: float
     failures: int = 0
+    done_at: float = -_NEVER
+
+
+@define
+class _Withdrawn:
+    """A span that a node has claimed, and does not any more.
+
+    @ivar due: when to look at what is here of it.
+    @ivar wait_s: how long that has been waited for.
+    @ivar looked: the last position that was looked at this time.
+    """
+
+    span: Span
+    due: float
+    wait_s: float = WITHDRAWN_S
+    looked: int | None = None
 
 
 class Replication:
@@ -91,19 +112,13 @@ class Replication:
         # what lies wrong would be handed round for ever.
         self._has_been_given = False
         self._new_until = 0.0
-        # What those have given up who claimed it, and when that is to be looked at.
-        self._withdrawn: list[tuple[float, Span]] = []
+        self._withdrawn: dict[Contact, _Withdrawn] = {}
         self._to_give_back: list[int] = []
 
     @property
     def followers(self) -> Sequence[Contact]:
         """Who is to have what belongs to this node."""
         return self._followers
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether all neighbours have what they are to have, as far as is known."""
-        return not any(each.failures or each.due == 0.0 for each in self._neighbours.values())
 
     def is_own(self, place: int) -> bool:
         """Whether a place belongs to this node."""
@@ -174,15 +189,15 @@ class Replication:
         due = [each.due for each in self._neighbours.values()]
         if self._began is not None:
             due.append(max(self._began + UNCLAIMED_S, self._look_at))
-        if self._withdrawn and self._predecessor is not None:
-            due.append(self._withdrawn[0][0])
+        if self._predecessor is not None:
+            due += [each.due for each in self._withdrawn.values()]
         return min(due, default=_NEVER)
 
     def done(self, contact: Contact, now: float) -> None:
         """A neighbour has what it was to have when that was asked for."""
         begun, neighbour = self._begun.pop(contact, None), self._neighbours.get(contact)
         if neighbour is not None and neighbour is begun:
-            neighbour.failures = 0
+            neighbour.failures, neighbour.done_at = 0, now
             neighbour.due = now + COMPARE_S * self._rng.uniform(0.75, 1.25)
             if contact == self._predecessor:
                 self._has_been_given = True
@@ -207,7 +222,7 @@ class Replication:
         """
         if self.is_own(position >> TAG_BITS):
             if by not in self._followers:
-                self._compare_soon(self._followers, now)
+                self.gained(by, now)
             return
         before = self._predecessor
         is_rest = by in self._followers and not self.claims.has(position, now, by)
@@ -217,47 +232,60 @@ class Replication:
             self._has_been_given = False
             self._neighbours[before] = self._soon(now)
 
-    def _compare_soon(self, contacts: Sequence[Contact], now: float) -> None:
-        """Compare with some followers soon."""
-        for contact in contacts:
-            soon = self._soon(now)
-            # If it is under way that may have come too late for it.
-            if contact in self._begun or soon.due < self._neighbours[contact].due:
-                self._neighbours[contact] = soon
+    def gained(self, by: Contact, now: float) -> None:
+        """Something that belongs here has come from a node; others that follow may not have it."""
+        for contact in self._followers:
+            neighbour = self._neighbours[contact]
+            if contact == by or neighbour.failures:
+                # It has it; or it is tried again anyway.
+                continue
+            due = max(self._soon(now).due, neighbour.done_at + AGAIN_S)
+            # If it is being compared with, that may have come too late for it.
+            if contact in self._begun or due < neighbour.due:
+                self._neighbours[contact] = _Neighbour(due, done_at=neighbour.done_at)
 
     def claimed(self, by: Contact, span: Span, now: float) -> None:
         """A node that this one follows compares what belongs to it."""
         withdrawn = self.claims.note(by, span, now)
-        if withdrawn is not None:
-            self._withdrawn.append((now + WITHDRAWN_S, withdrawn))
-            del self._withdrawn[:-_MOST_WITHDRAWN]
+        if withdrawn is None:
+            return
+        known = self._withdrawn.get(by)
+        if known is not None and known.span[1] == withdrawn[0]:
+            # One after another have come before it.
+            withdrawn = known.span[0], withdrawn[1]
+        if known is not None or len(self._withdrawn) < _MOST_WITHDRAWN:
+            self._withdrawn[by] = _Withdrawn(withdrawn, now + WITHDRAWN_S)
 
     def to_give_back(self, now: float) -> Entry | None:
         """An entry that is not to be here, as it seems; to be offered to where it belongs, and dropped then."""
         if not self._to_give_back and self._began is not None:
-            before = self._predecessor
-            if self._withdrawn and self._withdrawn[0][0] <= now and before is not None:
-                self._look_at_withdrawn(now)
+            withdrawn = [by for by, each in self._withdrawn.items() if each.due <= now]
+            if withdrawn and self._predecessor is not None:
+                self._look_at_withdrawn(withdrawn[0], now)
             elif now >= self._began + UNCLAIMED_S and (self._looked is not None or now >= self._look_at):
-                self._look_at_all(before, now)
+                self._look_at_all(now)
         while self._to_give_back:
             entry = self._store.at(self._to_give_back.pop())
             if entry is not None:
                 return entry
         return None
 
-    def _look_at_withdrawn(self, now: float) -> None:
-        """Look at some of what a node has claimed and does not any more."""
-        due, (low, high) = self._withdrawn.pop(0)
-        reached = self._look_at_some((low, high), now)
-        if reached is not None:
-            self._withdrawn.insert(0, (due, (reached, high)))
+    def _look_at_withdrawn(self, by: Contact, now: float) -> None:
+        """Look at some of what a node has claimed and does not any more; when that was all, after a while again."""
+        withdrawn = self._withdrawn[by]
+        low, high = withdrawn.span
+        withdrawn.looked = self._look_at_some((low if withdrawn.looked is None else withdrawn.looked, high), now)
+        if withdrawn.looked is None:
+            withdrawn.wait_s *= _LONGER
+            withdrawn.due = now + withdrawn.wait_s
+            if withdrawn.wait_s > UNCLAIMED_S:
+                del self._withdrawn[by]
 
-    def _look_at_all(self, before: Contact | None, now: float) -> None:
+    def _look_at_all(self, now: float) -> None:
         """Look at some of what does not belong to this node; when that was all, after a while again."""
         looked, self._looked = self._looked, None
-        if before is not None:
-            low, high = span_of(self._own.id, before.id)
+        if self._predecessor is not None:
+            low, high = span_of(self._own.id, self._predecessor.id)
             if looked is not None and 0 < length_of((low, looked)) < length_of((low, high)):
                 low = looked
             self._looked = self._look_at_some((low, high), now)
