@@ -131,6 +131,25 @@ class AskingTests(AskingTestCase):
         self.pass_time(2.0)
         self.assertEqual(len(self.said()), 2)
 
+    def test_first_contact(self) -> None:
+        """What the first answer takes that has to wait for cookies is not taken for what answers take."""
+        self.patch(FakeNode, "has_shown", lambda node, address: False)
+        self.learn(0.4, times=1)
+        answer = self.ask()
+        self.pass_time(0.6)
+        self.assertEqual(len(self.said()), 2)
+        self.pong(self.said()[-1])
+        self.successResultOf(answer)
+
+    def test_second_contact(self) -> None:
+        """What one takes is that has the cookie."""
+        self.learn(0.4, times=1)
+        answer = self.ask()
+        self.pass_time(0.6)
+        self.assertEqual(len(self.said()), 1)
+        self.pong(self.said()[-1])
+        self.successResultOf(answer)
+
     def test_fixed_wait(self) -> None:
         """With a wait that is set, as in a classroom, every try takes as long: seven times seven seconds."""
         self.learn()

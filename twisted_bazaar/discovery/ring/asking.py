@@ -61,6 +61,7 @@ class _Question:
     @ivar wait_s: how long to wait this time.
     @ivar asked_at: when it was asked last.
     @ivar due: when to ask again, or to give up.
+    @ivar is_timed: whether its answer says how long answers from there take: it waits for no cookie.
     @ivar is_first: whether it was asked only once.
     @ivar late: called when there is no answer to the first time.
     """
@@ -76,6 +77,7 @@ class _Question:
     wait_s: float
     fixed_s: float | None
     late: Callable[[], None] | None
+    is_timed: bool
     asked_at: float = 0.0
     is_first: bool = True
     due: float = NEVER
@@ -186,7 +188,7 @@ class Asking:
         if to is not None and site.sender_of(message, self.cards) != to:
             self._fail(question, f"somebody else is at {address}")
             return
-        if question.is_first:
+        if question.is_first and question.is_timed:
             now = self._seconds()
             self.sites.answered(site, now - question.asked_at, now)
         try:
@@ -248,7 +250,9 @@ class Asking:
         tries, fixed_s = (_TRIES, None) if patience is None else (patience.tries, patience.wait_s)
         site = self.sites.at(address, self._seconds())
         wait_s = fixed_s or self.sites.wait_s(site)
-        question = _Question(message, site, to, came, failed, witness, tries, tries, wait_s, fixed_s, late)
+        # Of whom nobody asks again, as of a predecessor, the first answer would be all that is known for ever.
+        is_timed = site.round_trip is not None or self._node.has_shown(address)
+        question = _Question(message, site, to, came, failed, witness, tries, tries, wait_s, fixed_s, late, is_timed)
         self._questions[message.stamp] = question
         try:
             self._say(question)
