@@ -145,20 +145,21 @@ def test_story(circle: Circle) -> None:
     circle.begin(*NAMES)
     content = file_of(3 * MIB + 7)
     circle.store("one", content)
-    until(lambda: len(circle.keepers()) == COPIES)
+    until(lambda: len(circle.keepers()) >= COPIES)
     assert circle.fetched("five") == content
     said = circle.quit("two")
     assert "has left the ring" in said
     assert "Traceback" not in said
     assert "Unhandled" not in said
     circle.until_round()
-    until(lambda: len(circle.keepers()) == COPIES)
+    until(lambda: len(circle.keepers()) >= COPIES)
     circle.kill(*[name for name in circle.keepers() if name != "one"][:2])
     # At once: nobody knows yet that they are dead.
     asked = next(name for name in circle.running if name not in circle.keepers())
     assert circle.fetched(asked) == content
     circle.until_round()
-    until(lambda: len(circle.keepers()) == COPIES)
+    # Who lost its predecessor gave all it had to those that follow it; so there may be one more for some minutes.
+    until(lambda: len(circle.keepers()) >= COPIES)
     for name in list(circle.running):
         assert circle.fetched(name) == content
 
