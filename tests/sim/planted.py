@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -46,6 +47,11 @@ class PlantedBugCase(SynchronousTestCase):
         @param how: what else the run is to know.
         """
         self.assertIn(check.promise, self.broken(scenario, **how))
+
+    def forgive(self, error: type[Exception]) -> None:
+        """Let go of what a planted fault has brought about, be it logged only when what has failed is let go of."""
+        gc.collect()
+        self.flushLoggedErrors(error)
 
     def violations_of(self, scenario: Scenario, *checks: type[Check]) -> list[str]:
         """How a run breaks the promises of some checks."""

@@ -151,7 +151,7 @@ class PlantedBugTests(PlantedBugCase):
 
         self.plant(IndexMember, "tracker_left", lambda right: tracker_left)
         self.assert_caught(NoFaultOfOurs, CALM.evolve(for_="60s", faults_a_minute=20.0, fault_kinds=["kill"]))
-        self.flushLoggedErrors(KeyError)
+        self.forgive(KeyError)
 
     def test_slots_used_up(self) -> None:
         """A source that never has a slot again that it has given."""
