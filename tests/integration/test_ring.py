@@ -145,7 +145,7 @@ def test_story(circle: Circle) -> None:
     circle.begin(*NAMES)
     content = file_of(3 * MIB + 7)
     circle.store("one", content)
-    until(lambda: len(circle.keepers()) >= COPIES)
+    until(lambda: len(circle.keepers()) == COPIES)
     assert circle.fetched("five") == content
     said = circle.quit("two")
     assert "has left the ring" in said
