@@ -253,6 +253,17 @@ class GivingBackTests(KeepingTestCase):
         self.network.run_until(self.are_right, 20.0)
         self.assertEqual((self.flaws(), self.faults()), ([], []))
 
+    def test_many(self) -> None:
+        """Many are there soon too."""
+        store, now = self.keeping(self.last).store, self.network.seconds()
+        for number in range(1, 64):
+            owner = key_pair(number)
+            store.put(sign_entry(owner, Kept(space=VALUES, name="x", owner=owner.public, version=1)), now)
+        self.claim(6, 7)
+        self.claim(6, 5)
+        self.network.run_until(lambda: len(store) == 0, 20.0)
+        self.assertEqual(len(self.keeping(self.nodes[0]).store), 64)
+
     def test_found_at_the_last(self) -> None:
         """What an owner finds at the last of those that follow it is soon at the others too."""
         self.keeping(self.nodes[3]).store.put(self.one, self.network.seconds())

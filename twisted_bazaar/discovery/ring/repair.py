@@ -6,7 +6,6 @@ When, with whom and how fast is decided by L{replicas}; here it is done.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -249,15 +248,15 @@ class Repair:
             raise LinkClosed("it has sent another than was asked for")
         self._keeping.take(entry, contact, entry.lifetime_s if left_s is None else left_s)
 
-    async def _give_back_some(self, entry: Entry | None) -> None:
-        """Give back an entry, and a few more that are not to be here either."""
-        for _ in range(_AT_ONCE):
+    async def _give_back_some(self, first: Entry) -> None:
+        """Give back an entry, and a few more that are not to be here either; what fails is here still, and looked at
+        again."""
+        await self._give_back(first)
+        for _ in range(_AT_ONCE - 1):
+            entry = self.replication.to_give_back(self._now())
             if entry is None:
                 break
-            # If it fails that one is still here, and will be looked at again.
-            with suppress(PeerError):
-                await self._give_back(entry)
-            entry = self.replication.to_give_back(self._now())
+            await self._give_back(entry)
 
     async def _give_back(self, entry: Entry) -> None:
         """Give an entry to where it belongs, and drop it if that is not here."""
