@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from attrs import asdict, frozen
@@ -25,7 +26,8 @@ class Row:
     @ivar name: of the measure.
     @ivar ours: median of this project's figures.
     @ivar peer: median of the peer's; None when it is not installed.
-    @ivar ratio: how many times better ours is, whichever way better is; None without a peer.
+    @ivar ratio: how many times better ours is, whichever way better is; None without a peer. Of the medians, or the
+        median of those of single rounds.
     @ivar goal: the least ratio wanted.
     """
 
@@ -44,6 +46,19 @@ class Row:
     def of_costs(cls, name: str, ours: float, peer: float | None, goal: float) -> Row:
         """A row of figures that are better when smaller."""
         return cls(name, round(ours, 1), _rounded(peer), None if peer is None else round(peer / ours, 3), goal)
+
+    @classmethod
+    def of_rounds(cls, name: str, ours: Sequence[float], peers: Sequence[float], goal: float) -> Row:
+        """A row of rates that were taken in turn, ours and the peer's in the same second.
+
+        Each is held against its neighbour. So a machine that is slow for some seconds is slow for both.
+
+        @param peers: in the order of C{ours}; none when it is not installed.
+        """
+        if not peers:
+            return cls(name, round(median(ours), 1), None, None, goal)
+        ratios = [our / peer for our, peer in zip(ours, peers, strict=True)]
+        return cls(name, round(median(ours), 1), round(median(peers), 1), round(median(ratios), 3), goal)
 
     def __str__(self) -> str:
         peer = "not installed" if self.peer is None else f"{self.peer:,.0f}"
