@@ -18,9 +18,18 @@ class LikelyTests(SynchronousTestCase):
     """A node at 0 of a ring of 256, whose two successors stand 4 apart, and which knows others farther away."""
 
     def likely(
-        self, place: int, *known: int, most: int = 4, dead: int | None = None, same_host: tuple[int, ...] = ()
+        self,
+        place: int,
+        *known: int,
+        most: int = 4,
+        dead: int | None = None,
+        same_host: tuple[int, ...] = (),
+        heard: tuple[tuple[int, ...], ...] = (),
     ) -> list[int]:
-        """Where those are that it takes for the holders."""
+        """Where those are that it takes for the holders.
+
+        @param heard: who has told what comes after it: its place, and theirs.
+        """
         gone = Dead()
         membership = Membership(contact(0), SMALL, 2, dead=gone)
         membership.begin(Seat(contact(252), (contact(4), contact(8)), ()))
@@ -29,7 +38,11 @@ class LikelyTests(SynchronousTestCase):
             fingers.learn(self.moved(each) if each in same_host else contact(each))
         if dead is not None:
             gone.add(contact(dead), 0.0)
-        return [each.id for each in Likely(SMALL, membership, fingers, gone).holders(place, 1.0, most)]
+        likely = Likely(SMALL, membership, fingers, gone)
+        likely.holders(place, 1.0, most)
+        for teller, *after in heard:
+            likely.hear(contact(teller), [contact(each) for each in after])
+        return [each.id for each in likely.holders(place, 1.0, most)]
 
     def moved(self, place: int) -> Contact:
         """A node that is on the machine of another."""
@@ -47,11 +60,23 @@ class LikelyTests(SynchronousTestCase):
         self.assertEqual(self.likely(100, 105, 200), [])
 
     def test_close_together(self) -> None:
-        """The two successors may by chance stand closer together than all do; it counts when nearly all are known."""
-        self.assertEqual(self.likely(100, 105, 170, most=2), [])
-        self.assertEqual(self.likely(100, *range(12, 100, 3), 105, 170, most=2), [105, 170])
-        self.assertEqual(self.likely(100, *range(12, 100, 2), 105, 170, most=2), [])
-        self.assertEqual(self.likely(100, *range(12, 100, 2), 105, 140, most=2), [105, 140])
+        """The two successors may by chance stand closer together than all do: others count as much as they."""
+        lists = ((20, 28, 36), (60, 66, 74))
+        for heard, expected in (((), []), (lists[:1], []), (lists, [105, 170])):
+            self.assertEqual(self.likely(100, 105, 170, most=2, heard=heard), expected, heard)
+        self.assertEqual(self.likely(100, 105, 182, most=2, heard=lists), [])
+
+    def test_liar(self) -> None:
+        """One that tells of nodes that stand far apart makes no difference, however often it does; nor does nothing."""
+        far = (20, 120, 220)
+        self.assertEqual(self.likely(100, 105, 170, most=2, heard=((30, 34, 38), far, far, far, (40,))), [])
+
+    def test_old_lists(self) -> None:
+        """What was told long ago counts no more."""
+        lists = tuple((place, place + 8) for place in range(32, 32 + 64))
+        newer = tuple((place, place + 4) for place in range(100, 132))
+        self.assertEqual(self.likely(100, 105, 170, most=2, heard=lists), [105, 170])
+        self.assertEqual(self.likely(100, 105, 170, most=2, heard=(*lists, *newer)), [])
 
     def test_dead(self) -> None:
         """Who is taken for dead is none of them."""

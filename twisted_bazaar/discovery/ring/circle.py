@@ -52,7 +52,9 @@ class Circle:
         """Which of the nodes is the first at a place or after it; how many there are, if none is before the end."""
         return bisect_left(self._distances, self._ring.distance(self._start, place))
 
-    def from_place(self, place: int) -> list[Contact]:
-        """All, once round from a place."""
+    def from_place(self, place: int, most: int | None = None) -> list[Contact]:
+        """All, once round from a place, or so many of them."""
         contacts, start = self.contacts, self.index(place)
-        return contacts[start:] + contacts[:start]
+        if most is not None and start + most <= len(contacts):
+            return contacts[start : start + most]
+        return (contacts[start:] + contacts[:start])[:most]

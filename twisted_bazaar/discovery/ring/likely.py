@@ -1,14 +1,16 @@
 """Who probably keeps what stands at a place, by what one node knows without asking anybody. Sans-IO.
 
 On a ring that is not large a node knows nearly everybody, and need not look for them. How far its knowledge goes it
-sees from how close its own successors stand: where those that it knows are much farther apart, it does not know all.
-Its few successors may by chance stand twice as close as all do in the mean. So where those that it knows are nearly as
-many as there seem to be, it goes by how far apart these stand.
+sees from how close nodes stand that come one after another: where those that it knows are much farther apart, it does
+not know all. Its own successors are few, and may by chance stand several times as close as all do in the mean; so it
+takes the median of its own list and of those that others have told it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Sequence
+from statistics import median
 from typing import Final
 
 from twisted_bazaar.discovery.ring.circle import Circle
@@ -20,14 +22,14 @@ from twisted_bazaar.discovery.ring.named import host_of
 
 # The second node after a place is farther than so many mean distances once in 2,000 times, if places are random.
 _FARTHEST: Final = 10
-# Eight nodes stand closer together than all do by so many times, or more, once in 20 times.
-_BY_CHANCE: Final = 2
+# Whose lists are remembered: as many as make a good median.
+_LISTS: Final = 32
 
 
 class Likely:
     """Whom one node knows, near and far, in the order of the ring."""
 
-    __slots__ = ("_dead", "_farthest", "_fingers", "_known", "_made_of", "_membership", "_ring")
+    __slots__ = ("_apart", "_dead", "_farthest", "_fingers", "_known", "_made_of", "_membership", "_ring")
 
     def __init__(self, ring: Ring, membership: Membership, fingers: Fingers, dead: Dead) -> None:
         self._ring = ring
@@ -39,6 +41,17 @@ class Likely:
         self._known = Circle(membership.own.id, ring)
         self._farthest = 0.0
         self._made_of: tuple[object, ...] = ()
+        # How far apart nodes stand, by what others have told, the latest last.
+        self._apart: OrderedDict[Contact, float] = OrderedDict()
+
+    def hear(self, contact: Contact, successors: Sequence[Contact]) -> None:
+        """A node has told who comes after it."""
+        if successors:
+            self._apart[contact] = self._ring.distance(contact.id, successors[-1].id) / len(successors)
+            self._apart.move_to_end(contact)
+            if len(self._apart) > _LISTS:
+                self._apart.popitem(last=False)
+            self._made_of = ()
 
     def holders(self, place: int, now: float, most: int) -> tuple[Contact, ...]:
         """The first nodes at a place and after it as far as they are known, one of each host, and none that is taken
@@ -47,23 +60,28 @@ class Likely:
         @param most: how many at most.
         @return: none if there probably are others between them, and if one host is behind all.
         """
-        membership, fingers = self._membership, self._fingers
-        if not membership.is_member or not membership.successors:
+        membership = self._membership
+        successors = membership.successors
+        if not successors or not membership.is_member:
             return ()
-        made_of = (fingers.changes, membership.predecessor, membership.successors)
+        made_of = (self._fingers.changes, membership.predecessor, successors)
         if made_of != self._made_of:
             self._make()
             self._made_of = made_of
-        likely = self._first(place, now, most)
+        dead = None if self._dead.is_empty(now) else self._dead
+        # Nearly always none of the first is to be left out.
+        likely = self._usable(self._known.from_place(place, most), dead, now, most)
+        if len(likely) < most:
+            likely = self._usable(self._known.from_place(place), dead, now, most)
         if len(likely) < 2 or self._ring.distance(place, likely[1].id) > self._farthest:
             return ()
         return tuple(likely)
 
-    def _first(self, place: int, now: float, most: int) -> list[Contact]:
-        dead = None if self._dead.is_empty(now) else self._dead
+    def _usable(self, contacts: Iterable[Contact], dead: Dead | None, now: float, most: int) -> list[Contact]:
+        """The first of some nodes that are not taken for dead, one of each host."""
         first = list[Contact]()
         hosts = set[Hashable]()
-        for contact in self._known.from_place(place):
+        for contact in contacts:
             if dead is not None and dead.has(contact, now):
                 continue
             # On this machine each node counts as a host.
@@ -87,7 +105,4 @@ class Likely:
             self._farthest = ring.size
             return
         apart = ring.distance(own.id, successors[-1].id) / len(successors)
-        known_apart = ring.size / (len(self._fingers) + 1)
-        if known_apart <= _BY_CHANCE * apart:
-            apart = known_apart
-        self._farthest = _FARTHEST * apart
+        self._farthest = _FARTHEST * median((apart, *self._apart.values()))

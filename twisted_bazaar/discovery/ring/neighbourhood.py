@@ -211,8 +211,9 @@ class Neighbourhood:
         if self._is_stopped:
             return False
         now, sites = self._now(), self._asking.sites
-        if site is not None and now < site.note_at and site.shown_at(now) == contact:
+        if site is not None and now < site.note_at and now < site.shown_until and site.shown == contact:
             # So it was known already.
+            site.shown_until = now + self._shown_s
             self.dead.discard(contact)
             self._doubtful.discard(contact)
             return True
@@ -370,6 +371,8 @@ class Neighbourhood:
             return
         if not self.answered(contact):
             return
+        if not message.same:
+            self.likely.hear(contact, standing.successors)
         self._telling.ponged(contact)
         self.do(self.membership.answered(standing, self._now()))
         if not message.same and self.membership.is_near(contact):
