@@ -72,8 +72,8 @@ class Datagrams(DatagramProtocol):
     """
 
     __slots__ = (
-        *("_reactor", "_trace", "_grace_s", "port", "counts", "_cookies", "_strangers", "_answering"),
-        *("_at_hand", "_most_bytes", "_longest_body", "_interval_s", "_acquaintances", "_correspondents"),
+        *("_reactor", "_seconds", "_trace", "_grace_s", "port", "counts", "_cookies", "_strangers", "_answering"),
+        *("_at_hand", "_most_bytes", "_longest_body", "_interval_s", "_ahead_s", "_acquaintances", "_correspondents"),
         *("_listening", "_send_to", "_is_v6", "_reading", "_is_open", "_faults", "_claims", "_questions"),
         *("_decode", "streams", "_segments_begin"),
     )
@@ -92,6 +92,7 @@ class Datagrams(DatagramProtocol):
         make_streams: Callable[..., NodeStreams] | None = None,
     ) -> None:
         self._reactor = reactor
+        self._seconds: Callable[[], float] = reactor.seconds
         self._trace = trace
         self._grace_s = limits.grace_s
         self.port = 0
@@ -104,6 +105,8 @@ class Datagrams(DatagramProtocol):
         self._most_bytes = min(limits.datagram_bytes, LARGEST_DATAGRAM)
         self._longest_body = self._most_bytes - ROOM_BYTES
         self._interval_s = 1 / limits.datagrams_a_second
+        # Half an interval of room, for what sums of fractions lose.
+        self._ahead_s = 1 - self._interval_s / 2
         self._acquaintances = Acquaintances(
             reactor, rng, self._cookies, limits, self._most_bytes, self._write, self._on_the_socket
         )
@@ -183,28 +186,32 @@ class Datagrams(DatagramProtocol):
             if self._listening is None:
                 raise UsageError("this node takes no datagrams, and so cannot send any")
             return
-        now = self._reactor.seconds()
+        now = self._seconds()
         head = body[:-1]
-        trace, answering, known, at_hand = self._trace, self._answering, self._correspondents, self._at_hand
+        to: Correspondent | None
         for address in addresses:
-            if at_hand is not None and address is at_hand.address:
-                to: Correspondent | None = at_hand
-            else:
-                to = known.get((address.host, address.port), now)
-            if to is None or to.suffix is None or now >= to.renew_at or answering is not None:
-                if answering is not None and address == answering.address:
-                    answering.take(message, head)
-                elif not self._acquaintances.send(message, head, address, now):
-                    self.counts["unsent"] += 1
+            to = self._at_hand
+            if to is None or address is not to.address:
+                to = self._correspondents.get((address.host, address.port), now)
+            if to is None or to.suffix is None or now >= to.renew_at or self._answering is not None:
+                self._send_strange(message, head, address, now)
                 continue
             data = head + to.suffix
-            if trace is not None:
-                trace(address, message, len(data))
+            if self._trace is not None:
+                self._trace(address, message, len(data))
             try:
                 # A cookie came from there, so it is an address and no name: what the transport checks is certain.
                 self._send_to(data, to.where)
             except OSError:
                 self.counts["unsent"] += 1
+
+    def _send_strange(self, message: Message, head: bytes, address: Address, now: float) -> None:
+        """Send a message to whom it cannot go at once, or while a stranger is being answered, to whom all may not."""
+        answering = self._answering
+        if answering is not None and address == answering.address:
+            answering.take(message, head)
+        elif not self._acquaintances.send(message, head, address, now):
+            self.counts["unsent"] += 1
 
     def has_shown(self, address: Address) -> bool:
         """Whether whoever is at an address has shown that it receives there, and has given its cookie.
@@ -213,7 +220,7 @@ class Datagrams(DatagramProtocol):
         """
         if self._answering is not None and self._answering.address == address:
             return False
-        now = self._reactor.seconds()
+        now = self._seconds()
         to = self._correspondents.get((address.host, address.port), now)
         return to is not None and to.given is not None and now < to.trusted_until
 
@@ -255,11 +262,14 @@ class Datagrams(DatagramProtocol):
             return
         if not self.port:
             return
-        self._reading.count(_WORK_OF_MESSAGE, self.transport)
+        reading = self._reading
+        reading.left -= _WORK_OF_MESSAGE
+        if reading.left <= 0:
+            reading.rest(self.transport)
         if len(data) > self._most_bytes:
             self.counts["oversize"] += 1
             return
-        now = self._reactor.seconds()
+        now = self._seconds()
         sender = self._correspondents.get(where, now)
         if sender is not None and now < sender.endings_until and data.endswith(sender.endings):
             self._receive(data, sender, now)
@@ -269,7 +279,10 @@ class Datagrams(DatagramProtocol):
     # Of streams.
 
     def _segment_received(self, data: bytes, where: Where, streams: NodeStreams) -> None:
-        self._reading.count(1, self.transport)
+        reading = self._reading
+        reading.left -= 1
+        if reading.left <= 0:
+            reading.rest(self.transport)
         if len(data) > streams.longest_bytes:
             self.counts["oversize"] += 1
         elif not streams.datagram_received(data, where):
@@ -290,13 +303,15 @@ class Datagrams(DatagramProtocol):
     def _receive(self, data: bytes, sender: Correspondent, now: float) -> None:
         """Hand up what comes from an address that has shown that it receives there."""
         due = sender.due
-        if not now <= due <= now + 2:
-            # Long ago; or the clock was set back.
+        if due > now:
+            if due > now + 2:
+                # The clock was set back.
+                due = now
+            elif due > now + self._ahead_s:
+                self.counts["too many"] += 1
+                return
+        else:
             due = now
-        # Half an interval of room, for what sums of fractions lose.
-        if due - now > 1 - self._interval_s / 2:
-            self.counts["too many"] += 1
-            return
         sender.due = due + self._interval_s
         try:
             message = self._decode(data)

@@ -17,20 +17,20 @@ class DatagramTurn:
     """The reading of one socket.
 
     @param reactor: timers.
+    @ivar left: how much work is still to be taken on; whoever does some takes it off, and rests when there is none.
     """
 
-    __slots__ = ("_left", "_reactor", "_reading_on", "_transport")
+    __slots__ = ("_reactor", "_reading_on", "_transport", "left")
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._left = _WORK_A_TURN
+        self.left = _WORK_A_TURN
         self._reading_on: IDelayedCall | None = None
         self._transport: Any = None
 
-    def count(self, work: int, transport: Any) -> None:
-        """A datagram has come; when it was one of too many, the next is read in the next turn."""
-        self._left -= work
-        if self._left <= 0 and self._reading_on is None:
+    def rest(self, transport: Any) -> None:
+        """Read the next datagram in the next turn."""
+        if self._reading_on is None:
             self._transport = transport
             transport.maxThroughput = 0
             self._reading_on = self._reactor.callLater(0, self._read_on)
@@ -43,5 +43,5 @@ class DatagramTurn:
 
     def _read_on(self) -> None:
         self._reading_on = None
-        self._left = _WORK_A_TURN
+        self.left = _WORK_A_TURN
         del self._transport.maxThroughput

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import contact
@@ -24,7 +24,7 @@ class HedgedTests(SynchronousTestCase):
         self.late: dict[Contact, Callable[[], None]] = {}
         self.came: list[str] = []
         self.hedged = Hedged(ALL, 2, self.ask, self.came.append)
-        self.hedged.go()
+        self.over = Deferred.fromCoroutine(self.hedged.run())
 
     def ask(
         self,
@@ -41,9 +41,9 @@ class HedgedTests(SynchronousTestCase):
     def test_no_more_than_wanted(self) -> None:
         """If all answer in time only so many are asked as answers are wanted."""
         self.waiting[TWO].callback("two")
-        self.assertNoResult(self.hedged.over)
+        self.assertNoResult(self.over)
         self.waiting[ONE].callback("one")
-        self.successResultOf(self.hedged.over)
+        self.successResultOf(self.over)
         self.assertEqual((self.hedged.asked, self.hedged.answers), ([ONE, TWO], {TWO: "two", ONE: "one"}))
         self.assertEqual(self.came, ["two", "one"])
 
@@ -53,9 +53,9 @@ class HedgedTests(SynchronousTestCase):
         self.late[ONE]()
         self.assertEqual(self.hedged.asked, [ONE, TWO, THREE])
         self.waiting[THREE].callback("three")
-        self.assertNoResult(self.hedged.over)
+        self.assertNoResult(self.over)
         self.waiting[ONE].callback("one")
-        self.successResultOf(self.hedged.over)
+        self.successResultOf(self.over)
         self.assertEqual(self.hedged.answers, {THREE: "three", ONE: "one"})
 
     def test_failed(self) -> None:
@@ -70,25 +70,31 @@ class HedgedTests(SynchronousTestCase):
         """If fewer answer than are wanted, it is over with those when nobody is left."""
         for each in (ONE, TWO, THREE):
             self.waiting[each].errback(LinkClosed("gone"))
-        self.assertNoResult(self.hedged.over)
+        self.assertNoResult(self.over)
         self.waiting[FOUR].callback("four")
-        self.successResultOf(self.hedged.over)
+        self.successResultOf(self.over)
         self.assertEqual(self.hedged.answers, {FOUR: "four"})
 
     def test_nobody(self) -> None:
         """If there is nobody to ask, it is over."""
-        hedged = Hedged([], 2, self.ask)
-        hedged.go()
-        self.successResultOf(hedged.over)
+        self.successResultOf(Deferred.fromCoroutine(Hedged([], 2, self.ask).run()))
 
     def test_ended(self) -> None:
         """When it is ended, what comes later does not count, and nobody else is asked."""
         self.hedged.end()
-        self.successResultOf(self.hedged.over)
+        self.successResultOf(self.over)
         self.late[ONE]()
         self.waiting[ONE].callback("one")
         self.waiting[TWO].errback(LinkClosed("gone"))
         self.assertEqual((self.hedged.asked, self.hedged.answers), ([ONE, TWO], {}))
+
+    def test_stopped(self) -> None:
+        """Who wants to know no more is told nothing, and nobody else is asked."""
+        self.over.cancel()
+        self.failureResultOf(self.over, CancelledError)
+        self.late[ONE]()
+        self.waiting[ONE].callback("one")
+        self.assertEqual((self.hedged.asked, self.came), ([ONE, TWO], []))
 
     def test_own_fault(self) -> None:
         """A fault of this node is logged, and is no answer."""
@@ -96,15 +102,15 @@ class HedgedTests(SynchronousTestCase):
         self.waiting[TWO].callback("two")
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.waiting[THREE].callback("three")
-        self.successResultOf(self.hedged.over)
+        self.successResultOf(self.over)
 
     def test_impatient(self) -> None:
         """Who is not patient waits for nobody that is late when there is nobody left to ask."""
-        patient, self.hedged = self.hedged, Hedged(ALL[:2], 2, self.ask, is_patient=False)
-        self.hedged.go()
+        patient, self.hedged = self.over, Hedged(ALL[:2], 2, self.ask, is_patient=False)
+        self.over = Deferred.fromCoroutine(self.hedged.run())
         self.late[ONE]()
-        self.assertNoResult(self.hedged.over)
+        self.assertNoResult(self.over)
         self.waiting[TWO].callback("two")
-        self.successResultOf(self.hedged.over)
+        self.successResultOf(self.over)
         self.assertEqual(self.hedged.answers, {TWO: "two"})
-        self.assertNoResult(patient.over)
+        self.assertNoResult(patient)

@@ -10,6 +10,7 @@ from tests.discovery.ring.keeping_nets import KeepingTestCase
 from twisted_bazaar.discovery.ring.entry import VALUES
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.lookup import Found
+from twisted_bazaar.discovery.ring.member import RingMember
 from twisted_bazaar.node.node import Node
 
 
@@ -24,18 +25,18 @@ class GuessTests(KeepingTestCase):
         self.holders = self.right_ones("x")
         self.asker = next(node for node in self.network.nodes if node not in self.holders)
         self.finds = 0
-        find = self.members[self.asker].find
+        asker, find = self.members[self.asker], RingMember.find
 
-        def counted(place: int, **how: Any) -> Deferred[Found]:
-            self.finds += 1
-            return find(place, **how)
+        def counted(member: RingMember, place: int, **how: Any) -> Deferred[Found]:
+            self.finds += member is asker
+            return find(member, place, **how)
 
-        self.members[self.asker].find = counted  # type: ignore[method-assign]
+        self.patch(RingMember, "find", counted)
 
     def guess(self, *nodes: Node) -> None:
         """Have the asker take some nodes for the keepers."""
         likely: tuple[Contact, ...] = tuple(self.contact(node) for node in nodes)
-        self.members[self.asker].likely = lambda place, most: likely  # type: ignore[method-assign]
+        self.patch(RingMember, "likely", lambda member, place, most: likely)
 
     def age(self, *nodes: Node) -> None:
         """Have nodes keep what was there before."""
@@ -132,13 +133,13 @@ class GuessTests(KeepingTestCase):
     def count_questions(self) -> list[int]:
         """How many the asker asks what they have from now on, until it looks for the place."""
         asked, before = [0], self.finds
-        question = self.members[self.asker].question
+        asker, question = self.members[self.asker], RingMember.question
 
-        def counted(*about: Any, **how: Any) -> None:
-            asked[0] += self.finds == before
-            question(*about, **how)
+        def counted(member: RingMember, *about: Any) -> None:
+            asked[0] += member is asker and self.finds == before
+            question(member, *about)
 
-        self.members[self.asker].question = counted  # type: ignore[method-assign]
+        self.patch(RingMember, "question", counted)
         return asked
 
     def test_those_that_kept_it_once(self) -> None:

@@ -132,6 +132,18 @@ class WaitTests(SynchronousTestCase):
         """Of nobody is known how long it takes: that is a while."""
         self.assertEqual(self.wait_s(), FIRST_WAIT_S)
 
+    def test_nobody_is_usual(self) -> None:
+        """Who is asked again and again does not make what its answers take the usual: others may be farther."""
+        self.learn(0.3)
+        before, near = self.wait_s(contact(2).address), contact(1)
+        site = self.sites.at(near.address, 0.0)
+        site.has_shown(near, 0.0, 15.0)
+        self.sites.remember(site, 0.0)
+        for _ in range(1_000):
+            self.sites.answered(self.sites.at(near.address, 0.0), 0.001, 0.0)
+        self.assertGreater(self.wait_s(contact(2).address), 0.8 * before)
+        self.assertEqual(self.wait_s(near.address), LEAST_WAIT_S)
+
     def test_adapts(self) -> None:
         """The wait follows what answers take, within bounds."""
         for seconds, least, most in (

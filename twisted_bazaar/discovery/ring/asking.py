@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
-from attrs import define
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -47,8 +47,7 @@ class Witness(Protocol):
         """A node has not answered, or another is where it was."""
 
 
-@define(eq=False)
-class _Question:
+class _Question(msgspec.Struct, eq=False):
     """A question under way.
 
     @ivar to: who is asked; None for whoever is at the address.
@@ -181,9 +180,11 @@ class Asking:
     def answered(self, message: RingMessage, address: Address) -> None:
         """An answer has come, perhaps."""
         question = self._questions.get(message.stamp)
-        if question is None or question.site.address != address:
+        if question is None:
             return
         site, to = question.site, question.to
+        if site.address != address:
+            return
         self._end(question)
         if to is not None and site.sender_of(message, self.cards) != to:
             self._fail(question, f"somebody else is at {address}")
@@ -191,9 +192,10 @@ class Asking:
         if question.is_first and question.is_timed:
             now = self._seconds()
             self.sites.answered(site, now - question.asked_at, now)
+        witness = question.witness
         try:
-            if to is not None and question.witness is not None:
-                question.witness.answered(to, site)
+            if witness is not None and to is not None:
+                witness.answered(to, site)
         finally:
             question.came(message)
 
@@ -248,14 +250,15 @@ class Asking:
             failed(LinkClosed("this node stops"))
             return
         tries, fixed_s = (_TRIES, None) if patience is None else (patience.tries, patience.wait_s)
-        site = self.sites.at(address, self._seconds())
+        now = self._seconds()
+        site = self.sites.at(address, now)
         wait_s = fixed_s or self.sites.wait_s(site)
         # Of whom nobody asks again, as of a predecessor, the first answer would be all that is known for ever.
         is_timed = site.round_trip is not None or self._node.has_shown(address)
         question = _Question(message, site, to, came, failed, witness, tries, tries, wait_s, fixed_s, late, is_timed)
         self._questions[message.stamp] = question
         try:
-            self._say(question)
+            self._say(question, now)
         except UsageError as error:
             self._end(question)
             failed(error)
@@ -272,15 +275,16 @@ class Asking:
         if question is not None:
             self._end(question)
 
-    def _say(self, question: _Question) -> None:
+    def _say(self, question: _Question, now: float) -> None:
         question.left -= 1
-        question.asked_at = self._seconds()
-        question.due = question.asked_at + question.wait_s
-        self._deadlines.wake_by(question.due)
+        question.asked_at = now
+        due = question.due = now + question.wait_s
+        self._deadlines.wake_by(due)
         self.send(question.message, question.site.address)
 
     def _time_over(self, question: _Question) -> None:
-        has_stood_still = self._seconds() > question.asked_at + question.wait_s + _STOOD_STILL_S
+        now = self._seconds()
+        has_stood_still = now > question.asked_at + question.wait_s + _STOOD_STILL_S
         if has_stood_still and question.forgiven > 0:
             # Not for ever: a node that is always behind would never give anybody up.
             question.forgiven -= 1
@@ -293,7 +297,7 @@ class Asking:
         if question.message.stamp not in self._questions:
             return
         if question.left > 0:
-            self._say(question)
+            self._say(question, now)
         else:
             self._end(question)
             self._fail(question, f"no answer from {question.site.address}")

@@ -18,6 +18,7 @@ from twisted_bazaar.discovery.ring.joining import Met
 from twisted_bazaar.discovery.ring.lookup import MOST_STARTS, Found
 from twisted_bazaar.discovery.ring.member import RingMember, Service
 from twisted_bazaar.discovery.ring.messages import RingMessage
+from twisted_bazaar.discovery.ring.settings import USUAL, Settings
 from twisted_bazaar.errors import PeerError, UsageError
 
 # Some in each direction, so that it does not depend on one.
@@ -30,8 +31,13 @@ class RingGuest(RingMember):
     It is started with where a member takes links; its C{start} fires when that one has answered.
     """
 
+    __slots__ = ("_has_met",)
+
     is_guest: ClassVar[bool] = True
-    _has_met = False
+
+    def __init__(self, settings: Settings = USUAL, ring_id: int | None = None) -> None:
+        super().__init__(settings, ring_id)
+        self._has_met = False
 
     @property
     def can_ask(self) -> bool:

@@ -35,10 +35,9 @@ class Hedged(Generic[T]):
     @param is_patient: whether it waits for those that take long when there is nobody left to ask in their place.
     @ivar asked: who has been asked.
     @ivar answers: what has come.
-    @ivar over: fires when all that is wanted has come, or all that can come, or L{end} is called.
     """
 
-    __slots__ = ("_ask", "_came", "_is_patient", "_missed", "_open", "_rest", "_wanted", "answers", "asked", "over")
+    __slots__ = ("_ask", "_came", "_is_patient", "_missed", "_open", "_over", "_rest", "_wanted", "answers", "asked")
 
     log = Logger()
 
@@ -53,7 +52,6 @@ class Hedged(Generic[T]):
     ) -> None:
         self.asked: list[Contact] = []
         self.answers: dict[Contact, T] = {}
-        self.over: Deferred[None] = Deferred()
         self._rest = list(contacts)
         self._wanted = wanted
         self._ask = ask
@@ -61,18 +59,36 @@ class Hedged(Generic[T]):
         self._is_patient = is_patient
         self._open: set[Contact] = set()
         self._missed: set[Contact] = set()
+        # None when it is over, and before it has begun.
+        self._over: Callable[[], object] | None = None
 
-    def go(self) -> None:
-        """Begin."""
+    def go(self, over: Callable[[], object]) -> None:
+        """Begin.
+
+        @param over: called when all that is wanted has come, or all that can come, or L{end} is called.
+        """
+        self._over = over
         for _ in range(self._wanted):
             self._next()
         self._settle()
 
+    async def run(self) -> None:
+        """The same, until then."""
+        over: Deferred[None] = Deferred(lambda _: self.stop())
+        self.go(partial(over.callback, None))
+        await over
+
     def end(self) -> None:
         """Wait for no more."""
         self._rest.clear()
-        if not self.over.called:
-            self.over.callback(None)
+        over, self._over = self._over, None
+        if over is not None:
+            over()
+
+    def stop(self) -> None:
+        """The same, and nobody wants to know that it is over."""
+        self._over = None
+        self.end()
 
     def _next(self) -> None:
         if not self._rest:
@@ -84,17 +100,18 @@ class Hedged(Generic[T]):
 
     def _miss(self, contact: Contact) -> None:
         """Ask another in place of one, once."""
-        if contact not in self._missed and contact in self._open and not self.over.called:
+        if contact not in self._missed and contact in self._open and self._over is not None:
             self._missed.add(contact)
             self._next()
             self._settle()
 
     def _take(self, contact: Contact, answer: T) -> None:
         self._open.discard(contact)
-        if not self.over.called:
-            self.answers[contact] = answer
-            if self._came is not None:
-                self._came(answer)
+        if self._over is None:
+            return
+        self.answers[contact] = answer
+        if self._came is not None:
+            self._came(answer)
         self._settle()
 
     def _fail(self, contact: Contact, error: Exception) -> None:

@@ -113,10 +113,11 @@ class Keeper:
     @ivar store: what it keeps.
     """
 
-    __slots__ = ("_assembly", "_awaited", "_files", "_handed", "_node", "member", "replicas", "store")
+    __slots__ = ("_assembly", "_awaited", "_files", "_handed", "_node", "_now", "member", "replicas", "store")
 
     log = Logger()
     _node: INode
+    _now: Callable[[], float]
 
     def __init__(
         self,
@@ -142,6 +143,7 @@ class Keeper:
     def start(self, node: INode) -> None:
         """Begin."""
         self._node = node
+        self._now = node.clock.seconds
 
     def watch_whole(self, digest: str, told: Callable[[Contact], object]) -> Callable[[], None]:
         """Be told of each node to which all of a file has come, from now on; what is given back ends that."""
@@ -289,17 +291,25 @@ class Keeper:
         reply(partial(RingTransfer, parts=len(parts), text=parts[part], left=left))
 
     def _reply_list(self, rest: Sequence[Entry], is_own: bool, reply: Reply) -> None:
-        page = rest[:MOST_LISTED]
+        more = len(rest) > MOST_LISTED
+        page = rest[:MOST_LISTED] if more else rest
         text = page[0].text if page else ""
-        if len(text) > PART_CHARS or len(page) * _LISTED_ROOM + len(text) > _ROOM:
+        size = len(text)
+        if size > PART_CHARS or len(page) * _LISTED_ROOM + size > _ROOM:
             text = ""
         listed = tuple([self._listed(entry) for entry in page])
-        more, parts = len(rest) > len(page), 1 if text else 0
-        make = partial(RingTransfer, listed=listed, more=more, parts=parts, text=text, own=is_own)
         before = None if is_own else self.member.membership.predecessor
-        if before is not None:
-            make = partial(make, predecessor=self.member.cards.write(before))
-        reply(make)
+        reply(
+            partial(
+                RingTransfer,
+                listed=listed,
+                more=more,
+                parts=1 if text else 0,
+                text=text,
+                own=is_own,
+                predecessor=None if before is None else self.member.cards.write(before),
+            )
+        )
 
     def _kept_told(self, message: RingKept, contact: Contact, reply: Reply) -> None:
         reply(RingNoted)
@@ -327,9 +337,6 @@ class Keeper:
 
     def _network(self, contact: Contact) -> str:
         return network_of(contact.address.host)
-
-    def _now(self) -> float:
-        return float(self._node.clock.seconds())
 
 
 def first_failure(failure: Failure) -> Failure:

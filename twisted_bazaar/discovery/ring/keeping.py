@@ -134,8 +134,7 @@ class Keeping(Keeper):
             sent.addErrback(lambda failure: self.log.failure("an entry was not sent on", failure))
 
         sending = Hedged(found.holders, self.replicas + 1, send)
-        sending.go()
-        await sending.over
+        await sending.run()
         return Stored(entry, [sending.answers.get(each, Copy(each, "lost")) for each in sending.asked])
 
     def _next_version(self, space: str, name: str, above: int) -> int:

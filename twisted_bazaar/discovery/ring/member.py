@@ -61,10 +61,17 @@ class RingMember:
     @raise ValueError: there is no such place.
     """
 
+    __slots__ = (
+        *("ring", "settings", "datagrams", "cards", "displaced", "_ring_id", "_watchers", "_duties", "_beginning"),
+        *("_joining", "_verdict", "_returning", "_is_open", "_is_leaving", "_node", "_seconds", "_asking"),
+        *("_neighbourhood", "_door"),
+    )
+
     log = Logger()
     is_guest: ClassVar[bool] = False
     cards: Cards
     _node: INode
+    _seconds: Callable[[], float]
     _asking: Asking
     _neighbourhood: Neighbourhood
     _door: Door
@@ -151,6 +158,7 @@ class RingMember:
         @raise LinkClosed: it was stopped before.
         """
         self._node = node
+        self._seconds = node.clock.seconds
         # When the node listens: it says where.
         began: Deferred[None] = Deferred()
         self._beginning = node.clock.callLater(0, self._begin, join, began, seat), began
@@ -181,7 +189,7 @@ class RingMember:
         """Who is at a place and after it, as far as this node knows without asking; nobody if others may well be."""
         if not self.settings.has_fingers:
             return ()
-        return self._neighbourhood.likely.holders(place, self._node.clock.seconds(), most)
+        return self._neighbourhood.likely.holders(place, self._seconds(), most)
 
     def ask(self, contact: Contact, make: Make, late: Callable[[], None] | None = None) -> Deferred[RingMessage]:
         """Ask another node.
@@ -343,8 +351,8 @@ class RingMember:
         """Who has sent a message, if it is for this node and not on behalf of another."""
         if not self._is_for_this(message):
             return None
-        site = self._asking.sites.known(address, self._node.clock.seconds())
-        return self.cards.sender_of(message, address) if site is None else site.sender_of(message, self.cards)
+        site, cards = self._asking.sites.known(address, self._seconds()), self.cards
+        return cards.sender_of(message, address) if site is None else site.sender_of(message, cards)
 
     def _is_for_this(self, message: RingMessage) -> bool:
         if not self._is_open or self._is_leaving:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from attrs import define, frozen
+import msgspec
+from attrs import frozen
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -22,7 +23,7 @@ from twisted_bazaar.discovery.ring.hedged import Hedged
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.keeper import Keeper
 from twisted_bazaar.discovery.ring.keeping_messages import MOST_LISTED, Listed, RingRequest, RingTransfer
-from twisted_bazaar.discovery.ring.messages import RingMessage
+from twisted_bazaar.discovery.ring.messages import Card, RingMessage
 from twisted_bazaar.discovery.ring.named import host_of
 from twisted_bazaar.errors import LinkClosed, PeerError
 
@@ -52,20 +53,19 @@ class Holding:
     sources: Sequence[Contact] = ()
 
 
-@define(eq=False)
-class _Listing:
+class _Listing(msgspec.Struct, eq=False):
     """What one node has under a name.
 
     @ivar texts: some of them, by tag.
     @ivar is_own: whether it says that the name belongs to it.
-    @ivar before: the node before it, if not.
+    @ivar before: the node before it, if not, as it names that one.
     """
 
     at: Contact
     listed: list[Listed]
     texts: dict[str, str]
     is_own: bool = False
-    before: Contact | None = None
+    before: Card | None = None
 
 
 _Candidates = list[tuple[Listed, _Listing]]
@@ -123,12 +123,11 @@ class Reading:
         if not likely:
             return Deferred.fromCoroutine(self._search()).addCallback(_present)
         asking = Hedged(likely, self._copies, self._list, is_patient=False)
-        asking.go()
         holdings: Deferred[Sequence[Holding]] = Deferred(lambda _: self._give_up(asking))
-        asking.over.addCallback(self._guessed, likely[0], asking.asked, holdings).addErrback(holdings.errback)
+        asking.go(partial(self._guessed, likely[0], asking.asked, holdings))
         return holdings
 
-    def _guessed(self, _: None, nearest: Contact, asked: list[Contact], holdings: Deferred[Sequence[Holding]]) -> None:
+    def _guessed(self, nearest: Contact, asked: list[Contact], holdings: Deferred[Sequence[Holding]]) -> None:
         """Hand up what those have who were taken for the keepers; what others have if that need not be all.
 
         Nearly always that is all. So it is done without coroutines, which would take as long as what they do.
@@ -136,8 +135,13 @@ class Reading:
         @param nearest: who was taken for the one to whom the name belongs.
         """
         listings = list(self._listings.values())
-        found = self._read_here(_by_tag(listings))
-        if found is not None and self._agree(listings, found, nearest):
+        try:
+            found = self._read_here(_by_tag(listings))
+            is_all = found is not None and self._agree(listings, found, nearest)
+        except Exception:
+            holdings.errback()
+            return
+        if found is not None and is_all:
             holdings.callback(_present(found))
         else:
             self._going_on = Deferred.fromCoroutine(self._go_on(nearest, asked))
@@ -146,7 +150,7 @@ class Reading:
     def _give_up(self, asking: Hedged[_Listing]) -> None:
         """Nobody wants to know any more."""
         if self._going_on is None:
-            asking.over.cancel()
+            asking.stop()
         else:
             self._going_on.cancel()
 
@@ -162,31 +166,31 @@ class Reading:
                 break
             asked.append(hint)
             asking = Hedged((hint,), 1, self._list, is_patient=False)
-            asking.go()
-            await asking.over
+            await asking.run()
         return await self._search()
 
     def _hint(self, asked: Sequence[Contact]) -> Contact | None:
         """Who may be nearer to the place, by what those say that have answered, the nearest of them first."""
+        cards = self._member.cards
 
         def far(contact: Contact) -> int:
             return self._member.ring.distance(self._place, contact.id)
 
         for listing in sorted(self._listings.values(), key=lambda each: far(each.at)):
-            hint = listing.before
-            if hint is not None and hint not in self._listings and hint not in asked and far(hint) < far(listing.at):
-                return hint
+            for hint in () if listing.before is None else cards.read_all((listing.before,), listing.at.address):
+                if hint not in self._listings and hint not in asked and far(hint) < far(listing.at):
+                    return hint
         return None
 
     def _agree(self, listings: Sequence[_Listing], found: Sequence[Holding], nearest: Contact) -> bool:
         """Whether so many show what was found that it is believed to be all."""
-        shown = {(holding.entry.tag_text, holding.entry.kept.version) for holding in found}
+        shown = {holding.entry.tag_text: holding.entry.kept.version for holding in found}
         # If the nearest is dead there may be nobody yet who knows that it is next.
         is_known = nearest not in self._listings
         hosts = set[Hashable]()
         for listing in listings:
             for one in listing.listed:
-                if (one.tag, one.version) in shown:
+                if shown.get(one.tag) == one.version:
                     hosts.add(host_of(listing.at))
                     is_known = is_known or listing.is_own
                     break
@@ -224,8 +228,7 @@ class Reading:
                 timers.append(clock.callLater(wait_s, asking.end))
 
         asking = Hedged(holders, wanted, self._list, came)
-        asking.go()
-        await asking.over
+        await asking.run()
         for timer in timers:
             if timer.active():
                 timer.cancel()
@@ -285,8 +288,7 @@ class Reading:
         listing.listed += listed
         listing.is_own = listing.is_own or answer.own
         if answer.predecessor is not None:
-            named = self._member.cards.read_all((answer.predecessor,), listing.at.address)
-            listing.before = named[0] if named else None
+            listing.before = answer.predecessor
         if listed and answer.parts == 1:
             listing.texts[listed[0].tag] = answer.text
         return listed[-1].tag if answer.more and listed and listed[-1].tag > after else None
@@ -298,9 +300,8 @@ class Reading:
         texts = {listed.tag: entry.text for listed, entry in pairs}
         membership = self._member.membership
         is_own = membership.is_responsible(self._place)
-        return _Listing(
-            self._member.own, [listed for listed, _ in pairs], texts, is_own, None if is_own else membership.predecessor
-        )
+        before = None if is_own or membership.predecessor is None else self._member.cards.write(membership.predecessor)
+        return _Listing(self._member.own, [listed for listed, _ in pairs], texts, is_own, before)
 
     # What holds.
 
@@ -349,7 +350,10 @@ class Reading:
     def _newest(self, tag: str, candidates: _Candidates) -> Holding | _Missing | None:
         """The newest of one owner that holds; those that do not are let go of."""
         while candidates:
-            best = max(candidates, key=lambda pair: pair[0].version)
+            best = candidates[0]
+            for each in candidates:
+                if each[0].version > best[0].version:
+                    best = each
             listed, listing = best
             text = listing.texts.get(tag)
             if self._lies.get(listing.at, 0) < _MOST_LIES:
@@ -357,8 +361,7 @@ class Reading:
                     return _Missing(tag, listing)
                 entry = self._read(text)
                 if entry is not None and self._is_asked(entry, tag) and entry.kept.version >= listed.version:
-                    same = [each for each in candidates if each[0].whole and each[0].version == entry.kept.version]
-                    return Holding(entry, tuple(each[1].at for each in same))
+                    return Holding(entry, _sources(candidates, entry.kept.version))
                 self._note_lie(listing.at)
             candidates.remove(best)
         return None
@@ -390,6 +393,11 @@ def _by_tag(listings: Sequence[_Listing]) -> dict[str, _Candidates]:
         for listed in listing.listed:
             wanted.setdefault(listed.tag, []).append((listed, listing))
     return wanted
+
+
+def _sources(candidates: _Candidates, version: int) -> Sequence[Contact]:
+    """Who has the file that this version of an entry is about."""
+    return tuple([listing.at for listed, listing in candidates if listed.whole and listed.version == version])
 
 
 def _present(found: Sequence[Holding]) -> Sequence[Holding]:

@@ -23,8 +23,8 @@ from twisted_bazaar.values.addresses import Address, network_of
 FIRST_WAIT_S: Final = 0.5
 LEAST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 2.0
-# That somebody has answered is noted again when so much of the time has gone for which it counts.
-_NOTED_AGAIN: Final = 0.25
+# Who goes on answering is entered anew after so long.
+_NOTED_AGAIN_S: Final = 20.0
 _REMEMBERED: Final = 4_096
 _REMEMBERED_S: Final = 600.0
 
@@ -42,8 +42,9 @@ class Estimate:
 
     def note(self, seconds: float) -> None:
         """Take one more into account."""
-        self.deviation_s += (abs(seconds - self.smoothed_s) - self.deviation_s) / 4
-        self.smoothed_s += (seconds - self.smoothed_s) / 8
+        more_s = seconds - self.smoothed_s
+        self.smoothed_s += more_s / 8
+        self.deviation_s += ((more_s if more_s > 0 else -more_s) - self.deviation_s) / 4
 
     def wait_s(self, trips: int) -> float:
         """How long to wait for something that takes so many round trips."""
@@ -59,7 +60,7 @@ class Site:
 
     @ivar round_trip: what answers from there take; None while none has come.
     @ivar shown: who has answered from there last, which counts until C{shown_until}; None if nobody has.
-    @ivar note_at: from when on it is worth noting again that the same has answered.
+    @ivar note_at: from when on it is worth entering anew that the same has answered.
     """
 
     address: Address
@@ -75,7 +76,7 @@ class Site:
 
     def has_shown(self, contact: Contact, now: float, counts_s: float) -> None:
         """Somebody has answered from there, which counts for so long."""
-        self.shown, self.shown_until, self.note_at = contact, now + counts_s, now + _NOTED_AGAIN * counts_s
+        self.shown, self.shown_until, self.note_at = contact, now + counts_s, now + _NOTED_AGAIN_S
 
     def shown_at(self, now: float) -> Contact | None:
         """Who has answered from there lately."""
@@ -127,6 +128,9 @@ class Sites:
             site.round_trip = Estimate(seconds, seconds / 2)
         else:
             site.round_trip.note(seconds)
+            if now < site.note_at:
+                # What is usual somewhere else does not depend on how much this one is asked.
+                return
         if self._usual is None:
             self._usual = Estimate(seconds, seconds / 2)
         else:

@@ -164,9 +164,10 @@ class Store:
     def by_tag(self, space: str, name: str, now: float, most: int, first: int = 0) -> list[Entry]:
         """So many of the same by their tags, from one on."""
         found = list[Entry]()
-        named = self._names.get((space, name), ())
-        for index in range(bisect_left(named, first, key=_tag_of) if first else 0, len(named)):
-            held = named[index]
+        named: Sequence[_Held] = self._names.get((space, name), ())
+        if first:
+            named = named[bisect_left(named, first, key=_tag_of) :]
+        for held in named:
             if held.until > now:
                 found.append(held.entry)
                 if len(found) == most:
