@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.discovery.ring.keeping_nets import KeepingTestCase
 from tests.discovery.ring.rings import SMALL, contact
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.fingers import Fingers
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.likely import Likely
 from twisted_bazaar.discovery.ring.membership import Membership
+from twisted_bazaar.discovery.ring.settings import USUAL
 from twisted_bazaar.discovery.ring.steps import Seat
 
 
@@ -104,3 +107,23 @@ class LikelyTests(SynchronousTestCase):
         fingers.failed(contact(248))
         membership.failed(contact(252), 1.0)
         self.assertEqual(likely.holders(245, 1.0, 2), (contact(0), contact(4)))
+
+
+class CrowdedTests(KeepingTestCase):
+    """A ring on which by chance one node and its successors stand side by side, and all others far from each other."""
+
+    settings = evolve(USUAL, bits=16, successors=4)
+    places = (1_000, 1_001, 1_002, 1_003, 1_004, *range(8_000, 64_000, 7_000))
+
+    def test_guesses(self) -> None:
+        """It knows from the lists of others that this is chance, and guesses right who keeps what all over the ring."""
+        asker = self.add(ring_id=self.places[0])
+        self.network.run(0.1)
+        nodes = [asker, *(self.add(asker, ring_id=place) for place in self.places[1:])]
+        self.until_joined(nodes)
+        self.until_ideal()
+        for number in range(30):
+            self.put(asker, f"{number}", b"here")
+        for place in range(9_000, 50_000, 7_000):
+            guessed = self.members[asker].likely(place, 2)
+            self.assertEqual(guessed[:1], (self.holder(place),), place)
