@@ -49,9 +49,9 @@ class Row:
 
     @classmethod
     def of_rounds(cls, name: str, ours: Sequence[float], peers: Sequence[float], goal: float) -> Row:
-        """A row of rates that were taken in turn, ours and the peer's in the same second.
+        """A row of rates that were taken in turn, in short rounds, each held against the peer's of its round.
 
-        Each is held against its neighbour. So a machine that is slow for some seconds is slow for both.
+        So a machine that is slow for some seconds is slow for both.
 
         @param peers: in the order of C{ours}; none when it is not installed.
         """

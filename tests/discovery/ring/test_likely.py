@@ -44,7 +44,8 @@ class LikelyTests(SynchronousTestCase):
         likely = Likely(SMALL, membership, fingers, gone)
         likely.holders(place, 1.0, most)
         for teller, *after in heard:
-            likely.hear(contact(teller), [contact(each) for each in after])
+            by = self.moved(teller) if teller in same_host else contact(teller)
+            likely.hear(by, [contact(each) for each in after])
         return [each.id for each in likely.holders(place, 1.0, most)]
 
     def moved(self, place: int) -> Contact:
@@ -70,9 +71,14 @@ class LikelyTests(SynchronousTestCase):
         self.assertEqual(self.likely(100, 105, 182, most=2, heard=lists), [])
 
     def test_liar(self) -> None:
-        """One that tells of nodes that stand far apart makes no difference, however often it does; nor does nothing."""
+        """One host that tells of nodes far apart, or of nothing, counts once, however many nodes it is."""
         far = (20, 120, 220)
         self.assertEqual(self.likely(100, 105, 170, most=2, heard=((30, 34, 38), far, far, far, (40,))), [])
+        lists = ((20, 28, 36), (60, 68, 76), (220, 228, 236))
+        for crowd in ([(place, place) for place in range(40, 60)], [(place, place + 1) for place in range(150, 200)]):
+            heard, same_host = (*lists, *crowd), tuple(place for place, _ in crowd)
+            guess = self.likely(100, 105, 170, most=2, heard=heard, same_host=same_host)
+            self.assertEqual(guess, [105, 170], crowd)
 
     def test_old_lists(self) -> None:
         """What was told long ago counts no more."""

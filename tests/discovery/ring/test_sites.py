@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.discovery.ring.nets import RingTestCase
 from tests.discovery.ring.test_messages import ENVELOPE, OWN, RING, contact
 from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.identifiers import Contact
@@ -110,6 +111,24 @@ class ShownTests(SynchronousTestCase):
         for each, seconds in ((first, 1.0), (second, 0.2)):
             self.sites.answered(each, seconds, 0.0)
         self.assertGreater(self.sites.wait_s(self.sites.at(contact(3).address, 0.0)), 1.0)
+
+
+class AnsweringTests(RingTestCase):
+    """A member that one other answers now and then."""
+
+    def test_last_answer(self) -> None:
+        """Who has answered lately counts for 15 s from its last answer on, whatever it was asked before."""
+        member = self.members[self.add()]
+        self.network.run(1.0)
+        sites = member._asking.sites
+        for other, is_at_hand in ((contact(1), True), (contact(2), False)):
+            for wait_s in (0.0, 3.0, 6.0, 9.0, 12.0):
+                self.network.run(wait_s)
+                last, where = self.network.seconds(), other.address
+                site = sites.at(where, last) if is_at_hand else None
+                self.assertTrue(member._neighbourhood.answered(other, site))
+                shown = [sites.at(where, last + after_s).shown_at(last + after_s) for after_s in (14.9, 15.1)]
+                self.assertEqual(shown, [other, None], (wait_s, is_at_hand))
 
 
 class WaitTests(SynchronousTestCase):

@@ -3,7 +3,7 @@
 On a ring that is not large a node knows nearly everybody, and need not look for them. How far its knowledge goes it
 sees from how close nodes stand that come one after another: where those that it knows are much farther apart, it does
 not know all. Its own successors are few, and may by chance stand several times as close as all do in the mean; so it
-takes the median of its own list and of those that others have told it.
+takes the median of its own list and of those that others have told it, one of each host.
 """
 
 from __future__ import annotations
@@ -41,17 +41,21 @@ class Likely:
         self._known = Circle(membership.own.id, ring)
         self._farthest = 0.0
         self._made_of: tuple[object, ...] = ()
-        # How far apart nodes stand, by what others have told, the latest last.
-        self._apart: OrderedDict[Contact, float] = OrderedDict()
+        # How far apart nodes stand, by what each host has told, the latest last.
+        self._apart: OrderedDict[Hashable, float] = OrderedDict()
 
     def hear(self, contact: Contact, successors: Sequence[Contact]) -> None:
-        """A node has told who comes after it."""
-        if successors:
-            self._apart[contact] = self._ring.distance(contact.id, successors[-1].id) / len(successors)
-            self._apart.move_to_end(contact)
-            if len(self._apart) > _LISTS:
-                self._apart.popitem(last=False)
+        """A member has told who comes after it."""
+        far = self._ring.distance(contact.id, successors[-1].id) if successors else 0
+        if not far:
+            return
+        host, apart = host_of(contact), far / len(successors)
+        if self._apart.get(host) != apart:
+            self._apart[host] = apart
             self._made_of = ()
+        self._apart.move_to_end(host)
+        if len(self._apart) > _LISTS:
+            self._apart.popitem(last=False)
 
     def holders(self, place: int, now: float, most: int) -> tuple[Contact, ...]:
         """The first nodes at a place and after it as far as they are known, one of each host, and none that is taken

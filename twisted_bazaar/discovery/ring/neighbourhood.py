@@ -229,6 +229,8 @@ class Neighbourhood:
             sites.remember(site, now)
             if self._settings.has_fingers:
                 self.fingers.learn(contact)
+        else:
+            site.shown_until = now + self._shown_s
         return True
 
     def find(
@@ -371,7 +373,7 @@ class Neighbourhood:
             return
         if not self.answered(contact):
             return
-        if not message.same:
+        if standing.is_member and not message.same:
             self.likely.hear(contact, standing.successors)
         self._telling.ponged(contact)
         self.do(self.membership.answered(standing, self._now()))

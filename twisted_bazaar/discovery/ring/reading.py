@@ -58,14 +58,14 @@ class _Listing(msgspec.Struct, eq=False):
 
     @ivar texts: some of them, by tag.
     @ivar is_own: whether it says that the name belongs to it.
-    @ivar before: the node before it, if not, as it names that one.
+    @ivar before: the node before it, if not; as it names that one if it is another's.
     """
 
     at: Contact
     listed: list[Listed]
     texts: dict[str, str]
     is_own: bool = False
-    before: Card | None = None
+    before: Card | Contact | None = None
 
 
 _Candidates = list[tuple[Listed, _Listing]]
@@ -137,12 +137,12 @@ class Reading:
         listings = list(self._listings.values())
         try:
             found = self._read_here(_by_tag(listings))
-            is_all = found is not None and self._agree(listings, found, nearest)
+            agreed = _present(found) if found is not None and self._agree(listings, found, nearest) else None
         except Exception:
             holdings.errback()
             return
-        if found is not None and is_all:
-            holdings.callback(_present(found))
+        if agreed is not None:
+            holdings.callback(agreed)
         else:
             self._going_on = Deferred.fromCoroutine(self._go_on(nearest, asked))
             self._going_on.addCallback(_present).chainDeferred(holdings)
@@ -177,9 +177,11 @@ class Reading:
             return self._member.ring.distance(self._place, contact.id)
 
         for listing in sorted(self._listings.values(), key=lambda each: far(each.at)):
-            for hint in () if listing.before is None else cards.read_all((listing.before,), listing.at.address):
-                if hint not in self._listings and hint not in asked and far(hint) < far(listing.at):
-                    return hint
+            hint = listing.before
+            if isinstance(hint, Card):
+                [hint] = cards.read_all((hint,), listing.at.address) or (None,)
+            if hint is not None and hint not in self._listings and hint not in asked and far(hint) < far(listing.at):
+                return hint
         return None
 
     def _agree(self, listings: Sequence[_Listing], found: Sequence[Holding], nearest: Contact) -> bool:
@@ -300,7 +302,7 @@ class Reading:
         texts = {listed.tag: entry.text for listed, entry in pairs}
         membership = self._member.membership
         is_own = membership.is_responsible(self._place)
-        before = None if is_own or membership.predecessor is None else self._member.cards.write(membership.predecessor)
+        before = None if is_own else membership.predecessor
         return _Listing(self._member.own, [listed for listed, _ in pairs], texts, is_own, before)
 
     # What holds.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import Enum
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
@@ -165,9 +165,11 @@ class Store:
         """So many of the same by their tags, from one on."""
         found = list[Entry]()
         named: Sequence[_Held] = self._names.get((space, name), ())
+        rest: Iterable[_Held] = named
         if first:
-            named = named[bisect_left(named, first, key=_tag_of) :]
-        for held in named:
+            # There may be very many.
+            rest = (named[index] for index in range(bisect_left(named, first, key=_tag_of), len(named)))
+        for held in rest:
             if held.until > now:
                 found.append(held.entry)
                 if len(found) == most:
