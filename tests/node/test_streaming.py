@@ -266,12 +266,18 @@ class DatagramTurnTests(SynchronousTestCase):
         reading = DatagramTurn(clock)
         count = 0
         while transport.maxThroughput:
-            reading.count(work, transport)
+            self.take_on(reading, work, transport)
             count += 1
             assert count < 10_000, "it never rests"
         clock.advance(0)
         self.assertEqual(transport.maxThroughput, 1)
         return count
+
+    def take_on(self, reading: DatagramTurn, work: int, transport: Any) -> None:
+        """Read a datagram of so much work."""
+        reading.left -= work
+        if reading.left <= 0:
+            reading.rest(transport)
 
     def test_work(self) -> None:
         """A turn reads as many segments as take as long as its messages: four times as many."""
@@ -281,6 +287,6 @@ class DatagramTurnTests(SynchronousTestCase):
         """Who rests when it is stopped leaves no timer."""
         clock, transport = Clock(), type("Transport", (), {"maxThroughput": 1})()
         reading = DatagramTurn(clock)
-        reading.count(1000, transport)
+        self.take_on(reading, 1000, transport)
         reading.stop()
         self.assertEqual(clock.getDelayedCalls(), [])
