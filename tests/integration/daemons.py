@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import random
 import re
 import signal
 import socket
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -21,6 +23,10 @@ from typing import Any, Final, Self, TypeVar
 TWISTD: Final = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 BAZAAR: Final = (sys.executable, "-m", "twisted_bazaar")
 LONGEST_S: Final = 30.0
+# Below those that systems give to connections.
+_PORTS: Final = (16_000, 32_000)
+_PORTS_GIVEN: Final[set[int]] = set()
+_PORTS_LOCK: Final = threading.Lock()
 
 T = TypeVar("T")
 
@@ -199,16 +205,19 @@ class Daemons:
 
 
 def free_port() -> int:
-    """A port of this machine that is free for connections and for datagrams, and likely to be so a moment later."""
+    """A port that is free for connections and for datagrams, each time another.
+
+    Nobody else gets it who does not ask for it by its number: whoever is ended wants its port back when it is started
+    again, and others open theirs meanwhile.
+    """
     while True:
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            stream.bind(("127.0.0.1", 0))
-            port: int = stream.getsockname()[1]
-            try:
+        port = random.randrange(*_PORTS)
+        with suppress(OSError), _PORTS_LOCK, socket.create_server(("127.0.0.1", port)):
+            with socket.socket(type=socket.SOCK_DGRAM) as datagrams:
                 datagrams.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+            if port not in _PORTS_GIVEN:
+                _PORTS_GIVEN.add(port)
+                return port
 
 
 def until(look: Callable[[], T]) -> T:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import select
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,7 +24,7 @@ from typing import Any, Final, Self
 
 from attrs import define, frozen
 
-from tests.integration.daemons import TWISTD
+from tests.integration.daemons import TWISTD, free_port
 
 # How writes and syncs are called, of files and of sockets, and what else changes a directory; and waiting, for the
 # moments between.
@@ -38,10 +35,6 @@ CALLS: Final = (
 GOODS: Final = {"apple": 2, "fig": 1, "kiwi": 1, "lime": 4, "pear": 3, "plum": 2}
 _STOCK: Final = 10
 _PATIENCE_S: Final = 60.0
-# Below those that systems give to connections.
-_PORTS: Final = (16_000, 32_000)
-_PORTS_GIVEN: Final[set[int]] = set()
-_PORTS_LOCK: Final = threading.Lock()
 # So long what is on the way when somebody dies may take to arrive.
 _ARRIVING_S: Final = 0.15
 
@@ -309,19 +302,6 @@ def _wait_for(log: Path, words: str) -> None:
             return
         time.sleep(0.01)
     raise AssertionError(f"{log} never said {words!r}:\n{log.read_text() if log.exists() else None}")
-
-
-def free_port() -> int:
-    """A port that nobody listens on, nor gets for a connection of its own while nobody does; each time another.
-
-    Several sales are made at once, and who was killed wants its port back.
-    """
-    while True:
-        port = random.randrange(*_PORTS)
-        with suppress(OSError), _PORTS_LOCK, socket.create_server(("127.0.0.1", port)):
-            if port not in _PORTS_GIVEN:
-                _PORTS_GIVEN.add(port)
-                return port
 
 
 def rows(file: Path, query: str) -> list[Any]:

@@ -233,12 +233,14 @@ class RingNode:
         assert before is not None, "it is known who stands before"
         low, high = place_on(before) + "f" * 16, self.place + "f" * 16
         where = (_address(card), place_on(card))
-        total = f"{self._sum(low, high):032x}"
-        compared = self.ask(*where, "ringcompare", low=low, high=high, total=total, own=True)
-        for position, version in compared.get("marked", []):
-            if position not in self.entries or self.entries[position].version < version:
-                entry = self._text(*where, "ringrequest", position=position)
-                self.entries[entry.position] = entry
+        while low != high:
+            total = f"{self._sum(low, high):032x}"
+            compared = self.ask(*where, "ringcompare", low=low, high=high, total=total, own=True)
+            for position, version in compared.get("marked", []):
+                if position not in self.entries or self.entries[position].version < version:
+                    entry = self._text(*where, "ringrequest", position=position)
+                    self.entries[entry.position] = entry
+            low = high if compared["same"] else compared["until"]
 
     def ask(self, address: Address, destination: str, type: str, **keys: Any) -> Message:
         """Ask somebody; the answer.

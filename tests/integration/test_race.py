@@ -12,8 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from tests.integration.daemons import Daemon, Daemons
-from tests.integration.killing import free_port, rows
+from tests.integration.daemons import Daemon, Daemons, free_port
+from tests.integration.killing import rows
 
 BUYERS: Final = 50
 STOCK: Final = 5

@@ -89,7 +89,8 @@ def test_stores(circle: Circle, plain: RingNode) -> None:
 
 def test_comes_and_goes(circle: Circle) -> None:
     """What belongs to its place comes to it, and is handed over when it leaves, which it is let do."""
-    names = [f"name {number}" for number in range(40)]
+    # More than one answer to a comparison can name, as a rule, belong to each of four.
+    names = [f"name {number}" for number in range(120)]
     for name in names:
         circle.ask("one", "ring.put", name=name, value=f"about {name}")
     with RingNode() as plain:

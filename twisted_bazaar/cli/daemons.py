@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -30,6 +31,8 @@ _COMMAND_S: Final = 30.0
 _LOOK_S: Final = 0.03
 _GRACE_S: Final = 6.0
 _LONGEST_WORDS: Final = 300
+# Below those that systems give to connections.
+_PORTS: Final = (16_000, 32_000)
 _LOG_PREFIX: Final = re.compile(r"^\d{4}-\S+ \[[^]]*\] ")
 
 
@@ -245,9 +248,10 @@ def _file_name(name: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports of the loopback interface that nobody listens on now."""
-    with ExitStack() as open_sockets:
-        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """TCP ports of the loopback interface that nobody listens on now, nor gets who does not ask for them by number."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = random.randrange(*_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.add(port)
+    return list(ports)
