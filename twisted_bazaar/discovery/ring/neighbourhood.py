@@ -182,16 +182,15 @@ class Neighbourhood:
         now = self._now()
         membership = self.membership
         is_near = membership.is_near(contact)
+        has_shown = self._has_shown(contact)
+        self._forget_shown(contact)
         if is_near and not is_ping and self._settings.pings.wait_s is not None:
             # In a classroom it is pings that count, and they go on; until then it is only not asked for anything else.
             self.dead.add(contact, now)
             return
         if is_near:
             self._telling.dead(contact)
-        has_shown = self._has_shown(contact)
         is_known = is_near or has_shown or contact in self.fingers
-        if has_shown:
-            self._asking.sites.at(contact.address, now).shown = None
         self._callers.discard(contact)
         self.fingers.failed(contact)
         if is_known or not membership.is_member:
@@ -211,8 +210,8 @@ class Neighbourhood:
         if self._is_stopped:
             return False
         now, sites = self._now(), self._asking.sites
-        if site is not None and now < site.note_at and now < site.shown_until and site.shown == contact:
-            # So it was known already.
+        if site is not None and now < site.note_at and site.shown == contact:
+            # Nobody else has answered from there since, nor has it failed.
             site.shown_until = now + self._shown_s
             self.dead.discard(contact)
             self._doubtful.discard(contact)
@@ -295,6 +294,7 @@ class Neighbourhood:
         if membership.is_near(sender):
             self._telling.left(sender)
         self._callers.discard(sender)
+        self._forget_shown(sender)
         self.fingers.failed(sender)
         standing = self._pongs.read(message, sender)
         self._asking.answer(message, sender.address, message.source, RingExit)
@@ -340,6 +340,12 @@ class Neighbourhood:
     def _has_shown(self, contact: Contact) -> bool:
         now = self._now()
         return self._asking.sites.at(contact.address, now).shown_at(now) == contact
+
+    def _forget_shown(self, contact: Contact) -> None:
+        """When it answers again that is news."""
+        site = self._asking.sites.known(contact.address, self._now())
+        if site is not None and site.shown == contact:
+            site.shown = None
 
     def _ask(self, contact: Contact) -> None:
         """Ask a node how it stands, unless it is being asked."""

@@ -24,7 +24,7 @@ FIRST_WAIT_S: Final = 0.5
 LEAST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 2.0
 # Who goes on answering is entered anew after so long.
-_NOTED_AGAIN_S: Final = 10.0
+_NOTED_AGAIN_S: Final = 60.0
 _REMEMBERED: Final = 4_096
 _REMEMBERED_S: Final = 600.0
 
