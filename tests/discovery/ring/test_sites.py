@@ -8,7 +8,7 @@ from tests.discovery.ring.nets import RingTestCase
 from tests.discovery.ring.test_messages import ENVELOPE, OWN, RING, contact
 from twisted_bazaar.discovery.ring.cards import Cards
 from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.messages import RingPing
+from twisted_bazaar.discovery.ring.messages import RingPing, RingQuit
 from twisted_bazaar.discovery.ring.sites import FIRST_WAIT_S, LEAST_WAIT_S, LONGEST_WAIT_S, Site, Sites
 from twisted_bazaar.values.addresses import Address
 
@@ -129,6 +129,25 @@ class AnsweringTests(RingTestCase):
                 self.assertTrue(member._neighbourhood.answered(other, site))
                 shown = [sites.at(where, last + after_s).shown_at(last + after_s) for after_s in (14.9, 15.1)]
                 self.assertEqual(shown, [other, None], (wait_s, is_at_hand))
+
+    def test_is_back(self) -> None:
+        """Who has not answered, or has gone, and answers again later is known as before, at once."""
+        member = self.members[self.add()]
+        self.network.run(1.0)
+        neighbourhood, sites, other = member._neighbourhood, member._asking.sites, contact(1)
+        farewell = RingQuit(**ENVELOPE | {"source": RING.text(other.id), "origin": Cards(other, RING).own_card})
+        for wait_s in (1.0, 20.0):
+            for lose in (lambda: neighbourhood.failed(other), lambda: neighbourhood.let_go(farewell, other)):
+                self.assertTrue(neighbourhood.answered(other, sites.at(other.address, self.network.seconds())))
+                self.assertIn(other, neighbourhood.fingers)
+                self.network.run(wait_s)
+                site = sites.at(other.address, self.network.seconds())
+                lose()
+                self.assertNotIn(other, neighbourhood.fingers)
+                self.assertTrue(neighbourhood.dead.has(other, self.network.seconds()))
+                self.assertTrue(neighbourhood.answered(other, site))
+                self.assertIn(other, neighbourhood.fingers)
+                self.assertFalse(neighbourhood.dead.has(other, self.network.seconds()))
 
 
 class WaitTests(SynchronousTestCase):
