@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.daemons import TWISTD, Daemons
+from tests.integration.daemons import TWISTD, Daemons, free_port
 
 _TWIST = (sys.executable, "-c", "from twisted.application.twist._twist import Twist; Twist.main()")
 _PLAIN_TWISTD = TWISTD[:-1]
@@ -170,10 +170,7 @@ def test_interrupted(daemons: Daemons) -> None:
 
 def test_tracker_that_is_down(daemons: Daemons) -> None:
     """A tracker that is down is waited for, and the log says so once."""
-    with socket.socket() as reserved:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    port = free_port()
     node = daemons.start("bazaar-node", "--tracker", f"tcp:127.0.0.1:{port}", "--events", "node.jsonl")
     node.wait_for("waiting for it")
     daemons.start("bazaar-tracker", "--listen", f"tcp:{port}:interface=127.0.0.1").wait_for("starting on")
