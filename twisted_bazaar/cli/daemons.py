@@ -249,9 +249,10 @@ def _file_name(name: str) -> str:
 
 def free_ports(count: int) -> list[int]:
     """TCP ports of the loopback interface that nobody listens on now, nor gets who does not ask for them by number."""
+    rng = random.SystemRandom()
     ports: set[int] = set()
     while len(ports) < count:
-        port = random.randrange(*_PORTS)
+        port = rng.randrange(*_PORTS)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             ports.add(port)
     return list(ports)
