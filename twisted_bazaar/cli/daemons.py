@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import socket
 import subprocess
@@ -32,7 +31,8 @@ _LOOK_S: Final = 0.03
 _GRACE_S: Final = 6.0
 _LONGEST_WORDS: Final = 300
 # Below those that systems give to connections.
-_PORTS: Final = (16_000, 32_000)
+_PORTS: Final = range(16_000, 32_000)
+_APART: Final = 16
 _LOG_PREFIX: Final = re.compile(r"^\d{4}-\S+ \[[^]]*\] ")
 
 
@@ -249,10 +249,12 @@ def _file_name(name: str) -> str:
 
 def free_ports(count: int) -> list[int]:
     """TCP ports of the loopback interface that nobody listens on now, nor gets who does not ask for them by number."""
-    rng = random.SystemRandom()
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = rng.randrange(*_PORTS)
+    ports: list[int] = []
+    # Two demos at once begin at different places.
+    start = os.getpid() * _APART % len(_PORTS)
+    for port in (*_PORTS[start:], *_PORTS[:start]):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            ports.add(port)
-    return list(ports)
+            ports.append(port)
+        if len(ports) == count:
+            break
+    return ports
