@@ -248,7 +248,10 @@ def _file_name(name: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports of the loopback interface that nobody listens on now, nor gets who does not ask for them by number."""
+    """TCP ports of the loopback interface that nobody listens on now, nor gets who does not ask for them by number.
+
+    @raise DemoFailure: there are not so many.
+    """
     ports: list[int] = []
     # Two demos at once begin at different places.
     start = os.getpid() * _APART % len(_PORTS)
@@ -256,5 +259,5 @@ def free_ports(count: int) -> list[int]:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             ports.append(port)
         if len(ports) == count:
-            break
-    return ports
+            return ports
+    raise DemoFailure(f"of the ports from {_PORTS[0]} to {_PORTS[-1]} no {count} are free; end what listens there")
