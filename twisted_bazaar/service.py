@@ -122,6 +122,7 @@ class NodeService(Service):
             "key": node.key.public,
             "bazaar": node.bazaar,
             "udp": node.udp_port,
+            "held_bytes": node.held_bytes,
             "links": [{"id": peer.id, "key": peer.key, "address": str(peer.address)} for peer in node.peers()],
         }
 

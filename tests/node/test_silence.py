@@ -17,11 +17,11 @@ class SilenceTests(SynchronousTestCase):
         """What is due at each of these times."""
         return [silence.look(now, LIMITS)[0] for now in times]
 
-    def follow(self, silence: Silence, until: float) -> list[tuple[float, Due]]:
+    def follow(self, silence: Silence, until: float, *, is_listening: bool = True) -> list[tuple[float, Due]]:
         """What is due when, for who looks when told to."""
         now, all_due = 0.0, []
         while now < until:
-            due, at = silence.look(now, LIMITS)
+            due, at = silence.look(now, LIMITS, is_listening=is_listening)
             if due is not Due.NOTHING:
                 all_due.append((now, due))
             now = min(at, until)
@@ -39,9 +39,8 @@ class SilenceTests(SynchronousTestCase):
 
     def test_not_listened_to(self) -> None:
         """Who waits to be read from is not silent, and its frame is not late."""
-        silence = Silence(0.0, unfinished_since=0.0, is_unheard=True)
-        self.assertEqual(self.follow(silence, 200), [])
-        silence.is_unheard = False
+        silence = Silence(0.0, unfinished_since=0.0)
+        self.assertEqual(self.follow(silence, 200, is_listening=False), [])
         silence.listen_again(200.0)
         self.assertEqual(silence.look(200.0, LIMITS), (Due.NOTHING, 220.0))
 

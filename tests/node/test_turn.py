@@ -17,6 +17,7 @@ class Asking:
     clock: Clock
     frames: int
     frame_s: float = 0.0
+    host: str = "192.0.2.1"
     served: list[int] = field(factory=list)
 
     def read_on(self, now: float, most: int) -> None:
@@ -112,6 +113,26 @@ class TurnTests(SynchronousTestCase):
             rounds = [len(each.served) for each in cheap + dear]
             self.assertLessEqual(max(rounds) - min(rounds), 1)
         self.assertGreater(min(rounds), 4)
+
+    def test_hosts_in_their_order(self) -> None:
+        """A host with a thousand links is served no more often than one with a single link."""
+        many = self.asking(1000, 1000, 0.0001)
+        single = Asking(self.turn, self.clock, 1000, 0.0001, host="192.0.2.2")
+        self.turn.wait(single)
+        for _ in range(10):
+            self.next_turn()
+        together = sum(sum(each.served) for each in many)
+        self.assertGreater(together, 500)
+        self.assertAlmostEqual(sum(single.served), together, delta=40)
+
+    def test_leaves(self) -> None:
+        """Who waits no more is not served, and who says twice that it waits is served once."""
+        stays, goes = self.asking(2, 10)
+        self.turn.wait(stays)
+        self.turn.leave(goes)
+        self.turn.leave(goes)
+        self.next_turn()
+        self.assertEqual((stays.served, goes.served), ([10], []))
 
     def test_waiting_leave_a_part(self) -> None:
         """Those that wait leave a quarter of the frames, and of the time, to those that come."""

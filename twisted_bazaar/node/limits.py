@@ -21,6 +21,8 @@ class Limits:
     @ivar all_frames_a_turn, turn_s: frames of all links together in one turn, and time for them; the rest waits.
     @ivar stop_reading_bytes: unsent bytes past which a link is not read from until all are sent.
     @ivar stop_forwarding_bytes: unsent bytes past which no search is passed on to a link.
+    @ivar all_links_bytes: what all links may hold together, read and not taken or unsent; past it the one with the
+        most is cut, of the host that has the most.
     @ivar abort_bytes: unsent bytes past which the link is cut.
     @ivar refusals_a_minute: malformed messages a minute after which the link is cut.
     @ivar searches_a_second: searches sent on each link; a third of it is kept for this node's own.
@@ -50,6 +52,7 @@ class Limits:
     stop_reading_bytes: int = 256 << 10
     stop_forwarding_bytes: int = 1 << 20
     abort_bytes: int = 4 << 20
+    all_links_bytes: int = 32 << 20
     refusals_a_minute: int = 10
     searches_a_second: float = 50.0
     seen_ids: int = 65_536

@@ -33,7 +33,7 @@ from twisted_bazaar.errors import (
     WireError,
 )
 from twisted_bazaar.node.control import Disconnect, Ping, Pong, ThisIsMe, ThisIsYou
-from twisted_bazaar.node.intake import Intake
+from twisted_bazaar.node.inbound import Inbound
 from twisted_bazaar.node.life import NEXT, Event, Stage
 from twisted_bazaar.node.owner import LinkOwner
 from twisted_bazaar.node.silence import NEVER, Due
@@ -42,8 +42,11 @@ from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.message import Message
 
-# What Twisted's transports hold unsent when they ask for a pause.
-_FULL_TRANSPORT_BYTES: Final = 1 << 16
+# What a transport reads at once, and what it holds unsent before it asks for a pause. Beside small messages that
+# many need no more, and a node has very many links.
+_TRANSPORT_BYTES: Final = 16 << 10
+# An unsent frame weighs so much more than its bytes: it is an object of its own until it is on its way.
+_UNSENT_FRAME_BYTES: Final = 64
 _REFUSALS: Final[Mapping[str, type[PeerError]]] = {cls.code: cls for cls in (NoSlots, AlreadyLinked)}
 _NEVER_ANSWERED: Final = frozenset({"error", "pong", "dc"})
 _ABOUT_THE_LINK: Final = frozenset({Ping, Pong, Disconnect, ThisIsMe, ThisIsYou})
@@ -56,6 +59,8 @@ class Link(TwistedProtocol):
     @param owner: the node it belongs to.
     @ivar dialled: whether this end made the connection.
     @ivar to_tracker: whether the other end is meant to be a tracker.
+    @ivar host: where the connection leads to; empty until it is made, if this end makes it.
+    @ivar held_bytes: what it holds: read and not taken, or unsent.
     @ivar is_named: whether it leads to a neighbour that the user named.
     @ivar stage: how far it has come.
     @ivar peer: who the other end is; None until it is known.
@@ -70,14 +75,16 @@ class Link(TwistedProtocol):
     _backlog_bytes = 0
     _has_repeated_greeting = False
     is_named = False
+    held_bytes = 0
 
-    def __init__(self, owner: LinkOwner, *, dialled: bool, to_tracker: bool = False) -> None:
+    def __init__(self, owner: LinkOwner, *, dialled: bool, to_tracker: bool = False, host: str = "") -> None:
         self._owner = owner
+        self.host = host
         self.dialled = dialled
         self.to_tracker = to_tracker
         self.peer: Peer | None = None
         self.opened: Deferred[Peer] | None = Deferred() if dialled else None
-        self._intake = Intake(owner, self)
+        self._inbound = Inbound(owner, self)
         self._receive: Callable[[Message], None] | None = self._receive_greeting
         self._deadline: Callable[[float], float] = self._greeting_deadline
         self.stage = Stage.GREETING
@@ -86,7 +93,10 @@ class Link(TwistedProtocol):
 
     def connectionMade(self) -> None:
         """Begin the handshake."""
-        self._since = self._intake.silence.last_heard = self._owner.clock.seconds()
+        self._since = self._inbound.silence.last_heard = self._owner.clock.seconds()
+        if not self.host:
+            self.host = str(getattr(self.transport.getPeer(), "host", ""))
+        self.transport.bufferSize = _TRANSPORT_BYTES
         if not self._owner.is_tracker:
             # A tracker only answers, one thing at a time: there is nothing to delay.
             self.transport.setTcpNoDelay(True)
@@ -97,7 +107,7 @@ class Link(TwistedProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes from the other end."""
-        self._intake.receive(data)
+        self._inbound.receive(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
@@ -107,14 +117,13 @@ class Link(TwistedProtocol):
 
     def pauseProducing(self) -> None:
         """Unsent bytes are piling up; the transport says so at each write while they do."""
-        self._backlog_bytes = max(self._backlog_bytes, _FULL_TRANSPORT_BYTES)
-        self._intake.is_slow = True
+        if not self._backlog_bytes:
+            self._back_up(_TRANSPORT_BYTES)
 
     def resumeProducing(self) -> None:
         """Everything has been sent."""
-        self._backlog_bytes = 0
-        self._intake.is_slow = False
-        self._intake.go_on()
+        self._back_up(-self._backlog_bytes)
+        self._inbound.catch_up()
 
     def stopProducing(self) -> None:
         """The connection is ending; the transport says so by C{connectionLost} as well."""
@@ -139,12 +148,14 @@ class Link(TwistedProtocol):
         the backlog is never underestimated.
         """
         if self._backlog_bytes:
-            self._backlog_bytes += len(data)
+            self._back_up(len(data) + _UNSENT_FRAME_BYTES)
             if self._backlog_bytes > self._owner.limits.abort_bytes:
                 self.abort()
+            if not self._backlog_bytes:
+                # It was cut off.
                 return
             if self._backlog_bytes > self._owner.limits.stop_reading_bytes:
-                self._intake.stall()
+                self._inbound.stall()
         self.transport.write(data)
 
     def close(self, farewell: Message | None = None) -> None:
@@ -164,6 +175,7 @@ class Link(TwistedProtocol):
         """Cut the connection now, dropping whatever is unsent."""
         self._happen(Event.ENDED)
         self.transport.abortConnection()
+        self._back_up(-self._backlog_bytes)
 
     def check(self, now: float) -> float:
         """Do what is due by the clock.
@@ -172,7 +184,16 @@ class Link(TwistedProtocol):
         """
         return self._deadline(now)
 
-    # What the intake calls.
+    # What the inbound side calls.
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether more is unsent than a transport takes."""
+        return self._backlog_bytes > 0
+
+    def hold(self, by_bytes: int) -> None:
+        """Count so many bytes more that are held for this connection; fewer, if negative."""
+        self._owner.link_bytes.hold(self, by_bytes)
 
     def frame_received(self, payload: bytes) -> None:
         """Take one message."""
@@ -189,11 +210,17 @@ class Link(TwistedProtocol):
         if self._refusals is None:
             self._refusals = Ration(self._owner.limits.refusals_a_minute)
         name = error.message if isinstance(error, MalformedMessage | UnknownMessage) else None
-        if self._refusals.admit(self._intake.silence.last_heard) is None:
+        if self._refusals.admit(self._inbound.silence.last_heard) is None:
             if not isinstance(error, UnknownMessage):
                 self.close(Error(code=error.code, info="too many malformed messages"))
         elif name not in _NEVER_ANSWERED:
             self.send(Error.telling(error, name))
+
+    def _back_up(self, by_bytes: int) -> None:
+        """Count so many bytes more that are unsent."""
+        if by_bytes:
+            self._backlog_bytes += by_bytes
+            self.hold(by_bytes)
 
     # Messages.
 
@@ -224,7 +251,7 @@ class Link(TwistedProtocol):
         if successor is None:
             self.close(Error.telling(NoSlots("nothing is taken here now"), opening))
             return
-        rest = self._intake.leave()
+        rest = self._inbound.leave()
         self.transport.unregisterProducer()
         # For this end the connection is over.
         self._happen(Event.LOST)
@@ -270,7 +297,7 @@ class Link(TwistedProtocol):
             _BEGIN[stage](self)
 
     def _begin_open(self) -> None:
-        self._intake.open()
+        self._inbound.open()
         self._receive = self._receive_open
         self._deadline = self._open_deadline
         # Perhaps sooner than the greeting would have been late.
@@ -296,19 +323,19 @@ class Link(TwistedProtocol):
         self._deadline = self._closing_deadline
         self._owner.link_closed(self)
         self.transport.unregisterProducer()
-        self.transport.resumeProducing()
         self.transport.loseConnection()
         self._owner.deadline_set(self._since + self._owner.limits.grace_s)
 
     def _end(self) -> None:
         self._stop_taking()
-        self._deadline = lambda now: NEVER
+        self._back_up(-self._backlog_bytes)
+        self._deadline = _no_deadline
         self._owner.link_lost(self)
         self.fail_opening(LinkClosed("the connection closed before the handshake was done"))
 
     def _stop_taking(self) -> None:
         self._receive = None
-        self._intake.end()
+        self._inbound.end()
 
     def fail_opening(self, error: PeerError) -> None:
         """Say why it did not open, to whoever has dialled it and waits for that."""
@@ -332,7 +359,7 @@ class Link(TwistedProtocol):
         return self._deadline(now)
 
     def _open_deadline(self, now: float) -> float:
-        due, look_at = self._intake.silence.look(now, self._owner.limits)
+        due, look_at = self._inbound.look(now)
         match due:
             case Due.CUT:
                 self.abort()
@@ -354,6 +381,10 @@ class Link(TwistedProtocol):
             return abort_at
         self.transport.abortConnection()
         return NEVER
+
+
+def _no_deadline(now: float) -> float:
+    return NEVER
 
 
 _BEGIN: Final[Mapping[Stage, Callable[[Link], None]]] = {

@@ -26,6 +26,7 @@ from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, 
 from twisted_bazaar.node.dialler import Dialler, LinkFactory
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
+from twisted_bazaar.node.link_bytes import LinkBytes
 from twisted_bazaar.node.peers import Peers, address_of
 from twisted_bazaar.node.turn import Turn
 from twisted_bazaar.node.watch import Watch
@@ -69,6 +70,7 @@ class Links:
     @ivar id: this node's id; -1 until it has one.
     @ivar tracker: the open link to the tracker, if there is one.
     @ivar turn: what its links may read in one turn of the reactor.
+    @ivar link_bytes: what they hold together.
     @ivar advertised: what this node says of where it listens; a host of None leaves it to others to
         see, a port of 0 says that it takes no connections.
     @ivar trace: called with every message sent, if set.
@@ -102,9 +104,10 @@ class Links:
         self.trace: Trace | None = None
         self.openings: Mapping[type[Message], Opening] = {}
         self._port: IListeningPort | None = None
-        self._all: dict[Link, str] = {}
-        self._greeting: dict[Link, str] = {}
+        self._all: dict[Link, None] = {}
+        self._greeting: dict[Link, None] = {}
         self.turn = Turn(reactor, limits.all_frames_a_turn, limits.turn_s)
+        self.link_bytes = LinkBytes(limits.all_links_bytes, self._all)
         self._watch = Watch(reactor, self._all)
         self._dialler = Dialler(reactor, self._build_dialled, limits.connect_s, limits.dials_at_once)
         self._ended: Deferred[None] | None = None
@@ -217,7 +220,7 @@ class Links:
         @return: the peer, and what to answer if the other end dialled.
         @raise PeerError: it is not wanted.
         """
-        seen_host = self._all[link] or _host_of(link.transport.getPeer())
+        seen_host = _host_of(link.transport.getPeer()) if link.dialled else link.host
         if isinstance(greeting, ThisIsYou):
             if not link.to_tracker:
                 raise ReachedTracker("a tracker's answer, where a node was expected")
@@ -304,15 +307,15 @@ class Links:
             return None
         if len(self._greeting) >= self.limits.max_greeting:
             # Whoever holds the most silent connections loses its oldest: nobody locks others out.
-            noisiest, _ = Counter(self._greeting.values()).most_common(1)[0]
-            next(link for link, host in self._greeting.items() if host == noisiest).abort()
-        link = Link(self, dialled=False)
-        self._all[link] = self._greeting[link] = _host_of(addr)
+            [(noisiest, _)] = Counter(link.host for link in self._greeting).most_common(1)
+            next(link for link in self._greeting if link.host == noisiest).abort()
+        link = Link(self, dialled=False, host=_host_of(addr))
+        self._all[link] = self._greeting[link] = None
         return link
 
     def _build_dialled(self, to_tracker: bool = False) -> Link:
         link = Link(self, dialled=True, to_tracker=to_tracker)
-        self._all[link] = ""
+        self._all[link] = None
         return link
 
     def _fail_other_end(self, link: Link, error: ReachedItself) -> None:

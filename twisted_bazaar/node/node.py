@@ -226,6 +226,11 @@ class Node:
         """Where to open a stream over datagrams to whoever takes some at an address; None if this node has none."""
         return self.datagrams.stream_endpoint(address, timeout_s)
 
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes its links hold: read and not taken yet, or unsent."""
+        return self._links.link_bytes.total
+
     def peers(self) -> Sequence[Peer]:
         """Who is linked to this node now."""
         return [link.peer for link in self._linked.values() if link.peer is not None]

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IProtocol, IReactorTime
 
 from twisted_bazaar.node.control import ThisIsMe, ThisIsYou
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.node.link_bytes import LinkBytes
 from twisted_bazaar.node.turn import Turn
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.codec import Codec
@@ -27,6 +28,7 @@ class LinkOwner(Protocol):
     trace: Callable[[Peer | None, Message], None] | None
     is_tracker: bool
     turn: Turn
+    link_bytes: LinkBytes
 
     def greeting(self) -> ThisIsMe:
         """This node's own C{thisisme}."""

@@ -33,13 +33,11 @@ class Silence:
     @ivar last_heard: when bytes came.
     @ivar unfinished_since: when a frame began whose end has not come.
     @ivar stalled_since: since when the other end has not read what it was sent.
-    @ivar is_unheard: whether the link waits to be read from.
     """
 
     last_heard: float
     unfinished_since: float = NEVER
     stalled_since: float = NEVER
-    is_unheard: bool = False
     _last_ping: float = 0.0
     _look_at: float = NEVER
 
@@ -54,21 +52,24 @@ class Silence:
         if self.unfinished_since != NEVER:
             self.unfinished_since = now
 
-    def look(self, now: float, limits: Limits) -> tuple[Due, float]:
-        """What is due, and when to look again."""
+    def look(self, now: float, limits: Limits, *, is_listening: bool = True) -> tuple[Due, float]:
+        """What is due, and when to look again.
+
+        @param is_listening: whether what the other end sends is taken now; else it waits, and is not silent.
+        """
         if now > self._look_at + _LATE_S:
             self._skip(now - self._look_at)
             # What has come meanwhile is to be read before anybody judges.
             due, self._look_at = Due.NOTHING, now + _LATE_S
         else:
-            due, self._look_at = self._judge(now, limits)
+            due, self._look_at = self._judge(now, limits, is_listening=is_listening)
         return due, self._look_at
 
-    def _judge(self, now: float, limits: Limits) -> tuple[Due, float]:
+    def _judge(self, now: float, limits: Limits, *, is_listening: bool) -> tuple[Due, float]:
         if self.is_stalled:
             cut_at = self.stalled_since + limits.silence_s
             return (Due.CUT, NEVER) if now >= cut_at else (Due.NOTHING, cut_at)
-        if self.is_unheard:
+        if not is_listening:
             return Due.NOTHING, now + limits.ping_s
         cut_at = min(self.last_heard + limits.silence_s, self.unfinished_since + limits.frame_s)
         if now >= cut_at:

@@ -1,17 +1,18 @@
-"""How much a node reads from all its links together in one turn of its reactor, and which of them wait.
+"""The read budget of a node: how much is taken from all links in one turn of the reactor, by round robin over hosts.
 
 What one link may take is bounded for each, but there may be hundreds. So there is a budget of frames, and
 of time, for all of them. A link that finds nothing left waits, is not read from meanwhile, and gets its
 share in a turn that follows; the more wait, the smaller the shares, and so the sooner everybody's turn
-comes. A part is kept for links that wait for nothing: who asks little is hardly held up by those who ask
-much.
+comes. Hosts are served one after the other, each with one of its links: a host with a thousand links is not served
+more often than one with a single link. A part is kept for links that wait for nothing: who asks little is hardly held
+up by those who ask much.
 
 Where time stands still within a turn, as in a simulation, the count alone decides.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -30,6 +31,10 @@ _LEAST_SHARE: Final = 4
 
 class Waiting(Protocol):
     """Something that waits to be read from."""
+
+    @property
+    def host(self) -> str:
+        """Where what it reads comes from; the same for as long as it waits."""
 
     def read_on(self, now: float, most: int) -> None:
         """Its turn has come.
@@ -53,7 +58,8 @@ class Turn:
         self._left = frames
         self._untimed = max(0, frames - _UNTIMED)
         self._until = _NEVER
-        self._waiting: deque[Waiting] = deque()
+        # By host, each with those of it that wait; whoever is first is served next.
+        self._waiting: OrderedDict[str, OrderedDict[Waiting, None]] = OrderedDict()
         self._call: IDelayedCall | None = None
 
     def admit(self, now: float) -> bool:
@@ -81,10 +87,21 @@ class Turn:
         self._left += frames
 
     def wait(self, link: Waiting) -> None:
-        """Let something read on when its turn comes."""
-        self._waiting.append(link)
+        """Let something read on when its turn comes; who waits already keeps its place."""
+        of_its_host = self._waiting.get(link.host)
+        if of_its_host is None:
+            of_its_host = self._waiting[link.host] = OrderedDict()
+        of_its_host[link] = None
         if self._call is None:
             self._begin(self._clock.seconds())
+
+    def leave(self, link: Waiting) -> None:
+        """Let something wait no more, if it does."""
+        of_its_host = self._waiting.get(link.host)
+        if of_its_host is not None:
+            of_its_host.pop(link, None)
+            if not of_its_host:
+                del self._waiting[link.host]
 
     def stop(self) -> None:
         """Nobody waits any more."""
@@ -109,11 +126,19 @@ class Turn:
         self._until = until = now + _FOR_WAITING * self._time_s
         for_waiting = int(_FOR_WAITING * self._frames)
         kept = self._frames - for_waiting
-        share = max(_LEAST_SHARE, for_waiting // len(self._waiting))
-        # Who has to wait again comes after all others.
-        for _ in range(len(self._waiting)):
-            if self._left <= kept or now >= until:
+        waiting = sum(map(len, self._waiting.values()))
+        share = max(_LEAST_SHARE, for_waiting // waiting)
+        for _ in range(waiting):
+            if self._left <= kept or now >= until or not self._waiting:
                 break
-            self._waiting.popleft().read_on(now, share)
+            self._pop().read_on(now, share)
             now = self._clock.seconds()
         self._until = began + self._time_s
+
+    def _pop(self) -> Waiting:
+        """Take the next one out; the rest of its host comes after all other hosts, and who waits again after the rest."""
+        host, of_its_host = self._waiting.popitem(last=False)
+        link, _ = of_its_host.popitem(last=False)
+        if of_its_host:
+            self._waiting[host] = of_its_host
+        return link

@@ -27,12 +27,9 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-# Where Twisted's transports ask their producer to pause.
-_BUFFER_BYTES: Final = 1 << 16
-# How much a reader gets at once, as with Twisted's reactors.
-_READ_BYTES: Final = 1 << 16
-
 _CONNECTION_LOST: Final = Failure(error.ConnectionLost())
+
+_BUFFER_BYTES: Final = 1 << 16
 
 # What became of the way out: open; to be closed when everything is sent; closed; reset by the other end, which
 # the program does not know yet; aborted.
@@ -52,7 +49,7 @@ class Transport:
 
     __slots__ = (
         *("_eager", "_ended", "_flight", "_is_checking", "_out", "_own", "_paused", "_unread", "_waits"),
-        *("connected", "connector", "disconnecting", "far", "host", "other", "producer", "protocol"),
+        *("__weakref__", "bufferSize", "connected", "connector", "disconnecting", "far", "host", "other", "producer", "protocol"),
         *("streaming", "unsent"),
     )
 
@@ -64,6 +61,8 @@ class Transport:
         self.protocol: Any = None
         self.producer: Any = None
         self.streaming = False
+        # As Twisted's: what is read at once, and where a producer is asked to pause.
+        self.bufferSize = _BUFFER_BYTES
         self.connected = True
         self.disconnecting = False
         self._own = own
@@ -234,7 +233,7 @@ class Transport:
         if isinstance(self.unsent, bytes):
             self.unsent = bytearray()
         self.unsent += data
-        if self.producer is not None and self.streaming and len(self.unsent) > _BUFFER_BYTES:
+        if self.producer is not None and self.streaming and len(self.unsent) > self.bufferSize:
             self._waits = True
             self.producer.pauseProducing()
         self.pump()
@@ -326,8 +325,8 @@ class Transport:
         if self._paused or not self.connected or self.protocol is None:
             return
         if isinstance(self._unread, bytearray):
-            data = bytes(self._unread[:_READ_BYTES])
-            del self._unread[:_READ_BYTES]
+            data = bytes(self._unread[:self.bufferSize])
+            del self._unread[:self.bufferSize]
             if not self._unread:
                 self._unread = b""
             self._hand_on(data)

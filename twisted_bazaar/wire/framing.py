@@ -97,6 +97,11 @@ class FrameSplitter:
         return self._position < len(self._buffer)
 
     @property
+    def held_bytes(self) -> int:
+        """How many bytes are kept, in memory, of what has come."""
+        return len(self._buffer) if self._rest is None else len(self._rest)
+
+    @property
     def has_failed(self) -> bool:
         """Whether the stream broke the rules; L{take} raises that, if it has not yet."""
         return self._error is not None

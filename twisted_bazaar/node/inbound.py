@@ -1,4 +1,4 @@
-"""What has come over one connection and is yet to be taken: frames, the turns in which they are taken, and pauses.
+"""The inbound side of a link: splits what is read into frames and takes them, with flow control.
 
 Nothing is read from who waits for its turn, nor from who does not read what it is answered. What a frame means is the
 link's affair.
@@ -11,8 +11,9 @@ from typing import Any, Final, Protocol
 from twisted.logger import Logger
 
 from twisted_bazaar.errors import FrameError
+from twisted_bazaar.node.flow import IN_QUEUE, NEXT_FLOW, READ_FROM, Flow, FlowEvent
 from twisted_bazaar.node.owner import LinkOwner
-from twisted_bazaar.node.silence import NEVER, Silence
+from twisted_bazaar.node.silence import NEVER, Due, Silence
 from twisted_bazaar.wire.framing import FrameSplitter
 
 # A stranger has one thing to say, and there may be many of them.
@@ -20,153 +21,176 @@ _FRAMES_OF_A_STRANGER: Final = 20
 
 
 class Reader(Protocol):
-    """Takes what is read."""
+    """Takes what is read.
+
+    @ivar host: where the connection leads to.
+    @ivar is_backed_up: whether the other end is behind with reading its answers; each frame more may be one too many.
+    """
 
     transport: Any
+    host: str
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether more is unsent than a transport takes."""
 
     def frame_received(self, payload: bytes) -> None:
         """A whole frame has come."""
+
+    def hold(self, by_bytes: int) -> None:
+        """So many bytes more are held for this connection; fewer, if negative."""
 
     def abort(self) -> None:
         """What comes are no frames, or one was our undoing."""
 
 
-class Intake:
+class Inbound:
     """What is read from one connection.
 
+    @ivar flow: what is done with what comes.
+    @ivar host: the one that it is served for.
     @ivar silence: how long nothing has been heard, and why.
-    @ivar is_slow: whether the other end is behind with reading its answers; each frame more may be one too many.
     """
 
     log = Logger()
 
     def __init__(self, owner: LinkOwner, reader: Reader) -> None:
+        self.flow = Flow.READING
         self.silence = Silence(0.0)
-        self.is_slow = False
         self._owner = owner
         self._reader = reader
         self._splitter = FrameSplitter(owner.limits.greeting_frame_bytes)
-        self._is_over = False
-        self._is_paused = False
+        self._held_bytes = 0
         # The size limit changes with the handshake, so until then frames come one by one.
-        self._is_open = False
+        self._at_once = 1
+        self._most_in_a_turn = _FRAMES_OF_A_STRANGER
+
+    @property
+    def host(self) -> str:
+        """Where the connection leads to: hosts have their turns one after the other."""
+        return self._reader.host
 
     def open(self) -> None:
         """The handshake is done: more may come at once, and longer frames."""
-        self._is_open = True
+        self._at_once = self._most_in_a_turn = self._owner.limits.frames_a_turn
         self._splitter.limit = self._owner.limits.frame_bytes
 
     def end(self) -> None:
-        """Take no more."""
-        self._is_over = True
+        """Take no more, and hold nothing."""
+        if self.flow is not Flow.ENDED:
+            self._happen(FlowEvent.ENDED)
+            self._splitter.leave()
+            self._count()
 
     def leave(self) -> bytes:
         """Leave the connection to somebody else; returns what has come and was not taken."""
-        return self._splitter.leave()
+        rest = self._splitter.leave()
+        self._count()
+        return rest
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the other end."""
-        if self._is_over:
+        flow = self.flow
+        if flow is Flow.ENDED:
             return
-        silence = self.silence
-        silence.last_heard = now = self._owner.clock.seconds()
-        if silence.is_unheard or silence.stalled_since != NEVER:
-            # More than one piece of who waits for its turn. To pause for less would cost more than it saves.
-            self._pause()
+        self.silence.last_heard = now = self._owner.clock.seconds()
+        if flow is not Flow.READING:
             self._splitter.receive(data)
+            self._happen(FlowEvent.ARRIVED)
+            self._count()
             return
         payload = self._splitter.whole_frame(data)
         if payload is not None and self._owner.turn.admit(now):
             self._reader.frame_received(payload)
         else:
             self._splitter.receive(data)
-            self._drain(now, self._owner.limits.frames_a_turn if self._is_open else _FRAMES_OF_A_STRANGER)
+            self._drain(now, self._most_in_a_turn)
 
     def stall(self) -> None:
         """Take nothing more from who does not read the answers there are."""
-        if self._is_over or self.silence.is_stalled:
+        if self.flow in (Flow.STALLED, Flow.ENDED):
             return
+        self._happen(FlowEvent.BEHIND)
         self.silence.stalled_since = now = self._owner.clock.seconds()
-        self._pause()
         self._owner.deadline_set(now + self._owner.limits.silence_s)
 
-    def go_on(self) -> None:
+    def catch_up(self) -> None:
         """All answers have been sent: go on where it stalled, if it did."""
-        silence = self.silence
-        if not silence.is_stalled:
-            return
-        silence.stalled_since = NEVER
-        if self._is_over or silence.is_unheard:
-            return
-        silence.listen_again(self._owner.clock.seconds())
-        if self._has_more:
-            self._wait()
-        else:
-            self._resume()
+        if self.flow is Flow.STALLED:
+            self.silence.stalled_since = NEVER
+            self.silence.listen_again(self._owner.clock.seconds())
+            self._happen(FlowEvent.LEFT_OVER if self._has_more else FlowEvent.TAKEN)
 
     def read_on(self, now: float, most: int) -> None:
         """It is the turn of this one."""
-        self.silence.is_unheard = False
-        if self._is_over or self.silence.is_stalled:
-            return
         self.silence.listen_again(now)
         try:
-            self._resume()
-            self._drain(now, min(most, self._owner.limits.frames_a_turn))
+            self._drain(now, min(most, self._most_in_a_turn))
         except Exception:
             self.log.failure("a frame from {where} was not handled", where=self._reader.transport.getPeer())
             self._reader.abort()
+
+    def look(self, now: float) -> tuple[Due, float]:
+        """What is due because of how long nothing was heard, and when to look again."""
+        return self.silence.look(now, self._owner.limits, is_listening=self.flow not in IN_QUEUE)
 
     @property
     def _has_more(self) -> bool:
         return self._splitter.has_bytes or self._splitter.has_failed
 
     def _drain(self, now: float, most: int) -> None:
-        """Hand on what has arrived, as far as this turn of the reactor allows, and wait for the next with the rest."""
+        """Take the frames that have arrived, as far as this turn of the reactor allows, and wait with the rest."""
         clock, turn, splitter = self._owner.clock, self._owner.turn, self._splitter
         finished_one = False
         try:
-            while most > 0 and not self.silence.is_stalled:
-                granted = turn.grant(now, most if self._is_open and not self.is_slow else 1)
+            while most > 0:
+                granted = turn.grant(now, 1 if self._reader.is_backed_up else min(most, self._at_once))
                 if not granted:
                     break
                 frames = splitter.take(granted)
                 if len(frames) < granted:
                     turn.give_back(granted - len(frames))
                 for payload in frames:
-                    if self._is_over:
-                        return
                     self._reader.frame_received(payload)
-                if self._is_over:
-                    return
+                    if self.flow is Flow.ENDED:
+                        return
                 finished_one = finished_one or bool(frames)
-                if not self._has_more:
+                if not self._has_more or self.flow is Flow.STALLED:
                     break
                 most -= granted
                 now = clock.seconds()
         except FrameError:
             self._reader.abort()
             return
-        if self._has_more:
-            self._wait()
-        elif finished_one or splitter.unfinished:
+        if self.flow is not Flow.STALLED:
+            self._happen(FlowEvent.LEFT_OVER if self._has_more else FlowEvent.TAKEN)
+        if finished_one or splitter.unfinished:
             self._time_unfinished_frame(finished_one)
+        self._count()
 
-    def _wait(self) -> None:
-        """Take no more until it is the turn of this one; who stalls asks for one when it can go on."""
-        if not self.silence.is_stalled:
-            self.silence.is_unheard = True
+    def _happen(self, event: FlowEvent) -> None:
+        """Let the flow go where an event leads, and the socket and the queue of the turns with it."""
+        before = self.flow
+        after = NEXT_FLOW.get((before, event))
+        if after is None:
+            return
+        self.flow = after
+        if after in IN_QUEUE:
             self._owner.turn.wait(self)
-
-    def _pause(self) -> None:
-        if not self._is_paused:
-            self._is_paused = True
+        elif before in IN_QUEUE:
+            self._owner.turn.leave(self)
+        if after in READ_FROM:
+            if before not in READ_FROM:
+                self._reader.transport.resumeProducing()
+        elif before in READ_FROM:
             self._reader.transport.pauseProducing()
 
-    def _resume(self) -> None:
-        if self._is_paused:
-            self._is_paused = False
-            self._reader.transport.resumeProducing()
+    def _count(self) -> None:
+        """Say by how much more, or less, is held than was said last."""
+        held_bytes = self._splitter.held_bytes
+        if held_bytes != self._held_bytes:
+            by_bytes, self._held_bytes = held_bytes - self._held_bytes, held_bytes
+            self._reader.hold(by_bytes)
 
     def _time_unfinished_frame(self, finished_one: bool) -> None:
         silence = self.silence
