@@ -81,6 +81,9 @@ class Inbound:
             self._happen(FlowEvent.ENDED)
             self._splitter.leave()
             self._count()
+            # Without this circle a link that is gone, and what was unsent on it, goes at once and not at the next
+            # collection of garbage, which a node that has many links leaves for long.
+            del self._reader
 
     def leave(self) -> bytes:
         """Leave the connection to somebody else; returns what has come and was not taken."""
@@ -124,11 +127,12 @@ class Inbound:
     def read_on(self, now: float, most: int) -> None:
         """It is the turn of this one."""
         self.silence.listen_again(now)
+        reader = self._reader
         try:
             self._drain(now, min(most, self._most_in_a_turn))
         except Exception:
-            self.log.failure("a frame from {where} was not handled", where=self._reader.transport.getPeer())
-            self._reader.abort()
+            self.log.failure("a frame from {where} was not handled", where=reader.transport.getPeer())
+            reader.abort()
 
     def look(self, now: float) -> tuple[Due, float]:
         """What is due because of how long nothing was heard, and when to look again."""

@@ -10,7 +10,9 @@ asks it again then. So an idle link costs nothing and a busy one costs no timer 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -45,6 +47,9 @@ from twisted_bazaar.wire.message import Message
 # What a transport reads at once, and what it holds unsent before it asks for a pause. Beside small messages that
 # many need no more, and a node has very many links.
 _TRANSPORT_BYTES: Final = 16 << 10
+_USUAL_TRANSPORT_BYTES: Final = 64 << 10
+# What the system keeps unsent for a link besides what is on its way: else it takes megabytes for who does not read.
+_UNSENT_IN_KERNEL_BYTES: Final = 64 << 10
 # An unsent frame weighs so much more than its bytes: it is an object of its own until it is on its way.
 _UNSENT_FRAME_BYTES: Final = 64
 _REFUSALS: Final[Mapping[str, type[PeerError]]] = {cls.code: cls for cls in (NoSlots, AlreadyLinked)}
@@ -255,6 +260,7 @@ class Link(TwistedProtocol):
         self.transport.unregisterProducer()
         # For this end the connection is over.
         self._happen(Event.LOST)
+        self.transport.bufferSize = _USUAL_TRANSPORT_BYTES
         self.transport.protocol = successor
         successor.makeConnection(self.transport)
         if rest:
@@ -298,6 +304,7 @@ class Link(TwistedProtocol):
 
     def _begin_open(self) -> None:
         self._inbound.open()
+        _keep_little_unsent(self.transport)
         self._receive = self._receive_open
         self._deadline = self._open_deadline
         # Perhaps sooner than the greeting would have been late.
@@ -381,6 +388,13 @@ class Link(TwistedProtocol):
             return abort_at
         self.transport.abortConnection()
         return NEVER
+
+
+def _keep_little_unsent(transport: Any) -> None:
+    """Let the system take no more for a connection than it may send soon, where there is a system and it can."""
+    if hasattr(transport, "getHandle") and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        with suppress(OSError):
+            transport.getHandle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL_BYTES)
 
 
 def _no_deadline(now: float) -> float:

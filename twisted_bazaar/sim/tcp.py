@@ -49,8 +49,8 @@ class Transport:
 
     __slots__ = (
         *("_eager", "_ended", "_flight", "_is_checking", "_out", "_own", "_paused", "_unread", "_waits"),
-        *("__weakref__", "bufferSize", "connected", "connector", "disconnecting", "far", "host", "other", "producer", "protocol"),
-        *("streaming", "unsent"),
+        *("__weakref__", "bufferSize", "connected", "connector", "disconnecting", "far", "host", "other", "producer"),
+        *("protocol", "streaming", "unsent"),
     )
 
     def __init__(self, host: Host, own: InternetAddress, other: InternetAddress) -> None:
@@ -325,8 +325,8 @@ class Transport:
         if self._paused or not self.connected or self.protocol is None:
             return
         if isinstance(self._unread, bytearray):
-            data = bytes(self._unread[:self.bufferSize])
-            del self._unread[:self.bufferSize]
+            data = bytes(self._unread[: self.bufferSize])
+            del self._unread[: self.bufferSize]
             if not self._unread:
                 self._unread = b""
             self._hand_on(data)
