@@ -25,7 +25,7 @@ GROUND: Final = frozenset({"errors", "bounded", "backoff"})
 FLOORS: Final = {
     **dict.fromkeys(("wire", "identity"), 1),
     "values": 2,
-    **dict.fromkeys(("interfaces", "state", "forms", "postgresql"), 3),
+    **dict.fromkeys(("interfaces", "state", "forms", "open_files", "postgresql"), 3),
     **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console", "settings"), 4),
     **dict.fromkeys(("plugin", "service", "roles"), 5),
     **dict.fromkeys(("taps", "sim", "web"), 6),
@@ -44,6 +44,9 @@ PURE: Final = frozenset(
             "wire",
             "identity",
             "values",
+            "node.admission",
+            "node.flow",
+            "node.link_bytes",
             "node.seen",
             "node.router",
             "node.control",

@@ -6,7 +6,6 @@ import atexit
 import gc
 import os
 import random
-import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from twisted_bazaar.interfaces import IErrand, IRegistrar, IRole, ISelfNumbered,
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
+from twisted_bazaar.open_files import file_limit, raise_file_limit
 from twisted_bazaar.plugin import TRANSFER, WAY, declare_messages, load_roles
 from twisted_bazaar.state import SOCKET, STATE, StateDirectory
 from twisted_bazaar.values.addresses import Address
@@ -36,7 +36,6 @@ from twisted_bazaar.wire.goods import BAZAAR, check_item_name
 from twisted_bazaar.wire.message import NO_ID, check_host
 
 CANNOT_START: Final = 1
-_MANY_FILES: Final = 1 << 20
 MOST_DIRECT_LINKS: Final = 256
 FIND_OUT_SOON: Final[Mapping[str, Any]] = {"ping_s": 2.5, "silence_s": 7.5}
 """The limits of those who must find out soon that somebody has died: weak peers and super peers."""
@@ -113,6 +112,22 @@ class NodeService(Service):
             except (CannotListenError, OSError) as error:
                 raise UsageError(f"no socket for commands at {self._socket}: {error}") from None
         await self._node.start(self._endpoint, self._advertised, self._udp)
+        if self._endpoint is not None:
+            self._tell_room()
+
+    def _tell_room(self) -> None:
+        """Tell how many connections there is room for, and whether that is fewer than there may be links."""
+        limits = self._node.limits
+        self.log.info(
+            "room for {connections} connections from others: this process may open {files} files",
+            connections=limits.max_connections,
+            files=file_limit(),
+        )
+        if limits.max_connections < limits.max_links:
+            self.log.warn(
+                "fewer than the {links} links it may have: let it open more files (ulimit -n), or choose --max-links",
+                links=limits.max_links,
+            )
 
     def _status(self) -> dict[str, Any]:
         """What the node says to C{bazaar status}."""
@@ -185,6 +200,8 @@ def build_node(
     events = open_events(options.get("events"), reactor.seconds)
     state: StateDirectory | None = options.get(STATE)
     transfer: Transfer = options.get(TRANSFER) or Transfer()
+    limits = parse_limits(usual_limits(options.get(WAY)), options)
+    limits = evolve(limits, max_connections=min(limits.max_connections, raise_file_limit().connections))
     rng = random.SystemRandom()
     journals: list[Journal] = [*told, *([events.enter] if events else [])]
     if state is not None:
@@ -196,7 +213,7 @@ def build_node(
         roles,
         former_id=NO_ID if state is None else state.former_id,
         bazaar=parse_bazaar(options.get("bazaar") or BAZAAR),
-        limits=parse_limits(usual_limits(options.get(WAY)), options),
+        limits=limits,
         tracker=tracker,
         neighbours=[_present(client_endpoint(reactor, text, "--connect")) for text in options.get("connect", ())],
         journal=entering_all(journals),
@@ -246,14 +263,6 @@ def exit_with(reactor: Any, status: int) -> None:
     if status:
         atexit.register(leave)
     reactor.callWhenRunning(_stop_once, reactor)
-
-
-def raise_file_limit() -> int:
-    """Let this process have as many files open as the system allows it; returns how many that are."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if hard != resource.RLIM_INFINITY else _MANY_FILES
 
 
 def expect_many_objects(allocations: int = _ALLOCATIONS_TO_COLLECT) -> None:

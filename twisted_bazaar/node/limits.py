@@ -11,6 +11,7 @@ class Limits:
 
     @ivar max_links: named links; past it a stranger is told C{noslots}.
     @ivar min_links: below it the node looks for more.
+    @ivar max_connections: connections that others made, whatever they are for.
     @ivar max_greeting: connections whose other end has not said who it is.
     @ivar handshake_s: time for C{thisisme}; then the other end is warned, and after C{grace_s} cut off.
     @ivar frame_s: time for a frame that has begun to be complete.
@@ -37,6 +38,7 @@ class Limits:
 
     max_links: int = 8
     min_links: int = 3
+    max_connections: int = 1 << 20
     max_greeting: int = 64
     greeting_frame_bytes: int = 4 << 10
     frame_bytes: int = 64 << 10

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+from weakref import WeakSet, ref
 
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError, ReachedItself, ReachedTracker
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRegistrar, Opening
+from twisted_bazaar.node.admission import Admission
 from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.dialler import Dialler, LinkFactory
 from twisted_bazaar.node.limits import Limits
@@ -34,6 +35,9 @@ from twisted_bazaar.values.addresses import Address, Peer, plain_host
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import NO_ID, TRACKER_ID, Message
+
+# Fewer than the files that are kept in reserve.
+_MOST_GOING: Final = 8
 
 Trace = Callable[[Peer | None, Message], None]
 
@@ -105,7 +109,9 @@ class Links:
         self.openings: Mapping[type[Message], Opening] = {}
         self._port: IListeningPort | None = None
         self._all: dict[Link, None] = {}
-        self._greeting: dict[Link, None] = {}
+        self._admission: Admission[Link | ref[Any]] = Admission(limits.max_connections, limits.max_greeting)
+        # Those that went for others, and whose sockets are not closed yet.
+        self._going: WeakSet[Any] = WeakSet()
         self.turn = Turn(reactor, limits.all_frames_a_turn, limits.turn_s)
         self.link_bytes = LinkBytes(limits.all_links_bytes, self._all)
         self._watch = Watch(reactor, self._all)
@@ -255,11 +261,16 @@ class Links:
 
     def take_over(self, link: Link, message: Message) -> IProtocol | None:
         """What takes over a connection that begins with this; None if nothing wants to."""
-        return None if self._ended is not None else self.openings[type(message)](message, _address_at(link))
+        if self._ended is not None:
+            return None
+        successor = self.openings[type(message)](message, _address_at(link))
+        if successor is not None:
+            self._admission.replace(link, ref(link.transport, self._admission.leave))
+        return successor
 
     def link_opened(self, link: Link) -> None:
         """The handshake is done."""
-        self._greeting.pop(link, None)
+        self._admission.settle(link)
         peer = link.peer
         if link.to_tracker:
             self.tracker = link
@@ -281,7 +292,6 @@ class Links:
 
     def link_closed(self, link: Link) -> None:
         """The link can be used no more, though its socket may be open a moment longer."""
-        self._greeting.pop(link, None)
         if self.tracker is link:
             self.tracker = None
             self._owner.tracker_changed()
@@ -293,6 +303,8 @@ class Links:
     def link_lost(self, link: Link) -> None:
         """The socket is closed."""
         self.link_closed(link)
+        self._admission.leave(link)
+        self._going.discard(link.transport)
         self._all.pop(link, None)
         self._end_if_empty()
 
@@ -305,13 +317,30 @@ class Links:
     def _build_accepted(self, addr: IAddress | None) -> Link | None:
         if self._ended is not None:
             return None
-        if len(self._greeting) >= self.limits.max_greeting:
-            # Whoever holds the most silent connections loses its oldest: nobody locks others out.
-            [(noisiest, _)] = Counter(link.host for link in self._greeting).most_common(1)
-            next(link for link in self._greeting if link.host == noisiest).abort()
-        link = Link(self, dialled=False, host=_host_of(addr))
-        self._all[link] = self._greeting[link] = None
+        host = _host_of(addr)
+        try:
+            goes = self._admission.judge(host)
+        except NoSlots:
+            return None
+        if goes is not None:
+            if len(self._going) >= _MOST_GOING:
+                # A socket that is cut is closed in the next turn only.
+                return None
+            self._cut(goes)
+        link = Link(self, dialled=False, host=host)
+        self._all[link] = None
+        self._admission.enter(link, host)
         return link
+
+    def _cut(self, connection: Link | ref[Any]) -> None:
+        """Cut a connection off, whoever has it now."""
+        self._admission.leave(connection)
+        if isinstance(connection, Link):
+            self._going.add(connection.transport)
+            connection.abort()
+        elif (transport := connection()) is not None:
+            self._going.add(transport)
+            transport.abortConnection()
 
     def _build_dialled(self, to_tracker: bool = False) -> Link:
         link = Link(self, dialled=True, to_tracker=to_tracker)

@@ -227,6 +227,11 @@ class Node:
         return self.datagrams.stream_endpoint(address, timeout_s)
 
     @property
+    def limits(self) -> Limits:
+        """How much it takes from others."""
+        return self._links.limits
+
+    @property
     def held_bytes(self) -> int:
         """How many bytes its links hold: read and not taken yet, or unsent."""
         return self._links.link_bytes.total

@@ -136,7 +136,7 @@ class Turn:
         self._until = began + self._time_s
 
     def _pop(self) -> Waiting:
-        """Take the next one out; the rest of its host comes after all other hosts, and who waits again after the rest."""
+        """Take the next one out; the rest of its host comes after all other hosts."""
         host, of_its_host = self._waiting.popitem(last=False)
         link, _ = of_its_host.popitem(last=False)
         if of_its_host:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from twisted_bazaar.interfaces import IRegistrar, IRole
-from twisted_bazaar.service import expect_many_objects, raise_file_limit
+from twisted_bazaar.open_files import raise_file_limit
+from twisted_bazaar.service import expect_many_objects
 
 _MOST_NODES: Final = 100_000
-# Files that are no links: so a node too many is told `noslots` before the system refuses it.
-_OTHER_FILES: Final = 64
 # Thousands may greet at once when it comes back; strangers are cheap here.
 _MOST_GREETING: Final = "max-greeting=4096"
 
@@ -25,9 +24,9 @@ def make_room(options: Mapping[str, Any]) -> dict[str, Any]:
 
     @return: the options, and what follows from that.
     """
-    most_files = raise_file_limit()
+    connections = raise_file_limit().connections
     expect_many_objects()
     settings = {**options, "limit": [_MOST_GREETING, *options.get("limit", ())]}
     if settings["max-links"] is None:
-        settings["max-links"] = str(max(1, min(_MOST_NODES, most_files - _OTHER_FILES)))
+        settings["max-links"] = str(min(_MOST_NODES, connections))
     return settings

@@ -12,7 +12,6 @@ from twisted_bazaar.service import (
     FIND_OUT_SOON,
     MOST_DIRECT_LINKS,
     expect_many_objects,
-    raise_file_limit,
     server_endpoint,
 )
 from twisted_bazaar.taps.finding import MAY_LEAD
@@ -35,7 +34,6 @@ def make_room_for_leaves(options: Mapping[str, Any]) -> dict[str, Any]:
     @param options: those of a super peer, or of one that may become it.
     @return: the options, and what follows from that.
     """
-    raise_file_limit()
     expect_many_objects(_ALLOCATIONS_TO_COLLECT)
     most = int(options.get("leaves") or LEAVES) + _OTHER_LINKS
     # When a super peer dies, all of its weak peers may come here at once.

@@ -1,0 +1,119 @@
+"""Admission control: which connections are taken while a process may open only so many files. Sans-IO.
+
+Fair by host, before C{accept} has to fail: when all are taken, somebody goes for a newcomer, and it is one of the host
+that has most of them. Who has not said yet who it is goes first, the oldest first: an honest node greets at once.
+IPv6 hosts are counted by their network, as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+from attrs import frozen
+
+from twisted_bazaar.errors import NoSlots
+from twisted_bazaar.values.addresses import network_of
+
+C = TypeVar("C", bound=Hashable)
+
+_NOWHERE: Final = ""
+
+
+@frozen
+class _Seat:
+    network: str
+    is_silent: bool
+
+
+class Admission(Generic[C]):
+    """The connections that others have made to this node.
+
+    @param most: at any time.
+    @param most_silent: of those, who have not said who they are.
+    """
+
+    def __init__(self, most: int, most_silent: int) -> None:
+        self._most = most
+        self._most_silent = most_silent
+        self._seats: dict[C, _Seat] = {}
+        # In the order in which they came.
+        self._silent: OrderedDict[C, None] = OrderedDict()
+        self._silent_of: dict[str, OrderedDict[C, None]] = {}
+        self._settled_of: dict[str, OrderedDict[C, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    def judge(self, host: str) -> C | None:
+        """Decide whether one more connection from a host is taken.
+
+        @return: who has to go for it; None when there is room.
+        @raise NoSlots: it is not taken.
+        """
+        if len(self._seats) >= self._most:
+            return self._place_of_another(_network(host))
+        if len(self._silent) >= self._most_silent:
+            # Whoever holds the most silent connections loses its oldest: nobody locks others out.
+            noisiest = max(self._silent_of, key=lambda network: len(self._silent_of[network]))
+            return next(iter(self._silent_of[noisiest]))
+        return None
+
+    def enter(self, connection: C, host: str) -> None:
+        """A connection was made; nothing has come over it."""
+        self._put(connection, _Seat(_network(host), is_silent=True))
+
+    def settle(self, connection: C) -> None:
+        """The other end has said who it is; that it goes counts less from now on."""
+        self.replace(connection, connection)
+
+    def replace(self, connection: C, by: C) -> None:
+        """A connection goes on under another name, and is silent no more."""
+        seat = self._seats.get(connection)
+        if seat is not None:
+            self.leave(connection)
+            self._put(by, _Seat(seat.network, is_silent=False))
+
+    def leave(self, connection: C) -> None:
+        """A connection is no more, if it was there."""
+        seat = self._seats.pop(connection, None)
+        if seat is None:
+            return
+        if seat.is_silent:
+            del self._silent[connection]
+        by_network = self._silent_of if seat.is_silent else self._settled_of
+        of_network = by_network[seat.network]
+        del of_network[connection]
+        if not of_network:
+            del by_network[seat.network]
+
+    def _put(self, connection: C, seat: _Seat) -> None:
+        self._seats[connection] = seat
+        if seat.is_silent:
+            self._silent[connection] = None
+        by_network = self._silent_of if seat.is_silent else self._settled_of
+        by_network.setdefault(seat.network, OrderedDict())[connection] = None
+
+    def _place_of_another(self, newcomer: str) -> C:
+        """Who goes for a newcomer when all places are taken.
+
+        @raise NoSlots: nobody has more than it would have, and all have said who they are.
+        """
+        busiest = max({**self._silent_of, **self._settled_of}, key=self._count)
+        if self._count(busiest) > self._count(newcomer) + 1 or busiest == newcomer:
+            silent = self._silent_of.get(busiest)
+            if silent:
+                return next(iter(silent))
+            if busiest != newcomer:
+                return next(reversed(self._settled_of[busiest]))
+        elif self._silent:
+            return next(iter(self._silent))
+        raise NoSlots("no slots available: too many connections")
+
+    def _count(self, network: str) -> int:
+        return len(self._silent_of.get(network, ())) + len(self._settled_of.get(network, ()))
+
+
+def _network(host: str) -> str:
+    return network_of(host) if host else _NOWHERE

@@ -1,0 +1,55 @@
+"""The files that this process may open, and how many connections that leaves room for."""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import Final
+
+from attrs import frozen
+
+_MANY_FILES: Final = 1 << 20
+_LEAST_RESERVE: Final = 16
+_LARGEST_RESERVE: Final = 256
+_RESERVED_PART: Final = 4
+
+
+@frozen
+class OpenFiles:
+    """How many files a process may open.
+
+    @ivar limit: the most that the system lets it have.
+    @ivar in_use: how many are open now.
+    """
+
+    limit: int
+    in_use: int
+
+    @property
+    def reserve(self) -> int:
+        """What is kept for the node itself: files that it shares, books, nodes that it dials, who is turned away."""
+        return min(_LARGEST_RESERVE, max(_LEAST_RESERVE, self.limit // _RESERVED_PART))
+
+    @property
+    def connections(self) -> int:
+        """How many connections of others may be open at any time; one at least."""
+        return max(1, self.limit - self.in_use - self.reserve)
+
+
+def raise_file_limit() -> OpenFiles:
+    """Let this process have as many files open as the system allows it; returns what that leaves room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return OpenFiles(file_limit(), _open_now())
+
+
+def file_limit() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MANY_FILES if soft == resource.RLIM_INFINITY else soft
+
+
+def _open_now() -> int:
+    """How many files are open, but for the one that tells."""
+    return len(os.listdir("/dev/fd")) - 1
