@@ -24,13 +24,13 @@ class OpenFilesTests(SynchronousTestCase):
     """A part is kept, and the rest is for connections."""
 
     def test_reserve(self) -> None:
-        """Of few files sixteen are kept, of more a quarter, of very many 256."""
+        """Of few files 24 are kept, of more a quarter, of very many 256."""
         found = [OpenFiles(limit, 14).reserve for limit in (64, 256, 1024, 1 << 20)]
-        self.assertEqual(found, [16, 64, 256, 256])
+        self.assertEqual(found, [24, 64, 256, 256])
 
     def test_connections(self) -> None:
         """What is neither open nor kept is for connections; there is one at least."""
-        self.assertEqual([OpenFiles(limit, 14).connections for limit in (1024, 64, 20)], [754, 34, 1])
+        self.assertEqual([OpenFiles(limit, 14).connections for limit in (1024, 64, 20)], [754, 26, 1])
 
     def test_of_a_process(self) -> None:
         """What the system lets a process have is asked for, and what is open already is counted."""

@@ -9,7 +9,7 @@ from typing import Final
 from attrs import frozen
 
 _MANY_FILES: Final = 1 << 20
-_LEAST_RESERVE: Final = 16
+_LEAST_RESERVE: Final = 24
 _LARGEST_RESERVE: Final = 256
 _RESERVED_PART: Final = 4
 
@@ -27,7 +27,7 @@ class OpenFiles:
 
     @property
     def reserve(self) -> int:
-        """What is kept for the node itself: files that it shares, books, nodes that it dials, who is turned away."""
+        """What is kept for the node itself: what it has yet to open, files that it shares, nodes that it dials."""
         return min(_LARGEST_RESERVE, max(_LEAST_RESERVE, self.limit // _RESERVED_PART))
 
     @property

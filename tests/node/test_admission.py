@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -49,6 +50,20 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual(self.connect("honest", "192.0.2.2"), "192.0.2.1-0")
         self.admission.settle("honest")
         self.assertEqual(self.connect("second", "192.0.2.3"), "192.0.2.1-1")
+
+    def test_batch(self) -> None:
+        """Of a thousand that come before any socket is closed a few push out others; an honest one comes in."""
+        self.fill("192.0.2.1")
+        gone = []
+        for number in range(1000):
+            with contextlib.suppress(NoSlots):
+                gone.append(self.admission.judge("192.0.2.1"))
+                self.admission.enter(f"more-{number}", "192.0.2.1")
+        gone.append(self.admission.judge("192.0.2.2"))
+        self.assertEqual(len(gone), 5)
+        for connection in gone:
+            self.admission.leave(connection or "")
+        self.admission.judge("192.0.2.1")
 
     def test_its_own(self) -> None:
         """Who has most places takes one of its own when it wants more."""

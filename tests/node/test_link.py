@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
 from itertools import pairwise
+from weakref import ref
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -465,6 +467,44 @@ class ManyLinksTests(SynchronousTestCase):
         unsent = [len(end.unsent) for end in self.network.host_of(self.node).transports]
         self.assertLess(max(unsent), (1 << 18) + (1 << 10))
         self.assertGreater(sum(size > 1 << 16 for size in unsent), 30)
+
+    def test_all_together(self) -> None:
+        """All links hold no more than the cap for all; who reads loses nothing, and nothing is held of who is gone."""
+        node = self.network.add_node(max_links=300, all_links_bytes=2 << 20)
+        self.network.run_until(lambda: node.id > 0)
+        quiet = link(self.network, node, 77)
+        deaf = [link(self.network, node, id) for id in range(2000, 2040)]
+        for peer in deaf:
+            peer.transport.pauseProducing()
+        most = 0
+        for _ in range(6):
+            for peer in deaf:
+                if not peer.is_closed:
+                    peer.transport.write(PINGS)
+            self.network.run(1)
+            most = max(most, node.held_bytes)
+        self.assertLessEqual(most, 2 << 20)
+        self.assertGreater(most, 1 << 20)
+        quiet.tell("ping")
+        self.network.run(0.1)
+        self.assertEqual(len(quiet.of_type("pong")), 1)
+        for peer in deaf:
+            peer.transport.abortConnection()
+        self.network.run(1)
+        self.assertEqual(({peer.id for peer in node.peers()} & set(range(2000, 2040)), node.held_bytes), (set(), 0))
+
+    def test_gone(self) -> None:
+        """A link that is gone, and what it held, is let go of at once: no garbage is left to be collected."""
+        gone = self.network.add_node(max_links=300)
+        self.network.run_until(lambda: gone.id > 0)
+        peer = link(self.network, gone, 77)
+        [(reference)] = [ref(each) for each in gone._links._all if each.peer is not None and each.peer.id == 77]
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        peer.transport.abortConnection()
+        self.network.run(1)
+        self.assertIsNone(reference())
 
 
 def unsent_by(network: SimulatedNetwork, node: Node) -> int:

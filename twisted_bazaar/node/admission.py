@@ -19,6 +19,9 @@ from twisted_bazaar.values.addresses import network_of
 C = TypeVar("C", bound=Hashable)
 
 _NOWHERE: Final = ""
+# A socket that is cut is closed in the next turn only, and meanwhile takes one of the files kept in reserve. Half of
+# them are for hosts that have no more than others: who has most cannot use up all by pushing out its own.
+_MOST_GOING: Final = 8
 
 
 @frozen
@@ -38,6 +41,8 @@ class Admission(Generic[C]):
         self._most = most
         self._most_silent = most_silent
         self._seats: dict[C, _Seat] = {}
+        # Those that went for others, and are not closed yet.
+        self._going: set[C] = set()
         # In the order in which they came.
         self._silent: OrderedDict[C, None] = OrderedDict()
         self._silent_of: dict[str, OrderedDict[C, None]] = {}
@@ -49,16 +54,24 @@ class Admission(Generic[C]):
     def judge(self, host: str) -> C | None:
         """Decide whether one more connection from a host is taken.
 
-        @return: who has to go for it; None when there is room.
+        @return: who is to be cut off for it, and then to L{leave}; None when there is room.
         @raise NoSlots: it is not taken.
         """
+        newcomer = _network(host)
         if len(self._seats) >= self._most:
-            return self._place_of_another(_network(host))
-        if len(self._silent) >= self._most_silent:
+            goes = self._place_of_another(newcomer)
+        elif len(self._silent) >= self._most_silent:
             # Whoever holds the most silent connections loses its oldest: nobody locks others out.
             noisiest = max(self._silent_of, key=lambda network: len(self._silent_of[network]))
-            return next(iter(self._silent_of[noisiest]))
-        return None
+            goes = next(iter(self._silent_of[noisiest]))
+        else:
+            return None
+        is_its_own = self._seats[goes].network == newcomer
+        if len(self._going) >= (_MOST_GOING // 2 if is_its_own else _MOST_GOING):
+            raise NoSlots("no slots available: too many connections at once")
+        self.leave(goes)
+        self._going.add(goes)
+        return goes
 
     def enter(self, connection: C, host: str) -> None:
         """A connection was made; nothing has come over it."""
@@ -76,7 +89,8 @@ class Admission(Generic[C]):
             self._put(by, _Seat(seat.network, is_silent=False))
 
     def leave(self, connection: C) -> None:
-        """A connection is no more, if it was there."""
+        """A connection is closed, or goes on under another name."""
+        self._going.discard(connection)
         seat = self._seats.pop(connection, None)
         if seat is None:
             return

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import Any, Final, Protocol
-from weakref import WeakSet, ref
+from typing import Any, Protocol
+from weakref import ref
 
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -35,9 +35,6 @@ from twisted_bazaar.values.addresses import Address, Peer, plain_host
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import NO_ID, TRACKER_ID, Message
-
-# Fewer than the files that are kept in reserve.
-_MOST_GOING: Final = 8
 
 Trace = Callable[[Peer | None, Message], None]
 
@@ -110,8 +107,6 @@ class Links:
         self._port: IListeningPort | None = None
         self._all: dict[Link, None] = {}
         self._admission: Admission[Link | ref[Any]] = Admission(limits.max_connections, limits.max_greeting)
-        # Those that went for others, and whose sockets are not closed yet.
-        self._going: WeakSet[Any] = WeakSet()
         self.turn = Turn(reactor, limits.all_frames_a_turn, limits.turn_s)
         self.link_bytes = LinkBytes(limits.all_links_bytes, self._all)
         self._watch = Watch(reactor, self._all)
@@ -304,7 +299,6 @@ class Links:
         """The socket is closed."""
         self.link_closed(link)
         self._admission.leave(link)
-        self._going.discard(link.transport)
         self._all.pop(link, None)
         self._end_if_empty()
 
@@ -322,25 +316,14 @@ class Links:
             goes = self._admission.judge(host)
         except NoSlots:
             return None
-        if goes is not None:
-            if len(self._going) >= _MOST_GOING:
-                # A socket that is cut is closed in the next turn only.
-                return None
-            self._cut(goes)
+        if isinstance(goes, Link):
+            goes.abort()
+        elif goes is not None and (transport := goes()) is not None:
+            transport.abortConnection()
         link = Link(self, dialled=False, host=host)
         self._all[link] = None
         self._admission.enter(link, host)
         return link
-
-    def _cut(self, connection: Link | ref[Any]) -> None:
-        """Cut a connection off, whoever has it now."""
-        self._admission.leave(connection)
-        if isinstance(connection, Link):
-            self._going.add(connection.transport)
-            connection.abort()
-        elif (transport := connection()) is not None:
-            self._going.add(transport)
-            transport.abortConnection()
 
     def _build_dialled(self, to_tracker: bool = False) -> Link:
         link = Link(self, dialled=True, to_tracker=to_tracker)
