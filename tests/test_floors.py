@@ -23,7 +23,7 @@ NAME: Final = "twisted_bazaar"
 # What everybody may stand on, and what itself stands on nothing.
 GROUND: Final = frozenset({"errors", "bounded", "backoff"})
 FLOORS: Final = {
-    **dict.fromkeys(("wire", "identity"), 1),
+    **dict.fromkeys(("wire", "identity", "private_files", "ephemeral", "limited_log"), 1),
     "values": 2,
     **dict.fromkeys(("interfaces", "state", "forms", "open_files", "postgresql"), 3),
     **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console", "settings"), 4),

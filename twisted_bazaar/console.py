@@ -7,6 +7,7 @@ that knows the command, or C{{"error": "..."}}, a sentence.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +19,14 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.errors import BazaarError, FrameError, UsageError
+from twisted_bazaar.errors import UNREADABLE, BazaarError, FrameError, UsageError
 from twisted_bazaar.interfaces import Command, IOperable, IRole
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
 LONGEST_REQUEST_BYTES: Final = 65_536
 # Who has connected and says nothing is cut off then, and who does not take its answer. What was asked may take longer.
 _PATIENCE_S: Final = 60.0
+_NOT_OTHERS: Final = 0o077
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -51,7 +53,12 @@ class Console:
         @raise CannotListenError: there cannot be a socket.
         """
         path.unlink(missing_ok=True)
-        self._port = reactor.listenUNIX(str(path), _Conversations(self, reactor), mode=0o600)
+        # Twisted makes it first, and then takes away what others may.
+        mask = os.umask(_NOT_OTHERS)
+        try:
+            self._port = reactor.listenUNIX(str(path), _Conversations(self, reactor), mode=0o600)
+        finally:
+            os.umask(mask)
 
     def close(self) -> Deferred[None]:
         """Take no more requests."""
@@ -70,11 +77,12 @@ class Console:
     def _do(self, payload: bytes) -> Deferred[list[Any]]:
         try:
             request = _decode(payload)
-        except ValueError:
+        except UNREADABLE:
             raise UsageError("a request is a JSON object with a command") from None
         name = request.pop("command", None)
-        tables = self._tables()
-        commands = [table[name] for table in tables if isinstance(name, str) and name in table]
+        if not isinstance(name, str):
+            raise UsageError("a request is a JSON object with a command, which is a text")
+        commands = [table[name] for table in self._tables() if name in table]
         if not commands:
             raise UsageError(f"this node cannot do {name!r}; it can do {', '.join(self._known())}")
         return gatherResults([maybeDeferred(command, request) for command in commands], consumeErrors=True)

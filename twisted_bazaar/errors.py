@@ -7,7 +7,10 @@ design paper; noslots, linked, noroute, soldout, notnow and forged close gaps it
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+UNREADABLE: Final = (ValueError, RecursionError)
+"""What decoders of JSON and TOML raise: it is none, it does not fit, or it is nested more deeply than they go."""
 
 
 class BazaarError(Exception):

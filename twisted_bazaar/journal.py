@@ -10,6 +10,7 @@ import msgspec
 from twisted.logger import Logger
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.private_files import open_named
 from twisted_bazaar.state import StateDirectory
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import Message
@@ -60,7 +61,7 @@ def open_events(path: str | None, seconds: Callable[[], float]) -> EventFile | N
     if path is None:
         return None
     try:
-        return EventFile(open(path, "a", encoding="utf-8", buffering=1), seconds)
+        return EventFile(open(path, "a", encoding="utf-8", buffering=1, opener=open_named), seconds)
     except OSError as error:
         raise UsageError(f"--events {path!r}: {error.strerror}") from None
 

@@ -16,6 +16,7 @@ import platformdirs
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import SEED_BYTES, KeyPair
+from twisted_bazaar.private_files import PrivateDirectory
 from twisted_bazaar.wire.message import NO_ID
 
 STATE: Final = "state-directory"
@@ -56,10 +57,11 @@ def written_path(path: Path, option: str) -> Path:
 
 
 class StateDirectory:
-    """A state directory that this process has taken.
+    """A state directory that this process has taken: this user's own, and nobody else may write to it.
 
     @param path: where it is; made if there is none.
     @ivar path: the same, absolute.
+    @ivar files: what is in it.
     @raise UsageError: it cannot be used, or another node uses it.
     """
 
@@ -68,23 +70,21 @@ class StateDirectory:
         if len(os.fsencode(self.path / SOCKET)) > _LONGEST_SOCKET_PATH:
             raise UsageError(f"--state {self.path}: the path is too long for a socket in it; choose a shorter one")
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            self.files = PrivateDirectory.open(self.path, "--state")
         except OSError as error:
             raise UsageError(
                 f"--state {self.path}: {error.strerror}; choose another, or --ephemeral to keep nothing"
             ) from None
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise UsageError(
-                f"another node uses {self.path}; give this one a --name or --state of its own, or --ephemeral"
-            ) from None
+            self._lock = self._take_lock()
+        except BaseException:
+            self.files.close()
+            raise
 
     def close(self) -> None:
         """Let another node use it."""
         os.close(self._lock)
+        self.files.close()
 
     def key(self, rng: random.Random) -> KeyPair:
         """The key of the node, made at its first start.
@@ -94,11 +94,15 @@ class StateDirectory:
         """
         file = self.path / _KEY
         try:
-            if not file.exists():
-                self._write(file, rng.randbytes(SEED_BYTES).hex().encode() + b"\n")
-            if file.stat().st_mode & 0o077:
-                raise UsageError(f"{file}: others may read this key; if none has, chmod 600 {file}")
-            text = file.read_bytes()
+            try:
+                descriptor = self.files.open_file(_KEY)
+            except FileNotFoundError:
+                self.files.replace(_KEY, rng.randbytes(SEED_BYTES).hex().encode() + b"\n")
+                descriptor = self.files.open_file(_KEY)
+            with os.fdopen(descriptor, "rb") as stream:
+                if os.fstat(descriptor).st_mode & 0o077:
+                    raise UsageError(f"{file}: others may read this key; if none has, chmod 600 {file}")
+                text = stream.read()
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}") from None
         try:
@@ -110,7 +114,7 @@ class StateDirectory:
     def former_id(self) -> int:
         """The id that the node had last; -1 if it has had none."""
         try:
-            return int((self.path / _ID).read_bytes())
+            return int(self.files.read(_ID))
         except (OSError, ValueError):
             return NO_ID
 
@@ -119,12 +123,12 @@ class StateDirectory:
 
         @raise OSError: it cannot be written.
         """
-        self._write(self.path / _ID, b"%d\n" % node_id)
+        self.files.replace(_ID, b"%d\n" % node_id)
 
     def recall(self, name: str) -> str | None:
         """What was last kept under a name; None if nothing was."""
         try:
-            return (self.path / name).read_text(encoding="utf-8").strip()
+            return self.files.read(name).decode().strip()
         except OSError:
             return None
 
@@ -133,19 +137,28 @@ class StateDirectory:
 
         @raise OSError: it cannot be written.
         """
-        self._write(self.path / name, text.encode() + b"\n")
+        self.files.replace(name, text.encode() + b"\n")
 
-    def _write(self, file: Path, content: bytes) -> None:
-        """Write a whole file that only its owner can read; who is killed meanwhile leaves the old or the new."""
-        new = file.with_suffix(".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        new.replace(file)
-        directory = os.open(self.path, os.O_RDONLY)
+    def folder(self, name: str) -> Path:
+        """A directory in it, made if there is none.
+
+        @raise UsageError: there cannot be one.
+        """
         try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            return self.files.subdirectory(name)
+        except OSError as error:
+            raise UsageError(f"{self.path / name}: {error.strerror}") from None
+
+    def _take_lock(self) -> int:
+        try:
+            lock = self.files.open_file(_LOCK, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise UsageError(f"{self.path / _LOCK}: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise UsageError(
+                f"another node uses {self.path}; give this one a --name or --state of its own, or --ephemeral"
+            ) from None
+        return lock

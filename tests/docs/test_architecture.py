@@ -92,7 +92,7 @@ class ConsoleTests(SynchronousTestCase):
         }
         source = "".join(
             (PACKAGE / name).read_text(encoding="utf-8")
-            for name in ("state.py", "roles/seller.py", "roles/buyer.py", "roles/sharer.py")
+            for name in ("state.py", "roles/seller.py", "roles/buyer.py", "files/sharing/remembered.py")
         )
         called = set(
             re.findall(

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from twisted_bazaar.cli.programs import how_to_call
 from twisted_bazaar.cli.refusal import Denial, Refusal
-from twisted_bazaar.errors import FrameError, UsageError
+from twisted_bazaar.errors import UNREADABLE, FrameError, UsageError
 from twisted_bazaar.state import SOCKET, state_path, states_root, written_path
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
@@ -64,7 +64,7 @@ class RunningNode:
         payload = self._converse(msgspec.json.encode({"command": command, **wishes}), within_s)
         try:
             answer = msgspec.json.decode(payload, type=_Answer)
-        except ValueError:
+        except UNREADABLE:
             raise self._strange() from None
         if answer.results is None:
             raise Denial(answer.error or "the node says no")

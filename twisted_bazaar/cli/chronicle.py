@@ -15,6 +15,8 @@ from typing import Any
 
 from attrs import define, frozen
 
+from twisted_bazaar.errors import UNREADABLE
+
 
 @frozen
 class Event:
@@ -58,7 +60,7 @@ class _Source:
     def _read(self, line: bytes) -> Event:
         try:
             details = json.loads(line)
-        except ValueError:
+        except UNREADABLE:
             # A full disk cuts lines short.
             return Event(self.teller, "unreadable", {})
         return Event(self.teller, details.pop("event"), details)

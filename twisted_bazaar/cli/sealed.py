@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from attrs import frozen
 
+from twisted_bazaar.errors import UNREADABLE
 from twisted_bazaar.trade.contract import Answer, Purchase, Quote, Withdrawal
 
 
@@ -73,7 +74,7 @@ def read_sealed(kind: str, sealed: Sealed) -> Said | None:
                 answer = _decode_answer(payload)
                 goods = (answer.item, answer.quantity or None, answer.price)
                 return Said(answer.order, *goods, answer.seller, answer.outcome.value, answer.reason or answer.code)
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         pass
     return None
 

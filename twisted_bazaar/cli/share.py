@@ -31,7 +31,7 @@ from twisted_bazaar.files.sharing.folder import HashingProgress, HashMemory
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetcher import USUAL_SLOTS
 from twisted_bazaar.roles.rates import parse_rate
-from twisted_bazaar.roles.sharer import HASHES_FILE, Sharer, parse_slots, shared_path
+from twisted_bazaar.roles.sharer import Sharer, parse_slots, shared_path
 from twisted_bazaar.state import StateDirectory, state_path
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import SharedFile
@@ -181,7 +181,7 @@ class Sharing:
         await self._display.lost
 
     def _make_sharer(self, catalogue: ICatalogue) -> Sharer:
-        memory = HashMemory(None if self._state is None else self._state.path / HASHES_FILE)
+        memory = HashMemory(None if self._state is None else self._state.files)
         self._sharer = Sharer(catalogue, self._path, memory, self._take_progress, **self._limits)
         return self._sharer
 

@@ -10,6 +10,7 @@ from typing import Any, Generic
 from attrs import evolve, frozen
 
 from twisted_bazaar.cli.interruption import Interruption
+from twisted_bazaar.private_files import open_named
 from twisted_bazaar.sim.invariants.check import Violation
 from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import AnyScenario
@@ -55,7 +56,7 @@ class Place:
         @raise OSError: it cannot be written.
         """
         if self.wanted is not None:
-            with open(self.wanted, "w" if self.overwrites else "x", encoding="utf-8") as file:
+            with open(self.wanted, "w" if self.overwrites else "x", encoding="utf-8", opener=open_named) as file:
                 file.write(text)
             return Path(self.wanted)
         for path in _names(seed):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from twisted_bazaar.cli.refusal import Refusal
+from twisted_bazaar.private_files import open_named
 
 
 class TraceFile(io.BufferedWriter):
@@ -51,7 +52,7 @@ def trace_file(path: str, keep: str | None) -> Iterator[TraceFile]:
     try:
         if keep is not None and os.path.exists(path) and os.path.samefile(path, keep):
             raise Refusal(f"--trace {path}: this is the scenario; choose another file")
-        file = TraceFile(io.FileIO(path, "w"))
+        file = TraceFile(io.FileIO(path, "w", opener=open_named))
     except (OSError, ValueError) as error:
         raise Refusal(f"--trace {path}: {getattr(error, 'strerror', None) or error}") from None
     try:

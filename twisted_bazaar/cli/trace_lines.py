@@ -17,6 +17,7 @@ from attrs import define
 
 from twisted_bazaar.cli.refusal import Refusal
 from twisted_bazaar.cli.sealed import Said, Sealed, read_sealed
+from twisted_bazaar.errors import UNREADABLE
 from twisted_bazaar.trade.messages import handle_of
 
 ABOUT_ORDERS: Final = frozenset({"buy", "buyOK", "buyNO", "cancel"})
@@ -212,10 +213,10 @@ def _read(text: bytes) -> Line | None:
     """An event; None if the text is none."""
     try:
         return _decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         pass
     try:
         bare = _decode_barely(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     return Line(time=bare.time, event=bare.event, node=bare.node)

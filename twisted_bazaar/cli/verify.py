@@ -13,7 +13,7 @@ from twisted_bazaar.cli.printable import printable
 from twisted_bazaar.cli.receipt import Proof
 from twisted_bazaar.cli.refusal import Denial, PlainCommand, Refusal, open_or_refuse
 from twisted_bazaar.cli.results import console_for_results, show_figures, show_line
-from twisted_bazaar.errors import Forged
+from twisted_bazaar.errors import UNREADABLE, Forged
 from twisted_bazaar.trade.order import OrderState
 from twisted_bazaar.values.sale import Outcome
 
@@ -62,7 +62,7 @@ def _read(file: str) -> tuple[Any, OrderRow | None]:
         raise Refusal(f"{name}: over {_LARGEST_BYTES:,} bytes; that is no receipt")
     try:
         stated = msgspec.json.decode(text)
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         raise Refusal(f"{name}: it is not JSON, and so no receipt") from None
     if not isinstance(stated, dict) or not (stated.keys() & {"receipt", "order"}):
         raise Refusal(f"{name}: there is no receipt in it")

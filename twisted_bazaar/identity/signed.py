@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar, dataclass_transform
 import msgspec
 from msgspec import Meta
 
-from twisted_bazaar.errors import Forged
+from twisted_bazaar.errors import UNREADABLE, Forged
 from twisted_bazaar.identity.keys import KeyPair, is_signed_by
 
 LONGEST_PAYLOAD_BYTES: Final = 16_384
@@ -103,7 +103,7 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel", gc=False):
             if _encode(statement) != self.payload:
                 # Written by another, or with a key twice.
                 json.loads(self.payload, object_pairs_hook=_refuse_doubles)
-        except (ValueError, RecursionError) as error:
+        except UNREADABLE as error:
             raise Forged(f"{name}: {error}") from None
         if statement.signer != signature.keyid:
             raise Forged(f"{name}: it speaks for {statement.signer[:16]} and is signed by {signature.keyid[:16]}")
@@ -134,7 +134,7 @@ def read_envelope(text: bytes) -> Envelope:
     """
     try:
         return _read(text)
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Forged(f"not an envelope: {error}") from None
 
 

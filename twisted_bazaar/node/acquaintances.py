@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.errors import UNREADABLE
 from twisted_bazaar.node.control import Cookie, Knock, Stale
 from twisted_bazaar.node.cookies import Cookies, StrangersShare, asking_with, ending_with, is_cookie, read_head
 from twisted_bazaar.node.correspondent import Correspondent
@@ -101,7 +102,7 @@ class Acquaintances:
         """Take what was said besides a message, by one who shows the right cookie but may not be known to keep it."""
         try:
             give = read_head(data).give
-        except ValueError:
+        except UNREADABLE:
             return
         address = sender.address
         is_refusal = isinstance(message, Stale) and message.was is None

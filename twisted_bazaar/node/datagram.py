@@ -26,7 +26,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
 from twisted_bazaar.bounded import Ration
-from twisted_bazaar.errors import UsageError
+from twisted_bazaar.errors import UNREADABLE, UsageError
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.node.acquaintances import Acquaintances
 from twisted_bazaar.node.control import Cookie, Knock, Stale
@@ -54,7 +54,6 @@ _KEPT_BYTES: Final = 1 << 20
 _ABOUT_COOKIES: Final = frozenset({Knock, Cookie, Stale})
 _NAMES_ABOUT_COOKIES: Final = frozenset({"knock", "cookie", "stale"})
 
-_UNREADABLE: Final = (ValueError, RecursionError)
 
 _encode = msgspec.json.Encoder().encode
 _decode_about_cookies = codec_of(_ABOUT_COOKIES).read
@@ -315,7 +314,7 @@ class Datagrams(DatagramProtocol):
         sender.due = due + self._interval_s
         try:
             message = self._decode(data)
-        except _UNREADABLE:
+        except UNREADABLE:
             self.counts["rubbish"] += 1
             return
         if sender.suffix is None:
@@ -341,7 +340,7 @@ class Datagrams(DatagramProtocol):
         """Take what does not end with a cookie known to be right."""
         try:
             head = read_head(data)
-        except _UNREADABLE:
+        except UNREADABLE:
             self.counts["rubbish"] += 1
             return
         if head.cookie is not None and self._cookies.is_right(head.cookie, *where, now):
@@ -353,7 +352,7 @@ class Datagrams(DatagramProtocol):
         elif head.type in _NAMES_ABOUT_COOKIES:
             try:
                 message = _decode_about_cookies(data)
-            except _UNREADABLE:
+            except UNREADABLE:
                 self.counts["rubbish"] += 1
             else:
                 self._receive_about_cookies(message, where, len(data), now)
@@ -376,7 +375,7 @@ class Datagrams(DatagramProtocol):
         else:
             try:
                 message = self._decode(data)
-            except _UNREADABLE:
+            except UNREADABLE:
                 self.counts["rubbish"] += 1
                 return
             self._answering = answering

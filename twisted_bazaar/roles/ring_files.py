@@ -65,7 +65,7 @@ class KeptPart(PartFile):
 class KeptFiles:
     """The files of one node.
 
-    @param folder: where they are.
+    @param folder: where they are, from when the first is asked for.
     @param limit_bytes: how many bytes all of them may have.
     @param has: whether all of one is there, as far as whoever serves it knows.
     @param get: gets one, and fires when it has come or cannot be got now.
@@ -79,7 +79,7 @@ class KeptFiles:
 
     def __init__(
         self,
-        folder: Path,
+        folder: os.PathLike[str],
         limit_bytes: int,
         has: Callable[[str], bool],
         get: Callable[[Entry], Awaitable[None]],
@@ -87,7 +87,7 @@ class KeptFiles:
         deleted: Callable[[], object],
         tell: Callable[[Contact, str], object],
     ) -> None:
-        self.folder = folder
+        self._folder = folder
         self.room = Room(limit_bytes)
         self._has, self._get, self._drop, self._deleted, self._tell = has, get, drop, deleted, tell
         self._wanted: dict[str, dict[EntryKey, Entry]] = {}
@@ -113,6 +113,11 @@ class KeptFiles:
         for timer in self._again.values():
             timer.cancel()
         self._again.clear()
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return Path(self._folder)
 
     def __len__(self) -> int:
         return len(self._wanted)
@@ -335,12 +340,3 @@ async def copy_into(reactor: Any, content: IContent, part: PartFile) -> None:
     except BaseException:
         await part.close()
         raise
-
-
-def make_folder(path: Path) -> Path:
-    """A folder that only its owner can look into.
-
-    @raise OSError: there cannot be one.
-    """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(os.path.realpath(path))

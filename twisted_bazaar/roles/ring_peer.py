@@ -6,8 +6,7 @@ verified by its digest; so is one that is requested, by whoever requests it. So 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from twisted_bazaar.discovery.ring.member import RingMember
 from twisted_bazaar.discovery.ring.repair import Repair
 from twisted_bazaar.discovery.ring.replicas import USUAL_REPLICAS
 from twisted_bazaar.discovery.ring.settings import USUAL, Settings
+from twisted_bazaar.ephemeral import EphemeralDirectory, remove_leftovers
 from twisted_bazaar.errors import AlreadyThere, FileChanged, PeerError, UsageError
 from twisted_bazaar.files.content import IContent, IPart
 from twisted_bazaar.files.download.part import PartFile
@@ -46,7 +46,7 @@ from twisted_bazaar.roles.ring_catalogue import RingCatalogue
 from twisted_bazaar.roles.ring_checkpoints import Checkpoints
 from twisted_bazaar.roles.ring_desk import RingDesk
 from twisted_bazaar.roles.ring_entries import EntryMemory
-from twisted_bazaar.roles.ring_files import KeptFiles, KeptPart, copy_into, make_folder
+from twisted_bazaar.roles.ring_files import KeptFiles, KeptPart, copy_into
 from twisted_bazaar.roles.ring_options import RingOptions, check_endpoint, places_of, read_replicas, read_settings
 from twisted_bazaar.roles.ring_sending import Sending
 from twisted_bazaar.roles.ring_stay import Stay
@@ -112,12 +112,11 @@ class RingPeer(Fetcher):
         self.stop_s = settings.leaving_s + _CLOSING_S
         self.is_classic = not settings.has_fingers
         self.member = RingMember(settings, ring_id)
-        self._borrowed = Path(tempfile.mkdtemp(prefix="bazaar-ring-")) if state is None else None
-        self.kept = self._kept_in(
-            self._borrowed or make_folder((state.path if state else Path()) / KEPT_FOLDER), keep_bytes
-        )
-        place = places_of(self.member.ring, self.is_classic)
-        self.keeping = Keeping(self.member, replicas=replicas, files=self.kept, place_of=place)
+        place = EphemeralDirectory() if state is None else state.folder(KEPT_FOLDER)
+        self._ephemeral = place if isinstance(place, EphemeralDirectory) else None
+        self.kept = self._kept_in(place, keep_bytes)
+        place_of = places_of(self.member.ring, self.is_classic)
+        self.keeping = Keeping(self.member, replicas=replicas, files=self.kept, place_of=place_of)
         self.ring_catalogue.keeping, self.ring_catalogue.kept = self.keeping, self.kept
         self.repair = Repair(self.keeping)
         self.member.before_leaving(self._hand_over)
@@ -126,7 +125,7 @@ class RingPeer(Fetcher):
         self.target = Path()
         self.stay = Stay(self.keeping, self.repair, join)
         self.finished = self.stay.finished
-        self._memory = HashMemory(None if state is None else state.path / HASHES_FILE)
+        self._memory = HashMemory(None if state is None else state.files, HASHES_FILE)
         self._checkpoints = Checkpoints(self.keeping, None if state is None else EntryMemory(state))
         self._sending = Sending(self)
         self.desk = RingDesk(self)
@@ -135,6 +134,8 @@ class RingPeer(Fetcher):
     def start(self, node: INode) -> None:
         """Begin, or join, the ring."""
         super().start(node)
+        if self._ephemeral is not None:
+            self._ephemeral.open()
         self.folder = Folder(
             node.clock,
             self.kept.folder,
@@ -160,9 +161,9 @@ class RingPeer(Fetcher):
 
     def _close_state(self) -> Deferred[None]:
         ending = [self._checkpoints.stop()]
-        if self._borrowed is not None:
+        if self._ephemeral is not None:
             reactor: Any = self.node.clock
-            ending.append(deferToThreadPool(reactor, reactor.getThreadPool(), shutil.rmtree, self._borrowed, True))
+            ending.append(deferToThreadPool(reactor, reactor.getThreadPool(), self._ephemeral.close))
         return gatherResults(ending).addCallback(lambda _: None)
 
     # What is served.
@@ -215,7 +216,7 @@ class RingPeer(Fetcher):
 
     # What is kept.
 
-    def _kept_in(self, folder: Path, keep_bytes: int) -> KeptFiles:
+    def _kept_in(self, folder: os.PathLike[str], keep_bytes: int) -> KeptFiles:
         def tell(contact: Contact, digest: str) -> None:
             self.keeping.tell_whole(contact, digest)
 
@@ -317,6 +318,10 @@ def make_role(options: Mapping[str, Any]) -> RingPeer:
     join: str | None = options.get("join")
     if join is not None:
         check_endpoint(join)
+    state: StateDirectory | None = options.get(STATE)
+    if state is None:
+        # It is going to have a directory of that kind itself.
+        remove_leftovers()
     text = options.get("ring-id")
     ring_id = None if text is None else read_place(text, settings.bits)
     return RingPeer(
@@ -325,7 +330,7 @@ def make_role(options: Mapping[str, Any]) -> RingPeer:
         ring_id=ring_id,
         replicas=read_replicas(options, settings),
         keep_bytes=parse_bytes(options.get("keep-bytes") or USUAL_KEEP, "--keep-bytes"),
-        state=options.get(STATE),
+        state=state,
     )
 
 

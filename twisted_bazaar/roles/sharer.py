@@ -27,7 +27,6 @@ from twisted_bazaar.roles.ways import way_of
 from twisted_bazaar.state import STATE, StateDirectory, written_path
 from twisted_bazaar.values.files import SharedFile
 
-HASHES_FILE: Final = "hashes"
 _MOST_SLOTS: Final = 1000
 _LOOK_S: Final = 1.0
 _UPLOADS_TOLD_A_MINUTE: Final = 60
@@ -196,7 +195,7 @@ def make_role(options: Mapping[str, Any]) -> Sharer:
     return Sharer(
         catalogue,
         shared_path(options.get("folder"), "--folder"),
-        HashMemory(None if state is None else state.path / HASHES_FILE),
+        HashMemory(None if state is None else state.files),
         slots=parse_slots(options.get("upload-slots") or str(USUAL_SLOTS)),
         rate=None if rate is None else parse_rate(rate, "--upload-rate"),
     )

@@ -54,6 +54,8 @@ def read_file(text: bytes, source: str) -> dict[str, Any]:
         settings = msgspec.toml.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{source}: this is no TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{source}: this is nested too deeply for a scenario") from None
     assert isinstance(settings, dict), "a TOML file is a table"
     return settings
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from attrs import evolve
@@ -14,6 +13,7 @@ from twisted_bazaar.files.window import Settings
 from twisted_bazaar.files.window.segment import MOST_OVERHEAD_BYTES
 from twisted_bazaar.files.window.settings import DEFAULT_MSS, LARGEST_MSS, LARGEST_WINDOW
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.private_files import open_named
 from twisted_bazaar.taps.transfer_options import TRANSFER_OPTIONS
 
 _CLASSIC_WINDOW: Final = 1
@@ -107,6 +107,6 @@ def _open_log(path: str | None, seconds: float) -> TransferLog | None:
         return None
     try:
         # Each line is to be there when it is looked at.
-        return TransferLog(Path(path).open("a", encoding="utf-8", buffering=1), seconds)
+        return TransferLog(open(path, "a", encoding="utf-8", buffering=1, opener=open_named), seconds)
     except (OSError, ValueError) as error:
         raise UsageError(f"--transfer-log {path!r}: {getattr(error, 'strerror', None) or error}") from None

@@ -17,6 +17,7 @@ from typing import Final, Generic, TypeVar
 from attrs import frozen
 
 from twisted_bazaar.errors import StorageError, UsageError
+from twisted_bazaar.private_files import OWN_MODE, fault_of
 from twisted_bazaar.trade.schema import read_steps
 
 Book = TypeVar("Book")
@@ -29,6 +30,7 @@ _LOCK_TIMEOUT_S: Final = 2.0
 _MAY_PASS: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _DAMAGED: Final = "it is damaged; move it away with its -wal, and bring back a copy"
 _NO_DATABASE: Final = "it is not a database"
+_BESIDE: Final = ("-wal", "-shm", "-journal")
 _SETTINGS: Final = (
     # A sale takes some 2 KiB: with pages of 4 KiB, half of each stays empty.
     "page_size = 8192",
@@ -84,12 +86,11 @@ class BookFile:
             self._refuse(f"there is no directory {folder}")
         if not _may(folder, os.R_OK | os.W_OK | os.X_OK):
             self._refuse("files cannot be written in its directory")
+        self._check_owners()
         if not self._path.exists():
             if self._beside("-wal").exists():
                 self._refuse(f"{self._beside('-wal').name} has sales of a book that is gone; bring it back")
             return
-        if not self._path.is_file():
-            self._refuse("it is not a file")
         if not _may(self._path, os.R_OK | os.W_OK):
             self._refuse("it cannot be written")
         if self._size_bytes() and not self._is_being_made():
@@ -114,7 +115,16 @@ class BookFile:
 
     def _connect(self) -> sqlite3.Connection:
         # What SQLite makes beside it has the same mode.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, OWN_MODE)
+        try:
+            found = os.fstat(file)
+        finally:
+            # Before SQLite locks it: to close any descriptor of a file lets go of all of a process's locks of it.
+            os.close(file)
+        fault = fault_of(found, is_written=True)
+        if fault is not None:
+            self._refuse(fault)
+        self._opened = found.st_dev, found.st_ino
         connection = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S, isolation_level=None)
         try:
             for setting in _SETTINGS:
@@ -125,8 +135,10 @@ class BookFile:
             if mode != "wal":
                 self._refuse("its file system cannot hold a book")
             self._upgrade(connection)
-            opened = self._path.stat()
-            self._opened = opened.st_dev, opened.st_ino
+            # SQLite opens it by its path. Nobody else can change what that leads to, unless the directory is one where
+            # others may; what has another path by now is not written to.
+            if not self.is_still_there():
+                self._refuse("somebody else is changing files there")
         except BaseException:
             connection.close()
             raise
@@ -135,7 +147,7 @@ class BookFile:
     def is_still_there(self) -> bool:
         """Whether the file that was opened is the one that will be found when it is opened again."""
         try:
-            found = self._path.stat()
+            found = self._path.lstat()
         except OSError:
             return False
         return (found.st_dev, found.st_ino) == self._opened
@@ -150,6 +162,19 @@ class BookFile:
             finally:
                 if connection.in_transaction:
                     connection.rollback()
+
+    def _check_owners(self) -> None:
+        """See that it, and what SQLite keeps beside it, was put there by this user, and is no link to something else.
+
+        SQLite opens them by their paths, follows links, and writes to what it finds.
+        """
+        for path in (self._path, *map(self._beside, _BESIDE)):
+            try:
+                fault = fault_of(path.lstat(), is_written=True)
+            except FileNotFoundError:
+                continue
+            if fault is not None:
+                self._refuse(fault if path == self._path else f"{path.name} beside it: {fault}")
 
     def _check_mark(self, connection: sqlite3.Connection) -> None:
         application_id, form = self._form(connection)

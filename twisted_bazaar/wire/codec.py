@@ -13,7 +13,7 @@ from typing import Final, Union
 
 import msgspec
 
-from twisted_bazaar.errors import MalformedMessage, UnknownMessage, WireError, WrongWay
+from twisted_bazaar.errors import UNREADABLE, MalformedMessage, UnknownMessage, WireError, WrongWay
 from twisted_bazaar.wire.message import MESSAGE_TYPES, Message
 
 _PATH_KEYS: Final = ("path", "returnPath")
@@ -53,7 +53,7 @@ class Codec:
             return self.read(payload)
         except msgspec.ValidationError as error:
             raise self._explain(payload, str(error)) from None
-        except (ValueError, RecursionError) as error:
+        except UNREADABLE as error:
             # Not JSON, not UTF-8, or nested too deeply; msgspec's own errors are ValueErrors.
             raise MalformedMessage(None, None, _shorten(str(error))) from None
 
@@ -61,7 +61,7 @@ class Codec:
         """Turn msgspec's sentence into an error that names message and key."""
         try:
             name = _read_head(payload).type
-        except (ValueError, RecursionError):
+        except UNREADABLE:
             return MalformedMessage(None, "type", "every message is an object with a string `type`")
         if name not in self._names:
             return UnknownMessage(_shorten(name, 64))

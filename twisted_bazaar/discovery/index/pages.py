@@ -8,7 +8,6 @@ exactly one of them.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -16,7 +15,7 @@ import msgspec
 
 from twisted_bazaar.discovery.index.messages import MOST_ENTRY_BYTES
 from twisted_bazaar.discovery.index.words import folded
-from twisted_bazaar.errors import PeerError
+from twisted_bazaar.errors import UNREADABLE, PeerError
 from twisted_bazaar.values.files import FileQuery, FoundFile, Page
 
 Rank = tuple[bool, int, str, str, int]
@@ -53,7 +52,7 @@ def read_cursor(text: str) -> Rank:
     try:
         rank: Rank = _read_rank(base64.b64decode(text, altchars=b"-_", validate=True))
         return rank
-    except (binascii.Error, ValueError):
+    except UNREADABLE:
         raise PeerError("after: not the `next` of a page") from None
 
 

@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from twisted_bazaar.discovery.index.words import words_of
 from twisted_bazaar.discovery.ring.entry import VALUE_BYTES
+from twisted_bazaar.errors import UNREADABLE
 from twisted_bazaar.values.files import SharedFile
 from twisted_bazaar.wire.files import Digest, FileName, FileSize, check_file_name
 
@@ -131,7 +132,7 @@ def read_provided(digest: str, value: bytes) -> SharedFile | None:
     try:
         provided = _read_provided(value)
         check_file_name(provided.name)
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         # It may be nested more deeply than anybody reads.
         return None
     return SharedFile(provided.name, provided.size, digest, provided.whole)
@@ -141,7 +142,7 @@ def read_page(value: bytes) -> ReadPage:
     """What stands on a page; files that cannot be are left out."""
     try:
         page = _read_page(value)
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         return ReadPage((), 1)
     return ReadPage([_shared(file) for file in page.files if _is_name(file.name)], page.pages)
 

@@ -13,7 +13,6 @@ import os
 import struct
 import threading
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -21,6 +20,9 @@ from twisted.logger import Logger
 
 from twisted_bazaar.files.chunks import DIGEST_BYTES, Manifest
 from twisted_bazaar.files.disk import Signature, pwrite_full
+from twisted_bazaar.private_files import PrivateDirectory
+
+HASHES_FILE: Final = "hashes"
 
 _MAGIC: Final = b"bazaar hashes 1\n"
 _LENGTH: Final = struct.Struct(">I")
@@ -41,14 +43,15 @@ class _Entry(Struct, frozen=True, gc=False):
 class HashMemory:
     """Remembers manifests.
 
-    @param path: the file, in the state directory; it is made if it is not there. None to remember only as long as
-        this process lives.
+    @param directory: where its file is; None to remember only as long as this process lives.
+    @param name: the file; it is made if it is not there.
     """
 
     log = Logger()
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+    def __init__(self, directory: PrivateDirectory | None = None, name: str = HASHES_FILE) -> None:
+        self._directory = directory
+        self._name = name
         self._file: int | None = None
         self._entries: dict[str, _Entry] = {}
         self._end = self._added = 0
@@ -59,11 +62,11 @@ class HashMemory:
 
     def open(self) -> None:
         """Read what is there. What cannot be read or written is done without."""
-        if self._path is None:
+        if self._directory is None:
             return
         with self._lock:
             try:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                self._file = self._directory.open_file(self._name, os.O_RDWR | os.O_CREAT, is_written=True)
                 self._load(self._file)
             except OSError as error:
                 self._give_up(error)
@@ -127,12 +130,10 @@ class HashMemory:
 
     def _rewrite(self) -> None:
         """Have a file of what is known now; who is killed meanwhile leaves the old one."""
-        assert self._path is not None, "it has a file"
+        assert self._directory is not None, "it has a file"
         assert self._file is not None, "it is open"
-        new = self._path.with_name(self._path.name + ".new")
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
-        file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        new = f"{self._name}.new"
+        file = self._directory.make(new)
         try:
             end = len(_MAGIC)
             pwrite_full(file, _MAGIC, 0)
@@ -141,7 +142,7 @@ class HashMemory:
                 pwrite_full(file, record, end)
                 end += len(record)
             os.fsync(file)
-            new.replace(self._path)
+            self._directory.rename(new, self._name)
         except OSError:
             os.close(file)
             raise
@@ -150,9 +151,9 @@ class HashMemory:
 
     def _give_up(self, error: OSError) -> None:
         """Go on without the file: a record behind a damaged one would never be read."""
-        self.log.warn(
-            "{path}: {reason}; files are hashed again after a restart", path=self._path, reason=error.strerror
-        )
+        assert self._directory is not None, "it has a file"
+        path = self._directory.path / self._name
+        self.log.warn("{path}: {reason}; files are hashed again after a restart", path=path, reason=error.strerror)
         if self._file is not None:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._end)
