@@ -1,7 +1,7 @@
 """A directory for as long as a process lives: removed when it ends, or by the next one if it was killed. Sans Twisted.
 
-Who has one holds a lock on it, which the kernel lets go of with the process, however that ends. So a directory without a
-lock is what a process has left that could not tidy up.
+Who has one holds a lock on it, which the kernel lets go of with the process, however that ends. So a directory without
+a lock is what a process has left that could not tidy up.
 """
 
 from __future__ import annotations

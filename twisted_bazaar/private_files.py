@@ -2,8 +2,8 @@
 
 The way to a private directory is walked by descriptors, one name after the other, and judged as C{safe_path} of
 OpenSSH (misc.c) judges the way to C{authorized_keys}: every directory above belongs to this user or to root, and
-nobody else may write to it. Two things are let through that OpenSSH refuses: directories with the sticky bit, such as C{/tmp}, in which
-nobody can move what is another's; and, as Debian has it, the user's own group, in which there is nobody else.
+nobody else may write to it. Two things are let through that OpenSSH refuses: directories with the sticky bit, such as
+C{/tmp}, in which nobody can move what is another's; and, as in Debian, the user's own group, in which nobody else is.
 
 In the directory everything is opened relative to its descriptor, without following links.
 """
@@ -48,11 +48,11 @@ def fault_of(status: os.stat_result, *, is_written: bool) -> str | None:
     @param is_written: whether it is written in place: under a second name it would be written there, too.
     """
     if stat.S_ISLNK(status.st_mode):
-        return "it is a symbolic link; remove it"
+        return "it is a symbolic link; put a plain file in its place"
     if not stat.S_ISREG(status.st_mode):
-        return "it is not a plain file; remove it"
+        return "it is not a file"
     if status.st_uid != os.geteuid():
-        return f"it belongs to {_user(status.st_uid)}; remove it, or give it to {_user(os.geteuid())} with chown"
+        return f"it belongs to {_user(status.st_uid)}; chown it to {_user(os.geteuid())} if you trust what is in it"
     if is_written and status.st_nlink > 1:
         return "it has a second name elsewhere (a hard link); put a copy in its place"
     return None
@@ -112,7 +112,7 @@ class PrivateDirectory:
             file = os.open(name, flags | _NO_LINKS | _NO_WAIT, OWN_MODE, dir_fd=self._descriptor)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EMLINK):
-                raise NotOurs("it is a symbolic link; remove it", str(self.path / name)) from None
+                raise NotOurs("it is a symbolic link; put a plain file in its place", str(self.path / name)) from None
             raise
         fault = fault_of(os.fstat(file), is_written=is_written)
         if fault is not None:

@@ -421,6 +421,7 @@ class RefusedFileTests(Case):
         self.path.chmod(0o444)
         store = SqliteStore(self.path, SALES, InlineThreads)
         if os.geteuid() == 0:
+            os.chown(self.path, NOBODY, -1)
             self.folder.chmod(0o777)
             os.seteuid(NOBODY)
             self.addCleanup(os.seteuid, 0)

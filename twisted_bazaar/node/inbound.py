@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from twisted.logger import Logger
-
 from twisted_bazaar.errors import FrameError
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.flow import IN_QUEUE, NEXT_FLOW, READ_FROM, Flow, FlowEvent
 from twisted_bazaar.node.owner import LinkOwner
 from twisted_bazaar.node.silence import NEVER, Due, Silence
@@ -52,7 +51,7 @@ class Inbound:
     @ivar silence: how long nothing has been heard, and why.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, owner: LinkOwner, reader: Reader) -> None:
         self.flow = Flow.READING

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.identity.keys import KeyPair, own_id
 from twisted_bazaar.interfaces import IHandsOver, INode, IRegistrar, IRole, ISelfNumbered
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.bootstrap import Bootstrap
 from twisted_bazaar.node.claims import claims_of, datagram_claims_of, openings_of
 from twisted_bazaar.node.control import Disconnect, NodeReply
@@ -65,8 +65,6 @@ class Node:
     @ivar send_datagram: sends a message to some addresses, as one datagram to each.
     """
 
-    log = Logger()
-
     def __init__(
         self,
         reactor: Any,
@@ -94,6 +92,8 @@ class Node:
         self._started: list[IRole] = []
         self._stopping: list[Deferred[None]] = []
         self._journal = journal
+        # Most of what is reported is what strangers do.
+        self.log = limited_logger(__name__)
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
         self._links = Links(self, reactor, key, limits, Codec(), registrars[0] if registrars else None)
         if not registrars:

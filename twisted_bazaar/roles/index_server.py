@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -39,6 +38,7 @@ from twisted_bazaar.discovery.index.messages import (
 from twisted_bazaar.discovery.index.store import IDirectory
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
 from twisted_bazaar.interfaces import INode, IOperable, IRegistrar
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.goods import parse_count, parse_seconds
 from twisted_bazaar.roles.numbers import Numbers
@@ -71,7 +71,7 @@ class IndexServer(Role):
     @param verbose: whether the log tells of each peer that comes or goes.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, directory: IDirectory | None = None, *, verbose: bool = False) -> None:
         self._verbose = verbose

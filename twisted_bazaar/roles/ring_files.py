@@ -17,7 +17,6 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.entry import Entry, EntryKey
@@ -31,6 +30,7 @@ from twisted_bazaar.files.download.part import PartFile
 from twisted_bazaar.files.sharing.hashing import StillChanging, hash_file
 from twisted_bazaar.files.sharing.scan import Sighting
 from twisted_bazaar.files.sharing.shared import SharedContent
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.roles.ring_room import Room
 
 # Repair is not to swamp what people do.
@@ -75,7 +75,7 @@ class KeptFiles:
     @ivar room: how much there is, and who has it.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

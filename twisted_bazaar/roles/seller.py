@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -16,6 +15,7 @@ from zope.interface import implementer
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
 from twisted_bazaar.interfaces import ILedger, INode, IOperable, IWay
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.desk import SalesDesk
 from twisted_bazaar.roles.goods import parse_goods
@@ -72,7 +72,7 @@ class Seller(Role):
     @ivar shelf: what it offers, and what it holds back for whom; there from L{start} on.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from twisted_bazaar.files.content import IShare
 from twisted_bazaar.files.disk import Signature
 from twisted_bazaar.files.sharing import folder as folder_module
 from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMemory
+from twisted_bazaar.private_files import PrivateDirectory
 from twisted_bazaar.values.files import SharedFile
 
 Change = tuple[list[str], list[str]]
@@ -222,10 +223,11 @@ class ComingAndGoingTests(SharedFolderCase):
         """After a restart what has not changed is offered without hashing it again, and what has is not."""
         from twisted_bazaar.files.sharing import hashing
 
-        memory = self.outside / "hashes"
+        state = PrivateDirectory.open(self.outside, "--state")
+        self.addCleanup(state.close)
         self.put("a", b"apple")
         self.put("b", b"pear")
-        first = self.share(memory=HashMemory(memory))
+        first = self.share(memory=HashMemory(state))
         self.wait(3.0)
         self.successResultOf(first.stop())
         self.told()
@@ -238,7 +240,7 @@ class ComingAndGoingTests(SharedFolderCase):
             return real(file, seen, *arguments)  # type: ignore[arg-type]
 
         self.patch(hashing, "hash_file", hash_file)
-        self.share(memory=HashMemory(memory))
+        self.share(memory=HashMemory(state))
         self.wait(0.5)
         self.assertEqual(self.told(), [(["a"], [])])
         self.wait(3.0)

@@ -11,6 +11,7 @@ from tests.files.disk_cases import FolderCase, manifest_of, some_bytes
 from twisted_bazaar.files.disk import Signature
 from twisted_bazaar.files.sharing import remembered
 from twisted_bazaar.files.sharing.remembered import HashMemory
+from twisted_bazaar.private_files import PrivateDirectory
 
 CONTENTS = {name: some_bytes(size, size) for name, size in (("a", 0), ("b", 5), ("ü", 1_500_000))}
 SIGNATURES = {name: Signature(len(content), -5 + n, n) for n, (name, content) in enumerate(CONTENTS.items())}
@@ -30,7 +31,9 @@ class MemoryTests(FolderCase):
 
     def reopened(self) -> HashMemory:
         """What another process remembers."""
-        memory = HashMemory(self.path)
+        directory = PrivateDirectory.open(self.folder, "--state")
+        self.addCleanup(directory.close)
+        memory = HashMemory(directory)
         memory.open()
         self.addCleanup(memory.close)
         return memory
@@ -91,11 +94,15 @@ class MemoryTests(FolderCase):
 
     def test_cannot_be_kept(self) -> None:
         """Where nothing can be kept, it is remembered as long as the process lives."""
-        for path in (self.folder, self.folder / "none" / "hashes", None):
-            memory = HashMemory(path)
+        directory = PrivateDirectory.open(self.folder, "--state")
+        (self.folder / "folder").mkdir()
+        closed = PrivateDirectory.open(self.folder, "--state")
+        closed.close()
+        for memory in (HashMemory(directory, "folder"), HashMemory(closed), HashMemory()):
             memory.open()
             memory.keep("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
             self.assertEqual(self.known(memory), {"b"})
+        directory.close()
 
     def test_link(self) -> None:
         """A link in its place is not followed."""
@@ -106,6 +113,27 @@ class MemoryTests(FolderCase):
         memory = self.reopened()
         memory.keep("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
         self.assertEqual(secret.read_bytes(), b"secret")
+
+    def test_second_name(self) -> None:
+        """A file that has a second name elsewhere is not written to, nor cut off."""
+        secret = self.outside / "secret"
+        secret.write_bytes(b"secret")
+        self.path.unlink()
+        self.path.hardlink_to(secret)
+        memory = self.reopened()
+        memory.keep("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
+        self.assertEqual(secret.read_bytes(), b"secret")
+
+    def test_planted_for_tidying(self) -> None:
+        """A link under the name that is used while tidying is not followed."""
+        secret = self.outside / "secret"
+        secret.write_bytes(b"secret")
+        (self.folder / "hashes.new").symlink_to(secret)
+        self.patch(remembered, "_TIDY_AFTER_BYTES", 10)
+        self.memory.keep("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
+        self.memory.tidy(["b"])
+        self.assertEqual(secret.read_bytes(), b"secret")
+        self.assertEqual(self.known(self.reopened()), {"b"})
 
     def test_tidy(self) -> None:
         """What is of no use is thrown out when there is much of it, and only then."""

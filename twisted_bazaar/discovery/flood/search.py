@@ -12,7 +12,6 @@ from typing import Any, Final
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -21,6 +20,7 @@ from twisted_bazaar.discovery.gathering import Gathering
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IShelf
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin
 from twisted_bazaar.values.sale import Offer
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
@@ -120,7 +120,7 @@ class FloodAnswers:
     @param shelf: what there is to offer.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, node: INode, shelf: IShelf) -> None:
         self._node = node

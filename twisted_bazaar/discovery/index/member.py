@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from attrs import define
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
@@ -32,6 +31,7 @@ from twisted_bazaar.discovery.index.messages import (
 )
 from twisted_bazaar.errors import LinkClosed, NotNow, PeerError
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole, Opening
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, SharedFile
 from twisted_bazaar.wire.error import Error
@@ -59,7 +59,7 @@ class IndexMember:
     Its questions wait for the server for C{ANSWER_S}, if it is not there or says nothing.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
     openings: Mapping[type[Message], Opening] = {}
     datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
     kind: str | None = None

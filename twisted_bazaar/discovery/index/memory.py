@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.index.directory import Counts, Directory, Steps
@@ -15,6 +14,7 @@ from twisted_bazaar.discovery.index.messages import File, Update
 from twisted_bazaar.discovery.index.store import IDirectory
 from twisted_bazaar.discovery.index.turns import Turns
 from twisted_bazaar.errors import LinkClosed
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
 
@@ -32,7 +32,7 @@ class MemoryDirectory:
     @param directory: all that is known; nothing if not given.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, directory: Directory | None = None) -> None:
         self._directory = directory or Directory()

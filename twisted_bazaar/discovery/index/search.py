@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -22,6 +21,7 @@ from twisted_bazaar.discovery.index.inquiry import Inquiry, Quotation
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import PeerError, StorageError
 from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IShelf
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.sale import Offer
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
@@ -93,7 +93,7 @@ class IndexSearch:
     @param gather_s: how long to go on collecting after the first offer.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, node: INode, index: GoodsIndex, gather_s: float = GATHER_S) -> None:
         self._node = node
@@ -261,7 +261,7 @@ class IndexAnswers:
     @param shelf: what there is to offer.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, node: INode, index: GoodsIndex, shelf: IShelf) -> None:
         self._node = node

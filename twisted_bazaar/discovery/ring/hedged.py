@@ -13,11 +13,11 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.errors import PeerError
+from twisted_bazaar.limited_log import limited_logger
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Hedged(Generic[T]):
 
     __slots__ = ("_ask", "_came", "_is_patient", "_missed", "_open", "_over", "_rest", "_wanted", "answers", "asked")
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, gatherResults, succeed
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, Entry, read_entry
@@ -34,6 +33,7 @@ from twisted_bazaar.discovery.ring.store import Outcome, Store
 from twisted_bazaar.discovery.ring.texts import Assembly, name_of, parts_of
 from twisted_bazaar.errors import Forged, LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import network_of
 
 # What one answer has room for, in characters, and what one entry of a list takes at most.
@@ -115,7 +115,7 @@ class Keeper:
 
     __slots__ = ("_assembly", "_awaited", "_files", "_handed", "_node", "_now", "member", "replicas", "store")
 
-    log = Logger()
+    log = limited_logger(__name__)
     _node: INode
     _now: Callable[[], float]
 

@@ -16,7 +16,6 @@ import msgspec
 from attrs import frozen
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
 from twisted_bazaar.discovery.ring.entry import Entry, read_entry
 from twisted_bazaar.discovery.ring.hedged import Hedged
@@ -26,6 +25,7 @@ from twisted_bazaar.discovery.ring.keeping_messages import MOST_LISTED, Listed, 
 from twisted_bazaar.discovery.ring.messages import Card, RingMessage
 from twisted_bazaar.discovery.ring.named import host_of
 from twisted_bazaar.errors import LinkClosed, PeerError
+from twisted_bazaar.limited_log import limited_logger
 
 __all__ = ["USUAL_COPIES", "Holding", "Reading"]
 
@@ -96,7 +96,7 @@ class Reading:
         *("_listings", "_going_on", "_verified"),
     )
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, keeper: Keeper, clock: IReactorTime, space: str, name: str, copies: int = USUAL_COPIES) -> None:
         self._keeper = keeper

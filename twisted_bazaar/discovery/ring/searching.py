@@ -8,7 +8,6 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.answers import Answer
@@ -17,6 +16,7 @@ from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.lookup import Found, Lookup
 from twisted_bazaar.discovery.ring.messages import RingFind, RingFound, RingMessage
 from twisted_bazaar.errors import PeerError
+from twisted_bazaar.limited_log import limited_logger
 
 # Who has been late once is asked twice more in so many times what it was waited for at first.
 _TIMES_LATE: Final = 2.7
@@ -31,7 +31,7 @@ class Search:
     @ivar found: fires when it is over, once; never fails. To cancel it ends the search.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

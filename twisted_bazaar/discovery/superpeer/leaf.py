@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -34,6 +33,7 @@ from twisted_bazaar.discovery.superpeer.own_words import OwnWords
 from twisted_bazaar.discovery.superpeer.questions import Questions
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import Command, ICatalogue, INode, IOperable, ISelfNumbered, Opening
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 from twisted_bazaar.wire.error import Error
@@ -64,7 +64,7 @@ class Leaf:
     @param results: how many hits are enough for one question.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
     openings: Mapping[type[Message], Opening] = {}
     datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
     kind: str | None = None

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Final
 
 from attrs import define
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.bounded import Ration
@@ -29,6 +28,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
 from twisted_bazaar.discovery.superpeer.query_routing import Change, OwnTable, RouteTable
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer, Route
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import Message
@@ -85,7 +85,7 @@ class Leaves:
     @ivar is_open: whether anybody is taken now.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

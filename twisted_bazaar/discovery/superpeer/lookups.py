@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from heapq import nsmallest
 from typing import Any, Final
 
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.index.directory import Directory, Steps
@@ -16,6 +15,7 @@ from twisted_bazaar.discovery.index.titles import Title
 from twisted_bazaar.discovery.index.turns import Turns
 from twisted_bazaar.discovery.superpeer.messages import MOST_FOUND, Found, Query
 from twisted_bazaar.errors import LinkClosed
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.values.files import FileQuery
 
@@ -39,7 +39,7 @@ class Lookups:
     @param reactor: time and timers.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, directory: Directory, reactor: Any) -> None:
         self._directory = directory

@@ -17,7 +17,6 @@ from statistics import median_low
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
 from twisted_bazaar.bounded import FairTable, Ration
 from twisted_bazaar.discovery.superpeer.contacts import NEVER, Contacts
@@ -27,6 +26,7 @@ from twisted_bazaar.discovery.superpeer.query_routing import OwnTable
 from twisted_bazaar.discovery.superpeer.seeking import Seeking
 from twisted_bazaar.discovery.superpeer.table_exchange import Allowance, Telling
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import TRACKER_ID
 
@@ -62,7 +62,7 @@ class Neighbours:
     @ivar rubbish: how many parts of tables were not taken: they were none, or too many.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

@@ -12,7 +12,6 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory, IStreamClientEndpoint
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
@@ -31,6 +30,7 @@ from twisted_bazaar.files.window.segment import (
     decode,
     is_segment,
 )
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import network_of
 
 _REMEMBERED: Final = 4096
@@ -62,7 +62,7 @@ class Streams:
     @ivar counts: how many datagrams were not taken, or not sent, by why.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,
