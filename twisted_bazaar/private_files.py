@@ -34,7 +34,7 @@ _MOST_LINKS: Final = 40
 _ROOT: Final = 0
 
 
-class NotOurs(OSError):
+class NotOurs(PermissionError):
     """What stands under a name is not a plain file of this user alone; C{strerror} says why, and what to do."""
 
     def __init__(self, fault: str, path: str) -> None:

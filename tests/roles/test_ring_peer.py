@@ -665,9 +665,7 @@ class OptionsTests(SynchronousTestCase):
         """The role of a command line."""
         options = Options()
         options.parseOptions(words)
-        peer = make_role(options)
-        self.addCleanup(peer._borrowed.rmdir if peer._borrowed else None)
-        return peer
+        return make_role(options)
 
     def test_usual(self) -> None:
         """Without options it begins a ring of 64 bits with eight successors and three replicas."""

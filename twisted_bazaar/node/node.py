@@ -93,7 +93,7 @@ class Node:
         self._stopping: list[Deferred[None]] = []
         self._journal = journal
         # Most of what is reported is what strangers do.
-        self.log = limited_logger(__name__)
+        self.log = limited_logger(f"{__name__}.Node")
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
         self._links = Links(self, reactor, key, limits, Codec(), registrars[0] if registrars else None)
         if not registrars:
