@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,35 @@ class PatienceTests(SynchronousTestCase):
         self.role.answer.callback("done")
         self.assertEqual(self.transport.value(), frame(b'{"results":["done"]}'))
         self.assertEqual(self.aborted, [])
+
+    def test_nested(self) -> None:
+        """A request that is nested without end, wherever, is told that it is none; nothing is logged."""
+        deep = b"[" * 30_000 + b"]" * 30_000
+        for payload in (deep, b'{"command": "wait", "x": ' + deep + b"}", b'{"command": ' + deep + b"}"):
+            self.assertIn(b"a request is a JSON object with a command", self.answer_to(payload))
+        for depth in range(100, 1200, 50):
+            nested = b"[" * depth + b"]" * depth
+            self.assertIn(b"a request is a JSON object with a command", self.answer_to(b'{"command": ' + nested + b"}"))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def answer_to(self, payload: bytes) -> bytes:
+        """What is answered at once."""
+        return self.successResultOf(Console([self.role], dict).ask(payload))
+
+    def test_mode(self) -> None:
+        """Nobody else can connect, not even before Twisted has set the mode of the socket."""
+        masks: list[int] = []
+
+        class Looking(_Reactor):
+            def listenUNIX(self, address: str, factory: Any, *args: Any, **options: Any) -> None:  # type: ignore[override]
+                masks.append(os.umask(0o077))
+                self.mode = options["mode"]
+
+        reactor = Looking()
+        before = os.umask(0)
+        self.addCleanup(os.umask, before)
+        Console([self.role], dict).listen(reactor, Path("nowhere"))
+        self.assertEqual((masks, reactor.mode, os.umask(0)), ([0o077], 0o600, 0))
 
     def test_silent(self) -> None:
         """Who says nothing, or not all of it, is cut off after a minute."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import tempfile
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.journal import EventFile
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.journal import EventFile, open_events
 from twisted_bazaar.node.control import Ping, Stale
 from twisted_bazaar.values.addresses import Address, Peer
 
@@ -39,3 +43,15 @@ class EventFileTests(SynchronousTestCase):
                 {"time": 2.5, "event": "sold", "item": "apple"},
             ],
         )
+
+    def test_link_of_somebody_else(self) -> None:
+        """A file of events that is a link of somebody else is refused: events would go into another file."""
+        if os.geteuid():
+            self.skipTest("only root can give links to others")
+        with tempfile.TemporaryDirectory() as place:
+            secret, path = Path(place) / "secret", Path(place) / "events"
+            path.symlink_to(secret)
+            os.chown(path, 65_534, -1, follow_symlinks=False)
+            error = self.assertRaises(UsageError, open_events, str(path), lambda: 0.0)
+            self.assertIn("somebody else has put a symbolic link there", str(error))
+            self.assertFalse(secret.exists())

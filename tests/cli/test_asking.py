@@ -22,6 +22,7 @@ class ChoiceTests(OperatedCase):
         self.add("gone", None)
         self.add("frozen", TimeoutError("timed out"))
         self.add("strange", b"what?")
+        self.add("deep", b"[" * 30_000)
         result = self.bazaar("stock", "list", "--json")
         self.assertEqual((result.exit_code, result.stdout, result.stderr), (0, "[]\n", "node depot:\n"))
 

@@ -308,3 +308,28 @@ def test_second_interrupt(circle: Circle) -> None:
     said = leaving.rest()
     assert "Server Shut Down" in said
     assert "Traceback" not in said
+
+
+def test_nothing_left(tmp_path: Path) -> None:
+    """Members that keep nothing leave nothing: not when they end, and not for long when they are killed."""
+    place = tmp_path / "temporary"
+    place.mkdir()
+    words = ("bazaar-node", "--role", "ring_peer", "--ephemeral", "--listen", "tcp:0:interface=127.0.0.1")
+    with Daemons(tmp_path) as daemons:
+
+        def start() -> Daemon:
+            daemon = daemons.start(*words, "--udp", "127.0.0.1:0", environment={"TMPDIR": str(place)})
+            daemon.wait_for("this node is on the ring")
+            return daemon
+
+        first = start()
+        [left] = place.iterdir()
+        first.kill()
+        assert [*place.iterdir()] == [left]
+        second, third = start(), start()
+        assert not left.exists()
+        assert len([*place.iterdir()]) == 2
+        for daemon in (second, third):
+            daemon.interrupt()
+            daemon.wait()
+        assert [*place.iterdir()] == []

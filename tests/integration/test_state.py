@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -291,3 +292,75 @@ def test_no_directory(shop: Shop, words: tuple[str, ...], expected: str) -> None
     line = only_line(shop.run_node("relay", *words))
     assert line.startswith("bazaar-node: ")
     assert line.endswith(expected)
+
+
+def test_directory_that_others_can_change(shop: Shop, tmp_path: Path) -> None:
+    """A state directory that others may write to, or could put another in the place of, is refused in one line."""
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    for state in (open_to_all, open_to_all / "state"):
+        line = only_line(shop.run_node("relay", "--state", str(state)))
+        assert line.startswith(f"bazaar-node: --state {state}: others may write to ")
+        assert line.endswith(f"chmod go-w {open_to_all}, or choose another --state")
+    assert list(open_to_all.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_directory_of_somebody_else(shop: Shop, tmp_path: Path) -> None:
+    """A state directory that belongs to somebody else, or is a link of somebody else, is refused in one line."""
+    theirs, own, link = tmp_path / "theirs", tmp_path / "own", tmp_path / "link"
+    theirs.mkdir()
+    own.mkdir(0o700)
+    link.symlink_to(own)
+    for path in (theirs, link):
+        os.chown(path, 65_534, -1, follow_symlinks=False)
+    for state, words in ((theirs, "it belongs to "), (link, f"{link} is a symbolic link of ")):
+        line = only_line(shop.run_node("relay", "--state", str(state)))
+        assert f"--state {state}: {words}" in line
+    assert [*theirs.iterdir(), *own.iterdir()] == []
+
+
+def test_planted_links(shop: Shop, tmp_path: Path) -> None:
+    """Whatever has been planted in a state directory, nothing is written where it leads: no key, no book, no hash."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret" * 1000)
+    secret.chmod(0o644)
+    for role, words, names in (
+        ("seller", ("--stock", "apple=5"), ("key.new", "id.new", "book.new")),
+        ("ring_peer", ("--tracker", "none"), ("key.new", "id.new", "ring-entries.new", "ring-hashes", "control.sock")),
+    ):
+        state = tmp_path / role
+        state.mkdir(0o700)
+        for name in names:
+            (state / name).symlink_to(secret)
+        node = shop.node(role, "--state", str(state), *words)
+        node.wait_for("joined the network" if role == "seller" else "this node is on the ring")
+        until(lambda state=state: (state / "id").is_file())
+        node.interrupt()
+        node.wait()
+        assert (state / "key").stat().st_mode & 0o777 == 0o600
+    for name in ("ledger.sqlite", "ledger.sqlite-wal", "key", "lock"):
+        path = tmp_path / "seller" / name
+        path.unlink(missing_ok=True)
+        path.symlink_to(secret)
+        line = only_line(shop.run_node("seller", "--state", str(tmp_path / "seller"), "--stock", "apple=5"))
+        assert "it is a symbolic link; put a plain file in its place" in line
+        path.unlink()
+        shop.run_node("buyer", "--state", str(tmp_path / "seller"), "--want", "x", "--once", "--timeout", "0.1")
+    assert (secret.read_bytes(), secret.stat().st_mode & 0o777) == (b"secret" * 1000, 0o644)
+
+
+def test_nested_request(shop: Shop) -> None:
+    """A request that is nested 30,000 deep is told that it is none; there is no traceback, and the node goes on."""
+    relay = shop.node("relay")
+    relay.wait_for("joined")
+    for payload in (b"[" * 30_000, b'{"command": "status", "x": ' + b"[" * 30_000 + b"]" * 30_000 + b"}"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(shop.daemons.states / "relay" / "control.sock"))
+            connection.sendall(b"%d:%s," % (len(payload), payload))
+            assert b"a request is a JSON object with a command" in connection.recv(1000)
+    assert shop.bazaar("status").returncode == 0
+    relay.interrupt()
+    relay.wait()
+    assert "Traceback" not in relay.rest()

@@ -71,6 +71,8 @@ class ScenarioTests(SynchronousTestCase):
         error = self.assertRaises(UsageError, read_file, b"nodes: 5", "a.toml")
         self.assertRegex(str(error), r"^a.toml: this is no TOML: .*line 1")
         self.assertRaises(UsageError, read_file, b"\xff", "a.toml")
+        error = self.assertRaises(UsageError, read_file, b"x = " + b"[" * 30_000 + b"]" * 30_000, "a.toml")
+        self.assertEqual(str(error), "a.toml: this is nested too deeply for a scenario")
 
     def test_ranges(self) -> None:
         """A value out of range is refused with the name of the setting and its range."""

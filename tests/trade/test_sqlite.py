@@ -402,6 +402,48 @@ class RefusedFileTests(Case):
         Path(f"{self.path}-wal").write_bytes(b"sales")
         self.assert_refused(self.path, "ledger.sqlite-wal has sales of a book that is gone; bring it back")
 
+    def test_planted(self) -> None:
+        """A book, or what SQLite keeps beside it, that is a link or has a second name: it would be written there."""
+        secret = self.folder / "secret"
+        secret.write_bytes(b"secret" * 1000)
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            self.make_book()
+            planted = self.path.with_name(self.path.name + suffix)
+            planted.unlink(missing_ok=True)
+            planted.symlink_to(secret)
+            self.assert_refused(self.path, "it is a symbolic link")
+            planted.unlink()
+            planted.hardlink_to(secret)
+            self.assert_refused(self.path, "it has a second name elsewhere (a hard link); put a copy in its place")
+            planted.unlink()
+            self.path.unlink(missing_ok=True)
+            self.assertEqual(secret.read_bytes(), b"secret" * 1000)
+
+    def test_planted_before_it_is_opened(self) -> None:
+        """A link that is put there after the check, and before the book is opened, is not followed."""
+        secret = self.folder / "secret"
+        secret.write_bytes(b"")
+        store = SqliteStore(self.path, SALES, InlineThreads)
+        store.check()
+        self.path.symlink_to(secret)
+        self.assertIn("it is a symbolic link", self.failure_of_opening(store))
+        self.assertEqual(secret.read_bytes(), b"")
+
+    def test_of_somebody_else(self) -> None:
+        """A book that somebody else has put there."""
+        if os.geteuid():
+            self.skipTest("only root can give files to others")
+        self.make_book()
+        os.chown(self.path, NOBODY, -1)
+        self.assert_refused(self.path, "it belongs to ")
+
+    def failure_of_opening(self, store: SqliteStore[Any]) -> str:
+        """What is said when something is asked of a book that cannot be opened."""
+        store.open(InlineReactor())
+        said = str(self.failureResultOf(store.run(apples_sold), StorageError).value)
+        self.successResultOf(store.close())
+        return said
+
     def test_not_writable(self) -> None:
         """A file, or a directory, in which this user may not write."""
         self.make_book()
