@@ -81,7 +81,7 @@ class EphemeralTests(SynchronousTestCase):
         self.assertEqual((process.returncode, os.listdir(self.place)), (0, []))
 
     def test_killed(self) -> None:
-        """What a killed process has left is removed by the next, and what a living one has is not, nor anything else."""
+        """What a killed process has left is removed by the next; what a living one has is not, nor anything else."""
         killed, left = self.other_process()
         _, living = self.other_process()
         killed.send_signal(signal.SIGKILL)

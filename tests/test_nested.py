@@ -19,7 +19,7 @@ from twisted_bazaar.errors import Forged, PeerError, UsageError, WireError
 from twisted_bazaar.files.chunks import Manifest
 from twisted_bazaar.files.download.landing import Landing, hidden_names
 from twisted_bazaar.identity.signed import read_envelope
-from twisted_bazaar.plugin import declare_messages
+from twisted_bazaar.node.control import Ping
 from twisted_bazaar.settings.file import SettingsFile
 from twisted_bazaar.wire.codec import Codec
 
@@ -37,9 +37,8 @@ class NestedTests(SynchronousTestCase):
 
     def test_wire(self) -> None:
         """Messages over links and by datagram."""
-        declare_messages()
-        self.refused(WireError, Codec().decode)
-        self.refused(RecursionError, Codec().read, OBJECT)
+        self.refused(WireError, Codec([Ping]).decode)
+        self.refused(RecursionError, Codec([Ping]).read, OBJECT)
 
     def test_signed(self) -> None:
         """Envelopes, what is in them, and the entries of a ring."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -666,6 +667,13 @@ class OptionsTests(SynchronousTestCase):
         options = Options()
         options.parseOptions(words)
         return make_role(options)
+
+    def test_nothing_made(self) -> None:
+        """A member that does not run yet has made no directory."""
+        with tempfile.TemporaryDirectory() as place:
+            self.patch(tempfile, "tempdir", place)
+            self.made()
+            self.assertEqual(os.listdir(place), [])
 
     def test_usual(self) -> None:
         """Without options it begins a ring of 64 bits with eight successors and three replicas."""
