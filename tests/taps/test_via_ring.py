@@ -66,7 +66,6 @@ class ViaRingTests(SynchronousTestCase):
         self.assertFalse(any(isinstance(each, RingFinder) for each in other._roles))
         [peer] = make_service("--role", "ring_peer", environment=environment)._roles
         self.assertIsInstance(peer, RingPeer)
-        self.addCleanup(peer._borrowed.rmdir)
 
     def test_settings(self) -> None:
         """It lives on its ring as it is told to."""
