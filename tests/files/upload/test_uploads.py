@@ -270,6 +270,20 @@ class SlotTests(TransferTestCase):
         self.network.run(2)
         self.assertEqual((content.reads, slow.file_bytes), ([0, 1, 1, 2], 3 * MIB))
 
+    def test_one_chunk_beside_the_slots(self) -> None:
+        """Who let its lease run out before it wanted anything has one chunk read, however many it wants then."""
+        content = MemoryContent(self.manifest, self.bytes, reactor=self.network.host(), delay_s=0.02)
+        site = self.site(1, content, slots=1)
+        late, other = self.asker(site), self.asker(site)
+        for asker in (late, other):
+            asker.tell("queue")
+            self.network.run(0.6)
+        self.assertEqual((late.types()[-1], other.types()[-1]), ("go", "go"))
+        late.transport.write(b"".join(frame(b'{"type":"want","chunk":%d}' % chunk) for chunk in (0, 1, 2)))
+        late.transport.pauseProducing()
+        self.network.run(1)
+        self.assertEqual(content.reads, [0])
+
     def test_a_reader_that_does_not_read(self) -> None:
         """Who asks and does not read is cut, and its slot is for others."""
         site = self.site(1, slots=1)

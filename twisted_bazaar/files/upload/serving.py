@@ -53,7 +53,7 @@ _LONG_S: Final = 2.0
 _STUCK_S: Final = 20.0
 _GATHER_S: Final = 0.05
 # So much the system keeps of what it cannot send yet.
-_UNSENT_BYTES: Final = 128 << 10
+_UNSENT_BYTES: Final = 256 << 10
 _ERRORS_TOLD: Final = 500
 # What is asked beyond that waits for the next turn of the reactor.
 _REQUESTS_A_TURN: Final = 64
