@@ -15,7 +15,7 @@ from twisted_bazaar.discovery.index.member import IndexMember
 from twisted_bazaar.files.chunks import Manifest
 from twisted_bazaar.files.download.picker import Picker
 from twisted_bazaar.files.download.roster import Roster
-from twisted_bazaar.files.upload.slots import Slots
+from twisted_bazaar.files.upload.choking import Choker
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.node.control import Ping, Pong
 from twisted_bazaar.node.link import Link
@@ -111,7 +111,8 @@ class PlantedBugTests(PlantedBugCase):
 
     def test_waiting_for_ever(self) -> None:
         """Sources that have no slot again which they have given, and downloads that wait for one."""
-        self.plant(Slots, "leave", lambda right: lambda slots, asker: None)
+        self.plant(Choker, "leave", lambda right: lambda choker, asker: None)
+        self.plant(Choker, "_free_slot", lambda right: lambda choker, host, now, changed: False)
         self.assert_caught(DownloadsGoOn, CALM.evolve(nodes=14, for_="3m"))
 
     def test_table_without_end(self) -> None:
@@ -155,5 +156,6 @@ class PlantedBugTests(PlantedBugCase):
 
     def test_slots_used_up(self) -> None:
         """A source that never has a slot again that it has given."""
-        self.plant(Slots, "leave", lambda right: lambda slots, asker: None)
+        self.plant(Choker, "leave", lambda right: lambda choker, asker: None)
+        self.plant(Choker, "_free_slot", lambda right: lambda choker, host, now, changed: False)
         self.assert_caught(FilesAreFetched, CALM.evolve(nodes=14, mode="liveness", settle="60s"))

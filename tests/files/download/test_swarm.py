@@ -200,7 +200,7 @@ class ManySourcesTests(TransferTestCase):
 
     def test_waiting_sources_are_kept(self) -> None:
         """A source that is busy with others is waited for while another serves."""
-        busy, other = self.site(1, slots=1, rate=MIB), self.site(2, rate=2 * MIB)
+        busy, other = self.site(1, slots=1, rate=MIB // 4), self.site(2, rate=2 * MIB)
         hog = self.asker(busy)
         hog.tell("queue")
         self.network.run(0.1)

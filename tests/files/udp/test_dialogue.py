@@ -91,6 +91,41 @@ class DialogueTests(StreamsTestCase):
         self.assertLess(self.network.timeline.now - began, 8 * MIB / 1.1e6)
 
 
+class HeldSlotsTests(StreamsTestCase):
+    """Readers that hold the slots of a sharer, over streams."""
+
+    def ask(self, host: Host, far: Socket, digest: str, *, reads: bool) -> Talker:
+        """Ask for a file, for a slot, and for all of its chunks."""
+        said = b'{"type":"fetch","digest":"%s"}' % digest.encode(), b'{"type":"queue"}'
+        wants = [b'{"type":"want","chunk":%d}' % chunk for chunk in range(3)]
+        talker = Talker(b"".join(map(frame, said)))
+
+        def heard(data: bytes) -> None:
+            talker.heard += data
+            if b'"type":"go"' in data and b'"type":"go"' not in talker.heard[: -len(data)]:
+                talker.transport.write(b"".join(map(frame, wants)))
+                if not reads:
+                    talker.transport.pauseProducing()
+
+        talker.dataReceived = heard  # type: ignore[method-assign]
+        Socket(host).streams.connect(far.where, Ends(lambda: talker))
+        return talker
+
+    def test_those_who_do_not_read(self) -> None:
+        """Whoever asks while twelve others hold all slots and do not read has the first chunk in less than 2 s."""
+        content = file_of(3 * MIB)
+        manifest = manifest_of(content)
+        far = Socket(self.b)
+        uploads = Uploads(self.b, random.Random(2), MemoryShare(MemoryContent(manifest, content)), slots=2)
+        far.streams.listen(Doorway(self.b, uploads.openings))
+        for number in range(12):
+            self.ask(self.network.add_host(f"deaf{number}"), far, manifest.digest, reads=False)
+        self.run_for(6)
+        honest = self.ask(self.a, far, manifest.digest, reads=True)
+        self.run_for(2)
+        self.assertGreater(len(honest.heard), MIB)
+
+
 class DoorwayTests(StreamsTestCase):
     """What a stream begins with."""
 

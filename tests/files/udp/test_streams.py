@@ -390,6 +390,23 @@ class StrangerTests(StreamsTestCase):
         self.run_for(1)
         self.successResultOf(opening)
 
+    def test_nobody_is_locked_out(self) -> None:
+        """When there are as many streams as may be, the host that has most gives its latest up to one that has fewer;
+        among those that have equally many nobody does."""
+        near, others = Socket(self.network.add_host("c")), []
+        for number in range(4):
+            own_id = b"%08d" % number
+            self.enter(own_id, self.call(own_id))
+        for name in "defgh":
+            others.append(Socket(self.network.add_host(name)).streams.connect(self.far.where, Ends()))
+            self.run_for(1)
+        self.assertEqual([each.called for each in others], [True] * 5)
+        self.assertEqual([each.reason for each in self.ends.made[:4]], [None, *[error.ConnectionAborted] * 3])
+        opening = near.streams.connect(self.far.where, Ends())
+        self.run_for(1)
+        self.failureResultOf(opening, error.ConnectionRefusedError)
+        self.assertEqual(len(self.far.streams), 6)
+
     def test_silent(self) -> None:
         """Who opens streams and says nothing more is forgotten, and can open others."""
         for number in range(4):

@@ -210,17 +210,79 @@ class SlotTests(TransferTestCase):
         self.assertTrue(all(a != b for a, b in pairwise(order)))
 
     def test_unused(self) -> None:
-        """Who has a slot for nothing loses it while others wait, and after three times its place."""
+        """Who has a slot for nothing does not keep it from others, and after three times loses its place."""
         site = self.site(1, slots=1)
         idle, other = self.asker(site), self.asker(site)
         for asker in (idle, other):
             asker.tell("queue")
-        self.network.run(1)
+        self.network.run(0.2)
         self.assertEqual((idle.types()[-1], other.types()[-1]), ("go", "wait"))
-        self.network.run(6)
-        self.assertEqual((idle.types()[-1], other.types()[-1]), ("wait", "go"))
-        self.network.run(60)
-        self.assertTrue(idle.is_closed or other.is_closed)
+        self.network.run(0.5)
+        self.assertEqual((idle.types()[-1], other.types()[-1]), ("go", "go"))
+        # It may still want something, as long as there is room for it.
+        idle.tell("want", chunk=3)
+        self.network.run(1)
+        self.assertEqual(idle.file_bytes, 5)
+        more = [self.asker(site) for _ in range(4)]
+        for asker in more:
+            asker.tell("queue")
+        self.network.run(20)
+        self.assertTrue(all("go" in asker.types() for asker in more))
+        self.network.run(40)
+        self.assertIn("slow", [asker.last("failed")["code"] for asker in (idle, other, *more) if asker.is_closed])
+
+    def test_a_host_of_slow_readers(self) -> None:
+        """Who comes from another host than those who hold all slots is served at once; they finish their chunks."""
+        site = self.site(1, slots=2)
+        crowd = self.network.host()
+        slow = [self.asker(site, host=crowd) for _ in range(2)]
+        for asker in slow:
+            asker.tell("queue")
+            self.network.run(0.05)
+            asker.tell("want", chunk=0)
+            asker.transport.pauseProducing()
+        other = self.asker(site)
+        other.tell("queue")
+        self.network.run(0.05)
+        other.tell("want", chunk=0)
+        self.network.run(1)
+        self.assertEqual((other.types()[-1], other.file_bytes), ("go", MIB))
+        for asker in slow:
+            asker.transport.resumeProducing()
+        self.network.run(2)
+        self.assertEqual([(asker.types()[-1], asker.file_bytes) for asker in slow], [("go", MIB)] * 2)
+
+    def test_memory_of_slow_readers(self) -> None:
+        """Of who is served beside the slots no more than one chunk is kept; what it wants besides is read later."""
+        content = MemoryContent(self.manifest, self.bytes, reactor=self.network.host(), delay_s=0.02)
+        site = self.site(1, content, slots=1)
+        slow, other = self.asker(site), self.asker(site)
+        slow.tell("queue")
+        self.network.run(0.1)
+        slow.transport.pauseProducing()
+        slow.transport.write(b"".join(frame(b'{"type":"want","chunk":%d}' % chunk) for chunk in (0, 1, 2)))
+        self.network.run(0.1)
+        other.tell("queue")
+        self.network.run(1)
+        self.assertEqual((content.reads, other.types()[-1]), ([0, 1], "go"))
+        other.tell("pass")
+        slow.transport.resumeProducing()
+        self.network.run(2)
+        self.assertEqual((content.reads, slow.file_bytes), ([0, 1, 1, 2], 3 * MIB))
+
+    def test_one_chunk_beside_the_slots(self) -> None:
+        """Who let its lease run out before it wanted anything has one chunk read, however many it wants then."""
+        content = MemoryContent(self.manifest, self.bytes, reactor=self.network.host(), delay_s=0.02)
+        site = self.site(1, content, slots=1)
+        late, other = self.asker(site), self.asker(site)
+        for asker in (late, other):
+            asker.tell("queue")
+            self.network.run(0.6)
+        self.assertEqual((late.types()[-1], other.types()[-1]), ("go", "go"))
+        late.transport.write(b"".join(frame(b'{"type":"want","chunk":%d}' % chunk) for chunk in (0, 1, 2)))
+        late.transport.pauseProducing()
+        self.network.run(1)
+        self.assertEqual(content.reads, [0])
 
     def test_a_reader_that_does_not_read(self) -> None:
         """Who asks and does not read is cut, and its slot is for others."""

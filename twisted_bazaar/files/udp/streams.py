@@ -35,13 +35,15 @@ from twisted_bazaar.values.addresses import network_of
 
 _REMEMBERED: Final = 4096
 _TURN_S: Final = 0.01
+# Who has one stream more than another does not give it up, or it would go to and fro.
+_FAIR_EXCESS: Final = 2
 
 
 @frozen(kw_only=True)
 class StreamLimits:
     """How many streams others may open. Of those that are half open nothing is kept; see L{Opening}.
 
-    @ivar most: in all.
+    @ivar most: in all. Past it the host that has most of them gives one up to who has fewer (max-min fair).
     @ivar most_of_host: from one host.
     """
 
@@ -299,9 +301,25 @@ class Streams:
             self.unsent()
 
     def _has_room(self, where: Where) -> bool:
-        if self._called[network_of(where[0])] >= self._limits.most_of_host:
+        """Whether one more stream may be opened from there, perhaps in place of one of a host that has more."""
+        own = self._called[network_of(where[0])]
+        if own >= self._limits.most_of_host:
             return False
-        return sum(self._called.values()) < self._limits.most
+        return self._called.total() < self._limits.most or max(self._called.values()) >= own + _FAIR_EXCESS
+
+    def _make_room(self) -> None:
+        """End the latest stream of the host that has most, if there are as many as may be."""
+        if self._called.total() < self._limits.most:
+            return
+        [(noisiest, _)] = self._called.most_common(1)
+        loser = next(
+            each
+            for each in reversed(self._transports.values())
+            if each.is_called and network_of(each.where[0]) == noisiest
+        )
+        self.counts["evicted"] += 1
+        loser.abort()
+        self.turn(loser)
 
     def _let_in(self, third: Segment, where: Where) -> bool:
         """Open a stream for who has shown that it receives where it says."""
@@ -312,6 +330,7 @@ class Streams:
         protocol = self._factory.buildProtocol(address_of(where))
         if protocol is None:
             return False
+        self._make_room()
         stream = Stream(self._settings, third.to, self._rng, now, other, self._watched(where))
         transport = StreamTransport(self, stream, where, is_called=True)
         self._transports[third.to] = transport

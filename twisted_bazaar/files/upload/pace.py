@@ -1,4 +1,4 @@
-"""A limit on bytes a second that everybody who sends has a fair share of."""
+"""A limit on bytes a second that every host to which is sent has a fair share of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _BURST_S: Final = 0.1
 class Pace:
     """Says when the next piece may be sent.
 
-    Who has to wait stands in line, with one piece each: so all get the same.
+    Who has to wait stands in line, with one piece each. The hosts take turns, and so do those of one host: so all hosts
+    get the same, however many connections they have (max-min fair).
 
     @param reactor: time and timers.
     @param rate: bytes a second; None for no limit.
@@ -27,7 +28,7 @@ class Pace:
         self._reactor = reactor
         self._rate = rate
         self._free_at = float("-inf")
-        self._line: dict[Callable[[], object], int] = {}
+        self._lines: dict[str, dict[Callable[[], object], int]] = {}
         self._timer: IDelayedCall | None = None
 
     def piece_bytes(self, most: int) -> int:
@@ -36,25 +37,30 @@ class Pace:
             return most
         return max(_SMALLEST_PIECE, min(most, int(self._rate * _PIECE_S)))
 
-    def take(self, size: int, ready: Callable[[], object]) -> bool:
+    def take(self, size: int, host: str, ready: Callable[[], object]) -> bool:
         """Ask to send a piece.
 
+        @param host: whom it is charged to.
         @param ready: called when it may be sent, if it may not at once; then it is paid for.
         @return: whether it may be sent now.
         """
         if self._rate is None:
             return True
-        if not self._line and self._free_at <= self._reactor.seconds():
+        if not self._lines and self._free_at <= self._reactor.seconds():
             self._charge(size)
             return True
-        self._line[ready] = size
+        self._lines.setdefault(host, {})[ready] = size
         self._set_timer()
         return False
 
-    def forget(self, ready: Callable[[], object]) -> None:
+    def forget(self, host: str, ready: Callable[[], object]) -> None:
         """Leave the line."""
-        self._line.pop(ready, None)
-        if not self._line and self._timer is not None:
+        line = self._lines.get(host)
+        if line is not None:
+            line.pop(ready, None)
+            if not line:
+                del self._lines[host]
+        if not self._lines and self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
@@ -63,12 +69,17 @@ class Pace:
         self._free_at = max(self._free_at, self._reactor.seconds() - _BURST_S) + size / self._rate
 
     def _set_timer(self) -> None:
-        if self._timer is None and self._line:
+        if self._timer is None and self._lines:
             self._timer = self._reactor.callLater(max(0.0, self._free_at - self._reactor.seconds()), self._next)
 
     def _next(self) -> None:
         self._timer = None
-        ready = next(iter(self._line))
-        self._charge(self._line.pop(ready))
+        host = next(iter(self._lines))
+        line = self._lines.pop(host)
+        ready = next(iter(line))
+        self._charge(line.pop(ready))
+        if line:
+            # Its next piece comes after one of each other host.
+            self._lines[host] = line
         self._set_timer()
         ready()

@@ -6,6 +6,7 @@ other end takes them, and larger the faster that is. Who gets a slot is its owne
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -35,8 +36,10 @@ from twisted_bazaar.files.messages import (
     piece_head,
 )
 from twisted_bazaar.files.stream import ASKED_CODEC, Stream
-from twisted_bazaar.files.upload.drain import Drain
+from twisted_bazaar.files.upload.choking import Progress
+from twisted_bazaar.files.upload.drain import Drain, unsent_bytes
 from twisted_bazaar.files.upload.pace import Pace
+from twisted_bazaar.values.addresses import network_of
 from twisted_bazaar.wire.framing import FrameSplitter
 from twisted_bazaar.wire.message import Message
 
@@ -49,9 +52,21 @@ _LONG_S: Final = 2.0
 # A reader that takes nothing for so long is gone, and so is a frame that does not end.
 _STUCK_S: Final = 20.0
 _GATHER_S: Final = 0.05
+# So much the system keeps of what it cannot send yet.
+_UNSENT_BYTES: Final = 256 << 10
 _ERRORS_TOLD: Final = 500
 # What is asked beyond that waits for the next turn of the reactor.
 _REQUESTS_A_TURN: Final = 64
+
+
+def _bound_unsent(transport: Any) -> None:
+    """Have the system keep little of what it cannot send yet.
+
+    Else it keeps megabytes for each who does not read, and says that they have gone. What is under way is not bounded.
+    """
+    handle = getattr(transport, "getHandle", None)
+    if handle is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        handle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 class ServingOwner(Protocol):
@@ -94,9 +109,11 @@ class Serving(Stream):
 
     @param content: the file.
     @param host: where the other end is.
+    @ivar network: whom what it takes up is charged to.
     @ivar digest: that of the file.
     @ivar manifest: what the file was said to be made of, which can change while it is fetched here.
     @ivar has_slot: whether it is served now.
+    @ivar is_finishing: whether that is for one chunk only, of which alone something is kept in memory.
     @ivar sent_bytes: how much of the file has been sent.
     @ivar idle_since: since when nothing is wanted.
     @ivar promised: chunks that it has been told nobody else was given, and that have not been sent.
@@ -107,7 +124,9 @@ class Serving(Stream):
         super().__init__(reactor, ASKED_CODEC)
         self.content = content
         self.host = host
+        self.network = network_of(host)
         self.has_slot = False
+        self.is_finishing = False
         self.sent_bytes = 0
         self.idle_since = 0.0
         self.missed = 0
@@ -129,7 +148,7 @@ class Serving(Stream):
         self._in_line = False
         self._full_since: float | None = None
         self._drain_seen = Drain()
-        # How long the other end has kept this one waiting since it was given the slot.
+        # How long the other end has not been ready for more since the last chunk was complete.
         self._held_up_s = 0.0
         self._unwatch: Callable[[], None] | None = None
         self._grown: list[int] = []
@@ -142,6 +161,7 @@ class Serving(Stream):
         """Say what the file is made of."""
         super().connectionMade()
         self.idle_since = self.reactor.seconds()
+        _bound_unsent(self.transport)
         self.transport.registerProducer(self, True)
         holdings = self.content.holdings
         is_whole = holdings.is_whole
@@ -198,15 +218,23 @@ class Serving(Stream):
         since = self._unfinished_since if self._full_since is None else max(self._full_since, moved_at)
         return since is not None and now - since >= _STUCK_S
 
-    def held_up_s(self, now: float) -> float:
-        """How long the other end was not ready for more, since it was given the slot."""
-        return self._held_up_s + (0.0 if self._full_since is None else now - self._full_since)
+    def progress(self) -> Progress:
+        """How far the other end is, and how long it lets this one wait: it reads slowly, or wants nothing."""
+        now = self.reactor.seconds()
+        if self.wants_nothing:
+            waited_s = now - self.idle_since
+        else:
+            waited_s = self._held_up_s + (0.0 if self._full_since is None else now - self._full_since)
+        return Progress(self.sent_bytes - unsent_bytes(self.transport), waited_s)
 
     def go(self, askers: int, fresh: tuple[int, ...] = ()) -> None:
         """Give the slot, or say that the number of askers has changed.
 
         @param fresh: chunks that nobody has been given.
         """
+        if self.is_finishing:
+            self.is_finishing = False
+            self._read_ahead()
         if not self.has_slot:
             self.has_slot = True
             self.idle_since = self.reactor.seconds()
@@ -217,9 +245,24 @@ class Serving(Stream):
         self.promised.update(dict.fromkeys(fresh))
         self.send(Go(askers=askers, fresh=fresh))
 
+    def finish(self, askers: int) -> None:
+        """Serve one chunk beside the slots: that which is being sent, or else the next one; of those that are wanted
+        after it nothing is kept here."""
+        if not self.has_slot:
+            self.go(askers)
+        self.is_finishing = True
+        self._piece_bytes = min(self._piece_bytes, _FIRST_PIECE)
+        if self._current is None:
+            return
+        ahead = self._reading if self._ready is None else self._ready[0]
+        if ahead is not None:
+            self._turn += 1
+            self._reading = self._ready = None
+            self._wants.appendleft(ahead)
+
     def wait(self, ahead: int) -> None:
         """Take the slot, or say that there is none: whatever is wanted is forgotten."""
-        self.has_slot = False
+        self.has_slot = self.is_finishing = False
         self._forget()
         self.send(Wait(ahead=ahead))
 
@@ -264,7 +307,7 @@ class Serving(Stream):
             case Queue():
                 self._owner.queued(self)
             case Pass():
-                self.has_slot = False
+                self.has_slot = self.is_finishing = False
                 self._forget()
                 self._owner.passed(self)
             case Digests(first=first, count=count):
@@ -293,6 +336,8 @@ class Serving(Stream):
     def _read_ahead(self) -> None:
         """Read the next chunk, unless one is waiting to be sent."""
         if self._reading is not None or self._ready is not None or not self._wants or not self.is_open:
+            return
+        if self.is_finishing and self._current is not None:
             return
         if self.content.manifest is not self.manifest:
             self._end_changed()
@@ -334,7 +379,7 @@ class Serving(Stream):
             if not self._paid_bytes:
                 size = min(self._owner.pace.piece_bytes(self._piece_bytes), len(content) - self._offset)
                 self._paid_bytes = size
-                if not self._owner.pace.take(size, self._paid):
+                if not self._owner.pace.take(size, self.network, self._paid):
                     self._in_line = True
                     return
             size, self._paid_bytes = self._paid_bytes, 0
@@ -347,8 +392,10 @@ class Serving(Stream):
             self.transport.writeSequence((piece_head(chunk, self._offset - size, size), bytes(piece), b","))
             if is_last:
                 self.idle_since = self.reactor.seconds()
+                self._held_up_s = 0.0
                 self.promised.pop(chunk, None)
                 self._owner.chunk_sent(self, chunk)
+                self._read_ahead()
 
     def _paid(self) -> None:
         self._in_line = False
@@ -362,7 +409,7 @@ class Serving(Stream):
         self._paid_bytes = 0
         if self._in_line:
             self._in_line = False
-            self._owner.pace.forget(self._paid)
+            self._owner.pace.forget(self.network, self._paid)
 
     # What has come meanwhile.
 
@@ -385,7 +432,7 @@ class Serving(Stream):
 
     def _end(self) -> None:
         self._forget()
-        self.has_slot = False
+        self.has_slot = self.is_finishing = False
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None

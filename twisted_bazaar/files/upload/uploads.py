@@ -15,22 +15,22 @@ from twisted_bazaar.files.chunks import Manifest
 from twisted_bazaar.files.content import IShare
 from twisted_bazaar.files.messages import TRANSFER_VERSION, Fetch
 from twisted_bazaar.files.stream import Stream
+from twisted_bazaar.files.upload.choking import Choker, Verdict
 from twisted_bazaar.files.upload.drain import unsent_bytes
 from twisted_bazaar.files.upload.pace import Pace
 from twisted_bazaar.files.upload.rounds import Round
 from twisted_bazaar.files.upload.serving import Refusal, Serving
-from twisted_bazaar.files.upload.slots import Slots
 from twisted_bazaar.interfaces import Opening
-from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import Message
 
 _LOOK_S: Final = 1.0
+# How soon it is seen that a lease is over; only while somebody waits.
+_DECIDE_S: Final = 0.1
 # A slot that is used for nothing while others wait; who lets it happen three times is shown out.
 _UNUSED_S: Final = 5.0
 _MOST_MISSED: Final = 3
 _FRESH_AT_ONCE: Final = 3
-# Who keeps this node waiting for so long in one turn while others wait loses it, even in the middle of a chunk.
-_LONGEST_TURN_S: Final = 60.0
 
 
 @frozen
@@ -87,7 +87,7 @@ class Uploads:
         self._reactor = reactor
         self._rng = rng
         self._share = share
-        self._slots: Slots[Serving] = Slots(slots)
+        self._choker: Choker[Serving] = Choker(slots, Serving.progress)
         self._most = most_connections
         self._changed = changed
         self._on_changed_file = on_changed_file
@@ -99,6 +99,7 @@ class Uploads:
         self._crowds: dict[Manifest, _Crowd] = {}
         self._told = 0
         self._look: IDelayedCall | None = None
+        self._deciding: IDelayedCall | None = None
         self._is_stopped = False
         self._until_gone: list[Deferred[None]] = []
 
@@ -116,7 +117,7 @@ class Uploads:
         content = self._share.content(fetch.digest)
         if content is None:
             return self._let_in(Refusal(self._reactor, "nofile", "this file is not here"))
-        if not self._has_room(address.host):
+        if not self._has_room(network_of(address.host)):
             return self._let_in(Refusal(self._reactor, "busy", "too many connections"))
         serving = Serving(self._reactor, self, content, address.host)
         self._servings[serving] = None
@@ -129,9 +130,10 @@ class Uploads:
     def stop(self) -> Deferred[None]:
         """Serve nobody any more; fires when all connections are closed."""
         self._is_stopped = True
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
+        for timer in (self._look, self._deciding):
+            if timer is not None:
+                timer.cancel()
+        self._look = self._deciding = None
         for serving in list(self._servings):
             serving.end("busy", "this node is leaving")
         if not self._streams:
@@ -146,7 +148,7 @@ class Uploads:
             Upload(
                 each.digest,
                 each.host,
-                "serving" if each.has_slot else "waiting" if self._slots.waits(each) else "idle",
+                "serving" if each.has_slot else "waiting" if self._choker.waits(each) else "idle",
                 each.sent_bytes,
             )
             for each in self._servings
@@ -161,12 +163,12 @@ class Uploads:
 
     def queued(self, serving: Serving) -> None:
         """Somebody wants a slot."""
-        if self._slots.serves(serving):
+        if self._choker.serves(serving):
             return
-        self._slots.enter(serving, serving.host)
+        self._choker.enter(serving, serving.network)
         self._give_slots()
-        if not self._slots.serves(serving):
-            serving.wait(self._slots.ahead(serving))
+        if not self._choker.serves(serving):
+            serving.wait(self._choker.ahead(serving))
 
     def passed(self, serving: Serving) -> None:
         """Somebody wants none now."""
@@ -178,12 +180,11 @@ class Uploads:
         self.sent_bytes += serving.manifest.size_of(chunk)
         crowd = self._crowds[serving.manifest]
         crowd.round.note(chunk)
-        if not self._slots.serves(serving):
+        if not self._choker.serves(serving):
             return
-        self._slots.sent(serving)
-        if self._slots.is_over(serving, self._reactor.seconds()):
+        if self._choker.chunk_sent(serving, self._reactor.seconds()):
             self._end_turn(serving)
-        else:
+        elif not serving.is_finishing:
             serving.go(crowd.size, self._fresh_for(serving))
 
     def ended(self, serving: Serving) -> None:
@@ -220,45 +221,64 @@ class Uploads:
             for gone in until_gone:
                 gone.callback(None)
 
-    def _has_room(self, host: str) -> bool:
+    def _has_room(self, network: str) -> bool:
         """Whether one more may come in from a host, perhaps in place of one that wants nothing."""
-        held = Counter(each.host for each in self._servings)
-        if held[host] >= max(1, self._most // 2):
-            return self._make_room([each for each in self._servings if each.host == host])
+        held = Counter(each.network for each in self._servings)
+        if held[network] >= max(1, self._most // 2):
+            return self._make_room([each for each in self._servings if each.network == network])
         if len(self._servings) < self._most or self._make_room(list(self._servings)):
             return True
         # Or two hosts that ask for ever, one after another, would keep everybody else out.
         noisiest, count = held.most_common(1)[0]
-        waiting = [each for each in self._servings if each.host == noisiest and not each.has_slot]
-        if not waiting or count <= held[host] + 1:
+        own = [each for each in self._servings if each.network == noisiest]
+        waiting = [each for each in own if not each.has_slot] or [each for each in own if each.is_finishing]
+        if not waiting or count <= held[network] + 1:
             return False
         waiting[-1].end("busy", "too many connections")
         return True
 
     def _make_room(self, servings: Sequence[Serving]) -> bool:
-        idle = [each for each in servings if not each.has_slot and not self._slots.waits(each)]
+        idle = [each for each in servings if not each.has_slot and not self._choker.waits(each)]
         if not idle:
             return False
         min(idle, key=lambda each: each.idle_since).end("busy", "too many connections")
         return True
 
     def _give_slots(self) -> None:
-        for serving in self._slots.fill(self._reactor.seconds()):
-            serving.go(self._crowds[serving.manifest].size, self._fresh_for(serving))
-        if self._slots.busy != self._told:
-            self._told = self._slots.busy
+        for verdict, serving in self._choker.decide(self._reactor.seconds()):
+            if not serving.is_open:
+                # What was done for another has ended it.
+                continue
+            if verdict is Verdict.UNCHOKE:
+                serving.go(self._crowds[serving.manifest].size, self._fresh_for(serving))
+            elif verdict is Verdict.FINISH:
+                serving.finish(self._crowds[serving.manifest].size)
+            elif self._choker.waits(serving):
+                self._give_back(serving)
+                serving.wait(self._choker.ahead(serving))
+        if self._choker.has_line and self._deciding is None and not self._is_stopped:
+            self._deciding = self._reactor.callLater(_DECIDE_S, self._decide_again)
+        if self._choker.busy != self._told:
+            self._told = self._choker.busy
             self._changed(self._told)
+
+    def _decide_again(self) -> None:
+        self._deciding = None
+        self._give_slots()
 
     def _end_turn(self, serving: Serving) -> None:
         """Let somebody stand in line again, at its end."""
         self._take_slot(serving)
-        self._slots.enter(serving, serving.host)
-        serving.wait(self._slots.ahead(serving))
+        self._choker.enter(serving, serving.network)
+        serving.wait(self._choker.ahead(serving))
         self._give_slots()
 
     def _take_slot(self, serving: Serving) -> None:
         """Take the slot or the place in the line; what was promised and not sent is for others again."""
-        self._slots.leave(serving)
+        self._choker.leave(serving)
+        self._give_back(serving)
+
+    def _give_back(self, serving: Serving) -> None:
         self._crowds[serving.manifest].round.give_back(serving.promised)
         serving.promised.clear()
 
@@ -272,7 +292,7 @@ class Uploads:
     def _tell_askers(self, manifest: Manifest) -> None:
         """Tell those who are served a file how many ask for it."""
         for each in list(self._servings):
-            if each.has_slot and each.manifest == manifest:
+            if each.has_slot and not each.is_finishing and each.manifest == manifest:
                 each.go(self._crowds[manifest].size, self._fresh_for(each))
 
     def _look_later(self) -> None:
@@ -286,18 +306,16 @@ class Uploads:
         for serving in list(self._servings):
             if serving.is_stuck(now):
                 serving.cut()
-            elif self._slots.has_line and self._slots.serves(serving):
-                self._look_at(serving, now)
+            elif self._choker.has_line and self._choker.serves(serving) and serving.wants_nothing:
+                self._look_at_idle(serving, now)
         self._look_later()
 
-    def _look_at(self, serving: Serving, now: float) -> None:
-        """See whether somebody who has a slot while others wait is to keep it."""
-        if serving.wants_nothing:
-            if now - serving.idle_since >= _UNUSED_S:
-                serving.missed += 1
-                if serving.missed >= _MOST_MISSED:
-                    serving.end("slow", "a slot was given three times, and nothing wanted")
-                else:
-                    self._end_turn(serving)
-        elif serving.held_up_s(now) >= _LONGEST_TURN_S:
+    def _look_at_idle(self, serving: Serving, now: float) -> None:
+        """See whether somebody who is served while others wait has wanted nothing for too long."""
+        if now - serving.idle_since < _UNUSED_S:
+            return
+        serving.missed += 1
+        if serving.missed >= _MOST_MISSED:
+            serving.end("slow", "a slot was given three times, and nothing wanted")
+        else:
             self._end_turn(serving)
