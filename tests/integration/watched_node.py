@@ -200,6 +200,11 @@ class WatchedProcess:
         self._process.kill()
         self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def is_alive(self) -> bool:
         """Whether the process goes on."""
         return self._process.poll() is None
