@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tests.attack.attack import Attack
-from tests.attack.verdict import Figures, Waits, judge
+from tests.attack.verdict import Figures, Waits, control_failed, judge
 
 # From here on there is room for what was tried in the table itself.
 WIDE_COLUMNS: Final = 150
@@ -38,12 +38,16 @@ class Outcome:
         """What was broken, a sentence each."""
         if self.figures is None:
             return (f"it could not be carried out: {self.failure}",)
+        if control_failed(self.figures):
+            return ("the honest client got no answer even without the attack",)
         return judge(self.attack.bounds, self.figures)
 
     @property
     def word(self) -> str:
         """The verdict in a word."""
-        return "failed" if self.figures is None else "broken" if self.broken else "kept"
+        if self.figures is None or control_failed(self.figures):
+            return "failed"
+        return "broken" if self.broken else "kept"
 
 
 def write_table(console: Console, outcomes: Sequence[Outcome]) -> None:
@@ -108,7 +112,7 @@ def _cells(seen: Figures | None) -> tuple[str, ...]:
     return (
         *(_waits(waits) for waits in (seen.before, seen.during, seen.after)),
         _memory(seen),
-        f"{seen.log_bytes:,}" if seen.log_bytes < 100_000 else f"{seen.log_bytes / 1e6:.1f}M",
+        _size(seen.log_bytes),
     )
 
 
@@ -119,7 +123,15 @@ def _waits(waits: Waits) -> str:
     return f"{_ms(waits.median_s or 0.0)}/{worst}"
 
 
+def _size(size_bytes: int) -> str:
+    if size_bytes < 10_000:
+        return str(size_bytes)
+    return f"{size_bytes / 1e3:.0f}K" if size_bytes < 999_500 else f"{size_bytes / 1e6:.1f}M"
+
+
 def _ms(seconds: float) -> str:
+    if seconds >= 10.0:
+        return f"{seconds:.0f}s"
     return f"{seconds * 1000:.0f}" if seconds >= 0.01 else f"{seconds * 1000:.1f}"
 
 
@@ -138,6 +150,6 @@ def _note(outcome: Outcome, with_tried: bool) -> RenderableType:
     """What stands below the table about one attack."""
     lines: list[RenderableType] = [Text.assemble((outcome.attack.name, "bold"), f" ({outcome.attack.role})")]
     if with_tried:
-        lines.append(Padding(Text(outcome.attack.tries), (0, 0, 0, 2)))
-    lines += [Padding(Text(f"broken: {sentence}"), (0, 0, 0, 2)) for sentence in outcome.broken]
+        lines.append(Padding(Text(outcome.attack.tries), (0, 0, 0, 2), expand=False))
+    lines += [Padding(Text(f"broken: {sentence}"), (0, 0, 0, 2), expand=False) for sentence in outcome.broken]
     return Group(*lines)

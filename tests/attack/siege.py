@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import time
@@ -187,6 +188,9 @@ def _ask_for(scene: Scene, duration_s: float, least: int) -> Waits:
 def _last_words(log: str) -> str:
     """The line that names the first error of a log."""
     lines = log.splitlines()
-    after = next(i for i, line in enumerate(lines) if "Traceback" in line or "Unhandled" in line)
-    named = (line for line in lines[after + 1 :] if line and not line[0].isspace() and not line.lstrip().startswith("---"))
-    return next(iter(lines[after + 1 :]), "") if (found := next(named, None)) is None else found.strip()[:200]
+    first = next(i for i, line in enumerate(lines) if "Traceback" in line or "Unhandled" in line)
+    named = (line.strip() for line in lines[first + 1 :] if _ERROR.match(line))
+    return next(named, lines[first].strip())[:200]
+
+
+_ERROR: Final = re.compile(r"\s*[\w.]+(Error|Exception|Interrupt|Failure|Warning)\b")

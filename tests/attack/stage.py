@@ -17,6 +17,8 @@ from attrs import frozen
 from tests.integration.watched_node import LONGEST_S, WatchedProcess, until
 
 LOOPBACK: Final = "127.0.0.1"
+_LISTENS: Final = r"listening on \S+ port (\d+)"
+_TAKES_DATAGRAMS: Final = r"taking datagrams at \S+:(\d+)"
 
 
 @frozen
@@ -56,8 +58,8 @@ class Pace:
     settle_s: float
 
 
-FULL: Final = Pace(calm_s=3.0, assault_s=15.0, settle_s=3.0)
-SHORT: Final = Pace(calm_s=0.8, assault_s=3.0, settle_s=0.5)
+FULL: Final = Pace(calm_s=2.0, assault_s=10.0, settle_s=2.0)
+SHORT: Final = Pace(calm_s=0.6, assault_s=2.5, settle_s=0.4)
 
 
 class Victim(WatchedProcess):
@@ -73,8 +75,13 @@ class Victim(WatchedProcess):
 
         @raise AssertionError: it does not; the text has its log.
         """
-        self.port = int(self.wait_for(r" starting on (\d+)")[1])
+        self.port = int(self.wait_for(_LISTENS)[1])
         return self
+
+    @property
+    def datagram_port(self) -> int:
+        """Where it takes datagrams."""
+        return int(self.wait_for(_TAKES_DATAGRAMS)[1])
 
     def wait_for(self, pattern: str, timeout_s: float = LONGEST_S) -> re.Match[str]:
         """Wait for something in its log.
@@ -147,11 +154,15 @@ class Stage:
         """
         return self.launch(*words, *LISTEN, descriptors=descriptors).wait_until_it_listens()
 
-    def launch(self, *words: str, descriptors: int | None = None) -> Victim:
-        """Start a daemon on the victim's core, and wait for nothing."""
+    def launch(self, *words: str, descriptors: int | None = None, is_pinned: bool = True) -> Victim:
+        """Start a daemon, and wait for nothing.
+
+        @param is_pinned: whether it runs on the victim's core alone.
+        """
         victim = Victim(self.folder(), *words)
         self._ending.callback(victim.end)
-        os.sched_setaffinity(victim.pid, {self.cores.victim})
+        if is_pinned:
+            os.sched_setaffinity(victim.pid, {self.cores.victim})
         if descriptors is not None:
             resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
         return victim

@@ -111,6 +111,11 @@ def judge(bounds: Bounds, seen: Figures) -> tuple[str, ...]:
     return (*_broken_waits(bounds, seen), *_broken_bytes(bounds, seen), *seen.wrong)
 
 
+def control_failed(seen: Figures) -> bool:
+    """Whether the honest client got no answer at all even without the attack, so that nothing can be said of it."""
+    return seen.before.count > 0 and not seen.before.answered_s
+
+
 def _broken_waits(bounds: Bounds, seen: Figures) -> Iterator[str]:
     phases = (("during", seen.during), ("after", seen.after))
     for name, waits in phases:
@@ -128,14 +133,14 @@ def _broken_waits(bounds: Bounds, seen: Figures) -> Iterator[str]:
 
 def _broken_bytes(bounds: Bounds, seen: Figures) -> Iterator[str]:
     rows = (
-        ("at the peak", seen.memory_before, seen.memory_peak, bounds.peak_bytes),
-        ("afterwards", seen.memory_before, seen.memory_after, bounds.kept_bytes),
-        ("by a second run", seen.memory_after, seen.memory_again, bounds.again_bytes),
+        ("at the peak", seen.memory_before, seen.memory_peak, bounds.peak_bytes, seen.control_bytes),
+        ("afterwards", seen.memory_before, seen.memory_after, bounds.kept_bytes, seen.control_bytes),
+        ("by a second run", seen.memory_after, seen.memory_again, bounds.again_bytes, 0),
     )
-    for name, base, value, bound in rows:
+    for name, base, value, bound, control in rows:
         if base is None or value is None or bound is None:
             continue
-        allowed = max(bound, CONTROL_TIMES * seen.control_bytes)
+        allowed = max(bound, CONTROL_TIMES * control)
         if value - base > allowed:
             yield f"memory {_mb(value - base)} {name}, at most {_mb(allowed)}"
     if bounds.log_bytes is not None and seen.log_bytes > bounds.log_bytes:

@@ -93,9 +93,7 @@ def register(peer: HandPeer) -> None:
     assert peer.hear("registered") is not None, "a super peer takes weak peers"
 
 
-TRACKER: Final = Kind(
-    "tracker", True, start_tracker, lambda me, number: {"type": "nodereq"}, ("nodereply", ())
-)
+TRACKER: Final = Kind("tracker", True, start_tracker, lambda me, number: {"type": "nodereq"}, ("nodereply", ()))
 INDEX_SERVER: Final = Kind(
     "index server",
     True,

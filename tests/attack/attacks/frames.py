@@ -39,9 +39,7 @@ def flood(kind: Kind, count: int, frame: bytes, read_bytes_s: float) -> Callable
             for host in hosts(count)
         ]
         crowd = Crowd(victim.port, manners, tally)
-        return Scene(
-            victim=victim, ask=kind.client(victim), pause_s=kind.pause_s, assaults=[crowd], tally=tally
-        )
+        return Scene(victim=victim, ask=kind.client(victim), pause_s=kind.pause_s, assaults=[crowd], tally=tally)
 
     return set_up
 
@@ -71,7 +69,6 @@ ATTACKS: Final = [
             role=kind.name,
             tries="50 links send ping as fast as they can, and read every answer",
             carry_out=siege(flood(kind, 50, PING, ALL)),
-            bounds=BOUNDS,
         )
         for kind in (TRACKER, INDEX_SERVER, SELLER)
     ),
@@ -81,8 +78,6 @@ ATTACKS: Final = [
             role=kind.name,
             tries="one link sends ping as fast as it can, and reads every answer",
             carry_out=siege(flood(kind, 1, PING, ALL)),
-            bounds=BOUNDS,
-            is_short=kind is TRACKER,
         )
         for kind in (TRACKER, SELLER, RING)
     ),
@@ -91,20 +86,17 @@ ATTACKS: Final = [
         role="tracker",
         tries="50 links send pong, which nobody answers, as fast as they can",
         carry_out=siege(flood(TRACKER, 50, PONG, 0)),
-        bounds=BOUNDS,
     ),
     Attack(
         name="unknown-seller",
         role="seller",
         tries="50 links send frames of an unknown type as fast as they can",
         carry_out=siege(flood(SELLER, 50, UNKNOWN, 0)),
-        bounds=BOUNDS,
     ),
     Attack(
         name="renew-index-server",
         role="index server",
         tries="50 links renew an empty list as fast as they can, and read every answer",
         carry_out=siege(flood(INDEX_SERVER, 50, framed("renew", id=1), ALL)),
-        bounds=BOUNDS,
     ),
 ]
