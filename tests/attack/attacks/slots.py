@@ -30,7 +30,7 @@ def hold(count: int, read_bytes_s: float, *, is_one_host: bool = True, wants: bo
         digest = make_file(folder, _FILE_BYTES)
         victim = start_sharer(stage, folder)
         download = Downloader(victim.port, digest)
-        assert until(lambda: _is_served(download)), f"the file is not shared:\n{victim.log()}"
+        assert until(lambda: is_served(download)), f"the file is not shared:\n{victim.log()}"
         chunks = b"".join(framed("want", chunk=chunk) for chunk in range(_WANTED)) if wants else b""
         hello = framed("fetch", digest=digest) + framed("queue")
         manners = [
@@ -57,7 +57,8 @@ def hold(count: int, read_bytes_s: float, *, is_one_host: bool = True, wants: bo
     return set_up
 
 
-def _is_served(download: Downloader) -> bool:
+def is_served(download: Downloader) -> bool:
+    """Whether a download begins."""
     try:
         download()
     except NotAnswered:
@@ -81,6 +82,14 @@ ATTACKS: Final = [
         tries="one host with 64 connections that read nothing wants all upload slots",
         carry_out=siege(hold(64, 0)),
         bounds=BOUNDS,
+    ),
+    Attack(
+        name="slots-many-hosts",
+        role="sharer",
+        tries="40 hosts with one connection each that reads 4 KB a second want all upload slots",
+        carry_out=siege(hold(40, 4096, is_one_host=False)),
+        # Somebody who has forty machines gets forty shares of one; an honest asker still has its turn.
+        bounds=Bounds(wait_s=10.0),
     ),
     Attack(
         name="slots-unwanted",
