@@ -25,6 +25,7 @@ from tests.attack.victims import RING, SUPER_PEER, Kind
 from tests.integration.plain_ring_node import PART, Entry
 
 _BATCH: Final = 200
+Make = Callable[[int], dict[str, Any] | bytes]
 
 
 class Sprayer:
@@ -92,9 +93,7 @@ def _cookie(datagrams: socket.socket) -> str:
     raise AssertionError("no cookie is given")
 
 
-def spray(
-    kind: Kind, make: Callable[[int], dict[str, Any] | bytes], places: list[str], *, has_cookie: bool = False
-) -> Callable[[Stage], Scene]:
+def spray(kind: Kind, make: Make, places: list[str], *, has_cookie: bool = False) -> Callable[[Stage], Scene]:
     """What sets up a daemon, and who sprays it."""
 
     def set_up(stage: Stage) -> Scene:
