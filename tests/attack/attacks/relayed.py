@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from tests.attack.attack import Attack
 from tests.attack.crowd import ALL, ONE_HOST, Crowd, Manner
 from tests.attack.honest import LinkClient, greeting
-from tests.attack.siege import Scene, Tally, siege
+from tests.attack.siege import NotAnswered, Scene, Tally, siege
 from tests.attack.stage import Stage
 from tests.attack.verdict import Bounds
 from tests.attack.victims import start_tracker
@@ -17,6 +19,7 @@ from tests.integration.watched_node import framed
 
 _A_SECOND: Final = 1000
 _AT_ONCE: Final = 20
+_SELDOM_S: Final = 10.0
 
 
 def searches_at(count: int, item: str) -> Callable[[Stage], Scene]:
@@ -38,6 +41,14 @@ def searches_at(count: int, item: str) -> Callable[[Stage], Scene]:
             ("reply", ("id",)),
             patience_s=1.0,
         )
+        # A seller with two neighbours keeps something back for each, however quiet it is.
+        other = LinkClient(
+            seller.port,
+            False,
+            lambda me, number: {"type": "search", "id": number, "item": "pear", "returnPath": [me], "ttl": 1},
+            ("nothing", ()),
+            patience_s=0.05,
+        )
         tally = Tally()
         manners = [_searcher(item, _AT_ONCE * count / _A_SECOND) for _ in range(count)]
         # Fifteen searches of a buyer that looks again each second when nothing came.
@@ -45,11 +56,27 @@ def searches_at(count: int, item: str) -> Callable[[Stage], Scene]:
             victim=relay,
             ask=buyer,
             pause_s=0.4,
+            tend=Seldom(other),
             assaults=[Crowd(relay.port, manners, tally)],
             tally=tally,
         )
 
     return set_up
+
+
+class Seldom:
+    """Asks every ten seconds, and wants no answer."""
+
+    def __init__(self, ask: LinkClient) -> None:
+        self._ask = ask
+        self._next = 0.0
+
+    def __call__(self) -> None:
+        """Ask, if it is time to."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _SELDOM_S
+            with suppress(NotAnswered):
+                self._ask()
 
 
 def _searcher(item: str, every_s: float) -> Manner:
