@@ -58,7 +58,7 @@ class Pace:
     settle_s: float
 
 
-FULL: Final = Pace(calm_s=2.0, assault_s=10.0, settle_s=2.0)
+FULL: Final = Pace(calm_s=1.2, assault_s=7.0, settle_s=1.2)
 SHORT: Final = Pace(calm_s=0.6, assault_s=2.5, settle_s=0.4)
 
 

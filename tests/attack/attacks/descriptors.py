@@ -52,7 +52,7 @@ ATTACKS: Final = [
         tries="one host opens 200 silent connections to a daemon that may open 64 files",
         carry_out=siege(silence(start, is_numbered)),
         bounds=Bounds(wait_s=2.0, log_bytes=16_384),
-        is_short=role != "super peer",
+        is_short=role in ("tracker", "sharer"),
     )
     for role, start, is_numbered in _STARTS
 ]

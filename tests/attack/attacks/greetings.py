@@ -83,7 +83,7 @@ ATTACKS: Final = [
             tries="100 hosts greet under a new key each time and go, as fast as they can",
             carry_out=siege(crowd(kind, _greet_and_go, is_newcomer=False)),
         )
-        for kind in (TRACKER, INDEX_SERVER, SUPER_PEER, SELLER)
+        for kind in (TRACKER, INDEX_SERVER, SELLER)
     ),
     *(
         Attack(

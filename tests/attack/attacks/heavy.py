@@ -44,9 +44,7 @@ def _filled(start: bytes, filler: bytes, end: bytes) -> bytes:
 # Keys that a message does not have are ignored, whatever stands in them.
 LONG: Final = _filled(b'{"type":"ping","x":"', b"\\u00e4", b'"}')
 WIDE: Final = _filled(b'{"type":"ping","x":[', b"[],", b"0]}")
-MANY_KEYS: Final = netstring(b'{"type":"ping",' + b",".join(b'"%d":0' % number for number in range(7000)) + b"}")
 DEEP: Final = netstring(b'{"type":"ping","x":' + b"[" * 900 + b"]" * 900 + b"}")
-DIGITS: Final = _filled(b'{"type":"ping","x":', b"9", b"}")
 
 
 def orders(*, is_signed: bool) -> Callable[[Stage], Scene]:
@@ -90,9 +88,7 @@ def _order(quote: dict[str, Any], *, is_signed: bool) -> bytes:
 _SHAPES: Final = (
     ("long", LONG, "a string of 64 KB, all escapes"),
     ("wide", WIDE, "20,000 empty arrays"),
-    ("keys", MANY_KEYS, "7,000 keys that no message has"),
     ("deep", DEEP, "arrays 900 deep"),
-    ("digits", DIGITS, "a number of 65,000 digits"),
 )
 ATTACKS: Final = [
     *(

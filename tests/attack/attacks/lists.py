@@ -38,13 +38,6 @@ def made_up_goods(rng: random.Random) -> Iterator[tuple[str, str]]:
         yield "offer", rng.randbytes(64).hex()
 
 
-def one_name_files(rng: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Files with long names of letters of four bytes."""
-    for number in itertools.count():
-        name = "".join(chr(0x20000 + rng.randrange(0x8000)) for _ in range(60))
-        yield "add", {"name": name, "size": number, "digest": rng.randbytes(32).hex()}
-
-
 Entries = Callable[[random.Random], Iterator[tuple[str, Any]]]
 
 
@@ -180,13 +173,6 @@ ATTACKS: Final = [
             is_short=kind is INDEX_SERVER,
         )
         for kind, word in ((INDEX_SERVER, "index"), (SUPER_PEER, "super"))
-    ),
-    Attack(
-        name="wide-names-index",
-        role="index server",
-        tries="ten peers list files with names of 60 letters of four bytes each",
-        carry_out=siege(make_up(INDEX_SERVER, one_name_files, 10)),
-        bounds=BOUNDS,
     ),
     Attack(
         name="lists-left-index",

@@ -130,12 +130,6 @@ ATTACKS: Final = [
         carry_out=siege(asking(INDEX_SERVER, _fixed("findfiles", id=1, words="song o", most=1000), files=20_000)),
     ),
     Attack(
-        name="deep-page-index",
-        role="index server",
-        tries="50 peers search 20,000 files for two words that all have, one file a page",
-        carry_out=siege(asking(INDEX_SERVER, _fixed("findfiles", id=1, words="of song", most=1), files=20_000)),
-    ),
-    Attack(
         name="casefold-index",
         role="index server",
         tries="50 peers search for 255 ligatures, each of which stands for 18 letters",

@@ -167,22 +167,24 @@ def _below(mode: int) -> Callable[[Path, Path], Path]:
     return plant
 
 
-# What is written in a state directory, by role. A name ends in .new while a file is being replaced.
+# What is written in a state directory, and by which role. A name ends in .new while a file is being replaced.
 _WRITTEN: Final = {
-    "seller": (
-        *("key.new", "id.new", "book.new", "key", "id", "lock", "book"),
-        *("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-journal"),
+    "key": ("seller", ("key.new", "key", "id.new", "lock")),
+    "ledger": (
+        "seller",
+        ("id", "book.new", "book", "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-journal", "control.sock"),
     ),
-    "buyer": ("orders.sqlite", "orders.sqlite-wal", "orders.sqlite-journal"),
-    "sharer": ("hashes", "hashes.new"),
+    "orders": ("buyer", ("orders.sqlite", "orders.sqlite-wal", "orders.sqlite-journal")),
+    "hashes": ("sharer", ("hashes", "hashes.new")),
 }
 
 
-def planted(role: str) -> list[Case]:
-    """Links in place of each file that a role writes: to another file, to nothing, and a second name for one."""
+def planted(group: str) -> list[Case]:
+    """Links in place of each file of a group: to another file, to nothing, and a second name for one."""
+    role, names = _WRITTEN[group]
     return [
         case
-        for name in _WRITTEN[role]
+        for name in names
         for case in (
             Case(f"{name} as a link to a file", role, _link(name)),
             Case(f"{name} as a link to nothing", role, _link(name), has_target=False),
@@ -254,12 +256,12 @@ ATTACKS: Final = [
     ),
     *(
         Attack(
-            name=f"state-planted-{role}",
+            name=f"state-planted-{group}",
             role=role,
             tries="links to another file, to nothing, and hard links, in place of each file that the daemon writes",
-            carry_out=try_all(lambda role=role: planted(role)),
-            is_short=role == "seller",
+            carry_out=try_all(lambda group=group: planted(group)),
+            is_short=group == "key",
         )
-        for role in _WRITTEN
+        for group, (role, _) in _WRITTEN.items()
     ),
 ]

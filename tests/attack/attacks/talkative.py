@@ -16,7 +16,7 @@ from tests.attack.honest import NotAnswered, Operator
 from tests.attack.siege import Scene, Tally, siege
 from tests.attack.stage import Stage
 from tests.attack.verdict import Bounds
-from tests.attack.victims import INDEX_SERVER, SUPER_PEER, TRACKER, Kind, start_seller
+from tests.attack.victims import INDEX_SERVER, TRACKER, Kind, start_seller
 from tests.integration.watched_node import framed, netstring
 
 _DEPTH: Final = 30_000
@@ -162,6 +162,6 @@ ATTACKS: Final = [
             bounds=Bounds(log_bytes=65_536),
             is_short=kind is TRACKER,
         )
-        for kind in (TRACKER, INDEX_SERVER, SUPER_PEER)
+        for kind in (TRACKER, INDEX_SERVER)
     ),
 ]

@@ -38,11 +38,6 @@ def askers(make: Callable[[str, str], Manner], places: list[str]) -> Callable[[S
     return set_up
 
 
-def _asks_for_digests(host: str, digest: str) -> Manner:
-    fetch, pages = framed("fetch", digest=digest), framed("digests", first=0, count=64) * 100
-    return Manner(host=host, hello=lambda: fetch, more=lambda: pages, requests=100, read_bytes_s=ALL)
-
-
 def _does_not_read_digests(host: str, digest: str) -> Manner:
     fetch, pages = framed("fetch", digest=digest), framed("digests", first=0, count=64) * 100
     return Manner(host=host, hello=lambda: fetch, more=lambda: pages, requests=100, read_bytes_s=0)
@@ -68,13 +63,6 @@ BOUNDS: Final = Bounds(wait_s=2.0)
 _FROM_ONE: Final = [ONE_HOST] * 30
 ATTACKS: Final = [
     Attack(
-        name="digests-sharer",
-        role="sharer",
-        tries="one host asks over 30 connections for pages of digests without a pause, and reads them",
-        carry_out=siege(askers(_asks_for_digests, _FROM_ONE)),
-        bounds=BOUNDS,
-    ),
-    Attack(
         name="digests-unread-sharer",
         role="sharer",
         tries="one host asks over 30 connections for pages of digests without a pause, and reads nothing",
@@ -98,8 +86,8 @@ ATTACKS: Final = [
     Attack(
         name="want-and-go-sharer",
         role="sharer",
-        tries="100 hosts want eight chunks each, go before they come, and come again",
-        carry_out=siege(askers(_wants_and_goes, hosts(100))),
+        tries="one host wants eight chunks over each of 30 connections, goes before they come, and comes again",
+        carry_out=siege(askers(_wants_and_goes, _FROM_ONE)),
         bounds=BOUNDS,
     ),
 ]
