@@ -65,6 +65,12 @@ class AnsweredTests(SynchronousTestCase):
             ("13 of 15 questions answered during",),
         )
 
+    def test_few(self) -> None:
+        """Where any may be lost, one of few may; where none may, none."""
+        one_of_five = Figures(before=CALM, during=Waits((0.1,) * 4, (1.0,)))
+        self.assertEqual(judge(evolve(NOTHING, share_answered=14 / 15), one_of_five), ())
+        self.assertEqual(len(judge(evolve(NOTHING, share_answered=1.0), one_of_five)), 1)
+
     def test_control(self) -> None:
         """Where the control loses some, as many may be lost."""
         bounds = evolve(NOTHING, share_answered=1.0)

@@ -51,11 +51,11 @@ def searches_at(count: int, item: str) -> Callable[[Stage], Scene]:
         )
         tally = Tally()
         manners = [_searcher(item, _AT_ONCE * count / _A_SECOND) for _ in range(count)]
-        # Fifteen searches of a buyer that looks again each second when nothing came.
+        # A buyer that looks again each second when nothing came.
         return Scene(
             victim=relay,
             ask=buyer,
-            pause_s=0.4,
+            pause_s=0.2,
             tend=Seldom(other),
             assaults=[Crowd(relay.port, manners, tally)],
             tally=tally,

@@ -87,7 +87,7 @@ class Trial:
     def wrong(self) -> Iterator[str]:
         """What it has done wrong, a sentence each."""
         is_alive = self._daemon.is_alive()
-        self._daemon.end()
+        self._daemon.kill()
         log = self._daemon.log()
         if self.case.has_target:
             if self._target.read_bytes() != _SECRET:
