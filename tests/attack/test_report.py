@@ -95,6 +95,7 @@ class VerdictTests(SynchronousTestCase):
         self.assertEqual(
             [each.word for each in (calm, BROKEN, FAILED, unheard)], ["kept", "broken", "failed", "failed"]
         )
+        self.assertEqual(unheard.broken, ("the honest client got no answer even without the attack",))
 
 
 class JsonTests(SynchronousTestCase):
