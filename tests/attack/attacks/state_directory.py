@@ -213,7 +213,6 @@ def parents() -> list[Case]:
     """Directories of one's own, below one in which others may rename them."""
     return [
         Case("below one that is writable by all", "seller", _below(0o777), is_refused=True),
-        Case("below one that is writable by the group", "seller", _below(0o775), is_refused=True),
         # In a sticky one, such as /tmp, only its owner renames a directory.
         Case("below one that is writable by all, sticky", "seller", _below(0o1777)),
     ]
