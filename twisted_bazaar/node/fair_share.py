@@ -26,7 +26,6 @@ from twisted_bazaar.wire.message import Flooded
 FLOW_LABELS: Final = "flow labels"
 """The purpose of the secret that labels of flows follow from; see L{KeyPair.secret_for}."""
 
-_FOR_OTHERS: Final = 2 / 3
 _ROUNDING: Final = 1e-6
 _UNLABELLED: Final = -1
 _LABEL_BYTES: Final = 2
@@ -37,7 +36,7 @@ T = TypeVar("T")
 class TokenBucket:
     """A token bucket: so many a second on average, and a second's worth at once after quiet.
 
-    @param a_second: tokens that come in a second; above 0.
+    @param a_second: tokens that come in a second; 0 or more.
     """
 
     __slots__ = ("_a_second", "_at", "_most", "_tokens")
@@ -76,14 +75,15 @@ class FairShare(Generic[T]):
     Nothing waits as long as there is room. A third of the rate is kept for the node's own searches; they may have what
     the others leave, as long as nobody waits.
 
-    @param a_second: searches a second, the node's own included; above 0.
+    @param a_second: searches a second, the node's own included; 1 or more.
     @param most_waiting: how many may wait.
     @param wait_s: who has waited for longer is dropped.
     """
 
     def __init__(self, a_second: float, most_waiting: int, wait_s: float) -> None:
-        self._others = TokenBucket(a_second * _FOR_OTHERS)
-        self._own = TokenBucket(a_second * (1 - _FOR_OTHERS))
+        for_others = max(1, int(a_second * 2 // 3))
+        self._others = TokenBucket(for_others)
+        self._own = TokenBucket(a_second - for_others)
         self._most_waiting = max(1, most_waiting)
         self._wait_s = wait_s
         self._flows: _Flow[T] = _Flow()
