@@ -99,3 +99,11 @@ class StarvationTests(SynchronousTestCase):
         """Who floods makes up nodes that its searches have passed."""
         floods = [self.forging_flood_from(self.far), self.forging_flood_from(self.near)]
         self.assertEqual(self.answered(*floods), [SECONDS])
+
+    def test_stopped_while_searches_wait(self) -> None:
+        """A relay that stops while searches wait leaves no timer."""
+        flood = self.flood_from(self.far)
+        flood(FLOOD_A_SECOND)
+        self.network.run(STEP_S)
+        self.network.stop_all()
+        self.assertEqual(self.network.left(), [])
