@@ -21,6 +21,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, Generic, TypeVar
 
+from twisted_bazaar.values.addresses import network_of
 from twisted_bazaar.wire.message import Flooded
 
 FLOW_LABELS: Final = "flow labels"
@@ -227,9 +228,11 @@ class FlowLabels:
     """
 
     def __init__(self, secret: bytes) -> None:
-        def label(network: str) -> int:
-            return int.from_bytes(blake2b(network.encode(), key=secret, digest_size=_LABEL_BYTES).digest(), "big")
+        def label(host: str) -> int:
+            network = network_of(host).encode()
+            return int.from_bytes(blake2b(network, key=secret, digest_size=_LABEL_BYTES).digest(), "big")
 
+        # Nearly all searches come from the same few hosts.
         self.of: Callable[[str], int] = lru_cache(maxsize=1024)(label)
 
 

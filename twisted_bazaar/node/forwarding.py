@@ -174,12 +174,12 @@ class Forwarding:
         """Hand a search to its role and send it to all others, once."""
         own_id, passed = self._links.id, message.return_path
         self._passed.add(passed[0], message.id, peer.id, now)
-        host, port = message.host, message.port
-        flows = message.flows
-        if len(passed) == 1:
+        label = self._label_of(peer.seen_host)
+        if len(passed) > 1:
+            host, port, flows = message.host, message.port, (*message.flows[1 - len(passed) :], label)
+        else:
             # Only its first neighbour sees where the origin's connection comes from.
-            host, port = peer.address.host, peer.address.port or None
-            flows = ()
+            host, port, flows = peer.address.host, peer.address.port or None, (label,)
         route = (own_id, *passed[::-1])
         if len(route) > 2:
             self._router.learn(route, now)
@@ -189,7 +189,6 @@ class Forwarding:
         ttl = min(message.ttl, LARGEST_TTL)
         # Whoever answers stands on the path back too.
         if ttl > 1 and len(passed) < LONGEST_PATH - 1:
-            flows = (*flows[1 - len(passed) :], self._label_of(peer.network))
             self._spread(
                 message.evolve(return_path=(*passed, own_id), flows=flows, ttl=ttl - 1, host=host, port=port), passed
             )
