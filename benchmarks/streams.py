@@ -14,12 +14,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
+from benchmarks.harness import Measure, figure, take
+from benchmarks.peers import OURSELVES, TWISTED
 from benchmarks.processes import PATIENCE_S
 from benchmarks.report import BenchmarkError, Row
 from benchmarks.streams_load import CONTENT_BYTES, DATAGRAM_BYTES, Sending, echoed
@@ -28,12 +30,8 @@ from twisted_bazaar.files.window import Settings
 from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.sim.reactor import Host, Network
 
-WINDOW_GOAL: Final = 30.0
-LOOPBACK_GOAL: Final = 0.5
-
 _ROUND_TRIP_S: Final = 0.02
 _LOSS: Final = 0.05
-_SEEDS: Final = 3
 _LARGE: Final = 16 << 20
 _SMALL: Final = 256 << 10
 _ROUNDS: Final = 5
@@ -43,13 +41,19 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 
 def rows() -> list[Row]:
     """All of them."""
-    return [_window("udp-window", 0.0), _window("udp-window-loss", _LOSS), _loopback()]
-
-
-def _window(name: str, loss: float) -> Row:
-    ours = [_rate(seed, _LARGE, loss, Settings()) for seed in range(_SEEDS)]
-    peers = [_rate(seed, _SMALL, loss, Settings(window=1)) for seed in range(_SEEDS)]
-    return Row.of_rates(name, median(ours), median(peers), WINDOW_GOAL)
+    ours, theirs = count(), count()
+    measures = [
+        Measure(
+            name=name,
+            unit="simulated bytes a second",
+            goal=30.0,
+            peer=OURSELVES,
+            ours=figure(lambda loss=loss: _rate(next(ours), _LARGE, loss, Settings())),
+            theirs=figure(lambda loss=loss: _rate(next(theirs), _SMALL, loss, Settings(window=1))),
+        )
+        for name, loss in (("udp-window", 0.0), ("udp-window-loss", _LOSS))
+    ]
+    return [*take(measures, _ROUNDS), *_loopback()]
 
 
 def _rate(seed: int, size: int, loss: float, settings: Settings) -> float:
@@ -98,14 +102,17 @@ def _giving(protocol: Protocol) -> Factory:
     return factory
 
 
-def _loopback() -> Row:
-    count = CONTENT_BYTES // DATAGRAM_BYTES
+def _loopback() -> list[Row]:
     with _process("echo") as echo, _process("serve") as server:
-        ours, peers = [], []
-        for _ in range(_ROUNDS):
-            peers.append(echoed(echo, count))
-            ours.append(_fetched(server))
-    return Row.of_rates("udp-loopback", median(ours), median(peers), LOOPBACK_GOAL)
+        fetched = Measure(
+            name="udp-loopback",
+            unit="bytes a second",
+            goal=0.5,
+            peer=TWISTED,
+            ours=figure(lambda: _fetched(server)),
+            theirs=figure(lambda: echoed(echo, CONTENT_BYTES // DATAGRAM_BYTES)),
+        )
+        return take([fetched], _ROUNDS)
 
 
 def _fetched(port: int) -> float:
