@@ -1,6 +1,7 @@
 # make demo    see the bazaar at work
 # make test    everything that must hold
 # make bench   how fast it is, beside others; ONLY=wire runs one module
+# make bench-peers  install those others
 # make soak    simulated markets under faults, SEEDS=1000 of each kind
 # make format  put the code into its house form
 
@@ -10,7 +11,7 @@ RUN := $(VENV)/bin/python
 SEEDS ?= 100
 UNIT := $(filter-out tests/integration tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) $(wildcard tests/test_*.py)
 
-.PHONY: demo test lint bench soak format clean
+.PHONY: demo test lint bench bench-peers soak format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -38,6 +39,9 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks $(ONLY)
+
+bench-peers: $(VENV)/.installed-dev
+	$(RUN) -m benchmarks.peers
 
 soak: $(VENV)/.installed-dev
 	$(RUN) -m tests.soak $(SEEDS) $(FIRST)

@@ -9,8 +9,6 @@ C{file-swarm-bytes}: a file of 128 MiB goes from one seeder to 10 peers that sta
 as much a second as the seeder may; the percentage of the file that the seeder has sent at the end, beside 150.
 C{file-swarm-time}: the milliseconds until all have it, beside ten that fetch it from the seeder one after another,
 of which one is measured and taken ten times.
-
-Then follow the rows of L{benchmarks.index_load}.
 """
 
 from __future__ import annotations
@@ -26,8 +24,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,10 +57,7 @@ http {{
 
 def measure() -> list[Row]:
     """All rows of this module."""
-    rows = [*_tcp_rows(), *_swarm_rows()]
-    if find_spec("benchmarks.index_load") is not None:
-        rows += import_module("benchmarks.index_load").rows()
-    return rows
+    return [*_tcp_rows(), *_swarm_rows()]
 
 
 class End:

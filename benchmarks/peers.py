@@ -7,6 +7,7 @@ runs it, Debian's packages by C{apt-get}. It tells which it could not install, a
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,9 +54,9 @@ class Peer:
         """The command that installs it; empty for what comes with Python and Twisted."""
         commands = []
         if self.debian:
-            commands.append(" ".join(apt_get(self.debian)))
+            commands.append(shlex.join(apt_get(self.debian)))
         if self.python:
-            commands.append(" ".join(pip([requirement for _, requirement in self.python])))
+            commands.append(shlex.join(pip([requirement for _, requirement in self.python])))
         return " && ".join(commands)
 
 
@@ -119,7 +120,7 @@ def main() -> int:
 
 
 def _run(command: Sequence[str]) -> None:
-    print(" ".join(command), flush=True)
+    print(shlex.join(command), flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False)
 

@@ -1,4 +1,4 @@
-"""Streams over datagrams: what the window gains, and how fast they are on loopback. Rows of the benchmark C{ring}.
+"""Streams over datagrams: what the window gains, and how fast they are on loopback.
 
 C{udp-window} and C{udp-window-loss}: rate of a transfer with the usual window over that of stop-and-wait, in the
 simulator at a round trip of 20 ms, without loss and where one datagram in twenty gets lost.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -39,17 +40,21 @@ _PORT: Final = 4000
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
-def rows() -> list[Row]:
-    """All of them."""
-    ours, theirs = count(), count()
+def measure() -> list[Row]:
+    """All rows of this module."""
+    seeds = {Settings(): count(), Settings(window=1): count()}
+
+    def rate(size: int, loss: float, settings: Settings) -> float:
+        return _rate(next(seeds[settings]), size, loss, settings)
+
     measures = [
         Measure(
             name=name,
             unit="simulated bytes a second",
             goal=30.0,
             peer=OURSELVES,
-            ours=figure(lambda loss=loss: _rate(next(ours), _LARGE, loss, Settings())),
-            theirs=figure(lambda loss=loss: _rate(next(theirs), _SMALL, loss, Settings(window=1))),
+            ours=figure(partial(rate, _LARGE, loss, Settings())),
+            theirs=figure(partial(rate, _SMALL, loss, Settings(window=1))),
         )
         for name, loss in (("udp-window", 0.0), ("udp-window-loss", _LOSS))
     ]

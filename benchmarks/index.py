@@ -4,7 +4,7 @@ C{index-register}: the milliseconds in which a node registers 100,000 files in p
 told of them until the last part is acknowledged. The peer is the same node that registers one file at a time, each
 acknowledged before the next, as the design paper of the index server has it: 5,000 files are registered so, and their
 time taken 20 times. Both are done over loopback, at the daemon as users run it, by a process that does nothing else:
-C{python -m benchmarks.index_load PORT}, which prints both times. What the daemon does afterwards, to have the names
+C{python -m benchmarks.index PORT}, which prints both times. What the daemon does afterwards, to have the names
 found by words faster, is in neither.
 
 C{index-search}: how many questions for an exact name our directory answers in a second, of 1,000,000 files that it
@@ -70,8 +70,8 @@ _WORDS: Final = (
 )
 
 
-def rows() -> list[Row]:
-    """All of them."""
+def measure() -> list[Row]:
+    """All rows of this module."""
     with _index_server() as server:
         both = Load(lambda: _register(server))
         register = Measure(
@@ -110,7 +110,7 @@ def _index_server() -> Iterator[Server]:
 
 def _register(server: Server) -> dict[str, float]:
     """Have files be registered in another process; returns the milliseconds for all, together and one by one."""
-    command = [sys.executable, "-m", "benchmarks.index_load", str(server.port)]
+    command = [sys.executable, "-m", "benchmarks.index", str(server.port)]
     done = subprocess.run(
         command, cwd=_ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
     )
