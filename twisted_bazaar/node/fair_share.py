@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
 from twisted_bazaar.values.addresses import network_of
@@ -32,6 +33,8 @@ _UNLABELLED: Final = -1
 _LABEL_BYTES: Final = 2
 
 T = TypeVar("T")
+
+_waiting: Final = attrgetter("waiting")
 
 
 class TokenBucket:
@@ -141,12 +144,14 @@ class FairShare(Generic[T]):
 class _Flow(Generic[T]):
     """What waits under one key: a queue at the end of a path, a round robin of flows before it.
 
+    @param key: it.
     @ivar waiting: how many wait here in all.
     """
 
-    __slots__ = ("_begun", "_is_turn_of_begun", "_queue", "_rest", "waiting")
+    __slots__ = ("_begun", "_key", "_is_turn_of_begun", "_queue", "_rest", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, key: Hashable = None) -> None:
+        self._key = key
         self.waiting = 0
         self._queue: deque[tuple[float, T]] | None = None
         # Flows in the order of their turns: those that have begun since they were last served, and the rest. One that
@@ -162,7 +167,7 @@ class _Flow(Generic[T]):
             inner.waiting += 1
             following = inner._begun.get(key) or inner._rest.get(key)
             if following is None:
-                following = inner._begun[key] = _Flow()
+                following = inner._begun[key] = _Flow(key)
             inner = following
         inner.waiting += 1
         if inner._queue is None:
@@ -192,16 +197,22 @@ class _Flow(Generic[T]):
         if self._queue is not None:
             self._queue.popleft()
             return
-        # Of several that have the most, one of those that have more waiting together: the others are the fewer.
-        longest = [
-            (sum(flow.waiting for flow in ring.values()), *max(ring.items(), key=_waiting), ring)
-            for ring in (self._rest, self._begun)
-            if ring
-        ]
-        _, key, flow, ring = max(longest, key=lambda each: (each[2].waiting, each[0]))
+        ring, flow = self._longest()
         flow.drop_oldest_of_longest()
         if ring is self._begun and not flow.waiting:
-            del ring[key]
+            del ring[flow._key]
+
+    def _longest(self) -> tuple[dict[Hashable, _Flow[T]], _Flow[T]]:
+        """The flow with the most waiting, and the ring that it is in."""
+        if not self._rest or not self._begun:
+            ring = self._rest or self._begun
+            return ring, max(ring.values(), key=_waiting)
+        begun, other = (max(ring.values(), key=_waiting) for ring in (self._begun, self._rest))
+        is_begun = begun.waiting > other.waiting
+        if begun.waiting == other.waiting:
+            # One of those that have more waiting together: the others are the fewer.
+            is_begun = sum(map(_waiting, self._begun.values())) > sum(map(_waiting, self._rest.values()))
+        return (self._begun, begun) if is_begun else (self._rest, other)
 
     def _drop_empty(self) -> bool:
         """Whether one of the rest is next, when those whose round is over are gone."""
@@ -211,11 +222,6 @@ class _Flow(Generic[T]):
                 return True
             del self._rest[key]
         return False
-
-
-def _waiting(keyed: tuple[Hashable, _Flow[T]]) -> int:
-    """How many wait in a flow."""
-    return keyed[1].waiting
 
 
 class FlowLabels:
