@@ -148,7 +148,7 @@ class _Flow(Generic[T]):
     @ivar waiting: how many wait here in all.
     """
 
-    __slots__ = ("_begun", "_key", "_is_turn_of_begun", "_queue", "_rest", "waiting")
+    __slots__ = ("_begun", "_is_turn_of_begun", "_key", "_queue", "_rest", "waiting")
 
     def __init__(self, key: Hashable = None) -> None:
         self._key = key
