@@ -61,7 +61,7 @@ _SEED: Final = 1
 _NODES: Final = 100
 _KILLED: Final = 30
 # Machines are fast now and slow then: many short rounds say more than few long ones.
-_ROUNDS: Final = 21
+_ROUNDS: Final = 15
 _GETS: Final = 300
 # A get of ours asks two of a hundred: after these nine of ten pairs have met, and what a first contact costs is paid.
 _GETS_TO_MEET: Final = 500
