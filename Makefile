@@ -1,6 +1,7 @@
 # make demo    see the bazaar at work
 # make test    everything that must hold
 # make bench   how fast it is, beside others; ONLY=wire runs one module
+# make bench-peers  install those others
 # make attack  what strangers must not be able to do, tried on real daemons; ONLY=pings-tracker makes one attack
 # make soak    simulated markets under faults, SEEDS=1000 of each kind
 # make format  put the code into its house form
@@ -11,7 +12,7 @@ RUN := $(VENV)/bin/python
 SEEDS ?= 100
 UNIT := $(filter-out tests/integration tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) $(wildcard tests/test_*.py)
 
-.PHONY: demo test lint bench attack soak format clean
+.PHONY: demo test lint bench bench-peers attack soak format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -39,6 +40,9 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks $(ONLY)
+
+bench-peers: $(VENV)/.installed-dev
+	$(RUN) -m benchmarks.peers
 
 attack: $(VENV)/.installed-dev
 	$(RUN) -m tests.attack $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(JSON),--json $(JSON))

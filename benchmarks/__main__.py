@@ -12,7 +12,18 @@ from typing import Final
 
 from benchmarks.report import BenchmarkError, Row, heading, keep
 
-_ORDER: Final = ("wire", "relay", "tracker", "sim", "trade", "files", "superpeer", "ring")
+_ORDER: Final = (
+    "wire",
+    "relay",
+    "tracker",
+    "sim",
+    "trade",
+    "files",
+    "index",
+    "superpeer",
+    "ring",
+    "streams",
+)
 
 
 def existing() -> list[str]:

@@ -5,12 +5,10 @@ one source in a process of its own, over loopback. The peer is C{aria2c}, which 
 the same disk; C{file-tcp-curl}: beside C{curl}, which does the same. Both are processes that are started and only
 fetch; after each, its file is synced as well. Ours is a node that runs already, as nodes do.
 
-C{file-swarm-bytes}: a file of 256 MiB goes from one seeder to 10 peers that start together, each of which may send
+C{file-swarm-bytes}: a file of 128 MiB goes from one seeder to 10 peers that start together, each of which may send
 as much a second as the seeder may; the percentage of the file that the seeder has sent at the end, beside 150.
 C{file-swarm-time}: the milliseconds until all have it, beside ten that fetch it from the seeder one after another,
 of which one is measured and taken ten times.
-
-Then follow the rows of L{benchmarks.index_load}.
 """
 
 from __future__ import annotations
@@ -25,23 +23,18 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
+from benchmarks.harness import Load, Measure, constant, figure, take
+from benchmarks.peers import AIM, ARIA2, CURL, OURSELVES, find_program
 from benchmarks.processes import LOOPBACK, PATIENCE_S, free_port
 from benchmarks.report import BenchmarkError, Row
 
-ARIA_GOAL: Final = 1.0
-CURL_GOAL: Final = 0.7
-SWARM_BYTES_GOAL: Final = 1.0
-SWARM_TIME_GOAL: Final = 2.0
-
 _MIB: Final = 1 << 20
 _FILE_BYTES: Final = 1024 * _MIB
-_SWARM_BYTES: Final = 256 * _MIB
+_SWARM_BYTES: Final = 128 * _MIB
 _SEEDER_SHARE: Final = 150
 _ROUNDS: Final = 5
 _PEERS: Final = 10
@@ -63,11 +56,8 @@ http {{
 
 
 def measure() -> list[Row]:
-    """Take the medians of several alternating runs."""
-    rows = [*_tcp_rows(), *_swarm_rows()]
-    if find_spec("benchmarks.index_load") is not None:
-        rows += import_module("benchmarks.index_load").rows()
-    return rows
+    """All rows of this module."""
+    return [*_tcp_rows(), *_swarm_rows()]
 
 
 class End:
@@ -123,49 +113,84 @@ def _tcp_rows() -> list[Row]:
         asker = stack.enter_context(_end("fetch"))
         url = stack.enter_context(_nginx(place, file.parent))
         target = place / "target"
-        peers = {
-            "aria2c": ["aria2c", "--quiet", "--dir", str(target), "--out", _NAME, url or ""],
-            "curl": ["curl", "--silent", "--fail", "--output", str(target / _NAME), url or ""],
+        commands = {
+            ARIA2: ["aria2c", "--quiet", "--dir", str(target), "--out", _NAME, url or ""],
+            CURL: ["curl", "--silent", "--fail", "--output", str(target / _NAME), url or ""],
         }
-        usable = {name: words for name, words in peers.items() if url is not None and shutil.which(name)}
-        ours: list[float] = []
-        theirs: dict[str, list[float]] = {name: [] for name in peers}
-        for _ in range(_ROUNDS):
+
+        def fetch() -> float:
             _empty(target)
-            ours.append(asker.fetch(target, source.digest, [source.port]))
-            for name, words in usable.items():
-                _empty(target)
-                theirs[name].append(_timed(words, target / _NAME))
-        took = {name: 1e3 * median(times) if times else None for name, times in theirs.items()}
-        return [
-            Row.of_costs("file-tcp", 1e3 * median(ours), took["aria2c"], ARIA_GOAL),
-            Row.of_costs("file-tcp-curl", 1e3 * median(ours), took["curl"], CURL_GOAL),
+            return 1e3 * asker.fetch(target, source.digest, [source.port])
+
+        def run(words: Sequence[str]) -> float:
+            _empty(target)
+            return 1e3 * _timed(words, target / _NAME)
+
+        ours = figure(fetch)
+        measures = [
+            Measure(
+                name=name,
+                unit="milliseconds",
+                goal=goal,
+                peer=peer,
+                ours=ours,
+                theirs=figure(partial(run, commands[peer])),
+                is_cost=True,
+            )
+            for name, goal, peer in (("file-tcp", 1.0, ARIA2), ("file-tcp-curl", 0.7, CURL))
         ]
+        return take(measures, _ROUNDS)
 
 
 def _swarm_rows() -> list[Row]:
     with _workplace() as place:
         file = _make_file(place, _SWARM_BYTES)
-        with _end("serve", file, _SWARM_RATE) as seeder, _end("fetch", _SWARM_RATE) as asker:
-            _empty(place / "one")
-            one_s = asker.fetch(place / "one", seeder.digest, [seeder.port])
-        with _end("serve", file, _SWARM_RATE) as seeder, ExitStack() as stack:
-            peers = [stack.enter_context(_end("fetch", _SWARM_RATE)) for _ in range(_PEERS)]
-            began = time.perf_counter()
-            for number, peer in enumerate(peers):
-                target = place / f"peer-{number}"
-                _empty(target)
-                others = [other.port for other in peers if other is not peer]
-                peer.tell(target, _NAME, seeder.digest, seeder.port, *others)
-            for peer in peers:
-                peer.hear()
-            took_s = time.perf_counter() - began
-            seeder.tell()
-            share = 100 * seeder.hear()["sent"] / _SWARM_BYTES
-    return [
-        Row.of_costs("file-swarm-bytes", share, _SEEDER_SHARE, SWARM_BYTES_GOAL),
-        Row.of_costs("file-swarm-time", 1e3 * took_s, 1e3 * one_s * _PEERS, SWARM_TIME_GOAL),
-    ]
+        swarm = Load(lambda: _swarm(place, file))
+        measures = [
+            Measure(
+                name="file-swarm-bytes",
+                unit="percent of the file",
+                goal=1.0,
+                peer=AIM,
+                ours=swarm["sent"],
+                theirs=constant(_SEEDER_SHARE),
+                is_cost=True,
+            ),
+            Measure(
+                name="file-swarm-time",
+                unit="milliseconds",
+                goal=2.0,
+                peer=OURSELVES,
+                ours=swarm["took"],
+                theirs=figure(lambda: 1e3 * _PEERS * _alone(place, file)),
+                is_cost=True,
+            ),
+        ]
+        return take(measures, _ROUNDS)
+
+
+def _alone(place: Path, file: Path) -> float:
+    """How many seconds one peer takes to fetch a file from a seeder."""
+    with _end("serve", file, _SWARM_RATE) as seeder, _end("fetch", _SWARM_RATE) as asker:
+        _empty(place / "one")
+        return asker.fetch(place / "one", seeder.digest, [seeder.port])
+
+
+def _swarm(place: Path, file: Path) -> dict[str, float]:
+    """Let all peers fetch a file: the milliseconds that took, and the percentage of it that the seeder has sent."""
+    with _end("serve", file, _SWARM_RATE) as seeder, ExitStack() as stack:
+        peers = [stack.enter_context(_end("fetch", _SWARM_RATE)) for _ in range(_PEERS)]
+        for number in range(_PEERS):
+            _empty(place / f"peer-{number}")
+        began = time.perf_counter()
+        for number, peer in enumerate(peers):
+            others = [other.port for other in peers if other is not peer]
+            peer.tell(place / f"peer-{number}", _NAME, seeder.digest, seeder.port, *others)
+        for peer in peers:
+            peer.hear()
+        took_s = time.perf_counter() - began
+        seeder.tell()
+        return {"took": 1e3 * took_s, "sent": 100 * seeder.hear()["sent"] / file.stat().st_size}
 
 
 @contextmanager
@@ -209,7 +234,7 @@ def _timed(words: Sequence[str], file: Path) -> float:
 @contextmanager
 def _nginx(place: Path, shared: Path) -> Iterator[str | None]:
     """Serve a folder by nginx; gives the address of the file, or None where there is no nginx."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    program = find_program("nginx")
     if program is None:
         yield None
         return

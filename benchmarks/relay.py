@@ -20,9 +20,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
-from statistics import median
 from typing import Final
 
+from benchmarks.harness import Measure, figure, take
+from benchmarks.peers import TWISTED
 from benchmarks.processes import LOOPBACK, PATIENCE_S, Server, bare_server, daemon
 from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.discovery.flood.messages import Search
@@ -30,8 +31,6 @@ from twisted_bazaar.node.control import ThisIsMe, ThisIsYou
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.message import Message
-
-GOAL: Final = 1.0
 
 _ROUNDS: Final = 9
 _SEARCHES: Final = 81_920
@@ -49,17 +48,21 @@ _search_ids = count(_FIRST_SEARCH_ID)
 
 
 def measure() -> list[Row]:
-    """Take the median of several alternating runs."""
+    """All rows of this module."""
     with ExitStack() as stack:
         relay = stack.enter_context(_relay())
         echo = stack.enter_context(bare_server("echo"))
         _pass_through_relay(relay, _WARM_UP)
         _pass_through_echo(echo, _WARM_UP)
-        ours, peer = [], []
-        for _ in range(_ROUNDS):
-            ours.append(_pass_through_relay(relay, _SEARCHES))
-            peer.append(_pass_through_echo(echo, _SEARCHES))
-    return [Row.of_rates("relay", median(ours), median(peer), GOAL)]
+        passed_on = Measure(
+            name="relay",
+            unit="searches a second",
+            goal=1.0,
+            peer=TWISTED,
+            ours=figure(lambda: _pass_through_relay(relay, _SEARCHES)),
+            theirs=figure(lambda: _pass_through_echo(echo, _SEARCHES)),
+        )
+        return take([passed_on], _ROUNDS)
 
 
 @contextmanager

@@ -1,18 +1,19 @@
-"""The rows of a run: made, printed, and kept in C{benchmarks/latest.json}."""
+"""The rows of a run: printed, and kept in C{benchmarks/latest.json}."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
-from typing import Final
+from typing import Any, Final
 
-from attrs import asdict, frozen
+from attrs import frozen
 
 LATEST: Final = Path(__file__).with_name("latest.json")
+KEYS: Final = ("name", "ours", "peer", "ratio", "goal")
 
-_COLUMNS: Final = "{:<38}{:>14}{:>14}{:>9}{:>8}"
+_COLUMNS: Final = "{:<30}{:>14}{:>14}{:>9}{:>8}"
+_BELOW: Final = "    "
 
 
 class BenchmarkError(Exception):
@@ -23,52 +24,47 @@ class BenchmarkError(Exception):
 class Row:
     """One measure beside its peer.
 
-    @ivar name: of the measure.
-    @ivar ours: median of this project's figures.
+    @ivar ours: median of this project's figures; None if it cannot be measured without the peer.
     @ivar peer: median of the peer's; None when it is not installed.
-    @ivar ratio: how many times better ours is, whichever way better is; None without a peer. Of the medians, or the
-        median of those of single rounds.
+    @ivar ratio: how many times better ours is, whichever way better is: the median of those of single rounds. None
+        without a peer.
     @ivar goal: the least ratio wanted.
+    @ivar quartiles: the first and the third of the ratios; None of one round.
+    @ivar unit: of the figures.
+    @ivar beside: what the peer is.
+    @ivar install: the command that installs the peer; None if it is there.
     """
 
     name: str
-    ours: float
+    ours: float | None
     peer: float | None
     ratio: float | None
     goal: float
+    quartiles: tuple[float, float] | None
+    rounds: int
+    unit: str
+    beside: str
+    install: str | None
 
-    @classmethod
-    def of_rates(cls, name: str, ours: float, peer: float | None, goal: float) -> Row:
-        """A row of figures that are better when larger."""
-        return cls(name, round(ours, 1), _rounded(peer), None if peer is None else round(ours / peer, 3), goal)
-
-    @classmethod
-    def of_costs(cls, name: str, ours: float, peer: float | None, goal: float) -> Row:
-        """A row of figures that are better when smaller."""
-        return cls(name, round(ours, 1), _rounded(peer), None if peer is None else round(peer / ours, 3), goal)
-
-    @classmethod
-    def of_rounds(cls, name: str, ours: Sequence[float], peers: Sequence[float], goal: float) -> Row:
-        """A row of rates that were taken in turn, in short rounds, each held against the peer's of its round.
-
-        So a machine that is slow for some seconds is slow for both.
-
-        @param peers: in the order of C{ours}; none when it is not installed.
-        """
-        if not peers:
-            return cls(name, round(median(ours), 1), None, None, goal)
-        ratios = [our / peer for our, peer in zip(ours, peers, strict=True)]
-        return cls(name, round(median(ours), 1), round(median(peers), 1), round(median(ratios), 3), goal)
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of it."""
+        return {key: getattr(self, key) for key in KEYS}
 
     def __str__(self) -> str:
-        peer = "not installed" if self.peer is None else f"{self.peer:,.0f}"
         ratio = "-" if self.ratio is None else f"{self.ratio:.2f}"
-        return _COLUMNS.format(self.name, f"{self.ours:,.0f}", peer, ratio, f"{self.goal:g}")
+        peer = "not installed" if self.peer is None else _written(self.peer)
+        line = _COLUMNS.format(self.name, _written(self.ours), peer, ratio, f"{self.goal:g}")
+        below = f"{self.unit}; beside {self.beside}"
+        if self.quartiles is not None:
+            below += "; quartiles {:.2f} and {:.2f}".format(*self.quartiles) + f" of {self.rounds} rounds"
+        if self.install is not None:
+            below += f"; install it by: {self.install}"
+        return f"{line}\n{_BELOW}{below}"
 
 
 def heading() -> str:
     """The line above the rows."""
-    return _COLUMNS.format("name", "ours", "peer", "ratio", "goal")
+    return _COLUMNS.format(*KEYS)
 
 
 def keep(rows: Sequence[Row], *, beside_earlier: bool, path: Path = LATEST) -> None:
@@ -79,7 +75,7 @@ def keep(rows: Sequence[Row], *, beside_earlier: bool, path: Path = LATEST) -> N
     """
     try:
         earlier = json.loads(path.read_text(encoding="utf-8")) if beside_earlier and path.exists() else []
-        kept = {row["name"]: row for row in earlier} | {row.name: asdict(row) for row in rows}
+        kept = {row["name"]: row for row in earlier} | {row.name: row.to_json() for row in rows}
         path.write_text(json.dumps(list(kept.values()), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise BenchmarkError(f"{path}: {error.strerror}") from None
@@ -87,5 +83,7 @@ def keep(rows: Sequence[Row], *, beside_earlier: bool, path: Path = LATEST) -> N
         raise BenchmarkError(f"{path} does not hold the rows of a run; delete it and run again") from None
 
 
-def _rounded(figure: float | None) -> float | None:
-    return None if figure is None else round(figure, 1)
+def _written(figure: float | None) -> str:
+    if figure is None:
+        return "-"
+    return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:,.4g}"

@@ -1,4 +1,4 @@
-"""The ring: how far its lookups go and whether they get there, how fast its nodes give what they keep, and its streams.
+"""The ring: how far its lookups go and whether they get there, and how fast its nodes give what they keep.
 
 C{ring-hops}: nodes that lead to who is responsible, one after another, on a ring of 1,000 in the simulator. Beside it
 0.5 x log2 N + 1: the mean of Chord, whose paper counts the steps to the last node before the place, and one more.
@@ -21,11 +21,9 @@ who would rather have what is old soon than what is new later; it verifies all t
 C{ring-dead}: how long a get takes, in milliseconds, when 30 of 100 nodes have been killed just now. They are a process
 of their own, ended with SIGKILL, and take with them what they keep. Which of the 100 they are, in the order in which
 all have come, is drawn by chance, and is the same for both kinds. Each run has other nodes. A get that takes longer
-than 20 s is cut off there, and counts as 20 s.
+than 10 s is cut off there, and counts as 10 s.
 
 If many of our own gets do not bring the value there is no row.
-
-C{udp-window}, C{udp-window-loss}, C{udp-loopback}: see L{benchmarks.streams}.
 """
 
 from __future__ import annotations
@@ -36,11 +34,10 @@ import select
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
+from functools import partial
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
@@ -49,15 +46,11 @@ from typing import Final
 
 from attrs import define
 
-from benchmarks import streams
+from benchmarks.harness import Measure, constant, figure, once, take
+from benchmarks.peers import AIM, KADEMLIA, PAPER
 from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.service import expect_many_objects
 from twisted_bazaar.sim.ring.run import ring_failures, ring_hops
-
-HOPS_GOAL: Final = 1.0
-FAILURES_GOAL: Final = 1.0
-LOOKUP_GOAL: Final = 1.5
-DEAD_GOAL: Final = 20.0
 
 _SIMULATED: Final = 1_000
 _LOOKUPS: Final = 10_000
@@ -68,13 +61,13 @@ _SEED: Final = 1
 _NODES: Final = 100
 _KILLED: Final = 30
 # Machines are fast now and slow then: many short rounds say more than few long ones.
-_ROUNDS: Final = 31
+_ROUNDS: Final = 15
 _GETS: Final = 300
 # A get of ours asks two of a hundred: after these nine of ten pairs have met, and what a first contact costs is paid.
 _GETS_TO_MEET: Final = 500
 _ROUNDS_TO_MEET: Final = 24
 _AT_ONCE: Final = 50
-_DEAD_ROUNDS: Final = 2
+_DEAD_ROUNDS: Final = 5
 _DEAD_GETS: Final = 60
 # Ours go on after they have joined: who their neighbours are, and whom they know farther away.
 _SETTLE_S: Final = 6.0
@@ -82,79 +75,119 @@ _PATIENCE_S: Final = 60.0
 _MOST_MISSED: Final = 0.02
 # Of the killed 30 of 100, all four that kept a value are among them once in 120 times; few values make a large share.
 _MOST_LOST: Final = 0.1
-_GET_COMMANDS: Final = {"ours": ("get", "first"), "kademlia": ("get",)}
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 def measure() -> list[Row]:
-    """Take the medians of several alternating runs."""
+    """All rows of this module."""
     with ProcessPoolExecutor(2, get_context("spawn"), expect_many_objects) as pool:
         simulated = [pool.submit(_hops), pool.submit(_failures)]
-        rows = [each.result() for each in simulated]
-    return [*rows, *_lookups(), _dead(), *streams.rows()]
+        rows = [row for each in simulated for row in each.result()]
+    return [*rows, *_lookups(), *_dead()]
 
 
-def _hops() -> Row:
-    chords = 0.5 * math.log2(_SIMULATED) + 1
-    return Row.of_costs("ring-hops", ring_hops(_SIMULATED, _SEED).mean_hops, chords, HOPS_GOAL)
+def _hops() -> list[Row]:
+    chords, mean_hops = 0.5 * math.log2(_SIMULATED) + 1, ring_hops(_SIMULATED, _SEED).mean_hops
+    if mean_hops is None:
+        raise BenchmarkError("no lookup came to its end")
+    hops = Measure(
+        name="ring-hops",
+        unit="nodes asked",
+        goal=1.0,
+        peer=PAPER,
+        ours=constant(mean_hops),
+        theirs=constant(chords),
+        is_cost=True,
+    )
+    return once([hops])
 
 
-def _failures() -> Row:
+def _failures() -> list[Row]:
     report = ring_failures(_SIMULATED, _DYING, _LOOKUPS + _LOOKUPS_TO_SPARE, _SEED)
     if report.asked < _LOOKUPS:
         raise BenchmarkError(f"only {report.asked} lookups were begun, not {_LOOKUPS}")
-    found = report.asked - report.failed
-    # Not rounded: one of all is not to vanish.
-    return Row("ring-failures", found, report.asked, found / report.asked, FAILURES_GOAL)
+    found = Measure(
+        name="ring-failures",
+        unit="lookups that found it",
+        goal=1.0,
+        peer=AIM,
+        ours=constant(report.asked - report.failed),
+        theirs=constant(report.asked),
+    )
+    return once([found])
 
 
 def _lookups() -> list[Row]:
-    figures: defaultdict[tuple[str, str, int], list[float]] = defaultdict(list)
     with ExitStack() as stack:
-        networks = [stack.enter_context(_network(kind, _NODES)) for kind in _kinds()]
+        networks = {kind: stack.enter_context(_network(kind, _NODES)) for kind in _kinds()}
         time.sleep(_SETTLE_S)
-        for network in networks:
+        for network in networks.values():
             network.put("met", _GETS_TO_MEET)
             for _ in range(_ROUNDS_TO_MEET):
                 network.get("met", _GETS_TO_MEET, _AT_ONCE)
-        for number in range(_ROUNDS):
+        names: dict[int, str] = {}
+
+        def prepare(number: int) -> None:
             for at_once in (1, _AT_ONCE):
-                name = f"{number}-{at_once}"
-                for network in networks:
+                names[at_once] = f"{number}-{at_once}"
+                for network in networks.values():
                     # All keep equally much; ours keeps nothing nearer for having been got.
-                    network.put(name, _GETS)
-                turns = [(network, command) for network in networks for command in _GET_COMMANDS[network.kind]]
-                for network, command in random.sample(turns, len(turns)):
-                    rate = network.get(name, _GETS, at_once, command)
-                    figures[network.kind, command, at_once].append(rate)
-    rows = []
-    for at_once, suffix in ((1, ""), (_AT_ONCE, "-concurrent")):
-        theirs = figures["kademlia", "get", at_once]
-        for command, name in (("get", "ring-lookup"), ("first", "ring-lookup-first")):
-            rows.append(Row.of_rounds(name + suffix, figures["ours", command, at_once], theirs, LOOKUP_GOAL))
-    return rows
+                    network.put(names[at_once], _GETS)
+
+        def get(kind: str, command: str, at_once: int) -> float:
+            return networks[kind].get(names[at_once], _GETS, at_once, command)
+
+        measures = []
+        for at_once, suffix in ((1, ""), (_AT_ONCE, "-concurrent")):
+            theirs = figure(partial(get, "kademlia", "get", at_once))
+            for command, name in (("get", "ring-lookup"), ("first", "ring-lookup-first")):
+                measures.append(
+                    Measure(
+                        name=name + suffix,
+                        unit="gets a second",
+                        goal=1.5,
+                        peer=KADEMLIA,
+                        ours=figure(partial(get, "ours", command, at_once)),
+                        theirs=theirs,
+                    )
+                )
+        return take(measures, _ROUNDS, prepare)
 
 
-def _dead() -> Row:
-    took: dict[str, list[float]] = {kind: [] for kind in _kinds()}
-    for number in range(_DEAD_ROUNDS):
-        with ExitStack() as stack:
+def _dead() -> list[Row]:
+    networks: dict[str, tuple[_Network, _Network]] = {}
+    with ExitStack() as stack:
+
+        def prepare(number: int) -> None:
+            stack.close()
             order = random.sample([True] * _KILLED + [False] * (_NODES - _KILLED), _NODES)
-            groups = {kind: _mixed(stack, kind, order) for kind in _kinds()}
+            networks.update({kind: _mixed(stack, kind, order) for kind in _kinds()})
             time.sleep(_SETTLE_S)
-            for kind, (staying, doomed) in groups.items():
-                staying.put(f"met-{number}", _DEAD_GETS)
-                staying.get(f"met-{number}", _DEAD_GETS, 1)
-                staying.put(f"dead-{number}", _DEAD_GETS)
-                doomed.kill()
-                staying.say(f"pace dead-{number} {_DEAD_GETS}")
-                took[kind].append(median(staying.hear(_DEAD_GETS, _MOST_LOST)))
-    theirs = took.get("kademlia")
-    return Row.of_costs("ring-dead", median(took["ours"]), median(theirs) if theirs else None, DEAD_GOAL)
+
+        dead = Measure(
+            name="ring-dead",
+            unit="milliseconds a get",
+            goal=20.0,
+            peer=KADEMLIA,
+            ours=figure(lambda: _get_after_deaths(*networks["ours"])),
+            theirs=figure(lambda: _get_after_deaths(*networks["kademlia"])),
+            is_cost=True,
+        )
+        return take([dead], _DEAD_ROUNDS, prepare)
+
+
+def _get_after_deaths(staying: _Network, doomed: _Network) -> float:
+    """How many milliseconds a get takes when some nodes have just been killed: the median of many."""
+    staying.put("met", _DEAD_GETS)
+    staying.get("met", _DEAD_GETS, 1)
+    staying.put("dead", _DEAD_GETS)
+    doomed.kill()
+    staying.say(f"pace dead {_DEAD_GETS}")
+    return median(staying.hear(_DEAD_GETS, _MOST_LOST))
 
 
 def _kinds() -> Sequence[str]:
-    return ("ours",) if find_spec("kademlia") is None else ("ours", "kademlia")
+    return ("ours", "kademlia") if KADEMLIA.is_installed() else ("ours",)
 
 
 @define

@@ -9,8 +9,8 @@ are left. It has no latency, no loss and no order of time. On an idle machine wi
 One process with 10,000 nodes gives the rest. C{sim-memory}: how many resident bytes each node takes once all
 have joined through the tracker and have three links at least; it is compared with 100 KiB. C{sim-scale}:
 seconds of real time from nothing until all have joined and 1,000 searches have been served; it is compared
-with 120. C{sim-growth}: how many times more processor time a message takes than in a process with 100 nodes
-under the same searches; it is compared with log 10,000 / log 100.
+with 120. Both are taken once. C{sim-growth}: how much processor time a message takes, beside what it takes in a
+process with 100 nodes under the same searches, times log 10,000 / log 100.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from twisted.internet.task import Clock
 from twisted.test import iosim
 
+from benchmarks.harness import Measure, constant, figure, once, take
+from benchmarks.peers import AIM, IOSIM
 from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.discovery.flood.messages import Search
 from twisted_bazaar.discovery.flood.search import REACHES
@@ -46,11 +49,6 @@ from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.sale import Supply
 from twisted_bazaar.wire.message import Message
 
-EVENTS_GOAL: Final = 1.0
-MEMORY_GOAL: Final = 1.0
-SCALE_GOAL: Final = 1.0
-GROWTH_GOAL: Final = 1.0
-
 _NODES: Final = 1_000
 _MANY_NODES: Final = 10_000
 _FEW_NODES: Final = 100
@@ -64,7 +62,6 @@ _KIND_OF_GOODS: Final = 5
 _LEAST_LINKS: Final = 3
 _BYTES_A_NODE: Final = 100 * 1024
 _SCALE_S: Final = 120.0
-_PATIENCE_S: Final = 600.0
 
 
 class _Counter(Observer):
@@ -185,60 +182,119 @@ class _Pumped:
 
 def measure() -> list[Row]:
     """All rows of this module."""
-    return [_events(), *_sizes()]
+    return [*_events(), *_sizes()]
 
 
-def _events() -> Row:
+def _events() -> list[Row]:
     market = _Market(_NODES)
     pumped = _Pumped(market)
     # Neither is to spend its time on looking for garbage among what lives as long as the other.
     expect_many_objects()
-    ours, peer = [], []
-    for _ in range(_ROUNDS):
-        for network, counter, rates in ((market, market.counter, ours), (pumped, pumped, peer)):
-            count, began = counter.count, time.perf_counter()
-            network.flood(_FLOODS_A_ROUND)
-            rates.append((counter.count - count) / (time.perf_counter() - began))
-    return Row.of_rates("sim-events (checks off, aim 50,000/s)", median(ours), median(peer), EVENTS_GOAL)
+    events = Measure(
+        name="sim-events",
+        unit="messages a second",
+        goal=1.0,
+        peer=IOSIM,
+        ours=figure(lambda: _rate(market, market.counter)),
+        theirs=figure(lambda: _rate(pumped, pumped)),
+    )
+    return take([events], _ROUNDS)
+
+
+def _rate(network: _Market | _Pumped, counter: _Counter | _Pumped) -> float:
+    """How many messages a second are delivered while searches go as far as they can."""
+    count, began = counter.count, time.perf_counter()
+    network.flood(_FLOODS_A_ROUND)
+    return (counter.count - count) / (time.perf_counter() - began)
 
 
 def _sizes() -> list[Row]:
-    few, many = _in_process(_FEW_NODES), _in_process(_MANY_NODES)
-    growth = many["message_s"] / few["message_s"]
-    return [
-        Row.of_costs("sim-memory", many["bytes_each"], _BYTES_A_NODE, MEMORY_GOAL),
-        Row.of_costs("sim-scale", many["whole_s"], _SCALE_S, SCALE_GOAL),
-        Row.of_costs("sim-growth", growth, math.log(_MANY_NODES) / math.log(_FEW_NODES), GROWTH_GOAL),
-    ]
+    with _process(_FEW_NODES) as few, _process(_MANY_NODES) as many:
+        growth = Measure(
+            name="sim-growth",
+            unit="processor microseconds a message",
+            goal=1.0,
+            peer=AIM,
+            ours=figure(many.serve),
+            theirs=figure(lambda: few.serve() * math.log(_MANY_NODES) / math.log(_FEW_NODES)),
+            is_cost=True,
+        )
+        grown = take([growth], _ROUNDS)
+        memory = Measure(
+            name="sim-memory",
+            unit="resident bytes a node",
+            goal=1.0,
+            peer=AIM,
+            ours=constant(many.bytes_each),
+            theirs=constant(_BYTES_A_NODE),
+            is_cost=True,
+        )
+        scale = Measure(
+            name="sim-scale",
+            unit="seconds",
+            goal=1.0,
+            peer=AIM,
+            ours=constant(many.took_s),
+            theirs=constant(_SCALE_S),
+            is_cost=True,
+        )
+        # To build so large a network takes a minute: it is built once.
+        return [*once([memory, scale]), *grown]
 
 
-def _in_process(nodes: int) -> dict[str, float]:
-    """What L{_figures} gives in a process of its own."""
+class _Served:
+    """A process with a network of so many nodes, which serves searches when it is told to.
+
+    @ivar bytes_each: the resident bytes that each node takes.
+    @ivar took_s: the seconds that building it and all searches so far have taken.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], nodes: int) -> None:
+        self._process = process
+        self._nodes = nodes
+        built = self._hear()
+        self.bytes_each, self.took_s = built["bytes_each"], built["took_s"]
+
+    def serve(self) -> float:
+        """Serve a part of the searches; returns the processor time a message, in microseconds."""
+        assert self._process.stdin is not None, "it was asked for"
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        served = self._hear()
+        self.took_s += served["took_s"]
+        return 1e6 * served["message_s"]
+
+    def _hear(self) -> dict[str, float]:
+        assert self._process.stdout is not None, "it was asked for"
+        line = self._process.stdout.readline()
+        if not line:
+            raise BenchmarkError(f"the simulation of {self._nodes} nodes failed")
+        figures: dict[str, float] = json.loads(line)
+        return figures
+
+
+@contextmanager
+def _process(nodes: int) -> Iterator[_Served]:
     command = [sys.executable, "-m", "benchmarks.sim", str(nodes)]
     root = Path(__file__).resolve().parent.parent
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE_S, cwd=root, check=True)
-    except (subprocess.SubprocessError, OSError) as error:
-        raise BenchmarkError(f"the simulation of {nodes} nodes failed: {error}") from None
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield _Served(process, nodes)
+        finally:
+            process.kill()
 
 
-def _figures(nodes: int) -> dict[str, float]:
-    """Build a network of so many nodes, let it serve, and measure."""
-    before = _resident_bytes()
-    began = time.perf_counter()
+def _serve(nodes: int) -> None:
+    """Build a network of so many nodes, and let it serve a part of the searches for each line that comes."""
+    before, began = _resident_bytes(), time.perf_counter()
     market = _Market(nodes)
-    joined_s = time.perf_counter() - began
-    bytes_each = (_resident_bytes() - before) / nodes
-    count, began, busy = market.counter.count, time.perf_counter(), time.process_time()
-    market.serve(_SEARCHES)
-    served_s = time.perf_counter() - began
-    return {
-        "bytes_each": bytes_each,
-        "whole_s": joined_s + served_s,
-        "message_s": (time.process_time() - busy) / (market.counter.count - count),
-    }
+    took_s = time.perf_counter() - began
+    print(json.dumps({"bytes_each": (_resident_bytes() - before) / nodes, "took_s": took_s}), flush=True)
+    for _ in sys.stdin:
+        count, began, busy = market.counter.count, time.perf_counter(), time.process_time()
+        market.serve(_SEARCHES // _ROUNDS)
+        message_s = (time.process_time() - busy) / (market.counter.count - count)
+        print(json.dumps({"message_s": message_s, "took_s": time.perf_counter() - began}), flush=True)
 
 
 def _resident_bytes() -> int:
@@ -249,4 +305,4 @@ def _resident_bytes() -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_figures(int(sys.argv[1]))))
+    _serve(int(sys.argv[1]))

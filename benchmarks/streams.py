@@ -1,4 +1,4 @@
-"""Streams over datagrams: what the window gains, and how fast they are on loopback. Rows of the benchmark C{ring}.
+"""Streams over datagrams: what the window gains, and how fast they are on loopback.
 
 C{udp-window} and C{udp-window-loss}: rate of a transfer with the usual window over that of stop-and-wait, in the
 simulator at a round trip of 20 ms, without loss and where one datagram in twenty gets lost.
@@ -14,12 +14,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
+from benchmarks.harness import Measure, figure, take
+from benchmarks.peers import OURSELVES, TWISTED
 from benchmarks.processes import PATIENCE_S
 from benchmarks.report import BenchmarkError, Row
 from benchmarks.streams_load import CONTENT_BYTES, DATAGRAM_BYTES, Sending, echoed
@@ -28,12 +31,8 @@ from twisted_bazaar.files.window import Settings
 from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.sim.reactor import Host, Network
 
-WINDOW_GOAL: Final = 30.0
-LOOPBACK_GOAL: Final = 0.5
-
 _ROUND_TRIP_S: Final = 0.02
 _LOSS: Final = 0.05
-_SEEDS: Final = 3
 _LARGE: Final = 16 << 20
 _SMALL: Final = 256 << 10
 _ROUNDS: Final = 5
@@ -41,15 +40,25 @@ _PORT: Final = 4000
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
-def rows() -> list[Row]:
-    """All of them."""
-    return [_window("udp-window", 0.0), _window("udp-window-loss", _LOSS), _loopback()]
+def measure() -> list[Row]:
+    """All rows of this module."""
+    seeds = {Settings(): count(), Settings(window=1): count()}
 
+    def rate(size: int, loss: float, settings: Settings) -> float:
+        return _rate(next(seeds[settings]), size, loss, settings)
 
-def _window(name: str, loss: float) -> Row:
-    ours = [_rate(seed, _LARGE, loss, Settings()) for seed in range(_SEEDS)]
-    peers = [_rate(seed, _SMALL, loss, Settings(window=1)) for seed in range(_SEEDS)]
-    return Row.of_rates(name, median(ours), median(peers), WINDOW_GOAL)
+    measures = [
+        Measure(
+            name=name,
+            unit="simulated bytes a second",
+            goal=30.0,
+            peer=OURSELVES,
+            ours=figure(partial(rate, _LARGE, loss, Settings())),
+            theirs=figure(partial(rate, _SMALL, loss, Settings(window=1))),
+        )
+        for name, loss in (("udp-window", 0.0), ("udp-window-loss", _LOSS))
+    ]
+    return [*take(measures, _ROUNDS), *_loopback()]
 
 
 def _rate(seed: int, size: int, loss: float, settings: Settings) -> float:
@@ -98,14 +107,17 @@ def _giving(protocol: Protocol) -> Factory:
     return factory
 
 
-def _loopback() -> Row:
-    count = CONTENT_BYTES // DATAGRAM_BYTES
+def _loopback() -> list[Row]:
     with _process("echo") as echo, _process("serve") as server:
-        ours, peers = [], []
-        for _ in range(_ROUNDS):
-            peers.append(echoed(echo, count))
-            ours.append(_fetched(server))
-    return Row.of_rates("udp-loopback", median(ours), median(peers), LOOPBACK_GOAL)
+        fetched = Measure(
+            name="udp-loopback",
+            unit="bytes a second",
+            goal=0.5,
+            peer=TWISTED,
+            ours=figure(lambda: _fetched(server)),
+            theirs=figure(lambda: echoed(echo, CONTENT_BYTES // DATAGRAM_BYTES)),
+        )
+        return take([fetched], _ROUNDS)
 
 
 def _fetched(port: int) -> float:

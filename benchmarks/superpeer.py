@@ -22,19 +22,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from statistics import median
 from typing import Final
 
+from benchmarks.harness import Measure, constant, figure, once, take
+from benchmarks.peers import PAPER, TWISTED
 from benchmarks.processes import LOOPBACK, Server, bare_server, daemon, free_port, wait_until_listening
 from benchmarks.report import BenchmarkError, Row
 from benchmarks.superpeer_load import Neighbour, crowd, echoed, file_name, forwarded, next_query, served, strangers
 from twisted_bazaar.service import expect_many_objects
 from twisted_bazaar.sim.superpeer.run import SuperPeerRun
 from twisted_bazaar.sim.superpeer.scenario import Phase, SuperPeerScenario
-
-MESSAGES_GOAL: Final = 5.0
-QUERY_GOAL: Final = 0.5
-UDP_GOAL: Final = 0.5
 
 _ROUNDS: Final = 5
 _PEERS: Final = 300
@@ -51,25 +48,33 @@ _LEAST_RECALL: Final = 0.99
 
 
 def measure() -> list[Row]:
-    """Take the medians of several alternating runs."""
-    return [_queries(), _datagrams(), _messages()]
+    """All rows of this module."""
+    return [*_queries(), *_datagrams(), *_messages()]
 
 
-def _queries() -> Row:
+def _queries() -> list[Row]:
     chance = random.Random(1)
     with ExitStack() as stack:
         peer = stack.enter_context(bare_server("echo"))
         theirs = stack.enter_context(strangers(peer, _PEERS))
         own = stack.enter_context(crowd(stack.enter_context(_super_peer()), _PEERS, _FILES))
-        ours, echoes = [], []
-        for _ in range(_ROUNDS):
-            queries = [next_query(file_name(chance.randrange(_FILES))) for _ in range(_QUERIES)]
-            ours.append(served(own, queries, _ON_EACH, b'"queryend"'))
-            echoes.append(served(theirs, queries, _ON_EACH, b'"query"'))
-    return Row.of_rates("superpeer-query", median(ours), median(echoes), QUERY_GOAL)
+        queries: list[bytes] = []
+
+        def prepare(number: int) -> None:
+            queries[:] = [next_query(file_name(chance.randrange(_FILES))) for _ in range(_QUERIES)]
+
+        answered = Measure(
+            name="superpeer-query",
+            unit="queries a second",
+            goal=0.5,
+            peer=TWISTED,
+            ours=figure(lambda: served(own, queries, _ON_EACH, b'"queryend"')),
+            theirs=figure(lambda: served(theirs, queries, _ON_EACH, b'"query"')),
+        )
+        return take([answered], _ROUNDS, prepare)
 
 
-def _datagrams() -> Row:
+def _datagrams() -> list[Row]:
     with ExitStack() as stack:
         echo = stack.enter_context(bare_server("udp"))
         server = stack.enter_context(_super_peer("datagrams-a-second=1000000"))
@@ -77,17 +82,25 @@ def _datagrams() -> Row:
         for each in (asker, taker):
             stack.enter_context(each.socket)
             each.join()
-        ours, echoes = [], []
-        for _ in range(_ROUNDS):
-            queries = [next_query(file_name(number), ttl=_TTL) for number in range(_DATAGRAMS)]
+        queries: list[bytes] = []
+
+        def prepare(number: int) -> None:
+            queries[:] = [next_query(file_name(number), ttl=_TTL) for number in range(_DATAGRAMS)]
             asker.greet()
             taker.greet()
-            ours.append(forwarded(asker, taker, queries, _UNDER_WAY))
-            echoes.append(echoed(echo, queries, _UNDER_WAY))
-    return Row.of_rates("superpeer-udp", median(ours), median(echoes), UDP_GOAL)
+
+        passed_on = Measure(
+            name="superpeer-udp",
+            unit="queries a second",
+            goal=0.5,
+            peer=TWISTED,
+            ours=figure(lambda: forwarded(asker, taker, queries, _UNDER_WAY)),
+            theirs=figure(lambda: echoed(echo, queries, _UNDER_WAY)),
+        )
+        return take([passed_on], _ROUNDS, prepare)
 
 
-def _messages() -> Row:
+def _messages() -> list[Row]:
     expect_many_objects()
     phases: list[Phase] = ["flood", "dynamic"]
     scenario = SuperPeerScenario(nodes=_NODES, files=_TITLES, queries=_SEARCHES, phases=phases)
@@ -96,7 +109,16 @@ def _messages() -> Row:
         raise BenchmarkError("nothing was searched for")
     if ours.recall < _LEAST_RECALL * flood.recall:
         raise BenchmarkError(f"of what there was, the flood found {flood.recall:.1%}, and ours {ours.recall:.1%}")
-    return Row.of_costs("superpeer-messages", ours.messages, flood.messages, MESSAGES_GOAL)
+    cost = Measure(
+        name="superpeer-messages",
+        unit="messages a search",
+        goal=5.0,
+        peer=PAPER,
+        ours=constant(ours.messages),
+        theirs=constant(flood.messages),
+        is_cost=True,
+    )
+    return once([cost])
 
 
 @contextmanager

@@ -23,23 +23,19 @@ import resource
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from statistics import median
 from typing import Final
 
-from attrs import frozen
-
 from benchmarks.bare import BACKLOG, REPORTED_EVERY
+from benchmarks.harness import Load, Measure, take
+from benchmarks.peers import TWISTED
 from benchmarks.processes import LOOPBACK, PATIENCE_S, Server, bare_server, daemon, free_port, wait_until_listening
 from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.node.control import ThisIsMe
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.message import NO_ID
-
-MEMORY_GOAL: Final = 0.25
-JOIN_GOAL: Final = 0.3
 
 _ROUNDS: Final = 11
 _NODES: Final = 5_000
@@ -48,43 +44,35 @@ _FILES_BESIDE: Final = 100
 _SETTLE_S: Final = 0.3
 
 
-@frozen
-class _Run:
-    """One run.
-
-    @ivar per_second: arrivals a second.
-    @ivar bytes_each: resident bytes for each connection.
-    """
-
-    per_second: float
-    bytes_each: float
-
-
 def measure() -> list[Row]:
-    """Take the medians of several alternating runs."""
+    """All rows of this module."""
     _raise_file_limit()
-    ours, peer = [], []
-    for _ in range(_ROUNDS):
-        ours.append(_run(_tracker, _register))
-        peer.append(_run(_bare, _connect_only))
-    return [
-        Row.of_costs("tracker-memory", _bytes_each(ours), _bytes_each(peer), MEMORY_GOAL),
-        Row.of_rates("tracker-join", _per_second(ours), _per_second(peer), JOIN_GOAL),
-    ]
-
-
-def _bytes_each(runs: Sequence[_Run]) -> float:
-    return median(run.bytes_each for run in runs)
-
-
-def _per_second(runs: Sequence[_Run]) -> float:
-    return median(run.per_second for run in runs)
+    tracker = Load(lambda: _run(_tracker, _register))
+    bare = Load(lambda: _run(_bare, _connect_only))
+    memory = Measure(
+        name="tracker-memory",
+        unit="resident bytes a node",
+        goal=0.25,
+        peer=TWISTED,
+        ours=tracker["bytes each"],
+        theirs=bare["bytes each"],
+        is_cost=True,
+    )
+    join = Measure(
+        name="tracker-join",
+        unit="nodes a second",
+        goal=0.3,
+        peer=TWISTED,
+        ours=tracker["a second"],
+        theirs=bare["a second"],
+    )
+    return take([memory, join], _ROUNDS)
 
 
 def _run(
     start: Callable[[], AbstractContextManager[Server]], join: Callable[[Server, list[socket.socket]], float]
-) -> _Run:
-    """Start a server, fill it with connections and look at it."""
+) -> dict[str, float]:
+    """Start a server, fill it with connections and look at it: connections a second, and resident bytes for each."""
     links: list[socket.socket] = []
     try:
         with start() as server:
@@ -92,7 +80,8 @@ def _run(
             before = server.resident_bytes()
             elapsed_s = join(server, links)
             time.sleep(_SETTLE_S)
-            return _Run(_NODES / elapsed_s, (server.resident_bytes() - before) / _NODES)
+            grown_bytes = server.resident_bytes() - before
+            return {"a second": _NODES / elapsed_s, "bytes each": grown_bytes / _NODES}
     finally:
         # After the server has gone: this side leaves no port waiting.
         for link in links:

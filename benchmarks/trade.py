@@ -22,17 +22,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import Final
 
+from benchmarks.harness import Measure, figure, take
+from benchmarks.peers import PGBENCH, SQLITE
 from benchmarks.report import BenchmarkError, Row
 from benchmarks.trade_load import ITEM, STOCK, Load, seller
 from tests.postgres import Cluster, find_programs
-
-DURABLE_GOAL: Final = 3.0
-POSTGRES_GOAL: Final = 1.0
-LATENCY_GOAL: Final = 0.125
 
 _ROUNDS: Final = 5
 _BUYERS: Final = 64
@@ -59,29 +58,43 @@ COMMIT;
 
 
 def measure() -> list[Row]:
-    """Take the medians of several alternating runs."""
+    """All rows of this module."""
     with tempfile.TemporaryDirectory(prefix="bazaar-bench-") as folder, ExitStack() as stack:
         directory = Path(folder)
         lite = stack.enter_context(_load(["--state", str(directory / "lite")], _BUYERS))
         lone = stack.enter_context(_load(["--state", str(directory / "lone")], 1))
-        waits = [1e6 * median(lone.waits(_LONE_ORDERS)) for _ in range(_ROUNDS)]
-        synced = [1e6 * _synced_transaction_s(directory / f"peer-{number}") for number in range(_ROUNDS)]
-        durable, shared, peer = [], [], []
-        pgbench = stack.enter_context(_pgbench(directory))
-        if pgbench is not None:
-            words = ["--state", str(directory / "post"), "--ledger", pgbench.url]
-            post = stack.enter_context(_load(words, _BUYERS))
-        for _ in range(_ROUNDS):
-            durable.append(lite.rate(_ORDERS))
-            if pgbench is not None:
-                shared.append(post.rate(_ORDERS))
-                peer.append(pgbench.rate())
-    theirs = median(peer) if peer else None
-    rows = [Row.of_rates("trade-durable", median(durable), theirs, DURABLE_GOAL)]
-    rows.append(Row.of_costs("trade-latency", median(waits), median(synced), LATENCY_GOAL))
-    if shared:
-        rows.append(Row.of_rates("trade-postgres", median(shared), theirs, POSTGRES_GOAL))
-    return rows
+        synced = count()
+        latency = Measure(
+            name="trade-latency",
+            unit="microseconds",
+            goal=0.125,
+            peer=SQLITE,
+            ours=figure(lambda: 1e6 * median(lone.waits(_LONE_ORDERS))),
+            theirs=figure(lambda: 1e6 * _synced_transaction_s(directory / f"peer-{next(synced)}")),
+            is_cost=True,
+        )
+        rows = take([latency], _ROUNDS)
+        pgbench = _PgBench.started(stack, directory)
+        post = pgbench and stack.enter_context(_load(pgbench.seller_words, _BUYERS))
+        theirs = figure(lambda: pgbench.rate() if pgbench else 0.0)
+        durable = Measure(
+            name="trade-durable",
+            unit="sales a second",
+            goal=3.0,
+            peer=PGBENCH,
+            ours=figure(lambda: lite.rate(_ORDERS)),
+            theirs=theirs,
+        )
+        shared = Measure(
+            name="trade-postgres",
+            unit="sales a second",
+            goal=1.0,
+            peer=PGBENCH,
+            ours=figure(lambda: post.rate(_ORDERS) if post else 0.0),
+            theirs=theirs,
+            needs_peer=True,
+        )
+        return [*rows, *take([durable, shared], _ROUNDS)]
 
 
 @contextmanager
@@ -95,14 +108,24 @@ def _load(words: list[str], buyers: int) -> Iterator[Load]:
 class _PgBench:
     """C{pgbench} on a server of its own.
 
-    @ivar url: of an empty database on the same server.
+    @ivar seller_words: the options of a seller that keeps its book in an empty database on the same server.
     """
 
-    def __init__(self, cluster: Cluster, script: Path) -> None:
+    def __init__(self, cluster: Cluster, directory: Path) -> None:
         self._cluster = cluster
-        self._script = script
-        self.url = cluster.make_database("bazaar")
+        self._script = directory / "sale.sql"
+        self._script.write_text(_SALE, encoding="utf-8")
+        directory.chmod(0o755)
+        self.seller_words = ["--state", str(directory / "post"), "--ledger", cluster.make_database("bazaar")]
         cluster.say(_TABLES)
+
+    @classmethod
+    def started(cls, stack: ExitStack, directory: Path) -> _PgBench | None:
+        """Start a server; None where there is no PostgreSQL."""
+        programs = find_programs()
+        if isinstance(programs, str) or not PGBENCH.is_installed():
+            return None
+        return cls(stack.enter_context(Cluster(programs, settings=("max_connections=100",))), directory)
 
     def rate(self) -> float:
         """Transactions a second."""
@@ -125,20 +148,6 @@ class _PgBench:
             if line.startswith("tps = "):
                 return float(line.split()[2])
         raise BenchmarkError(f"pgbench: {said.strip().splitlines()[-1]}")
-
-
-@contextmanager
-def _pgbench(directory: Path) -> Iterator[_PgBench | None]:
-    """C{pgbench}, or None where there is no PostgreSQL."""
-    programs = find_programs()
-    if isinstance(programs, str) or not (programs.folder / "pgbench").exists():
-        yield None
-        return
-    script = directory / "sale.sql"
-    script.write_text(_SALE, encoding="utf-8")
-    directory.chmod(0o755)
-    with Cluster(programs, settings=("max_connections=100",)) as cluster:
-        yield _PgBench(cluster, script)
 
 
 def _synced_transaction_s(file: Path) -> float:

@@ -12,12 +12,13 @@ import json
 import random
 import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any, Final
 
 from twisted.internet.testing import StringTransport
 from twisted.protocols.basic import NetstringReceiver
 
+from benchmarks.harness import Measure, figure, take
+from benchmarks.peers import Peer
 from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.identity.keys import KeyPair
@@ -31,8 +32,6 @@ from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 from twisted_bazaar.wire.goods import BAZAAR
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
-
-GOAL: Final = 4.0
 
 _PIECE_BYTES: Final = 64 << 10
 _MESSAGES: Final = 50_000
@@ -55,14 +54,18 @@ class _JsonReceiver(NetstringReceiver):
 
 
 def measure() -> list[Row]:
-    """Take the median of several alternating runs."""
+    """All rows of this module."""
     data = _traffic(random.Random(1), _MESSAGES)
     pieces = [data[start : start + _PIECE_BYTES] for start in range(0, len(data), _PIECE_BYTES)]
-    ours, peer = [], []
-    for _ in range(_ROUNDS):
-        ours.append(_rate(_read_ours, pieces))
-        peer.append(_rate(_read_bare, pieces))
-    return [Row.of_rates("wire", median(ours), median(peer), GOAL)]
+    wire = Measure(
+        name="wire",
+        unit="messages a second",
+        goal=4.0,
+        peer=Peer("NetstringReceiver and json"),
+        ours=figure(lambda: _rate(_read_ours, pieces)),
+        theirs=figure(lambda: _rate(_read_bare, pieces)),
+    )
+    return take([wire], _ROUNDS)
 
 
 def _rate(read: Callable[[list[bytes]], int], pieces: list[bytes]) -> float:

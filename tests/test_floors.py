@@ -47,7 +47,7 @@ PURE: Final = frozenset(
             "node.admission",
             "node.flow",
             "node.link_bytes",
-            "node.seen",
+            "node.duplicate_filter",
             "node.router",
             "node.control",
             "node.limits",
@@ -275,11 +275,14 @@ class HouseTests(SynchronousTestCase):
         """The checks look at the whole package, and its pure modules are among what they find."""
         names = {source.name for source in sources()}
         self.assertTrue(
-            names >= {"", "errors", "wire.codec", "node.seen", "cli.main", "taps.node", "roles.goods"}, names
+            names >= {"", "errors", "wire.codec", "node.duplicate_filter", "cli.main", "taps.node", "roles.goods"},
+            names,
         )
         pure = {source.name for source in sources() if source.is_pure}
         self.assertTrue(
-            pure >= {"wire.framing", "identity.keys", "trade.order", "trade.contract", "node.seen", "bounded"}, pure
+            pure
+            >= {"wire.framing", "identity.keys", "trade.order", "trade.contract", "node.duplicate_filter", "bounded"},
+            pure,
         )
 
     def test_floors(self) -> None:
@@ -412,7 +415,7 @@ class PlantedTests(SynchronousTestCase):
             "from datetime import datetime",
             "from twisted.internet import defer",
         )
-        for name in ("node.seen", "wire.framing", "trade.order", "discovery.ring.fingers", "identity.keys"):
+        for name in ("node.duplicate_filter", "wire.framing", "trade.order", "discovery.ring.fingers", "identity.keys"):
             self.assert_caught(
                 name, *impure, "import twisted.internet.defer", "from twisted.internet.defer import Deferred"
             )

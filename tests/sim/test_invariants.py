@@ -17,11 +17,11 @@ from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.flood.search import FloodAnswers
 from twisted_bazaar.errors import SoldOut
 from twisted_bazaar.node.control import Ping, Pong
+from twisted_bazaar.node.duplicate_filter import DuplicateFilter
 from twisted_bazaar.node.forwarding import Forwarding
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.peers import Peers
-from twisted_bazaar.node.seen import Seen
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.sim.disk import Disk
@@ -182,7 +182,7 @@ class PlantedBugTests(PlantedBugCase):
 
     def test_forwarded_twice(self) -> None:
         """A node that does not remember what it has passed on."""
-        self.plant(Seen, "knows", lambda right: lambda *arguments: False)
+        self.plant(DuplicateFilter, "knows", lambda right: lambda *arguments: False)
         # Nobody sells: an answer to each copy would be noticed before.
         self.assert_caught(ForwardedOnce, CALM.evolve(sellers=0))
 

@@ -74,14 +74,15 @@ EXAMPLES: Final[list[tuple[bytes, Message]]] = [
     ),
     (b'{"type":"stale","was":"cafe000000000000"}', Stale(was="cafe000000000000")),
     (
-        b'{"type":"search","id":11,"returnPath":[1,2],"ttl":4,"host":"192.0.2.1","port":9001,"item":"pear","quantity":3,'
-        b'"seller":"%b","bazaar":"site"}' % KEY.encode(),
+        b'{"type":"search","id":11,"returnPath":[1,2],"ttl":4,"host":"192.0.2.1","port":9001,"flows":[65535],'
+        b'"item":"pear","quantity":3,"seller":"%b","bazaar":"site"}' % KEY.encode(),
         Search(
             id=11,
             return_path=(1, 2),
             ttl=4,
             host="192.0.2.1",
             port=9001,
+            flows=(65_535,),
             item="pear",
             quantity=3,
             seller=KEY,
@@ -154,6 +155,7 @@ ENDS: Final[dict[str, list[tuple[Any, Any]]]] = {
     "port": [(0, -1), (65_535, 65_536)],
     "path": [([1], []), ([*range(16)], [*range(17)])],
     "returnPath": [([1], []), ([*range(16)], [*range(17)])],
+    "flows": [([0] * 16, [0] * 17), ([65_535], [65_536])],
     "have": [([1] * 256, [1] * 257), ([0], [-1])],
     "host": [("::", ":"), ("2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:" * 7 + "1")],
     "item": [("x", ""), ("Ä" * 128, "Ä" * 129)],
@@ -232,6 +234,7 @@ BUILT: Final[dict[type[Message], st.SearchStrategy[Message]]] = {
         ttl=integers,
         host=maybe(hosts),
         port=maybe(ports),
+        flows=st.lists(st.integers(0, 65_535), max_size=16).map(tuple),
         item=items,
         quantity=counts,
         seller=maybe(keys),

@@ -1,7 +1,7 @@
 """The ways that messages of one node can go: to a role of it, on to the next on their path, or to everybody else.
 
-Searches are passed on once, and no more of them than there is room for; what has a path goes along it, or round a node
-that is gone; what is meant for this node goes to the role that claims its class.
+Searches are passed on once, and in fair shares while there are more than there is room for; what has a path goes along
+it, or round a node that is gone; what is meant for this node goes to the role that claims its class.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from twisted.internet.interfaces import IDelayedCall
+
 from twisted_bazaar.errors import NoRoute, PeerError, WrongWay
 from twisted_bazaar.node.claims import Claim
+from twisted_bazaar.node.duplicate_filter import DuplicateFilter
+from twisted_bazaar.node.fair_share import FairShare, FlowLabels, flow_of
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.links import Links
 from twisted_bazaar.node.router import Router, position_on_path
-from twisted_bazaar.node.seen import SearchBudget, Seen
 from twisted_bazaar.values.addresses import Origin, Peer, Route
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
@@ -33,14 +36,19 @@ class Forwarding:
     """Where the messages of one node go.
 
     @param links: its links.
+    @param secret: what labels of flows follow from.
     """
 
-    def __init__(self, links: Links, limits: Limits) -> None:
+    def __init__(self, links: Links, limits: Limits, secret: bytes) -> None:
         self._links = links
         self._linked = links.peers.links
         self._router = Router(self._linked, limits.known_paths, limits.known_s)
-        self._seen = Seen(limits.seen_ids, limits.seen_s)
-        self._budget = SearchBudget(limits.searches_a_second)
+        self._passed = DuplicateFilter(limits.seen_ids, limits.seen_s)
+        self._share: FairShare[tuple[Peer, Flooded]] = FairShare(
+            limits.searches_a_second, limits.waiting_searches, limits.search_wait_s
+        )
+        self._label_of = FlowLabels(secret).of
+        self._serving: IDelayedCall | None = None
         self._routed_as = links.id
         self._claims: Mapping[type[Message], Claim] = {}
         self._error_claims: Sequence[Claim] = ()
@@ -56,16 +64,23 @@ class Forwarding:
             self._routed_as = self._links.id
             self._router.clear()
 
+    def stop(self) -> None:
+        """Drop the searches that wait; the links are closed."""
+        self._share.clear()
+        if self._serving is not None:
+            self._serving.cancel()
+            self._serving = None
+
     # Out.
 
     def flood(self, message: Flooded) -> int:
         """Send a search of this node's own to every link; returns how many it went to."""
         links, now = self._links, self._links.clock.seconds()
-        if not self._budget.admit_own(now):
+        if not self._share.admit_own(now):
             return 0
         host, port = links.advertised
-        message = message.evolve(return_path=(links.id,), host=host, port=port or None)
-        self._seen.add(links.id, message.id, links.id, now)
+        message = message.evolve(return_path=(links.id,), flows=(), host=host, port=port or None)
+        self._passed.add(links.id, message.id, links.id, now)
         return self._spread(message, message.return_path)
 
     def send(self, message: Message, route: Route) -> bool:
@@ -123,21 +138,48 @@ class Forwarding:
         return self._take_direct
 
     def _take_flooded(self, peer: Peer, message: Flooded) -> None:
-        """Hand a search to its role and pass it on, once."""
+        """Pass a search on at once, or let it wait while there are more than may be passed on."""
         now = self._links.clock.seconds()
         passed = message.return_path
         if passed[-1] != peer.id:
             raise WrongWay(message.wire_name, "returnPath", f"it does not end with node {peer.id}, which sent it")
-        own_id = self._links.id
-        if own_id in passed or self._seen.knows(passed[0], message.id, now):
+        if self._links.id in passed or self._passed.knows(passed[0], message.id, now):
             return
-        if not self._budget.admit(peer.id, now):
+        if self._share.admit(now):
+            self._pass_on(peer, message, now)
             return
-        self._seen.add(passed[0], message.id, peer.id, now)
-        host, port = message.host, message.port
-        if len(passed) == 1:
+        self._share.wait(flow_of(message, peer.network), (peer, message), now)
+        if self._serving is None:
+            self._serve_later(now)
+
+    def _serve_later(self, now: float) -> None:
+        self._serving = self._links.clock.callLater(max(0.0, self._share.next_at() - now), self._serve)
+
+    def _serve(self) -> None:
+        """Pass on those that have waited and whose turn it is."""
+        self._serving = None
+        now = self._links.clock.seconds()
+        while (waited := self._share.next(now, self._is_over)) is not None:
+            self._pass_on(*waited, now)
+        if len(self._share):
+            self._serve_later(now)
+
+    def _is_over(self, waited: tuple[Peer, Flooded]) -> bool:
+        """Whether a search that has waited has been passed on meanwhile, having come another way too."""
+        _, message = waited
+        passed = message.return_path
+        return self._links.id in passed or self._passed.knows(passed[0], message.id, self._links.clock.seconds())
+
+    def _pass_on(self, peer: Peer, message: Flooded, now: float) -> None:
+        """Hand a search to its role and send it to all others, once."""
+        own_id, passed = self._links.id, message.return_path
+        self._passed.add(passed[0], message.id, peer.id, now)
+        label = self._label_of(peer.seen_host)
+        if len(passed) > 1:
+            host, port, flows = message.host, message.port, (*message.flows[1 - len(passed) :], label)
+        else:
             # Only its first neighbour sees where the origin's connection comes from.
-            host, port = peer.address.host, peer.address.port or None
+            host, port, flows = peer.address.host, peer.address.port or None, (label,)
         route = (own_id, *passed[::-1])
         if len(route) > 2:
             self._router.learn(route, now)
@@ -147,7 +189,9 @@ class Forwarding:
         ttl = min(message.ttl, LARGEST_TTL)
         # Whoever answers stands on the path back too.
         if ttl > 1 and len(passed) < LONGEST_PATH - 1:
-            self._spread(message.evolve(return_path=(*passed, own_id), ttl=ttl - 1, host=host, port=port), passed)
+            self._spread(
+                message.evolve(return_path=(*passed, own_id), flows=flows, ttl=ttl - 1, host=host, port=port), passed
+            )
 
     def _take_routed(self, peer: Peer, message: Routed) -> None:
         """Hand a message to its role, or to the next on its path."""

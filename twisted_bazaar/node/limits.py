@@ -27,6 +27,7 @@ class Limits:
     @ivar abort_bytes: unsent bytes past which the link is cut.
     @ivar refusals_a_minute: malformed messages a minute after which the link is cut.
     @ivar searches_a_second: searches sent on each link; a third of it is kept for this node's own.
+    @ivar waiting_searches, search_wait_s: searches that wait while more come than may be passed on, and how long.
     @ivar seen_ids, seen_s: size of the table of floods already passed on, and how long it remembers.
     @ivar datagram_bytes: the longest datagram that is sent or taken.
     @ivar datagrams_a_second: datagrams taken from one address.
@@ -57,6 +58,8 @@ class Limits:
     all_links_bytes: int = 32 << 20
     refusals_a_minute: int = 10
     searches_a_second: float = 50.0
+    waiting_searches: int = 128
+    search_wait_s: float = 2.0
     seen_ids: int = 65_536
     seen_s: float = 600.0
     known_paths: int = 4_096

@@ -25,6 +25,7 @@ from twisted_bazaar.node.bootstrap import Bootstrap
 from twisted_bazaar.node.claims import claims_of, datagram_claims_of, openings_of
 from twisted_bazaar.node.control import Disconnect, NodeReply
 from twisted_bazaar.node.datagram import COOKIES, Datagrams, DatagramTrace
+from twisted_bazaar.node.fair_share import FLOW_LABELS
 from twisted_bazaar.node.forwarding import Forwarding
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link import Link
@@ -102,7 +103,7 @@ class Node:
         self._links.trace = trace
         self._bootstrap = Bootstrap(self._links, rng, None if registrars else tracker, neighbours)
         self._linked = self._links.peers.links
-        self._forwarding = Forwarding(self._links, limits)
+        self._forwarding = Forwarding(self._links, limits, key.secret_for(FLOW_LABELS))
         self._meetings = Meetings(self._links)
         self.streams_first = streams_first
         streams = None if make_streams is None else partial(make_streams, secret=key.secret_for(STREAMS))
@@ -172,13 +173,18 @@ class Node:
             stopping.addTimeout(role.stop_s if IHandsOver.providedBy(role) else _ROLE_STOP_S, self.clock)
             stopping.addErrback(self._not_stopped)
         stopped: Deferred[Any] = gatherResults(self._stopping)
-        stopped.addCallback(lambda _: gatherResults([self.datagrams.close(), self._links.close()]))
-        return stopped.addCallback(lambda _: None)
+        stopped.addCallback(lambda _: self._close())
+        return stopped
 
     def hurry(self) -> None:
         """Wait no longer for what roles do before they stop."""
         for stopping in self._stopping:
             stopping.cancel()
+
+    def _close(self) -> Deferred[Any]:
+        closed = gatherResults([self.datagrams.close(), self._links.close()])
+        self._forwarding.stop()
+        return closed.addCallback(lambda _: None)
 
     # What roles call: INode.
 

@@ -20,6 +20,7 @@ from msgspec import Meta
 LARGEST_INTEGER: Final = 2**53
 LONGEST_PATH: Final = 16
 LARGEST_TTL: Final = 16
+LARGEST_FLOW_LABEL: Final = 2**16 - 1
 TRACKER_ID: Final = 0
 NO_ID: Final = -1
 PATH_LOOP: Final = "path: a node stands in it twice"
@@ -33,6 +34,8 @@ Text = Annotated[str, Meta(max_length=1024)]
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 Path = Annotated[tuple[NodeId, ...], Meta(min_length=1, max_length=LONGEST_PATH)]
 TTL = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
+FlowLabel = Annotated[int, Meta(ge=0, le=LARGEST_FLOW_LABEL)]
+FlowLabels = Annotated[tuple[FlowLabel, ...], Meta(max_length=LONGEST_PATH)]
 
 MESSAGE_TYPES: Final[dict[str, type[Message]]] = {}
 
@@ -106,6 +109,8 @@ class Flooded(Message):
     @ivar ttl: how many links it may still cross, counting the one it came by.
     @ivar host: where the origin can be reached; its first neighbour fills it in.
     @ivar port: the origin's listening port; None or 0 when it does not listen.
+    @ivar flows: for each node on the return path but the last, from which host the one after it got the flood: a label
+        that says no more than whether it was the same as for another flood.
     """
 
     id: MessageId
@@ -113,6 +118,7 @@ class Flooded(Message):
     ttl: TTL = 7
     host: Host | None = None
     port: Port | None = None
+    flows: FlowLabels = ()
 
     def __post_init__(self) -> None:
         if len(set(self.return_path)) != len(self.return_path):

@@ -4,7 +4,7 @@ C{index-register}: the milliseconds in which a node registers 100,000 files in p
 told of them until the last part is acknowledged. The peer is the same node that registers one file at a time, each
 acknowledged before the next, as the design paper of the index server has it: 5,000 files are registered so, and their
 time taken 20 times. Both are done over loopback, at the daemon as users run it, by a process that does nothing else:
-C{python -m benchmarks.index_load PORT}, which prints both times. What the daemon does afterwards, to have the names
+C{python -m benchmarks.index PORT}, which prints both times. What the daemon does afterwards, to have the names
 found by words faster, is in neither.
 
 C{index-search}: how many questions for an exact name our directory answers in a second, of 1,000,000 files that it
@@ -24,13 +24,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import react
 
+from benchmarks.harness import Load, Measure, figure, take
+from benchmarks.peers import FTS5, PAPER
 from benchmarks.processes import LOOPBACK, Server, daemon, free_port, wait_until_listening
 from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.discovery.index.directory import Directory
@@ -46,10 +47,7 @@ from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, SharedFile
 from twisted_bazaar.wire.message import TRACKER_ID
 
-REGISTER_GOAL: Final = 20.0
-SEARCH_GOAL: Final = 1.0
-
-_ROUNDS: Final = 3
+_ROUNDS: Final = 5
 _FILES: Final = 100_000
 _ONE_BY_ONE: Final = 5_000
 _PATIENCE_S: Final = 60.0
@@ -72,19 +70,21 @@ _WORDS: Final = (
 )
 
 
-def rows() -> list[Row]:
-    """Take the medians of several alternating runs."""
-    together, one_by_one = [], []
+def measure() -> list[Row]:
+    """All rows of this module."""
     with _index_server() as server:
-        for _ in range(_ROUNDS):
-            all_s, one_s = _register(server)
-            together.append(all_s)
-            one_by_one.append(one_s * _FILES)
-    ours, theirs = _searches()
-    return [
-        Row.of_costs("index-register", 1e3 * median(together), 1e3 * median(one_by_one), REGISTER_GOAL),
-        Row.of_rates("index-search", ours, theirs, SEARCH_GOAL),
-    ]
+        both = Load(lambda: _register(server))
+        register = Measure(
+            name="index-register",
+            unit="milliseconds for 100,000 files",
+            goal=20.0,
+            peer=PAPER,
+            ours=both["together"],
+            theirs=both["one by one"],
+            is_cost=True,
+        )
+        rows = take([register], _ROUNDS)
+    return [*rows, *_searches()]
 
 
 def _name(number: int) -> str:
@@ -108,9 +108,9 @@ def _index_server() -> Iterator[Server]:
         yield wait_until_listening(process, port)
 
 
-def _register(server: Server) -> tuple[float, float]:
-    """Have files be registered in another process; returns the seconds for all at once, and for each one by one."""
-    command = [sys.executable, "-m", "benchmarks.index_load", str(server.port)]
+def _register(server: Server) -> dict[str, float]:
+    """Have files be registered in another process; returns the milliseconds for all, together and one by one."""
+    command = [sys.executable, "-m", "benchmarks.index", str(server.port)]
     done = subprocess.run(
         command, cwd=_ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
     )
@@ -118,10 +118,10 @@ def _register(server: Server) -> tuple[float, float]:
     if done.returncode or len(words) != 2:
         last = done.stderr.strip().rpartition("\n")[2]
         raise BenchmarkError(f"the files were not registered: {last}")
-    return float(words[0]), float(words[1])
+    return {"together": 1e3 * float(words[0]), "one by one": 1e3 * _FILES * float(words[1])}
 
 
-def _searches() -> tuple[float, float]:
+def _searches() -> list[Row]:
     """How many questions for an exact name are answered in a second: by our directory, and by FTS5."""
     # What a daemon does that has many objects: they are not garbage.
     gc.collect()
@@ -135,14 +135,18 @@ def _searches() -> tuple[float, float]:
             database.execute("CREATE VIRTUAL TABLE files USING fts5(name, size UNINDEXED, digest UNINDEXED)")
             titles = ((_name(number), 1_000 + number, _digest(number)) for number in range(_TITLES))
             database.executemany("INSERT INTO files VALUES (?, ?, ?)", titles)
-            ours, theirs = [], []
-            for _ in range(_ROUNDS):
-                ours.append(_rate(asked, lambda name: _find(directory, name, asker)))
-                theirs.append(_rate(asked, lambda name: _match(database, name)))
+            search = Measure(
+                name="index-search",
+                unit="questions a second",
+                goal=1.0,
+                peer=FTS5,
+                ours=figure(lambda: _rate(asked, lambda name: _find(directory, name, asker))),
+                theirs=figure(lambda: _rate(asked, lambda name: _match(database, name))),
+            )
+            return take([search], _ROUNDS)
     finally:
         gc.enable()
         gc.unfreeze()
-    return median(ours), median(theirs)
 
 
 def _full_directory() -> Directory:
