@@ -159,7 +159,8 @@ ATTACKS: Final = [
             role=kind.name,
             tries="40 peers come, ask, say nonsense and go without a pause, at a daemon with -v",
             carry_out=siege(noise(kind)),
-            bounds=Bounds(log_bytes=65_536),
+            # Who comes and goes is told for a while, and then held to a rate: the same however long it goes on.
+            bounds=Bounds(log_bytes=131_072),
             is_short=kind is TRACKER,
         )
         for kind in (TRACKER, INDEX_SERVER)
