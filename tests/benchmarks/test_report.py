@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ class KeptTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A file that is not there yet."""
-        self.path = Path(self.mktemp())
+        folder = tempfile.TemporaryDirectory(prefix="bazaar-test-")
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name, "latest.json")
 
     def kept(self) -> Any:
         """What is in the file."""
