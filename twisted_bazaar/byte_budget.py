@@ -15,7 +15,7 @@ from typing import Final
 
 MIB: Final = 1 << 20
 
-# Of these many parts of the budget one host has so many at most, one peer so many: another at its host still finds room.
+# Of these many parts of the budget one host has so many at most, one peer so many: another one there finds room, too.
 _PARTS: Final = 8
 _HOST_PARTS: Final = 5
 _PEER_PARTS: Final = 4

@@ -36,6 +36,7 @@ from twisted_bazaar.discovery.index.messages import (
     Source,
     Update,
 )
+from twisted_bazaar.discovery.index.pending import PendingRequests
 from twisted_bazaar.discovery.index.store import IDirectory
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
 from twisted_bazaar.interfaces import INode, IOperable, IRegistrar
@@ -94,11 +95,13 @@ class IndexServer(Role):
         """Begin; nothing is linked yet."""
         super().start(node)
         self._numbers = Numbers(node.rng)
+        self._pending = PendingRequests(node.clock, lambda peer: node.is_behind(peer.id))
         self.directory.start(node.clock)
 
     def stop(self) -> Deferred[None]:
         """Answer no more."""
         self._is_stopped = True
+        self._pending.stop()
         return self.directory.stop()
 
     def number(self, key: str, claimed: int) -> int:
@@ -116,6 +119,7 @@ class IndexServer(Role):
         if not self._numbers.left(peer, now):
             return
         self._allowances.forget(peer.key)
+        self._pending.forget(peer)
         leaving = self.directory.leave(peer)
         leaving.addErrback(self._directory_failed)
         leaving.addErrback(lambda failure: self.log.failure("a peer has gone, and may still be found", failure))
@@ -179,15 +183,22 @@ class IndexServer(Role):
         look: Callable[[Peer], Deferred[Any]],
         answer: Callable[[Any, int], Message],
     ) -> None:
-        """Do what a message asks for, and send what comes of it."""
+        """Do what a message asks for, and send what comes of it.
+
+        @raise Busy: too much is waiting.
+        """
         peer = self._numbers.holders.get(origin.id)
         if peer is None or self._is_stopped:
             # It has left, and this came by a link that another had taken the place of.
             return
-        doing = look(peer).addCallback(answer, message.id)
-        doing.addErrback(self._refusal, message)
-        doing.addCallback(self.node.send, origin.route)
-        doing.addErrback(lambda failure: self.log.failure("a message was not answered", failure))
+
+        def begin() -> Deferred[Any]:
+            doing: Deferred[Any] = look(peer).addCallback(answer, message.id)
+            doing.addErrback(self._refusal, message)
+            doing.addCallback(self.node.send, origin.route)
+            return doing.addErrback(lambda failure: self.log.failure("a message was not answered", failure))
+
+        self._pending.begin(peer, message, begin)
 
     def _refusal(self, failure: Failure, message: Message) -> Message:
         if failure.check(StorageError):

@@ -83,11 +83,11 @@ class Turns:
         if queue is not None and len(queue) >= MOST_WAITING:
             return fail(Busy(f"{MOST_WAITING} questions are waiting; ask again when they are answered"))
         self._call_later()
+        work = _Work(steps, Deferred())
         if waiting is None:
             waiting = _Host(self._begin_at(host))
             if self._left > 0:
                 self._left -= 1
-                work = _Work(steps, Deferred())
                 done, result = self._step(work, waiting)
                 if done is not None:
                     self._keep(host, waiting.served_s)
@@ -96,7 +96,6 @@ class Turns:
         if queue is None:
             queue = waiting.queues[owner] = deque()
             self._host_of[owner] = host
-        work = _Work(steps, Deferred())
         queue.append(work)
         return work.done
 
@@ -158,8 +157,7 @@ class Turns:
 
     def _begin_at(self, host: Hashable) -> float:
         """The virtual time at which a host begins: where it ended, but no more than its credit ahead of others."""
-        first = min((each.served_s for each in self._waiting.values()), default=self._now_s)
-        return max(self._served.pop(host, 0.0), max(first, self._now_s) - CREDIT_S)
+        return max(self._served.pop(host, 0.0), self._now_s - CREDIT_S)
 
     def _end_if_empty(self, host: Hashable, waiting: _Host) -> None:
         if not waiting.queues:

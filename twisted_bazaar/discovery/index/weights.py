@@ -1,8 +1,8 @@
 """What entries of a directory weigh in memory, at most: the size of their texts, and what the tables around them take.
 
 The figures are upper bounds for CPython 3.11 on 64 bits, with each dict at the emptiest that it can be (a third of
-its slots in use, just after it has grown); C{tests/discovery/index/test_weights.py} holds them against C{tracemalloc}. An
-entry weighs the same whether others have it too: whoever leaves last is not to pay for all. Sans-IO.
+its slots in use, just after it has grown). C{tests/discovery/index/test_weights.py} holds them against C{tracemalloc}.
+An entry weighs the same whether others have it too: whoever leaves last is not to pay for all. Sans-IO.
 """
 
 from __future__ import annotations

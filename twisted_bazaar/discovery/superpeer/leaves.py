@@ -15,6 +15,7 @@ from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.index.directory import Directory, Steps
 from twisted_bazaar.discovery.index.memory import MemoryDirectory
 from twisted_bazaar.discovery.index.messages import Busy, Listed, Renew, Update
+from twisted_bazaar.discovery.index.pending import PendingRequests
 from twisted_bazaar.discovery.index.turns import Turns
 from twisted_bazaar.discovery.superpeer.counters import Counters
 from twisted_bazaar.discovery.superpeer.messages import (
@@ -82,6 +83,7 @@ class Leaves:
     @ivar registrants: the weak peers, by the ids of their nodes, the one that was taken first first.
     @ivar directory: their lists.
     @ivar table: the words of all.
+    @ivar pending: what weak peers ask for and has not begun.
     @ivar is_open: whether anybody is taken now.
     """
 
@@ -114,6 +116,7 @@ class Leaves:
         self.directory = Directory()
         self._lists = MemoryDirectory(self.directory)
         self._turns = Turns(node.clock)
+        self.pending = PendingRequests(node.clock, lambda peer: node.is_behind(peer.id))
         self._from: Counter[str] = Counter()
         # Who has gone and whose words are in the table yet: whoever comes and goes is not to fill the memory.
         self._leaving: Counter[str] = Counter()
@@ -143,6 +146,7 @@ class Leaves:
     def stop(self) -> Deferred[None]:
         """Take nobody and nothing any more."""
         self.is_open = False
+        self.pending.stop()
         self._turns.stop()
         return self._lists.stop()
 
@@ -234,6 +238,7 @@ class Leaves:
         self._from[peer.network] -= 1
         if not self._from[peer.network]:
             del self._from[peer.network]
+        self.pending.forget(peer)
         leaving = self._lists.leave(peer)
         leaving.addErrback(lambda failure: self.log.failure("somebody has gone, and may still be found", failure))
         if registrant.table.version != NO_TABLE or registrant.tables_waiting:
@@ -260,17 +265,25 @@ class Leaves:
     # What they list.
 
     def _update_received(self, message: Update, origin: Origin) -> None:
-        self._list(message, origin, self._lists.update(self.get(origin).peer, message))
+        self._list(message, origin, lambda peer: self._lists.update(peer, message))
 
     def _renew_received(self, message: Renew, origin: Origin) -> None:
-        self._list(message, origin, self._lists.renew(self.get(origin).peer, message.mark, message.load))
+        self._list(message, origin, lambda peer: self._lists.renew(peer, message.mark, message.load))
 
-    def _list(self, message: Update | Renew, origin: Origin, doing: Deferred[int]) -> None:
-        """Answer a change of a list when it is done."""
-        listing: Deferred[Any] = doing.addCallback(self._listed, message.id)
-        listing.addErrback(_refusal, message)
-        listing.addCallback(self._node.send, origin.route)
-        listing.addErrback(lambda failure: self.log.failure("a list was not changed", failure))
+    def _list(self, message: Update | Renew, origin: Origin, change: Callable[[Peer], Deferred[int]]) -> None:
+        """Change a list, and answer when that is done.
+
+        @raise Busy: too much is waiting.
+        """
+        peer = self.get(origin).peer
+
+        def begin() -> Deferred[Any]:
+            listing: Deferred[Any] = change(peer).addCallback(self._listed, message.id)
+            listing.addErrback(_refusal, message)
+            listing.addCallback(self._node.send, origin.route)
+            return listing.addErrback(lambda failure: self.log.failure("a list was not changed", failure))
+
+        self.pending.begin(peer, message, begin)
 
     def _listed(self, mark: int, message_id: int) -> Message:
         return Listed(id=message_id, mark=mark, most=self._lists.most_a_peer, lease=int(self._lists.lease_s))
@@ -287,7 +300,7 @@ class Leaves:
         self._enter_later(registrant, self._enter(registrant, message))
 
     def _enter_later(self, registrant: Registrant, steps: Steps[None]) -> None:
-        entering = self._turns.do(registrant, steps)
+        entering = self._turns.do(registrant, steps, registrant.peer.network)
         entering.addErrback(lambda failure: failure.trap(LinkClosed))
         entering.addErrback(lambda failure: self.log.failure("a table was not entered", failure))
 
