@@ -1,9 +1,9 @@
 """A memory quota in bytes for what strangers store, max-min fair between hosts. Sans-IO.
 
 Tables that are capped by count hold very different amounts: an entry may weigh 200 bytes or 4,000. So what is stored is
-charged by weight. One peer alone gets a half of the budget at most, one host five eighths. The last eighth is for hosts with less than an
-equal part, and where even that is used up, an equal part is made free at the cost of whoever holds the most: no number
-of greedy hosts keeps another one out, and no single one decides who has to go.
+charged by weight. One peer alone gets a half of the budget at most, one host five eighths. The last eighth is for hosts
+with less than an equal part, and where even that is used up, an equal part is made free at the cost of whoever holds
+the most: no number of greedy hosts keeps another one out, and no single one decides who has to go.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ from twisted_bazaar.errors import LinkClosed
 # A step is some milliseconds. So many are for what waits, and as many for what comes.
 STEPS_A_TURN: Final = 4
 MOST_WAITING: Final = 64
+# Each work that has begun keeps what it has found: so many of one host, then one ends before the next begins.
+MOST_BEGUN: Final = 16
 # So far ahead of others is who begins after a pause: as much as a few long searches take.
 CREDIT_S: Final = 0.25
 # What a step takes at least and at most, whatever the clock says: it may stand still, or jump.
@@ -45,10 +47,28 @@ class _Host:
 
     @ivar served_s: its virtual time: how long its work has taken.
     @ivar queues: by owner; who has waited longest comes first.
+    @ivar begun: those whose first work has begun and not ended, in the same order.
     """
 
     served_s: float
     queues: OrderedDict[Hashable, deque[_Work]] = field(factory=OrderedDict)
+    begun: OrderedDict[Hashable, None] = field(factory=OrderedDict)
+
+    @property
+    def next_owner(self) -> Hashable:
+        """Whose turn it is."""
+        return next(iter(self.begun if len(self.begun) >= MOST_BEGUN else self.queues))
+
+    def end_turn(self, owner: Hashable, *, is_done: bool) -> None:
+        """An owner has had its turn, and its work may be done by that."""
+        queue = self.queues.pop(owner)
+        self.begun.pop(owner, None)
+        if is_done:
+            queue.popleft()
+        else:
+            self.begun[owner] = None
+        if queue:
+            self.queues[owner] = queue
 
 
 class Turns:
@@ -84,9 +104,10 @@ class Turns:
             return fail(Busy(f"{MOST_WAITING} questions are waiting; ask again when they are answered"))
         self._call_later()
         work = _Work(steps, Deferred())
+        has_begun = waiting is None and self._left > 0
         if waiting is None:
             waiting = _Host(self._begin_at(host))
-            if self._left > 0:
+            if has_begun:
                 self._left -= 1
                 done, result = self._step(work, waiting)
                 if done is not None:
@@ -96,6 +117,8 @@ class Turns:
         if queue is None:
             queue = waiting.queues[owner] = deque()
             self._host_of[owner] = host
+            if has_begun:
+                waiting.begun[owner] = None
         queue.append(work)
         return work.done
 
@@ -110,6 +133,7 @@ class Turns:
             return
         waiting = self._waiting[host]
         queue = waiting.queues.pop(owner)
+        waiting.begun.pop(owner, None)
         self._end_if_empty(host, waiting)
         for work in queue:
             work.steps.close()
@@ -141,14 +165,11 @@ class Turns:
             if not self._waiting:
                 return
             host, waiting = min(self._waiting.items(), key=lambda each: each[1].served_s)
-            owner, queue = waiting.queues.popitem(last=False)
+            owner = waiting.next_owner
             self._now_s = max(self._now_s, waiting.served_s)
-            done, result = self._step(queue[0], waiting)
-            if done is not None:
-                queue.popleft()
-            if queue:
-                waiting.queues[owner] = queue
-            else:
+            done, result = self._step(waiting.queues[owner][0], waiting)
+            waiting.end_turn(owner, is_done=done is not None)
+            if owner not in waiting.queues:
                 del self._host_of[owner]
                 self._end_if_empty(host, waiting)
             self._call_later()
