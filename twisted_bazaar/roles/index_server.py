@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
+from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.discovery.index.allowance import Allowances
-from twisted_bazaar.discovery.index.directory import LEASE_S, MOST_A_PEER, Counts, Directory
+from twisted_bazaar.discovery.index.directory import LEASE_S, MOST_A_PEER, MOST_BYTES, Counts, Directory
 from twisted_bazaar.discovery.index.memory import MemoryDirectory
 from twisted_bazaar.discovery.index.messages import (
     AddFile,
@@ -41,7 +42,7 @@ from twisted_bazaar.discovery.index.store import IDirectory
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
 from twisted_bazaar.interfaces import INode, IOperable, IRegistrar
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.goods import parse_count, parse_seconds
+from twisted_bazaar.roles.goods import parse_count, parse_memory, parse_seconds
 from twisted_bazaar.roles.numbers import Numbers
 from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
@@ -58,6 +59,7 @@ class Options(usage.Options):
 
     optParameters = [
         ["directory", None, None, "Where it is kept: postgresql://..., for several servers; in memory if not given."],
+        ["list-memory", None, str(MOST_BYTES // MIB), "How many MiB all lists may take, when they are in memory."],
         ["most-files-a-peer", None, str(MOST_A_PEER), "How many files and goods one peer may list."],
         ["lease", None, f"{LEASE_S:g}", "For how many seconds a peer is believed that says nothing more."],
     ]
@@ -268,10 +270,11 @@ def make_role(options: Mapping[str, Any]) -> IndexServer:
         raise UsageError(f"--lease {options['lease']!r}: takes {least:g} to {longest:g} seconds")
     text = options["most-files-a-peer"]
     most = parse_count(text, "--most-files-a-peer", text, 1)
+    budget = parse_memory(options["list-memory"], "--list-memory")
     url: str | None = options["directory"]
     verbose = bool(options["verbose"])
     if url is None:
-        return IndexServer(MemoryDirectory(Directory(lease_s, most)), verbose=verbose)
+        return IndexServer(MemoryDirectory(Directory(lease_s, most, budget)), verbose=verbose)
     if not url.startswith(("postgresql://", "postgres://")):
         raise UsageError("--directory: write postgresql://USER@HOST/DATABASE, or leave it out to keep it in memory")
     from twisted_bazaar.discovery.index.postgres import PostgresDirectory

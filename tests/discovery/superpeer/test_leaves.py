@@ -178,7 +178,9 @@ class ListTests(SuperPeerTestCase):
             self.node.clock.advance(0)
             mark += 1
         self.assertEqual(self.codes(10), ["toomany"])
-        self.assertTrue(MOST_A_PEER - MOST_IN_UPDATE <= self.role.leaves.directory.counts.entries <= MOST_A_PEER)
+        self.assertTrue(MOST_A_PEER // 2 < self.role.leaves.directory.counts.entries <= MOST_A_PEER)
+        budget = self.role.leaves.directory.budget
+        self.assertLessEqual(budget.used, budget.most_a_peer)
 
     def test_gone(self) -> None:
         """Nothing of who has gone, or unregistered, is found."""

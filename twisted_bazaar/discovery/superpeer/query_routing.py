@@ -269,6 +269,11 @@ class RouteTable:
         """How many slots are set."""
         return len(self._slots)
 
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory."""
+        return self._slots.size_bytes + (0 if self._pending is None else self._pending.size_bytes)
+
     def maybe(self, hashes: Iterable[int]) -> bool:
         """Whether somebody may have what has all of these hashes."""
         return self._is_open or self._slots.has_all(hashes, HASH_BITS - self.bits)

@@ -25,6 +25,7 @@ _RUN: Final = re.compile(rb"[\x00-\x7f]+|[\x80-\xff]+[\x00-\x7f]?")
 # Up to here a sorted array is no greater than the smallest table, and to change it takes no longer than a moment.
 _FEW_SLOTS: Final = 2_048
 _IN_BYTE: Final = 8
+_EMPTY_BYTES: Final = 256
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 # The four bits of half a byte that say which of four pairs of slots have any, for the lower half and for the upper.
 _PAIRS: Final = tuple(sum(1 << pair for pair in range(4) if byte >> 2 * pair & 3) for byte in range(256))
@@ -222,6 +223,13 @@ class SlotSet:
         if self._many is None:
             return iter(self._few)
         return (place << 3 | bit for place, byte in enumerate(self._many) if byte for bit in _BITS[byte])
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory."""
+        return _EMPTY_BYTES + (
+            self._few.buffer_info()[1] * self._few.itemsize if self._many is None else len(self._many)
+        )
 
     def all(self) -> Sequence[int]:
         """All of them as they are now, ascending."""
