@@ -21,7 +21,7 @@ PACKAGE: Final = Path(twisted_bazaar.__file__).resolve().parent
 NAME: Final = "twisted_bazaar"
 
 # What everybody may stand on, and what itself stands on nothing.
-GROUND: Final = frozenset({"errors", "bounded", "backoff"})
+GROUND: Final = frozenset({"errors", "bounded", "backoff", "byte_budget"})
 FLOORS: Final = {
     **dict.fromkeys(("wire", "identity", "private_files", "ephemeral", "limited_log"), 1),
     "values": 2,
@@ -41,6 +41,7 @@ PURE: Final = frozenset(
             "errors",
             "bounded",
             "backoff",
+            "byte_budget",
             "wire",
             "identity",
             "values",
@@ -71,7 +72,7 @@ PURE: Final = frozenset(
             f"discovery.superpeer.{rule}"
             for rule in ("query_routing", "slots", "table_parts", "paths", "rounds", "hits")
         ),
-        *("discovery.index.directory", "roles.goods", "roles.ring_room"),
+        *("discovery.index.directory", "discovery.index.weights", "roles.goods", "roles.ring_room"),
     }
 )
 # Where time, chance and bytes come from; what is pure gets them as arguments.
@@ -429,6 +430,7 @@ class PlantedTests(SynchronousTestCase):
             self.assert_caught("backoff", f"import random\n{line}")
         self.assert_allowed(
             "backoff",
+            "byte_budget",
             "import random\ndef f(rng: random.Random) -> random.Random: ...",
             "import random\nclass A:\n    rng: random.Random | None",
             "from random import Random\ndef f(rng: list[Random]): ...",

@@ -129,6 +129,12 @@ class INode(Interface):
     def peers() -> Sequence[Peer]:
         """Who is linked to this node now."""
 
+    def is_behind(node_id: int) -> bool:
+        """Whether a linked node is behind with reading what it was sent.
+
+        Nothing that takes work or room is to be made for it meanwhile; False for a node that is not linked.
+        """
+
     def report(event: str, sentence: str | None, **details: Any) -> None:
         """Enter something worth telling into the node's journal and its log.
 

@@ -57,6 +57,7 @@ class FakeNode:
     @ivar udp_port: where it takes datagrams; 0 if nowhere.
     @ivar streams: by address, where L{stream_endpoint} leads to; None anywhere else.
     @ivar streams_first: whether files are to come by streams where they can.
+    @ivar behind: ids of nodes that do not read what they are sent.
     """
 
     id: int = 1
@@ -82,6 +83,11 @@ class FakeNode:
     udp_port: int = 9100
     streams: dict[Address, IStreamClientEndpoint] = field(factory=dict)
     streams_first: bool = False
+    behind: set[int] = field(factory=set)
+
+    def is_behind(self, node_id: int) -> bool:
+        """Whether the test has said that a node does not read."""
+        return node_id in self.behind
 
     def flood(self, message: Flooded) -> int:
         """Keep a search; returns how many links it would have gone to."""

@@ -528,6 +528,8 @@ class OptionsTests(SynchronousTestCase):
         for option, value in (
             ("--most-files-a-peer", "0"),
             ("--most-files-a-peer", "many"),
+            ("--list-memory", "0"),
+            ("--list-memory", "1.5"),
             ("--lease", "2"),
             ("--lease", "56"),
             ("--lease", "nan"),

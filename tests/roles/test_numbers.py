@@ -31,6 +31,18 @@ class NumbersTests(SynchronousTestCase):
         self.numbers.joined(joined)
         return joined
 
+    def test_charged_to_where_links_come_from(self) -> None:
+        """Who says that each of its nodes is on another host pushes out its own ids, and not those of others."""
+        honest = self.join("honest")
+        self.numbers.left(honest, 1.0)
+        for number in range(20_000):
+            liar = Peer(
+                100 + number, f"{number}", Address(f"10.1.{number >> 8}.{number & 255}", 1), seen_host="10.9.9.9"
+            )
+            self.numbers.joined(liar)
+            self.numbers.left(liar, 2.0)
+        self.assertEqual(self.numbers.number("honest", NO_ID, 3.0), honest.id)
+
     def test_remembered(self) -> None:
         """A node has the same id while it is there, and when it comes back within an hour."""
         first = self.join("a")

@@ -140,6 +140,11 @@ class Link(TwistedProtocol):
         """Whether so much is unsent that nothing should be passed on to this link."""
         return self._backlog_bytes > self._owner.limits.stop_forwarding_bytes
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the other end does not read: more is unsent than the transport takes at once."""
+        return self._backlog_bytes > 0
+
     def send(self, message: Message) -> None:
         """Send one message."""
         if self._owner.trace is not None:

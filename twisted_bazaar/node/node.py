@@ -246,6 +246,11 @@ class Node:
         """Who is linked to this node now."""
         return [link.peer for link in self._linked.values() if link.peer is not None]
 
+    def is_behind(self, node_id: int) -> bool:
+        """Whether a linked node is behind with reading what it was sent."""
+        link = self._linked.get(node_id)
+        return link is not None and link.is_behind
+
     def report(self, event: str, sentence: str | None, **details: Any) -> None:
         """Enter something worth telling into the journal and, if there is a sentence for it, the log."""
         if sentence is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted_bazaar.byte_budget import MIB, ByteBudget
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.wire.goods import check_item_name
 from twisted_bazaar.wire.message import LARGEST_INTEGER
@@ -33,6 +34,14 @@ def parse_count(digits: str, option: str, text: str, least: int) -> int:
     if digits.isascii() and digits.isdigit() and len(digits) <= 16 and least <= int(digits) <= LARGEST_INTEGER:
         return int(digits)
     raise UsageError(f"{option} {text!r}: {digits!r} is not a whole number from {least} to {LARGEST_INTEGER}")
+
+
+def parse_memory(text: str, option: str) -> ByteBudget:
+    """Read how many MiB may be filled.
+
+    @raise UsageError: it is not a whole number, 1 or more.
+    """
+    return ByteBudget(parse_count(text, option, text, 1) * MIB)
 
 
 def parse_seconds(text: str, option: str) -> float:

@@ -14,8 +14,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
+from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.discovery.index.allowance import Allowances
-from twisted_bazaar.discovery.index.directory import LEASE_S, MOST_A_PEER, Counts, Directory
+from twisted_bazaar.discovery.index.directory import LEASE_S, MOST_A_PEER, MOST_BYTES, Counts, Directory
 from twisted_bazaar.discovery.index.memory import MemoryDirectory
 from twisted_bazaar.discovery.index.messages import (
     AddFile,
@@ -35,12 +36,13 @@ from twisted_bazaar.discovery.index.messages import (
     Source,
     Update,
 )
+from twisted_bazaar.discovery.index.pending import PendingRequests
 from twisted_bazaar.discovery.index.store import IDirectory
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
 from twisted_bazaar.interfaces import INode, IOperable, IRegistrar
 from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.goods import parse_count, parse_seconds
+from twisted_bazaar.roles.goods import parse_count, parse_memory, parse_seconds
 from twisted_bazaar.roles.numbers import Numbers
 from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
@@ -57,6 +59,7 @@ class Options(usage.Options):
 
     optParameters = [
         ["directory", None, None, "Where it is kept: postgresql://..., for several servers; in memory if not given."],
+        ["list-memory", None, str(MOST_BYTES // MIB), "How many MiB all lists may take, when they are in memory."],
         ["most-files-a-peer", None, str(MOST_A_PEER), "How many files and goods one peer may list."],
         ["lease", None, f"{LEASE_S:g}", "For how many seconds a peer is believed that says nothing more."],
     ]
@@ -94,11 +97,13 @@ class IndexServer(Role):
         """Begin; nothing is linked yet."""
         super().start(node)
         self._numbers = Numbers(node.rng)
+        self._pending = PendingRequests(node.clock, lambda peer: node.is_behind(peer.id))
         self.directory.start(node.clock)
 
     def stop(self) -> Deferred[None]:
         """Answer no more."""
         self._is_stopped = True
+        self._pending.stop()
         return self.directory.stop()
 
     def number(self, key: str, claimed: int) -> int:
@@ -116,6 +121,7 @@ class IndexServer(Role):
         if not self._numbers.left(peer, now):
             return
         self._allowances.forget(peer.key)
+        self._pending.forget(peer)
         leaving = self.directory.leave(peer)
         leaving.addErrback(self._directory_failed)
         leaving.addErrback(lambda failure: self.log.failure("a peer has gone, and may still be found", failure))
@@ -179,15 +185,22 @@ class IndexServer(Role):
         look: Callable[[Peer], Deferred[Any]],
         answer: Callable[[Any, int], Message],
     ) -> None:
-        """Do what a message asks for, and send what comes of it."""
+        """Do what a message asks for, and send what comes of it.
+
+        @raise Busy: too much is waiting.
+        """
         peer = self._numbers.holders.get(origin.id)
         if peer is None or self._is_stopped:
             # It has left, and this came by a link that another had taken the place of.
             return
-        doing = look(peer).addCallback(answer, message.id)
-        doing.addErrback(self._refusal, message)
-        doing.addCallback(self.node.send, origin.route)
-        doing.addErrback(lambda failure: self.log.failure("a message was not answered", failure))
+
+        def begin() -> Deferred[Any]:
+            doing: Deferred[Any] = look(peer).addCallback(answer, message.id)
+            doing.addErrback(self._refusal, message)
+            doing.addCallback(self.node.send, origin.route)
+            return doing.addErrback(lambda failure: self.log.failure("a message was not answered", failure))
+
+        self._pending.begin(peer, message, begin)
 
     def _refusal(self, failure: Failure, message: Message) -> Message:
         if failure.check(StorageError):
@@ -257,10 +270,11 @@ def make_role(options: Mapping[str, Any]) -> IndexServer:
         raise UsageError(f"--lease {options['lease']!r}: takes {least:g} to {longest:g} seconds")
     text = options["most-files-a-peer"]
     most = parse_count(text, "--most-files-a-peer", text, 1)
+    budget = parse_memory(options["list-memory"], "--list-memory")
     url: str | None = options["directory"]
     verbose = bool(options["verbose"])
     if url is None:
-        return IndexServer(MemoryDirectory(Directory(lease_s, most)), verbose=verbose)
+        return IndexServer(MemoryDirectory(Directory(lease_s, most, budget)), verbose=verbose)
     if not url.startswith(("postgresql://", "postgres://")):
         raise UsageError("--directory: write postgresql://USER@HOST/DATABASE, or leave it out to keep it in memory")
     from twisted_bazaar.discovery.index.postgres import PostgresDirectory

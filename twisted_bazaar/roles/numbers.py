@@ -13,7 +13,8 @@ from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.values.addresses import Peer
 
 _ID_BITS: Final = 31
-_REMEMBERED: Final = 65_536
+# Each takes 1.4 KB, with its key in two tables.
+_REMEMBERED: Final = 16_384
 _REMEMBERED_S: Final = 3600.0
 
 
@@ -56,7 +57,8 @@ class Numbers:
             return False
         del self.holders[peer.id]
         self._ids.pop(peer.key, None)
-        host = peer.address.host
+        # Not where it says that it is: it could say anything.
+        host = peer.network
         self._gone.put(peer.key, peer.id, host, now)
         self._kept_for.put(peer.id, peer.key, host, now)
         return True

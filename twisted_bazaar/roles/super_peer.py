@@ -15,9 +15,10 @@ from twisted.logger import Logger
 from twisted.python import usage
 from zope.interface import implementer
 
+from twisted_bazaar.byte_budget import MIB, ByteBudget
 from twisted_bazaar.discovery.superpeer.attendance import Attendance
 from twisted_bazaar.discovery.superpeer.counters import Counters
-from twisted_bazaar.discovery.superpeer.leaves import Leaves
+from twisted_bazaar.discovery.superpeer.leaves import MOST_BYTES, Leaves
 from twisted_bazaar.discovery.superpeer.lookups import Lookups
 from twisted_bazaar.discovery.superpeer.messages import MOST_RESULTS, Query, SuperHello, Table
 from twisted_bazaar.discovery.superpeer.neighbour import Standing
@@ -32,6 +33,7 @@ from twisted_bazaar.discovery.superpeer.visitors import Visitors
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IFloodsNothing, INode, IOperable, ISelfNumbered, ITakesDatagrams
 from twisted_bazaar.plugin import Role
+from twisted_bazaar.roles.goods import parse_memory
 from twisted_bazaar.values.addresses import Address, Peer, plain_host
 from twisted_bazaar.values.needs import UdpNeed
 from twisted_bazaar.wire.message import LARGEST_TTL, TRACKER_ID, is_address
@@ -60,6 +62,7 @@ class Options(usage.Options):
     optParameters = [
         ["ttl", None, str(TTL), "Over how many links between super peers a search goes at most."],
         ["leaves", None, str(LEAVES), "How many weak peers it takes."],
+        ["list-memory", None, str(MOST_BYTES // MIB), "How many MiB the lists and words of weak peers may take."],
         ["results", None, str(RESULTS), "How many hits are enough for one search."],
         ["degree", None, str(DEGREE), "How many other super peers it looks for."],
     ]
@@ -81,6 +84,7 @@ class SuperPeer(Role):
     @param neighbours: where super peers take datagrams that are to be its neighbours.
     @param ttl: over how many links between super peers a search goes at most.
     @param leaves: how many weak peers it takes.
+    @param budget: the memory for their lists and words.
     @param results: how many hits are enough for one search.
     @param degree: how many neighbours it looks for.
     @param query_routing: whether a search goes on its last link only where the words may be.
@@ -104,6 +108,7 @@ class SuperPeer(Role):
         *,
         ttl: int = TTL,
         leaves: int = LEAVES,
+        budget: ByteBudget | None = None,
         results: int = RESULTS,
         degree: int = DEGREE,
         query_routing: bool = True,
@@ -116,6 +121,7 @@ class SuperPeer(Role):
         self.kind = KIND
         self._given = list(neighbours)
         self._most_leaves = leaves
+        self._budget = budget
         self._degree = degree
         self._verbose = verbose
         self._has_begun = False
@@ -168,6 +174,7 @@ class SuperPeer(Role):
             gone=self._leaf_gone,
             table_changed=self.neighbours.table_changed,
             verbose=self._verbose,
+            budget=self._budget,
         )
         self._attendance = Attendance(node, self.neighbours)
         self._visitors = Visitors(node, self._may_stay)
@@ -279,6 +286,7 @@ def make_role(options: Mapping[str, Any]) -> SuperPeer:
         [_parse_place(text) for text in options.get("neighbour", ())],
         ttl=_count(options, "ttl", 1, LARGEST_TTL),
         leaves=_count(options, "leaves", 1, _MOST_LEAVES),
+        budget=parse_memory(str(options["list-memory"]), "--list-memory"),
         results=_count(options, "results", 1, MOST_RESULTS),
         degree=_count(options, "degree", 0, _MOST_DEGREE),
         query_routing=not options["no-query-routing"],

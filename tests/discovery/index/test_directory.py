@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.index.directories import ASKER, digest, file, found, peer
+from twisted_bazaar.byte_budget import ByteBudget
 from twisted_bazaar.discovery.index.directory import TITLES_A_STEP, Directory, Steps
 from twisted_bazaar.discovery.index.listers import KEPT_S, MOST_KEPT
 from twisted_bazaar.discovery.index.messages import File, TooMany, Update
+from twisted_bazaar.discovery.index.weights import LISTER_BYTES, weight_of_bazaar, weight_of_file, weight_of_item
 from twisted_bazaar.discovery.index.words import folded, words_of
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FoundFile, Page
@@ -123,6 +126,12 @@ def fits(each: File, query: FileQuery) -> bool:
     return last is not None and set(whole) <= set(words) and any(word.startswith(last) for word in words)
 
 
+def weight_of(known: Owner) -> int:
+    """What the list of a peer weighs."""
+    files = sum(map(weight_of_file, known.files))
+    return files + sum(map(weight_of_item, known.items)) + (weight_of_bazaar("bazaar") if known.items else 0)
+
+
 owners = st.sampled_from(PEERS)
 names = st.sampled_from(NAMES)
 files = st.builds(file, names, st.integers(0, 2), st.integers(1, 2), whole=st.booleans())
@@ -168,6 +177,9 @@ class ModelTests(SynchronousTestCase):
         kept = sum(len(known.files) + len(known.items) for known in self.naive.owners.values())
         titles = {(f.name, f.size, f.digest) for known in self.naive.owners.values() for f in known.files.values()}
         self.assertEqual((self.directory.counts.entries, self.directory.counts.files), (kept, len(titles)))
+        # And nothing is charged that is not there.
+        weight = sum(LISTER_BYTES + weight_of(known) for known in self.naive.owners.values())
+        self.assertEqual(self.directory.budget.used, weight)
 
     def compare_owners(self, asker: Peer) -> None:
         """Sources and sellers."""
@@ -257,47 +269,115 @@ class BoundTests(SynchronousTestCase):
 
     def fill(self, directory: Directory, owner: Peer, count: int, first: int = 0) -> None:
         """List many files."""
-        add = tuple(file(f"{owner.id} {number}", number) for number in range(first, first + count))
+        add = tuple(file(f"p{owner.id}q {number}", number) for number in range(first, first + count))
         mark = directory.renew(owner, 0, 0, 0.0)
         directory.update(owner, Update(id=1, base=mark, mark=mark + 1, add=add), 0.0)
 
+    def directory(self, files: int) -> Directory:
+        """A directory with a budget for so many files of one peer."""
+        return Directory(LEASE_S, 10_000, ByteBudget(files * weight_of_file("p1q 1") + LISTER_BYTES))
+
+    def listed(self, directory: Directory, owner: Peer) -> int:
+        """How many files of a peer are found."""
+        page = run(directory.find(FileQuery(words=f"p{owner.id}q"), ASKER))
+        self.assertLessEqual(directory.budget.used, directory.budget.total)
+        return page.total
+
+    def test_share(self) -> None:
+        """One peer has half of the memory at most, its host five eighths, however much is free; then it is told."""
+        directory = self.directory(800)
+        self.fill(directory, peer(1, "10.0.0.7"), 390)
+        error = self.assertRaises(TooMany, self.fill, directory, peer(1, "10.0.0.7"), 20, 390)
+        self.assertIn("one peer", str(error))
+        self.fill(directory, peer(2, "10.0.0.7"), 90)
+        error = self.assertRaises(TooMany, self.fill, directory, peer(2, "10.0.0.7"), 20, 90)
+        self.assertIn("one host", str(error))
+        self.assertEqual([self.listed(directory, peer(number)) for number in (1, 2)], [390, 90])
+
+    def test_host_is_where_links_come_from(self) -> None:
+        """Who says that it is elsewhere is charged to the host that its link comes from all the same."""
+        directory = self.directory(800)
+        liars = [evolve(peer(number, f"10.0.0.{number}"), seen_host="10.9.9.9") for number in (1, 2)]
+        self.fill(directory, liars[0], 390)
+        self.assertRaises(TooMany, self.fill, directory, liars[1], 390)
+
     def test_full(self) -> None:
-        """When it is full, who lists less than an equal part may list more, and who lists most may not."""
-        directory = Directory(LEASE_S, 1_000, most=100)
+        """When it is full, who has less than an equal part has it, at the cost of who has the most."""
+        directory = self.directory(800)
+        self.fill(directory, peer(1), 380)
+        self.fill(directory, peer(2), 180)
+        self.fill(directory, peer(3), 120)
+        # The last eighth is for those with less than an equal part.
+        self.assertRaises(TooMany, self.fill, directory, peer(1), 20, 380)
+        self.fill(directory, peer(3), 60, 120)
+        self.fill(directory, peer(4), 180)
+        self.assertEqual([self.listed(directory, peer(number)) for number in (1, 2, 3, 4)], [0, 180, 180, 180])
+        # It has lost its list, hears that when it renews, and tells as much again as there is room for.
+        self.assertEqual(directory.renew(peer(1), 1, 0, 0.0), 0)
+        self.assertRaises(TooMany, self.fill, directory, peer(1), 390)
         self.fill(directory, peer(1), 90)
-        self.fill(directory, peer(2), 10)
-        error = self.assertRaises(TooMany, self.fill, directory, peer(1), 1, 90)
-        self.assertIn("no room", str(error))
-        self.fill(directory, peer(2), 20, 10)
-        self.fill(directory, peer(3), 30)
-        self.assertEqual(directory.counts.entries, 150)
-        self.assertRaises(TooMany, self.fill, directory, peer(4), 26)
-        self.fill(directory, peer(4), 25)
+
+    def test_many_greedy_hosts(self) -> None:
+        """However many hosts want all they can get, the next one finds its equal part, and the memory is bounded."""
+        directory = self.directory(2_000)
+        for number in range(1, 41):
+            listed = 0
+            with contextlib.suppress(TooMany):
+                while listed < 2_000:
+                    self.fill(directory, peer(number, f"10.0.0.{number}"), 10, listed)
+                    listed += 10
+            share = min(directory.budget.total // number, directory.budget.most_a_peer)
+            equal = (share - LISTER_BYTES) // weight_of_file("p10q 100")
+            self.assertGreaterEqual(self.listed(directory, peer(number)), equal // 10 * 10 - 10, number)
 
     def test_many_of_one_machine(self) -> None:
         """A machine with many keys has one part for all of them."""
-        directory = Directory(LEASE_S, 1_000, most=100)
-        self.fill(directory, peer(1, "10.0.0.7"), 60)
-        self.fill(directory, peer(2, "10.0.0.7"), 40)
-        self.assertRaises(TooMany, self.fill, directory, peer(3, "10.0.0.7"), 1)
-        self.fill(directory, peer(4), 10)
+        directory = self.directory(800)
+        for number in range(1, 5):
+            self.fill(directory, peer(number, "10.0.0.7"), 110)
+        self.assertRaises(TooMany, self.fill, directory, peer(5, "10.0.0.7"), 110)
+        self.fill(directory, peer(6), 110)
 
     def test_full_of_those_who_have_gone(self) -> None:
-        """The lists of those who have gone make room for others."""
-        directory = Directory(LEASE_S, 1_000, most=100)
-        for number in (1, 2):
-            self.fill(directory, peer(number), 50)
+        """The lists of those who have gone make room for others, the oldest first, and no more than has to."""
+        directory = self.directory(800)
+        for number in (1, 2, 3):
+            self.fill(directory, peer(number), 200)
             directory.leave(peer(number).key, 0.0)
-        with_room = False
-        for _ in range(50):
-            try:
-                self.fill(directory, peer(3), 80)
-            except TooMany:
-                directory.work()
-            else:
-                with_room = True
-                break
-        self.assertTrue(with_room)
+        self.fill(directory, peer(4), 290)
+        self.assertEqual([directory.renew(peer(number), 1, 0, 1.0) for number in (1, 2, 3)], [0, 1, 1])
+        self.assertLessEqual(directory.budget.used, directory.budget.total)
+
+    def test_given_back(self) -> None:
+        """Whatever has been listed is given back: what is removed, what is replaced, and who has gone."""
+        directory = self.directory(800)
+        one = peer(1)
+        self.fill(directory, one, 1)
+        before = directory.budget.used
+        self.fill(directory, one, 100, 1)
+        goods = tuple(f"item {number}" for number in range(100))
+        names = tuple(f"p1q {number}" for number in range(1, 101))
+        directory.update(one, Update(id=1, base=2, mark=3, offer=goods, bazaar="\N{SNOWMAN}"), 0.0)
+        directory.update(one, Update(id=1, base=3, mark=4, add=tuple(map(file, names))), 0.0)
+        directory.update(one, Update(id=1, base=4, mark=5, remove=names, withdraw=goods, bazaar="\N{SNOWMAN}"), 0.0)
+        self.assertEqual(directory.budget.used, before)
+        directory.update(one, Update(id=1, base=0, mark=6, offer=goods), 0.0)
+        directory.add(one, file("a"), 0.0)
+        directory.remove(one, "a", 0.0)
+        directory.leave(one.key, 0.0)
+        directory.expire(KEPT_S + 1)
+        while directory.has_work:
+            directory.work(7)
+        self.assertEqual((directory.budget.used, directory.budget.held_by("10.0.0.1")), (0, 0))
+
+    def test_begun_anew_when_full(self) -> None:
+        """Who has all that it may have can tell its list anew: the old one makes room for the new one."""
+        directory = self.directory(800)
+        self.fill(directory, peer(1), 390)
+        for number in range(8):
+            add = tuple(file(f"p1q {each}", number) for each in range(390))
+            directory.update(peer(1), Update(id=1, base=0, mark=number + 5, add=add), 0.0)
+            self.assertEqual(self.listed(directory, peer(1)), 390)
 
     def test_who_has_gone_is_not_kept_for_ever(self) -> None:
         """No more lists of those who have gone are kept than a number, the latest."""
@@ -348,7 +428,7 @@ class BoundTests(SynchronousTestCase):
         directory = Directory(LEASE_S, 100_000)
         self.fill(directory, peer(1), 1_000)
         self.fill(directory, peer(2), 4_000)
-        for query in (FileQuery(words="1"), FileQuery(words="1 9"), FileQuery(digest=digest(7))):
+        for query in (FileQuery(words="p1q"), FileQuery(words="p1q 9"), FileQuery(digest=digest(7))):
             steps = directory.find(query, ASKER)
             taken = 0
             try:
@@ -358,7 +438,7 @@ class BoundTests(SynchronousTestCase):
             except StopIteration as end:
                 self.assertEqual(end.value, run(directory.find(query, ASKER)))
             self.assertEqual(taken > 0, query.digest is None)
-        steps = directory.find(FileQuery(words="2", most=5), ASKER)
+        steps = directory.find(FileQuery(words="p2q", most=5), ASKER)
         next(steps)
         directory.leave(peer(2).key, 0.0)
         directory.expire(KEPT_S + 1)

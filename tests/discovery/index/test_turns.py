@@ -10,8 +10,25 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.index.test_memory import TurningClock
 from twisted_bazaar.discovery.index.messages import Busy
-from twisted_bazaar.discovery.index.turns import MOST_WAITING, STEPS_A_TURN, Turns
+from twisted_bazaar.discovery.index.turns import CREDIT_S, MOST_BEGUN, MOST_WAITING, STEPS_A_TURN, Turns
 from twisted_bazaar.errors import LinkClosed
+
+
+class BusyReactor:
+    """A reactor on which work takes time, and turns are one after the other all the same.
+
+    @ivar spent_s: what work has taken.
+    """
+
+    spent_s = 0.0
+
+    def __init__(self, clock: TurningClock) -> None:
+        self.callLater = clock.callLater
+        self._clock = clock
+
+    def seconds(self) -> float:
+        """The time."""
+        return float(self._clock.seconds()) + self.spent_s
 
 
 class TurnsTests(SynchronousTestCase):
@@ -20,7 +37,8 @@ class TurnsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Nothing is done yet."""
         self.clock = TurningClock()
-        self.turns = Turns(self.clock)
+        self.reactor = BusyReactor(self.clock)
+        self.turns = Turns(self.reactor)
         self.done: list[str] = []
 
     def work(self, name: str, steps: int) -> Generator[None, None, str]:
@@ -45,6 +63,65 @@ class TurnsTests(SynchronousTestCase):
             self.clock.turn()
         self.assertEqual(self.done, ["a1", "b", "a1", "b", "a1", "b", "a2"])
         self.assertEqual([self.successResultOf(work) for work in works], ["a1", "a2", "b"])
+
+    def test_by_host(self) -> None:
+        """A host with fifty owners has no more of the time than one with a single one."""
+        for number in range(50):
+            self.turns.do(f"many {number}", self.work("many", 100), "a host")
+        self.turns.do("one", self.work("one", 100), "another")
+        self.done.clear()
+        while self.done.count("one") < 80:
+            self.clock.turn()
+        self.assertLess(abs(self.done.count("many") - self.done.count("one")), 10)
+
+    def test_after_a_pause(self) -> None:
+        """Who asks now and then comes before hosts that never pause, however many these are."""
+        slow = self.slow_work
+        for number in range(50):
+            self.turns.do(f"busy {number}", slow("busy", 1_000))
+        for _ in range(200):
+            self.clock.turn()
+        self.done.clear()
+        short = self.turns.do("seldom", slow("seldom", 10))
+        turns = 0
+        while not short.called:
+            self.clock.turn()
+            turns += 1
+        self.assertLessEqual(turns, 1 + 10 // STEPS_A_TURN)
+
+    def test_no_credit_without_end(self) -> None:
+        """Who begins after a pause is ahead for so long only, however long the pause was."""
+        slow = self.slow_work
+        for number in range(4):
+            self.turns.do(f"busy {number}", slow("busy", 10_000))
+        for _ in range(2_000):
+            self.clock.turn()
+        self.done.clear()
+        self.turns.do("new", slow("new", 10_000))
+        for _ in range(100):
+            self.clock.turn()
+        credit = CREDIT_S / 0.01
+        self.assertLess(self.done.count("new"), credit + (len(self.done) - credit) / 5 + 5)
+
+    def test_begun_at_once(self) -> None:
+        """Of one host no more works have begun at a time than a number: each keeps what it has found."""
+        for number in range(100):
+            self.turns.do(number, self.work(f"{number}", 5), "a host")
+        most = 0
+        for _ in range(200):
+            self.clock.turn()
+            begun = {name for name in set(self.done) if self.done.count(name) < 5}
+            most = max(most, len(begun))
+        self.assertEqual(most, MOST_BEGUN)
+        self.assertEqual(len(self.done), 500)
+
+    def slow_work(self, name: str, steps: int) -> Generator[None, None, str]:
+        """Something in steps that each take ten milliseconds."""
+        for _ in range(steps):
+            self.done.append(name)
+            self.reactor.spent_s += 0.01
+            yield
+        return name
 
     def test_steps_in_a_turn(self) -> None:
         """In one turn there are so many steps for what waits, and as many for what comes."""

@@ -178,7 +178,9 @@ class ListTests(SuperPeerTestCase):
             self.node.clock.advance(0)
             mark += 1
         self.assertEqual(self.codes(10), ["toomany"])
-        self.assertTrue(MOST_A_PEER - MOST_IN_UPDATE <= self.role.leaves.directory.counts.entries <= MOST_A_PEER)
+        self.assertTrue(MOST_A_PEER // 2 < self.role.leaves.directory.counts.entries <= MOST_A_PEER)
+        budget = self.role.leaves.directory.budget
+        self.assertLessEqual(budget.used, budget.most_a_peer)
 
     def test_gone(self) -> None:
         """Nothing of who has gone, or unregistered, is found."""
@@ -259,6 +261,21 @@ class TableTests(SuperPeerTestCase):
         for _ in range(100):
             self.node.clock.advance(0)
         self.assertTrue(29_000 < len(self.own) < 30_001)
+
+    def test_room_for_words(self) -> None:
+        """Words take room like lists: past a share they are refused, and they give it back when their peer goes."""
+        budget = self.role.leaves.directory.budget
+        budget.charge("somebody else", budget.total - budget.used - (1 << 16))
+        peer = self.weak_peer(10)
+        before = budget.used
+        slots = slots_of([str(number) for number in range(30_000)])
+        self.hear(10, Table(base=0, version=1, bits=MOST_TABLE_BITS, on=slots))
+        for _ in range(100):
+            self.node.clock.advance(0)
+        self.assertEqual((self.codes(10), len(self.own)), (["toomany"], 0))
+        self.unlink(peer)
+        self.node.clock.advance(0)
+        self.assertLessEqual(budget.used, before)
 
     def test_gone_while_entered(self) -> None:
         """Who leaves while its table is entered leaves nothing of it."""

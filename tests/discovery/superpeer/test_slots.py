@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.superpeer.slots import Slots, SlotSet, folded, read_slots, write_portions, write_slots
+from twisted_bazaar.discovery.superpeer.slots import (
+    SlotCounts,
+    Slots,
+    SlotSet,
+    folded,
+    read_slots,
+    write_portions,
+    write_slots,
+)
 
 BITS = 20
 thorough = settings(max_examples=300)
@@ -183,3 +191,29 @@ class SlotsTests(SynchronousTestCase):
             self.assertLessEqual(max(map(len, texts)), most_chars)
             self.assertEqual([slot for text in texts for slot in read_slots(text, 16)], [*slots])
         self.assertRaises(ValueError, slots.portions, 500)
+
+
+class SlotCountsTests(SynchronousTestCase):
+    """How often slots are there."""
+
+    def test_few_and_many(self) -> None:
+        """They are counted alike when few are there and when all are; all of them take 4 MB at most."""
+        counts = SlotCounts(20)
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            for slot in range(0, 1 << 20, 16):
+                counts.add(slot, 1)
+                counts.add(slot, 1)
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        self.assertLess(after - before, 5 << 20)
+        self.assertEqual([counts.count(slot) for slot in (0, 1, 16, (1 << 20) - 16)], [2, 0, 2, 2])
+        for slot in range(0, 1 << 20, 16):
+            counts.add(slot, -1)
+        self.assertEqual([counts.count(slot) for slot in (0, 1, 16)], [1, 0, 1])
+        few = SlotCounts(20)
+        few.add(7, 1)
+        few.add(7, -1)
+        self.assertEqual(few.count(7), 0)

@@ -9,29 +9,40 @@ little later, by L{Directory.work}; what is asked meanwhile is answered as if it
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
 from attrs import frozen
 
+from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.listers import Lister, Listers
 from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, File, TooMany, Update
 from twisted_bazaar.discovery.index.pages import PageMaker, is_list_of_all
+from twisted_bazaar.discovery.index.several import all_under, enter, strike
 from twisted_bazaar.discovery.index.titles import Title, Titles, codes_of, is_meant
+from twisted_bazaar.discovery.index.weights import (
+    LISTER_BYTES,
+    weight_of_bazaar,
+    weight_of_file,
+    weight_of_item,
+)
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 LEASE_S: Final = 45.0
 MOST_A_PEER: Final = 100_000
-MOST_ENTRIES: Final = 4_000_000
+MOST_BYTES: Final = 256 * MIB
 # Titles that are looked at, entered or cleared in one step: some milliseconds.
 TITLES_A_STEP: Final = 1_000
 _ENTERED_A_STEP: Final = 400
 # Who adds while so many wait to be entered or cleared does some of that work too: it never grows without end.
 _MOST_BEHIND: Final = 200_000
+# So many entries are cleared at once for those of one message: some ten milliseconds.
+_CLEARED_FOR_ROOM: Final = 1_000
+_CLEARED_AT_A_TIME: Final = 50
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -44,6 +55,7 @@ class Counts:
     @ivar peers: who lists something or has asked, and is there.
     @ivar files: different contents under different names.
     @ivar entries: files and goods on all lists.
+    @ivar size_bytes: what all lists are charged; None where nobody counts.
     """
 
     peers: int
@@ -51,6 +63,7 @@ class Counts:
     entries: int
     goods: int
     words: int
+    size_bytes: int | None = None
 
 
 class Directory:
@@ -58,25 +71,28 @@ class Directory:
 
     @param lease_s: for how long a list is believed without another word.
     @param most_a_peer: entries that one peer may list.
-    @param most: entries in all; past it, only those may list more whose machine lists less than an equal part.
+    @param budget: the memory that all lists take, and what of it is due to each host.
     """
 
-    def __init__(self, lease_s: float = LEASE_S, most_a_peer: int = MOST_A_PEER, most: int = MOST_ENTRIES) -> None:
+    def __init__(
+        self, lease_s: float = LEASE_S, most_a_peer: int = MOST_A_PEER, budget: ByteBudget | None = None
+    ) -> None:
         self.lease_s = lease_s
         self.most_a_peer = most_a_peer
-        self._most = most
+        self.budget = budget or ByteBudget(MOST_BYTES)
         self._listers = Listers(lease_s)
         self._titles = Titles()
-        self._sellers: dict[tuple[str, str], dict[Lister, None]] = {}
+        # By bazaar and item, who sells it.
+        self._sellers: dict[str, dict[str, Lister | tuple[Lister, ...] | dict[Lister, None]]] = {}
         self._entries = 0
-        self._entries_of: Counter[str] = Counter()
         self._to_clear: deque[Lister] = deque()
 
     @property
     def counts(self) -> Counts:
         """How much is known."""
         peers = len(self._listers.there)
-        return Counts(peers, len(self._titles), self._entries, len(self._sellers), self._titles.words)
+        goods = sum(map(len, self._sellers.values()))
+        return Counts(peers, len(self._titles), self._entries, goods, self._titles.words, self.budget.used)
 
     # Who is there.
 
@@ -86,7 +102,7 @@ class Directory:
         @param mark: of the list that the peer means. One that it left behind with its last link is only believed if
             it is that one.
         """
-        lister = self._listers.renewed(peer, now)
+        lister = self._renewed(peer, now)
         if mark == lister.mark:
             self._listers.come(lister, now)
         lister.load, lister.named = load, 0
@@ -112,11 +128,11 @@ class Directory:
 
         @raise TooMany: it lists too much; nothing is changed.
         """
-        lister = self._listers.renewed(peer, now)
+        lister = self._renewed(peer, now)
         if update.base not in (NOTHING_LISTED, lister.mark):
             return lister.mark
         is_anew = update.base == NOTHING_LISTED and (lister.listed > 0 or not lister.is_there)
-        self._check_room(lister, update, is_anew=is_anew)
+        weights = self._check_room(lister, update, is_anew=is_anew)
         if is_anew:
             lister = self._begin_anew(lister, now)
         self._listers.come(lister, now)
@@ -125,7 +141,7 @@ class Directory:
         for item in update.withdraw:
             self._withdraw(lister, update.bazaar, item)
         for file in update.add:
-            self._add(lister, file)
+            self._add(lister, file, weights.get(file.name))
         for item in update.offer:
             self._offer(lister, update.bazaar, item)
         lister.mark = update.mark
@@ -139,9 +155,11 @@ class Directory:
         @raise TooMany: it is one too many.
         """
         lister = self._believed(peer, now)
+        weight = None
         if file.name not in lister.files:
-            self._check_count(lister, lister.listed, 1)
-        self._add(lister, file)
+            weight = weight_of_file(file.name)
+            self._check(lister, lister.listed + 1, weight)
+        self._add(lister, file, weight)
         return self._move_on(lister)
 
     def remove(self, peer: Peer, name: str, now: float) -> int:
@@ -162,7 +180,10 @@ class Directory:
 
         @param most: how many titles to enter, or to clear.
         """
-        most -= self._titles.enter_some(most)
+        self._clear_some(most - self._titles.enter_some(most))
+
+    def _clear_some(self, most: int) -> None:
+        """Take entries of those who have gone out of the tables."""
         while most > 0 and self._to_clear:
             lister = self._to_clear[0]
             for name in list(islice(lister.files, most)):
@@ -174,6 +195,7 @@ class Directory:
                 most -= 1
             if not lister.listed:
                 self._listers.forget(self._to_clear.popleft())
+                self.budget.give_back(lister.weight)
                 most -= 1
 
     # Questions.
@@ -226,7 +248,7 @@ class Directory:
     def sellers(self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer) -> Sequence[Peer]:
         """Who sells an item, or the seller with a key, as far as they can be named to who asks."""
         if key is None:
-            sellers: Iterable[Lister] = self._sellers.get((bazaar, item or ""), ())
+            sellers: Iterable[Lister] = all_under(self._sellers.get(bazaar, {}), item or "")
         else:
             known = self._listers.there.get(key)
             goods = {} if known is None else known.goods.get(bazaar, {})
@@ -295,41 +317,93 @@ class Directory:
 
     def _believed(self, peer: Peer, now: float) -> Lister:
         """The lister that a peer is, for changes that do not say what they build on: over a new link on nothing."""
-        lister = self._listers.renewed(peer, now)
+        lister = self._renewed(peer, now)
         return lister if lister.is_there else self._begin_anew(lister, now)
 
     def _begin_anew(self, before: Lister, now: float) -> Lister:
         """Forget a peer's list, and go on with an empty one."""
         self._dismiss(before)
-        lister = self._listers.renewed(before.peer, now)
+        lister = self._renewed(before.peer, now)
         lister.load = before.load
+        return lister
+
+    def _renewed(self, peer: Peer, now: float) -> Lister:
+        """The lister that a peer is, with its lease renewed if it is there."""
+        lister = self._listers.renewed(peer, now)
+        if not lister.weight:
+            self._charge(lister, LISTER_BYTES)
         return lister
 
     def _dismiss(self, lister: Lister) -> None:
         """Let a list go; its files are taken out when there is time."""
         self._listers.remove(lister)
         self._to_clear.append(lister)
+        lister.is_dismissed = True
+        self.budget.retire(lister.host, lister.weight)
 
-    def _check_room(self, lister: Lister, update: Update, *, is_anew: bool) -> None:
+    def _check_room(self, lister: Lister, update: Update, *, is_anew: bool) -> Mapping[str, int]:
+        """See that there is room for a change; returns what the new files weigh.
+
+        @raise TooMany: there is none.
+        """
         files = {} if is_anew else lister.files
         goods = {} if is_anew else lister.goods.get(update.bazaar, {})
         added, offered = {file.name for file in update.add}, set(update.offer)
-        more = sum(name not in files for name in added) + sum(item not in goods for item in offered)
-        more -= sum(name in files for name in set(update.remove) - added)
-        more -= sum(item in goods for item in set(update.withdraw) - offered)
-        if more > 0:
-            self._check_count(lister, 0 if is_anew else lister.listed, more)
+        weights = {name: weight_of_file(name) for name in added if name not in files}
+        come = [item for item in offered if item not in goods]
+        gone = [files[name].weight for name in set(update.remove) - added if name in files]
+        gone += [weight_of_item(item) for item in set(update.withdraw) - offered if item in goods]
+        more_bytes = sum(weights.values()) + sum(map(weight_of_item, come)) - sum(gone)
+        if come and not goods:
+            more_bytes += weight_of_bazaar(update.bazaar)
+        more = len(weights) + len(come) - len(gone)
+        if more > 0 or more_bytes > 0:
+            listed = 0 if is_anew else lister.listed
+            self._check(lister, listed + more, more_bytes, instead_of=lister.weight if is_anew else 0)
+        return weights
 
-    def _check_count(self, lister: Lister, kept: int, more: int) -> None:
-        if kept + more > self.most_a_peer:
+    def _check(self, lister: Lister, listed: int, more_bytes: int, instead_of: int = 0) -> None:
+        """See that a peer may list so much, and that there is room for it.
+
+        @param listed: how many entries it would have.
+        @param more_bytes: what would come to it.
+        @param instead_of: bytes that would go from it.
+        @raise TooMany: no.
+        """
+        if listed > self.most_a_peer:
             raise TooMany(f"one peer may list {self.most_a_peer:,} files and goods")
-        if self._entries + more <= self._most:
-            return
+        budget = self.budget
+        if lister.weight + more_bytes - instead_of > budget.most_a_peer:
+            raise TooMany(f"the list of one peer may take {budget.most_a_peer:,} bytes of memory")
+        if budget.room_for(lister.host, more_bytes, instead_of) is not Room.YES:
+            self._make_room(lister, more_bytes, instead_of)
+
+    def _make_room(self, lister: Lister, more_bytes: int, instead_of: int) -> None:
+        """Let others go in favour of a lister: who has gone before who is there, and then those with the most.
+
+        @raise TooMany: it has its part; or what has been let go of is not cleared yet.
+        """
+        budget = self.budget
         for gone in list(self._listers.away.values()):
-            self._dismiss(gone)
-        hosts = len(self._entries_of.keys() | {lister.host})
-        if self._entries_of[lister.host] + more > self._most // hosts:
-            raise TooMany(f"{self._entries:,} files and goods are listed here, and there is no room for more")
+            room = budget.room_for(lister.host, more_bytes, instead_of)
+            if room is not Room.NO and not budget.must_evict_for(more_bytes - instead_of):
+                break
+            if gone is not lister:
+                self._dismiss(gone)
+        if budget.room_for(lister.host, more_bytes, instead_of) is Room.NO:
+            raise TooMany(f"the lists of one host may take {budget.most_a_host:,} bytes of memory, or an equal part")
+        while budget.must_evict_for(more_bytes - instead_of):
+            heaviest = budget.heaviest()
+            if heaviest == lister.host:
+                raise TooMany("there is no room for more")
+            listers = (*self._listers.there.values(), *self._listers.away.values())
+            self._dismiss(max((each for each in listers if each.host == heaviest), key=lambda each: each.weight))
+        for _ in range(_CLEARED_FOR_ROOM // _CLEARED_AT_A_TIME):
+            if budget.used + more_bytes <= budget.total or not self._to_clear:
+                break
+            self._clear_some(_CLEARED_AT_A_TIME)
+        if budget.used + more_bytes > budget.total:
+            raise TooMany("others are let go of, and there is room in a moment; try again")
 
     @staticmethod
     def _move_on(lister: Lister) -> int:
@@ -337,14 +411,24 @@ class Directory:
         lister.mark = lister.mark + 1 if lister.mark < LARGEST_INTEGER else NOTHING_LISTED + 1
         return lister.mark
 
-    def _add(self, lister: Lister, file: File) -> None:
+    def _add(self, lister: Lister, file: File, weight: int | None) -> None:
+        """List a file.
+
+        @param weight: what it weighs; needed if there is none of this name in the list.
+        """
         code = lister.codes[file.whole]
         digest = bytes.fromhex(file.digest)
         before = lister.files.get(file.name)
-        title = lister.files[file.name] = self._titles.hold(file.name, file.size, digest, code)
         if before is None:
-            self._count(lister, 1)
+            if weight is None:
+                # It was in the list, and the same change has taken it out.
+                weight = weight_of_file(file.name)
+            title = self._titles.hold(file.name, file.size, digest, code, weight)
+            # The name that the title has: two of them for each who has it would be as much again.
+            lister.files[title.name] = title
+            self._count(lister, 1, title.weight)
             return
+        title = lister.files[before.name] = self._titles.hold(before.name, file.size, digest, code, before.weight)
         # What is offered already is replaced; only a part may have become the whole.
         for old in lister.codes:
             if before is not title or old != code:
@@ -355,15 +439,18 @@ class Directory:
         if title is not None:
             self._titles.let_go(title, lister.codes[0])
             self._titles.let_go(title, lister.codes[1])
-            self._count(lister, -1)
+            self._count(lister, -1, -title.weight)
 
     def _offer(self, lister: Lister, bazaar: str, item: str) -> None:
-        items = lister.goods.setdefault(bazaar, {})
+        items = lister.goods.get(bazaar)
+        if items is None:
+            items = lister.goods[bazaar] = {}
+            self._charge(lister, weight_of_bazaar(bazaar))
         if item not in items:
             items[item] = None
             lister.goods_listed += 1
-            self._sellers.setdefault((bazaar, item), {})[lister] = None
-            self._count(lister, 1)
+            enter(self._sellers.setdefault(bazaar, {}), item, lister)
+            self._count(lister, 1, weight_of_item(item))
 
     def _withdraw(self, lister: Lister, bazaar: str, item: str) -> None:
         items = lister.goods.get(bazaar, {})
@@ -371,16 +458,22 @@ class Directory:
             return
         del items[item]
         lister.goods_listed -= 1
-        sellers = self._sellers[bazaar, item]
-        del sellers[lister]
-        if not sellers:
-            del self._sellers[bazaar, item]
+        strike(self._sellers[bazaar], item, lister)
+        if not self._sellers[bazaar]:
+            del self._sellers[bazaar]
         if not items:
             del lister.goods[bazaar]
-        self._count(lister, -1)
+            self._charge(lister, -weight_of_bazaar(bazaar))
+        self._count(lister, -1, -weight_of_item(item))
 
-    def _count(self, lister: Lister, more: int) -> None:
+    def _count(self, lister: Lister, more: int, size_bytes: int) -> None:
         self._entries += more
-        self._entries_of[lister.host] += more
-        if not self._entries_of[lister.host]:
-            del self._entries_of[lister.host]
+        self._charge(lister, size_bytes)
+
+    def _charge(self, lister: Lister, size_bytes: int) -> None:
+        """Charge a lister for so many bytes more, or fewer if negative."""
+        lister.weight += size_bytes
+        if lister.is_dismissed:
+            self.budget.give_back(-size_bytes)
+        else:
+            self.budget.charge(lister.host, size_bytes)

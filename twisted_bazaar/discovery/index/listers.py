@@ -23,7 +23,7 @@ class Lister:
     """A peer and its list.
 
     @ivar number: tells it from all others that there have been; a new list after an old one has a new number.
-    @ivar host: where it was when it began its list.
+    @ivar host: whom its list is charged to: the host, or network, that its link came from when it began its list.
     @ivar mark: of its list.
     @ivar until: when its lease ends; of who has gone, when its list is forgotten.
     @ivar is_there: whether what it lists is found.
@@ -33,6 +33,8 @@ class Lister:
     @ivar named_at: when it was named last, as a number that grows.
     @ivar goods: what it sells, by bazaar.
     @ivar goods_listed: how much that is.
+    @ivar weight: what it and its list are charged, in bytes.
+    @ivar is_dismissed: whether its list is only there to be cleared.
     @ivar codes: what it has in the titles of which it holds a part, and the whole.
     """
 
@@ -50,6 +52,8 @@ class Lister:
     files: dict[str, Title] = field(factory=dict)
     goods: dict[str, dict[str, None]] = field(factory=dict)
     goods_listed: int = 0
+    weight: int = 0
+    is_dismissed: bool = False
     codes: tuple[int, int] = (0, 0)
 
     @property
@@ -109,7 +113,7 @@ class Listers:
         lister = self.get(peer.key)
         if lister is None:
             number = next(self._numbers)
-            lister = Lister(number, peer, peer.address.host, codes=(2 * number, 2 * number + 1))
+            lister = Lister(number, peer, peer.network, codes=(2 * number, 2 * number + 1))
             self._by_number[number] = lister
         lister.move(peer)
         if lister.is_there:

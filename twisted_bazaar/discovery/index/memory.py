@@ -84,12 +84,12 @@ class MemoryDirectory:
     def find(self, query: FileQuery, asker: Peer) -> Deferred[Page]:
         """Look for files."""
         self._expire()
-        return self._turns.do(asker.key, self._directory.find(query, asker))
+        return self._turns.do(asker.key, self._directory.find(query, asker), asker.network)
 
     def sources(self, digest: str, most: int, asker: Peer) -> Deferred[Sequence[FileSource]]:
         """Who has a file."""
         self._expire()
-        return self._turns.do(asker.key, self._directory.sources(digest, most, asker))
+        return self._turns.do(asker.key, self._directory.sources(digest, most, asker), asker.network)
 
     def sellers(
         self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer
@@ -107,7 +107,7 @@ class MemoryDirectory:
 
     def _do(self, peer: Peer, change: Callable[[], T]) -> Deferred[T]:
         """Do something in one step, after everything else that the peer wants."""
-        doing = self._turns.do(peer.key, _one_step(change))
+        doing = self._turns.do(peer.key, _one_step(change), peer.network)
         self._work_later()
         return doing
 

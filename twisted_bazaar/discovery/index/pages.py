@@ -67,6 +67,8 @@ class PageMaker:
 
     def __init__(self, query: FileQuery) -> None:
         self._query = query
+        # However many are asked for, no more fit into a message: what is kept meanwhile is to be no more than that.
+        self._most = min(query.most, MOST_ENTRY_BYTES // _ENTRY_BYTES + 1)
         self._is_list = is_list_of_all(query)
         self._exact = None if query.words is None else folded(query.words)
         self.after = None if query.after is None else read_cursor(query.after)
@@ -77,7 +79,7 @@ class PageMaker:
     @property
     def is_full(self) -> bool:
         """Whether what has been added is more than fits."""
-        return len(self._first) > self._query.most
+        return len(self._first) > self._most
 
     def has_room_for(self, name: str, sources: int) -> bool:
         """Count something that was found; returns whether it may stand on this page."""
@@ -92,7 +94,7 @@ class PageMaker:
         rank = rank_of(file, self._query)
         if (self.after is None or rank > self.after) and (self._last is None or rank < self._last):
             self._first.append((rank, file))
-            if len(self._first) > 4 * self._query.most + 100:
+            if len(self._first) > 2 * self._most + 100:
                 self._tidy()
 
     def page(self) -> Page:
@@ -102,8 +104,8 @@ class PageMaker:
 
     def _tidy(self) -> None:
         self._first.sort(key=lambda ranked: ranked[0])
-        del self._first[self._query.most + 1 :]
-        if len(self._first) > self._query.most:
+        del self._first[self._most + 1 :]
+        if len(self._first) > self._most:
             self._last = self._first[-1][0]
 
 

@@ -28,21 +28,26 @@ class Title(msgspec.Struct, eq=False, gc=False):
 
     @ivar digest: SHA-256 over the content.
     @ivar holders: who has it, as the codes of L{twisted_bazaar.discovery.index.listers}: one, or a set of several.
+    @ivar weight: what each of these is charged for it, in bytes.
     """
 
     name: str
     size: int
     digest: bytes
     holders: int | set[int]
+    weight: int
     is_entered: bool = False
+
+
+_Under = Title | tuple[Title, ...] | dict[Title, None]
 
 
 class Titles:
     """All titles that somebody has."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, Title | dict[Title, None]] = {}
-        self._by_digest: dict[bytes, Title | dict[Title, None]] = {}
+        self._by_name: dict[str, _Under] = {}
+        self._by_digest: dict[bytes, _Under] = {}
         self._words: WordIndex[Title] = WordIndex(lambda title: title.name)
         self._names: SortedList[str] = SortedList()
         self._to_enter: dict[Title, None] = {}
@@ -61,15 +66,18 @@ class Titles:
         """How many are not entered into words and order."""
         return len(self._to_enter)
 
-    def hold(self, name: str, size: int, digest: bytes, code: int) -> Title:
-        """Somebody has a content under a name; returns the title for it, which may be a new one."""
+    def hold(self, name: str, size: int, digest: bytes, code: int, weight: int) -> Title:
+        """Somebody has a content under a name; returns the title for it, which may be a new one.
+
+        @param weight: see L{twisted_bazaar.discovery.index.weights.weight_of_file}.
+        """
         named = self._by_name.get(name)
         if named is not None:
             for title in self._alike(named, digest):
                 if title.digest == digest and title.name == name and title.size == size:
                     _add_holder(title, code)
                     return title
-        title = Title(name, size, digest, code)
+        title = Title(name, size, digest, code, weight)
         if named is None:
             self._by_name[name] = title
         else:
@@ -134,14 +142,12 @@ class Titles:
                 yield from sorted(self.named(name), key=lambda title: (title.digest, title.size))
             first, is_first = names[-1], False
 
-    def _alike(self, named: Title | dict[Title, None], digest: bytes) -> Collection[Title]:
+    def _alike(self, named: _Under, digest: bytes) -> Collection[Title]:
         """Titles of a name that may be of a content: without looking at thousands of one name, or of one content."""
         if not isinstance(named, dict):
-            return (named,)
-        contents = self._by_digest.get(digest)
-        if contents is None:
-            return ()
-        return named.keys() & contents.keys() if isinstance(contents, dict) else (contents,)
+            return named if isinstance(named, tuple) else (named,)
+        contents = all_under(self._by_digest, digest)
+        return named.keys() & contents.keys() if isinstance(contents, dict) else contents
 
 
 def _add_holder(title: Title, code: int) -> None:

@@ -1,6 +1,9 @@
-"""Work that is done in steps, some of them in each turn of the reactor, and every owner's in its turn.
+"""Time slicing: work in steps, some in each turn of the reactor, shared by fair queueing over hosts, then owners.
 
-So a long search holds up nobody, and who asks much waits for itself only.
+The host whose work has taken the least time comes next (virtual time, as in start-time fair queueing: Goyal, Vin and
+Cheng, 1996), and its owners take turns. Who begins after a pause is a little ahead of those who never pause: a question
+now and then waits for nobody. So a long search holds up nobody, and who asks much waits for itself only, however many
+keys and links it has.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Generator, Hashable
 from typing import Any, Final, TypeVar
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
@@ -20,6 +23,14 @@ from twisted_bazaar.errors import LinkClosed
 # A step is some milliseconds. So many are for what waits, and as many for what comes.
 STEPS_A_TURN: Final = 4
 MOST_WAITING: Final = 64
+# Each work that has begun keeps what it has found: so many of one host, then one ends before the next begins.
+MOST_BEGUN: Final = 16
+# So far ahead of others is who begins after a pause: as much as a few long searches take.
+CREDIT_S: Final = 0.25
+# What a step takes at least and at most, whatever the clock says: it may stand still, or jump.
+_STEP_S: Final = (0.0001, 0.1)
+# Of so many hosts without work it is known how much they have had.
+_MOST_KNOWN: Final = 1_024
 
 T = TypeVar("T")
 
@@ -30,6 +41,36 @@ class _Work:
     done: Deferred[Any]
 
 
+@define(eq=False)
+class _Host:
+    """What waits of one host.
+
+    @ivar served_s: its virtual time: how long its work has taken.
+    @ivar queues: by owner; who has waited longest comes first.
+    @ivar begun: those whose first work has begun and not ended, in the same order.
+    """
+
+    served_s: float
+    queues: OrderedDict[Hashable, deque[_Work]] = field(factory=OrderedDict)
+    begun: OrderedDict[Hashable, None] = field(factory=OrderedDict)
+
+    @property
+    def next_owner(self) -> Hashable:
+        """Whose turn it is."""
+        return next(iter(self.begun if len(self.begun) >= MOST_BEGUN else self.queues))
+
+    def end_turn(self, owner: Hashable, *, is_done: bool) -> None:
+        """An owner has had its turn, and its work may be done by that."""
+        queue = self.queues.pop(owner)
+        self.begun.pop(owner, None)
+        if is_done:
+            queue.popleft()
+        else:
+            self.begun[owner] = None
+        if queue:
+            self.queues[owner] = queue
+
+
 class Turns:
     """Shares the turns of a reactor.
 
@@ -38,44 +79,63 @@ class Turns:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        # Who has waited longest comes first.
-        self._queues: OrderedDict[Hashable, deque[_Work]] = OrderedDict()
+        self._waiting: dict[Hashable, _Host] = {}
+        self._host_of: dict[Hashable, Hashable] = {}
+        # How much time others have had, as far as it matters: the oldest first.
+        self._served: OrderedDict[Hashable, float] = OrderedDict()
+        self._now_s = 0.0
         self._left = STEPS_A_TURN
         self._next: IDelayedCall | None = None
         self._is_stopped = False
 
-    def do(self, owner: Hashable, steps: Generator[None, None, T]) -> Deferred[T]:
+    def do(self, owner: Hashable, steps: Generator[None, None, T], host: Hashable = None) -> Deferred[T]:
         """Do something for an owner, after everything else of its; at once if there is nothing and time for it.
 
+        @param host: whom the time is charged to; the owner itself if not given. It stays the same while anything of
+            this owner's is waiting.
         @raise Busy: too much of this owner's is waiting.
         """
         if self._is_stopped:
             return fail(LinkClosed("the index server stops"))
-        queue = self._queues.get(owner)
+        host = self._host_of.get(owner, owner if host is None else host)
+        waiting = self._waiting.get(host)
+        queue = None if waiting is None else waiting.queues.get(owner)
         if queue is not None and len(queue) >= MOST_WAITING:
             return fail(Busy(f"{MOST_WAITING} questions are waiting; ask again when they are answered"))
         self._call_later()
-        if queue is None and self._left > 0:
-            self._left -= 1
-            try:
-                next(steps)
-            except StopIteration as end:
-                return succeed(end.value)
-            except Exception:
-                return fail()
-        if queue is None:
-            queue = self._queues[owner] = deque()
         work = _Work(steps, Deferred())
+        has_begun = waiting is None and self._left > 0
+        if waiting is None:
+            waiting = _Host(self._begin_at(host))
+            if has_begun:
+                self._left -= 1
+                done, result = self._step(work, waiting)
+                if done is not None:
+                    self._keep(host, waiting.served_s)
+                    return fail(result) if isinstance(result, Failure) else succeed(result)
+            self._waiting[host] = waiting
+        if queue is None:
+            queue = waiting.queues[owner] = deque()
+            self._host_of[owner] = host
+            if has_begun:
+                waiting.begun[owner] = None
         queue.append(work)
         return work.done
 
     def is_waiting(self, owner: Hashable) -> bool:
         """Whether something of an owner's is to be done yet."""
-        return owner in self._queues
+        return owner in self._host_of
 
     def forget(self, owner: Hashable) -> None:
         """An owner has gone: what waits of its own is not done any more, and nobody waits for what comes of it."""
-        for work in self._queues.pop(owner, ()):
+        host = self._host_of.pop(owner, None)
+        if host is None:
+            return
+        waiting = self._waiting[host]
+        queue = waiting.queues.pop(owner)
+        waiting.begun.pop(owner, None)
+        self._end_if_empty(host, waiting)
+        for work in queue:
             work.steps.close()
 
     def stop(self) -> None:
@@ -84,11 +144,15 @@ class Turns:
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        queues, self._queues = self._queues, OrderedDict()
-        for queue in queues.values():
-            for work in queue:
-                work.steps.close()
-                work.done.errback(LinkClosed("the index server stops"))
+        hosts, self._waiting = self._waiting, {}
+        self._host_of.clear()
+        for waiting in hosts.values():
+            for queue in waiting.queues.values():
+                for work in queue:
+                    work.steps.close()
+                    work.done.errback(LinkClosed("the index server stops"))
+
+    # Inside.
 
     def _call_later(self) -> None:
         if self._next is None:
@@ -98,24 +162,46 @@ class Turns:
         self._next = None
         self._left = STEPS_A_TURN
         for _ in range(STEPS_A_TURN):
-            if not self._queues:
+            if not self._waiting:
                 return
-            owner, queue = self._queues.popitem(last=False)
-            done, result = self._step(queue[0])
-            if done is not None:
-                queue.popleft()
-            if queue:
-                self._queues[owner] = queue
+            host, waiting = min(self._waiting.items(), key=lambda each: each[1].served_s)
+            owner = waiting.next_owner
+            self._now_s = max(self._now_s, waiting.served_s)
+            done, result = self._step(waiting.queues[owner][0], waiting)
+            waiting.end_turn(owner, is_done=done is not None)
+            if owner not in waiting.queues:
+                del self._host_of[owner]
+                self._end_if_empty(host, waiting)
             self._call_later()
             if done is not None:
                 done.callback(result)
 
-    def _step(self, work: _Work) -> tuple[Deferred[Any] | None, Any]:
+    def _begin_at(self, host: Hashable) -> float:
+        """The virtual time at which a host begins: where it ended, but no more than its credit ahead of others."""
+        return max(self._served.pop(host, 0.0), self._now_s - CREDIT_S)
+
+    def _end_if_empty(self, host: Hashable, waiting: _Host) -> None:
+        if not waiting.queues:
+            del self._waiting[host]
+            self._keep(host, waiting.served_s)
+
+    def _keep(self, host: Hashable, served_s: float) -> None:
+        """Remember how much time a host has had that has no work now."""
+        self._served[host] = served_s
+        if len(self._served) > _MOST_KNOWN:
+            self._served.popitem(last=False)
+
+    def _step(self, work: _Work, waiting: _Host) -> tuple[Deferred[Any] | None, Any]:
         """Do a step; returns what is to be told, and with what, if it was the last."""
+        began = self._reactor.seconds()
         try:
             next(work.steps)
         except StopIteration as end:
             return work.done, end.value
         except Exception:
             return work.done, Failure()
-        return None, None
+        else:
+            return None, None
+        finally:
+            least, most = _STEP_S
+            waiting.served_s += min(max(self._reactor.seconds() - began, least), most)

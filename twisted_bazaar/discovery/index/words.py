@@ -35,6 +35,11 @@ def words_of(text: str) -> list[str]:
     return words if len(words) <= MOST_WORDS else words[:MOST_WORDS]
 
 
+def count_words(text: str) -> int:
+    """How many words a text of ASCII has at most: those that differ in case only count too."""
+    return min(MOST_WORDS, len(_WORD.findall(text)))
+
+
 def question_of(text: str) -> tuple[list[str], str]:
     """What a text asks for: words that are to be in a name, and the beginning of one; nothing of either for nobody."""
     *whole, beginning = words_of(text) or [""]
@@ -55,7 +60,7 @@ class WordIndex(Generic[T]):
 
     def __init__(self, name_of: Callable[[T], str]) -> None:
         self._name_of = name_of
-        self._having: SortedDict[str, T | dict[T, None]] = SortedDict()
+        self._having: SortedDict[str, T | tuple[T, ...] | dict[T, None]] = SortedDict()
 
     def __len__(self) -> int:
         return len(self._having)

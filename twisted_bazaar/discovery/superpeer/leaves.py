@@ -11,9 +11,11 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from twisted_bazaar.bounded import Ration
+from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.directory import Directory, Steps
 from twisted_bazaar.discovery.index.memory import MemoryDirectory
-from twisted_bazaar.discovery.index.messages import Busy, Listed, Renew, Update
+from twisted_bazaar.discovery.index.messages import Busy, Listed, Renew, TooMany, Update
+from twisted_bazaar.discovery.index.pending import PendingRequests
 from twisted_bazaar.discovery.index.turns import Turns
 from twisted_bazaar.discovery.superpeer.counters import Counters
 from twisted_bazaar.discovery.superpeer.messages import (
@@ -38,6 +40,8 @@ _MOST_TABLES_WAITING: Final = 8
 # A millisecond or two.
 _SLOTS_A_STEP: Final = 2_000
 _FULL_TOLD_A_MINUTE: Final = 5
+MOST_BYTES: Final = 128 * MIB
+_PART_BYTES: Final = 512
 
 
 class NotRegistered(PeerError):
@@ -57,6 +61,7 @@ class Registrant:
     @ivar udp_port: where it would take datagrams then.
     @ivar table: its words.
     @ivar tables_waiting: how many parts of its table are to be entered yet.
+    @ivar table_bytes: what its words are charged, these parts too.
     """
 
     peer: Peer
@@ -67,6 +72,7 @@ class Registrant:
     udp_port: int
     table: RouteTable
     tables_waiting: int = 0
+    table_bytes: int = 0
 
 
 class Leaves:
@@ -79,9 +85,11 @@ class Leaves:
     @param gone: called with each weak peer that has gone.
     @param table_changed: called when there are other words in the table.
     @param verbose: whether the log tells of each weak peer that comes or goes.
+    @param budget: the memory for their lists and words.
     @ivar registrants: the weak peers, by the ids of their nodes, the one that was taken first first.
     @ivar directory: their lists.
     @ivar table: the words of all.
+    @ivar pending: what weak peers ask for and has not begun.
     @ivar is_open: whether anybody is taken now.
     """
 
@@ -99,8 +107,10 @@ class Leaves:
         gone: Callable[[Peer], None],
         table_changed: Callable[[], None],
         verbose: bool = False,
+        budget: ByteBudget | None = None,
     ) -> None:
         self._node = node
+        self._budget = budget or ByteBudget(MOST_BYTES)
         self.most = most
         self.table = table
         self._counters = counters
@@ -111,9 +121,10 @@ class Leaves:
         self._full_told = Ration(_FULL_TOLD_A_MINUTE)
         self._table_changed = table_changed
         self.registrants: dict[int, Registrant] = {}
-        self.directory = Directory()
+        self.directory = Directory(budget=self._budget)
         self._lists = MemoryDirectory(self.directory)
         self._turns = Turns(node.clock)
+        self.pending = PendingRequests(node.clock, lambda peer: node.is_behind(peer.id))
         self._from: Counter[str] = Counter()
         # Who has gone and whose words are in the table yet: whoever comes and goes is not to fill the memory.
         self._leaving: Counter[str] = Counter()
@@ -143,6 +154,7 @@ class Leaves:
     def stop(self) -> Deferred[None]:
         """Take nobody and nothing any more."""
         self.is_open = False
+        self.pending.stop()
         self._turns.stop()
         return self._lists.stop()
 
@@ -234,9 +246,10 @@ class Leaves:
         self._from[peer.network] -= 1
         if not self._from[peer.network]:
             del self._from[peer.network]
+        self.pending.forget(peer)
         leaving = self._lists.leave(peer)
         leaving.addErrback(lambda failure: self.log.failure("somebody has gone, and may still be found", failure))
-        if registrant.table.version != NO_TABLE or registrant.tables_waiting:
+        if registrant.table.version != NO_TABLE or registrant.table_bytes:
             # After what is still to be entered.
             self._leaving[peer.key] += 1
             self._enter_later(registrant, self._clear(registrant))
@@ -260,17 +273,25 @@ class Leaves:
     # What they list.
 
     def _update_received(self, message: Update, origin: Origin) -> None:
-        self._list(message, origin, self._lists.update(self.get(origin).peer, message))
+        self._list(message, origin, lambda peer: self._lists.update(peer, message))
 
     def _renew_received(self, message: Renew, origin: Origin) -> None:
-        self._list(message, origin, self._lists.renew(self.get(origin).peer, message.mark, message.load))
+        self._list(message, origin, lambda peer: self._lists.renew(peer, message.mark, message.load))
 
-    def _list(self, message: Update | Renew, origin: Origin, doing: Deferred[int]) -> None:
-        """Answer a change of a list when it is done."""
-        listing: Deferred[Any] = doing.addCallback(self._listed, message.id)
-        listing.addErrback(_refusal, message)
-        listing.addCallback(self._node.send, origin.route)
-        listing.addErrback(lambda failure: self.log.failure("a list was not changed", failure))
+    def _list(self, message: Update | Renew, origin: Origin, change: Callable[[Peer], Deferred[int]]) -> None:
+        """Change a list, and answer when that is done.
+
+        @raise Busy: too much is waiting.
+        """
+        peer = self.get(origin).peer
+
+        def begin() -> Deferred[Any]:
+            listing: Deferred[Any] = change(peer).addCallback(self._listed, message.id)
+            listing.addErrback(_refusal, message)
+            listing.addCallback(self._node.send, origin.route)
+            return listing.addErrback(lambda failure: self.log.failure("a list was not changed", failure))
+
+        self.pending.begin(peer, message, begin)
 
     def _listed(self, mark: int, message_id: int) -> Message:
         return Listed(id=message_id, mark=mark, most=self._lists.most_a_peer, lease=int(self._lists.lease_s))
@@ -283,26 +304,49 @@ class Leaves:
             raise Busy("so many parts of a table are waiting; send the whole when they are entered")
         if message.bits != MOST_TABLE_BITS:
             raise PeerError(f"table.bits: that of a weak peer has {MOST_TABLE_BITS}")
+        size_bytes = _PART_BYTES + len(message.on) + len(message.off)
+        if self._budget.room_for(registrant.peer.network, size_bytes) is not Room.YES:
+            raise TooMany("there is no room for more words of your host")
         registrant.tables_waiting += 1
-        self._enter_later(registrant, self._enter(registrant, message))
+        self._charge(registrant, size_bytes)
+        self._enter_later(registrant, self._enter(registrant, message, size_bytes))
 
     def _enter_later(self, registrant: Registrant, steps: Steps[None]) -> None:
-        entering = self._turns.do(registrant, steps)
+        entering = self._turns.do(registrant, steps, registrant.peer.network)
         entering.addErrback(lambda failure: failure.trap(LinkClosed))
         entering.addErrback(lambda failure: self.log.failure("a table was not entered", failure))
 
-    def _enter(self, registrant: Registrant, message: Table) -> Steps[None]:
+    def _enter(self, registrant: Registrant, message: Table, part_bytes: int) -> Steps[None]:
+        table = registrant.table
         registrant.tables_waiting -= 1
+        before = table.size_bytes
         try:
-            change = registrant.table.take(message)
+            change = table.take(message)
         except ValueError as error:
             self._node.send(Error.telling(PeerError(f"table.{error}"), message), registrant.route)
             return
-        if change is not None:
+        finally:
+            self._charge(registrant, table.size_bytes - before - part_bytes)
+        if self._budget.room_for(registrant.peer.network, 0) is not Room.YES:
+            # Nothing is known of it from now on, as before it told anything.
+            self._node.send(Error.telling(TooMany("there is no room for more words"), message), registrant.route)
+            yield from self._merge(change or Change())
+            yield from self._forget_words(registrant)
+        elif change is not None:
             yield from self._merge(change)
 
+    def _forget_words(self, registrant: Registrant) -> Steps[None]:
+        before = registrant.table.size_bytes
+        change = registrant.table.clear()
+        self._charge(registrant, registrant.table.size_bytes - before)
+        yield from self._merge(change)
+
+    def _charge(self, registrant: Registrant, size_bytes: int) -> None:
+        registrant.table_bytes += size_bytes
+        self._budget.charge(registrant.peer.network, size_bytes)
+
     def _clear(self, registrant: Registrant) -> Steps[None]:
-        yield from self._merge(registrant.table.clear())
+        yield from self._forget_words(registrant)
         key = registrant.peer.key
         self._leaving[key] -= 1
         if not self._leaving[key]:

@@ -49,7 +49,9 @@ class Lookups:
         """Answer nothing more."""
         self._turns.stop()
 
-    def look(self, query: Query, most: int, owner: Hashable, tell: Tell, asker: str = _NOBODY) -> None:
+    def look(
+        self, query: Query, most: int, owner: Hashable, tell: Tell, asker: str = _NOBODY, host: str | None = None
+    ) -> None:
         """Look for what a query means.
 
         @param most: no more hits than these.
@@ -57,6 +59,7 @@ class Lookups:
         @param tell: called once with what was found, at once if that takes no time; with None if too many
             questions of this owner's are waiting.
         @param asker: the key of the weak peer that asks, which is not named to itself.
+        @param host: whom the time that it takes is charged to; the owner if not given.
         """
         if query.item is not None or query.seller is not None:
             tell(self._sellers(query, most, asker))
@@ -73,7 +76,7 @@ class Lookups:
             except StopIteration as end:
                 tell(end.value)
                 return
-        looking: Any = self._turns.do(owner, steps)
+        looking: Any = self._turns.do(owner, steps, host)
         looking.addErrback(_told_busy)
         looking.addCallback(tell)
         looking.addErrback(lambda failure: failure.trap(LinkClosed))

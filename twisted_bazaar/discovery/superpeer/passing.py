@@ -18,7 +18,7 @@ from twisted_bazaar.discovery.superpeer.policy import Policy
 from twisted_bazaar.discovery.superpeer.query_routing import hash_of, tokens_of_query
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import LARGEST_TTL, Message
 
 # What fits into a datagram, with room for what the node adds.
@@ -74,7 +74,8 @@ class Passing:
             return
         self._pass_on(query, address, reach, now)
         if arrival is Arrival.NEW:
-            self._lookups.look(query, query.results, address, partial(self._answer, query.id, address))
+            tell = partial(self._answer, query.id, address)
+            self._lookups.look(query, query.results, address, tell, host=network_of(address.host))
 
     def _pass_on(self, query: Query, address: Address, reach: int, now: float) -> None:
         hops = self._paths.hops(query.id, now)

@@ -23,7 +23,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
     Query,
     Table,
 )
-from twisted_bazaar.discovery.superpeer.slots import SlotSet
+from twisted_bazaar.discovery.superpeer.slots import SlotCounts, SlotSet
 from twisted_bazaar.discovery.superpeer.table_parts import Pending, parts_of
 
 HASH_BITS: Final = 32
@@ -106,7 +106,7 @@ class OwnTable:
         # Slots of the widest table, how many, and how much more often than once some are there.
         self._wide = SlotSet((), MOST_TABLE_BITS)
         self._count = 0
-        self._more: dict[int, int] = {}
+        self._more = SlotCounts(MOST_TABLE_BITS)
         # How many slots of the table as it is told are set.
         self._set = 0
         self._full = 0
@@ -154,7 +154,7 @@ class OwnTable:
             narrow = slot >> MOST_TABLE_BITS - self.bits
             had = self._has(narrow)
             if not self._wide.add(slot):
-                more[slot] = more.get(slot, 0) + 1
+                more.add(slot, 1)
                 continue
             self._count += 1
             if not had:
@@ -164,11 +164,8 @@ class OwnTable:
         """Have slots of a table of 2**20 once less."""
         more = self._more
         for slot in slots:
-            count = more.get(slot, 0)
-            if count > 1:
-                more[slot] = count - 1
-            elif count:
-                del more[slot]
+            if more.count(slot):
+                more.add(slot, -1)
             elif self._wide.discard(slot):
                 self._count -= 1
                 narrow = slot >> MOST_TABLE_BITS - self.bits
@@ -268,6 +265,11 @@ class RouteTable:
     def __len__(self) -> int:
         """How many slots are set."""
         return len(self._slots)
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory."""
+        return self._slots.size_bytes + (0 if self._pending is None else self._pending.size_bytes)
 
     def maybe(self, hashes: Iterable[int]) -> bool:
         """Whether somebody may have what has all of these hashes."""

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Final
 
 from attrs import define
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.discovery.index.allowance import Allowances
@@ -115,10 +116,10 @@ class Searches:
         if len(of_peer) >= MOST_UNDER_WAY or not self._allowances.admit(peer.key, self._node.clock.seconds()):
             self._refuse(query, origin.route, Busy("too many searches; ask fewer a second, and fewer at once"))
             return
-        self._counters.searches += 1
-        enough = min(query.results, self._policy.results)
-        tell = partial(self._looked, query, peer, origin.route, enough)
-        self._lookups.look(query, enough, peer.key, tell, peer.key)
+        try:
+            self._leaves.pending.begin(peer, query, partial(self._look, query, peer, origin.route))
+        except Busy as fault:
+            self._refuse(query, origin.route, fault)
 
     def hit_received(self, hit: QueryHit, address: Address) -> bool:
         """A hit has come; returns whether it is for a search that began here."""
@@ -135,6 +136,19 @@ class Searches:
         return True
 
     # From the beginning of one to its end.
+
+    def _look(self, query: Query, peer: Peer, route: Route) -> Deferred[None]:
+        """Look for it among the weak peers; fires when that is done, and what there is has been told."""
+        self._counters.searches += 1
+        enough = min(query.results, self._policy.results)
+        looked: Deferred[None] = Deferred()
+
+        def tell(found: Sequence[Found] | None) -> None:
+            self._looked(query, peer, route, enough, found)
+            looked.callback(None)
+
+        self._lookups.look(query, enough, peer.key, tell, peer.key, peer.network)
+        return looked
 
     def _looked(self, query: Query, peer: Peer, route: Route, enough: int, found: Sequence[Found] | None) -> None:
         """What the other weak peers have is known; the rest is elsewhere."""

@@ -24,7 +24,11 @@ _RUN: Final = re.compile(rb"[\x00-\x7f]+|[\x80-\xff]+[\x00-\x7f]?")
 
 # Up to here a sorted array is no greater than the smallest table, and to change it takes no longer than a moment.
 _FEW_SLOTS: Final = 2_048
+# A dict of so many takes as much as an array with a place for each slot of the widest table.
+_FEW_COUNTS: Final = 40_000
+_COUNT_BYTES: Final = array("I").itemsize
 _IN_BYTE: Final = 8
+_EMPTY_BYTES: Final = 256
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 # The four bits of half a byte that say which of four pairs of slots have any, for the lower half and for the upper.
 _PAIRS: Final = tuple(sum(1 << pair for pair in range(4) if byte >> 2 * pair & 3) for byte in range(256))
@@ -223,6 +227,13 @@ class SlotSet:
             return iter(self._few)
         return (place << 3 | bit for place, byte in enumerate(self._many) if byte for bit in _BITS[byte])
 
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory."""
+        return _EMPTY_BYTES + (
+            self._few.buffer_info()[1] * self._few.itemsize if self._many is None else len(self._many)
+        )
+
     def all(self) -> Sequence[int]:
         """All of them as they are now, ascending."""
         return self._few.tolist() if self._many is None else Slots(bytes(self._many))
@@ -330,3 +341,38 @@ class SlotSet:
 def _set(bitmap: bytearray, slots: Iterable[int]) -> None:
     for slot in slots:
         bitmap[slot >> 3] |= 1 << (slot & 7)
+
+
+class SlotCounts:
+    """How often slots are there, in little room, whether a few are or all.
+
+    @param bits: there are 2**bits slots.
+    """
+
+    __slots__ = ("_bits", "_few", "_many")
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self._few: dict[int, int] = {}
+        self._many: array[int] | None = None
+
+    def count(self, slot: int) -> int:
+        """How often a slot is there."""
+        return self._few.get(slot, 0) if self._many is None else self._many[slot]
+
+    def add(self, slot: int, by: int) -> None:
+        """Have a slot once more, or once less."""
+        if self._many is not None:
+            self._many[slot] += by
+            return
+        count = self._few.get(slot, 0) + by
+        if count:
+            self._few[slot] = count
+            if len(self._few) > _FEW_COUNTS:
+                # From here on each of them would take as much as twenty numbers.
+                self._many = array("I", bytes(_COUNT_BYTES << self._bits))
+                for each, times in self._few.items():
+                    self._many[each] = times
+                self._few = {}
+        else:
+            del self._few[slot]

@@ -17,6 +17,8 @@ from twisted_bazaar.discovery.superpeer.slots import Slots, SlotSet, read_slots,
 # More than this is told as a whole: to change so many slots one by one takes some milliseconds.
 MOST_CHANGED: Final = 32_768
 _MOST_PENDING: Final = 2
+# What it takes to know that a part has come.
+_PART_BYTES: Final = 96
 
 
 def parts_of(part: Table, on: Sequence[int], off: Sequence[int], most_chars: int) -> Sequence[Table]:
@@ -75,6 +77,12 @@ class Pending:
 
     def __len__(self) -> int:
         return len(self._changes)
+
+    @property
+    def size_bytes(self) -> int:
+        """What they take in memory."""
+        changes = self._changes.values()
+        return sum(_PART_BYTES * len(each.came) + each.on.size_bytes + each.off.size_bytes for each in changes)
 
     def take(self, table: Table) -> tuple[SlotSet, SlotSet] | None:
         """Take a part of a change.
