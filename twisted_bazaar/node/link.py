@@ -48,6 +48,7 @@ from twisted_bazaar.wire.message import Message
 # many need no more, and a node has very many links.
 _TRANSPORT_BYTES: Final = 16 << 10
 _USUAL_TRANSPORT_BYTES: Final = 64 << 10
+_BEHIND_BYTES: Final = 64 << 10
 # What the system keeps unsent for a link besides what is on its way: else it takes megabytes for who does not read.
 _UNSENT_IN_KERNEL_BYTES: Final = 64 << 10
 # An unsent frame weighs so much more than its bytes: it is an object of its own until it is on its way.
@@ -142,8 +143,8 @@ class Link(TwistedProtocol):
 
     @property
     def is_behind(self) -> bool:
-        """Whether the other end does not read: more is unsent than the transport takes at once."""
-        return self._backlog_bytes > 0
+        """Whether the other end does not read what it is sent: nothing that takes work is to be made for it now."""
+        return self._backlog_bytes > _BEHIND_BYTES
 
     def send(self, message: Message) -> None:
         """Send one message."""
