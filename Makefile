@@ -1,18 +1,18 @@
-# make demo    see the bazaar at work
-# make test    everything that must hold
-# make bench   how fast it is, beside others; ONLY=wire runs one module
+# make demo      see the bazaar at work
+# make test      what must hold, in some minutes: lint, types, each unit test, some of each integration test
+# make test-all  all that must hold: the slow tests too, each with more tries; trial, covered branches, soak
+# make bench     how fast it is, beside others; ONLY=wire runs one module
 # make bench-peers  install those others
-# make attack  what strangers must not be able to do, tried on real daemons; ONLY=pings-tracker makes one attack
-# make soak    simulated markets under faults, SEEDS=1000 of each kind
-# make format  put the code into its house form
+# make attack    what strangers must not be able to do, tried on real daemons; ONLY=pings-tracker makes one attack
+# make soak      simulated markets under faults, SEEDS=1000 of each kind
+# make format    put the code into its house form
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 SEEDS ?= 100
-UNIT := $(filter-out tests/integration tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) $(wildcard tests/test_*.py)
 
-.PHONY: demo test lint bench bench-peers attack soak format clean
+.PHONY: demo test test-all lint bench bench-peers attack soak format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -25,13 +25,13 @@ $(VENV)/.installed: setup.py pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
+	@echo "The environment is made, in $(VENV)."
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/bazaar demo
 
-test: lint
-	$(RUN) -m pytest
-	$(RUN) -m twisted.trial --temp-directory=$(VENV)/trial $(UNIT)
+test test-all: $(VENV)/.installed-dev
+	@$(RUN) -m tests.stages $@
 
 lint: $(VENV)/.installed-dev
 	$(RUN) -m ruff check .

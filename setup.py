@@ -38,6 +38,7 @@ setup(
         "postgres": ["psycopg[binary] >= 3.2"],
         "dev": [
             "build >= 1.2.1",
+            "coverage >= 7.6",
             "hypothesis >= 6.100",
             "kademlia >= 2.2.3",
             "mypy >= 1.16",
@@ -46,8 +47,10 @@ setup(
             "psutil >= 6.0",
             "psycopg[binary] >= 3.2",
             "pytest >= 8.0",
+            "pytest-cov >= 6.0",
             "pytest-timeout >= 2.3.1",
             "pytest-twisted >= 1.14.3",
+            "pytest-xdist >= 3.6",
             "ruff >= 0.9",
             "setuptools >= 70.1",
             "sortedcontainers-stubs >= 2.4",

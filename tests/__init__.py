@@ -1,9 +1,32 @@
 """The tests of twisted_bazaar.
 
-Those that try anything at all may take their time, on a machine that does something else besides, and keep nothing.
+Those that try anything at all try a little of it in C{make test}, and much in C{make test-all}: L{THOROUGH} says which
+it is. They may take their time, on a machine that does something else besides, and keep nothing.
 """
 
-from hypothesis import HealthCheck, settings
+import os
+from typing import Final
 
-settings.register_profile("patient", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+import hypothesis
+
+# Whether everything is tried that there is time for.
+THOROUGH: Final = os.environ.get("BAZAAR_TESTS") == "all"
+_FEWEST: Final = 20
+_QUICK_SHARE: Final = 5
+
+
+def examples(most: int, **others: object) -> hypothesis.settings:
+    """Settings of hypothesis for a test that is tried so often in C{make test-all}, and with a fifth of that otherwise.
+
+    @param others: further settings.
+    """
+    tried = most if THOROUGH else min(most, max(_FEWEST, most // _QUICK_SHARE))
+    return hypothesis.settings(max_examples=tried, **others)  # type: ignore[arg-type]
+
+
+hypothesis.settings.register_profile(
+    "patient", deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
+hypothesis.settings.register_profile("house", examples(100))
+hypothesis.settings.load_profile("house")

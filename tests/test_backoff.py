@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.backoff import Backoff
 
-bounded = settings(max_examples=100)
+bounded = examples(100)
 
 
 class BackoffTests(SynchronousTestCase):

@@ -7,15 +7,16 @@ from collections import Counter
 from typing import Final
 
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.bounded import FairTable, Ration
 
 LIFETIME_S: Final = 10.0
 
-bounded = settings(max_examples=200)
+bounded = examples(200)
 
 keys = st.integers(0, 30)
 owners = st.sampled_from("ABCDEF") | st.sampled_from("ABC")
@@ -70,7 +71,7 @@ def live(table: FairTable[int, int], now: float) -> dict[int, int]:
 class FairTableTests(SynchronousTestCase):
     """A table that no stranger can fill for the others."""
 
-    @settings(bounded, max_examples=400)
+    @examples(400)
     @given(sizes, steps)
     def test_model(self, size: tuple[int, int], steps: list[tuple[str, int, str, float]]) -> None:
         """Whatever is done, it holds what the model holds, and loses only what the rules give up.

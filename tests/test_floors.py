@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -91,15 +92,18 @@ class Source:
     """One module.
 
     @ivar name: its dotted name below the package; empty for the package itself.
+    @ivar nodes: all of its tree.
     """
 
     name: str
     tree: ast.Module
     is_package: bool = False
+    nodes: tuple[ast.AST, ...] = ()
 
     @classmethod
     def of(cls, name: str, text: str, *, is_package: bool = False) -> Source:
-        return cls(name, ast.parse(text), is_package)
+        tree = ast.parse(text)
+        return cls(name, tree, is_package, tuple(ast.walk(tree)))
 
     @property
     def part(self) -> str:
@@ -114,7 +118,7 @@ class Source:
 
     def imports(self) -> Iterator[tuple[ast.AST, str]]:
         """Everything that is imported, anywhere in it, by its full dotted name."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             match node:
                 case ast.Import(names=names):
                     for alias in names:
@@ -172,7 +176,7 @@ def purity_faults(source: Source) -> Iterator[str]:
             yield f"line {node.lineno}: imports {whole} into a pure module"
     annotations = {
         id(part)
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None))
         if annotation is not None
         for part in ast.walk(annotation)
@@ -185,13 +189,13 @@ def purity_faults(source: Source) -> Iterator[str]:
 def uses_of_module(source: Source, module: str) -> Iterator[tuple[ast.AST, str]]:
     """Each use of a module's name, or of a name from it."""
     names: dict[str, str] = {}
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Import):
             names.update({alias.asname or alias.name: module for alias in node.names if alias.name == module})
         elif isinstance(node, ast.ImportFrom) and node.module == module and not node.level:
             names.update({alias.asname or alias.name: f"{module}.{alias.name}" for alias in node.names})
     attributes = set()
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         match node:
             case ast.Attribute(value=ast.Name(id=name) as inner, attr=attr) if names.get(name) == module:
                 attributes.add(id(inner))
@@ -203,7 +207,7 @@ def uses_of_module(source: Source, module: str) -> Iterator[tuple[ast.AST, str]]
 def chance_faults(source: Source) -> Iterator[str]:
     """Uses of the global random source, and sources made where one should have been handed in."""
     allowed = {"random.Random"} | ({"random.SystemRandom"} if source.name == "service" else set())
-    calls = {id(node.func) for node in ast.walk(source.tree) if isinstance(node, ast.Call)}
+    calls = {id(node.func) for node in source.nodes if isinstance(node, ast.Call)}
     for node, used in uses_of_module(source, "random"):
         if used not in allowed:
             yield f"line {node.lineno}: uses {used}"
@@ -224,13 +228,13 @@ def reactor_faults(source: Source) -> Iterator[str]:
     """Uses of the global reactor, but as a default inside a function of taps or cli."""
     inside: set[int] = set()
     if source.part in ("taps", "cli"):
-        for function in ast.walk(source.tree):
+        for function in source.nodes:
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 inside |= {id(part) for statement in function.body for part in ast.walk(statement)}
     for node, whole in source.imports():
         if is_below(whole, "twisted.internet.reactor") and id(node) not in inside:
             yield f"line {node.lineno}: imports the global reactor"
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         match node:
             case ast.Attribute(attr="reactor", value=ast.Name(id="internet") | ast.Attribute(attr="internet")):
                 yield f"line {node.lineno}: takes the global reactor"
@@ -240,7 +244,7 @@ def print_faults(source: Source) -> Iterator[str]:
     """Uses of print."""
     if source.part == "cli":
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Name) and node.id == "print":
             yield f"line {node.lineno}: print"
 
@@ -248,8 +252,9 @@ def print_faults(source: Source) -> Iterator[str]:
 RULES: Final = (import_faults, purity_faults, chance_faults, clock_faults, reactor_faults, print_faults)
 
 
+@cache
 def sources() -> list[Source]:
-    """Every module of the package."""
+    """Every module of the package, parsed once for all tests."""
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts

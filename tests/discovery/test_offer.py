@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.offer import best_first
 from twisted_bazaar.values.addresses import Route
 from twisted_bazaar.values.sale import Offer
 
-bounded = settings(max_examples=100)
+bounded = examples(100)
 
 offers = st.builds(
     Offer,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 from hashlib import sha512
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.identity.keys import SEED_BYTES, KeyPair, is_signed_by
 from twisted_bazaar.node.control import ThisIsMe
 from twisted_bazaar.wire.codec import Codec
 
-bounded = settings(max_examples=50)
+bounded = examples(50)
 
 TEST_1024 = (
     "08b8b2b733424243760fe426a4b54908632110a66c2f6591eabd3345e3e4eb98fa6e264bf09efe12ee50f8f54e9f77b1"

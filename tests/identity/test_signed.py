@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.errors import Forged, MalformedMessage, WireError
 from twisted_bazaar.identity.keys import KeyPair, PublicKey, is_signed_by
 from twisted_bazaar.identity.signed import (
@@ -28,7 +29,7 @@ from twisted_bazaar.trade.contract import Answer, Purchase, Quote, Receipt, With
 from twisted_bazaar.trade.messages import Buy
 from twisted_bazaar.wire.codec import Codec
 
-bounded = settings(max_examples=200)
+bounded = examples(200)
 
 # Written once, by this code; each line is an envelope whose bytes never change.
 GOLDEN: Final = Path(__file__).parent / "golden_envelopes.jsonl"

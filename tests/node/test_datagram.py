@@ -6,12 +6,13 @@ import random
 from typing import Any, Final
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from tests.raw_datagram import NONCE, PAD, RawSocket
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.node.control import Cookie, Knock, Stale
@@ -288,7 +289,7 @@ class AmplificationTests(WireTestCase):
         self.assertEqual([answer["type"] for answer in self.answers()], ["cookie"])
         self.assertEqual((self.socket.bytes_received, self.socket.bytes_sent), (70, 43 + 69 + 70))
 
-    @settings(max_examples=100)
+    @examples(100)
     @given(
         st.dictionaries(
             st.sampled_from(["type", "cookie", "nonce", "pad", "give", "was", "text"]),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.errors import AlreadyLinked, NoSlots, PeerError, ReachedItself
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.control import ThisIsMe
@@ -20,7 +21,7 @@ from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.codec import Codec
 
-bounded = settings(max_examples=100)
+bounded = examples(100)
 
 LOOPBACK = ("127.0.0.1", "127.8.9.10", "::1")
 ELSEWHERE = ("192.0.2.7", "10.0.0.7", "2001:db8::7")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.flood.messages import Reply
 from twisted_bazaar.errors import WrongWay
 from twisted_bazaar.node.router import Router, position_on_path
@@ -17,7 +18,7 @@ from twisted_bazaar.wire.message import LONGEST_PATH
 ME = 1
 LIFETIME_S = 600.0
 
-bounded = settings(max_examples=200)
+bounded = examples(200)
 
 ways = st.lists(st.integers(2, 9), min_size=2, max_size=6, unique=True).map(lambda rest: (ME, *rest))
 links = st.sets(st.integers(2, 9))

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from tests.node.test_datagram import (
     COOKIE,
     FAR,
@@ -220,7 +221,7 @@ class AskedTests(WireTestCase):
         self.assertEqual([b"stale" in data for data, _ in sent.datagrams], [False] * 500 + [True] * 1500)
         self.assertEqual(len(datagrams._acquaintances.table), 0)
 
-    @settings(max_examples=200)
+    @examples(200)
     @given(
         st.dictionaries(
             st.sampled_from(["type", "cookie", "nonce", "pad", "give", "was", "want"]),

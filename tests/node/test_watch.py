@@ -6,17 +6,18 @@ import contextlib
 from collections.abc import Callable
 
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.node.watch import Watch
 
 NEVER = float("inf")
 
-bounded = settings(max_examples=150)
+bounded = examples(150)
 
 
 class StrictClock(Clock):

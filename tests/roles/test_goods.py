@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.roles.goods import parse_count, parse_goods, parse_seconds
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
-bounded = settings(max_examples=200)
+bounded = examples(200)
 
 numbers = st.integers(1, LARGEST_INTEGER)
 words = st.text("abc =@:äñ9", min_size=1, max_size=20)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.roles.ring_room import Room
 
 
@@ -61,7 +62,7 @@ class RoomTests(SynchronousTestCase):
         self.assertEqual(self.room.size_bytes, 500)
         self.assertTrue(self.room.fits("two", "owner", 500, "a"))
 
-    @settings(max_examples=200)
+    @examples(200)
     @given(
         st.lists(
             st.tuples(

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from tests import examples
 from tests.discovery.ring.attacks import owned
 from tests.raw_datagram import RawSocket
 from tests.roles.test_ring_peer import PeersTestCase
@@ -137,7 +138,7 @@ class RubbishTests(PeersTestCase):
         who is whose neighbour."""
         before = self.standing()
 
-        @settings(max_examples=300, derandomize=True, suppress_health_check=list(HealthCheck))
+        @examples(300, derandomize=True, suppress_health_check=list(HealthCheck))
         @given(st.lists(self.messages(), min_size=1, max_size=12))
         def say(messages: list[dict[str, Any]]) -> None:
             if self.network.seconds() - self.shown_at > 20.0:
@@ -168,7 +169,7 @@ class RubbishTests(PeersTestCase):
             peer.member.datagrams[kind] = partial(_note, heard, take)
         victim.datagrams.take(peer.datagrams)
 
-        @settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
+        @examples(150, derandomize=True, suppress_health_check=list(HealthCheck))
         @given(self.messages())
         def say(message: dict[str, Any]) -> None:
             self.stranger.put(json.dumps({**message, "cookie": self.cookie}, separators=(",", ":")).encode()[:1_200])

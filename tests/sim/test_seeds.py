@@ -1,4 +1,4 @@
-"""Whole networks under everything that can go wrong, for a fixed number of seeds.
+"""Whole networks under everything that can go wrong, for one seed of each kind; in C{make test-all} for a few more.
 
 C{make soak SEEDS=1000} makes as many runs as one likes.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import THOROUGH
 from tests.sim.seeds import FILES, KINDS, MARKETS, RINGS, run_seed
 
-SEEDS: Final = range(1, 7)
+SEEDS: Final = range(1, 7 if THOROUGH else 2)
 
 # Runs that showed a fault, and show it again when it is put back: of which kind, and with what seed.
 ONCE_BROKEN: Final[tuple[tuple[str, int], ...]] = (
@@ -144,6 +146,7 @@ class SeedTests(SynchronousTestCase):
         for seed in SEEDS:
             self.assert_kept("splitting", seed)
 
+    @pytest.mark.slow
     def test_once_broken(self) -> None:
         """Where a promise was broken once."""
         for kind, seed in ONCE_BROKEN:

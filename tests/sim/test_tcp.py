@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.interfaces import ITCPTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests import examples
 from tests.sim.cases import LATENCY_S, NetworkTestCase
 from twisted_bazaar.sim.conditions import Conditions
 from twisted_bazaar.sim.tcp import Transport
@@ -342,7 +343,7 @@ class MemoryTests(NetworkTestCase):
 class StreamTests(SynchronousTestCase):
     """Whatever happens on the way."""
 
-    @settings(max_examples=150)
+    @examples(150)
     @given(
         seed=st.integers(0, 1000),
         loss=st.sampled_from([0.0, 0.3]),

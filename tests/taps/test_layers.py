@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar import plugin
 from twisted_bazaar.service import NodeService
 from twisted_bazaar.settings.known import NODE, TRACKER, Known
@@ -60,7 +61,7 @@ class LayersCase(SynchronousTestCase):
 class PrecedenceTests(LayersCase):
     """Which of several values counts."""
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(top=LAYER, table=LAYER, role=LAYER, variables=LAYER, typed=LAYER, first=st.booleans())
     def test_highest_wins(
         self,

@@ -50,7 +50,7 @@ class NodeOptionsTests(SynchronousTestCase):
 
     def test_service(self) -> None:
         """Good options make a service."""
-        service = node.makeService(parsed("--role", "seller", "--stock", "apple"), MemoryReactorClock())
+        service = node.makeService(parsed("--ephemeral", "--role", "seller", "--stock", "apple"), MemoryReactorClock())
         self.assertIsInstance(service, NodeService)
 
     def test_refusals(self) -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -29,6 +29,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from tests.trade.cases import BUYER, SELLER, STRANGER, HandStore, hex_id, purchase, quote
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError, WireError
 from twisted_bazaar.identity.keys import KeyPair
@@ -575,8 +576,8 @@ class ExactlyOnceTests(SynchronousTestCase):
         """Whatever happens, in whatever order: sold once, on both sides, or not at all."""
         run_state_machine_as_test(
             Sale,
-            settings=settings(
-                max_examples=300,
+            settings=examples(
+                300,
                 stateful_step_count=40,
                 deadline=None,
                 database=None,

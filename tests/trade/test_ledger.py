@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests import examples
 from tests.trade.cases import BUYER, SELLER, STRANGER, FailingStore, HandStore, hex_id, order, seal_answer, taken_back
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError
 from twisted_bazaar.interfaces import ILedger
@@ -23,7 +24,7 @@ from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.values.sale import Deal, Order, Outcome, Settlement, StockLevel, Supply, Verdict
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
-bounded = settings(max_examples=150)
+bounded = examples(150)
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
 BUYERS = [BUYER, STRANGER]

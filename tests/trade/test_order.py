@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from itertools import product
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from tests.trade.cases import VALID_UNTIL_MS, order, purchase, taken_back
 from twisted_bazaar.errors import SoldOut
 from twisted_bazaar.trade.order import EXPIRED, OrderRecord, OrderState, decide, end, order_life
 from twisted_bazaar.values.sale import Order, Outcome, StockLevel, Verdict
 
-bounded = settings(max_examples=200)
+bounded = examples(200)
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
 INPUTS = ("sold", "refused", "cancelled", "doubt")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.trade.reservations import RESERVATION_S, Reservations
 
 NOBODY = -1
 
-bounded = settings(max_examples=200)
+bounded = examples(200)
 
 items = st.sampled_from(["apple", "pear"])
 buyers = st.integers(1, 6)
@@ -145,7 +146,7 @@ class ReservationTests(SynchronousTestCase):
         held.hold("apple", 1, 1, 2, 12, 30.0)
         self.assertEqual(held.kept_back("apple", 2, 30.0), 2)
 
-    @settings(bounded, max_examples=400)
+    @examples(400)
     @given(steps)
     def test_model(self, steps: list[tuple[str, str, int, int, float]]) -> None:
         """Whatever happens: no more is held than there is, no buyer over its quarter, none past its time."""

@@ -8,10 +8,11 @@ from base64 import b64encode
 from typing import Any, Final
 
 import msgspec
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import MalformedMessage, UnknownMessage, WireError, WrongWay
 from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES, Envelope, Signature
@@ -42,7 +43,7 @@ WIRE_ENVELOPE: Final = (
     % (KEY.encode(), b"A" * 86 + b"==")
 )
 
-bounded = settings(max_examples=150)
+bounded = examples(150)
 
 # Every message with every key, as it stands on the wire.
 EXAMPLES: Final[list[tuple[bytes, Message]]] = [
@@ -431,7 +432,7 @@ class StrangerTests(SynchronousTestCase):
         """A message of any type with any values under keys that messages have."""
         self.assert_survives(to_json({"type": name, **keys}, escaped))
 
-    @settings(bounded, max_examples=300)
+    @examples(300)
     @given(messages, st.data())
     def test_one_wrong_value(self, message: Message, data: st.DataObject) -> None:
         """A good message with any value put under one of its keys."""

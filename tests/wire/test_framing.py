@@ -7,10 +7,11 @@ import tracemalloc
 from collections.abc import Iterable
 from itertools import pairwise, zip_longest
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.errors import FrameError, WireError
 from twisted_bazaar.wire.framing import LARGEST_FRAME, FrameSplitter, frame
 
@@ -18,7 +19,7 @@ LIMIT = 140
 LONGEST_HEADER = 8
 ALL = 1 << 30
 
-bounded = settings(max_examples=200)
+bounded = examples(200)
 
 payloads = st.one_of(
     st.binary(min_size=2, max_size=LIMIT),

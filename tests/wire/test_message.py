@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import MalformedMessage
 from twisted_bazaar.node.control import Ping, Pong
@@ -15,7 +16,7 @@ from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import MESSAGE_TYPES, Flooded, Message, Routed, check_host
 
-bounded = settings(max_examples=150)
+bounded = examples(150)
 
 
 class DeclarationTests(SynchronousTestCase):

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from attrs import define, evolve, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from tests.discovery.index.directories import ASKER, digest, file, found, peer
 from twisted_bazaar.byte_budget import ByteBudget
 from twisted_bazaar.discovery.index.directory import TITLES_A_STEP, Directory, Steps
@@ -158,7 +159,7 @@ deeds = st.one_of(
 class ModelTests(SynchronousTestCase):
     """Whatever is done to it, it knows what a list of everything knows."""
 
-    @settings(max_examples=300)
+    @examples(300)
     @given(st.lists(deeds, max_size=25))
     def test_same_as_a_list(self, done: list[tuple[Any, ...]]) -> None:
         """After each deed, every question has the same answer."""

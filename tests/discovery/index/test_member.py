@@ -6,11 +6,12 @@ from collections import deque
 from itertools import pairwise
 from typing import Any, Final
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests import examples
 from twisted_bazaar.discovery.index.directory import LEASE_S, MOST_A_PEER, Directory
 from twisted_bazaar.discovery.index.member import ANSWER_S, IndexMember
 from twisted_bazaar.discovery.index.messages import (
@@ -494,7 +495,7 @@ STEPS: Final = st.one_of(
 class ConvergenceTests(SynchronousTestCase):
     """A member and a real directory over a link that fails."""
 
-    @settings(max_examples=300)
+    @examples(300)
     @given(st.lists(STEPS, max_size=40))
     def test_agree(self, steps: list[Any]) -> None:
         """Whatever was lost, late, refused or forgotten: when things work again, the server has exactly the list."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from tests.discovery.ring.rings import SMALL, contact
 from twisted_bazaar.discovery.ring.dead import Dead
 from twisted_bazaar.discovery.ring.fingers import HELD, REFRESH_S, Fingers
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 
-thorough = settings(max_examples=200)
+thorough = examples(200)
 
 
 def places(contacts: list[Contact]) -> list[int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.ring.identifiers import LARGEST_NUMBER, Ring
 
-thorough = settings(max_examples=500)
+thorough = examples(500)
 rings = st.integers(3, 160).map(Ring)
 tiny = Ring(3)
 

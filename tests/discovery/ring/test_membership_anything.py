@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from tests.discovery.ring.rings import SMALL, contact
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.membership import Membership
 from twisted_bazaar.discovery.ring.steps import Seek, Standing, Step
 
-thorough = settings(max_examples=300)
+thorough = examples(300)
 
 
 class AnythingTests(SynchronousTestCase):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.ring import order
 from twisted_bazaar.discovery.ring.order import Order
 
@@ -17,7 +18,7 @@ MODULUS = 1_000
 class OrderTests(SynchronousTestCase):
     """An order of numbers."""
 
-    @settings(max_examples=100)
+    @examples(100)
     @given(st.lists(st.integers(0, 2_000), min_size=300, max_size=900))
     def test_like_a_list(self, numbers: list[int]) -> None:
         """Whatever comes and goes, ranks, stretches and sums are those of a sorted list."""

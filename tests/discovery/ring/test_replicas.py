@@ -6,10 +6,11 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from tests.discovery.ring.keepers import SMALL, Keepers, contact, entry, place_of
 from twisted_bazaar.discovery.ring.claims import COMPARE_S, UNCLAIMED_S, Claims
 from twisted_bazaar.discovery.ring.comparison import MOST_MARKS, Compared, Comparison, compare, end_of, span_of
@@ -18,7 +19,7 @@ from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.replicas import AGAIN_S, HANDED_ON_S, SETTLE_S, WITHDRAWN_S, Pacing, Replication
 from twisted_bazaar.discovery.ring.store import Mark, Store
 
-thorough = settings(max_examples=150)
+thorough = examples(150)
 places = st.integers(0, 255)
 names = st.integers(0, 40).map(lambda number: str(number * 7))
 happenings = st.lists(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from tests.discovery.ring.keepers import SMALL, entry, place_of
 from twisted_bazaar.discovery.ring.comparison import span_of
 from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, Entry
 from twisted_bazaar.discovery.ring.store import OF_NAME, Outcome, Store
 
-thorough = settings(max_examples=200)
+thorough = examples(200)
 names = st.integers(0, 20).map(lambda number: str(number * 13))
 owners = st.integers(1, 4)
 puts = st.lists(st.tuples(names, owners, st.integers(1, 5), st.booleans()), max_size=60)

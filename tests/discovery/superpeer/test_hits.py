@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.index.messages import File
 from twisted_bazaar.discovery.superpeer.hits import Answers, parts_of
 from twisted_bazaar.discovery.superpeer.messages import MOST_FOUND, Found, QueryHit
@@ -19,7 +20,7 @@ ID = "f" * 32
 MOST_BYTES = 1_100
 LONGEST_HOST = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"
 LONGEST_FILE = File(name='"' * 255, size=LARGEST_INTEGER, digest="f" * 64, whole=False)
-thorough = settings(max_examples=100)
+thorough = examples(100)
 
 names = st.one_of(st.just('"' * 255), st.just("é" * 127), st.text(st.sampled_from('ab"é東'), min_size=1, max_size=60))
 files = st.builds(

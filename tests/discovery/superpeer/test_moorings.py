@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.superpeer.leaf import Leaf
 from twisted_bazaar.discovery.superpeer.messages import Other, Register, Registered, Unregister
 from twisted_bazaar.discovery.superpeer.moorings import KEPT, MEET_S
@@ -145,7 +146,7 @@ STEPS: Final = st.one_of(
 class AnythingTests(SynchronousTestCase):
     """Any series of faults."""
 
-    @settings(max_examples=100)
+    @examples(100)
     @given(st.lists(STEPS, max_size=30), st.sets(NUMBERS, min_size=2, max_size=COUNT))
     def test_two_in_the_end(self, steps: list[Any], taking: set[int]) -> None:
         """When two or more take it, it is at two soon, registered nowhere else, and no other link is left."""

@@ -8,16 +8,17 @@ from collections import Counter
 from typing import Final
 
 from attrs import Factory, define
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.superpeer.paths import Arrival, Paths
 from twisted_bazaar.values.addresses import Address
 
 ID: Final = "0" * 32
 ORIGIN: Final = 0
-thorough = settings(max_examples=100)
+thorough = examples(100)
 
 
 def at(number: int) -> Address:

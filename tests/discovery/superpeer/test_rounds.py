@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.superpeer.rounds import LONGEST_S, MOST_PROBED, Round, Rounds
 
-thorough = settings(max_examples=300)
+thorough = examples(300)
 
 
 def reaches(rounds: Rounds, *hits: int) -> list[int]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import tracemalloc
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.superpeer.slots import (
     SlotCounts,
     Slots,
@@ -20,7 +21,7 @@ from twisted_bazaar.discovery.superpeer.slots import (
 )
 
 BITS = 20
-thorough = settings(max_examples=300)
+thorough = examples(300)
 slots = st.one_of(
     st.sets(st.integers(0, (1 << BITS) - 1), max_size=60),
     st.sets(st.integers(0, 300), max_size=200),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS, NO_TABLE, SuperHello, Table
 from twisted_bazaar.discovery.superpeer.neighbour import Standing
 from twisted_bazaar.discovery.superpeer.neighbours import Neighbours
@@ -387,7 +388,7 @@ class PairTests(SynchronousTestCase):
         self.assertTrue(pair.count(0, SuperHello) <= 22)
         self.assertIsNotNone(pair.known(0))
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(
         st.integers(0, 2**32),
         st.lists(

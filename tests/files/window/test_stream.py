@@ -7,10 +7,11 @@ from collections.abc import Callable
 from itertools import pairwise
 from zlib import crc32
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import examples
 from tests.files.window.cases import Pair, Weather
 from twisted_bazaar.files.window import Ended, Settings, Stream
 from twisted_bazaar.files.window import stream as stream_module
@@ -37,7 +38,7 @@ def content(size: int, seed: int = 3) -> bytes:
 class WeatherTests(SynchronousTestCase):
     """What arrives is what was sent."""
 
-    @settings(max_examples=80)
+    @examples(80)
     @given(
         weather=weathers,
         seed=st.integers(0, 1 << 32),
@@ -57,7 +58,7 @@ class WeatherTests(SynchronousTestCase):
         self.assertEqual((len(pair.far_heard), pair.far_heard == out), (out_size, True))
         self.assertEqual((len(pair.near_heard), pair.near_heard == back), (back_size, True))
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(weather=weathers, seed=st.integers(0, 1 << 32), size=st.integers(0, 20_000))
     def test_closing(self, weather: Weather, seed: int, size: int) -> None:
         """Who closes says everything first; who has heard everything knows that it has, and both end."""
@@ -70,7 +71,7 @@ class WeatherTests(SynchronousTestCase):
         assert pair.far is not None
         self.assertEqual((pair.near.ended, pair.far.ended), (Ended.HEARD_ALL, Ended.CLOSED))
 
-    @settings(max_examples=40)
+    @examples(40)
     @given(weather=weathers, seed=st.integers(0, 1 << 32), pieces=st.lists(st.integers(1, 5000), max_size=12))
     def test_pieces(self, weather: Weather, seed: int, pieces: list[int]) -> None:
         """It does not matter in which pieces, or when, something is written."""
@@ -423,7 +424,7 @@ class LiarTests(SynchronousTestCase):
         pair.run(30.0)
         self.assertEqual(pair.near.ended, Ended.STUCK)
 
-    @settings(max_examples=200)
+    @examples(200)
     @given(
         flags=st.integers(0, 255),
         offset=st.integers(0, 1 << 64 - 1) | st.integers(0, 50),

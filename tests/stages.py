@@ -1,0 +1,123 @@
+"""C{python -m tests.stages test|test-all}: what C{make test} and C{make test-all} do, stage by stage.
+
+A test that only C{make test-all} runs has the mark C{slow}.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from attrs import field, frozen
+
+ROOT: Final = Path(__file__).parent.parent
+PYTHON: Final = sys.executable
+# Tests of daemons wait more than they compute, so there is room for one more than there are cores.
+WORKERS: Final = str(len(os.sched_getaffinity(0)) + 1)
+SOAK_SEEDS: Final = "3"
+# What of the package is held to MOST_UNCOVERED.
+COVERED: Final = ("wire", "identity", "trade", "node")
+LEAST_COVERED: Final = 95
+
+
+@frozen
+class Stage:
+    """One step.
+
+    @ivar words: the command.
+    @ivar environment: what it has in its environment besides that of this process.
+    """
+
+    name: str
+    words: Sequence[str]
+    environment: Mapping[str, str] = field(factory=dict)
+
+    def run(self) -> bool:
+        """Do it; returns whether all was well."""
+        return subprocess.run(self.words, cwd=ROOT, env={**os.environ, **self.environment}, check=False).returncode == 0
+
+
+def module(name: str, *words: str) -> tuple[str, ...]:
+    """The command that runs a module."""
+    return PYTHON, "-m", name, *words
+
+
+def pytest(*words: str) -> tuple[str, ...]:
+    """The command that runs tests on all cores, and shows how far it is."""
+    return module("pytest", "-q", "-n", WORKERS, *words)
+
+
+LINT: Final = (
+    Stage("ruff", module("ruff", "check", "--quiet", ".")),
+    Stage("format", module("ruff", "format", "--check", "--quiet", ".")),
+    Stage("types", module("mypy")),
+)
+TEST: Final = (*LINT, Stage("tests", pytest("-m", "not slow")))
+
+
+def test_all(scratch: Path) -> Sequence[Stage]:
+    """Everything.
+
+    @param scratch: a directory for what the stages write.
+    """
+    thorough = {"BAZAAR_TESTS": "all"}
+    counting = {**thorough, "COVERAGE_FILE": str(scratch / "coverage")}
+    units = [str(path) for path in sorted((ROOT / "tests").iterdir()) if is_unit(path)]
+    return (
+        *LINT,
+        Stage("tests, counting branches", pytest("-m", "not slow", "--cov", "--cov-report="), counting),
+        *(
+            Stage(
+                f"branches of {part}",
+                module("coverage", "report", f"--include=twisted_bazaar/{part}/*", f"--fail-under={LEAST_COVERED}"),
+                counting,
+            )
+            for part in COVERED
+        ),
+        Stage("slow tests", pytest("-m", "slow"), thorough),
+        Stage("trial", module("twisted.trial", "-j", WORKERS, f"--temp-directory={scratch / 'trial'}", *units)),
+        Stage("soak", module("tests.soak", SOAK_SEEDS)),
+    )
+
+
+def is_unit(path: Path) -> bool:
+    """Whether there are unit tests of the package at a path."""
+    if path.is_dir():
+        return path.name != "integration" and any(path.glob("test_*.py"))
+    return path.match("test_*.py")
+
+
+def run(stages: Sequence[Stage]) -> int:
+    """Run stages one after the other; returns how many failed."""
+    failed, began = [], time.monotonic()
+    for number, stage in enumerate(stages, 1):
+        print(f"[{number}/{len(stages)}, {time.monotonic() - began:.0f} s] {stage.name}", flush=True)
+        if not stage.run():
+            failed.append(stage.name)
+            print(f"FAILED: {stage.name}", flush=True)
+    took_s = time.monotonic() - began
+    print(f"{', '.join(failed)} failed" if failed else "all is well", f"after {took_s // 60:.0f}:{took_s % 60:02.0f}")
+    return len(failed)
+
+
+def main(words: Sequence[str]) -> int:
+    """Do what the command line says; returns the exit status."""
+    match words:
+        case ["test"]:
+            return run(TEST)
+        case ["test-all"]:
+            with tempfile.TemporaryDirectory(prefix="bazaar-test-all-") as scratch:
+                return run(test_all(Path(scratch)))
+        case _:
+            print("usage: python -m tests.stages test|test-all", file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
