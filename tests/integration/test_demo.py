@@ -82,6 +82,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_keeps_its_promises(demo: DemoRun) -> None:
     """It shows two relays crossed, a fallback, a late seller and a power cut; the books agree, and nothing is left."""
     process = demo.start()
@@ -102,6 +103,7 @@ def test_keeps_its_promises(demo: DemoRun) -> None:
     assert list(demo.directory.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_needs_no_unicode(demo: DemoRun) -> None:
     """Where the output can hold only ASCII, it tells the same story; and Ctrl-C stops all it has started."""
     process = demo.start(PYTHONIOENCODING="ascii", PYTHONUTF8="0")

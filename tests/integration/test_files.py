@@ -115,6 +115,7 @@ def hidden(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir() if path.name.startswith("."))
 
 
+@pytest.mark.slow
 def test_first_five_minutes(place: Neighbourhood) -> None:
     """A folder is shared in one terminal, searched and fetched in another; Ctrl-C ends the first."""
     content = file_of(3 * MIB + 7)
@@ -152,6 +153,7 @@ def test_first_five_minutes(place: Neighbourhood) -> None:
     until(lambda: not place.found("holiday.jpg"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_resumed(place: Neighbourhood, number: int) -> None:
     """Who is killed or interrupted half way goes on from there, and fetches hardly anything twice."""
@@ -175,6 +177,7 @@ def test_resumed(place: Neighbourhood, number: int) -> None:
     assert hidden(place.directory) == []
 
 
+@pytest.mark.slow
 def test_two_sources(place: Neighbourhood) -> None:
     """A file comes from both who have it."""
     content = file_of(8 * MIB)
@@ -187,6 +190,7 @@ def test_two_sources(place: Neighbourhood) -> None:
     assert (place.directory / "film.mkv").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_source_killed(place: Neighbourhood) -> None:
     """A source that is killed midway is given up, and the rest comes from the other."""
     content = file_of(8 * MIB)
@@ -201,6 +205,7 @@ def test_source_killed(place: Neighbourhood) -> None:
     assert (place.directory / "film.mkv").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_changed_while_served(place: Neighbourhood) -> None:
     """A file that changes while it is fetched ends that with a clear error, and is found as what it is now."""
     before, after = file_of(8 * MIB, 1), file_of(5 * MIB, 2)
@@ -217,6 +222,7 @@ def test_changed_while_served(place: Neighbourhood) -> None:
     assert (place.directory / "film.mkv").read_bytes() == after
 
 
+@pytest.mark.slow
 def test_one_name_two_files(place: Neighbourhood) -> None:
     """Two peers with one name and different content have two files, of which one is chosen."""
     one, other = file_of(MIB, 1), file_of(MIB, 2)
@@ -265,6 +271,7 @@ def test_sharer_sells(place: Neighbourhood) -> None:
     place.get("film.mkv")
 
 
+@pytest.mark.slow
 def test_fetched_by_a_sharer(place: Neighbourhood) -> None:
     """A running sharer fetches into its folder, and is a source itself from then on."""
     content = file_of(2 * MIB)
@@ -279,6 +286,7 @@ def test_fetched_by_a_sharer(place: Neighbourhood) -> None:
     assert sum(source["bytes"] for source in told["sources"]) == len(content)
 
 
+@pytest.mark.slow
 def test_shell_from_pipe(place: Neighbourhood) -> None:
     """The prompt takes its words from a pipe too: a wrong one gets a hint, and downloads end before it does."""
     content = file_of(2 * MIB)
@@ -314,6 +322,7 @@ def test_output_full(place: Neighbourhood) -> None:
     assert done.stderr == "bazaar: the output cannot be written: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_served_while_fetched(place: Neighbourhood) -> None:
     """Two who fetch the same at once fetch from each other too: the source sends hardly more than the file."""
     content = file_of(8 * MIB)
@@ -355,6 +364,7 @@ def test_shell_at_a_terminal(place: Neighbourhood) -> None:
         os.close(theirs)
 
 
+@pytest.mark.slow
 def test_not_hashed_again(place: Neighbourhood) -> None:
     """After a restart what was hashed is offered at once."""
     content = file_of(MIB)

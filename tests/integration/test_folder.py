@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
 import pytest_twisted
 from twisted.internet.task import LoopingCall, deferLater
 
@@ -96,18 +97,21 @@ async def every_change(path: Path, *, watched: bool) -> None:
         await agree(told, path)
 
 
+@pytest.mark.slow
 @pytest_twisted.ensureDeferred
 async def test_every_change(tmp_path: Path) -> None:
     """New, overwritten, renamed, deleted and half-written files are right soon."""
     await every_change(tmp_path, watched=True)
 
 
+@pytest.mark.slow
 @pytest_twisted.ensureDeferred
 async def test_without_events(tmp_path: Path) -> None:
     """They are, too, when no event ever comes."""
     await every_change(tmp_path, watched=False)
 
 
+@pytest.mark.slow
 @pytest_twisted.ensureDeferred
 async def test_events_make_it_fast(tmp_path: Path) -> None:
     """With the system's events a deletion is known long before the next look would be due."""
@@ -140,6 +144,7 @@ async def test_folder_comes_and_goes(tmp_path: Path) -> None:
         await agree(told, path)
 
 
+@pytest.mark.slow
 @pytest_twisted.ensureDeferred
 async def test_ten_thousand(tmp_path: Path) -> None:
     """Ten thousand files that come, change and go at once are all told of, and the reactor is never held up."""
@@ -178,6 +183,7 @@ async def test_ten_thousand(tmp_path: Path) -> None:
     assert stalls[-len(stalls) // 100] < LONGEST_STALL_S, stalls[-20:]
 
 
+@pytest.mark.slow
 @pytest_twisted.ensureDeferred
 async def test_races(tmp_path: Path) -> None:
     """While somebody swaps files, links and folders all the time, nothing from outside ever comes out."""

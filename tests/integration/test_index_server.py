@@ -171,6 +171,7 @@ def test_two_links(daemons: Daemons) -> None:
         asker.close()
 
 
+@pytest.mark.slow
 def test_killed(daemons: Daemons, tmp_path: Path) -> None:
     """A server that was killed and is back has the files of its peers again within 30 s."""
     folder = tmp_path / "shared"
@@ -191,6 +192,7 @@ def test_killed(daemons: Daemons, tmp_path: Path) -> None:
         assert seconds_until(asker, ["a song.ogg"], 30.0) < 30.0
 
 
+@pytest.mark.slow
 def test_two_servers(daemons: Daemons, database: str) -> None:
     """Servers with one directory find each other's peers; what one had that was killed is found for a lease more."""
     first, first_port = start(daemons, "--directory", database)

@@ -18,6 +18,8 @@ WORKERS: Final = 6
 LEAST_POINTS: Final = 300
 # A flaw is found long before that.
 MOST_POINTS_FOR_A_FLAW: Final = 240
+# The first of each kind of call, and some more.
+A_FEW_POINTS: Final = 24
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace, which does the killing, is missing")
 
@@ -65,6 +67,16 @@ class Sweep:
 
 
 @needs_strace
+def test_first_points(tmp_path: Path) -> None:
+    """Seller and buyer are killed before the first of their calls of each kind."""
+    sweep = Sweep(("seller", "buyer"), CALLS, A_FEW_POINTS)
+    sweep.run(tmp_path)
+    assert sweep.faults == []
+    assert sweep.points >= A_FEW_POINTS
+
+
+@pytest.mark.slow
+@needs_strace
 @pytest.mark.timeout(900)
 def test_every_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Seller and buyer are killed before every write and every sync, and at some moments between."""
@@ -76,6 +88,7 @@ def test_every_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         sys.stdout.write(f" {sweep.points} kill points ")
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("who", "plant"), [("seller", "answer before commit"), ("buyer", "send before intent")])

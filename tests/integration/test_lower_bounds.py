@@ -110,11 +110,13 @@ def test_lowest_versions_are_installed(lowest: Environment, pins: dict[str, Vers
     assert "twisted" in pins
 
 
+@pytest.mark.slow
 def test_demo(lowest: Environment) -> None:
     """The demo shows its sales with the lowest versions, and its books agree."""
     assert "The books agree" in lowest.run("bazaar", "demo")
 
 
+@pytest.mark.slow
 def test_unit_tests(lowest: Environment, tmp_path: Path) -> None:
     """The unit tests of all that the daemons are made of pass with the lowest versions."""
     shutil.copytree(ROOT / "tests", lowest.directory / "tests", ignore=shutil.ignore_patterns("__pycache__"))

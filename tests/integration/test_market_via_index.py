@@ -133,6 +133,7 @@ def ended(buyer: subprocess.Popen[str]) -> tuple[int, str]:
     return buyer.returncode, said
 
 
+@pytest.mark.slow
 def test_statuses(shop: IndexedShop) -> None:
     """A buyer that ends says by its status how: bought, or nobody had it; nothing was flooded."""
     shop.seller("--stock", "apple=5@120")
@@ -164,6 +165,7 @@ def test_two_roles_on_a_node(shop: IndexedShop) -> None:
     assert shop.counts("there") == {"apple": (1, 2)}
 
 
+@pytest.mark.slow
 def test_sold_out(shop: IndexedShop) -> None:
     """Who was offered something that is gone when it is ordered says so: status 4."""
     shop.seller("--stock", "apple")
@@ -176,6 +178,7 @@ def test_sold_out(shop: IndexedShop) -> None:
     assert (status, "1 apple not bought" in said) == (4, True), said
 
 
+@pytest.mark.slow
 def test_index_killed_after_the_offer(shop: IndexedShop) -> None:
     """Once a seller is found, the index is not needed: the order ends while it is down."""
     shop.seller("--stock", "apple=5")
@@ -187,6 +190,7 @@ def test_index_killed_after_the_offer(shop: IndexedShop) -> None:
     assert shop.counts() == {"apple": (4, 1)}
 
 
+@pytest.mark.slow
 def test_index_that_comes_back(shop: IndexedShop) -> None:
     """An index that was killed knows its sellers again when it is back, without a word from anybody."""
     shop.seller("--stock", "apple=5")
@@ -199,6 +203,7 @@ def test_index_that_comes_back(shop: IndexedShop) -> None:
     assert shop.counts() == {"apple": (3, 2)}
 
 
+@pytest.mark.slow
 def test_seller_killed_and_restarted(shop: IndexedShop) -> None:
     """A seller that is killed with an order on its way is found again by its key, and the order ends: sold, once."""
     seller = shop.seller("--stock", "apple=5")
@@ -218,6 +223,7 @@ def test_seller_killed_and_restarted(shop: IndexedShop) -> None:
     assert order["state"] == "sold"
 
 
+@pytest.mark.slow
 def test_buyer_killed_and_restarted(shop: IndexedShop) -> None:
     """A buyer that is killed while its order is open asks again when it is started again, and buys no more."""
     seller = shop.seller("--stock", "apple=5")

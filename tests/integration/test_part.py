@@ -103,6 +103,7 @@ async def test_two_processes(tmp_path: Path) -> None:
     assert (await fetch(tmp_path)).resumed_bytes > 0
 
 
+@pytest.mark.slow
 @pytest_twisted.ensureDeferred
 async def test_races(tmp_path: Path) -> None:
     """While somebody swaps what is hidden, the target and the folder for links, nothing outside ever changes."""

@@ -288,6 +288,7 @@ class SharedTests(DirectoryCase, SynchronousTestCase):
 class FailureTests(DirectoryCase, SynchronousTestCase):
     """A database server that fails."""
 
+    @pytest.mark.slow
     def test_restarted(self) -> None:
         """While it is away everything fails in one way; when it is back, everything works, and peers tell it again."""
         change = Update(id=1, base=0, mark=1, add=(file("a"),))

@@ -12,10 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.integration.daemons import Daemon, Daemons, free_port
 from tests.integration.killing import rows
 
-BUYERS: Final = 50
 STOCK: Final = 5
 RELAYS: Final = 5
 LONGEST_S: Final = 90.0
@@ -31,14 +32,14 @@ def start_relays(daemons: Daemons, tracker: str) -> list[Daemon]:
     return relays
 
 
-def start_crowd(directory: Path, tracker: str) -> subprocess.Popen[str]:
+def start_crowd(directory: Path, tracker: str, buyers: int) -> subprocess.Popen[str]:
     """Start the buyers."""
     lines = [
         [
             *("--role", "buyer", "--want", "device", "--once", "--timeout", "12", "--gather", "0.05"),
             *("--state", str(directory / f"buyer-{number}"), "--tracker", tracker, "--listen", "none"),
         ]
-        for number in range(BUYERS)
+        for number in range(buyers)
     ]
     requests = directory / "buyers.json"
     requests.write_text(json.dumps(lines))
@@ -60,7 +61,8 @@ def wait_until_sold(events: Path, many: int) -> None:
         time.sleep(0.01)
 
 
-def test_race(tmp_path: Path) -> None:
+@pytest.mark.parametrize("buyers", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_race(tmp_path: Path, buyers: int) -> None:
     """Exactly as many are sold as there are, each buyer knows how it has ended, and all books agree."""
     events, state = tmp_path / "events", tmp_path / "seller"
     with Daemons(tmp_path) as daemons:
@@ -72,7 +74,7 @@ def test_race(tmp_path: Path) -> None:
         )
         seller = daemons.start(*sell)
         seller.wait_for("joined the network")
-        crowd = start_crowd(tmp_path, tracker)
+        crowd = start_crowd(tmp_path, tracker, buyers)
         try:
             wait_until_sold(events, SOLD_BEFORE_IT_DIES)
             seller.send_signal(signal.SIGKILL)
@@ -89,13 +91,13 @@ def test_race(tmp_path: Path) -> None:
 
     statuses = dict(json.loads(line) for line in told.splitlines())
     counted = Counter(statuses.values())
-    assert (len(statuses), counted[0]) == (BUYERS, STOCK), counted
+    assert (len(statuses), counted[0]) == (buyers, STOCK), counted
     assert set(counted) <= {0, 3, 4}, counted
     ledger = state / "ledger.sqlite"
     sold = {row[0] for row in rows(ledger, "SELECT id FROM deals WHERE outcome = 'sold'")}
     states = {
         row[0]: row[1]
-        for number in range(BUYERS)
+        for number in range(buyers)
         for row in rows(tmp_path / f"buyer-{number}" / "orders.sqlite", "SELECT id, state FROM orders")
     }
     assert rows(ledger, "SELECT supplied, in_stock, sold, withdrawn FROM stock") == [(STOCK, 0, STOCK, 0)]

@@ -139,6 +139,7 @@ def circle(tmp_path: Path) -> Iterator[Circle]:
         yield Circle(daemons, tmp_path)
 
 
+@pytest.mark.slow
 def test_story(circle: Circle) -> None:
     """A file outlives one of eight that leaves, and two of its keepers that are killed at once, and is kept as often as
     before soon after."""
@@ -164,6 +165,7 @@ def test_story(circle: Circle) -> None:
         assert circle.fetched(name) == content
 
 
+@pytest.mark.slow
 def test_values(circle: Circle) -> None:
     """A small value is read at every node, and the last one that was put is what is read."""
     circle.begin(*NAMES[:4])
@@ -174,6 +176,7 @@ def test_values(circle: Circle) -> None:
     circle.command("two", "get", "nothing", status=NOBODY_HAS_IT)
 
 
+@pytest.mark.slow
 def test_hands_over(circle: Circle) -> None:
     """The only node that has a file hands it over when it leaves, however long that takes, and ends."""
     circle.begin(*NAMES[:4], words=("--replicas", "0"))
@@ -186,6 +189,7 @@ def test_hands_over(circle: Circle) -> None:
         assert circle.fetched(next(iter(circle.running))) == content
 
 
+@pytest.mark.slow
 def test_restarts(circle: Circle) -> None:
     """What nodes kept is there when all have been killed and are there again with their state."""
     names = NAMES[:3]
@@ -215,6 +219,7 @@ def test_alone_and_back(circle: Circle) -> None:
     assert circle.fetched("one") == content
 
 
+@pytest.mark.slow
 def test_deleted(circle: Circle) -> None:
     """What its owner deletes nobody finds, and nobody keeps; others cannot delete it."""
     circle.begin(*NAMES[:5])
@@ -228,6 +233,7 @@ def test_deleted(circle: Circle) -> None:
     assert kept == []
 
 
+@pytest.mark.slow
 def test_killed_while_fetching(circle: Circle) -> None:
     """One that is killed while it fetches leaves nothing by the name of the file; fetched again it is whole."""
     circle.begin(*NAMES[:5], words=("--replicas", "1"))
@@ -249,6 +255,7 @@ def test_killed_while_fetching(circle: Circle) -> None:
     assert (folder / "paper").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_two_rings(circle: Circle) -> None:
     """Two rings that were begun apart are one, with what both keep, when a node of one has moved to the other."""
     circle.begin("one", "two", "three")
@@ -266,6 +273,7 @@ def test_two_rings(circle: Circle) -> None:
             assert circle.fetched(at, name) == content
 
 
+@pytest.mark.slow
 def test_refusals(circle: Circle) -> None:
     """Who can never join ends with status 1 and says what to do; who may wait does, until somebody is there."""
     early = circle.ports["one"] = free_port()

@@ -57,6 +57,7 @@ def values(circle: Circle, at: str, name: str, status: int = 0) -> list[str]:
     return [row["value"] for row in circle.command(at, "get", name, status=status) or []]
 
 
+@pytest.mark.slow
 def test_keeps(circle: Circle, plain: RingNode) -> None:
     """It is found, keeps what belongs to it, gives it to whoever asks, and lets it be replaced and deleted."""
     name = name_at(circle, plain.place)

@@ -166,6 +166,7 @@ def test_taken(classroom: Classroom) -> None:
     assert second.wait() == 1
 
 
+@pytest.mark.slow
 def test_impossible(classroom: Classroom) -> None:
     """What cannot be is refused in a line, with status 2; where somebody listens already, with 1."""
     run = classroom.daemons.run

@@ -81,6 +81,7 @@ def test_help(tmp_path: Path) -> None:
     assert [line.split()[0] for line in roles.splitlines()] == names
 
 
+@pytest.mark.slow
 def test_once(daemons: Daemons, tmp_path: Path) -> None:
     """The exit status of a buyer with --once says how it ended, under twistd and under twist."""
     _, tracker = daemons.start_tracker()

@@ -159,6 +159,7 @@ def test_on_the_disk_before_it_is_told(tmp_path: Path) -> None:
     assert all(told)
 
 
+@pytest.mark.slow
 @pytest_twisted.ensureDeferred
 async def test_one_process_at_a_time(tmp_path: Path) -> None:
     """A second process is refused the book, in one line, while the first has it; then it gets it."""

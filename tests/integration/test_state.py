@@ -76,6 +76,7 @@ def only_line(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_stock_of_a_running_seller(shop: Shop) -> None:
     """What is added is sold, and what is withdrawn is not; all of it is there after a restart, and nothing twice."""
     words = ("seller", "--stock", "apple=5@40")

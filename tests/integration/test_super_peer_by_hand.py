@@ -184,6 +184,7 @@ def test_without_a_cookie(place: Address) -> None:
         assert other.hear("stale", within_s=0.5) is None
 
 
+@pytest.mark.slow
 def test_given_up(place: Address) -> None:
     """A neighbour that says nothing more is asked no more."""
     with SuperPeer(100) as other:

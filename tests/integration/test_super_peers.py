@@ -120,6 +120,7 @@ def found_by(asker: WeakPeer, words: str) -> list[str]:
     return sorted({file["name"] for each in found for file in each["files"]})
 
 
+@pytest.mark.slow
 def test_two_hops(town: Town) -> None:
     """Three super peers in a row and six sharers: what the first has is fetched at the third, byte for byte."""
     town.row("one", "two", "three")
@@ -144,6 +145,7 @@ def test_two_hops(town: Town) -> None:
         assert "Unhandled" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["kill", "pause"])
 def test_killed(town: Town, end: str) -> None:
     """Weak peers whose super peer is killed, or says nothing more, are found again within ten seconds."""
@@ -165,6 +167,7 @@ def test_killed(town: Town, end: str) -> None:
         town.until_found("holiday", "two", content, other)
 
 
+@pytest.mark.slow
 def test_plain_flood(town: Town) -> None:
     """Without query routing and dynamic querying the same is found."""
     town.row("one", "two", "three", options=("--no-query-routing", "--no-dynamic-querying"))
@@ -174,6 +177,7 @@ def test_plain_flood(town: Town) -> None:
     assert town.get("holiday.film", "three") == content
 
 
+@pytest.mark.slow
 def test_loops(town: Town) -> None:
     """Super peers in a ring, each given the others twice and itself: a hit comes once, and a query ends."""
     names = ("one", "two", "three")
@@ -193,6 +197,7 @@ def test_loops(town: Town) -> None:
         assert all(town.status(name)["forwarded"] - before[name] <= 2 * 4 for name in names)
 
 
+@pytest.mark.slow
 def test_ttl(town: Town) -> None:
     """With a TTL of 1 neighbours are asked, and nobody behind them."""
     # The sharer is at the first two, and who asks at the last two.
@@ -218,6 +223,7 @@ def test_sale(town: Town) -> None:
     assert town.run(TWISTD, *pear, *town.at("three")).returncode == 3
 
 
+@pytest.mark.slow
 def test_shell(town: Town) -> None:
     """At the prompt one searches, chooses and fetches over two hops."""
     town.row("one", "two", "three")
@@ -229,6 +235,7 @@ def test_shell(town: Town) -> None:
     assert (town.directory / "holiday.film").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_promotion(town: Town) -> None:
     """A super peer that is full asks a weak peer that is able to lead; the log says why, and it takes others."""
     town.super_peer("one", options=("--leaves", "2"))
@@ -246,6 +253,7 @@ def test_promotion(town: Town) -> None:
     assert [town.status(name)["leaves"] for name in ("one", "able")] == [2, 2]
 
 
+@pytest.mark.slow
 def test_nobody_there(town: Town) -> None:
     """Without a super peer a sharer waits and says so, and what is to be done once gives up with status 4."""
     nowhere = f"tcp:127.0.0.1:{free_port()}"

@@ -97,6 +97,7 @@ def test_bought(around: Round) -> None:
         assert "Unhandled" not in said
 
 
+@pytest.mark.slow
 def test_fetched(around: Round) -> None:
     """What two members share is found and fetched by commands; one is killed, and it is fetched again."""
     around.begin()
@@ -118,6 +119,7 @@ def test_fetched(around: Round) -> None:
     assert (nothing.returncode, nothing.stderr) == (NOT_FOUND, "nothing was found\n")
 
 
+@pytest.mark.slow
 def test_shared_by_command(around: Round) -> None:
     """C{bazaar share} is a member: it is found, others come in by it, and the first may die."""
     first = around.begin()
@@ -141,6 +143,7 @@ def test_shared_by_command(around: Round) -> None:
     assert "is shared no more" in sharing.rest()
 
 
+@pytest.mark.slow
 def test_shell(around: Round) -> None:
     """At the prompt of C{bazaar shell} files are found and fetched by the ring."""
     around.begin()
@@ -151,6 +154,7 @@ def test_shell(around: Round) -> None:
     assert (around.directory / "paper.pdf").read_bytes() == b"some words"
 
 
+@pytest.mark.slow
 def test_refusals(around: Round) -> None:
     """Where no member is, that is said in one line, and how to start one."""
     nobody = around.run("search", "x", *around.at)
