@@ -44,9 +44,7 @@ class ChoiceTests(OperatedCase):
         self.add("relay", OperatedNode())
         self.add_buyer()
         self.assert_ends(2, nobody, "stock", "list")
-        self.assertIn(
-            "no node that runs runs", self.bazaar("status", "--name", "buyer").output + "no node that runs runs"
-        )
+        self.assertEqual(self.bazaar("status", "--name", "buyer").exit_code, 0)
 
     def test_not_there(self) -> None:
         """A node that is named and does not run is told."""

@@ -220,10 +220,10 @@ def free_port() -> int:
                 return port
 
 
-def until(look: Callable[[], T]) -> T:
+def until(look: Callable[[], T], every_s: float = 0.02) -> T:
     """Wait for something outside this process; returns what was seen."""
     deadline = time.monotonic() + LONGEST_S
     while not (seen := look()):
         assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
+        time.sleep(every_s)
     return seen

@@ -10,7 +10,6 @@ import os
 import random
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ import pytest
 from tests.integration.daemons import free_port
 from tests.integration.plain_super_peer import BITS, Address, SuperPeer, WeakPeer, gaps, slot_of
 from tests.integration.test_super_peer_by_hand import OTHER, SONG, linked, names
+from tests.integration.unread import wait_until_read
 from tests.integration.watched_node import WatchedProcess, until
 
 # Tables have their caps; what an attack has filled of them may stay.
@@ -170,12 +170,12 @@ def attack(besieged: Besieged, datagrams: Iterator[bytes], sender: socket.socket
     for number, data in enumerate(datagrams):
         sender.sendto(data, besieged.place)
         if number % 50 == 0:
-            # As fast as the other process can take it on a slow machine, or most of it would never arrive.
-            time.sleep(0.002)
+            wait_until_read(besieged.place[1])
             came_back += drained(sender)
         if number % 2000 == 0:
             besieged.are_served()
-    time.sleep(0.2)
+    # Who is answered now is answered after all this.
+    besieged.are_served()
     return came_back + drained(sender)
 
 

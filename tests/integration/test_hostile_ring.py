@@ -6,7 +6,6 @@ import json
 import random
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.discovery.ring.attacks import forged, json_like, owned, stores
 from tests.discovery.ring.nets import key_pair
 from tests.integration.daemons import free_port
 from tests.integration.test_hostile_datagrams import LOG_CHARACTERS, LONGEST_TURN_S, MEMORY_KEPT_BYTES
+from tests.integration.unread import wait_until_read
 from tests.integration.watched_node import WatchedProcess, until
 from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.keeping_messages import RingCompare, RingRequest
@@ -138,10 +138,9 @@ def attacked(besieged: Besieged, datagrams: list[bytes], stranger: Stranger) -> 
     for number, data in enumerate(datagrams):
         stranger.put(data)
         if number % 25 == 0:
-            # As fast as the other process can take it on a slow machine, or most of it would never arrive.
-            time.sleep(0.004)
+            wait_until_read(besieged.port)
             stranger.hear_all()
-    time.sleep(0.5)
+    # Who is answered now is answered after all this.
     besieged.is_served()
     log = process.log().removeprefix(told)
     measured = {
@@ -162,7 +161,8 @@ def test_unshown(besieged: Besieged) -> None:
         for _ in range(20):
             stranger.tell(**asking(kind, place="0" * 16, digest="ab" * 32, space="value", name="x"))
             stranger.tell(**json_like(rng, [kind]))
-    time.sleep(0.5)
+    wait_until_read(besieged.port)
+    besieged.is_served()
     stranger.socket.setblocking(False)
     heard = []
     try:

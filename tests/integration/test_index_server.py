@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 import pytest
 
 from tests.integration.daemons import LONGEST_S, Daemon, Daemons
+from tests.integration.unread import wait_until_dialled
 from tests.postgres import Cluster, find_programs
 
 DIGEST: Final = "ab" * 32
@@ -74,6 +75,13 @@ class Client:
     def sources(self) -> list[int]:
         """The ids of who has the content of these tests."""
         return [source["id"] for source in self.ask("findsources", digest=DIGEST).get("sources", ())]
+
+    def leave(self) -> None:
+        """Close the connection, and wait until the server has seen that."""
+        self._socket.shutdown(socket.SHUT_WR)
+        while self._bytes.read(1):
+            pass
+        self.close()
 
     def close(self) -> None:
         """Close the connection."""
@@ -163,8 +171,7 @@ def test_two_links(daemons: Daemons) -> None:
         new = Client(port, 1, port_of_new)
         assert new.id == old.id
         new.add("a new song")
-        old.close()
-        time.sleep(0.3)
+        old.leave()
         assert "a new song" in asker.found()
         assert asker.ask("findsources", digest=DIGEST)["sources"][0]["port"] == port_of_new
         new.close()
@@ -186,7 +193,7 @@ def test_killed(daemons: Daemons, tmp_path: Path) -> None:
     with Client(port, 2) as asker:
         seconds_until(asker, ["a song.ogg"], LONGEST_S)
     server.kill()
-    time.sleep(1.0)
+    wait_until_dialled(port)
     start(daemons, port=port)
     with Client(port, 2) as asker:
         assert seconds_until(asker, ["a song.ogg"], 30.0) < 30.0
@@ -221,8 +228,7 @@ def test_moves_to_another_server(daemons: Daemons, database: str) -> None:
     with Client(ports[1], 1) as new, Client(ports[0], 2) as asker:
         mark = new.ask("renew")["mark"]
         new.ask("renew", mark=mark)
-        old.close()
-        time.sleep(0.3)
+        old.leave()
         assert asker.found() == ["a song"]
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +14,12 @@ from typing import Any, Final
 import pytest
 
 from tests.integration.daemons import TWISTD, Daemon, Daemons, until
+from tests.integration.unread import wait_until_dialled
 
 _PYTHON: Final = (sys.executable, "-m", "twisted_bazaar")
-# How the file of events names the message that it does this with.
+# How the file of events names the messages that they do this with.
 _TOLD: Final = '"type": "update"'
+_ORDERED: Final = '"type": "buy"'
 _LISTEN: Final = "tcp:0:interface=127.0.0.1"
 
 
@@ -197,7 +198,7 @@ def test_index_that_comes_back(shop: IndexedShop) -> None:
     assert shop.buy("--want", "apple")[0] == 0
     shop.server.kill()
     buyer = shop.buyer("--want", "apple", name="other")
-    time.sleep(1.0)
+    wait_until_dialled(shop.port)
     shop.restart_server()
     assert ended(buyer)[0] == 0
     assert shop.counts() == {"apple": (3, 2)}
@@ -212,8 +213,7 @@ def test_seller_killed_and_restarted(shop: IndexedShop) -> None:
     shop.until_event("buyer", "offered")
     # From now on nothing is read there; the order waits in a buffer that is lost.
     seller.pause()
-    shop.until_event("buyer", "sought")
-    time.sleep(0.5)
+    until(lambda: _ORDERED in shop.lines("buyer"))
     seller.kill()
     shop.seller("--stock", "apple=5")
     status, said = ended(buyer)
@@ -231,8 +231,7 @@ def test_buyer_killed_and_restarted(shop: IndexedShop) -> None:
     buyer = shop.buyer("--want", "apple", "--gather", "2")
     shop.until_event("buyer", "offered")
     seller.pause()
-    shop.until_event("buyer", "sought")
-    time.sleep(0.5)
+    until(lambda: _ORDERED in shop.lines("buyer"))
     buyer.kill()
     buyer.communicate()
     seller.send_signal(signal.SIGCONT)

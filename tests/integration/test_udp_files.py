@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import socket
 import sys
-import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +17,7 @@ from twisted.internet.defer import Deferred
 from tests.files.cases import Sharing
 from tests.integration.daemons import BAZAAR, Daemons, free_port, until
 from tests.integration.market import reactor
+from tests.integration.unread import wait_until_read
 from tests.integration.watched_node import WatchedProcess
 from twisted_bazaar.files.download.swarm import Download
 from twisted_bazaar.files.memory import MemoryContent, MemoryPart, manifest_of
@@ -207,7 +207,10 @@ class Besieged:
         with socket.socket(type=socket.SOCK_DGRAM) as caller:
             caller.settimeout(1.0)
             caller.sendto(encode(SYN, bytes(8), 0, 0, 0, 1000, 0, 0, encode_name(b"somebody", 1000)), self.where)
-            answer = decode(caller.recv(2000))
+            try:
+                answer = decode(caller.recv(2000))
+            except TimeoutError:
+                return False
             return answer is not None and answer.flags == SYN | ACK
 
 
@@ -227,8 +230,7 @@ def flood(where: tuple[str, int]) -> int:
             stranger.sendto(segment, where)
             sent += len(segment)
             if number % 50 == 0:
-                # As fast as the other process can take it on a slow machine.
-                time.sleep(0.002)
+                wait_until_read(where[1])
             while True:
                 try:
                     came += len(stranger.recv(2000))
@@ -248,8 +250,7 @@ def test_flood(tmp_path: Path) -> None:
             process.forget_turns()
             before = process.memory_bytes()
             flood(besieged.where)
-            time.sleep(1.1)
-            assert besieged.takes_streams()
+            until(besieged.takes_streams)
             measured = process.longest_turn_s, process.memory_bytes() - before
             if measured[0] < LONGEST_TURN_S and measured[1] < MEMORY_KEPT_BYTES:
                 break
