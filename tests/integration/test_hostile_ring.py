@@ -208,11 +208,21 @@ def test_stores_without_end(besieged: Besieged) -> None:
         for make in (*stores(owned(number, "same", lifetime=30)), request, compare):
             datagrams.append(_encoded(forged(ring, make, own, member), **cookie))
     wrong = attacked(besieged, datagrams, stranger)
-    stranger.put(_encoded(forged(ring, request, own, member), stamp=2, **cookie))
-    while (answer := stranger.hear("ringtransfer"))["stamp"] != 2:
-        pass
+
+    def answer() -> dict[str, Any] | None:
+        stranger.put(_encoded(forged(ring, request, own, member), stamp=2, **cookie))
+        try:
+            while (heard := stranger.hear("ringtransfer"))["stamp"] != 2:
+                pass
+        except TimeoutError:
+            # A datagram may be lost when very many come, and who asks much waits for its turn.
+            return None
+        return heard
+
+    answers = list[dict[str, Any]]()
+    assert until(lambda: bool(answers.extend(filter(None, [answer()])) or answers))
     stranger.socket.close()
-    assert answer["more"]
+    assert answers[0]["more"]
     assert not wrong
 
 

@@ -101,6 +101,7 @@ def test_other_bounds_are_noticed(text: str) -> None:
     assert bound_of(SpecifierSet(text)) is None
 
 
+@pytest.mark.slow
 def test_lowest_versions_are_installed(lowest: Environment, pins: dict[str, Version]) -> None:
     """The environment has the lowest version of all that is required, none of them a version never released."""
     listed = json.loads(lowest.run("python", "-m", "pip", "list", "--format=json", "--disable-pip-version-check"))

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import examples
@@ -169,7 +169,7 @@ class RubbishTests(PeersTestCase):
             peer.member.datagrams[kind] = partial(_note, heard, take)
         victim.datagrams.take(peer.datagrams)
 
-        @examples(150, derandomize=True, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
         @given(self.messages())
         def say(message: dict[str, Any]) -> None:
             self.stranger.put(json.dumps({**message, "cookie": self.cookie}, separators=(",", ":")).encode()[:1_200])
