@@ -83,6 +83,7 @@ def test_all(scratch: Path) -> Sequence[Stage]:
         Stage("slow tests", pytest("-m", "slow"), thorough),
         Stage("trial", module("twisted.trial", "-j", WORKERS, f"--temp-directory={scratch / 'trial'}", *units)),
         Stage("soak", module("tests.soak", SOAK_SEEDS)),
+        Stage("attacks in short", module("tests.attack", "--short")),
     )
 
 
