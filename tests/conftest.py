@@ -25,6 +25,7 @@ from twisted.logger import globalLogBeginner
 from xdist.scheduler import LoadScopeScheduling
 
 MOST_RSS_MB: Final = 500
+_COLLECTED_EVERY_MB: Final = 50
 ROOT: Final = Path(__file__).parent.parent
 # Whose tests open sockets, and wait more than they compute.
 WAITING: Final = "tests/integration/"
@@ -39,6 +40,7 @@ class Remains:
     @ivar worker: the process.
     @ivar place: its temporary directory.
     @ivar left: what is there, with the test after which it was first there.
+    @ivar kept_mb: what it held when garbage was last collected.
     @ivar peak_mb: the most memory that it, or a process that it has started and ended, has held.
     @ivar growth: how much each test has added to that peak, the tests that added most.
     """
@@ -47,13 +49,15 @@ class Remains:
     place: Path
     left: dict[str, str] = field(factory=dict)
     peak_mb: int = 0
+    kept_mb: int = 0
     growth: list[tuple[int, str]] = field(factory=list)
 
     def look(self, test: str) -> None:
         """Look round after a test."""
-        if _rss_mb() > MOST_RSS_MB // 3:
+        if _rss_mb() > self.kept_mb + _COLLECTED_EVERY_MB:
             # What one test has left in circles is not to be counted with what the next one needs.
             gc.collect()
+            self.kept_mb = _rss_mb()
         there = {path.name for path in self.place.iterdir()}
         self.left = {name: self.left.get(name, test) for name in sorted(there)}
         if (grown := _peak_mb() - self.peak_mb) > 0:
