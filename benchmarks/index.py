@@ -34,6 +34,7 @@ from benchmarks.harness import Load, Measure, figure, take
 from benchmarks.peers import FTS5, PAPER
 from benchmarks.processes import LOOPBACK, Server, daemon, free_port, wait_until_listening
 from benchmarks.report import BenchmarkError, Row
+from twisted_bazaar.byte_budget import MIB, ByteBudget
 from twisted_bazaar.discovery.index.directory import Directory
 from twisted_bazaar.discovery.index.member import IndexMember
 from twisted_bazaar.discovery.index.messages import AddFile, File, Listed, Update
@@ -151,7 +152,7 @@ def _searches() -> list[Row]:
 
 def _full_directory() -> Directory:
     """A directory in which ten peers have listed all files, and nothing is left to be done."""
-    directory = Directory()
+    directory = Directory(budget=ByteBudget(2_048 * MIB))
     for number in range(0, _TITLES, 1_000):
         owner = number // _TITLES_A_PEER
         peer = Peer(owner + 2, f"{owner:064x}", Address(f"10.0.1.{owner + 1}", 4000))

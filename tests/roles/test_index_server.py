@@ -126,6 +126,33 @@ class PlainPeerTests(ServerTestCase):
         self.assertEqual(self.ask(peer, "removefile", name="tale.txt")["type"], "listed")
         self.assertEqual((self.find(other), self.sources(other, "tale.txt")), (["song.ogg"], []))
 
+    def test_does_not_read(self) -> None:
+        """Nothing is looked up for who does not read its answers, until it has read them; then all is answered."""
+        peer = self.join(1, "10.7.0.1")
+        for first in range(0, 1_000, 100):
+            files = [
+                {"name": f"{'x' * 200} {number}", "size": 3, "digest": digest_of("a")}
+                for number in range(first, first + 100)
+            ]
+            self.ask(peer, "update", base=first, mark=first + 100, add=files)
+        asked: list[FileQuery] = []
+        find = self.role.directory.find
+
+        def counted(query: FileQuery, asker: Peer) -> Deferred[Page]:
+            asked.append(query)
+            return find(query, asker)
+
+        self.role.directory.find = counted  # type: ignore[method-assign]
+        peer.received.clear()
+        peer.transport.pauseProducing()
+        for number in range(60):
+            peer.tell("findfiles", id=number, most=1_000)
+        self.network.run(5)
+        self.assertLess(len(asked), 30)
+        peer.transport.resumeProducing()
+        self.network.run(5)
+        self.assertEqual([answer["id"] for answer in peer.received], list(range(60)))
+
     def test_number(self) -> None:
         """It gives each peer a number, and the same again to who comes back with its key."""
         peer, other = self.join(1), self.join(2)

@@ -140,8 +140,10 @@ class Directory:
             self._remove(lister, name)
         for item in update.withdraw:
             self._withdraw(lister, update.bazaar, item)
+        added_bytes = 0
         for file in update.add:
-            self._add(lister, file, weights.get(file.name))
+            added_bytes += self._add(lister, file, weights.get(file.name))
+        self._charge(lister, added_bytes)
         for item in update.offer:
             self._offer(lister, update.bazaar, item)
         lister.mark = update.mark
@@ -159,7 +161,7 @@ class Directory:
         if file.name not in lister.files:
             weight = weight_of_file(file.name)
             self._check(lister, lister.listed + 1, weight)
-        self._add(lister, file, weight)
+        self._charge(lister, self._add(lister, file, weight))
         return self._move_on(lister)
 
     def remove(self, peer: Peer, name: str, now: float) -> int:
@@ -411,8 +413,8 @@ class Directory:
         lister.mark = lister.mark + 1 if lister.mark < LARGEST_INTEGER else NOTHING_LISTED + 1
         return lister.mark
 
-    def _add(self, lister: Lister, file: File, weight: int | None) -> None:
-        """List a file.
+    def _add(self, lister: Lister, file: File, weight: int | None) -> int:
+        """List a file; returns what is to be charged for it, which is nothing for one that is replaced.
 
         @param weight: what it weighs; needed if there is none of this name in the list.
         """
@@ -426,13 +428,14 @@ class Directory:
             title = self._titles.hold(file.name, file.size, digest, code, weight)
             # The name that the title has: two of them for each who has it would be as much again.
             lister.files[title.name] = title
-            self._count(lister, 1, title.weight)
-            return
+            self._entries += 1
+            return weight
         title = lister.files[before.name] = self._titles.hold(before.name, file.size, digest, code, before.weight)
         # What is offered already is replaced; only a part may have become the whole.
         for old in lister.codes:
             if before is not title or old != code:
                 self._titles.let_go(before, old)
+        return 0
 
     def _remove(self, lister: Lister, name: str) -> None:
         title = lister.files.pop(name, None)

@@ -24,9 +24,10 @@ _WORD_BYTES: Final = 56
 _ITEM_BYTES: Final = 148
 # Two tables of 184, and a place for each in another.
 _BAZAAR_BYTES: Final = 480
-_ASCII_BYTES: Final = getsizeof("")
 # Memory comes in pieces of 16 bytes: half of one is lost on average.
 _LOST_BYTES: Final = 8
+_ASCII_FILE_BYTES: Final = _FILE_BYTES + getsizeof("") + _LOST_BYTES
+_ASCII_WORD_BYTES: Final = _WORD_BYTES + getsizeof("") + _LOST_BYTES
 
 # Weights are rounded up, so that millions of titles share a few numbers.
 _ROUND: Final = 64
@@ -35,11 +36,11 @@ _ROUNDED: Final = tuple(range(0, 1 << 14, _ROUND))
 
 def weight_of_file(name: str) -> int:
     """What a file in a list weighs, in bytes."""
-    weight = _FILE_BYTES + weight_of_text(name)
     if name.isascii():
         # All its words together are no longer than itself.
-        weight += len(name) + (_WORD_BYTES + _ASCII_BYTES + _LOST_BYTES) * count_words(name)
+        weight = _ASCII_FILE_BYTES + 2 * len(name) + _ASCII_WORD_BYTES * count_words(name)
     else:
+        weight = _FILE_BYTES + weight_of_text(name)
         # It has its UTF-8 beside it when it has been sent once. Folded, a letter may be a whole line.
         weight += len(name.encode()) + sum(_WORD_BYTES + weight_of_text(word) for word in words_of(name))
     return _ROUNDED[-(-weight // _ROUND)]

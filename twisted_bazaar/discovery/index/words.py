@@ -17,6 +17,8 @@ _WORD: Final = re.compile(r"[^\W_]+")
 # A name of 255 bytes could have 128, each of which takes as much room as the name of a usual file.
 MOST_WORDS: Final = 32
 _FEW: Final = 256
+# The same for ASCII, several times as fast.
+_SEPARATED: Final = bytes(byte if chr(byte).isalnum() else ord(" ") for byte in range(128)).ljust(256)
 
 T = TypeVar("T", bound=Hashable)
 
@@ -37,7 +39,7 @@ def words_of(text: str) -> list[str]:
 
 def count_words(text: str) -> int:
     """How many words a text of ASCII has at most: those that differ in case only count too."""
-    return min(MOST_WORDS, len(_WORD.findall(text)))
+    return min(MOST_WORDS, len(text.encode().translate(_SEPARATED).split()))
 
 
 def question_of(text: str) -> tuple[list[str], str]:
