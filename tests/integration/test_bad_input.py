@@ -440,7 +440,11 @@ def paths_that_lead_elsewhere(node: WatchedNode, neighbours: Neighbours) -> Iter
                     assert answer is not None
                     assert (answer["code"], answer["about"]) == ("wrongway", name), path[:5]
             yield
-        bad.write(framed("buy", id=5, order=UNSIGNED, path=[77, 78]) * 20_000)
+        for _ in range(100):
+            # Who does not read the errors is not read from either.
+            bad.write(framed("buy", id=5, order=UNSIGNED, path=[77, 78]) * 200)
+            for _ in range(200):
+                assert bad.hear("error", about="buy") is not None
         yield
         # A search that has been here goes nowhere, and nobody is told.
         bad.tell("search", id=5, item="apple", returnPath=[NODE_ID, BAD])

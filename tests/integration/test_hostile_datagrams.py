@@ -314,7 +314,7 @@ def test_answers_everything(besieged: Besieged) -> None:
 
 
 def test_names_without_end(besieged: Besieged) -> None:
-    """A weak peer that lists names without end may list so many, and its words do not keep others waiting."""
+    """A weak peer that lists names without end may list its share, and its words do not keep others waiting."""
     refused = 0
     with WeakPeer(besieged.place[1], 3) as bad:
         mark = 0
@@ -329,5 +329,6 @@ def test_names_without_end(besieged: Besieged) -> None:
             mark = answer.get("mark", mark)
             if part % 20 == 0:
                 besieged.are_served()
-    assert refused == 20
+    # Its share in bytes is used up a little sooner than its share of names.
+    assert refused in range(20, 80)
     besieged.are_served()

@@ -197,7 +197,7 @@ async def test_silence(market: Market, host: str) -> None:
 @pytest_twisted.ensureDeferred
 async def test_deaf_neighbour(market: Market, host: str) -> None:
     """A neighbour that asks and never reads the answers is cut off: its node has ended when its socket is closed."""
-    node = market.start(Role(), grace_s=GRACE_S)
+    node = market.start(Role(), grace_s=GRACE_S, stop_reading_bytes=1 << 20)
     await until(lambda: node.events("joined"))
     [port] = [
         reader for reader in reactor.getReaders() if isinstance(reader, Port) and reader.getHost().port == node.port

@@ -75,13 +75,15 @@ class PlantedBugTests(PlantedBugCase):
         """A super peer that names everybody it has for each file."""
 
         def make(right: Callable[..., Any]) -> Callable[..., Any]:
-            def look(lookups: Lookups, query: Query, most: int, owner: Any, tell: Any, asker: str = "") -> None:
+            def look(
+                lookups: Lookups, query: Query, most: int, owner: Any, tell: Any, *rest: Any, **named: Any
+            ) -> None:
                 def tell_more(found: Any) -> None:
                     files = found[0].files if found else ()
                     there = lookups._directory._listers.there.values()
                     tell([_naming(found[0], lister.peer, files) for lister in there] if files else found)
 
-                right(lookups, query, most, owner, tell_more, asker)
+                right(lookups, query, most, owner, tell_more, *rest, **named)
 
             return look
 
