@@ -24,7 +24,7 @@ from attrs import define, field
 from twisted.logger import globalLogBeginner
 from xdist.scheduler import LoadScopeScheduling
 
-MOST_RSS_MB: Final = 700
+MOST_RSS_MB: Final = 900
 _COLLECTED_EVERY_MB: Final = 50
 ROOT: Final = Path(__file__).parent.parent
 # Whose tests open sockets, and wait more than they compute.

@@ -705,6 +705,7 @@ def test_attack(tmp_path: Path, steps: Steps, words: tuple[str, ...], kept_bytes
     assert wrong == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
