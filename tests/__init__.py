@@ -10,7 +10,8 @@ from typing import Final
 import hypothesis
 
 # Whether everything is tried that there is time for.
-THOROUGH: Final = os.environ.get("BAZAAR_TESTS") == "all"
+# Not called BAZAAR_ something: daemons would take it for a setting, and warn of it.
+THOROUGH: Final = os.environ.get("TESTS_OF_BAZAAR") == "all"
 _FEWEST: Final = 20
 _QUICK_SHARE: Final = 5
 

@@ -66,7 +66,7 @@ def test_all(scratch: Path) -> Sequence[Stage]:
 
     @param scratch: a directory for what the stages write.
     """
-    thorough = {"BAZAAR_TESTS": "all"}
+    thorough = {"TESTS_OF_BAZAAR": "all"}
     counting = {**thorough, "COVERAGE_FILE": str(scratch / "coverage")}
     units = [str(path) for path in sorted((ROOT / "tests").iterdir()) if is_unit(path)]
     return (

@@ -140,6 +140,7 @@ class DirectoryTests(PrivateCase):
         (self.place / "state").symlink_to(self.outside)
         directory.replace("key", b"new")
         self.assertEqual((self.place / "moved" / "key").read_bytes(), b"new")
+        self.assertEqual(directory.read("key"), b"new")
         self.assertEqual(os.listdir(self.outside), ["secret"])
 
     def test_closed(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.integration.daemons import BAZAAR, Daemon, Daemons, free_port, until
 from tests.integration.test_files import MIB, file_of
 from twisted_bazaar.cli.asking import NotThere, RunningNode
+from twisted_bazaar.roles.ring_peer import KEPT_FOLDER
 
 NAMES: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 NOBODY_HAS_IT: Final = 3
@@ -303,13 +304,14 @@ def test_refusals(circle: Circle) -> None:
 def test_second_interrupt(circle: Circle) -> None:
     """A node that is still handing over goes at once when it is interrupted again."""
     circle.begin("one", "two", words=("--replicas", "0"))
-    circle.store("one", file_of(MIB))
+    circle.store("one", file_of(64 * MIB))
     [keeper] = until(circle.keepers)
     [other] = (name for name in circle.running if name != keeper)
-    # Who is to have it takes nothing.
-    circle.running[other].pause()
     leaving = circle.running.pop(keeper)
     leaving.interrupt()
+    # Who is to have it has said that it takes it, and stands still in the middle of that.
+    until(lambda: list((circle.daemons.states / other / KEPT_FOLDER).glob(".*")))
+    circle.running[other].pause()
     # It has begun to leave: from now on it heeds the second time, where Twisted would only complain.
     leaving.wait_for("control.sock Closed")
     leaving.interrupt()

@@ -312,6 +312,21 @@ class SlotTests(TransferTestCase):
             clock.advance(1)
         return bool(serving.is_open)
 
+    def test_answers_that_are_not_read(self) -> None:
+        """Who does not read what it has asked for is not heard, and answered nothing more, until it does."""
+        clock = Clock()
+        uploads = Uploads(clock, random.Random(1), MemoryShare(MemoryContent(self.manifest, self.bytes)))
+        serving: Any = uploads.open(Fetch(digest=self.manifest.digest), Address("10.0.0.1", 1))
+        wire = SlowWire()
+        serving.makeConnection(wire)
+        serving.dataReceived(frame(b'{"type":"queue"}') + frame(b'{"type":"want","chunk":0}'))
+        clock.advance(0)
+        self.assertEqual(wire.producerState, "paused")
+        told_bytes = len(wire.value())
+        serving.dataReceived(frame(b'{"type":"digests","first":0,"count":1}') * 100)
+        clock.advance(1)
+        self.assertEqual(len(wire.value()), told_bytes)
+
     def test_a_slow_way(self) -> None:
         """Who takes what is sent is not cut, however long that takes; who takes nothing is, after 20 s."""
         self.assertTrue(self.full(60, 1000))
