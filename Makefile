@@ -4,6 +4,7 @@
 # make bench     how fast it is, beside others; ONLY=wire runs one module
 # make bench-peers  install those others
 # make attack    what strangers must not be able to do, tried on real daemons; ONLY=pings-tracker makes one attack
+# make planted   each bug that the tests are known to catch, planted in a copy and caught again; ONLY=7 for one promise
 # make soak      simulated markets under faults, SEEDS=1000 of each kind
 # make format    put the code into its house form
 
@@ -12,7 +13,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SEEDS ?= 100
 
-.PHONY: demo test test-all lint bench bench-peers attack soak format clean
+.PHONY: demo test test-all lint bench bench-peers attack planted soak format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -46,6 +47,9 @@ bench-peers: $(VENV)/.installed-dev
 
 attack: $(VENV)/.installed-dev
 	$(RUN) -m tests.attack $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(JSON),--json $(JSON))
+
+planted: $(VENV)/.installed-dev
+	$(RUN) -m tests.planted $(if $(ONLY),--only "$(ONLY)")
 
 soak: $(VENV)/.installed-dev
 	$(RUN) -m tests.soak $(SEEDS) $(FIRST)

@@ -1,0 +1,160 @@
+"""Bugs of promises 7 to 9: floods, trackers, index servers, super peers and rings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tests.planted.bug import Bug, bug
+
+_MARKET: Final = "sim/test_invariants.py::PlantedBugTests::"
+_SUPER: Final = "sim/test_invariants_super_peers.py::PlantedBugTests::"
+_VIA_INDEX: Final = "sim/test_market_via_index.py::PlantedBugTests::"
+_RING: Final = "discovery/ring/"
+_STORIES: Final = "discovery/ring/test_ring_stories.py::PlantedTests::"
+_HOSTILE: Final = "discovery/ring/test_hostile.py::"
+_REPAIR: Final = "discovery/ring/repair.py"
+_MEETING: Final = "discovery/ring/meeting.py"
+
+BUGS: Final[Mapping[int, Sequence[Bug]]] = {
+    7: (
+        bug("a node that does not remember what it has passed on", f"{_MARKET}test_forwarded_twice"),
+        bug("a pong answered by a ping", f"{_MARKET}test_ping_loop"),
+        bug("an error answered by an error", f"{_MARKET}test_error_loop"),
+        bug("a super peer that answers whatever it gets", f"{_SUPER}test_answered_twice"),
+        bug("one that passes on what it has passed on before", f"{_SUPER}test_forwarded_twice"),
+        bug("a search that is over, of which nobody is told", f"{_SUPER}test_no_end_mark"),
+        bug(
+            "hits that go to who was deeper in the query",
+            "discovery/superpeer/test_paths.py",
+            ("discovery/superpeer/paths.py", "if hops <= passed.hops and", "if"),
+        ),
+        bug(
+            "a cookie that is not looked at",
+            "integration/test_super_peer_by_hand.py",
+            (
+                "node/datagram.py",
+                "head.cookie is not None and self._cookies.is_right(head.cookie, *where, now)",
+                "head.cookie",
+            ),
+        ),
+        bug(
+            "a full table that pushes out the wrong one",
+            "test_bounded.py",
+            ("bounded.py", "self.discard(next(iter(self._owned[loser])))", "self.discard(next(iter(self._entries)))"),
+        ),
+    ),
+    8: (
+        bug(
+            "a tracker that nobody looks for when it has gone",
+            "node/test_bootstrap.py",
+            (
+                "node/bootstrap.py",
+                "joined_at >= _LASTING_S:\n                backoff.reset()",
+                "joined_at >= _LASTING_S:\n                return",
+            ),
+        ),
+        bug("a node that does not strike off who has left", f"{_MARKET}test_link_known_at_one_end"),
+        bug(
+            "a server that believes a list for ever",
+            "sim/test_invariants_files.py::PlantedBugTests::test_the_dead_are_named",
+        ),
+        bug(
+            "a peer that tells a server its list once",
+            "integration/test_index_server.py",
+            (
+                "discovery/index/enrolment.py",
+                "        self._is_joined, self._is_resumed = True, False\n",
+                "        self._is_joined, self._is_resumed = True, False\n"
+                "        if self._renewal_id is not None:\n            return\n",
+            ),
+        ),
+        bug("a seller whose goods nobody is told of", f"{_VIA_INDEX}test_never_published"),
+        bug("a buyer that does not find the way back to a seller that was away", f"{_VIA_INDEX}test_no_way_back"),
+        bug("a weak peer that stays with the super peers that it had first", f"{_SUPER}test_left_alone"),
+        bug("a super peer that keeps the lists of those who have left", f"{_SUPER}test_the_dead_are_named"),
+        bug(
+            "a weak peer that does not notice that one is gone",
+            "integration/test_super_peers.py::test_killed",
+            ("discovery/superpeer/moorings.py", "        self._lose(peer.id)\n", ""),
+        ),
+    ),
+    9: (
+        bug("a ring in two loops", f"{_RING}test_invariant.py::FaultsTests::test_two_rings"),
+        bug("a list that leaves out somebody", f"{_RING}test_invariant.py::FaultsTests::test_left_out"),
+        bug("a successor that is taken unasked", f"{_STORIES}test_adopts_unasked"),
+        bug("the dead that are kept", f"{_STORIES}test_never_lets_go"),
+        bug("one that joins at another's place", f"{_STORIES}test_joins_anywhere"),
+        bug("a node that looks for nobody whom it has lost", f"{_STORIES}test_forgets"),
+        bug(
+            "a neighbour that is forgotten because it had not joined yet",
+            f"{_RING}test_membership.py",
+            (
+                "discovery/ring/membership.py",
+                "                self._lost.add(node, now)\n",
+                "                pass\n",
+            ),
+        ),
+        bug(
+            "what is not claimed any more being kept for who does not know of it",
+            f"{_RING}test_replicas.py",
+            ("discovery/ring/replicas.py", "if withdrawn is None:", "if True:"),
+        ),
+        bug(
+            "what is given back staying on one node",
+            f"{_RING}test_replicas.py {_RING}test_repair.py",
+            ("discovery/ring/replicas.py", "self.gained(by, now)", "pass"),
+        ),
+        bug(
+            "a download that is patient with who serves nothing",
+            "roles/test_ring_peer.py::MisersTests::test_planted_patience",
+        ),
+        bug("a node that believes who asks", f"{_HOSTILE}SlanderTests::test_planted_mute_predecessor"),
+        bug("one that asks whoever is named at once", f"{_HOSTILE}StormTests::test_planted_storm"),
+        bug("one that asks nobody at its own place", f"{_HOSTILE}PartingTests::test_planted_twins"),
+        bug("a store that charges no host", f"{_HOSTILE}FloodTests::test_planted_unlimited_host"),
+        bug("an owner that believes in newer versions", f"{_HOSTILE}LyingKeepersTests::test_planted_older"),
+        bug(
+            "a node that hands over nothing",
+            "integration/test_ring.py::test_hands_over",
+            (_REPAIR, "return Deferred.fromCoroutine(self._hand_over())", "return succeed(None)"),
+            ("roles/ring_peer.py", "self._hand_over_files(entries, followers)", "self._hand_over_files((), followers)"),
+        ),
+        bug(
+            "copies that nobody makes anew",
+            "integration/test_ring.py::test_story",
+            (_REPAIR, "contact = self.replication.next(now)", "contact = None"),
+        ),
+        bug(
+            "a node that does not read what it had written down",
+            "integration/test_ring.py::test_restarts",
+            ("roles/ring_checkpoints.py", "self._keeping.take(entry, None, left_s)", "pass"),
+        ),
+        bug(
+            "one that cannot be hurried",
+            "integration/test_ring.py::test_second_interrupt",
+            ("taps/leaving.py", "reactor.callFromThread(service.hurry)", "pass"),
+        ),
+        bug(
+            "entries that nobody verifies",
+            "integration/test_ring_by_hand.py",
+            ("identity/signed.py", "if not is_signed_by(", "if False and is_signed_by("),
+            ("identity/signed.py", "if statement.signer != signature.keyid:", "if False:"),
+        ),
+        bug(
+            "strangers asked back",
+            f"{_RING}test_meeting.py",
+            (_MEETING, "if not self._node.has_shown(contact.address):", "if False:"),
+        ),
+        bug("guests that others are led to", f"{_RING}test_meeting.py", (_MEETING, "if message.member:", "if True:")),
+        bug(
+            "askers that are taken for dead",
+            f"{_RING}test_meeting.py",
+            (
+                _MEETING,
+                "_: Exception) -> None:\n",
+                "_: Exception) -> None:\n        self._membership.failed(contact, self._node.clock.seconds())\n",
+            ),
+        ),
+    ),
+}

@@ -1,0 +1,364 @@
+"""Bugs of promise 11: what strangers could stall, fill or take for themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tests.planted.bug import Bug, bug
+
+_MEASURES: Final = "integration/test_bad_input.py::test_measures"
+_CHOKING: Final = "files/upload/choking.py"
+_SERVING: Final = "files/upload/serving.py"
+_FAIR: Final = "node/fair_share.py"
+_DIRECTORY: Final = "discovery/index/directory.py"
+_PENDING: Final = "discovery/index/pending.py"
+_TURNS: Final = "discovery/index/turns.py"
+_LOG: Final = "limited_log.py"
+_PRIVATE: Final = "private_files.py"
+
+BUGS: Final[Mapping[int, Sequence[Bug]]] = {
+    11: (
+        bug("a turn of 60 ms", f"{_MEASURES}[stall-turn]"),
+        bug("memory that grows", f"{_MEASURES}[leak-memory]"),
+        bug("a descriptor that stays open", f"{_MEASURES}[descriptor-descriptors]"),
+        bug(
+            "a turn of 100,000 frames",
+            "node/test_link.py node/test_turn.py",
+            ("node/turn.py", "self._left -= granted", "pass"),
+        ),
+        bug(
+            "a megabyte unsent on each link",
+            "node/test_link.py",
+            ("node/link.py", "self._owner.limits.stop_reading_bytes:", "self._owner.limits.stop_forwarding_bytes:"),
+        ),
+        bug(
+            "a socket that is read on before what it sent is taken",
+            "node/test_flow.py node/test_link_bytes.py",
+            (
+                "node/flow.py",
+                "(Flow.QUEUED, FlowEvent.ARRIVED): Flow.PAUSED",
+                "(Flow.QUEUED, FlowEvent.ARRIVED): Flow.QUEUED",
+            ),
+        ),
+        bug(
+            "newcomers turned away when all is taken",
+            "node/test_admission.py",
+            ("node/admission.py", "goes = self._place_of_another(newcomer)", 'raise NoSlots("no slots available")'),
+        ),
+        bug(
+            "a host that pushes out its own without end",
+            "node/test_admission.py",
+            ("node/admission.py", "_MOST_GOING // 2 if is_its_own", "1 << 30 if is_its_own"),
+        ),
+        bug("a table that drops nothing", "sim/test_invariants.py::PlantedBugTests::test_table_without_end"),
+        bug(
+            "a socket that is read until it is empty: a turn of 98 ms",
+            "node/test_streaming.py",
+            ("node/datagram_turn.py", "_WORK_A_TURN: Final = 512", "_WORK_A_TURN: Final = 1 << 30"),
+        ),
+        bug(
+            "`go` and `wait` by the thousand in one turn of two seconds",
+            "files/download/test_asking.py",
+            ("files/download/asking.py", "_MESSAGES_A_TURN: Final = 32", "_MESSAGES_A_TURN: Final = 1 << 30"),
+        ),
+        bug(
+            "answers kept without end for who does not read them",
+            "files/upload/test_uploads.py",
+            (
+                _SERVING,
+                "            self._full_since = self.reactor.seconds()\n            self.transport.pauseProducing()\n",
+                "            self._full_since = self.reactor.seconds()\n",
+            ),
+            (
+                _SERVING,
+                "not self.is_open or self._full_since is not None or not (frames",
+                "not self.is_open or not (frames",
+            ),
+        ),
+        bug(
+            "slots in the order of connections",
+            "files/upload/test_choking.py",
+            (
+                _CHOKING,
+                "self._line.setdefault(host, {})[asker] = None",
+                "self._line.setdefault(str(asker), {})[asker] = None",
+            ),
+        ),
+        bug(
+            "slow hosts that are forgotten",
+            "files/upload/test_choking.py",
+            (_CHOKING, "return host in self._slow and now - self._slow[host][1] < _SLOW_S", "return False"),
+        ),
+        bug(
+            "equals that push each other out in the middle of chunks",
+            "files/upload/test_choking.py",
+            (_CHOKING, "(slowest >= _HARDLY or not rate or rate < _MUCH_FASTER * slowest)", "rate < slowest"),
+        ),
+        bug(
+            "no optimistic unchoke",
+            "files/upload/test_choking.py",
+            (_CHOKING, "if not expired or served[host] or is_trying:", "if True:"),
+        ),
+        bug(
+            "a slot that is kept until the chunk is complete: no slot in 20 s",
+            "integration/test_held_slots.py files/udp/test_dialogue.py",
+            (
+                _CHOKING,
+                "return min(now - turn.lease_since, self._progress(asker).kept_waiting_s) >= LEASE_S",
+                "return False",
+            ),
+        ),
+        bug(
+            "a rate shared by connections",
+            "files/upload/test_pace.py",
+            (
+                "files/upload/pace.py",
+                "host = next(iter(self._lines))",
+                "host = max(self._lines, key=lambda each: len(self._lines[each]))",
+            ),
+        ),
+        bug(
+            "a chunk read ahead for a slow reader",
+            "files/upload/test_uploads.py",
+            (_SERVING, "if self.is_finishing and self._current is not None:", "if False:"),
+        ),
+        bug(
+            "a table that refuses whoever comes last",
+            "files/udp/test_streams.py",
+            ("files/udp/streams.py", " or max(self._called.values()) >= own + _FAIR_EXCESS", ""),
+        ),
+        bug(
+            "shares by neighbour only, so that who floods a relay starves all behind it",
+            "node/test_fair_share.py test_starvation.py",
+            (_FAIR, "for node_id in reversed(message.return_path):", "for node_id in message.return_path[-1:]:"),
+        ),
+        bug(
+            "five links that count five times",
+            "node/test_fair_share.py test_starvation.py",
+            (_FAIR, "keys += (label, node_id)", "keys += (node_id,)"),
+        ),
+        bug(
+            "flows that begin without end before those that wait",
+            "node/test_fair_share.py",
+            (_FAIR, "(bool(self._begun) and self._is_turn_of_begun)", "bool(self._begun)"),
+        ),
+        bug(
+            "a queue that is full for everybody",
+            "node/test_fair_share.py",
+            (
+                _FAIR,
+                "        self._flows.append(flow, (now + self._wait_s, item))\n"
+                "        if self._flows.waiting > self._most_waiting:\n"
+                "            self._flows.drop_oldest_of_longest()\n",
+                "        if self._flows.waiting < self._most_waiting:\n"
+                "            self._flows.append(flow, (now + self._wait_s, item))\n",
+            ),
+        ),
+        bug(
+            "a list without an end",
+            "discovery/index/test_directory.py",
+            (_DIRECTORY, "if lister.weight + more_bytes - instead_of > budget.most_a_peer:", "if False:"),
+        ),
+        bug(
+            "goods that are withdrawn and charged for ever",
+            "discovery/index/test_directory.py",
+            (_DIRECTORY, "self._count(lister, -1, -weight_of_item(item))", "self._count(lister, -1, 0)"),
+        ),
+        bug(
+            "nobody who goes for others",
+            "discovery/index/test_directory.py",
+            (_DIRECTORY, "if heaviest == lister.host:", "if True:"),
+        ),
+        bug(
+            "a share for each host that somebody only says that it is",
+            "discovery/index/test_directory.py",
+            (
+                "discovery/index/listers.py",
+                "Lister(number, peer, peer.network,",
+                "Lister(number, peer, peer.address.host,",
+            ),
+        ),
+        bug(
+            "words that weigh nothing",
+            "discovery/index/test_weights.py",
+            ("discovery/index/weights.py", " + _ASCII_WORD_BYTES * count_words(name)", ""),
+        ),
+        bug(
+            "goods that weigh half",
+            "discovery/index/test_weights.py",
+            (
+                "discovery/index/weights.py",
+                "return _ITEM_BYTES + weight_of_text(item)",
+                "return (_ITEM_BYTES + weight_of_text(item)) // 2",
+            ),
+        ),
+        bug(
+            "retired bytes that are not counted",
+            "test_byte_budget.py",
+            (
+                "byte_budget.py",
+                "        self.used += size_bytes\n        self._retired += size_bytes\n",
+                "        self._retired += 0\n",
+            ),
+        ),
+        bug(
+            "no last eighth",
+            "test_byte_budget.py",
+            ("byte_budget.py", "_KEPT_FOR_SMALL: Final = 1", "_KEPT_FOR_SMALL: Final = 0"),
+        ),
+        bug(
+            "an answer that is computed for who does not read",
+            "discovery/index/test_pending.py",
+            (_PENDING, "is_behind = self._is_behind(peer)", "is_behind = False"),
+        ),
+        bug(
+            "requests that wait and are not counted in bytes",
+            "discovery/index/test_pending.py",
+            (_PENDING, " or queue.size_bytes + size_bytes > MOST_WAITING_BYTES", ""),
+        ),
+        bug(
+            "room that is not given back",
+            "discovery/index/test_pending.py",
+            (_PENDING, "self._budget.charge(queue.peer.network, -queue.size_bytes)", "pass"),
+        ),
+        bug(
+            "a host that fills all",
+            "discovery/index/test_pending.py",
+            (
+                _PENDING,
+                "if self._budget.room_for(peer.network, size_bytes) is not Room.YES:",
+                "if self._budget.used + size_bytes > MOST_BYTES:",
+            ),
+        ),
+        bug(
+            "turns by peer",
+            "discovery/index/test_turns.py",
+            (_TURNS, "self._host_of.get(owner, owner if host is None else host)", "owner"),
+        ),
+        bug(
+            "no credit for who asks seldom",
+            "discovery/index/test_turns.py",
+            (_TURNS, "self._now_s - CREDIT_S", "self._now_s"),
+        ),
+        bug(
+            "credit without end",
+            "discovery/index/test_turns.py",
+            (_TURNS, "max(self._served.pop(host, 0.0), self._now_s - CREDIT_S)", "self._served.pop(host, 0.0)"),
+        ),
+        bug(
+            "a hundred searches of one host begun at once",
+            "discovery/index/test_turns.py",
+            (_TURNS, "self.begun if len(self.begun) >= MOST_BEGUN else self.queues", "self.queues"),
+        ),
+        bug(
+            "a book that keeps each of them",
+            "trade/test_ledger.py",
+            ("trade/order.py", '"the quote is over", is_kept=False)', '"the quote is over")'),
+            (
+                "trade/memory.py",
+                "if deal.outcome is not Outcome.SOLD and deal.order.quote in self.refused:",
+                "if False:",
+            ),
+        ),
+        bug(
+            "a rate that forgets what it has let through",
+            "test_limited_log.py",
+            (_LOG, "of_kind.tokens -= 1", "pass"),
+        ),
+        bug(
+            "made-up hosts that each have a share",
+            "test_limited_log.py",
+            (
+                _LOG,
+                "of_kind.tokens < 1 or (of_host is not None and of_host.tokens < 1)",
+                "(of_kind if of_host is None else of_host).tokens < 1",
+            ),
+        ),
+        bug(
+            "a log without a rate",
+            "integration/test_log.py",
+            (_LOG, "        if left_out is None:\n            return\n", ""),
+        ),
+        bug(
+            "a control socket that expects only errors in values",
+            "test_console.py integration/test_state.py::test_nested_request",
+            ("console.py", "except UNREADABLE:", "except ValueError:"),
+        ),
+        bug(
+            "a trace that does",
+            "test_nested.py",
+            (
+                "cli/trace_lines.py",
+                "except UNREADABLE:\n        return None",
+                "except ValueError:\n        return None",
+            ),
+        ),
+        bug(
+            "a scenario that does",
+            "sim/test_scenario.py",
+            ("sim/scenario_file.py", "except RecursionError:", "except KeyError:"),
+        ),
+        bug(
+            "`key.new` opened by name, so that the key is written over any file",
+            "test_private_files.py test_state.py",
+            (_PRIVATE, "os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS", "os.O_RDWR | os.O_CREAT | os.O_CLOEXEC"),
+        ),
+        bug(
+            "files opened by the path of a directory that was judged before",
+            "test_private_files.py",
+            (
+                _PRIVATE,
+                "os.open(name, flags | _NO_LINKS | _NO_WAIT, OWN_MODE, dir_fd=self._descriptor)",
+                "os.open(self.path / name, flags | _NO_LINKS | _NO_WAIT, OWN_MODE)",
+            ),
+        ),
+        bug(
+            "parents that nobody looks at",
+            "test_private_files.py",
+            (_PRIVATE, "self._check_above(os.fstat(above))", "pass"),
+        ),
+        bug(
+            "a `-wal` that leads elsewhere",
+            "trade/test_sqlite.py",
+            (
+                "trade/sqlite_file.py",
+                "for path in (self._path, *map(self._beside, _BESIDE)):",
+                "for path in (self._path,):",
+            ),
+        ),
+        bug(
+            "hashes that cut off what has a second name",
+            "files/sharing/test_remembered.py",
+            ("files/sharing/remembered.py", "os.O_RDWR | os.O_CREAT, is_written=True", "os.O_RDWR | os.O_CREAT"),
+        ),
+        bug(
+            "a directory that is made before it is needed",
+            "roles/test_ring_peer.py",
+            (
+                "roles/ring_peer.py",
+                "        self.kept = self._kept_in(place, keep_bytes)\n",
+                "        if self._ephemeral is not None:\n            self._ephemeral.open()\n"
+                "        self.kept = self._kept_in(place, keep_bytes)\n",
+            ),
+        ),
+        bug(
+            "one without a lock, removed while it is used",
+            "test_ephemeral.py",
+            (
+                "ephemeral.py",
+                "            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n            if _is_still",
+                "            if _is_still",
+            ),
+        ),
+        bug(
+            "one that nobody removes",
+            "test_ephemeral.py",
+            (
+                "ephemeral.py",
+                "                shutil.rmtree(path, ignore_errors=True)\n                removed",
+                "                removed",
+            ),
+        ),
+    ),
+}
