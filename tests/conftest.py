@@ -24,6 +24,8 @@ from attrs import define, field
 from twisted.logger import globalLogBeginner
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.integration.fork_server import SERVER
+
 MOST_RSS_MB: Final = 900
 _COLLECTED_EVERY_MB: Final = 50
 ROOT: Final = Path(__file__).parent.parent
@@ -139,6 +141,7 @@ class Run:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Judge the run."""
+        SERVER.close()
         faults = list(self._remains.faults())
         if self._worker is not None:
             self._config.workeroutput.update(faults=faults, peak=self._remains.peak_mb)  # type: ignore[attr-defined]
@@ -195,7 +198,8 @@ def _rss_mb() -> int:
 
 def _peak_mb() -> int:
     """The most memory that this process has held, or one that it has started and that has ended."""
-    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
+    most_kb = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return max(most_kb >> 10, SERVER.peak_mb)
 
 
 def _going_on(place: Path) -> Iterator[str]:

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from tests.integration import fork_server
+
 # The twistd of this interpreter, whether or not its script is on the path.
 TWISTD: Final = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 BAZAAR: Final = (sys.executable, "-m", "twisted_bazaar")
@@ -50,7 +52,7 @@ class Daemon:
         stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.directory = directory
-        self._process = subprocess.Popen(
+        self._process = fork_server.start(
             (*program, *words),
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -188,7 +190,7 @@ class Daemons:
         settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         if "input" not in settings:
             settings["stdin"] = subprocess.DEVNULL
-        return subprocess.run(
+        return fork_server.run(
             (*program, *words),
             text=True,
             cwd=self._directory,

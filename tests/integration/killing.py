@@ -7,7 +7,6 @@ started again could mend them. Only then does the sale go on.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import shutil
@@ -17,14 +16,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from attrs import define, frozen
 
+from tests.integration import fork_server
 from tests.integration.daemons import TWISTD, free_port
+from tests.integration.prey import NO_FLAW
 
 # How writes and syncs are called, of files and of sockets, and what else changes a directory; and waiting, for the
 # moments between.
@@ -33,10 +34,12 @@ CALLS: Final = (
     *("openat", "recvfrom", "epoll_wait"),
 )
 GOODS: Final = {"apple": 2, "fig": 1, "kiwi": 1, "lime": 4, "pear": 3, "plum": 2}
+PREY: Final = (sys.executable, "-m", "tests.integration.prey")
+ROOT: Final = Path(__file__).parent.parent.parent
 _STOCK: Final = 10
 _PATIENCE_S: Final = 60.0
-# So long what is on the way when somebody dies may take to arrive.
-_ARRIVING_S: Final = 0.15
+# Who was found idle so often in a row is.
+_CALM_LOOKS: Final = 4
 
 
 @frozen
@@ -51,61 +54,6 @@ class KillPoint:
     who: str
     call: str
     number: int
-
-
-class Nursery:
-    """Where daemons come from, one at a time."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.prey"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parent.parent.parent,
-        )
-        self.pid: int | None = None
-
-    def start(self, words: list[str], log: Path, *, is_held: bool = False, plant: str | None = None) -> int:
-        """Start a daemon; returns its process id."""
-        assert self._process.stdin is not None, "it is a pipe"
-        request = {"words": words, "log": str(log), "is_held": is_held, "plant": plant}
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        self.pid = int(self._read("pid"))
-        return self.pid
-
-    def wait(self) -> int:
-        """Wait until the daemon has ended; returns its status, negative for a signal."""
-        status = self._read("status")
-        self.pid = None
-        return status
-
-    def send(self, number: int) -> None:
-        """Send the daemon a signal."""
-        if self.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
-
-    def fileno(self) -> int:
-        """Readable when the daemon has ended."""
-        assert self._process.stdout is not None, "it is a pipe"
-        return self._process.stdout.fileno()
-
-    def end(self) -> None:
-        """End the daemon, if it has not."""
-        if self.pid is not None:
-            self.send(signal.SIGKILL)
-            self.wait()
-
-    def close(self) -> None:
-        """End it all."""
-        self.end()
-        self._process.communicate()
-
-    def _read(self, key: str) -> int:
-        assert self._process.stdout is not None, "it is a pipe"
-        return int(json.loads(self._process.stdout.readline())[key])
 
 
 @define
@@ -154,27 +102,22 @@ class Bench:
     """A tracker, and room for one seller and one buyer at a time.
 
     @param directory: for everything that is written.
-    @param plant: a flaw that whoever is to be killed has, if any.
+    @param plant: the flaw that whoever is to be killed has.
     """
 
-    def __init__(self, directory: Path, plant: str | None = None) -> None:
+    def __init__(self, directory: Path, plant: str = NO_FLAW) -> None:
         self._directory = directory
         self._plant = plant
         self._stack = ExitStack()
+        self._running: dict[str, fork_server.Process] = {}
 
     def __enter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._tracker_port = free_port()
-        tracker = subprocess.Popen(
-            [*TWISTD, "bazaar-tracker", "--listen", f"tcp:{self._tracker_port}:interface=127.0.0.1"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        listen = f"tcp:{self._tracker_port}:interface=127.0.0.1"
+        tracker = _start([*TWISTD, "bazaar-tracker", "--listen", listen], Path(os.devnull))
         self._stack.callback(tracker.wait)
         self._stack.callback(tracker.kill)
-        self._nurseries = {who: Nursery() for who in ("seller", "buyer")}
-        for nursery in self._nurseries.values():
-            self._stack.callback(nursery.close)
         return self
 
     def __exit__(
@@ -193,40 +136,40 @@ class Bench:
         try:
             faults = self._play(point, words, place)
         finally:
-            for nursery in self._nurseries.values():
-                nursery.end()
+            for process in self._running.values():
+                process.kill()
+                process.wait()
         if not faults:
             shutil.rmtree(place)
         return faults
 
     def _play(self, point: KillPoint, words: Mapping[str, list[str]], place: Path) -> list[str] | None:
-        seller, buyer = self._nurseries["seller"], self._nurseries["buyer"]
-        hunted = self._nurseries[point.who]
-        for who, nursery in self._nurseries.items():
+        for who, its_words in words.items():
             log = place / f"{who}.log"
-            if nursery is not hunted:
-                nursery.start(words[who], log)
+            if who != point.who:
+                self._running[who] = _start([*PREY, "free", NO_FLAW, *its_words], log)
                 continue
-            pid = nursery.start(words[who], log, is_held=True, plant=self._plant)
-            with _stopped_when_it_stops(pid):
-                strace = _set_strace_on(pid, point)
-        status = _first_status([hunted, buyer])
-        if point.who == "seller" and hunted.pid is not None:
+            hunted = self._running[who] = _start([*PREY, "held", self._plant, *its_words], log)
+            with _stopped_when_it_stops(hunted.pid):
+                strace = _set_strace_on(hunted.pid, point)
+        buyer, survivor = self._running["buyer"], self._running[{"seller": "buyer", "buyer": "seller"}[point.who]]
+        select.select([hunted, buyer], [], [], _PATIENCE_S)
+        if point.who == "seller" and hunted.poll() is None:
             # All is bought, but the seller may still die when it is told to end.
-            seller.send(signal.SIGTERM)
-            status = seller.wait()
+            hunted.terminate()
+        status = hunted.wait(_PATIENCE_S)
         strace.wait()
         if status != -signal.SIGKILL:
             return None
-        time.sleep(_ARRIVING_S)
+        _wait_until_idle(survivor)
         faults = [f"before the restart: {fault}" for fault in self._books(place).faults()]
         again = place / f"{point.who}-again.log"
-        hunted.start(words[point.who], again)
+        self._running[point.who] = _start([*PREY, "free", NO_FLAW, *words[point.who]], again)
         _wait_for(again, "joined the network")
-        if buyer.pid is not None and (ended := buyer.wait()):
+        if ended := self._running["buyer"].wait(_PATIENCE_S):
             faults.append(f"the buyer ended with {ended}")
-        seller.send(signal.SIGTERM)
-        if ended := seller.wait():
+        self._running["seller"].terminate()
+        if ended := self._running["seller"].wait(_PATIENCE_S):
             faults.append(f"the seller ended with {ended}")
         books = self._books(place)
         faults += [f"at the end: {fault}" for fault in books.faults()]
@@ -237,15 +180,15 @@ class Bench:
 
     def _books(self, place: Path) -> Books:
         """What both disks hold at this instant."""
-        for nursery in self._nurseries.values():
-            nursery.send(signal.SIGSTOP)
+        for process in self._running.values():
+            process.send_signal(signal.SIGSTOP)
         try:
             copies = place / "copies"
-            for who in self._nurseries:
+            for who in self._running:
                 shutil.copytree(place / who, copies / who, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock"))
         finally:
-            for nursery in self._nurseries.values():
-                nursery.send(signal.SIGCONT)
+            for process in self._running.values():
+                process.send_signal(signal.SIGCONT)
         books = Books.on(copies)
         shutil.rmtree(copies)
         return books
@@ -288,10 +231,36 @@ def _set_strace_on(pid: int, point: KillPoint) -> subprocess.Popen[str]:
     return strace
 
 
-def _first_status(nurseries: Sequence[Nursery]) -> int:
-    """Wait until the daemon of one of these has ended; returns its status."""
-    ready, _, _ = select.select(nurseries, [], [], _PATIENCE_S)
-    return min(ready, key=nurseries.index).wait()
+def _wait_until_idle(process: fork_server.Process) -> None:
+    """Wait until a process has taken all that has come for it, and has nothing more to do, or has ended."""
+    until = time.monotonic() + _PATIENCE_S
+    calm, before = 0, -1
+    while calm < _CALM_LOOKS and process.poll() is None:
+        assert time.monotonic() < until, "it is never idle"
+        try:
+            spent, unread = _spent(process.pid), _unread_bytes(process.pid)
+        except FileNotFoundError:
+            continue
+        calm, before = (calm + 1 if spent == before and not unread else 0), spent
+        time.sleep(0.01)
+
+
+def _spent(pid: int) -> int:
+    """How often the threads of a process have run so far."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[2]) for task in tasks)
+
+
+def _unread_bytes(pid: int) -> int:
+    """How much waits in the sockets of a process."""
+    sockets = {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()}
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(line[4].partition(":")[2], 16) for line in lines if f"socket:[{line[9]}]" in sockets)
+
+
+def _start(words: Sequence[str], log: Path) -> fork_server.Process:
+    with log.open("a") as output:
+        return fork_server.start(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT)
 
 
 def _wait_for(log: Path, words: str) -> None:

@@ -1,69 +1,30 @@
-"""C{python -m tests.integration.prey}: daemons that can be started often, because everything is imported once.
+"""C{python -m tests.integration.prey HELD FLAW WORD...}: a C{bazaar-node} to be killed.
 
-Each line on standard input is a request, a JSON object: C{words}, the command line of a C{bazaar-node};
-C{is_held}, whether it waits with everything until it gets C{SIGCONT}; C{plant}, a flaw to be had. A daemon is
-a child of this process with a reactor of its own. What is written is C{{"pid": ...}} when there is one, and
-C{{"status": ...}} when it has ended, negative for a signal; after that the next line is read.
+HELD is C{held} if it waits with everything until it gets C{SIGCONT}; FLAW is one of L{PLANTS}, or C{-} for none.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import sys
-import traceback
 from typing import Any, Final
 
-from twisted_bazaar.plugin import load_roles
 from twisted_bazaar.taps import node
 from twisted_bazaar.trade import memory, sqlite
 
 _PR_SET_PTRACER: Final = 0x59616D61
-_FAILED: Final = 70
 
 
-def main() -> None:
-    """Start daemons until there are no more requests."""
-    load_roles()
-    for line in sys.stdin:
-        request = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            _become(request)
-        _tell(pid=pid)
-        _, status = os.waitpid(pid, 0)
-        _tell(status=os.waitstatus_to_exitcode(status))
-
-
-def _tell(**what: int) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
-
-
-def _become(request: dict[str, Any]) -> None:
-    """Be the daemon, and never come back."""
-    try:
-        # Whoever asked for it may trace it, although it is not its child.
-        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, -1, 0, 0, 0)
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        os.dup2(os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
-        os.dup2(1, 2)
-        if request["is_held"]:
-            os.kill(os.getpid(), signal.SIGSTOP)
-        if request["plant"] is not None:
-            PLANTS[request["plant"]]()
-        _run(request["words"])
-        os._exit(0)
-    except SystemExit as end:
-        os._exit(end.code if isinstance(end.code, int) else 1)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(_FAILED)
-
-
-def _run(words: list[str]) -> None:
+def main(held: str, flaw: str, *words: str) -> None:
+    """Be the daemon."""
+    # Whoever asked for it may trace it, although it is not its child.
+    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, -1, 0, 0, 0)
+    if held == "held":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if flaw != NO_FLAW:
+        PLANTS[flaw]()
     options = node.Options()
     options.parseOptions(words)
     from twisted.internet import reactor
@@ -76,8 +37,7 @@ def _run(words: list[str]) -> None:
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()
-    sys.stdout.flush()
-    os._exit(status[0])
+    sys.exit(status[0])
 
 
 def _answer_before_commit() -> None:
@@ -118,7 +78,8 @@ def _send_before_intent() -> None:
     sqlite.SqliteStore.run = run  # type: ignore[method-assign]
 
 
+NO_FLAW: Final = "-"
 PLANTS: Final = {"answer before commit": _answer_before_commit, "send before intent": _send_before_intent}
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

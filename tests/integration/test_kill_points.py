@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from tests.integration.killing import CALLS, Bench, KillPoint
+from tests.integration.prey import NO_FLAW
 
 WORKERS: Final = 6
 LEAST_POINTS: Final = 300
@@ -38,13 +39,13 @@ class Sweep:
         self.faults: list[str] = []
         self.points = 0
 
-    def run(self, directory: Path, plant: str | None = None) -> None:
+    def run(self, directory: Path, plant: str = NO_FLAW) -> None:
         """Go through them."""
         with ThreadPoolExecutor(WORKERS) as pool:
             for done in [pool.submit(self._work, directory / f"{worker}", plant) for worker in range(WORKERS)]:
                 done.result()
 
-    def _work(self, directory: Path, plant: str | None) -> None:
+    def _work(self, directory: Path, plant: str) -> None:
         with Bench(directory, plant) as bench:
             for point in self._to_come():
                 faults = bench.play(point)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from tests.integration import fork_server
 from tests.integration.daemons import TWISTD, free_port, until
 
 _SENT_BYTES: Final = 4_000_000
@@ -28,7 +29,7 @@ def test_tracker(tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
     words = ("bazaar-tracker", "-v", "--listen", f"tcp:{port}:interface=127.0.0.1")
     with log.open("wb") as output:
-        tracker = subprocess.Popen((*TWISTD, *words), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        tracker = fork_server.start((*TWISTD, *words), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             until(lambda: "listening on" in log.read_text())
             sent = 0

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.integration import fork_server
 from tests.integration.daemons import TWISTD, Daemon, Daemons, until
 from tests.integration.unread import wait_until_dialled
 
@@ -63,9 +64,9 @@ class IndexedShop:
         path = self.directory / f"{name}.jsonl"
         return path.read_text() if path.exists() else ""
 
-    def buyer(self, *words: str, name: str = "buyer") -> subprocess.Popen[str]:
+    def buyer(self, *words: str, name: str = "buyer") -> fork_server.Process:
         """Start a buyer that ends by itself, and writes what happens to it."""
-        return subprocess.Popen(
+        return fork_server.start(
             (
                 *(*TWISTD, "bazaar-node", "--role", "buyer", "--name", name, "--once", *self.via),
                 *("--events", f"{name}.jsonl", *words),
@@ -96,7 +97,7 @@ class IndexedShop:
 
     def bazaar(self, *words: str) -> str:
         """Type a command that ends well; returns what it prints."""
-        done = subprocess.run(
+        done = fork_server.run(
             (*_PYTHON, *words),
             cwd=self.directory,
             env={**os.environ, **self.daemons.environment},
@@ -124,7 +125,7 @@ def shop(tmp_path: Path) -> Iterator[IndexedShop]:
         yield IndexedShop(daemons, tmp_path)
 
 
-def ended(buyer: subprocess.Popen[str]) -> tuple[int, str]:
+def ended(buyer: fork_server.Process) -> tuple[int, str]:
     """Wait for a buyer; returns its exit status and what it said."""
     try:
         said, _ = buyer.communicate(timeout=60)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration import fork_server
 from tests.integration.daemons import TWISTD, Daemons, free_port
 
 _TWIST = (sys.executable, "-c", "from twisted.application.twist._twist import Twist; Twist.main()")
@@ -29,7 +30,7 @@ def run(directory: Path, *words: str, program: tuple[str, ...] = TWISTD) -> subp
     """Run a command to its end; a node in it keeps nothing."""
     if words[0] == "bazaar-node":
         words = (*words, "--ephemeral")
-    return subprocess.run(
+    return fork_server.run(
         (*program, *words),
         cwd=directory,
         capture_output=True,
@@ -100,7 +101,7 @@ def test_unknown_outcome(daemons: Daemons, tmp_path: Path) -> None:
     _, tracker = daemons.start_tracker()
     seller = daemons.start("bazaar-node", "--tracker", tracker, "--role", "seller", "--stock", "apple")
     seller.wait_for("joined")
-    buyer = subprocess.Popen(
+    buyer = fork_server.start(
         (
             *TWISTD,
             *("bazaar-node", "--tracker", tracker, "--role", "buyer", "--want", "apple", "--ephemeral"),
@@ -122,7 +123,7 @@ def test_unknown_outcome(daemons: Daemons, tmp_path: Path) -> None:
 
 def test_side_by_side(daemons: Daemons, tmp_path: Path) -> None:
     """Plain C{twistd -n} daemons run side by side in one directory, and leave no pid file."""
-    first = subprocess.Popen(
+    first = fork_server.start(
         (*_PLAIN_TWISTD, "bazaar-node", "--tracker", "tcp:127.0.0.1:1", "--ephemeral"),
         cwd=tmp_path,
         stdout=subprocess.PIPE,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.integration import fork_server
 from tests.integration.daemons import LONGEST_S, Daemons
 
 GREETER = Path(__file__).parents[2] / "docs/howto/greeter"
@@ -26,7 +26,7 @@ def daemons(tmp_path: Path) -> Iterator[Daemons]:
 
 def shown(daemons: Daemons, directory: Path, **environment: str) -> dict[str, tuple[object, str]]:
     """What C{bazaar config show} says of a node: values and where they were written, by option."""
-    done = subprocess.run(
+    done = fork_server.run(
         [sys.executable, "-m", "twisted_bazaar", "config", "show", "--json"],
         capture_output=True,
         text=True,

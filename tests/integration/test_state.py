@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.integration import fork_server
 from tests.integration.daemons import TWISTD, Daemon, Daemons, until
 
 _PYTHON: Final = (sys.executable, "-m", "twisted_bazaar")
@@ -51,7 +52,7 @@ class Shop:
 
     def _run(self, program: tuple[str, ...], *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.run(
+        return fork_server.run(
             (*program, *words),
             text=True,
             cwd=self.directory,
@@ -115,7 +116,7 @@ def test_both_sides_list_the_same(shop: Shop, tmp_path: Path) -> None:
     elsewhere = {**os.environ, "XDG_STATE_HOME": os.devnull, "HOME": os.devnull}
     for name in ("seller", "buyer"):
         assert shop.bazaar("orders", sold["id"][:8], "--name", name, "--receipt", f"{name}.json").returncode == 0
-        done = subprocess.run(
+        done = fork_server.run(
             (*_PYTHON, "verify", f"{name}.json"),
             cwd=tmp_path,
             env=elsewhere,

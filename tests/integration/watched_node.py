@@ -2,7 +2,7 @@
 
 Run as a program it is twistd, and keeps the longest turn of its reactor in a file:
 
-    python watched_node.py TURN_FILE [WORD FOR TWISTD]...
+    python -m tests.integration.watched_node TURN_FILE [WORD FOR TWISTD]...
 
 A turn is measured in processor time of the reactor's thread: the wait for sockets costs none, nor do
 other processes, so a busy machine makes no turn longer. On C{SIGUSR1} the program commits the fault that
@@ -30,6 +30,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
+
+from tests.integration import fork_server
 
 NODE_ID: Final = 1
 LONGEST_S: Final = 20.0
@@ -169,8 +171,8 @@ class WatchedProcess:
         with turn_file.open("r+b") as file:
             self._turn = mmap.mmap(file.fileno(), _SECONDS.size)
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, turn_file, "-n", "--pidfile=", *words],
+            self._process = fork_server.start(
+                [sys.executable, "-m", "tests.integration.watched_node", turn_file, "-n", "--pidfile=", *words],
                 cwd=directory,
                 env={**os.environ, "WATCHED_FAULT": fault, "XDG_STATE_HOME": os.fspath(directory)},
                 stdin=subprocess.DEVNULL,
