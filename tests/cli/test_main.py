@@ -48,6 +48,8 @@ class MainCase(SynchronousTestCase):
     def run_words(self, words: Sequence[str], **files: Any) -> subprocess.CompletedProcess[str]:
         """Run words of a shell as a process that finds this package."""
         env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(self.directory), **self.ENVIRONMENT}
+        # Users have what is printed kept until there is more of it.
+        env.pop("PYTHONUNBUFFERED", None)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **files}
         return subprocess.run(words, **pipes, text=True, timeout=60, cwd=self.directory, env=env)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import json
 import os
 import runpy
@@ -318,9 +319,14 @@ def _become(request: dict[str, Any], streams: list[int]) -> list[str]:
     os.environ.update(request["env"])
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         old = getattr(sys, name)
-        is_by_line = number == 2 or os.isatty(number)
-        buffering = 1 if is_by_line else -1
-        stream: Any = open(number, mode, buffering, old.encoding, old.errors, closefd=False)  # noqa: SIM115
+        raw = open(number, f"{mode}b", 0 if old.write_through else -1, closefd=False)  # noqa: SIM115
+        stream: Any = io.TextIOWrapper(
+            raw,
+            old.encoding,
+            old.errors,
+            line_buffering=number == 2 or os.isatty(number),
+            write_through=old.write_through,
+        )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     args: list[str] = request["args"]

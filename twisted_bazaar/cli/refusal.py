@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,7 +103,16 @@ def output_or_refuse() -> Iterator[None]:
         if error.filename is not None:
             # It is about a file, and not about what is printed.
             raise
+        _forget_output()
         raise Refusal(f"the output cannot be written: {error.strerror}") from None
+
+
+def _forget_output() -> None:
+    """Let nothing more be written, or Python would try again at its end, and say so in lines of its own."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def open_or_refuse(path: str, mode: str, option: str) -> IO[bytes]:
