@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Final
+
+from attrs import frozen
 
 MIB: Final = 1 << 20
 
@@ -29,9 +31,51 @@ class Room(enum.Enum):
     YES = enum.auto()
     """There is."""
     AFTER_EVICTION = enum.auto()
-    """It is due to its owner, as soon as something else has gone: see L{ByteBudget.evictable}."""
+    """It is due to its owner, as soon as something else has gone: see L{ByteBudget.must_evict_for}."""
     NO = enum.auto()
     """Its owner has its share."""
+
+
+@frozen
+class Usage:
+    """How much of a budget is used, as far as the share of one owner depends on it.
+
+    @ivar total: bytes for all.
+    @ivar held: bytes that this owner has.
+    @ivar owners: how many have something, this one counted in.
+    @ivar used: bytes of all, retired ones too.
+    @ivar retired: bytes that nobody has any more, and that are not gone yet.
+    """
+
+    total: int
+    held: int
+    owners: int
+    used: int
+    retired: int
+
+    def room_for(self, size_bytes: int, instead_of: int = 0) -> Room:
+        """Whether the owner may have so many bytes more.
+
+        @param instead_of: bytes that it is going to retire for them.
+        """
+        held = self.held + size_bytes - instead_of
+        live = self.used - self.retired + size_bytes - instead_of
+        if held > most_a_host(self.total):
+            return Room.NO
+        is_small = held <= self.total // self.owners
+        if not is_small and live > self.total * (_PARTS - _KEPT_FOR_SMALL) // _PARTS:
+            return Room.NO
+        return Room.YES if self.used + size_bytes <= self.total else Room.AFTER_EVICTION
+
+
+def most_a_host(total: int) -> int:
+    """Bytes of so many that one host has at most, however much is free."""
+    return total * _HOST_PARTS // _PARTS
+
+
+def most_a_peer(total: int) -> int:
+    """Bytes of so many that one peer of a host has at most."""
+    return total * _PEER_PARTS // _PARTS
 
 
 class ByteBudget:
@@ -39,25 +83,27 @@ class ByteBudget:
 
     What an owner has let go of counts as retired until it is really gone: it takes memory, but is nobody's.
 
+    @param held: what owners have already.
+    @param retired: what has been let go of already, and is not gone yet.
     @ivar total: bytes for all.
     @ivar used: bytes in memory now, retired ones too.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, held: Mapping[Hashable, int] | None = None, retired: int = 0) -> None:
         self.total = total
-        self.used = 0
-        self._retired = 0
-        self._held: Counter[Hashable] = Counter()
+        self._retired = retired
+        self._held: Counter[Hashable] = Counter({owner: size for owner, size in (held or {}).items() if size})
+        self.used = self._held.total() + retired
 
     @property
     def most_a_host(self) -> int:
         """Bytes that one host has at most, however much is free."""
-        return self.total * _HOST_PARTS // _PARTS
+        return most_a_host(self.total)
 
     @property
     def most_a_peer(self) -> int:
         """Bytes that one peer of a host has at most."""
-        return self.total * _PEER_PARTS // _PARTS
+        return most_a_peer(self.total)
 
     def held_by(self, owner: Hashable) -> int:
         """Bytes that an owner has now."""
@@ -86,14 +132,9 @@ class ByteBudget:
 
         @param instead_of: bytes that it is going to retire for them.
         """
-        held = self._held[owner] + size_bytes - instead_of
-        live = self.used - self._retired + size_bytes - instead_of
-        if held > self.most_a_host:
-            return Room.NO
-        is_small = held <= self.total // len(self._held.keys() | {owner})
-        if not is_small and live > self.total * (_PARTS - _KEPT_FOR_SMALL) // _PARTS:
-            return Room.NO
-        return Room.YES if self.used + size_bytes <= self.total else Room.AFTER_EVICTION
+        owners = len(self._held) + (owner not in self._held)
+        usage = Usage(self.total, self._held[owner], owners, self.used, self._retired)
+        return usage.room_for(size_bytes, instead_of)
 
     def must_evict_for(self, size_bytes: int) -> bool:
         """Whether so many bytes more have no room even when all that is retired is gone."""

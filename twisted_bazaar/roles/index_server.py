@@ -59,7 +59,7 @@ class Options(usage.Options):
 
     optParameters = [
         ["directory", None, None, "Where it is kept: postgresql://..., for several servers; in memory if not given."],
-        ["list-memory", None, str(MOST_BYTES // MIB), "How many MiB all lists may take, when they are in memory."],
+        ["list-memory", None, str(MOST_BYTES // MIB), "How many MiB all lists may take, also in a database."],
         ["most-files-a-peer", None, str(MOST_A_PEER), "How many files and goods one peer may list."],
         ["lease", None, f"{LEASE_S:g}", "For how many seconds a peer is believed that says nothing more."],
     ]
@@ -279,6 +279,6 @@ def make_role(options: Mapping[str, Any]) -> IndexServer:
         raise UsageError("--directory: write postgresql://USER@HOST/DATABASE, or leave it out to keep it in memory")
     from twisted_bazaar.discovery.index.postgres import PostgresDirectory
 
-    directory = PostgresDirectory(url, lease_s, most)
+    directory = PostgresDirectory(url, lease_s, most, most_bytes=budget.total)
     directory.check()
     return IndexServer(directory, verbose=verbose)

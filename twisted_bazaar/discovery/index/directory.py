@@ -10,7 +10,7 @@ little later, by L{Directory.work}; what is asked meanwhile is answered as if it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -18,8 +18,9 @@ from attrs import frozen
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.listers import Lister, Listers
-from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, File, TooMany, Update
+from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, File, Update
 from twisted_bazaar.discovery.index.pages import PageMaker, is_list_of_all
+from twisted_bazaar.discovery.index.room import check_cleared, check_list, growth_by, make_room
 from twisted_bazaar.discovery.index.several import all_under, enter, strike
 from twisted_bazaar.discovery.index.titles import Title, Titles, codes_of, is_meant
 from twisted_bazaar.discovery.index.weights import (
@@ -41,7 +42,7 @@ _ENTERED_A_STEP: Final = 400
 # Who adds while so many wait to be entered or cleared does some of that work too: it never grows without end.
 _MOST_BEHIND: Final = 200_000
 # So many entries are cleared at once for those of one message: some ten milliseconds.
-_CLEARED_FOR_ROOM: Final = 1_000
+CLEARED_FOR_ROOM: Final = 1_000
 _CLEARED_AT_A_TIME: Final = 50
 
 T = TypeVar("T")
@@ -350,19 +351,12 @@ class Directory:
         """
         files = {} if is_anew else lister.files
         goods = {} if is_anew else lister.goods.get(update.bazaar, {})
-        added, offered = {file.name for file in update.add}, set(update.offer)
-        weights = {name: weight_of_file(name) for name in added if name not in files}
-        come = [item for item in offered if item not in goods]
-        gone = [files[name].weight for name in set(update.remove) - added if name in files]
-        gone += [weight_of_item(item) for item in set(update.withdraw) - offered if item in goods]
-        more_bytes = sum(weights.values()) + sum(map(weight_of_item, come)) - sum(gone)
-        if come and not goods:
-            more_bytes += weight_of_bazaar(update.bazaar)
-        more = len(weights) + len(come) - len(gone)
-        if more > 0 or more_bytes > 0:
+        growth = growth_by(update, files, goods, lambda name: files[name].weight)
+        if growth.is_any:
             listed = 0 if is_anew else lister.listed
-            self._check(lister, listed + more, more_bytes, instead_of=lister.weight if is_anew else 0)
-        return weights
+            instead_of = lister.weight if is_anew else 0
+            self._check(lister, listed + growth.entries, growth.size_bytes, instead_of)
+        return growth.weights
 
     def _check(self, lister: Lister, listed: int, more_bytes: int, instead_of: int = 0) -> None:
         """See that a peer may list so much, and that there is room for it.
@@ -372,40 +366,26 @@ class Directory:
         @param instead_of: bytes that would go from it.
         @raise TooMany: no.
         """
-        if listed > self.most_a_peer:
-            raise TooMany(f"one peer may list {self.most_a_peer:,} files and goods")
         budget = self.budget
-        if lister.weight + more_bytes - instead_of > budget.most_a_peer:
-            raise TooMany(f"the list of one peer may take {budget.most_a_peer:,} bytes of memory")
-        if budget.room_for(lister.host, more_bytes, instead_of) is not Room.YES:
-            self._make_room(lister, more_bytes, instead_of)
+        check_list(budget.total, self.most_a_peer, listed, lister.weight + more_bytes - instead_of)
+        if budget.room_for(lister.host, more_bytes, instead_of) is Room.YES:
+            return
 
-    def _make_room(self, lister: Lister, more_bytes: int, instead_of: int) -> None:
-        """Let others go in favour of a lister: who has gone before who is there, and then those with the most.
+        def away(host: Hashable | None) -> list[Lister]:
+            gone = self._listers.away.values()
+            return [each for each in gone if each is not lister and host in (None, each.host)]
 
-        @raise TooMany: it has its part; or what has been let go of is not cleared yet.
-        """
-        budget = self.budget
-        for gone in list(self._listers.away.values()):
-            room = budget.room_for(lister.host, more_bytes, instead_of)
-            if room is not Room.NO and not budget.must_evict_for(more_bytes - instead_of):
-                break
-            if gone is not lister:
-                self._dismiss(gone)
-        if budget.room_for(lister.host, more_bytes, instead_of) is Room.NO:
-            raise TooMany(f"the lists of one host may take {budget.most_a_host:,} bytes of memory, or an equal part")
-        while budget.must_evict_for(more_bytes - instead_of):
-            heaviest = budget.heaviest()
-            if heaviest == lister.host:
-                raise TooMany("there is no room for more")
-            listers = (*self._listers.there.values(), *self._listers.away.values())
-            self._dismiss(max((each for each in listers if each.host == heaviest), key=lambda each: each.weight))
-        for _ in range(_CLEARED_FOR_ROOM // _CLEARED_AT_A_TIME):
+        make_room(budget, lister.host, more_bytes, instead_of, away, self._longest_of, self._dismiss)
+        for _ in range(CLEARED_FOR_ROOM // _CLEARED_AT_A_TIME):
             if budget.used + more_bytes <= budget.total or not self._to_clear:
                 break
             self._clear_some(_CLEARED_AT_A_TIME)
-        if budget.used + more_bytes > budget.total:
-            raise TooMany("others are let go of, and there is room in a moment; try again")
+        check_cleared(budget, more_bytes)
+
+    def _longest_of(self, host: Hashable) -> Lister:
+        """The longest list of a host."""
+        listers = (*self._listers.there.values(), *self._listers.away.values())
+        return max((each for each in listers if each.host == host), key=lambda each: each.weight)
 
     @staticmethod
     def _move_on(lister: Lister) -> int:

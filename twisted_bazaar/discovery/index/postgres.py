@@ -1,12 +1,12 @@
 """The directory of several index servers in PostgreSQL: peers of each are found by those of all.
 
 A peer is believed while its lease lasts by the database's clock, whichever server it is linked to. What is left of
-those who have gone is cleared in small batches by whoever sees it.
+those who have gone is cleared in small batches by whoever sees it. What lists weigh is counted in the database, over all
+servers; the time of this server's connections is shared by host.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final, TypeVar
@@ -17,12 +17,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.discovery.index.directory import LEASE_S, MOST_A_PEER, Counts
-from twisted_bazaar.discovery.index.messages import Busy, File, Update
+from twisted_bazaar.discovery.index.directory import LEASE_S, MOST_A_PEER, MOST_BYTES, Counts
+from twisted_bazaar.discovery.index.messages import File, Update
 from twisted_bazaar.discovery.index.postgres_lists import Lists, is_plain
 from twisted_bazaar.discovery.index.postgres_questions import Questions
 from twisted_bazaar.discovery.index.store import IDirectory
-from twisted_bazaar.discovery.index.turns import MOST_WAITING
+from twisted_bazaar.discovery.index.workers import Worker
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError
 from twisted_bazaar.forms import read_steps
 from twisted_bazaar.postgresql import PATIENCE_S, Database, Kind
@@ -43,9 +43,10 @@ T = TypeVar("T")
 class PostgresDirectory:
     """Keeps everything in a database that several servers share.
 
-    Changes are made one after the other, in the order in which they come; questions do not wait for them.
+    The changes of one peer are made in the order in which they come; questions do not wait for them.
 
     @param url: see L{Database}.
+    @param most_bytes: what all lists in the database may weigh; the same for all servers.
     @raise UsageError: psycopg is not installed, or the URL is none.
     """
 
@@ -57,15 +58,16 @@ class PostgresDirectory:
         lease_s: float = LEASE_S,
         most_a_peer: int = MOST_A_PEER,
         patience_s: float = PATIENCE_S,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self.lease_s = lease_s
         self.most_a_peer = most_a_peer
+        self._most_bytes = most_bytes
         forms = read_steps(files("twisted_bazaar.discovery.index.schema"))
         kind = Kind("directory", "twisted_bazaar_index", _FORMS_LOCK, forms, is_soft=True)
         # What takes long is not to stand before what does not.
         self._changes, self._questions, self._searches = (Database(url, kind, patience_s) for _ in range(3))
         self._server: str | None = None
-        self._waiting: Counter[str] = Counter()
         self._looking: IDelayedCall | None = None
         self._is_stopped = False
 
@@ -81,6 +83,7 @@ class PostgresDirectory:
         self._reactor = reactor
         for database in (self._changes, self._questions, self._searches):
             database.open(reactor)
+        self._workers = {each: Worker(reactor) for each in (self._changes, self._questions, self._searches)}
         self._looking = reactor.callLater(_LOOK_S, self._look)
 
     def stop(self) -> Deferred[None]:
@@ -88,88 +91,85 @@ class PostgresDirectory:
         self._is_stopped = True
         if self._looking is not None and self._looking.active():
             self._looking.cancel()
-        closing = [database.close() for database in (self._changes, self._questions, self._searches)]
-        return gatherResults(closing).addCallback(lambda _: None)
+        for worker in self._workers.values():
+            worker.stop()
+        # Each closes when what it is at work on is done.
+        return gatherResults([database.close() for database in self._workers]).addCallback(lambda _: None)
 
     def renew(self, peer: Peer, mark: int, load: int) -> Deferred[int]:
         """Believe a peer's list for another lease."""
-        return self._change(peer.key, lambda lists: lists.renew(peer, mark, load))
+        return self._change(peer, lambda lists: lists.renew(peer, mark, load))
 
     def update(self, peer: Peer, update: Update) -> Deferred[int]:
         """Change a peer's list."""
         if not is_plain(update.bazaar):
             return fail(PeerError("bazaar: a control character in the name"))
-        return self._change(peer.key, lambda lists: lists.update(peer, update))
+        return self._change(peer, lambda lists: lists.update(peer, update))
 
     def add(self, peer: Peer, file: File) -> Deferred[int]:
         """List one file."""
-        return self._change(peer.key, lambda lists: lists.add(peer, file))
+        return self._change(peer, lambda lists: lists.add(peer, file))
 
     def remove(self, peer: Peer, name: str) -> Deferred[int]:
         """List a file no more."""
-        return self._change(peer.key, lambda lists: lists.remove(peer, name))
+        return self._change(peer, lambda lists: lists.remove(peer, name))
 
     def leave(self, peer: Peer) -> Deferred[None]:
         """A peer's link is gone: nothing of it is found any more, unless it is linked to another server."""
-        return self._changes.run(lambda connection: self._lists(connection).leave(peer.key))
+        # What waits is of no use any more; and what comes over its next link comes after this.
+        for worker in self._workers.values():
+            worker.forget(peer.key)
+        return self._change(peer, lambda lists: lists.leave(peer.key))
 
     def find(self, query: FileQuery, asker: Peer) -> Deferred[Page]:
         """Look for files."""
         is_quick = query.name is not None or query.digest is not None
         database = self._questions if is_quick else self._searches
-        return self._run(asker.key, database, lambda connection: Questions(connection).find(query, asker))
+        return self._run(asker, database, lambda connection: Questions(connection).find(query, asker))
 
     def sources(self, digest: str, most: int, asker: Peer) -> Deferred[Sequence[FileSource]]:
         """Who has a file."""
-        return self._ask(asker.key, lambda questions: questions.sources(digest, most, asker))
+        return self._ask(asker, lambda questions: questions.sources(digest, most, asker))
 
     def sellers(
         self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer
     ) -> Deferred[Sequence[Peer]]:
         """Who sells an item, or the seller with a key."""
-        return self._ask(asker.key, lambda questions: questions.sellers(bazaar, item, key, most, asker))
+        return self._ask(asker, lambda questions: questions.sellers(bazaar, item, key, most, asker))
 
     def counts(self) -> Deferred[Counts]:
         """How much is known."""
-        return self._searches.run(lambda connection: Questions(connection).counts())
+        return self._do(None, None, self._searches, lambda connection: Questions(connection).counts())
 
-    def _change(self, owner: str, change: Callable[[Lists], T]) -> Deferred[T]:
-        return self._run(owner, self._changes, lambda connection: change(self._lists(connection)))
+    def _change(self, peer: Peer, change: Callable[[Lists], T]) -> Deferred[T]:
+        return self._run(peer, self._changes, lambda connection: change(self._lists(connection)))
 
-    def _ask(self, owner: str, ask: Callable[[Questions], T]) -> Deferred[T]:
-        return self._run(owner, self._questions, lambda connection: ask(Questions(connection)))
+    def _ask(self, asker: Peer, ask: Callable[[Questions], T]) -> Deferred[T]:
+        return self._run(asker, self._questions, lambda connection: ask(Questions(connection)))
 
-    def _run(self, owner: str, database: Database, work: Callable[[Any], T]) -> Deferred[T]:
-        """Do something, unless too much of one owner's is waiting already."""
-        if self._is_stopped:
-            return fail(LinkClosed("the index server stops"))
-        if self._waiting[owner] >= MOST_WAITING:
-            return fail(Busy(f"{MOST_WAITING} questions are waiting; ask again when they are answered"))
-        self._waiting[owner] += 1
-        return database.run(work).addBoth(self._waits_no_more, owner)
+    def _run(self, peer: Peer, database: Database, work: Callable[[Any], T]) -> Deferred[T]:
+        return self._do(peer.key, peer.network, database, work)
 
-    def _waits_no_more(self, result: Any, owner: str) -> Any:
-        self._waiting[owner] -= 1
-        if not self._waiting[owner]:
-            del self._waiting[owner]
-        return result
+    def _do(self, owner: str | None, host: str | None, database: Database, work: Callable[[Any], T]) -> Deferred[T]:
+        """Do something in the database, in a fair turn."""
+        return self._workers[database].do(owner, lambda: database.run(work), host)
 
     def _lists(self, connection: Any) -> Lists:
         """In the thread: the lists, as this process sees them."""
         if self._server is None:
             [self._server] = connection.execute(_NEW_SERVER).fetchone()
         assert self._server is not None, "the database has made one"
-        return Lists(connection, self._server, self.lease_s, self.most_a_peer)
+        return Lists(connection, self._server, self.lease_s, self.most_a_peer, self._most_bytes)
 
     def _look(self) -> None:
         """See whose time is over."""
-        looking = self._changes.run(lambda connection: self._lists(connection).expire())
+        looking = self._do(None, None, self._changes, lambda connection: self._lists(connection).expire())
         looking.addErrback(self._not_looked)
         looking.addCallback(lambda has_more: self._look_in(_BETWEEN_S if has_more else _LOOK_S))
 
     def _not_looked(self, failure: Failure) -> bool:
         # Who asks something else is told, and tells the log.
-        if failure.check(StorageError) is None:
+        if failure.check(StorageError, LinkClosed) is None:
             self.log.failure("the directory is not in order", failure)
         return False
 

@@ -60,7 +60,8 @@ _COUNTS: Final = """
             JOIN twisted_bazaar_index.peers ON number = peer WHERE key IS NOT NULL) AS title),
         (SELECT coalesce(sum(listed), 0) FROM twisted_bazaar_index.peers WHERE key IS NOT NULL),
         (SELECT count(*) FROM (SELECT DISTINCT bazaar, item FROM twisted_bazaar_index.goods
-            JOIN twisted_bazaar_index.peers ON number = peer WHERE key IS NOT NULL) AS good)"""
+            JOIN twisted_bazaar_index.peers ON number = peer WHERE key IS NOT NULL) AS good),
+        (SELECT coalesce(sum(size_bytes), 0) FROM twisted_bazaar_index.hosts)"""
 
 
 class Questions:
@@ -121,8 +122,8 @@ class Questions:
 
     def counts(self) -> Counts:
         """How much is known; nobody counts the words."""
-        peers, files, entries, goods = map(int, self._connection.execute(_COUNTS).fetchone())
-        return Counts(peers, files, entries, goods, 0)
+        peers, files, entries, goods, size_bytes = map(int, self._connection.execute(_COUNTS).fetchone())
+        return Counts(peers, files, entries, goods, 0, size_bytes)
 
     def _named(self, query: str, asker: Peer, most: int, **values: Any) -> Sequence[Any]:
         who = {"asker": bytes.fromhex(asker.key), "is_local": asker.address.is_local, "most": most}
