@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from itertools import count
+from random import Random
 from typing import Any, Final
 
 import pytest
@@ -17,8 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.discovery.index.directories import ASKER, LEASE_S, MOST_A_PEER, DirectoryContract, digest, file, peer
 from tests.integration.market import reactor, until
 from tests.postgres import Cluster
-from twisted_bazaar.discovery.index.messages import Busy, File, Update
+from twisted_bazaar.discovery.index.messages import Busy, File, TooMany, Update
 from twisted_bazaar.discovery.index.postgres_lists import CLEARED_AT_ONCE
+from twisted_bazaar.discovery.index.weights import LISTER_BYTES, weight_of_file
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError, UsageError
 from twisted_bazaar.forms import read_steps
 from twisted_bazaar.values.addresses import Peer
@@ -29,6 +31,10 @@ psycopg = pytest.importorskip("psycopg")
 from twisted_bazaar.discovery.index.postgres import PostgresDirectory  # noqa: E402
 
 _PASS_TIME: Final = "UPDATE twisted_bazaar_index.peers SET until = until - %s * interval '1 second'"
+_COUNTED: Final = "SELECT host, size_bytes::int FROM twisted_bazaar_index.hosts ORDER BY host"
+_THERE: Final = """
+    SELECT CASE WHEN key IS NULL THEN '' ELSE charged_to END AS host, sum(weight)::int
+    FROM twisted_bazaar_index.peers GROUP BY 1 ORDER BY 1"""
 _numbers: Final = count(1)
 
 
@@ -60,6 +66,10 @@ class DirectoryCase:
     def _open(self, url: str, cluster: Cluster, open_directory: Callable[..., PostgresDirectory]) -> None:
         self.url, self.cluster, self.open_directory = url, cluster, open_directory
         self.directory = open_directory()
+
+    def open_with(self, most_bytes: int) -> None:
+        """Go on with a directory with so much room."""
+        self.directory = self.open_directory(most_bytes=most_bytes, most_a_peer=10_000)
 
     def result_of(self, deferred: Deferred[Any]) -> Any:
         """What comes of it."""
@@ -163,16 +173,39 @@ class DatabaseTests(DirectoryCase, SynchronousTestCase):
         other = self.directory.find(FileQuery(name="a"), peer(5))
         for each in asked:
             each.addErrback(lambda failure: failure.trap(Busy))
-        assert [self.result_of(each) for each in asked].count(Busy) == 6
+        assert [self.result_of(each) for each in asked].count(Busy) == 5
         self.result_of(other)
         self.result_of(self.directory.find(FileQuery(name="a"), ASKER))
+
+    def test_by_host(self) -> None:
+        """Who asks little waits for a few things of a host that asks very much with many keys, and not for all."""
+        self.fill(peer(1), ["a"])
+        done: list[str] = []
+        for number in range(2, 52):
+            for _ in range(20):
+                asking = self.directory.find(FileQuery(name="a"), peer(number, "10.0.0.7"))
+                asking.addCallback(lambda _: done.append("many"))
+        self.result_of(self.directory.find(FileQuery(name="a"), peer(60)).addCallback(lambda _: done.append("one")))
+        assert len(done) < 20
+
+    def test_gone(self) -> None:
+        """What waits of who has gone is not done, and who comes back is there, in whatever order that came."""
+        self.result_of(self.directory.counts())
+        waiting = [self.directory.find(FileQuery(name="a"), peer(1)) for _ in range(5)]
+        changes = [self.directory.add(peer(1), file(name)) for name in "abc"]
+        leaving = self.directory.leave(peer(1))
+        back = self.directory.add(peer(1), file("d"))
+        self.result_of(gatherResults([leaving, back]))
+        self.result_of(self.directory.counts())
+        assert [each.name for each in self.result_of(self.directory.find(FileQuery(), ASKER)).files] == ["d"]
+        assert not any(each.called for each in (*waiting[1:], *changes[1:]))
 
     def test_stopped(self) -> None:
         """What is asked of a directory that has stopped fails."""
         directory = self.open_directory()
         self.result_of(directory.stop())
         self.failure_of(directory.renew(peer(1), 0, 0), LinkClosed)
-        self.failure_of(directory.leave(peer(1)), StorageError)
+        self.result_of(directory.leave(peer(1)))
 
     def test_check(self) -> None:
         """A database that cannot be used is refused before there is a reactor."""
@@ -216,11 +249,15 @@ async def test_older_form(url: str) -> None:
         # With its next word it says where it takes datagrams.
         assert await directories[1].renew(evolve(peer(1), udp_port=4001), 7, 0) == 7
         assert await directories[2].sources(digest(1), 5, ASKER) == [evolve(one, udp=4001)]
+        # What it listed before is charged too, and given back.
+        assert (await directories[0].counts()).size_bytes == LISTER_BYTES + weight_of_file("a")
+        await directories[1].remove(peer(1), "a")
+        assert (await directories[0].counts()).size_bytes == LISTER_BYTES
     finally:
         await gatherResults([each.stop() for each in directories])
     with psycopg.connect(url) as connection:
         numbers = connection.execute("SELECT number FROM twisted_bazaar_index.forms ORDER BY number").fetchall()
-    assert numbers == [(1,), (2,)]
+    assert numbers == [(1,), (2,), (3,)]
 
 
 class SharedTests(DirectoryCase, SynchronousTestCase):
@@ -273,6 +310,41 @@ class SharedTests(DirectoryCase, SynchronousTestCase):
         assert [(each.name, each.sources) for each in page.files] == [(name, 40) for name in "abcdef"]
         asked = [each.sources(digest(1), 40, ASKER) for each in (self.directory, self.other) * 10]
         assert [len(each) for each in self.result_of(gatherResults(asked))] == [40] * 20
+
+    def test_one_budget(self) -> None:
+        """What lists weigh is counted over all servers: a host has no more by being linked to several."""
+        most_bytes = 800 * weight_of_file("p1q 1")
+        one, two = (self.open_directory(most_bytes=most_bytes, most_a_peer=10_000) for _ in range(2))
+
+        def fill(directory: PostgresDirectory, number: int) -> Deferred[int]:
+            files = tuple(file(f"p{number}q {each}") for each in range(300))
+            return directory.update(peer(number, "10.0.0.7"), Update(id=1, base=0, mark=1, add=files))
+
+        self.result_of(fill(one, 1))
+        self.failure_of(fill(two, 2), TooMany)
+        assert self.result_of(one.counts()) == self.result_of(two.counts())
+
+    def test_counted_at_the_same_time(self) -> None:
+        """Whatever many peers of a few hosts do at both servers at once, what is counted is what is there."""
+        most_bytes = 200 * weight_of_file("p1q 1")
+        directories = [self.open_directory(most_bytes=most_bytes, most_a_peer=1_000) for _ in range(2)]
+        rng = Random(5)
+        for turn in range(15):
+            asked: list[Deferred[Any]] = []
+            for number in range(12):
+                directory, owner = rng.choice(directories), peer(number, f"10.0.0.{number % 4}")
+                files = tuple(file(f"p{number}q {each}", turn) for each in range(rng.randrange(60)))
+                change = Update(id=1, base=0, mark=turn + 1, add=files, offer=("apple",))
+                asked.append(directory.update(owner, change) if rng.random() < 0.8 else directory.leave(owner))
+            for each in asked:
+                each.addErrback(lambda failure: failure.trap(TooMany))
+            self.result_of(gatherResults(asked))
+            with psycopg.connect(self.url) as connection:
+                counted = connection.execute(_COUNTED).fetchall()
+                there = connection.execute(_THERE).fetchall()
+            assert counted == there
+            # One change of each server is not seen by the other.
+            assert sum(size_bytes for _, size_bytes in counted) <= most_bytes + 60 * weight_of_file("p10q 10")
 
     def test_one_key_at_both(self) -> None:
         """A key that speaks at both servers at once has one list, which is one of those it told."""

@@ -15,6 +15,7 @@ from zope.interface.verify import verifyObject
 
 from twisted_bazaar.discovery.index.messages import File, TooMany, Update
 from twisted_bazaar.discovery.index.store import IDirectory
+from twisted_bazaar.discovery.index.weights import LISTER_BYTES, weight_of_file
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
@@ -71,6 +72,9 @@ class Case(Protocol):
 
     def later(self, seconds: float) -> None:
         """Let time pass."""
+
+    def open_with(self, most_bytes: int) -> None:
+        """Go on with an empty directory with so much room, in which a peer may list a lot."""
 
     def assertEqual(self, first: object, second: object, msg: object = None) -> object:
         """Compare."""
@@ -509,5 +513,136 @@ class SourceContract(_Asking):
         self.assertEqual((self.sellers("pear"), self.sellers("plum")), ([], [1]))
 
 
-class DirectoryContract(ListContract, LeaseContract, SearchContract, SourceContract):
+class RoomContract(_Asking):
+    """What strangers can fill: lists are bounded in bytes, for each peer, each host and all."""
+
+    def open_for(self: Any, files: int) -> int:
+        """Go on with a directory that has room for so many files of one peer; returns its bytes."""
+        most_bytes = files * weight_of_file("p1q 1") + LISTER_BYTES
+        self.open_with(most_bytes)
+        return most_bytes
+
+    def change(self: Any, owner: Peer, count: int, first: int = 0, *, anew: bool = False) -> Deferred[int]:
+        """List more files of a peer, or others in place of those it has."""
+        add = tuple(file(f"p{owner.id}q {number}", number) for number in range(first, first + count))
+        base = 0 if anew else self.renew(owner)
+        change: Deferred[int] = self.directory.update(owner, Update(id=1, base=base, mark=base + 1000, add=add))
+        return change
+
+    def fill(self: Any, owner: Peer, count: int, first: int = 0, **how: bool) -> None:
+        """The same, and it is taken."""
+        self.result_of(self.change(owner, count, first, **how))
+
+    def refused(self: Any, owner: Peer, count: int, first: int = 0, **how: bool) -> str:
+        """The same, and it is refused; returns why."""
+        return str(self.failure_of(self.change(owner, count, first, **how), TooMany))
+
+    def listed(self: Any, *owners: Peer) -> Sequence[int]:
+        """How many files of each peer are found."""
+        return [self.find(words=f"p{owner.id}q").total for owner in owners]
+
+    def used(self: Any) -> int:
+        """What all lists are charged."""
+        size_bytes: int = self.result_of(self.directory.counts()).size_bytes
+        return size_bytes
+
+    def test_share(self: Any) -> None:
+        """One peer has half of the room at most, its host five eighths, however much is free; then it is told."""
+        self.open_for(800)
+        one, two = peer(1, "10.0.0.7"), peer(2, "10.0.0.7")
+        self.fill(one, 390)
+        self.assertTrue("one peer" in self.refused(one, 20, 390))
+        self.fill(two, 90)
+        self.assertTrue("one host" in self.refused(two, 20, 90))
+        answers = []
+        for number in range(90, 110):
+            adding = self.directory.add(two, file(f"p2q {number}"))
+            answers.append(self.result_of(adding.addErrback(lambda failure: failure.trap(TooMany))))
+        self.assertEqual((answers[0] is TooMany, answers[-1] is TooMany), (False, True))
+        self.assertEqual(self.listed(one)[0], 390)
+
+    def test_host_is_where_links_come_from(self: Any) -> None:
+        """Who says that it is elsewhere is charged to the host that its link comes from all the same."""
+        self.open_for(800)
+        one, two = (evolve(peer(number, f"10.0.0.{number}"), seen_host="10.9.9.9") for number in (1, 2))
+        self.fill(one, 390)
+        self.refused(two, 390)
+
+    def test_full(self: Any) -> None:
+        """When it is full, who has less than an equal part has it, at the cost of who has the most."""
+        total = self.open_for(800)
+        one, two, three, four = map(peer, (1, 2, 3, 4))
+        self.fill(one, 380)
+        self.fill(two, 180)
+        self.fill(three, 120)
+        # The last eighth is for those with less than an equal part.
+        self.refused(one, 20, 380)
+        self.fill(three, 60, 120)
+        self.fill(four, 180)
+        self.assertEqual(self.listed(one, two, three, four), [0, 180, 180, 180])
+        self.assertTrue(self.used() <= total)
+        # It has lost its list, hears that when it renews, and tells as much again as there is room for.
+        self.assertEqual(self.renew(one), 0)
+        self.refused(one, 390)
+        self.fill(one, 90)
+
+    def test_full_of_those_who_have_gone(self: Any) -> None:
+        """The lists of those who have gone make room for others, the oldest first, and no more than has to."""
+        total = self.open_for(800)
+        for number in (1, 2, 3):
+            self.fill(peer(number), 200)
+            self.result_of(self.directory.leave(peer(number)))
+            self.later(1.0)
+        self.fill(peer(4), 290)
+        self.assertEqual([self.renew(peer(number)) for number in (1, 2, 3)], [0, 1000, 1000])
+        self.assertTrue(self.used() <= total)
+
+    def test_greed_drives_out_nobody(self: Any) -> None:
+        """Who has all that its host may have takes nothing from those who have gone, and may come back."""
+        self.open_for(800)
+        self.fill(peer(3), 100)
+        self.result_of(self.directory.leave(peer(3)))
+        self.fill(peer(1, "10.0.0.7"), 390)
+        self.refused(peer(2, "10.0.0.7"), 150)
+        self.assertEqual(self.renew(peer(3)), 1000)
+
+    def test_given_back(self: Any) -> None:
+        """Whatever has been listed is given back: what is removed, what is replaced, and who has gone."""
+        self.open_for(800)
+        one = peer(1)
+        self.fill(one, 1)
+        before, mark = self.used(), 1000
+        goods = tuple(f"item {number}" for number in range(100))
+        names = tuple(f"p1q {number}" for number in range(1, 101))
+        for keys in (
+            {"add": tuple(map(file, names))},
+            {"offer": goods, "bazaar": "\N{SNOWMAN}"},
+            {"add": tuple(file(name, 7) for name in names), "offer": goods, "bazaar": "\N{SNOWMAN}"},
+            {"offer": goods[:3], "withdraw": goods, "bazaar": "\N{SNOWMAN}"},
+            {"remove": (*names, "never there"), "withdraw": (*goods, "neither"), "bazaar": "\N{SNOWMAN}"},
+        ):
+            self.result_of(self.directory.update(one, Update(id=1, base=mark, mark=mark + 1, **keys)))
+            mark += 1
+        self.assertEqual(self.used(), before)
+        self.result_of(self.directory.update(one, Update(id=1, base=0, mark=6, offer=goods)))
+        self.result_of(self.directory.add(one, file("a")))
+        self.result_of(self.directory.add(one, file("a", 2)))
+        self.result_of(self.directory.remove(one, "a"))
+        self.result_of(self.directory.remove(one, "a"))
+        self.renew(peer(2))
+        self.result_of(self.directory.leave(peer(2)))
+        self.result_of(self.directory.leave(one))
+        self.later(400)
+        self.assertEqual(self.used(), 0)
+
+    def test_begun_anew_when_full(self: Any) -> None:
+        """Who has all that it may have can tell its list anew: the old one makes room for the new one."""
+        total = self.open_for(800)
+        for _ in range(5):
+            self.fill(peer(1), 390, anew=True)
+            self.assertEqual(self.listed(peer(1)), [390])
+            self.assertTrue(self.used() <= total)
+
+
+class DirectoryContract(ListContract, LeaseContract, SearchContract, SourceContract, RoomContract):
     """All of it."""

@@ -20,6 +20,7 @@ from tests.discovery.index.directories import (
     found,
     peer,
 )
+from twisted_bazaar.byte_budget import ByteBudget
 from twisted_bazaar.discovery.index.directory import Directory
 from twisted_bazaar.discovery.index.memory import MemoryDirectory
 from twisted_bazaar.discovery.index.messages import Update
@@ -51,6 +52,11 @@ class MemoryCase(SynchronousTestCase):
         """Start it."""
         self.clock = TurningClock()
         self.directory: Any = MemoryDirectory(Directory(LEASE_S, self.most_a_peer))
+        self.directory.start(self.clock)
+
+    def open_with(self, most_bytes: int) -> None:
+        """Go on with an empty directory with so much room."""
+        self.directory = MemoryDirectory(Directory(LEASE_S, 10_000, ByteBudget(most_bytes)))
         self.directory.start(self.clock)
 
     def result_of(self, deferred: Deferred[Any]) -> Any:

@@ -9,8 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.index.test_memory import TurningClock
+from twisted_bazaar.discovery.index.fair_queue import CREDIT_S, MOST_BEGUN, MOST_WAITING
 from twisted_bazaar.discovery.index.messages import Busy
-from twisted_bazaar.discovery.index.turns import CREDIT_S, MOST_BEGUN, MOST_WAITING, STEPS_A_TURN, Turns
+from twisted_bazaar.discovery.index.turns import STEPS_A_TURN, Turns
 from twisted_bazaar.errors import LinkClosed
 
 

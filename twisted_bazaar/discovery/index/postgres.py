@@ -1,8 +1,8 @@
 """The directory of several index servers in PostgreSQL: peers of each are found by those of all.
 
 A peer is believed while its lease lasts by the database's clock, whichever server it is linked to. What is left of
-those who have gone is cleared in small batches by whoever sees it. What lists weigh is counted in the database, over all
-servers; the time of this server's connections is shared by host.
+those who have gone is cleared in small batches by whoever sees it. What lists weigh is counted in the database, over
+all servers; the time of the connections of each server is shared by host.
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ class PostgresDirectory:
         # What waits is of no use any more; and what comes over its next link comes after this.
         for worker in self._workers.values():
             worker.forget(peer.key)
-        return self._change(peer, lambda lists: lists.leave(peer.key))
+        leaving = self._change(peer, lambda lists: lists.leave(peer.key))
+        # When this server stops, leases end by themselves.
+        return leaving.addErrback(lambda failure: failure.trap(LinkClosed) and None)
 
     def find(self, query: FileQuery, asker: Peer) -> Deferred[Page]:
         """Look for files."""
