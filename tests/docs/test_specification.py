@@ -43,7 +43,7 @@ from tests.docs.pages import (
 from tests.docs.pages import OF_MESSAGES as PAGES
 from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.discovery.flood.search import DIRECT_LINK_S, DIRECT_TRY_S, REACHES, ROUND_S
-from twisted_bazaar.discovery.index import allowance, directory, listers, member, pending, search, turns, weights
+from twisted_bazaar.discovery.index import allowance, directory, fair_queue, listers, member, pending, search, weights
 from twisted_bazaar.discovery.index import words as index_words
 from twisted_bazaar.discovery.index.messages import Busy, File, FoundFiles, Hit, Seller, Source, TooMany
 from twisted_bazaar.discovery.offer import GATHER_S
@@ -384,12 +384,12 @@ class IndexTests(SynchronousTestCase):
             f"{directory.MOST_A_PEER} entries",
             f"{directory.MOST_BYTES // MIB} MiB, `--list-memory`",
             f"a peer {weights.LISTER_BYTES} bytes",
-            f"{turns.MOST_WAITING} messages, {pending.MOST_WAITING_BYTES // MIB} MiB",
+            f"{fair_queue.MOST_WAITING} messages, {pending.MOST_WAITING_BYTES // MIB} MiB",
             f"{pending.MOST_BYTES // MIB} MiB; of one host",
             f"to {pending.MOST_UNDER_WAY} requests under way",
             f"kept for {listers.KEPT_S:g} s",
             f"{allowance.QUESTIONS_AT_ONCE:g} questions at once, then {allowance.QUESTIONS_A_SECOND:g} a second",
-            f"{turns.MOST_WAITING} messages",
+            f"{fair_queue.MOST_WAITING} messages",
             f"the first {index_words.MOST_WORDS} words",
             f"within {member.ANSWER_S:g} s",
             f"{search.MOST_ASKED} of the sellers named, in random order, {search.ASKED_AT_ONCE} at a time",

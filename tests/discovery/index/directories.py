@@ -586,6 +586,17 @@ class RoomContract(_Asking):
         self.refused(one, 390)
         self.fill(one, 90)
 
+    def test_room_in_a_moment(self: Any) -> None:
+        """Who goes for others stays gone, and who was told to try again has its part as soon as that is cleared."""
+        total = self.open_for(6_000)
+        self.fill(peer(1), 2_900)
+        self.fill(peer(2), 2_700)
+        self.assertTrue("in a moment" in self.refused(peer(3), 1_900))
+        for _ in range(4):
+            self.result_of(self.change(peer(3), 1_900, anew=True).addErrback(lambda failure: failure.trap(TooMany)))
+        self.assertEqual(self.listed(*map(peer, (1, 2, 3))), [0, 2_700, 1_900])
+        self.assertTrue(self.used() <= total)
+
     def test_full_of_those_who_have_gone(self: Any) -> None:
         """The lists of those who have gone make room for others, the oldest first, and no more than has to."""
         total = self.open_for(800)
