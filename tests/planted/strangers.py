@@ -13,7 +13,11 @@ _SERVING: Final = "files/upload/serving.py"
 _FAIR: Final = "node/fair_share.py"
 _DIRECTORY: Final = "discovery/index/directory.py"
 _PENDING: Final = "discovery/index/pending.py"
-_TURNS: Final = "discovery/index/turns.py"
+_QUEUE: Final = "discovery/index/fair_queue.py"
+_ROOM: Final = "discovery/index/room.py"
+_POSTGRES_LISTS: Final = "discovery/index/postgres_lists.py"
+_POSTGRES_TESTS: Final = "integration/test_postgres_directory.py"
+_WORKER_TESTS: Final = "discovery/index/test_workers.py"
 _LOG: Final = "limited_log.py"
 _PRIVATE: Final = "private_files.py"
 
@@ -158,7 +162,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "a list without an end",
             "discovery/index/test_directory.py",
-            (_DIRECTORY, "if lister.weight + more_bytes - instead_of > budget.most_a_peer:", "if False:"),
+            (_ROOM, "if size_bytes > most_bytes_a_peer(total):", "if False:"),
         ),
         bug(
             "goods that are withdrawn and charged for ever",
@@ -168,7 +172,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "nobody who goes for others",
             "discovery/index/test_directory.py",
-            (_DIRECTORY, "if heaviest == lister.host:", "if True:"),
+            (_ROOM, "longest = None if heaviest == host else heaviest_of(heaviest)", "longest = None"),
         ),
         bug(
             "a share for each host that somebody only says that it is",
@@ -178,6 +182,31 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
                 "Lister(number, peer, peer.network,",
                 "Lister(number, peer, peer.address.host,",
             ),
+        ),
+        bug(
+            "a share that is not looked up",
+            _POSTGRES_TESTS,
+            ("discovery/index/postgres_account.py", "FILTER (WHERE host = %(host)s)", "FILTER (WHERE false)"),
+        ),
+        bug(
+            "lists that have gone and are charged for ever",
+            _POSTGRES_TESTS,
+            (_POSTGRES_LISTS, "if is_let_go:", "if False:"),
+        ),
+        bug(
+            "cleared bytes that are not given back",
+            _POSTGRES_TESTS,
+            (_POSTGRES_LISTS, "self._account.give_back(int(cleared))", "pass"),
+        ),
+        bug(
+            "who goes for others and is back when these are told to try again",
+            _POSTGRES_TESTS,
+            (_POSTGRES_LISTS, "self._connection.commit()", "pass"),
+        ),
+        bug(
+            "who has its share and drives out others",
+            "discovery/index/test_memory.py",
+            (_ROOM, "away(host if is_past_its_own else None)", "away(None)"),
         ),
         bug(
             "words that weigh nothing",
@@ -234,22 +263,37 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "turns by peer",
             "discovery/index/test_turns.py",
-            (_TURNS, "self._host_of.get(owner, owner if host is None else host)", "owner"),
+            (_QUEUE, "self._host_of.get(owner, owner if host is None else host)", "owner"),
         ),
         bug(
             "no credit for who asks seldom",
             "discovery/index/test_turns.py",
-            (_TURNS, "self._now_s - CREDIT_S", "self._now_s"),
+            (_QUEUE, "self._now_s - CREDIT_S", "self._now_s"),
         ),
         bug(
             "credit without end",
             "discovery/index/test_turns.py",
-            (_TURNS, "max(self._served.pop(host, 0.0), self._now_s - CREDIT_S)", "self._served.pop(host, 0.0)"),
+            (_QUEUE, "max(self._served.pop(host, 0.0), self._now_s - CREDIT_S)", "self._served.pop(host, 0.0)"),
         ),
         bug(
             "a hundred searches of one host begun at once",
             "discovery/index/test_turns.py",
-            (_TURNS, "self.begun if len(self.begun) >= MOST_BEGUN else self.queues", "self.queues"),
+            (_QUEUE, "self.begun if len(self.begun) >= MOST_BEGUN else self.queues", "self.queues"),
+        ),
+        bug(
+            "turns by peer in a database",
+            _POSTGRES_TESTS,
+            ("discovery/index/postgres.py", "lambda: database.run(work), host)", "lambda: database.run(work))"),
+        ),
+        bug(
+            "work that is not charged by the time it took",
+            _WORKER_TESTS,
+            ("discovery/index/workers.py", "max(self._reactor.seconds() - began_s, _LEAST_S)", "_LEAST_S"),
+        ),
+        bug(
+            "time that is forgotten when nothing waits",
+            _WORKER_TESTS,
+            (_QUEUE, "self._keep(host, self._begin_at(host) + took_s)", "pass"),
         ),
         bug(
             "a book that keeps each of them",
