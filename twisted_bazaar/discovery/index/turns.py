@@ -4,6 +4,9 @@ The host whose work has taken the least time comes next (virtual time, as in sta
 Cheng, 1996), and its owners take turns. Who begins after a pause is a little ahead of those who never pause: a question
 now and then waits for nobody. So a long search holds up nobody, and who asks much waits for itself only, however many
 keys and links it has.
+
+Every second step is for the host that has had least since it began to wait (least attained service: Nuyens and Wierman,
+2008). Else a crowd of new hosts, each a little ahead, would together be far ahead of one who has asked before.
 """
 
 from __future__ import annotations
@@ -46,13 +49,20 @@ class _Host:
     """What waits of one host.
 
     @ivar served_s: its virtual time: how long its work has taken.
+    @ivar began_s: what that was when it began to wait.
     @ivar queues: by owner; who has waited longest comes first.
     @ivar begun: those whose first work has begun and not ended, in the same order.
     """
 
     served_s: float
+    began_s: float
     queues: OrderedDict[Hashable, deque[_Work]] = field(factory=OrderedDict)
     begun: OrderedDict[Hashable, None] = field(factory=OrderedDict)
+
+    @property
+    def attained_s(self) -> float:
+        """How long its work has taken since it began to wait, as far as that counts."""
+        return min(self.served_s - self.began_s, CREDIT_S)
 
     @property
     def next_owner(self) -> Hashable:
@@ -84,6 +94,7 @@ class Turns:
         # How much time others have had, as far as it matters: the oldest first.
         self._served: OrderedDict[Hashable, float] = OrderedDict()
         self._now_s = 0.0
+        self._is_for_least = False
         self._left = STEPS_A_TURN
         self._next: IDelayedCall | None = None
         self._is_stopped = False
@@ -106,7 +117,8 @@ class Turns:
         work = _Work(steps, Deferred())
         has_begun = waiting is None and self._left > 0
         if waiting is None:
-            waiting = _Host(self._begin_at(host))
+            begin_s = self._begin_at(host)
+            waiting = _Host(begin_s, begin_s)
             if has_begun:
                 self._left -= 1
                 done, result = self._step(work, waiting)
@@ -164,9 +176,8 @@ class Turns:
         for _ in range(STEPS_A_TURN):
             if not self._waiting:
                 return
-            host, waiting = min(self._waiting.items(), key=lambda each: each[1].served_s)
+            host, waiting = self._next_host()
             owner = waiting.next_owner
-            self._now_s = max(self._now_s, waiting.served_s)
             done, result = self._step(waiting.queues[owner][0], waiting)
             waiting.end_turn(owner, is_done=done is not None)
             if owner not in waiting.queues:
@@ -175,6 +186,15 @@ class Turns:
             self._call_later()
             if done is not None:
                 done.callback(result)
+
+    def _next_host(self) -> tuple[Hashable, _Host]:
+        """Whose turn it is: who has had least of all, or least since it began to wait, one after the other."""
+        self._is_for_least = not self._is_for_least
+        least = min(self._waiting.items(), key=lambda each: each[1].served_s)
+        self._now_s = max(self._now_s, least[1].served_s)
+        if self._is_for_least:
+            return min(self._waiting.items(), key=lambda each: (each[1].attained_s, each[1].served_s))
+        return least
 
     def _begin_at(self, host: Hashable) -> float:
         """The virtual time at which a host begins: where it ended, but no more than its credit ahead of others."""
