@@ -5,8 +5,8 @@ Cheng, 1996), and its owners take turns. Who begins after a pause is a little ah
 now and then waits for nobody. So a long search holds up nobody, and who asks much waits for itself only, however many
 keys and links it has.
 
-Every second step is for the host that has had least since it began to wait (least attained service: Nuyens and Wierman,
-2008). Else a crowd of new hosts, each a little ahead, would together be far ahead of one who has asked before.
+Three of four steps are for the host that has had least since it began to wait (least attained service: Nuyens and
+Wierman, 2008). Else a crowd of new hosts, each a little ahead, would together be far ahead of one who has asked before.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ MOST_WAITING: Final = 64
 MOST_BEGUN: Final = 16
 # So far ahead of others is who begins after a pause: as much as a few long searches take.
 CREDIT_S: Final = 0.25
+# Of so many steps one is for who has had least of all.
+_FAIR_STEPS: Final = 4
 # What a step takes at least and at most, whatever the clock says: it may stand still, or jump.
 _STEP_S: Final = (0.0001, 0.1)
 # Of so many hosts without work it is known how much they have had.
@@ -94,7 +96,7 @@ class Turns:
         # How much time others have had, as far as it matters: the oldest first.
         self._served: OrderedDict[Hashable, float] = OrderedDict()
         self._now_s = 0.0
-        self._is_for_least = False
+        self._steps = 0
         self._left = STEPS_A_TURN
         self._next: IDelayedCall | None = None
         self._is_stopped = False
@@ -188,11 +190,11 @@ class Turns:
                 done.callback(result)
 
     def _next_host(self) -> tuple[Hashable, _Host]:
-        """Whose turn it is: who has had least of all, or least since it began to wait, one after the other."""
-        self._is_for_least = not self._is_for_least
+        """Whose turn it is: who has had least of all, every fourth time, or else least since it began to wait."""
+        self._steps += 1
         least = min(self._waiting.items(), key=lambda each: each[1].served_s)
         self._now_s = max(self._now_s, least[1].served_s)
-        if self._is_for_least:
+        if self._steps % _FAIR_STEPS:
             return min(self._waiting.items(), key=lambda each: (each[1].attained_s, each[1].served_s))
         return least
 
