@@ -105,6 +105,7 @@ def _carry_out(scene: Scene, stage: Stage, is_twice: bool) -> Figures:
         during_again, after_again = _run(scene, stage, pace, wrong)
         during, after = during + during_again, after + after_again
         memory_again = victim.resident_bytes
+    held_bytes = victim.held_bytes()
     told = victim.log().removeprefix(log_before)
     wrong += scene.check()
     if "Traceback" in told or "Unhandled" in told:
@@ -122,6 +123,7 @@ def _carry_out(scene: Scene, stage: Stage, is_twice: bool) -> Figures:
         control_bytes=max(0, memory_before - at_first),
         log_bytes=len(told.encode()),
         turn_s=victim.longest_turn_s,
+        held_bytes=held_bytes,
         did=str(scene.tally),
         wrong=tuple(dict.fromkeys(wrong)),
     )

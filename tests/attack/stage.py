@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -70,6 +72,10 @@ class Victim(WatchedProcess):
 
     port = 0
 
+    def __init__(self, directory: Path, *words: str) -> None:
+        super().__init__(directory, *words)
+        self._directory = directory
+
     def wait_until_it_listens(self) -> Self:
         """Wait until it takes connections.
 
@@ -109,6 +115,21 @@ class Victim(WatchedProcess):
         with suppress(OSError, IndexError):
             return self._status("VmRSS")
         return 0
+
+    def held_bytes(self) -> int | None:
+        """What its links hold, as it says at its control socket; None if it has none in its directory, or is gone."""
+        path = next(self._directory.rglob("control.sock"), None)
+        if path is None or not self.is_alive():
+            return None
+        with socket.socket(socket.AF_UNIX) as connection, suppress(OSError, ValueError, LookupError):
+            connection.settimeout(LONGEST_S)
+            connection.connect(os.fspath(path))
+            connection.sendall(b'20:{"command":"status"},')
+            with connection.makefile("rb") as answer:
+                size = int(b"".join(iter(lambda: answer.read(1), b":")))
+                [status, *_] = json.loads(answer.read(size))["results"]
+                return int(status["held_bytes"])
+        return None
 
     @property
     def log_bytes(self) -> int:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.attack.verdict import Bounds, Figures, Waits, control_failed, judge
 
 # Nothing is looked at but what a test asks for.
-NOTHING = Bounds(wait_s=None, share_answered=None, peak_bytes=None, log_bytes=None)
+NOTHING = Bounds(wait_s=None, share_answered=None, peak_bytes=None, log_bytes=None, held_bytes=None)
 CALM = Waits((0.01, 0.02, 0.03))
 
 
@@ -107,6 +107,13 @@ class BytesTests(SynchronousTestCase):
         self.assertEqual(judge(bounds, self.seen), ())
         seen = evolve(self.seen, memory_again=126_000_000, control_bytes=50_000_000)
         self.assertEqual(judge(bounds, seen), ("memory +6.0 MB by a second run, at most +5.0 MB",))
+
+    def test_held(self) -> None:
+        """What links hold afterwards is nothing, where the daemon says what it is."""
+        held = evolve(NOTHING, held_bytes=0)
+        self.assertEqual(judge(held, Figures(held_bytes=0)), ())
+        self.assertEqual(judge(held, Figures()), ())
+        self.assertEqual(judge(held, Figures(held_bytes=1_200)), ("links that hold 1,200 bytes afterwards, at most 0",))
 
     def test_log(self) -> None:
         """The log has a bound that no control loosens."""

@@ -69,6 +69,7 @@ class Bounds:
     @ivar again_bytes: resident memory after a second run above that after the first. With it, the attack runs twice.
     @ivar log_bytes: how much the log grows, however long the attack goes on.
     @ivar turn_s: processor time of the longest turn of the reactor.
+    @ivar held_bytes: what the links of the daemon hold, by its own count, once the attackers are gone.
     """
 
     wait_s: float | None = 0.25
@@ -78,6 +79,7 @@ class Bounds:
     again_bytes: int | None = None
     log_bytes: int | None = 65_536
     turn_s: float | None = None
+    held_bytes: int | None = 0
 
 
 @frozen(kw_only=True)
@@ -90,6 +92,7 @@ class Figures:
     @ivar control_bytes: by how much memory grew in the control.
     @ivar log_bytes: how much the log grew.
     @ivar turn_s: processor time of the longest turn of the reactor during the attack.
+    @ivar held_bytes: what the links of the victim hold afterwards, as it says; None where it does not say.
     @ivar did: what the attackers got done, for people, such as C{812 MB sent over 50 connections}.
     @ivar wrong: whatever else was not as it should be: each a sentence.
     """
@@ -104,6 +107,7 @@ class Figures:
     control_bytes: int = 0
     log_bytes: int = 0
     turn_s: float | None = None
+    held_bytes: int | None = None
     did: str = ""
     wrong: Sequence[str] = ()
 
@@ -146,6 +150,8 @@ def _broken_bytes(bounds: Bounds, seen: Figures) -> Iterator[str]:
         allowed = max(bound, CONTROL_TIMES * control)
         if value - base > allowed:
             yield f"memory {_mb(value - base)} {name}, at most {_mb(allowed)}"
+    if bounds.held_bytes is not None and seen.held_bytes is not None and seen.held_bytes > bounds.held_bytes:
+        yield f"links that hold {seen.held_bytes:,} bytes afterwards, at most {bounds.held_bytes:,}"
     if bounds.log_bytes is not None and seen.log_bytes > bounds.log_bytes:
         yield f"a log of {seen.log_bytes:,} bytes, at most {bounds.log_bytes:,}"
 

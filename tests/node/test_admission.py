@@ -65,6 +65,14 @@ class AdmissionTests(SynchronousTestCase):
             self.admission.leave(connection or "")
         self.admission.judge("192.0.2.1")
 
+    def test_silent_batch(self) -> None:
+        """Where only places of silent ones are few, however many come in one turn, each is taken."""
+        admission: Admission[int] = Admission(1_000, 10)
+        for number in range(200):
+            admission.judge(f"192.0.2.{number}")
+            admission.enter(number, f"192.0.2.{number}")
+        self.assertEqual(len(admission), 10)
+
     def test_its_own(self) -> None:
         """Who has most places takes one of its own when it wants more."""
         self.connect("honest", "192.0.2.2", settles=True)

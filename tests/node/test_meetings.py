@@ -15,6 +15,7 @@ from tests.raw_peer import accept, link
 from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError, ReachedItself
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.interfaces import ISelfNumbered
+from twisted_bazaar.node.meetings import VAIN_DIALS_A_SECOND
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
@@ -152,6 +153,23 @@ class MeetTests(SynchronousTestCase):
             self.network.run(3.0)
             self.failureResultOf(met, ReachedItself)
         self.assertEqual([peer.id for peer in self.one.peers()], [self.other.id])
+
+    def test_dialled_in_vain(self) -> None:
+        """A host that was dialled in vain is left alone for a second, whoever says where; then it is dialled again."""
+        host, port = self.network.where(self.other)
+        nowhere = Address(host, port + 1)
+        for in_vain in (VAIN_DIALS_A_SECOND - 1, VAIN_DIALS_A_SECOND):
+            for number in range(in_vain):
+                self.one.reach(1_000 + number, nowhere)
+                self.network.run(0.1)
+            reached = self.one.reach(self.other.id, self.at(self.other))
+            self.network.run(0.1)
+            self.assertEqual(self.successResultOf(reached), in_vain < VAIN_DIALS_A_SECOND)
+            self.one.release(self.other.id)
+            self.network.run(1.1)
+        reached = self.one.reach(self.other.id, self.at(self.other))
+        self.network.run(0.1)
+        self.assertTrue(self.successResultOf(reached))
 
     def test_release(self) -> None:
         """A link that was made to meet somebody goes when it is released, and the same node can be met again."""

@@ -55,6 +55,11 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "node/test_admission.py",
             ("node/admission.py", "_MOST_GOING // 2 if is_its_own", "1 << 30 if is_its_own"),
         ),
+        bug(
+            "newcomers turned away though files are left",
+            "node/test_admission.py",
+            ("node/admission.py", "if is_scarce and len(", "if len("),
+        ),
         bug("a table that drops nothing", "sim/test_invariants.py::PlantedBugTests::test_table_without_end"),
         bug(
             "a socket that is read until it is empty: a turn of 98 ms",
@@ -274,6 +279,21 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "credit without end",
             "discovery/index/test_turns.py",
             (_QUEUE, "max(self._served.pop(host, 0.0), self._now_s - CREDIT_S)", "self._served.pop(host, 0.0)"),
+        ),
+        bug(
+            "a crowd of new hosts that is ahead of who has asked before",
+            "discovery/index/test_turns.py",
+            (_QUEUE, "if self._turns % self._fair_turn:", "if False:"),
+        ),
+        bug(
+            "all steps for who has just begun",
+            "discovery/index/test_turns.py",
+            (_QUEUE, "if self._turns % self._fair_turn:", "if True:"),
+        ),
+        bug(
+            "a host that is dialled whenever somebody names it",
+            "node/test_meetings.py",
+            ("node/meetings.py", "(self._in_vain.get(host, now) or 0) >= VAIN_DIALS_A_SECOND", "False"),
         ),
         bug(
             "a hundred searches of one host begun at once",

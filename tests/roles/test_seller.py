@@ -356,6 +356,16 @@ class BeginningTests(SellerTestCase):
         self.search(1, 7, quantity=9)
         self.assertEqual(self.quoted(), [("apple", 3, 120, (1, 7))])
 
+    def test_many_known(self) -> None:
+        """However many goods the book has, each is told: nothing that the owner causes is left out."""
+        for number in range(400):
+            self.store.book.set_level(StockLevel(f"good {number}", 1, 1, 0, 0, None))
+        self.store.book.commit()
+        node, seller = FakeNode(id=1, key=SELLER), Seller({f"good {n}": Supply(1) for n in range(400)}, self.store)
+        with capturedLogs() as logged:
+            seller.start(node)
+        self.assertEqual(sum("as the book says" in (formatEvent(event) or "") for event in logged), 400)
+
     def test_not_written(self) -> None:
         """While the book cannot be written it tries again every five seconds; then there is what there should be."""
         self.store = FailingStore(MemorySales(), is_failing=True)

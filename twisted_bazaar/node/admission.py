@@ -67,7 +67,9 @@ class Admission(Generic[C]):
         else:
             return None
         is_its_own = self._seats[goes].network == newcomer
-        if len(self._going) >= (_MOST_GOING // 2 if is_its_own else _MOST_GOING):
+        # Where files are left, those of them that are closing take none from anybody.
+        is_scarce = len(self._seats) + len(self._going) >= self._most
+        if is_scarce and len(self._going) >= (_MOST_GOING // 2 if is_its_own else _MOST_GOING):
             raise NoSlots("no slots available: too many connections at once")
         self.leave(goes)
         self._going.add(goes)

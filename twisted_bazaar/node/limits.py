@@ -40,7 +40,7 @@ class Limits:
     max_links: int = 8
     min_links: int = 3
     max_connections: int = 1 << 20
-    max_greeting: int = 64
+    max_greeting: int = 256
     greeting_frame_bytes: int = 4 << 10
     frame_bytes: int = 64 << 10
     connect_s: float = 5.0

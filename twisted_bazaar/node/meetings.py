@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Final
+
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, LinkClosed, PeerError
 from twisted_bazaar.node.control import Disconnect
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.links import Links
-from twisted_bazaar.values.addresses import Address, Peer
+from twisted_bazaar.values.addresses import Address, Peer, network_of
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import NO_ID
+
+# A stranger says where somebody is that this node dials: it must not be able to have it flood others.
+VAIN_DIALS_A_SECOND: Final = 3
+_SECOND_S: Final = 1.0
+_HOSTS: Final = 1_024
 
 
 class Meetings:
@@ -35,6 +44,8 @@ class Meetings:
         self._reached: set[int] = set()
         self._met: set[int] = set()
         self._dialling: set[Deferred[Peer]] = set()
+        # How often a host was dialled in vain within a second.
+        self._in_vain: FairTable[Hashable, int] = FairTable(_HOSTS, _SECOND_S, shares=_HOSTS)
 
     def reach(self, node_id: int, address: Address) -> Deferred[bool]:
         """Try to have a direct link to a node; fires with whether there is one."""
@@ -43,6 +54,9 @@ class Meetings:
         if self._links.peers.is_full or not address.port or self._links.is_taken(address):
             # A stranger chose the address: it must not make this node dial a neighbour or the tracker once
             # more, which would end the link there is.
+            return succeed(False)
+        now, host = self._links.clock.seconds(), _host_of(address)
+        if (self._in_vain.get(host, now) or 0) >= VAIN_DIALS_A_SECOND:
             return succeed(False)
         before = set(self._linked)
 
@@ -57,6 +71,8 @@ class Meetings:
 
         def not_linked(failure: Failure) -> bool:
             failure.trap(PeerError)
+            vain_at = self._links.clock.seconds()
+            self._in_vain.put(host, (self._in_vain.get(host, vain_at) or 0) + 1, host, vain_at)
             # It may have dialled this node meanwhile.
             return node_id in self._linked
 
@@ -160,3 +176,8 @@ def _peer_of(link: Link) -> Peer:
     if link.peer is None:
         raise LinkClosed("the connection closed as soon as it was made")
     return link.peer
+
+
+def _host_of(address: Address) -> Hashable:
+    """Whom a dial in vain is counted for; on this machine each address is a host."""
+    return address if address.is_local else network_of(address.host)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -73,6 +74,8 @@ class Seller(Role):
     """
 
     log = limited_logger(__name__)
+    # For what its owner causes: none of it is left out, however much there is.
+    _own_log = Logger(__name__)
 
     def __init__(
         self,
@@ -131,7 +134,7 @@ class Seller(Role):
             self.log.warn("it cannot be noted which book this is: {reason}", reason=error.strerror)
         self._answers.changed()
         for level in known:
-            self.log.info(
+            self._own_log.info(
                 "{item}: {in_stock} in stock and {sold} sold, as the book says; bazaar stock add {item}=... adds more",
                 item=level.item,
                 in_stock=level.in_stock,

@@ -231,10 +231,12 @@ ATTACKS: Final = [
             role="super peer",
             tries=f"64 hosts with cookies {what}, 5,000 times a second",
             carry_out=siege(spray(SUPER_PEER, make, hosts(64), has_cookie=True)),
+            bounds=bounds,
         )
-        for name, make, what in (
-            ("hellos", _hello, "would be neighbours under ever new keys"),
-            ("queries", _query, "ask for whatever there is"),
+        for name, make, what, bounds in (
+            # A search for what nobody has is over when the neighbours had time to answer: 0.3 s, and then 1.2 s.
+            ("hellos", _hello, "would be neighbours under ever new keys", Bounds(wait_s=2.0)),
+            ("queries", _query, "ask for whatever there is", Bounds()),
         )
     ),
 ]

@@ -53,7 +53,7 @@ def _half_greetings(kind: Kind) -> list[Manner]:
     """Each says its greeting a byte at a time."""
     return [
         Manner(host=host, hello=lambda: b"200:", more=lambda: b" ", every_s=0.5, comes_back_s=0.0)
-        for host in hosts(250)
+        for host in hosts(500)
     ]
 
 
@@ -89,7 +89,7 @@ ATTACKS: Final = [
         Attack(
             name=f"half-greetings-{kind.name}",
             role=kind.name,
-            tries="250 hosts each say their greeting a byte at a time, and come again when cut off",
+            tries="500 hosts each say their greeting a byte at a time, and come again when cut off",
             carry_out=siege(crowd(kind, _half_greetings, is_newcomer=True)),
             bounds=IN,
         )
@@ -110,6 +110,8 @@ ATTACKS: Final = [
         role="tracker",
         tries="2,000 links each send all but the end of a frame of 64 KB",
         carry_out=siege(crowd(TRACKER, _unfinished_frames, is_newcomer=False, connects_s=0.001)),
+        # What all links may hold, and some 16 kB for each of them.
+        bounds=Bounds(peak_bytes=(32 << 20) + 2_000 * 16_000),
         is_short=True,
     ),
     Attack(

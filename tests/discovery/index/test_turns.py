@@ -104,6 +104,41 @@ class TurnsTests(SynchronousTestCase):
         credit = CREDIT_S / 0.01
         self.assertLess(self.done.count("new"), credit + (len(self.done) - credit) / 5 + 5)
 
+    def test_a_crowd_of_new_hosts(self) -> None:
+        """Who has asked before waits for fifty new hosts, each a little ahead, for one step of each and no more."""
+        for _ in range(20):
+            self.successResultOf(self.turns.do("known", self.question()))
+            self.clock.turn()
+        for number in range(50):
+            self.turns.do(f"new {number}", self.slow_work("new", 1_000))
+        waited = []
+        for _ in range(10):
+            turns = 0
+            question = self.turns.do("known", self.question())
+            while not question.called:
+                self.clock.turn()
+                turns += 1
+            waited.append(turns)
+            self.clock.turn()
+        self.assertLessEqual(waited[0], 2 + 4 * 50 // 3 // STEPS_A_TURN)
+        self.assertLessEqual(max(waited[1:]), 1)
+
+    def question(self) -> Generator[None, None, None]:
+        """Something in a single step of ten milliseconds."""
+        self.reactor.spent_s += 0.01
+        return
+        yield
+
+    def test_a_crowd_that_asks_anew(self) -> None:
+        """Who has a long search done has its share, however many hosts each ask a short question again and again."""
+        self.turns.do("long", self.slow_work("long", 1_000))
+        for _ in range(300):
+            for number in range(50):
+                if not self.turns.is_waiting(f"short {number}"):
+                    self.turns.do(f"short {number}", self.slow_work("short", 1))
+            self.clock.turn()
+        self.assertGreater(self.done.count("long"), len(self.done) // 220)
+
     def test_begun_at_once(self) -> None:
         """Of one host no more works have begun at a time than a number: each keeps what it has found."""
         for number in range(100):

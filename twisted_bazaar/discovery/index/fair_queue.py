@@ -3,6 +3,10 @@
 The host whose work has taken the least time comes next (virtual time: Goyal, Vin and Cheng, 1996), and its owners take
 turns. Who begins after a pause is a little ahead of those who never pause: a question now and then waits for nobody.
 So who asks much waits for itself only, however many keys and links it has.
+
+Where turns are short, most of them are for the host that has had least since it began to wait (least attained service:
+Nuyens and Wierman, 2008). Else a crowd of new hosts, each a little ahead, would together be far ahead of one who has
+asked before.
 """
 
 from __future__ import annotations
@@ -31,13 +35,20 @@ class _Host(Generic[W]):
     """What waits of one host.
 
     @ivar served_s: its virtual time: how long its work has taken.
+    @ivar began_s: what that was when it began to wait.
     @ivar queues: by owner; who has waited longest comes first.
     @ivar begun: those whose first work has begun and not ended, in the same order.
     """
 
     served_s: float
+    began_s: float
     queues: OrderedDict[Hashable, deque[W]] = field(factory=OrderedDict)
     begun: OrderedDict[Hashable, None] = field(factory=OrderedDict)
+
+    @property
+    def attained_s(self) -> float:
+        """How long its work has taken since it began to wait, as far as that counts."""
+        return min(self.served_s - self.began_s, CREDIT_S)
 
     @property
     def next_owner(self) -> Hashable:
@@ -46,14 +57,20 @@ class _Host(Generic[W]):
 
 
 class FairQueue(Generic[W]):
-    """What waits of all hosts, and how much time each has had."""
+    """What waits of all hosts, and how much time each has had.
 
-    def __init__(self) -> None:
+    @param fair_turn: every how manieth turn is for who has had least of all, and not least since it began to wait; 1
+        where a single turn may take long.
+    """
+
+    def __init__(self, fair_turn: int = 1) -> None:
+        self._fair_turn = fair_turn
         self._waiting: dict[Hashable, _Host[W]] = {}
         self._host_of: dict[Hashable, Hashable] = {}
         # How much time others have had, as far as it matters: the oldest first.
         self._served: OrderedDict[Hashable, float] = OrderedDict()
         self._now_s = 0.0
+        self._turns = 0
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
@@ -70,7 +87,8 @@ class FairQueue(Generic[W]):
         waiting = self._waiting.get(host)
         is_idle = waiting is None
         if waiting is None:
-            waiting = self._waiting[host] = _Host(self._begin_at(host))
+            begin_s = self._begin_at(host)
+            waiting = self._waiting[host] = _Host(begin_s, begin_s)
         queue = waiting.queues.get(owner)
         if queue is None:
             queue = waiting.queues[owner] = deque()
@@ -89,8 +107,11 @@ class FairQueue(Generic[W]):
 
         @raise ValueError: nothing waits.
         """
+        self._turns += 1
         waiting = min(self._waiting.values(), key=lambda each: each.served_s)
         self._now_s = max(self._now_s, waiting.served_s)
+        if self._turns % self._fair_turn:
+            waiting = min(self._waiting.values(), key=lambda each: (each.attained_s, each.served_s))
         owner = waiting.next_owner
         return owner, waiting.queues[owner][0]
 

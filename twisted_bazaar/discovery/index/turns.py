@@ -19,6 +19,8 @@ from twisted_bazaar.errors import LinkClosed
 
 # A step is some milliseconds. So many are for what waits, and as many for what comes.
 STEPS_A_TURN: Final = 4
+# One of so many steps is for who has had least of all.
+FAIR_STEP: Final = 4
 # What a step takes at least and at most, whatever the clock says: it may stand still, or jump.
 _STEP_S: Final = (0.0001, 0.1)
 
@@ -39,7 +41,7 @@ class Turns:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._queue: FairQueue[_Work] = FairQueue()
+        self._queue: FairQueue[_Work] = FairQueue(FAIR_STEP)
         self._left = STEPS_A_TURN
         self._next: IDelayedCall | None = None
         self._is_stopped = False
