@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
-from tests.integration.test_part import MANIFEST, PIECES, fetch
+from tests.integration.test_part import fetch, manifest, pieces
 from twisted_bazaar.files.download.part import PartFile
 
 
@@ -18,9 +18,9 @@ async def run(reactor: Any, folder: Path, is_slow: bool) -> None:
     if not is_slow:
         await fetch(folder, tell=True)
         return
-    part = await PartFile.open(reactor, folder, "a", MANIFEST.digest)
-    await part.begin(MANIFEST)
-    assert await part.write(0, PIECES[0])
+    part = await PartFile.open(reactor, folder, "a", manifest().digest)
+    await part.begin(manifest())
+    assert await part.write(0, pieces()[0])
     sys.stdout.write("0\n")
     sys.stdout.flush()
     await Deferred()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -18,29 +19,39 @@ from twisted.internet.defer import Deferred, DeferredList
 from tests.files.disk_cases import manifest_of, pieces_of, some_bytes
 from tests.integration.market import reactor
 from twisted_bazaar.errors import AlreadyThere, BazaarError, UsageError
+from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.download.landing import hidden_names
 from twisted_bazaar.files.download.part import PartFile
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
-CONTENT: Final = some_bytes(24 << 20)
-MANIFEST: Final = manifest_of(CONTENT)
-PIECES: Final = pieces_of(CONTENT)
-PART, JOURNAL = hidden_names("a", MANIFEST.digest)
+PIECE_COUNT: Final = 24
 AT_ONCE: Final = 4
 KILLS: Final = 12
 LONGEST_S: Final = 30.0
 
 
+@cache
+def pieces() -> list[bytes]:
+    """The chunks of the file, made when they are first needed."""
+    return pieces_of(some_bytes(PIECE_COUNT * CHUNK_BYTES))
+
+
+@cache
+def manifest() -> Manifest:
+    """What its chunks have to be."""
+    return manifest_of(b"".join(pieces()))
+
+
 async def fetch(folder: Path, *, tell: bool = False) -> PartFile:
     """Fetch what is missing, a few chunks at once."""
-    part = await PartFile.open(reactor, folder, "a", MANIFEST.digest)
+    part = await PartFile.open(reactor, folder, "a", manifest().digest)
     try:
-        await part.begin(MANIFEST)
+        await part.begin(manifest())
         missing = iter(list(part.holdings.missing()))
 
         async def write() -> None:
             for chunk in missing:
-                assert await part.write(chunk, PIECES[chunk])
+                assert await part.write(chunk, pieces()[chunk])
                 if tell:
                     os.write(1, b"%d\n" % chunk)
 
@@ -70,16 +81,16 @@ async def test_killed_again_and_again(tmp_path: Path) -> None:
         told.update(int(line) for line in lines if line.endswith(b"\n"))
         if (tmp_path / "a").exists():
             break
-        assert len(told) < len(PIECES)
-        part = await PartFile.open(reactor, tmp_path, "a", MANIFEST.digest)
+        assert len(told) < PIECE_COUNT
+        part = await PartFile.open(reactor, tmp_path, "a", manifest().digest)
         assert {*part.holdings} >= told
         await part.close()
     assert told, "no process came to write anything"
     if not (tmp_path / "a").exists():
         await fetch(tmp_path)
-    assert (tmp_path / "a").read_bytes() == CONTENT
+    assert (tmp_path / "a").read_bytes() == b"".join(pieces())
     try:
-        await PartFile.open(reactor, tmp_path, "a", MANIFEST.digest)
+        await PartFile.open(reactor, tmp_path, "a", manifest().digest)
     except AlreadyThere:
         assert os.listdir(tmp_path) == ["a"]
 
@@ -96,7 +107,7 @@ async def test_two_processes(tmp_path: Path) -> None:
         try:
             assert process.stdout.readline()
             with pytest.raises(UsageError, match="another process is fetching it"):
-                await PartFile.open(reactor, tmp_path, "a", MANIFEST.digest)
+                await PartFile.open(reactor, tmp_path, "a", manifest().digest)
         finally:
             process.kill()
             process.wait(LONGEST_S)
@@ -118,7 +129,7 @@ async def test_races(tmp_path: Path) -> None:
     def swap() -> None:
         rng = random.Random(3)
         while not ended.is_set():
-            name = rng.choice(("a", PART, JOURNAL))
+            name = rng.choice(("a", *hidden_names("a", manifest().digest)))
             plant = rng.choice((Path.symlink_to, Path.hardlink_to))
             try:
                 if rng.random() < 0.5:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scenes.stage import MUCH, End, Stage, bye, scene
+from tests.scenes.stage import MUCH_BYTES, End, Stage, bye, scene
 
 
 @scene
@@ -29,7 +29,7 @@ async def push_producer_and_slow_reader(stage: Stage) -> None:
     stage.b.transport.pauseProducing()
     transport = stage.a.transport
     transport.registerProducer(stage.a, True)
-    transport.write(MUCH)
+    transport.write(bytes(MUCH_BYTES))
     await stage.tick(2)
     stage.a.seen.append("the reader reads")
     stage.b.transport.resumeProducing()

@@ -20,7 +20,7 @@ TICK_S: Final = 0.03
 # However late a tick comes, the reactor has looked at its sockets so often since it was due.
 _TURNS: Final = 10
 # More than all buffers between two ends hold.
-MUCH: Final = b"x" * 16_000_000
+MUCH_BYTES: Final = 16_000_000
 
 Seen = dict[str, list[str]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scenes.stage import MUCH, HalfEnd, Stage, bye, fail, say, scene
+from tests.scenes.stage import MUCH_BYTES, HalfEnd, Stage, bye, fail, say, scene
 
 
 @scene
@@ -68,7 +68,7 @@ async def abort_after_close(stage: Stage) -> None:
     """A close that waits for a reader can be cut."""
     await stage.open()
     stage.b.transport.pauseProducing()
-    stage.a.transport.write(MUCH)
+    stage.a.transport.write(bytes(MUCH_BYTES))
     bye(stage.a)
     await stage.tick(2)
     stage.a.seen.append("still here")
@@ -82,7 +82,7 @@ async def close_waits_for_reader(stage: Stage) -> None:
     """A close with bytes unsent waits until they are read."""
     await stage.open()
     stage.b.transport.pauseProducing()
-    stage.a.transport.write(MUCH)
+    stage.a.transport.write(bytes(MUCH_BYTES))
     bye(stage.a)
     await stage.tick(2)
     stage.a.seen.append("still here")
