@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
+
+from twisted.trial.unittest import SynchronousTestCase
 
 ROOT: Final = Path(__file__).parents[2]
+
+
+class Text(str):
+    """Some of a page, or all of it.
+
+    @ivar where: what to call it when something is wrong with it.
+    """
+
+    where: str
+
+    @classmethod
+    def of(cls, text: str, where: str) -> Self:
+        """A text from somewhere."""
+        made = cls(text)
+        made.where = where
+        return made
+
+
+def read_page(name: str) -> Text:
+    """A page, by its name below the root of the project."""
+    return Text.of((ROOT / name).read_text(encoding="utf-8"), name)
+
+
 SPECIFICATION: Final = {
-    path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs/specification").glob("*.md"))
+    path.name: read_page(f"docs/specification/{path.name}")
+    for path in sorted((ROOT / "docs/specification").glob("*.md"))
 }
 # Those about messages; streams are made of segments, and have tests of their own.
 OF_MESSAGES: Final = {name: text for name, text in SPECIFICATION.items() if name != "streams.md"}
@@ -23,11 +49,40 @@ RING: Final = SPECIFICATION["ring.md"]
 Table = list[dict[str, str]]
 
 
-def section(page: str, title: str) -> str:
+class PageTests(SynchronousTestCase):
+    """Tests of a page, which name the page and what it lacks when it is not as it should be."""
+
+    def assert_says(self, text: Text, *sentences: str) -> None:
+        """See that a text has some sentences; how it breaks its lines does not matter."""
+        flattened = flat(text)
+        if lacking := [sentence for sentence in sentences if sentence not in flattened]:
+            self.fail(f"{text.where} lacks: {_listed(lacking)}")
+
+    def assert_lists(self, where: Text | str, said: Collection[str], true: Collection[str]) -> None:
+        """See that a page names all that there is, and nothing else."""
+        self.assert_tells(where, dict.fromkeys(said, ""), dict.fromkeys(true, ""))
+
+    def assert_tells(self, where: Text | str, said: Mapping[str, object], true: Mapping[str, object]) -> None:
+        """See that a page tells of all that there is what is true of it, and of nothing else."""
+        faults = []
+        if lacking := [name for name in true if name not in said]:
+            faults.append(f"lacks: {_listed(lacking)}")
+        if idle := [name for name in said if name not in true]:
+            faults.append(f"has what there is not: {_listed(idle)}")
+        faults += [
+            f"says of {name}: {said[name]!r}; true is {true[name]!r}"
+            for name in true
+            if name in said and said[name] != true[name]
+        ]
+        if faults:
+            self.fail("; ".join(f"{where.where if isinstance(where, Text) else where} {fault}" for fault in faults))
+
+
+def section(page: Text, title: str) -> Text:
     """What stands under a heading, without what stands under smaller headings in it."""
     found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"there is no section {title!r}"
-    return found[1]
+    assert found is not None, f"{page.where} has no section {title!r}"
+    return Text.of(found[1], f"{page.where}, {title!r},")
 
 
 def tables(text: str) -> list[Table]:
@@ -39,10 +94,11 @@ def tables(text: str) -> list[Table]:
     return result
 
 
-def table_with(text: str, *columns: str) -> Table:
-    """The only table of a text that begins with these columns."""
-    [found] = (table for table in tables(text) if tuple(table[0])[: len(columns)] == columns)
-    return found
+def table_with(text: Text, *columns: str) -> Table:
+    """The only table of a text that begins with these columns, or the only one it has if none are named."""
+    found = [table for table in tables(text) if table and tuple(table[0])[: len(columns)] == columns]
+    assert len(found) == 1, f"{text.where} has {len(found)} tables {columns}, not one"
+    return found[0]
 
 
 def blocks(text: str, kind: str) -> list[str]:
@@ -63,6 +119,10 @@ def words(cell: str) -> list[str]:
 def flat(text: str) -> str:
     """A text without its line breaks."""
     return " ".join(text.split())
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(repr(name) for name in names)
 
 
 def dialogue(page: str) -> Iterator[tuple[str, str, bytes]]:

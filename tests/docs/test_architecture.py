@@ -6,10 +6,9 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.docs.pages import ROOT, section, table_with, tables, words
+from tests.docs.pages import ROOT, PageTests, read_page, section, table_with, words
 from twisted_bazaar import state
 from twisted_bazaar.console import LONGEST_REQUEST_BYTES, Console
 from twisted_bazaar.interfaces import IOperable
@@ -18,7 +17,7 @@ from twisted_bazaar.roles.desk import PurchasesDesk, SalesDesk
 from twisted_bazaar.roles.files_desk import FilesDesk
 from twisted_bazaar.roles.ring_desk import RingDesk
 
-PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+PAGE = read_page("docs/architecture.md")
 PACKAGE = ROOT / "twisted_bazaar"
 
 
@@ -42,15 +41,17 @@ def is_module(name: str) -> bool:
     return path.is_dir() or path.with_suffix(".py").is_file()
 
 
-class ModuleTests(SynchronousTestCase):
+class ModuleTests(PageTests):
     """What the page calls modules."""
 
     def test_floors(self) -> None:
         """Each module on a floor exists, and no module of the package is without one."""
-        named = {name for row in table_with(section(PAGE, "Floors"), "Floor") for name in words(row["Module"])}
-        self.assertEqual([name for name in named if not is_module(name)], [])
+        text = section(PAGE, "Floors")
+        named = {name for row in table_with(text, "Floor") for name in words(row["Module"])}
+        self.assertEqual([name for name in named if not is_module(name)], [], text.where)
         found = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-        self.assertEqual({name.strip("/") for name in named}, {name for name in found if not name.startswith("__")})
+        true = {name for name in found if not name.startswith("__")}
+        self.assert_lists(text, {name.strip("/") for name in named}, true)
 
     def test_parts(self) -> None:
         """Each module in the tables of the parts is in that package, and none of the package is left out."""
@@ -61,35 +62,33 @@ class ModuleTests(SynchronousTestCase):
             ("discovery/index", "Finding: `discovery/`"),
             ("discovery/superpeer", "Super peers: `discovery/superpeer/`"),
         ):
-            [table] = tables(section(PAGE, title))
-            named = {name.strip("/") for row in table for name in words(row["Module"])}
+            text = section(PAGE, title)
+            named = {name.strip("/") for row in table_with(text) for name in words(row["Module"])}
             found = {path.stem for path in (PACKAGE / package).iterdir() if not path.name.startswith(("__", "."))}
-            self.assertEqual(named, found, title)
+            self.assert_lists(text, named, found)
 
     def test_guards(self) -> None:
         """Each module that guards against strangers exists."""
-        [table] = tables(section(PAGE, "What it guards against"))
-        named = {name for row in table for name in words(row["Where"])}
-        self.assertEqual([name for name in named if not is_module(name)], [])
+        text = section(PAGE, "What it guards against")
+        named = {name for row in table_with(text) for name in words(row["Where"])}
+        self.assertEqual([name for name in named if not is_module(name)], [], text.where)
 
 
-class ConsoleTests(SynchronousTestCase):
+class ConsoleTests(PageTests):
     """What the page says of the operator's socket and the state directory."""
 
     def test_commands(self) -> None:
         """Each command in the table is one, and no command is left out."""
-        table = table_with(section(PAGE, "The operator's socket: `console`"), "Command")
-        named = [name for row in table for name in words(row["Command"])]
-        self.assertEqual(sorted(named), Console([Operable()], dict)._known())
-        self.assertIn(f"at most\n{LONGEST_REQUEST_BYTES:,} bytes", section(PAGE, "The operator's socket: `console`"))
+        text = section(PAGE, "The operator's socket: `console`")
+        named = [name for row in table_with(text, "Command") for name in words(row["Command"])]
+        self.assert_lists(text, named, Console([Operable()], dict)._known())
+        self.assertEqual(len(named), len(set(named)), f"{text.where} names one twice")
+        self.assert_says(text, f"at most {LONGEST_REQUEST_BYTES:,} bytes")
 
     def test_files(self) -> None:
         """The files of a state directory are called what the table calls them."""
-        names = {
-            word
-            for row in table_with(section(PAGE, "What outlives a process: `state`"), "File")
-            for word in words(row["File"])
-        }
+        text = section(PAGE, "What outlives a process: `state`")
+        names = {word for row in table_with(text, "File") for word in words(row["File"])}
         source = "".join(
             (PACKAGE / name).read_text(encoding="utf-8")
             for name in ("state.py", "roles/seller.py", "roles/buyer.py", "files/sharing/remembered.py")
@@ -101,5 +100,5 @@ class ConsoleTests(SynchronousTestCase):
                 re.MULTILINE,
             )
         )
-        self.assertEqual(names, called)
-        self.assertIn(state.SOCKET, names)
+        self.assert_lists(text, names, called)
+        self.assertIn(state.SOCKET, called)

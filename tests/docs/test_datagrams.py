@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from tests.docs.pages import SPECIFICATION, datagrams, flat, section, table_with, word, words
+from tests.docs.pages import SPECIFICATION, PageTests, datagrams, section, table_with, word, words
 from tests.docs.test_specification import own_messages
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node import acquaintances, cookies, datagram, knocking, strangers
@@ -22,7 +20,7 @@ ADDRESSES = {
 }
 
 
-class DatagramsTests(SynchronousTestCase):
+class DatagramsTests(PageTests):
     """What the page says besides the tables of its messages."""
 
     def test_numbers(self) -> None:
@@ -58,19 +56,20 @@ class DatagramsTests(SynchronousTestCase):
             ),
         }
         for title, sentences in told.items():
-            text = flat(section(PAGE, title))
-            self.assertEqual([sentence for sentence in sentences if sentence not in text], [], title)
+            self.assert_says(section(PAGE, title), *sentences)
 
     def test_envelope(self) -> None:
         """The keys that a datagram has beside its message are those of the code."""
-        rows = table_with(section(PAGE, "One message in each"), "Key", "Type")
-        self.assertEqual({word(row["Key"]) for row in rows}, cookies.ENVELOPE_KEYS)
+        text = section(PAGE, "One message in each")
+        told = {word(row["Key"]) for row in table_with(text, "Key", "Type")}
+        self.assert_lists(text, told, cookies.ENVELOPE_KEYS)
 
     def test_questions(self) -> None:
         """The page names the messages that are plain questions."""
-        said = {each for each in words(section(PAGE, "Questions of strangers")) if each.startswith("ring")}
+        text = section(PAGE, "Questions of strangers")
         true = {name for name, cls in own_messages().items() if cls.is_question}
-        self.assertEqual((said, bool(true)), (true, True))
+        self.assertNotEqual(true, set())
+        self.assert_lists(text, {each for each in words(text) if each.startswith("ring")}, true)
 
     def test_dialogue(self) -> None:
         """Nothing is longer than what a stranger sent for it, and each message shows what was given last."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from tests.docs.pages import RING, datagrams, flat, section, table_with, word
+from tests.docs.pages import RING, PageTests, datagrams, section, table_with, word
 from twisted_bazaar.discovery.index.words import MOST_WORDS
 from twisted_bazaar.discovery.ring.entry import LONGEST_LIFETIME_S, VALUE_BYTES, read_entry
 from twisted_bazaar.discovery.ring.findings import MOST_KEPT
@@ -26,7 +24,7 @@ from twisted_bazaar.discovery.ring.search import MOST_OWNERS
 PAGE = section(RING, "Who has what")
 
 
-class RecordsPageTests(SynchronousTestCase):
+class RecordsPageTests(PageTests):
     """What the page says."""
 
     def test_spaces(self) -> None:
@@ -36,9 +34,9 @@ class RecordsPageTests(SynchronousTestCase):
 
     def test_numbers(self) -> None:
         """Its numbers are those of the code."""
-        text = flat(PAGE)
         each_s = lifetime_of(1_000_000 // 10) / 100_000
-        for sentence in (
+        self.assert_says(
+            PAGE,
             f"a `lifetime`: of {LIFETIME_S:.0f} s, or of {each_s:.1g} s for each such entry of that owner",
             f"up to {LONGEST_LIFETIME_S} s",
             f"no more than {PUTS_A_SECOND:.0f} of one owner",
@@ -46,11 +44,12 @@ class RecordsPageTests(SynchronousTestCase):
             f"at most {MOST_PAGES}",
             f"as many as fit into {VALUE_BYTES} bytes",
             f"more than {len(words_for('a' * 255)[0])} bytes",
-        ):
-            self.assertIn(sentence, text)
-        limits = flat(section(RING, "Limits"))
-        self.assertIn(f"owners looked up for one question | {MOST_OWNERS}", limits)
-        self.assertIn(f"files found for one question | {MOST_KEPT}", limits)
+        )
+        self.assert_says(
+            section(RING, "Limits"),
+            f"owners looked up for one question | {MOST_OWNERS}",
+            f"files found for one question | {MOST_KEPT}",
+        )
 
     def test_dialogue(self) -> None:
         """In the dialogue records hold, and their owner is looked for at the place of its key."""
@@ -62,6 +61,6 @@ class RecordsPageTests(SynchronousTestCase):
         for kept in records:
             self.assertEqual((kept.space, kept.name), provider_key(kept.name))
             self.assertIsNotNone(read_provided(kept.name, kept.value))
-            self.assertIn(f"`{kept.value.decode()}`", RING)
+            self.assert_says(RING, f"`{kept.value.decode()}`")
             place = Ring().text(Ring().id_of_key(kept.owner))
             self.assertIn(place, [message.get("place") for message in messages])

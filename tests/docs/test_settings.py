@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from tests.docs.pages import ROOT, blocks, section, table_with, word, words
+from tests.docs.pages import PageTests, blocks, read_page, section, table_with, word, words
 from twisted_bazaar.settings.environment import NO, YES, variable_of
 from twisted_bazaar.settings.file import SettingsFile
 from twisted_bazaar.settings.known import COMMANDS
@@ -18,11 +17,11 @@ from twisted_bazaar.settings.values import Place
 from twisted_bazaar.taps import node, tracker
 from twisted_bazaar.taps.known import known_options
 
-PAGE = (ROOT / "docs/howto/settings.md").read_text(encoding="utf-8")
+PAGE = read_page("docs/howto/settings.md")
 [EXAMPLE] = blocks(PAGE, "toml")
 
 
-class SettingsPageTests(SynchronousTestCase):
+class SettingsPageTests(PageTests):
     """What the page says."""
 
     def setUp(self) -> None:
@@ -56,12 +55,14 @@ class SettingsPageTests(SynchronousTestCase):
     def test_commands(self) -> None:
         """The commands that it names are those that take settings."""
         named = words(PAGE[PAGE.index("the commands `") : PAGE.index(" of `bazaar`.")])
-        self.assertEqual({f"bazaar-{name}" for name in named}, set(COMMANDS))
+        self.assert_lists(PAGE, {f"bazaar-{name}" for name in named}, set(COMMANDS))
 
     def test_places(self) -> None:
         """The table has the places in their order; a list is replaced, as its sentence says."""
         rows = table_with(PAGE, "Place")
-        self.assertEqual([row["Place"] for row in rows], [place.value for place in Place])
+        said, true = [row["Place"] for row in rows], [place.value for place in Place]
+        self.assert_lists(PAGE, said, true)
+        self.assertEqual(said, true)
         self.assertIn(variable_of("max-links"), words(rows[2]["How"]))
         self.assertEqual(self.parsed("--role", "seller", "--stock", "pear")["stock"], ["pear"])
 
@@ -76,16 +77,21 @@ class SettingsPageTests(SynchronousTestCase):
             setting = shown[name]
             self.assertEqual(setting.value, value)
             self.assertEqual(str(setting.source).replace(str(self.path.parent), "/home/ben"), source)
-            self.assertRegex(PAGE, rf"(?m)^     {name} +{value if isinstance(value, str) else value[0]} +{source[:20]}")
+            line = rf"(?m)^     {name} +{value if isinstance(value, str) else value[0]} +{source[:20]}"
+            self.assertIsNotNone(re.search(line, PAGE), f"{PAGE.where} has no line {line}")
 
     def test_complaints(self) -> None:
         """What it says is said of mistakes is said."""
         self.parsed(BAZAAR_LISEN="x")
-        self.assertIn(f"    {self.errors.getvalue()}", PAGE)
+        self.assert_shows(self.errors.getvalue())
         self.path.write_text(EXAMPLE.replace("stock", "stok"))
         with self.assertRaises(SystemExit) as caught:
             self.parsed()
-        self.assertIn(f"    {caught.exception.code}\n".replace(str(self.path.parent), "/home/ben"), PAGE)
+        self.assert_shows(f"{caught.exception.code}\n".replace(str(self.path.parent), "/home/ben"))
+
+    def assert_shows(self, printed: str) -> None:
+        """See that the page shows what is printed, line for line."""
+        self.assertIn(f"    {printed}", PAGE, f"{PAGE.where} does not show: {printed}")
 
     def test_environment(self) -> None:
         """The words for yes and no, and the variable with several lines, are as it says."""
@@ -93,5 +99,5 @@ class SettingsPageTests(SynchronousTestCase):
         self.assertEqual({word(each) for each in words(text.split("So `")[0])} & (YES | NO), YES | NO)
         options = self.parsed("--role", "seller", BAZAAR_STOCK="red apple=5@40\npear")
         self.assertEqual(options["stock"], ["red apple=5@40", "pear"])
-        self.assertIn(r"BAZAAR_STOCK=$'red apple=5@40\npear'", text)
+        self.assert_says(text, r"BAZAAR_STOCK=$'red apple=5@40\npear'")
         self.assertFalse(self.parsed("--role", "buyer", BAZAAR_ONCE="no")["once"])

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import msgspec.inspect
 from attrs import fields
-from twisted.trial.unittest import SynchronousTestCase
 
 import twisted_bazaar
 from tests.docs.pages import (
@@ -30,10 +29,10 @@ from tests.docs.pages import (
     ROOT,
     SUPERPEER,
     TRADE,
+    PageTests,
     Table,
     datagrams,
     dialogue,
-    flat,
     section,
     table_with,
     tables,
@@ -215,7 +214,7 @@ def described(table: Table, cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return said, true
 
 
-class MessageTableTests(SynchronousTestCase):
+class MessageTableTests(PageTests):
     """The message tables."""
 
     def test_every_message_has_a_section(self) -> None:
@@ -224,12 +223,14 @@ class MessageTableTests(SynchronousTestCase):
             name: [page for page, text in PAGES.items() if re.search(rf"^### {name}$", text, re.MULTILINE)]
             for name in own_messages()
         }
-        self.assertEqual([name for name, pages in places.items() if len(pages) != 1], [])
+        for name, pages in places.items():
+            self.assertEqual(len(pages), 1, f"the message {name} has a section in {pages or 'no page'}")
 
     def test_no_section_without_a_message(self) -> None:
         """A page describes no message that there is not."""
-        described = {name for text in PAGES.values() for name in re.findall(r"^### (\w+)$", text, re.MULTILINE)}
-        self.assertEqual(described - own_messages().keys(), set())
+        for page in PAGES.values():
+            described = set(re.findall(r"^### (\w+)$", page, re.MULTILINE))
+            self.assertEqual(described - own_messages().keys(), set(), page.where)
 
     def test_keys(self) -> None:
         """Every key of every message has a row with its type, its limit and what its absence means; no row is idle."""
@@ -237,8 +238,7 @@ class MessageTableTests(SynchronousTestCase):
         for page in PAGES.values():
             for name in re.findall(r"^### (\w+)$", page, re.MULTILINE):
                 rows = [row for table in tables(section(page, name)) for row in table]
-                said, true = described(rows, messages[name])
-                self.assertEqual(said, true, f"the section of {name!r}")
+                self.assert_tells(section(page, name), *described(rows, messages[name]))
 
     def test_signed(self) -> None:
         """The same holds for envelopes, and for every kind of statement in them."""
@@ -246,46 +246,49 @@ class MessageTableTests(SynchronousTestCase):
         own = {cls for cls in kinds if cls.__module__.startswith("twisted_bazaar.")}
         self.assertEqual({cls for cls in SIGNED.values() if issubclass(cls, Statement)}, own)
         for title, cls in SIGNED.items():
-            said, true = described(table_with(section(TRADE, title), "Key", "Type"), cls)
-            self.assertEqual(said, true, f"the section {title!r}")
+            text = section(TRADE, title)
+            self.assert_tells(text, *described(table_with(text, "Key", "Type"), cls))
 
     def test_receipt(self) -> None:
         """The keys of a receipt are those of the code."""
         table = table_with(section(TRADE, "Receipts"), "Key", "Type")
         said = {word(row["Key"]): (row["Type"], row["Limit"]) for row in table}
         true = {field.encode_name: type_and_limit(field.type) for field in msgspec.inspect.type_info(Receipt).fields}  # type: ignore[attr-defined]
-        self.assertEqual(said, true)
+        self.assert_tells(section(TRADE, "Receipts"), said, true)
 
     def test_overview(self) -> None:
         """The table of messages names each once, says how it travels, who sends it and what answers it."""
         for page in PAGES.values():
-            (overview,) = tables(section(page, "Messages"))
+            overview = table_with(section(page, "Messages"))
             said = {word(row["Message"]): row["Travels"] for row in overview}
             here = set(re.findall(r"^### (\w+)$", page, re.MULTILINE))
-            self.assertEqual(said, {name: travels(cls) for name, cls in own_messages().items() if name in here})
-            self.assertEqual([row for row in overview if not all(row.values())], [])
+            true = {name: travels(cls) for name, cls in own_messages().items() if name in here}
+            self.assert_tells(section(page, "Messages"), said, true)
+            self.assertEqual([row for row in overview if not all(row.values())], [], page.where)
 
 
-class MarketTests(SynchronousTestCase):
+class MarketTests(PageTests):
     """What the market's page says besides."""
 
     def test_error_codes(self) -> None:
         """The codes in the table are those that an C{error} carries; the others stand in signed answers."""
-        (table,) = tables(section(MARKET, "Error codes"))
+        table = table_with(section(MARKET, "Error codes"))
         known = {PeerError.code}
         classes = [PeerError]
         while classes:
             classes.extend(children := classes.pop().__subclasses__())
             known.update(cls.code for cls in children if cls.__module__ == "twisted_bazaar.errors")
-        self.assertEqual({word(row["Code"]) for row in table}, known - {SoldOut.code})
-        answers = table_with(section(TRADE, "The answer"), "`code`")
-        self.assertEqual({word(row["`code`"]) for row in answers}, {SoldOut.code, EXPIRED})
+        self.assert_lists(section(MARKET, "Error codes"), {word(row["Code"]) for row in table}, known - {SoldOut.code})
+        answers = section(TRADE, "The answer")
+        told = {word(row["`code`"]) for row in table_with(answers, "`code`")}
+        self.assert_lists(answers, told, {SoldOut.code, EXPIRED})
 
     def test_limits(self) -> None:
         """Every limit of a node has a row with its default."""
-        (table,) = tables(section(MARKET, "Limits"))
+        table = table_with(section(MARKET, "Limits"), "Name")
         said = {word(row["Name"]): float(row["Default"].split()[0]) for row in table}
-        self.assertEqual(said, {field.name.replace("_", "-"): field.default for field in fields(Limits)})
+        true = {field.name.replace("_", "-"): field.default for field in fields(Limits)}
+        self.assert_tells(section(MARKET, "Limits"), said, true)
 
     def test_times(self) -> None:
         """The reaches and times in the sentences are those of the code."""
@@ -303,14 +306,13 @@ class MarketTests(SynchronousTestCase):
             "Floods": (f"If that has not worked within {DIRECT_TRY_S:g} s",),
         }
         for title, sentences in told.items():
-            text = flat(section(MARKET, title))
-            self.assertEqual([sentence for sentence in sentences if sentence not in text], [])
+            self.assert_says(section(MARKET, title), *sentences)
 
     def test_dialogues(self) -> None:
         """Each line of the dialogues is one frame that holds one message, as a daemon would write it."""
         for page in PAGES.values():
             lines = list(dialogue(page))
-            self.assertGreater(len(lines) + len(list(datagrams(page))), 10)
+            self.assertGreater(len(lines) + len(list(datagrams(page))), 10, page.where)
             for speaker, _, data in lines:
                 splitter = FrameSplitter(LARGEST_FRAME)
                 splitter.receive(data)
@@ -362,24 +364,25 @@ class MarketTests(SynchronousTestCase):
             self.assertEqual(reply.path and reply.path[1:], way[::-1] if len(way) > 1 else None)
 
 
-class IndexTests(SynchronousTestCase):
+class IndexTests(PageTests):
     """What the page of the index server says besides."""
 
     def test_listed(self) -> None:
         """What stands in messages has tables like theirs."""
         for title, cls in LISTED.items():
-            said, true = described(table_with(section(INDEX, title), "Key", "Type"), cls)
-            self.assertEqual(said, true, f"the section {title!r}")
+            text = section(INDEX, title)
+            self.assert_tells(text, *described(table_with(text, "Key", "Type"), cls))
 
     def test_codes(self) -> None:
         """The codes that only an index server uses are those of the code."""
-        (table,) = tables(section(INDEX, "Errors"))
-        self.assertLessEqual({Busy.code, TooMany.code}, {word(row["Code"]) for row in table})
+        table = table_with(section(INDEX, "Errors"))
+        told = {word(row["Code"]) for row in table}
+        self.assert_lists(section(INDEX, "Errors"), told, told | {Busy.code, TooMany.code})
 
     def test_numbers(self) -> None:
         """The numbers in the sentences are those of the code."""
-        text = flat(INDEX)
-        sentences = (
+        self.assert_says(
+            INDEX,
             f"{directory.LEASE_S:g} s, unless",
             f"{directory.MOST_A_PEER} entries",
             f"{directory.MOST_BYTES // MIB} MiB, `--list-memory`",
@@ -398,7 +401,6 @@ class IndexTests(SynchronousTestCase):
             f"looks again every {search.LOOK_AGAIN_S:g} s",
             f"{search.INQUIRIES_A_MINUTE:,} a minute",
         )
-        self.assertEqual([sentence for sentence in sentences if sentence not in text], [])
 
     def test_dialogue_is_coherent(self) -> None:
         """Each answer carries the id of what it answers, and a page goes on where the one before ended."""
@@ -416,14 +418,14 @@ class IndexTests(SynchronousTestCase):
         self.assertEqual(len([None for _, message in said if getattr(message, "after", None) in ends]), 1)
 
 
-class SuperPeerTests(SynchronousTestCase):
+class SuperPeerTests(PageTests):
     """What the page of super peers says besides."""
 
     def test_named(self) -> None:
         """What stands in messages has tables like theirs."""
         for title, cls in NAMED.items():
-            said, true = described(table_with(section(SUPERPEER, title), "Key", "Type"), cls)
-            self.assertEqual(said, true, f"the section {title!r}")
+            text = section(SUPERPEER, title)
+            self.assert_tells(text, *described(table_with(text, "Key", "Type"), cls))
 
     def test_tokens(self) -> None:
         """The hashes and slots in the table are those of the code, and its tokens those of files, goods and sellers."""
@@ -452,8 +454,8 @@ class SuperPeerTests(SynchronousTestCase):
 
     def test_numbers(self) -> None:
         """The numbers in the sentences are those of the code."""
-        text = flat(SUPERPEER)
-        sentences = (
+        self.assert_says(
+            SUPERPEER,
             f"Who has more than {most_slots(20)} slots",
             f"drops it if `hops` is {LARGEST_TTL} or more",
             f"At most {table_exchange.PARTS_AT_ONCE} parts go at once",
@@ -472,7 +474,6 @@ class SuperPeerTests(SynchronousTestCase):
             f"not answered `register` in {moorings.REGISTER_S:g} s",
             f"no `queryend` after {questions.SEARCH_S:g} s",
         )
-        self.assertEqual([sentence for sentence in sentences if sentence not in text], [])
 
     def test_dialogue_is_coherent(self) -> None:
         """Each answer is to something that was asked, and each table has the words that were listed."""
@@ -500,26 +501,27 @@ class SuperPeerTests(SynchronousTestCase):
         """Each message of the page stands in one of its dialogues, and in each way in which it travels."""
         over_links = {json.loads(data.partition(b":")[2][:-1])["type"] for _, _, data in dialogue(SUPERPEER)}
         by_datagram = {json.loads(data)["type"] for _, _, data in datagrams(SUPERPEER)}
-        (overview,) = tables(section(SUPERPEER, "Messages"))
+        overview = table_with(section(SUPERPEER, "Messages"))
         for way, heard in (("link", over_links), ("datagram", by_datagram)):
             said = {word(row["Message"]) for row in overview if way in row["Travels"].split(", ")}
-            self.assertEqual(said - heard, set(), way)
+            self.assert_lists(f"{SUPERPEER.where}, in what is said by {way},", said & heard, said)
 
 
-class RingTests(SynchronousTestCase):
+class RingTests(PageTests):
     """What the page of rings says besides."""
 
     def test_questions(self) -> None:
         """The page names the messages that need no cookie."""
         [sentence] = re.findall(r"Each needs a \[cookie\].*?\.\n", section(RING, "Messages"), re.DOTALL)
         true = {name for name, cls in own_messages().items() if cls.is_question}
-        self.assertEqual({each for each in words(sentence) if each.startswith("ring")}, true)
+        told = {each for each in words(sentence) if each.startswith("ring")}
+        self.assert_lists(f"{RING.where}, in the sentence on cookies,", told, true)
 
     def test_carried(self) -> None:
         """What stands in messages has tables like theirs."""
         for title, cls in CARRIED.items():
-            said, true = described(table_with(section(RING, title), "Key", "Type"), cls)
-            self.assertEqual(said, true, f"the section {title!r}")
+            text = section(RING, title)
+            self.assert_tells(text, *described(table_with(text, "Key", "Type"), cls))
 
     def test_dialogue_is_coherent(self) -> None:
         """Each answer has the stamp of a question before it, and goes back to who has asked."""
@@ -536,11 +538,12 @@ class RingTests(SynchronousTestCase):
     def test_every_message_is_heard(self) -> None:
         """Each message of the page stands in one of its dialogues."""
         heard = {json.loads(data)["type"] for _, _, data in datagrams(RING)}
-        (overview,) = tables(section(RING, "Messages"))
-        self.assertEqual({word(row["Message"]) for row in overview} - heard, set())
+        overview = table_with(section(RING, "Messages"))
+        said = {word(row["Message"]) for row in overview}
+        self.assert_lists(f"{RING.where}, in its dialogues,", said & heard, said)
 
 
-class FileTests(SynchronousTestCase):
+class FileTests(PageTests):
     """What the page of transfers says besides."""
 
     def test_dialogue_is_coherent(self) -> None:
@@ -557,7 +560,7 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(hashlib.sha256(content).hexdigest(), fetch["digest"])
 
 
-class LinkTests(SynchronousTestCase):
+class LinkTests(PageTests):
     """Links inside the documents."""
 
     def test_targets_exist(self) -> None:

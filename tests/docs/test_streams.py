@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from tests.docs.pages import SPECIFICATION, blocks, flat, section, tables, word
+from tests.docs.pages import SPECIFICATION, PageTests, Text, blocks, section, tables, word
 from twisted_bazaar.files.udp import StreamLimits, doorway
 from twisted_bazaar.files.window import Settings, opening, receiver, rtt, segment, sender, stream
 from twisted_bazaar.files.window.flight import _OVERTAKEN_ROUNDS
@@ -16,16 +14,17 @@ from twisted_bazaar.files.window.segment import ACK, ASK, FIN, OPEN, SYN, decode
 PAGE: Final = SPECIFICATION["streams.md"]
 
 
-class StreamsTests(SynchronousTestCase):
+class StreamsTests(PageTests):
     """What the page says."""
 
     def test_head(self) -> None:
         """The fields of the head are as long as those of the code, and the flags have its values."""
-        fields, flags = tables(section(PAGE, "Segments"))
+        text = section(PAGE, "Segments")
+        fields, flags = tables(text)
         sizes = [int(row["Bytes"]) for row in fields if row["Bytes"].isdigit()]
         self.assertEqual(sum(sizes), segment.HEAD_BYTES)
         told = {word(row["Flag"]): int(row["Value"], 16) for row in flags}
-        self.assertEqual(told, {name: getattr(segment, name) for name in told})
+        self.assert_tells(text, told, {name: getattr(segment, name, None) for name in told})
         self.assertEqual(len(told), 7)
 
     def test_numbers(self) -> None:
@@ -64,8 +63,8 @@ class StreamsTests(SynchronousTestCase):
             ),
         }
         for title, sentences in told.items():
-            text = flat(section(PAGE, title)).lower()
-            self.assertEqual([each for each in sentences if each.lower() not in text], [], title)
+            text = section(PAGE, title)
+            self.assert_says(Text.of(text.lower(), text.where), *(each.lower() for each in sentences))
 
     def test_dialogue(self) -> None:
         """The datagrams of the dialogue are segments, from the first step to the last word."""

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
-from twisted.trial.unittest import SynchronousTestCase
 
-from tests.docs.pages import MARKET, TRADE, blocks, dialogue, flat, section, table_with, word, words
+from tests.docs.pages import MARKET, TRADE, PageTests, blocks, dialogue, section, table_with, word, words
 from tests.docs.test_specification import own_codec
 from twisted_bazaar.identity.keys import KeyPair, is_signed_by
 from twisted_bazaar.identity.signed import Envelope, Statement, read_envelope, seal
@@ -94,7 +93,7 @@ class Trading:
         return make_answer(self.seller, "bazaar", order, verdict)
 
 
-class VectorTests(SynchronousTestCase):
+class VectorTests(PageTests):
     """The test vectors, and what is worked out by hand."""
 
     def setUp(self) -> None:
@@ -103,7 +102,8 @@ class VectorTests(SynchronousTestCase):
 
     def test_keys(self) -> None:
         """The seeds give these public keys."""
-        self.assertEqual({who: key.public for who, key in self.trading.keys.items()}, self.trading.public)
+        true = {who: key.public for who, key in self.trading.keys.items()}
+        self.assert_tells(section(TRADE, "Test vectors"), self.trading.public, true)
 
     def test_envelopes(self) -> None:
         """The statements of the vectors, made anew, are those on the page to the last byte."""
@@ -116,10 +116,10 @@ class VectorTests(SynchronousTestCase):
             trading.answer(trading.purchase, Outcome.REFUSED, "soldout", "1 left of 'Äpfel', 2 ordered"),
             trading.answer(trading.withdrawal, Outcome.CANCELLED),
         ]
-        self.assertEqual(
-            blocks(section(TRADE, "Test vectors"), "json"),
-            [f"{each.payload.decode()}\n{each.encode().decode()}\n" for each in made],
-        )
+        text = section(TRADE, "Test vectors")
+        said = {f"vector {number}": block for number, block in enumerate(blocks(text, "json"), 1)}
+        true = (f"{each.payload.decode()}\n{each.encode().decode()}\n" for each in made)
+        self.assert_tells(text, said, {f"vector {number}": each for number, each in enumerate(true, 1)})
 
     def test_what_is_signed(self) -> None:
         """The bytes shown in hexadecimal are those that the signature of the quote holds for."""
@@ -131,8 +131,7 @@ class VectorTests(SynchronousTestCase):
         self.assertEqual(signed, b"DSSEv1 " + b"%d %b %d " % (len(kind), kind, len(payload)) + payload)
         [signature] = quote.signatures
         self.assertTrue(is_signed_by(signature.keyid, signed, signature.sig))
-        self.assertIn(f"has {len(payload)} bytes", flat(text))
-        self.assertIn(f"these {len(signed)} bytes", flat(text))
+        self.assert_says(text, f"has {len(payload)} bytes", f"these {len(signed)} bytes")
 
     def test_refused(self) -> None:
         """Each signature in the table holds or does not, as it says."""
@@ -145,12 +144,12 @@ class VectorTests(SynchronousTestCase):
     def test_handle(self) -> None:
         """The order of the vectors has the handle that the page says."""
         order_id, handle = self.trading.order_id, handle_of(self.trading.order_id)
-        self.assertIn(f"The order `{order_id}` has the handle {handle}.", flat(section(TRADE, "The handle")))
-        said = flat(section(TRADE, "Test vectors"))
-        self.assertIn(f"The order `id` is `{order_id}`, and its handle is {handle}.", said)
+        self.assert_says(section(TRADE, "The handle"), f"The order `{order_id}` has the handle {handle}.")
+        vectors = section(TRADE, "Test vectors")
+        self.assert_says(vectors, f"The order `id` is `{order_id}`, and its handle is {handle}.")
 
 
-class RuleTests(SynchronousTestCase):
+class RuleTests(PageTests):
     """What the page says of sellers and buyers."""
 
     def test_seller(self) -> None:
@@ -270,11 +269,10 @@ class RuleTests(SynchronousTestCase):
             ),
         }
         for title, sentences in told.items():
-            text = flat(section(TRADE, title))
-            self.assertEqual([sentence for sentence in sentences if sentence not in text], [])
+            self.assert_says(section(TRADE, title), *sentences)
 
 
-class DialogueTests(SynchronousTestCase):
+class DialogueTests(PageTests):
     """The dialogues of both pages."""
 
     def test_signatures(self) -> None:

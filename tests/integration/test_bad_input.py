@@ -705,7 +705,6 @@ def test_attack(tmp_path: Path, steps: Steps, words: tuple[str, ...], kept_bytes
     assert wrong == {}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
