@@ -26,7 +26,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.integration.fork_server import SERVER
 
-MOST_RSS_MB: Final = 500
+MOST_RSS_MB: Final = 600
 _COLLECTED_EVERY_MB: Final = 50
 ROOT: Final = Path(__file__).parent.parent
 # Whose tests open sockets, and wait more than they compute.
