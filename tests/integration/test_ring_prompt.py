@@ -85,7 +85,7 @@ def test_lesson(classroom: Classroom) -> None:
     second = classroom.begin(60, by=first)
     third = classroom.begin(230, by=second)
     third.wait_for(r"the successors now: 3, 60")
-    first.wait_for(r"the successors now: 60, 230")
+    first.wait_for(r"peer 230 is the predecessor now")
     (classroom.directory / "3" / "2012.pdf").write_bytes(CONTENT)
     first.say("store 2012")
     first.wait_for(r"2012 is stored, .*; kept by 3 nodes: 230, 3, 60")
