@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +17,14 @@ import pytest
 
 from tests.integration.daemons import Daemon, Daemons, free_port
 from tests.integration.killing import rows
+from twisted_bazaar.roles.buyer import BOUGHT, NOT_FOUND, SOLD_OUT, UNKNOWN
+from twisted_bazaar.trade.reservations import RESERVATION_S
 
 STOCK: Final = 5
 RELAYS: Final = 5
 LONGEST_S: Final = 90.0
+# How long a buyer looks: long enough for two searches.
+FIRST_S: Final = 12.0
 SOLD_BEFORE_IT_DIES: Final = 2
 
 
@@ -32,14 +37,15 @@ def start_relays(daemons: Daemons, tracker: str) -> list[Daemon]:
     return relays
 
 
-def start_crowd(directory: Path, tracker: str, buyers: int) -> subprocess.Popen[str]:
-    """Start the buyers."""
+def start_crowd(directory: Path, tracker: str, numbers: Sequence[int], timeout_s: float) -> subprocess.Popen[str]:
+    """Start some buyers."""
     lines = [
         [
-            *("--role", "buyer", "--want", "device", "--once", "--timeout", "12", "--gather", "0.05"),
+            *("--role", "buyer", "--want", "device", "--once", "--timeout", f"{timeout_s:g}", "--gather", "0.05"),
             *("--state", str(directory / f"buyer-{number}"), "--tracker", tracker, "--listen", "none"),
+            *("--events", str(directory / f"buyer-{number}.jsonl")),
         ]
-        for number in range(buyers)
+        for number in numbers
     ]
     requests = directory / "buyers.json"
     requests.write_text(json.dumps(lines))
@@ -53,6 +59,30 @@ def start_crowd(directory: Path, tracker: str, buyers: int) -> subprocess.Popen[
         )
 
 
+def statuses_of(crowd: subprocess.Popen[str], numbers: Sequence[int]) -> dict[int, int]:
+    """Wait until all of a crowd have ended; returns the exit status of each."""
+    try:
+        told, _ = crowd.communicate(timeout=LONGEST_S)
+    finally:
+        if crowd.poll() is None:
+            crowd.kill()
+            crowd.communicate()
+    return {numbers[place]: status for place, status in map(json.loads, told.splitlines())}
+
+
+def story_of(directory: Path) -> str:
+    """What seller and buyers have told of the race, in the order of time; searches and greetings are left out."""
+    told = []
+    for file in (directory / "seller.jsonl", *sorted(directory.glob("buyer-*.jsonl"))):
+        # Who is killed ends in the middle of a line.
+        for line in file.read_text().split("\n")[:-1]:
+            with suppress(json.JSONDecodeError):
+                event = json.loads(line)
+                if event.pop("event") not in ("sent", "datagram"):
+                    told.append((event.pop("time"), file.stem, line.partition('"event": ')[2][:300]))
+    return "\n".join(f"{time:.3f} {who}: {line}" for time, who, line in sorted(told))
+
+
 def wait_until_sold(events: Path, many: int) -> None:
     """Wait until a seller has told of so many sales."""
     until = time.monotonic() + LONGEST_S
@@ -64,7 +94,8 @@ def wait_until_sold(events: Path, many: int) -> None:
 @pytest.mark.parametrize("buyers", [10, pytest.param(50, marks=pytest.mark.slow)])
 def test_race(tmp_path: Path, buyers: int) -> None:
     """Exactly as many are sold as there are, each buyer knows how it has ended, and all books agree."""
-    events, state = tmp_path / "events", tmp_path / "seller"
+    events, state = tmp_path / "seller.jsonl", tmp_path / "seller"
+    everybody = range(buyers)
     with Daemons(tmp_path) as daemons:
         _, tracker = daemons.start_tracker()
         relays = start_relays(daemons, tracker)
@@ -74,33 +105,36 @@ def test_race(tmp_path: Path, buyers: int) -> None:
         )
         seller = daemons.start(*sell)
         seller.wait_for("joined the network")
-        crowd = start_crowd(tmp_path, tracker, buyers)
+        crowd = start_crowd(tmp_path, tracker, everybody, FIRST_S)
         try:
             wait_until_sold(events, SOLD_BEFORE_IT_DIES)
-            seller.send_signal(signal.SIGKILL)
+            seller.kill()
             relays[0].send_signal(signal.SIGKILL)
-            seller.wait()
             seller = daemons.start(*sell)
-            told, _ = crowd.communicate(timeout=LONGEST_S)
         finally:
-            if crowd.poll() is None:
-                os.kill(crowd.pid, signal.SIGKILL)
-                crowd.communicate()
+            statuses = statuses_of(crowd, everybody)
+        # On a busy machine the seller may be back so late that some cannot know yet, or that pieces are left; or these
+        # are held back for who has given up. Some more are sold to who comes again, and has more time than that lasts.
+        unknown = [number for number in everybody if statuses.get(number) == UNKNOWN]
+        others = [number for number in everybody if statuses.get(number) in (NOT_FOUND, SOLD_OUT)]
+        again = [*unknown, *others[: max(0, STOCK - list(statuses.values()).count(BOUGHT) - len(unknown))]]
+        if again:
+            statuses |= statuses_of(start_crowd(tmp_path, tracker, again, RESERVATION_S + FIRST_S), again)
         seller.send_signal(signal.SIGTERM)
         seller.wait()
 
-    statuses = dict(json.loads(line) for line in told.splitlines())
+    story = story_of(tmp_path)
     counted = Counter(statuses.values())
-    assert (len(statuses), counted[0]) == (buyers, STOCK), counted
-    assert set(counted) <= {0, 3, 4}, counted
+    assert (len(statuses), counted[BOUGHT]) == (buyers, STOCK), f"{counted}; again: {again}\n{story}"
+    assert set(counted) <= {BOUGHT, NOT_FOUND, SOLD_OUT}, f"{counted}; again: {again}\n{story}"
     ledger = state / "ledger.sqlite"
     sold = {row[0] for row in rows(ledger, "SELECT id FROM deals WHERE outcome = 'sold'")}
     states = {
         row[0]: row[1]
-        for number in range(buyers)
+        for number in everybody
         for row in rows(tmp_path / f"buyer-{number}" / "orders.sqlite", "SELECT id, state FROM orders")
     }
-    assert rows(ledger, "SELECT supplied, in_stock, sold, withdrawn FROM stock") == [(STOCK, 0, STOCK, 0)]
-    assert {order for order, its_state in states.items() if its_state == "confirmed"} == sold
-    assert len(sold) == STOCK
-    assert set(states.values()) <= {"confirmed", "refused", "cancelled"}
+    assert rows(ledger, "SELECT supplied, in_stock, sold, withdrawn FROM stock") == [(STOCK, 0, STOCK, 0)], story
+    assert {order for order, its_state in states.items() if its_state == "confirmed"} == sold, story
+    assert len(sold) == STOCK, story
+    assert set(states.values()) <= {"confirmed", "refused", "cancelled"}, f"{states}\n{story}"

@@ -237,6 +237,16 @@ class UnansweredTests(BuyerTestCase):
         [(order, route)] = self.orders()
         self.assertEqual((price_of(order), route), (20, (1, 7, 9)))
 
+    def test_never_sent_is_no_refusal(self) -> None:
+        """A seller to which there was no way any more has refused nothing: its next offer is taken."""
+        self.begin()
+        self.offer(1, 5, 9)
+        self.gathered()
+        self.assertEqual((self.orders(), self.events()[-1]), ([], "cancelled"))
+        self.node.clock.pump([0.1] * 20)
+        self.buy(1, 7, 9)
+        self.assertEqual(self.bag(), [(9, 1)])
+
     def test_what_strangers_write(self) -> None:
         """The text of a refusal reaches the log without control characters."""
         order = self.ordered()

@@ -299,7 +299,8 @@ class Buyer(Role):
             self.node.report("bought", "bought {quantity} {item} from node {seller}", **details)
             return
         want.refused = want.refused or record.code == SoldOut.code
-        if record.code != EXPIRED:
+        # Who was not asked, or too late, has not refused. It holds pieces back for this buyer, who is to come for them.
+        if record.answer is not None and record.code != EXPIRED:
             want.refused_by.add(record.seller)
         if record.withdrawal is not None:
             want.quantity = max(want.bought, want.quantity - record.quantity)
