@@ -50,9 +50,11 @@ from twisted_bazaar.discovery.ring.entry import Kept
 from twisted_bazaar.discovery.ring.keeping_messages import Listed, Marked
 from twisted_bazaar.discovery.ring.messages import Card, RingMessage, Seen
 from twisted_bazaar.discovery.superpeer import (
+    hits,
     moorings,
     neighbours,
     passing,
+    paths,
     policy,
     promotion,
     questions,
@@ -470,6 +472,8 @@ class SuperPeerTests(PageTests):
             f"no more than `--results` {policy.RESULTS}",
             f"{passing.MOST_PART_BYTES} without",
             f"{searches.MOST_UNDER_WAY} under way",
+            f"{searches.MOST_BYTES // MIB} MiB, {searches.SEARCH_BYTES} bytes each and {hits.HIT_BYTES} for each hit",
+            f"counted for {paths.MOST_COUNTED} queries and neighbours",
             f"one in {promotion._BETWEEN_S:g} s, and the same node again after {promotion._ASKED_S:g} s",
             f"not answered `register` in {moorings.REGISTER_S:g} s",
             f"no `queryend` after {questions.SEARCH_S:g} s",

@@ -17,6 +17,8 @@ _QUEUE: Final = "discovery/index/fair_queue.py"
 _ROOM: Final = "discovery/index/room.py"
 _POSTGRES_LISTS: Final = "discovery/index/postgres_lists.py"
 _POSTGRES_TESTS: Final = "integration/test_postgres_directory.py"
+_SEARCHES: Final = "discovery/superpeer/searches.py"
+_SEARCHES_TESTS: Final = "discovery/superpeer/test_searches.py"
 _WORKER_TESTS: Final = "discovery/index/test_workers.py"
 _LOG: Final = "limited_log.py"
 _PRIVATE: Final = "private_files.py"
@@ -314,6 +316,42 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "time that is forgotten when nothing waits",
             _WORKER_TESTS,
             (_QUEUE, "self._keep(host, self._begin_at(host) + took_s)", "pass"),
+        ),
+        bug(
+            "hits that are told to who does not read",
+            _SEARCHES_TESTS,
+            (_SEARCHES, "        if self._node.is_behind(search.peer.id):", "        if False:"),
+        ),
+        bug(
+            "rounds that are begun for it",
+            _SEARCHES_TESTS,
+            (_SEARCHES, "None if is_behind else search", "search"),
+        ),
+        bug(
+            "searches that are over and charged for ever",
+            _SEARCHES_TESTS,
+            (_SEARCHES, "self.budget.charge(search.peer.network, -search.weight)", "pass"),
+        ),
+        bug(
+            "hits that weigh nothing",
+            _SEARCHES_TESTS,
+            (_SEARCHES, " + HIT_BYTES * len(search.answers)", ""),
+        ),
+        bug(
+            "hits that are kept as they are",
+            _SEARCHES_TESTS,
+            ("discovery/superpeer/hits.py", "if hash(hit) not in self._known", "if hit not in self._known"),
+            ("discovery/superpeer/hits.py", "map(hash, unknown)", "unknown"),
+        ),
+        bug(
+            "a share for each key",
+            _SEARCHES_TESTS,
+            (_SEARCHES, "host = search.peer.network", "host = search.peer.key"),
+        ),
+        bug(
+            "a count for each query and each neighbour",
+            "discovery/superpeer/test_paths.py",
+            ("discovery/superpeer/paths.py", "FairTable(most_counted,", "FairTable(1_000_000,"),
         ),
         bug(
             "a book that keeps each of them",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+import tracemalloc
 from collections import Counter
 from typing import Final
 
@@ -243,3 +244,20 @@ class PathsTests(SynchronousTestCase):
         self.assertEqual([paths.admit_hits(ID, at(2), 0.0) for _ in range(5)], [True] * 3 + [False] * 2)
         self.assertTrue(paths.admit_hits(ID, at(3), 0.0))
         self.assertFalse(paths.admit_hits("1" * 32, at(3), 0.0))
+
+    def test_counts_are_bounded(self) -> None:
+        """However many neighbours bring hits for however many queries, what is counted of that takes little memory."""
+        ids, neighbours = [f"{number:032x}" for number in range(1_000)], [at(number) for number in range(1, 65)]
+        paths = Paths(most_counted=500)
+        for query_id in ids:
+            paths.arrive(query_id, neighbours[0], 0, 4, 0.0)
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            for query_id in ids:
+                for neighbour in neighbours:
+                    paths.admit_hits(query_id, neighbour, 0.0)
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        self.assertLess(after - before, 500 * 1_024)

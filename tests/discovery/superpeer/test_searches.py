@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import permutations
 from typing import Any, Final
 
 from tests.discovery.superpeer.fakes import SuperPeerTestCase, found_at, place, query_id
 from tests.discovery.superpeer.nets import NetTestCase, digest_of
 from twisted_bazaar.discovery.index.allowance import QUESTIONS_AT_ONCE
+from twisted_bazaar.discovery.superpeer.hits import HIT_BYTES, Answers
 from twisted_bazaar.discovery.superpeer.messages import Query, QueryEnd, QueryHit, SuperHello
-from twisted_bazaar.discovery.superpeer.searches import MOST_UNDER_WAY
+from twisted_bazaar.discovery.superpeer.searches import MOST_UNDER_WAY, SEARCH_BYTES
 from twisted_bazaar.node.datagram import check_fits
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
@@ -184,6 +186,59 @@ class OwnSearchTests(SuperPeerTestCase):
             for number in range(6):
                 self.neighbour(1 + number, neighbours=6)
         self.assertEqual([(end.hits, end.reached_all) for end in self.ends(10)], [(0, True)])
+
+    def test_who_does_not_read(self) -> None:
+        """For who does not read what it was told nothing more is kept or asked, and it is over."""
+        for number in range(6):
+            self.neighbour(1 + number, neighbours=6)
+        self.weak_peer(10)
+        for number in (1, 2):
+            self.ask(10, number)
+        self.sent(Query)
+        self.node.behind.add(10)
+        self.hear_from(1, self.hit(1, found_at(7, "a film")))
+        self.assertEqual((self.told(10, QueryHit), len(self.role.searches)), ([], 1))
+        self.node.clock.pump([0.1] * 50)
+        self.assertEqual((self.sent(Query), len(self.role.searches)), ([], 0))
+        self.assertEqual([end.reached_all for end in self.ends(10)], [False, False])
+        self.assertEqual(self.role.searches.budget.used, 0)
+
+    def test_bounded_in_bytes(self) -> None:
+        """What searches keep is bounded, with a share for each host; past that one is told, and others are not."""
+        self.neighbour(1)
+        budget = self.role.searches.budget
+        budget.total = 16 * SEARCH_BYTES
+        for number in range(10):
+            self.weak_peer(10 + number, host="10.0.0.9")
+            self.ask(10 + number, number)
+        self.assertEqual([len(self.codes(10 + number)) for number in range(10)], [0] * 10)
+        self.weak_peer(20, host="10.0.0.9")
+        self.ask(20, 20)
+        self.assertEqual((self.codes(20), len(self.ends(20)), len(self.role.searches)), (["busy"], 1, 10))
+        self.weak_peer(21, host="10.0.0.8")
+        self.ask(21, 21)
+        self.assertEqual((self.codes(21), self.ends(21)), ([], []))
+        # Hits count too: a search that has no room for them is over.
+        self.hear_from(1, self.hit(3, *(found_at(number, "a film") for number in range(1, 41))))
+        self.assertEqual(([end.reached_all for end in self.ends(13)], len(self.role.searches)), ([False], 10))
+        self.assertEqual(budget.used, 10 * SEARCH_BYTES)
+        self.node.clock.pump([0.1] * 50)
+        self.assertEqual((budget.used, len(self.role.searches)), (0, 0))
+
+    def test_weight(self) -> None:
+        """A hit takes no more memory than it is charged, however long its names are."""
+        tracemalloc.start()
+        try:
+            for count in (50, 150, 700, 1_500):
+                before, _ = tracemalloc.get_traced_memory()
+                answers = Answers(1_000_000)
+                for number in range(count):
+                    answers.take(self.hit(1, found_at(number, f"{number}" * 60)), place(1))
+                after, _ = tracemalloc.get_traced_memory()
+                self.assertLess(after - before, SEARCH_BYTES + HIT_BYTES * len(answers))
+                del answers
+        finally:
+            tracemalloc.stop()
 
     def test_switched_off(self) -> None:
         """Without dynamic querying a search goes as far as it may at once, to all; both can be switched meanwhile."""

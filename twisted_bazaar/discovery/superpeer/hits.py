@@ -12,6 +12,9 @@ from twisted_bazaar.discovery.index.messages import File
 from twisted_bazaar.discovery.superpeer.messages import MOST_FOUND, MOST_PARTS, Found, QueryHit
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
+HIT_BYTES: Final = 192
+"""What a hit takes that is known, in bytes: a number, and its place in a set at the emptiest that this can be."""
+
 # Whoever gets a hit fills in the host that it comes from, and passes it on.
 _HOST_BYTES: Final = len(b'"host":"",') + len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 
@@ -78,7 +81,8 @@ class Answers:
     def __init__(self, results: int) -> None:
         self._results = results
         self._half = max(1, results // 2)
-        self._known: set[Hashable] = set()
+        # Not the hits themselves, of which each may be a kilobyte. Nobody else knows which two have the same number.
+        self._known: set[int] = set()
         self._brought: dict[Hashable, int] = {}
         self._own = 0
 
@@ -112,9 +116,10 @@ class Answers:
             peer = (each.key, each.host, each.port, each.udp)
             hits: dict[Hashable, File | None] = {(*peer, file.digest, file.name): file for file in each.files}
             hits = hits or {peer: None}
-            unknown = [hit for hit in hits if hit not in self._known][: max(0, int(min(room - count, len(hits))))]
+            unknown = [hit for hit in hits if hash(hit) not in self._known]
+            unknown = unknown[: max(0, int(min(room - count, len(hits))))]
             if unknown:
-                self._known.update(unknown)
+                self._known.update(map(hash, unknown))
                 count += len(unknown)
                 files = tuple(file for hit in unknown if (file := hits[hit]) is not None)
                 new.append(replace(each, files=files))

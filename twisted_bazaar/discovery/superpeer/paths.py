@@ -11,12 +11,15 @@ import enum
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from attrs import Factory, define
+from attrs import define
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.values.addresses import Address
 
 _MOST_WAYS: Final = 4
+# Of so many it is counted what a neighbour has brought for a query: all of those that come at a time. For each query
+# and each neighbour it would be 300 MB.
+MOST_COUNTED: Final = 16_384
 
 
 class Arrival(enum.Enum):
@@ -37,13 +40,11 @@ class _Passed:
     @ivar hops: over how many links it had gone to whoever sent it.
     @ivar reach: the farthest it was passed on for.
     @ivar ways: who sent it, of those who were no deeper than the first; empty for one of this super peer's own.
-    @ivar hits: by neighbour, how many parts of hits have come back.
     """
 
     hops: int
     reach: int
     ways: list[Address]
-    hits: dict[Address, int] = Factory(dict)
 
 
 class Paths:
@@ -53,10 +54,20 @@ class Paths:
     @param lifetime_s: for how long; longer than any search takes.
     @param shares: one sender holds at most C{cap / shares} of them.
     @param most_hits: so many parts of hits for one query are taken from one neighbour.
+    @param most_counted: for so many queries and neighbours these are counted; one neighbour has a share of it.
     """
 
-    def __init__(self, cap: int = 65_536, lifetime_s: float = 60.0, shares: int = 8, most_hits: int = 1_024) -> None:
+    def __init__(
+        self,
+        cap: int = 65_536,
+        lifetime_s: float = 60.0,
+        shares: int = 8,
+        most_hits: int = 1_024,
+        most_counted: int = MOST_COUNTED,
+    ) -> None:
         self._most_hits = most_hits
+        # How many parts of hits for a query have come from a neighbour. A full table forgets of who has most.
+        self._brought: FairTable[tuple[str, Address], list[int]] = FairTable(most_counted, lifetime_s, shares)
         self._passed: FairTable[str, _Passed] = FairTable(cap, lifetime_s, shares)
 
     def __len__(self) -> int:
@@ -107,11 +118,13 @@ class Paths:
 
     def admit_hits(self, query_id: str, neighbour: Address, now: float) -> bool:
         """Whether one more part of hits for a query may be taken from a neighbour; counts it."""
-        passed = self._passed.get(query_id, now)
-        if passed is None:
+        if self._passed.get(query_id, now) is None:
             return False
-        count = passed.hits.get(neighbour, 0)
-        if count >= self._most_hits:
+        brought = self._brought.get((query_id, neighbour), now)
+        if brought is None:
+            self._brought.put((query_id, neighbour), [1], neighbour, now)
+            return self._most_hits > 0
+        if brought[0] >= self._most_hits:
             return False
-        passed.hits[neighbour] = count + 1
+        brought[0] += 1
         return True

@@ -1,4 +1,8 @@
-"""Searches of a super peer's own weak peers: first in their own lists, then, round by round, farther away."""
+"""Searches of a super peer's own weak peers: first in their own lists, then, round by round, farther away.
+
+What searches under way keep is bounded in bytes, with a share for each host. For a peer that does not read what it was
+told nothing more is asked or kept.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,11 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.allowance import Allowances
 from twisted_bazaar.discovery.index.messages import Busy
 from twisted_bazaar.discovery.superpeer.counters import Counters
-from twisted_bazaar.discovery.superpeer.hits import Answers, parts_of
+from twisted_bazaar.discovery.superpeer.hits import HIT_BYTES, Answers, parts_of
 from twisted_bazaar.discovery.superpeer.leaves import Leaves, NotRegistered
 from twisted_bazaar.discovery.superpeer.lookups import Lookups
 from twisted_bazaar.discovery.superpeer.messages import Found, Query, QueryEnd, QueryHit
@@ -29,6 +34,9 @@ from twisted_bazaar.values.addresses import Address, Origin, Peer, Route
 from twisted_bazaar.wire.error import Error
 
 MOST_UNDER_WAY: Final = 32
+MOST_BYTES: Final = 16 * MIB
+SEARCH_BYTES: Final = 6_144
+"""What a search takes before anything is found, in bytes: its query of a kilobyte, its rounds, its places in tables."""
 # What fits into a frame.
 _MOST_PART_BYTES: Final = 60_000
 _MOST_IN_ONE_PART: Final = 50
@@ -44,6 +52,7 @@ class Search:
     @ivar enough: how many hits are wanted.
     @ivar probed: the neighbours that the first round went to.
     @ivar next: when the next round begins.
+    @ivar weight: what it is charged, in bytes.
     """
 
     query: Query
@@ -55,6 +64,7 @@ class Search:
     rounds: Rounds
     probed: Sequence[Address] = ()
     next: IDelayedCall | None = None
+    weight: int = 0
 
 
 class Searches:
@@ -64,6 +74,7 @@ class Searches:
     @param policy: how far a search goes.
     @param lookups: finds what the weak peers have.
     @ivar paths: which searches have been here, of whomever.
+    @ivar budget: what the searches under way take, and what of it is due to each host.
     """
 
     def __init__(
@@ -85,6 +96,7 @@ class Searches:
         self._counters = counters
         self._answers = count(node.rng.getrandbits(ANSWER_BITS))
         self._allowances = Allowances()
+        self.budget = ByteBudget(MOST_BYTES)
         self._under_way: dict[str, Search] = {}
         self._of: dict[int, dict[str, Search]] = {}
 
@@ -126,12 +138,15 @@ class Searches:
         search = self._under_way.get(hit.id)
         if search is None:
             return False
+        if self._node.is_behind(search.peer.id):
+            self._end(search)
+            return True
         new = search.answers.take(hit, address)
         if new:
             self._counters.hits += _count(new)
             told = QueryHit(id=search.query.id, answer=hit.answer, part=hit.part, parts=hit.parts, found=tuple(new))
             self._node.send(told, search.route)
-            if search.answers.counted >= search.enough:
+            if search.answers.counted >= search.enough or not self._has_charged(search):
                 self._end(search)
         return True
 
@@ -165,8 +180,15 @@ class Searches:
             return
         search = Search(query, peer, route, self._id_for(query), enough, Answers(enough), self._rounds(enough))
         search.answers.take_own(found)
+        has_room = self._has_charged(search)
         self._under_way[search.id] = self._of.setdefault(peer.id, {})[query.id] = search
-        self._go_on(search)
+        if has_room:
+            self._go_on(search)
+        else:
+            self._node.send(
+                Error.telling(Busy("too many searches of your host are under way; ask again"), query), route
+            )
+            self._end(search)
 
     def _tell(self, query: Query, route: Route, found: Sequence[Found]) -> int:
         """Tell a weak peer what the others of this super peer have; returns how many hits that is."""
@@ -205,7 +227,8 @@ class Searches:
         search.next = None
         now = self._node.clock.seconds()
         while True:
-            following = search.rounds.next(search.answers.counted, now)
+            is_behind = self._node.is_behind(search.peer.id)
+            following = None if is_behind else search.rounds.next(search.answers.counted, now)
             if following is None:
                 self._end(search)
                 return
@@ -238,7 +261,18 @@ class Searches:
         end = QueryEnd(id=search.query.id, hits=len(search.answers), reached_all=search.rounds.reached_all)
         self._node.send(end, search.route)
 
+    def _has_charged(self, search: Search) -> bool:
+        """Charge a search for what it keeps now, if there is room for that; returns whether there was."""
+        more_bytes = SEARCH_BYTES + HIT_BYTES * len(search.answers) - search.weight
+        host = search.peer.network
+        if self.budget.room_for(host, more_bytes) is not Room.YES:
+            return False
+        self.budget.charge(host, more_bytes)
+        search.weight += more_bytes
+        return True
+
     def _forget(self, search: Search) -> None:
+        self.budget.charge(search.peer.network, -search.weight)
         if search.next is not None and search.next.active():
             search.next.cancel()
         del self._under_way[search.id]
