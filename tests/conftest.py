@@ -6,6 +6,7 @@ it goes on, or if a test process needed more than L{MOST_RSS_MB}. The summary at
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import re
@@ -26,7 +27,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.integration.fork_server import SERVER
 
-MOST_RSS_MB: Final = 600
+MOST_RSS_MB: Final = 900
 _COLLECTED_EVERY_MB: Final = 50
 ROOT: Final = Path(__file__).parent.parent
 # Whose tests open sockets, and wait more than they compute.
@@ -59,6 +60,7 @@ class Remains:
         if _rss_mb() > self.kept_mb + _COLLECTED_EVERY_MB:
             # What one test has left in circles is not to be counted with what the next one needs.
             gc.collect()
+            _give_back()
             self.kept_mb = _rss_mb()
         there = {path.name for path in self.place.iterdir()}
         self.left = {name: self.left.get(name, test) for name in sorted(there)}
@@ -194,6 +196,12 @@ def _use(place: Path) -> None:
 def _rss_mb() -> int:
     """What this process holds now."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() >> 20
+
+
+def _give_back() -> None:
+    """Let the system have what the allocator keeps for later, where it can be told to."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _peak_mb() -> int:
