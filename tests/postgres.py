@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -131,13 +132,11 @@ class Cluster:
 
     def pause(self) -> None:
         """Let all of it stand still."""
-        for process in self._processes():
-            os.kill(process, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on."""
-        for process in self._processes():
-            os.kill(process, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def make_database(self, name: str) -> str:
         """Make another database; returns its URL."""
@@ -151,6 +150,12 @@ class Cluster:
     def say(self, sql: str) -> None:
         """Have its owner's own database do something."""
         self.run("psql", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql, "postgres")
+
+    def _signal(self, number: int) -> None:
+        for process in self._processes():
+            # Those who serve somebody end when they like.
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def _make(self) -> None:
         (self._folder / "hba").write_text(
