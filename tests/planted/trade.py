@@ -187,5 +187,14 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "trade/test_shelf.py",
             ("trade/reservations.py", "max(0, many - self._ordered[item, other])", "many"),
         ),
+        bug(
+            "a buyer that passes over whom it could not ask, as if that had refused",
+            "roles/test_buyer.py",
+            (
+                "roles/buyer.py",
+                "if record.answer is not None and record.code != EXPIRED:",
+                "if record.code != EXPIRED:",
+            ),
+        ),
     ),
 }

@@ -535,7 +535,7 @@ asked_orders = st.builds(
     st.integers(1, 6),
 )
 steps = st.one_of(
-    st.tuples(st.just("settle"), asked_orders, st.integers(0, 8)),
+    st.tuples(st.just("settle"), asked_orders, st.just(0)),
     st.tuples(st.just("settle"), asked_orders, st.integers(0, 8)),
     st.tuples(st.just("supply"), st.sampled_from(ITEMS), st.integers(1, 5)),
     st.tuples(st.just("withdraw"), st.sampled_from(ITEMS), st.integers(1, 5)),
@@ -586,7 +586,9 @@ class ConservationTests(SynchronousTestCase):
         def enter(known: Sequence[StockLevel], item: str, quantity: int) -> None:
             supplied[item] += 0 if known else quantity
 
-        for what, first, second in [*history, *[("finish", True, None)] * 40]:
+        # With nothing to sell at first hardly any history would have a sale.
+        begin = [*(("supply", item, 2) for item in ITEMS), *[("finish", True, None)] * 2]
+        for what, first, second in [*begin, *history, *[("finish", True, None)] * 40]:
             waiting: Deferred[object] | None = None
             if what == "settle":
                 waiting = ledger.settle(first, second, seal_answer).addCallback(settled, first)  # type: ignore[arg-type]
