@@ -303,6 +303,8 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # Ended politely, it takes its copies away too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
