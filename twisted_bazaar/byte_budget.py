@@ -87,11 +87,12 @@ class ByteBudget:
     @param retired: what has been let go of already, and is not gone yet.
     @ivar total: bytes for all.
     @ivar used: bytes in memory now, retired ones too.
+    @ivar retired: bytes in memory now that nobody has any more.
     """
 
     def __init__(self, total: int, held: Mapping[Hashable, int] | None = None, retired: int = 0) -> None:
         self.total = total
-        self._retired = retired
+        self.retired = retired
         self._held: Counter[Hashable] = Counter({owner: size for owner, size in (held or {}).items() if size})
         self.used = self._held.total() + retired
 
@@ -120,12 +121,12 @@ class ByteBudget:
         """An owner has let go of bytes that are still in memory."""
         self.charge(owner, -size_bytes)
         self.used += size_bytes
-        self._retired += size_bytes
+        self.retired += size_bytes
 
     def give_back(self, size_bytes: int) -> None:
         """Retired bytes are gone."""
         self.used -= size_bytes
-        self._retired -= size_bytes
+        self.retired -= size_bytes
 
     def room_for(self, owner: Hashable, size_bytes: int, instead_of: int = 0) -> Room:
         """Whether an owner may have so many bytes more.
@@ -133,12 +134,12 @@ class ByteBudget:
         @param instead_of: bytes that it is going to retire for them.
         """
         owners = len(self._held) + (owner not in self._held)
-        usage = Usage(self.total, self._held[owner], owners, self.used, self._retired)
+        usage = Usage(self.total, self._held[owner], owners, self.used, self.retired)
         return usage.room_for(size_bytes, instead_of)
 
     def must_evict_for(self, size_bytes: int) -> bool:
         """Whether so many bytes more have no room even when all that is retired is gone."""
-        return self.used - self._retired + size_bytes > self.total
+        return self.used - self.retired + size_bytes > self.total
 
     def heaviest(self) -> Hashable:
         """The owner that has the most.

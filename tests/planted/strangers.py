@@ -293,6 +293,16 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             (_QUEUE, "if self._turns % self._fair_turn:", "if True:"),
         ),
         bug(
+            "a turn of four long steps",
+            "discovery/index/test_turns.py",
+            ("discovery/index/turns.py", "(number and self._reactor.seconds() > end)", "False"),
+        ),
+        bug(
+            "lists that are let go of faster than they are cleared",
+            "discovery/index/test_memory.py",
+            ("discovery/index/memory.py", "self._directory.catch_up(", "iter(()) if True else ("),
+        ),
+        bug(
             "a host that is dialled whenever somebody names it",
             "node/test_meetings.py",
             ("node/meetings.py", "(self._in_vain.get(host, now) or 0) >= VAIN_DIALS_A_SECOND", "False"),

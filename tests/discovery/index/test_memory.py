@@ -24,6 +24,7 @@ from twisted_bazaar.byte_budget import ByteBudget
 from twisted_bazaar.discovery.index.directory import Directory
 from twisted_bazaar.discovery.index.memory import MemoryDirectory
 from twisted_bazaar.discovery.index.messages import Update
+from twisted_bazaar.discovery.index.weights import weight_of_file
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.values.files import FileQuery, Page
 
@@ -172,6 +173,17 @@ class TurnTests(MemoryCase):
         self.later(3)
         self.assertNoResult(changes[-1])
         self.assertEqual(self.result_of(self.directory.find(FileQuery(), ASKER)).total, 0)
+
+    def test_what_has_gone_is_cleared(self) -> None:
+        """Who lists, leaves and lists again without an end clears behind itself: it takes no more than a host may."""
+        total = 4_000 * weight_of_file("file 1000 of 1")
+        self.open_with(total)
+        worst = 0
+        for number in range(30):
+            self.fill(1_500, 1)
+            self.directory.leave(peer(1))
+            worst = max(worst, self.result_of(self.directory.counts()).size_bytes)
+        self.assertLessEqual(worst, total * 3 // 4)
 
     def test_stopped(self) -> None:
         """When it stops it leaves no timer, and who waits is told."""

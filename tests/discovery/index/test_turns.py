@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,8 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.discovery.index.test_memory import TurningClock
 from twisted_bazaar.discovery.index.fair_queue import CREDIT_S, MOST_BEGUN, MOST_WAITING
 from twisted_bazaar.discovery.index.messages import Busy
-from twisted_bazaar.discovery.index.turns import STEPS_A_TURN, Turns
+from twisted_bazaar.discovery.index.turns import STEPS_A_TURN, TURN_S, Turns
 from twisted_bazaar.errors import LinkClosed
+
+# What a step of slow work takes.
+STEP_S: Final = 0.004
 
 
 class BusyReactor:
@@ -101,7 +104,7 @@ class TurnsTests(SynchronousTestCase):
         self.turns.do("new", slow("new", 10_000))
         for _ in range(100):
             self.clock.turn()
-        credit = CREDIT_S / 0.01
+        credit = CREDIT_S / STEP_S
         self.assertLess(self.done.count("new"), credit + (len(self.done) - credit) / 5 + 5)
 
     def test_a_crowd_of_new_hosts(self) -> None:
@@ -124,8 +127,8 @@ class TurnsTests(SynchronousTestCase):
         self.assertLessEqual(max(waited[1:]), 1)
 
     def question(self) -> Generator[None, None, None]:
-        """Something in a single step of ten milliseconds."""
-        self.reactor.spent_s += 0.01
+        """Something in a single step."""
+        self.reactor.spent_s += STEP_S
         return
         yield
 
@@ -152,10 +155,10 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(len(self.done), 500)
 
     def slow_work(self, name: str, steps: int) -> Generator[None, None, str]:
-        """Something in steps that each take ten milliseconds."""
+        """Something in steps that each take some milliseconds."""
         for _ in range(steps):
             self.done.append(name)
-            self.reactor.spent_s += 0.01
+            self.reactor.spent_s += STEP_S
             yield
         return name
 
@@ -169,6 +172,23 @@ class TurnsTests(SynchronousTestCase):
         for number in range(20, 40):
             self.do(f"{number}", 5)
         self.assertEqual(len(self.done), 3 * STEPS_A_TURN)
+
+    def test_long_steps(self) -> None:
+        """A turn ends early when its steps take long: what comes over the links is looked at in between."""
+
+        def long_work() -> Generator[None, None, None]:
+            for _ in range(20):
+                self.reactor.spent_s += 2 * STEP_S
+                yield
+
+        for number in range(20):
+            self.turns.do(f"{number}", long_work())
+        most_s = 0.0
+        for _ in range(50):
+            before = self.reactor.spent_s
+            self.clock.turn()
+            most_s = max(most_s, self.reactor.spent_s - before)
+        self.assertLessEqual(most_s, TURN_S + 2 * STEP_S)
 
     def test_many_in_one_turn(self) -> None:
         """What would be done at once waits for the next turn if too much has come in this one."""

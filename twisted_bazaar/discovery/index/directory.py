@@ -39,8 +39,10 @@ MOST_BYTES: Final = 256 * MIB
 # Titles that are looked at, entered or cleared in one step: some milliseconds.
 TITLES_A_STEP: Final = 1_000
 _ENTERED_A_STEP: Final = 400
-# Who adds while so many wait to be entered or cleared does some of that work too: it never grows without end.
-_MOST_BEHIND: Final = 200_000
+# Who adds while so many titles wait to be entered, or this part of all memory to be cleared, does some of that work
+# first: it never grows without end.
+_MOST_TO_ENTER: Final = 200_000
+_MOST_RETIRED_PART: Final = 8
 # So many entries are cleared at once for those of one message: some ten milliseconds.
 CLEARED_FOR_ROOM: Final = 1_000
 _CLEARED_AT_A_TIME: Final = 50
@@ -148,8 +150,6 @@ class Directory:
         for item in update.offer:
             self._offer(lister, update.bazaar, item)
         lister.mark = update.mark
-        if self._titles.to_enter > _MOST_BEHIND or len(self._to_clear) > _ENTERED_A_STEP:
-            self.work(2 * len(update.add) + 1)
         return lister.mark
 
     def add(self, peer: Peer, file: File, now: float) -> int:
@@ -178,12 +178,33 @@ class Directory:
         """Whether anything is left to be done."""
         return bool(self._titles.to_enter or self._to_clear)
 
-    def work(self, most: int = _ENTERED_A_STEP) -> None:
-        """Do some of what is left to be done.
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much is left to be done that who adds more has to do some of it."""
+        return (
+            self._titles.to_enter > _MOST_TO_ENTER
+            or self.budget.retired > self.budget.total // _MOST_RETIRED_PART
+            or len(self._to_clear) > _ENTERED_A_STEP
+        )
 
-        @param most: how many titles to enter, or to clear.
+    def catch_up(self, added: int) -> Steps[None]:
+        """Do some of what is left to be done, if it is much, for somebody who is going to add so many entries.
+
+        It is somewhat more than those entries will leave to be done, so that all together never fall further behind.
         """
-        self._clear_some(most - self._titles.enter_some(most))
+        left = 4 * (added + 1)
+        while left > 0 and self.is_behind:
+            self.work()
+            left -= _ENTERED_A_STEP
+            yield
+
+    def work(self, most: int = _ENTERED_A_STEP) -> None:
+        """Do some of what is left to be done: a half of it for what has come, if there is something that has gone.
+
+        @param most: how many titles to enter and to clear.
+        """
+        entered = self._titles.enter_some(most // 2 if self._to_clear else most)
+        self._clear_some(most - entered)
 
     def _clear_some(self, most: int) -> None:
         """Take entries of those who have gone out of the tables."""

@@ -63,7 +63,9 @@ class MemoryDirectory:
 
     def update(self, peer: Peer, update: Update) -> Deferred[int]:
         """Change a peer's list."""
-        return self._do(peer, lambda: self._directory.update(peer, update, self._now()))
+        doing = self._turns.do(peer.key, self._update(peer, update), peer.network)
+        self._work_later()
+        return doing
 
     def add(self, peer: Peer, file: File) -> Deferred[int]:
         """List one file."""
@@ -104,6 +106,10 @@ class MemoryDirectory:
 
     def _now(self) -> float:
         return float(self._reactor.seconds())
+
+    def _update(self, peer: Peer, update: Update) -> Steps[int]:
+        yield from self._directory.catch_up(len(update.add) + len(update.offer))
+        return self._directory.update(peer, update, self._now())
 
     def _do(self, peer: Peer, change: Callable[[], T]) -> Deferred[T]:
         """Do something in one step, after everything else that the peer wants."""

@@ -17,8 +17,10 @@ from twisted_bazaar.discovery.index.fair_queue import FairQueue
 from twisted_bazaar.discovery.index.messages import Busy
 from twisted_bazaar.errors import LinkClosed
 
-# A step is some milliseconds. So many are for what waits, and as many for what comes.
+# A step is some milliseconds. So many are for what waits, and as many for what comes; fewer if they take long, so that
+# what has come over the links meanwhile is looked at.
 STEPS_A_TURN: Final = 4
+TURN_S: Final = 0.02
 # One of so many steps is for who has had least of all.
 FAIR_STEP: Final = 4
 # What a step takes at least and at most, whatever the clock says: it may stand still, or jump.
@@ -96,8 +98,9 @@ class Turns:
     def _turn(self) -> None:
         self._next = None
         self._left = STEPS_A_TURN
-        for _ in range(STEPS_A_TURN):
-            if not self._queue:
+        end = self._reactor.seconds() + TURN_S
+        for number in range(STEPS_A_TURN):
+            if not self._queue or (number and self._reactor.seconds() > end):
                 return
             done, result = self._step(*self._queue.next())
             self._call_later()
