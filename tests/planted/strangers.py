@@ -234,7 +234,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "test_byte_budget.py",
             (
                 "byte_budget.py",
-                "        self.used += size_bytes\n        self._retired += size_bytes\n",
+                "        self.used += size_bytes\n        self.retired += size_bytes\n",
                 "        self._retired += 0\n",
             ),
         ),

@@ -179,7 +179,7 @@ class TurnTests(MemoryCase):
         total = 4_000 * weight_of_file("file 1000 of 1")
         self.open_with(total)
         worst = 0
-        for number in range(30):
+        for _ in range(30):
             self.fill(1_500, 1)
             self.directory.leave(peer(1))
             worst = max(worst, self.result_of(self.directory.counts()).size_bytes)

@@ -17,10 +17,10 @@ from twisted_bazaar.discovery.index.fair_queue import FairQueue
 from twisted_bazaar.discovery.index.messages import Busy
 from twisted_bazaar.errors import LinkClosed
 
-# A step is some milliseconds. So many are for what waits, and as many for what comes; fewer if they take long, so that
-# what has come over the links meanwhile is looked at.
-STEPS_A_TURN: Final = 4
-TURN_S: Final = 0.02
+# A step is a millisecond, or some. So many are for what waits, and as many for what comes; fewer if they take long, so
+# that what has come over the links meanwhile is looked at.
+STEPS_A_TURN: Final = 16
+TURN_S: Final = 0.015
 # One of so many steps is for who has had least of all.
 FAIR_STEP: Final = 4
 # What a step takes at least and at most, whatever the clock says: it may stand still, or jump.
