@@ -235,7 +235,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             (
                 "byte_budget.py",
                 "        self.used += size_bytes\n        self.retired += size_bytes\n",
-                "        self._retired += 0\n",
+                "        self.retired += 0\n",
             ),
         ),
         bug(
