@@ -43,6 +43,8 @@ _ID_GIVERS: Final = {
     "tracker": "a tracker; start one with bazaar-tracker",
     "index": "its index server; start one with bazaar-node --role index_server",
 }
+# So many connections may wait to be taken in the next turn. Of a burst of more, some would try again after a second.
+_BACKLOG: Final = 1_024
 _ALLOCATIONS_TO_COLLECT: Final = 200_000
 
 
@@ -371,7 +373,8 @@ def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
     if text == "none":
         return None
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+        backlog = f":backlog={_BACKLOG}" if text.startswith(("tcp:", "tcp6:")) and ":backlog=" not in text else ""
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, text + backlog)
         _check_port(getattr(endpoint, "_port", 0))
     except (ValueError, TypeError, LookupError):
         raise UsageError(f"--listen {text!r}: not an endpoint; write one such as tcp:9001, or none") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import itertools
 import json
@@ -244,10 +245,12 @@ class Operator:
 
         @raise NotAnswered: there is none.
         """
+        deadline = time.monotonic() + PATIENCE_S
         with closing(socket.socket(socket.AF_UNIX)) as connection:
             connection.settimeout(PATIENCE_S)
             try:
-                connection.connect(str(self.path))
+                while connection.connect_ex(str(self.path)) == errno.EAGAIN and time.monotonic() < deadline:
+                    time.sleep(0.01)
                 connection.sendall(netstring(payload))
             except OSError as error:
                 raise NotAnswered(str(error)) from None

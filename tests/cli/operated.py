@@ -93,6 +93,9 @@ class Socket:
         self._answering = self._case.answering.get(Path(path).parent.name)
         if self._answering is None:
             raise ConnectionRefusedError(111, "Connection refused")
+        if self._case.others_ahead:
+            self._case.others_ahead -= 1
+            raise BlockingIOError(11, "Resource temporarily unavailable")
         if isinstance(self._answering, OperatedNode):
             self._conversation, self._transport = self._answering.converse()
 
@@ -122,7 +125,10 @@ class OperatedCase(SynchronousTestCase):
     """A user with a state directory, in which there are nodes.
 
     @ivar answering: by name, the node that answers there, or bytes that it answers, or what goes wrong.
+    @ivar others_ahead: how many attempts to connect find that as many others wait as can.
     """
+
+    others_ahead = 0
 
     def setUp(self) -> None:
         """Have no nodes."""

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import fail, succeed
 
 from tests.cli.operated import STATUS, OperatedCase, OperatedNode
+from twisted_bazaar.cli.asking import NotThere, RunningNode
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.wire.framing import frame
 
@@ -91,6 +92,17 @@ class AnswerTests(OperatedCase):
         ):
             self.add("x", answer)
             self.assert_ends(status, expected, "stock", "list", "--name", "x")
+
+    def test_many_ask(self) -> None:
+        """A node that so many others ask at once that there is no place to wait is asked again, until time is over."""
+        self.add_seller()
+        self.others_ahead = 3
+        self.assertEqual(self.bazaar("stock", "list", "--json").exit_code, 0)
+        self.assertEqual(self.others_ahead, 0)
+        self.others_ahead = 1_000_000
+        node = RunningNode("seller", self.root / "seller", "")
+        error = self.assertRaises(NotThere, node.ask, "status", within_s=0.02)
+        self.assertIn("does not answer", str(error))
 
     def test_large(self) -> None:
         """An answer of megabytes, which comes in pieces, is read whole."""

@@ -26,6 +26,7 @@ _ANSWER_S: Final = 30.0
 # Nodes that are only asked what they know answer at once, or stand still.
 _KNOWING_S: Final = 2.0
 _READ_BYTES: Final = 1 << 16
+_TRIED_AGAIN_S: Final = 0.01
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Kind = TypeVar("_Kind")
@@ -91,7 +92,7 @@ class RunningNode:
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(within_s)
-                connection.connect(os.fspath(path))
+                _connect(connection, path, deadline)
                 connection.sendall(frame(payload))
                 while data := connection.recv(_READ_BYTES):
                     splitter.receive(data)
@@ -115,6 +116,20 @@ class RunningNode:
 
     def _strange(self) -> NotThere:
         return NotThere(f"what answers in {self.directory} is no node, or one of another version")
+
+
+def _connect(connection: socket.socket, path: Path, deadline: float) -> None:
+    """Connect, though others may be about to as well: with a time-out there is no waiting line, only another try.
+
+    @raise TimeoutError: there are too many all the time.
+    """
+    while True:
+        try:
+            return connection.connect(os.fspath(path))
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TimeoutError from None
+            time.sleep(_TRIED_AGAIN_S)
 
 
 def names_a_node(command: _Command) -> _Command:
