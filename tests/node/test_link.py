@@ -495,16 +495,26 @@ class ManyLinksTests(SynchronousTestCase):
 
     def test_gone(self) -> None:
         """A link that is gone, and what it held, is let go of at once: no garbage is left to be collected."""
-        gone = self.network.add_node(max_links=300)
-        self.network.run_until(lambda: gone.id > 0)
-        peer = link(self.network, gone, 77)
-        [(reference)] = [ref(each) for each in gone._links._all if each.peer is not None and each.peer.id == 77]
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
-        peer.transport.abortConnection()
-        self.network.run(1)
-        self.assertIsNone(reference())
+        for number, end in enumerate(
+            (
+                lambda peer: peer.transport.abortConnection(),
+                lambda peer: peer.tell("dc"),
+                lambda peer: peer.transport.write(b"nonsense"),
+            )
+        ):
+            gone = self.network.add_node(max_links=300)
+            self.network.run_until(lambda gone=gone: gone.id > 0)
+            peer = link(self.network, gone, 77 + number)
+            references = [
+                ref(each) for each in gone._links._all if each.peer is not None and each.peer.id == 77 + number
+            ]
+            self.assertEqual(len(references), 1)
+            gc.collect()
+            gc.disable()
+            self.addCleanup(gc.enable)
+            end(peer)
+            self.network.run(1)
+            self.assertEqual([each() for each in references], [None], number)
 
 
 def unsent_by(network: SimulatedNetwork, node: Node) -> int:

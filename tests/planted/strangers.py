@@ -293,6 +293,15 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             (_QUEUE, "if self._turns % self._fair_turn:", "if True:"),
         ),
         bug(
+            "an error that keeps who caused it until garbage is collected",
+            "node/test_link.py",
+            (
+                "wire/framing.py",
+                "                self._fail(str(error))\n",
+                "                self._fail(error)  # type: ignore[arg-type]\n",
+            ),
+        ),
+        bug(
             "a turn of four long steps",
             "discovery/index/test_turns.py",
             ("discovery/index/turns.py", "(number and self._reactor.seconds() > end)", "False"),

@@ -76,7 +76,7 @@ class FrameSplitter:
     @ivar limit: the largest payload taken, in bytes; it may be changed between two frames.
     """
 
-    __slots__ = ("_buffer", "_error", "_missing", "_position", "_rest", "limit")
+    __slots__ = ("_buffer", "_fault", "_missing", "_position", "_rest", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -84,7 +84,9 @@ class FrameSplitter:
         self._position = 0
         self._rest: bytearray | None = None
         self._missing = 0
-        self._error: FrameError | None = None
+        # Its words only: an error has the frames that it went through, and these have whoever reads the stream, who
+        # would stay in memory until garbage is collected.
+        self._fault: str | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -104,14 +106,14 @@ class FrameSplitter:
     @property
     def has_failed(self) -> bool:
         """Whether the stream broke the rules; L{take} raises that, if it has not yet."""
-        return self._error is not None
+        return self._fault is not None
 
     def whole_frame(self, data: bytes) -> bytes | None:
         """The payload, if new bytes are exactly one ordinary frame and nothing is left from before.
 
         Most messages come so; what this gives is not to be given to L{receive}.
         """
-        if self._rest is None and self._position >= len(self._buffer) and self._error is None:
+        if self._rest is None and self._position >= len(self._buffer) and self._fault is None:
             size = _COMMON_HEADS.get(data[:_COMMON_HEAD_BYTES])
             if size is not None and len(data) == size + _COMMON_HEAD_BYTES + 1 and data[-1] == _COMMA:
                 return data[_COMMON_HEAD_BYTES:-1] if size <= self.limit else None
@@ -119,7 +121,7 @@ class FrameSplitter:
 
     def receive(self, data: bytes) -> None:
         """Add bytes from the stream."""
-        if self._error is not None:
+        if self._fault is not None:
             return
         if self._rest is not None:
             if len(data) < self._missing:
@@ -141,8 +143,8 @@ class FrameSplitter:
         @return: the payloads in order; empty when more bytes are needed.
         @raise FrameError: the stream broke the rules, and all frames before that are given out.
         """
-        if self._error is not None:
-            raise self._error
+        if self._fault is not None:
+            raise FrameError(self._fault)
         frames: list[bytes] = []
         buffer, position, limit = self._buffer, self._position, self.limit
         common_size, longer_size, end_of_buffer = _COMMON_HEADS.get, _LONGER_HEADS.get, len(buffer)
@@ -171,7 +173,7 @@ class FrameSplitter:
                 if buffer[end] != _COMMA:
                     raise FrameError("a frame does not end with a comma")
             except FrameError as error:
-                self._fail(error)
+                self._fail(str(error))
                 if not frames:
                     raise
                 return frames
@@ -195,6 +197,6 @@ class FrameSplitter:
         self._buffer, self._position, self._rest = b"", 0, None
         return rest
 
-    def _fail(self, error: FrameError) -> None:
-        self._error = error
+    def _fail(self, fault: str) -> None:
+        self._fault = fault
         self._buffer, self._position, self._rest = b"", 0, None

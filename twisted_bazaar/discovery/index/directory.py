@@ -44,7 +44,7 @@ _ENTERED_A_STEP: Final = 400
 # Who adds while so many titles wait to be entered, or this part of all memory to be cleared, does some of that work
 # first: it never grows without end.
 _MOST_TO_ENTER: Final = 200_000
-_MOST_RETIRED_PART: Final = 8
+_MOST_RETIRED_PART: Final = 16
 # So many entries are cleared at once for those of one message: some ten milliseconds.
 CLEARED_FOR_ROOM: Final = 1_000
 _CLEARED_AT_A_TIME: Final = 50
