@@ -21,7 +21,6 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import UNREADABLE, BazaarError, FrameError, UsageError
 from twisted_bazaar.interfaces import Command, IOperable, IRole
-from twisted_bazaar.open_files import BACKLOG
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
 LONGEST_REQUEST_BYTES: Final = 65_536
@@ -57,7 +56,7 @@ class Console:
         # Twisted makes it first, and then takes away what others may.
         mask = os.umask(_NOT_OTHERS)
         try:
-            self._port = reactor.listenUNIX(str(path), _Conversations(self, reactor), backlog=BACKLOG, mode=0o600)
+            self._port = reactor.listenUNIX(str(path), _Conversations(self, reactor), mode=0o600)
         finally:
             os.umask(mask)
 

@@ -8,8 +8,6 @@ from typing import Final
 
 from attrs import frozen
 
-BACKLOG: Final = 1_024
-"""So many connections may wait to be taken in the next turn. Of a larger burst some would try again after a second."""
 _MANY_FILES: Final = 1 << 20
 _LEAST_RESERVE: Final = 24
 _LARGEST_RESERVE: Final = 256

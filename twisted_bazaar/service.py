@@ -28,7 +28,7 @@ from twisted_bazaar.interfaces import IErrand, IRegistrar, IRole, ISelfNumbered,
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.open_files import BACKLOG, file_limit, raise_file_limit
+from twisted_bazaar.open_files import file_limit, raise_file_limit
 from twisted_bazaar.plugin import TRANSFER, WAY, declare_messages, load_roles
 from twisted_bazaar.state import SOCKET, STATE, StateDirectory
 from twisted_bazaar.values.addresses import Address
@@ -371,8 +371,7 @@ def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
     if text == "none":
         return None
     try:
-        backlog = f":backlog={BACKLOG}" if text.startswith(("tcp:", "tcp6:")) and ":backlog=" not in text else ""
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, text + backlog)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
         _check_port(getattr(endpoint, "_port", 0))
     except (ValueError, TypeError, LookupError):
         raise UsageError(f"--listen {text!r}: not an endpoint; write one such as tcp:9001, or none") from None

@@ -20,6 +20,7 @@ from tests.attack.victims import INDEX_SERVER, TRACKER, Kind, start_seller
 from tests.integration.watched_node import framed, netstring
 
 _DEPTH: Final = 30_000
+_HELD: Final = 500
 
 
 def _nonsense() -> list[bytes]:
@@ -88,6 +89,9 @@ class Reticent:
         """Do it until then."""
         held = []
         while time.monotonic() < deadline:
+            if len(held) == _HELD:
+                time.sleep(0.05)
+                continue
             connection = socket.socket(socket.AF_UNIX)
             try:
                 connection.connect(str(self._path))
@@ -98,8 +102,6 @@ class Reticent:
                 continue
             held.append(connection)
             Tally.add(self._tally.connections, 1)
-            if len(held) > 500:
-                held.pop(0).close()
         for connection in held:
             connection.close()
 
