@@ -44,7 +44,7 @@ class Stream(TwistedProtocol):
         self.reactor = reactor
         self.codec = codec
         self.is_open = False
-        self.gone: Callable[[], object] = lambda: None
+        self.gone: Callable[[], object] = _nothing
         self._grace: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -63,7 +63,8 @@ class Stream(TwistedProtocol):
         was_open, self.is_open = self.is_open, False
         if was_open:
             self.lost()
-        self.gone()
+        gone, self.gone, self._grace = self.gone, _nothing, None
+        gone()
 
     def lost(self) -> None:
         """The connection has ended, and not by this end."""
@@ -100,3 +101,7 @@ class Stream(TwistedProtocol):
         if self.is_open:
             self.is_open = False
             self.transport.abortConnection()
+
+
+def _nothing() -> None:
+    """What is left to be called when a connection is gone: nothing that would keep it in memory."""
