@@ -13,6 +13,8 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,9 +29,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.integration.fork_server import SERVER
 
-MOST_RSS_MB: Final = 900
+MOST_RSS_MB: Final = 500
 _COLLECTED_EVERY_MB: Final = 50
 ROOT: Final = Path(__file__).parent.parent
+# What hypothesis knows of the letters there are, once it has had to find out.
+LETTERS: Final = ROOT / ".hypothesis" / "unicode_data"
 # Whose tests open sockets, and wait more than they compute.
 WAITING: Final = "tests/integration/"
 # Whose tests each take about as long as a file of others.
@@ -220,8 +224,17 @@ def _going_on(place: Path) -> Iterator[str]:
                 yield f"process {process.name} goes on: {words}"
 
 
+def _find_out_letters() -> None:
+    """Have hypothesis find out once what letters there are: for that each process of tests would need 200 MB more."""
+    if not LETTERS.exists():
+        script = "from hypothesis import strategies; strategies.text().validate()"
+        subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Begin a run."""
+    if config.getoption("numprocesses", None):
+        _find_out_letters()
     # Whoever starts this in the background of a script has it ignore Ctrl-C, and what it starts would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
