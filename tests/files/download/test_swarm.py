@@ -181,7 +181,7 @@ class ManySourcesTests(TransferTestCase):
         fetching.download.add_sources([slow.source, late.source])
         began = self.network.seconds()
         self.finish(fetching)
-        self.assertLess(self.network.seconds() - began, 8)
+        self.assertLess(self.network.seconds() - began, 10)
         assert fetching.receipt is not None
         self.assertGreater(fetching.receipt.by_source[late.source], 8 * MIB)
 
@@ -272,7 +272,7 @@ class CrowdTests(TransferTestCase):
         self.finish(*(fetching for _, fetching in peers), most_s=400)
         self.assertLess(seeder.sent_bytes, 1.3 * self.size)
         # One after another it would take 40 s.
-        self.assertLess(self.network.seconds() - began, 8)
+        self.assertLess(self.network.seconds() - began, 10)
         self.assertEqual([fetching.dropped for _, fetching in peers], [{}] * 10)
 
     def test_seeder_dies(self) -> None:
