@@ -181,7 +181,7 @@ class ManySourcesTests(TransferTestCase):
         fetching.download.add_sources([slow.source, late.source])
         began = self.network.seconds()
         self.finish(fetching)
-        self.assertLess(self.network.seconds() - began, 10)
+        self.assertLess(self.network.seconds() - began, 8)
         assert fetching.receipt is not None
         self.assertGreater(fetching.receipt.by_source[late.source], 8 * MIB)
 
