@@ -35,9 +35,12 @@ class Server:
     port: int
     output: IO[bytes] | None = None
 
-    def connect(self) -> socket.socket:
-        """Open a connection; nothing on it takes longer than C{PATIENCE_S}."""
-        return socket.create_connection((LOOPBACK, self.port), PATIENCE_S)
+    def connect(self, host: str = LOOPBACK) -> socket.socket:
+        """Open a connection; nothing on it takes longer than C{PATIENCE_S}.
+
+        @param host: the address of this machine that it comes from.
+        """
+        return socket.create_connection((LOOPBACK, self.port), PATIENCE_S, (host, 0))
 
     def resident_bytes(self) -> int:
         """How much memory the process has resident now."""

@@ -27,6 +27,7 @@ _LARGEST_DATAGRAM: Final = 2_048
 _COOKIE: Final = "0123456789abcdef"
 _NONCE: Final = "00000000000000aa"
 _FIRST_ID: Final = 1_000
+_HOSTS: Final = 100
 _PORT: Final = 40_123
 
 _encode = Codec().encode
@@ -53,7 +54,8 @@ def crowd(server: Server, peers: int, files: int) -> Iterator[list[socket.socket
     with ExitStack() as stack:
         links = []
         for number in range(peers):
-            link = stack.enter_context(server.connect())
+            # One host may have a part only of the room for lists.
+            link = stack.enter_context(server.connect(f"127.0.1.{number % _HOSTS + 1}"))
             own = [File(name=file_name(n), size=1_000 + n, digest=_digest(n)) for n in range(number, files, peers)]
             _join(link, _FIRST_ID + number, own)
             links.append(link)

@@ -51,10 +51,14 @@ class StreamsTests(PageTests):
                 f"else after {receiver._ACK_DELAY_S * 1000:g} ms",
                 f"up to {sender._LONGEST_PROBE_S:g} s",
             ),
-            "How fast": (f"{settings.window} segments of {settings.mss} bytes",),
+            "How fast": (
+                f"{settings.window} segments of {settings.mss} bytes",
+                f"keeps {limits.kept} segments that nobody has taken",
+            ),
             "Limits": (
                 f"{settings.mss + segment.MOST_OVERHEAD_BYTES} bytes with {settings.mss} bytes of the stream",
                 f"{limits.most}, of which {limits.most_of_host} with one host",
+                f"the window; {limits.kept} segments in a stream",
                 f"| {receiver._MOST_GAPS} |",
                 f"{settings.stuck_s:g} s without progress",
                 f"{settings.quiet_s:g} s; then the other end is asked; {settings.silence_s:g} s",

@@ -173,6 +173,7 @@ class Asker(NetstringReceiver):
         self.heard: list[dict[str, Any]] = []
         self.binary: list[bytes] = []
         self.is_closed = False
+        self._forgotten_bytes = 0
 
     def stringReceived(self, payload: bytes) -> None:
         if payload[0] < 0x20:
@@ -198,7 +199,12 @@ class Asker(NetstringReceiver):
     @property
     def file_bytes(self) -> int:
         """How much of the file has come."""
-        return sum(len(payload) - 9 for payload in self.binary if payload[0] == 2)
+        return self._forgotten_bytes + sum(len(payload) - 9 for payload in self.binary if payload[0] == 2)
+
+    def forget_bytes(self) -> None:
+        """Keep of the pieces that have come only how many bytes they were."""
+        self._forgotten_bytes = self.file_bytes
+        self.binary.clear()
 
 
 class TransferTestCase(SynchronousTestCase):

@@ -507,6 +507,8 @@ def deaf_peer_among_searches(node: WatchedNode, neighbours: Neighbours) -> Itera
             numbers = range(batch * 200, (batch + 1) * 200)
             item = "\N{RED APPLE}" * 128
             searching.write(b"".join(framed("search", id=n, item=item, returnPath=[67]) for n in numbers))
+            # Who is to hear them all has to read as fast as they are sent.
+            assert neighbours.hearing.hear("search", LONGEST_S, id=numbers[-1], item=item) is not None
             yield
         assert len(neighbours.heard_from(67)) == 20_000
         deaf.tell("ping")

@@ -140,6 +140,11 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             ("files/udp/streams.py", " or max(self._called.values()) >= own + _FAIR_EXCESS", ""),
         ),
         bug(
+            "a large window for whoever calls",
+            "files/udp/test_streams.py",
+            ("files/udp/streams.py", "kept=min(self._settings.most_kept, self._limits.kept)", "kept=None"),
+        ),
+        bug(
             "shares by neighbour only, so that who floods a relay starves all behind it",
             "node/test_fair_share.py test_starvation.py",
             (_FAIR, "for node_id in reversed(message.return_path):", "for node_id in message.return_path[-1:]:"),

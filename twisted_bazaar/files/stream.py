@@ -12,10 +12,10 @@ from typing import Any, Final
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.files.messages import ANSWERED, ASKED, LARGEST_PIECE_BYTES
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.message import Message
@@ -38,7 +38,7 @@ class Stream(TwistedProtocol):
     """
 
     transport: Any
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, reactor: Any, codec: Codec) -> None:
         self.reactor = reactor

@@ -13,12 +13,12 @@ from typing import Any, Final
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, PeerError
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.control import MOST_NAMED_IN_REQUEST, NodeReply, NodeRequest
 from twisted_bazaar.node.links import Links
 from twisted_bazaar.values.addresses import Address, Peer, Whereabouts
@@ -44,7 +44,7 @@ class Bootstrap:
     @param neighbours: nodes to stay linked to, whatever else happens.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

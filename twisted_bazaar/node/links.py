@@ -17,11 +17,11 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
-from twisted.logger import Logger
 
 from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError, ReachedItself, ReachedTracker
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRegistrar, Opening
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.admission import Admission
 from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.dialler import Dialler, LinkFactory
@@ -78,7 +78,7 @@ class Links:
     @ivar openings: by the message that a connection begins with, what takes it over instead of a link.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

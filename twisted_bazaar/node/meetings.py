@@ -7,11 +7,11 @@ from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, LinkClosed, PeerError
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.control import Disconnect
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.node.links import Links
@@ -34,7 +34,7 @@ class Meetings:
     @param links: all its links.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, links: Links) -> None:
         self._links = links

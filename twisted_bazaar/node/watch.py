@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
-log = Logger()
+from twisted_bazaar.limited_log import limited_logger
+
+log = limited_logger(__name__)
 
 _TICK_S: Final = 0.25
 _LOOKS_A_TURN: Final = 500

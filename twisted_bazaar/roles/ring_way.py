@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Final
 from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.ring.guest import RingGuest
@@ -32,6 +31,7 @@ from twisted_bazaar.interfaces import (
     ISelfNumbered,
     ITakesDatagrams,
 )
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.ring_options import places_of
 from twisted_bazaar.roles.ring_standing import standing
@@ -57,7 +57,7 @@ class RingFinder(Role):
     @ivar search: what is found by it.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
     udp_need: ClassVar[UdpNeed] = UdpNeed(
         beside_links=False, no_udp="--via ring goes by datagrams; write a port, or leave out --udp for any that is free"
     )

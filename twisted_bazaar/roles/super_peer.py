@@ -11,7 +11,6 @@ from typing import Any, Final, Self
 
 from attrs import asdict
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
 from twisted.python import usage
 from zope.interface import implementer
 
@@ -32,6 +31,7 @@ from twisted_bazaar.discovery.superpeer.searches import Searches
 from twisted_bazaar.discovery.superpeer.visitors import Visitors
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IFloodsNothing, INode, IOperable, ISelfNumbered, ITakesDatagrams
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.goods import parse_memory
 from twisted_bazaar.values.addresses import Address, Peer, plain_host
@@ -96,7 +96,7 @@ class SuperPeer(Role):
     @ivar leaves: its weak peers; there from L{start} on, like its neighbours and the searches of its weak peers.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
     udp_need = _UDP_TO_LEAD
     leaves: Leaves
     neighbours: Neighbours

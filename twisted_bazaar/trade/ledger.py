@@ -12,12 +12,12 @@ from typing import Any, Final, TypeVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, fail
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError
 from twisted_bazaar.interfaces import ILedger
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.trade.order import decide
 from twisted_bazaar.trade.store import IStore, SalesBook
 from twisted_bazaar.values.sale import Deal, Order, Outcome, Seal, Settlement, StockLevel, Supply
@@ -53,7 +53,7 @@ class Ledger:
     @ivar fault: why the book could not be read or written when it was last tried; None if it could.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, store: IStore[SalesBook]) -> None:
         self._store = store

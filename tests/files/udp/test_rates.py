@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.files.udp.cases import Drain, Ends, Pouring, Socket, StreamsTestCase
+from twisted_bazaar.files.udp import StreamLimits
 from twisted_bazaar.files.window import Settings
 from twisted_bazaar.sim.conditions import Conditions
 
@@ -15,7 +16,7 @@ class RateTests(StreamsTestCase):
     def rate(self, size: int, conditions: Conditions, settings: Settings | None = None) -> float:
         """Bytes a second of a transfer, the opening included."""
         self.make(conditions)
-        near, far = self.sockets(settings)
+        near, far = self.sockets(settings, limits=StreamLimits(kept=1024))
         ends = Ends(lambda: Drain(self.b.seconds))
         far.streams.listen(ends)
         pouring = Pouring(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 from twisted.internet import error
@@ -213,6 +214,13 @@ class TalkTests(StreamsTestCase):
         self.assertEqual((self.successResultOf(stopped), len(near.streams)), (None, 0))
 
 
+class _Deaf(Talker):
+    """Reads nothing."""
+
+    def connectionMade(self) -> None:
+        self.transport.pauseProducing()
+
+
 class FlowTests(StreamsTestCase):
     """Ends that do not read."""
 
@@ -231,6 +239,19 @@ class FlowTests(StreamsTestCase):
         ends.made[0].transport.resumeProducing()
         self.run_for(10)
         self.assertEqual((ends.made[0].size, ends.made[0].reason), (8 << 20, error.ConnectionDone))
+
+    def test_kept(self) -> None:
+        """Much is kept of what the end that has called was sent, and little of what comes to the one called."""
+        for pours, least, most in (("far", 1 << 20, 2 << 20), ("near", 1, 80_000)):
+            self.make()
+            near, far = self.sockets()
+            pouring = Pouring(8 << 20)
+            protocols: dict[str, Talker] = {"near": _Deaf(), "far": _Deaf(), pours: pouring}
+            far.streams.listen(Ends(partial(protocols.get, "far")))
+            near.streams.connect(far.where, Ends(partial(protocols.get, "near")))
+            self.run_for(10)
+            kept = (8 << 20) - pouring.left - pouring.transport.unsent_bytes
+            self.assertTrue(least <= kept <= most, (pours, kept))
 
     def test_pull_producer(self) -> None:
         """A producer that is asked each time is asked until it has no more."""

@@ -197,6 +197,7 @@ class SlotTests(TransferTestCase):
         for _ in range(400):
             self.network.run(0.1)
             for number, asker in enumerate(everybody):
+                asker.forget_bytes()
                 served = asker.types()[-1] == "go"
                 if served and (not order or order[-1] != number):
                     order.append(number)

@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -25,6 +24,7 @@ from twisted_bazaar.discovery.index.store import IDirectory
 from twisted_bazaar.discovery.index.workers import Worker
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError
 from twisted_bazaar.forms import read_steps
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.postgresql import PATIENCE_S, Database, Kind
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
@@ -50,7 +50,7 @@ class PostgresDirectory:
     @raise UsageError: psycopg is not installed, or the URL is none.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

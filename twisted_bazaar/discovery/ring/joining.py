@@ -9,7 +9,6 @@ from attrs import frozen
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
-from twisted.logger import Logger
 
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.discovery.ring.asking import Asking
@@ -18,6 +17,7 @@ from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.messages import RingJoin, RingPong
 from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself, ReachedTracker, UsageError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer
 
 _FIRST_AGAIN_S: Final = 0.5
@@ -174,7 +174,7 @@ class Returning:
     @param found: called with a member that is there.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, node: INode, door: Door, found: Callable[[Contact], None]) -> None:
         self._node = node

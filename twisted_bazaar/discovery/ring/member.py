@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.answers import Answer
@@ -37,6 +36,7 @@ from twisted_bazaar.discovery.ring.settings import USUAL, Settings
 from twisted_bazaar.discovery.ring.steps import Ask, Refused, Seat
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import Message
 
@@ -67,7 +67,7 @@ class RingMember:
         *("_neighbourhood", "_door"),
     )
 
-    log = Logger()
+    log = limited_logger(__name__)
     is_guest: ClassVar[bool] = False
     cards: Cards
     _node: INode

@@ -12,7 +12,6 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
 from twisted_bazaar.bounded import FairTable, Ration
 from twisted_bazaar.discovery.ring.answers import Answer, answer_for
@@ -47,6 +46,7 @@ from twisted_bazaar.discovery.ring.sites import Site
 from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seat, Seek, Standing, Step
 from twisted_bazaar.discovery.ring.telling import Telling
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import network_of
 
 # Rounds come a little irregularly, so that those of many nodes do not fall together.
@@ -82,7 +82,7 @@ class Neighbourhood:
         *("_doubtful", "_restraint", "meeting", "_callers", "_timer", "_is_stopped"),
     )
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

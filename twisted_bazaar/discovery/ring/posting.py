@@ -15,7 +15,6 @@ from typing import Any, Final
 from attrs import define
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.entry import LONGEST_LIFETIME_S
@@ -25,6 +24,7 @@ from twisted_bazaar.discovery.ring.records import PROVIDERS, SELLERS, WORDS, Rec
 from twisted_bazaar.discovery.ring.replicas import Pacing
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
 
 LIFETIME_S: Final = 1_800.0
 # Each is a search for a place, and an entry to four nodes.
@@ -71,7 +71,7 @@ class Posting:
     @param own: says what they are to be.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, keeping: Keeping, own: OwnRecords) -> None:
         self._keeping = keeping

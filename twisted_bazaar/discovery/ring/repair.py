@@ -12,7 +12,6 @@ from typing import Any, Final
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.comparison import Compared, Comparison, compare
@@ -25,6 +24,7 @@ from twisted_bazaar.discovery.ring.replicas import Pacing, Replication, Sync
 from twisted_bazaar.discovery.ring.store import Mark
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
 
 LOOK_S: Final = 0.25
 # What comes without being told here, as an entry that does not live long, is not seen sooner.
@@ -47,7 +47,7 @@ class Repair:
     @ivar sent: how many entries it has sent to others.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
     replication: Replication
     _node: INode
 

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.backoff import Backoff
@@ -16,6 +15,7 @@ from twisted_bazaar.discovery.superpeer.messages import Register, Registered, Un
 from twisted_bazaar.discovery.superpeer.mooring import Mooring, place_told_by
 from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer, Whereabouts
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import NO_ID
@@ -53,7 +53,7 @@ class Moorings:
     @ivar taken: by node id, those that have taken it.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

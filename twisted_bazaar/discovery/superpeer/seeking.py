@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from twisted.logger import Logger
-
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.discovery.superpeer.contacts import NEVER, Contacts
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Whereabouts
 
 KIND: Final = "super_peer"
@@ -30,7 +29,7 @@ class Seeking:
     @ivar due: when to ask next; never, while an answer has to come first, or nobody is wanted.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import WireError
@@ -21,6 +20,7 @@ from twisted_bazaar.files.download.picker import packed_bits, set_of
 from twisted_bazaar.files.download.progress import SourceStatus
 from twisted_bazaar.files.download.ways_in import WaysIn
 from twisted_bazaar.files.messages import LARGEST_FILE_BYTES, Described, Go, Have, Wait
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.files import FileSource
 
 # How much what was measured last counts.
@@ -100,7 +100,7 @@ class Source:
     @ivar rests_until: when one that rests is asked again.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, reactor: Any, owner: SourceOwner, origin: FileSource, digest: str) -> None:
         self._reactor = reactor

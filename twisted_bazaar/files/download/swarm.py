@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import BazaarError, StorageError, TransferFailed, WrongWhole
@@ -29,6 +28,7 @@ from twisted_bazaar.files.download.rooms import Rooms
 from twisted_bazaar.files.download.roster import Roster, about
 from twisted_bazaar.files.download.source import DESCRIBED, Source, State
 from twisted_bazaar.files.download.ways_in import StreamTo, WaysIn
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.files import FileSource
 
 __all__ = ["Download", "DownloadStatus", "Receipt", "SourceStatus", "TransferLimits"]
@@ -50,7 +50,7 @@ class Download:
     @ivar ways_in: how sources are reached.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(
         self,

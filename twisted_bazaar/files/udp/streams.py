@@ -45,10 +45,13 @@ class StreamLimits:
 
     @ivar most: in all. Past it the host that has most of them gives one up to who has fewer (max-min fair).
     @ivar most_of_host: from one host.
+    @ivar kept: how many full segments are kept of each that nobody has taken. Who opens one asks; the large window is
+        for what it is sent.
     """
 
     most: int = 128
     most_of_host: int = 32
+    kept: int = 64
 
 
 class Streams:
@@ -88,7 +91,8 @@ class Streams:
         self._watched = watched
         self._may_answer = may_answer
         self._drop = self._settings.drop
-        self._opening = Opening(secret, self._settings)
+        self._called_settings = evolve(self._settings, kept=min(self._settings.most_kept, self._limits.kept))
+        self._opening = Opening(secret, self._called_settings)
         self._factory: Any = None
         self._transports: dict[bytes, StreamTransport] = {}
         self._called: Counter[str] = Counter()
@@ -331,7 +335,7 @@ class Streams:
         if protocol is None:
             return False
         self._make_room()
-        stream = Stream(self._settings, third.to, self._rng, now, other, self._watched(where))
+        stream = Stream(self._called_settings, third.to, self._rng, now, other, self._watched(where))
         transport = StreamTransport(self, stream, where, is_called=True)
         self._transports[third.to] = transport
         self._called[network_of(where[0])] += 1

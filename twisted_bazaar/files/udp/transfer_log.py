@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import IO
 
-from twisted.logger import Logger
-
 from twisted_bazaar.files.udp.transport import Where
 from twisted_bazaar.files.window import Watcher
 from twisted_bazaar.files.window.log import HEADING, line
+from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
 
 
@@ -21,7 +20,7 @@ class TransferLog:
     @param began: the time, in seconds, that counts as 0.
     """
 
-    log = Logger()
+    log = limited_logger(__name__)
 
     def __init__(self, file: IO[str], began: float) -> None:
         self._file: IO[str] | None = file

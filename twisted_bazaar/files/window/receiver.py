@@ -30,7 +30,7 @@ class Receiver:
 
     def __init__(self, settings: Settings, counters: Counters, watcher: Watcher | None) -> None:
         self._capacity = settings.capacity_bytes
-        self._most_held = _SMALL * settings.window + _A_FEW
+        self._most_held = _SMALL * settings.most_kept + _A_FEW
         self._counters = counters
         self._watcher = watcher
         self.next = 0

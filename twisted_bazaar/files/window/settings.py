@@ -32,8 +32,8 @@ def _in(least: float, most: float) -> object:
 class Settings:
     """How a stream behaves.
 
-    @ivar window: how many full segments may be under way, and how many are kept here that nobody has taken; 1 is
-        stop-and-wait.
+    @ivar window: how many full segments may be under way; 1 is stop-and-wait.
+    @ivar kept: how many are kept here that nobody has taken; None for as many.
     @ivar mss: how many bytes of the stream a segment has at most.
     @ivar drop: the share of segments with bytes of the stream that are thrown away on purpose: in place of being sent,
         and of those that come.
@@ -45,6 +45,7 @@ class Settings:
     """
 
     window: int = field(default=1024, validator=[instance_of(int), _in(1, LARGEST_WINDOW)])  # type: ignore[list-item]
+    kept: int | None = None
     mss: int = field(default=DEFAULT_MSS, validator=[instance_of(int), _in(1, LARGEST_MSS)])  # type: ignore[list-item]
     drop: float = field(default=0.0, validator=and_(ge(0.0), lt(1.0)))
     open_s: float = 10.0
@@ -54,9 +55,14 @@ class Settings:
     idle_s: float = 300.0
 
     @property
+    def most_kept(self) -> int:
+        """How many full segments are kept here that nobody has taken."""
+        return self.window if self.kept is None else self.kept
+
+    @property
     def capacity_bytes(self) -> int:
         """How many bytes are kept here that nobody has taken."""
-        return self.window * self.mss
+        return self.most_kept * self.mss
 
 
 @define
