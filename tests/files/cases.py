@@ -207,6 +207,20 @@ class Asker(NetstringReceiver):
         self.binary.clear()
 
 
+class Chunks(dict[int, bytes]):
+    """Where a part keeps its chunks; all that are alike are one object, so that ten copies take the room of one.
+
+    @param alike: what is shared, by itself.
+    """
+
+    def __init__(self, alike: dict[bytes, bytes]) -> None:
+        super().__init__()
+        self._alike = alike
+
+    def __setitem__(self, chunk: int, content: bytes) -> None:
+        super().__setitem__(chunk, self._alike.setdefault(content, content))
+
+
 class TransferTestCase(SynchronousTestCase):
     """Simulated machines; a file of some chunks."""
 
@@ -215,6 +229,7 @@ class TransferTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.network = SimulatedNetwork()
         self.bytes = file_of(self.size)
+        self._chunks: dict[bytes, bytes] = {}
         self.manifest = manifest_of(self.bytes)
 
     def site(self, number: int, *contents: IContent, **options: Any) -> Site:
@@ -223,14 +238,17 @@ class TransferTestCase(SynchronousTestCase):
 
     def fetching(self, part: MemoryPart | None = None, **options: Any) -> Fetching:
         """A download of the file."""
-        return Fetching(self.network.host(), part or MemoryPart(self.manifest.digest), **options)
+        return Fetching(self.network.host(), part or self._part(), **options)
 
     def peer(self, number: int, **options: Any) -> tuple[Site, Fetching]:
         """A machine that fetches the file, and serves what it has of it."""
-        part = MemoryPart(self.manifest.digest)
+        part = self._part()
         site = Site(self.network, number, **options)
         site.role.share.contents[self.manifest.digest] = PartContent(part)
         return site, Fetching(site.host, part, own_key=site.source.key, seed=number)
+
+    def _part(self) -> MemoryPart:
+        return MemoryPart(self.manifest.digest, chunks=Chunks(self._chunks))
 
     def asker(self, site: Site, digest: str | None = None, host: Host | None = None, version: int = 1) -> Asker:
         """Somebody who has asked a site for the file."""

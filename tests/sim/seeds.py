@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -66,4 +67,6 @@ def run_seed(kind: str, seed: int) -> Report:
     """Make one run."""
     scenario = scenario_of(kind, seed)
     report: Report = _RUNS[scenario.name](scenario).run()
+    # A run that is over is one great circle, and its files are large: the next is not to begin beside it.
+    gc.collect()
     return report

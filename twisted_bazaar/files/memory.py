@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -110,7 +110,7 @@ class MemoryShare:
 class MemoryPart:
     """A file on its way here, kept in memory.
 
-    @param chunks: what was there before, with the manifest it fits.
+    @param chunks: where chunks are kept; what was there before, with the manifest it fits.
     @param reactor: what its delays come from; without one everything is done at once.
     @param delay_s: how long a chunk takes to be written.
     @ivar room_bytes: how large a file there is room for.
@@ -123,7 +123,7 @@ class MemoryPart:
         self,
         digest: str,
         manifest: Manifest | None = None,
-        chunks: Mapping[int, bytes] | None = None,
+        chunks: MutableMapping[int, bytes] | None = None,
         *,
         reactor: Any = None,
         delay_s: float = 0.0,
@@ -136,7 +136,7 @@ class MemoryPart:
         self.written: list[int] = []
         self.is_finished = False
         self.is_closed = False
-        self._chunks = dict(chunks or {})
+        self._chunks = {} if chunks is None else chunks
         self._reactor = reactor
         self._delay_s = delay_s
         self._watchers = Watchers()
@@ -179,7 +179,10 @@ class MemoryPart:
 
     def finish(self) -> Deferred[None]:
         """Check the whole, and put it in its place."""
-        if hashlib.sha256(self.content()).hexdigest() != self.digest:
+        whole = hashlib.sha256()
+        for chunk in self.holdings:
+            whole.update(self._chunks[chunk])
+        if whole.hexdigest() != self.digest:
             return fail(WrongWhole("the whole is not what was asked for"))
         self.is_finished = True
         return self._in_time(None)
