@@ -107,7 +107,7 @@ class AnswerTests(OperatedCase):
     def test_large(self) -> None:
         """An answer of megabytes, which comes in pieces, is read whole."""
         row = {"item": "x" * 100, "supplied": 1, "in_stock": 1, "sold": 0, "withdrawn": 0, "price": None}
-        rows = [row] * 40_000
+        rows = [row] * 20_000
         self.add("seller", OperatedNode({"stock.list": lambda request: succeed(rows)}))
         self.assertEqual(json.loads(self.bazaar("stock", "list", "--json").stdout), rows)
 

@@ -304,7 +304,7 @@ def test_refusals(circle: Circle) -> None:
 def test_second_interrupt(circle: Circle) -> None:
     """A node that is still handing over goes at once when it is interrupted again."""
     circle.begin("one", "two", words=("--replicas", "0"))
-    circle.store("one", file_of(64 * MIB))
+    circle.store("one", file_of(32 * MIB))
     [keeper] = until(circle.keepers)
     [other] = (name for name in circle.running if name != keeper)
     leaving = circle.running.pop(keeper)

@@ -111,6 +111,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug("a node that believes who asks", f"{_HOSTILE}SlanderTests::test_planted_mute_predecessor"),
         bug("one that asks whoever is named at once", f"{_HOSTILE}StormTests::test_planted_storm"),
+        bug("one that waits for all who ask under new names", f"{_HOSTILE}ClaimantsTests::test_planted_all"),
         bug("one that asks nobody at its own place", f"{_HOSTILE}PartingTests::test_planted_twins"),
         bug("a store that charges no host", f"{_HOSTILE}FloodTests::test_planted_unlimited_host"),
         bug("an owner that believes in newer versions", f"{_HOSTILE}LyingKeepersTests::test_planted_older"),

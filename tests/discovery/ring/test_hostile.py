@@ -43,7 +43,7 @@ from twisted_bazaar.discovery.ring.lookup import MOST_ASKED, Lookup
 from twisted_bazaar.discovery.ring.member import RingMember
 from twisted_bazaar.discovery.ring.membership import Membership
 from twisted_bazaar.discovery.ring.messages import RingMessage, RingPing
-from twisted_bazaar.discovery.ring.restraint import Restraint
+from twisted_bazaar.discovery.ring.restraint import Awaited, Restraint
 from twisted_bazaar.discovery.ring.settings import CLASSIC
 from twisted_bazaar.discovery.ring.store import NEAR_SHARES, SHARES, Outcome, Store
 from twisted_bazaar.errors import UsageError
@@ -193,6 +193,31 @@ class SlanderTests(MuteTestCase):
             lost.add(Contact(number, "aa", Address("10.7.7.7", number)), self.network.seconds())
         self.assertIn(missing, lost)
         self.assertLessEqual(len(lost), 64)
+
+
+class ClaimantsTests(MuteTestCase):
+    """One that asks under ever new names, and answers nothing, so that it is asked itself under each of them."""
+
+    def names_asked(self) -> int:
+        """It asks as 500 nodes within 5 s; under how many names it is asked, each of which is waited for meanwhile."""
+        member, rng, asked = self.members[self.ringed[0]], random.Random(self.id()), set[str]()
+        self.mute.datagrams.take({RingPing: lambda message, address: asked.add(message.destination)})
+        for _ in range(50):
+            for _ in range(10):
+                own = Contact(rng.randrange(member.ring.size), key_pair(666).public, Address("10.0.0.9", 9_001))
+                send(self.mute, member.ring, RingPing, own, self.seen(member))
+            self.network.run(0.1)
+        return len(asked)
+
+    def test_few_at_a_time(self) -> None:
+        """Only 32 of them are waited for at a time, each for a second or so."""
+        self.assertIn(self.names_asked(), range(32, 201))
+        self.assertEqual(self.flaws(), [])
+
+    def test_planted_all(self) -> None:
+        """One that waits for whoever asks waits for all of them."""
+        self.patch(Awaited, "takes", lambda self, contact: True)
+        self.assertGreater(self.names_asked(), 250)
 
 
 class OnBehalfTests(MuteTestCase):

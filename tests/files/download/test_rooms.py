@@ -31,6 +31,6 @@ class RoomsTests(SynchronousTestCase):
     def test_bounded(self) -> None:
         """After a rush most of the memory is let go of."""
         rooms = Rooms()
-        for room in [rooms.take(CHUNK_BYTES) for _ in range(100)]:
+        for room in [rooms.take(CHUNK_BYTES) for _ in range(20)]:
             rooms.give_back(room)
         self.assertEqual(len(rooms._free), 16)

@@ -39,7 +39,7 @@ from twisted_bazaar.discovery.ring.messages import (
     RingUpdate,
 )
 from twisted_bazaar.discovery.ring.pongs import Pongs, Told
-from twisted_bazaar.discovery.ring.restraint import Restraint
+from twisted_bazaar.discovery.ring.restraint import Awaited, Restraint
 from twisted_bazaar.discovery.ring.searching import Search
 from twisted_bazaar.discovery.ring.settings import Settings
 from twisted_bazaar.discovery.ring.sites import Site
@@ -60,6 +60,7 @@ _CALLING_ROUNDS: Final = 2.5
 _SHOWN_S: Final = 15.0
 _MOST_DOUBTFUL: Final = 16
 _ASKED_A_ROUND: Final = 40
+_AWAITED_AT_A_HOST: Final = 32
 # Lists go from one node to the one before it in each round, when the first has noticed who is dead.
 _ROUNDS_TO_NOTICE: Final = 2
 
@@ -116,7 +117,7 @@ class Neighbourhood:
         self._known: tuple[Contact | None, tuple[Contact, ...], bool] = (None, (), False)
         self._pongs = Pongs(cards)
         # Who is being asked how it stands.
-        self._asked: set[Contact] = set()
+        self._asked = Awaited(_AWAITED_AT_A_HOST)
         self._hearsay: FairTable[str, Ration] = FairTable(_TALKERS, 120.0, shares=_TALKERS)
         self._telling = Telling(node, cards.ring, tells_all=settings.tells_all)
         asking.sites.forget_shown(node.clock.seconds())
@@ -350,7 +351,7 @@ class Neighbourhood:
     def _ask(self, contact: Contact) -> None:
         """Ask a node how it stands, unless it is being asked."""
         membership = self.membership
-        if contact in self._asked:
+        if not self._asked.takes(contact):
             return
         if membership.is_member and not self._restraint.admits(contact.address, self._now()):
             return

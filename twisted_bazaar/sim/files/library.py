@@ -16,7 +16,7 @@ from attrs import frozen
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest, chunk_count
 
 # A chunk that several have is one object as long as it stays here.
-_CHUNKS_KEPT: Final = 64
+_CHUNKS_KEPT: Final = 16
 _FILES_KEPT: Final = 4096
 
 
