@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -31,15 +32,27 @@ LONGEST_S: Final = 30.0
 
 
 @cache
-def pieces() -> list[bytes]:
-    """The chunks of the file, made when they are first needed."""
-    return pieces_of(some_bytes(PIECE_COUNT * CHUNK_BYTES))
+def content() -> bytes:
+    """What is in the file, made when it is first needed."""
+    return some_bytes(PIECE_COUNT * CHUNK_BYTES)
+
+
+def pieces() -> list[memoryview]:
+    """Its chunks."""
+    return pieces_of(memoryview(content()))
 
 
 @cache
 def manifest() -> Manifest:
     """What its chunks have to be."""
-    return manifest_of(b"".join(pieces()))
+    return manifest_of(content())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kept_no_longer() -> Iterator[None]:
+    """Let go of what is in the file after the last test."""
+    yield
+    content.cache_clear()
 
 
 async def fetch(folder: Path, *, tell: bool = False) -> PartFile:
@@ -88,7 +101,7 @@ async def test_killed_again_and_again(tmp_path: Path) -> None:
     assert told, "no process came to write anything"
     if not (tmp_path / "a").exists():
         await fetch(tmp_path)
-    assert (tmp_path / "a").read_bytes() == b"".join(pieces())
+    assert (tmp_path / "a").read_bytes() == content()
     try:
         await PartFile.open(reactor, tmp_path, "a", manifest().digest)
     except AlreadyThere:
