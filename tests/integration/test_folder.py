@@ -24,6 +24,7 @@ from twisted_bazaar.values.files import SharedFile
 WITHIN_S: Final = 5.0
 LONGEST_S: Final = 2 * WITHIN_S
 LONGEST_STALL_S: Final = 0.05
+TICK_S: Final = 0.005
 # So often a file that is swapped all the time is read, and found to be another, before that is enough.
 READ: Final = 100
 REFUSED: Final = 5
@@ -67,6 +68,31 @@ async def come_true(is_true: Callable[[], bool], what: Callable[[], object], lon
         assert reactor.seconds() - began < longest_s, what()
         await deferLater(reactor, 0.02, lambda: None)
     return float(reactor.seconds() - began)
+
+
+@asynccontextmanager
+async def stalls_of_reactor() -> AsyncIterator[list[float]]:
+    """By how many seconds the reactor is late meanwhile, every few milliseconds."""
+    stalls: list[float] = []
+    last = reactor.seconds()
+
+    def tick() -> None:
+        nonlocal last
+        now = reactor.seconds()
+        stalls.append(now - last - TICK_S)
+        last = now
+
+    ticking = LoopingCall(tick)
+    ticking.start(TICK_S)
+    try:
+        yield stalls
+    finally:
+        ticking.stop()
+
+
+def nearly_longest(stalls: Sequence[float]) -> float:
+    """The longest but for one in a hundred: what the test itself does in between holds the interpreter too."""
+    return sorted(stalls)[-len(stalls) // 100]
 
 
 def on_disk(path: Path) -> dict[str, str]:
@@ -158,39 +184,36 @@ async def test_folder_comes_and_goes(tmp_path: Path) -> None:
 @pytest_twisted.ensureDeferred
 async def test_ten_thousand(tmp_path: Path) -> None:
     """Ten thousand files that come, change and go at once are all told of, and the reactor is never held up."""
-    stalls: list[float] = []
-    last = [reactor.seconds()]
 
-    def tick() -> None:
-        now = reactor.seconds()
-        stalls.append(now - last[0] - 0.005)
-        last[0] = now
-
-    def write(generation: int) -> None:
+    def write(path: Path, generation: int) -> None:
         for n in range(10_000):
-            (tmp_path / f"{n}").write_bytes(b"%d of %d" % (n, generation))
+            (path / f"{n}").write_bytes(b"%d of %d" % (n, generation))
 
-    def change() -> None:
+    def change(path: Path) -> None:
         for n in range(0, 10_000, 3):
-            (tmp_path / f"{n}").unlink()
+            (path / f"{n}").unlink()
         for n in range(1, 10_000, 3):
-            (tmp_path / f"{n}").rename(tmp_path / f"r{n}")
+            (path / f"{n}").rename(path / f"r{n}")
 
-    async def follow(work: Callable[[], None], told: Told) -> None:
+    async def do(work: Callable[[], None]) -> None:
         writing = threading.Thread(target=work)
         writing.start()
         await come_true(lambda: not writing.is_alive(), lambda: "it still writes", 60.0)
-        await agree(told, tmp_path, 30.0)
 
-    async with shared(tmp_path) as (_, told):
-        ticking = LoopingCall(tick)
-        ticking.start(0.005)
-        for work in (lambda: write(1), lambda: write(2), change):
-            await follow(work, told)
-        ticking.stop()
-    # The writer's thread and the comparison above hold the interpreter too; so not the very longest counts.
-    stalls.sort()
-    assert stalls[-len(stalls) // 100] < LONGEST_STALL_S, stalls[-20:]
+    alone, path = tmp_path / "alone", tmp_path / "shared"
+    for each in (alone, path):
+        each.mkdir()
+    # The writer's thread and a machine that others use hold the reactor up as well: so much without a shared folder.
+    async with stalls_of_reactor() as control:
+        for work in (lambda: write(alone, 1), lambda: write(alone, 2), lambda: change(alone)):
+            await do(work)
+            on_disk(alone)
+    async with shared(path) as (_, told), stalls_of_reactor() as stalls:
+        for work in (lambda: write(path, 1), lambda: write(path, 2), lambda: change(path)):
+            await do(work)
+            await agree(told, path, 30.0)
+    longest_s = max(LONGEST_STALL_S, 3 * nearly_longest(control))
+    assert nearly_longest(stalls) < longest_s, (longest_s, sorted(stalls)[-20:])
 
 
 @pytest.mark.slow

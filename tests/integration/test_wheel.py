@@ -9,7 +9,6 @@ import pytest
 from tests.integration.installation import Environment, build_wheel
 
 
-@pytest.mark.timeout(240)
 def test_wheel_brings_both_plugins(tmp_path: Path) -> None:
     """A wheel built from the sources and installed elsewhere has both daemons, all roles and the command."""
     new = Environment(tmp_path / "new")

@@ -19,7 +19,7 @@ class RaceTests(SynchronousTestCase):
         self.assertEqual(race.faults(), [], f"seed {seed}")
 
     @pytest.mark.slow
-    @pytest.mark.timeout(600)
+    @pytest.mark.timeout(900)
     def test_thousand(self) -> None:
         """A thousand buyers race for a hundred pieces: a hundred are sold, and everybody knows how it ended."""
         self.race(1, buyers=1000, stock=100, relays=20)
