@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -21,7 +22,7 @@ from attrs import evolve
 from rich.console import Console
 
 from tests.attack.attack import Attack, all_attacks
-from tests.attack.report import Outcome, as_json, write_table
+from tests.attack.report import Outcome, as_json, decide, write_table
 from tests.attack.stage import FULL, SHORT, Cores, Pace, Stage
 
 # Into a pipe or a file: wide enough for whatever was tried, and the same everywhere.
@@ -51,7 +52,7 @@ def main(words: Sequence[str]) -> int:
     outcomes = []
     try:
         for number, attack in enumerate(chosen, 1):
-            outcomes.append(_outcome(attack, cores, pace))
+            outcomes.append(decide(partial(_outcome, attack, cores, pace)))
             took = f"{time.time() - began:.0f} s"
             print(f"{number}/{len(chosen)} {took:>6}  {attack.name}: {outcomes[-1].word}", file=sys.stderr, flush=True)
     except KeyboardInterrupt:

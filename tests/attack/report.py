@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -27,11 +27,13 @@ class Outcome:
 
     @ivar figures: None if it could not be carried out.
     @ivar failure: why not.
+    @ivar once: what was broken in a single run of several, a sentence each.
     """
 
     attack: Attack
     figures: Figures | None
     failure: str = ""
+    once: tuple[str, ...] = ()
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -50,6 +52,21 @@ class Outcome:
         return "broken" if self.broken else "kept"
 
 
+def decide(carry_out: Callable[[], Outcome]) -> Outcome:
+    """Carry an attack out; if something was broken do it twice more, and go by what two of the three runs say.
+
+    A machine that others use holds up a daemon now and then; an attack that breaks something does so again.
+    """
+    first = carry_out()
+    if first.word == "kept":
+        return first
+    kept, broken = [], [first]
+    for _ in range(2):
+        outcome = carry_out()
+        (kept if outcome.word == "kept" else broken).append(outcome)
+    return attrs.evolve(kept[0], once=first.broken) if len(kept) > 1 else broken[-1]
+
+
 def write_table(console: Console, outcomes: Sequence[Outcome]) -> None:
     """Print what came of all."""
     is_wide = console.width >= WIDE_COLUMNS
@@ -65,7 +82,7 @@ def write_table(console: Console, outcomes: Sequence[Outcome]) -> None:
     console.print(table)
     console.print("before, during, after: what an honest client waited, median/worst; > where it got no answer\n")
     for outcome in outcomes:
-        if not is_wide or outcome.broken:
+        if not is_wide or outcome.broken or outcome.once:
             console.print(_note(outcome, with_tried=not is_wide))
     kept = sum(outcome.word == "kept" for outcome in outcomes)
     console.print(f"{kept} of {len(outcomes)} kept")
@@ -83,6 +100,7 @@ def as_json(outcomes: Sequence[Outcome], **about: Any) -> bytes:
             "tried": outcome.attack.tries,
             "verdict": outcome.word,
             "broken": outcome.broken,
+            "broken_once": outcome.once,
             "bounds": attrs.asdict(outcome.attack.bounds),
             **(_numbers(outcome.figures) if outcome.figures is not None else {}),
         }
@@ -152,4 +170,6 @@ def _note(outcome: Outcome, with_tried: bool) -> RenderableType:
     if with_tried:
         lines.append(Padding(Text(outcome.attack.tries), (0, 0, 0, 2), expand=False))
     lines += [Padding(Text(f"broken: {sentence}"), (0, 0, 0, 2), expand=False) for sentence in outcome.broken]
+    once = (f"broken in one run of three: {sentence}" for sentence in outcome.once)
+    lines += [Padding(Text(sentence), (0, 0, 0, 2), expand=False) for sentence in once]
     return Group(*lines)

@@ -9,7 +9,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.attack.attack import Attack, all_attacks
-from tests.attack.report import WIDE_COLUMNS, Outcome, as_json, write_table
+from tests.attack.report import WIDE_COLUMNS, Outcome, as_json, decide, write_table
 from tests.attack.stage import Stage
 from tests.attack.verdict import Bounds, Figures, Waits
 
@@ -40,6 +40,7 @@ KEPT = Outcome(
     ),
 )
 BROKEN = Outcome(attack("starves"), Figures(during=Waits((), (12.3456,)), log_bytes=12_345_678))
+CALM = Outcome(attack("sleeps"), Figures(before=Waits((0.001,)), during=Waits((0.002,))))
 FAILED = Outcome(attack("fails"), None, "OSError: no route")
 
 
@@ -48,6 +49,33 @@ def table(*outcomes: Outcome, columns: int) -> str:
     written = io.StringIO()
     write_table(Console(file=written, width=columns), outcomes)
     return written.getvalue()
+
+
+class DecideTests(SynchronousTestCase):
+    """What was broken is tried twice more."""
+
+    def decided(self, *outcomes: Outcome) -> Outcome:
+        """What comes of such runs, each of which has to be needed."""
+        left = iter(outcomes)
+        outcome = decide(lambda: next(left))
+        self.assertEqual([*left], [])
+        return outcome
+
+    def test_kept(self) -> None:
+        """What was kept is not tried again."""
+        self.assertEqual(self.decided(CALM), CALM)
+
+    def test_broken_once(self) -> None:
+        """What one run of three has broken is kept, and told all the same."""
+        outcome = self.decided(BROKEN, CALM, CALM)
+        self.assertEqual((outcome.word, outcome.once), ("kept", BROKEN.broken))
+        for columns in (80, WIDE_COLUMNS):
+            self.assertIn("broken in one run of three: ", table(outcome, columns=columns))
+
+    def test_broken_twice(self) -> None:
+        """What two runs of three have broken is broken, whichever they are."""
+        for outcomes in ((BROKEN, BROKEN, CALM), (BROKEN, CALM, BROKEN), (FAILED, FAILED, FAILED)):
+            self.assertNotEqual(self.decided(*outcomes).word, "kept")
 
 
 class TableTests(SynchronousTestCase):
