@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Callable
 
 # Deeper than anything that is weighed goes.
-_FRAMES = 16
+_FRAMES = 8
 
 
 def weight_of(make: Callable[[], object]) -> int:

@@ -211,7 +211,7 @@ def _waiting(count: int) -> object:
         known.table.put((address.host, address.port), known.enter(address, 0.0), host_of(number), 0.0)
         for _ in range(knocking._MOST_WAITING):
             head = bytes(LIMITS.datagram_bytes - ROOM_BYTES - 1)
-            known.send(Knock(nonce="", pad="0" * 1_000), head, address, number * 1e-6)
+            known.send(Knock(nonce="", pad=str(number % 10) * 1_000), head, address, number * 1e-6)
     return known
 
 
