@@ -33,6 +33,8 @@ LONGEST_TEXT: Final = 4_096
 TAG_BITS: Final = 64
 # What a store takes for an entry besides its texts, where nobody else has one under that name or from that host.
 _KEPT_BYTES: Final = 2_304
+FILE_BYTES: Final = 3_072
+"""What it takes besides to get the file of an entry, and to know who told of it."""
 
 Space = Annotated[str, Meta(min_length=1, max_length=16, pattern=r"^[a-z]*\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
@@ -118,7 +120,7 @@ class Entry:
     def weight_bytes(self) -> int:
         """What it takes in the memory of who keeps it, at most: its text, what that says, and what it is found by."""
         kept = self.kept
-        file_bytes = 0 if kept.file is None else getsizeof(kept.file)
+        file_bytes = 0 if kept.file is None else FILE_BYTES + getsizeof(kept.file)
         return _KEPT_BYTES + len(self.text) + getsizeof(kept.name) + len(kept.value) + file_bytes
 
     @property
