@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
+import weakref
 from collections import Counter
 from typing import Final
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
+from tests.weighing import weight_of
 from twisted_bazaar.bounded import FairTable, Ration
 
 LIFETIME_S: Final = 10.0
@@ -226,6 +229,35 @@ class FairTableTests(SynchronousTestCase):
         for owner in range(5_000):
             table.put(owner, 0, owner, float(owner % 7))
         self.assertLess(tracemalloc.get_traced_memory()[0], 100_000)
+
+    def test_weight(self) -> None:
+        """What an entry takes is little, whether many have the same owner or each has one of its own."""
+
+        def filled(owners: int) -> FairTable[int, None]:
+            table: FairTable[int, None] = FairTable(2_000, LIFETIME_S, shares=1)
+            for key in range(2_000):
+                table.put(key, None, key % owners, 0.0)
+            return table
+
+        for owners, most in ((1, 270), (8, 270), (2_000, 400)):
+            each = weight_of(lambda owners=owners: filled(owners)) / 2_000
+            self.assertLess(each, most, f"bytes an entry, with {owners} owners")
+
+    def test_nothing_holds_itself(self) -> None:
+        """A table that nobody has any more is gone at once, and does not wait to be collected."""
+
+        class Value:
+            pass
+
+        table: FairTable[int, Value] = FairTable(8, LIFETIME_S)
+        value = Value()
+        gone = weakref.ref(value)
+        for key in range(8):
+            table.put(key, value, "A", 0.0)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        del table, value
+        self.assertIsNone(gone())
 
     def test_changed_while_read(self) -> None:
         """Reading goes on while entries are taken out and put in."""

@@ -12,14 +12,43 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
 
 # Enough for a table to shrink, and too few to be felt.
 _EXPIRED_AT_ONCE: Final = 16
 _MINUTE_S: Final = 60.0
+_NOTHING: Final = object()
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+
+class _Owner(msgspec.Struct):
+    """Somebody whom entries are charged to.
+
+    @ivar count: how many.
+    @ivar oldest, newest: the keys of the first and the last of them; see L{_Entry}.
+    """
+
+    name: Any
+    count: int
+    oldest: Any
+    newest: Any
+
+
+class _Entry(msgspec.Struct):
+    """One entry, between those that its owner entered before and after it.
+
+    The keys of these lead to them: entries that held each other would stay when their table is gone.
+    """
+
+    value: Any
+    owner: _Owner
+    until: float
+    older: Any
+    newer: Any
 
 
 class FairTable(Generic[K, V]):
@@ -30,15 +59,16 @@ class FairTable(Generic[K, V]):
     @param shares: one owner holds at most C{cap / shares} entries.
     """
 
-    __slots__ = ("_entries", "_lifetime_s", "_owned", "_ranking", "_share", "cap")
+    __slots__ = ("_entries", "_lifetime_s", "_owners", "_ranking", "_share", "cap")
 
     def __init__(self, cap: int, lifetime_s: float, shares: int = 8) -> None:
         self.cap = cap
         self._lifetime_s = lifetime_s
         self._share = max(1, cap // shares)
-        # Both in the order of expiry, which is that of entering: all live equally long.
-        self._entries: OrderedDict[K, tuple[V, Hashable, float]] = OrderedDict()
-        self._owned: dict[Hashable, OrderedDict[K, None]] = {}
+        # In the order of expiry, which is that of entering: all live equally long. That of each owner's is in the
+        # entries, since a mapping for each owner takes more than all the rest where many have one entry.
+        self._entries: OrderedDict[K, _Entry] = OrderedDict()
+        self._owners: dict[Hashable, _Owner] = {}
         # Who has the most is of no interest until there is no room.
         self._ranking: _Ranking | None = None
 
@@ -48,9 +78,10 @@ class FairTable(Generic[K, V]):
     def get(self, key: K, now: float) -> V | None:
         """The value under a key, or None when there is none or it has expired."""
         entry = self._entries.get(key)
-        if entry is None or entry[2] <= now:
+        if entry is None or entry.until <= now:
             return None
-        return entry[0]
+        value: V = entry.value
+        return value
 
     def put(self, key: K, value: V, owner: Hashable, now: float) -> None:
         """Enter a value, or replace one and start its lifetime anew.
@@ -59,48 +90,59 @@ class FairTable(Generic[K, V]):
         @param now: seconds, of the same clock in all calls.
         """
         entries = self._entries
-        if entries and next(iter(entries.values()))[2] <= now:
+        if entries and next(iter(entries.values())).until <= now:
             self._expire(now, _EXPIRED_AT_ONCE)
-        before = entries.get(key)
-        if before is not None:
-            if before[1] == owner:
+        entry = entries.get(key)
+        if entry is not None:
+            known = entry.owner
+            if known.name == owner:
                 # The same again: nobody has more or less than before.
-                entries[key] = (value, owner, now + self._lifetime_s)
+                entry.value, entry.until = value, now + self._lifetime_s
                 entries.move_to_end(key)
-                self._owned[owner].move_to_end(key)
+                if entry.newer is not _NOTHING:
+                    self._unlink(entry)
+                    last = known.newest
+                    entries[last].newer = known.newest = key
+                    entry.older, entry.newer = last, _NOTHING
                 return
             self.discard(key)
-        owned = self._owned.get(owner)
-        if owned is not None and len(owned) >= self._share:
+        owned = self._owners.get(owner)
+        if owned is not None and owned.count >= self._share:
             # One out, one in: the count stays.
-            del entries[owned.popitem(last=False)[0]]
+            self._unlink(entries.pop(owned.oldest))
         else:
             if len(entries) >= self.cap:
                 self._evict(owner)
-                owned = self._owned.get(owner)
+                owned = self._owners.get(owner)
             if owned is None:
-                owned = self._owned[owner] = OrderedDict()
+                owned = self._owners[owner] = _Owner(owner, 0, _NOTHING, _NOTHING)
             if self._ranking is not None:
-                self._ranking.move(owner, len(owned), len(owned) + 1)
-        owned[key] = None
-        entries[key] = (value, owner, now + self._lifetime_s)
+                self._ranking.move(owner, owned.count, owned.count + 1)
+            owned.count += 1
+        before = owned.newest
+        if before is _NOTHING:
+            owned.oldest = key
+        else:
+            entries[before].newer = key
+        owned.newest = key
+        entries[key] = _Entry(value, owned, now + self._lifetime_s, before, _NOTHING)
 
     def discard(self, key: K) -> None:
         """Remove an entry if it is there."""
         entry = self._entries.pop(key, None)
         if entry is None:
             return
-        owner = entry[1]
-        owned = self._owned[owner]
-        del owned[key]
+        owned = entry.owner
+        self._unlink(entry)
         if self._ranking is not None:
-            self._ranking.move(owner, len(owned) + 1, len(owned))
-        if not owned:
-            del self._owned[owner]
+            self._ranking.move(owned.name, owned.count, owned.count - 1)
+        owned.count -= 1
+        if not owned.count:
+            del self._owners[owned.name]
 
     def items(self, now: float) -> Iterator[tuple[K, V]]:
         """All entries that have not expired, the oldest first."""
-        return ((key, entry[0]) for key, entry in list(self._entries.items()) if entry[2] > now)
+        return ((key, entry.value) for key, entry in list(self._entries.items()) if entry.until > now)
 
     def expire(self, now: float) -> None:
         """Let go of everything whose time is over."""
@@ -109,18 +151,31 @@ class FairTable(Generic[K, V]):
     def _expire(self, now: float, most: int) -> None:
         for _ in range(min(most, len(self._entries))):
             key = next(iter(self._entries))
-            if self._entries[key][2] > now:
+            if self._entries[key].until > now:
                 break
             self.discard(key)
+
+    def _unlink(self, entry: _Entry) -> None:
+        """Join what its owner entered before an entry and after it."""
+        entries, older, newer = self._entries, entry.older, entry.newer
+        if older is _NOTHING:
+            entry.owner.oldest = newer
+        else:
+            entries[older].newer = newer
+        if newer is _NOTHING:
+            entry.owner.newest = older
+        else:
+            entries[newer].older = older
 
     def _evict(self, owner: Hashable) -> None:
         """Make room for one entry of an owner, at its own cost if nobody has more."""
         if self._ranking is None:
-            self._ranking = _Ranking({each: len(owned) for each, owned in self._owned.items()})
-        loser = self._ranking.first
-        if owner in self._owned and len(self._owned[owner]) == len(self._owned[loser]):
-            loser = owner
-        self.discard(next(iter(self._owned[loser])))
+            self._ranking = _Ranking({each: owned.count for each, owned in self._owners.items()})
+        loser = self._owners[self._ranking.first]
+        owned = self._owners.get(owner)
+        if owned is not None and owned.count == loser.count:
+            loser = owned
+        self.discard(loser.oldest)
 
 
 class _Ranking:

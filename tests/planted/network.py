@@ -41,7 +41,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "a full table that pushes out the wrong one",
             "test_bounded.py",
-            ("bounded.py", "self.discard(next(iter(self._owned[loser])))", "self.discard(next(iter(self._entries)))"),
+            ("bounded.py", "self.discard(loser.oldest)", "self.discard(next(iter(self._entries)))"),
         ),
     ),
     8: (

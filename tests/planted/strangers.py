@@ -378,6 +378,50 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             ("discovery/superpeer/paths.py", "FairTable(most_counted,", "FairTable(1_000_000,"),
         ),
         bug(
+            "an address that a datagram brought along, kept with each query",
+            "discovery/superpeer/test_paths.py::PassingTests",
+            ("discovery/superpeer/passing.py", "        address = neighbour.address\n", ""),
+        ),
+        bug(
+            "a mapping for each owner",
+            "test_bounded.py::FairTableTests::test_weight",
+            (
+                "bounded.py",
+                "    newest: Any\n\n\nclass _Entry",
+                "    newest: Any\n    keys: Any = msgspec.field(default_factory=OrderedDict)\n\n\nclass _Entry",
+            ),
+        ),
+        bug(
+            "messages that wait beside their bytes",
+            "docs/test_memory.py",
+            ("node/acquaintances.py", "(message if self._is_traced else None)", "message"),
+        ),
+        bug(
+            "entries that count for as long as their texts are",
+            "discovery/ring/test_store.py::RoomTests::test_weight",
+            ("discovery/ring/store.py", "or self._weight + heavier > self._most_weight", ""),
+        ),
+        bug(
+            "parts that are kept though they are no entry's",
+            "discovery/ring/test_keeping.py::LiarsTests::test_not_ascii",
+            ("discovery/ring/keeper.py", "if not message.text.isascii():", "if False:"),
+        ),
+        bug(
+            "a bound for each neighbour and none for all",
+            "discovery/superpeer/test_neighbours.py::PendingTests",
+            ("discovery/superpeer/neighbours.py", "while self._pending_bytes > MOST_PENDING_BYTES:", "while False:"),
+        ),
+        bug(
+            "pages of sixteen questions, however long",
+            "discovery/test_recent.py",
+            ("discovery/recent.py", "if kept <= self._most or oldest == question:", "if True:"),
+        ),
+        bug(
+            "orders that wait and are counted, but not weighed",
+            "trade/test_ledger.py::WaitingTests::test_bounded",
+            ("trade/ledger.py", " or self._waiting_bytes + size_bytes > MOST_WAITING_BYTES", ""),
+        ),
+        bug(
             "a book that keeps each of them",
             "trade/test_ledger.py",
             ("trade/order.py", '"the quote is over", is_kept=False)', '"the quote is over")'),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.weighing import weight_of
 from twisted_bazaar.roles.numbers import Numbers
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import NO_ID
@@ -42,6 +43,22 @@ class NumbersTests(SynchronousTestCase):
             self.numbers.joined(liar)
             self.numbers.left(liar, 2.0)
         self.assertEqual(self.numbers.number("honest", NO_ID, 3.0), honest.id)
+
+    def test_coming_and_going(self) -> None:
+        """Whoever comes and goes under ever other ids, or keys, leaves little behind, and keeps its last id."""
+
+        def filled() -> Numbers:
+            numbers = Numbers(random.Random(1))
+            for number in range(2_000):
+                for each in (peer(1 + number, "restless"), peer(10_000 + number, f"{number % 10}")):
+                    numbers.joined(each)
+                    numbers.left(each, float(number))
+            self.assertEqual(numbers.number("restless", NO_ID, 2_000.0), 2_000)
+            self.assertNotEqual(numbers.number("another", 2_000, 2_000.0), 2_000)
+            self.assertEqual(numbers.number("another", 1_999, 2_000.0), 1_999, "it was left for another id")
+            return numbers
+
+        self.assertLess(weight_of(filled), 30_000)
 
     def test_remembered(self) -> None:
         """A node has the same id while it is there, and when it comes back within an hour."""

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
+from tests.weighing import weight_of
+from twisted_bazaar.discovery.ring.entry import FILE_BYTES, FILES, Entry, Kept
+from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.roles.ring_files import KeptFiles
 from twisted_bazaar.roles.ring_room import Room
+from twisted_bazaar.values.addresses import Address
 
 
 class RoomTests(SynchronousTestCase):
@@ -93,3 +99,27 @@ class RoomTests(SynchronousTestCase):
             self.assertLessEqual(room.size_bytes, 1_000)
             for each in "xy":
                 self.assertLessEqual(sum(many for who, many in taken.values() if who == each), 500)
+
+
+class FileWeightTests(SynchronousTestCase):
+    """What is known of files that are to be got."""
+
+    def test_weight(self) -> None:
+        """For each it takes no more than its entry is charged for that, though as many have told of it as are kept."""
+        contacts = [Contact(place, f"{place:064x}", Address(f"10.0.0.{place}", 1)) for place in range(8)]
+        keys = [f"{number:064x}" for number in range(350)]
+        entries = [
+            Entry(Kept(space=FILES, name=key, owner=key, version=1, digest=key, size=1, file="f"), "") for key in keys
+        ]
+
+        def told() -> KeptFiles:
+            async def get(entry: Entry) -> None:
+                raise NotImplementedError
+
+            files = KeptFiles("", 1 << 40, lambda _: False, get, succeed, lambda: None, lambda *_: None)
+            for entry in entries:
+                for contact in contacts:
+                    files.keep(entry, contact)
+            return files
+
+        self.assertLess(weight_of(told) / len(entries), FILE_BYTES)

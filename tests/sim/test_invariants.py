@@ -12,6 +12,7 @@ from typing import Any, Final
 from attrs import evolve
 from twisted.internet.defer import succeed
 
+from tests import endless_table
 from tests.sim.planted import PlantedBugCase
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.flood.search import FloodAnswers
@@ -228,10 +229,7 @@ class PlantedBugTests(PlantedBugCase):
     def test_table_without_end(self) -> None:
         """A table that drops nothing."""
 
-        def put(table: FairTable[Any, Any], key: object, value: object, owner: object, now: float) -> None:
-            table._entries[key] = (value, owner, now + 600)
-
-        self.plant(FairTable, "put", lambda right: put)
+        self.plant(FairTable, "put", lambda right: endless_table.put)
         self.assert_caught(TablesAreBounded, CALM, limits=evolve(Limits(), seen_ids=2))
 
     def test_reservation_without_end(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
 
+from tests import endless_table
 from tests.sim.planted import PlantedBugCase
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.ring.identifiers import Contact
@@ -171,13 +172,10 @@ class PlantedBugTests(PlantedBugCase):
     def test_table_without_end(self) -> None:
         """Tables that drop nothing, however small they are meant to be."""
 
-        def put(table: FairTable[Any, Any], key: object, value: object, owner: object, now: float) -> None:
-            table._entries[key] = (value, owner, now + 600)
-
         def discard(table: FairTable[Any, Any], key: object) -> None:
             table._entries.pop(key, None)
 
-        self.plant(FairTable, "put", lambda right: put)
+        self.plant(FairTable, "put", lambda right: endless_table.put)
         self.plant(FairTable, "discard", lambda right: discard)
         self.plant(
             FairTable, "__init__", lambda right: lambda table, cap, *rest, **more: right(table, 2, *rest, **more)

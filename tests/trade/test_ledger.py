@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -17,9 +18,10 @@ from zope.interface.verify import verifyObject
 from tests import examples
 from tests.trade.cases import BUYER, SELLER, STRANGER, FailingStore, HandStore, hex_id, order, seal_answer, taken_back
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError
+from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES
 from twisted_bazaar.interfaces import ILedger
 from twisted_bazaar.trade.contract import Answer
-from twisted_bazaar.trade.ledger import Ledger
+from twisted_bazaar.trade.ledger import MOST_WAITING_BYTES, Ledger
 from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.values.sale import Deal, Order, Outcome, Settlement, StockLevel, Supply, Verdict
 from twisted_bazaar.wire.message import LARGEST_INTEGER
@@ -614,3 +616,29 @@ class ConservationTests(SynchronousTestCase):
                 self.assertEqual(counted.supplied, counted.in_stock + counted.sold + counted.withdrawn)
                 self.assertGreaterEqual(counted.in_stock, 0)
                 self.assertEqual(counted, level(item, supplied[item], sold[item], withdrawn[item]))
+
+
+class WaitingTests(SynchronousTestCase):
+    """Orders that come while the disk does not answer."""
+
+    def test_bounded(self) -> None:
+        """What waits is bounded in bytes, whatever is signed; what comes then is told to ask again."""
+        store = HandStore(MemorySales())
+        ledger = Ledger(store)
+        ledger.start(Clock())
+        stocking = ledger.stock({"apple": Supply(5)})
+        store.finish_all()
+        self.successResultOf(stocking)
+        plain = order(1)
+        large = evolve(plain, statement=plain.statement.__class__(b"x" * LONGEST_PAYLOAD_BYTES, "", ()))
+        asked = [ledger.settle(evolve(large, id=hex_id(number)), 0, seal_answer) for number in range(1_200)]
+        refused = [deferred for deferred in asked if deferred.called]
+        self.assertTrue(800 < len(asked) - len(refused) < MOST_WAITING_BYTES // LONGEST_PAYLOAD_BYTES)
+        for deferred in refused:
+            self.failureResultOf(deferred, StorageError)
+        store.finish_all()
+        self.assertEqual(sum(deferred.called for deferred in asked), 1_200)
+        later = ledger.settle(evolve(large, id=hex_id(2_000)), 0, seal_answer)
+        self.assertNoResult(later)
+        store.finish_all()
+        self.successResultOf(later)

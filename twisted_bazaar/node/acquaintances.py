@@ -23,7 +23,7 @@ from twisted_bazaar.node.streaming import Where
 from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import Message
 
-Write = Callable[[Message, bytes, Address], None]
+Write = Callable[[Message | None, bytes, Address], None]
 
 # Cookies are renewed when this much of the time has gone for which they are right at least, and then not used on.
 _RENEWED_AT: Final = 0.75
@@ -41,6 +41,7 @@ class Acquaintances:
     @param most_bytes: how long a datagram may be.
     @param write: sends a datagram that holds a message.
     @param on_the_socket: what the transport calls an address.
+    @param is_traced: whether somebody is told which messages go. A message that waits takes twice as much as its bytes.
     @ivar table: those that something is remembered of.
     @ivar knocking: those whose cookies are wanted.
     """
@@ -54,6 +55,8 @@ class Acquaintances:
         most_bytes: int,
         write: Write,
         on_the_socket: Callable[[Address], Where],
+        *,
+        is_traced: bool = False,
     ) -> None:
         self._reactor = reactor
         self._cookies = cookies
@@ -61,6 +64,7 @@ class Acquaintances:
         self._most_bytes = most_bytes
         self._write = write
         self._on_the_socket = on_the_socket
+        self._is_traced = is_traced
         self.table: FairTable[Where, Correspondent] = FairTable(limits.correspondents, 2 * limits.cookie_s)
         self._questions = StrangersShare(_QUESTIONS_A_SECOND)
         self.knocking = Knocking(reactor, rng, self._say_knock)
@@ -90,10 +94,9 @@ class Acquaintances:
             self._write_giving(message, head, to, now)
             return True
         to.given = to.suffix = None
-        if not (message.is_question and self._may_ask(address, now)) or not self.knocking.ask(
-            to.address, now, (head, message)
-        ):
-            return self.knocking.knock(to.address, now, (head, message))
+        waiting = head, (message if self._is_traced else None)
+        if not (message.is_question and self._may_ask(address, now)) or not self.knocking.ask(to.address, now, waiting):
+            return self.knocking.knock(to.address, now, waiting)
         ending = asking_with(self._give(to, now), head, min(_QUESTION_BYTES, self._most_bytes))
         self._write(message, head + ending, to.address)
         return True
@@ -159,7 +162,7 @@ class Acquaintances:
     def _give(self, to: Correspondent, now: float) -> str:
         return self._cookies.give(to.address.host, to.address.port, now)
 
-    def _write_giving(self, message: Message, head: bytes, to: Correspondent, now: float) -> None:
+    def _write_giving(self, message: Message | None, head: bytes, to: Correspondent, now: float) -> None:
         """Send to an address whose cookie is known; give it this node's along, if there is room and it may need it."""
         ending = to.suffix
         if ending is None:

@@ -107,7 +107,14 @@ class Datagrams(DatagramProtocol):
         # Half an interval of room, for what sums of fractions lose.
         self._ahead_s = 1 - self._interval_s / 2
         self._acquaintances = Acquaintances(
-            reactor, rng, self._cookies, limits, self._most_bytes, self._write, self._on_the_socket
+            reactor,
+            rng,
+            self._cookies,
+            limits,
+            self._most_bytes,
+            self._write,
+            self._on_the_socket,
+            is_traced=trace is not None,
         )
         self._correspondents = self._acquaintances.table
         self._listening: IListeningPort | None = None
@@ -415,8 +422,8 @@ class Datagrams(DatagramProtocol):
 
     # Datagrams out.
 
-    def _write(self, message: Message, data: bytes, address: Address) -> None:
-        if self._trace is not None:
+    def _write(self, message: Message | None, data: bytes, address: Address) -> None:
+        if self._trace is not None and message is not None:
             self._trace(address, message, len(data))
         self._put(data, self._on_the_socket(address))
 

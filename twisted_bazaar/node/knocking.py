@@ -18,8 +18,8 @@ from twisted_bazaar.node.cookies import COOKIE_DIGITS
 from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import Message
 
-Waiting = tuple[bytes, Message]
-"""A message that waits: its bytes but for the last brace, and itself."""
+Waiting = tuple[bytes, Message | None]
+"""A message that waits: its bytes but for the last brace, and itself if somebody is told what goes."""
 
 # How long a message waits for the cookie of whom it is for, and how many do.
 _WAIT_S: Final = 5.0

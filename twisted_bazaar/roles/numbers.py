@@ -13,9 +13,9 @@ from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.values.addresses import Peer
 
 _ID_BITS: Final = 31
-# Each takes 1.4 KB, with its key in two tables.
 _REMEMBERED: Final = 16_384
 _REMEMBERED_S: Final = 3600.0
+_SPARE: Final = 64
 
 
 class Numbers:
@@ -30,7 +30,9 @@ class Numbers:
         self.holders: dict[int, Peer] = {}
         self._ids: dict[str, int] = {}
         self._gone: FairTable[str, int] = FairTable(_REMEMBERED, _REMEMBERED_S)
-        self._kept_for: FairTable[int, str] = FairTable(_REMEMBERED, _REMEMBERED_S)
+        # Whose each of these was. What is no longer true is let go of now and then: a second table would take as much
+        # as the first.
+        self._kept_for: dict[int, str] = {}
 
     def number(self, key: str, claimed: int, now: float) -> int:
         """The id of the node that just greeted: its old one if it had one and it is free."""
@@ -58,12 +60,15 @@ class Numbers:
         del self.holders[peer.id]
         self._ids.pop(peer.key, None)
         # Not where it says that it is: it could say anything.
-        host = peer.network
-        self._gone.put(peer.key, peer.id, host, now)
-        self._kept_for.put(peer.id, peer.key, host, now)
+        self._gone.put(peer.key, peer.id, peer.network, now)
+        self._kept_for[peer.id] = peer.key
+        if len(self._kept_for) > 2 * len(self._gone) + _SPARE:
+            self._kept_for = {node_id: key for key, node_id in self._gone.items(now)}
         return True
 
     def _is_free(self, node_id: int, key: str, now: float) -> bool:
         listed = self.holders.get(node_id)
-        holder = listed.key if listed is not None else self._kept_for.get(node_id, now)
-        return holder is None or holder == key
+        if listed is not None:
+            return listed.key == key
+        holder = self._kept_for.get(node_id)
+        return holder is None or holder == key or self._gone.get(holder, now) != node_id

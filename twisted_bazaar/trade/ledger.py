@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError
 from twisted_bazaar.interfaces import ILedger
 from twisted_bazaar.limited_log import limited_logger
@@ -27,6 +28,10 @@ from twisted_bazaar.wire.message import LARGEST_INTEGER
 _MOST_AT_ONCE: Final = 512
 # So many wait at most, while the disk or the server does not answer: those that come then are told to ask again.
 _MOST_WAITING: Final = 2_048
+# And so much, with those that are being written: a buyer may sign 16 KB of what nobody reads, and wait with that.
+MOST_WAITING_BYTES: Final = 16 * MIB
+# What an order takes besides what its buyer signed.
+_ORDER_BYTES: Final = 4_096
 # Every no about quotes that ended so long ago is forgotten. No order can still arrive on one of them, since
 # an order is judged by the same clock that the quote was made by.
 _FORGET_AFTER_MS: Final = 60_000
@@ -60,6 +65,7 @@ class Ledger:
         self.fault: str | None = None
         self._reading = 0
         self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
         self._is_settling = False
         # Fires when no order waits any more, for whoever waits for that.
         self._settled: Deferred[None] | None = None
@@ -80,9 +86,12 @@ class Ledger:
 
     def settle(self, order: Order, kept_back: int, seal: Seal) -> Deferred[Settlement]:
         """Decide an order once and for all; fires when the answer is safe."""
-        if len(self._waiting) >= _MOST_WAITING:
+        size_bytes = _ORDER_BYTES + len(order.statement.payload)
+        if len(self._waiting) >= _MOST_WAITING or self._waiting_bytes + size_bytes > MOST_WAITING_BYTES:
             return fail(StorageError("too many orders wait for the book"))
         waiting = _Waiting(order, kept_back, seal, Deferred())
+        self._waiting_bytes += size_bytes
+        waiting.done.addBoth(self._answered, size_bytes)
         self._waiting.append(waiting)
         if not self._is_settling:
             self._settle_next()
@@ -168,6 +177,10 @@ class Ledger:
             self.fault = reason
             self.log.error("no order can be settled: {reason}", reason=reason)
         return failure
+
+    def _answered(self, result: T, size_bytes: int) -> T:
+        self._waiting_bytes -= size_bytes
+        return result
 
     def _has_read(self, result: T) -> T:
         self._reading -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -42,7 +43,8 @@ class Shelf:
         self._node = node
         self.reservations = Reservations()
         # Quotes that need not be verified when they come back: this seller has just made them.
-        self._quotes: FairTable[Envelope, Quote] = FairTable(_QUOTES_REMEMBERED, QUOTE_S)
+        # Known by what they hash to: what was signed of a long name takes as much again as its terms.
+        self._quotes: FairTable[bytes, Quote] = FairTable(_QUOTES_REMEMBERED, QUOTE_S)
 
     def items(self) -> Deferred[Sequence[str]]:
         """The names of all it has, and of what it has none left of."""
@@ -107,12 +109,17 @@ class Shelf:
             price=level.price,
         )
         statement = seal(node.key, terms)
-        self._quotes.put(statement, terms, buyer.route[1], node.clock.seconds())
+        self._quotes.put(_hash_of(statement), terms, buyer.route[1], node.clock.seconds())
         return ShelfQuote(quantity, level.price, statement)
 
     def _terms_of(self, statement: Envelope) -> Quote:
-        known = self._quotes.get(statement, self._node.clock.seconds())
+        known = self._quotes.get(_hash_of(statement), self._node.clock.seconds())
         return known or read_quote(statement, self._node.bazaar, self._node.key.public)
 
     def _seal(self, order: Order, verdict: Verdict) -> Envelope:
         return make_answer(self._node.key, self._node.bazaar, order, verdict)
+
+
+def _hash_of(statement: Envelope) -> bytes:
+    """What no other statement hashes to, nor the same with another signature."""
+    return sha256(statement.encode()).digest()

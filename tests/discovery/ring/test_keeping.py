@@ -251,6 +251,14 @@ class LiarsTests(KeepingTestCase):
         self.assertIs(first.store.under(VALUES, "x", self.network.seconds())[0], right)
         self.assertEqual(self.get(nodes[3], "x"), [b"right"])
 
+    def test_not_ascii(self) -> None:
+        """A part of what can be no entry is refused when it comes, and not kept until the rest has."""
+        nodes = self.ring(2)
+        text = "\U0001f600" * 100
+        part = partial(RingStore, whole=name_of(text), part=0, parts=6, text=text)
+        answer = self.result(self.members[nodes[1]].ask(self.contact(nodes[0]), part))
+        self.assertEqual(answer.outcome, "refused")
+
     def test_one_that_knows_nothing(self) -> None:
         """A node to which something belongs, and that says it has nothing, hides nothing."""
         nodes = self.ring(6)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
 from tests.discovery.ring.keepers import SMALL, entry, place_of
+from tests.weighing import weight_of
 from twisted_bazaar.discovery.ring.comparison import span_of
-from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, Entry
+from twisted_bazaar.discovery.ring.entry import LONGEST_LIFETIME_S, TOMBSTONE_S, VALUE_BYTES, VALUES, Entry, Kept
+from twisted_bazaar.discovery.ring.identifiers import MOST_BITS, Ring
 from twisted_bazaar.discovery.ring.store import OF_NAME, Outcome, Store
+from twisted_bazaar.files.messages import LARGEST_FILE_BYTES
+from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 thorough = examples(200)
 names = st.integers(0, 20).map(lambda number: str(number * 13))
@@ -194,6 +200,56 @@ class RoomTests(SynchronousTestCase):
         said = [store.put(entry(f"n{number}", 1, value=bytes(1000)), 0.0) for number in range(100)]
         self.assertLess(said.count(Outcome.KEPT), 10)
         self.assertLessEqual(store.size_bytes, 10_000)
+
+    def test_weight(self) -> None:
+        """What a store takes in memory is bounded, and not only how long the texts are."""
+        store = Store(place_of, most_weight=100_000)
+        for number in range(200):
+            store.put(entry(f"n{number}", 1 + number), 0.0, by=f"h{number}")
+        self.assertTrue(10 < len(store) <= 100_000 // 2_304, len(store))
+        self.assertLessEqual(sum(each.weight_bytes for each in store), 100_000)
+        for number in range(200):
+            store.drop(entry(f"n{number}", 1 + number).key)
+        self.assertEqual(store.put(entry("n0", 1), 0.0), Outcome.KEPT, "what goes gives its room back")
+
+    def test_weights_are_true(self) -> None:
+        """No entry takes more than it counts for, however strange it is, of whomever and from wherever it is."""
+        wide = "".join(map(chr, range(0x20000, 0x2003F)))
+        kinds: dict[str, Callable[[int], dict[str, Any]]] = {
+            "small": lambda number: {"name": f"n{number}"},
+            "for a while": lambda number: {"name": f"n{number}", "lifetime": LONGEST_LIFETIME_S},
+            "wide": lambda number: {"name": wide[:-1] + chr(0x21000 + number), "lifetime": LONGEST_LIFETIME_S},
+            "a value": lambda number: {"name": f"n{number}", "value": bytes(VALUE_BYTES)},
+            "a file": lambda number: {
+                "name": wide[:-1] + chr(0x21000 + number),
+                "lifetime": LONGEST_LIFETIME_S,
+                "digest": f"{number:064x}",
+                "size": LARGEST_FILE_BYTES,
+                "file": wide,
+            },
+        }
+        # Dicts have just grown, and are emptiest.
+        count = 1_400
+
+        def filled(make: Callable[[int], dict[str, Any]]) -> Store:
+            store = Store(Ring(MOST_BITS).key_of)
+            for number in range(count):
+                said = Kept(space=VALUES, owner=f"{number:064x}", version=LARGEST_INTEGER - number, **make(number))
+                # As it comes from the wire: no two texts are one object.
+                kept = msgspec.json.decode(msgspec.json.encode(said), type=Kept)
+                text = "x" * (4 * len(msgspec.json.encode(said)) // 3 + 290)
+                for now in (0.0, 1.0):
+                    store.put(Entry(kept, text), now, by=f"2001:db8:0:{number:x}::/64")
+            weights.append(sum(each.weight_bytes for each in store))
+            self.assertEqual(len(store), count)
+            return store
+
+        for name, make in kinds.items():
+            weights: list[int] = []
+            size = weight_of(lambda make=make: filled(make))
+            self.assertTrue(
+                weights[0] / 2 < size <= weights[0], f"{name}: {size / count} bytes, {weights[0] / count} counted"
+            )
 
     def test_deleting_at_the_limit(self) -> None:
         """Who has its share may still delete, and change."""

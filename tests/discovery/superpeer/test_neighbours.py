@@ -5,10 +5,11 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.superpeer.messages import NO_TABLE, SuperHello, Table
+from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS, NO_TABLE, SuperHello, Table
 from twisted_bazaar.discovery.superpeer.neighbour import Entry, Standing
-from twisted_bazaar.discovery.superpeer.neighbours import LEAST_COMING, Neighbours
+from twisted_bazaar.discovery.superpeer.neighbours import LEAST_COMING, MOST_PENDING_BYTES, Neighbours
 from twisted_bazaar.discovery.superpeer.query_routing import OwnTable, hash_of
+from twisted_bazaar.discovery.superpeer.slots import write_slots
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.values.addresses import Address, Whereabouts, network_of
 from twisted_bazaar.wire.message import Message
@@ -578,3 +579,50 @@ class SeekingTests(NeighboursTestCase):
         waiting.callback(self.named(2))
         self.pass_time(1)
         self.assertEqual(self.node.datagrams, [])
+
+
+class PendingTests(NeighboursTestCase):
+    """Tables of which not all parts have come."""
+
+    def begin_tables(self, address: Address, first: int, most: int) -> None:
+        """Let a neighbour begin two tables, as large as can be, and end none."""
+        for part in range(first, min(first + 8, most)):
+            slots = write_slots(range(part << 12, (part + 1) << 12, 16))
+            for version in (2, 3):
+                table = Table(base=0, version=version, bits=MOST_TABLE_BITS, part=part, parts=1000, on=slots, off=slots)
+                self.neighbours.table_received(table, address)
+
+    def pending(self) -> dict[Address, int]:
+        """What is kept of each."""
+        return {address: each.route.pending_bytes for address, each in self.neighbours.linked.items()}
+
+    def test_bounded(self) -> None:
+        """What is kept of them is bounded over all neighbours, and those whose hosts have most begin anew."""
+        self.neighbours.start()
+        self.neighbours.tells_tables = False
+        greedy = [Address("10.9.0.1", 1000 + number) for number in range(LEAST_COMING - 2)]
+        for number, address in enumerate((B, *greedy)):
+            self.neighbours.hello_received(hello(100 + number), address)
+        self.begin_tables(B, 0, 1)
+        honest = self.pending()[B]
+        most = 0
+        for first in range(0, 24, 8):
+            for address in greedy:
+                self.begin_tables(address, first, 24)
+            most = max(most, sum(self.pending().values()))
+        self.assertTrue(MOST_PENDING_BYTES / 2 < most <= MOST_PENDING_BYTES, most)
+        self.assertTrue(0 < self.pending()[B] == honest)
+
+    def test_given_back(self) -> None:
+        """Who goes, or has told all, takes no room from others."""
+        self.neighbours.start()
+        self.neighbours.tells_tables = False
+        for round in range(6):
+            for number in range(8):
+                address = Address(f"10.9.{number}.1", 2000 + round)
+                self.neighbours.hello_received(hello(1000 * round + number + 100), address)
+                self.begin_tables(address, 0, 8)
+            self.assertEqual(sum(map(bool, self.pending().values())), 8, f"round {round}")
+            for address in list(self.neighbours.linked):
+                number = self.neighbours.linked[address].id
+                self.neighbours.hello_received(hello(number, leaving=True), address)

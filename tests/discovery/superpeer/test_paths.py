@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
+from tests.discovery.superpeer.fakes import SuperPeerTestCase
+from tests.weighing import weight_of
+from twisted_bazaar.discovery.superpeer.messages import Query
 from twisted_bazaar.discovery.superpeer.paths import Arrival, Paths
 from twisted_bazaar.values.addresses import Address
 
@@ -261,3 +264,30 @@ class PathsTests(SynchronousTestCase):
         finally:
             tracemalloc.stop()
         self.assertLess(after - before, 500 * 1_024)
+
+    def test_weight(self) -> None:
+        """What is remembered of a query is little, though it came by as many ways as are kept."""
+        neighbours = [at(number) for number in range(4)]
+
+        def filled(ways: int) -> Paths:
+            paths = Paths(cap=2_000, shares=1)
+            for number in range(2_000):
+                for neighbour in neighbours[:ways]:
+                    paths.arrive(f"{number:032x}", neighbour, 0, 4, 0.0)
+                paths.admit_hits(f"{number:032x}", neighbours[0], 0.0)
+            return paths
+
+        for ways, most in ((1, 750), (4, 850)):
+            self.assertLess(weight_of(lambda ways=ways: filled(ways)) / 2_000, most)
+
+
+class PassingTests(SuperPeerTestCase):
+    """What comes from neighbours is remembered under the address that each of them has anyway."""
+
+    def test_addresses_are_shared(self) -> None:
+        """With a query no address is kept that its datagram brought along."""
+        address = self.neighbour(1)
+        self.hear_from(1, Query(id=ID, words="film", ttl=1, hops=0))
+        [own] = [each for each in self.role.neighbours.linked if each == address]
+        [way] = self.role.searches.paths.ways(ID, self.node.clock.seconds())
+        self.assertIs(way, own)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from sys import getsizeof
 from typing import Annotated, ClassVar, Final
 
 from attrs import field, frozen
@@ -30,6 +31,10 @@ TOMBSTONE_S: Final = 7 * 86_400
 # Of the longest entry: base64 of base64, and what stands round it.
 LONGEST_TEXT: Final = 4_096
 TAG_BITS: Final = 64
+# What a store takes for an entry besides its texts, where nobody else has one under that name or from that host.
+_KEPT_BYTES: Final = 2_304
+FILE_BYTES: Final = 3_072
+"""What it takes besides to get the file of an entry, and to know who told of it."""
 
 Space = Annotated[str, Meta(min_length=1, max_length=16, pattern=r"^[a-z]*\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
@@ -97,18 +102,26 @@ class Entry:
     @ivar kept: what it says.
     @ivar text: its envelope, in ASCII, as it travels.
     @ivar tag: what it is called for short among all that are kept at one place, whatever its version.
-    @ivar tag_text: the same as it stands on the wire.
     """
 
     kept: Kept
     text: str = field(repr=False)
     tag: int = field(init=False, repr=False, eq=False)
-    tag_text: str = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        tag = self._digest()[: TAG_BITS // 8]
-        object.__setattr__(self, "tag", int.from_bytes(tag))
-        object.__setattr__(self, "tag_text", tag.hex())
+        object.__setattr__(self, "tag", int.from_bytes(self._digest()[: TAG_BITS // 8]))
+
+    @property
+    def tag_text(self) -> str:
+        """The tag as it stands on the wire."""
+        return f"{self.tag:0{TAG_BITS // 4}x}"
+
+    @property
+    def weight_bytes(self) -> int:
+        """What it takes in the memory of who keeps it, at most: its text, what that says, and what it is found by."""
+        kept = self.kept
+        file_bytes = 0 if kept.file is None else FILE_BYTES + getsizeof(kept.file)
+        return _KEPT_BYTES + len(self.text) + getsizeof(kept.name) + len(kept.value) + file_bytes
 
     @property
     def fingerprint(self) -> int:

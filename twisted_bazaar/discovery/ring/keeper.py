@@ -249,6 +249,10 @@ class Keeper:
     def _store_asked(self, message: RingStore, contact: Contact, reply: Reply) -> None:
         if message.part >= message.parts:
             return
+        if not message.text.isascii():
+            # No entry has such a text, and each of its characters would be kept in four bytes.
+            reply(partial(RingStored, outcome="refused"))
+            return
         text = self._assembly.add(
             message.whole, message.part, message.parts, message.text, contact, self._network(contact), self._now()
         )

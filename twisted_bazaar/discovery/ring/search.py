@@ -18,7 +18,8 @@ from zope.interface import implementer
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.index.messages import MOST_ON_PAGE
 from twisted_bazaar.discovery.index.words import question_of
-from twisted_bazaar.discovery.ring.findings import RingFindings
+from twisted_bazaar.discovery.recent import Recent
+from twisted_bazaar.discovery.ring.findings import MOST_KEPT, RingFindings
 from twisted_bazaar.discovery.ring.identifiers import Contact
 from twisted_bazaar.discovery.ring.keeper import first_failure
 from twisted_bazaar.discovery.ring.keeping import Holding, Keeping
@@ -51,9 +52,6 @@ _KNOWN_S: Final = 20.0
 _MOST_KNOWN: Final = 512
 # Each takes some tenths of a millisecond.
 _ENTERED_AT_ONCE: Final = 100
-# What was found is kept for who turns the page.
-_PAGES_KEPT: Final = 16
-_PAGES_KEPT_S: Final = 120.0
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 
 Lookup = tuple[str | None, str | None, str | None]
@@ -79,7 +77,7 @@ class RingSearch:
         self._entering: IDelayedCall | None = None
         self._items: Sequence[str] = ()
         self._known: FairTable[str, Contact] = FairTable(_MOST_KNOWN, _KNOWN_S, shares=1)
-        self._pages: FairTable[Lookup, RingFindings] = FairTable(_PAGES_KEPT, _PAGES_KEPT_S, shares=1)
+        self._pages: Recent[RingFindings] = Recent(MOST_KEPT)
 
     def start(self, node: INode) -> None:
         """Begin; the member has not joined yet."""
@@ -195,7 +193,7 @@ class RingSearch:
             await gatherResults([self._list(word, findings) for word in words], consumeErrors=True).addErrback(
                 first_failure
             )
-        self._pages.put(lookup, findings, None, self._now())
+        self._pages.put(lookup, findings, self._now())
         return findings.page(query)
 
     def _list(self, word: str, findings: RingFindings) -> Deferred[None]:

@@ -13,20 +13,22 @@ more.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import Enum
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Final
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from twisted_bazaar.discovery.ring.entry import TAG_BITS, Entry, EntryKey
 from twisted_bazaar.discovery.ring.order import Order
 
 MOST_ENTRIES: Final = 65_536
 MOST_BYTES: Final = 64 << 20
+# An entry takes two to five times as much memory as its text is long, with all that it is found by.
+MOST_WEIGHT: Final = 160 << 20
 SHARES: Final = 8
 # Neighbours send what belongs here; but who is a neighbour anybody can choose.
 NEAR_SHARES: Final = 2
@@ -65,11 +67,13 @@ class Mark:
 class _Held:
     """An entry that is kept.
 
+    @ivar key: of the entry; the same object wherever it is found by that.
     @ivar until: when it is to be let go of.
     @ivar by: whose sending it was charged to, and whether that was a neighbour's; None for what is from here.
     """
 
     entry: Entry
+    key: EntryKey
     position: int
     until: float
     by: tuple[Hashable, bool] | None
@@ -86,7 +90,8 @@ class Store:
 
     @param place_of: where on the ring what stands under a name belongs.
     @param most: the largest number of entries.
-    @param most_bytes: of them all.
+    @param most_bytes: of their texts.
+    @param most_weight: bytes that they take in memory.
     @param shares: one owner has at most this part of both, and so has one host that is no neighbour's.
     @ivar place_of_name: where on the ring what stands under a name belongs.
     @ivar changes: how often it has become another than it was.
@@ -96,6 +101,7 @@ class Store:
     __slots__ = (
         *("place_of_name", "_most", "_most_bytes", "_shares", "_share", "_share_bytes", "_changed", "changes"),
         *("_held", "_names", "_order", "_at", "_owned", "_sent", "_named", "_bytes", "_ranking", "_expiries"),
+        *("_most_weight", "_weight"),
     )
 
     def __init__(
@@ -104,12 +110,14 @@ class Store:
         *,
         most: int = MOST_ENTRIES,
         most_bytes: int = MOST_BYTES,
+        most_weight: int = MOST_WEIGHT,
         shares: int = SHARES,
         changed: Callable[[Entry | None, Entry | None], object] = lambda before, after: None,
     ) -> None:
         self.place_of_name = place_of
         self._most = most
         self._most_bytes = most_bytes
+        self._most_weight = most_weight
         self._shares = shares
         self._share = max(1, most // shares)
         self._share_bytes = most_bytes // shares
@@ -123,7 +131,7 @@ class Store:
         self._owned: dict[str, _Owned] = {}
         self._sent: dict[tuple[Hashable, bool], _Sent] = {}
         self._named: Counter[tuple[Hashable, str, str]] = Counter()
-        self._bytes = 0
+        self._bytes = self._weight = 0
         # Who has most is of no interest until there is no room; what is in here may be too much, never too little.
         self._ranking: list[tuple[int, str]] | None = None
         self._expiries: list[tuple[float, EntryKey]] = []
@@ -206,8 +214,8 @@ class Store:
             return Outcome.KNOWN if is_same else Outcome.OLDER
         if lifetime_s <= 0:
             return Outcome.OLDER
-        held = _Held(entry, self.position_of(entry), 0.0, None if by is None else (by, is_near))
-        if self._at.get(held.position, entry.key) != entry.key:
+        held = _Held(entry, entry.key, self.position_of(entry), 0.0, None if by is None else (by, is_near))
+        if self._at.get(held.position, held.key) != held.key:
             # Two keys of one tag: nobody makes that by chance.
             return Outcome.FULL
         if not self._make_room(held, before):
@@ -299,7 +307,7 @@ class Store:
     # In and out.
 
     def _put_in(self, held: _Held) -> None:
-        space, name, owner = key = held.entry.key
+        space, name, owner = key = held.key
         self._held[key] = held
         insort(self._names.setdefault((space, name), []), held, key=_tag_of)
         self._order.add(held.position, held.entry.fingerprint)
@@ -307,6 +315,7 @@ class Store:
         self.changes += 1
         size = len(held.entry.text)
         self._bytes += size
+        self._weight += held.entry.weight_bytes
         owned = self._owned.setdefault(owner, _Owned())
         owned.keys[key] = None
         owned.bytes += size
@@ -319,7 +328,7 @@ class Store:
             self._named[held.by[0], space, name] += not held.by[1]
 
     def _take_out(self, held: _Held) -> None:
-        space, name, owner = key = held.entry.key
+        space, name, owner = key = held.key
         del self._held[key]
         named = self._names[space, name]
         del named[bisect_left(named, held.entry.tag, key=_tag_of)]
@@ -330,6 +339,7 @@ class Store:
         self.changes += 1
         size = len(held.entry.text)
         self._bytes -= size
+        self._weight -= held.entry.weight_bytes
         owned = self._owned[owner]
         del owned.keys[key]
         owned.bytes -= size
@@ -348,7 +358,7 @@ class Store:
     def _keep_until(self, held: _Held, until: float) -> None:
         held.until = until
         if until != float("inf"):
-            heappush(self._expiries, (until, held.entry.key))
+            heappush(self._expiries, (until, held.key))
             if len(self._expiries) > 2 * len(self._held) + _EXPIRED_AT_ONCE:
                 self._expiries = [(each.until, key) for key, each in self._held.items() if each.until != float("inf")]
                 heapify(self._expiries)
@@ -368,7 +378,12 @@ class Store:
                 return False
         if len(owned.keys) + more > self._share or owned.bytes + max(0, size) > self._share_bytes:
             return False
-        while len(self._held) + more > self._most or self._bytes + size > self._most_bytes:
+        heavier = entry.weight_bytes - (0 if before is None else before.entry.weight_bytes)
+        while (
+            len(self._held) + more > self._most
+            or self._bytes + size > self._most_bytes
+            or self._weight + heavier > self._most_weight
+        ):
             loser = self._largest()
             if loser is None or self._owned[loser].bytes <= owned.bytes + size:
                 return False
@@ -404,12 +419,13 @@ class _Sent:
     bytes: int = 0
 
 
+@define
 class _Owned:
     """What there is of one owner.
 
-    @ivar keys: the oldest first.
+    @ivar keys: the oldest first. To find that in a plain mapping takes a while when many have gone, but less than to
+        verify one entry; and it takes half as much memory where most owners have one.
     """
 
-    def __init__(self) -> None:
-        self.keys: OrderedDict[EntryKey, None] = OrderedDict()
-        self.bytes = 0
+    keys: dict[EntryKey, None] = field(factory=dict)
+    bytes: int = 0

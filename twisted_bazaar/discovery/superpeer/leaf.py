@@ -15,10 +15,11 @@ from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import FairTable, Ration
+from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.index.messages import MOST_ON_PAGE, Listed
 from twisted_bazaar.discovery.index.words import question_of
-from twisted_bazaar.discovery.superpeer.findings import Findings
+from twisted_bazaar.discovery.recent import Recent
+from twisted_bazaar.discovery.superpeer.findings import MOST_KEPT, Findings
 from twisted_bazaar.discovery.superpeer.messages import (
     MOST_RESULTS,
     Found,
@@ -43,9 +44,6 @@ from twisted_bazaar.wire.message import Message
 ENOUGH: Final = 50
 # How long after the first source others are still waited for.
 _GATHER_S: Final = 0.2
-# What was found is kept for who turns the page.
-_PAGES_KEPT: Final = 16
-_PAGES_KEPT_S: Final = 120.0
 _WARNINGS_A_MINUTE: Final = 2
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _FORGOTTEN: Final = "notregistered"
@@ -91,7 +89,7 @@ class Leaf:
         self._lead = lead
         self._load = 0
         self._warnings = Ration(_WARNINGS_A_MINUTE)
-        self._pages: FairTable[Lookup, Findings] = FairTable(_PAGES_KEPT, _PAGES_KEPT_S, shares=1)
+        self._pages: Recent[Findings] = Recent(MOST_KEPT)
 
     # What the node calls: IRole.
 
@@ -253,7 +251,7 @@ class Leaf:
         return self.ask(what, findings.take).addCallback(lambda _: findings)
 
     def _turn_to(self, findings: Findings, lookup: Lookup, query: FileQuery) -> Page:
-        self._pages.put(lookup, findings, None, self.node.clock.seconds())
+        self._pages.put(lookup, findings, self.node.clock.seconds())
         return findings.page(query)
 
     def _moor(self, peer: Peer) -> Mooring:

@@ -50,6 +50,7 @@ class Neighbour:
     @ivar telling: what it has of this super peer's table.
     @ivar allowance: how much it may tell of its own.
     @ivar route: its own table, as far as it has told.
+    @ivar pending_bytes: what is taken by what it has not told all of.
     @ivar linked_at: when it became a neighbour.
     @ivar heard_at: when something came from it last.
     @ivar greeted_at: when it was greeted last.
@@ -66,6 +67,7 @@ class Neighbour:
     greeted_at: float
     hello_due: float
     route: RouteTable = Factory(RouteTable)
+    pending_bytes: int = 0
 
     @property
     def id(self) -> int:

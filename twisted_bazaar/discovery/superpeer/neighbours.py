@@ -19,6 +19,7 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.bounded import FairTable, Ration
+from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.discovery.superpeer.contacts import NEVER, Contacts
 from twisted_bazaar.discovery.superpeer.messages import MOST_OTHERS, NO_TABLE, Other, SuperHello, Table
 from twisted_bazaar.discovery.superpeer.neighbour import Entry, Neighbour, Standing
@@ -44,6 +45,8 @@ _BETWEEN_S: Final = 1.0
 _MOMENT_S: Final = 0.01
 _TABLE_NEWS_S: Final = 0.25
 _GONE: Final = 256
+# Tables of which not all parts have come, of all neighbours together. One can make it 700 KB.
+MOST_PENDING_BYTES: Final = 8 * MIB
 _REPORTS_A_MINUTE: Final = 30
 
 
@@ -103,6 +106,7 @@ class Neighbours:
         self._is_running = False
         self._waking: IDelayedCall | None = None
         self._reports = Ration(_REPORTS_A_MINUTE)
+        self._pending_bytes = 0
 
     def start(self, given: Sequence[Address] = ()) -> None:
         """Begin to look for neighbours.
@@ -125,6 +129,7 @@ class Neighbours:
         self._is_running = False
         self.linked.clear()
         self._by_key.clear()
+        self._pending_bytes = 0
         if self._waking is not None:
             self._waking.cancel()
             self._waking = None
@@ -160,6 +165,7 @@ class Neighbours:
         if hello.version == NO_TABLE and neighbour.route.version != NO_TABLE:
             # It tells no more what it has, and what it has told will soon be wrong.
             neighbour.route.clear()
+            self._count_pending(neighbour)
         if self.tells_tables:
             self._wake_by(neighbour.telling.due)
 
@@ -178,6 +184,7 @@ class Neighbours:
             neighbour.route.take(table)
         except ValueError:
             self.rubbish += 1
+        self._count_pending(neighbour)
         if neighbour.route.version != before:
             # It tells nothing newer until it knows that this has come.
             neighbour.hello_due = min(neighbour.hello_due, max(now, neighbour.greeted_at + _BETWEEN_S))
@@ -224,6 +231,22 @@ class Neighbours:
         From this follows how far searches go: one who lies has no say in it.
         """
         return median_low(neighbour.degree for neighbour in self.linked.values()) if self.linked else 0
+
+    def _count_pending(self, neighbour: Neighbour) -> None:
+        """Count what a neighbour has not told all of; if there is too much of that, whose host has most begins anew."""
+        size_bytes = neighbour.route.pending_bytes
+        self._pending_bytes += size_bytes - neighbour.pending_bytes
+        neighbour.pending_bytes = size_bytes
+        while self._pending_bytes > MOST_PENDING_BYTES:
+            by_host = Counter[str]()
+            for each in self.linked.values():
+                by_host[network_of(each.address.host)] += each.pending_bytes
+            busiest = max(by_host, key=by_host.__getitem__)
+            of_host = (each for each in self.linked.values() if network_of(each.address.host) == busiest)
+            loser = max(of_host, key=lambda each: each.pending_bytes)
+            loser.route.forget_pending()
+            self._pending_bytes -= loser.pending_bytes
+            loser.pending_bytes = 0
 
     # Who becomes a neighbour, and who is one no more.
 
@@ -294,6 +317,7 @@ class Neighbours:
     def _unlink(self, neighbour: Neighbour, now: float, why: str) -> None:
         del self.linked[neighbour.address]
         del self._by_key[neighbour.key]
+        self._pending_bytes -= neighbour.pending_bytes
         self._contacts.lost(neighbour.address, now, may_return=why == "silent")
         self._seeking.soon(now)
         self._wake_by(min(self._seeking.due, self._contacts.due))

@@ -68,6 +68,8 @@ class Passing:
         now = neighbour.heard_at = self._clock.seconds()
         # Who says that a round goes on for ever has it passed on no more often than who says that it goes far.
         reach = min(query.reach or min(query.ttl, LARGEST_TTL) + query.hops, LARGEST_TTL)
+        # The neighbour's own: what a datagram brings along would be kept with each query.
+        address = neighbour.address
         arrival = self._paths.arrive(query.id, address, query.hops, reach, now)
         if arrival is Arrival.AGAIN:
             self._counters.repeated += 1
@@ -102,7 +104,7 @@ class Passing:
     def _hit_received(self, hit: QueryHit, address: Address) -> None:
         now = self._clock.seconds()
         neighbour = self._neighbours.linked.get(address)
-        if neighbour is None or not self._paths.admit_hits(hit.id, address, now):
+        if neighbour is None or not self._paths.admit_hits(hit.id, neighbour.address, now):
             self._counters.hits_dropped += 1
             return
         neighbour.heard_at = now

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from attrs import define
+import msgspec
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.values.addresses import Address
@@ -33,18 +33,32 @@ class Arrival(enum.Enum):
     """Nothing new."""
 
 
-@define
-class _Passed:
-    """A query that has come.
+class _Passed(msgspec.Struct, gc=False):
+    """A query that has come. There may be very many, so it is as small as can be.
 
+    @ivar id: of the query; what else is kept of that has the same object.
     @ivar hops: over how many links it had gone to whoever sent it.
     @ivar reach: the farthest it was passed on for.
-    @ivar ways: who sent it, of those who were no deeper than the first; empty for one of this super peer's own.
+    @ivar first: who sent it first; None for one of this super peer's own.
+    @ivar others: who else sent it, of those who were no deeper than the first.
     """
 
+    id: str
     hops: int
     reach: int
-    ways: list[Address]
+    first: Address | None = None
+    others: tuple[Address, ...] = ()
+
+    @property
+    def ways(self) -> Sequence[Address]:
+        """All who sent it, the first first."""
+        return () if self.first is None else (self.first, *self.others)
+
+
+class _Brought(msgspec.Struct, gc=False):
+    """How many parts of hits for a query have come from a neighbour."""
+
+    parts: int
 
 
 class Paths:
@@ -55,6 +69,9 @@ class Paths:
     @param shares: one sender holds at most C{cap / shares} of them.
     @param most_hits: so many parts of hits for one query are taken from one neighbour.
     @param most_counted: for so many queries and neighbours these are counted; one neighbour has a share of it.
+
+    Addresses are kept as they are given: hand in the one that is kept of a neighbour anyway, and not one that a
+    datagram brings along.
     """
 
     def __init__(
@@ -67,7 +84,7 @@ class Paths:
     ) -> None:
         self._most_hits = most_hits
         # How many parts of hits for a query have come from a neighbour. A full table forgets of who has most.
-        self._brought: FairTable[tuple[str, Address], list[int]] = FairTable(most_counted, lifetime_s, shares)
+        self._brought: FairTable[tuple[str, Address], _Brought] = FairTable(most_counted, lifetime_s, shares)
         self._passed: FairTable[str, _Passed] = FairTable(cap, lifetime_s, shares)
 
     def __len__(self) -> int:
@@ -82,15 +99,16 @@ class Paths:
         """
         passed = self._passed.get(query_id, now)
         if passed is None:
-            passed = _Passed(-1, reach, []) if sender is None else _Passed(hops, reach, [sender])
+            passed = _Passed(query_id, -1 if sender is None else hops, reach, sender)
             self._passed.put(query_id, passed, sender, now)
             return Arrival.NEW
         if sender is not None:
-            if not passed.ways:
+            if passed.first is None:
                 # A search of this super peer's own has come round: nobody else says how far it goes.
                 return Arrival.AGAIN
-            if hops <= passed.hops and len(passed.ways) < _MOST_WAYS and sender not in passed.ways:
-                passed.ways.append(sender)
+            ways = passed.ways
+            if hops <= passed.hops and len(ways) < _MOST_WAYS and sender not in ways:
+                passed.others += (sender,)
         if reach <= passed.reach:
             return Arrival.AGAIN
         passed.reach = reach
@@ -118,13 +136,15 @@ class Paths:
 
     def admit_hits(self, query_id: str, neighbour: Address, now: float) -> bool:
         """Whether one more part of hits for a query may be taken from a neighbour; counts it."""
-        if self._passed.get(query_id, now) is None:
+        passed = self._passed.get(query_id, now)
+        if passed is None:
             return False
-        brought = self._brought.get((query_id, neighbour), now)
+        key = passed.id, neighbour
+        brought = self._brought.get(key, now)
         if brought is None:
-            self._brought.put((query_id, neighbour), [1], neighbour, now)
+            self._brought.put(key, _Brought(1), neighbour, now)
             return self._most_hits > 0
-        if brought[0] >= self._most_hits:
+        if brought.parts >= self._most_hits:
             return False
-        brought[0] += 1
+        brought.parts += 1
         return True

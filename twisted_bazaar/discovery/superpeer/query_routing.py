@@ -269,7 +269,16 @@ class RouteTable:
     @property
     def size_bytes(self) -> int:
         """What it takes in memory."""
-        return self._slots.size_bytes + (0 if self._pending is None else self._pending.size_bytes)
+        return self._slots.size_bytes + self.pending_bytes
+
+    @property
+    def pending_bytes(self) -> int:
+        """What is taken by changes of which not all has come."""
+        return 0 if self._pending is None else self._pending.size_bytes
+
+    def forget_pending(self) -> None:
+        """Keep nothing of changes of which not all has come: whoever tells of them tells again."""
+        self._pending = None
 
     def maybe(self, hashes: Iterable[int]) -> bool:
         """Whether somebody may have what has all of these hashes."""
