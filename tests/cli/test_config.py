@@ -129,7 +129,9 @@ class ShowTests(ConfigCase):
     def test_strange_characters(self) -> None:
         """What a value holds cannot move the cursor."""
         self.path.write_text('name = "a\\u001b[2Jb"')
-        self.assertNotIn("\x1b", self.show("--config", str(self.path)).stdout)
+        told = self.show("--config", str(self.path)).stdout
+        self.assertIn("a\ufffd[2Jb", told)
+        self.assertNotIn("\x1b", told)
 
     def test_refusals(self) -> None:
         """What cannot be is said in one line, with status 2."""

@@ -139,7 +139,7 @@ files = st.builds(file, names, st.integers(0, 2), st.integers(1, 2), whole=st.bo
 items = st.sampled_from(("apple", "pear"))
 parts = st.fixed_dictionaries(
     {
-        "add": st.lists(files, max_size=3).map(tuple),
+        "add": st.lists(files, max_size=5).map(tuple),
         "remove": st.lists(names, max_size=3).map(tuple),
         "offer": st.lists(items, max_size=2).map(tuple),
         "withdraw": st.lists(items, max_size=2).map(tuple),

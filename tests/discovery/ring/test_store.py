@@ -23,7 +23,16 @@ from twisted_bazaar.wire.message import LARGEST_INTEGER
 thorough = examples(200)
 names = st.integers(0, 20).map(lambda number: str(number * 13))
 owners = st.integers(1, 4)
-puts = st.lists(st.tuples(names, owners, st.integers(1, 5), st.booleans()), max_size=60)
+one_put = st.tuples(names, owners, st.integers(1, 5), st.booleans())
+puts = st.lists(one_put, max_size=60)
+many_puts = st.lists(one_put, min_size=30, max_size=60)
+deeds = st.tuples(
+    names,
+    st.integers(1, 12) | st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(0, 5),
+    st.sampled_from((False,) * 9 + (True,)),
+)
 
 
 class NewestTests(SynchronousTestCase):
@@ -143,7 +152,7 @@ class OrderTests(SynchronousTestCase):
             self.assertNotEqual(store.sum(span), other.sum(span))
 
     @thorough
-    @given(puts, st.integers(0, 255), st.integers(0, 255), st.integers(2, 9))
+    @given(puts | many_puts, st.integers(0, 255), st.integers(0, 255), st.integers(2, 9))
     def test_split(self, story: list[tuple[str, int, int, bool]], low: int, high: int, parts: int) -> None:
         """The parts of a span have together what it has, and none has all if there is much."""
         store = Store(place_of)
@@ -260,16 +269,14 @@ class RoomTests(SynchronousTestCase):
         self.assertEqual(store.put(entry("n4", 1, 2), 0.0), Outcome.KEPT)
 
     @thorough
-    @given(
-        st.lists(
-            st.tuples(names, st.integers(1, 12), st.integers(1, 3), st.integers(0, 5), st.booleans()), max_size=120
-        )
-    )
+    @given(st.lists(deeds, max_size=20) | st.lists(deeds, min_size=100, max_size=150))
     def test_never_more(self, story: list[tuple[str, int, int, int, bool]]) -> None:
         """Whatever comes and goes, the counts are right and no limit is passed."""
         store = Store(place_of, most=24, shares=4, most_bytes=6_000)
         for now, (name, owner, version, host, drops) in enumerate(story):
-            one = entry(name, owner, version, lifetime=40 if host == 5 else 0)
+            # Of the short ones the count is the limit, of the long ones the bytes.
+            value = b"x" * 200 if version == 3 else b""
+            one = entry(name, owner, version, lifetime=40 if host == 5 else 0, value=value)
             if drops:
                 store.drop(one.key)
             else:
