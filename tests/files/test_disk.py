@@ -70,7 +70,12 @@ class OpeningTests(FolderCase):
         with self.assertRaises(OSError), opened_folder(self.folder):
             pass
 
-    @given(st.text(st.characters(codec="utf-8") | st.sampled_from("/.\\\0"), max_size=12))
+    @given(
+        st.text(st.characters(codec="utf-8") | st.sampled_from("/.\\\0"), max_size=12)
+        | st.lists(st.sampled_from(("..", ".", "folder", "outside", "a")), max_size=3).map(
+            lambda way: "/".join(("..", *way))
+        )
+    )
     def test_any_name(self, name: str) -> None:
         """Whatever the name, what is made lies in the folder."""
         before = {path: path.lstat().st_mtime_ns for path in (self.root, self.outside)}

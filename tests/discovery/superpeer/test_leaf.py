@@ -134,10 +134,16 @@ class MooringTests(LeafTestCase):
 
     def test_replaced(self) -> None:
         """When one dies, another one that was named takes its place, at once."""
-        self.register(others=(Other(9, C.host, C.port, 5), Other(1, "10.0.0.1", 9001, 5)))
+        self.register(others=(Other(9, C.host, C.port, 5),))
         self.lose(7)
         self.assertEqual(self.register(), [9])
         self.assertEqual(self.moored(), [8, 9])
+
+    def test_itself(self) -> None:
+        """It does not look for itself, though it is all that is named when one dies."""
+        self.register(others=(Other(self.node.id, "10.0.0.1", 9001, 5),))
+        self.lose(7)
+        self.later(60)
         self.assertNotIn(Address("10.0.0.1", 9001), self.node.met)
 
     def test_named_at_home(self) -> None:

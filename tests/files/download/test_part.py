@@ -373,7 +373,11 @@ class TargetTests(PartCase):
             self.assertIn("choose another name, with --as", self.refusal(name))
         self.assertEqual(self.listed(), set())
 
-    @given(st.text(st.characters() | st.sampled_from("/.\\\0"), max_size=20), st.booleans())
+    @given(
+        st.text(st.characters() | st.sampled_from("/.\\\0"), max_size=20)
+        | st.sampled_from(("a/b", "a/../b", "./a", "../a")),
+        st.booleans(),
+    )
     def test_any_name(self, name: str, overwrite: bool) -> None:
         """Whatever the name, what is written lies in the folder."""
         digest = digest_of(b"x")
