@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
 import tempfile
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Final
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.private_files import NotOurs, PrivateDirectory, open_named
+from twisted_bazaar.private_files import NotOurs, PrivateDirectory, is_group_of_one, open_named
 
 NOBODY: Final = 65_534
 
@@ -46,7 +48,7 @@ class PrivateCase(SynchronousTestCase):
         """It is refused in one line that says what to do, and nothing is changed."""
         before = self.everything()
         refusal = str(self.assertRaises(UsageError, PrivateDirectory.open, path, "--state"))
-        for fragment in (f"--state {path}", "or choose another --state", *fragments):
+        for fragment in (f"--state {path}", "choose another --state", *fragments):
             self.assertIn(fragment, refusal)
         self.assertNotIn("\n", refusal)
         self.assertEqual(self.everything(), before)
@@ -103,7 +105,28 @@ class DirectoryTests(PrivateCase):
         """One in a directory of somebody else is refused."""
         (self.outside / "state").mkdir(0o700)
         self.give_away(self.outside)
-        self.assert_refused(self.outside / "state", f"{self.outside} above it belongs to ")
+        self.assert_refused(
+            self.outside / "state",
+            f"{self.outside} above it belongs to ",
+            "who can put another in its place; choose another --state",
+        )
+
+    def test_group_of_one(self) -> None:
+        """A group is this user's own if it is called after the user, and is nobody else's first or further group."""
+
+        def user(name: str, number: int, group: int) -> pwd.struct_passwd:
+            return pwd.struct_passwd((name, "x", number, group, "", "/", "/bin/sh"))
+
+        def group(name: str, number: int, *members: str) -> grp.struct_group:
+            return grp.struct_group((name, "x", number, list(members)))
+
+        ann, bob = user("ann", 1000, 1000), user("bob", 1001, 1001)
+        self.assertTrue(is_group_of_one(group("ann", 1000), ann, [ann, bob]))
+        self.assertTrue(is_group_of_one(group("ann", 1000, "ann"), ann, [ann, bob]))
+        self.assertFalse(is_group_of_one(group("ann", 1000, "bob"), ann, [ann, bob]))
+        self.assertFalse(is_group_of_one(group("ann", 1000), ann, [ann, user("bob", 1001, 1000)]))
+        self.assertFalse(is_group_of_one(group("staff", 1000), ann, [ann, bob]))
+        self.assertFalse(is_group_of_one(group("bob", 1001), ann, [ann, bob]))
 
     def test_own_link(self) -> None:
         """A link of this user is followed, to a directory that is judged all the same."""
@@ -195,6 +218,14 @@ class FileTests(PrivateCase):
         os.mkfifo(new)
         self.directory.replace("key", b"private")
         self.assertEqual((self.path.read_bytes(), new.exists()), (b"private", False))
+
+    def test_new_is_directory(self) -> None:
+        """What has the name that is written first, and cannot be removed, is named."""
+        new = self.path.with_name("key.new")
+        new.mkdir()
+        error = self.assertRaises(NotOurs, self.directory.replace, "key", b"private")
+        self.assertEqual(error.filename, str(new))
+        self.assertTrue(error.strerror.endswith("; remove it"), error.strerror)
 
     def test_read_link(self) -> None:
         """A link is not read through, and one that leads nowhere is not taken for no file."""

@@ -82,6 +82,11 @@ class StateTests(SynchronousTestCase):
             self.setUp()
         self.assertFalse((self.place.parent / "nowhere").exists())
 
+    def test_planted_directory(self) -> None:
+        """A directory under the name that is written first is named, and not the key."""
+        (self.place / "key.new").mkdir()
+        self.assertRegex(self.refusal(), rf"^{self.place}/key\.new: .*; remove it$")
+
     def test_key_of_somebody_else(self) -> None:
         """A key that somebody else has put there, and knows, is refused."""
         if os.geteuid():

@@ -16,6 +16,7 @@ import grp
 import os
 import pwd
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Self
 
@@ -138,7 +139,11 @@ class PrivateDirectory:
             return os.open(name, flags, OWN_MODE, dir_fd=self._descriptor)
         except FileExistsError:
             # Of a process that was killed, or planted: a name is removed, never what a link leads to.
-            os.unlink(name, dir_fd=self._descriptor)
+            try:
+                os.unlink(name, dir_fd=self._descriptor)
+            except OSError as error:
+                fault = f"{error.strerror}; remove it"
+                raise NotOurs(fault, str(self.path / name)) from None
             return os.open(name, flags, OWN_MODE, dir_fd=self._descriptor)
 
     def rename(self, name: str, target: str) -> None:
@@ -211,7 +216,8 @@ class _Walk:
             return None
         if status.st_uid not in (_ROOT, os.geteuid()):
             self._refuse(
-                f"{self._here / part} is a symbolic link of {_user(status.st_uid)}, who can make it lead elsewhere"
+                f"{self._here / part} is a symbolic link of {_user(status.st_uid)}, who can make it lead elsewhere",
+                "name the directory itself",
             )
         self._links += 1
         if self._links > _MOST_LINKS:
@@ -240,19 +246,23 @@ class _Walk:
             return
         if may_write and not status.st_mode & stat.S_ISVTX:
             self._refuse(
-                f"others may write to {self._here} above it, and so put another in its place; chmod go-w {self._here}"
+                f"others may write to {self._here} above it, and so put another in its place",
+                f"chmod go-w {self._here}",
             )
 
     def _check(self, status: os.stat_result) -> None:
         """Judge the directory itself."""
         if status.st_uid != os.geteuid():
             own = _user(os.geteuid())
-            self._refuse(f"it belongs to {_user(status.st_uid)}, and this node runs as {own}; chown it to {own}")
+            self._refuse(f"it belongs to {_user(status.st_uid)}, and this node runs as {own}", f"chown it to {own}")
         if status.st_mode & _OTHERS_WRITE:
-            self._refuse(f"others may write to it; chmod go-w {self._path}")
+            self._refuse("others may write to it", f"chmod go-w {self._path}")
 
-    def _refuse(self, fault: str) -> None:
-        raise UsageError(f"{self._option} {self._path}: {fault}, or choose another {self._option}")
+    def _refuse(self, fault: str, remedy: str | None = None) -> None:
+        advice = f"choose another {self._option}"
+        if remedy is not None:
+            advice = f"{remedy}, or {advice}"
+        raise UsageError(f"{self._option} {self._path}: {fault}; {advice}")
 
 
 def open_named(path: str, flags: int) -> int:
@@ -296,4 +306,13 @@ def _is_own_group(number: int) -> bool:
         user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(number)
     except KeyError:
         return False
-    return user.pw_gid == number and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+    return is_group_of_one(group, user, pwd.getpwall())
+
+
+def is_group_of_one(group: grp.struct_group, user: pwd.struct_passwd, users: Iterable[pwd.struct_passwd]) -> bool:
+    """Whether a group is the own one of a user, and nobody else is in it.
+
+    @param users: all there are: who has it as the first group does not stand among its members.
+    """
+    members = {*group.gr_mem, *(each.pw_name for each in users if each.pw_gid == group.gr_gid)}
+    return user.pw_gid == group.gr_gid and group.gr_name == user.pw_name and members <= {user.pw_name}

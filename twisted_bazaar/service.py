@@ -37,6 +37,8 @@ from twisted_bazaar.wire.message import NO_ID, check_host
 
 CANNOT_START: Final = 1
 MOST_DIRECT_LINKS: Final = 256
+# Who hands out ids to everybody, and has room for fewer, is told.
+_FEW_FOR_ALL: Final = 64
 FIND_OUT_SOON: Final[Mapping[str, Any]] = {"ping_s": 2.5, "silence_s": 7.5}
 """The limits of those who must find out soon that somebody has died: weak peers and super peers."""
 _ID_GIVERS: Final = {
@@ -128,6 +130,8 @@ class NodeService(Service):
                 "fewer than the {links} links it may have: let it open more files (ulimit -n), or choose --max-links",
                 links=limits.max_links,
             )
+        elif limits.max_connections == limits.max_links < _FEW_FOR_ALL:
+            self.log.warn("that is few for a node that everybody links to: let it open more files (ulimit -n)")
 
     def _status(self) -> dict[str, Any]:
         """What the node says to C{bazaar status}."""
@@ -197,11 +201,12 @@ def build_node(
     """
     declare_messages()
     load_roles()
+    limits = parse_limits(usual_limits(options.get(WAY)), options)
+    # Before more files are opened: who hands out ids may have as many links as there were found to be connections.
+    limits = evolve(limits, max_connections=min(limits.max_connections, raise_file_limit().connections))
     events = open_events(options.get("events"), reactor.seconds)
     state: StateDirectory | None = options.get(STATE)
     transfer: Transfer = options.get(TRANSFER) or Transfer()
-    limits = parse_limits(usual_limits(options.get(WAY)), options)
-    limits = evolve(limits, max_connections=min(limits.max_connections, raise_file_limit().connections))
     rng = random.SystemRandom()
     journals: list[Journal] = [*told, *([events.enter] if events else [])]
     if state is not None:

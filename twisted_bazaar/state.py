@@ -104,7 +104,8 @@ class StateDirectory:
                     raise UsageError(f"{file}: others may read this key; if none has, chmod 600 {file}")
                 text = stream.read()
         except OSError as error:
-            raise UsageError(f"{file}: {error.strerror}") from None
+            # It may be about the file that is written first.
+            raise UsageError(f"{self.path / (error.filename or _KEY)}: {error.strerror}") from None
         try:
             return KeyPair.from_seed(bytes.fromhex(text.decode("ascii").strip()))
         except ValueError:

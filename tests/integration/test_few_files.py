@@ -18,7 +18,7 @@ FILES = 64
 ATTACKER, HONEST = "127.0.0.2", "127.0.0.3"
 WITH_FEW_FILES = ("sh", "-c", f'ulimit -n {FILES} && exec "$@"', "sh", *TWISTD)
 ROLES = {
-    "tracker": ("bazaar-tracker",),
+    "tracker": ("bazaar-tracker", "--events", "{folder}/events"),
     "index server": ("bazaar-node", "--role", "index_server", "--ephemeral"),
     "relay": ("bazaar-node", "--ephemeral", "--tracker", "{tracker}"),
     "sharer": (
@@ -66,5 +66,7 @@ def test_shuts_nobody_out(daemons: Daemons, tmp_path: Path, role: str) -> None:
     node.interrupt()
     said = node.rest()
     assert "Traceback" not in said
+    assert bool(endpoint) or "fewer than the" not in said
+    assert ("that is few for a node that everybody links to" in said) is (not endpoint)
     after = said.partition("joined the network" if endpoint else "room for")[2]
     assert len(after) < 1024, after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,12 +18,27 @@ class Holder:
     held_bytes: int = 0
     is_cut: bool = False
     counted_by: LinkBytes | None = field(default=None, repr=False)
+    on_abort: Callable[[], None] | None = None
 
     def abort(self) -> None:
         """Let go."""
         self.is_cut = True
+        if self.on_abort is not None:
+            self.on_abort()
         assert self.counted_by is not None
         self.counted_by.hold(self, -self.held_bytes)
+
+
+@define(eq=False)
+class Looked:
+    """Links, and how often all of them were looked at."""
+
+    holders: Sequence[Holder]
+    times: int = 0
+
+    def __iter__(self) -> Iterator[Holder]:
+        self.times += 1
+        return iter(self.holders)
 
 
 class LinkBytesTests(SynchronousTestCase):
@@ -71,3 +86,28 @@ class LinkBytesTests(SynchronousTestCase):
             self.counted.hold(holder, number % 93)
             self.assertLessEqual(self.counted.total, 1000)
             self.assertEqual(self.counted.total, sum(each.held_bytes for each in holders))
+
+    def test_some_at_once(self) -> None:
+        """Links are looked through once for many that go, and those of a host that holds less stay."""
+        crowd = [Holder(f"h{number % 3}") for number in range(500)]
+        honest = Holder("honest")
+        holders = Looked([*crowd, honest])
+        counted = LinkBytes(100_000, holders)
+        for holder in (*crowd, honest):
+            holder.counted_by = counted
+            counted.hold(holder, 190)
+        for holder in crowd:
+            if not holder.is_cut:
+                counted.hold(holder, 190)
+                self.assertLessEqual(counted.total, 100_000)
+        self.assertGreater(sum(each.is_cut for each in crowd), 100)
+        self.assertLess(holders.times, 20)
+        self.assertFalse(honest.is_cut)
+
+    def test_meanwhile(self) -> None:
+        """What is sent to others because one is cut off is counted, and they may go for it as well."""
+        first, second = self.holders("a", "b")
+        self.counted.hold(second, 400)
+        first.on_abort = lambda: self.counted.hold(second, 700)
+        self.counted.hold(first, 601)
+        self.assertEqual((first.is_cut, second.is_cut, self.counted.total), (True, True, 0))
