@@ -17,13 +17,14 @@ from tests.files.disk_cases import digest_of
 from tests.integration.market import reactor
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.files.sharing.folder import Folder, HashMemory
-from twisted_bazaar.files.sharing.scan import SETTLING_S
 from twisted_bazaar.values.files import SharedFile
 
 # What is promised; a machine that is shared with others gets as much again.
 WITHIN_S: Final = 5.0
 LONGEST_S: Final = 2 * WITHIN_S
 LONGEST_STALL_S: Final = 0.05
+# So long nobody writes to a file before it is offered.
+SETTLING_S: Final = 2.0
 TICK_S: Final = 0.005
 # So often a file that is swapped all the time is read, and found to be another, before that is enough.
 READ: Final = 100

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.index.test_memory import TurningClock
-from twisted_bazaar.discovery.index.fair_queue import CREDIT_S, MOST_BEGUN, MOST_WAITING
+from twisted_bazaar.discovery.index.fair_queue import CREDIT_S, MOST_BEGUN, MOST_WAITING, FairQueue
 from twisted_bazaar.discovery.index.messages import Busy
 from twisted_bazaar.discovery.index.turns import STEPS_A_TURN, TURN_S, Turns
 from twisted_bazaar.errors import LinkClosed
@@ -256,3 +256,25 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(waiting[2]), "b")
         self.assertNotIn("a", self.done[done:])
         self.assertEqual(self.successResultOf(self.do("a", 0)), "a")
+
+
+class FairQueueTests(SynchronousTestCase):
+    """Whose turn it is where a single turn may take long."""
+
+    def test_credit(self) -> None:
+        """Who begins after a pause is ahead of fifty hosts that never pause, for as long as a few searches take."""
+        queue: FairQueue[str] = FairQueue()
+        for number in range(50):
+            queue.put(f"busy {number}", "work")
+
+        def serve() -> object:
+            owner, _ = queue.next()
+            queue.charge(queue.end_turn(owner, is_done=False), CREDIT_S / 10)
+            return owner
+
+        for _ in range(1_000):
+            serve()
+        queue.put("seldom", "work")
+        served = [serve() for _ in range(60)]
+        self.assertEqual(served[:9], 9 * ["seldom"])
+        self.assertLess(served.count("seldom"), 15)
