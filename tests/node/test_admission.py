@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.errors import NoSlots
-from twisted_bazaar.node.admission import Admission
+from twisted_bazaar.node.admission import Admission, Tally
 
 
 class AdmissionTests(SynchronousTestCase):
@@ -145,3 +146,20 @@ class AdmissionTests(SynchronousTestCase):
                 leaves = next(iter(self.host_of))
                 del self.host_of[leaves]
                 self.admission.leave(leaves)
+
+
+class TallyTests(SynchronousTestCase):
+    """Which network has most."""
+
+    def test_busiest(self) -> None:
+        """Whatever comes and goes, it is one with the largest count."""
+        chance, tally, counts = random.Random(1), Tally(), Counter[str]()
+        for _ in range(3000):
+            network, by = f"10.0.0.{chance.randrange(9)}", chance.choice((1, 1, -1))
+            if counts[network] + by < 0:
+                continue
+            counts[network] += by
+            tally.change(network, by)
+            self.assertEqual({each: tally[each] for each in counts}, counts)
+            if counts.total():
+                self.assertEqual(counts[tally.busiest], max(counts.values()))

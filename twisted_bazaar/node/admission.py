@@ -30,6 +30,36 @@ class _Seat:
     is_silent: bool
 
 
+class Tally:
+    """Counts by network, and knows which has most: 20,000 are not to be looked through for each newcomer."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._networks: dict[int, dict[str, None]] = {}
+        self._most = 0
+
+    def __getitem__(self, network: str) -> int:
+        return self._counts.get(network, 0)
+
+    @property
+    def busiest(self) -> str:
+        """The network that has most; there is one."""
+        return next(iter(self._networks[self._most]))
+
+    def change(self, network: str, by: int) -> None:
+        """Count one more of a network, or one fewer."""
+        before = self._counts.pop(network, 0)
+        if before:
+            del self._networks[before][network]
+            if not self._networks[before]:
+                del self._networks[before]
+        if after := before + by:
+            self._counts[network] = after
+            self._networks.setdefault(after, {})[network] = None
+        if after > self._most or (before == self._most and before not in self._networks):
+            self._most = after
+
+
 class Admission(Generic[C]):
     """The connections that others have made to this node.
 
@@ -47,6 +77,8 @@ class Admission(Generic[C]):
         self._silent: OrderedDict[C, None] = OrderedDict()
         self._silent_of: dict[str, OrderedDict[C, None]] = {}
         self._settled_of: dict[str, OrderedDict[C, None]] = {}
+        self._taken = Tally()
+        self._taken_in_silence = Tally()
 
     def __len__(self) -> int:
         return len(self._seats)
@@ -62,8 +94,7 @@ class Admission(Generic[C]):
             goes = self._place_of_another(newcomer)
         elif len(self._silent) >= self._most_silent:
             # Whoever holds the most silent connections loses its oldest: nobody locks others out.
-            noisiest = max(self._silent_of, key=lambda network: len(self._silent_of[network]))
-            goes = next(iter(self._silent_of[noisiest]))
+            goes = next(iter(self._silent_of[self._taken_in_silence.busiest]))
         else:
             return None
         is_its_own = self._seats[goes].network == newcomer
@@ -96,8 +127,10 @@ class Admission(Generic[C]):
         seat = self._seats.pop(connection, None)
         if seat is None:
             return
+        self._taken.change(seat.network, -1)
         if seat.is_silent:
             del self._silent[connection]
+            self._taken_in_silence.change(seat.network, -1)
         by_network = self._silent_of if seat.is_silent else self._settled_of
         of_network = by_network[seat.network]
         del of_network[connection]
@@ -106,8 +139,10 @@ class Admission(Generic[C]):
 
     def _put(self, connection: C, seat: _Seat) -> None:
         self._seats[connection] = seat
+        self._taken.change(seat.network, +1)
         if seat.is_silent:
             self._silent[connection] = None
+            self._taken_in_silence.change(seat.network, +1)
         by_network = self._silent_of if seat.is_silent else self._settled_of
         by_network.setdefault(seat.network, OrderedDict())[connection] = None
 
@@ -116,8 +151,8 @@ class Admission(Generic[C]):
 
         @raise NoSlots: nobody has more than it would have, and all have said who they are.
         """
-        busiest = max({**self._silent_of, **self._settled_of}, key=self._count)
-        if self._count(busiest) > self._count(newcomer) + 1 or busiest == newcomer:
+        busiest = self._taken.busiest
+        if self._taken[busiest] > self._taken[newcomer] + 1 or busiest == newcomer:
             silent = self._silent_of.get(busiest)
             if silent:
                 return next(iter(silent))
@@ -126,9 +161,6 @@ class Admission(Generic[C]):
         elif self._silent:
             return next(iter(self._silent))
         raise NoSlots("no slots available: too many connections")
-
-    def _count(self, network: str) -> int:
-        return len(self._silent_of.get(network, ())) + len(self._settled_of.get(network, ()))
 
 
 def _network(host: str) -> str:
