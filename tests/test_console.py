@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides, implementer
 
 from twisted_bazaar.console import Console
+from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IOperable
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.wire.framing import frame
@@ -89,6 +90,14 @@ class PatienceTests(SynchronousTestCase):
         self.addCleanup(os.umask, before)
         Console([self.role], dict).listen(reactor, Path("nowhere"))
         self.assertEqual((masks, reactor.mode, os.umask(0)), ([0o077], 0o600, 0))
+
+    def test_something_else_there(self) -> None:
+        """What is no socket is left where it is, and named."""
+        path = Path(self.mktemp())
+        path.write_bytes(b"kept")
+        with self.assertRaisesRegex(UsageError, "is no socket: move it away"):
+            Console([self.role], dict).listen(_Reactor(), path)
+        self.assertEqual(path.read_bytes(), b"kept")
 
     def test_silent(self) -> None:
         """Who says nothing, or not all of it, is cut off after a minute."""

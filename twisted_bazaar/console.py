@@ -8,7 +8,9 @@ that knows the command, or C{{"error": "..."}}, a sentence.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,8 +53,12 @@ class Console:
         @param path: where the socket is to be. What is there is replaced: whoever holds the lock of the
             directory knows that nobody uses it.
         @raise CannotListenError: there cannot be a socket.
+        @raise UsageError: something else is there.
         """
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise UsageError(f"{path} is no socket: move it away, so that the node can make one there")
+            path.unlink()
         # Twisted makes it first, and then takes away what others may.
         mask = os.umask(_NOT_OTHERS)
         try:

@@ -51,5 +51,8 @@ def file_limit() -> int:
 
 
 def _open_now() -> int:
-    """How many files are open, but for the one that tells."""
-    return len(os.listdir("/dev/fd")) - 1
+    """How many files are open, but for the one that tells; a guess where the system does not tell."""
+    try:
+        return len(os.listdir("/dev/fd")) - 1
+    except OSError:
+        return _LEAST_RESERVE

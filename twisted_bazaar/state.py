@@ -27,7 +27,7 @@ _KEY: Final = "key"
 _ID: Final = "id"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 # What a unix socket's address has room for, on the systems that have least.
-_LONGEST_SOCKET_PATH: Final = 103
+LONGEST_SOCKET_PATH: Final = 103
 
 
 def states_root() -> Path:
@@ -67,7 +67,7 @@ class StateDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = written_path(path, "--state").absolute()
-        if len(os.fsencode(self.path / SOCKET)) > _LONGEST_SOCKET_PATH:
+        if len(os.fsencode(self.path / SOCKET)) > LONGEST_SOCKET_PATH:
             raise UsageError(f"--state {self.path}: the path is too long for a socket in it; choose a shorter one")
         try:
             self.files = PrivateDirectory.open(self.path, "--state")

@@ -52,6 +52,8 @@ class ChoiceTests(OperatedCase):
         self.add("seller", None)
         for words in (("--name", "seller"), ("--state", "elsewhere")):
             self.assert_ends(2, "no node runs in /.*; start it, or name another .*", "status", *words)
+        too_long = "/" + 120 * "a"
+        self.assert_ends(2, f"no node runs in {too_long}: the path is too long .*", "status", "--state", too_long)
 
     def test_impossible(self) -> None:
         """A name that no directory can have, both options, and an empty one are refused."""

@@ -17,7 +17,7 @@ from attrs import frozen
 from twisted_bazaar.cli.programs import how_to_call
 from twisted_bazaar.cli.refusal import Denial, Refusal
 from twisted_bazaar.errors import UNREADABLE, FrameError, UsageError
-from twisted_bazaar.state import SOCKET, state_path, states_root, written_path
+from twisted_bazaar.state import LONGEST_SOCKET_PATH, SOCKET, state_path, states_root, written_path
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
 LARGEST_ANSWER_BYTES: Final = 10_000_000
@@ -87,6 +87,8 @@ class RunningNode:
 
     def _converse(self, payload: bytes, within_s: float) -> bytes:
         path = self.directory / SOCKET
+        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+            raise NotThere(f"no node runs in {self.directory}: the path is too long for a socket in it")
         deadline = time.monotonic() + within_s
         splitter = FrameSplitter(LARGEST_ANSWER_BYTES)
         try:
