@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -93,7 +94,7 @@ class PatienceTests(SynchronousTestCase):
 
     def test_something_else_there(self) -> None:
         """What is no socket is left where it is, and named."""
-        path = Path(self.mktemp())
+        path = Path(self.enterContext(TemporaryDirectory())) / "control.sock"
         path.write_bytes(b"kept")
         with self.assertRaisesRegex(UsageError, "is no socket: move it away"):
             Console([self.role], dict).listen(_Reactor(), path)
