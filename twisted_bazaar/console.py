@@ -50,13 +50,14 @@ class Console:
     def listen(self, reactor: Any, path: Path) -> None:
         """Begin.
 
-        @param path: where the socket is to be. What is there is replaced: whoever holds the lock of the
-            directory knows that nobody uses it.
+        @param path: where the socket is to be. A socket or a link that is there is replaced: whoever holds the lock
+            of the directory knows that nobody uses it.
         @raise CannotListenError: there cannot be a socket.
         @raise UsageError: something else is there.
         """
         with suppress(FileNotFoundError):
-            if not stat.S_ISSOCK(path.lstat().st_mode):
+            mode = path.lstat().st_mode
+            if not stat.S_ISSOCK(mode) and not stat.S_ISLNK(mode):
                 raise UsageError(f"{path} is no socket: move it away, so that the node can make one there")
             path.unlink()
         # Twisted makes it first, and then takes away what others may.
