@@ -163,7 +163,8 @@ class PlantedBugTests(PlantedBugCase):
             return failed
 
         self.plant(Purchases, "failed", make)
-        self.assert_caught(NeverFailedWhileSold, STORMY.evolve(fault_kinds=["kill", "disk-full", "slow"], churn=1.0))
+        restless = STORMY.evolve(fault_kinds=["crash", "slow"], faults_a_minute=60.0, churn=3.0, buyers=9, nodes=18)
+        self.assert_caught(NeverFailedWhileSold, restless)
 
     def test_orders_lost(self) -> None:
         """A buyer that begins each run with an empty book."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import examples
+from tests import THOROUGH, examples
 from tests.discovery.ring.keepers import SMALL, entry, place_of
 from tests.weighing import weight_of
 from twisted_bazaar.discovery.ring.comparison import span_of
@@ -238,7 +238,7 @@ class RoomTests(SynchronousTestCase):
             },
         }
         # Dicts have just grown, and are emptiest.
-        count = 1_400
+        count = 1_400 if THOROUGH else 350
 
         def filled(make: Callable[[int], dict[str, Any]]) -> Store:
             store = Store(Ring(MOST_BITS).key_of)
