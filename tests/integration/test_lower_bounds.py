@@ -22,13 +22,14 @@ from packaging.version import Version
 
 from tests.integration.installation import ROOT, Environment, build_wheel
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 # What the tests need beside the package. In its newest version: old ones take twice as long to try as much.
 TEST_PACKAGES: Final = ("hypothesis",)
 MOST_JOBS: Final = 4
 # The parts of the house that stand on other packages; the demo stands on the rest of them.
-PARTS: Final = ("wire", "identity", "node", "trade", "discovery", "roles", "taps")
+# One after the other: what tests leave in memory adds up.
+PARTS: Final = (("wire", "identity", "node", "trade"), ("discovery",), ("roles", "taps"))
 
 
 def bound_of(specifiers: SpecifierSet) -> Version | None:
@@ -124,8 +125,9 @@ def test_unit_tests(lowest: Environment, tmp_path: Path) -> None:
     jobs = str(min(MOST_JOBS, os.cpu_count() or 1))
     trial = ("-m", "twisted.trial", f"--temp-directory={tmp_path / 'trial'}", "-j", jobs)
 
-    report = lowest.run("python", *trial, *(f"tests.{part}" for part in PARTS))
+    for parts in PARTS:
+        report = lowest.run("python", *trial, *(f"tests.{part}" for part in parts))
 
-    counted = re.search(r"^Ran (\d+) tests", report, re.MULTILINE)
-    assert counted is not None, report
-    assert int(counted[1]) > 200
+        counted = re.search(r"^Ran (\d+) tests", report, re.MULTILINE)
+        assert counted is not None, report
+        assert int(counted[1]) > 100
