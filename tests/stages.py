@@ -18,8 +18,8 @@ from attrs import field, frozen
 
 ROOT: Final = Path(__file__).parent.parent
 PYTHON: Final = sys.executable
-# Tests of daemons wait more than they compute, so there is room for one more than there are cores.
-WORKERS: Final = str(len(os.sched_getaffinity(0)) + 1)
+# Tests of daemons wait more than they compute, so two for each core keep it busy.
+WORKERS: Final = str(2 * len(os.sched_getaffinity(0)))
 SOAK_SEEDS: Final = "3"
 # What of the package is held to LEAST_COVERED.
 COVERED: Final = ("wire", "identity", "trade", "node")
