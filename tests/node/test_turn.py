@@ -125,6 +125,18 @@ class TurnTests(SynchronousTestCase):
         self.assertGreater(together, 500)
         self.assertAlmostEqual(sum(single.served), together, delta=40)
 
+    def test_costly_frames(self) -> None:
+        """Fifty whose frames take long each have a slice of the time: who comes after them waits for 50 ms, not 250."""
+        self.turn = Turn(self.clock, 2_000, 0.02)
+        for number in range(50):
+            self.turn.wait(Asking(self.turn, self.clock, 1_000, 0.000_2, host=f"192.0.2.{number}"))
+        last = Asking(self.turn, self.clock, 1, host="198.51.100.7")
+        self.turn.wait(last)
+        began = self.clock.rightNow
+        while last.frames:
+            self.next_turn()
+        self.assertLess(self.clock.rightNow - began, 0.06)
+
     def test_leaves(self) -> None:
         """Who waits no more is not served, and who says twice that it waits is served once."""
         stays, goes = self.asking(2, 10)

@@ -2,7 +2,7 @@
 
 What one link may take is bounded for each, but there may be hundreds. So there is a budget of frames, and
 of time, for all of them. A link that finds nothing left waits, is not read from meanwhile, and gets its
-share in a turn that follows; the more wait, the smaller the shares, and so the sooner everybody's turn
+share of both in a turn that follows; the more wait, the smaller the shares, and so the sooner everybody's turn
 comes. Hosts are served one after the other, each with one of its links: a host with a thousand links is not served
 more often than one with a single link. A part is kept for links that wait for nothing: who asks little is hardly held
 up by those who ask much.
@@ -18,8 +18,11 @@ from typing import Final, Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 _NEVER: Final = float("inf")
-# Between two looks at the clock.
+# Between two looks at the clock, and where others wait: an answer to one may take a hundred times as long as to others.
 _FRAMES_AT_A_TIME: Final = 32
+_FRAMES_BESIDE_OTHERS: Final = 4
+# So long may one of those that wait take at least, or it would cost more to change from one to the next.
+_LEAST_SLICE_S: Final = 0.000_5
 # So many are taken before a timer is set that tells where the turn ends: it would cost a quiet node more
 # than it is worth for each message.
 _UNTIMED: Final = 16
@@ -58,6 +61,7 @@ class Turn:
         self._left = frames
         self._untimed = max(0, frames - _UNTIMED)
         self._until = _NEVER
+        self._at_a_time = _FRAMES_AT_A_TIME
         # By host, each with those of it that wait; whoever is first is served next.
         self._waiting: OrderedDict[str, OrderedDict[Waiting, None]] = OrderedDict()
         self._call: IDelayedCall | None = None
@@ -78,7 +82,7 @@ class Turn:
             self._begin(now)
         if self._left <= 0 or now >= self._until:
             return 0
-        granted = min(most, self._left, _FRAMES_AT_A_TIME)
+        granted = min(most, self._left, self._at_a_time)
         self._left -= granted
         return granted
 
@@ -123,17 +127,20 @@ class Turn:
             return
         began = now = self._clock.seconds()
         self._begin(now)
-        self._until = until = now + _FOR_WAITING * self._time_s
+        until = now + _FOR_WAITING * self._time_s
         for_waiting = int(_FOR_WAITING * self._frames)
         kept = self._frames - for_waiting
         waiting = sum(map(len, self._waiting.values()))
         share = max(_LEAST_SHARE, for_waiting // waiting)
+        slice_s = max(_LEAST_SLICE_S, (until - now) / waiting)
+        self._at_a_time = _FRAMES_BESIDE_OTHERS
         for _ in range(waiting):
             if self._left <= kept or now >= until or not self._waiting:
                 break
+            self._until = min(until, now + slice_s)
             self._pop().read_on(now, share)
             now = self._clock.seconds()
-        self._until = began + self._time_s
+        self._until, self._at_a_time = began + self._time_s, _FRAMES_AT_A_TIME
 
     def _pop(self) -> Waiting:
         """Take the next one out; the rest of its host comes after all other hosts."""
