@@ -29,6 +29,7 @@ If many of our own gets do not bring the value there is no row.
 from __future__ import annotations
 
 import math
+import os
 import random
 import select
 import subprocess
@@ -42,6 +43,7 @@ from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from attrs import define
@@ -273,7 +275,18 @@ def _mixed(stack: ExitStack, kind: str, order: Sequence[bool]) -> tuple[_Network
 def _network(kind: str, count: int, port: int = 0) -> Iterator[_Network]:
     """Nodes that have joined each other, and whoever is at a port."""
     command = [sys.executable, "-m", "benchmarks.ring_peers", kind, str(count), str(port)]
-    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        # They are killed, and what they kept for each other would stay.
+        TemporaryDirectory(prefix="bazaar-bench-") as scratch,
+        subprocess.Popen(
+            command,
+            cwd=_ROOT,
+            env={**os.environ, "TMPDIR": scratch},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         try:
             network = _Network(kind, process)
             line = network.read().strip()
