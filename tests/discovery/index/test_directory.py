@@ -398,8 +398,9 @@ class BoundTests(SynchronousTestCase):
         directory = Directory(LEASE_S)
         for number in range(3_000):
             add = tuple(file(f"{number} {each}", each) for each in range(10))
-            run(directory.catch_up(len(add)))
-            directory.update(peer(1), Update(id=1, base=0, mark=number + 1, add=add), 0.0)
+            update = Update(id=1, base=0, mark=number + 1, add=add)
+            run(directory.catch_up(update))
+            directory.update(peer(1), update, 0.0)
         self.assertLess(directory.counts.entries, 10_000)
 
     def test_one_content_with_many_names(self) -> None:

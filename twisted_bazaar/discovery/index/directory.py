@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Final, TypeVar
 
 from attrs import frozen
@@ -21,7 +20,7 @@ from twisted_bazaar.discovery.index.listers import Lister, Listers
 from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, File, Update
 from twisted_bazaar.discovery.index.pages import PageMaker, is_list_of_all
 from twisted_bazaar.discovery.index.room import check_cleared, check_list, growth_by, make_room
-from twisted_bazaar.discovery.index.several import all_under, enter, strike
+from twisted_bazaar.discovery.index.several import Multimap
 from twisted_bazaar.discovery.index.titles import Title, Titles, codes_of, is_meant
 from twisted_bazaar.discovery.index.weights import (
     LISTER_BYTES,
@@ -39,15 +38,17 @@ MOST_BYTES: Final = 256 * MIB
 # Titles that are looked at in one step: a millisecond. Fifty hosts that begin to search at once have fifty steps before
 # somebody else has one.
 TITLES_A_STEP: Final = 250
-# Titles that are entered or cleared in one step: some milliseconds.
-_ENTERED_A_STEP: Final = 400
-# Who adds while so many titles wait to be entered, or this part of all memory to be cleared, does some of that work
-# first: it never grows without end.
+# What is entered or cleared in one step: 50 titles with as many words as there may be, or 350 of two, which take some
+# milliseconds. An entry takes time as it takes memory, for each of its words.
+_STEP_BYTES: Final = MIB // 4
+# Who adds while so many titles wait to be entered, or so many lists or this part of all memory to be cleared, does some
+# of that work first: it never grows without end.
 _MOST_TO_ENTER: Final = 200_000
+_MOST_TO_CLEAR: Final = 400
 _MOST_RETIRED_PART: Final = 16
-# So many entries are cleared at once for those of one message: some ten milliseconds.
-CLEARED_FOR_ROOM: Final = 1_000
-_CLEARED_AT_A_TIME: Final = 50
+# So much is cleared at once for what is in one message: some ten milliseconds.
+_CLEARED_FOR_ROOM_BYTES: Final = MIB
+_CLEARED_AT_A_TIME_BYTES: Final = MIB // 16
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -88,7 +89,7 @@ class Directory:
         self._listers = Listers(lease_s)
         self._titles = Titles()
         # By bazaar and item, who sells it.
-        self._sellers: dict[str, dict[str, Lister | tuple[Lister, ...] | dict[Lister, None]]] = {}
+        self._sellers: dict[str, Multimap[str, Lister]] = {}
         self._entries = 0
         self._to_clear: deque[Lister] = deque()
 
@@ -186,43 +187,46 @@ class Directory:
         return (
             self._titles.to_enter > _MOST_TO_ENTER
             or self.budget.retired > self.budget.total // _MOST_RETIRED_PART
-            or len(self._to_clear) > _ENTERED_A_STEP
+            or len(self._to_clear) > _MOST_TO_CLEAR
         )
 
-    def catch_up(self, added: int) -> Steps[None]:
-        """Do some of what is left to be done, if it is much, for somebody who is going to add so many entries.
+    def catch_up(self, update: Update) -> Steps[None]:
+        """Do some of what is left to be done, if it is much, for somebody who is going to change a list.
 
-        It is somewhat more than those entries will leave to be done, so that all together never fall further behind.
+        It is somewhat more than this change will leave to be done, so that all together never fall further behind.
         """
-        left = 4 * (added + 1)
+        if not self.is_behind:
+            return
+        added = sum(weight_of_file(file.name) for file in update.add) + sum(map(weight_of_item, update.offer))
+        left = 4 * (LISTER_BYTES + added)
         while left > 0 and self.is_behind:
-            self.work()
-            left -= _ENTERED_A_STEP
+            left -= self.work()
             yield
 
-    def work(self, most: int = _ENTERED_A_STEP) -> None:
+    def work(self, most_bytes: int = _STEP_BYTES) -> int:
         """Do some of what is left to be done: a half of it for what has come, if there is something that has gone.
 
-        @param most: how many titles to enter and to clear.
+        @param most_bytes: what may be entered and cleared, and somewhat more than that, by what it weighs.
+        @return: what was.
         """
-        entered = self._titles.enter_some(most // 2 if self._to_clear else most)
-        self._clear_some(most - entered)
+        entered = self._titles.enter_some(most_bytes // 2 if self._to_clear else most_bytes)
+        return entered + self._clear_some(most_bytes - entered)
 
-    def _clear_some(self, most: int) -> None:
-        """Take entries of those who have gone out of the tables."""
-        while most > 0 and self._to_clear:
+    def _clear_some(self, most_bytes: int) -> int:
+        """Take entries of those who have gone out of the tables; returns what they weighed."""
+        before = self.budget.retired
+        end = before - most_bytes
+        while self.budget.retired > end and self._to_clear:
             lister = self._to_clear[0]
-            for name in list(islice(lister.files, most)):
-                self._remove(lister, name)
-                most -= 1
-            while most > 0 and lister.goods:
+            while self.budget.retired > end and lister.files:
+                self._let_go(lister, lister.files.popitem()[1])
+            while self.budget.retired > end and lister.goods:
                 bazaar, items = next(iter(lister.goods.items()))
-                self._withdraw(lister, bazaar, next(iter(items)))
-                most -= 1
+                self._take_back(lister, bazaar, items.popitem()[0])
             if not lister.listed:
                 self._listers.forget(self._to_clear.popleft())
                 self.budget.give_back(lister.weight)
-                most -= 1
+        return before - self.budget.retired
 
     # Questions.
 
@@ -274,7 +278,8 @@ class Directory:
     def sellers(self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer) -> Sequence[Peer]:
         """Who sells an item, or the seller with a key, as far as they can be named to who asks."""
         if key is None:
-            sellers: Iterable[Lister] = all_under(self._sellers.get(bazaar, {}), item or "")
+            of_bazaar = self._sellers.get(bazaar)
+            sellers: Iterable[Lister] = () if of_bazaar is None else of_bazaar.under(item or "")
         else:
             known = self._listers.there.get(key)
             goods = {} if known is None else known.goods.get(bazaar, {})
@@ -284,7 +289,7 @@ class Directory:
     def holdings(self, query: FileQuery) -> Iterator[Title | None]:
         """Each file that is meant; None for work without one. See L{holders}."""
         while self._titles.to_enter and query.name is None and query.digest is None:
-            self.work(TITLES_A_STEP)
+            self.work()
             yield None
         for title in self._candidates(query):
             yield title if title is not None and is_meant(title, query) else None
@@ -399,10 +404,10 @@ class Directory:
             return [each for each in gone if each is not lister and host in (None, each.host)]
 
         make_room(budget, lister.host, more_bytes, instead_of, away, self._longest_of, self._dismiss)
-        for _ in range(CLEARED_FOR_ROOM // _CLEARED_AT_A_TIME):
+        for _ in range(_CLEARED_FOR_ROOM_BYTES // _CLEARED_AT_A_TIME_BYTES):
             if budget.used + more_bytes <= budget.total or not self._to_clear:
                 break
-            self._clear_some(_CLEARED_AT_A_TIME)
+            self._clear_some(_CLEARED_AT_A_TIME_BYTES)
         check_cleared(budget, more_bytes)
 
     def _longest_of(self, host: Hashable) -> Lister:
@@ -443,9 +448,13 @@ class Directory:
     def _remove(self, lister: Lister, name: str) -> None:
         title = lister.files.pop(name, None)
         if title is not None:
-            self._titles.let_go(title, lister.codes[0])
-            self._titles.let_go(title, lister.codes[1])
-            self._count(lister, -1, -title.weight)
+            self._let_go(lister, title)
+
+    def _let_go(self, lister: Lister, title: Title) -> None:
+        """See to it that what is gone from a list is gone elsewhere."""
+        self._titles.let_go(title, lister.codes[0])
+        self._titles.let_go(title, lister.codes[1])
+        self._count(lister, -1, -title.weight)
 
     def _offer(self, lister: Lister, bazaar: str, item: str) -> None:
         items = lister.goods.get(bazaar)
@@ -455,19 +464,25 @@ class Directory:
         if item not in items:
             items[item] = None
             lister.goods_listed += 1
-            enter(self._sellers.setdefault(bazaar, {}), item, lister)
+            of_bazaar = self._sellers.get(bazaar)
+            if of_bazaar is None:
+                of_bazaar = self._sellers[bazaar] = Multimap()
+            of_bazaar.add(item, lister)
             self._count(lister, 1, weight_of_item(item))
 
     def _withdraw(self, lister: Lister, bazaar: str, item: str) -> None:
         items = lister.goods.get(bazaar, {})
-        if item not in items:
-            return
-        del items[item]
+        if item in items:
+            del items[item]
+            self._take_back(lister, bazaar, item)
+
+    def _take_back(self, lister: Lister, bazaar: str, item: str) -> None:
+        """See to it that goods that are gone from a list are gone elsewhere."""
         lister.goods_listed -= 1
-        strike(self._sellers[bazaar], item, lister)
+        self._sellers[bazaar].discard(item, lister)
         if not self._sellers[bazaar]:
             del self._sellers[bazaar]
-        if not items:
+        if not lister.goods[bazaar]:
             del lister.goods[bazaar]
             self._charge(lister, -weight_of_bazaar(bazaar))
         self._count(lister, -1, -weight_of_item(item))

@@ -108,7 +108,7 @@ class MemoryDirectory:
         return float(self._reactor.seconds())
 
     def _update(self, peer: Peer, update: Update) -> Steps[int]:
-        yield from self._directory.catch_up(len(update.add) + len(update.offer))
+        yield from self._directory.catch_up(update)
         return self._directory.update(peer, update, self._now())
 
     def _do(self, peer: Peer, change: Callable[[], T]) -> Deferred[T]:

@@ -12,7 +12,6 @@ from typing import Any, Final
 from attrs import frozen
 
 from twisted_bazaar.byte_budget import ByteBudget, Room
-from twisted_bazaar.discovery.index.directory import CLEARED_FOR_ROOM
 from twisted_bazaar.discovery.index.listers import KEPT_S, MOST_KEPT
 from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, File, TooMany, Update
 from twisted_bazaar.discovery.index.postgres_account import Account
@@ -23,6 +22,7 @@ from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 CLEARED_AT_ONCE: Final = 2_000
+_CLEARED_FOR_ROOM: Final = 1_000
 _CLEARED_AT_A_TIME: Final = 200
 # A longer one takes no part in an index; nobody has written one down yet.
 LONGEST_WORD: Final = 200
@@ -351,7 +351,7 @@ class Lists:
                 yield from (_Charged(*each) for each in found)
 
         make_room(budget, row.host, more_bytes, instead_of, away, longest_of, let_go)
-        for _ in range(CLEARED_FOR_ROOM // _CLEARED_AT_A_TIME):
+        for _ in range(_CLEARED_FOR_ROOM // _CLEARED_AT_A_TIME):
             if budget.used + more_bytes <= budget.total:
                 break
             has_more, cleared = self._clear(_CLEARED_AT_A_TIME)

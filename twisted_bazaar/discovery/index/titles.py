@@ -13,12 +13,15 @@ from typing import Final
 import msgspec
 from sortedcontainers import SortedList
 
-from twisted_bazaar.discovery.index.several import all_under, enter, strike
+from twisted_bazaar.discovery.index.several import Multimap
+from twisted_bazaar.discovery.index.weights import LEAST_FILE_BYTES
 from twisted_bazaar.discovery.index.words import WordIndex, is_fitting, question_of
 from twisted_bazaar.values.files import FileQuery
 
 # The order of names may change while somebody goes along it: so many are taken from it at once.
 _STRIDE: Final = 500
+# There may be millions of names and contents.
+_PARTS: Final = 64
 
 
 class Title(msgspec.Struct, eq=False, gc=False):
@@ -39,15 +42,12 @@ class Title(msgspec.Struct, eq=False, gc=False):
     is_entered: bool = False
 
 
-_Under = Title | tuple[Title, ...] | dict[Title, None]
-
-
 class Titles:
     """All titles that somebody has."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, _Under] = {}
-        self._by_digest: dict[bytes, _Under] = {}
+        self._by_name: Multimap[str, Title] = Multimap(_PARTS)
+        self._by_digest: Multimap[bytes, Title] = Multimap(_PARTS)
         self._words: WordIndex[Title] = WordIndex(lambda title: title.name)
         self._names: SortedList[str] = SortedList()
         self._to_enter: dict[Title, None] = {}
@@ -71,18 +71,14 @@ class Titles:
 
         @param weight: see L{twisted_bazaar.discovery.index.weights.weight_of_file}.
         """
-        named = self._by_name.get(name)
-        if named is not None:
-            for title in self._alike(named, digest):
+        if name in self._by_name:
+            for title in self._alike(name, digest):
                 if title.digest == digest and title.name == name and title.size == size:
                     _add_holder(title, code)
                     return title
         title = Title(name, size, digest, code, weight)
-        if named is None:
-            self._by_name[name] = title
-        else:
-            enter(self._by_name, name, title)
-        enter(self._by_digest, digest, title)
+        self._by_name.add(name, title)
+        self._by_digest.add(digest, title)
         self._to_enter[title] = None
         self._count += 1
         return title
@@ -99,33 +95,36 @@ class Titles:
             return
         title.holders = set()
         self._count -= 1
-        strike(self._by_name, title.name, title)
-        strike(self._by_digest, title.digest, title)
+        is_last_name = self._by_name.discard(title.name, title)
+        self._by_digest.discard(title.digest, title)
         if title.is_entered:
             self._words.discard(title)
         else:
             del self._to_enter[title]
-        if title.name not in self._by_name:
+        if is_last_name:
             self._names.discard(title.name)
 
-    def enter_some(self, most: int) -> int:
-        """Enter titles into the words and the order of names; returns how many."""
-        titles = list(islice(self._to_enter, most))
-        for title in titles:
+    def enter_some(self, most_bytes: int) -> int:
+        """Enter titles into the words and the order of names, at least one; returns what they weigh."""
+        entered_bytes = 0
+        for title in list(islice(self._to_enter, most_bytes // LEAST_FILE_BYTES + 1)):
+            if entered_bytes >= most_bytes:
+                break
+            entered_bytes += title.weight
             del self._to_enter[title]
             if title.name not in self._names:
                 self._names.add(title.name)
             title.is_entered = True
             self._words.add(title)
-        return len(titles)
+        return entered_bytes
 
     def named(self, name: str) -> Collection[Title]:
         """Those with a name."""
-        return all_under(self._by_name, name)
+        return self._by_name.under(name)
 
     def of(self, digest: bytes) -> Collection[Title]:
         """Those of a content."""
-        return all_under(self._by_digest, digest)
+        return self._by_digest.under(digest)
 
     def having(self, words: str) -> Iterator[Title | None]:
         """Those with words; see L{WordIndex.find}."""
@@ -142,11 +141,12 @@ class Titles:
                 yield from sorted(self.named(name), key=lambda title: (title.digest, title.size))
             first, is_first = names[-1], False
 
-    def _alike(self, named: _Under, digest: bytes) -> Collection[Title]:
+    def _alike(self, name: str, digest: bytes) -> Collection[Title]:
         """Titles of a name that may be of a content: without looking at thousands of one name, or of one content."""
+        named = self._by_name.under(name)
         if not isinstance(named, dict):
-            return named if isinstance(named, tuple) else (named,)
-        contents = all_under(self._by_digest, digest)
+            return named
+        contents = self._by_digest.under(digest)
         return named.keys() & contents.keys() if isinstance(contents, dict) else contents
 
 

@@ -33,6 +33,9 @@ _ASCII_WORD_BYTES: Final = _WORD_BYTES + getsizeof("") + _LOST_BYTES
 _ROUND: Final = 64
 _ROUNDED: Final = tuple(range(0, 1 << 14, _ROUND))
 
+LEAST_FILE_BYTES: Final = -(-_ASCII_FILE_BYTES // _ROUND) * _ROUND
+"""A file in a list, with a name without words."""
+
 
 def weight_of_file(name: str) -> int:
     """What a file in a list weighs, in bytes."""

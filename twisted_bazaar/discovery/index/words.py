@@ -8,15 +8,17 @@ from collections.abc import Callable, Collection, Hashable, Iterator
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
-from sortedcontainers import SortedDict
+from sortedcontainers import SortedList
 
-from twisted_bazaar.discovery.index.several import all_under, enter, size_under, strike
+from twisted_bazaar.discovery.index.several import Multimap
 
 # Letters and digits of any script; everything else stands between words.
 _WORD: Final = re.compile(r"[^\W_]+")
 # A name of 255 bytes could have 128, each of which takes as much room as the name of a usual file.
 MOST_WORDS: Final = 32
 _FEW: Final = 256
+# There may be millions of words.
+_PARTS: Final = 64
 # The same for ASCII, several times as fast.
 _SEPARATED: Final = bytes(byte if chr(byte).isalnum() else ord(" ") for byte in range(128)).ljust(256)
 
@@ -62,7 +64,8 @@ class WordIndex(Generic[T]):
 
     def __init__(self, name_of: Callable[[T], str]) -> None:
         self._name_of = name_of
-        self._having: SortedDict[str, T | tuple[T, ...] | dict[T, None]] = SortedDict()
+        self._having: Multimap[str, T] = Multimap(_PARTS)
+        self._order: SortedList[str] = SortedList()
 
     def __len__(self) -> int:
         return len(self._having)
@@ -70,12 +73,14 @@ class WordIndex(Generic[T]):
     def add(self, thing: T) -> None:
         """Enter a thing under each of its words."""
         for word in words_of(self._name_of(thing)):
-            enter(self._having, word, thing)
+            if self._having.add(word, thing):
+                self._order.add(word)
 
     def discard(self, thing: T) -> None:
         """Take a thing out."""
         for word in words_of(self._name_of(thing)):
-            strike(self._having, word, thing)
+            if self._having.discard(word, thing):
+                self._order.remove(word)
 
     def find(self, text: str) -> Iterator[T | None]:
         """Each thing that has all words of a text, of which the last may be the beginning of a word.
@@ -89,21 +94,21 @@ class WordIndex(Generic[T]):
         return self._having_all(whole, beginning) if whole else self._beginning_with(beginning)
 
     def _having_all(self, whole: list[str], beginning: str) -> Iterator[T | None]:
-        rarest = min(whole, key=lambda word: size_under(self._having, word))
-        for thing in _each(all_under(self._having, rarest)):
+        rarest = min(whole, key=lambda word: len(self._having.under(word)))
+        for thing in _each(self._having.under(rarest)):
             yield thing if is_fitting(self._name_of(thing), whole, beginning) else None
 
     def _beginning_with(self, beginning: str) -> Iterator[T | None]:
         word = self._next_word(beginning, beginning, is_included=True)
         is_only = word is not None and self._next_word(word, beginning, is_included=False) is None
         while word is not None:
-            for thing in _each(all_under(self._having, word)):
+            for thing in _each(self._having.under(word)):
                 # A name with several such words is found by the first of them.
                 yield thing if is_only or word == _first_with(beginning, self._name_of(thing)) else None
             word, is_only = self._next_word(word, beginning, is_included=False), False
 
     def _next_word(self, word: str, beginning: str, *, is_included: bool) -> str | None:
-        following = next(self._having.irange(word, inclusive=(is_included, True)), None)
+        following = next(self._order.irange(word, inclusive=(is_included, True)), None)
         return following if following is not None and following.startswith(beginning) else None
 
 
