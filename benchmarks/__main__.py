@@ -61,7 +61,7 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _end)
     try:
         rows, faults = run(words or names)
-        keep(rows, beside_earlier=bool(words))
+        keep(rows, beside_earlier=bool(words or faults))
     except BenchmarkError as error:
         faults = [str(error)]
     except KeyboardInterrupt:

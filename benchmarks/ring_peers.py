@@ -36,7 +36,7 @@ VALUE_BYTES: Final = 100
 # On how many nodes a value is, as it is in the ring.
 COPIES: Final = USUAL_REPLICAS + 1
 _PACE_S: Final = 0.01
-_LIMIT_S: Final = 10.0
+_LIMIT_S: Final = 6.0
 _JOINED_AT_ONCE: Final = 10
 
 

@@ -121,7 +121,7 @@ class NodeService(Service):
         """Tell how many connections there is room for, and whether that is fewer than there may be links."""
         limits = self._node.limits
         self.log.info(
-            "room for {connections} connections from others: this process may open {files} files",
+            "connections from others: room for {connections}, as this process may open {files} files",
             connections=limits.max_connections,
             files=file_limit(),
         )
