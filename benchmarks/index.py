@@ -48,7 +48,7 @@ from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, SharedFile
 from twisted_bazaar.wire.message import TRACKER_ID
 
-_ROUNDS: Final = 5
+_ROUNDS: Final = 9
 _FILES: Final = 100_000
 _ONE_BY_ONE: Final = 5_000
 _PATIENCE_S: Final = 60.0
