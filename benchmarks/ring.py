@@ -76,8 +76,8 @@ _DEAD_GETS: Final = 60
 _SETTLE_S: Final = 6.0
 _PATIENCE_S: Final = 60.0
 _MOST_MISSED: Final = 0.02
-# Of the killed 30 of 100, all four that kept a value are among them once in 120 times; who kept one kept those beside it
-# too, so several are lost at a time.
+# Of the killed 30 of 100, all four that kept a value are among them once in 120 times. Who kept one kept those beside
+# it, too: several are lost at a time.
 _MOST_LOST: Final = 0.2
 _ROOT: Final = Path(__file__).resolve().parent.parent
 

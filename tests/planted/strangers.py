@@ -312,6 +312,16 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             ("discovery/index/turns.py", "(number and self._reactor.seconds() > end)", "False"),
         ),
         bug(
+            "a step of many files, however many words they have",
+            "discovery/index/test_directory.py",
+            ("discovery/index/titles.py", "if entered_bytes >= most_bytes:", "if False:"),
+        ),
+        bug(
+            "a table of all words that is written anew as a whole",
+            "discovery/index/test_several.py",
+            ("discovery/index/several.py", "self._mask = parts - 1", "self._mask = 0"),
+        ),
+        bug(
             "lists that are let go of faster than they are cleared",
             "discovery/index/test_memory.py",
             ("discovery/index/memory.py", "self._directory.catch_up(", "iter(()) if True else ("),

@@ -393,6 +393,25 @@ class BoundTests(SynchronousTestCase):
         self.assertEqual(directory.renew(peer(MOST_KEPT + 9, "10.0.0.1"), 0, 0, 1.0), 1)
         self.assertEqual(directory.renew(peer(0), 0, 0, 1.0), 0)
 
+    def test_steps_end_by_weight(self) -> None:
+        """What is done later is done in steps that end by the number of words, and not of files."""
+        directory = Directory(LEASE_S)
+        for number in range(300):
+            directory.add(peer(1), file(" ".join(f"{word}of{number}" for word in range(32))), 0.0)
+        most = 64
+        while directory.has_work:
+            before = directory.counts.words
+            directory.work()
+            self.assertLessEqual(directory.counts.words - before, 32 * most)
+        self.assertEqual(directory.counts.words, 32 * 300)
+        directory.leave(peer(1).key, 0.0)
+        directory.expire(KEPT_S + 1)
+        while directory.has_work:
+            before = directory.counts.entries
+            directory.work()
+            self.assertLessEqual(before - directory.counts.entries, most)
+        self.assertEqual((directory.counts.words, directory.counts.entries), (0, 0))
+
     def test_begun_anew_over_and_over(self) -> None:
         """Who begins its list anew over and over makes no more work than is done meanwhile."""
         directory = Directory(LEASE_S)
