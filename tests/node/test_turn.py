@@ -34,6 +34,14 @@ class Asking:
             self.turn.wait(self)
 
 
+class Failing(Asking):
+    """One that fails."""
+
+    def read_on(self, now: float, most: int) -> None:
+        """Fail."""
+        raise ZeroDivisionError
+
+
 class TurnTests(SynchronousTestCase):
     """The budget is kept, and shared."""
 
@@ -136,6 +144,39 @@ class TurnTests(SynchronousTestCase):
         while last.frames:
             self.next_turn()
         self.assertLess(self.clock.rightNow - began, 0.06)
+
+    def test_who_asks_little(self) -> None:
+        """Who asks now and then comes before twenty hosts that never pause, however long one frame of theirs takes."""
+        for number in range(20):
+            self.turn.wait(Asking(self.turn, self.clock, 100_000, 0.012, host=f"192.0.2.{number}"))
+        for _ in range(5):
+            for _ in range(40):
+                self.next_turn()
+            rare = Asking(self.turn, self.clock, 1, host="198.51.100.7")
+            self.turn.wait(rare)
+            began = self.clock.rightNow
+            while rare.frames:
+                self.next_turn()
+            self.assertLess(self.clock.rightNow - began, 0.03)
+
+    def test_time_is_shared(self) -> None:
+        """Hosts that wait have equal times, whatever their frames take; none waits for ever."""
+        hosts = [Asking(self.turn, self.clock, 100_000, 0.001 * n, host=f"192.0.2.{n}") for n in (1, 2, 5, 10)]
+        for each in hosts:
+            self.turn.wait(each)
+        for _ in range(400):
+            self.next_turn()
+        times = [sum(each.served) * each.frame_s for each in hosts]
+        self.assertGreater(min(times), 0.9 * max(times))
+
+    def test_fails(self) -> None:
+        """One that fails when its turn comes costs the others of its host nothing."""
+        failing, other = Failing(self.turn, self.clock, 10), Asking(self.turn, self.clock, 10)
+        for each in (failing, other):
+            self.turn.wait(each)
+        self.assertRaises(ZeroDivisionError, self.next_turn)
+        self.next_turn()
+        self.assertEqual(other.frames, 0)
 
     def test_leaves(self) -> None:
         """Who waits no more is not served, and who says twice that it waits is served once."""

@@ -307,6 +307,11 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             ),
         ),
         bug(
+            "hosts that wait served one after the other, whatever they have had",
+            "node/test_turn.py",
+            ("node/turn.py", "heappush(self._in_order, (at_s,", "heappush(self._in_order, (0.0,"),
+        ),
+        bug(
             "a turn of four long steps",
             "discovery/index/test_turns.py",
             ("discovery/index/turns.py", "(number and self._reactor.seconds() > end)", "False"),

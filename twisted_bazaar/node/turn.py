@@ -1,11 +1,11 @@
-"""The read budget of a node: how much is taken from all links in one turn of the reactor, by round robin over hosts.
+"""The read budget of a node: how much is taken from all links in one turn of the reactor, by fair queueing over hosts.
 
 What one link may take is bounded for each, but there may be hundreds. So there is a budget of frames, and
 of time, for all of them. A link that finds nothing left waits, is not read from meanwhile, and gets its
 share of both in a turn that follows; the more wait, the smaller the shares, and so the sooner everybody's turn
-comes. Hosts are served one after the other, each with one of its links: a host with a thousand links is not served
-more often than one with a single link. A part is kept for links that wait for nothing: who asks little is hardly held
-up by those who ask much.
+comes. The host comes next for which the node has worked least (virtual time, as in start-time fair queueing: Goyal,
+Vin and Cheng, 1996), with one of its links: a host with a thousand links gets no more than one with a single link, and
+who asks little goes before those who ask much. A part is kept for links that wait for nothing.
 
 Where time stands still within a turn, as in a simulation, the count alone decides.
 """
@@ -13,6 +13,8 @@ Where time stands still within a turn, as in a simulation, the count alone decid
 from __future__ import annotations
 
 from collections import OrderedDict
+from heapq import heappop, heappush
+from itertools import count
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -20,12 +22,16 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 _NEVER: Final = float("inf")
 # Between two looks at the clock, and where others wait: an answer to one may take a hundred times as long as to others.
 _FRAMES_AT_A_TIME: Final = 32
-_FRAMES_BESIDE_OTHERS: Final = 4
+_FRAMES_BESIDE_OTHERS: Final = 1
 # So long may one of those that wait take at least, or it would cost more to change from one to the next.
 _LEAST_SLICE_S: Final = 0.000_5
 # So many are taken before a timer is set that tells where the turn ends: it would cost a quiet node more
 # than it is worth for each message.
 _UNTIMED: Final = 16
+# So far ahead of others is who comes after a pause.
+_CREDIT_S: Final = 0.1
+# Of so many hosts it is known how long was worked for them while somebody waits.
+_MOST_KNOWN: Final = 4_096
 # Of a turn, for those that have waited; the rest is for those that come.
 _FOR_WAITING: Final = 0.75
 # What is answered together is sent together: one at a time would cost as many calls of the system as frames.
@@ -62,8 +68,14 @@ class Turn:
         self._untimed = max(0, frames - _UNTIMED)
         self._until = _NEVER
         self._at_a_time = _FRAMES_AT_A_TIME
+        self._frame_s = time_s / frames
         # By host, each with those of it that wait; whoever is first is served next.
-        self._waiting: OrderedDict[str, OrderedDict[Waiting, None]] = OrderedDict()
+        self._waiting: dict[str, OrderedDict[Waiting, None]] = {}
+        # Hosts by their virtual time, each once while it waits, and in the order in which they came.
+        self._in_order: list[tuple[float, int, str]] = []
+        self._came = count()
+        self._served: dict[str, float] = {}
+        self._now_s = 0.0
         self._call: IDelayedCall | None = None
 
     def admit(self, now: float) -> bool:
@@ -95,6 +107,7 @@ class Turn:
         of_its_host = self._waiting.get(link.host)
         if of_its_host is None:
             of_its_host = self._waiting[link.host] = OrderedDict()
+            self._line_up(link.host)
         of_its_host[link] = None
         if self._call is None:
             self._begin(self._clock.seconds())
@@ -103,13 +116,12 @@ class Turn:
         """Let something wait no more, if it does."""
         of_its_host = self._waiting.get(link.host)
         if of_its_host is not None:
+            # The host keeps its place in the order: it may come back, and is passed over if it has not.
             of_its_host.pop(link, None)
-            if not of_its_host:
-                del self._waiting[link.host]
 
     def stop(self) -> None:
         """Nobody waits any more."""
-        self._waiting.clear()
+        self._forget_all()
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -123,29 +135,54 @@ class Turn:
         self._call = None
         self._left = self._frames
         self._until = _NEVER
-        if not self._waiting:
+        waiting = sum(map(len, self._waiting.values()))
+        if not waiting:
+            self._forget_all()
             return
         began = now = self._clock.seconds()
         self._begin(now)
         until = now + _FOR_WAITING * self._time_s
         for_waiting = int(_FOR_WAITING * self._frames)
         kept = self._frames - for_waiting
-        waiting = sum(map(len, self._waiting.values()))
         share = max(_LEAST_SHARE, for_waiting // waiting)
         slice_s = max(_LEAST_SLICE_S, (until - now) / waiting)
         self._at_a_time = _FRAMES_BESIDE_OTHERS
         for _ in range(waiting):
-            if self._left <= kept or now >= until or not self._waiting:
+            if self._left <= kept or now >= until or not self._in_order:
                 break
             self._until = min(until, now + slice_s)
-            self._pop().read_on(now, share)
-            now = self._clock.seconds()
+            now = self._serve_next(now, share)
         self._until, self._at_a_time = began + self._time_s, _FRAMES_AT_A_TIME
 
-    def _pop(self) -> Waiting:
-        """Take the next one out; the rest of its host comes after all other hosts."""
-        host, of_its_host = self._waiting.popitem(last=False)
-        link, _ = of_its_host.popitem(last=False)
-        if of_its_host:
-            self._waiting[host] = of_its_host
-        return link
+    def _serve_next(self, now: float, share: int) -> float:
+        """Let a link of the host read on that is next; returns the time then."""
+        at_s, _, host = heappop(self._in_order)
+        self._now_s = max(self._now_s, at_s)
+        of_its_host = self._waiting[host]
+        began, left = now, self._left
+        try:
+            if of_its_host:
+                link, _ = of_its_host.popitem(last=False)
+                link.read_on(now, share)
+        finally:
+            now = self._clock.seconds()
+            self._served[host] = at_s + max(now - began, (left - self._left) * self._frame_s)
+            if not of_its_host:
+                self._waiting.pop(host, None)
+            elif host in self._waiting:
+                self._line_up(host)
+        return now
+
+    def _line_up(self, host: str) -> None:
+        """A host waits from now on."""
+        if len(self._served) > _MOST_KNOWN:
+            self._served.clear()
+        at_s = max(self._served.get(host, 0.0), self._now_s - _CREDIT_S)
+        heappush(self._in_order, (at_s, next(self._came), host))
+
+    def _forget_all(self) -> None:
+        """Nobody waits."""
+        self._waiting.clear()
+        self._in_order.clear()
+        self._served.clear()
+        self._now_s = 0.0
