@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
@@ -35,6 +36,7 @@ from twisted_bazaar.service import (
     exit_with,
     parse_address,
     parse_limits,
+    server_endpoint,
 )
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
@@ -150,6 +152,24 @@ class NodeServiceTests(ServiceTestCase):
         [event] = self.start_broken(Unstartable(RuntimeError("a planted fault")))
         self.assertEqual(formatEvent(event), "the node could not start")
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+
+class EndpointTests(SynchronousTestCase):
+    """Where a daemon listens."""
+
+    def test_backlog(self) -> None:
+        """Many may connect at once, unless the user says how many."""
+        for text, backlog in (
+            ("tcp:0", 1024),
+            ("tcp:0:interface=127.0.0.1", 1024),
+            ("tcp6:0", 1024),
+            ("tcp:port=0:backlog=7", 7),
+        ):
+            reactor = MemoryReactorClock()
+            endpoint = server_endpoint(reactor, text)
+            assert endpoint is not None, "it is one"
+            endpoint.listen(Factory())
+            self.assertEqual([each[2] for each in reactor.tcpServers], [backlog], text)
 
 
 class ExitTests(SynchronousTestCase):

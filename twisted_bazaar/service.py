@@ -46,6 +46,8 @@ _ID_GIVERS: Final = {
     "index": "its index server; start one with bazaar-node --role index_server",
 }
 _ALLOCATIONS_TO_COLLECT: Final = 200_000
+# How many connections the system takes before this process does; it may have a bound of its own.
+_BACKLOG: Final = 1_024
 
 
 class NodeService(Service):
@@ -376,11 +378,20 @@ def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
     if text == "none":
         return None
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, _with_backlog(text))
         _check_port(getattr(endpoint, "_port", 0))
     except (ValueError, TypeError, LookupError):
         raise UsageError(f"--listen {text!r}: not an endpoint; write one such as tcp:9001, or none") from None
     return endpoint
+
+
+def _with_backlog(text: str) -> str:
+    """The same endpoint, with room for many who connect at once.
+
+    Twisted's 50 are soon full, and the system answers who is one too many after a second, then two, then four.
+    """
+    kind, _, rest = text.partition(":")
+    return f"{text}:backlog={_BACKLOG}" if kind in ("tcp", "tcp6") and rest and "backlog=" not in rest else text
 
 
 def _check_port(port: object) -> None:

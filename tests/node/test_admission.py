@@ -128,6 +128,24 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual(self.connect("more", "192.0.2.1"), "192.0.2.1-0")
         self.assertEqual(self.connect("third", "192.0.2.3"), "192.0.2.1-1")
 
+    def test_silent_again_and_again(self) -> None:
+        """Hosts with one silent connection each that come again when cut off go before those that come once."""
+        self.admission = Admission(1000, 5)
+        mute = [f"192.0.2.{number}" for number in range(8)]
+        for number in range(40):
+            self.connect(f"mute-{number}", mute[number % 8])
+        self.connect("honest", "198.51.100.1")
+        for number in range(40, 80):
+            self.connect(f"mute-{number}", mute[number % 8])
+        self.assertIn("honest", self.host_of)
+        # Who has said who it is may be slow another time.
+        self.admission.settle("mute-79")
+        self.admission.leave("mute-79")
+        self.connect("slow", mute[79 % 8])
+        for number in range(80, 87):
+            self.connect(f"mute-{number}", mute[number % 8])
+        self.assertIn("slow", self.host_of)
+
     @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), max_size=80))
     def test_anything(self, steps: list[tuple[int, bool, bool]]) -> None:
         """There are never more than there is room for, and whoever has fewer than others by two always comes in."""

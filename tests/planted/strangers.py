@@ -62,6 +62,11 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "node/test_admission.py",
             ("node/admission.py", "if is_scarce and len(", "if len("),
         ),
+        bug(
+            "the oldest goes, whoever comes again and again",
+            "node/test_admission.py",
+            ("node/admission.py", "[busiest] == 1 and self._silent_again", "[busiest] < 1 and self._silent_again"),
+        ),
         bug("a table that drops nothing", "sim/test_invariants.py::PlantedBugTests::test_table_without_end"),
         bug(
             "a socket that is read until it is empty: a turn of 98 ms",

@@ -1,7 +1,8 @@
 """Admission control: which connections are taken while a process may open only so many files. Sans-IO.
 
 Fair by host, before C{accept} has to fail: when all are taken, somebody goes for a newcomer, and it is one of the host
-that has most of them. Who has not said yet who it is goes first, the oldest first: an honest node greets at once.
+that has most of them. Who has not said yet who it is goes first, the oldest first: an honest node greets at once. Where
+no host has more than others, those go before it that were cut off before without a word and have come again.
 IPv6 hosts are counted by their network, as everywhere.
 """
 
@@ -22,6 +23,8 @@ _NOWHERE: Final = ""
 # A socket that is cut is closed in the next turn only, and meanwhile takes one of the files kept in reserve. Half of
 # them are for hosts that have no more than others: who has most cannot use up all by pushing out its own.
 _MOST_GOING: Final = 8
+# Of so many networks it is known that they have said nothing when they could.
+_MOST_KNOWN: Final = 4_096
 
 
 @frozen
@@ -76,6 +79,10 @@ class Admission(Generic[C]):
         # In the order in which they came.
         self._silent: OrderedDict[C, None] = OrderedDict()
         self._silent_of: dict[str, OrderedDict[C, None]] = {}
+        # Networks that were cut off in silence and have not been heard since, the oldest first; and which of those that
+        # are silent now are theirs.
+        self._mute: OrderedDict[str, None] = OrderedDict()
+        self._silent_again: OrderedDict[C, None] = OrderedDict()
         self._settled_of: dict[str, OrderedDict[C, None]] = {}
         self._taken = Tally()
         self._taken_in_silence = Tally()
@@ -93,8 +100,7 @@ class Admission(Generic[C]):
         if len(self._seats) >= self._most:
             goes = self._place_of_another(newcomer)
         elif len(self._silent) >= self._most_silent:
-            # Whoever holds the most silent connections loses its oldest: nobody locks others out.
-            goes = next(iter(self._silent_of[self._taken_in_silence.busiest]))
+            goes = self._place_of_silent()
         else:
             return None
         is_its_own = self._seats[goes].network == newcomer
@@ -102,6 +108,8 @@ class Admission(Generic[C]):
         is_scarce = len(self._seats) + len(self._going) >= self._most
         if is_scarce and len(self._going) >= (_MOST_GOING // 2 if is_its_own else _MOST_GOING):
             raise NoSlots("no slots available: too many connections at once")
+        if self._seats[goes].is_silent:
+            self._note_mute(self._seats[goes].network)
         self.leave(goes)
         self._going.add(goes)
         return goes
@@ -118,6 +126,7 @@ class Admission(Generic[C]):
         """A connection goes on under another name, and is silent no more."""
         seat = self._seats.get(connection)
         if seat is not None:
+            self._mute.pop(seat.network, None)
             self.leave(connection)
             self._put(by, _Seat(seat.network, is_silent=False))
 
@@ -130,6 +139,7 @@ class Admission(Generic[C]):
         self._taken.change(seat.network, -1)
         if seat.is_silent:
             del self._silent[connection]
+            self._silent_again.pop(connection, None)
             self._taken_in_silence.change(seat.network, -1)
         by_network = self._silent_of if seat.is_silent else self._settled_of
         of_network = by_network[seat.network]
@@ -142,9 +152,28 @@ class Admission(Generic[C]):
         self._taken.change(seat.network, +1)
         if seat.is_silent:
             self._silent[connection] = None
+            if seat.network in self._mute:
+                self._silent_again[connection] = None
             self._taken_in_silence.change(seat.network, +1)
         by_network = self._silent_of if seat.is_silent else self._settled_of
         by_network.setdefault(seat.network, OrderedDict())[connection] = None
+
+    def _place_of_silent(self) -> C:
+        """Who goes for a newcomer when as many are silent as may be.
+
+        Whoever holds the most silent connections loses its oldest: nobody locks others out. Hundreds of hosts with one
+        each could, if they came again and again; so they go before who comes for the first time.
+        """
+        busiest = self._taken_in_silence.busiest
+        if self._taken_in_silence[busiest] == 1 and self._silent_again:
+            return next(iter(self._silent_again))
+        return next(iter(self._silent_of[busiest]))
+
+    def _note_mute(self, network: str) -> None:
+        self._mute[network] = None
+        self._mute.move_to_end(network)
+        if len(self._mute) > _MOST_KNOWN:
+            self._mute.popitem(last=False)
 
     def _place_of_another(self, newcomer: str) -> C:
         """Who goes for a newcomer when all places are taken.
