@@ -28,8 +28,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from benchmarks.processes import LOOPBACK
-from twisted_bazaar.discovery.ring.reading import USUAL_COPIES
-from twisted_bazaar.discovery.ring.replicas import USUAL_REPLICAS
+from twisted_bazaar.discovery.ring.storage.read import USUAL_COPIES
+from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.service import expect_many_objects
 
 VALUE_BYTES: Final = 100

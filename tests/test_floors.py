@@ -65,10 +65,13 @@ PURE: Final = frozenset(
             "files.download.picker",
             "files.window",
         ),
-        *(f"discovery.{way}.messages" for way in ("flood", "superpeer", "index", "ring")),
-        *(f"discovery.ring.{rule}" for rule in ("identifiers", "membership", "fingers", "likely")),
-        *(f"discovery.ring.{rule}" for rule in ("entry", "store", "order", "replicas", "texts", "keeping_messages")),
-        *(f"discovery.ring.{rule}" for rule in ("records", "own_records", "findings", "restraint")),
+        *(f"discovery.{way}.messages" for way in ("flood", "superpeer", "index")),
+        *("discovery.ring.rules", "discovery.ring.rpc.messages", "discovery.ring.rpc.per_host_limit"),
+        *(
+            f"discovery.ring.storage.{rule}"
+            for rule in ("entry", "store", "range_sums", "replication", "fragments", "messages")
+        ),
+        *(f"discovery.ring.records.{rule}" for rule in ("records", "own_records", "findings")),
         *(
             f"discovery.superpeer.{rule}"
             for rule in ("query_routing", "slots", "table_parts", "paths", "rounds", "hits")
@@ -114,7 +117,7 @@ class Source:
     def is_pure(self) -> bool:
         """Whether it promises to be: by the rules, or by its own words."""
         says_so = "Sans-IO" in (ast.get_docstring(self.tree) or "")
-        return says_so or self.name in PURE or self.part in PURE
+        return says_so or any(is_below(self.name, pure) for pure in PURE)
 
     def imports(self) -> Iterator[tuple[ast.AST, str]]:
         """Everything that is imported, anywhere in it, by its full dotted name."""
@@ -427,7 +430,13 @@ class PlantedTests(SynchronousTestCase):
             "from datetime import datetime",
             "from twisted.internet import defer",
         )
-        for name in ("node.duplicate_filter", "wire.framing", "trade.order", "discovery.ring.fingers", "identity.keys"):
+        for name in (
+            "node.duplicate_filter",
+            "wire.framing",
+            "trade.order",
+            "discovery.ring.rules.fingers",
+            "identity.keys",
+        ):
             self.assert_caught(
                 name, *impure, "import twisted.internet.defer", "from twisted.internet.defer import Deferred"
             )

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from tests.files.cases import file_of
 from tests.roles.test_ring_peer import PeersTestCase
 from twisted_bazaar.cli.ring_talk import RingTalk
-from twisted_bazaar.discovery.ring.settings import CLASSIC
+from twisted_bazaar.discovery.ring.rules.settings import CLASSIC
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.ring_peer import RingPeer
 from twisted_bazaar.values.addresses import Address

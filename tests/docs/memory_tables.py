@@ -16,10 +16,12 @@ from twisted.internet.task import Clock
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.index import directory, pending
 from twisted_bazaar.discovery.index.messages import File
-from twisted_bazaar.discovery.ring import cards, findings, sites, store, texts
-from twisted_bazaar.discovery.ring.identifiers import MOST_BITS, Contact, Ring
-from twisted_bazaar.discovery.ring.keeping_messages import MOST_PARTS, PART_CHARS
-from twisted_bazaar.discovery.ring.messages import Card
+from twisted_bazaar.discovery.ring.records.records import findings
+from twisted_bazaar.discovery.ring.rpc import contact_encoding, rtt_table
+from twisted_bazaar.discovery.ring.rpc.messages import Card
+from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS, Contact, Ring
+from twisted_bazaar.discovery.ring.storage import fragments, store
+from twisted_bazaar.discovery.ring.storage.messages import MOST_PARTS, PART_CHARS
 from twisted_bazaar.discovery.superpeer import findings as hits
 from twisted_bazaar.discovery.superpeer import leaves, neighbours, paths, searches
 from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS, Found, Table
@@ -171,10 +173,10 @@ def _quotes(count: int) -> object:
 
 
 def _sites(count: int) -> object:
-    table = sites.Sites()
+    table = rtt_table.Sites()
     for number in range(count):
         site = table.at(address_of(number), 0.0)
-        site.round_trip = sites.Estimate(0.5 + number, 0.25 + number)
+        site.round_trip = rtt_table.Estimate(0.5 + number, 0.25 + number)
         site.has_shown(contact_of(number), number * 1e-6, 600.0)
         site._card, site._sender = card_of(number, None), contact_of(number)
         site._source = f"{number:040x}"
@@ -183,7 +185,7 @@ def _sites(count: int) -> object:
 
 
 def _parts(count: int) -> object:
-    table = texts.Assembly()
+    table = fragments.Assembly()
     for number in range(count):
         for part in range(MOST_PARTS - 1):
             text = "x" * (PART_CHARS - 10) + f"{number:010}"
@@ -249,26 +251,26 @@ def _broken(count: int) -> object:
 
 
 def _read(count: int) -> object:
-    made = cards.Cards(contact_of(1 << 20), Ring(MOST_BITS))
+    made = contact_encoding.Cards(contact_of(1 << 20), Ring(MOST_BITS))
     for number in range(count):
         made.read(card_of(number, host_of(number)), Address("192.0.2.1", 1))
     return made
 
 
 def _written(count: int) -> object:
-    made = cards.Cards(contact_of(1 << 20), Ring(MOST_BITS))
+    made = contact_encoding.Cards(contact_of(1 << 20), Ring(MOST_BITS))
     for number in range(count):
         made.write(contact_of(number))
     return made
 
 
 def _cached(count: int) -> object:
-    for cache in (cards._text_of, cards._key_of, cards._place_of):
+    for cache in (contact_encoding._text_of, contact_encoding._key_of, contact_encoding._place_of):
         cache.cache_clear()
     for number in range(count):
-        cards._text_of(key_of(number))
-        cards._key_of(card_of(number, None).key)
-        cards._place_of(MOST_BITS, key_of(number))
+        contact_encoding._text_of(key_of(number))
+        contact_encoding._key_of(card_of(number, None).key)
+        contact_encoding._place_of(MOST_BITS, key_of(number))
     return None
 
 
@@ -287,9 +289,9 @@ TABLES: Final[Mapping[str, Filled]] = {
     "hits for the last questions, from super peers": Filled(hits.MOST_KEPT, _hits, 175),
     "tables of neighbours, whole": Filled(neighbours.LEAST_COMING + 2 * neighbours.DEGREE, _tables, 1),
     "quotes that a seller has made": Filled(shelf._QUOTES_REMEMBERED, _quotes, 175),
-    "addresses of a ring": Filled(sites._REMEMBERED, _sites),
-    "keys of a ring, as texts and places": Filled(cards._text_of.cache_parameters()["maxsize"], _cached),
-    "texts of which parts have come": Filled(texts._MOST_UNDER_WAY, _parts, 88),
+    "addresses of a ring": Filled(rtt_table._REMEMBERED, _sites),
+    "keys of a ring, as texts and places": Filled(contact_encoding._text_of.cache_parameters()["maxsize"], _cached),
+    "texts of which parts have come": Filled(fragments._MOST_UNDER_WAY, _parts, 88),
     "messages that wait for cookies, by address": Filled(knocking._MOST_KNOCKED_AT, _waiting, 43),
     "counts of hits, by query and neighbour": Filled(paths.MOST_COUNTED, _counted, 384),
     "paths learnt": Filled(LIMITS.known_paths, _routes),
@@ -298,8 +300,8 @@ TABLES: Final[Mapping[str, Filled]] = {
     "addresses of nodes heard of": Filled(LIMITS.known_paths, _heard_of),
     "goods held back": Filled(reservations._MOST_RESERVATIONS, _reserved),
     "hops that are gone": Filled(LIMITS.known_paths, _broken),
-    "contacts read from cards": Filled(cards._MOST_KEPT, _read),
-    "contacts written on cards": Filled(cards._MOST_KEPT, _written),
+    "contacts read from cards": Filled(contact_encoding._MOST_KEPT, _read),
+    "contacts written on cards": Filled(contact_encoding._MOST_KEPT, _written),
 }
 
 # What is charged in bytes, and how many there may be.

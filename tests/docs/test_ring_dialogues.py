@@ -12,11 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.discovery.ring.nets import key_pair
 from tests.docs.pages import RING, datagrams
 from tests.docs.test_specification import COOKIE, own_codec
-from twisted_bazaar.discovery.ring.cards import Cards
-from twisted_bazaar.discovery.ring.entry import read_entry
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.messages import RingPong
-from twisted_bazaar.discovery.ring.pongs import Pongs
+from twisted_bazaar.discovery.ring.member.ping_state import Pongs
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.messages import RingPong
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.storage.entry import read_entry
 from twisted_bazaar.node import cookies, datagram
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.values.addresses import Address

@@ -6,11 +6,8 @@ import json
 
 from tests.docs.pages import RING, PageTests, datagrams, section, table_with, word
 from twisted_bazaar.discovery.index.words import MOST_WORDS
-from twisted_bazaar.discovery.ring.entry import LONGEST_LIFETIME_S, VALUE_BYTES, read_entry
-from twisted_bazaar.discovery.ring.findings import MOST_KEPT
-from twisted_bazaar.discovery.ring.identifiers import Ring
-from twisted_bazaar.discovery.ring.posting import LIFETIME_S, PUTS_A_SECOND, lifetime_of
-from twisted_bazaar.discovery.ring.records import (
+from twisted_bazaar.discovery.ring.records.findings import MOST_KEPT
+from twisted_bazaar.discovery.ring.records.records import (
     MOST_PAGES,
     PROVIDERS,
     SELLERS,
@@ -19,7 +16,10 @@ from twisted_bazaar.discovery.ring.records import (
     read_provided,
     words_for,
 )
-from twisted_bazaar.discovery.ring.search import MOST_OWNERS
+from twisted_bazaar.discovery.ring.records.republishing import LIFETIME_S, PUTS_A_SECOND, lifetime_of
+from twisted_bazaar.discovery.ring.records.search import MOST_OWNERS
+from twisted_bazaar.discovery.ring.rules.identifiers import Ring
+from twisted_bazaar.discovery.ring.storage.entry import LONGEST_LIFETIME_S, VALUE_BYTES, read_entry
 
 PAGE = section(RING, "Who has what")
 

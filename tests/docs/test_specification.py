@@ -46,9 +46,9 @@ from twisted_bazaar.discovery.index import allowance, directory, fair_queue, lis
 from twisted_bazaar.discovery.index import words as index_words
 from twisted_bazaar.discovery.index.messages import Busy, File, FoundFiles, Hit, Seller, Source, TooMany
 from twisted_bazaar.discovery.offer import GATHER_S
-from twisted_bazaar.discovery.ring.entry import Kept
-from twisted_bazaar.discovery.ring.keeping_messages import Listed, Marked
-from twisted_bazaar.discovery.ring.messages import Card, RingMessage, Seen
+from twisted_bazaar.discovery.ring.rpc.messages import Card, RingMessage, Seen
+from twisted_bazaar.discovery.ring.storage.entry import Kept
+from twisted_bazaar.discovery.ring.storage.messages import Listed, Marked
 from twisted_bazaar.discovery.superpeer import (
     hits,
     moorings,

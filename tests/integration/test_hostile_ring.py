@@ -20,10 +20,10 @@ from tests.integration.daemons import free_port
 from tests.integration.test_hostile_datagrams import LOG_CHARACTERS, LONGEST_TURN_S, MEMORY_KEPT_BYTES
 from tests.integration.unread import wait_until_read
 from tests.integration.watched_node import WatchedProcess, until
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.keeping_messages import RingCompare, RingRequest
-from twisted_bazaar.discovery.ring.member import RingMember
-from twisted_bazaar.discovery.ring.messages import ANYBODY
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.rpc.messages import ANYBODY
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.storage.messages import RingCompare, RingRequest
 from twisted_bazaar.values.addresses import Address
 
 RUBBISH: Final = 4_000

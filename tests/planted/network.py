@@ -10,11 +10,10 @@ from tests.planted.bug import Bug, bug
 _MARKET: Final = "sim/test_invariants.py::PlantedBugTests::"
 _SUPER: Final = "sim/test_invariants_super_peers.py::PlantedBugTests::"
 _VIA_INDEX: Final = "sim/test_market_via_index.py::PlantedBugTests::"
-_RING: Final = "discovery/ring/"
 _STORIES: Final = "discovery/ring/test_ring_stories.py::PlantedTests::"
 _HOSTILE: Final = "discovery/ring/test_hostile.py::"
-_REPAIR: Final = "discovery/ring/repair.py"
-_MEETING: Final = "discovery/ring/meeting.py"
+_REPAIR: Final = "discovery/ring/storage/repair.py"
+_MEETING: Final = "discovery/ring/member/contact_verification.py"
 
 BUGS: Final[Mapping[int, Sequence[Bug]]] = {
     7: (
@@ -80,30 +79,30 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
     ),
     9: (
-        bug("a ring in two loops", f"{_RING}test_invariant.py::FaultsTests::test_two_rings"),
-        bug("a list that leaves out somebody", f"{_RING}test_invariant.py::FaultsTests::test_left_out"),
+        bug("a ring in two loops", "discovery/ring/rules/test_invariant.py::FaultsTests::test_two_rings"),
+        bug("a list that leaves out somebody", "discovery/ring/rules/test_invariant.py::FaultsTests::test_left_out"),
         bug("a successor that is taken unasked", f"{_STORIES}test_adopts_unasked"),
         bug("the dead that are kept", f"{_STORIES}test_never_lets_go"),
         bug("one that joins at another's place", f"{_STORIES}test_joins_anywhere"),
         bug("a node that looks for nobody whom it has lost", f"{_STORIES}test_forgets"),
         bug(
             "a neighbour that is forgotten because it had not joined yet",
-            f"{_RING}test_membership.py",
+            "discovery/ring/rules/test_stabilization.py",
             (
-                "discovery/ring/membership.py",
+                "discovery/ring/rules/stabilization.py",
                 "                self._lost.add(node, now)\n",
                 "                pass\n",
             ),
         ),
         bug(
             "what is not claimed any more being kept for who does not know of it",
-            f"{_RING}test_replicas.py",
-            ("discovery/ring/replicas.py", "if withdrawn is None:", "if True:"),
+            "discovery/ring/storage/test_replication.py",
+            ("discovery/ring/storage/replication.py", "if withdrawn is None:", "if True:"),
         ),
         bug(
             "what is given back staying on one node",
-            f"{_RING}test_replicas.py {_RING}test_repair.py",
-            ("discovery/ring/replicas.py", "self.gained(by, now)", "pass"),
+            "discovery/ring/storage/test_replication.py discovery/ring/storage/test_repair.py",
+            ("discovery/ring/storage/replication.py", "self.gained(by, now)", "pass"),
         ),
         bug(
             "a download that is patient with who serves nothing",
@@ -144,13 +143,17 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "strangers asked back",
-            f"{_RING}test_meeting.py",
+            "discovery/ring/member/test_contact_verification.py",
             (_MEETING, "if not self._node.has_shown(contact.address):", "if False:"),
         ),
-        bug("guests that others are led to", f"{_RING}test_meeting.py", (_MEETING, "if message.member:", "if True:")),
+        bug(
+            "guests that others are led to",
+            "discovery/ring/member/test_contact_verification.py",
+            (_MEETING, "if message.member:", "if True:"),
+        ),
         bug(
             "askers that are taken for dead",
-            f"{_RING}test_meeting.py",
+            "discovery/ring/member/test_contact_verification.py",
             (
                 _MEETING,
                 "_: Exception) -> None:\n",

@@ -418,13 +418,13 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "entries that count for as long as their texts are",
-            "discovery/ring/test_store.py::RoomTests::test_weight",
-            ("discovery/ring/store.py", "or self._weight + heavier > self._most_weight", ""),
+            "discovery/ring/storage/test_store.py::RoomTests::test_weight",
+            ("discovery/ring/storage/store.py", "or self._weight + heavier > self._most_weight", ""),
         ),
         bug(
             "parts that are kept though they are no entry's",
-            "discovery/ring/test_keeping.py::LiarsTests::test_not_ascii",
-            ("discovery/ring/keeper.py", "if not message.text.isascii():", "if False:"),
+            "discovery/ring/storage/test_dht_client.py::LiarsTests::test_not_ascii",
+            ("discovery/ring/storage/replica_server.py", "if not message.text.isascii():", "if False:"),
         ),
         bug(
             "a bound for each neighbour and none for all",

@@ -16,9 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.discovery.ring.nets import key_pair
 from tests.files.cases import MIB, file_of
 from tests.files.download.test_liars import Liar, pieces
-from twisted_bazaar.discovery.ring.claims import COMPARE_S
-from twisted_bazaar.discovery.ring.entry import FILES, TOMBSTONE_S, Kept, sign_entry
-from twisted_bazaar.discovery.ring.identifiers import Contact
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S
+from twisted_bazaar.discovery.ring.storage.entry import FILES, TOMBSTONE_S, Kept, sign_entry
 from twisted_bazaar.errors import StorageError, TransferFailed, UsageError
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.download.source import Source

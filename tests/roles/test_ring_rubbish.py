@@ -14,8 +14,8 @@ from tests import examples
 from tests.discovery.ring.attacks import owned
 from tests.raw_datagram import RawSocket
 from tests.roles.test_ring_peer import PeersTestCase
-from twisted_bazaar.discovery.ring.entry import VALUES
-from twisted_bazaar.discovery.ring.texts import name_of
+from twisted_bazaar.discovery.ring.storage.entry import VALUES
+from twisted_bazaar.discovery.ring.storage.fragments import name_of
 from twisted_bazaar.roles.ring_peer import RingPeer
 
 _LARGEST: Final = 2**53 - 1

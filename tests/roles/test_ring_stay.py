@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.discovery.ring.test_messages import contact
+from tests.discovery.ring.rpc.test_messages import contact
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.roles.ring_stay import Stay
 from twisted_bazaar.testing import FakeNode

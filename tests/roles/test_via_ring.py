@@ -11,15 +11,15 @@ from msgspec.structs import replace
 from tests.discovery.ring.nets import key_pair
 from tests.files.cases import MIB, file_of
 from tests.roles.files_cases import FilesCase
-from twisted_bazaar.discovery.ring.posting import Posting
-from twisted_bazaar.discovery.ring.records import (
+from twisted_bazaar.discovery.ring.records.records import (
     provider_key,
     seller_key,
     word_key,
     write_page,
     write_provided,
 )
-from twisted_bazaar.discovery.ring.search import RingSearch
+from twisted_bazaar.discovery.ring.records.republishing import Posting
+from twisted_bazaar.discovery.ring.records.search import RingSearch
 from twisted_bazaar.errors import LinkClosed, PeerError, UsageError
 from twisted_bazaar.files.download.progress import Receipt
 from twisted_bazaar.files.memory import MemoryContent, manifest_of

@@ -10,14 +10,14 @@ from twisted.internet.defer import Deferred, succeed
 from tests import endless_table
 from tests.sim.planted import PlantedBugCase
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.keeping import Holding, Keeping
-from twisted_bazaar.discovery.ring.lookup import Lookup
-from twisted_bazaar.discovery.ring.lost import Lost
-from twisted_bazaar.discovery.ring.membership import Membership
-from twisted_bazaar.discovery.ring.neighbourhood import Neighbourhood
-from twisted_bazaar.discovery.ring.repair import Repair
-from twisted_bazaar.discovery.ring.steps import Standing
+from twisted_bazaar.discovery.ring.member.maintenance import Neighbourhood
+from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.rules.lookup import Lookup
+from twisted_bazaar.discovery.ring.rules.reconnect_candidates import Lost
+from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Keeping
+from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.sim.invariants import RING_CHECKS
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
 from twisted_bazaar.sim.invariants.ring import (

@@ -14,11 +14,11 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.ring.fingers import Fingers
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.invariant import flaws
-from twisted_bazaar.discovery.ring.member import RingMember
-from twisted_bazaar.discovery.ring.membership import Membership
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.rules.fingers import Fingers
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.rules.invariant import flaws
+from twisted_bazaar.discovery.ring.rules.stabilization import Membership
 from twisted_bazaar.sim.ring.report import PhaseReport
 from twisted_bazaar.sim.ring.run import RingRun, ring_failures, ring_hops
 from twisted_bazaar.sim.ring.scenario import LookupEntry, RingScenario

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from twisted_bazaar.cli.datagrams import DATAGRAM_OPTIONS, Datagrams
 from twisted_bazaar.cli.joining import INDEX, Membership
 from twisted_bazaar.cli.refusal import Refusal, whole_number
-from twisted_bazaar.discovery.ring.identifiers import LEAST_BITS, MOST_BITS, USUAL_BITS
+from twisted_bazaar.discovery.ring.rules.identifiers import LEAST_BITS, MOST_BITS, USUAL_BITS
 from twisted_bazaar.roles.ring_options import MEMBER
 from twisted_bazaar.taps.finding import SUPER
 

@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.discovery.ring.entry import FILES
-from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.keeping import Holding, Keeping
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Keeping
+from twisted_bazaar.discovery.ring.storage.entry import FILES
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.interfaces import ICatalogue

@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.keeper import Keeper
+from twisted_bazaar.discovery.ring.storage.replica_server import Keeper
 from twisted_bazaar.roles.ring_entries import EntryMemory
 
 T = TypeVar("T")

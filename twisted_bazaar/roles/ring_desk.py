@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.entry import FILES, LONGEST_NAME, VALUE_BYTES, VALUES, Kept
-from twisted_bazaar.discovery.ring.identifiers import Contact, is_number
-from twisted_bazaar.discovery.ring.keeping import Holding
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, is_number
+from twisted_bazaar.discovery.ring.storage.dht_client import Holding
+from twisted_bazaar.discovery.ring.storage.entry import FILES, LONGEST_NAME, VALUE_BYTES, VALUES, Kept
 from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
 from twisted_bazaar.files.download.part import PartFile
 from twisted_bazaar.files.sharing.shared import SharedContent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from twisted_bazaar.discovery.ring.entry import LONGEST_TEXT, TOMBSTONE_S, Entry, read_entry
+from twisted_bazaar.discovery.ring.storage.entry import LONGEST_TEXT, TOMBSTONE_S, Entry, read_entry
 from twisted_bazaar.errors import Forged
 from twisted_bazaar.state import StateDirectory
 

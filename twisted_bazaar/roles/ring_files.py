@@ -19,9 +19,9 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.entry import Entry, EntryKey
-from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.named import host_of
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.rules.unverified_contacts import host_of
+from twisted_bazaar.discovery.ring.storage.entry import Entry, EntryKey
 from twisted_bazaar.errors import BazaarError, FileChanged, StorageError
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.content import IContent

@@ -9,10 +9,10 @@ from attrs import evolve
 from twisted.internet.endpoints import clientFromString
 from twisted.python import usage
 
-from twisted_bazaar.discovery.ring.identifiers import LEAST_BITS, MOST_BITS, Ring, is_number
-from twisted_bazaar.discovery.ring.messages import MOST_SUCCESSORS
-from twisted_bazaar.discovery.ring.replicas import USUAL_REPLICAS
-from twisted_bazaar.discovery.ring.settings import CLASSIC, USUAL, Settings
+from twisted_bazaar.discovery.ring.rpc.messages import MOST_SUCCESSORS
+from twisted_bazaar.discovery.ring.rules.identifiers import LEAST_BITS, MOST_BITS, Ring, is_number
+from twisted_bazaar.discovery.ring.rules.settings import CLASSIC, USUAL, Settings
+from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
 
 MEMBER: Final = "tcp:127.0.0.1:9300"

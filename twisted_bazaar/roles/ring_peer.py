@@ -17,13 +17,13 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
-from twisted_bazaar.discovery.ring.entry import Entry
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.keeping import Keeping
-from twisted_bazaar.discovery.ring.member import RingMember
-from twisted_bazaar.discovery.ring.repair import Repair
-from twisted_bazaar.discovery.ring.replicas import USUAL_REPLICAS
-from twisted_bazaar.discovery.ring.settings import USUAL, Settings
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
+from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
+from twisted_bazaar.discovery.ring.storage.entry import Entry
+from twisted_bazaar.discovery.ring.storage.repair import Repair
+from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.ephemeral import EphemeralDirectory, remove_leftovers
 from twisted_bazaar.errors import AlreadyThere, FileChanged, PeerError, UsageError
 from twisted_bazaar.files.content import IContent, IPart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted_bazaar.discovery.ring.member import RingMember
+from twisted_bazaar.discovery.ring.member.member import RingMember
 
 
 def standing(member: RingMember) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.joining import told_displaced
-from twisted_bazaar.discovery.ring.keeping import Keeping
-from twisted_bazaar.discovery.ring.repair import Repair
+from twisted_bazaar.discovery.ring.member.joining import told_displaced
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
+from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address

@@ -13,13 +13,13 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import implementer
 
-from twisted_bazaar.discovery.ring.guest import RingGuest
-from twisted_bazaar.discovery.ring.keeping import Keeping
-from twisted_bazaar.discovery.ring.member import RingMember
-from twisted_bazaar.discovery.ring.repair import Repair
-from twisted_bazaar.discovery.ring.replicas import USUAL_REPLICAS
-from twisted_bazaar.discovery.ring.search import RingSearch
-from twisted_bazaar.discovery.ring.settings import USUAL, Settings
+from twisted_bazaar.discovery.ring.member.client import RingGuest
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.records.search import RingSearch
+from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
+from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
+from twisted_bazaar.discovery.ring.storage.repair import Repair
+from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import (
     Command,

@@ -17,18 +17,9 @@ from msgspec.structs import replace
 from zope.interface import implementer
 
 from tests.discovery.ring.nets import key_pair
-from twisted_bazaar.discovery.ring.cards import Cards
-from twisted_bazaar.discovery.ring.entry import VALUES, Entry, Kept, sign_entry
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.keeping_messages import (
-    Listed,
-    RingRequest,
-    RingStore,
-    RingStored,
-    RingTransfer,
-)
-from twisted_bazaar.discovery.ring.member import Reply, RingMember
-from twisted_bazaar.discovery.ring.messages import (
+from twisted_bazaar.discovery.ring.member.member import Reply, RingMember
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.messages import (
     Card,
     RingAbrupt,
     RingFind,
@@ -39,7 +30,16 @@ from twisted_bazaar.discovery.ring.messages import (
     RingQuit,
     RingUpdate,
 )
-from twisted_bazaar.discovery.ring.texts import name_of, parts_of
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.storage.entry import VALUES, Entry, Kept, sign_entry
+from twisted_bazaar.discovery.ring.storage.fragments import name_of, parts_of
+from twisted_bazaar.discovery.ring.storage.messages import (
+    Listed,
+    RingRequest,
+    RingStore,
+    RingStored,
+    RingTransfer,
+)
 from twisted_bazaar.interfaces import INode, ISelfNumbered
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.values.addresses import Address

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, field
 
-from twisted_bazaar.discovery.ring.claims import UNCLAIMED_S
-from twisted_bazaar.discovery.ring.comparison import Comparison, compare
-from twisted_bazaar.discovery.ring.entry import Entry, Kept
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.replicas import Replication
-from twisted_bazaar.discovery.ring.store import Outcome, Store
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.storage.anti_entropy import Comparison, compare
+from twisted_bazaar.discovery.ring.storage.compared_ranges import UNCLAIMED_S
+from twisted_bazaar.discovery.ring.storage.entry import Entry, Kept
+from twisted_bazaar.discovery.ring.storage.replication import Replication
+from twisted_bazaar.discovery.ring.storage.store import Outcome, Store
 from twisted_bazaar.values.addresses import Address
 
 SMALL = Ring(8)

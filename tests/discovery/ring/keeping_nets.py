@@ -8,11 +8,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from tests.discovery.ring.nets import RingRole, RingTestCase, key_pair
-from twisted_bazaar.discovery.ring.entry import VALUES
-from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.keeping import Holding, Keeping
-from twisted_bazaar.discovery.ring.member import RingMember
-from twisted_bazaar.discovery.ring.repair import Repair
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Keeping
+from twisted_bazaar.discovery.ring.storage.entry import VALUES
+from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.values.addresses import Address

@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.invariant import faults, flaws
-from twisted_bazaar.discovery.ring.member import RingMember
-from twisted_bazaar.discovery.ring.settings import USUAL, Settings
-from twisted_bazaar.discovery.ring.steps import Standing
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
+from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import INode, ISelfNumbered
 from twisted_bazaar.node.node import Node

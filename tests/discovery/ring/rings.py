@@ -13,11 +13,11 @@ from ipaddress import ip_address
 
 from attrs import define, field, frozen
 
-from twisted_bazaar.discovery.ring.dead import Dead
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.invariant import faults, flaws
-from twisted_bazaar.discovery.ring.membership import Membership
-from twisted_bazaar.discovery.ring.steps import Ask, Hint, Refused, Report, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, Refused, Report, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
+from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
+from twisted_bazaar.discovery.ring.rules.stabilization import Membership
 from twisted_bazaar.values.addresses import Address
 
 SMALL = Ring(8)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.discovery.ring.rings import contact
-from twisted_bazaar.discovery.ring.answers import Answer, answer_for
-from twisted_bazaar.discovery.ring.dead import Dead
-from twisted_bazaar.discovery.ring.fingers import PARTS, Fingers
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.lookup import MOST_STARTS, Found, Lookup
-from twisted_bazaar.discovery.ring.membership import Membership
+from twisted_bazaar.discovery.ring.rules.fingers import PARTS, Fingers
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.rules.lookup import MOST_STARTS, Found, Lookup
+from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer, answer_for
+from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
+from twisted_bazaar.discovery.ring.rules.stabilization import Membership
 
 USUAL = Ring()
 

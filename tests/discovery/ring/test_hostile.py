@@ -34,18 +34,18 @@ from tests.discovery.ring.keeping_nets import KeepingTestCase
 from tests.discovery.ring.nets import key_pair
 from tests.discovery.ring.tables import Net
 from tests.raw_datagram import RawSocket
-from twisted_bazaar.discovery.ring import store
-from twisted_bazaar.discovery.ring.answers import Answer
-from twisted_bazaar.discovery.ring.entry import TOMBSTONE_S, VALUE_BYTES, VALUES, Entry
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.keeping_messages import RingKept, RingRequest
-from twisted_bazaar.discovery.ring.lookup import MOST_ASKED, Lookup
-from twisted_bazaar.discovery.ring.member import RingMember
-from twisted_bazaar.discovery.ring.membership import Membership
-from twisted_bazaar.discovery.ring.messages import RingMessage, RingPing
-from twisted_bazaar.discovery.ring.restraint import Awaited, Restraint
-from twisted_bazaar.discovery.ring.settings import CLASSIC
-from twisted_bazaar.discovery.ring.store import NEAR_SHARES, SHARES, Outcome, Store
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.rpc.messages import RingMessage, RingPing
+from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, Restraint
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.rules.lookup import MOST_ASKED, Lookup
+from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer
+from twisted_bazaar.discovery.ring.rules.settings import CLASSIC
+from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.storage import store
+from twisted_bazaar.discovery.ring.storage.entry import TOMBSTONE_S, VALUE_BYTES, VALUES, Entry
+from twisted_bazaar.discovery.ring.storage.messages import RingKept, RingRequest
+from twisted_bazaar.discovery.ring.storage.store import NEAR_SHARES, SHARES, Outcome, Store
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.values.addresses import Address

@@ -13,10 +13,10 @@ from typing import Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import World, contact, stories
-from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.invariant import faults
-from twisted_bazaar.discovery.ring.membership import Membership
-from twisted_bazaar.discovery.ring.steps import Ask, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rules.actions import Ask, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.rules.invariant import faults
+from twisted_bazaar.discovery.ring.rules.stabilization import Membership
 
 STORIES: Final = int(os.environ.get("RING_STORIES", "150"))
 EVENTS: Final = 300

@@ -11,11 +11,11 @@ import msgspec
 from tests.discovery.ring.keeping_nets import KeepingTestCase
 from tests.discovery.ring.nets import key_pair
 from tests.raw_datagram import RawSocket
-from twisted_bazaar.discovery.ring.cards import Cards
-from twisted_bazaar.discovery.ring.entry import VALUES
-from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.keeping_messages import RingRequest
-from twisted_bazaar.discovery.ring.messages import RingFind, RingJoin, RingPing
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.messages import RingFind, RingJoin, RingPing
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.storage.entry import VALUES
+from twisted_bazaar.discovery.ring.storage.messages import RingRequest
 from twisted_bazaar.values.addresses import Address
 
 GIVE = "0123456789abcdef"

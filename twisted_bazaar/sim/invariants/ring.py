@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, Final
 
-from twisted_bazaar.discovery.ring.entry import VALUES
-from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.invariant import faults, flaws
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
+from twisted_bazaar.discovery.ring.storage.entry import VALUES
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.ring.peer import SimulatedPeer

@@ -18,11 +18,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.discovery.ring.keeping import Keeping
-from twisted_bazaar.discovery.ring.member import RingMember
-from twisted_bazaar.discovery.ring.repair import Repair
-from twisted_bazaar.discovery.ring.settings import Settings
-from twisted_bazaar.discovery.ring.steps import Seat
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.rules.actions import Seat
+from twisted_bazaar.discovery.ring.rules.settings import Settings
+from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
+from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.interfaces import INode, ISelfNumbered
 from twisted_bazaar.plugin import Role

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
-from twisted_bazaar.discovery.ring.identifiers import Contact
-from twisted_bazaar.discovery.ring.messages import RingFind, RingFound
+from twisted_bazaar.discovery.ring.rpc.messages import RingFind, RingFound
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.report import Figures, Report, within

@@ -12,11 +12,11 @@ from typing import Any, BinaryIO, ClassVar, Final
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.entry import VALUES
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.keeping import Holding, Stored
-from twisted_bazaar.discovery.ring.lookup import Found
-from twisted_bazaar.discovery.ring.steps import Seat
+from twisted_bazaar.discovery.ring.rules.actions import Seat
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.rules.lookup import Found
+from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Stored
+from twisted_bazaar.discovery.ring.storage.entry import VALUES
 from twisted_bazaar.errors import BazaarError
 from twisted_bazaar.identity.keys import SEED_BYTES, KeyPair
 from twisted_bazaar.interfaces import IRole

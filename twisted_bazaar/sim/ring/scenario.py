@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from attrs import evolve
 from msgspec import Meta
 
-from twisted_bazaar.discovery.ring.messages import MOST_SUCCESSORS
-from twisted_bazaar.discovery.ring.settings import USUAL, Settings
+from twisted_bazaar.discovery.ring.rpc.messages import MOST_SUCCESSORS
+from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
 from twisted_bazaar.sim.scenario import TAKES, Many, Scenario, Some, WantedEntry, is_numbered, parse_duration
 from twisted_bazaar.sim.scenario import told_names as told
 

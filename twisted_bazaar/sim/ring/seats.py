@@ -8,9 +8,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
-from twisted_bazaar.discovery.ring.fingers import PARTS
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.steps import Seat
+from twisted_bazaar.discovery.ring.rules.actions import Seat
+from twisted_bazaar.discovery.ring.rules.fingers import PARTS
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 
 
 def seats_of(ring: Ring, contacts: Iterable[Contact], successors: int) -> Mapping[Contact, Seat]:

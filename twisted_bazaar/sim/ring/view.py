@@ -11,11 +11,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from twisted_bazaar.discovery.ring.entry import VALUES
-from twisted_bazaar.discovery.ring.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.member import RingMember
-from twisted_bazaar.discovery.ring.messages import RingQuit
-from twisted_bazaar.discovery.ring.steps import Standing
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.rpc.messages import RingQuit
+from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.storage.entry import VALUES
 from twisted_bazaar.sim.cluster import Cluster, Member, Observer
 from twisted_bazaar.sim.ring.peer import SimulatedPeer
 from twisted_bazaar.values.addresses import Address

@@ -1,0 +1,65 @@
+"""What one node decides, whatever it hears."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests import examples
+from tests.discovery.ring.rings import SMALL, contact
+from twisted_bazaar.discovery.ring.rules.actions import Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+
+thorough = examples(300)
+
+
+class AnythingTests(SynchronousTestCase):
+    """Whatever it hears."""
+
+    @thorough
+    @given(st.integers(0, 2**32), st.integers(1, 4))
+    def test_anything(self, seed: int, most: int) -> None:
+        """A node's list is in order, no longer than it may be, and without itself; and few steps come of anything."""
+        rng = random.Random(seed)
+        node = Membership(contact(100), SMALL, most)
+        node.begin()
+
+        def somebody() -> Contact:
+            return contact(rng.randrange(256), rng.choice(("", "", "", "another")))
+
+        def somehow() -> Standing:
+            before = rng.choice((None, somebody()))
+            following = tuple(somebody() for _ in range(rng.randrange(5)))
+            return Standing(somebody(), before, following, rng.random() < 0.9)
+
+        def something(now: float) -> Sequence[Step]:
+            match rng.randrange(8):
+                case 0:
+                    return node.answered(somehow(), now)
+                case 1:
+                    return node.asked(somebody(), now)
+                case 2:
+                    return node.failed(rng.choice((somebody(), *node.successors)), now)
+                case 3:
+                    return node.told(somebody(), now)
+                case 4:
+                    return node.told_dead(somebody())
+                case 5:
+                    return node.left(somehow(), now)
+                case 6:
+                    return node.found(Seek(5, rng.choice((None, somebody()))), somebody(), [somebody()], now)
+            return node.stabilise(now)
+
+        for now in range(60):
+            steps = something(float(now))
+            self.assertLessEqual(len(steps), 6)
+            distances = [SMALL.distance(100, each.id) for each in node.successors]
+            self.assertEqual(distances, sorted(set(distances) - {0}))
+            self.assertLessEqual(len(distances), most)
+            self.assertTrue(node.is_member)
+            self.assertTrue(node.predecessor is None or node.predecessor.id != 100)

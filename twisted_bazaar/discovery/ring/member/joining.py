@@ -1,0 +1,226 @@
+"""How a node comes into a ring: it meets a member, looks for its place, and falls in there; until it has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from attrs import frozen
+from msgspec.structs import replace
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+
+from twisted_bazaar.backoff import Backoff
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.messages import RingJoin, RingPong
+from twisted_bazaar.discovery.ring.rpc.requests import Asking
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself, ReachedTracker, UsageError
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.values.addresses import Address, Peer
+
+_FIRST_AGAIN_S: Final = 0.5
+_LONGEST_AGAIN_S: Final = 30.0
+# One that has lost all the others looks where it once came in.
+_ALONE_S: Final = 10.0
+_ALONE_LONGEST_S: Final = 120.0
+
+Where = Address | IStreamClientEndpoint
+Answered = TypeVar("Answered")
+
+
+@frozen
+class Met:
+    """A member that has been met.
+
+    @ivar contact: itself.
+    @ivar own: this node, as it is seen there.
+    """
+
+    contact: Contact
+    own: Contact
+
+
+def told_displaced(holder: Contact) -> str:
+    """What to say of a place that another keeps, and what to do.
+
+    @param holder: that one.
+    """
+    return (
+        f"the one at {holder.address} has come to its place while the ring was parted, and keeps it; begin anew with "
+        "another --ring-id, or with a state directory of its own, and so another key"
+    )
+
+
+class Door:
+    """The member of a ring by which this node comes in, wherever that is.
+
+    @param where: where it takes links.
+    """
+
+    def __init__(self, node: INode, asking: Asking, ring: Ring, where: Where) -> None:
+        self._node = node
+        self._asking = asking
+        self._ring = ring
+        self._where = where
+
+    async def knock(self) -> Met:
+        """Meet it.
+
+        @raise UsageError: it is of no use to try again.
+        @raise PeerError: nobody is there, or who is there is no member now.
+        """
+        try:
+            peer = await self._node.meet(self._where)
+        except ReachedItself:
+            raise UsageError(
+                "the node to join by is this node itself; name another member with --join, or begin a ring without it"
+            ) from None
+        except ReachedTracker:
+            raise UsageError("a tracker is there, and no member of a ring; name a member with --join") from None
+        # No C{finally}: of a node that is only collected as garbage, as in a simulation, that would run as well.
+        return await Deferred.fromCoroutine(self._ask(peer)).addBoth(self._part, peer.id)
+
+    async def _ask(self, peer: Peer) -> Met:
+        if not peer.udp_port:
+            raise UsageError(
+                "the node to join by takes no datagrams, and so is no member of a ring; name a member with --join"
+            )
+        address = Address(peer.address.host, peer.udp_port)
+        return self._read(await self._asking.ask_at(address, RingJoin), address)
+
+    def _part(self, met: Answered, peer_id: int) -> Answered:
+        self._node.part(peer_id)
+        return met
+
+    def _read(self, pong: object, address: Address) -> Met:
+        if not isinstance(pong, RingPong):
+            raise LinkClosed("the node to join by is of no ring")
+        if pong.bits != self._ring.bits:
+            raise UsageError(
+                f"the ring to join has {pong.bits} bits, not {self._ring.bits}; write --bits {pong.bits} to join it"
+            )
+        own = self._asking.cards.own
+        if pong.you is not None:
+            own = replace(own, address=Address(pong.you.host, pong.you.udp))
+        # From now on it can be told from others that say they are this node.
+        contact = Cards(own, self._ring).sender_of(pong, address)
+        if contact is None or not pong.member:
+            raise LinkClosed("the node to join by is no member of its ring itself")
+        return Met(contact, own)
+
+
+class Joining:
+    """The tries of one node to come into a ring.
+
+    @param door: where it is to come in.
+    @param enter: tries once with a member that has been met; fires with who holds this node's place, with None if it
+        has joined, and fails with L{PeerError} if it may be tried again.
+    @param tried: called with why, each time that it has come to nothing.
+    @ivar joined: fires when this node has joined.
+    """
+
+    def __init__(
+        self,
+        node: INode,
+        door: Door,
+        enter: Callable[[Met], Awaitable[Contact | None]],
+        tried: Callable[[str], None],
+    ) -> None:
+        self._node = node
+        self._door = door
+        self._enter = enter
+        self._tried = tried
+        self._waits = Backoff(node.rng, _FIRST_AGAIN_S, _LONGEST_AGAIN_S)
+        self._waiting: tuple[IDelayedCall, Deferred[None]] | None = None
+        self.joined: Deferred[None] = Deferred.fromCoroutine(self._join())
+
+    def stop(self) -> None:
+        """Try no more."""
+        self.joined.cancel()
+
+    async def _join(self) -> None:
+        while True:
+            try:
+                met = await self._door.knock()
+                holder = await self._enter(met)
+            except CancelledError:
+                raise LinkClosed("this node stops") from None
+            except PeerError as error:
+                self._tried(str(error))
+                await self._wait()
+                continue
+            if holder is not None:
+                raise UsageError(
+                    f"the place of this node on the ring is that of the one at {holder.address} already; choose "
+                    "another with --ring-id, or, if that one has the same key, give this node a state directory of its "
+                    "own"
+                )
+            return
+
+    async def _wait(self) -> None:
+        waited: Deferred[None] = Deferred(lambda _: timer.cancel())
+        timer = self._node.clock.callLater(self._waits.delay(), waited.callback, None)
+        try:
+            await waited
+        except CancelledError:
+            raise LinkClosed("this node stops") from None
+
+
+class Returning:
+    """Looks where a node once came in, while it is alone.
+
+    @param found: called with a member that is there.
+    """
+
+    log = limited_logger(__name__)
+
+    def __init__(self, node: INode, door: Door, found: Callable[[Contact], None]) -> None:
+        self._node = node
+        self._door = door
+        self._found = found
+        self._waits = Backoff(node.rng, _ALONE_S, _ALONE_LONGEST_S)
+        self._timer: IDelayedCall | None = None
+        self._knocking: Deferred[None] | None = None
+        self._is_alone = False
+
+    def set_alone(self, is_alone: bool) -> None:
+        """Say whether it knows of nobody; may be said as often as one likes."""
+        self._is_alone = is_alone
+        if not is_alone:
+            self._waits.reset()
+            self._cancel_timer()
+        elif self._timer is None and self._knocking is None:
+            self._timer = self._node.clock.callLater(self._waits.delay(), self._knock)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._is_alone = False
+        self._cancel_timer()
+        if self._knocking is not None:
+            self._knocking.cancel()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _knock(self) -> None:
+        self._timer = None
+        self._knocking = Deferred.fromCoroutine(self._look())
+        self._knocking.addErrback(lambda failure: self.log.failure("nobody was looked for", failure))
+        self._knocking.addBoth(self._knocked)
+
+    async def _look(self) -> None:
+        try:
+            met = await self._door.knock()
+        except (PeerError, UsageError, CancelledError):
+            # It will be tried again; or this node stops.
+            return
+        self._found(met.contact)
+
+    def _knocked(self, _: object) -> None:
+        self._knocking = None
+        if self._is_alone:
+            self.set_alone(True)

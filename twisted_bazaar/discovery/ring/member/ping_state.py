@@ -1,0 +1,96 @@
+"""How a node says how it stands, to those who ask over and over: what has not changed is not said again. Sans-IO.
+
+Each pong has a mark, which says what stands in it; who asks again shows the mark of the last, if that is still kept.
+While it is the same, the answer is that all is as before. A mark is made and understood by one node alone, and means
+nothing to others. It changes nothing about what is believed: who says that all is as before could say all of it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from functools import partial
+from typing import Final
+
+import msgspec
+from attrs import evolve
+
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.messages import MARK_DIGITS, NO_MARK, RingPong, RingQuit
+from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+
+_encode: Final = msgspec.json.Encoder().encode
+
+Told = tuple[str, Standing]
+"""How a node has said that it stands, with the mark of that."""
+
+
+class Pongs:
+    """The pongs of one node, and the last of those it asks over and over.
+
+    @param cards: how contacts are written; this node does not become another while this is used.
+    """
+
+    def __init__(self, cards: Cards) -> None:
+        self._cards = cards
+        self._standing: Standing | None = None
+        self._mark = NO_MARK
+        self._whole: partial[RingPong]
+        self._short: partial[RingPong]
+        self._told: dict[Contact, Told] = {}
+
+    def pong(self, standing: Standing, known: str = NO_MARK) -> partial[RingPong]:
+        """What to answer.
+
+        @param standing: how this node stands.
+        @param known: the mark of what the asker has been told last.
+        """
+        if standing != self._standing:
+            self._write(standing)
+        return self._short if known == self._mark and known != NO_MARK else self._whole
+
+    def told(self, contact: Contact) -> Told | None:
+        """What a node has said last, if that is kept."""
+        return self._told.get(contact)
+
+    def hear(self, message: RingPong, sender: Contact, told: Told | None) -> Standing | None:
+        """How one stands that was asked; None if it says that all is as before to who has shown no mark.
+
+        @param told: what was kept of that one when it was asked.
+        """
+        if not message.same:
+            return self.read(message, sender, is_member=message.member)
+        if told is None or message.member:
+            return told and told[1]
+        return evolve(told[1], is_member=False)
+
+    def read(self, message: RingPong | RingQuit, sender: Contact, *, is_member: bool = True) -> Standing:
+        """How somebody says that it stands."""
+        read_all, where = self._cards.read_all, sender.address
+        before = () if message.predecessor is None else read_all((message.predecessor,), where)
+        return Standing(sender, before[0] if before else None, read_all(message.successors, where), is_member)
+
+    def keep(self, mark: str, standing: Standing) -> None:
+        """Keep what one has said that is asked over and over, until it says something else."""
+        if mark == NO_MARK:
+            self._told.pop(standing.node, None)
+        else:
+            self._told[standing.node] = mark, standing
+
+    def keep_only(self, contacts: Collection[Contact | None]) -> None:
+        """Forget what all but some have said."""
+        self._told = {contact: told for contact, told in self._told.items() if contact in contacts}
+
+    def _write(self, standing: Standing) -> None:
+        before = standing.predecessor
+        lists = {
+            "predecessor": None if before is None else self._cards.write(before),
+            "successors": self._cards.write_all(standing.successors),
+        }
+        whole = partial(RingPong, bits=self._cards.ring.bits, member=standing.is_member)
+        # Who is no member is not asked over and over.
+        self._mark = hashlib.sha256(_encode(lists)).hexdigest()[:MARK_DIGITS] if standing.is_member else NO_MARK
+        self._whole = partial(whole, mark=self._mark, **lists)
+        self._short = partial(whole, same=True)
+        self._standing = standing

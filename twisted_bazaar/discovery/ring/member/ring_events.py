@@ -1,0 +1,95 @@
+"""What a member of a ring tells its node of its life, for the journal and the log.
+
+What strangers can bring about is told so often in a minute and no more. In a classroom each step is told, from the
+two design papers: which pings come, who has answered one, and whom a question is sent on to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from twisted_bazaar.bounded import Ration
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer
+from twisted_bazaar.interfaces import INode
+
+_CHANGES_A_MINUTE: Final = 120
+_CALLS_A_MINUTE: Final = 120
+
+
+class Telling:
+    """What one member tells.
+
+    @param tells_all: whether each step is told.
+    """
+
+    def __init__(self, node: INode, ring: Ring, *, tells_all: bool) -> None:
+        self._node = node
+        self._ring = ring
+        self._tells_all = tells_all
+        # So that who calls much does not hide what becomes of neighbours.
+        self._changes = Ration(_CHANGES_A_MINUTE)
+        self._calls = Ration(_CALLS_A_MINUTE)
+
+    def dead(self, contact: Contact) -> None:
+        """A neighbour does not answer."""
+        self._tell("ring-dead", "node {id} at {host} port {port} does not answer, and is taken for dead", contact)
+
+    def left(self, contact: Contact) -> None:
+        """A neighbour goes."""
+        self._tell("ring-left", "node {id} at {host} port {port} leaves", contact)
+
+    def follows(self, contact: Contact) -> None:
+        """There is another predecessor."""
+        self._tell("ring-predecessor", "node {id} at {host} port {port} is the predecessor", contact)
+
+    def precedes(self, contact: Contact) -> None:
+        """There is another first successor."""
+        self._tell("ring-successor", "node {id} at {host} port {port} is the successor", contact)
+
+    def successors(self, contacts: Sequence[Contact]) -> None:
+        """The successors are not what they were."""
+        if self._tells_all and self._changes.admit(self._now()) is not None:
+            self._node.report("ring-successors", "the successors are {ids}", ids=self._called(contacts))
+
+    def pinged(self, contact: Contact) -> None:
+        """A member has asked how this one stands."""
+        self._call("ring-pinged", "a ping request came from node {id}", contact)
+
+    def ponged(self, contact: Contact) -> None:
+        """A member has said how it stands."""
+        self._call("ring-ponged", "a ping response came from node {id}", contact)
+
+    def sought(self, place: int, by: Contact, answer: Answer) -> None:
+        """Somebody looks for a place, and has been answered."""
+        if not self._tells_all or self._calls.admit(self._now()) is None:
+            return
+        nearer = [*answer.after[:1], *answer.before]
+        details = {"place": self._ring.called(place), "by": self._ring.called(by.id)}
+        if answer.node in answer.after[:1]:
+            self._node.report("ring-here", "node {by} looks for place {place}, which is here", **details)
+        elif nearer:
+            to = self._ring.called(nearer[0].id)
+            sentence = "node {by} looks for place {place}, which is not here; sent on to node {to}"
+            self._node.report("ring-sent-on", sentence, to=to, **details)
+
+    # Inside.
+
+    def _tell(self, event: str, sentence: str, contact: Contact) -> None:
+        if self._changes.admit(self._now()) is not None:
+            self._report(event, sentence, contact)
+
+    def _call(self, event: str, sentence: str, contact: Contact) -> None:
+        if self._tells_all and self._calls.admit(self._now()) is not None:
+            self._report(event, sentence, contact)
+
+    def _report(self, event: str, sentence: str, contact: Contact) -> None:
+        where = contact.address
+        self._node.report(event, sentence, id=self._ring.called(contact.id), host=where.host, port=where.port)
+
+    def _called(self, contacts: Sequence[Contact]) -> str:
+        return ", ".join(self._ring.called(contact.id) for contact in contacts) or "nobody"
+
+    def _now(self) -> float:
+        return float(self._node.clock.seconds())

@@ -1,0 +1,1 @@
+"""Requests over datagrams: messages, timers from round trips, hedging, limits for each host."""

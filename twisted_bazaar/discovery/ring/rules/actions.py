@@ -1,0 +1,85 @@
+"""What a node of the ring tells about itself, and what it is to do next. Sans-IO."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+
+
+@frozen
+class Standing:
+    """What a node answers when it is asked how it stands.
+
+    @ivar node: itself.
+    @ivar predecessor: the nearest node before it that it knows of.
+    @ivar successors: the nodes after it, the nearest first.
+    @ivar is_member: whether it has joined.
+    """
+
+    node: Contact
+    predecessor: Contact | None = None
+    successors: tuple[Contact, ...] = ()
+    is_member: bool = True
+
+
+@frozen
+class Seat:
+    """Where a node stands on a ring that is right already, which nobody needs to find out.
+
+    @ivar predecessor: the node before it; None on a ring of one.
+    @ivar successors: the nodes after it, the nearest first.
+    @ivar known: others that it knows farther away.
+    """
+
+    predecessor: Contact | None
+    successors: tuple[Contact, ...]
+    known: tuple[Contact, ...] = ()
+
+
+@frozen
+class Ask:
+    """Ask a node how it stands; then say what it has answered, or that it has not. While it is being asked, that will
+    do for further steps of this kind."""
+
+    to: Contact
+
+
+@frozen
+class Hint:
+    """Tell a node about another that lives and may be its neighbour; it will ask that one itself."""
+
+    to: Contact
+    about: Contact
+
+
+@frozen
+class Report:
+    """Tell a node that another does not answer; it will find out itself."""
+
+    to: Contact
+    dead: Contact
+
+
+@frozen
+class Seek:
+    """Look for the nodes round a place, best by others than the own neighbours, and say who has been found.
+
+    @ivar about: a node at that place that lives; whether others of this ring know it is the question.
+    """
+
+    place: int
+    about: Contact | None = None
+
+
+@frozen
+class Refused:
+    """There is no joining; or no staying, for who is a member.
+
+    @ivar holder: who has the same place already; None if there was nobody to join by, and it may be tried again.
+    """
+
+    holder: Contact | None = None
+
+
+Step = Ask | Hint | Report | Seek | Refused

@@ -1,0 +1,64 @@
+"""What a node says when it is asked whom it knows round a place. Sans-IO."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import frozen
+
+from twisted_bazaar.discovery.ring.rules.fingers import Fingers
+from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
+from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+
+MOST_BEFORE: Final = 4
+MOST_BEYOND: Final = 2
+
+
+@frozen
+class Answer:
+    """What a node says about a place.
+
+    @ivar node: itself.
+    @ivar before: nodes it knows between itself and the place, the nearest to the place first.
+    @ivar after: its successors at the place and after it, the nearest first; none if its list does not go so far.
+        One that is responsible itself comes first here.
+    @ivar predecessor: the node before it.
+    @ivar beyond: nodes after the place, and after that list, that it happens to know: if all who should be there have
+        died at once, somebody may live who comes next.
+    """
+
+    node: Contact
+    before: tuple[Contact, ...] = ()
+    after: tuple[Contact, ...] = ()
+    predecessor: Contact | None = None
+    beyond: tuple[Contact, ...] = ()
+
+
+def answer_for(
+    place: int,
+    ring: Ring,
+    membership: Membership,
+    fingers: Fingers,
+    dead: Dead,
+    now: float,
+    most: int = MOST_BEFORE,
+) -> Answer:
+    """What a node says about a place, by what it knows."""
+    own, successors = membership.own, dead.living(membership.successors, now)
+    if membership.is_responsible(place):
+        before = () if membership.predecessor is None else (membership.predecessor,)
+        return Answer(own, before, (own, *successors), membership.predecessor)
+    near = [contact for contact in reversed(successors) if ring.is_between(own.id, contact.id, place)]
+    if len(near) < len(successors):
+        # The place is in reach of the list: no finger is nearer. A list that is not full goes all the way round.
+        after = successors[len(near) :]
+        beyond: tuple[Contact, ...] = ()
+        if len(membership.successors) < membership.most:
+            after = (*after, own, *reversed(near))
+        else:
+            beyond = tuple(fingers.beyond(successors[-1].id, now, MOST_BEYOND))
+        return Answer(own, tuple(near[:most]), after, membership.predecessor, beyond)
+    far = [each for each in fingers.preceding(place, now, most) if each not in near]
+    known = sorted((*far, *near[:most]), key=lambda contact: ring.distance(contact.id, place))
+    return Answer(own, tuple(known[:most]), (), membership.predecessor, tuple(fingers.beyond(place, now, MOST_BEYOND)))
