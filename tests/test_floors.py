@@ -72,10 +72,8 @@ PURE: Final = frozenset(
             for rule in ("entry", "store", "range_sums", "replication", "fragments", "messages")
         ),
         *(f"discovery.ring.records.{rule}" for rule in ("records", "own_records", "findings")),
-        *(
-            f"discovery.superpeer.{rule}"
-            for rule in ("query_routing", "slots", "table_parts", "paths", "rounds", "hits")
-        ),
+        "discovery.superpeer.qrp",
+        *(f"discovery.superpeer.ultrapeer.{rule}" for rule in ("reverse_paths", "dynamic_query", "query_hits")),
         *("discovery.index.directory", "discovery.index.weights", "roles.goods", "roles.ring_room"),
     }
 )

@@ -22,11 +22,12 @@ from twisted_bazaar.discovery.ring.rpc.messages import Card
 from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS, Contact, Ring
 from twisted_bazaar.discovery.ring.storage import fragments, store
 from twisted_bazaar.discovery.ring.storage.messages import MOST_PARTS, PART_CHARS
-from twisted_bazaar.discovery.superpeer import findings as hits
-from twisted_bazaar.discovery.superpeer import leaves, neighbours, paths, searches
+from twisted_bazaar.discovery.superpeer.leaf.leaf import findings as hits
 from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS, Found, Table
-from twisted_bazaar.discovery.superpeer.query_routing import RouteTable
-from twisted_bazaar.discovery.superpeer.slots import write_slots
+from twisted_bazaar.discovery.superpeer.neighbours.neighbours import neighbours
+from twisted_bazaar.discovery.superpeer.qrp.slot_set import write_slots
+from twisted_bazaar.discovery.superpeer.qrp.tables import RouteTable
+from twisted_bazaar.discovery.superpeer.ultrapeer import leaves, query_control, reverse_paths
 from twisted_bazaar.files.udp.streams import StreamLimits
 from twisted_bazaar.files.window.settings import DEFAULT_MSS
 from twisted_bazaar.node import knocking
@@ -109,7 +110,7 @@ def _floods(count: int) -> object:
 
 def _queries(count: int) -> object:
     senders = [address_of(number) for number in range(64)]
-    table = paths.Paths(cap=count, shares=1)
+    table = reverse_paths.Paths(cap=count, shares=1)
     for number in range(count):
         for way in range(4):
             table.arrive(f"{number:032x}", senders[(number + way) % 64], 1, 7, number * 1e-6)
@@ -118,7 +119,7 @@ def _queries(count: int) -> object:
 
 def _counted(count: int) -> object:
     senders = [address_of(number) for number in range(64)]
-    table = paths.Paths(most_counted=count, shares=1)
+    table = reverse_paths.Paths(most_counted=count, shares=1)
     for number in range(count // 64):
         table.arrive(f"{number:032x}", senders[0], 1, 7, number * 1e-6)
         for sender in senders:
@@ -293,7 +294,7 @@ TABLES: Final[Mapping[str, Filled]] = {
     "keys of a ring, as texts and places": Filled(contact_encoding._text_of.cache_parameters()["maxsize"], _cached),
     "texts of which parts have come": Filled(fragments._MOST_UNDER_WAY, _parts, 88),
     "messages that wait for cookies, by address": Filled(knocking._MOST_KNOCKED_AT, _waiting, 43),
-    "counts of hits, by query and neighbour": Filled(paths.MOST_COUNTED, _counted, 384),
+    "counts of hits, by query and neighbour": Filled(reverse_paths.MOST_COUNTED, _counted, 384),
     "paths learnt": Filled(LIMITS.known_paths, _routes),
     "addresses that datagrams are exchanged with": Filled(LIMITS.correspondents, _correspondents),
     "records for the last questions, from a ring": Filled(findings.MOST_KEPT, _records, 175),
@@ -311,7 +312,7 @@ BUDGETS: Final[Mapping[str, int]] = {
     "lists and words of weak peers": leaves.MOST_BYTES,
     "links: read and not taken, or unsent": LIMITS.all_links_bytes,
     "requests that wait": pending.MOST_BYTES,
-    "searches under way at a super peer": searches.MOST_BYTES,
+    "searches under way at a super peer": query_control.MOST_BYTES,
     "orders that wait for the book": ledger.MOST_WAITING_BYTES,
     "streams: bytes that nobody has taken": StreamLimits().most * StreamLimits().kept * DEFAULT_MSS,
     "tables of neighbours, of which parts are missing": neighbours.MOST_PENDING_BYTES,

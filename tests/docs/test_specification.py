@@ -49,28 +49,27 @@ from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.discovery.ring.rpc.messages import Card, RingMessage, Seen
 from twisted_bazaar.discovery.ring.storage.entry import Kept
 from twisted_bazaar.discovery.ring.storage.messages import Listed, Marked
-from twisted_bazaar.discovery.superpeer import (
-    hits,
-    moorings,
-    neighbours,
-    passing,
-    paths,
-    policy,
-    promotion,
-    questions,
-    rounds,
-    searches,
-    table_exchange,
-)
+from twisted_bazaar.discovery.superpeer.leaf.leaf import pending_queries, registrations
 from twisted_bazaar.discovery.superpeer.messages import Found, Other, Place
-from twisted_bazaar.discovery.superpeer.query_routing import (
+from twisted_bazaar.discovery.superpeer.neighbours.neighbours import neighbours
+from twisted_bazaar.discovery.superpeer.qrp import sync
+from twisted_bazaar.discovery.superpeer.qrp.slot_set import read_slots, write_slots
+from twisted_bazaar.discovery.superpeer.qrp.tables import (
     hash_of,
     most_slots,
     token_of_seller,
     tokens_of_file,
     tokens_of_item,
 )
-from twisted_bazaar.discovery.superpeer.slots import read_slots, write_slots
+from twisted_bazaar.discovery.superpeer.ultrapeer import (
+    dynamic_query,
+    forwarding,
+    policy,
+    promotion,
+    query_control,
+    query_hits,
+    reverse_paths,
+)
 from twisted_bazaar.errors import PeerError, SoldOut
 from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES, Envelope, Signature, Statement
 from twisted_bazaar.node.limits import Limits
@@ -460,23 +459,23 @@ class SuperPeerTests(PageTests):
             SUPERPEER,
             f"Who has more than {most_slots(20)} slots",
             f"drops it if `hops` is {LARGEST_TTL} or more",
-            f"At most {table_exchange.PARTS_AT_ONCE} parts go at once",
-            f"after {table_exchange.BETWEEN_PARTS_S:g} s, of {table_exchange._MOST_PARTS:g} and "
-            f"{table_exchange._PARTS_A_SECOND:g} a second",
+            f"At most {sync.PARTS_AT_ONCE} parts go at once",
+            f"after {sync.BETWEEN_PARTS_S:g} s, of {sync._MOST_PARTS:g} and {sync._PARTS_A_SECOND:g} a second",
             f"every {neighbours.HELLO_S * neighbours._EARLIEST:g} to {neighbours.HELLO_S:g} s",
             f"said nothing by datagram for {neighbours.SILENCE_S:g} s",
             f"while it has fewer than it wants, {neighbours.DEGREE}.",
             f"but {neighbours.LEAST_COMING} at least",
-            f"farthest, which is `--ttl` {policy.TTL}, or less if that has a horizon of {rounds.FAR_ENOUGH:,}",
-            f"or after {rounds.LONGEST_S:g} s. A round has {rounds.WAIT_S:g} s for each unit of reach",
+            f"farthest, which is `--ttl` {policy.TTL}, or less if that has a horizon of {dynamic_query.FAR_ENOUGH:,}",
+            f"or after {dynamic_query.LONGEST_S:g} s. A round has {dynamic_query.WAIT_S:g} s for each unit of reach",
             f"no more than `--results` {policy.RESULTS}",
-            f"{passing.MOST_PART_BYTES} without",
-            f"{searches.MOST_UNDER_WAY} under way",
-            f"{searches.MOST_BYTES // MIB} MiB, {searches.SEARCH_BYTES} bytes each and {hits.HIT_BYTES} for each hit",
-            f"counted for {paths.MOST_COUNTED} queries and neighbours",
+            f"{forwarding.MOST_PART_BYTES} without",
+            f"{query_control.MOST_UNDER_WAY} under way",
+            f"{query_control.MOST_BYTES // MIB} MiB, {query_control.SEARCH_BYTES} bytes each and "
+            f"{query_hits.HIT_BYTES} for each hit",
+            f"counted for {reverse_paths.MOST_COUNTED} queries and neighbours",
             f"one in {promotion._BETWEEN_S:g} s, and the same node again after {promotion._ASKED_S:g} s",
-            f"not answered `register` in {moorings.REGISTER_S:g} s",
-            f"no `queryend` after {questions.SEARCH_S:g} s",
+            f"not answered `register` in {registrations.REGISTER_S:g} s",
+            f"no `queryend` after {pending_queries.SEARCH_S:g} s",
         )
 
     def test_dialogue_is_coherent(self) -> None:

@@ -25,8 +25,8 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug("a search that is over, of which nobody is told", f"{_SUPER}test_no_end_mark"),
         bug(
             "hits that go to who was deeper in the query",
-            "discovery/superpeer/test_paths.py",
-            ("discovery/superpeer/paths.py", "if hops <= passed.hops and", "if"),
+            "discovery/superpeer/ultrapeer/test_reverse_paths.py",
+            ("discovery/superpeer/ultrapeer/reverse_paths.py", "if hops <= passed.hops and", "if"),
         ),
         bug(
             "a cookie that is not looked at",
@@ -75,7 +75,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "a weak peer that does not notice that one is gone",
             "integration/test_super_peers.py::test_killed",
-            ("discovery/superpeer/moorings.py", "        self._lose(peer.id)\n", ""),
+            ("discovery/superpeer/leaf/registrations.py", "        self._lose(peer.id)\n", ""),
         ),
     ),
     9: (

@@ -17,8 +17,8 @@ _QUEUE: Final = "discovery/index/fair_queue.py"
 _ROOM: Final = "discovery/index/room.py"
 _POSTGRES_LISTS: Final = "discovery/index/postgres_lists.py"
 _POSTGRES_TESTS: Final = "integration/test_postgres_directory.py"
-_SEARCHES: Final = "discovery/superpeer/searches.py"
-_SEARCHES_TESTS: Final = "discovery/superpeer/test_searches.py"
+_SEARCHES: Final = "discovery/superpeer/ultrapeer/query_control.py"
+_SEARCHES_TESTS: Final = "discovery/superpeer/ultrapeer/test_query_control.py"
 _WORKER_TESTS: Final = "discovery/index/test_workers.py"
 _LOG: Final = "limited_log.py"
 _PRIVATE: Final = "private_files.py"
@@ -384,8 +384,12 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "hits that are kept as they are",
             _SEARCHES_TESTS,
-            ("discovery/superpeer/hits.py", "if hash(hit) not in self._known", "if hit not in self._known"),
-            ("discovery/superpeer/hits.py", "map(hash, unknown)", "unknown"),
+            (
+                "discovery/superpeer/ultrapeer/query_hits.py",
+                "if hash(hit) not in self._known",
+                "if hit not in self._known",
+            ),
+            ("discovery/superpeer/ultrapeer/query_hits.py", "map(hash, unknown)", "unknown"),
         ),
         bug(
             "a share for each key",
@@ -394,13 +398,13 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a count for each query and each neighbour",
-            "discovery/superpeer/test_paths.py",
-            ("discovery/superpeer/paths.py", "FairTable(most_counted,", "FairTable(1_000_000,"),
+            "discovery/superpeer/ultrapeer/test_reverse_paths.py",
+            ("discovery/superpeer/ultrapeer/reverse_paths.py", "FairTable(most_counted,", "FairTable(1_000_000,"),
         ),
         bug(
             "an address that a datagram brought along, kept with each query",
-            "discovery/superpeer/test_paths.py::PassingTests",
-            ("discovery/superpeer/passing.py", "        address = neighbour.address\n", ""),
+            "discovery/superpeer/ultrapeer/test_reverse_paths.py::PassingTests",
+            ("discovery/superpeer/ultrapeer/forwarding.py", "        address = neighbour.address\n", ""),
         ),
         bug(
             "a mapping for each owner",
@@ -428,8 +432,12 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a bound for each neighbour and none for all",
-            "discovery/superpeer/test_neighbours.py::PendingTests",
-            ("discovery/superpeer/neighbours.py", "while self._pending_bytes > MOST_PENDING_BYTES:", "while False:"),
+            "discovery/superpeer/neighbours/test_neighbours.py::PendingTests",
+            (
+                "discovery/superpeer/neighbours/neighbours.py",
+                "while self._pending_bytes > MOST_PENDING_BYTES:",
+                "while False:",
+            ),
         ),
         bug(
             "pages of sixteen questions, however long",

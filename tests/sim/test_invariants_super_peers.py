@@ -9,15 +9,15 @@ from tests import endless_table
 from tests.sim.planted import PlantedBugCase
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.index.directory import Directory
-from twisted_bazaar.discovery.superpeer.leaf import Leaf
-from twisted_bazaar.discovery.superpeer.leaves import Leaves
-from twisted_bazaar.discovery.superpeer.lookups import Lookups
+from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
+from twisted_bazaar.discovery.superpeer.leaf.registrations import Moorings
 from twisted_bazaar.discovery.superpeer.messages import Query
-from twisted_bazaar.discovery.superpeer.moorings import Moorings
-from twisted_bazaar.discovery.superpeer.neighbours import Neighbours
-from twisted_bazaar.discovery.superpeer.paths import Arrival, Paths
-from twisted_bazaar.discovery.superpeer.query_routing import OwnTable, RouteTable
-from twisted_bazaar.discovery.superpeer.searches import Searches
+from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
+from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, RouteTable
+from twisted_bazaar.discovery.superpeer.ultrapeer.leaves import Leaves
+from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import Lookups
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import Searches
+from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, Paths
 from twisted_bazaar.node.control import Ping, Pong
 from twisted_bazaar.node.link import Link
 from twisted_bazaar.sim.invariants import SUPER_PEER_CHECKS

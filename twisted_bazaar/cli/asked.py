@@ -8,7 +8,7 @@ from typing import Final, Self
 from attrs import frozen
 
 from twisted_bazaar.cli.programs import how_to_call
-from twisted_bazaar.discovery.superpeer.moorings import FULL, SILENT, STRANGER
+from twisted_bazaar.discovery.superpeer.leaf.registrations import FULL, SILENT, STRANGER
 
 REFUSED: Final = "refused"
 """Why a node does not join that cannot, however often it tries."""

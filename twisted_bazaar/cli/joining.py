@@ -21,7 +21,7 @@ from twisted_bazaar.cli.refusal import Denial
 from twisted_bazaar.cli.reported import Reported
 from twisted_bazaar.discovery.ring.rules.identifiers import USUAL_BITS
 from twisted_bazaar.discovery.ring.rules.settings import USUAL
-from twisted_bazaar.discovery.superpeer.moorings import FULL, SILENT, STRANGER
+from twisted_bazaar.discovery.superpeer.leaf.registrations import FULL, SILENT, STRANGER
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole, IWay

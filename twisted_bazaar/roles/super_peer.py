@@ -15,20 +15,20 @@ from twisted.python import usage
 from zope.interface import implementer
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget
-from twisted_bazaar.discovery.superpeer.attendance import Attendance
-from twisted_bazaar.discovery.superpeer.counters import Counters
-from twisted_bazaar.discovery.superpeer.leaves import MOST_BYTES, Leaves
-from twisted_bazaar.discovery.superpeer.lookups import Lookups
 from twisted_bazaar.discovery.superpeer.messages import MOST_RESULTS, Query, SuperHello, Table
-from twisted_bazaar.discovery.superpeer.neighbour import Standing
-from twisted_bazaar.discovery.superpeer.neighbours import Neighbours
-from twisted_bazaar.discovery.superpeer.passing import Passing
-from twisted_bazaar.discovery.superpeer.paths import Paths
-from twisted_bazaar.discovery.superpeer.policy import RESULTS, TTL, Policy
-from twisted_bazaar.discovery.superpeer.promotion import Promotion
-from twisted_bazaar.discovery.superpeer.query_routing import OwnTable
-from twisted_bazaar.discovery.superpeer.searches import Searches
-from twisted_bazaar.discovery.superpeer.visitors import Visitors
+from twisted_bazaar.discovery.superpeer.neighbours.alerts import Attendance
+from twisted_bazaar.discovery.superpeer.neighbours.neighbour import Standing
+from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
+from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable
+from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters
+from twisted_bazaar.discovery.superpeer.ultrapeer.forwarding import Passing
+from twisted_bazaar.discovery.superpeer.ultrapeer.leaves import MOST_BYTES, Leaves
+from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import Lookups
+from twisted_bazaar.discovery.superpeer.ultrapeer.policy import RESULTS, TTL, Policy
+from twisted_bazaar.discovery.superpeer.ultrapeer.promotion import Promotion
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import Searches
+from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Paths
+from twisted_bazaar.discovery.superpeer.ultrapeer.unregistered import Visitors
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IFloodsNothing, INode, IOperable, ISelfNumbered, ITakesDatagrams
 from twisted_bazaar.limited_log import limited_logger

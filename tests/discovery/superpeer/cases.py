@@ -21,7 +21,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
     Table,
     Unregister,
 )
-from twisted_bazaar.discovery.superpeer.query_routing import RouteTable, hash_of, tokens_of_query
+from twisted_bazaar.discovery.superpeer.qrp.tables import RouteTable, hash_of, tokens_of_query
 from twisted_bazaar.interfaces import ISelfNumbered
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.values.addresses import Address, Origin, Peer

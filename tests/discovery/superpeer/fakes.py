@@ -19,7 +19,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
     SuperHello,
     Table,
 )
-from twisted_bazaar.discovery.superpeer.query_routing import tokens_of_file
+from twisted_bazaar.discovery.superpeer.qrp.tables import tokens_of_file
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.testing import FakeNode, deliver, deliver_datagram
 from twisted_bazaar.values.addresses import Address, Peer

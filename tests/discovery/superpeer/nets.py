@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.raw_peer import RawPeer, link
 from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS, Query, QueryHit
-from twisted_bazaar.discovery.superpeer.query_routing import HASH_BITS, hash_of, tokens_of_file, tokens_of_item
-from twisted_bazaar.discovery.superpeer.slots import write_slots
+from twisted_bazaar.discovery.superpeer.qrp.slot_set import write_slots
+from twisted_bazaar.discovery.superpeer.qrp.tables import HASH_BITS, hash_of, tokens_of_file, tokens_of_item
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.testing import SimulatedNetwork

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 from attrs import define, field
 
-from twisted_bazaar.discovery.superpeer.leaf import Leaf
+from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
 from twisted_bazaar.discovery.superpeer.messages import Query, QueryEnd, QueryHit
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.sim.cluster import Cluster, Member

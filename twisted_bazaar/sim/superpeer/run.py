@@ -14,7 +14,7 @@ from attrs import evolve
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.superpeer.leaf import Leaf
+from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
 from twisted_bazaar.errors import BazaarError
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole
 from twisted_bazaar.node.limits import Limits

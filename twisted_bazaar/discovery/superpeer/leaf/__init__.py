@@ -1,0 +1,1 @@
+"""A leaf: it registers with super peers and searches by them."""

@@ -1,0 +1,335 @@
+"""A weak peer: lists what it has at two super peers, and asks them who has what.
+
+From the design paper of the super peers. Which super peers those are is decided in C{moorings}, what they are told in
+C{mooring}, what becomes of a question in C{questions} and C{findings}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_bazaar.bounded import Ration
+from twisted_bazaar.discovery.index.messages import MOST_ON_PAGE, Listed
+from twisted_bazaar.discovery.index.words import question_of
+from twisted_bazaar.discovery.recent import Recent
+from twisted_bazaar.discovery.superpeer.leaf.findings import MOST_KEPT, Findings
+from twisted_bazaar.discovery.superpeer.leaf.own_table import OwnWords
+from twisted_bazaar.discovery.superpeer.leaf.pending_queries import Questions
+from twisted_bazaar.discovery.superpeer.leaf.registration import Mooring, place_told_by
+from twisted_bazaar.discovery.superpeer.leaf.registrations import Moorings
+from twisted_bazaar.discovery.superpeer.messages import (
+    MOST_RESULTS,
+    Found,
+    Lead,
+    QueryEnd,
+    QueryHit,
+    Registered,
+)
+from twisted_bazaar.errors import PeerError
+from twisted_bazaar.interfaces import Command, ICatalogue, INode, IOperable, ISelfNumbered, Opening
+from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.values.addresses import Address, Origin, Peer
+from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
+from twisted_bazaar.wire.error import Error
+from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
+from twisted_bazaar.wire.message import Message
+
+ENOUGH: Final = 50
+# How long after the first source others are still waited for.
+_GATHER_S: Final = 0.2
+_WARNINGS_A_MINUTE: Final = 2
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+_FORGOTTEN: Final = "notregistered"
+
+Lookup = tuple[str | None, str | None, str | None]
+"""What was looked for, on whatever page: a name, words, a digest."""
+
+
+@implementer(ISelfNumbered, IOperable, ICatalogue)
+class Leaf:
+    """Carried by a node that finds, and is found, by super peers.
+
+    @param super_peers: where the first ones are; more are learnt from them, and from a tracker.
+    @param lead: called with the reason and where others are, when this node is to be a super peer itself; None if it
+        is not able to.
+    @param results: how many hits are enough for one question.
+    """
+
+    log = limited_logger(__name__)
+    openings: Mapping[type[Message], Opening] = {}
+    datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
+    kind: str | None = None
+    node: INode
+
+    def __init__(
+        self,
+        super_peers: Sequence[IStreamClientEndpoint | Address] = (),
+        *,
+        lead: Callable[[str, Sequence[Address]], None] | None = None,
+        results: int = ENOUGH,
+    ) -> None:
+        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
+            Registered: self._registered_received,
+            Listed: self._listed_received,
+            QueryHit: self._hit_received,
+            QueryEnd: self._end_received,
+            Lead: self._lead_received,
+            Error: self._error_received,
+        }
+        self.commands: Mapping[str, Command] = {"status": self._status}
+        self.results = results
+        self._super_peers = super_peers
+        self._lead = lead
+        self._load = 0
+        self._warnings = Ration(_WARNINGS_A_MINUTE)
+        self._pages: Recent[Findings] = Recent(MOST_KEPT)
+
+    # What the node calls: IRole.
+
+    def start(self, node: INode) -> None:
+        """Begin; nothing is linked yet."""
+        self.node = node
+        self._words = OwnWords(node, self._table_changed)
+        self._moorings = Moorings(
+            node, self._super_peers, self._moor, self._moorings_changed, may_lead=self._lead is not None
+        )
+        self._questions = Questions(node, self._moorings.taken)
+        self._moorings.start()
+
+    def stop(self) -> Deferred[None]:
+        """Tell the super peers that it leaves, and end every timer; what waits for an answer gets none."""
+        self._questions.stop()
+        self._moorings.stop()
+        self._words.stop()
+        return succeed(None)
+
+    def peer_joined(self, peer: Peer) -> None:
+        """Who has met whom is known where it was asked for."""
+
+    def peer_left(self, peer: Peer) -> None:
+        """A super peer may be gone."""
+        self._moorings.peer_left(peer)
+
+    def tracker_joined(self) -> None:
+        """There is somebody who can name super peers."""
+        self._moorings.tracker_joined()
+
+    def tracker_left(self) -> None:
+        """What is known is known."""
+
+    # What other roles call: ICatalogue, and the same for goods.
+
+    @property
+    def moored(self) -> Sequence[Peer]:
+        """The super peers that have taken this node."""
+        return [mooring.peer for mooring in self._moorings.taken.values()]
+
+    @property
+    def has_told_all(self) -> bool:
+        """Whether there is a super peer that has taken this node, and each knows all that it has."""
+        moorings = self._moorings.taken.values()
+        return bool(moorings) and all(mooring.has_told_all for mooring in moorings)
+
+    def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
+        """Let others find files of this node from now on, and others no more."""
+        self._words.change_files(added, removed)
+        for mooring in self._moorings.taken.values():
+            mooring.enrolment.listing.change_files(added, removed)
+            mooring.enrolment.tell()
+
+    def publish_goods(self, items: Sequence[str]) -> None:
+        """Say what all the goods are that this node sells from now on."""
+        self._words.set_items(items)
+        for mooring in self._moorings.taken.values():
+            mooring.enrolment.listing.set_items(items)
+            mooring.enrolment.tell()
+
+    def loaded(self, downloads: int) -> None:
+        """Say how many downloads this node serves now."""
+        self._load = downloads
+        for mooring in self._moorings.taken.values():
+            mooring.enrolment.loaded(downloads)
+
+    def search(self, query: FileQuery) -> Deferred[Page]:
+        """Look for files; fires when the search is over. Later pages are of what was found for the first.
+
+        @raise LinkClosed: there is no super peer, or it does not answer.
+        @raise PeerError: it says no, or everything is asked for.
+        """
+        what = _what_of(query)
+        if what is None:
+            return succeed(Page((), 0))
+        if not what:
+            return fail(PeerError("super peers have no list of everything; say a name, words or a digest"))
+        query = FileQuery(query.name, query.words, query.digest, query.after, max(1, min(query.most, MOST_ON_PAGE)))
+        lookup: Lookup = query.name, query.words, query.digest
+        findings = self._pages.get(lookup, self.node.clock.seconds())
+        if query.after is not None and findings is not None:
+            return _page_of(findings, query)
+        return self._find(query, what).addCallback(self._turn_to, lookup, query)
+
+    def sources(self, digest: str) -> Deferred[Sequence[FileSource]]:
+        """Who has a file, the least loaded first; this node is not among them.
+
+        It fires soon after the first have been named: who fetches is to begin, and asks again for more.
+
+        @raise LinkClosed: there is no super peer, or it does not answer.
+        @raise PeerError: it says no.
+        """
+        if not _DIGEST.fullmatch(digest):
+            return succeed(())
+        findings = Findings(FileQuery(digest=digest), self.node.key.public)
+        answer: Deferred[Sequence[FileSource]] = Deferred(lambda _: asking.cancel())
+
+        def take(hits: Sequence[Found]) -> None:
+            is_first = not findings.sources()
+            findings.take(hits)
+            if is_first and findings.sources():
+                timers.append(self.node.clock.callLater(_GATHER_S, asking.cancel))
+
+        def end(result: object) -> None:
+            for timer in timers:
+                if timer.active():
+                    timer.cancel()
+            if answer.called:
+                return
+            if isinstance(result, Failure) and not findings.sources():
+                answer.errback(result)
+            else:
+                answer.callback(findings.sources())
+
+        timers: list[IDelayedCall] = []
+        asking = self.ask({"digest": digest}, take)
+        asking.addBoth(end)
+        return answer
+
+    def sellers(
+        self, item: str | None, seller_key: str | None, found: Callable[[Sequence[Peer]], None]
+    ) -> Deferred[None]:
+        """Who sells an item in this node's bazaar, or where the seller with a key is; this node is not among them.
+
+        @param item: what it sells does not matter if not given; one of the two must be.
+        @param found: called with sellers, each time some are named.
+        @raise LinkClosed: there is no super peer, or it does not answer.
+        @raise PeerError: it says no.
+        """
+
+        def name(hits: Sequence[Found]) -> None:
+            found(
+                [
+                    Peer(each.id, each.key, Address(each.host or "", each.port))
+                    for each in hits
+                    if each.key != self.node.key.public and seller_key in (None, each.key)
+                ]
+            )
+
+        what = {"seller": seller_key} if seller_key is not None else {"item": item}
+        return self.ask({**what, "bazaar": self.node.bazaar}, name).addCallback(lambda _: None)
+
+    def ask(self, what: Mapping[str, Any], found: Callable[[Sequence[Found]], None]) -> Deferred[QueryEnd | None]:
+        """Ask a question, and hear what is found as it comes, checked by nobody.
+
+        @param what: keys of a query.
+        @param found: called with hits, each time some come; all have a host.
+        @return: fires when no more come, with what was said then; with None if the time was up.
+        @raise LinkClosed: there is no super peer, or it does not answer.
+        @raise PeerError: it says no.
+        """
+        return self._questions.ask({"results": max(1, min(self.results, MOST_RESULTS)), **what}, found)
+
+    # Inside.
+
+    def _find(self, query: FileQuery, what: Mapping[str, Any]) -> Deferred[Findings]:
+        findings = Findings(query, self.node.key.public)
+        return self.ask(what, findings.take).addCallback(lambda _: findings)
+
+    def _turn_to(self, findings: Findings, lookup: Lookup, query: FileQuery) -> Page:
+        self._pages.put(lookup, findings, self.node.clock.seconds())
+        return findings.page(query)
+
+    def _moor(self, peer: Peer) -> Mooring:
+        return Mooring(self.node, peer, self._words, self._load, self._warn)
+
+    def _table_changed(self) -> None:
+        for mooring in self._moorings.taken.values():
+            mooring.table_changed()
+
+    def _moorings_changed(self) -> None:
+        self._questions.changed()
+
+    def _registered_received(self, message: Registered, origin: Origin) -> None:
+        self._moorings.registered(message, origin)
+
+    def _listed_received(self, message: Listed, origin: Origin) -> None:
+        mooring = self._moorings.taken.get(origin.id)
+        if mooring is not None:
+            mooring.listed_received(message)
+
+    def _hit_received(self, message: QueryHit, origin: Origin) -> None:
+        self._questions.hit_received(message, origin)
+
+    def _end_received(self, message: QueryEnd, origin: Origin) -> None:
+        self._questions.end_received(message, origin)
+
+    def _lead_received(self, message: Lead, origin: Origin) -> None:
+        """A super peer asks this node to be one too, beside it and those that it names."""
+        mooring = self._moorings.taken.get(origin.id)
+        if self._lead is not None and mooring is not None:
+            why = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in message.why)
+            peer = mooring.peer
+            others = [place_told_by(peer, place.host, place.port) for place in message.neighbours]
+            if peer.udp_port:
+                others.insert(0, Address(peer.address.host, peer.udp_port))
+            self._lead(why, others)
+
+    def _error_received(self, error: Error, origin: Origin) -> None:
+        mooring = self._moorings.taken.get(origin.id)
+        if not origin.is_direct:
+            return
+        if mooring is None:
+            self._moorings.refused(error, origin)
+            return
+        if error.code == _FORGOTTEN:
+            self._moorings.let_go(origin.id)
+        elif error.id is not None:
+            mooring.error_received(error)
+        elif error.about == "query":
+            # Which one it says next, with the end.
+            mooring.refusal = PeerError(error.reason or error.code)
+
+    def _status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
+        super_peers = [{"id": peer.id, "address": str(peer.address)} for peer in self.moored]
+        return succeed({"role": "leaf", "super_peers": super_peers})
+
+    def _warn(self, sentence: str, **details: Any) -> None:
+        """Say something, but not over and over."""
+        if self._warnings.admit(self.node.clock.seconds()) is not None:
+            self.log.warn(sentence, **details)
+
+
+def _what_of(query: FileQuery) -> Mapping[str, Any] | None:
+    """The keys of a query for files, of which it has exactly one; none for everything, None if no file can be meant."""
+    texts = (query.name, query.words)
+    if any(text is not None and not 0 < len(text) <= LONGEST_NAME_BYTES for text in texts):
+        return None
+    if query.words is not None and not question_of(query.words)[1]:
+        return None
+    if query.digest is not None:
+        return {"digest": query.digest} if _DIGEST.fullmatch(query.digest) else None
+    if query.name is not None:
+        return {"name": query.name}
+    return {} if query.words is None else {"words": query.words}
+
+
+def _page_of(findings: Findings, query: FileQuery) -> Deferred[Page]:
+    try:
+        return succeed(findings.page(query))
+    except PeerError as error:
+        return fail(error)

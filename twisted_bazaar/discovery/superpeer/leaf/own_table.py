@@ -1,0 +1,102 @@
+"""What a weak peer has, as the table of words that its super peers get, and as the lists that they keep."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall
+
+from twisted_bazaar.discovery.index.listing import OwnListing
+from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS
+from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, token_of_seller, tokens_of_file, tokens_of_item
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.values.files import SharedFile
+
+# So many names are cut into words in one go; more would be felt.
+_FILES_A_TURN: Final = 200
+
+
+class OwnWords:
+    """The files and goods of one weak peer.
+
+    @param changed: called when the table has changed.
+    @ivar table: of the words of all of it. A long list of files comes into it bit by bit.
+    """
+
+    def __init__(self, node: INode, changed: Callable[[], None]) -> None:
+        self._node = node
+        self._changed = changed
+        self.table = OwnTable(least_bits=MOST_TABLE_BITS)
+        self._files: dict[str, SharedFile] = {}
+        self._items: frozenset[str] = frozenset()
+        # Files whose words are to come into the table, or to go.
+        self._news: deque[tuple[SharedFile, bool]] = deque()
+        self._working: IDelayedCall | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the table has all words."""
+        return not self._news
+
+    def change_files(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
+        """Have files, and others no more."""
+        for name in removed:
+            self._replace(name, None)
+        for file in added:
+            self._replace(file.name, file)
+        if self._working is None:
+            self._work()
+
+    def set_items(self, items: Sequence[str]) -> None:
+        """Say what all the goods are."""
+        now, before = frozenset(items), self._items
+        bazaar = self._node.bazaar
+        for item in sorted(now - before):
+            self.table.add(tokens_of_item(bazaar, item))
+        for item in sorted(before - now):
+            self.table.discard(tokens_of_item(bazaar, item))
+        seller = (token_of_seller(bazaar, self._node.key.public),)
+        if now and not before:
+            self.table.add(seller)
+        elif before and not now:
+            self.table.discard(seller)
+        self._items = now
+        self._changed()
+
+    def new_listing(self) -> OwnListing:
+        """The list of all of it, for a server that has been told nothing."""
+        listing = OwnListing(self._node.rng, self._node.bazaar)
+        listing.change_files(self._files.values(), ())
+        listing.set_items(sorted(self._items))
+        return listing
+
+    def stop(self) -> None:
+        """Do nothing any more."""
+        self._news.clear()
+        if self._working is not None and self._working.active():
+            self._working.cancel()
+
+    def _replace(self, name: str, file: SharedFile | None) -> None:
+        before = self._files.pop(name, None)
+        if before is not None:
+            self._news.append((before, False))
+        if file is not None:
+            self._files[name] = file
+            self._news.append((file, True))
+
+    def _work(self) -> None:
+        """Take the words of some files in, or out."""
+        self._working = None
+        for _ in range(min(len(self._news), _FILES_A_TURN)):
+            file, is_added = self._news.popleft()
+            tokens = tokens_of_file(file.name, file.digest)
+            if is_added:
+                self.table.add(tokens)
+            else:
+                self.table.discard(tokens)
+        if self._news:
+            self._working = self._node.clock.callLater(0, self._work)
+        else:
+            self._changed()

@@ -1,0 +1,182 @@
+"""What a weak peer has asked its super peers and not heard the end of.
+
+One super peer is asked. If it dies, or refuses, before it has said that it is over, another one is asked the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall
+
+from twisted_bazaar.discovery.superpeer.leaf.registration import Mooring
+from twisted_bazaar.discovery.superpeer.messages import Found, Query, QueryEnd, QueryHit
+from twisted_bazaar.errors import LinkClosed, PeerError
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.values.addresses import Origin
+
+# A super peer searches for ten at most.
+SEARCH_S: Final = 12.0
+WAIT_S: Final = 5.0
+# However much a super peer answers, of one question no more is listened to.
+MOST_HITS: Final = 5_000
+_NOBODY: Final = (
+    "no super peer takes this node; see that one runs, and that --super is right: an address such as tcp:192.0.2.7:9200"
+)
+
+
+@define(eq=False)
+class _Question:
+    """Something that was asked.
+
+    @ivar what: the keys of the query.
+    @ivar asked: the node id of the super peer that is asked now; None while there is none.
+    @ivar refused_by: those that will not answer it.
+    @ivar hits: how many have come from who is asked now.
+    @ivar is_answered: whether any have come.
+    @ivar timer: ends it.
+    @ivar patience: ends it while nobody is asked.
+    """
+
+    what: Mapping[str, Any]
+    found: Callable[[Sequence[Found]], None]
+    answer: Deferred[QueryEnd | None]
+    id: str = ""
+    asked: int | None = None
+    refused_by: dict[int, PeerError] = field(factory=dict)
+    hits: int = 0
+    is_answered: bool = False
+    timer: IDelayedCall | None = None
+    patience: IDelayedCall | None = None
+
+
+class Questions:
+    """All questions of one node that are under way.
+
+    @param moorings: by node id, the super peers that can be asked.
+    """
+
+    def __init__(self, node: INode, moorings: Mapping[int, Mooring]) -> None:
+        self._node = node
+        self._moorings = moorings
+        self._questions: list[_Question] = []
+        self._is_stopped = False
+
+    def __len__(self) -> int:
+        return len(self._questions)
+
+    def ask(self, what: Mapping[str, Any], found: Callable[[Sequence[Found]], None]) -> Deferred[QueryEnd | None]:
+        """Ask something.
+
+        @param what: keys of a L{Query}, without those that say how far it has gone.
+        @param found: called with hits, each time some come.
+        @return: fires when no more come: with what was said then, or with None if the time was up.
+        @raise LinkClosed: there is nobody to ask, or who was asked said nothing at all.
+        @raise PeerError: everybody refuses.
+        """
+        if self._is_stopped:
+            return fail(LinkClosed("this node stops"))
+        question = _Question(what, found, Deferred(lambda answer: self._forget(question)))
+        self._questions.append(question)
+        self._ask(question)
+        return question.answer
+
+    def changed(self) -> None:
+        """Super peers have come or gone: ask others what was asked of those that are gone."""
+        for question in list(self._questions):
+            if question.asked not in self._moorings:
+                self._ask(question)
+
+    def hit_received(self, hit: QueryHit, origin: Origin) -> None:
+        """Some hits have come."""
+        question = self._of(hit.id, origin)
+        if question is None or question.hits >= MOST_HITS:
+            return
+        placed = [self._moorings[origin.id].placed(found) for found in hit.found]
+        fitting = [found for found in placed if found is not None]
+        question.hits += sum(max(1, len(found.files)) for found in fitting)
+        if fitting:
+            question.is_answered = True
+            question.found(fitting)
+
+    def end_received(self, end: QueryEnd, origin: Origin) -> None:
+        """A super peer says that a question is over; or that it will not answer it, if it has just refused one."""
+        question = self._of(end.id, origin)
+        mooring = self._moorings.get(origin.id)
+        refusal = None
+        if mooring is not None:
+            refusal, mooring.refusal = mooring.refusal, None
+        if question is None:
+            return
+        if refusal is None or question.hits:
+            self._end(question, end)
+        else:
+            question.refused_by[origin.id] = refusal
+            self._ask(question)
+
+    def stop(self) -> None:
+        """Ask nothing any more."""
+        self._is_stopped = True
+        for question in list(self._questions):
+            self._fail(question, LinkClosed("this node stops"))
+
+    # Inside.
+
+    def _ask(self, question: _Question) -> None:
+        """Ask one of those that can be asked; if there is none, wait for one."""
+        question.asked, question.hits = None, 0
+        others = [each for node_id, each in self._moorings.items() if node_id not in question.refused_by]
+        self._node.rng.shuffle(others)
+        for mooring in others:
+            question.id = f"{self._node.rng.getrandbits(128):032x}"
+            if mooring.say(Query(id=question.id, **question.what)):
+                question.asked = mooring.peer.id
+                self._cancel(question.patience)
+                if question.timer is None:
+                    question.timer = self._node.clock.callLater(SEARCH_S, self._time_is_up, question)
+                return
+        if question.refused_by and not others:
+            self._fail(question, next(reversed(question.refused_by.values())))
+        elif question.patience is None or not question.patience.active():
+            question.patience = self._node.clock.callLater(WAIT_S, self._nobody_came, question)
+
+    def _of(self, query_id: str, origin: Origin) -> _Question | None:
+        """The question with an id, if it was asked of who speaks."""
+        for question in self._questions:
+            if question.id == query_id and question.asked == origin.id and origin.id in self._moorings:
+                return question
+        return None
+
+    def _time_is_up(self, question: _Question) -> None:
+        if question.is_answered:
+            self._end(question, None)
+        else:
+            self._fail(question, LinkClosed(f"the super peers have not answered within {SEARCH_S:g} s; try again"))
+
+    def _nobody_came(self, question: _Question) -> None:
+        if question.is_answered:
+            self._end(question, None)
+        else:
+            self._fail(question, LinkClosed(_NOBODY))
+
+    def _end(self, question: _Question, end: QueryEnd | None) -> None:
+        self._forget(question)
+        question.answer.callback(end)
+
+    def _fail(self, question: _Question, fault: PeerError) -> None:
+        self._forget(question)
+        question.answer.errback(fault)
+
+    def _forget(self, question: _Question) -> None:
+        """A question is over."""
+        if question in self._questions:
+            self._questions.remove(question)
+        for timer in (question.timer, question.patience):
+            self._cancel(timer)
+
+    def _cancel(self, timer: IDelayedCall | None) -> None:
+        if timer is not None and timer.active():
+            timer.cancel()

@@ -1,0 +1,101 @@
+"""A super peer that has taken this weak peer: what it is told, and when."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+from twisted.internet.interfaces import IDelayedCall
+
+from twisted_bazaar.discovery.index.enrolment import Enrolment, Warn
+from twisted_bazaar.discovery.index.messages import Listed
+from twisted_bazaar.discovery.superpeer.leaf.own_table import OwnWords
+from twisted_bazaar.discovery.superpeer.messages import NO_TABLE, Found
+from twisted_bazaar.errors import PeerError
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.values.addresses import Address, Peer
+from twisted_bazaar.wire.error import Error
+from twisted_bazaar.wire.message import Message
+
+# A folder that is being filled changes many times a second.
+TABLE_EVERY_S: Final = 1.0
+# What fits into a frame.
+_MOST_TABLE_BYTES: Final = 60_000
+
+
+class Mooring:
+    """One super peer that has taken this node, from then until the link is gone.
+
+    @param peer: the super peer.
+    @param words: what this node has.
+    @param load: how many downloads this node serves now.
+    @ivar since: when it took this node.
+    @ivar refusal: why it has refused a question, until it says that the question is over.
+    """
+
+    def __init__(self, node: INode, peer: Peer, words: OwnWords, load: int, warn: Warn) -> None:
+        self._node = node
+        self.peer = peer
+        self._words = words
+        self.since = node.clock.seconds()
+        self.refusal: PeerError | None = None
+        self.enrolment = Enrolment(node, words.new_listing(), self.say, warn, f"super peer {peer.id}")
+        self.enrolment.loaded(load)
+        self._told = NO_TABLE
+        self._telling: IDelayedCall | None = None
+
+    @property
+    def has_told_all(self) -> bool:
+        """Whether it has the list and the table."""
+        return self.enrolment.has_told_all and self._words.is_settled and self._told == self._words.table.version
+
+    def begin(self) -> None:
+        """Tell it what this node has."""
+        self.enrolment.joined()
+        self._tell_table()
+
+    def left(self) -> None:
+        """It is gone."""
+        self.enrolment.left()
+        if self._telling is not None and self._telling.active():
+            self._telling.cancel()
+
+    def table_changed(self) -> None:
+        """It is to have the new table, soon."""
+        if self._telling is None or not self._telling.active():
+            self._telling = self._node.clock.callLater(TABLE_EVERY_S, self._tell_table)
+
+    def listed_received(self, answer: Listed) -> None:
+        """It has said what it has of the list."""
+        self.enrolment.listed_received(answer)
+
+    def error_received(self, error: Error) -> None:
+        """It has refused something."""
+        self.enrolment.error_received(error)
+
+    def placed(self, found: Found) -> Found | None:
+        """A hit that it has told, with a host; None if nobody can be there.
+
+        A weak peer on its own machine it names without, for it cannot know what that machine is called here.
+        """
+        host = self.peer.address.host
+        if found.host is None:
+            return replace(found, host=host)
+        is_strange = Address(found.host, found.port).is_local and not self.peer.address.is_local
+        # This machine is not to be made to dial itself.
+        return None if is_strange else found
+
+    def say(self, message: Message) -> bool:
+        """Send it a message; returns whether it could go."""
+        return self._node.send(message, (self._node.id, self.peer.id))
+
+    def _tell_table(self) -> None:
+        for table in self._words.table.changes_since(self._told, _MOST_TABLE_BYTES):
+            self.say(table)
+            self._told = table.version
+
+
+def place_told_by(peer: Peer, host: str, port: int) -> Address:
+    """Where a place is that a super peer has named: one on the machine itself is on that super peer's, not on this."""
+    named = Address(host, port)
+    return Address(peer.address.host, port) if named.is_local and not peer.address.is_local else named

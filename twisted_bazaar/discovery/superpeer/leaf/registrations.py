@@ -1,0 +1,370 @@
+"""The two super peers that a weak peer keeps: found, asked to take it, and replaced when they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from twisted_bazaar.backoff import Backoff
+from twisted_bazaar.discovery.superpeer.leaf.candidates import LONGEST_WAIT_ALONE_S, Candidate, Candidates
+from twisted_bazaar.discovery.superpeer.leaf.registration import Mooring, place_told_by
+from twisted_bazaar.discovery.superpeer.messages import Register, Registered, Unregister
+from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.values.addresses import Origin, Peer, Whereabouts
+from twisted_bazaar.wire.error import Error
+from twisted_bazaar.wire.message import NO_ID
+
+KEPT: Final = 2
+SUPER_PEER: Final = "super_peer"
+MEET_S: Final = 4.0
+REGISTER_S: Final = 3.0
+# Who does not answer at once may be gone: another one is tried meanwhile.
+TRY_ANOTHER_S: Final = 0.5
+MOST_TRIES: Final = 4
+# Nobody has to be told of what is over in a moment.
+ALONE_S: Final = 2.0
+# Why somebody who is there does not take this node: it has no room, it says nothing, or it is no super peer.
+FULL: Final = "full"
+SILENT: Final = "silent"
+STRANGER: Final = "stranger"
+_TRACKER_AGAIN_S: Final = 1.0
+_TRACKER_LONGEST_S: Final = 30.0
+_LOOK_AT_LEAST_EVERY_S: Final = 30.0
+_LOOK_AT_MOST_EVERY_S: Final = 0.05
+
+
+class NotInTime(LinkClosed):
+    """Nobody has answered for so long that it is not waited for."""
+
+
+class Moorings:
+    """The super peers that have taken one node.
+
+    @param given: where the user says that there are some.
+    @param make: makes what tells a super peer of this node, from when it is begun.
+    @param changed: called when one has come or gone.
+    @param may_lead: whether this node would be a super peer itself.
+    @ivar taken: by node id, those that have taken it.
+    """
+
+    log = limited_logger(__name__)
+
+    def __init__(
+        self,
+        node: INode,
+        given: Sequence[Hashable],
+        make: Callable[[Peer], Mooring],
+        changed: Callable[[], None],
+        *,
+        may_lead: bool,
+    ) -> None:
+        self._node = node
+        self._make = make
+        self._changed = changed
+        self._may_lead = may_lead
+        self._given = list(given)
+        # Of those, why each was of no use when it was tried last.
+        self._refusals: dict[int, str] = {}
+        self.taken: dict[int, Mooring] = {}
+        self._candidates = Candidates(node.rng, given)
+        self._tried_as: dict[int, Candidate] = {}
+        # When each try has begun.
+        self._tries: dict[Candidate, tuple[float, Deferred[None]]] = {}
+        self._registering: dict[int, tuple[Peer, Deferred[Registered]]] = {}
+        self._tracker_waits = Backoff(node.rng, _TRACKER_AGAIN_S, _TRACKER_LONGEST_S)
+        self._tracker_at = float("-inf")
+        self._looking: IDelayedCall | None = None
+        self._alone_since = node.clock.seconds()
+        self._has_said_alone = False
+        self._is_stopped = False
+
+    def start(self) -> None:
+        """Begin, when the node listens: it says where in its greetings."""
+        self._alone_since = self._node.clock.seconds()
+        self._look_in(0)
+
+    def stop(self) -> None:
+        """Leave all, and try no more."""
+        self._is_stopped = True
+        self._cancel_look()
+        for _, trying in list(self._tries.values()):
+            trying.cancel()
+        for mooring in list(self.taken.values()):
+            mooring.say(Unregister())
+            mooring.left()
+        self.taken.clear()
+
+    def tracker_joined(self) -> None:
+        """There is somebody who can name super peers, and this node has an id."""
+        self._tracker_waits.reset()
+        self._tracker_at = float("-inf")
+        self.look()
+
+    def peer_left(self, peer: Peer) -> None:
+        """A link is gone."""
+        for asked, answer in list(self._registering.values()):
+            if asked.id == peer.id and not answer.called:
+                answer.errback(LinkClosed("it is gone"))
+        self._lose(peer.id)
+
+    def registered(self, message: Registered, origin: Origin) -> None:
+        """A super peer has answered, or has news of others."""
+        asked, answer = self._registering.get(message.id, (None, None))
+        if asked is not None and asked.id == origin.id and answer is not None and not answer.called:
+            self._learn(message, asked)
+            answer.callback(message)
+        elif origin.id in self.taken:
+            self._learn(message, self.taken[origin.id].peer)
+            if not message.taken:
+                self._tried_as[origin.id].is_full = True
+                self.let_go(origin.id)
+        else:
+            return
+        # It may have named those that are missing.
+        self._look_in(0)
+
+    def refused(self, error: Error, origin: Origin) -> None:
+        """Who was asked to take this node says that it cannot."""
+        for asked, answer in list(self._registering.values()):
+            if asked.id == origin.id and error.about == "register" and not answer.called:
+                answer.errback(PeerError(error.reason or error.code))
+
+    def let_go(self, node_id: int) -> None:
+        """A super peer has said that this node is none of its weak peers any more."""
+        if node_id in self.taken:
+            self._node.part(node_id)
+            self._lose(node_id)
+
+    def look(self) -> None:
+        """See whether one is missing, and try those that may be there."""
+        self._cancel_look()
+        if self._is_stopped or self._node.id == NO_ID:
+            return
+        now = self._node.clock.seconds()
+        self._say_if_alone(now)
+        while len(self.taken) + self._fresh_tries(now) < KEPT and len(self._tries) < MOST_TRIES:
+            candidate = self._candidates.next(now, self._not_to_be_tried(), is_alone=not self.taken)
+            if candidate is None:
+                self._ask_tracker(now)
+                break
+            trying = Deferred.fromCoroutine(self._try(candidate))
+            if not trying.called:
+                self._tries[candidate] = now, trying
+            trying.addBoth(self._tried, candidate)
+        if len(self.taken) < KEPT:
+            self._look_later(now)
+
+    # Inside: one try.
+
+    def _learn(self, message: Registered, peer: Peer) -> None:
+        """A super peer names others."""
+        now = self._node.clock.seconds()
+        for other in message.others:
+            address = place_told_by(peer, other.host, other.port)
+            if other.id != self._node.id and other.port:
+                self._candidates.learn(address, other.id, not other.room, peer.id, now)
+
+    async def _try(self, candidate: Candidate) -> None:
+        """Meet a super peer, and ask it to take this node.
+
+        @raise PeerError: it is not there, or does not.
+        """
+        peer = await self._meet(candidate).addTimeout(MEET_S, self._node.clock, _not_in_time)
+        candidate.id = peer.id
+        if peer.id in self.taken or any(peer.id == asked.id for asked, _ in self._registering.values()):
+            # It was known by another address too, and has been asked.
+            self._candidates.let_be(candidate)
+            return
+        if len(self.taken) >= KEPT:
+            self._release(peer.id)
+            self._candidates.let_be(candidate)
+            return
+        try:
+            registered = await self._register(peer)
+        except (PeerError, CancelledError):
+            # No `finally`: that would run when a program that was killed is swept up, too.
+            self._release(peer.id)
+            raise
+        if not registered.taken:
+            self._release(peer.id)
+        candidate.is_full = not registered.taken
+        if not registered.taken:
+            raise PeerError("it has no room")
+        self._take(candidate, peer)
+
+    def _meet(self, candidate: Candidate) -> Deferred[Peer]:
+        """Have a link to a super peer; one that comes when nobody waits for it any more is released."""
+        answer: Deferred[Peer] = Deferred()
+        where: Any = candidate.where
+
+        def met(peer: Peer) -> None:
+            if not answer.called:
+                answer.callback(peer)
+            elif not candidate.is_busy:
+                self._release(peer.id)
+
+        def not_met(failure: Failure) -> None:
+            failure.trap(PeerError)
+            if not answer.called:
+                answer.errback(failure)
+
+        meeting = self._node.meet(where).addCallbacks(met, not_met)
+        meeting.addErrback(lambda failure: self.log.failure("a super peer could not be met", failure))
+        return answer
+
+    async def _register(self, peer: Peer) -> Registered:
+        """Ask a super peer to take this node.
+
+        @raise PeerError: it is gone.
+        """
+        number = self._node.rng.getrandbits(53)
+        answer: Deferred[Registered] = Deferred()
+        udp = self._node.udp_port
+        if not self._node.send(
+            Register(id=number, may_lead=self._may_lead and udp > 0, udp=udp), (self._node.id, peer.id)
+        ):
+            raise LinkClosed("it is gone")
+        self._registering[number] = peer, answer
+        try:
+            return await answer.addTimeout(REGISTER_S, self._node.clock, _not_in_time)
+        finally:
+            del self._registering[number]
+
+    def _take(self, candidate: Candidate, peer: Peer) -> None:
+        """A super peer has taken this node."""
+        self._candidates.took(candidate, peer.id)
+        if len(self.taken) >= KEPT:
+            # Two were tried for one place.
+            self._node.send(Unregister(), (self._node.id, peer.id))
+            self._release(peer.id)
+            self._candidates.let_be(candidate)
+            return
+        is_first = not self.taken
+        self._tried_as[peer.id] = candidate
+        mooring = self.taken[peer.id] = self._make(peer)
+        self._tracker_waits.reset()
+        self._has_said_alone = False
+        self._refusals.clear()
+        self._node.report(
+            "moored",
+            "super peer {super_peer} at {host} port {port} takes this node" if is_first else None,
+            super_peer=peer.id,
+            host=peer.address.host,
+            port=peer.address.port,
+        )
+        mooring.begin()
+        self._changed()
+
+    def _release(self, node_id: int) -> None:
+        if node_id not in self.taken:
+            self._node.part(node_id)
+
+    def _tried(self, result: Any, candidate: Candidate) -> None:
+        """A try is over, well or not."""
+        self._tries.pop(candidate, None)
+        if isinstance(result, Failure):
+            self._candidates.failed(candidate, self._node.clock.seconds())
+            self._note_refusal(candidate, result)
+            if result.check(PeerError, CancelledError) is None:
+                self.log.failure("a super peer could not be tried", result)
+        self._look_in(0)
+
+    def _note_refusal(self, candidate: Candidate, failure: Failure) -> None:
+        """Report why one that the user gave does not take this node, if that is new."""
+        if candidate.where not in self._given or failure.check(PeerError) is None:
+            return
+        place, reason = self._given.index(candidate.where), failure.getErrorMessage()
+        if self._refusals.get(place) != reason:
+            self._refusals[place] = reason
+            is_full = failure.check(NoSlots) or (candidate.is_full and not failure.check(LinkClosed))
+            why = FULL if is_full else SILENT if failure.check(NotInTime) else STRANGER
+            self._node.report("not_moored", None, given=place, why=why, reason=reason)
+
+    def _lose(self, node_id: int) -> None:
+        mooring = self.taken.pop(node_id, None)
+        if mooring is None or self._is_stopped:
+            return
+        mooring.left()
+        now = self._node.clock.seconds()
+        self._candidates.lost(self._tried_as.pop(node_id), now - mooring.since, now)
+        self._tracker_waits.reset()
+        self._tracker_at = float("-inf")
+        if not self.taken:
+            self._alone_since = now
+        self._node.report("unmoored", None, super_peer=node_id)
+        self._changed()
+        self.look()
+
+    # Inside: when to look.
+
+    def _fresh_tries(self, now: float) -> int:
+        return sum(now - began < TRY_ANOTHER_S for began, _ in self._tries.values())
+
+    def _not_to_be_tried(self) -> set[int]:
+        trying = {each.id for each in self._tries if each.id is not None}
+        return {self._node.id, *self.taken, *trying}
+
+    def _ask_tracker(self, now: float) -> None:
+        """Have a tracker name another one, if there is a tracker."""
+        if now < self._tracker_at:
+            return
+        wait_s = self._tracker_waits.delay()
+        if not self.taken:
+            wait_s = min(wait_s, self._node.rng.uniform(0.5, 1.0) * LONGEST_WAIT_ALONE_S)
+        self._tracker_at = now + wait_s
+        asking = self._node.another(SUPER_PEER, list(self.taken))
+        asking.addCallback(self._named)
+        asking.addErrback(lambda failure: self.log.failure("the tracker could not be asked", failure))
+
+    def _named(self, where: Whereabouts | None) -> None:
+        if where is None or where.id == self._node.id or not where.address.port:
+            return
+        self._candidates.learn(where.address, where.id, False, SUPER_PEER, self._node.clock.seconds())
+        self._look_in(0)
+
+    def _say_if_alone(self, now: float) -> None:
+        if not self.taken and not self._has_said_alone and now - self._alone_since >= ALONE_S:
+            self._has_said_alone = True
+            self._node.report(
+                "alone",
+                "no super peer takes this node; see that one runs, and that --super is right; trying again until then",
+            )
+
+    def _look_later(self, now: float) -> None:
+        """Look again when something may be different."""
+        waits = [_LOOK_AT_LEAST_EVERY_S]
+        if self._tracker_at > now:
+            waits.append(self._tracker_at - now)
+        if self._fresh_tries(now):
+            waits.append(TRY_ANOTHER_S)
+        elif len(self._tries) < MOST_TRIES:
+            ready_s = self._candidates.ready_in(now, self._not_to_be_tried(), is_alone=not self.taken)
+            waits += [] if ready_s is None else [ready_s]
+        if not self.taken and not self._has_said_alone:
+            waits.append(self._alone_since + ALONE_S - now)
+        self._look_in(max(_LOOK_AT_MOST_EVERY_S, min(waits)))
+
+    def _look_in(self, wait_s: float) -> None:
+        """Look again after a while, or earlier if that has been said already."""
+        if self._is_stopped:
+            return
+        if self._looking is not None and self._looking.active():
+            if self._looking.getTime() <= self._node.clock.seconds() + wait_s:
+                return
+            self._looking.cancel()
+        self._looking = self._node.clock.callLater(wait_s, self.look)
+
+    def _cancel_look(self) -> None:
+        if self._looking is not None and self._looking.active():
+            self._looking.cancel()
+        self._looking = None
+
+
+def _not_in_time(result: object, timeout_s: float) -> Any:
+    raise NotInTime(f"nobody has answered within {timeout_s:g} s")

@@ -1,0 +1,67 @@
+"""Tells the user of a super peer which of its neighbours are not there, and that it has none; each once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall
+
+from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
+from twisted_bazaar.interfaces import INode
+
+# Some greetings and their answers may get lost.
+UNANSWERED_S: Final = 5.0
+ALONE_S: Final = 10.0
+
+
+class Attendance:
+    """Who is there of those who should be."""
+
+    def __init__(self, node: INode, neighbours: Neighbours) -> None:
+        self._node = node
+        self._neighbours = neighbours
+        self._has_said_alone = False
+        self._is_running = False
+        self._asking: IDelayedCall | None = None
+        self._alone: IDelayedCall | None = None
+
+    def start(self) -> None:
+        """Begin, when the neighbours are greeted for the first time."""
+        self._is_running = True
+        self._asking = self._node.clock.callLater(UNANSWERED_S, self._say_who_is_missing)
+        self.changed()
+
+    def changed(self) -> None:
+        """There are other neighbours than before."""
+        if not self._is_running or self._has_said_alone:
+            return
+        if self._neighbours.linked:
+            _cancel(self._alone)
+            self._alone = None
+        elif self._alone is None:
+            self._alone = self._node.clock.callLater(ALONE_S, self._say_alone)
+
+    def stop(self) -> None:
+        """Tell no more."""
+        self._is_running = False
+        _cancel(self._asking)
+        _cancel(self._alone)
+
+    def _say_who_is_missing(self) -> None:
+        for address in self._neighbours.unanswered():
+            sentence = "{host} port {port} does not answer; still trying"
+            self._node.report("neighbour-missing", sentence, host=address.host, port=address.port)
+
+    def _say_alone(self) -> None:
+        # Once is enough: whoever comes and goes is not to fill the log.
+        self._has_said_alone = True
+        self._node.report(
+            "no-neighbours",
+            "this super peer knows no other: only what its own weak peers have is found; "
+            "others come by --neighbour HOST:PORT, here or there, or by a --tracker of all",
+        )
+
+
+def _cancel(timer: IDelayedCall | None) -> None:
+    if timer is not None and timer.active():
+        timer.cancel()

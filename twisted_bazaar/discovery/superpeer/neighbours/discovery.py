@@ -1,0 +1,107 @@
+"""Finding more super peers while there are too few: through the tracker, or among those who are linked or once were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twisted_bazaar.backoff import Backoff
+from twisted_bazaar.discovery.superpeer.neighbours.contacts import NEVER, Contacts
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.values.addresses import Address, Whereabouts
+
+KIND: Final = "super_peer"
+_SOON_S: Final = 0.1
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 30.0
+# Fewer than a tracker reads.
+_MOST_NAMED: Final = 200
+
+
+class Seeking:
+    """Asks for one super peer after the other, with pauses that grow while it is in vain.
+
+    @param contacts: where those that are named are to be greeted.
+    @param have: tells the ids of those that are neighbours now.
+    @param is_linked: whether there is a neighbour at an address.
+    @param changed: called when C{due}, or that of the contacts, has changed by itself.
+    @ivar due: when to ask next; never, while an answer has to come first, or nobody is wanted.
+    """
+
+    log = limited_logger(__name__)
+
+    def __init__(
+        self,
+        node: INode,
+        contacts: Contacts,
+        have: Callable[[], Sequence[int]],
+        is_linked: Callable[[Address], bool],
+        changed: Callable[[], None],
+    ) -> None:
+        self.due = NEVER
+        self._node = node
+        self._contacts = contacts
+        self._have = have
+        self._is_linked = is_linked
+        self._changed = changed
+        self._pause = Backoff(node.rng, _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+        self._is_asking = False
+
+    def soon(self, now: float) -> None:
+        """There may be too few."""
+        if not self._is_asking:
+            self.due = min(self.due, now + _SOON_S)
+
+    def later(self, now: float) -> None:
+        """Somebody who was named is not to be had."""
+        if not self._is_asking:
+            self.due = min(self.due, now + self._pause.delay())
+
+    def found(self, now: float) -> None:
+        """Somebody who was named is a neighbour now; there may be more."""
+        self._pause.reset()
+        self.soon(now)
+
+    def look(self, wanted: int, now: float) -> None:
+        """Ask for one more, if it is time to.
+
+        @param wanted: how many are wanted, besides the neighbours there are.
+        """
+        if now < self.due or self._is_asking:
+            return
+        self.due = NEVER
+        if wanted <= self._contacts.found:
+            return
+        self._is_asking = True
+        have = [self._node.id, *self._have(), *self._contacts.avoided(now)][:_MOST_NAMED]
+        asking = self._node.another(KIND, have)
+        asking.addCallback(self._named)
+        asking.addErrback(lambda failure: self.log.failure("the answer of the tracker was not understood", failure))
+
+    def _named(self, named: Whereabouts | None) -> None:
+        self._is_asking = False
+        now = float(self._node.clock.seconds())
+        named = named or self._linked_one(now)
+        if named is None:
+            # Perhaps the tracker is away, and somebody is back who was a neighbour.
+            node_id, address = None, self._contacts.remembered(now)
+        else:
+            node_id = named.id
+            address = Address(named.address.host, named.udp_port) if named.udp_port else None
+        if address is not None and not self._is_linked(address) and self._contacts.find(address, node_id, now):
+            self.due = now + _SOON_S
+        else:
+            if node_id is not None:
+                self._contacts.avoid(node_id, now)
+            self.due = now + self._pause.delay()
+        self._changed()
+
+    def _linked_one(self, now: float) -> Whereabouts | None:
+        """One of those that say over a link that they are super peers: whoever was a weak peer knows no others."""
+        known = {*self._have(), *self._contacts.avoided(now)}
+        near = [peer for peer in self._node.peers() if peer.kind == KIND and peer.udp_port and peer.id not in known]
+        if not near:
+            return None
+        peer = self._node.rng.choice(near)
+        return Whereabouts(peer.id, peer.address, peer.udp_port)

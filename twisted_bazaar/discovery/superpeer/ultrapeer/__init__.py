@@ -1,0 +1,1 @@
+"""A super peer (Gnutella: ultrapeer): it answers for its leaves and passes queries on."""

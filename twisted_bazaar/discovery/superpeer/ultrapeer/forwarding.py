@@ -1,0 +1,143 @@
+"""What a super peer does with searches of others: answers each once, passes it on, and sends hits back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import count
+from typing import Any, Final
+
+from twisted_bazaar.discovery.superpeer.messages import Found, Query, QueryHit
+from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
+from twisted_bazaar.discovery.superpeer.qrp.tables import hash_of, tokens_of_query
+from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters
+from twisted_bazaar.discovery.superpeer.ultrapeer.hit_addresses import placed
+from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import Lookups
+from twisted_bazaar.discovery.superpeer.ultrapeer.policy import Policy
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import parts_of
+from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, Paths
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.values.addresses import Address, network_of
+from twisted_bazaar.wire.message import LARGEST_TTL, Message
+
+# What fits into a datagram, with room for what the node adds.
+MOST_PART_BYTES: Final = 1_100
+# Where the numbers of answers begin; they never run over.
+ANSWER_BITS: Final = 52
+
+
+class Passing:
+    """Answers and passes on.
+
+    @param paths: which searches have passed.
+    @param lookups: finds what this super peer's own weak peers have.
+    @param own_hit: takes a hit if it is for a search that began here, and tells whether it was.
+    @ivar datagrams: for each message that comes by datagram, the method that takes it.
+    """
+
+    def __init__(
+        self,
+        node: INode,
+        policy: Policy,
+        neighbours: Neighbours,
+        paths: Paths,
+        lookups: Lookups,
+        counters: Counters,
+        own_hit: Callable[[QueryHit, Address], bool],
+    ) -> None:
+        self._node = node
+        self._clock = node.clock
+        self._policy = policy
+        self._neighbours = neighbours
+        self._paths = paths
+        self._lookups = lookups
+        self._counters = counters
+        self._answers = count(node.rng.getrandbits(ANSWER_BITS))
+        self._own_hit = own_hit
+        self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {
+            Query: self._query_received,
+            QueryHit: self._hit_received,
+        }
+
+    def _query_received(self, query: Query, address: Address) -> None:
+        neighbour = self._neighbours.linked.get(address)
+        if neighbour is None or query.hops >= LARGEST_TTL:
+            self._counters.refused += 1
+            return
+        now = neighbour.heard_at = self._clock.seconds()
+        # Who says that a round goes on for ever has it passed on no more often than who says that it goes far.
+        reach = min(query.reach or min(query.ttl, LARGEST_TTL) + query.hops, LARGEST_TTL)
+        # The neighbour's own: what a datagram brings along would be kept with each query.
+        address = neighbour.address
+        arrival = self._paths.arrive(query.id, address, query.hops, reach, now)
+        if arrival is Arrival.AGAIN:
+            self._counters.repeated += 1
+            return
+        self._pass_on(query, address, reach, now)
+        if arrival is Arrival.NEW:
+            tell = partial(self._answer, query.id, address)
+            self._lookups.look(query, query.results, address, tell, host=network_of(address.host))
+
+    def _pass_on(self, query: Query, address: Address, reach: int, now: float) -> None:
+        hops = self._paths.hops(query.id, now)
+        ttl = reach - hops
+        if ttl < 1:
+            return
+        passed = (address, *self._paths.ways(query.id, now))
+        to = neighbours_for(query, self._neighbours, passed, is_last=ttl == 1 and self._policy.query_routing)
+        if to:
+            self._counters.forwarded += len(to)
+            self._node.send_datagram(query.evolve(reach=reach, ttl=ttl, hops=hops), to)
+
+    def _answer(self, query_id: str, address: Address, found: Sequence[Found] | None) -> None:
+        if found is None:
+            self._counters.refused += 1
+        elif found:
+            self._counters.answered += 1
+            back = self._way_back(query_id, address)
+            if back is not None:
+                number = next(self._answers)
+                for part in parts_of(query_id, number, found, MOST_PART_BYTES):
+                    self._node.send_datagram(part, [back])
+
+    def _hit_received(self, hit: QueryHit, address: Address) -> None:
+        now = self._clock.seconds()
+        neighbour = self._neighbours.linked.get(address)
+        if neighbour is None or not self._paths.admit_hits(hit.id, neighbour.address, now):
+            self._counters.hits_dropped += 1
+            return
+        neighbour.heard_at = now
+        hit = placed(hit, address)
+        if self._own_hit(hit, address):
+            return
+        back = self._way_back(hit.id, address)
+        if back is None and not self._paths.hops(hit.id, now):
+            self._counters.hits_late += 1
+        elif back is None:
+            self._counters.hits_dropped += 1
+        else:
+            try:
+                self._node.send_datagram(hit, [back])
+            except UsageError:
+                # Whoever made it has left no room for the hosts that are filled in.
+                self._counters.hits_dropped += 1
+            else:
+                self._counters.hits_forwarded += 1
+
+    def _way_back(self, query_id: str, address: Address) -> Address | None:
+        return self._paths.way_back(query_id, self._neighbours.is_there, self._clock.seconds())
+
+
+def neighbours_for(query: Query, neighbours: Neighbours, passed: Sequence[Address], *, is_last: bool) -> list[Address]:
+    """To whom a search goes.
+
+    @param passed: who has it already.
+    @param is_last: whether those who get it pass it on to nobody, so that only those are asked who may have it.
+    """
+    if not is_last:
+        return [address for address in neighbours.linked if address not in passed]
+    hashes = [hash_of(token) for token in tokens_of_query(query)]
+    return [
+        address for address, neighbour in neighbours.linked.items() if address not in passed and neighbour.maybe(hashes)
+    ]

@@ -1,0 +1,76 @@
+"""Those who are linked to a super peer and have not registered: they cannot stay and take up the room of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall
+
+from twisted_bazaar.discovery.superpeer.ultrapeer.leaves import NotRegistered
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.values.addresses import Peer
+
+REGISTER_WITHIN_S: Final = 10.0
+# Those who came in one moment go in one.
+_MOMENT_S: Final = 0.5
+
+
+class Visitors:
+    """Sends away who does not register in time.
+
+    @param may_stay: whether somebody has registered, or is linked for something else.
+    """
+
+    def __init__(self, node: INode, may_stay: Callable[[Peer], bool]) -> None:
+        self._node = node
+        self._may_stay = may_stay
+        # By node id, who it is and until when it may stay; the first to go is first.
+        self._until: dict[int, tuple[Peer, float]] = {}
+        self._waking: IDelayedCall | None = None
+        self._is_stopped = False
+
+    def came(self, peer: Peer) -> None:
+        """Somebody is linked, or is a weak peer no more."""
+        if self._is_stopped:
+            return
+        self._until.pop(peer.id, None)
+        self._until[peer.id] = peer, self._node.clock.seconds() + REGISTER_WITHIN_S
+        self._wake()
+
+    def left(self, peer: Peer) -> None:
+        """A link is gone."""
+        if self._until.get(peer.id, (None, 0.0))[0] == peer:
+            del self._until[peer.id]
+        self._wake()
+
+    def stop(self) -> None:
+        """Send nobody away any more."""
+        self._is_stopped = True
+        self._until.clear()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Look again when the first has to go."""
+        if self._waking is not None and (not self._until or not self._waking.active()):
+            if self._waking.active():
+                self._waking.cancel()
+            self._waking = None
+        if self._waking is None and self._until:
+            _, until = next(iter(self._until.values()))
+            wait_s = max(_MOMENT_S, until - self._node.clock.seconds())
+            self._waking = self._node.clock.callLater(wait_s, self._look)
+
+    def _look(self) -> None:
+        now = self._node.clock.seconds()
+        late = []
+        for peer, until in self._until.values():
+            if until > now:
+                break
+            late.append(peer)
+        for peer in late:
+            self._until.pop(peer.id, None)
+            if not self._may_stay(peer):
+                why = f"this is a super peer, and you have not registered within {REGISTER_WITHIN_S:g} s"
+                self._node.dismiss(peer.id, NotRegistered(why))
+        self._wake()
