@@ -35,8 +35,8 @@ from benchmarks.peers import FTS5, PAPER
 from benchmarks.processes import LOOPBACK, Server, daemon, free_port, wait_until_listening
 from benchmarks.report import BenchmarkError, Row
 from twisted_bazaar.byte_budget import MIB, ByteBudget
-from twisted_bazaar.discovery.index.directory import Directory
-from twisted_bazaar.discovery.index.member import IndexMember
+from twisted_bazaar.discovery.index.client.member import IndexMember
+from twisted_bazaar.discovery.index.directory.directory import Directory
 from twisted_bazaar.discovery.index.messages import AddFile, File, Listed, Update
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRole

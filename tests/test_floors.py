@@ -74,7 +74,7 @@ PURE: Final = frozenset(
         *(f"discovery.ring.records.{rule}" for rule in ("records", "own_records", "findings")),
         "discovery.superpeer.qrp",
         *(f"discovery.superpeer.ultrapeer.{rule}" for rule in ("reverse_paths", "dynamic_query", "query_hits")),
-        *("discovery.index.directory", "discovery.index.weights", "roles.goods", "roles.ring_room"),
+        *("discovery.index.directory.directory", "discovery.index.directory.weights", "roles.goods", "roles.ring_room"),
     }
 )
 # Where time, chance and bytes come from; what is pure gets them as arguments.

@@ -14,8 +14,9 @@ from attrs import field, frozen
 from twisted.internet.task import Clock
 
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.discovery.index import directory, pending
+from twisted_bazaar.discovery.index.directory.directory import directory
 from twisted_bazaar.discovery.index.messages import File
+from twisted_bazaar.discovery.index.scheduling import pending
 from twisted_bazaar.discovery.ring.records.records import findings
 from twisted_bazaar.discovery.ring.rpc import contact_encoding, rtt_table
 from twisted_bazaar.discovery.ring.rpc.messages import Card

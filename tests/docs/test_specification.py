@@ -42,9 +42,11 @@ from tests.docs.pages import (
 from tests.docs.pages import OF_MESSAGES as PAGES
 from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.discovery.flood.search import DIRECT_LINK_S, DIRECT_TRY_S, REACHES, ROUND_S
-from twisted_bazaar.discovery.index import allowance, directory, fair_queue, listers, member, pending, search, weights
 from twisted_bazaar.discovery.index import words as index_words
+from twisted_bazaar.discovery.index.client import member, search
+from twisted_bazaar.discovery.index.directory.directory import directory, leases, weights
 from twisted_bazaar.discovery.index.messages import Busy, File, FoundFiles, Hit, Seller, Source, TooMany
+from twisted_bazaar.discovery.index.scheduling import fair_queue, pending, rate_limits
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.discovery.ring.rpc.messages import Card, RingMessage, Seen
 from twisted_bazaar.discovery.ring.storage.entry import Kept
@@ -391,8 +393,8 @@ class IndexTests(PageTests):
             f"{fair_queue.MOST_WAITING} messages, {pending.MOST_WAITING_BYTES // MIB} MiB",
             f"{pending.MOST_BYTES // MIB} MiB; of one host",
             f"to {pending.MOST_UNDER_WAY} requests under way",
-            f"kept for {listers.KEPT_S:g} s",
-            f"{allowance.QUESTIONS_AT_ONCE:g} questions at once, then {allowance.QUESTIONS_A_SECOND:g} a second",
+            f"kept for {leases.KEPT_S:g} s",
+            f"{rate_limits.QUESTIONS_AT_ONCE:g} questions at once, then {rate_limits.QUESTIONS_A_SECOND:g} a second",
             f"{fair_queue.MOST_WAITING} messages",
             f"the first {index_words.MOST_WORDS} words",
             f"within {member.ANSWER_S:g} s",

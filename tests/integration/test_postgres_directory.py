@@ -15,12 +15,20 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.discovery.index.directories import ASKER, LEASE_S, MOST_A_PEER, DirectoryContract, digest, file, peer
+from tests.discovery.index.directory.directories import (
+    ASKER,
+    LEASE_S,
+    MOST_A_PEER,
+    DirectoryContract,
+    digest,
+    file,
+    peer,
+)
 from tests.integration.market import reactor, until
 from tests.postgres import Cluster
+from twisted_bazaar.discovery.index.directory.weights import LISTER_BYTES, weight_of_file
 from twisted_bazaar.discovery.index.messages import Busy, File, TooMany, Update
-from twisted_bazaar.discovery.index.postgres_lists import CLEARED_AT_ONCE
-from twisted_bazaar.discovery.index.weights import LISTER_BYTES, weight_of_file
+from twisted_bazaar.discovery.index.postgres.lists import CLEARED_AT_ONCE
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError, UsageError
 from twisted_bazaar.forms import read_steps
 from twisted_bazaar.values.addresses import Peer
@@ -28,7 +36,7 @@ from twisted_bazaar.values.files import FileQuery, FileSource
 
 psycopg = pytest.importorskip("psycopg")
 
-from twisted_bazaar.discovery.index.postgres import PostgresDirectory  # noqa: E402
+from twisted_bazaar.discovery.index.postgres.directory import PostgresDirectory  # noqa: E402
 
 _PASS_TIME: Final = "UPDATE twisted_bazaar_index.peers SET until = until - %s * interval '1 second'"
 _COUNTED: Final = "SELECT host, size_bytes::int FROM twisted_bazaar_index.hosts ORDER BY host"

@@ -10,7 +10,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.raw_peer import RawPeer, accept
-from twisted_bazaar.discovery.index.inquiry import Inquiry, Quotation
+from twisted_bazaar.discovery.index.client.quote_messages import Inquiry, Quotation
 from twisted_bazaar.errors import SoldOut
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.limits import Limits

@@ -62,7 +62,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "a peer that tells a server its list once",
             "integration/test_index_server.py",
             (
-                "discovery/index/enrolment.py",
+                "discovery/index/client/list_sync.py",
                 "        self._is_joined, self._is_resumed = True, False\n",
                 "        self._is_joined, self._is_resumed = True, False\n"
                 "        if self._renewal_id is not None:\n            return\n",

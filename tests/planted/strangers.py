@@ -11,15 +11,15 @@ _MEASURES: Final = "integration/test_bad_input.py::test_measures"
 _CHOKING: Final = "files/upload/choking.py"
 _SERVING: Final = "files/upload/serving.py"
 _FAIR: Final = "node/fair_share.py"
-_DIRECTORY: Final = "discovery/index/directory.py"
-_PENDING: Final = "discovery/index/pending.py"
-_QUEUE: Final = "discovery/index/fair_queue.py"
-_ROOM: Final = "discovery/index/room.py"
-_POSTGRES_LISTS: Final = "discovery/index/postgres_lists.py"
+_DIRECTORY: Final = "discovery/index/directory/directory.py"
+_PENDING: Final = "discovery/index/scheduling/pending.py"
+_QUEUE: Final = "discovery/index/scheduling/fair_queue.py"
+_ROOM: Final = "discovery/index/directory/quota.py"
+_POSTGRES_LISTS: Final = "discovery/index/postgres/lists.py"
 _POSTGRES_TESTS: Final = "integration/test_postgres_directory.py"
 _SEARCHES: Final = "discovery/superpeer/ultrapeer/query_control.py"
 _SEARCHES_TESTS: Final = "discovery/superpeer/ultrapeer/test_query_control.py"
-_WORKER_TESTS: Final = "discovery/index/test_workers.py"
+_WORKER_TESTS: Final = "discovery/index/postgres/test_workers.py"
 _LOG: Final = "limited_log.py"
 _PRIVATE: Final = "private_files.py"
 
@@ -178,24 +178,24 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a list without an end",
-            "discovery/index/test_directory.py",
+            "discovery/index/directory/test_directory.py",
             (_ROOM, "if size_bytes > most_bytes_a_peer(total):", "if False:"),
         ),
         bug(
             "goods that are withdrawn and charged for ever",
-            "discovery/index/test_directory.py",
+            "discovery/index/directory/test_directory.py",
             (_DIRECTORY, "self._count(lister, -1, -weight_of_item(item))", "self._count(lister, -1, 0)"),
         ),
         bug(
             "nobody who goes for others",
-            "discovery/index/test_directory.py",
+            "discovery/index/directory/test_directory.py",
             (_ROOM, "longest = None if heaviest == host else heaviest_of(heaviest)", "longest = None"),
         ),
         bug(
             "a share for each host that somebody only says that it is",
-            "discovery/index/test_directory.py",
+            "discovery/index/directory/test_directory.py",
             (
-                "discovery/index/listers.py",
+                "discovery/index/directory/leases.py",
                 "Lister(number, peer, peer.network,",
                 "Lister(number, peer, peer.address.host,",
             ),
@@ -203,7 +203,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "a share that is not looked up",
             _POSTGRES_TESTS,
-            ("discovery/index/postgres_account.py", "FILTER (WHERE host = %(host)s)", "FILTER (WHERE false)"),
+            ("discovery/index/postgres/account.py", "FILTER (WHERE host = %(host)s)", "FILTER (WHERE false)"),
         ),
         bug(
             "lists that have gone and are charged for ever",
@@ -222,19 +222,19 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "who has its share and drives out others",
-            "discovery/index/test_memory.py",
+            "discovery/index/directory/test_memory.py",
             (_ROOM, "away(host if is_past_its_own else None)", "away(None)"),
         ),
         bug(
             "words that weigh nothing",
-            "discovery/index/test_weights.py",
-            ("discovery/index/weights.py", " + _ASCII_WORD_BYTES * count_words(name)", ""),
+            "discovery/index/directory/test_weights.py",
+            ("discovery/index/directory/weights.py", " + _ASCII_WORD_BYTES * count_words(name)", ""),
         ),
         bug(
             "goods that weigh half",
-            "discovery/index/test_weights.py",
+            "discovery/index/directory/test_weights.py",
             (
-                "discovery/index/weights.py",
+                "discovery/index/directory/weights.py",
                 "return _ITEM_BYTES + weight_of_text(item)",
                 "return (_ITEM_BYTES + weight_of_text(item)) // 2",
             ),
@@ -255,22 +255,22 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "an answer that is computed for who does not read",
-            "discovery/index/test_pending.py",
+            "discovery/index/scheduling/test_pending.py",
             (_PENDING, "is_behind = self._is_behind(peer)", "is_behind = False"),
         ),
         bug(
             "requests that wait and are not counted in bytes",
-            "discovery/index/test_pending.py",
+            "discovery/index/scheduling/test_pending.py",
             (_PENDING, " or queue.size_bytes + size_bytes > MOST_WAITING_BYTES", ""),
         ),
         bug(
             "room that is not given back",
-            "discovery/index/test_pending.py",
+            "discovery/index/scheduling/test_pending.py",
             (_PENDING, "self._budget.charge(queue.peer.network, -queue.size_bytes)", "pass"),
         ),
         bug(
             "a host that fills all",
-            "discovery/index/test_pending.py",
+            "discovery/index/scheduling/test_pending.py",
             (
                 _PENDING,
                 "if self._budget.room_for(peer.network, size_bytes) is not Room.YES:",
@@ -279,27 +279,27 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "turns by peer",
-            "discovery/index/test_turns.py",
+            "discovery/index/scheduling/test_time_slicing.py",
             (_QUEUE, "self._host_of.get(owner, owner if host is None else host)", "owner"),
         ),
         bug(
             "no credit for who asks seldom",
-            "discovery/index/test_turns.py",
+            "discovery/index/scheduling/test_time_slicing.py",
             (_QUEUE, "self._now_s - CREDIT_S", "self._now_s"),
         ),
         bug(
             "credit without end",
-            "discovery/index/test_turns.py",
+            "discovery/index/scheduling/test_time_slicing.py",
             (_QUEUE, "max(self._served.pop(host, 0.0), self._now_s - CREDIT_S)", "self._served.pop(host, 0.0)"),
         ),
         bug(
             "a crowd of new hosts that is ahead of who has asked before",
-            "discovery/index/test_turns.py",
+            "discovery/index/scheduling/test_time_slicing.py",
             (_QUEUE, "if self._turns % self._fair_turn:", "if False:"),
         ),
         bug(
             "all steps for who has just begun",
-            "discovery/index/test_turns.py",
+            "discovery/index/scheduling/test_time_slicing.py",
             (_QUEUE, "if self._turns % self._fair_turn:", "if True:"),
         ),
         bug(
@@ -318,23 +318,23 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a turn of four long steps",
-            "discovery/index/test_turns.py",
-            ("discovery/index/turns.py", "(number and self._reactor.seconds() > end)", "False"),
+            "discovery/index/scheduling/test_time_slicing.py",
+            ("discovery/index/scheduling/time_slicing.py", "(number and self._reactor.seconds() > end)", "False"),
         ),
         bug(
             "a step of many files, however many words they have",
-            "discovery/index/test_directory.py",
-            ("discovery/index/titles.py", "if entered_bytes >= most_bytes:", "if False:"),
+            "discovery/index/directory/test_directory.py",
+            ("discovery/index/directory/catalogue.py", "if entered_bytes >= most_bytes:", "if False:"),
         ),
         bug(
             "a table of all words that is written anew as a whole",
-            "discovery/index/test_several.py",
-            ("discovery/index/several.py", "self._mask = parts - 1", "self._mask = 0"),
+            "discovery/index/directory/test_multimap.py",
+            ("discovery/index/directory/multimap.py", "self._mask = parts - 1", "self._mask = 0"),
         ),
         bug(
             "lists that are let go of faster than they are cleared",
-            "discovery/index/test_memory.py",
-            ("discovery/index/memory.py", "self._directory.catch_up(", "iter(()) if True else ("),
+            "discovery/index/directory/test_memory.py",
+            ("discovery/index/directory/memory.py", "self._directory.catch_up(", "iter(()) if True else ("),
         ),
         bug(
             "a host that is dialled whenever somebody names it",
@@ -343,18 +343,22 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a hundred searches of one host begun at once",
-            "discovery/index/test_turns.py",
+            "discovery/index/scheduling/test_time_slicing.py",
             (_QUEUE, "self.begun if len(self.begun) >= MOST_BEGUN else self.queues", "self.queues"),
         ),
         bug(
             "turns by peer in a database",
             _POSTGRES_TESTS,
-            ("discovery/index/postgres.py", "lambda: database.run(work), host)", "lambda: database.run(work))"),
+            (
+                "discovery/index/postgres/directory.py",
+                "lambda: database.run(work), host)",
+                "lambda: database.run(work))",
+            ),
         ),
         bug(
             "work that is not charged by the time it took",
             _WORKER_TESTS,
-            ("discovery/index/workers.py", "max(self._reactor.seconds() - began_s, _LEAST_S)", "_LEAST_S"),
+            ("discovery/index/postgres/workers.py", "max(self._reactor.seconds() - began_s, _LEAST_S)", "_LEAST_S"),
         ),
         bug(
             "time that is forgotten when nothing waits",

@@ -11,12 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.raw_peer import RawPeer, connect
-from twisted_bazaar.discovery.index.allowance import QUESTIONS_AT_ONCE
-from twisted_bazaar.discovery.index.directory import Counts, Directory
-from twisted_bazaar.discovery.index.listers import KEPT_S
-from twisted_bazaar.discovery.index.member import IndexMember
-from twisted_bazaar.discovery.index.memory import MemoryDirectory
+from twisted_bazaar.discovery.index.client.member import IndexMember
+from twisted_bazaar.discovery.index.directory.directory import Counts, Directory
+from twisted_bazaar.discovery.index.directory.leases import KEPT_S
+from twisted_bazaar.discovery.index.directory.memory import MemoryDirectory
 from twisted_bazaar.discovery.index.messages import MOST_IN_UPDATE, FindFiles, Renew, Update
+from twisted_bazaar.discovery.index.scheduling.rate_limits import QUESTIONS_AT_ONCE
 from twisted_bazaar.errors import LinkClosed, StorageError, UsageError
 from twisted_bazaar.interfaces import IOperable, IRegistrar
 from twisted_bazaar.node.node import Node

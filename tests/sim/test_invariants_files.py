@@ -11,8 +11,8 @@ from twisted.internet.defer import succeed
 from tests import endless_table
 from tests.sim.planted import PlantedBugCase
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.discovery.index.directory import Directory
-from twisted_bazaar.discovery.index.member import IndexMember
+from twisted_bazaar.discovery.index.client.member import IndexMember
+from twisted_bazaar.discovery.index.directory.directory import Directory
 from twisted_bazaar.files.chunks import Manifest
 from twisted_bazaar.files.download.picker import Picker
 from twisted_bazaar.files.download.roster import Roster

@@ -8,7 +8,7 @@ from typing import Any, Final
 from tests import endless_table
 from tests.sim.planted import PlantedBugCase
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.discovery.index.directory import Directory
+from twisted_bazaar.discovery.index.directory.directory import Directory
 from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
 from twisted_bazaar.discovery.superpeer.leaf.registrations import Moorings
 from twisted_bazaar.discovery.superpeer.messages import Query

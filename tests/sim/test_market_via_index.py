@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.index.search import IndexAnswers, IndexSearch
+from twisted_bazaar.discovery.index.client.search import IndexAnswers, IndexSearch
 from twisted_bazaar.sim.cluster import Member, Observer
 from twisted_bazaar.sim.market.report import MarketReport
 from twisted_bazaar.sim.market.run import MarketRun

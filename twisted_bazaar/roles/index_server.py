@@ -15,9 +15,9 @@ from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.byte_budget import MIB
-from twisted_bazaar.discovery.index.allowance import Allowances
-from twisted_bazaar.discovery.index.directory import LEASE_S, MOST_A_PEER, MOST_BYTES, Counts, Directory
-from twisted_bazaar.discovery.index.memory import MemoryDirectory
+from twisted_bazaar.discovery.index.directory.directory import LEASE_S, MOST_A_PEER, MOST_BYTES, Counts, Directory
+from twisted_bazaar.discovery.index.directory.memory import MemoryDirectory
+from twisted_bazaar.discovery.index.directory.store import IDirectory
 from twisted_bazaar.discovery.index.messages import (
     AddFile,
     Busy,
@@ -36,8 +36,8 @@ from twisted_bazaar.discovery.index.messages import (
     Source,
     Update,
 )
-from twisted_bazaar.discovery.index.pending import PendingRequests
-from twisted_bazaar.discovery.index.store import IDirectory
+from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests
+from twisted_bazaar.discovery.index.scheduling.rate_limits import Allowances
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
 from twisted_bazaar.interfaces import INode, IOperable, IRegistrar
 from twisted_bazaar.limited_log import limited_logger
@@ -277,7 +277,7 @@ def make_role(options: Mapping[str, Any]) -> IndexServer:
         return IndexServer(MemoryDirectory(Directory(lease_s, most, budget)), verbose=verbose)
     if not url.startswith(("postgresql://", "postgres://")):
         raise UsageError("--directory: write postgresql://USER@HOST/DATABASE, or leave it out to keep it in memory")
-    from twisted_bazaar.discovery.index.postgres import PostgresDirectory
+    from twisted_bazaar.discovery.index.postgres.directory import PostgresDirectory
 
     directory = PostgresDirectory(url, lease_s, most, most_bytes=budget.total)
     directory.check()

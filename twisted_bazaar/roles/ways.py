@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.flood.search import FloodAnswers, FloodSearch
-from twisted_bazaar.discovery.index.member import IndexMember
-from twisted_bazaar.discovery.index.search import IndexAnswers, IndexSearch
+from twisted_bazaar.discovery.index.client.member import IndexMember
+from twisted_bazaar.discovery.index.client.search import IndexAnswers, IndexSearch
 from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IRole, IShelf, IWay

@@ -8,7 +8,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from twisted_bazaar.discovery.index.directory import LEASE_S, Directory, Steps
+from twisted_bazaar.discovery.index.directory.directory import LEASE_S, Directory, Steps
 from twisted_bazaar.discovery.index.messages import File, Listed, Renew, Update
 from twisted_bazaar.discovery.superpeer.messages import (
     Found,

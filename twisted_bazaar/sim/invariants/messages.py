@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import Any, ClassVar, Final
 
-from twisted_bazaar.discovery.index.inquiry import Quotation
+from twisted_bazaar.discovery.index.client.quote_messages import Quotation
 from twisted_bazaar.node.control import Ping, Pong
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from twisted_bazaar.discovery.index.member import IndexMember
+from twisted_bazaar.discovery.index.client.member import IndexMember
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.sim.cluster import Member

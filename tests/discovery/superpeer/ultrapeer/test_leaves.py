@@ -8,7 +8,7 @@ from attrs import evolve
 
 from tests.discovery.superpeer.fakes import SuperPeerTestCase, place
 from tests.discovery.superpeer.nets import digest_of, slots_of
-from twisted_bazaar.discovery.index.directory import MOST_A_PEER
+from twisted_bazaar.discovery.index.directory.directory import MOST_A_PEER
 from twisted_bazaar.discovery.index.messages import MOST_IN_UPDATE, File, Listed, Renew, Update
 from twisted_bazaar.discovery.superpeer.messages import (
     MOST_TABLE_BITS,

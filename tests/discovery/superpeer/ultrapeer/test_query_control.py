@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.discovery.superpeer.fakes import SuperPeerTestCase, found_at, place, query_id
 from tests.discovery.superpeer.nets import NetTestCase, digest_of
-from twisted_bazaar.discovery.index.allowance import QUESTIONS_AT_ONCE
+from twisted_bazaar.discovery.index.scheduling.rate_limits import QUESTIONS_AT_ONCE
 from twisted_bazaar.discovery.superpeer.messages import Query, QueryEnd, QueryHit, SuperHello
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import MOST_UNDER_WAY, SEARCH_BYTES
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, Answers

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from twisted_bazaar.discovery.index.pages import page_of_found
+from twisted_bazaar.discovery.index.directory.pages import page_of_found
 from twisted_bazaar.discovery.index.words import is_fitting, question_of
 from twisted_bazaar.discovery.superpeer.messages import Found
 from twisted_bazaar.values.addresses import Address

@@ -8,7 +8,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from twisted_bazaar.discovery.index.listing import OwnListing
+from twisted_bazaar.discovery.index.client.published_list import OwnListing
 from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, token_of_seller, tokens_of_file, tokens_of_item
 from twisted_bazaar.interfaces import INode

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 from twisted.internet.interfaces import IDelayedCall
 
-from twisted_bazaar.discovery.index.enrolment import Enrolment, Warn
+from twisted_bazaar.discovery.index.client.list_sync import Enrolment, Warn
 from twisted_bazaar.discovery.index.messages import Listed
 from twisted_bazaar.discovery.superpeer.leaf.own_table import OwnWords
 from twisted_bazaar.discovery.superpeer.messages import NO_TABLE, Found

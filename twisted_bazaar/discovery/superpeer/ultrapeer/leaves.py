@@ -12,11 +12,11 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
-from twisted_bazaar.discovery.index.directory import Directory, Steps
-from twisted_bazaar.discovery.index.memory import MemoryDirectory
+from twisted_bazaar.discovery.index.directory.directory import Directory, Steps
+from twisted_bazaar.discovery.index.directory.memory import MemoryDirectory
 from twisted_bazaar.discovery.index.messages import Busy, Listed, Renew, TooMany, Update
-from twisted_bazaar.discovery.index.pending import PendingRequests
-from twisted_bazaar.discovery.index.turns import Turns
+from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests
+from twisted_bazaar.discovery.index.scheduling.time_slicing import Turns
 from twisted_bazaar.discovery.superpeer.messages import (
     MOST_TABLE_BITS,
     NO_TABLE,

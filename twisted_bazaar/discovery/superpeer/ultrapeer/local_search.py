@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.index.directory import Directory, Steps
-from twisted_bazaar.discovery.index.listers import Lister
+from twisted_bazaar.discovery.index.directory.catalogue import Title
+from twisted_bazaar.discovery.index.directory.directory import Directory, Steps
+from twisted_bazaar.discovery.index.directory.leases import Lister
 from twisted_bazaar.discovery.index.messages import Busy, File
-from twisted_bazaar.discovery.index.titles import Title
-from twisted_bazaar.discovery.index.turns import Turns
+from twisted_bazaar.discovery.index.scheduling.time_slicing import Turns
 from twisted_bazaar.discovery.superpeer.messages import MOST_FOUND, Found, Query
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.limited_log import limited_logger

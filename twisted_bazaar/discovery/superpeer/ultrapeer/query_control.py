@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
-from twisted_bazaar.discovery.index.allowance import Allowances
 from twisted_bazaar.discovery.index.messages import Busy
+from twisted_bazaar.discovery.index.scheduling.rate_limits import Allowances
 from twisted_bazaar.discovery.superpeer.messages import Found, Query, QueryEnd, QueryHit
 from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
 from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters

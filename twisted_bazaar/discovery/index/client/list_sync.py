@@ -1,0 +1,165 @@
+"""One peer's list, kept the same at one server over links that come and go.
+
+The server is told what has changed since it was told last, in parts of which a few are under way at once, so that
+neither end holds much of a long list; and everything if it has lost its memory. What the parts say is decided by
+L{OwnListing}; here is when they are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from twisted.internet.interfaces import IDelayedCall
+
+from twisted_bazaar.discovery.index.client.published_list import OwnListing
+from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, Listed, Renew
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.wire.error import Error
+from twisted_bazaar.wire.message import Message
+
+_UNDER_WAY: Final = 4
+# How often of a lease it is renewed: one of the words may come late.
+_RENEWALS: Final = 3
+_LEASE_S: Final = 45.0
+# However long a server says that it believes a list, it is told often.
+_LONGEST_LEASE_S: Final = 60.0
+# Loads change with every download that begins or ends.
+_LEAST_BETWEEN_RENEWALS_S: Final = 1.0
+
+
+class Warn(Protocol):
+    """Says something in the log, but not over and over."""
+
+    def __call__(self, sentence: str, **details: Any) -> None:
+        """Say it."""
+
+
+class Enrolment:
+    """What one server is told of a list, and when.
+
+    @param listing: the list; nobody else tells anybody of it.
+    @param say: sends a message to the server.
+    @param server: what it is called in the log.
+    """
+
+    def __init__(
+        self, node: INode, listing: OwnListing, say: Callable[[Message], object], warn: Warn, server: str
+    ) -> None:
+        self._node = node
+        self.listing = listing
+        self._say = say
+        self._warn = warn
+        self._server = server
+        self._load = 0
+        self._is_joined = False
+        # The server has said what it has over this link, and can be told the rest.
+        self._is_resumed = False
+        # It takes no more for now.
+        self._is_refused = False
+        # The last question for what the server has, if its answer still says something.
+        self._renewal_id: int | None = None
+        self._renewed_at = float("-inf")
+        self._renew_every_s = _LEASE_S / _RENEWALS
+        self._renewing: IDelayedCall | None = None
+        self._telling: IDelayedCall | None = None
+
+    @property
+    def has_told_all(self) -> bool:
+        """Whether the server has the whole list, as far as it takes it."""
+        return self._is_resumed and not self.listing.has_more and not self.listing.under_way
+
+    def joined(self) -> None:
+        """The server is there: see what it has of the list."""
+        self._is_joined, self._is_resumed = True, False
+        self._renew()
+
+    def left(self) -> None:
+        """The server is gone; the list is kept for when it comes back."""
+        self._is_joined = self._is_resumed = False
+        for timer in (self._renewing, self._telling):
+            if timer is not None and timer.active():
+                timer.cancel()
+        self._renewing = self._telling = None
+
+    def loaded(self, downloads: int) -> None:
+        """Say how many downloads this node serves now."""
+        if downloads != self._load:
+            self._load = downloads
+            if self._is_joined:
+                self._renew_by(self._renewed_at + _LEAST_BETWEEN_RENEWALS_S)
+
+    def tell(self) -> None:
+        """Send what the server has not been told, as much as may be under way at once."""
+        if not self._is_resumed or self._is_refused:
+            return
+        while self.listing.under_way < _UNDER_WAY:
+            update = self.listing.next_update(self._new_id())
+            if update is None:
+                break
+            self._say(update)
+        is_set = self._telling is not None and self._telling.active()
+        if self.listing.has_more and not self.listing.under_way and not is_set:
+            # What is next has not been found in the time of one turn.
+            self._telling = self._node.clock.callLater(0, self.tell)
+
+    def listed_received(self, answer: Listed) -> None:
+        """The server has answered."""
+        self._renew_every_s = max(_LEAST_BETWEEN_RENEWALS_S, min(answer.lease, _LONGEST_LEASE_S) / _RENEWALS)
+        if answer.id == self._renewal_id:
+            self._resume(answer)
+        elif self._is_resumed and self.listing.answered(answer):
+            # The answer to the question under way will be older than that.
+            self._renewal_id = None
+        self.tell()
+        if self.listing.left_out and not self.listing.has_more:
+            self._warn(
+                "{server} lists {most} files a peer; {left_out} of this node's are not listed",
+                server=self._server,
+                most=answer.most,
+                left_out=self.listing.left_out,
+            )
+
+    def error_received(self, error: Error) -> None:
+        """The server has refused something; what is none of the list's is nothing here."""
+        reason = error.reason or error.code
+        if error.id is not None and self.listing.refused(error.id):
+            self._is_refused = True
+            self._warn("{server} refuses the list: {reason}", server=self._server, reason=reason)
+        elif error.id is not None and error.id == self._renewal_id:
+            # What keeps its directory may have failed; it is asked again at the next renewal.
+            self._warn("{server} cannot keep the list now: {reason}", server=self._server, reason=reason)
+
+    def _resume(self, answer: Listed) -> None:
+        """The server has said which list it has."""
+        self._is_refused = False
+        if self._is_resumed:
+            self.listing.told(answer)
+            return
+        self._is_resumed = True
+        before = self.listing.mark
+        self.listing.resumed(answer)
+        if self.listing.mark not in (before, NOTHING_LISTED):
+            # It had more than it was known to have, and believes it when it is told so.
+            self._renew()
+
+    def _renew(self) -> None:
+        self._renewed_at = self._node.clock.seconds()
+        self._renewal_id = self._new_id()
+        self.listing.asked()
+        self._say(Renew(id=self._renewal_id, mark=self.listing.mark, load=self._load))
+        if self._renewing is not None and self._renewing.active():
+            self._renewing.cancel()
+        self._renewing = self._node.clock.callLater(self._renew_every_s, self._renew)
+
+    def _renew_by(self, at: float) -> None:
+        """Renew at an instant, or now if it has passed; or when it would be done anyway, if that is earlier."""
+        wait_s = max(0.0, at - self._node.clock.seconds())
+        if self._renewing is not None and self._renewing.active():
+            if self._renewing.getTime() <= self._node.clock.seconds() + wait_s:
+                return
+            self._renewing.cancel()
+        self._renewing = self._node.clock.callLater(wait_s, self._renew)
+
+    def _new_id(self) -> int:
+        return self._node.rng.getrandbits(53)

@@ -1,0 +1,261 @@
+"""A peer of an index server: lists what it has there, and asks there who has what.
+
+The list can be changed at any time, whether the server is there or not; how the server comes to have the same is
+told in C{enrolment}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import define
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from twisted_bazaar.bounded import Ration
+from twisted_bazaar.discovery.index.client.list_sync import Enrolment
+from twisted_bazaar.discovery.index.client.published_list import OwnListing
+from twisted_bazaar.discovery.index.messages import (
+    MOST_ON_PAGE,
+    Busy,
+    FindFiles,
+    FindSellers,
+    FindSources,
+    FoundFiles,
+    FoundSellers,
+    FoundSources,
+    Listed,
+    TooMany,
+)
+from twisted_bazaar.errors import LinkClosed, NotNow, PeerError
+from twisted_bazaar.interfaces import ICatalogue, INode, IRole, Opening
+from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.values.addresses import Address, Origin, Peer
+from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, SharedFile
+from twisted_bazaar.wire.error import Error
+from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
+from twisted_bazaar.wire.message import TRACKER_ID, Message
+
+ANSWER_S: Final = 5.0
+_WARNINGS_A_MINUTE: Final = 2
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+_REFUSALS: Final[Mapping[str, type[PeerError]]] = {cls.code: cls for cls in (TooMany, Busy, NotNow)}
+
+
+@define(eq=False)
+class _Question:
+    """Something that was asked and not been answered."""
+
+    message: Message
+    answer: Deferred[Any]
+
+
+@implementer(IRole, ICatalogue)
+class IndexMember:
+    """Carried by a node whose tracker is an index server.
+
+    Its questions wait for the server for C{ANSWER_S}, if it is not there or says nothing.
+    """
+
+    log = limited_logger(__name__)
+    openings: Mapping[type[Message], Opening] = {}
+    datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
+    kind: str | None = None
+    node: INode
+
+    def __init__(self) -> None:
+        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
+            Listed: self._listed_received,
+            FoundFiles: self._answer_received,
+            FoundSources: self._answer_received,
+            FoundSellers: self._answer_received,
+            Error: self._error_received,
+        }
+        self._is_joined = False
+        self._is_stopped = False
+        self._warnings = Ration(_WARNINGS_A_MINUTE)
+        self._questions: dict[int, _Question] = {}
+
+    # What the node calls: IRole.
+
+    def start(self, node: INode) -> None:
+        """Begin; nothing is linked yet."""
+        self.node = node
+        self._listing = OwnListing(node.rng, node.bazaar)
+        self._enrolment = Enrolment(node, self._listing, self._say, self._warn, "the index server")
+
+    def stop(self) -> Deferred[None]:
+        """End every timer; what waits for an answer gets none."""
+        self._is_stopped = True
+        self.tracker_left()
+        for question in list(self._questions.values()):
+            question.answer.errback(LinkClosed("this node stops"))
+        return succeed(None)
+
+    def peer_joined(self, peer: Peer) -> None:
+        """Other nodes have nothing to do with it."""
+
+    def peer_left(self, peer: Peer) -> None:
+        """Other nodes have nothing to do with it."""
+
+    def tracker_joined(self) -> None:
+        """The index server is there: see what it has of the list, and ask what waits to be asked."""
+        self._is_joined = True
+        self._enrolment.joined()
+        for question in self._questions.values():
+            self._say(question.message)
+
+    def tracker_left(self) -> None:
+        """The index server is gone; the list is kept for when it comes back, and questions wait a little."""
+        self._is_joined = False
+        self._enrolment.left()
+
+    # What other roles call: ICatalogue, and the same for goods.
+
+    @property
+    def has_told_all(self) -> bool:
+        """Whether the server has the whole list, as far as it takes it."""
+        return self._enrolment.has_told_all
+
+    def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
+        """Let others find files of this node from now on, and others no more."""
+        self._listing.change_files(added, removed)
+        self._enrolment.tell()
+
+    def publish_goods(self, items: Sequence[str]) -> None:
+        """Say what all the goods are that this node sells from now on."""
+        self._listing.set_items(items)
+        self._enrolment.tell()
+
+    def loaded(self, downloads: int) -> None:
+        """Say how many downloads this node serves now."""
+        self._enrolment.loaded(downloads)
+
+    def search(self, query: FileQuery) -> Deferred[Page]:
+        """Look for files.
+
+        @raise LinkClosed: the server does not answer.
+        @raise PeerError: it says no.
+        """
+        texts = (query.name, query.words)
+        if any(text is not None and not 0 < len(text) <= LONGEST_NAME_BYTES for text in texts) or not (
+            query.digest is None or _DIGEST.fullmatch(query.digest)
+        ):
+            # No file is called so, and nobody has to be asked.
+            return succeed(Page((), 0))
+        most = max(1, min(query.most, MOST_ON_PAGE))
+        asking = self._ask(
+            lambda number: FindFiles(
+                id=number, name=query.name, words=query.words, digest=query.digest, after=query.after, most=most
+            )
+        )
+        return asking.addCallback(_page_of)
+
+    def sources(self, digest: str) -> Deferred[Sequence[FileSource]]:
+        """Who has a file, the least loaded first; this node is not among them.
+
+        @raise LinkClosed: the server does not answer.
+        @raise PeerError: it says no.
+        """
+        if not _DIGEST.fullmatch(digest):
+            return succeed(())
+        asking = self._ask(lambda number: FindSources(id=number, digest=digest))
+        return asking.addCallback(self._sources_of)
+
+    def sellers(
+        self, item: str | None, seller_key: str | None, found: Callable[[Sequence[Peer]], None]
+    ) -> Deferred[None]:
+        """Who sells an item in this node's bazaar, or where the seller with a key is; this node is not among them.
+
+        @param item: what it sells does not matter if not given; one of the two must be.
+        @param found: called with all that the server names, at once.
+        @raise LinkClosed: the server does not answer.
+        @raise PeerError: it says no.
+        """
+        asking = self._ask(lambda number: FindSellers(id=number, item=item, seller=seller_key, bazaar=self.node.bazaar))
+        return asking.addCallback(lambda answer: found(self._sellers_of(answer)))
+
+    # Questions.
+
+    def _ask(self, make: Callable[[int], Message]) -> Deferred[Any]:
+        if self._is_stopped:
+            return fail(LinkClosed("this node stops"))
+        message_id = self._new_id()
+        question = _Question(make(message_id), Deferred())
+        self._questions[message_id] = question
+        question.answer.addTimeout(ANSWER_S, self.node.clock, _no_answer)
+        question.answer.addBoth(self._asked_no_more, message_id)
+        if self._is_joined:
+            self._say(question.message)
+        return question.answer
+
+    def _asked_no_more(self, result: Any, message_id: int) -> Any:
+        del self._questions[message_id]
+        return result
+
+    def _answer_received(self, message: FoundFiles | FoundSources | FoundSellers, origin: Origin) -> None:
+        question = self._questions.get(message.id)
+        if origin.id == TRACKER_ID and question is not None and _ANSWERS[type(question.message)] is type(message):
+            question.answer.callback(message)
+
+    def _error_received(self, error: Error, origin: Origin) -> None:
+        if origin.id != TRACKER_ID or error.id is None:
+            return
+        question = self._questions.get(error.id)
+        if question is not None:
+            question.answer.errback(_REFUSALS.get(error.code, PeerError)(error.reason or error.code))
+        else:
+            self._enrolment.error_received(error)
+
+    def _sources_of(self, found: FoundSources) -> Sequence[FileSource]:
+        return [
+            FileSource(each.id, each.key, Address(each.host, each.port), each.whole, each.load, each.udp)
+            for each in found.sources
+            if each.key != self.node.key.public
+        ]
+
+    def _sellers_of(self, found: FoundSellers) -> Sequence[Peer]:
+        return [
+            Peer(each.id, each.key, Address(each.host, each.port))
+            for each in found.sellers
+            if each.key != self.node.key.public
+        ]
+
+    # The list.
+
+    def _listed_received(self, answer: Listed, origin: Origin) -> None:
+        if origin.id == TRACKER_ID:
+            self._enrolment.listed_received(answer)
+
+    # Words.
+
+    def _new_id(self) -> int:
+        return self.node.rng.getrandbits(53)
+
+    def _say(self, message: Message) -> None:
+        self.node.send(message, (self.node.id, TRACKER_ID))
+
+    def _warn(self, sentence: str, **details: Any) -> None:
+        """Say something, but not over and over."""
+        if self._warnings.admit(self.node.clock.seconds()) is not None:
+            self.log.warn(sentence, **details)
+
+
+def _no_answer(result: Any, timeout_s: float) -> Any:
+    raise LinkClosed(
+        f"the index server has not answered within {timeout_s:g} s; see that it runs, and that --index is right"
+    )
+
+
+def _page_of(found: FoundFiles) -> Page:
+    files = [FoundFile(hit.name, hit.size, hit.digest, hit.sources, hit.partial) for hit in found.files]
+    return Page(files, found.total, found.next)
+
+
+_ANSWERS: Final[Mapping[type[Message], type[Message]]] = {
+    FindFiles: FoundFiles,
+    FindSources: FoundSources,
+    FindSellers: FoundSellers,
+}

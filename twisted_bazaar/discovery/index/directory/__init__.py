@@ -1,0 +1,1 @@
+"""The directory of an index server in memory: lists, the catalogue of all titles, leases, quotas."""

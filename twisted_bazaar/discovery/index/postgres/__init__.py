@@ -1,0 +1,1 @@
+"""The directory of an index server in PostgreSQL, which several servers share."""

@@ -1,0 +1,125 @@
+"""Time slicing: work in steps, some in each turn of the reactor, shared by fair queueing over hosts, then owners.
+
+So a long search holds up nobody; see L{twisted_bazaar.discovery.index.scheduling.fair_queue} for whose turn it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable
+from typing import Any, Final, TypeVar
+
+from attrs import define
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from twisted_bazaar.discovery.index.messages import Busy
+from twisted_bazaar.discovery.index.scheduling.fair_queue import FairQueue
+from twisted_bazaar.errors import LinkClosed
+
+# A step is a millisecond, or some. So many are for what waits, and as many for what comes; fewer if they take long, so
+# that what has come over the links meanwhile is looked at.
+STEPS_A_TURN: Final = 16
+TURN_S: Final = 0.015
+# One of so many steps is for who has had least of all.
+FAIR_STEP: Final = 4
+# What a step takes at least and at most, whatever the clock says: it may stand still, or jump.
+_STEP_S: Final = (0.0001, 0.1)
+
+T = TypeVar("T")
+
+
+@define(eq=False)
+class _Work:
+    steps: Generator[None, None, Any]
+    done: Deferred[Any]
+
+
+class Turns:
+    """Shares the turns of a reactor.
+
+    @param reactor: time and timers.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._queue: FairQueue[_Work] = FairQueue(FAIR_STEP)
+        self._left = STEPS_A_TURN
+        self._next: IDelayedCall | None = None
+        self._is_stopped = False
+
+    def do(self, owner: Hashable, steps: Generator[None, None, T], host: Hashable = None) -> Deferred[T]:
+        """Do something for an owner, after everything else of its; at once if there is nothing and time for it.
+
+        @param host: whom the time is charged to; the owner itself if not given. It stays the same while anything of
+            this owner's is waiting.
+        @raise Busy: too much of this owner's is waiting.
+        """
+        if self._is_stopped:
+            return fail(LinkClosed("the index server stops"))
+        work = _Work(steps, Deferred())
+        try:
+            is_first = self._queue.put(owner, work, host)
+        except Busy:
+            return fail()
+        self._call_later()
+        if is_first and self._left > 0:
+            self._left -= 1
+            done, result = self._step(owner, work)
+            if done is not None:
+                return fail(result) if isinstance(result, Failure) else succeed(result)
+        return work.done
+
+    def is_waiting(self, owner: Hashable) -> bool:
+        """Whether something of an owner's is to be done yet."""
+        return self._queue.is_waiting(owner)
+
+    def forget(self, owner: Hashable) -> None:
+        """An owner has gone: what waits of its own is not done any more, and nobody waits for what comes of it."""
+        for work in self._queue.forget(owner):
+            work.steps.close()
+
+    def stop(self) -> None:
+        """Do nothing more; who waits for something is told."""
+        self._is_stopped = True
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        for work in self._queue.clear():
+            work.steps.close()
+            work.done.errback(LinkClosed("the index server stops"))
+
+    # Inside.
+
+    def _call_later(self) -> None:
+        if self._next is None:
+            self._next = self._reactor.callLater(0, self._turn)
+
+    def _turn(self) -> None:
+        self._next = None
+        self._left = STEPS_A_TURN
+        end = self._reactor.seconds() + TURN_S
+        for number in range(STEPS_A_TURN):
+            if not self._queue or (number and self._reactor.seconds() > end):
+                return
+            done, result = self._step(*self._queue.next())
+            self._call_later()
+            if done is not None:
+                done.callback(result)
+
+    def _step(self, owner: Hashable, work: _Work) -> tuple[Deferred[Any] | None, Any]:
+        """Do a step; returns what is to be told, and with what, if it was the last."""
+        began = self._reactor.seconds()
+        done: Deferred[Any] | None = work.done
+        result: Any = None
+        try:
+            next(work.steps)
+            done = None
+        except StopIteration as end:
+            result = end.value
+        except Exception:
+            result = Failure()
+        least, most = _STEP_S
+        took_s = min(max(self._reactor.seconds() - began, least), most)
+        self._queue.charge(self._queue.end_turn(owner, is_done=done is not None), took_s)
+        return done, result
