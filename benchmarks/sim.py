@@ -36,7 +36,7 @@ from twisted_bazaar.discovery.flood.messages import Search
 from twisted_bazaar.discovery.flood.search import REACHES
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRole
-from twisted_bazaar.node.links import Links
+from twisted_bazaar.node.link_table import Links
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller

@@ -47,10 +47,10 @@ PURE: Final = frozenset(
             "identity",
             "values",
             "node.admission",
-            "node.flow",
-            "node.link_bytes",
-            "node.duplicate_filter",
-            "node.router",
+            "node.links.flow_control",
+            "node.links.link_bytes",
+            "node.routing.duplicate_filter",
+            "node.routing.router",
             "node.control",
             "node.limits",
         ),
@@ -288,13 +288,21 @@ class HouseTests(SynchronousTestCase):
         """The checks look at the whole package, and its pure modules are among what they find."""
         names = {source.name for source in sources()}
         self.assertTrue(
-            names >= {"", "errors", "wire.codec", "node.duplicate_filter", "cli.main", "taps.node", "roles.goods"},
+            names
+            >= {"", "errors", "wire.codec", "node.routing.duplicate_filter", "cli.main", "taps.node", "roles.goods"},
             names,
         )
         pure = {source.name for source in sources() if source.is_pure}
         self.assertTrue(
             pure
-            >= {"wire.framing", "identity.keys", "trade.order", "trade.contract", "node.duplicate_filter", "bounded"},
+            >= {
+                "wire.framing",
+                "identity.keys",
+                "trade.order",
+                "trade.contract",
+                "node.routing.duplicate_filter",
+                "bounded",
+            },
             pure,
         )
 
@@ -359,8 +367,8 @@ class PlantedTests(SynchronousTestCase):
         """Imports from a higher floor are caught, however they are written."""
         self.assert_caught(
             "wire.codec",
-            "import twisted_bazaar.node.link",
-            "import twisted_bazaar.node.link as link",
+            "import twisted_bazaar.node.links.link",
+            "import twisted_bazaar.node.links.link as link",
             "from twisted_bazaar import node",
             "from twisted_bazaar import errors, node",
             "from twisted_bazaar.node import link",
@@ -429,7 +437,7 @@ class PlantedTests(SynchronousTestCase):
             "from twisted.internet import defer",
         )
         for name in (
-            "node.duplicate_filter",
+            "node.routing.duplicate_filter",
             "wire.framing",
             "trade.order",
             "discovery.ring.rules.fingers",
@@ -486,10 +494,12 @@ class PlantedTests(SynchronousTestCase):
             "import time as clock",
             "def f():\n    import time",
         )
-        for name in ("node.link", "roles.buyer", "service", "sim.reactor", "taps.node", "testing"):
+        for name in ("node.links.link", "roles.buyer", "service", "sim.reactor", "taps.node", "testing"):
             self.assert_caught(name, *lines)
         self.assert_allowed("cli.daemons", *lines)
-        self.assert_allowed("node.link", "import timeit", "x.time()", "from twisted_bazaar.node import limits as time")
+        self.assert_allowed(
+            "node.links.link", "import timeit", "x.time()", "from twisted_bazaar.node import limits as time"
+        )
 
     def test_reactor(self) -> None:
         """The global reactor is caught, but inside functions of taps and cli."""
@@ -501,16 +511,21 @@ class PlantedTests(SynchronousTestCase):
         lines += ("from twisted.internet import defer, reactor", "from twisted.internet.reactor import callLater")
         functions = [f"def f(reactor=None):\n    {line}" for line in lines]
         self.assert_caught("service", *lines, *functions, "import twisted.internet\ntwisted.internet.reactor.run()")
-        self.assert_caught("node.link", *lines, *functions, "from twisted import internet\ninternet.reactor.run()")
+        self.assert_caught(
+            "node.links.link", *lines, *functions, "from twisted import internet\ninternet.reactor.run()"
+        )
         self.assert_caught("taps.node", *lines, "class A:\n    from twisted.internet import reactor")
         self.assert_allowed("taps.node", *functions, "async def f():\n    from twisted.internet import reactor")
         self.assert_allowed("cli.demo", *functions)
         self.assert_allowed(
-            "node.link", "from twisted.internet import defer", "self._reactor.callLater(0, f)", "def f(reactor): ..."
+            "node.links.link",
+            "from twisted.internet import defer",
+            "self._reactor.callLater(0, f)",
+            "def f(reactor): ...",
         )
 
     def test_print(self) -> None:
         """print is caught, called or handed on."""
-        self.assert_caught("node.link", "print('x')", "d.addCallback(print)", "def f():\n    print()")
+        self.assert_caught("node.links.link", "print('x')", "d.addCallback(print)", "def f():\n    print()")
         self.assert_allowed("cli.demo", "print('x')")
-        self.assert_allowed("node.link", "console.print('x')", "'print(x)'", "# print(x)")
+        self.assert_allowed("node.links.link", "console.print('x')", "'print(x)'", "# print(x)")

@@ -159,7 +159,7 @@ class OperatedCase(SynchronousTestCase):
     def add_buyer(self, name: str = "buyer") -> tuple[FakeNode, Purchases]:
         """Let there be a buyer that is linked to node 7; returns the node and its orders."""
         node = FakeNode(key=BUYER)
-        node.link(7)
+        node.links.link(7)
         purchases = Purchases(node, MemoryStore(MemoryPurchases()), lambda record: None)
         purchases.start()
         self.add(name, OperatedNode(PurchasesDesk(node, purchases).commands, clock=node.clock))

@@ -31,14 +31,14 @@ from twisted_bazaar.discovery.superpeer.qrp.tables import RouteTable
 from twisted_bazaar.discovery.superpeer.ultrapeer import leaves, query_control, reverse_paths
 from twisted_bazaar.files.udp.streams import StreamLimits
 from twisted_bazaar.files.window.settings import DEFAULT_MSS
-from twisted_bazaar.node import knocking
-from twisted_bazaar.node.acquaintances import Acquaintances
 from twisted_bazaar.node.control import Knock
-from twisted_bazaar.node.cookies import ROOM_BYTES, Cookies
-from twisted_bazaar.node.duplicate_filter import DuplicateFilter
+from twisted_bazaar.node.datagrams import address_validation
+from twisted_bazaar.node.datagrams.cookies import ROOM_BYTES, Cookies
+from twisted_bazaar.node.datagrams.validated_addresses import Acquaintances
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.peers import Peers
-from twisted_bazaar.node.router import Router
+from twisted_bazaar.node.routing.duplicate_filter import DuplicateFilter
+from twisted_bazaar.node.routing.router import Router
 from twisted_bazaar.roles import numbers
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade import ledger, reservations, shelf
@@ -213,7 +213,7 @@ def _waiting(count: int) -> object:
     for number in range(count):
         address = address_of(number)
         known.table.put((address.host, address.port), known.enter(address, 0.0), host_of(number), 0.0)
-        for _ in range(knocking._MOST_WAITING):
+        for _ in range(address_validation._MOST_WAITING):
             head = bytes(LIMITS.datagram_bytes - ROOM_BYTES - 1)
             known.send(Knock(nonce="", pad=str(number % 10) * 1_000), head, address, number * 1e-6)
     return known
@@ -294,7 +294,7 @@ TABLES: Final[Mapping[str, Filled]] = {
     "addresses of a ring": Filled(rtt_table._REMEMBERED, _sites),
     "keys of a ring, as texts and places": Filled(contact_encoding._text_of.cache_parameters()["maxsize"], _cached),
     "texts of which parts have come": Filled(fragments._MOST_UNDER_WAY, _parts, 88),
-    "messages that wait for cookies, by address": Filled(knocking._MOST_KNOCKED_AT, _waiting, 43),
+    "messages that wait for cookies, by address": Filled(address_validation._MOST_KNOCKED_AT, _waiting, 43),
     "counts of hits, by query and neighbour": Filled(reverse_paths.MOST_COUNTED, _counted, 384),
     "paths learnt": Filled(LIMITS.known_paths, _routes),
     "addresses that datagrams are exchanged with": Filled(LIMITS.correspondents, _correspondents),

@@ -7,7 +7,7 @@ import json
 from tests.docs.pages import SPECIFICATION, PageTests, datagrams, section, table_with, word, words
 from tests.docs.test_specification import own_messages
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.node import acquaintances, cookies, datagram, knocking, strangers
+from twisted_bazaar.node.datagrams import address_validation, cookies, datagrams, unvalidated, validated_addresses
 from twisted_bazaar.node.limits import Limits
 
 PAGE = SPECIFICATION["datagrams.md"]
@@ -34,16 +34,16 @@ class DatagramsTests(PageTests):
                 f"for {limits.cookie_s:g} s at least and {2 * limits.cookie_s:g} s at most",
             ),
             "To send": (
-                f"after {knocking._FIRST_AGAIN_S:g} s, then after pauses twice as long each time",
-                f"After {knocking._WAIT_S:g} s what waits is dropped",
-                f"To one address {knocking._MOST_WAITING} messages wait at most",
-                f"before {acquaintances._RENEWED_AT * limits.cookie_s:g} s are over",
-                f"a cookie of more than {acquaintances._TRUSTED_UNTIL * limits.cookie_s:g} s is not used",
+                f"after {address_validation._FIRST_AGAIN_S:g} s, then after pauses twice as long each time",
+                f"After {address_validation._WAIT_S:g} s what waits is dropped",
+                f"To one address {address_validation._MOST_WAITING} messages wait at most",
+                f"before {validated_addresses._RENEWED_AT * limits.cookie_s:g} s are over",
+                f"a cookie of more than {validated_addresses._TRUSTED_UNTIL * limits.cookie_s:g} s is not used",
             ),
             "Questions of strangers": (
-                f"makes it {acquaintances._QUESTION_BYTES} bytes, or as many as go into a datagram",
-                f"If nothing comes within {knocking._FIRST_AGAIN_S:g} s",
-                f"answers {strangers._QUESTIONS_A_SECOND} of them in a second",
+                f"makes it {validated_addresses._QUESTION_BYTES} bytes, or as many as go into a datagram",
+                f"If nothing comes within {address_validation._FIRST_AGAIN_S:g} s",
+                f"answers {unvalidated._QUESTIONS_A_SECOND} of them in a second",
             ),
             "To receive": (
                 f"longer than {limits.datagram_bytes} bytes",
@@ -52,7 +52,7 @@ class DatagramsTests(PageTests):
             ),
             "Limits": (
                 f"something of {limits.correspondents} addresses at most, {limits.correspondents // 8} of one host",
-                f"for the cookies of {knocking._MOST_KNOCKED_AT} addresses at most",
+                f"for the cookies of {address_validation._MOST_KNOCKED_AT} addresses at most",
             ),
         }
         for title, sentences in told.items():
@@ -104,7 +104,7 @@ class DatagramsTests(PageTests):
         keys = {"ada": [1], "bob": [2, 3], "carol": [4]}
         for speaker, hearer, data in datagrams(PAGE):
             right = [
-                cookies.Cookies(KeyPair.from_seed(bytes([seed] * 32)).secret_for(datagram.COOKIES), Limits().cookie_s)
+                cookies.Cookies(KeyPair.from_seed(bytes([seed] * 32)).secret_for(datagrams.COOKIES), Limits().cookie_s)
                 .right(*ADDRESSES[hearer], 0.0)[0]
                 .decode()
                 for seed in keys.get(speaker, [])

@@ -82,9 +82,9 @@ class PlantedTests(SynchronousTestCase):
                     text = (ROOT / "tests" / file).read_text(encoding="utf-8")
                     missing = [name for name in names if not re.search(rf"^ *(class|def) {name}\b", text, re.MULTILINE)]
                     self.assertEqual(missing, [], f"{test}, which is to catch {each.words!r}")
-        self.assertTrue(is_of("tests/node/test_link.py::A::test_b[c]", ["node/test_link.py::A::test_b"]))
-        self.assertTrue(is_of("tests/node/test_link.py::A::test_b", ["test_x.py", "node/test_link.py"]))
-        self.assertFalse(is_of("tests/node/test_link.py::A::test_b", ["node/test_link.py::A::test"]))
+        self.assertTrue(is_of("tests/node/links/test_link.py::A::test_b[c]", ["node/links/test_link.py::A::test_b"]))
+        self.assertTrue(is_of("tests/node/links/test_link.py::A::test_b", ["test_x.py", "node/links/test_link.py"]))
+        self.assertFalse(is_of("tests/node/links/test_link.py::A::test_b", ["node/links/test_link.py::A::test"]))
 
     def test_chosen(self) -> None:
         """A number chooses a promise, other words what bugs and tests are called, and none all."""

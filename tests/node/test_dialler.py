@@ -11,7 +11,7 @@ from tests.node.cases import LinkTestCase
 from tests.watched_host import watched_host
 from twisted_bazaar.errors import LinkClosed, NoSlots
 from twisted_bazaar.node.dialler import Dialler
-from twisted_bazaar.node.link import Link
+from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.values.addresses import Address
 
 FIRST, SECOND, THIRD = (Address("192.0.2.7", port) for port in (1, 2, 3))

@@ -13,8 +13,8 @@ from twisted_bazaar.errors import AlreadyLinked, NoSlots, PeerError, ReachedItse
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.control import ThisIsMe
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.node.link import Link
-from twisted_bazaar.node.links import Links
+from twisted_bazaar.node.link_table import Links
+from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.node.peers import Known, Peers, address_of
 from twisted_bazaar.testing import SimulatedNetwork

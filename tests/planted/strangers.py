@@ -10,7 +10,7 @@ from tests.planted.bug import Bug, bug
 _MEASURES: Final = "integration/test_bad_input.py::test_measures"
 _CHOKING: Final = "files/upload/choking.py"
 _SERVING: Final = "files/upload/serving.py"
-_FAIR: Final = "node/fair_share.py"
+_FAIR: Final = "node/routing/fair_share.py"
 _DIRECTORY: Final = "discovery/index/directory/directory.py"
 _PENDING: Final = "discovery/index/scheduling/pending.py"
 _QUEUE: Final = "discovery/index/scheduling/fair_queue.py"
@@ -30,19 +30,23 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug("a descriptor that stays open", f"{_MEASURES}[descriptor-descriptors]"),
         bug(
             "a turn of 100,000 frames",
-            "node/test_link.py node/test_turn.py",
-            ("node/turn.py", "self._left -= granted", "pass"),
+            "node/links/test_link.py node/links/test_read_budget.py",
+            ("node/links/read_budget.py", "self._left -= granted", "pass"),
         ),
         bug(
             "a megabyte unsent on each link",
-            "node/test_link.py",
-            ("node/link.py", "self._owner.limits.stop_reading_bytes:", "self._owner.limits.stop_forwarding_bytes:"),
+            "node/links/test_link.py",
+            (
+                "node/links/link.py",
+                "self._owner.limits.stop_reading_bytes:",
+                "self._owner.limits.stop_forwarding_bytes:",
+            ),
         ),
         bug(
             "a socket that is read on before what it sent is taken",
-            "node/test_flow.py node/test_link_bytes.py",
+            "node/links/test_flow_control.py node/links/test_link_bytes.py",
             (
-                "node/flow.py",
+                "node/links/flow_control.py",
                 "(Flow.QUEUED, FlowEvent.ARRIVED): Flow.PAUSED",
                 "(Flow.QUEUED, FlowEvent.ARRIVED): Flow.QUEUED",
             ),
@@ -70,8 +74,8 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug("a table that drops nothing", "sim/test_invariants.py::PlantedBugTests::test_table_without_end"),
         bug(
             "a socket that is read until it is empty: a turn of 98 ms",
-            "node/test_streaming.py",
-            ("node/datagram_turn.py", "_WORK_A_TURN: Final = 512", "_WORK_A_TURN: Final = 1 << 30"),
+            "node/datagrams/test_streaming.py",
+            ("node/datagrams/read_budget.py", "_WORK_A_TURN: Final = 512", "_WORK_A_TURN: Final = 1 << 30"),
         ),
         bug(
             "`go` and `wait` by the thousand in one turn of two seconds",
@@ -151,22 +155,22 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "shares by neighbour only, so that who floods a relay starves all behind it",
-            "node/test_fair_share.py test_starvation.py",
+            "node/routing/test_fair_share.py test_starvation.py",
             (_FAIR, "for node_id in reversed(message.return_path):", "for node_id in message.return_path[-1:]:"),
         ),
         bug(
             "five links that count five times",
-            "node/test_fair_share.py test_starvation.py",
+            "node/routing/test_fair_share.py test_starvation.py",
             (_FAIR, "keys += (label, node_id)", "keys += (node_id,)"),
         ),
         bug(
             "flows that begin without end before those that wait",
-            "node/test_fair_share.py",
+            "node/routing/test_fair_share.py",
             (_FAIR, "(bool(self._begun) and self._is_turn_of_begun)", "bool(self._begun)"),
         ),
         bug(
             "a queue that is full for everybody",
-            "node/test_fair_share.py",
+            "node/routing/test_fair_share.py",
             (
                 _FAIR,
                 "        self._flows.append(flow, (now + self._wait_s, item))\n"
@@ -304,7 +308,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "an error that keeps who caused it until garbage is collected",
-            "node/test_link.py",
+            "node/links/test_link.py",
             (
                 "wire/framing.py",
                 "                self._fail(str(error))\n",
@@ -313,8 +317,8 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "hosts that wait served one after the other, whatever they have had",
-            "node/test_turn.py",
-            ("node/turn.py", "heappush(self._in_order, (at_s,", "heappush(self._in_order, (0.0,"),
+            "node/links/test_read_budget.py",
+            ("node/links/read_budget.py", "heappush(self._in_order, (at_s,", "heappush(self._in_order, (0.0,"),
         ),
         bug(
             "a turn of four long steps",
@@ -338,8 +342,8 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a host that is dialled whenever somebody names it",
-            "node/test_meetings.py",
-            ("node/meetings.py", "(self._in_vain.get(host, now) or 0) >= VAIN_DIALS_A_SECOND", "False"),
+            "node/test_held_links.py",
+            ("node/held_links.py", "(self._in_vain.get(host, now) or 0) >= VAIN_DIALS_A_SECOND", "False"),
         ),
         bug(
             "a hundred searches of one host begun at once",
@@ -422,7 +426,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "messages that wait beside their bytes",
             "docs/test_memory.py",
-            ("node/acquaintances.py", "(message if self._is_traced else None)", "message"),
+            ("node/datagrams/validated_addresses.py", "(message if self._is_traced else None)", "message"),
         ),
         bug(
             "entries that count for as long as their texts are",

@@ -18,11 +18,11 @@ from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.flood.search import FloodAnswers
 from twisted_bazaar.errors import SoldOut
 from twisted_bazaar.node.control import Ping, Pong
-from twisted_bazaar.node.duplicate_filter import DuplicateFilter
-from twisted_bazaar.node.forwarding import Forwarding
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.node.link import Link
+from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.peers import Peers
+from twisted_bazaar.node.routing.duplicate_filter import DuplicateFilter
+from twisted_bazaar.node.routing.forwarding import Forwarding
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.sim.disk import Disk

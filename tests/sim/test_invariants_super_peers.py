@@ -19,7 +19,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import Lookups
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import Searches
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, Paths
 from twisted_bazaar.node.control import Ping, Pong
-from twisted_bazaar.node.link import Link
+from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.sim.invariants import SUPER_PEER_CHECKS
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
 from twisted_bazaar.sim.invariants.messages import NoLoops

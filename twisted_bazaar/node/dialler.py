@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import LinkClosed, NoSlots
-from twisted_bazaar.node.link import Link
+from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.values.addresses import Address, Peer
 
 _NOBODY_THERE: Final = (ConnectError, ConnectingCancelledError, CancelledError, OSError)

@@ -22,16 +22,16 @@ from twisted_bazaar.identity.keys import KeyPair, own_id
 from twisted_bazaar.interfaces import IHandsOver, INode, IRegistrar, IRole, ISelfNumbered
 from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.bootstrap import Bootstrap
-from twisted_bazaar.node.claims import claims_of, datagram_claims_of, openings_of
 from twisted_bazaar.node.control import Disconnect, NodeReply
-from twisted_bazaar.node.datagram import COOKIES, Datagrams, DatagramTrace
-from twisted_bazaar.node.fair_share import FLOW_LABELS
-from twisted_bazaar.node.forwarding import Forwarding
+from twisted_bazaar.node.datagrams.datagrams import COOKIES, Datagrams, DatagramTrace
+from twisted_bazaar.node.datagrams.streaming import STREAMS, MakeStreams
+from twisted_bazaar.node.held_links import Meetings
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.node.link import Link
-from twisted_bazaar.node.links import Links
-from twisted_bazaar.node.meetings import Meetings
-from twisted_bazaar.node.streaming import STREAMS, MakeStreams
+from twisted_bazaar.node.link_table import Links
+from twisted_bazaar.node.links.link import Link
+from twisted_bazaar.node.routing.dispatch import claims_of, datagram_claims_of, openings_of
+from twisted_bazaar.node.routing.fair_share import FLOW_LABELS
+from twisted_bazaar.node.routing.forwarding import Forwarding
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, NoSlots, PeerError, ReachedItself
 from twisted_bazaar.node.control import PROTOCOL_VERSION, ThisIsMe
-from twisted_bazaar.node.link import Link
+from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.values.addresses import Address, Peer
 
 

@@ -213,7 +213,7 @@ class FloodAnswersTests(SynchronousTestCase):
     def begin(self, node: FakeNode) -> None:
         """Answer through a node."""
         self.node = node
-        node.link(7)
+        node.links.link(7)
         self.shelf = Pears()
         self.answers = FloodAnswers(node, self.shelf)
 

@@ -21,7 +21,7 @@ from twisted_bazaar.wire.message import Message
 
 
 class SharedStreams:
-    """The streams of a node, which share its socket; see L{twisted_bazaar.node.streaming.NodeStreams}.
+    """The streams of a node, which share its socket; see L{twisted_bazaar.node.datagrams.streaming.NodeStreams}.
 
     @param streams: what they are made of.
     @param log: what is told of their segments, to be closed when they are over; None for nothing.
@@ -82,7 +82,7 @@ class Transfer:
         own_address: Callable[[], Any],
         may_answer: Callable[[Where], bool],
     ) -> SharedStreams:
-        """The streams of a node; see L{twisted_bazaar.node.streaming.MakeStreams}."""
+        """The streams of a node; see L{twisted_bazaar.node.datagrams.streaming.MakeStreams}."""
         watched = (lambda where: None) if self.log is None else self.log.watcher
         streams = Streams(
             reactor,

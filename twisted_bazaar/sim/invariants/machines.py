@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.node.link import Link
+from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.values.addresses import Peer

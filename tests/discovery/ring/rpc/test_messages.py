@@ -30,7 +30,7 @@ from twisted_bazaar.discovery.ring.rpc.messages import (
 )
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.errors import MalformedMessage
-from twisted_bazaar.node.cookies import ROOM_BYTES
+from twisted_bazaar.node.datagrams.cookies import ROOM_BYTES
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.codec import Codec

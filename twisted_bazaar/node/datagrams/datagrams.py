@@ -1,0 +1,453 @@
+"""Datagrams between nodes: one message in each, and nothing to an address that has not shown that it receives there.
+
+Who wants to send to an address shows with each message a cookie that it has got from there, see
+L{twisted_bazaar.node.datagrams.validated_addresses}. Who shows none, or a wrong one, is told so in fewer bytes than it
+sent, and not heard, unless it asks a plain question: L{twisted_bazaar.node.datagrams.unvalidated}. Roles see none of
+this. What gets lost is lost: only knocks are repeated. Datagrams that are rubbish, too long, too many or of no known
+type are counted, and cost nothing more.
+
+Streams go by the same socket, if the node has any: what begins as theirs do is left to them.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import MessageLengthError
+from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+
+from twisted_bazaar.bounded import Ration
+from twisted_bazaar.errors import UNREADABLE, UsageError
+from twisted_bazaar.interfaces import Opening
+from twisted_bazaar.node.control import Cookie, Knock, Stale
+from twisted_bazaar.node.datagrams.association import Correspondent
+from twisted_bazaar.node.datagrams.cookies import ROOM_BYTES, Cookies, is_cookie, read_head
+from twisted_bazaar.node.datagrams.read_budget import DatagramTurn
+from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
+from twisted_bazaar.node.datagrams.unvalidated import Answering, Strangers
+from twisted_bazaar.node.datagrams.validated_addresses import Acquaintances
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.values.addresses import Address, plain_host
+from twisted_bazaar.wire.codec import codec_of
+from twisted_bazaar.wire.message import Message
+
+DatagramTrace = Callable[[Address, Message, int], None]
+DatagramClaim = Callable[[Any, Address], None]
+
+LARGEST_DATAGRAM: Final = 65_507
+COOKIES: Final = "cookies of datagrams"
+"""The purpose of the secret that cookies follow from; see L{KeyPair.secret_for}."""
+_FAULTS_LOGGED_A_MINUTE: Final = 10
+# Of segments: a message is decoded and handed up, most segments are only put in their place.
+_WORK_OF_MESSAGE: Final = 4
+# What comes while this node does something else.
+_KEPT_BYTES: Final = 1 << 20
+_ABOUT_COOKIES: Final = frozenset({Knock, Cookie, Stale})
+_NAMES_ABOUT_COOKIES: Final = frozenset({"knock", "cookie", "stale"})
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_about_cookies = codec_of(_ABOUT_COOKIES).read
+
+
+class Datagrams(DatagramProtocol):
+    """The datagrams of one node.
+
+    @param reactor: time, timers and the socket.
+    @param secret: what only this node knows; its cookies follow from it.
+    @param make_streams: makes the streams that share the socket, but for their secret; None for none.
+    @ivar streams: those.
+    @ivar port: where datagrams are taken; 0 for nowhere.
+    @ivar counts: how many datagrams were not taken, or not sent, by why.
+    """
+
+    __slots__ = (
+        *("_reactor", "_seconds", "_trace", "_grace_s", "port", "counts", "_cookies", "_strangers", "_answering"),
+        *("_at_hand", "_most_bytes", "_longest_body", "_interval_s", "_ahead_s", "_acquaintances", "_correspondents"),
+        *("_listening", "_send_to", "_is_v6", "_reading", "_is_open", "_faults", "_claims", "_questions"),
+        *("_decode", "streams", "_segments_begin"),
+    )
+
+    transport: Any
+    log = Logger()
+    noisy = False
+
+    def __init__(
+        self,
+        reactor: Any,
+        rng: random.Random,
+        secret: bytes,
+        limits: Limits,
+        trace: DatagramTrace | None = None,
+        make_streams: Callable[..., NodeStreams] | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._seconds: Callable[[], float] = reactor.seconds
+        self._trace = trace
+        self._grace_s = limits.grace_s
+        self.port = 0
+        self.counts: Counter[str] = Counter()
+        self._cookies = Cookies(secret, limits.cookie_s)
+        self._strangers = Strangers(limits.strangers_a_second)
+        self._answering: Answering | None = None
+        # Who has sent what is being taken, and nearly always gets an answer.
+        self._at_hand: Correspondent | None = None
+        self._most_bytes = min(limits.datagram_bytes, LARGEST_DATAGRAM)
+        self._longest_body = self._most_bytes - ROOM_BYTES
+        self._interval_s = 1 / limits.datagrams_a_second
+        # Half an interval of room, for what sums of fractions lose.
+        self._ahead_s = 1 - self._interval_s / 2
+        self._acquaintances = Acquaintances(
+            reactor,
+            rng,
+            self._cookies,
+            limits,
+            self._most_bytes,
+            self._write,
+            self._on_the_socket,
+            is_traced=trace is not None,
+        )
+        self._correspondents = self._acquaintances.table
+        self._listening: IListeningPort | None = None
+        self._send_to: Callable[[bytes, Where], object] = self._put
+        self._is_v6 = False
+        self._reading = DatagramTurn(reactor)
+        self._is_open = False
+        self._faults = Ration(_FAULTS_LOGGED_A_MINUTE)
+        self._claims: Mapping[type[Message], DatagramClaim] = {}
+        self._questions: frozenset[str] = frozenset()
+        self._decode: Callable[[bytes], Message] = _decode_about_cookies
+        self.streams: NodeStreams | None = None
+        self._segments_begin: bytes | None = None
+        if make_streams is not None:
+            self.streams = make_streams(
+                reactor=reactor,
+                rng=rng,
+                send=self._send_segment,
+                own_address=self._own_address,
+                may_answer=lambda where: self._strangers.admit(where[0], reactor.seconds()),
+            )
+            self._segments_begin = self.streams.first_byte
+
+    # What the node calls.
+
+    def listen(self, interface: str, port: int) -> Address:
+        """Open the socket.
+
+        @param interface: the address to take datagrams at; empty for all of this machine's.
+        @param port: 0 for any.
+        @return: where it is.
+        @raise CannotListenError: the port is taken, or the interface is not this machine's.
+        """
+        longest = self._most_bytes if self.streams is None else max(self._most_bytes, self.streams.longest_bytes)
+        # One byte more than is taken: what is cut there was too long.
+        self._listening = self._reactor.listenUDP(port, self, interface, longest + 1)
+        bound: Any = self._listening.getHost()
+        own_socket = getattr(self._listening, "socket", None)
+        if own_socket is not None:
+            self._send_to = own_socket.sendto
+            if self.streams is not None:
+                own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KEPT_BYTES)
+        self.port = bound.port
+        self._is_open = True
+        self._is_v6 = ":" in bound.host
+        return Address(bound.host, bound.port)
+
+    def take(
+        self, claims: Mapping[type[Message], DatagramClaim], openings: Mapping[type[Message], Opening] | None = None
+    ) -> None:
+        """Hand the messages of these classes to these from now on.
+
+        @param openings: by the message that a stream begins with, what takes it over.
+        """
+        self._claims = claims
+        self._questions = frozenset(str(cls.__struct_config__.tag) for cls in claims if cls.is_question)
+        if claims:
+            self._decode = codec_of(_ABOUT_COOKIES.union(claims)).read
+        if self.streams is not None and openings:
+            self.streams.listen(openings)
+
+    def stream_endpoint(self, address: Address, timeout_s: float | None) -> IStreamClientEndpoint | None:
+        """Where to open a stream to an address; None if there are none here."""
+        return None if self.streams is None or not self.port else self.streams.endpoint(address, timeout_s)
+
+    def send(self, message: Message, addresses: Iterable[Address]) -> None:
+        """Send a message, encoded once, to some addresses.
+
+        @raise UsageError: it does not fit into a datagram, or this node has no socket for datagrams.
+        """
+        body = _encode(message)
+        if len(body) > self._longest_body:
+            check_fits(message, self._most_bytes)
+        if not self.port:
+            if self._listening is None:
+                raise UsageError("this node takes no datagrams, and so cannot send any")
+            return
+        now = self._seconds()
+        head = body[:-1]
+        to: Correspondent | None
+        for address in addresses:
+            to = self._at_hand
+            if to is None or address is not to.address:
+                to = self._correspondents.get((address.host, address.port), now)
+            if to is None or to.suffix is None or now >= to.renew_at or self._answering is not None:
+                self._send_strange(message, head, address, now)
+                continue
+            data = head + to.suffix
+            if self._trace is not None:
+                self._trace(address, message, len(data))
+            try:
+                # A cookie came from there, so it is an address and no name: what the transport checks is certain.
+                self._send_to(data, to.where)
+            except OSError:
+                self.counts["unsent"] += 1
+
+    def _send_strange(self, message: Message, head: bytes, address: Address, now: float) -> None:
+        """Send a message to whom it cannot go at once, or while a stranger is being answered, to whom all may not."""
+        answering = self._answering
+        if answering is not None and address == answering.address:
+            answering.take(message, head)
+        elif not self._acquaintances.send(message, head, address, now):
+            self.counts["unsent"] += 1
+
+    def has_shown(self, address: Address) -> bool:
+        """Whether whoever is at an address has shown that it receives there, and has given its cookie.
+
+        To a stranger, while it is being answered, nothing can be sent but the answer.
+        """
+        if self._answering is not None and self._answering.address == address:
+            return False
+        now = self._seconds()
+        to = self._correspondents.get((address.host, address.port), now)
+        return to is not None and to.given is not None and now < to.trusted_until
+
+    def close(self) -> Deferred[None]:
+        """Close the socket, when the streams are over or have had a moment to be.
+
+        @return: fires when it is.
+        """
+        self._acquaintances.knocking.stop()
+        self.port = 0
+        if self.streams is None or self._listening is None:
+            return self._close()
+        streams = self.streams
+        timer = self._reactor.callLater(self._grace_s, streams.abort)
+
+        def ended(_: None) -> Deferred[None]:
+            if timer.active():
+                timer.cancel()
+            return self._close()
+
+        return streams.stop().addCallback(ended)
+
+    def _close(self) -> Deferred[None]:
+        self._is_open = False
+        self._reading.stop()
+        listening = self._listening
+        done: Deferred[None] = succeed(None)
+        return done if listening is None else done.addCallback(lambda _: listening.stopListening())
+
+    # What the socket calls.
+
+    def datagramReceived(self, data: bytes, where: Where) -> None:
+        """Take a datagram."""
+        if self._is_v6:
+            where = (plain_host(where[0]), where[1])
+        if data[:1] == self._segments_begin:
+            if self.streams is not None and self._is_open:
+                self._segment_received(data, where, self.streams)
+            return
+        if not self.port:
+            return
+        reading = self._reading
+        reading.left -= _WORK_OF_MESSAGE
+        if reading.left <= 0:
+            reading.rest(self.transport)
+        if len(data) > self._most_bytes:
+            self.counts["oversize"] += 1
+            return
+        now = self._seconds()
+        sender = self._correspondents.get(where, now)
+        if sender is not None and now < sender.endings_until and data.endswith(sender.endings):
+            self._receive(data, sender, now)
+        else:
+            self._receive_strange(data, where, now)
+
+    # Of streams.
+
+    def _segment_received(self, data: bytes, where: Where, streams: NodeStreams) -> None:
+        reading = self._reading
+        reading.left -= 1
+        if reading.left <= 0:
+            reading.rest(self.transport)
+        if len(data) > streams.longest_bytes:
+            self.counts["oversize"] += 1
+        elif not streams.datagram_received(data, where):
+            self.counts["rubbish"] += 1
+
+    def _send_segment(self, data: bytes, where: Where) -> None:
+        """Send a datagram of a stream; what cannot be sent is as good as lost."""
+        if self._is_v6 and ":" not in where[0]:
+            where = (f"::ffff:{where[0]}", where[1])
+        if self._is_open:
+            self._put(data, where)
+
+    def _own_address(self) -> Any:
+        return IPv4Address("UDP", "0.0.0.0", 0) if self._listening is None else self._listening.getHost()
+
+    # Datagrams in.
+
+    def _receive(self, data: bytes, sender: Correspondent, now: float) -> None:
+        """Hand up what comes from an address that has shown that it receives there."""
+        due = sender.due
+        if due > now:
+            if due > now + 2:
+                # The clock was set back.
+                due = now
+            elif due > now + self._ahead_s:
+                self.counts["too many"] += 1
+                return
+        else:
+            due = now
+        sender.due = due + self._interval_s
+        try:
+            message = self._decode(data)
+        except UNREADABLE:
+            self.counts["rubbish"] += 1
+            return
+        if sender.suffix is None:
+            self._acquaintances.shown(data, message, sender, now)
+        claim = self._claims.get(type(message))
+        if claim is None:
+            self._receive_about_cookies(message, (sender.address.host, sender.address.port), None, now)
+            return
+        self._at_hand = sender
+        try:
+            claim(message, sender.address)
+        except Exception:
+            self._note_fault(message, sender.address, now)
+        finally:
+            self._at_hand = None
+
+    def _note_fault(self, message: Message, address: Address, now: float) -> None:
+        self.counts["faults"] += 1
+        if self._faults.admit(now) is not None:
+            self.log.failure("a {name} from {address} was not taken", name=message.wire_name, address=address)
+
+    def _receive_strange(self, data: bytes, where: Where, now: float) -> None:
+        """Take what does not end with a cookie known to be right."""
+        try:
+            head = read_head(data)
+        except UNREADABLE:
+            self.counts["rubbish"] += 1
+            return
+        if head.cookie is not None and self._cookies.is_right(head.cookie, *where, now):
+            # Its first with this one; or the key does not stand last.
+            sender = self._acquaintances.table.get(where, now)
+            if sender is None or now >= sender.endings_until:
+                sender = self._acquaintances.enter(Address(*where), now)
+            self._receive(data, sender, now)
+        elif head.type in _NAMES_ABOUT_COOKIES:
+            try:
+                message = _decode_about_cookies(data)
+            except UNREADABLE:
+                self.counts["rubbish"] += 1
+            else:
+                self._receive_about_cookies(message, where, len(data), now)
+        elif head.cookie is None and head.give is not None and is_cookie(head.give) and head.type in self._questions:
+            self._receive_question(data, head.give, where, now)
+        else:
+            self.counts["unshown"] += 1
+            shown = head.cookie if head.cookie is not None and is_cookie(head.cookie) else None
+            self._answer(Stale(was=shown), where, len(data), now)
+
+    def _receive_question(self, data: bytes, give: str, where: Where, now: float) -> None:
+        """Have a question answered that somebody asks who may not receive there: once, and in no more bytes."""
+        address = Address(*where)
+        answering = self._strangers.answering(address, give, len(data), now)
+        if answering is None:
+            self.counts["unanswered"] += 1
+            return
+        if answering.is_busy:
+            self.counts["put off"] += 1
+        else:
+            try:
+                message = self._decode(data)
+            except UNREADABLE:
+                self.counts["rubbish"] += 1
+                return
+            self._answering = answering
+            try:
+                self._claims[type(message)](message, address)
+            except Exception:
+                self._note_fault(message, address, now)
+            finally:
+                self._answering = None
+        answer = answering.answer(self._cookies.give(*where, now))
+        if answer is None:
+            self.counts["unanswered"] += 1
+        else:
+            self._write(*answer, address)
+
+    def _receive_about_cookies(self, message: Message, where: Where, most_bytes: int | None, now: float) -> None:
+        """Take what needs no cookie.
+
+        @param most_bytes: how long an answer to a stranger may be; None to one who has shown a cookie all the same.
+        """
+        match message:
+            case Knock():
+                self._answer(Cookie(nonce=message.nonce, give=self._cookies.give(*where, now)), where, most_bytes, now)
+            case Cookie():
+                if not self._acquaintances.cookie_received(message, Address(*where), now):
+                    self.counts["unasked"] += 1
+            case Stale():
+                self._acquaintances.stale_received(message, where, now)
+
+    def _answer(self, message: Message, where: Where, most_bytes: int | None, now: float) -> None:
+        """Answer; an address that has not shown that it receives there seldom, and with no more bytes than it sent."""
+        data = _encode(message)
+        if most_bytes is not None and (len(data) > most_bytes or not self._strangers.admit(where[0], now)):
+            self.counts["unanswered"] += 1
+            return
+        self._write(message, data, Address(*where))
+
+    # Datagrams out.
+
+    def _write(self, message: Message | None, data: bytes, address: Address) -> None:
+        if self._trace is not None and message is not None:
+            self._trace(address, message, len(data))
+        self._put(data, self._on_the_socket(address))
+
+    def _put(self, data: bytes, where: Where) -> None:
+        try:
+            self.transport.write(data, where)
+        except (OSError, ValueError, MessageLengthError):
+            # No way there, no room for it now, or a host of another family.
+            self.counts["unsent"] += 1
+
+    def _on_the_socket(self, address: Address) -> Where:
+        """What the transport calls an address."""
+        host = address.host
+        return (f"::ffff:{host}" if self._is_v6 and ":" not in host else host), address.port
+
+
+def check_fits(message: Message, most_bytes: int) -> None:
+    """Refuse what is too long for a datagram of so many bytes, cookie and all.
+
+    @raise UsageError: it is.
+    """
+    size_bytes = len(_encode(message))
+    if size_bytes > most_bytes - ROOM_BYTES:
+        raise UsageError(
+            f"a {message.wire_name} of {size_bytes} bytes does not go into a datagram, which holds "
+            f"{most_bytes - ROOM_BYTES} besides its cookie"
+        )

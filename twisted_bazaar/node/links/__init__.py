@@ -1,0 +1,1 @@
+"""One link: a connection to another node, its frames, flow control, deadlines and bytes."""

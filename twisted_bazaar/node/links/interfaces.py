@@ -1,0 +1,62 @@
+"""What a link asks of the node it belongs to: the only way up from a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.interfaces import IProtocol, IReactorTime
+
+from twisted_bazaar.node.control import ThisIsMe, ThisIsYou
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.node.links.link_bytes import LinkBytes
+from twisted_bazaar.node.links.read_budget import Turn
+from twisted_bazaar.values.addresses import Peer
+from twisted_bazaar.wire.codec import Codec
+from twisted_bazaar.wire.message import Message
+
+if TYPE_CHECKING:
+    from twisted_bazaar.node.links.link import Link
+
+
+class LinkOwner(Protocol):
+    """What a link asks of the node it belongs to."""
+
+    limits: Limits
+    clock: IReactorTime
+    codec: Codec
+    trace: Callable[[Peer | None, Message], None] | None
+    is_tracker: bool
+    turn: Turn
+    link_bytes: LinkBytes
+
+    def greeting(self) -> ThisIsMe:
+        """This node's own C{thisisme}."""
+
+    def welcome(self, link: Link, greeting: ThisIsMe | ThisIsYou) -> tuple[Peer, Message | None]:
+        """Judge who the other end says it is.
+
+        @return: the peer, and what to answer if the other end dialled.
+        @raise PeerError: it is not wanted; it is told why, and the link closes.
+        """
+
+    def is_opening(self, message: Message) -> bool:
+        """Whether a connection may begin with this that is to be no link."""
+
+    def take_over(self, link: Link, message: Message) -> IProtocol | None:
+        """What takes over a connection that begins with this; None if nothing wants to."""
+
+    def link_opened(self, link: Link) -> None:
+        """The handshake is done."""
+
+    def link_closed(self, link: Link) -> None:
+        """Nothing more can be sent or received, though the socket may be open a moment longer."""
+
+    def link_lost(self, link: Link) -> None:
+        """The socket is closed, whether the link ever opened or not."""
+
+    def message_received(self, link: Link, message: Message) -> None:
+        """A message came over an open link."""
+
+    def deadline_set(self, at: float) -> None:
+        """The link wants L{Link.check} called at this time or earlier."""
