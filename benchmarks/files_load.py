@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from benchmarks.processes import LOOPBACK, free_port
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.disk import Signature
-from twisted_bazaar.files.download.part import PartFile
+from twisted_bazaar.files.download.resumable_file import PartFile
 from twisted_bazaar.files.download.swarm import Download
 from twisted_bazaar.files.memory import MemoryShare
 from twisted_bazaar.files.partial import PartContent

@@ -17,7 +17,7 @@ from twisted_bazaar.discovery.ring.records.records import read_page, read_provid
 from twisted_bazaar.discovery.ring.storage.entry import read_entry
 from twisted_bazaar.errors import Forged, PeerError, UsageError, WireError
 from twisted_bazaar.files.chunks import Manifest
-from twisted_bazaar.files.download.landing import Landing, hidden_names
+from twisted_bazaar.files.download.part_file import Landing, hidden_names
 from twisted_bazaar.identity.signed import read_envelope
 from twisted_bazaar.node.control import Ping
 from twisted_bazaar.settings.file import SettingsFile

@@ -7,9 +7,9 @@ from typing import Final
 
 from tests.docs.pages import SPECIFICATION, PageTests, Text, blocks, section, tables, word
 from twisted_bazaar.files.udp import StreamLimits, doorway
-from twisted_bazaar.files.window import Settings, opening, receiver, rtt, segment, sender, stream
-from twisted_bazaar.files.window.flight import _OVERTAKEN_ROUNDS
+from twisted_bazaar.files.window import Settings, handshake, receiver, rtt, segment, sender, stream
 from twisted_bazaar.files.window.segment import ACK, ASK, FIN, OPEN, SYN, decode, decode_name
+from twisted_bazaar.files.window.sent_segments import _OVERTAKEN_ROUNDS
 
 PAGE: Final = SPECIFICATION["streams.md"]
 
@@ -40,7 +40,7 @@ class StreamsTests(PageTests):
             "Opening": (
                 f"after {stream._FIRST_AGAIN_S:g} s, then after pauses twice as long each time",
                 f"up to {stream._LONGEST_AGAIN_S:g} s, and gives up after {settings.open_s:g} s",
-                f"divided by {opening.SLOT_S:g}, rounded down",
+                f"divided by {handshake.SLOT_S:g}, rounded down",
             ),
             "Sending": (
                 f"that decides for {_OVERTAKEN_ROUNDS} round trips",

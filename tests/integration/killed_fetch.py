@@ -10,7 +10,7 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 
 from tests.integration.test_part import fetch, manifest, pieces
-from twisted_bazaar.files.download.part import PartFile
+from twisted_bazaar.files.download.resumable_file import PartFile
 
 
 async def run(reactor: Any, folder: Path, is_slow: bool) -> None:

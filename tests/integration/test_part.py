@@ -21,8 +21,8 @@ from tests.files.disk_cases import manifest_of, pieces_of, some_bytes
 from tests.integration.market import reactor
 from twisted_bazaar.errors import AlreadyThere, BazaarError, UsageError
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
-from twisted_bazaar.files.download.landing import hidden_names
-from twisted_bazaar.files.download.part import PartFile
+from twisted_bazaar.files.download.part_file import hidden_names
+from twisted_bazaar.files.download.resumable_file import PartFile
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 PIECE_COUNT: Final = 24

@@ -8,7 +8,7 @@ from typing import Final
 from tests.planted.bug import Bug, bug
 
 _SIM: Final = "sim/test_invariants_files.py::PlantedBugTests::"
-_LANDING: Final = "files/download/landing.py"
+_LANDING: Final = "files/download/part_file.py"
 
 BUGS: Final[Mapping[int, Sequence[Bug]]] = {
     10: (
@@ -20,14 +20,14 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "a liar that is asked again",
             "files/download/test_liars.py",
-            ("files/download/roster.py", "or origin.key in self._liars\n", "\n"),
+            ("files/download/source_manager.py", "or origin.key in self._liars\n", "\n"),
         ),
         bug("a part that keeps wrong chunks", f"{_SIM}test_wrong_chunk"),
         bug("one that does not check the whole", f"{_SIM}test_wrong_whole"),
         bug("a download that waits for ever for one source", f"{_SIM}test_waiting_for_ever"),
         bug(
             "a journal that is believed without looking",
-            "files/download/test_part.py",
+            "files/download/test_resumable_file.py",
             (
                 _LANDING,
                 " and manifest.fits(\n                    chunk, content\n                ):",
@@ -36,7 +36,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a link that is followed",
-            "files/download/test_part.py",
+            "files/download/test_resumable_file.py",
             ("files/disk.py", "os.O_NOFOLLOW | os.O_CLOEXEC", "os.O_CLOEXEC"),
             (
                 _LANDING,

@@ -9,7 +9,7 @@ from tests.planted.bug import Bug, bug
 
 _MEASURES: Final = "integration/test_bad_input.py::test_measures"
 _CHOKING: Final = "files/upload/choking.py"
-_SERVING: Final = "files/upload/serving.py"
+_SERVING: Final = "files/upload/connection.py"
 _FAIR: Final = "node/routing/fair_share.py"
 _DIRECTORY: Final = "discovery/index/directory/directory.py"
 _PENDING: Final = "discovery/index/scheduling/pending.py"
@@ -79,8 +79,8 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "`go` and `wait` by the thousand in one turn of two seconds",
-            "files/download/test_asking.py",
-            ("files/download/asking.py", "_MESSAGES_A_TURN: Final = 32", "_MESSAGES_A_TURN: Final = 1 << 30"),
+            "files/download/test_connection.py",
+            ("files/download/connection.py", "_MESSAGES_A_TURN: Final = 32", "_MESSAGES_A_TURN: Final = 1 << 30"),
         ),
         bug(
             "answers kept without end for who does not read them",
@@ -131,9 +131,9 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a rate shared by connections",
-            "files/upload/test_pace.py",
+            "files/upload/test_rate_limit.py",
             (
-                "files/upload/pace.py",
+                "files/upload/rate_limit.py",
                 "host = next(iter(self._lines))",
                 "host = max(self._lines, key=lambda each: len(self._lines[each]))",
             ),

@@ -15,7 +15,7 @@ from twisted_bazaar.discovery.index.client.member import IndexMember
 from twisted_bazaar.discovery.index.directory.directory import Directory
 from twisted_bazaar.files.chunks import Manifest
 from twisted_bazaar.files.download.picker import Picker
-from twisted_bazaar.files.download.roster import Roster
+from twisted_bazaar.files.download.source_manager import Roster
 from twisted_bazaar.files.upload.choking import Choker
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.node.control import Ping, Pong

@@ -1,7 +1,7 @@
 """What both ends of a transfer connection have in common: sending messages, and closing in good time.
 
-What is asked stands in L{twisted_bazaar.files.download.asking}, what is answered in
-L{twisted_bazaar.files.upload.serving}.
+What is asked stands in L{twisted_bazaar.files.download.connection}, what is answered in
+L{twisted_bazaar.files.upload.connection}.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IContent, IPart, IShare
-from twisted_bazaar.files.download.part import PartFile
+from twisted_bazaar.files.download.resumable_file import PartFile
 from twisted_bazaar.files.download.swarm import Receipt
 from twisted_bazaar.files.partial import PartContent
-from twisted_bazaar.files.upload.serving import Serving
+from twisted_bazaar.files.upload.connection import Serving
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.interfaces import ICatalogue, INode, Opening
 from twisted_bazaar.plugin import Role

@@ -17,7 +17,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact, is_number
 from twisted_bazaar.discovery.ring.storage.dht_client import Holding
 from twisted_bazaar.discovery.ring.storage.entry import FILES, LONGEST_NAME, VALUE_BYTES, VALUES, Kept
 from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
-from twisted_bazaar.files.download.part import PartFile
+from twisted_bazaar.files.download.resumable_file import PartFile
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import Command
 from twisted_bazaar.roles.fetching import Fetch, NotFound, read_beginning

@@ -27,7 +27,7 @@ from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.ephemeral import EphemeralDirectory, remove_leftovers
 from twisted_bazaar.errors import AlreadyThere, FileChanged, PeerError, UsageError
 from twisted_bazaar.files.content import IContent, IPart
-from twisted_bazaar.files.download.part import PartFile
+from twisted_bazaar.files.download.resumable_file import PartFile
 from twisted_bazaar.files.sharing.folder import Folder, HashMemory
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import (

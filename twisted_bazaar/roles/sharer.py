@@ -15,7 +15,7 @@ from zope.interface import implementer
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IContent
-from twisted_bazaar.files.download.part import PartFile
+from twisted_bazaar.files.download.resumable_file import PartFile
 from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMemory
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import ICatalogue, INode, IOperable

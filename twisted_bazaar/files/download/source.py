@@ -13,12 +13,12 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import WireError
 from twisted_bazaar.files.chunks import chunk_count
-from twisted_bazaar.files.download.asking import Asking
-from twisted_bazaar.files.download.groups import Head
-from twisted_bazaar.files.download.patience import TransferLimits
+from twisted_bazaar.files.download.connection import Asking
+from twisted_bazaar.files.download.happy_eyeballs import WaysIn
+from twisted_bazaar.files.download.manifest_vote import Head
 from twisted_bazaar.files.download.picker import packed_bits, set_of
 from twisted_bazaar.files.download.progress import SourceStatus
-from twisted_bazaar.files.download.ways_in import WaysIn
+from twisted_bazaar.files.download.timeouts import TransferLimits
 from twisted_bazaar.files.messages import LARGEST_FILE_BYTES, Described, Go, Have, Wait
 from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.files import FileSource

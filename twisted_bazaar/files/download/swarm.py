@@ -18,16 +18,16 @@ from twisted.python.failure import Failure
 from twisted_bazaar.errors import BazaarError, StorageError, TransferFailed, WrongWhole
 from twisted_bazaar.files.chunks import EMPTY_DIGEST, Manifest
 from twisted_bazaar.files.content import IPart
-from twisted_bazaar.files.download.allotment import Allotment
-from twisted_bazaar.files.download.belief import Belief
-from twisted_bazaar.files.download.groups import Head, head_of
-from twisted_bazaar.files.download.patience import TransferLimits
+from twisted_bazaar.files.download.buffer_pool import Rooms
+from twisted_bazaar.files.download.happy_eyeballs import StreamTo, WaysIn
+from twisted_bazaar.files.download.manifest_trust import Belief
+from twisted_bazaar.files.download.manifest_vote import Head, head_of
 from twisted_bazaar.files.download.picker import Picker
 from twisted_bazaar.files.download.progress import DownloadStatus, Receipt, SourceStatus
-from twisted_bazaar.files.download.rooms import Rooms
-from twisted_bazaar.files.download.roster import Roster, about
+from twisted_bazaar.files.download.request_scheduler import Allotment
 from twisted_bazaar.files.download.source import DESCRIBED, Source, State
-from twisted_bazaar.files.download.ways_in import StreamTo, WaysIn
+from twisted_bazaar.files.download.source_manager import Roster, about
+from twisted_bazaar.files.download.timeouts import TransferLimits
 from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.values.files import FileSource
 

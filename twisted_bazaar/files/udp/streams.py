@@ -17,7 +17,7 @@ from zope.interface import implementer
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.files.udp.transport import StreamTransport, Where, address_of
 from twisted_bazaar.files.window import Opening, Settings, Stream, Watcher
-from twisted_bazaar.files.window.opening import SLOT_S, not_here, refusal
+from twisted_bazaar.files.window.handshake import SLOT_S, not_here, refusal
 from twisted_bazaar.files.window.segment import (
     ACK,
     FIN,

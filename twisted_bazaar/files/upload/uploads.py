@@ -16,10 +16,10 @@ from twisted_bazaar.files.content import IShare
 from twisted_bazaar.files.messages import TRANSFER_VERSION, Fetch
 from twisted_bazaar.files.stream import Stream
 from twisted_bazaar.files.upload.choking import Choker, Verdict
-from twisted_bazaar.files.upload.drain import unsent_bytes
-from twisted_bazaar.files.upload.pace import Pace
-from twisted_bazaar.files.upload.rounds import Round
-from twisted_bazaar.files.upload.serving import Refusal, Serving
+from twisted_bazaar.files.upload.connection import Refusal, Serving
+from twisted_bazaar.files.upload.progress_watch import unsent_bytes
+from twisted_bazaar.files.upload.rate_limit import Pace
+from twisted_bazaar.files.upload.super_seeding import Round
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import Message

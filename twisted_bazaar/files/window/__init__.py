@@ -4,7 +4,7 @@ L{Stream} is one end of it, L{Opening} what lets strangers in. Sockets, timers a
 in L{twisted_bazaar.files.udp}.
 """
 
-from twisted_bazaar.files.window.opening import Opening
+from twisted_bazaar.files.window.handshake import Opening
 from twisted_bazaar.files.window.settings import Counters, Settings, Watcher
 from twisted_bazaar.files.window.stream import Ended, State, Stream
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from twisted_bazaar.files.window.ranges import Ranges
+from twisted_bazaar.files.window.sack_ranges import Ranges
 from twisted_bazaar.files.window.segment import DELAY_UNIT_S, LONGEST_DELAY, MOST_RANGES, Range
 from twisted_bazaar.files.window.settings import Counters, Settings, Watcher
 

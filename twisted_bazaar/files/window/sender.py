@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from twisted_bazaar.files.window.congestion import Model
-from twisted_bazaar.files.window.flight import Flight, Sent
 from twisted_bazaar.files.window.rtt import RoundTrip
 from twisted_bazaar.files.window.segment import Range
+from twisted_bazaar.files.window.sent_segments import Flight, Sent
 from twisted_bazaar.files.window.settings import Counters, Settings, Watcher
 
 _LONGEST_PROBE_S: Final = 5.0

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
-from twisted_bazaar.files.window.flight import Sent
 from twisted_bazaar.files.window.receiver import Receiver
 from twisted_bazaar.files.window.segment import (
     ACK,
@@ -30,6 +29,7 @@ from twisted_bazaar.files.window.segment import (
     encode_name,
 )
 from twisted_bazaar.files.window.sender import Sender
+from twisted_bazaar.files.window.sent_segments import Sent
 from twisted_bazaar.files.window.settings import Counters, Settings, Watcher
 
 NOBODY: Final = bytes(ID_BYTES)

@@ -1,7 +1,7 @@
 """Files on the disk of a simulated machine: what was synced of a download outlives a crash, and it goes on from there.
 
-It stands for L{twisted_bazaar.files.download.part}, which is for disks that there are: chunk by chunk, each checked
-before it is written and synced before anybody hears of it.
+It stands for L{twisted_bazaar.files.download.resumable_file}, which is for disks that there are: chunk by chunk, each
+checked before it is written and synced before anybody hears of it.
 """
 
 from __future__ import annotations

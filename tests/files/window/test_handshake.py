@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.files.window import Opening, Settings
-from twisted_bazaar.files.window.opening import SLOT_S, not_here, refusal
+from twisted_bazaar.files.window.handshake import SLOT_S, not_here, refusal
 from twisted_bazaar.files.window.segment import (
     ACK,
     HEAD_BYTES,

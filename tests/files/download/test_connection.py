@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files.cases import Wire
-from twisted_bazaar.files.download.asking import Asking
+from twisted_bazaar.files.download.connection import Asking
 from twisted_bazaar.files.messages import Described, Go, Have, Wait
 from twisted_bazaar.wire.framing import frame
 

@@ -14,8 +14,8 @@ from twisted_bazaar.errors import AlreadyThere, StorageError, WrongWhole
 from twisted_bazaar.files.chunks import Holdings, Manifest
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.files.disk import Signature
-from twisted_bazaar.files.download.landing import Landing
-from twisted_bazaar.files.download.whole import WholeDigest
+from twisted_bazaar.files.download.final_digest import WholeDigest
+from twisted_bazaar.files.download.part_file import Landing
 
 Content = bytes | bytearray | memoryview
 

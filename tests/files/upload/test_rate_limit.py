@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.files.upload.pace import Pace
+from twisted_bazaar.files.upload.rate_limit import Pace
 
 
 class PaceTests(SynchronousTestCase):

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from twisted_bazaar.files.window.congestion import Model
-from twisted_bazaar.files.window.ranges import Ranges
 from twisted_bazaar.files.window.rtt import RoundTrip
+from twisted_bazaar.files.window.sack_ranges import Ranges
 from twisted_bazaar.files.window.segment import DELAY_UNIT_S, LONGEST_DELAY, Range
 from twisted_bazaar.files.window.settings import Counters
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.files.chunks import CHUNK_BYTES
-from twisted_bazaar.files.download.rooms import Rooms
+from twisted_bazaar.files.download.buffer_pool import Rooms
 
 
 class RoomsTests(SynchronousTestCase):

@@ -11,9 +11,9 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from twisted_bazaar.files.chunks import Manifest
-from twisted_bazaar.files.download.groups import Head, Pages, is_possible
-from twisted_bazaar.files.download.patience import TransferLimits
+from twisted_bazaar.files.download.manifest_vote import Head, Pages, is_possible
 from twisted_bazaar.files.download.source import DESCRIBED, UNDECIDED, Source, State
+from twisted_bazaar.files.download.timeouts import TransferLimits
 
 
 class Believer(Protocol):

@@ -16,9 +16,9 @@ from tests.files.disk_cases import FolderCase, HeldReactor, InlineReactor, diges
 from twisted_bazaar.errors import AlreadyThere, StorageError, UsageError, WrongWhole
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.content import IPart
-from twisted_bazaar.files.download import landing
-from twisted_bazaar.files.download.landing import hidden_names
-from twisted_bazaar.files.download.part import PartFile
+from twisted_bazaar.files.download import part_file
+from twisted_bazaar.files.download.part_file import hidden_names
+from twisted_bazaar.files.download.resumable_file import PartFile
 
 CONTENT = some_bytes(4 * CHUNK_BYTES + 11)
 MANIFEST = manifest_of(CONTENT)
@@ -346,7 +346,7 @@ class TargetTests(PartCase):
         def link(*arguments: object, **named: object) -> None:
             raise PermissionError(1, "Operation not permitted")
 
-        self.patch(landing.os, "link", link)
+        self.patch(part_file.os, "link", link)
         part = self.begun(range(5))
         path = self.put("a", b"mine")
         self.failureResultOf(part.finish(), StorageError)
@@ -482,7 +482,7 @@ class FailingDiskTests(PartCase):
     def test_full(self) -> None:
         """A full disk is told of in a line, and costs only the chunk that did not fit."""
         part = self.begun([0, 1])
-        real = landing.pwrite_full
+        real = part_file.pwrite_full
 
         def write(file: int, content: bytes, offset: int) -> None:
             real(file, content[:1000], offset)
@@ -498,7 +498,7 @@ class FailingDiskTests(PartCase):
     def test_journal_cannot_be_read(self) -> None:
         """Who cannot take up a download lets go of it: another try finds it unlocked, and all that was there."""
         self.close(self.begun([0, 1]))
-        real = landing.pread_full
+        real = part_file.pread_full
 
         def read(file: int, size: int, offset: int) -> bytes:
             raise OSError(5, "Input/output error")
@@ -529,11 +529,11 @@ class FailingDiskTests(PartCase):
         def refuse(*arguments: object, **named: object) -> None:
             raise PermissionError(1, "Operation not permitted")
 
-        self.patch(landing.os, "link", refuse)
-        self.patch(landing.os, "replace", refuse)
+        self.patch(part_file.os, "link", refuse)
+        self.patch(part_file.os, "replace", refuse)
         self.failureResultOf(part.finish(), StorageError)
         self.assertEqual(self.listed(), {PART, JOURNAL})
-        self.patch(landing.os, "replace", real)
+        self.patch(part_file.os, "replace", real)
         self.assert_goes_on(part)
 
     def test_closed_while_it_is_read(self) -> None:
@@ -567,10 +567,10 @@ class FailingDiskTests(PartCase):
         def fsync(file: int) -> None:
             raise OSError(5, "Input/output error")
 
-        self.patch(landing.os, "fsync", fsync)
+        self.patch(part_file.os, "fsync", fsync)
         self.failureResultOf(part.finish(), StorageError)
         self.assertEqual(self.listed(), {PART, JOURNAL})
-        self.patch(landing.os, "fsync", real)
+        self.patch(part_file.os, "fsync", real)
         self.assert_goes_on(part)
 
     def test_removed(self) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.files.upload.rounds import Round
+from twisted_bazaar.files.upload.super_seeding import Round
 
 
 class RoundTests(SynchronousTestCase):

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from twisted_bazaar.files.download.ways_in import HEAD_START_S, HeadStart, WaysIn
+from twisted_bazaar.files.download.happy_eyeballs import HEAD_START_S, HeadStart, WaysIn
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
 

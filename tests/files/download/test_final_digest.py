@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.files.disk_cases import HeldReactor
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.files.chunks import Holdings
-from twisted_bazaar.files.download.whole import WholeDigest
+from twisted_bazaar.files.download.final_digest import WholeDigest
 
 
 class WholeTests(SynchronousTestCase):

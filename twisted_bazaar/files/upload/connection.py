@@ -37,8 +37,8 @@ from twisted_bazaar.files.messages import (
 )
 from twisted_bazaar.files.stream import ASKED_CODEC, Stream
 from twisted_bazaar.files.upload.choking import Progress
-from twisted_bazaar.files.upload.drain import Drain, unsent_bytes
-from twisted_bazaar.files.upload.pace import Pace
+from twisted_bazaar.files.upload.progress_watch import Drain, unsent_bytes
+from twisted_bazaar.files.upload.rate_limit import Pace
 from twisted_bazaar.values.addresses import network_of
 from twisted_bazaar.wire.framing import FrameSplitter
 from twisted_bazaar.wire.message import Message

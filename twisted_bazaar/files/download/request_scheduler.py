@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
-from twisted_bazaar.files.download.groups import head_of
+from twisted_bazaar.files.download.manifest_vote import head_of
 from twisted_bazaar.files.download.picker import Picker
 from twisted_bazaar.files.download.source import Source, State
 
