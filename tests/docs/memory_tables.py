@@ -41,7 +41,7 @@ from twisted_bazaar.node.routing.duplicate_filter import DuplicateFilter
 from twisted_bazaar.node.routing.router import Router
 from twisted_bazaar.roles import numbers
 from twisted_bazaar.testing import FakeNode
-from twisted_bazaar.trade import ledger, reservations, shelf
+from twisted_bazaar.trade import ledger, offers, reservations
 from twisted_bazaar.trade.contract import QUOTE_S
 from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.values.addresses import Address, Origin, Peer
@@ -166,7 +166,7 @@ def _records(count: int) -> object:
 
 
 def _quotes(count: int) -> object:
-    made = shelf.Shelf(ledger.Ledger(MemoryStore(MemorySales())), FakeNode(bazaar=WIDE * 16))
+    made = offers.Shelf(ledger.Ledger(MemoryStore(MemorySales())), FakeNode(bazaar=WIDE * 16))
     made._quotes = FairTable(count, QUOTE_S, shares=1)
     for number in range(count):
         level = StockLevel(WIDE * 122 + f"{number:06}", LARGE, LARGE, 0, 0, LARGE + number)
@@ -290,7 +290,7 @@ TABLES: Final[Mapping[str, Filled]] = {
     "ids of nodes that have gone": Filled(numbers._REMEMBERED, _numbers),
     "hits for the last questions, from super peers": Filled(hits.MOST_KEPT, _hits, 175),
     "tables of neighbours, whole": Filled(neighbours.LEAST_COMING + 2 * neighbours.DEGREE, _tables, 1),
-    "quotes that a seller has made": Filled(shelf._QUOTES_REMEMBERED, _quotes, 175),
+    "quotes that a seller has made": Filled(offers._QUOTES_REMEMBERED, _quotes, 175),
     "addresses of a ring": Filled(rtt_table._REMEMBERED, _sites),
     "keys of a ring, as texts and places": Filled(contact_encoding._text_of.cache_parameters()["maxsize"], _cached),
     "texts of which parts have come": Filled(fragments._MOST_UNDER_WAY, _parts, 88),

@@ -30,7 +30,7 @@ from twisted_bazaar.discovery.index.directory.weights import LISTER_BYTES, weigh
 from twisted_bazaar.discovery.index.messages import Busy, File, TooMany, Update
 from twisted_bazaar.discovery.index.postgres.lists import CLEARED_AT_ONCE
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError, UsageError
-from twisted_bazaar.forms import read_steps
+from twisted_bazaar.schema_migrations import read_steps
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource
 

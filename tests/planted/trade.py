@@ -184,7 +184,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug("a seller that holds back for ever", f"{_MARKET}test_reservation_without_end"),
         bug(
             "what was held for a buyer is kept from the others while its own order is being settled",
-            "trade/test_shelf.py",
+            "trade/test_offers.py",
             ("trade/reservations.py", "max(0, many - self._ordered[item, other])", "many"),
         ),
         bug(

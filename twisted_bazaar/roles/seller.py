@@ -25,7 +25,7 @@ from twisted_bazaar.state import STATE, StateDirectory
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel, handle_of
-from twisted_bazaar.trade.shelf import Shelf
+from twisted_bazaar.trade.offers import Shelf
 from twisted_bazaar.trade.sqlite import SALES, SqliteStore
 from twisted_bazaar.trade.store import IStore, SalesBook
 from twisted_bazaar.values.addresses import Origin, Peer

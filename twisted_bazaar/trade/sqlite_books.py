@@ -8,7 +8,7 @@ from typing import Final
 
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.trade.order import OrderRecord
-from twisted_bazaar.trade.rows import (
+from twisted_bazaar.trade.row_mapping import (
     DEAL_COLUMNS,
     LEVEL_COLUMNS,
     ORDER_COLUMNS,

@@ -1,11 +1,11 @@
-"""The forms of the books; see L{twisted_bazaar.forms}. Each folder holds those of one kind of book."""
+"""The forms of the books; see L{twisted_bazaar.schema_migrations}. Each folder holds those of one kind of book."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from twisted_bazaar.forms import read_steps as read_steps
+from twisted_bazaar.schema_migrations import read_steps as read_steps
 
 
 def forms_of(kind: str) -> Traversable:

@@ -23,9 +23,9 @@ from twisted_bazaar.discovery.index.postgres.lists import Lists, is_plain
 from twisted_bazaar.discovery.index.postgres.questions import Questions
 from twisted_bazaar.discovery.index.postgres.workers import Worker
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError
-from twisted_bazaar.forms import read_steps
 from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.postgresql import PATIENCE_S, Database, Kind
+from twisted_bazaar.schema_migrations import read_steps
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
 

@@ -1,1 +1,1 @@
-"""The forms of a directory in a database; see L{twisted_bazaar.forms}."""
+"""The forms of a directory in a database; see L{twisted_bazaar.schema_migrations}."""

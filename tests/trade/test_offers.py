@@ -16,7 +16,7 @@ from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.contract import Answer, Quote, make_purchase
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.memory import MemorySales, MemoryStore
-from twisted_bazaar.trade.shelf import Shelf
+from twisted_bazaar.trade.offers import Shelf
 from twisted_bazaar.values.addresses import Origin
 from twisted_bazaar.values.sale import Deal, Outcome, Settlement, Supply
 
