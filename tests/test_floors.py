@@ -74,7 +74,12 @@ PURE: Final = frozenset(
         *(f"discovery.ring.records.{rule}" for rule in ("records", "own_records", "findings")),
         "discovery.superpeer.qrp",
         *(f"discovery.superpeer.ultrapeer.{rule}" for rule in ("reverse_paths", "dynamic_query", "query_hits")),
-        *("discovery.index.directory.directory", "discovery.index.directory.weights", "roles.goods", "roles.ring_room"),
+        *(
+            "discovery.index.directory.directory",
+            "discovery.index.directory.weights",
+            "roles.goods",
+            "roles.ring.quota",
+        ),
     }
 )
 # Where time, chance and bytes come from; what is pure gets them as arguments.

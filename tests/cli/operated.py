@@ -24,7 +24,7 @@ from twisted_bazaar.cli.main import main
 from twisted_bazaar.console import Console
 from twisted_bazaar.interfaces import Command, IOperable
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.desk import PurchasesDesk, SalesDesk
+from twisted_bazaar.roles.commands.trade import PurchasesDesk, SalesDesk
 from twisted_bazaar.state import SOCKET
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.ledger import Ledger

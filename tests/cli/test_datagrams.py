@@ -25,7 +25,7 @@ from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.files.window import Settings
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.roles.index_server import IndexServer
-from twisted_bazaar.roles.ring_way import RingFinder
+from twisted_bazaar.roles.ring.finder import RingFinder
 from twisted_bazaar.taps import node
 from twisted_bazaar.taps.transfer_options import TRANSFER_OPTIONS
 from twisted_bazaar.testing import SimulatedNetwork

@@ -14,7 +14,7 @@ from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.refusal import Denial
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.ring_way import RingFinder
+from twisted_bazaar.roles.ring.finder import RingFinder
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import SimulatedNetwork

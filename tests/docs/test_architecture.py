@@ -13,9 +13,9 @@ from twisted_bazaar import state
 from twisted_bazaar.console import LONGEST_REQUEST_BYTES, Console
 from twisted_bazaar.interfaces import IOperable
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.desk import PurchasesDesk, SalesDesk
-from twisted_bazaar.roles.files_desk import FilesDesk
-from twisted_bazaar.roles.ring_desk import RingDesk
+from twisted_bazaar.roles.commands.files import FilesDesk
+from twisted_bazaar.roles.commands.ring import RingDesk
+from twisted_bazaar.roles.commands.trade import PurchasesDesk, SalesDesk
 
 PAGE = read_page("docs/architecture.md")
 PACKAGE = ROOT / "twisted_bazaar"

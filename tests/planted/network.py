@@ -128,7 +128,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "a node that does not read what it had written down",
             "integration/test_ring.py::test_restarts",
-            ("roles/ring_checkpoints.py", "self._keeping.take(entry, None, left_s)", "pass"),
+            ("roles/ring/checkpoints.py", "self._keeping.take(entry, None, left_s)", "pass"),
         ),
         bug(
             "one that cannot be hurried",

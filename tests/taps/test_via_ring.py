@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.taps.test_super_peers import make_service, tracker_of
 from twisted_bazaar.identity.keys import own_id
+from twisted_bazaar.roles.ring.finder import RingFinder
 from twisted_bazaar.roles.ring_peer import RingPeer
-from twisted_bazaar.roles.ring_way import RingFinder
 
 VIA = ("--via", "ring")
 JOIN = ("--join", "tcp:127.0.0.1:9300")

@@ -13,7 +13,7 @@ from twisted_bazaar.cli.datagrams import DATAGRAM_OPTIONS, Datagrams
 from twisted_bazaar.cli.joining import INDEX, Membership
 from twisted_bazaar.cli.refusal import Refusal, whole_number
 from twisted_bazaar.discovery.ring.rules.identifiers import LEAST_BITS, MOST_BITS, USUAL_BITS
-from twisted_bazaar.roles.ring_options import MEMBER
+from twisted_bazaar.roles.ring.options import MEMBER
 from twisted_bazaar.taps.finding import SUPER
 
 _BY_RING: Final = "ring"

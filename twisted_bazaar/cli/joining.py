@@ -28,7 +28,7 @@ from twisted_bazaar.interfaces import ICatalogue, INode, IRole, IWay
 from twisted_bazaar.journal import Journal
 from twisted_bazaar.plugin import TRANSFER, WAY
 from twisted_bazaar.roles.fetcher import Fetcher
-from twisted_bazaar.roles.ring_options import MEMBER, check_endpoint
+from twisted_bazaar.roles.ring.options import MEMBER, check_endpoint
 from twisted_bazaar.roles.ways import make_way
 from twisted_bazaar.service import (
     NodeService,

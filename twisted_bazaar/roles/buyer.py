@@ -21,7 +21,7 @@ from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
 from twisted_bazaar.interfaces import IErrand, INode, IOperable, IWay
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.desk import PurchasesDesk
+from twisted_bazaar.roles.commands.trade import PurchasesDesk
 from twisted_bazaar.roles.goods import parse_count, parse_seconds
 from twisted_bazaar.roles.want import Want, parse_label, parse_wants
 from twisted_bazaar.roles.ways import FloodWay, way_of

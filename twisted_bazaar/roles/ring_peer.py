@@ -39,17 +39,17 @@ from twisted_bazaar.interfaces import (
     ISelfNumbered,
     ITakesDatagrams,
 )
+from twisted_bazaar.roles.commands.ring import RingDesk
 from twisted_bazaar.roles.fetcher import Fetcher, OpenPart
 from twisted_bazaar.roles.fetching import Fetch
 from twisted_bazaar.roles.rates import parse_bytes
-from twisted_bazaar.roles.ring_catalogue import RingCatalogue
-from twisted_bazaar.roles.ring_checkpoints import Checkpoints
-from twisted_bazaar.roles.ring_desk import RingDesk
-from twisted_bazaar.roles.ring_entries import EntryMemory
-from twisted_bazaar.roles.ring_files import KeptFiles, KeptPart, copy_into
-from twisted_bazaar.roles.ring_options import RingOptions, check_endpoint, places_of, read_replicas, read_settings
-from twisted_bazaar.roles.ring_sending import Sending
-from twisted_bazaar.roles.ring_stay import Stay
+from twisted_bazaar.roles.ring.catalogue import RingCatalogue
+from twisted_bazaar.roles.ring.checkpoints import Checkpoints
+from twisted_bazaar.roles.ring.entries import EntryMemory
+from twisted_bazaar.roles.ring.files import KeptFiles, KeptPart, copy_into
+from twisted_bazaar.roles.ring.lifecycle import Stay
+from twisted_bazaar.roles.ring.options import RingOptions, check_endpoint, places_of, read_replicas, read_settings
+from twisted_bazaar.roles.ring.upload_events import Sending
 from twisted_bazaar.state import STATE, StateDirectory
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FoundFile

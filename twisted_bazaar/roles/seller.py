@@ -18,7 +18,7 @@ from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
 from twisted_bazaar.interfaces import ILedger, INode, IOperable, IWay
 from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.desk import SalesDesk
+from twisted_bazaar.roles.commands.trade import SalesDesk
 from twisted_bazaar.roles.goods import parse_goods
 from twisted_bazaar.roles.ways import FloodWay, way_of
 from twisted_bazaar.state import STATE, StateDirectory

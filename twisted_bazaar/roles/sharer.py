@@ -19,9 +19,9 @@ from twisted_bazaar.files.download.resumable_file import PartFile
 from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMemory
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import ICatalogue, INode, IOperable
+from twisted_bazaar.roles.commands.files import FilesDesk
 from twisted_bazaar.roles.fetcher import USUAL_SLOTS, Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch
-from twisted_bazaar.roles.files_desk import FilesDesk
 from twisted_bazaar.roles.rates import parse_rate
 from twisted_bazaar.roles.ways import way_of
 from twisted_bazaar.state import STATE, StateDirectory, written_path

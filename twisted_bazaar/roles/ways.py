@@ -18,7 +18,7 @@ from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IRole, IShelf, IWay
 from twisted_bazaar.plugin import WAY as WAY
-from twisted_bazaar.roles.ring_way import RingFinder
+from twisted_bazaar.roles.ring.finder import RingFinder
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.values.addresses import Address
 

@@ -9,9 +9,9 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole, ISelfNumbered, IWay
-from twisted_bazaar.roles.ring_options import RING_OPTIONS, check_endpoint, read_replicas, read_settings
+from twisted_bazaar.roles.ring.finder import RingFinder
+from twisted_bazaar.roles.ring.options import RING_OPTIONS, check_endpoint, read_replicas, read_settings
 from twisted_bazaar.roles.ring_peer import RingPeer
-from twisted_bazaar.roles.ring_way import RingFinder
 from twisted_bazaar.roles.ways import make_way
 from twisted_bazaar.service import client_endpoint
 from twisted_bazaar.settings.values import TYPED, Place

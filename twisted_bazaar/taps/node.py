@@ -13,7 +13,7 @@ from twisted.python import usage
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRolePlugin
 from twisted_bazaar.plugin import TRANSFER, find_role, known_roles
-from twisted_bazaar.roles.ring_options import RingOptions
+from twisted_bazaar.roles.ring.options import RingOptions
 from twisted_bazaar.roles.ways import WAY
 from twisted_bazaar.service import build_service, parse_limits, usual_limits
 from twisted_bazaar.settings.known import NODE, ROLE

@@ -11,8 +11,8 @@ from tests import examples
 from tests.weighing import weight_of
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.entry import FILE_BYTES, FILES, Entry, Kept
-from twisted_bazaar.roles.ring_files import KeptFiles
-from twisted_bazaar.roles.ring_room import Room
+from twisted_bazaar.roles.ring.files import KeptFiles
+from twisted_bazaar.roles.ring.quota import Room
 from twisted_bazaar.values.addresses import Address
 
 

@@ -31,7 +31,7 @@ from twisted_bazaar.files.sharing.hashing import StillChanging, hash_file
 from twisted_bazaar.files.sharing.scan import Sighting
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.limited_log import limited_logger
-from twisted_bazaar.roles.ring_room import Room
+from twisted_bazaar.roles.ring.quota import Room
 
 # Repair is not to swamp what people do.
 _AT_ONCE: Final = 4

@@ -14,7 +14,7 @@ from tests.discovery.ring.attacks import owned
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
 from twisted_bazaar.discovery.ring.storage.entry import Entry
-from twisted_bazaar.roles.ring_checkpoints import SAVE_S, Checkpoints
+from twisted_bazaar.roles.ring.checkpoints import SAVE_S, Checkpoints
 from twisted_bazaar.testing import FakeNode
 
 

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import Command, ILedger, INode
-from twisted_bazaar.roles.requests import read_request
+from twisted_bazaar.roles.commands.requests import read_request
 from twisted_bazaar.trade.listing import row_of_purchase, row_of_sale, row_of_stock
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.values.sale import StockLevel

@@ -15,8 +15,8 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import Command
+from twisted_bazaar.roles.commands.requests import read_request
 from twisted_bazaar.roles.fetching import Fetch, SeveralFound, choose
-from twisted_bazaar.roles.requests import read_request
 from twisted_bazaar.values.files import FileQuery, FoundFile, Page, SharedFile
 
 if TYPE_CHECKING:

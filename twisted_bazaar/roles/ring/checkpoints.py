@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.storage.replica_server import Keeper
-from twisted_bazaar.roles.ring_entries import EntryMemory
+from twisted_bazaar.roles.ring.entries import EntryMemory
 
 T = TypeVar("T")
 SAVE_S: Final = 5.0

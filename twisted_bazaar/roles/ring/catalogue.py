@@ -14,7 +14,7 @@ from twisted_bazaar.discovery.ring.storage.entry import FILES
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.interfaces import ICatalogue
-from twisted_bazaar.roles.ring_files import KeptFiles
+from twisted_bazaar.roles.ring.files import KeptFiles
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rpc.test_messages import contact
 from twisted_bazaar.errors import LinkClosed, UsageError
-from twisted_bazaar.roles.ring_stay import Stay
+from twisted_bazaar.roles.ring.lifecycle import Stay
 from twisted_bazaar.testing import FakeNode
 
 

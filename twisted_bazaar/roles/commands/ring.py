@@ -20,10 +20,10 @@ from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
 from twisted_bazaar.files.download.resumable_file import PartFile
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import Command
+from twisted_bazaar.roles.commands.requests import read_request
 from twisted_bazaar.roles.fetching import Fetch, NotFound, read_beginning
-from twisted_bazaar.roles.requests import read_request
-from twisted_bazaar.roles.ring_files import copy_into, offer_blocking
-from twisted_bazaar.roles.ring_standing import standing
+from twisted_bazaar.roles.ring.files import copy_into, offer_blocking
+from twisted_bazaar.roles.ring.status import standing
 from twisted_bazaar.values.files import FoundFile
 from twisted_bazaar.wire.files import check_file_name
 

@@ -1,0 +1,1 @@
+"""What the operator of a node can ask of its roles over the control socket."""
