@@ -44,7 +44,7 @@ from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.roles.want import Want
 from twisted_bazaar.service import expect_many_objects
 from twisted_bazaar.sim.cluster import TRACKER, Cluster, Member, Observer, Programme
-from twisted_bazaar.sim.reactor import Network
+from twisted_bazaar.sim.engine.hosts import Network
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.sale import Supply
 from twisted_bazaar.wire.message import Message

@@ -28,8 +28,8 @@ from benchmarks.report import BenchmarkError, Row
 from benchmarks.streams_load import CONTENT_BYTES, DATAGRAM_BYTES, Sending, echoed
 from twisted_bazaar.files.udp import Streams
 from twisted_bazaar.files.window import Settings
-from twisted_bazaar.sim.conditions import Conditions
-from twisted_bazaar.sim.reactor import Host, Network
+from twisted_bazaar.sim.engine.hosts import Host, Network
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 
 _ROUND_TRIP_S: Final = 0.02
 _LOSS: Final = 0.05

@@ -499,7 +499,7 @@ class PlantedTests(SynchronousTestCase):
             "import time as clock",
             "def f():\n    import time",
         )
-        for name in ("node.links.link", "roles.buyer", "service", "sim.reactor", "taps.node", "testing"):
+        for name in ("node.links.link", "roles.buyer", "service", "sim.engine.hosts", "taps.node", "testing"):
             self.assert_caught(name, *lines)
         self.assert_allowed("cli.daemons", *lines)
         self.assert_allowed(

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IConnector
 
-from twisted_bazaar.sim.reactor import Host
+from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.testing import SimulatedNetwork
 
 

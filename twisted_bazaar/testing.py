@@ -25,8 +25,8 @@ from twisted_bazaar.node.datagrams.datagrams import check_fits
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.sim.cluster import NODE_PORT, Cluster, Member, Observer, Programme, limits_of
-from twisted_bazaar.sim.conditions import Conditions
-from twisted_bazaar.sim.reactor import Host, Network
+from twisted_bazaar.sim.engine.hosts import Host, Network
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.wire.goods import BAZAAR
 from twisted_bazaar.wire.message import LONGEST_PATH, Flooded, Message, Routed

@@ -11,8 +11,8 @@ from twisted.logger import globalLogPublisher
 
 from tests.scenes.playing import SCENES
 from tests.scenes.stage import TICK_S, Seen, Stage, run_scene
-from twisted_bazaar.sim.conditions import Conditions
-from twisted_bazaar.sim.reactor import Network
+from twisted_bazaar.sim.engine.hosts import Network
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 
 _LONGEST_S = 60.0
 

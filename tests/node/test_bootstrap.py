@@ -14,7 +14,7 @@ from tests.watched_host import watched_host
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.sim.reactor import Host
+from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.error import Error

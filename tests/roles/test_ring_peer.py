@@ -32,7 +32,7 @@ from twisted_bazaar.plugin import find_role
 from twisted_bazaar.roles.fetching import NotFound
 from twisted_bazaar.roles.ring.entries import EntryMemory
 from twisted_bazaar.roles.ring_peer import Options, RingPeer, make_role, read_place
-from twisted_bazaar.sim.reactor import Host
+from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.state import STATE, StateDirectory
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address

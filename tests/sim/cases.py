@@ -8,8 +8,8 @@ from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, 
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.sim.conditions import Conditions, Draw
-from twisted_bazaar.sim.reactor import Host, Network
+from twisted_bazaar.sim.engine.hosts import Host, Network
+from twisted_bazaar.sim.engine.network_conditions import Conditions, Draw
 
 LATENCY_S = 0.125
 PORT = 4000

@@ -14,11 +14,11 @@ from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.roles.want import Want
 from twisted_bazaar.sim.cluster import Cluster, Member, Programme, limits_of
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.hosts import Network
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.goods import NeverFailedWhileSold, SoldOnce, StockAddsUp, sales_of
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs
-from twisted_bazaar.sim.reactor import Network
 from twisted_bazaar.sim.store import DiskStore
 from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK

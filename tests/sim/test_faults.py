@@ -10,9 +10,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.sim.cluster import Cluster, Member, Observer, Programme
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.hosts import Network
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.sim.faults import Fault, FaultKind, Faults, draw_faults
-from twisted_bazaar.sim.reactor import Network
 
 _KINDS = list(FaultKind)
 _NAMES = [f"node-{number}" for number in range(10)]

@@ -17,13 +17,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.errors import StorageError, UsageError, WrongWhole
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.sim.cluster import Member, Observer
+from twisted_bazaar.sim.engine.hosts import Network
 from twisted_bazaar.sim.faults import FaultKind
 from twisted_bazaar.sim.files.library import Library, original_of
+from twisted_bazaar.sim.files.part_files import DiskPart, chunk_on, whole_files
 from twisted_bazaar.sim.files.run import FilesRun
 from twisted_bazaar.sim.files.scenario import FetchEntry, FilesScenario
-from twisted_bazaar.sim.files.shelf import DiskPart, chunk_on, whole_files
 from twisted_bazaar.sim.market.scenario import MarketScenario
-from twisted_bazaar.sim.reactor import Network
 from twisted_bazaar.sim.scenario import FaultEntry, setting_names
 from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, setting_takes, write_file
 

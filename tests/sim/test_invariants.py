@@ -25,7 +25,7 @@ from twisted_bazaar.node.routing.duplicate_filter import DuplicateFilter
 from twisted_bazaar.node.routing.forwarding import Forwarding
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
-from twisted_bazaar.sim.disk import Disk
+from twisted_bazaar.sim.engine.disk import Disk
 from twisted_bazaar.sim.invariants import MARKET_CHECKS
 from twisted_bazaar.sim.invariants.goods import NeverFailedWhileSold, ReservationsEnd, SoldOnce, StockAddsUp
 from twisted_bazaar.sim.invariants.links import LinksAgree

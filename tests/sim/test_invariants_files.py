@@ -20,9 +20,9 @@ from twisted_bazaar.files.upload.choking import Choker
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.node.control import Ping, Pong
 from twisted_bazaar.node.links.link import Link
+from twisted_bazaar.sim.files.part_files import DiskPart
 from twisted_bazaar.sim.files.run import FilesRun
 from twisted_bazaar.sim.files.scenario import FilesScenario
-from twisted_bazaar.sim.files.shelf import DiskPart
 from twisted_bazaar.sim.invariants import FILES_CHECKS
 from twisted_bazaar.sim.invariants.files import (
     DeadAreGone,

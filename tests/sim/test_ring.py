@@ -19,12 +19,12 @@ from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.invariant import flaws
 from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.sim.ring.global_view import RingView
+from twisted_bazaar.sim.ring.ideal_ring import seats_of
 from twisted_bazaar.sim.ring.report import PhaseReport
 from twisted_bazaar.sim.ring.run import RingRun, ring_failures, ring_hops
 from twisted_bazaar.sim.ring.scenario import LookupEntry, RingScenario
-from twisted_bazaar.sim.ring.seats import seats_of
 from twisted_bazaar.sim.ring.tables import TABLES
-from twisted_bazaar.sim.ring.view import RingView
 from twisted_bazaar.sim.scenario import FaultEntry
 from twisted_bazaar.sim.scenario_file import read_file, read_scenario, write_file
 from twisted_bazaar.values.addresses import Address

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.trade.cases import BUYER, SELLER, hex_id, order, purchase, seal_answer, taken_back
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.sim.reactor import Network
+from twisted_bazaar.sim.engine.hosts import Network
 from twisted_bazaar.sim.store import DiskStore, book_on
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales

@@ -22,7 +22,7 @@ from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages
-from twisted_bazaar.sim.reactor import Host, Network
+from twisted_bazaar.sim.engine.hosts import Host, Network
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import NO_ID, Message
 

@@ -19,7 +19,7 @@ from typing import Final
 from attrs import frozen
 
 from twisted_bazaar.sim.cluster import Cluster, Member
-from twisted_bazaar.sim.reactor import Host
+from twisted_bazaar.sim.engine.hosts import Host
 
 Undo = Callable[[], None]
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, ClassVar, Final, Generic
 
 from twisted_bazaar.sim.cluster import Cluster, Member
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.hosts import Network
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.sim.faults import Fault, Faults, draw_faults
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.reactor import Network
 from twisted_bazaar.sim.report import AnyReport, Figures
 from twisted_bazaar.sim.scenario import AnyScenario, FaultEntry, Scenario, write_duration
 from twisted_bazaar.sim.trace import Trace

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 import msgspec
 from msgspec import Meta
 
-from twisted_bazaar.sim.conditions import SLOWEST_S, Draw, constant, lognormal, uniform
+from twisted_bazaar.sim.engine.network_conditions import SLOWEST_S, Draw, constant, lognormal, uniform
 from twisted_bazaar.sim.faults import Fault, FaultKind
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.internet.threads import deferToThreadPool
 
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.sim.reactor import Host
+from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.trade.memory import Change, MemoryBook
 
 T = TypeVar("T")

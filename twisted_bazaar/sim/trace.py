@@ -13,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from twisted_bazaar.sim.cluster import Member, Observer
-from twisted_bazaar.sim.timeline import Timeline
+from twisted_bazaar.sim.engine.timeline import Timeline
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import Message
 

@@ -8,7 +8,7 @@ from tests.files.cases import MIB, TransferTestCase, file_of
 from twisted_bazaar.errors import TransferFailed
 from twisted_bazaar.files.chunks import EMPTY_DIGEST
 from twisted_bazaar.files.memory import MemoryContent, MemoryPart, manifest_of
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.testing import things_of
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource

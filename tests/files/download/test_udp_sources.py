@@ -18,7 +18,7 @@ from twisted_bazaar.files.memory import MemoryContent, MemoryPart, manifest_of
 from twisted_bazaar.files.udp import Transfer, TransferLog
 from twisted_bazaar.files.window import Settings
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource

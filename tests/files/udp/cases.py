@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.files.udp import StreamLimits, Streams
 from twisted_bazaar.files.window import Settings
-from twisted_bazaar.sim.conditions import Conditions
-from twisted_bazaar.sim.reactor import Host, Network
+from twisted_bazaar.sim.engine.hosts import Host, Network
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 
 PORT = 5000
 

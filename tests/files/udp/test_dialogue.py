@@ -14,8 +14,8 @@ from twisted_bazaar.files.memory import MemoryContent, MemoryPart, MemoryShare, 
 from twisted_bazaar.files.udp import Doorway, UdpEndpoint
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.files.window import Settings
-from twisted_bazaar.sim.conditions import Conditions
-from twisted_bazaar.sim.reactor import Host
+from twisted_bazaar.sim.engine.hosts import Host
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
 from twisted_bazaar.wire.framing import frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.files.udp.cases import Drain, Ends, Pouring, Socket, StreamsTestCase
 from twisted_bazaar.files.udp import StreamLimits
 from twisted_bazaar.files.window import Settings
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 
 ROUND_TRIP_S = 0.02
 

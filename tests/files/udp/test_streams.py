@@ -16,7 +16,7 @@ from tests.files.udp.cases import PORT, Drain, Ends, Pouring, Socket, StreamsTes
 from twisted_bazaar.files.udp import StreamLimits, UdpEndpoint
 from twisted_bazaar.files.window import Settings
 from twisted_bazaar.files.window.segment import ACK, OPEN, RST, SYN, decode, encode, encode_name
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 
 
 class TalkTests(StreamsTestCase):

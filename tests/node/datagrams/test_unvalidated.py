@@ -27,7 +27,7 @@ from twisted_bazaar.node.control import Cookie, Stale
 from twisted_bazaar.node.datagrams.cookies import Cookies
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import Message, Text

@@ -9,8 +9,8 @@ from typing import Any
 from attrs import frozen
 
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.files.part_files import whole_files
 from twisted_bazaar.sim.files.sharing import DiskSharer
-from twisted_bazaar.sim.files.shelf import whole_files
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.report import Figures, Report, within
 from twisted_bazaar.values.addresses import Peer

@@ -17,8 +17,8 @@ from twisted_bazaar.interfaces import ICatalogue, IRole
 from twisted_bazaar.roles.index_server import IndexServer
 from twisted_bazaar.roles.ways import IndexWay
 from twisted_bazaar.sim.cluster import Member, Programme, limits_of
+from twisted_bazaar.sim.files.adversaries import Liar
 from twisted_bazaar.sim.files.library import Library, Original
-from twisted_bazaar.sim.files.lying import Liar
 from twisted_bazaar.sim.files.report import FilesFigures, FilesReport
 from twisted_bazaar.sim.files.scenario import FetchEntry, FilesScenario, Lie
 from twisted_bazaar.sim.files.sharing import DiskSharer

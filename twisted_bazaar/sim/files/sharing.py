@@ -21,9 +21,9 @@ from twisted_bazaar.files.messages import Fetch as FetchMessage
 from twisted_bazaar.interfaces import ICatalogue, INode
 from twisted_bazaar.roles.fetcher import Fetcher, OpenPart
 from twisted_bazaar.roles.fetching import Fetch, SeveralFound, choose
+from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.sim.files.library import Library, Original
-from twisted_bazaar.sim.files.shelf import DiskPart, OwnFile, whole_files
-from twisted_bazaar.sim.reactor import Host
+from twisted_bazaar.sim.files.part_files import DiskPart, OwnFile, whole_files
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource, FoundFile, SharedFile
 

@@ -12,8 +12,8 @@ from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.roles.fetching import Fetch
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.files.part_files import chunk_on
 from twisted_bazaar.sim.files.sharing import DiskSharer
-from twisted_bazaar.sim.files.shelf import chunk_on
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message

@@ -18,8 +18,8 @@ from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
 from twisted_bazaar.discovery.ring.storage.entry import VALUES
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
+from twisted_bazaar.sim.ring.global_view import RingView
 from twisted_bazaar.sim.ring.peer import SimulatedPeer
-from twisted_bazaar.sim.ring.view import RingView
 
 # Of so many all are looked at whenever somebody has other neighbours; of more only that one, and all now and then.
 _FEW: Final = 64

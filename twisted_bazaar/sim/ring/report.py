@@ -13,8 +13,8 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.report import Figures, Report, within
+from twisted_bazaar.sim.ring.global_view import RingView
 from twisted_bazaar.sim.ring.scenario import Phase
-from twisted_bazaar.sim.ring.view import RingView
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import Message
 

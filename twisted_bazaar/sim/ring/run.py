@@ -25,12 +25,12 @@ from twisted_bazaar.sim.cluster import NODE_PORT, Member, Programme
 from twisted_bazaar.sim.invariants import RING_CHECKS
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.ring import value_of
+from twisted_bazaar.sim.ring.churn import Turnover
+from twisted_bazaar.sim.ring.global_view import RingView
+from twisted_bazaar.sim.ring.ideal_ring import seats_of
 from twisted_bazaar.sim.ring.peer import AnyMember, SimulatedPeer
 from twisted_bazaar.sim.ring.report import PhaseReport, RingFigures, RingReport
 from twisted_bazaar.sim.ring.scenario import LookupEntry, Phase, RingScenario
-from twisted_bazaar.sim.ring.seats import seats_of
-from twisted_bazaar.sim.ring.turnover import Turnover
-from twisted_bazaar.sim.ring.view import RingView
 from twisted_bazaar.sim.run import Progress, Run
 from twisted_bazaar.sim.scenario import Scenario, write_duration
 from twisted_bazaar.values.addresses import Address

@@ -15,7 +15,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, A
 from twisted_bazaar.node.datagrams.datagrams import check_fits
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.wire.message import LARGEST_INTEGER, LARGEST_TTL
 
 ROUND_S: Final = 0.3

@@ -13,10 +13,10 @@ from twisted.internet.interfaces import IListeningPort, IUDPTransport
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_bazaar.sim.names import ANY, InternetAddress, is_v6
+from twisted_bazaar.sim.engine.names import ANY, InternetAddress, is_v6
 
 if TYPE_CHECKING:
-    from twisted_bazaar.sim.reactor import Host
+    from twisted_bazaar.sim.engine.hosts import Host
 
 log = Logger()
 

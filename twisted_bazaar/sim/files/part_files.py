@@ -20,9 +20,9 @@ from twisted_bazaar.errors import StorageError, UsageError, WrongWhole
 from twisted_bazaar.files.chunks import Holdings, Manifest
 from twisted_bazaar.files.content import IContent, IPart
 from twisted_bazaar.files.memory import Grown, Watchers
-from twisted_bazaar.sim.disk import Disk
+from twisted_bazaar.sim.engine.disk import Disk
+from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.sim.files.library import Library, Original
-from twisted_bazaar.sim.reactor import Host
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from twisted_bazaar.sim.cluster import Cluster, Member
-from twisted_bazaar.sim.ring.view import RingView
+from twisted_bazaar.sim.ring.global_view import RingView
 
 # Who is left alone has nobody to leave.
 _FEWEST: Final = 2

@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.sim.cases import PORT, Letters, NetworkTestCase
-from twisted_bazaar.sim.conditions import Conditions
-from twisted_bazaar.sim.reactor import Network
+from twisted_bazaar.sim.engine.hosts import Network
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 
 
 class HostTests(NetworkTestCase):

@@ -7,7 +7,7 @@ import statistics
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.sim.conditions import Conditions, Ways, constant, lognormal, uniform
+from twisted_bazaar.sim.engine.network_conditions import Conditions, Ways, constant, lognormal, uniform
 
 _HOSTS = [f"host-{number}" for number in range(40)]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.sim.timeline import Timeline
+from twisted_bazaar.sim.engine.timeline import Timeline
 
 
 class _Entry:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.sim.disk import Disk
+from twisted_bazaar.sim.engine.disk import Disk
 
 
 class DiskTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IConnector, IListeningPort
 from zope.interface.verify import verifyObject
 
 from tests.sim.cases import LATENCY_S, PORT, Client, NetworkTestCase, Server
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 
 _ROUND_TRIP_S = 2 * LATENCY_S
 

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 if TYPE_CHECKING:
-    from twisted_bazaar.sim.reactor import Host
+    from twisted_bazaar.sim.engine.hosts import Host
 
 # No entry on the heap is this old.
 _NEVER: Final = -1.0

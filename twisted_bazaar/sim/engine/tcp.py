@@ -3,7 +3,8 @@
 A reader that pauses fills its window, then the sender's buffer, and then the sender's producer is told to
 wait. A machine that lost its power says nothing; when it is back it resets what it does not know. What a
 protocol sees of all this, and in which order, is what it sees on Twisted's own reactor. How connections
-come about is left to L{twisted_bazaar.sim.handshake}, and how bytes travel to L{twisted_bazaar.sim.flight}.
+come about is left to L{twisted_bazaar.sim.engine.handshake}, and how bytes travel to
+L{twisted_bazaar.sim.engine.byte_stream}.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.sim.flight import FIN, RESET, WINDOW_BYTES, Flight
-from twisted_bazaar.sim.names import InternetAddress
+from twisted_bazaar.sim.engine.byte_stream import FIN, RESET, WINDOW_BYTES, Flight
+from twisted_bazaar.sim.engine.names import InternetAddress
 
 if TYPE_CHECKING:
-    from twisted_bazaar.sim.handshake import Connector
-    from twisted_bazaar.sim.reactor import Host
+    from twisted_bazaar.sim.engine.handshake import Connector
+    from twisted_bazaar.sim.engine.hosts import Host
 
 log = Logger()
 

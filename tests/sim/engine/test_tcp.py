@@ -13,8 +13,8 @@ from zope.interface.verify import verifyObject
 
 from tests import examples
 from tests.sim.cases import LATENCY_S, NetworkTestCase
-from twisted_bazaar.sim.conditions import Conditions
-from twisted_bazaar.sim.tcp import Transport
+from twisted_bazaar.sim.engine.network_conditions import Conditions
+from twisted_bazaar.sim.engine.tcp import Transport
 
 _WINDOW = 1 << 16
 

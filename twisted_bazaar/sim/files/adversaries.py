@@ -22,10 +22,10 @@ from twisted_bazaar.files.stream import ANSWERED_CODEC, ASKED_CODEC
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.interfaces import ICatalogue, INode, Opening
 from twisted_bazaar.plugin import Role
+from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.sim.files.library import Original, original_of
+from twisted_bazaar.sim.files.part_files import OwnFile
 from twisted_bazaar.sim.files.scenario import Lie
-from twisted_bazaar.sim.files.shelf import OwnFile
-from twisted_bazaar.sim.reactor import Host
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import SharedFile
 from twisted_bazaar.wire.framing import FrameSplitter, frame

@@ -30,14 +30,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.sim.conditions import Conditions, Draw, Ways
-from twisted_bazaar.sim.disk import Disk
-from twisted_bazaar.sim.handshake import Connector, Port
-from twisted_bazaar.sim.names import ANY, LOOPBACK, AddressResolver, InternetAddress, is_v6, make_address
-from twisted_bazaar.sim.tcp import Transport
-from twisted_bazaar.sim.timeline import Timeline
-from twisted_bazaar.sim.timer import Timer
-from twisted_bazaar.sim.udp import UDPPort
+from twisted_bazaar.sim.engine.disk import Disk
+from twisted_bazaar.sim.engine.handshake import Connector, Port
+from twisted_bazaar.sim.engine.names import ANY, LOOPBACK, AddressResolver, InternetAddress, is_v6, make_address
+from twisted_bazaar.sim.engine.network_conditions import Conditions, Draw, Ways
+from twisted_bazaar.sim.engine.tcp import Transport
+from twisted_bazaar.sim.engine.timeline import Timeline
+from twisted_bazaar.sim.engine.timers import Timer
+from twisted_bazaar.sim.engine.udp import UDPPort
 
 log = Logger()
 

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IListeningPort, IUDPTransport
 from zope.interface.verify import verifyObject
 
 from tests.sim.cases import LATENCY_S, PORT, Letters, NetworkTestCase
-from twisted_bazaar.sim.conditions import Conditions
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 
 
 class UDPTestCase(NetworkTestCase):

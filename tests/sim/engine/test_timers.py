@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from twisted_bazaar.sim.reactor import Host, Network
+from twisted_bazaar.sim.engine.hosts import Host, Network
 
 _CALLS: dict[str, Callable[[Any], object]] = {
     "active": lambda call: call.active(),

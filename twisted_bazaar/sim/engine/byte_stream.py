@@ -3,7 +3,7 @@
 Bytes keep their order and arrive cut at random places, after the latency and as fast as the bandwidth
 of the way allows. A packet that is lost, or sent into a partition, is sent again later, and after a
 quarter of an hour no more. What is in flight fills the window until the reader has acknowledged it. What
-waits for room in the window, and who reads and writes, is left to L{twisted_bazaar.sim.tcp}.
+waits for room in the window, and who reads and writes, is left to L{twisted_bazaar.sim.engine.tcp}.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from twisted_bazaar.sim.tcp import Transport
+    from twisted_bazaar.sim.engine.tcp import Transport
 
 # What the two kernels hold of one direction, sent and not read yet.
 WINDOW_BYTES: Final = 1 << 16

@@ -18,11 +18,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.sim.names import ANY, InternetAddress, is_v6, map_to_v6
-from twisted_bazaar.sim.tcp import Transport
+from twisted_bazaar.sim.engine.names import ANY, InternetAddress, is_v6, map_to_v6
+from twisted_bazaar.sim.engine.tcp import Transport
 
 if TYPE_CHECKING:
-    from twisted_bazaar.sim.reactor import Host
+    from twisted_bazaar.sim.engine.hosts import Host
 
 log = Logger()
 

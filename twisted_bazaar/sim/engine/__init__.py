@@ -1,0 +1,1 @@
+"""The engine: virtual time, simulated machines with TCP, UDP and disks, and what goes wrong with them."""
