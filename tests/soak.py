@@ -15,7 +15,7 @@ from twisted.logger import globalLogBeginner
 
 from tests.sim.race import Race
 from tests.sim.seeds import KINDS, run_seed, scenario_of
-from twisted_bazaar.cli.settings import replaying
+from twisted_bazaar.cli.simulate.options import replaying
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs
 
 RACE: Final = "race"

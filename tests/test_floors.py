@@ -30,8 +30,10 @@ FLOORS: Final = {
     **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console", "settings"), 4),
     **dict.fromkeys(("plugin", "service", "roles"), 5),
     **dict.fromkeys(("taps", "sim", "web"), 6),
-    **dict.fromkeys(("cli", "testing"), 7),
-    "__main__": 8,
+    **dict.fromkeys(("cli.terminal", "testing"), 7),
+    "demo": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 # The one door by which every role comes in, ours as well, stands on the floor that it leads to.
 SIDEWAYS: Final = frozenset({("roles", "plugin"), ("service", "plugin")})
@@ -89,8 +91,8 @@ IMPURE: Final = frozenset(
         *("socket", "ssl", "subprocess", "threading", "time", "uuid"),
     }
 )
-CLOCKED: Final = frozenset({"cli"})
-RANDOM_MAKERS: Final = frozenset({"cli", "sim", "testing"})
+CLOCKED: Final = frozenset({"cli", "cli.terminal", "demo"})
+RANDOM_MAKERS: Final = frozenset({"cli", "demo", "sim", "testing"})
 
 
 @frozen
@@ -114,7 +116,7 @@ class Source:
     @property
     def part(self) -> str:
         """The part of the house it belongs to."""
-        return self.name.partition(".")[0]
+        return part_of(self.name)
 
     @property
     def is_pure(self) -> bool:
@@ -147,6 +149,12 @@ class Source:
         return ".".join(parts[: len(parts) - level + self.is_package])
 
 
+def part_of(name: str) -> str:
+    """The part of the house that a module belongs to: its first folder, or a room in that with a floor of its own."""
+    room = ".".join(name.split(".")[:2])
+    return room if room in FLOORS else name.partition(".")[0]
+
+
 def is_below(whole: str, name: str) -> bool:
     """Whether a dotted name is another, or something in it."""
     return whole == name or whole.startswith(name + ".")
@@ -161,7 +169,7 @@ def import_faults(source: Source) -> Iterator[str]:
     for node, whole in source.imports():
         if not is_below(whole, NAME):
             continue
-        other = whole.removeprefix(NAME).removeprefix(".").partition(".")[0]
+        other = part_of(whole.removeprefix(NAME).removeprefix("."))
         floor = FLOORS.get(other)
         if other in GROUND or (other == own and own) or (own, other) in SIDEWAYS:
             continue
@@ -233,7 +241,7 @@ def clock_faults(source: Source) -> Iterator[str]:
 def reactor_faults(source: Source) -> Iterator[str]:
     """Uses of the global reactor, but as a default inside a function of taps or cli."""
     inside: set[int] = set()
-    if source.part in ("taps", "cli"):
+    if source.part in ("taps", "cli", "cli.terminal", "demo"):
         for function in source.nodes:
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 inside |= {id(part) for statement in function.body for part in ast.walk(statement)}
@@ -248,7 +256,7 @@ def reactor_faults(source: Source) -> Iterator[str]:
 
 def print_faults(source: Source) -> Iterator[str]:
     """Uses of print."""
-    if source.part == "cli":
+    if source.part in ("cli", "cli.terminal", "demo"):
         return
     for node in source.nodes:
         if isinstance(node, ast.Name) and node.id == "print":
@@ -469,7 +477,7 @@ class PlantedTests(SynchronousTestCase):
 
     def test_chance(self) -> None:
         """The global random source, by any name, and sources of a module's own are caught."""
-        for name in ("node.bootstrap", "service", "cli.demo"):
+        for name in ("node.bootstrap", "service", "demo.command"):
             self.assert_caught(
                 name,
                 "import random\nx = random.random()",
@@ -501,7 +509,7 @@ class PlantedTests(SynchronousTestCase):
         )
         for name in ("node.links.link", "roles.buyer", "service", "sim.engine.hosts", "taps.node", "testing"):
             self.assert_caught(name, *lines)
-        self.assert_allowed("cli.daemons", *lines)
+        self.assert_allowed("demo.daemons", *lines)
         self.assert_allowed(
             "node.links.link", "import timeit", "x.time()", "from twisted_bazaar.node import limits as time"
         )
@@ -521,7 +529,7 @@ class PlantedTests(SynchronousTestCase):
         )
         self.assert_caught("taps.node", *lines, "class A:\n    from twisted.internet import reactor")
         self.assert_allowed("taps.node", *functions, "async def f():\n    from twisted.internet import reactor")
-        self.assert_allowed("cli.demo", *functions)
+        self.assert_allowed("demo.command", *functions)
         self.assert_allowed(
             "node.links.link",
             "from twisted.internet import defer",
@@ -532,5 +540,5 @@ class PlantedTests(SynchronousTestCase):
     def test_print(self) -> None:
         """print is caught, called or handed on."""
         self.assert_caught("node.links.link", "print('x')", "d.addCallback(print)", "def f():\n    print()")
-        self.assert_allowed("cli.demo", "print('x')")
+        self.assert_allowed("demo.command", "print('x')")
         self.assert_allowed("node.links.link", "console.print('x')", "'print(x)'", "# print(x)")

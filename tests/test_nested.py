@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.cli.chronicle import Chronicle
-from twisted_bazaar.cli.trace_lines import TraceFile
+from twisted_bazaar.cli.trace.reader import TraceFile
+from twisted_bazaar.demo.events import Chronicle
 from twisted_bazaar.discovery.index.directory.pages import read_cursor
 from twisted_bazaar.discovery.ring.records.records import read_page, read_provided
 from twisted_bazaar.discovery.ring.storage.entry import read_entry

@@ -21,7 +21,7 @@ from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself
 from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import INode, IRole
-from twisted_bazaar.node.datagrams.datagrams import check_fits
+from twisted_bazaar.node.datagrams.protocol import check_fits
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.sim.cluster import NODE_PORT, Cluster, Member, Observer, Programme, limits_of

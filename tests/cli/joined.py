@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.roles.files_cases import FilesCase
-from twisted_bazaar.cli.asked import Asked
-from twisted_bazaar.cli.joining import Member
+from twisted_bazaar.cli.node.availability import Asked
+from twisted_bazaar.cli.node.ephemeral_node import Member
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetcher import Fetcher
 
 
 class FakeMembership:
-    """Stands in for L{twisted_bazaar.cli.joining.Membership}.
+    """Stands in for L{twisted_bazaar.cli.node.ephemeral_node.Membership}.
 
     @param case: knows the machines.
     """

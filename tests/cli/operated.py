@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides, implementer
 
 from tests.cli.cases import BUYER, SELLER
-from twisted_bazaar.cli import asking
+from twisted_bazaar.cli.control import client
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.console import Console
 from twisted_bazaar.interfaces import Command, IOperable
@@ -139,7 +139,7 @@ class OperatedCase(SynchronousTestCase):
         self.root = Path(directory.name, "state", "twisted_bazaar")
         self.answering: dict[str, OperatedNode | bytes | OSError] = {}
 
-        self.patch(asking, "socket", SimpleNamespace(AF_UNIX=1, socket=lambda family: Socket(self)))
+        self.patch(client, "socket", SimpleNamespace(AF_UNIX=1, socket=lambda family: Socket(self)))
 
     def add(self, name: str, node: OperatedNode | bytes | OSError | None) -> None:
         """Let there be a node, which has left its socket; None for one that does not run."""

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.cases import quote_for, receipt_of, sale
-from tests.cli.test_simulate import FAILING, SMALL
+from tests.cli.commands.simulate.test_simulate import FAILING, SMALL
 from twisted_bazaar.cli import main as main_module
 from twisted_bazaar.cli.main import main
 

@@ -7,7 +7,7 @@ import json
 from tests.docs.pages import SPECIFICATION, PageTests, datagrams, section, table_with, word, words
 from tests.docs.test_specification import own_messages
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.node.datagrams import address_validation, cookies, datagrams, unvalidated, validated_addresses
+from twisted_bazaar.node.datagrams import address_validation, cookies, protocol, unvalidated, validated_addresses
 from twisted_bazaar.node.limits import Limits
 
 PAGE = SPECIFICATION["datagrams.md"]
@@ -104,7 +104,7 @@ class DatagramsTests(PageTests):
         keys = {"ada": [1], "bob": [2, 3], "carol": [4]}
         for speaker, hearer, data in datagrams(PAGE):
             right = [
-                cookies.Cookies(KeyPair.from_seed(bytes([seed] * 32)).secret_for(datagrams.COOKIES), Limits().cookie_s)
+                cookies.Cookies(KeyPair.from_seed(bytes([seed] * 32)).secret_for(protocol.COOKIES), Limits().cookie_s)
                 .right(*ADDRESSES[hearer], 0.0)[0]
                 .decode()
                 for seed in keys.get(speaker, [])

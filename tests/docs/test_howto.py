@@ -9,9 +9,9 @@ from pathlib import Path
 from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_bazaar.cli.commands.ring.client_commands import COMMANDS
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.ring_asking import COMMANDS
-from twisted_bazaar.cli.ring_talk import WORDS
+from twisted_bazaar.cli.ring.prompt_commands import WORDS
 from twisted_bazaar.taps import node
 
 WORDS_THAT_ASK = {command.name for command in COMMANDS}

@@ -17,7 +17,7 @@ from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
 from twisted_bazaar.discovery.ring.rpc.messages import RingPong
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.storage.entry import read_entry
-from twisted_bazaar.node.datagrams import cookies, datagrams
+from twisted_bazaar.node.datagrams import cookies, protocol
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.values.addresses import Address
 
@@ -41,7 +41,7 @@ def said() -> Iterator[tuple[str, str, Any, dict[str, Any]]]:
 
 def cookie_of(place: str, host: str) -> str:
     """What the node at a place gives a host in the first slot."""
-    secret = PAIRS[place].secret_for(datagrams.COOKIES)
+    secret = PAIRS[place].secret_for(protocol.COOKIES)
     return cookies.Cookies(secret, Limits().cookie_s).give(host, PORT, 0.0)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 
 from tests.integration.daemons import BAZAAR, LONGEST_S, TWISTD, Daemon, Daemons, until
-from twisted_bazaar.cli.asking import RunningNode
+from twisted_bazaar.cli.control.client import RunningNode
 
 MIB: Final = 1 << 20
 # So many chunks a second are few enough to be killed between.

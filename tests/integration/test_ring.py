@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.daemons import BAZAAR, Daemon, Daemons, free_port, until
 from tests.integration.test_files import MIB, file_of
-from twisted_bazaar.cli.asking import NotThere, RunningNode
+from twisted_bazaar.cli.control.client import NotThere, RunningNode
 from twisted_bazaar.roles.ring_peer import KEPT_FOLDER
 
 NAMES: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight")

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.daemons import BAZAAR, TWISTD, Daemon, Daemons, free_port, until
 from tests.integration.plain_super_peer import WeakPeer
 from tests.integration.test_files import MIB, digest_of, file_of
-from twisted_bazaar.cli.asking import RunningNode
+from twisted_bazaar.cli.control.client import RunningNode
 
 # Within so long a weak peer whose super peer has died is to be found again.
 FOUND_AGAIN_S: Final = 10.0

@@ -32,7 +32,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "a cookie that is not looked at",
             "integration/test_super_peer_by_hand.py",
             (
-                "node/datagrams/datagrams.py",
+                "node/datagrams/protocol.py",
                 "head.cookie is not None and self._cookies.is_right(head.cookie, *where, now)",
                 "head.cookie",
             ),

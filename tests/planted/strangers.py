@@ -495,7 +495,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "a trace that does",
             "test_nested.py",
             (
-                "cli/trace_lines.py",
+                "cli/trace/reader.py",
                 "except UNREADABLE:\n        return None",
                 "except ValueError:\n        return None",
             ),

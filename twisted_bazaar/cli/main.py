@@ -12,23 +12,24 @@ from typing import Any, Final
 
 import click
 
-from twisted_bazaar.cli.refusal import output_or_refuse
+from twisted_bazaar.cli.terminal.errors import output_or_refuse
 
-_ELSEWHERE: Final[Mapping[str, str]] = {
-    "files": "See what a running sharer shares and fetches.",
-    "get": "Fetch a file from everybody who has it.",
-    "cancel": "Take back an order that has no answer yet.",
-    "config": "Show which settings are in force, and where each was written.",
-    "orders": "List the orders of a running buyer or seller, or show one.",
-    "ring": "Be a member of a ring, at a prompt; or ask one that runs.",
-    "search": "Look for files.",
-    "share": "Share the files of a folder.",
-    "shell": "Look for files and fetch them, word by word.",
-    "simulate": "Run a whole network in virtual time, and check its promises.",
-    "status": "Show who a running node is, and how it is.",
-    "stock": "See and change what a running seller has.",
-    "trace": "Show who told whom what: the searches and orders of a run.",
-    "verify": "Check a receipt, on any machine.",
+# By the name of each, the room of C{commands} in which its module lies, and what it does.
+_ELSEWHERE: Final[Mapping[str, tuple[str, str]]] = {
+    "files": ("files", "See what a running sharer shares and fetches."),
+    "get": ("files", "Fetch a file from everybody who has it."),
+    "cancel": ("goods", "Take back an order that has no answer yet."),
+    "config": ("nodes", "Show which settings are in force, and where each was written."),
+    "orders": ("goods", "List the orders of a running buyer or seller, or show one."),
+    "ring": ("ring", "Be a member of a ring, at a prompt; or ask one that runs."),
+    "search": ("files", "Look for files."),
+    "share": ("files", "Share the files of a folder."),
+    "shell": ("files", "Look for files and fetch them, word by word."),
+    "simulate": ("simulate", "Run a whole network in virtual time, and check its promises."),
+    "status": ("nodes", "Show who a running node is, and how it is."),
+    "stock": ("goods", "See and change what a running seller has."),
+    "trace": ("simulate", "Show who told whom what: the searches and orders of a run."),
+    "verify": ("goods", "Check a receipt, on any machine."),
 }
 
 
@@ -53,7 +54,8 @@ class _Commands(click.Group):
         """A command by its name; None if there is none."""
         if cmd_name not in _ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        command = getattr(import_module(f"twisted_bazaar.cli.{cmd_name}"), cmd_name)
+        room, _ = _ELSEWHERE[cmd_name]
+        command = getattr(import_module(f"twisted_bazaar.cli.commands.{room}.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command), "a module of a command holds it under its own name"
         return command
 
@@ -64,7 +66,7 @@ class _Commands(click.Group):
 
     def _in_short(self, ctx: click.Context, name: str) -> str:
         command = None if name in _ELSEWHERE else super().get_command(ctx, name)
-        return _ELSEWHERE[name] if command is None else command.get_short_help_str(limit=80)
+        return _ELSEWHERE[name][1] if command is None else command.get_short_help_str(limit=80)
 
 
 @contextmanager
@@ -100,6 +102,6 @@ def demo() -> None:
     It takes about ten seconds, writes only to a temporary directory, and opens nothing to other
     machines. Ends with status 0 when everything it promises has happened, else with 1.
     """
-    from twisted_bazaar.cli.demo import run_demo
+    from twisted_bazaar.demo.command import run_demo
 
     raise SystemExit(run_demo())

@@ -23,7 +23,7 @@ from twisted_bazaar.interfaces import IHandsOver, INode, IRegistrar, IRole, ISel
 from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.bootstrap import Bootstrap
 from twisted_bazaar.node.control import Disconnect, NodeReply
-from twisted_bazaar.node.datagrams.datagrams import COOKIES, Datagrams, DatagramTrace
+from twisted_bazaar.node.datagrams.protocol import COOKIES, Datagrams, DatagramTrace
 from twisted_bazaar.node.datagrams.streaming import STREAMS, MakeStreams
 from twisted_bazaar.node.held_links import Meetings
 from twisted_bazaar.node.limits import Limits

@@ -260,7 +260,7 @@ class LyingTests(PartCase):
     def test_too_large(self) -> None:
         """A size that no disk has is refused, with what there is, before anything is written."""
         part = self.begun([0])
-        self.patch(landing, "_BLOCK_BYTES", -(1 << 50))
+        self.patch(part_file, "_BLOCK_BYTES", -(1 << 50))
         failure = self.failureResultOf(part.begin(self.lie(bytes(7))), StorageError)
         self.assertRegex(str(failure.value), r"a: [0-9,]+ bytes more are needed, and [0-9,]+ are free there$")
         self.assertEqual((list(part.holdings), part.manifest), ([0], MANIFEST))
@@ -488,10 +488,10 @@ class FailingDiskTests(PartCase):
             real(file, content[:1000], offset)
             raise OSError(28, "No space left on device")
 
-        self.patch(landing, "pwrite_full", write)
+        self.patch(part_file, "pwrite_full", write)
         failure = self.failureResultOf(part.write(2, PIECES[2]), StorageError)
         self.assertEqual(str(failure.value), f"{self.folder / 'a'}: No space left on device")
-        self.patch(landing, "pwrite_full", real)
+        self.patch(part_file, "pwrite_full", real)
         self.assertEqual(list(part.holdings), [0, 1])
         self.assert_goes_on(part)
 
@@ -503,10 +503,10 @@ class FailingDiskTests(PartCase):
         def read(file: int, size: int, offset: int) -> bytes:
             raise OSError(5, "Input/output error")
 
-        self.patch(landing, "pread_full", read)
+        self.patch(part_file, "pread_full", read)
         failure = self.failureResultOf(self.opening(), StorageError)
         self.assertIn("Input/output error", str(failure.value))
-        self.patch(landing, "pread_full", real)
+        self.patch(part_file, "pread_full", real)
         part = self.open()
         self.assertEqual(part.resumed_bytes, 2 * CHUNK_BYTES)
         self.assert_goes_on(part)

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
-from tests.node.datagrams.test_datagrams import (
+from tests.node.datagrams.test_protocol import (
     COOKIE,
     FAR,
     FAR_WHERE,

@@ -30,7 +30,7 @@ from twisted_bazaar.discovery.ring.storage.messages import (
     RingTransfer,
 )
 from twisted_bazaar.discovery.ring.storage.store import Store
-from twisted_bazaar.node.datagrams.datagrams import check_fits
+from twisted_bazaar.node.datagrams.protocol import check_fits
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import LARGEST_INTEGER

@@ -1,0 +1,106 @@
+"""Downloads in words: amounts, how far they are, and what happened to sources."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.cli.node.transfers import json_of_receipt, told_event, told_receipt, told_status
+from twisted_bazaar.cli.terminal.amounts import told_count, told_rate, told_size, told_time
+from twisted_bazaar.files.download.progress import DownloadStatus, Receipt, SourceStatus
+from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.values.files import FileSource, FoundFile
+
+MIB = 1 << 20
+ONE = FileSource(1, "ab" * 32, Address("10.0.0.1", 9001))
+TWO = FileSource(2, "cd" * 32, Address("2001:db8::1", 9002))
+FOUND = FoundFile("a", 4 * MIB, "0" * 64, 2)
+
+
+def status(*states: str, held: int = MIB, rate: float = 0.0, size: int | None = 4 * MIB) -> DownloadStatus:
+    """A download with sources in these states."""
+    left = (size - held) / rate if size is not None and rate else None
+    return DownloadStatus(size, held, rate, left, [SourceStatus(ONE, state, 0, 0.0) for state in states])
+
+
+class AmountsTests(SynchronousTestCase):
+    """Numbers as people read them."""
+
+    def test_sizes(self) -> None:
+        """Sizes have three figures, and units of 1,024."""
+        sizes = {
+            0: "0 bytes",
+            1: "1 byte",
+            999: "999 bytes",
+            1000: "0.98 KiB",
+            1 << 20: "1.00 MiB",
+            123 << 20: "123 MiB",
+        }
+        self.assertEqual({size: told_size(size) for size in sizes}, sizes)
+        self.assertEqual((told_size(34.56 * 2**30), told_size(2**70)), ("34.6 GiB", "1024 EiB"))
+        self.assertEqual(told_rate(2048), "2.00 KiB/s")
+
+    def test_times(self) -> None:
+        """Times are told roughly."""
+        times = {0.04: "0.0 s", 9.94: "9.9 s", 59.4: "59 s", 61.0: "1 min 01 s", 7260.0: "2 h 01 min", 1e6: "11 days"}
+        self.assertEqual({seconds: told_time(seconds) for seconds in times}, times)
+
+    def test_counts(self) -> None:
+        """One is one, and others are several."""
+        self.assertEqual((told_count(1, "file"), told_count(1234, "file")), ("1 file", "1,234 files"))
+
+
+class StatusTests(SynchronousTestCase):
+    """How far a download is."""
+
+    def test_states(self) -> None:
+        """It is said what it waits for, and for how long if that is known."""
+        for told, expected in (
+            (status(size=None, held=0), "looking for sources"),
+            (status("connecting", "dropped"), "25% of 4.00 MiB, asking 1 source"),
+            (status("dropped"), "25% of 4.00 MiB, nobody has it now; asking again"),
+            (status("waiting"), "25% of 4.00 MiB, waiting for a turn at 1 source"),
+            (status("serving"), "25% of 4.00 MiB, 1 source"),
+            (status("serving", "serving", rate=MIB), "25% of 4.00 MiB, 1.00 MiB/s, 2 sources, 3.0 s left"),
+            (status("idle", held=4 * MIB), "100% of 4.00 MiB, seeing that it is right"),
+            (status(size=0, held=0), "100% of 0 bytes, seeing that it is right"),
+        ):
+            self.assertEqual(told_status(told), expected)
+
+    def test_events(self) -> None:
+        """Who is given up, and who has lied, is told with why; the rest is not."""
+        about = {"node": 7, "host": "10.0.0.7", "port": 9001}
+        self.assertEqual(
+            told_event("dropped", {**about, "why": "gone"}), "node 7 at 10.0.0.7:9001 is asked no more: gone"
+        )
+        self.assertEqual(told_event("lied", {**about, "lie": "no"}), "node 7 at 10.0.0.7:9001 has lied: no")
+        self.assertIsNone(told_event("found", about))
+
+
+class ReceiptTests(SynchronousTestCase):
+    """What came from whom."""
+
+    RECEIPT = Receipt("0" * 64, 4 * MIB, {ONE: MIB, TWO: 2 * MIB}, {ONE: "gone"}, MIB, 3.0)
+
+    def test_lines(self) -> None:
+        """Who has sent most stands first; what was there before is told, and who has sent nothing."""
+        self.assertEqual(
+            list(told_receipt(FOUND, self.RECEIPT)),
+            [
+                "a: 4.00 MiB in 3.0 s, 1.00 MiB/s, verified; 1.00 MiB were there before",
+                "  2.00 MiB from node 2 at [2001:db8::1]:9002, key cdcdcdcd",
+                "  1.00 MiB from node 1 at 10.0.0.1:9001, key abababab",
+            ],
+        )
+        nothing = Receipt("0" * 64, 4 * MIB, {TWO: 4 * MIB}, {ONE: "gone"}, 0, 3.0)
+        self.assertEqual(
+            list(told_receipt(FOUND, nothing))[-1], "  nothing from node 1 at 10.0.0.1:9001, key abababab: gone"
+        )
+
+    def test_json(self) -> None:
+        """Programs get the same."""
+        told = json_of_receipt(FOUND, self.RECEIPT, "/tmp/a")
+        self.assertEqual((told["name"], told["path"], told["resumed"]), ("a", "/tmp/a", MIB))
+        self.assertEqual(
+            [(each["id"], each["bytes"], each["dropped"]) for each in told["sources"]],
+            [(1, MIB, "gone"), (2, 2 * MIB, None)],
+        )

@@ -1,0 +1,153 @@
+"""C{bazaar files}: what a running sharer shares, serves and fetches, and one more file for it to fetch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+import msgspec
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from twisted_bazaar.cli.control.client import RunningNode, chosen_node, names_a_node
+from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST
+from twisted_bazaar.cli.terminal.amounts import told_count, told_rate, told_size
+from twisted_bazaar.cli.terminal.errors import PlainCommand, whole_text
+from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
+
+_SHARER = "sharer"
+_MOST_SHOWN = 20
+# As many as a node lists at once.
+_PAGE = 1000
+
+
+class _File(msgspec.Struct, frozen=True):
+    """A file, as a node tells it."""
+
+    name: str
+    size: int
+    digest: str
+
+
+class _Upload(msgspec.Struct, frozen=True):
+    """Somebody who fetches."""
+
+    digest: str
+    host: str
+    state: str
+    sent_bytes: int
+
+
+class _Download(msgspec.Struct, frozen=True):
+    """A file that is fetched, or was."""
+
+    name: str
+    size: int
+    digest: str
+    state: str
+    held: int = 0
+    rate: float = 0.0
+    reason: str = ""
+
+
+class _Status(msgspec.Struct, frozen=True):
+    """How a sharer is."""
+
+    folder: str
+    fault: str | None
+    files: int
+    left_out: Mapping[str, str]
+    uploads: list[_Upload]
+    downloads: list[_Download]
+
+
+@click.group()
+def files() -> None:
+    """See what a running sharer shares and fetches."""
+
+
+@files.command("list", cls=PlainCommand)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each file.")
+@names_a_node
+def list_(state: str | None, name: str | None, as_json: bool) -> None:
+    """List the files that it offers."""
+    rows = list(_all_of(chosen_node(state, name, "files.list", _SHARER)))
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(rows)))
+        return
+    if not rows:
+        click.echo("nothing is shared now; bazaar files status says why")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("name", overflow="fold")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("digest", no_wrap=True)
+    for row in rows:
+        table.add_row(Text(printable(row.name)), told_size(row.size), Text(printable(row.digest[:SHOWN_OF_DIGEST])))
+    show_table(console_for_results(), table)
+
+
+@files.command(cls=PlainCommand)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each sharer.")
+@names_a_node
+def status(state: str | None, name: str | None, as_json: bool) -> None:
+    """Show what it serves and fetches, and what it leaves out."""
+    node = chosen_node(state, name, "files.status", _SHARER)
+    if as_json:
+        click.echo(json.dumps(node.rows("files.status", dict[str, Any])))
+        return
+    console = console_for_results()
+    for told in node.rows("files.status", _Status):
+        figures = list(_figures(told))
+        show_figures(console, *((what, printable(figure)) for what, figure in figures))
+
+
+@files.command(cls=PlainCommand)
+@click.argument("wanted", metavar="NAME|DIGEST")
+@click.option("--digest", default="", metavar="PREFIX", help="The file of this name whose digest begins so.")
+@click.option("--overwrite", is_flag=True, help="Replace a file of this name.")
+@names_a_node
+def get(wanted: str, digest: str, overwrite: bool, state: str | None, name: str | None) -> None:
+    """Have it fetch a file into its folder; bazaar files status shows how far that is."""
+    whole_text(wanted, "NAME")
+    node = chosen_node(state, name, "files.get", _SHARER)
+    for row in node.rows("files.get", _Download, wanted=wanted, digest=digest, overwrite=overwrite):
+        show_line(console_for_results(), printable(f"fetching {row.name}, {told_size(row.size)}"))
+
+
+def _all_of(node: RunningNode) -> Iterator[_File]:
+    """All files that a sharer offers, asked for page by page."""
+    after = ""
+    while rows := node.rows("files.list", _File, after=after, most=_PAGE):
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].name
+
+
+def _figures(told: _Status) -> Iterator[tuple[str, str]]:
+    yield "folder", told.folder
+    yield "shared", f"NOTHING: {told.fault}" if told.fault is not None else told_count(told.files, "file")
+    for number, (name, reason) in enumerate(told.left_out.items()):
+        if number == _MOST_SHOWN:
+            yield "", f"and {len(told.left_out) - _MOST_SHOWN} more"
+            break
+        yield "" if number else "left out", f"{name}: {reason}"
+    for number, upload in enumerate(told.uploads[:_MOST_SHOWN]):
+        words = f"{upload.digest[:SHOWN_OF_DIGEST]} to {upload.host}, {upload.state}, {told_size(upload.sent_bytes)}"
+        yield "" if number else "uploads", words
+    for number, download in enumerate(told.downloads[-_MOST_SHOWN:]):
+        yield "" if number else "downloads", f"{download.name}: {_of_download(download)}"
+
+
+def _of_download(download: _Download) -> str:
+    match download.state:
+        case "failed":
+            return f"failed: {download.reason}"
+        case "done":
+            return f"done, {told_size(download.size)}"
+    return f"{told_size(download.held)} of {told_size(download.size)}, {told_rate(download.rate)}"

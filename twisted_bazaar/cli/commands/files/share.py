@@ -1,0 +1,261 @@
+"""C{bazaar share}: a sharer in the foreground, for as long as somebody looks at it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+
+from twisted_bazaar.cli.node.availability import Reason
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.node.ephemeral_node import Membership
+from twisted_bazaar.cli.node.join_options import finds_files, takes_connections
+from twisted_bazaar.cli.node.transfers import SERVING
+from twisted_bazaar.cli.terminal.amounts import told_count, told_size
+from twisted_bazaar.cli.terminal.errors import Refusal
+from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.cli.terminal.results import show_line
+from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.files.sharing.folder import HashingProgress, HashMemory
+from twisted_bazaar.interfaces import ICatalogue
+from twisted_bazaar.roles.fetcher import USUAL_SLOTS
+from twisted_bazaar.roles.rates import parse_rate
+from twisted_bazaar.roles.sharer import Sharer, parse_slots, shared_path
+from twisted_bazaar.state import StateDirectory, state_path
+from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.values.files import SharedFile
+
+_SHOW_S: Final = 0.25
+# Of so many at once each is told.
+_TOLD_AT_ONCE: Final = 20
+_MOST_UPLOADS_SHOWN: Final = 3
+# The path of a socket has to fit in 107 bytes.
+_MOST_OF_NAME: Final = 20
+
+
+@click.command(cls=ConfiguredCommand)
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--upload-slots", default=str(USUAL_SLOTS), metavar="N", help=f"How many uploads go on at once.  [{USUAL_SLOTS}]"
+)
+@click.option("--upload-rate", metavar="RATE", help="Bytes a second for all uploads, such as 500K or 2M.")
+@click.option("--state", metavar="DIR", help="The directory for what outlives the process.  [one for each folder]")
+@click.option("--ephemeral", is_flag=True, help="Keep nothing: a new key, and all files are hashed again.")
+@takes_connections
+@finds_files
+def share(
+    folder: str,
+    upload_slots: str,
+    upload_rate: str | None,
+    state: str | None,
+    ephemeral: bool,
+    membership: Membership,
+) -> None:
+    """Share the files of a folder until Ctrl-C.
+
+    Others find them by asking the same index, any super peer, or any member of the ring. Only files directly in the
+    folder are shared: no folders in it, nothing hidden, no links. What changes there is shared as it is then. With
+    --udp, files are served by datagrams too.
+    """
+    try:
+        path = shared_path(folder, "DIR")
+        slots = parse_slots(upload_slots)
+        rate = None if upload_rate is None else parse_rate(upload_rate, "--upload-rate")
+        if ephemeral and state is not None:
+            raise UsageError("--ephemeral keeps nothing: leave out --state")
+        directory = None if ephemeral else _state_directory(path, state)
+    except UsageError as error:
+        # Names are for daemons.
+        raise Refusal(str(error).removeprefix("DIR ").replace("a --name or --state", "a --state")) from None
+    sharing = Sharing(path, membership, directory, {"slots": slots, "rate": rate}, Console(highlight=False))
+    try:
+        run_in_reactor(sharing.run)
+    except Interrupted:
+        click.echo(f"{printable(str(path))} is shared no more", err=True)
+
+
+class ShareDisplay:
+    """What is seen of a sharer: lines of what happens, and on a terminal a line that moves below them.
+
+    @param console: where it is shown.
+    @ivar lost: fails when nothing can be shown any more.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._task: Any = None
+        self._shown = ""
+        self._lately = 0
+        self.lost: Deferred[None] = Deferred()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show it for a while."""
+        if not self._console.is_terminal:
+            yield
+            return
+        columns = (BarColumn(bar_width=24), TextColumn("{task.fields[words]}", markup=False))
+        # It is moved by the reactor, and by no thread.
+        with Progress(*columns, console=self._console, transient=True, auto_refresh=False) as progress:
+            self._progress = progress
+            self._task = progress.add_task("", total=1, words="")
+            yield
+
+    def say(self, line: str) -> None:
+        """Say what has happened."""
+        try:
+            show_line(self._console, printable(line))
+        except OSError as error:
+            if not self.lost.called:
+                self.lost.errback(error)
+
+    def say_some(self, line: str) -> None:
+        """Say one of what may be very many: past some at once they are only counted, in the line that moves."""
+        self._lately += 1
+        if self._lately <= _TOLD_AT_ONCE:
+            self.say(line)
+        elif self._lately == _TOLD_AT_ONCE + 1:
+            self.say("... and more")
+
+    def move(self, done: float, whole: float, words: str) -> None:
+        """Show how it is now."""
+        self._lately = max(0, self._lately - 1)
+        if self._progress is not None and (words != self._shown or done < whole):
+            self._shown = words
+            self._progress.update(self._task, completed=done, total=whole or 1, words=words)
+            self._progress.refresh()
+
+
+class Sharing:
+    """A folder that is shared, and what is said of it.
+
+    @param state: what outlives the process; None for nothing.
+    @param limits: how it is served.
+    @param console: where it is shown.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        membership: Membership,
+        state: StateDirectory | None,
+        limits: Mapping[str, Any],
+        console: Console,
+    ) -> None:
+        self._path = path
+        self._membership = membership
+        self._state = state
+        self._limits = limits
+        self._display = ShareDisplay(console)
+        self._hashing = HashingProgress()
+
+    async def run(self, reactor: Any) -> None:
+        """Share until that is cancelled."""
+        joining = self._membership.join(
+            reactor, self._make_sharer, stays=True, state=self._state, late=self._tell_late, told=self.tell
+        )
+        with self._display.shown():
+            async with joining as member:
+                self._display.say(f"sharing {self._path} by {self._membership.asked}; Ctrl-C ends it")
+                showing = LoopingCall(self._show)
+                showing.clock = reactor
+                showing.start(_SHOW_S)
+                try:
+                    await member.stay(self._until_lost())
+                finally:
+                    showing.stop()
+
+    async def _until_lost(self) -> None:
+        await self._display.lost
+
+    def _make_sharer(self, catalogue: ICatalogue) -> Sharer:
+        memory = HashMemory(None if self._state is None else self._state.files)
+        self._sharer = Sharer(catalogue, self._path, memory, self._take_progress, **self._limits)
+        return self._sharer
+
+    def _take_progress(self, progress: HashingProgress) -> None:
+        self._hashing = progress
+
+    def tell(self, event: str, details: Mapping[str, Any]) -> None:
+        """Say what the node reports, if it is about the folder."""
+        name = details.get("name")
+        match event:
+            case "joined":
+                self._display.say(f"others find it at node {details['id']}")
+            case "moored":
+                place = Address(details["host"], details["port"])
+                self._display.say(f"others find it by the super peer at {place}")
+            case "ring-joined":
+                self._display.say("others find it by the ring")
+            case "unmoored":
+                self._display.say("a super peer is gone; others take its place, if there are any")
+            case "shared":
+                self._display.say_some(f"shared: {name}, {told_size(details['size'])}")
+            case "withdrawn":
+                self._display.say_some(f"no more: {name}")
+            case "changed":
+                self._display.say("a file was changed while it was fetched; who fetched it has been told")
+            case "folder_gone":
+                self._display.say(f"nothing is shared: {details['reason']}; it goes on when the folder is back")
+            case "folder_back":
+                self._display.say("the folder is back")
+            case "uploaded":
+                self._display.say_some(f"sent: {told_size(details['bytes'])} of {name} to {details['host']}")
+
+    def _tell_late(self, reason: Reason) -> None:
+        self._display.say(self._membership.asked.awaited(reason))
+
+    def _show(self) -> None:
+        folder = self._sharer.folder
+        files = folder.files()
+        words = f"{told_count(len(files), 'file')} shared; {self._told_uploads(files)}"
+        hashing = self._hashing
+        if hashing.files_left:
+            left = f"hashing {told_count(hashing.files_left, 'file')}"
+            words = f"{left}, {told_size(hashing.bytes_done)} of {told_size(hashing.bytes_total)}; {words}"
+        if folder.fault is not None:
+            words = f"nothing is shared: {folder.fault}"
+        self._display.move(hashing.bytes_done, hashing.bytes_total, printable(words))
+
+    def _told_uploads(self, files: Sequence[SharedFile]) -> str:
+        uploads = [each for each in self._sharer.uploads.status() if each.state == SERVING]
+        if not uploads:
+            return "nobody fetches anything now"
+        wanted = {upload.digest for upload in uploads[:_MOST_UPLOADS_SHOWN]}
+        names = {file.digest: file.name for file in files if file.digest in wanted}
+        told = [
+            f"{names.get(upload.digest, upload.digest[:12])} to {upload.host} ({told_size(upload.sent_bytes)})"
+            for upload in uploads[:_MOST_UPLOADS_SHOWN]
+        ]
+        more = len(uploads) - len(told)
+        return f"{told_count(len(uploads), 'upload')}: {', '.join(told)}{f' and {more} more' if more else ''}"
+
+
+def _state_directory(folder: Path, state: str | None) -> StateDirectory:
+    """What outlives the process; each folder has its own, so that several can be shared at once.
+
+    @raise UsageError: it cannot be used.
+    """
+    if state is None:
+        return StateDirectory(state_path(name_of_sharer(folder)))
+    if not state:
+        raise UsageError("--state: write a directory")
+    return StateDirectory(Path(state))
+
+
+def name_of_sharer(folder: Path) -> str:
+    """What to call the sharer of a folder where others run: by what people call the folder, and no two alike."""
+    spoken = re.sub("[^A-Za-z0-9_-]+", "-", folder.name).strip("-")[:_MOST_OF_NAME]
+    return "-".join(filter(None, ("share", spoken, hashlib.sha256(os.fsencode(folder)).hexdigest()[:6])))

@@ -1,0 +1,81 @@
+"""C{bazaar shell}: a prompt at which files are found and fetched, word by word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from twisted_bazaar.cli.commands.files.get import directory_for_files
+from twisted_bazaar.cli.node.availability import Reason
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.node.ephemeral_node import Membership
+from twisted_bazaar.cli.node.join_options import finds_files, takes_connections
+from twisted_bazaar.cli.node.shell_commands import Talk
+from twisted_bazaar.cli.terminal.prompt import Prompt
+from twisted_bazaar.cli.terminal.session import RESUMABLE, Interrupted, run_in_reactor
+from twisted_bazaar.interfaces import ICatalogue
+from twisted_bazaar.roles.fetcher import Fetcher, parts_in
+
+
+@click.command(cls=ConfiguredCommand)
+@click.option("-o", "--output", "directory", metavar="DIR", default=".", help="Where files go.  [this directory]")
+@takes_connections
+@finds_files
+def shell(directory: str, membership: Membership) -> None:
+    """Look for files and fetch them at a prompt.
+
+    Words: query, choose, get, list, wait, status, help, exit. Downloads go on while the prompt is there, and what has
+    come is served to others. Commands may come from a pipe or a file too; then what goes wrong makes the status 1.
+    """
+    place = directory_for_files(directory)
+    run = _Run(place, membership)
+    try:
+        status = run_in_reactor(run.work)
+    except Interrupted as interrupted:
+        run.tell_rest()
+        raise SystemExit(RESUMABLE if run.has_left else interrupted.status) from None
+    raise SystemExit(status)
+
+
+class _Run:
+    """One call of the command.
+
+    @ivar has_left: whether downloads were left that can be gone on with.
+    """
+
+    def __init__(self, directory: Path, membership: Membership) -> None:
+        self._directory = directory
+        self._membership = membership
+        self._prompt = Prompt()
+        self._talk: Talk | None = None
+        self.has_left = False
+
+    async def work(self, reactor: Any) -> int:
+        """Take words until there are no more; returns the exit status."""
+        joining = self._membership.join(reactor, self._make_fetcher, stays=True, late=self._tell_late)
+        async with joining as member:
+            prompt = self._prompt
+            talk = self._talk = Talk(member.fetcher, self._directory, prompt.say, reactor, patient=not prompt.is_seen)
+            member.fetcher.joined.addCallback(lambda _: prompt.say("joined; help tells which words there are"))
+            prompt.completions = talk.completions
+            return await member.stay(self._talk_on(talk, reactor))
+
+    async def _talk_on(self, talk: Talk, reactor: Any) -> int:
+        with self._prompt.opened(reactor):
+            status = None
+            while status is None:
+                status = await talk.take(await self._prompt.ask())
+        return status
+
+    def tell_rest(self) -> None:
+        """Say what was left when it was interrupted."""
+        if self._talk is not None:
+            self.has_left = self._talk.leave()
+
+    def _make_fetcher(self, catalogue: ICatalogue) -> Fetcher:
+        return Fetcher(catalogue, parts_in(self._directory))
+
+    def _tell_late(self, reason: Reason) -> None:
+        self._prompt.say(self._membership.asked.awaited(reason))

@@ -1,0 +1,124 @@
+"""C{bazaar stock}: what a running seller has, and more or less of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+import click
+import msgspec
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from twisted_bazaar.cli.control.client import RunningNode, chosen_node, names_a_node
+from twisted_bazaar.cli.terminal.errors import PlainCommand, Refusal
+from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.roles.goods import parse_goods
+
+_SELLER: Final = "seller"
+
+Goods = tuple[str, int, int | None]
+
+
+class _Level(msgspec.Struct, frozen=True):
+    """The count of one item, as a node tells it."""
+
+    item: str
+    supplied: int
+    in_stock: int
+    sold: int
+    withdrawn: int
+    price: int | None
+
+
+@click.group()
+def stock() -> None:
+    """See and change what a running seller has."""
+
+
+@stock.command(cls=PlainCommand)
+@click.argument("goods", metavar="ITEM[=QUANTITY[@PRICE]]...", nargs=-1, required=True)
+@names_a_node
+def add(goods: Sequence[str], state: str | None, name: str | None) -> None:
+    """Put more on the shelf.
+
+    ITEM may be new. A price is for one piece, in minor units, and holds for all pieces from now on;
+    without one it stays as it is.
+    """
+    parsed = _parse(goods)
+    node = chosen_node(state, name, "stock.add", _SELLER)
+    for item, quantity, price in parsed:
+        wishes = {} if price is None else {"price": price}
+        _tell(node.rows("stock.add", _Level, item=item, quantity=quantity, **wishes), f"{quantity} added")
+
+
+@stock.command(cls=PlainCommand)
+@click.argument("goods", metavar="ITEM[=QUANTITY]...", nargs=-1, required=True)
+@names_a_node
+def withdraw(goods: Sequence[str], state: str | None, name: str | None) -> None:
+    """Take off the shelf what is not to be sold."""
+    parsed = _parse(goods)
+    for item, _, price in parsed:
+        if price is not None:
+            raise Refusal(f"{item}: a price changes with bazaar stock add, or when the seller is started")
+    node = chosen_node(state, name, "stock.withdraw", _SELLER)
+    for item, quantity, _ in parsed:
+        _tell(node.rows("stock.withdraw", _Level, item=item, quantity=quantity), f"{quantity} withdrawn")
+
+
+@stock.command("list", cls=PlainCommand)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each item.")
+@names_a_node
+def list_(state: str | None, name: str | None, as_json: bool) -> None:
+    """Show what there is, and what has become of the rest."""
+    node: RunningNode = chosen_node(state, name, "stock.list", _SELLER)
+    levels = node.rows("stock.list", _Level)
+    console = console_for_results()
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(levels)))
+        return
+    if not levels:
+        show_line(console, "nothing is on the shelf and nothing was; bazaar stock add apple=5 changes that")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("item", overflow="fold")
+    for heading in ("price", "in stock", "sold", "withdrawn", "supplied"):
+        table.add_column(heading, justify="right")
+    for level in levels:
+        counts = (level.in_stock, level.sold, level.withdrawn, level.supplied)
+        table.add_row(Text(printable(level.item)), _price(level.price), *map(str, counts))
+    show_table(console, table)
+
+
+def _parse(goods: Sequence[str]) -> list[Goods]:
+    """What a command line names.
+
+    @raise Refusal: it cannot be read, or names an item twice.
+    """
+    try:
+        parsed = [parse_goods(text, "goods") for text in goods]
+    except UsageError as error:
+        raise Refusal(str(error).removeprefix("goods ")) from None
+    items = [item for item, _, _ in parsed]
+    for item in items:
+        if items.count(item) > 1:
+            raise Refusal(f"{item!r} stands twice")
+    return parsed
+
+
+def _tell(levels: Sequence[_Level], done: str) -> None:
+    """Say what has changed, at once: what comes next may be refused."""
+    for level in levels:
+        price = "" if level.price is None else f" at {level.price}"
+        click.echo(
+            f"{printable(level.item)}: {done}; {level.in_stock} in stock{price}, {level.sold} sold, "
+            f"{level.withdrawn} withdrawn"
+        )
+
+
+def _price(price: int | None) -> str:
+    return "-" if price is None else str(price)

@@ -1,0 +1,113 @@
+"""C{bazaar verify}: checks a receipt, offline: no node is asked, and no state is needed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, BinaryIO, Final
+
+import click
+import msgspec
+
+from twisted_bazaar.cli.commands.goods.order_rows import OrderRow
+from twisted_bazaar.cli.commands.goods.receipt import Proof
+from twisted_bazaar.cli.terminal.errors import Denial, PlainCommand, Refusal, open_or_refuse
+from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
+from twisted_bazaar.errors import UNREADABLE, Forged
+from twisted_bazaar.trade.order import OrderState
+from twisted_bazaar.values.sale import Outcome
+
+_LARGEST_BYTES: Final = 1 << 20
+_STATES: Final = {
+    "sale": {outcome: outcome.value for outcome in Outcome},
+    "purchase": {
+        Outcome.SOLD: OrderState.CONFIRMED.value,
+        Outcome.REFUSED: OrderState.REFUSED.value,
+        Outcome.CANCELLED: OrderState.CANCELLED.value,
+    },
+}
+
+
+@click.command(cls=PlainCommand)
+@click.argument("file", metavar="FILE")
+def verify(file: str) -> None:
+    """Check a receipt.
+
+    FILE is what bazaar orders ID wrote with --receipt, or printed with --json; - reads the standard input.
+    Ends with status 0 if the receipt holds, with 1 if it does not, and with 2 if it cannot be read.
+    """
+    stated, row = _read(file)
+    try:
+        proof = Proof.of(stated)
+        if row is not None:
+            _compare(row, proof)
+    except Forged as error:
+        raise Denial(f"{file}: it does not hold: {error}") from None
+    console = console_for_results()
+    show_line(console, f"{printable(file)}: it holds. It proves:", "bold green")
+    show_figures(console, *proof.figures())
+    for number, signed in enumerate(proof.signed(), 1):
+        show_line(console, f"  {number}. {signed}")
+    show_line(console, "Each is signed with the key of who says it. Whose these keys are, it does not say.")
+
+
+def _read(file: str) -> tuple[Any, OrderRow | None]:
+    """The receipt in a file, and the order that it is told with, if it is.
+
+    @raise Refusal: it cannot be read, or holds no receipt.
+    """
+    text = _text_of(file)
+    name = "the standard input" if file == "-" else file
+    if len(text) > _LARGEST_BYTES:
+        raise Refusal(f"{name}: over {_LARGEST_BYTES:,} bytes; that is no receipt")
+    try:
+        stated = msgspec.json.decode(text)
+    except UNREADABLE:
+        raise Refusal(f"{name}: it is not JSON, and so no receipt") from None
+    if not isinstance(stated, dict) or not (stated.keys() & {"receipt", "order"}):
+        raise Refusal(f"{name}: there is no receipt in it")
+    if "receipt" not in stated:
+        return stated, None
+    if stated["receipt"] is None:
+        raise Refusal(f"{name}: there is no receipt in it: the order has no answer of its seller")
+    try:
+        return stated["receipt"], msgspec.convert(stated, OrderRow)
+    except ValueError as error:
+        raise Refusal(f"{name}: it is no order: {error}") from None
+
+
+def _text_of(file: str) -> bytes:
+    if file != "-":
+        with open_or_refuse(file, "rb", "") as opened:
+            try:
+                return opened.read(_LARGEST_BYTES + 1)
+            except OSError as error:
+                raise Refusal(f"{file}: {error.strerror}") from None
+    stream: BinaryIO | None = getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        raise Refusal("-: there is no standard input")
+    try:
+        return stream.read(_LARGEST_BYTES + 1)
+    except OSError as error:
+        raise Refusal(f"-: {error.strerror}") from None
+
+
+def _compare(row: OrderRow, proof: Proof) -> None:
+    """See that what stands around a receipt, unsigned, is what it proves.
+
+    @raise Forged: it is not.
+    """
+    is_sale = row.side == "sale"
+    told = {"id": row.id, "item": row.item, "price": row.price, "other": row.other, "state": row.state}
+    proven: dict[str, Any] = {
+        "id": proof.asked.id,
+        "item": proof.quote.item,
+        "price": proof.quote.price,
+        "other": proof.asked.buyer if is_sale else proof.quote.seller,
+        "state": _STATES.get(row.side, {}).get(proof.answer.outcome),
+    }
+    if proof.quantity:
+        told["quantity"], proven["quantity"] = row.quantity, proof.quantity
+    for key, value in told.items():
+        if value != proven[key]:
+            raise Forged(f"{key}: {value!r} stands around what is signed, and {proven[key]!r} in it")

@@ -1,0 +1,135 @@
+"""C{bazaar config}: which settings are in force, and where each was written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.terminal.errors import PlainCommand, Refusal
+from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
+from twisted_bazaar.settings.environment import variable_of
+from twisted_bazaar.settings.known import COMMANDS, CONFIG, NODE, TRACKER
+from twisted_bazaar.settings.values import Place, Setting, Value, without_secrets
+from twisted_bazaar.taps import node, tracker
+from twisted_bazaar.taps.options import DaemonOptions
+
+_DAEMONS: Final[Mapping[str, type[DaemonOptions]]] = {NODE: node.Options, TRACKER: tracker.Options}
+_PREFIX: Final = "bazaar-"
+_PROGRAMS: Final = tuple(name.removeprefix(_PREFIX) for name in (*_DAEMONS, *COMMANDS))
+
+
+@click.group()
+def config() -> None:
+    """Show which settings are in force."""
+
+
+@config.command(cls=PlainCommand)
+@click.option("--config", "file", metavar="FILE", help=f"The settings file.  [what {variable_of(CONFIG)} names]")
+@click.option(
+    "--program",
+    default=NODE.removeprefix(_PREFIX),
+    metavar="PROGRAM",
+    help=f"Whose options to show: {', '.join(_PROGRAMS)}.  [node]",
+)
+@click.option("--role", "roles", metavar="ROLE", multiple=True, help="A role of the node; may be given several times.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each option.")
+@click.pass_context
+def show(ctx: click.Context, file: str | None, program: str, roles: Sequence[str], as_json: bool) -> None:
+    """Show which value each option has, and where it was written.
+
+    The lowest place is the default of the option, then comes the settings file, then the variables that
+    begin with BAZAAR_, and at the top what a program is given on its command line. Passwords are not shown.
+    """
+    name = program if program.startswith(_PREFIX) else f"{_PREFIX}{program}"
+    if roles and name != NODE:
+        raise Refusal("--role goes with --program node")
+    if name in _DAEMONS:
+        words = [] if file is None else [f"--{CONFIG}={file}"]
+        settings = _of_daemon(_DAEMONS[name](), [*words, *(f"--role={role}" for role in roles)])
+    else:
+        settings = _of_command(ctx, name, file)
+    if as_json:
+        click.echo(json.dumps([_row(option, setting) for option, setting in sorted(settings.items())]))
+    else:
+        _show(settings)
+
+
+def _of_daemon(options: DaemonOptions, words: Sequence[str]) -> Mapping[str, Setting]:
+    """What a daemon would have in force.
+
+    @raise Refusal: it would not start.
+    """
+    try:
+        options.parseOptions(words)
+    except SystemExit as ending:
+        raise Refusal(str(ending.code).removeprefix(f"{options.program}: ")) from None
+    return options.in_force()
+
+
+def _of_command(ctx: click.Context, name: str, file: str | None) -> Mapping[str, Setting]:
+    """What a command would have in force.
+
+    @raise Refusal: there is no such command, or it would not run.
+    """
+    root, word = ctx.find_root(), name.removeprefix(_PREFIX)
+    if name not in COMMANDS or not isinstance(root.command, click.Group):
+        raise Refusal(f"--program: takes {', '.join(_PROGRAMS)}, not {word!r}")
+    command = root.command.get_command(root, word)
+    assert isinstance(command, ConfiguredCommand), "what is among the commands takes settings"
+    return command.in_force(file)
+
+
+def _show(settings: Mapping[str, Setting]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("option", "value", "source"):
+        table.add_column(heading, overflow="fold")
+    for option, setting in sorted(settings.items()):
+        # What somebody has set is what is looked for.
+        style = "dim" if setting.source.place is Place.DEFAULT else ""
+        cells = (option, _told(option, setting.value), str(setting.source))
+        table.add_row(*(Text("\n".join(map(printable, cell.split("\n")))) for cell in cells), style=style)
+    console = console_for_results()
+    show_table(console, table)
+    if all(setting.source.place is not Place.FILE for setting in settings.values()):
+        show_line(console, f"no settings file sets any of this; --{CONFIG} or {variable_of(CONFIG)} names one")
+
+
+def _told(option: str, value: Value | None) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case str():
+            return _quoted(without_secrets(option, value))
+        case _:
+            return "\n".join(_quoted(without_secrets(option, each)) for each in value)
+
+
+def _quoted(text: str) -> str:
+    """A text, in quotes where it could be taken for something else."""
+    return text if text.strip() == text and text not in ("", "-") else f"'{text}'"
+
+
+def _row(option: str, setting: Setting) -> dict[str, Any]:
+    value: Any = setting.value
+    if isinstance(value, str):
+        value = without_secrets(option, value)
+    elif isinstance(value, tuple):
+        value = [without_secrets(option, each) for each in value]
+    source = setting.source
+    return {
+        "option": option,
+        "value": value,
+        "source": source.place.value,
+        "where": source.name or None,
+        "table": source.table or None,
+    }

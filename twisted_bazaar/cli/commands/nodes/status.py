@@ -1,0 +1,81 @@
+"""C{bazaar status}: what a running node says about itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+import msgspec
+
+from twisted_bazaar.cli.control.client import chosen_node, names_a_node
+from twisted_bazaar.cli.terminal.errors import PlainCommand
+from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.cli.terminal.results import console_for_results, show_figures
+
+_MOST_LINKS = 20
+
+
+@click.command(cls=PlainCommand)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list: of the node, and of each of its roles.")
+@names_a_node
+def status(state: str | None, name: str | None, as_json: bool) -> None:
+    """Show who a running node is, whom it is linked to, and how it is."""
+    node = chosen_node(state, name, "status", "node")
+    told = node.rows("status", dict[str, Any])
+    if as_json:
+        click.echo(json.dumps(told))
+        return
+    own, *roles = told or [{}]
+    figures = [("state", str(node.directory)), *_of_node(own)]
+    for role in roles:
+        title = str(role.pop("role", "role"))
+        figures.append((title, "; ".join(_of_role(role)) or "well"))
+    show_figures(console_for_results(), *((printable(what), printable(figure)) for what, figure in figures))
+
+
+def _of_node(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for what in ("id", "key", "bazaar"):
+        figure = own.get(what)
+        yield what, "none yet: it looks for its tracker" if (what, figure) == ("id", -1) else str(figure)
+    if own.get("udp"):
+        yield "datagrams", f"port {own['udp']}"
+    links = own.get("links")
+    if not isinstance(links, list):
+        return
+    yield "links", str(len(links)) if links else "none"
+    for link in links[:_MOST_LINKS]:
+        if isinstance(link, dict):
+            yield "", f"node {link.get('id')} at {link.get('address')}, key {str(link.get('key'))[:16]}"
+    if len(links) > _MOST_LINKS:
+        yield "", f"and {len(links) - _MOST_LINKS} more"
+
+
+def _of_role(told: Mapping[str, Any]) -> Iterator[str]:
+    """What a role says, in words; of one that this command does not know, as it says it."""
+    if told.get("leading") is False:
+        yield "none yet: this node becomes one when there are too few"
+        return
+    for what, figure in told.items():
+        match what, figure:
+            case "fault", None:
+                yield "its book can be written"
+            case "fault", _:
+                yield f"ITS BOOK CANNOT BE WRITTEN: {figure}"
+            case "open_orders", 0:
+                yield "no order is without an answer"
+            case "open_orders", _:
+                yield f"orders without an answer: {figure}"
+            case _, str():
+                yield f"{what}: {figure}"
+            case "super_peers", []:
+                yield "NO SUPER PEER HAS TAKEN THIS NODE; it waits for one"
+            case "super_peers", [*places] if all(isinstance(each, dict) for each in places):
+                yield "super peers: " + ", ".join(f"node {each.get('id')} at {each.get('address')}" for each in places)
+            case "neighbours", [*places] if all(isinstance(each, str) for each in places):
+                yield f"neighbours: {', '.join(places) or 'none'}"
+            case "leading", True:
+                pass
+            case _:
+                yield f"{what}: {msgspec.json.encode(figure).decode()}"

@@ -1,0 +1,192 @@
+"""C{bazaar ring store} and its like: what a running member of a ring is asked to do."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from twisted_bazaar.cli.commands.files.get import Missing, directory_for_files
+from twisted_bazaar.cli.control.client import RunningNode, chosen_node, names_a_node
+from twisted_bazaar.cli.ring.rows import (
+    Deleted,
+    Fetched,
+    Found,
+    Put,
+    Standing,
+    Stored,
+    Value,
+    standing_figures,
+    told_deleted,
+    told_fetched,
+    told_found,
+    told_put,
+    told_stored,
+)
+from twisted_bazaar.cli.terminal.errors import PlainCommand, Refusal, whole_text
+from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
+from twisted_bazaar.state import written_path
+
+_MEMBER: Final = "member of a ring"
+# Files go as fast as they go, in a classroom a piece at a time; who has no patience interrupts it.
+_FILE_S: Final = 24 * 3600.0
+_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each.")
+
+
+@click.command(cls=PlainCommand)
+@click.argument("file", metavar="FILE")
+@click.option("--as", "called", metavar="NAME", help="What it is to be found by.  [as it is called]")
+@_JSON
+@names_a_node
+def store(file: str, called: str | None, as_json: bool, state: str | None, name: str | None) -> None:
+    """Have a file kept in the ring.
+
+    The node reads it where it is, and the command ends when those that keep it have all of it.
+    """
+    path = written_path(Path(whole_text(file, "FILE")), "FILE").absolute()
+    if not path.is_file():
+        raise Refusal(f"FILE {file}: " + ("this is no file" if path.exists() else "there is no such file"))
+    wishes = {} if called is None else {"name": whole_text(called, "--as")}
+    node = _chosen(state, name, "ring.store")
+    with telling_that_it_goes_on():
+        rows = node.rows("ring.store", Stored, within_s=_FILE_S, path=str(path), **wishes)
+    _show(rows, [told_stored(row) for row in rows], as_json)
+
+
+@click.command(cls=PlainCommand)
+@click.argument("wanted", metavar="NAME")
+@click.option("-o", "--output", "directory", metavar="DIR", default=".", help="Where the file goes.  [this directory]")
+@click.option("--as", "called", metavar="FILE", help="What to call it there.  [as it was called when it was stored]")
+@click.option("--digest", default="", metavar="PREFIX", help="The file of this name whose digest begins so.")
+@click.option("--overwrite", is_flag=True, help="Replace a file of this name.")
+@_JSON
+@names_a_node
+def request(
+    wanted: str,
+    directory: str,
+    called: str | None,
+    digest: str,
+    overwrite: bool,
+    as_json: bool,
+    state: str | None,
+    name: str | None,
+) -> None:
+    """Fetch a file out of the ring.
+
+    The node fetches it, checks it, and puts it there. Ends with status 0 when it is there, with 3 when nobody has
+    stored it, with 1 when it failed.
+    """
+    whole_text(wanted, "NAME")
+    wishes = {} if called is None else {"file": whole_text(called, "--as")}
+    folder = directory_for_files(directory)
+    node = _chosen(state, name, "ring.request")
+    _find_or_refuse(node, wanted)
+    wishes |= {"name": wanted, "folder": str(folder), "digest": digest}
+    with telling_that_it_goes_on():
+        rows = node.rows("ring.request", Fetched, within_s=_FILE_S, overwrite=overwrite, **wishes)
+    _show(rows, [line for row in rows for line in (told_fetched(row), row.path)], as_json)
+
+
+@click.command(cls=PlainCommand)
+@click.argument("wanted", metavar="NAME")
+@_JSON
+@names_a_node
+def delete(wanted: str, as_json: bool, state: str | None, name: str | None) -> None:
+    """Have kept no longer what this node has stored, or put, under a name."""
+    whole_text(wanted, "NAME")
+    rows = _chosen(state, name, "ring.delete").rows("ring.delete", Deleted, name=wanted)
+    _show(rows, [told_deleted(row) for row in rows], as_json)
+
+
+@click.command(cls=PlainCommand)
+@click.argument("wanted", metavar="NAME")
+@_JSON
+@names_a_node
+def find(wanted: str, as_json: bool, state: str | None, name: str | None) -> None:
+    """Show which files are kept under a name; if there is none, the status is 3."""
+    whole_text(wanted, "NAME")
+    rows = _find_or_refuse(_chosen(state, name, "ring.find"), wanted)
+    _show(rows, list(told_found(rows)), as_json)
+
+
+@click.command(cls=PlainCommand)
+@click.argument("wanted", metavar="NAME")
+@click.argument("value", metavar="VALUE")
+@_JSON
+@names_a_node
+def put(wanted: str, value: str, as_json: bool, state: str | None, name: str | None) -> None:
+    """Have a small text kept under a name, in place of what this node had put there before."""
+    whole_text(wanted, "NAME")
+    whole_text(value, "VALUE")
+    rows = _chosen(state, name, "ring.put").rows("ring.put", Put, name=wanted, value=value)
+    _show(rows, [told_put(row) for row in rows], as_json)
+
+
+@click.command(cls=PlainCommand)
+@click.argument("wanted", metavar="NAME")
+@_JSON
+@names_a_node
+def get(wanted: str, as_json: bool, state: str | None, name: str | None) -> None:
+    """Show the small texts that are kept under a name, the newest first; if there is none, the status is 3."""
+    whole_text(wanted, "NAME")
+    rows = _chosen(state, name, "ring.get").rows("ring.get", Value, name=wanted)
+    if not rows:
+        raise Missing(f"nobody has put anything there as {wanted!r}")
+    _show(rows, [row.value for row in rows], as_json)
+
+
+@click.command(cls=PlainCommand)
+@_JSON
+@names_a_node
+def status(as_json: bool, state: str | None, name: str | None) -> None:
+    """Show where a node stands on its ring, and what it keeps."""
+    node = _chosen(state, name, "ring.status")
+    if as_json:
+        click.echo(json.dumps(node.rows("ring.status", dict[str, Any])))
+        return
+    for row in node.rows("ring.status", Standing):
+        show_figures(console_for_results(), *((what, printable(figure)) for what, figure in standing_figures(row)))
+
+
+COMMANDS: Final = (store, request, delete, find, put, get, status)
+
+
+@contextmanager
+def telling_that_it_goes_on() -> Iterator[None]:
+    """Say, when somebody does not wait for it any more, that a node does what it was asked all the same."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("interrupted; the node goes on; ask again to wait for it", err=True)
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _chosen(state: str | None, name: str | None, command: str) -> RunningNode:
+    return chosen_node(state, name, command, _MEMBER)
+
+
+def _find_or_refuse(node: RunningNode, wanted: str) -> list[Found]:
+    """The files under a name.
+
+    @raise Missing: there is none.
+    """
+    rows = node.rows("ring.find", Found, name=wanted)
+    if not rows:
+        raise Missing(f"nobody has stored a file as {wanted!r}")
+    return rows
+
+
+def _show(rows: list[Any], lines: list[str], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(rows)))
+        return
+    console = console_for_results()
+    for line in lines:
+        show_line(console, printable(line))

@@ -1,0 +1,170 @@
+"""C{bazaar trace}: the searches and orders of a trace, or one of them in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Final
+
+import click
+
+from twisted_bazaar.cli.terminal.errors import PlainCommand, Refusal, open_or_refuse, whole_number
+from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.cli.trace.reader import Line, TraceFile, id_of, names_of, side_by_side
+from twisted_bazaar.cli.trace.summary import Deals
+from twisted_bazaar.cli.trace.timeline import Dialogue, OrderName
+from twisted_bazaar.wire.message import LARGEST_INTEGER
+
+_SEARCH: Final = whole_number("--search", 0, LARGEST_INTEGER)
+_HEX_DIGITS: Final = frozenset("0123456789abcdef")
+_LONGEST_ID: Final = 32
+_MOST_NAMED: Final = 4
+
+
+def _order(text: str) -> OrderName:
+    """Read what names an order.
+
+    @raise Refusal: nothing could be named so.
+    """
+    name = text.lower()
+    if not 0 < len(name) <= _LONGEST_ID or not set(name) <= _HEX_DIGITS:
+        raise Refusal(f"--order: takes the id of an order, or its beginning, or the number in messages, not {text!r}")
+    return OrderName(name)
+
+
+@click.command(cls=PlainCommand)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--search", type=_SEARCH, metavar="ID", help="Show the search with this id, message by message.")
+@click.option("--order", type=_order, metavar="ID", help="Show the order whose id begins so, message by message.")
+def trace(files: Sequence[str], search: int | None, order: OrderName | None) -> None:
+    """Show who told whom what.
+
+    FILE is what bazaar simulate writes with --trace, or what daemons write with --events; of these
+    several can be given, each of one daemon, which goes by the name of its file. Without options all
+    searches and orders are listed.
+    """
+    if search is not None and order is not None:
+        raise Refusal("--search and --order: give one of them")
+    with ExitStack() as opened:
+        sources = [
+            TraceFile(path, opened.enter_context(open_or_refuse(path, "rb", "")), name)
+            for path, name in zip(files, names_of(files), strict=True)
+        ]
+        reading = _Reading(sources)
+        try:
+            if search is None and order is None:
+                _list_all(reading)
+            else:
+                _show(reading, search, order)
+        except Refusal:
+            _complain(reading, sources)
+            raise
+        _complain(reading, sources)
+
+
+def _complain(reading: _Reading, sources: Sequence[TraceFile]) -> None:
+    """Say what was wrong with the files; where there is nothing in any of them, that has been said."""
+    if reading.is_empty:
+        return
+    for source in sources:
+        for complaint in source.complaints(reading.zero_s):
+            click.echo(complaint, err=True)
+
+
+class _Reading:
+    """Goes through files, and knows from when on their time counts.
+
+    @ivar zero_s: in a simulation its beginning; of daemons, whose clocks began long before, the first line.
+    """
+
+    def __init__(self, sources: Sequence[TraceFile]) -> None:
+        self._sources = sources
+        self._first_s: float | None = None
+
+    @property
+    def zero_s(self) -> float:
+        is_simulated = any(source.names_nodes for source in self._sources)
+        return 0.0 if is_simulated or self._first_s is None else self._first_s
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event has been read."""
+        return self._first_s is None
+
+    def lines(self) -> Iterator[Line]:
+        """All lines, in the order of time.
+
+        @raise Refusal: there are none.
+        """
+        for line in side_by_side(self._sources):
+            if self._first_s is None:
+                self._first_s = line.time
+            yield line
+        if self.is_empty:
+            why = "; ".join(complaint for source in self._sources for complaint in source.complaints(0.0))
+            raise Refusal(f"{why}; a trace is what bazaar simulate writes with --trace, and daemons with --events")
+
+
+def _list_all(reading: _Reading) -> None:
+    """List every search and every order."""
+    deals = Deals()
+    for line in reading.lines():
+        deals.take(line)
+    names, zero_s = deals.names, reading.zero_s
+    searches = []
+    for search in deals.searches.values():
+        sought = f"{search.quantity} {search.item}" if search.seller is None else f"way to {names[search.seller]}"
+        words = f"{sought}, ttl {search.ttl}"
+        searches.append((search.id, search.began_s - zero_s, search.by, words, search.ending))
+    _table("search", searches)
+    click.echo()
+    orders = []
+    for order in deals.orders.values():
+        words = f"{order.goods} from {names[order.seller]}"
+        orders.append((order.id, order.began_s - zero_s, order.by, words, order.ending))
+    _table("order", orders)
+
+
+def _table(kind: str, rows: Sequence[tuple[int | str, float, str, str, str]]) -> None:
+    """Print rows below each other."""
+    click.echo(f"1 {kind}" if len(rows) == 1 else f"{len(rows) or 'no'} {_plural(kind)}")
+    if not rows:
+        return
+    whos, whats = (max(len(str(row[column])) for row in rows) for column in (2, 3))
+    for number, at_s, who, what, ending in rows:
+        _say(f"{number:>17}  {at_s:>10.3f} s  {who:<{whos}}  {what:<{whats}}  {ending}")
+
+
+def _show(reading: _Reading, search: int | None, order: OrderName | None) -> None:
+    """Show one search or one order.
+
+    @raise Refusal: there is none of that id, or there are several.
+    """
+    about = search if order is None else order
+    assert about is not None, "one of them was given"
+    dialogue = Dialogue(about)
+    for line in reading.lines():
+        dialogue.take(line)
+    if order is not None and order.others:
+        ids = ", ".join([id_of(order.found or 0), *order.others.values()][:_MOST_NAMED])
+        raise Refusal(f"{len(order.others) + 1} orders begin with {order.text}: {ids}; write more of it")
+    passages = dialogue.passages()
+    if dialogue.began_s is None:
+        kind, name = ("search", search) if order is None else ("order", order.text)
+        raise Refusal(f"there is no {kind} with the id {name}; without --{kind} all of them are listed")
+    began_s = dialogue.began_s
+    _say(dialogue.title)
+    _say(f"It begins at {began_s - reading.zero_s:.3f} s; times are counted from there.")
+    for passage in passages:
+        _say(f"{passage.at_s - began_s:>10.3f} s  {passage.text}")
+    if order is not None and not dialogue.ended:
+        _say(f"{dialogue.last_s - began_s:>10.3f} s  here the trace ends, and no answer has come")
+
+
+def _say(words: str) -> None:
+    """Print a line."""
+    click.echo(printable(words))
+
+
+def _plural(kind: str) -> str:
+    return kind + ("es" if kind.endswith("h") else "s")

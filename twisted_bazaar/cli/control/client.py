@@ -1,0 +1,208 @@
+"""Asking a running node, over the control socket in its state directory: which node, what, and its answer."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+from attrs import frozen
+
+from twisted_bazaar.cli.terminal.errors import Denial, Refusal
+from twisted_bazaar.cli.terminal.programs import how_to_call
+from twisted_bazaar.errors import UNREADABLE, FrameError, UsageError
+from twisted_bazaar.state import LONGEST_SOCKET_PATH, SOCKET, state_path, states_root, written_path
+from twisted_bazaar.wire.framing import FrameSplitter, frame
+
+LARGEST_ANSWER_BYTES: Final = 10_000_000
+# A node that cannot write its book tries for a while, and who takes an order back waits for a seller.
+_ANSWER_S: Final = 30.0
+# Nodes that are only asked what they know answer at once, or stand still.
+_KNOWING_S: Final = 2.0
+_READ_BYTES: Final = 1 << 16
+_TRIED_AGAIN_S: Final = 0.01
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_Kind = TypeVar("_Kind")
+
+
+class NotThere(Refusal):
+    """Nobody answers; the text says who does not, and what to do."""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    results: list[Any] | None = None
+    error: str = ""
+
+
+@frozen
+class RunningNode:
+    """A node that may be running.
+
+    @ivar name: what its operator calls it.
+    @ivar directory: where it keeps its state.
+    @ivar option: the words that name it on a command line; none where that is not needed.
+    """
+
+    name: str
+    directory: Path
+    option: str = ""
+
+    def ask(self, command: str, within_s: float = _ANSWER_S, **wishes: Any) -> list[Any]:
+        """What each of its roles that know a command answers.
+
+        @param within_s: how long to wait for the answer.
+        @param wishes: what the command is to be given besides.
+        @raise NotThere: there is no answer.
+        @raise Denial: the node says no.
+        """
+        payload = self._converse(msgspec.json.encode({"command": command, **wishes}), within_s)
+        try:
+            answer = msgspec.json.decode(payload, type=_Answer)
+        except UNREADABLE:
+            raise self._strange() from None
+        if answer.results is None:
+            raise Denial(answer.error or "the node says no")
+        return answer.results
+
+    def rows(self, command: str, kind: type[_Kind], **wishes: Any) -> list[_Kind]:
+        """The same, where the answers are rows of one kind or lists of them.
+
+        @raise NotThere: there is no answer, or one of another kind.
+        @raise Denial: the node says no.
+        """
+        rows: list[Any] = []
+        for result in self.ask(command, **wishes):
+            rows.extend(result if isinstance(result, list) else [result])
+        try:
+            return msgspec.convert(rows, list[kind])  # type: ignore[valid-type] # mypy reads it as a name
+        except ValueError:
+            raise self._strange() from None
+
+    def _converse(self, payload: bytes, within_s: float) -> bytes:
+        path = self.directory / SOCKET
+        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+            raise NotThere(f"no node runs in {self.directory}: the path is too long for a socket in it")
+        deadline = time.monotonic() + within_s
+        splitter = FrameSplitter(LARGEST_ANSWER_BYTES)
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(within_s)
+                _connect(connection, path, deadline)
+                connection.sendall(frame(payload))
+                while data := connection.recv(_READ_BYTES):
+                    splitter.receive(data)
+                    if frames := splitter.take(1):
+                        return frames[0]
+                    connection.settimeout(max(0.001, deadline - time.monotonic()))
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            raise NotThere(
+                f"no node runs in {self.directory}; start it, or name another with --name or --state"
+            ) from None
+        except TimeoutError:
+            raise NotThere(
+                f"the node in {self.directory} does not answer within {within_s:.0f} s; "
+                "whether it will do it is not known"
+            ) from None
+        except FrameError:
+            raise self._strange() from None
+        except OSError as error:
+            raise NotThere(f"{path}: {error.strerror or error}") from None
+        raise NotThere(f"the node in {self.directory} has ended; whether it has done it is not known")
+
+    def _strange(self) -> NotThere:
+        return NotThere(f"what answers in {self.directory} is no node, or one of another version")
+
+
+def _connect(connection: socket.socket, path: Path, deadline: float) -> None:
+    """Connect, though others may be about to as well: with a time-out there is no waiting line, only another try.
+
+    @raise TimeoutError: there are too many all the time.
+    """
+    while True:
+        try:
+            return connection.connect(os.fspath(path))
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TimeoutError from None
+            time.sleep(_TRIED_AGAIN_S)
+
+
+def names_a_node(command: _Command) -> _Command:
+    """Adds the options by which a node is chosen: parameters C{state} and C{name} of the command."""
+    for option, metavar, text in (
+        ("--name", "NAME", "The node of this name, as in bazaar-node --name."),
+        ("--state", "DIR", "The node with this state directory."),
+    ):
+        command = click.option(option, metavar=metavar, help=text)(command)
+    return command
+
+
+def chosen_node(state: str | None, name: str | None, command: str, what: str) -> RunningNode:
+    """The node that the command line names; if it names none, the only one that knows a command.
+
+    @param command: what it is going to be asked.
+    @param what: what people call such a node.
+    @raise Refusal: it is not one.
+    """
+    if state is not None and name is not None:
+        raise Refusal("--state and --name: give one of them")
+    if state == "":
+        raise Refusal("--state: write a directory")
+    try:
+        if state is not None:
+            directory = written_path(Path(state), "--state").absolute()
+            return RunningNode(state, directory, f" --state {shlex.quote(state)}")
+        if name is not None:
+            return RunningNode(name, state_path(name), f" --name {name}")
+    except UsageError as error:
+        raise Refusal(str(error)) from None
+    return _only_node(command, what)
+
+
+def _only_node(command: str, what: str) -> RunningNode:
+    knowing, silent = [], []
+    for node in _nodes_of_user():
+        try:
+            [known] = node.ask("commands", _KNOWING_S)
+        except Denial:
+            continue
+        except (NotThere, ValueError):
+            silent.append(node.name)
+            continue
+        if command in known:
+            knowing.append(node)
+    if len(knowing) == 1:
+        [node] = knowing
+        click.echo(f"node {node.name}:", err=True)
+        return node
+    if knowing:
+        names = ", ".join(node.name for node in knowing)
+        raise Refusal(f"several nodes here can be asked: {names}; choose one with --name")
+    raise NotThere(f"no {what} runs under {states_root()}; {_how_to_start(command)}, or name one with --state")
+
+
+def _nodes_of_user() -> list[RunningNode]:
+    """Those that run, or have run, under the platform's state directory."""
+    try:
+        sockets = sorted(states_root().glob(f"*/{SOCKET}"))
+    except OSError:
+        return []
+    return [RunningNode(path.parent.name, path.parent) for path in sockets]
+
+
+def _how_to_start(command: str) -> str:
+    roles = {
+        "stock": "--role seller --stock apple=5",
+        "files": "--role sharer --via index --index tcp:127.0.0.1:9100 --folder ./shared",
+        "ring": "--role ring_peer --join tcp:127.0.0.1:9300",
+        "status": "",
+    }
+    role = roles.get(command.partition(".")[0], "--role buyer --want apple")
+    return f"start one: {how_to_call('twistd')} -n bazaar-node {role}".rstrip()

@@ -1,0 +1,1 @@
+"""A node that lives as long as one command, and the options that say whom it joins."""

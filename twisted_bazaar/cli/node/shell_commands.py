@@ -1,0 +1,297 @@
+"""What can be said at the prompt of C{bazaar shell}, and what it does."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Awaitable, Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from attrs import frozen
+from rich.console import Console
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST, Finds, Search, is_named, told_sources
+from twisted_bazaar.cli.node.transfers import told_receipt, told_source, told_status
+from twisted_bazaar.cli.terminal.amounts import told_count, told_size
+from twisted_bazaar.cli.terminal.results import console_for_results
+from twisted_bazaar.cli.terminal.session import DONE, FAILED, RESUMABLE
+from twisted_bazaar.discovery.index.messages import Busy
+from twisted_bazaar.errors import AlreadyThere, BazaarError, UsageError
+from twisted_bazaar.files.download.swarm import Receipt
+from twisted_bazaar.roles.fetcher import Fetcher
+from twisted_bazaar.roles.fetching import Fetch, SeveralFound, choose
+from twisted_bazaar.values.files import FoundFile
+
+_MOST: Final = 100
+_JOIN_S: Final = 10.0
+_BUSY_S: Final = 1.0
+_MOST_TRIES: Final = 10
+# Who types gets what is typed; of a pipe nobody knows how long it is.
+_MOST_FROM_A_PIPE: Final = 32
+_SAME: Final = {"search": "query", "find": "query", "ls": "list", "quit": "exit", "bye": "exit", "?": "help"}
+
+_Answer = TypeVar("_Answer")
+
+
+@frozen
+class Word:
+    """One of the words that are understood.
+
+    @ivar takes: what follows it.
+    """
+
+    name: str
+    takes: str
+    meaning: str
+
+
+WORDS: Final = (
+    Word("query", "NAME", "look for files with this name, or with these words in it"),
+    Word("list", "", "all files that there are"),
+    Word("choose", "NUMBER [NODE...]", "who has a file of those shown last; get alone fetches it, from these nodes"),
+    Word("get", "NUMBER|NAME|DIGEST", "fetch a file: its number in what was shown last, its name or its digest"),
+    Word("status", "", "how downloads are, and what others fetch from here"),
+    Word("wait", "", "until all downloads are done"),
+    Word("help", "", "these words"),
+    Word("exit", "", "end; downloads under way can be gone on with another time"),
+)
+
+
+class Talk:
+    """Understands what is typed.
+
+    @param fetcher: finds and fetches.
+    @param directory: where files go.
+    @param say: takes a line for the user.
+    @param patient: whether the end of what is typed is to wait for downloads, as at the end of a pipe.
+    """
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        directory: Path,
+        say: Callable[[str], object],
+        reactor: Any,
+        *,
+        patient: bool,
+    ) -> None:
+        self._fetcher = fetcher
+        self._directory = directory
+        self._say = say
+        self._reactor = reactor
+        self._patient = patient
+        self._shown: Sequence[FoundFile] = ()
+        self._choice: tuple[FoundFile, Sequence[str]] | None = None
+        self._waiting: list[Deferred[None]] = []
+        self._status = DONE
+        self._wants_to_leave = False
+        self._actions: dict[str, Callable[[str], Awaitable[int | None]]] = {
+            "query": self._query,
+            "list": self._list,
+            "choose": self._choose,
+            "get": self._get,
+            "status": self._tell,
+            "wait": self._wait,
+            "help": self._help,
+            "exit": self._exit,
+        }
+
+    async def take(self, line: str | None) -> int | None:
+        """Do what a line says; None is the end of all lines.
+
+        @return: an exit status if that was the last; None to go on.
+        """
+        if line is None:
+            if self._patient:
+                await self._wait("")
+            return await self._exit("")
+        word, _, rest = line.strip().partition(" ")
+        if not word or word.startswith("#"):
+            return None
+        name = word.lower()
+        if name != "exit":
+            self._wants_to_leave = False
+        action = self._actions.get(_SAME.get(name, name))
+        try:
+            if action is None:
+                raise UsageError(_hint(word))
+            return await action(rest.strip())
+        except BazaarError as error:
+            self._status = FAILED
+            self._say(str(error))
+        return None
+
+    def completions(self) -> list[str]:
+        """What can be said now."""
+        return [*(word.name + " " * bool(word.takes) for word in WORDS), *(f"get {file.name}" for file in self._shown)]
+
+    def leave(self) -> bool:
+        """Say what is left; returns whether anything is."""
+        left = self._fetcher.under_way()
+        if left:
+            self._say(f"{told_count(len(left), 'download')} left: the same get goes on from there")
+        return bool(left)
+
+    async def _query(self, rest: str) -> None:
+        if not rest:
+            raise UsageError("query what? write query NAME, or list for all there is")
+        await self._show(Search.of(unquoted(rest), _MOST))
+
+    async def _list(self, rest: str) -> None:
+        await self._show(Search.of(unquoted(rest) if rest else None, _MOST))
+
+    async def _show(self, wanted: Search) -> None:
+        await self._joined()
+        finds = await self._patiently(lambda: wanted.run(self._fetcher.catalogue))
+        self._shown = finds.files
+        self._choice = None
+        if not finds.files:
+            self._say("nothing was found")
+            return
+        for line in _lines_of(finds):
+            self._say(line)
+
+    async def _choose(self, rest: str) -> None:
+        number, *nodes = rest.split() or [""]
+        found = self._numbered(number)
+        if found is None:
+            raise UsageError("choose what? query first, and then write choose and a number of what is shown")
+        sources = await self._patiently(lambda: self._fetcher.catalogue.sources(found.digest))
+        for source in sources:
+            load = f"; serves {told_count(source.load, 'download')}" if source.load else ""
+            self._say(f"  {told_source(source)}{'' if source.is_whole else ', in part'}{load}")
+        if not any(is_named(source, nodes) for source in sources):
+            raise UsageError(f"{' or '.join(nodes)} has not got it" if sources else f"nobody has {found.name} now")
+        self._choice = found, nodes
+        self._say(f"get fetches {found.name}" + (f" from {' or '.join(nodes)}" if nodes else ""))
+
+    async def _get(self, rest: str) -> None:
+        if not rest and self._choice is None:
+            raise UsageError("get what? write get NAME, or query first and then get NUMBER")
+        await self._joined()
+        while self._patient and len(self._fetcher.under_way()) >= _MOST_FROM_A_PIPE:
+            await self._one_ended()
+        found, nodes = self._choice if self._choice and not rest else (await self._chosen(unquoted(rest)), ())
+        try:
+            fetch = await self._fetcher.begin(found, self._ended, accept=lambda source: is_named(source, nodes))
+        except AlreadyThere:
+            self._say(f"{found.name} is here already, whole")
+            return
+        held = fetch.status().held_bytes
+        before = f"; {told_size(held)} are here already" if held else ""
+        self._say(f"fetching {found.name}, {told_size(found.size)}, {told_sources(found)}{before}")
+
+    async def _chosen(self, wanted: str) -> FoundFile:
+        numbered = self._numbered(wanted)
+        if numbered is not None:
+            return numbered
+        try:
+            return await self._patiently(lambda: choose(self._fetcher.catalogue, wanted))
+        except SeveralFound as several:
+            self._shown = several.files
+            for line in _lines_of(Finds(several.files, len(several.files))):
+                self._say(line)
+            raise UsageError("which of them? write get and its number") from None
+
+    def _numbered(self, number: str) -> FoundFile | None:
+        """The file with a number in what was shown last."""
+        if number.isascii() and number.isdigit() and 0 < int(number) <= len(self._shown):
+            return self._shown[int(number) - 1]
+        return None
+
+    async def _tell(self, rest: str) -> None:
+        fetches = self._fetcher.under_way()
+        for fetch in fetches:
+            self._say(f"{fetch.found.name}: {told_status(fetch.status())}")
+        if not fetches:
+            self._say("no downloads under way")
+        for upload in self._fetcher.uploads.status():
+            self._say(
+                f"{upload.host} fetches {upload.digest[:SHOWN_OF_DIGEST]} from here: {upload.state}, "
+                f"{told_size(upload.sent_bytes)} sent"
+            )
+
+    async def _wait(self, rest: str) -> None:
+        while self._fetcher.under_way():
+            await self._one_ended()
+
+    async def _help(self, rest: str) -> None:
+        for word in WORDS:
+            self._say(f"  {f'{word.name} {word.takes}'.strip():24}  {word.meaning}")
+
+    async def _exit(self, rest: str) -> int | None:
+        left = self._fetcher.under_way()
+        if left and not self._patient and not self._wants_to_leave:
+            self._wants_to_leave = True
+            count = told_count(len(left), "download")
+            self._say(f"{count} under way: wait lets them end; exit again leaves them to be gone on with")
+            return None
+        return RESUMABLE if self.leave() else (self._status if self._patient else DONE)
+
+    def _ended(self, fetch: Fetch) -> None:
+        outcome = fetch.outcome
+        if isinstance(outcome, Receipt):
+            for line in told_receipt(fetch.found, outcome):
+                self._say(line)
+            self._say(f"{self._directory / fetch.found.name}")
+        elif outcome is not None and outcome.check(BazaarError):
+            self._status = FAILED
+            self._say(f"{fetch.found.name} was not fetched: {outcome.getErrorMessage()}")
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
+
+    def _one_ended(self) -> Deferred[None]:
+        """Wait for a download to come to its end."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
+
+    async def _patiently(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """What an index answers; while it has been asked too much, as from a pipe, it is asked again after a moment."""
+        for _ in range(_MOST_TRIES):
+            try:
+                return await ask()
+            except Busy:
+                await deferLater(self._reactor, _BUSY_S)
+        return await ask()
+
+    async def _joined(self) -> None:
+        """Wait a moment for the index.
+
+        @raise LinkClosed: it is not there.
+        """
+        joined: Deferred[None] = Deferred()
+        if not self._fetcher.joined.called:
+            self._fetcher.joined.addCallback(lambda _: None if joined.called else joined.callback(None))
+            joined.addTimeout(_JOIN_S, self._reactor, lambda result, timeout: None)
+            await joined
+
+
+def _hint(word: str) -> str:
+    names = [*(each.name for each in WORDS), *_SAME]
+    close = get_close_matches(word.lower(), names, n=1)
+    if close:
+        return f"there is no {word!r}; did you mean {close[0]}?"
+    return f"there is no {word!r}; the words are {', '.join(each.name for each in WORDS)}"
+
+
+def unquoted(text: str) -> str:
+    """A name as it is typed: with or without quotes around it; blanks in it need none."""
+    if text[:1] in "\"'" and text[-1:] == text[:1] and len(text) > 1:
+        return text[1:-1]
+    return text
+
+
+def _lines_of(finds: Finds) -> list[str]:
+    """What was found, with numbers, as lines."""
+    console = console_for_results()
+    if console.is_terminal:
+        # Its lines go above what is being typed, so they are made here as for a pipe.
+        console = Console(file=io.StringIO(), width=console.width, highlight=False, markup=False, emoji=False)
+    with console.capture() as capture:
+        finds.show(console, numbered=True)
+    return capture.get().splitlines()

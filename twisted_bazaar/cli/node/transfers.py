@@ -1,0 +1,169 @@
+"""How downloads are told: while they go on, and what came from whom at their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from twisted_bazaar.cli.terminal.amounts import told_count, told_rate, told_size, told_time
+from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.cli.terminal.results import show_line
+from twisted_bazaar.files.download.progress import DownloadStatus, Receipt
+from twisted_bazaar.values.files import FileSource, FoundFile
+
+SERVING: Final = "serving"
+_OUT: Final = ("dropped", "new", "connecting", "asked")
+_WIDEST_NAME: Final = 32
+
+
+class Display(Protocol):
+    """Shows a download as it goes on."""
+
+    def show(self, status: DownloadStatus) -> None:
+        """Show how far it is."""
+
+    def note(self, line: str) -> None:
+        """Say something about it."""
+
+
+class Bar:
+    """A bar on a terminal.
+
+    @param progress: rich's bar.
+    """
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        short = name if len(name) <= _WIDEST_NAME else name[: _WIDEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
+        self._task = progress.add_task("", total=None, words="looking for sources", name=printable(short))
+
+    def show(self, status: DownloadStatus) -> None:
+        """Move it."""
+        self._progress.update(
+            self._task, completed=status.held_bytes, total=status.size or None, words=told_status(status)
+        )
+        self._progress.refresh()
+
+    def note(self, line: str) -> None:
+        """Say something above it."""
+        show_line(self._progress.console, printable(line))
+
+
+class Lines:
+    """Lines where there is no terminal: only what there is to say, and nothing that moves.
+
+    @param say: takes a line.
+    """
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+
+    def show(self, status: DownloadStatus) -> None:
+        """Nothing that moves."""
+
+    def note(self, line: str) -> None:
+        """Say something."""
+        self._say(printable(line))
+
+
+@contextmanager
+def bar_for(name: str, console: Console) -> Iterator[Bar]:
+    """A bar on a terminal, which is gone at the end."""
+    columns = (
+        TextColumn("{task.fields[name]}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[words]}", markup=False),
+    )
+    # It is moved by the reactor, and by no thread.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        yield Bar(progress, name)
+
+
+def told_status(status: DownloadStatus) -> str:
+    """How far a download is, in words."""
+    serving = sum(each.state == SERVING for each in status.sources)
+    waiting = sum(each.state not in _OUT for each in status.sources) - serving
+    known = sum(each.state != "dropped" for each in status.sources)
+    parts = []
+    if status.size is not None:
+        share = status.held_bytes / status.size if status.size else 1.0
+        parts.append(f"{share:.0%} of {told_size(status.size)}")
+    if status.held_bytes == status.size:
+        parts.append("seeing that it is right")
+    elif serving or status.rate >= 1:
+        if status.rate >= 1:
+            parts.append(told_rate(status.rate))
+        parts.append(told_count(serving, "source"))
+        if status.seconds_left is not None:
+            parts.append(f"{told_time(status.seconds_left)} left")
+    elif waiting:
+        parts.append(f"waiting for a turn at {told_count(waiting, 'source')}")
+    elif known:
+        parts.append(f"asking {told_count(known, 'source')}")
+    else:
+        parts.append("nobody has it now; asking again" if status.sources else "looking for sources")
+    return ", ".join(parts)
+
+
+def told_event(event: str, details: Mapping[str, Any]) -> str | None:
+    """What is worth a line while a download goes on; None for nothing."""
+    match event:
+        case "dropped":
+            return f"{_place(details)} is asked no more: {details.get('why')}"
+        case "lied":
+            return f"{_place(details)} has lied: {details.get('lie')}"
+    return None
+
+
+def told_receipt(found: FoundFile, receipt: Receipt) -> Iterator[str]:
+    """What came from whom, a line each."""
+    fresh = sum(receipt.by_source.values())
+    rate = f", {told_rate(fresh / receipt.seconds)}" if fresh and receipt.seconds > 0 else ""
+    before = f"; {told_size(receipt.resumed_bytes)} were there before" if receipt.resumed_bytes else ""
+    yield f"{found.name}: {told_size(receipt.size)} in {told_time(receipt.seconds)}{rate}, verified{before}"
+    for source, size in sorted(receipt.by_source.items(), key=lambda entry: -entry[1]):
+        yield f"  {told_size(size)} from {told_source(source)}"
+    for source, why in receipt.dropped.items():
+        if source not in receipt.by_source:
+            yield f"  nothing from {told_source(source)}: {why}"
+
+
+def json_of_receipt(found: FoundFile, receipt: Receipt, path: str) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "name": found.name,
+        "path": path,
+        "size": receipt.size,
+        "digest": receipt.digest,
+        "seconds": receipt.seconds,
+        "resumed": receipt.resumed_bytes,
+        "sources": [
+            {
+                "id": source.id,
+                "key": source.key,
+                "address": str(source.address),
+                "bytes": receipt.by_source.get(source, 0),
+                "dropped": receipt.dropped.get(source),
+            }
+            for source in dict.fromkeys((*receipt.by_source, *receipt.dropped))
+        ],
+    }
+
+
+def told_source(source: FileSource) -> str:
+    """Who a source is."""
+    return f"node {source.id} at {source.address}, key {source.key[:8]}"
+
+
+def _place(details: Mapping[str, Any]) -> str:
+    return f"node {details.get('node')} at {details.get('host')}:{details.get('port')}"
+
+
+def text_of(line: str) -> Text:
+    """A line that cannot move the cursor."""
+    return Text(printable(line))

@@ -1,0 +1,1 @@
+"""Simulations: their options, figures and reports."""

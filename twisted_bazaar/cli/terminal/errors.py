@@ -1,0 +1,128 @@
+"""Saying no: what cannot be done is said in one line, and ends the process with status 2; what is not so, with 1."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, Final
+
+import click
+
+from twisted_bazaar.cli.terminal.printable import printable
+
+IMPOSSIBLE: Final = 2
+NO: Final = 1
+
+
+class Refusal(click.ClickException):
+    """The user asked for something impossible; the text says what, and what would be possible."""
+
+    exit_code = IMPOSSIBLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        context = click.get_current_context(silent=True)
+        self._command = "bazaar" if context is None else context.command_path
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say it."""
+        words = printable(" ".join(self.message.split()))
+        click.echo(f"{self._command}: {words}", file=file, err=file is None)
+
+
+class Denial(Refusal):
+    """What was asked for was possible, and the answer is no; the text says why."""
+
+    exit_code = NO
+
+
+class PlainCommand(click.Command):
+    """A command that says in one line what is wrong with its options, and no more."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            with ctx:
+                raise Refusal(f"{error.format_message().rstrip('.')}; see --help") from None
+
+
+def whole_text(text: str, what: str) -> str:
+    """Something that is said to others as it was typed.
+
+    @param what: what the command line calls it.
+    @raise Refusal: it is no text, or none at all.
+    """
+    if not text:
+        raise Refusal(f"{what}: there is nothing in it")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Names on a disk can be any bytes; on the wire they are text.
+        raise Refusal(f"{what}: {text!r} is not UTF-8") from None
+    return text
+
+
+def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:
+    """What reads a whole number for an option, and says no to what is none or out of range."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise Refusal(f"{option}: takes a whole number from {least:,} to {most:,}, not {text!r}")
+        return number
+
+    return read
+
+
+@contextmanager
+def output_or_refuse() -> Iterator[None]:
+    """Say no when what is printed cannot be written, as on a disk that is full; all of it is written at the end.
+
+    Nothing is said when the reader has closed a pipe: it knows.
+
+    @raise Refusal: it could not be written.
+    """
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # click ends the process for it.
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            # It is about a file, and not about what is printed.
+            raise
+        _forget_output()
+        raise Refusal(f"the output cannot be written: {error.strerror}") from None
+
+
+def _forget_output() -> None:
+    """Let nothing more be written, or Python would try again at its end, and say so in lines of its own."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def open_or_refuse(path: str, mode: str, option: str) -> IO[bytes]:
+    """Open a file that the command line names.
+
+    @param option: what names it, for the error; empty for an argument.
+    @raise Refusal: it cannot be opened.
+    """
+    try:
+        return open(path, mode)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Refusal(f"{option} {path}: {reason}".lstrip()) from None

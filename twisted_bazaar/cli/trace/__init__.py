@@ -1,0 +1,1 @@
+"""Reading traces: searches and orders, hop by hop."""

@@ -1,0 +1,1 @@
+"""The demo: a market of real daemons that shows what it promises."""
