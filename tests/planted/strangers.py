@@ -332,8 +332,8 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a table of all words that is written anew as a whole",
-            "discovery/index/directory/test_multimap.py",
-            ("discovery/index/directory/multimap.py", "self._mask = parts - 1", "self._mask = 0"),
+            "discovery/index/test_multimap.py",
+            ("discovery/index/multimap.py", "self._mask = parts - 1", "self._mask = 0"),
         ),
         bug(
             "lists that are let go of faster than they are cleared",

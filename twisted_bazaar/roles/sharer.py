@@ -82,8 +82,8 @@ class Sharer(Fetcher):
     def start(self, node: INode) -> None:
         """Begin to look into the folder."""
         super().start(node)
-        self.commands = FilesDesk(self).commands
         self.folder = Folder(node.clock, self.path, self._memory, self._changed, self._progress, watched=self._watched)
+        self.commands = FilesDesk(self, self.folder).commands
         self.folder.start()
         self._watching.clock = node.clock
         self._watching.start(_LOOK_S, now=False).addErrback(

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from sortedcontainers import SortedList
 
-from twisted_bazaar.discovery.index.directory.multimap import Multimap
+from twisted_bazaar.discovery.index.multimap import Multimap
 
 # Letters and digits of any script; everything else stands between words.
 _WORD: Final = re.compile(r"[^\W_]+")

@@ -53,7 +53,7 @@ class Inbound:
 
     log = limited_logger(__name__)
 
-    def __init__(self, owner: LinkOwner, reader: Reader) -> None:
+    def __init__(self, owner: LinkOwner[Any], reader: Reader) -> None:
         self.flow = Flow.READING
         self.silence = Silence(0.0)
         self._owner = owner

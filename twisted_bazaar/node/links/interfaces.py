@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
 from twisted.internet.interfaces import IProtocol, IReactorTime
 
@@ -15,12 +15,11 @@ from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import Message
 
-if TYPE_CHECKING:
-    from twisted_bazaar.node.links.link import Link
+L = TypeVar("L", contravariant=True)
 
 
-class LinkOwner(Protocol):
-    """What a link asks of the node it belongs to."""
+class LinkOwner(Protocol[L]):
+    """What a link asks of the node it belongs to; C{L} is the class of the link."""
 
     limits: Limits
     clock: IReactorTime
@@ -33,7 +32,7 @@ class LinkOwner(Protocol):
     def greeting(self) -> ThisIsMe:
         """This node's own C{thisisme}."""
 
-    def welcome(self, link: Link, greeting: ThisIsMe | ThisIsYou) -> tuple[Peer, Message | None]:
+    def welcome(self, link: L, greeting: ThisIsMe | ThisIsYou) -> tuple[Peer, Message | None]:
         """Judge who the other end says it is.
 
         @return: the peer, and what to answer if the other end dialled.
@@ -43,20 +42,20 @@ class LinkOwner(Protocol):
     def is_opening(self, message: Message) -> bool:
         """Whether a connection may begin with this that is to be no link."""
 
-    def take_over(self, link: Link, message: Message) -> IProtocol | None:
+    def take_over(self, link: L, message: Message) -> IProtocol | None:
         """What takes over a connection that begins with this; None if nothing wants to."""
 
-    def link_opened(self, link: Link) -> None:
+    def link_opened(self, link: L) -> None:
         """The handshake is done."""
 
-    def link_closed(self, link: Link) -> None:
+    def link_closed(self, link: L) -> None:
         """Nothing more can be sent or received, though the socket may be open a moment longer."""
 
-    def link_lost(self, link: Link) -> None:
+    def link_lost(self, link: L) -> None:
         """The socket is closed, whether the link ever opened or not."""
 
-    def message_received(self, link: Link, message: Message) -> None:
+    def message_received(self, link: L, message: Message) -> None:
         """A message came over an open link."""
 
     def deadline_set(self, at: float) -> None:
-        """The link wants L{Link.check} called at this time or earlier."""
+        """The link wants its C{check} called at this time or earlier."""

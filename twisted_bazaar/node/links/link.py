@@ -83,7 +83,7 @@ class Link(TwistedProtocol):
     is_named = False
     held_bytes = 0
 
-    def __init__(self, owner: LinkOwner, *, dialled: bool, to_tracker: bool = False, host: str = "") -> None:
+    def __init__(self, owner: LinkOwner[Link], *, dialled: bool, to_tracker: bool = False, host: str = "") -> None:
         self._owner = owner
         self.host = host
         self.dialled = dialled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import attrs
 import msgspec
@@ -14,13 +14,12 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.files.sharing.folder import Folder
 from twisted_bazaar.interfaces import Command
 from twisted_bazaar.roles.commands.requests import read_request
+from twisted_bazaar.roles.fetcher import Fetcher
 from twisted_bazaar.roles.fetching import Fetch, SeveralFound, choose
 from twisted_bazaar.values.files import FileQuery, FoundFile, Page, SharedFile
-
-if TYPE_CHECKING:
-    from twisted_bazaar.roles.sharer import Sharer
 
 # An answer has room for so many names of the longest kind.
 _MOST_LISTED: Final = 10_000
@@ -64,11 +63,14 @@ class _List(msgspec.Struct, frozen=True):
 class FilesDesk:
     """Answers the operator about the files of a node.
 
+    @param fetcher: what fetches files and serves them.
+    @param folder: what it shares.
     @ivar commands: by name, what can be asked.
     """
 
-    def __init__(self, sharer: Sharer) -> None:
-        self._sharer = sharer
+    def __init__(self, fetcher: Fetcher, folder: Folder) -> None:
+        self._fetcher = fetcher
+        self._folder = folder
         self._ended: list[Fetch] = []
         self._in_order: list[SharedFile] = []
         self.commands: Mapping[str, Command] = {
@@ -80,7 +82,7 @@ class FilesDesk:
         }
 
     def _tell_status(self, request: Mapping[str, Any]) -> Deferred[Any]:
-        folder = self._sharer.folder
+        folder = self._folder
         told = {
             "role": "sharer",
             "folder": str(folder.path),
@@ -88,8 +90,8 @@ class FilesDesk:
             "files": len(folder.files()),
             "left_out": len(folder.left_out()),
             "hashing": folder.hashing.files_left,
-            "uploads": len(self._sharer.uploads.status()),
-            "downloads": len(self._sharer.under_way()),
+            "uploads": len(self._fetcher.uploads.status()),
+            "downloads": len(self._fetcher.under_way()),
         }
         return succeed(told)
 
@@ -97,7 +99,7 @@ class FilesDesk:
         asked = read_request(request, _List)
         if not (asked.after and self._in_order):
             # For all the pages that follow: to put very many in order holds up those who fetch.
-            self._in_order = sorted(self._sharer.folder.files(), key=attrgetter("name"))
+            self._in_order = sorted(self._folder.files(), key=attrgetter("name"))
         first = bisect_right(self._in_order, asked.after, key=attrgetter("name"))
         page = self._in_order[first : first + asked.most]
         if len(page) < asked.most:
@@ -105,7 +107,7 @@ class FilesDesk:
         return succeed([attrs.asdict(file) for file in page])
 
     def _tell_all(self, request: Mapping[str, Any]) -> Deferred[Any]:
-        folder = self._sharer.folder
+        folder = self._folder
         left_out = dict(sorted(folder.left_out().items())[:_MOST_LEFT_OUT])
         told = {
             "folder": str(folder.path),
@@ -113,8 +115,8 @@ class FilesDesk:
             "files": len(folder.files()),
             "hashing": attrs.asdict(folder.hashing),
             "left_out": left_out,
-            "uploads": [attrs.asdict(upload) for upload in self._sharer.uploads.status()],
-            "downloads": [row_of_fetch(fetch) for fetch in (*self._sharer.under_way(), *self._ended)],
+            "uploads": [attrs.asdict(upload) for upload in self._fetcher.uploads.status()],
+            "downloads": [row_of_fetch(fetch) for fetch in (*self._fetcher.under_way(), *self._ended)],
         }
         return succeed(told)
 
@@ -125,18 +127,18 @@ class FilesDesk:
     async def _begin(self, asked: _Get) -> dict[str, Any]:
         """Begin to fetch a file; whoever asks is told that it has begun."""
         try:
-            found = await choose(self._sharer.catalogue, asked.wanted, asked.digest)
+            found = await choose(self._fetcher.catalogue, asked.wanted, asked.digest)
         except SeveralFound as several:
             raise UsageError(f"{several}: {', '.join(file.digest[:16] for file in several.files)}") from None
-        if self._sharer.folder.content(found.digest) is not None:
+        if self._folder.content(found.digest) is not None:
             raise UsageError(f"{found.name} is in the folder already")
-        fetch = await self._sharer.begin(found, self._note_end, overwrite=asked.overwrite)
-        self._sharer.node.report("fetching", "fetching {name}, {size} bytes", name=found.name, size=found.size)
+        fetch = await self._fetcher.begin(found, self._note_end, overwrite=asked.overwrite)
+        self._fetcher.node.report("fetching", "fetching {name}, {size} bytes", name=found.name, size=found.size)
         return row_of_fetch(fetch)
 
     def _note_end(self, fetch: Fetch) -> None:
         self._ended = [*self._ended[1 - _MOST_ENDED :], fetch]
-        node, name = self._sharer.node, fetch.found.name
+        node, name = self._fetcher.node, fetch.found.name
         if isinstance(fetch.outcome, Failure):
             reason = _why(fetch.outcome)
             node.report("not_fetched", "{name} was not fetched: {reason}", name=name, reason=reason)
@@ -147,7 +149,7 @@ class FilesDesk:
 
     def _search(self, request: Mapping[str, Any]) -> Deferred[Any]:
         asked = read_request(request, _Search)
-        searching = self._sharer.catalogue.search(FileQuery(**msgspec.structs.asdict(asked)))
+        searching = self._fetcher.catalogue.search(FileQuery(**msgspec.structs.asdict(asked)))
         return searching.addCallback(_row_of_page)
 
 

@@ -8,10 +8,9 @@ waits for room in the window, and who reads and writes, is left to L{twisted_baz
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from twisted_bazaar.sim.engine.tcp import Transport
+from twisted_bazaar.sim.engine.interfaces import StreamEnd
 
 # What the two kernels hold of one direction, sent and not read yet.
 WINDOW_BYTES: Final = 1 << 16
@@ -38,7 +37,7 @@ class Flight:
         *("_powered", "_resend_s", "_sender", "_version", "size_bytes"),
     )
 
-    def __init__(self, sender: Transport) -> None:
+    def __init__(self, sender: StreamEnd) -> None:
         self._sender = sender
         self._powered = sender.host.outages
         self.size_bytes = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from functools import partial
 from os import strerror
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
@@ -18,11 +18,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_bazaar.sim.engine.interfaces import Host
 from twisted_bazaar.sim.engine.names import ANY, InternetAddress, is_v6, map_to_v6
 from twisted_bazaar.sim.engine.tcp import Transport
-
-if TYPE_CHECKING:
-    from twisted_bazaar.sim.engine.hosts import Host
 
 log = Logger()
 

@@ -10,7 +10,7 @@ L{twisted_bazaar.sim.engine.byte_stream}.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from twisted.internet import error
 from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
@@ -20,11 +20,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.sim.engine.byte_stream import FIN, RESET, WINDOW_BYTES, Flight
+from twisted_bazaar.sim.engine.interfaces import ConnectionWatcher, Host
 from twisted_bazaar.sim.engine.names import InternetAddress
-
-if TYPE_CHECKING:
-    from twisted_bazaar.sim.engine.handshake import Connector
-    from twisted_bazaar.sim.engine.hosts import Host
 
 log = Logger()
 
@@ -57,7 +54,7 @@ class Transport:
     def __init__(self, host: Host, own: InternetAddress, other: InternetAddress) -> None:
         self.host = host
         self.other = other
-        self.connector: Connector | None = None
+        self.connector: ConnectionWatcher | None = None
         self.far: Transport | None = None
         self.protocol: Any = None
         self.producer: Any = None

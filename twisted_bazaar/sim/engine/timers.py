@@ -7,14 +7,13 @@ time has come, so that one that is put off with every message costs nothing more
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from twisted.internet import error
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
-if TYPE_CHECKING:
-    from twisted_bazaar.sim.engine.hosts import Host
+from twisted_bazaar.sim.engine.interfaces import Host
 
 # No entry on the heap is this old.
 _NEVER: Final = -1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from os import strerror
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from twisted.internet import error
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -13,10 +13,8 @@ from twisted.internet.interfaces import IListeningPort, IUDPTransport
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from twisted_bazaar.sim.engine.interfaces import Host
 from twisted_bazaar.sim.engine.names import ANY, InternetAddress, is_v6
-
-if TYPE_CHECKING:
-    from twisted_bazaar.sim.engine.hosts import Host
 
 log = Logger()
 

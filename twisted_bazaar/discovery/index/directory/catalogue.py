@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 from sortedcontainers import SortedList
 
-from twisted_bazaar.discovery.index.directory.multimap import Multimap
 from twisted_bazaar.discovery.index.directory.weights import LEAST_FILE_BYTES
+from twisted_bazaar.discovery.index.multimap import Multimap
 from twisted_bazaar.discovery.index.words import WordIndex, is_fitting, question_of
 from twisted_bazaar.values.files import FileQuery
 

@@ -18,7 +18,6 @@ from attrs import frozen
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.directory.catalogue import Title, Titles, codes_of, is_meant
 from twisted_bazaar.discovery.index.directory.leases import Lister, Listers
-from twisted_bazaar.discovery.index.directory.multimap import Multimap
 from twisted_bazaar.discovery.index.directory.pages import PageMaker, is_list_of_all
 from twisted_bazaar.discovery.index.directory.quota import check_cleared, check_list, growth_by, make_room
 from twisted_bazaar.discovery.index.directory.weights import (
@@ -28,6 +27,7 @@ from twisted_bazaar.discovery.index.directory.weights import (
     weight_of_item,
 )
 from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, File, Update
+from twisted_bazaar.discovery.index.multimap import Multimap
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
 from twisted_bazaar.wire.message import LARGEST_INTEGER

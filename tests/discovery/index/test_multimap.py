@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.index.directory.multimap import Multimap
+from twisted_bazaar.discovery.index.multimap import Multimap
 
 DEEDS = st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 12))
 
