@@ -28,9 +28,9 @@ from twisted_bazaar.roles.commands.trade import PurchasesDesk, SalesDesk
 from twisted_bazaar.state import SOCKET
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.ledger import Ledger
-from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales, MemoryStore
 from twisted_bazaar.trade.offers import Shelf
 from twisted_bazaar.trade.purchase import Purchases
+from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemorySales, MemoryStore
 
 STATUS = {"id": 7, "key": SELLER.public, "bazaar": "bazaar", "links": []}
 

@@ -43,7 +43,7 @@ from twisted_bazaar.roles import numbers
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade import ledger, offers, reservations
 from twisted_bazaar.trade.contract import QUOTE_S
-from twisted_bazaar.trade.memory import MemorySales, MemoryStore
+from twisted_bazaar.trade.stores.memory import MemorySales, MemoryStore
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, SharedFile
 from twisted_bazaar.values.sale import StockLevel

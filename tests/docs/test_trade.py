@@ -29,9 +29,9 @@ from twisted_bazaar.trade.contract import (
     read_quote,
     read_withdrawal,
 )
-from twisted_bazaar.trade.memory import MemorySales
 from twisted_bazaar.trade.messages import handle_of
 from twisted_bazaar.trade.order import OrderRecord, OrderState, order_life
+from twisted_bazaar.trade.stores.memory import MemorySales
 from twisted_bazaar.values.sale import Order, Outcome, StockLevel, Verdict
 
 KINDS: Final[dict[str, type[Statement]]] = {cls.payload_type(): cls for cls in (Quote, Purchase, Withdrawal, Answer)}

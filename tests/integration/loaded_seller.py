@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.trade.books import make_live_order, rng, seal_answer
 from twisted_bazaar.trade.ledger import Ledger
-from twisted_bazaar.trade.sqlite import SALES, SqliteStore
+from twisted_bazaar.trade.stores.sqlite import SALES, SqliteStore
 from twisted_bazaar.values.sale import Settlement, Supply
 
 

@@ -12,7 +12,7 @@ import sys
 from typing import Any, Final
 
 from twisted_bazaar.taps import node
-from twisted_bazaar.trade import memory, sqlite
+from twisted_bazaar.trade.stores import memory, sqlite
 
 _PR_SET_PTRACER: Final = 0x59616D61
 

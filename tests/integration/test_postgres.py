@@ -29,9 +29,9 @@ from tests.trade.books import (
 )
 from twisted_bazaar.errors import StorageError, UsageError
 from twisted_bazaar.trade.ledger import Ledger, _Waiting, settle_batch
-from twisted_bazaar.trade.postgres import PostgresStore
-from twisted_bazaar.trade.postgres_books import PostgresSales
-from twisted_bazaar.trade.store import SalesBook
+from twisted_bazaar.trade.stores.postgres import PostgresStore
+from twisted_bazaar.trade.stores.postgres_books import PostgresSales
+from twisted_bazaar.trade.stores.store import SalesBook
 from twisted_bazaar.values.sale import Deal, Outcome, StockLevel, Supply
 
 psycopg = pytest.importorskip("psycopg")

@@ -21,9 +21,9 @@ from tests.integration.blocking import BlockingCase
 from tests.integration.market import reactor
 from tests.trade.books import PurchasesContract, SalesContract
 from twisted_bazaar.errors import StorageError, UsageError
-from twisted_bazaar.trade.sqlite import PURCHASES, SALES, SqliteStore
-from twisted_bazaar.trade.sqlite_file import FileKind
-from twisted_bazaar.trade.store import SalesBook
+from twisted_bazaar.trade.stores.sqlite import PURCHASES, SALES, SqliteStore
+from twisted_bazaar.trade.stores.sqlite_file import FileKind
+from twisted_bazaar.trade.stores.store import SalesBook
 from twisted_bazaar.values.sale import Deal, Outcome, StockLevel
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent

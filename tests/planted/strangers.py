@@ -462,7 +462,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "trade/test_ledger.py",
             ("trade/order.py", '"the quote is over", is_kept=False)', '"the quote is over")'),
             (
-                "trade/memory.py",
+                "trade/stores/memory.py",
                 "if deal.outcome is not Outcome.SOLD and deal.order.quote in self.refused:",
                 "if False:",
             ),
@@ -526,9 +526,9 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a `-wal` that leads elsewhere",
-            "trade/test_sqlite.py",
+            "trade/stores/test_sqlite.py",
             (
-                "trade/sqlite_file.py",
+                "trade/stores/sqlite_file.py",
                 "for path in (self._path, *map(self._beside, _BESIDE)):",
                 "for path in (self._path,):",
             ),

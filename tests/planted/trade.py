@@ -21,8 +21,8 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a change that stays when its transaction fails",
-            "trade/test_stores.py",
-            ("trade/sqlite.py", 'execute("ROLLBACK")', 'execute("COMMIT")'),
+            "trade/stores/test_stores.py",
+            ("trade/stores/sqlite.py", 'execute("ROLLBACK")', 'execute("COMMIT")'),
         ),
         bug("a book that gives goods away without counting them sold", f"{_MARKET}test_stock"),
         bug("a ledger that does not look at its stock", f"{_MARKET}test_stock_that_is_not_there"),
@@ -36,7 +36,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "a book that counts a sale and leaves its pieces in stock",
             "integration/test_race.py",
             (
-                "trade/sqlite_books.py",
+                "trade/stores/sqlite_books.py",
                 "in_stock = in_stock - ?, sold = sold + ?",
                 "in_stock = in_stock + 0 * ?, sold = sold + ?",
             ),
@@ -59,7 +59,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "a no that is forgotten while its quote is good",
             "trade/test_ledger.py",
             (
-                "trade/memory.py",
+                "trade/stores/memory.py",
                 "if order.seller == seller and order.valid_until_ms <= until_ms:",
                 "if order.seller == seller:",
             ),
@@ -126,8 +126,8 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug("one that begins each run with an empty book", f"{_MARKET}test_orders_lost"),
         bug(
             "a store that never commits",
-            "trade/test_stores.py",
-            ("trade/sqlite.py", 'execute("COMMIT")', 'execute("ROLLBACK")'),
+            "trade/stores/test_stores.py",
+            ("trade/stores/sqlite.py", 'execute("COMMIT")', 'execute("ROLLBACK")'),
         ),
         bug("an answer that is not looked up in the book", "integration/test_plain_client.py", _FORGETFUL),
     ),

@@ -14,8 +14,8 @@ from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.want import Want
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Purchase, Quote
-from twisted_bazaar.trade.memory import MemoryPurchases
 from twisted_bazaar.trade.messages import Buy, Cancel
+from twisted_bazaar.trade.stores.memory import MemoryPurchases
 from twisted_bazaar.values.sale import Outcome
 from twisted_bazaar.wire.error import Error
 

@@ -18,9 +18,9 @@ from twisted_bazaar.roles.buyer import BOUGHT, NOT_FOUND, SOLD_OUT, UNKNOWN, Buy
 from twisted_bazaar.roles.want import Want
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Presence
-from twisted_bazaar.trade.memory import MemoryPurchases
 from twisted_bazaar.trade.messages import Buy, Cancel
 from twisted_bazaar.trade.order import OrderState
+from twisted_bazaar.trade.stores.memory import MemoryPurchases
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.sale import Outcome
 

@@ -26,8 +26,8 @@ from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.roles.seller import Seller, make_role
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Answer, Quote, digest_of
-from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.messages import Answered, Buy, BuyNo, BuyOK, Cancel, handle_of
+from twisted_bazaar.trade.stores.memory import MemorySales, MemoryStore
 from twisted_bazaar.values.sale import Outcome, StockLevel, Supply
 from twisted_bazaar.wire.error import Error
 

@@ -22,8 +22,8 @@ from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.want import Want
 from twisted_bazaar.roles.ways import WAY, WAYS, FloodWay, make_way, way_of
 from twisted_bazaar.testing import FakeNode
-from twisted_bazaar.trade.memory import MemorySales
 from twisted_bazaar.trade.messages import Buy
+from twisted_bazaar.trade.stores.memory import MemorySales
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.sale import Offer, Supply
 from twisted_bazaar.wire.error import Error

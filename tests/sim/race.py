@@ -20,8 +20,8 @@ from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.goods import NeverFailedWhileSold, SoldOnce, StockAddsUp, sales_of
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs
 from twisted_bazaar.sim.store import DiskStore
-from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK
+from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemorySales
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.values.sale import Supply
 

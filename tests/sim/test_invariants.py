@@ -37,9 +37,9 @@ from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.store import DiskStore
 from twisted_bazaar.trade import ledger as ledger_module
 from twisted_bazaar.trade.ledger import Ledger
-from twisted_bazaar.trade.memory import MemorySales
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.trade.reservations import Reservations
+from twisted_bazaar.trade.stores.memory import MemorySales
 from twisted_bazaar.values.sale import Deal, Outcome, StockLevel, Verdict
 from twisted_bazaar.wire.error import Error
 

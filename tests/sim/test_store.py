@@ -13,9 +13,9 @@ from twisted_bazaar.errors import StorageError
 from twisted_bazaar.sim.engine.hosts import Network
 from twisted_bazaar.sim.store import DiskStore, book_on
 from twisted_bazaar.trade.ledger import Ledger
-from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales
 from twisted_bazaar.trade.order import OrderRecord, OrderState
-from twisted_bazaar.trade.store import WantRow
+from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemorySales
+from twisted_bazaar.trade.stores.store import WantRow
 from twisted_bazaar.values.sale import Deal, Order, Outcome, Settlement, StockLevel, Supply
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED

@@ -32,7 +32,7 @@ from twisted_bazaar.trade.contract import (
 )
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.order import OrderRecord, OrderState
-from twisted_bazaar.trade.store import IStore, PurchaseBook, SalesBook, WantRow
+from twisted_bazaar.trade.stores.store import IStore, PurchaseBook, SalesBook, WantRow
 from twisted_bazaar.values.sale import Deal, Order, Outcome, StockLevel, Supply, Verdict
 
 T = TypeVar("T")

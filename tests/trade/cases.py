@@ -22,8 +22,8 @@ from twisted_bazaar.trade.contract import (
     read_quote,
     read_withdrawal,
 )
-from twisted_bazaar.trade.memory import MemoryBook, MemoryStore
 from twisted_bazaar.trade.messages import Answered, Buy, BuyNo, BuyOK, Cancel, handle_of
+from twisted_bazaar.trade.stores.memory import MemoryBook, MemoryStore
 from twisted_bazaar.values.sale import Order, Outcome, Verdict
 
 SELLER: Final = KeyPair.from_seed(b"seller" * 5 + b"__")

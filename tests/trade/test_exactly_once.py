@@ -40,9 +40,9 @@ from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.want import Want
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Answer, Purchase, Receipt, Withdrawal, check_receipt
-from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales, MemoryStore
 from twisted_bazaar.trade.messages import Answered, Buy, BuyNo, BuyOK, Cancel, handle_of
 from twisted_bazaar.trade.order import OrderState
+from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemorySales, MemoryStore
 from twisted_bazaar.values.sale import Outcome, Supply
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error

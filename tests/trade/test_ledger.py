@@ -22,7 +22,7 @@ from twisted_bazaar.identity.signed import LONGEST_PAYLOAD_BYTES
 from twisted_bazaar.interfaces import ILedger
 from twisted_bazaar.trade.contract import Answer
 from twisted_bazaar.trade.ledger import MOST_WAITING_BYTES, Ledger
-from twisted_bazaar.trade.memory import MemorySales, MemoryStore
+from twisted_bazaar.trade.stores.memory import MemorySales, MemoryStore
 from twisted_bazaar.values.sale import Deal, Order, Outcome, Settlement, StockLevel, Supply, Verdict
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 

@@ -15,8 +15,8 @@ from twisted_bazaar.node.node import BAZAAR
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.contract import Answer, Quote, make_purchase
 from twisted_bazaar.trade.ledger import Ledger
-from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.offers import Shelf
+from twisted_bazaar.trade.stores.memory import MemorySales, MemoryStore
 from twisted_bazaar.values.addresses import Origin
 from twisted_bazaar.values.sale import Deal, Outcome, Settlement, Supply
 

@@ -25,10 +25,10 @@ from twisted_bazaar.errors import StorageError, UsageError
 from twisted_bazaar.identity.signed import Envelope, seal
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.contract import Answer, Purchase, Withdrawal, digest_of
-from twisted_bazaar.trade.memory import MemoryPurchases, MemoryStore
 from twisted_bazaar.trade.messages import Answered, Buy, BuyNo, BuyOK, Cancel
 from twisted_bazaar.trade.order import OrderRecord, OrderState
 from twisted_bazaar.trade.purchase import Purchases, is_sold
+from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemoryStore
 from twisted_bazaar.values.addresses import Origin, Route
 from twisted_bazaar.values.sale import Offer, Outcome
 from twisted_bazaar.wire.error import Error

@@ -6,9 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.trade.cases import HandStore, hex_id, quote
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.trade.memory import MemoryPurchases
 from twisted_bazaar.trade.order import OrderRecord
-from twisted_bazaar.trade.store import WantRow
+from twisted_bazaar.trade.stores.memory import MemoryPurchases
+from twisted_bazaar.trade.stores.store import WantRow
 from twisted_bazaar.trade.wants import WantList
 
 

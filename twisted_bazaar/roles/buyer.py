@@ -27,12 +27,12 @@ from twisted_bazaar.roles.want import Want, parse_label, parse_wants
 from twisted_bazaar.roles.ways import FloodWay, way_of
 from twisted_bazaar.state import STATE
 from twisted_bazaar.trade.contract import read_offer, read_presence
-from twisted_bazaar.trade.memory import MemoryPurchases, MemoryStore
 from twisted_bazaar.trade.messages import BuyNo, BuyOK
 from twisted_bazaar.trade.order import EXPIRED, OrderRecord, OrderState
 from twisted_bazaar.trade.purchase import Purchases, is_sold
-from twisted_bazaar.trade.sqlite import PURCHASES, SqliteStore
-from twisted_bazaar.trade.store import IStore, PurchaseBook
+from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemoryStore
+from twisted_bazaar.trade.stores.sqlite import PURCHASES, SqliteStore
+from twisted_bazaar.trade.stores.store import IStore, PurchaseBook
 from twisted_bazaar.trade.wants import WantList
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.sale import Offer

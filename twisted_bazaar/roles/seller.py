@@ -23,11 +23,11 @@ from twisted_bazaar.roles.goods import parse_goods
 from twisted_bazaar.roles.ways import FloodWay, way_of
 from twisted_bazaar.state import STATE, StateDirectory
 from twisted_bazaar.trade.ledger import Ledger
-from twisted_bazaar.trade.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel, handle_of
 from twisted_bazaar.trade.offers import Shelf
-from twisted_bazaar.trade.sqlite import SALES, SqliteStore
-from twisted_bazaar.trade.store import IStore, SalesBook
+from twisted_bazaar.trade.stores.memory import MemorySales, MemoryStore
+from twisted_bazaar.trade.stores.sqlite import SALES, SqliteStore
+from twisted_bazaar.trade.stores.store import IStore, SalesBook
 from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.values.sale import Deal, Outcome, Settlement, StockLevel, Supply
 from twisted_bazaar.wire.error import Error
@@ -262,7 +262,7 @@ def _store_for(options: Mapping[str, Any], supplies: Mapping[str, Supply]) -> IS
             raise UsageError("--ledger: write postgresql://USER@HOST/DATABASE, or leave it out for a file of its own")
         if state is None:
             raise UsageError("--ledger with --ephemeral: a seller that loses its key could not answer its orders again")
-        from twisted_bazaar.trade.postgres import PostgresStore
+        from twisted_bazaar.trade.stores.postgres import PostgresStore
 
         return PostgresStore(url)
     if state is not None:

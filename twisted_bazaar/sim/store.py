@@ -15,7 +15,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.sim.engine.hosts import Host
-from twisted_bazaar.trade.memory import Change, MemoryBook
+from twisted_bazaar.trade.stores.memory import Change, MemoryBook
 
 T = TypeVar("T")
 AnyBook = TypeVar("AnyBook", bound=MemoryBook)

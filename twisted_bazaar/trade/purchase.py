@@ -34,7 +34,7 @@ from twisted_bazaar.trade.contract import (
 )
 from twisted_bazaar.trade.messages import Answered, Buy, Cancel, handle_of
 from twisted_bazaar.trade.order import OrderLife, OrderRecord, OrderState, end, order_life
-from twisted_bazaar.trade.store import IStore, PurchaseBook
+from twisted_bazaar.trade.stores.store import IStore, PurchaseBook
 from twisted_bazaar.values.addresses import Route
 from twisted_bazaar.values.sale import Offer, Outcome
 

@@ -8,7 +8,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, DeferredLock
 
 from twisted_bazaar.trade.order import OrderRecord
-from twisted_bazaar.trade.store import IStore, PurchaseBook, WantRow
+from twisted_bazaar.trade.stores.store import IStore, PurchaseBook, WantRow
 
 
 class WantList:

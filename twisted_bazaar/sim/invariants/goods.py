@@ -9,8 +9,8 @@ from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.store import DiskStore
-from twisted_bazaar.trade.memory import MemorySales, MemoryStore
-from twisted_bazaar.trade.store import OrderKey
+from twisted_bazaar.trade.stores.memory import MemorySales, MemoryStore
+from twisted_bazaar.trade.stores.store import OrderKey
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.sale import Outcome, StockLevel
 from twisted_bazaar.wire.message import Message

@@ -26,7 +26,7 @@ from twisted_bazaar.sim.market.scenario import MarketScenario, PurchaseEntry
 from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import Scenario
 from twisted_bazaar.sim.store import DiskStore
-from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales
+from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemorySales
 from twisted_bazaar.values.sale import Supply
 
 _MakeRoles = Callable[[Member, IWay], Sequence[IRole]]

@@ -15,8 +15,8 @@ from tests.trade.books import (
     make_order,
 )
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.trade.memory import MemoryPurchases, MemorySales, MemoryStore
-from twisted_bazaar.trade.sqlite import PURCHASES, SALES, SqliteStore
+from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemorySales, MemoryStore
+from twisted_bazaar.trade.stores.sqlite import PURCHASES, SALES, SqliteStore
 
 
 class StoreCase(SynchronousTestCase):

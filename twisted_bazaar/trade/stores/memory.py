@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.trade.order import OrderRecord
-from twisted_bazaar.trade.store import OrderKey, WantRow
+from twisted_bazaar.trade.stores.store import OrderKey, WantRow
 from twisted_bazaar.values.sale import Deal, Outcome, StockLevel
 
 T = TypeVar("T")

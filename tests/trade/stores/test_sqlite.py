@@ -29,10 +29,10 @@ from tests.trade.books import (
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError
 from twisted_bazaar.trade.order import OrderState
 from twisted_bazaar.trade.schema import forms_of, read_steps
-from twisted_bazaar.trade.sqlite import PURCHASES, SALES, SqliteStore, Threads
-from twisted_bazaar.trade.sqlite_books import SqliteSales
-from twisted_bazaar.trade.sqlite_file import FileKind
-from twisted_bazaar.trade.store import PurchaseBook, SalesBook, WantRow
+from twisted_bazaar.trade.stores.sqlite import PURCHASES, SALES, SqliteStore, Threads
+from twisted_bazaar.trade.stores.sqlite_books import SqliteSales
+from twisted_bazaar.trade.stores.sqlite_file import FileKind
+from twisted_bazaar.trade.stores.store import PurchaseBook, SalesBook, WantRow
 from twisted_bazaar.values.sale import Outcome, StockLevel
 
 APPLES: Final = StockLevel("apple", 1000, 1000, 0, 0, None)

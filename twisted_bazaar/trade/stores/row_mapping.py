@@ -13,7 +13,7 @@ from typing import Any, Final
 from twisted_bazaar.errors import Forged, StorageError
 from twisted_bazaar.identity.signed import Envelope, read_envelope
 from twisted_bazaar.trade.order import OrderRecord, OrderState
-from twisted_bazaar.trade.store import WantRow
+from twisted_bazaar.trade.stores.store import WantRow
 from twisted_bazaar.values.sale import Deal, Order, Outcome, StockLevel
 
 Row = Sequence[Any]

@@ -11,8 +11,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.trade.row_mapping import DEAL_COLUMNS, LEVEL_COLUMNS, Row, deal_of, deal_row, id_range, level_row
-from twisted_bazaar.trade.store import OrderKey
+from twisted_bazaar.trade.stores.row_mapping import (
+    DEAL_COLUMNS,
+    LEVEL_COLUMNS,
+    Row,
+    deal_of,
+    deal_row,
+    id_range,
+    level_row,
+)
+from twisted_bazaar.trade.stores.store import OrderKey
 from twisted_bazaar.values.sale import Deal, StockLevel
 
 if TYPE_CHECKING:

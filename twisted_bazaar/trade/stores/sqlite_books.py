@@ -8,7 +8,7 @@ from typing import Final
 
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.trade.order import OrderRecord
-from twisted_bazaar.trade.row_mapping import (
+from twisted_bazaar.trade.stores.row_mapping import (
     DEAL_COLUMNS,
     LEVEL_COLUMNS,
     ORDER_COLUMNS,
@@ -22,7 +22,7 @@ from twisted_bazaar.trade.row_mapping import (
     want_of,
     want_row,
 )
-from twisted_bazaar.trade.store import OrderKey, WantRow
+from twisted_bazaar.trade.stores.store import OrderKey, WantRow
 from twisted_bazaar.values.sale import Deal, StockLevel
 
 

@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred
 
 from twisted_bazaar.postgresql import PATIENCE_S, Database, Kind
-from twisted_bazaar.trade.postgres_books import PostgresSales
 from twisted_bazaar.trade.schema import forms_of, read_steps
-from twisted_bazaar.trade.store import SalesBook
+from twisted_bazaar.trade.stores.postgres_books import PostgresSales
+from twisted_bazaar.trade.stores.store import SalesBook
 
 T = TypeVar("T")
 

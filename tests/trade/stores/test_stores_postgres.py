@@ -7,7 +7,7 @@ import sys
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.trade.postgres import PostgresStore
+from twisted_bazaar.trade.stores.postgres import PostgresStore
 
 
 class PostgresStoreTests(SynchronousTestCase):

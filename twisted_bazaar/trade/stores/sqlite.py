@@ -20,9 +20,9 @@ from twisted.python.threadpool import ThreadPool
 
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.trade.schema import forms_of
-from twisted_bazaar.trade.sqlite_books import SqlitePurchases, SqliteSales
-from twisted_bazaar.trade.sqlite_file import BookFile, FileKind, as_storage_error, code_of
-from twisted_bazaar.trade.store import PurchaseBook, SalesBook
+from twisted_bazaar.trade.stores.sqlite_books import SqlitePurchases, SqliteSales
+from twisted_bazaar.trade.stores.sqlite_file import BookFile, FileKind, as_storage_error, code_of
+from twisted_bazaar.trade.stores.store import PurchaseBook, SalesBook
 
 T = TypeVar("T")
 Book = TypeVar("Book")
