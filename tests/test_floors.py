@@ -24,9 +24,9 @@ NAME: Final = "twisted_bazaar"
 # What everybody may stand on, and what itself stands on nothing.
 GROUND: Final = frozenset({"errors", "bounded", "backoff", "byte_budget"})
 FLOORS: Final = {
-    **dict.fromkeys(("wire", "identity", "private_files", "ephemeral", "limited_log"), 1),
+    **dict.fromkeys(("wire", "identity", "system"), 1),
     "values": 2,
-    **dict.fromkeys(("interfaces", "state", "schema_migrations", "open_files", "postgresql"), 3),
+    **dict.fromkeys(("interfaces", "state", "database"), 3),
     **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console", "settings"), 4),
     **dict.fromkeys(("plugin", "service", "roles"), 5),
     **dict.fromkeys(("taps", "sim", "web"), 6),

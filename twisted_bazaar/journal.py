@@ -10,8 +10,8 @@ import msgspec
 from twisted.logger import Logger
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.private_files import open_named
 from twisted_bazaar.state import StateDirectory
+from twisted_bazaar.system.private_files import open_named
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import Message
 

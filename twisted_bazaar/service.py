@@ -28,9 +28,9 @@ from twisted_bazaar.interfaces import IErrand, IRegistrar, IRole, ISelfNumbered,
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.open_files import file_limit, raise_file_limit
 from twisted_bazaar.plugin import TRANSFER, WAY, declare_messages, load_roles
 from twisted_bazaar.state import SOCKET, STATE, StateDirectory
+from twisted_bazaar.system.open_files import file_limit, raise_file_limit
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.goods import BAZAAR, check_item_name
 from twisted_bazaar.wire.message import NO_ID, check_host

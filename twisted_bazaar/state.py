@@ -16,7 +16,7 @@ import platformdirs
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import SEED_BYTES, KeyPair
-from twisted_bazaar.private_files import PrivateDirectory
+from twisted_bazaar.system.private_files import PrivateDirectory
 from twisted_bazaar.wire.message import NO_ID
 
 STATE: Final = "state-directory"

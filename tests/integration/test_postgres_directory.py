@@ -26,11 +26,11 @@ from tests.discovery.index.directory.directories import (
 )
 from tests.integration.market import reactor, until
 from tests.postgres import Cluster
+from twisted_bazaar.database.schema_migrations import read_steps
 from twisted_bazaar.discovery.index.directory.weights import LISTER_BYTES, weight_of_file
 from twisted_bazaar.discovery.index.messages import Busy, File, TooMany, Update
 from twisted_bazaar.discovery.index.postgres.lists import CLEARED_AT_ONCE
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError, UsageError
-from twisted_bazaar.schema_migrations import read_steps
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource
 

@@ -20,8 +20,8 @@ _POSTGRES_TESTS: Final = "integration/test_postgres_directory.py"
 _SEARCHES: Final = "discovery/superpeer/ultrapeer/query_control.py"
 _SEARCHES_TESTS: Final = "discovery/superpeer/ultrapeer/test_query_control.py"
 _WORKER_TESTS: Final = "discovery/index/postgres/test_workers.py"
-_LOG: Final = "limited_log.py"
-_PRIVATE: Final = "private_files.py"
+_LOG: Final = "system/limited_log.py"
+_PRIVATE: Final = "system/private_files.py"
 
 BUGS: Final[Mapping[int, Sequence[Bug]]] = {
     11: (
@@ -469,12 +469,12 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a rate that forgets what it has let through",
-            "test_limited_log.py",
+            "system/test_limited_log.py",
             (_LOG, "of_kind.tokens -= 1", "pass"),
         ),
         bug(
             "made-up hosts that each have a share",
-            "test_limited_log.py",
+            "system/test_limited_log.py",
             (
                 _LOG,
                 "of_kind.tokens < 1 or (of_host is not None and of_host.tokens < 1)",
@@ -507,12 +507,12 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "`key.new` opened by name, so that the key is written over any file",
-            "test_private_files.py test_state.py",
+            "system/test_private_files.py test_state.py",
             (_PRIVATE, "os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS", "os.O_RDWR | os.O_CREAT | os.O_CLOEXEC"),
         ),
         bug(
             "files opened by the path of a directory that was judged before",
-            "test_private_files.py",
+            "system/test_private_files.py",
             (
                 _PRIVATE,
                 "os.open(name, flags | _NO_LINKS | _NO_WAIT, OWN_MODE, dir_fd=self._descriptor)",
@@ -521,7 +521,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "parents that nobody looks at",
-            "test_private_files.py",
+            "system/test_private_files.py",
             (_PRIVATE, "self._check_above(os.fstat(above))", "pass"),
         ),
         bug(
@@ -550,18 +550,18 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "one without a lock, removed while it is used",
-            "test_ephemeral.py",
+            "system/test_ephemeral.py",
             (
-                "ephemeral.py",
+                "system/ephemeral.py",
                 "            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n            if _is_still",
                 "            if _is_still",
             ),
         ),
         bug(
             "one that nobody removes",
-            "test_ephemeral.py",
+            "system/test_ephemeral.py",
             (
-                "ephemeral.py",
+                "system/ephemeral.py",
                 "                shutil.rmtree(path, ignore_errors=True)\n                removed",
                 "                removed",
             ),

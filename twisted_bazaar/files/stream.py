@@ -15,7 +15,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from twisted_bazaar.files.messages import ANSWERED, ASKED, LARGEST_PIECE_BYTES
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.message import Message

@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, PeerError
-from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.control import MOST_NAMED_IN_REQUEST, NodeReply, NodeRequest
 from twisted_bazaar.node.link_table import Links
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer, Whereabouts
 from twisted_bazaar.wire.message import NO_ID, TRACKER_ID
 

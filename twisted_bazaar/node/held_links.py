@@ -11,10 +11,10 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, LinkClosed, PeerError
-from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.control import Disconnect
 from twisted_bazaar.node.link_table import Links
 from twisted_bazaar.node.links.link import Link
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer, network_of
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import NO_ID

@@ -21,7 +21,6 @@ from twisted.internet.interfaces import (
 from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError, ReachedItself, ReachedTracker
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRegistrar, Opening
-from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.admission import Admission
 from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.dialler import Dialler, LinkFactory
@@ -31,6 +30,7 @@ from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.links.link_bytes import LinkBytes
 from twisted_bazaar.node.links.read_budget import Turn
 from twisted_bazaar.node.peers import Peers, address_of
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer, plain_host
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error

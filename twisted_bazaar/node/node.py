@@ -20,7 +20,6 @@ from zope.interface import implementer
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.identity.keys import KeyPair, own_id
 from twisted_bazaar.interfaces import IHandsOver, INode, IRegistrar, IRole, ISelfNumbered
-from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.bootstrap import Bootstrap
 from twisted_bazaar.node.control import Disconnect, NodeReply
 from twisted_bazaar.node.datagrams.protocol import COOKIES, Datagrams, DatagramTrace
@@ -32,6 +31,7 @@ from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.routing.dispatch import claims_of, datagram_claims_of, openings_of
 from twisted_bazaar.node.routing.fair_share import FLOW_LABELS
 from twisted_bazaar.node.routing.forwarding import Forwarding
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error

@@ -40,10 +40,10 @@ from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests
 from twisted_bazaar.discovery.index.scheduling.rate_limits import Allowances
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
 from twisted_bazaar.interfaces import INode, IOperable, IRegistrar
-from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.goods import parse_count, parse_memory, parse_seconds
 from twisted_bazaar.roles.numbers import Numbers
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
 from twisted_bazaar.wire.error import Error

@@ -24,7 +24,6 @@ from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
 from twisted_bazaar.discovery.ring.storage.entry import Entry
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
-from twisted_bazaar.ephemeral import EphemeralDirectory, remove_leftovers
 from twisted_bazaar.errors import AlreadyThere, FileChanged, PeerError, UsageError
 from twisted_bazaar.files.content import IContent, IPart
 from twisted_bazaar.files.download.resumable_file import PartFile
@@ -51,6 +50,7 @@ from twisted_bazaar.roles.ring.lifecycle import Stay
 from twisted_bazaar.roles.ring.options import RingOptions, check_endpoint, places_of, read_replicas, read_settings
 from twisted_bazaar.roles.ring.upload_events import Sending
 from twisted_bazaar.state import STATE, StateDirectory
+from twisted_bazaar.system.ephemeral import EphemeralDirectory, remove_leftovers
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FoundFile
 from twisted_bazaar.values.needs import UdpNeed

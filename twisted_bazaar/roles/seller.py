@@ -16,12 +16,12 @@ from zope.interface import implementer
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
 from twisted_bazaar.interfaces import ILedger, INode, IOperable, IWay
-from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.commands.trade import SalesDesk
 from twisted_bazaar.roles.goods import parse_goods
 from twisted_bazaar.roles.ways import FloodWay, way_of
 from twisted_bazaar.state import STATE, StateDirectory
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel, handle_of
 from twisted_bazaar.trade.offers import Shelf

@@ -31,9 +31,9 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Paths
 from twisted_bazaar.discovery.superpeer.ultrapeer.unregistered import Visitors
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IFloodsNothing, INode, IOperable, ISelfNumbered, ITakesDatagrams
-from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.goods import parse_memory
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer, plain_host
 from twisted_bazaar.values.needs import UdpNeed
 from twisted_bazaar.wire.message import LARGEST_TTL, TRACKER_ID, is_address

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from twisted_bazaar.interfaces import IRegistrar, IRole
-from twisted_bazaar.open_files import raise_file_limit
 from twisted_bazaar.service import expect_many_objects
+from twisted_bazaar.system.open_files import raise_file_limit
 
 _MOST_NODES: Final = 100_000
 # Thousands may greet at once when it comes back; strangers are cheap here.

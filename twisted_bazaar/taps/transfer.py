@@ -13,7 +13,7 @@ from twisted_bazaar.files.window import Settings
 from twisted_bazaar.files.window.segment import MOST_OVERHEAD_BYTES
 from twisted_bazaar.files.window.settings import DEFAULT_MSS, LARGEST_MSS, LARGEST_WINDOW
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.private_files import open_named
+from twisted_bazaar.system.private_files import open_named
 from twisted_bazaar.taps.transfer_options import TRANSFER_OPTIONS
 
 _CLASSIC_WINDOW: Final = 1

@@ -18,7 +18,7 @@ from zope.interface import implementer
 from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError
 from twisted_bazaar.interfaces import ILedger
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.trade.order import decide
 from twisted_bazaar.trade.stores.store import IStore, SalesBook
 from twisted_bazaar.values.sale import Deal, Order, Outcome, Seal, Settlement, StockLevel, Supply

@@ -14,7 +14,7 @@ from twisted_bazaar.files.content import IShare
 from twisted_bazaar.files.disk import Signature
 from twisted_bazaar.files.sharing import folder as folder_module
 from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMemory
-from twisted_bazaar.private_files import PrivateDirectory
+from twisted_bazaar.system.private_files import PrivateDirectory
 from twisted_bazaar.values.files import SharedFile
 
 Change = tuple[list[str], list[str]]

@@ -11,7 +11,7 @@ from tests.files.disk_cases import FolderCase, manifest_of, some_bytes
 from twisted_bazaar.files.disk import Signature
 from twisted_bazaar.files.sharing import remembered
 from twisted_bazaar.files.sharing.remembered import HashMemory
-from twisted_bazaar.private_files import PrivateDirectory
+from twisted_bazaar.system.private_files import PrivateDirectory
 
 CONTENTS = {name: some_bytes(size, size) for name, size in (("a", 0), ("b", 5), ("ü", 1_500_000))}
 SIGNATURES = {name: Signature(len(content), -5 + n, n) for n, (name, content) in enumerate(CONTENTS.items())}

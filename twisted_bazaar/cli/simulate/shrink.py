@@ -10,12 +10,12 @@ from typing import Any, Generic
 from attrs import evolve, frozen
 
 from twisted_bazaar.cli.terminal.interruption import Interruption
-from twisted_bazaar.private_files import open_named
 from twisted_bazaar.sim.invariants.check import Violation
 from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import AnyScenario
 from twisted_bazaar.sim.scenario_file import write_file
 from twisted_bazaar.sim.shrink import Attempt, Shrinking
+from twisted_bazaar.system.private_files import open_named
 
 
 @frozen

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from twisted_bazaar.cli.terminal.errors import Refusal
-from twisted_bazaar.private_files import open_named
+from twisted_bazaar.system.private_files import open_named
 
 
 class TraceFile(io.BufferedWriter):

@@ -20,7 +20,7 @@ from twisted_bazaar.files.download.picker import packed_bits, set_of
 from twisted_bazaar.files.download.progress import SourceStatus
 from twisted_bazaar.files.download.timeouts import TransferLimits
 from twisted_bazaar.files.messages import LARGEST_FILE_BYTES, Described, Go, Have, Wait
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.files import FileSource
 
 # How much what was measured last counts.

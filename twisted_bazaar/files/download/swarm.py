@@ -28,7 +28,7 @@ from twisted_bazaar.files.download.request_scheduler import Allotment
 from twisted_bazaar.files.download.source import DESCRIBED, Source, State
 from twisted_bazaar.files.download.source_manager import Roster, about
 from twisted_bazaar.files.download.timeouts import TransferLimits
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.files import FileSource
 
 __all__ = ["Download", "DownloadStatus", "Receipt", "SourceStatus", "TransferLimits"]

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from twisted_bazaar.files.chunks import DIGEST_BYTES, Manifest
 from twisted_bazaar.files.disk import Signature, pwrite_full
-from twisted_bazaar.private_files import PrivateDirectory
+from twisted_bazaar.system.private_files import PrivateDirectory
 
 HASHES_FILE: Final = "hashes"
 

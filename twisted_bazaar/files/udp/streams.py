@@ -30,7 +30,7 @@ from twisted_bazaar.files.window.segment import (
     decode,
     is_segment,
 )
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import network_of
 
 _REMEMBERED: Final = 4096

@@ -7,7 +7,7 @@ from typing import IO
 from twisted_bazaar.files.udp.transport import Where
 from twisted_bazaar.files.window import Watcher
 from twisted_bazaar.files.window.log import HEADING, line
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
 
 

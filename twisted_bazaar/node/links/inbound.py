@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from twisted_bazaar.errors import FrameError
-from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.node.links.flow_control import IN_QUEUE, NEXT_FLOW, READ_FROM, Flow, FlowEvent
 from twisted_bazaar.node.links.interfaces import LinkOwner
 from twisted_bazaar.node.links.keepalive import NEVER, Due, Silence
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.wire.framing import FrameSplitter
 
 # A stranger has one thing to say, and there may be many of them.

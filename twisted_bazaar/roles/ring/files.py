@@ -30,8 +30,8 @@ from twisted_bazaar.files.download.resumable_file import PartFile
 from twisted_bazaar.files.sharing.hashing import StillChanging, hash_file
 from twisted_bazaar.files.sharing.scan import Sighting
 from twisted_bazaar.files.sharing.shared import SharedContent
-from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.roles.ring.quota import Room
+from twisted_bazaar.system.limited_log import limited_logger
 
 # Repair is not to swamp what people do.
 _AT_ONCE: Final = 4

@@ -31,11 +31,11 @@ from twisted_bazaar.interfaces import (
     ISelfNumbered,
     ITakesDatagrams,
 )
-from twisted_bazaar.limited_log import limited_logger
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.ring.lifecycle import Stay
 from twisted_bazaar.roles.ring.options import places_of
 from twisted_bazaar.roles.ring.status import standing
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.needs import UdpNeed
 

@@ -1,11 +1,11 @@
-"""The forms of the books; see L{twisted_bazaar.schema_migrations}. Each folder holds those of one kind of book."""
+"""The schemas of the books, a folder for each kind of book; see L{twisted_bazaar.database.schema_migrations}."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from twisted_bazaar.schema_migrations import read_steps as read_steps
+from twisted_bazaar.database.schema_migrations import read_steps as read_steps
 
 
 def forms_of(kind: str) -> Traversable:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from twisted_bazaar.postgresql import PATIENCE_S, Database, Kind
+from twisted_bazaar.database.postgresql import PATIENCE_S, Database, Kind
 from twisted_bazaar.trade.schema import forms_of, read_steps
 from twisted_bazaar.trade.stores.postgres_books import PostgresSales
 from twisted_bazaar.trade.stores.store import SalesBook

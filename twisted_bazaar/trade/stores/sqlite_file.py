@@ -17,7 +17,7 @@ from typing import Final, Generic, TypeVar
 from attrs import frozen
 
 from twisted_bazaar.errors import StorageError, UsageError
-from twisted_bazaar.private_files import OWN_MODE, fault_of
+from twisted_bazaar.system.private_files import OWN_MODE, fault_of
 from twisted_bazaar.trade.schema import read_steps
 
 Book = TypeVar("Book")

@@ -31,7 +31,7 @@ from twisted_bazaar.discovery.index.messages import (
 )
 from twisted_bazaar.errors import LinkClosed, NotNow, PeerError
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole, Opening
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, SharedFile
 from twisted_bazaar.wire.error import Error

@@ -21,7 +21,7 @@ from twisted_bazaar.discovery.index.client.quote_messages import Inquiry, Quotat
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import PeerError, StorageError
 from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IShelf
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.sale import Offer
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message

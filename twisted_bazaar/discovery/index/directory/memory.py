@@ -14,7 +14,7 @@ from twisted_bazaar.discovery.index.directory.store import IDirectory
 from twisted_bazaar.discovery.index.messages import File, Update
 from twisted_bazaar.discovery.index.scheduling.time_slicing import Turns
 from twisted_bazaar.errors import LinkClosed
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
 

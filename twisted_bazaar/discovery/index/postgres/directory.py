@@ -16,6 +16,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_bazaar.database.postgresql import PATIENCE_S, Database, Kind
+from twisted_bazaar.database.schema_migrations import read_steps
 from twisted_bazaar.discovery.index.directory.directory import LEASE_S, MOST_A_PEER, MOST_BYTES, Counts
 from twisted_bazaar.discovery.index.directory.store import IDirectory
 from twisted_bazaar.discovery.index.messages import File, Update
@@ -23,9 +25,7 @@ from twisted_bazaar.discovery.index.postgres.lists import Lists, is_plain
 from twisted_bazaar.discovery.index.postgres.questions import Questions
 from twisted_bazaar.discovery.index.postgres.workers import Worker
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError
-from twisted_bazaar.limited_log import limited_logger
-from twisted_bazaar.postgresql import PATIENCE_S, Database, Kind
-from twisted_bazaar.schema_migrations import read_steps
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
 

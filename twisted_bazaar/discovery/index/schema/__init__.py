@@ -1,1 +1,1 @@
-"""The forms of a directory in a database; see L{twisted_bazaar.schema_migrations}."""
+"""The forms of a directory in a database; see L{twisted_bazaar.database.schema_migrations}."""

@@ -17,7 +17,7 @@ from twisted_bazaar.discovery.ring.rpc.requests import Asking
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself, ReachedTracker, UsageError
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer
 
 _FIRST_AGAIN_S: Final = 0.5

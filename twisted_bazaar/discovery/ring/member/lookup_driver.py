@@ -16,7 +16,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import Found, Lookup
 from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer
 from twisted_bazaar.errors import PeerError
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 
 # Who has been late once is asked twice more in so many times what it was waited for at first.
 _TIMES_LATE: Final = 2.7

@@ -46,7 +46,7 @@ from twisted_bazaar.discovery.ring.rules.reconnect_candidates import Lost
 from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.discovery.ring.rules.stabilization import Membership
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import network_of
 
 # Rounds come a little irregularly, so that those of many nodes do not fall together.

@@ -36,7 +36,7 @@ from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
 from twisted_bazaar.discovery.ring.rules.stabilization import Membership
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import Message
 

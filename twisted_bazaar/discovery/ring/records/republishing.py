@@ -24,7 +24,7 @@ from twisted_bazaar.discovery.ring.storage.entry import LONGEST_LIFETIME_S
 from twisted_bazaar.discovery.ring.storage.replication import Pacing
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 
 LIFETIME_S: Final = 1_800.0
 # Each is a search for a place, and an entry to four nodes.

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.errors import PeerError
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 
 T = TypeVar("T")
 

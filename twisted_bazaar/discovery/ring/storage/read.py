@@ -25,7 +25,7 @@ from twisted_bazaar.discovery.ring.storage.entry import Entry, read_entry
 from twisted_bazaar.discovery.ring.storage.messages import MOST_LISTED, Listed, RingRequest, RingTransfer
 from twisted_bazaar.discovery.ring.storage.replica_server import Keeper
 from twisted_bazaar.errors import LinkClosed, PeerError
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 
 __all__ = ["USUAL_COPIES", "Holding", "Reading"]
 

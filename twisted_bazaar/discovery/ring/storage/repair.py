@@ -24,7 +24,7 @@ from twisted_bazaar.discovery.ring.storage.replication import Pacing, Replicatio
 from twisted_bazaar.discovery.ring.storage.store import Mark
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 
 LOOK_S: Final = 0.25
 # What comes without being told here, as an entry that does not live long, is not seen sooner.

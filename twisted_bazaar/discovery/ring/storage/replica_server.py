@@ -33,7 +33,7 @@ from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.discovery.ring.storage.store import Outcome, Store
 from twisted_bazaar.errors import Forged, LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import network_of
 
 # What one answer has room for, in characters, and what one entry of a list takes at most.

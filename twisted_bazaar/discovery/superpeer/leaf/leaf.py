@@ -34,7 +34,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
 )
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import Command, ICatalogue, INode, IOperable, ISelfNumbered, Opening
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 from twisted_bazaar.wire.error import Error

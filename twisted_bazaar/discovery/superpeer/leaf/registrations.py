@@ -15,7 +15,7 @@ from twisted_bazaar.discovery.superpeer.leaf.registration import Mooring, place_
 from twisted_bazaar.discovery.superpeer.messages import Register, Registered, Unregister
 from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer, Whereabouts
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import NO_ID

@@ -8,7 +8,7 @@ from typing import Final
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.discovery.superpeer.neighbours.contacts import NEVER, Contacts
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Whereabouts
 
 KIND: Final = "super_peer"

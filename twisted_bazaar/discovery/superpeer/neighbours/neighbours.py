@@ -27,7 +27,7 @@ from twisted_bazaar.discovery.superpeer.neighbours.neighbour import Entry, Neigh
 from twisted_bazaar.discovery.superpeer.qrp.sync import Allowance, Telling
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import TRACKER_ID
 

@@ -15,7 +15,7 @@ from twisted_bazaar.discovery.index.messages import Busy, File
 from twisted_bazaar.discovery.index.scheduling.time_slicing import Turns
 from twisted_bazaar.discovery.superpeer.messages import MOST_FOUND, Found, Query
 from twisted_bazaar.errors import LinkClosed
-from twisted_bazaar.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.values.files import FileQuery
 

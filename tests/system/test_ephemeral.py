@@ -13,13 +13,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.ephemeral import EphemeralDirectory, remove_leftovers
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.system.ephemeral import EphemeralDirectory, remove_leftovers
 
 _HOLD = """
 import sys
 from pathlib import Path
-from twisted_bazaar.ephemeral import EphemeralDirectory
+from twisted_bazaar.system.ephemeral import EphemeralDirectory
 directory = EphemeralDirectory(Path(sys.argv[1]))
 directory.open()
 (Path(directory) / "file").write_bytes(b"x")

@@ -11,7 +11,14 @@ from twisted.logger import LogEvent, Logger, LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.limited_log import FAILURES, LONGEST_VALUE, LimitedObserver, LogLimits, LogRate, limited_logger
+from twisted_bazaar.system.limited_log import (
+    FAILURES,
+    LONGEST_VALUE,
+    LimitedObserver,
+    LogLimits,
+    LogRate,
+    limited_logger,
+)
 
 FEW = LogLimits(burst=8, a_minute=4, host_share=0.5, most_kinds=3, most_hosts=4)
 

@@ -13,7 +13,7 @@ from typing import Final
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.private_files import NotOurs, PrivateDirectory, is_group_of_one, open_named
+from twisted_bazaar.system.private_files import NotOurs, PrivateDirectory, is_group_of_one, open_named
 
 NOBODY: Final = 65_534
 

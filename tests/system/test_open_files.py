@@ -8,12 +8,12 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.open_files import OpenFiles
+from twisted_bazaar.system.open_files import OpenFiles
 
 PROGRAM = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
-from twisted_bazaar.open_files import file_limit, raise_file_limit
+from twisted_bazaar.system.open_files import file_limit, raise_file_limit
 held = [open("/dev/null") for _ in range(7)]
 room = raise_file_limit()
 print(room.limit, room.in_use >= 10, room.limit - room.in_use - room.reserve == room.connections, file_limit())

@@ -1,0 +1,1 @@
+"""Tables in databases: connections to PostgreSQL, and schema migrations."""
