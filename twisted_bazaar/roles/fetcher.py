@@ -125,6 +125,7 @@ class Fetcher(Role):
         *,
         overwrite: bool = False,
         give_up_s: float | None = None,
+        open_part: OpenPart | None = None,
         **wishes: Any,
     ) -> Fetch:
         """Begin to fetch a file.
@@ -132,6 +133,7 @@ class Fetcher(Role):
         @param ended: called once when it has come to its end, whatever that is.
         @param overwrite: whether a file of its name may be replaced.
         @param give_up_s: how long to go on without anybody who has it; None for ever.
+        @param open_part: opens the place for it; as for others if not given.
         @param wishes: what else L{Fetch} is to know.
         @raise UsageError: it is being fetched already, or must not be put there.
         @raise StorageError: it cannot be put there.
@@ -140,7 +142,7 @@ class Fetcher(Role):
             raise UsageError(f"{found.name} is being fetched already")
         self._wanted.add(found.digest)
         try:
-            part = await self._open_part(found.name, found.digest, overwrite)
+            part = await (open_part or self._open_part)(found.name, found.digest, overwrite)
         except BaseException:
             self._wanted.discard(found.digest)
             raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
@@ -28,7 +27,6 @@ from twisted_bazaar.errors import AlreadyThere, FileChanged, PeerError, UsageErr
 from twisted_bazaar.files.content import IContent, IPart
 from twisted_bazaar.files.download.resumable_file import PartFile
 from twisted_bazaar.files.sharing.folder import Folder, HashMemory
-from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import (
     IErrand,
     IFloodsNothing,
@@ -47,6 +45,7 @@ from twisted_bazaar.roles.ring.checkpoints import Checkpoints
 from twisted_bazaar.roles.ring.entries import EntryMemory
 from twisted_bazaar.roles.ring.files import KeptFiles, KeptPart, copy_into
 from twisted_bazaar.roles.ring.lifecycle import Stay
+from twisted_bazaar.roles.ring.offered import Offered
 from twisted_bazaar.roles.ring.options import RingOptions, check_endpoint, places_of, read_replicas, read_settings
 from twisted_bazaar.roles.ring.upload_events import Sending
 from twisted_bazaar.state import STATE, StateDirectory
@@ -121,19 +120,28 @@ class RingPeer(Fetcher):
         self.repair = Repair(self.keeping)
         self.member.before_leaving(self._hand_over)
         self.datagrams = self.member.datagrams
-        self.offered: dict[str, SharedContent] = {}
-        self.target = Path()
+        self.offered = Offered()
         self.stay = Stay(self.keeping, self.repair, join)
         self.finished = self.stay.finished
         self._memory = HashMemory(None if state is None else state.files, HASHES_FILE)
         self._checkpoints = Checkpoints(self.keeping, None if state is None else EntryMemory(state))
-        self._sending = Sending(self)
-        self.desk = RingDesk(self)
+        self._sending = Sending(self.kept, self.offered)
+        self.desk = RingDesk(
+            self,
+            self.ring_catalogue,
+            self.member,
+            self.keeping,
+            self.kept,
+            self.offered,
+            self.whole_content,
+            is_classic=self.is_classic,
+        )
         self.commands = self.desk.commands
 
     def start(self, node: INode) -> None:
         """Begin, or join, the ring."""
         super().start(node)
+        self._sending.start(node)
         if self._ephemeral is not None:
             self._ephemeral.open()
         self.folder = Folder(
@@ -188,7 +196,7 @@ class RingPeer(Fetcher):
 
     def changed_while_served(self, digest: str) -> None:
         """A file that was stored from here is not what it was any more; whoever keeps it has it still."""
-        self.offered.pop(digest, None)
+        self.offered.forget(digest)
 
     def completed(self, fetch: Fetch) -> Deferred[None]:
         """A file has come; one that is to be kept is served from now on."""
@@ -201,12 +209,9 @@ class RingPeer(Fetcher):
         return self.folder.adopt(part.digest, part.signature, part.manifest)
 
     def _opener(self, node: INode) -> OpenPart:
-        """Opens the place for a file: what is called by its digest is kept for others."""
+        """Opens the place for a file that is kept for others: it is called by its digest."""
 
         async def open_part(name: str, digest: str, overwrite: bool) -> IPart:
-            entry = self.kept.entry_of(digest)
-            if name != digest or entry is None:
-                return await PartFile.open(node.clock, self.target, name, digest, overwrite=overwrite)
             part = await KeptPart.open(node.clock, self.kept.folder, digest, digest, overwrite=True)
             part.sizes = self.kept.sizes_of(digest)
             part.take_room = partial(self.kept.take_room, digest)

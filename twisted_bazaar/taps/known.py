@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from twisted.application.service import IServiceMaker
 from twisted.logger import Logger
+from twisted.plugin import getPlugins
 from twisted.python import usage
 
 from twisted_bazaar.plugin import known_roles
@@ -29,9 +31,6 @@ def kinds_of(options: usage.Options) -> Kinds:
 
 def known_options() -> Known:
     """The options of all programs and roles."""
-    # These stand on options, which asks here.
-    from twisted_bazaar.taps import node, tracker
-
     roles: dict[str, Collection[str] | None] = {}
     for plugin in known_roles():
         try:
@@ -40,5 +39,7 @@ def known_options() -> Known:
             # It costs nobody else anything: its table is passed over.
             log.warn("the role {name} cannot be loaded: {error}", name=plugin.name, error=error)
             roles[plugin.name] = None
-    daemons = {NODE: kinds_of(node.Options()).keys(), TRACKER: kinds_of(tracker.Options()).keys()}
+    # By name, as twistd finds them: what they are made of asks here.
+    makers = {maker.tapname: maker for maker in getPlugins(IServiceMaker) if maker.tapname in (NODE, TRACKER)}
+    daemons = {name: kinds_of(maker.options()).keys() for name, maker in makers.items()}
     return Known({**daemons, **COMMANDS}, roles)

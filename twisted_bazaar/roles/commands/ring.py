@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -13,28 +13,28 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
+from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, is_number
-from twisted_bazaar.discovery.ring.storage.dht_client import Holding
+from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Keeping
 from twisted_bazaar.discovery.ring.storage.entry import FILES, LONGEST_NAME, VALUE_BYTES, VALUES, Kept
 from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
+from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.download.resumable_file import PartFile
-from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import Command
 from twisted_bazaar.roles.commands.requests import read_request
+from twisted_bazaar.roles.fetcher import Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch, NotFound, read_beginning
-from twisted_bazaar.roles.ring.files import copy_into, offer_blocking
+from twisted_bazaar.roles.ring.catalogue import RingCatalogue
+from twisted_bazaar.roles.ring.files import KeptFiles, copy_into, offer_blocking
+from twisted_bazaar.roles.ring.offered import Offered
 from twisted_bazaar.roles.ring.status import standing
 from twisted_bazaar.values.files import FoundFile
 from twisted_bazaar.wire.files import check_file_name
-
-if TYPE_CHECKING:
-    from twisted_bazaar.roles.ring_peer import RingPeer
 
 _Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 # The longest that those who are to keep a file may take to get it while nothing of it goes out.
 _STALLED_S: Final = 20.0
 _GIVE_UP_S: Final = 20.0
-_MOST_OFFERED: Final = 64
 
 
 class _Store(msgspec.Struct, frozen=True):
@@ -79,13 +79,35 @@ class _Put(msgspec.Struct, frozen=True):
 class RingDesk:
     """Answers the operator.
 
+    @param fetcher: what fetches files and serves them.
+    @param catalogue: where it finds who has them.
+    @param kept: the files that this member keeps for others.
+    @param offered: those that were stored from here.
+    @param whole_content: gives all of a file, if it is here to be kept.
+    @param is_classic: whether this is a ring of a classroom.
     @ivar commands: by name, what can be asked.
     """
 
-    def __init__(self, peer: RingPeer) -> None:
-        self._peer = peer
-        # Under which names what is offered has been stored, by its digest.
-        self._offered_as: dict[str, set[str]] = {}
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        catalogue: RingCatalogue,
+        member: RingMember,
+        keeping: Keeping,
+        kept: KeptFiles,
+        offered: Offered,
+        whole_content: Callable[[str], IContent | None],
+        *,
+        is_classic: bool,
+    ) -> None:
+        self._fetcher = fetcher
+        self._catalogue = catalogue
+        self._member = member
+        self._keeping = keeping
+        self._kept = kept
+        self._offered = offered
+        self._whole_content = whole_content
+        self._is_classic = is_classic
         # Who waits for what to be where.
         self._brought: dict[tuple[str, Path], list[Deferred[Any]]] = {}
         self.commands: Mapping[str, Command] = {
@@ -139,7 +161,7 @@ class RingDesk:
     def put(self, name: str, value: str) -> Deferred[dict[str, Any]]:
         """Have a small text kept, in place of what this node had put there before."""
         self._check()
-        putting = self._peer.keeping.put(VALUES, name, value.encode())
+        putting = self._keeping.put(VALUES, name, value.encode())
         return putting.addCallback(lambda stored: {"name": name, "copies": len(stored.keepers)})
 
     def get(self, name: str) -> Deferred[list[dict[str, Any]]]:
@@ -150,13 +172,12 @@ class RingDesk:
             kept = [holding.entry.kept for holding in holdings]
             return [{"value": each.value.decode(errors="replace"), "owner": each.owner} for each in kept]
 
-        return self._peer.keeping.get(VALUES, name).addCallback(rows)
+        return self._keeping.get(VALUES, name).addCallback(rows)
 
     def status(self) -> Deferred[dict[str, Any]]:
         """How this member stands, and what it keeps."""
-        peer = self._peer
-        status = {"role": "ring_peer", **standing(peer.member)}
-        store, kept = peer.keeping.store, peer.kept
+        status = {"role": "ring_peer", **standing(self._member)}
+        store, kept = self._keeping.store, self._kept
         status |= {"entries": len(store), "files": kept.whole, "coming": len(kept) - kept.whole}
         status |= {"bytes": kept.size_bytes, "keep_bytes": kept.limit_bytes}
         return succeed(status)
@@ -165,16 +186,15 @@ class RingDesk:
 
     async def _store(self, path: Path, name: str) -> dict[str, Any]:
         self._check()
-        peer = self._peer
-        reactor: Any = peer.node.clock
+        reactor: Any = self._fetcher.node.clock
         content = await deferToThreadPool(reactor, reactor.getThreadPool(), offer_blocking, reactor, path)
         manifest, name = content.manifest, name or content.seen.name
-        self._offer(name, content)
+        self._offered.offer(name, content)
         whole = dict[Contact, None]()
-        end = peer.keeping.watch_whole(manifest.digest, lambda contact: whole.setdefault(contact, None))
+        end = self._keeping.watch_whole(manifest.digest, lambda contact: whole.setdefault(contact, None))
         try:
             about: dict[str, Any] = {"digest": manifest.digest, "size": manifest.size, "file": content.seen.name}
-            stored = await peer.keeping.put(FILES, name, **about)
+            stored = await self._keeping.put(FILES, name, **about)
             whole |= {copy.at: None for copy in stored.copies if copy.is_kept and copy.is_whole}
             await self._until_whole(manifest.digest, whole, stored.keepers)
         finally:
@@ -182,56 +202,36 @@ class RingDesk:
         keepers = [contact for contact in stored.keepers if contact in whole]
         if not keepers:
             raise TransferFailed(f"{name} was not fetched by any of those that are to keep it")
-        peer.node.report("ring-stored", "{name} is kept by {copies} nodes", name=name, copies=len(keepers))
-        return {"name": name, "digest": manifest.digest, "size": manifest.size, "copies": _places(peer, keepers)}
+        self._fetcher.node.report("ring-stored", "{name} is kept by {copies} nodes", name=name, copies=len(keepers))
+        return {"name": name, "digest": manifest.digest, "size": manifest.size, "copies": self._places(keepers)}
 
     async def _until_whole(self, digest: str, whole: Mapping[Contact, None], keepers: Sequence[Contact]) -> None:
         """Wait until those that are to keep a file have all of it, or nothing of it goes out any more."""
-        peer = self._peer
         while not whole.keys() >= set(keepers):
-            moved = (peer.uploads.gone_bytes(digest), len(whole))
+            moved = (self._fetcher.uploads.gone_bytes(digest), len(whole))
             come: Deferred[None] = Deferred()
-            end = peer.keeping.watch_whole(digest, partial(_fire, come))
+            end = self._keeping.watch_whole(digest, partial(_fire, come))
             try:
-                await come.addTimeout(_STALLED_S, peer.node.clock, onTimeoutCancel=lambda result, timeout_s: None)
+                await come.addTimeout(
+                    _STALLED_S, self._fetcher.node.clock, onTimeoutCancel=lambda result, timeout_s: None
+                )
             finally:
                 end()
-            if (peer.uploads.gone_bytes(digest), len(whole)) == moved:
+            if (self._fetcher.uploads.gone_bytes(digest), len(whole)) == moved:
                 return
-
-    def _offer(self, name: str, content: SharedContent) -> None:
-        """Serve a file to those that are to keep it, for as long as something that was stored from here needs it."""
-        offered, digest = self._peer.offered, content.manifest.digest
-        offered.pop(digest, None)
-        offered[digest] = content
-        while len(offered) > _MOST_OFFERED:
-            oldest = next(iter(offered))
-            del offered[oldest]
-            self._offered_as.pop(oldest, None)
-        for names in self._offered_as.values():
-            names.discard(name)
-        self._offered_as.setdefault(digest, set()).add(name)
-
-    def _offer_no_more(self, name: str, digest: str) -> None:
-        names = self._offered_as.get(digest, set())
-        names.discard(name)
-        if not names:
-            self._offered_as.pop(digest, None)
-            self._peer.offered.pop(digest, None)
 
     # Requesting.
 
     async def _request(self, name: str, folder: Path, digest: str, overwrite: bool, file: str) -> dict[str, Any]:
         beginning = read_beginning(digest)
         self._check()
-        peer = self._peer
-        place = peer.member.ring.called(peer.keeping.store.place_of_name(name))
-        peer.node.report("ring-requested", "{name} is looked for, at place {place}", name=name, place=place)
+        place = self._member.ring.called(self._keeping.store.place_of_name(name))
+        self._fetcher.node.report("ring-requested", "{name} is looked for, at place {place}", name=name, place=place)
         holdings = [each for each in await self._holdings(name) if (each.entry.kept.digest or "").startswith(beginning)]
         contents = {holding.entry.kept.digest: holding for holding in reversed(holdings)}
         if not contents:
             raise NotFound(f"nobody has stored a file as {name!r}")
-        if len(contents) > 1 and not self._peer.is_classic:
+        if len(contents) > 1 and not self._is_classic:
             rows = "; ".join(_told_apart(each.entry.kept) for each in contents.values())
             raise UsageError(
                 f"{len(contents)} different files are stored as {name!r}; choose one by its digest: {rows}"
@@ -242,8 +242,8 @@ class RingDesk:
         file = file or self._usual_file(name, kept.file)
         row = {"name": name, "file": file, "path": str(folder / file), "size": kept.size}
         row["digest"], row["owner"] = kept.digest, kept.owner
-        at = _places(peer, holdings[0].sources)
-        peer.node.report("ring-found", "{name} is at {at}", name=name, at=", ".join(at) or "nobody now")
+        at = self._places(holdings[0].sources)
+        self._fetcher.node.report("ring-found", "{name} is at {at}", name=name, at=", ".join(at) or "nobody now")
         return {**row, "sources": await self._bring(name, folder, file, kept.digest, kept.size, overwrite)}
 
     def _bring(self, name: str, folder: Path, file: str, digest: str, size: int, overwrite: bool) -> Deferred[Any]:
@@ -267,18 +267,17 @@ class RingDesk:
     async def _put_in_place(
         self, name: str, folder: Path, file: str, digest: str, size: int, overwrite: bool
     ) -> Mapping[str, int]:
-        peer = self._peer
         try:
-            here = peer.whole_content(digest)
-            if here is None and (keeping := peer.kept.being_got(digest)) is not None:
+            here = self._whole_content(digest)
+            if here is None and (keeping := self._kept.being_got(digest)) is not None:
                 # It is on its way here to be kept.
                 await keeping
-                here = peer.whole_content(digest)
+                here = self._whole_content(digest)
             if here is None:
                 sources: Mapping[str, int] = await self._fetch(name, folder, file, digest, size, overwrite)
                 return sources
-            part = await PartFile.open(peer.node.clock, folder, file, digest, overwrite=overwrite)
-            await copy_into(peer.node.clock, here, part)
+            part = await PartFile.open(self._fetcher.node.clock, folder, file, digest, overwrite=overwrite)
+            await copy_into(self._fetcher.node.clock, here, part)
             await part.close()
         except AlreadyThere:
             pass
@@ -286,54 +285,58 @@ class RingDesk:
 
     def _usual_file(self, name: str, file: str) -> str:
         """What a file is called that has come: in a classroom, that it has come, its number, and for whom."""
-        peer = self._peer
-        if not (peer.is_classic and is_number(name)):
+        if not (self._is_classic and is_number(name)):
             return file
-        return f"received_file_{name}_{peer.member.own.id}{Path(file).suffix}"
+        return f"received_file_{name}_{self._member.own.id}{Path(file).suffix}"
 
     async def _fetch(self, name: str, folder: Path, file: str, digest: str, size: int, overwrite: bool) -> Any:
-        peer = self._peer
-        if digest in peer.ring_catalogue.names:
+        if digest in self._catalogue.names:
             raise UsageError(f"{file} is being fetched already, to another place; ask again when it is there")
         ended: Deferred[Fetch] = Deferred()
-        peer.target = folder
-        peer.ring_catalogue.names[digest] = name
-        peer.node.report("ring-fetching", None, name=name, file=file, size=size)
+        self._catalogue.names[digest] = name
+        self._fetcher.node.report("ring-fetching", None, name=name, file=file, size=size)
         try:
-            await peer.begin(
-                FoundFile(file, size, digest, 1), ended.callback, overwrite=overwrite, give_up_s=_GIVE_UP_S
+            await self._fetcher.begin(
+                FoundFile(file, size, digest, 1),
+                ended.callback,
+                overwrite=overwrite,
+                give_up_s=_GIVE_UP_S,
+                open_part=parts_in(folder)(self._fetcher.node),
             )
             outcome = (await ended).outcome
         finally:
-            peer.ring_catalogue.names.pop(digest, None)
+            self._catalogue.names.pop(digest, None)
         if isinstance(outcome, Failure):
             outcome.raiseException()
         assert outcome is not None, "it has ended"
-        peer.node.report("ring-fetched", "{file} has come, {size} bytes", file=file, size=size, name=name)
+        self._fetcher.node.report("ring-fetched", "{file} has come, {size} bytes", file=file, size=size, name=name)
         return {str(source.id): sent for source, sent in outcome.by_source.items()}
 
     # The rest.
 
     async def _delete(self, name: str) -> dict[str, Any]:
         self._check()
-        peer, deleted = self._peer, 0
+        deleted = 0
         for space in (FILES, VALUES):
-            for holding in await peer.keeping.get(space, name, peer.keeping.replicas + 1):
-                if holding.entry.kept.owner == peer.node.key.public:
-                    await peer.keeping.delete(space, name)
-                    self._offer_no_more(name, holding.entry.kept.digest or "")
+            for holding in await self._keeping.get(space, name, self._keeping.replicas + 1):
+                if holding.entry.kept.owner == self._fetcher.node.key.public:
+                    await self._keeping.delete(space, name)
+                    self._offered.withdraw(name, holding.entry.kept.digest or "")
                     deleted += 1
         if not deleted:
             raise UsageError(f"nothing that this node has stored is called {name!r}; only its owner deletes it")
-        peer.node.report("ring-deleted", "{name} is deleted", name=name)
+        self._fetcher.node.report("ring-deleted", "{name} is deleted", name=name)
         return {"name": name, "deleted": deleted}
 
     def _holdings(self, name: str) -> Deferred[Sequence[Holding]]:
         self._check()
-        return self._peer.keeping.get(FILES, name, self._peer.keeping.replicas + 1)
+        return self._keeping.get(FILES, name, self._keeping.replicas + 1)
+
+    def _places(self, contacts: Sequence[Contact]) -> list[str]:
+        return [self._member.ring.called(contact.id) for contact in contacts]
 
     def _check(self) -> None:
-        if not self._peer.member.is_member:
+        if not self._member.is_member:
             raise UsageError("this node is not on the ring yet; try again when it has joined")
 
 
@@ -354,7 +357,3 @@ def _row(holding: Holding) -> dict[str, Any]:
     kept = holding.entry.kept
     row = {"name": kept.name, "file": kept.file, "size": kept.size, "digest": kept.digest, "owner": kept.owner}
     return {**row, "sources": len(holding.sources)}
-
-
-def _places(peer: RingPeer, contacts: Sequence[Contact]) -> list[str]:
-    return [peer.member.ring.called(contact.id) for contact in contacts]

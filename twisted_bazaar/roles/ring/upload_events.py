@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from twisted_bazaar.bounded import Ration
-
-if TYPE_CHECKING:
-    from twisted_bazaar.roles.ring_peer import RingPeer
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.roles.ring.files import KeptFiles
+from twisted_bazaar.roles.ring.offered import Offered
 
 # Anybody may ask for a file, over and over.
 _TOLD_A_MINUTE: Final = 120
 
 
 class Sending:
-    """Tells of what is sent."""
+    """Tells of what is sent.
 
-    def __init__(self, peer: RingPeer) -> None:
-        self._peer = peer
+    @param kept: the files that are kept for others.
+    @param offered: those that were stored from here.
+    """
+
+    def __init__(self, kept: KeptFiles, offered: Offered) -> None:
+        self._kept = kept
+        self._offered = offered
         self._ration = Ration(_TOLD_A_MINUTE)
+
+    def start(self, node: INode) -> None:
+        """Tell a node's journal from now on."""
+        self._node = node
 
     def begun(self, digest: str, host: str) -> None:
         """Somebody would fetch a file."""
@@ -29,11 +38,10 @@ class Sending:
         self._tell("ring-sent", digest, host=host, bytes=sent_bytes)
 
     def _tell(self, event: str, digest: str, **details: Any) -> None:
-        peer = self._peer
-        if self._ration.admit(float(peer.node.clock.seconds())) is None:
+        if self._ration.admit(float(self._node.clock.seconds())) is None:
             return
-        entry, offered = peer.kept.entry_of(digest), peer.offered.get(digest)
+        entry, offered = self._kept.entry_of(digest), self._offered.get(digest)
         name = digest if entry is None else entry.kept.name
         if entry is None and offered is not None:
             name = offered.seen.name
-        peer.node.report(event, None, name=name, digest=digest, **details)
+        self._node.report(event, None, name=name, digest=digest, **details)
