@@ -7,8 +7,10 @@ pieces that break it, then against the package.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -84,6 +86,8 @@ PURE: Final = frozenset(
         ),
     }
 )
+# In one folder, besides the file that makes it a package.
+MOST_MODULES: Final = 16
 # Where time, chance and bytes come from; what is pure gets them as arguments.
 IMPURE: Final = frozenset(
     {
@@ -263,6 +267,25 @@ def print_faults(source: Source) -> Iterator[str]:
             yield f"line {node.lineno}: print"
 
 
+def circle_among(modules: Iterable[Source]) -> list[str]:
+    """Modules that import each other in a circle, whether at the top, in functions or for types only; empty if none."""
+    known = {source.name: source for source in modules}
+    graph: dict[str, set[str]] = {}
+    for name, source in known.items():
+        imported = {
+            whole.removeprefix(NAME).removeprefix(".") for _, whole in source.imports() if is_below(whole, NAME)
+        }
+        # What is imported may be a module, or something in one; a package itself is only where others lie.
+        meant = {whole if whole in known else whole.rpartition(".")[0] for whole in imported}
+        graph[name] = {each for each in meant & known.keys() - {name} if not known[each].is_package}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        return circle
+    return []
+
+
 RULES: Final = (import_faults, purity_faults, chance_faults, clock_faults, reactor_faults, print_faults)
 
 
@@ -322,6 +345,15 @@ class HouseTests(SynchronousTestCase):
     def test_floors(self) -> None:
         """A module imports from its own part or a lower floor, never sideways or up."""
         self.assert_kept(import_faults)
+
+    def test_circles(self) -> None:
+        """No modules import each other in a circle."""
+        self.assertEqual(circle_among(sources()), [])
+
+    def test_sizes_of_folders(self) -> None:
+        """No folder has more modules than a reader looks through."""
+        sizes = Counter(source.name.rpartition(".")[0] for source in sources() if not source.is_package)
+        self.assertEqual({name: size for name, size in sizes.items() if size > MOST_MODULES}, {})
 
     def test_pure(self) -> None:
         """Rules that can be pure are pure: no reactor, no clock, no chance, no socket."""
@@ -415,6 +447,17 @@ class PlantedTests(SynchronousTestCase):
         self.assert_caught("roles.buyer", "from twisted_bazaar.service import build_service")
         self.assert_caught("plugin", "from twisted_bazaar.roles import buyer", "import twisted_bazaar.service")
         self.assert_caught("taps.node", "from twisted_bazaar.web import page")
+
+    def test_circle(self) -> None:
+        """A circle is caught, also one of imports in functions, or for types only."""
+        one = Source.of("node.one", "from twisted_bazaar.node.two import Two")
+        for line in (
+            "from twisted_bazaar.node import one",
+            "def f():\n    from twisted_bazaar.node.one import One",
+            "if TYPE_CHECKING:\n    from twisted_bazaar.node.one import One",
+        ):
+            self.assertEqual(set(circle_among([one, Source.of("node.two", line)])), {"node.one", "node.two"})
+        self.assertEqual(circle_among([one, Source.of("node.two", "from twisted_bazaar.node.three import x")]), [])
 
     def test_no_floor(self) -> None:
         """A new part of the house needs a floor before anything else."""
