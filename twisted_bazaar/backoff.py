@@ -1,4 +1,4 @@
-"""How long to wait before the next try. Sans-IO."""
+"""Exponential backoff with jitter: how long to wait before the next try. Sans-IO."""
 
 from __future__ import annotations
 

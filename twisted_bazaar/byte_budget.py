@@ -26,7 +26,7 @@ _KEPT_FOR_SMALL: Final = 1
 
 
 class Room(enum.Enum):
-    """Whether there is room for something."""
+    """The answer to whether there is room for something."""
 
     YES = enum.auto()
     """There is."""
@@ -38,7 +38,7 @@ class Room(enum.Enum):
 
 @frozen
 class Usage:
-    """How much of a budget is used, as far as the share of one owner depends on it.
+    """The use of a budget, as far as the share of one owner depends on it.
 
     @ivar total: bytes for all.
     @ivar held: bytes that this owner has.

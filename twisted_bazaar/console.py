@@ -1,4 +1,4 @@
-"""How the operator of a node asks it for something while it runs: over a socket in its state directory.
+"""The control socket: the operator of a node asks it things over a socket in its state directory while it runs.
 
 A unix socket that only the owner of the node can open. One netstring with a JSON object goes each way, then
 the connection closes: C{{"command": "stock.list"}} is answered C{{"results": [...]}}, a result for each role

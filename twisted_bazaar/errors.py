@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree of exceptions.
+"""All errors, as one tree of exceptions.
 
 A class that a peer can be told about carries its wire code, so that the place that finds a fault
 need not know how it is reported. The codes notim, notiy, wtf and wrongway come from the market's
@@ -107,7 +107,7 @@ class ReachedItself(LinkClosed):
 
 
 class ReachedTracker(PeerError):
-    """Who was dialled gives ids, and is no node."""
+    """The node that was dialled gives ids, and is no node to link to."""
 
 
 class WireError(PeerError):

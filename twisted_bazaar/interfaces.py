@@ -146,7 +146,7 @@ class INode(Interface):
 
 
 class IRole(Interface):
-    """What a node does beyond passing on messages."""
+    """A role: what a node does beyond passing on messages."""
 
     receives: Mapping[type[Message], Callable[[Any, Origin], None]] = Attribute(
         "For each message class this role claims, the method that takes it and its origin. Two "
@@ -236,7 +236,7 @@ class IErrand(IRole):
 
 
 class IRolePlugin(IPlugin):
-    """How a role is found and made. One of these stands in a drop-in under C{twisted/plugins}."""
+    """A plugin that finds and makes a role. One of these stands in a drop-in under C{twisted/plugins}."""
 
     name: str = Attribute("The word after C{--role}.")
     description: str = Attribute("One line for C{--help-roles}.")
@@ -347,7 +347,7 @@ class IWay(Interface):
 
 
 class IShelf(Interface):
-    """What a way of finding asks of somebody who has goods to offer."""
+    """Goods that can be offered, as a way of finding asks for them."""
 
     def items() -> Deferred[Sequence[str]]:
         """The names of all it has, and of what it has none left of.

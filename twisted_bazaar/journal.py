@@ -1,4 +1,4 @@
-"""What a daemon writes down of its node's life: the events file, and its id for the next start."""
+"""The journal of a daemon: the events file, and its id for the next start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a role is declared and found: the one door for our own roles and for everybody else's.
+"""Declaring and finding roles: the one door for our own and for everybody else's.
 
 A role lives in a module with C{Options} and C{make_role}; one line in a drop-in under
 C{twisted/plugins/} names it. Nothing is imported until the role is asked for.

@@ -1,4 +1,4 @@
-"""What is kept in PostgreSQL, by way of psycopg and C{twisted.enterprise.adbapi}.
+"""Connections to PostgreSQL, by way of psycopg and C{twisted.enterprise.adbapi}.
 
 One connection in a thread of its own: what is run on it is one transaction after the other. When it breaks, it is
 made anew for whoever needs it next.
@@ -57,7 +57,7 @@ _NOTE_FORM: Final = "INSERT INTO {0}.forms VALUES (%s)"
 
 @frozen
 class Kind:
-    """What is kept.
+    """A kind of thing that is kept in a database.
 
     @ivar name: what people call it.
     @ivar schema: where its tables are.

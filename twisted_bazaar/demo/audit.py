@@ -1,4 +1,4 @@
-"""Whether the books of a market agree: what sellers say they sold, buyers say they bought, and is left.
+"""The audit of a market's books: sold by sellers, bought by buyers and left in stock must agree.
 
 Pure: events in, accounts and faults out.
 """

@@ -1,4 +1,4 @@
-"""What the daemons of a demo report, read from the files they write with C{--events}.
+"""The events of a demo, read from the files that its daemons write with C{--events}.
 
 Each line is a JSON object with C{time} and C{event}. Beside what the roles tell (sold, bought, missed,
 stock), there is C{joined} with the id that the tracker gave, and a line C{sent} for every message,

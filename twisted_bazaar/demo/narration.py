@@ -1,4 +1,4 @@
-"""How a demo is told: scenes, sales, the picture, the books. It prints, and knows nothing of processes."""
+"""The narration of a demo: scenes, sales, the picture, the books. It prints, and knows nothing of processes."""
 
 from __future__ import annotations
 

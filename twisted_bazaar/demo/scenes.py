@@ -1,4 +1,4 @@
-"""What happens in the demo: who is there, and what is waited for before the next one enters.
+"""The scenes of the demo: who enters, and what is waited for before the next one does.
 
 None of it is taken from the script: each sale is read from what the daemons report. Those that are to
 depend on relays take no connections and have room for one link.
@@ -40,7 +40,7 @@ _PICTURE: Final = (
 
 @frozen
 class Goods:
-    """What one seller has.
+    """The goods of one seller.
 
     @ivar price: for one piece, in minor units.
     """

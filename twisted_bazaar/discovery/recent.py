@@ -1,4 +1,4 @@
-"""What was found for the last questions, from which their later pages come. Sans-IO."""
+"""A cache of what was found for the last questions, from which their later pages come. Sans-IO."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def chunk_count(size: int) -> int:
 
 @frozen
 class Manifest:
-    """What a file is made of, as somebody says.
+    """The parts of a file, as somebody states them: its size, its digest and those of its chunks.
 
     @ivar digest: of the whole, 64 hexadecimal digits.
     @ivar size: in bytes.
@@ -79,7 +79,7 @@ class Manifest:
 
 
 class Holdings:
-    """Which chunks of a file somebody has.
+    """The chunks of a file that somebody has.
 
     @param count: how many the file has.
     @param is_whole: whether all are there.

@@ -1,4 +1,4 @@
-"""What a transfer asks of whatever holds the bytes: of a file that is shared, and of one that is being fetched.
+"""The interface between a transfer and whatever holds the bytes: of a shared file, and of one being fetched.
 
 No rule of a transfer is behind these seams. The disk is behind them in daemons, memory in tests and simulations.
 """

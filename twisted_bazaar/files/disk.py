@@ -31,7 +31,7 @@ _WRITTEN_AT_ONCE_BYTES: Final = 256 << 10
 
 
 class Signature(Struct, frozen=True, gc=False):
-    """What tells without reading it whether a file is what it was.
+    """A signature of a file that tells without reading it whether it is what it was.
 
     Of folders with a hundred thousand files there are as many, and collecting garbage among them would take longer than
     a turn of the reactor may: so these are not looked at, which is safe for what refers to nothing but numbers.

@@ -25,7 +25,7 @@ def manifest_of(content: bytes) -> Manifest:
 
 
 class Watchers:
-    """Who wants to be told of each chunk that comes in."""
+    """Those who are told of each chunk that comes in."""
 
     def __init__(self) -> None:
         self._watchers: dict[object, Grown] = {}

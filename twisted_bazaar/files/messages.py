@@ -63,7 +63,7 @@ class Fetch(Message, tag="fetch"):
 
 
 class Described(Message, tag="manifest"):
-    """What a source says of the file.
+    """A source's description of the file.
 
     @ivar size: in bytes.
     @ivar root: SHA-256 over the digests of all chunks, in their order.

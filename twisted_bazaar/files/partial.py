@@ -13,7 +13,7 @@ from twisted_bazaar.files.content import IContent, IPart
 
 @implementer(IContent)
 class PartContent:
-    """What there is of a file on its way here.
+    """The part of a file that is here, while the rest is on its way.
 
     @param part: the file; it must have a manifest when this is served.
     """

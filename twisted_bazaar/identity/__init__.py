@@ -1,1 +1,1 @@
-"""Who a node is: its key pair. Sans-IO."""
+"""The identity of a node: its key pair. Sans-IO."""

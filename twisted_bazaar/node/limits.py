@@ -1,4 +1,4 @@
-"""How much of anything a node takes from others. Each value is an option of the daemon."""
+"""The limits of a node: how much of anything it takes from others. Each is an option of the daemon."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ Trace = Callable[[Peer | None, Message], None]
 
 
 class LinksOwner(Protocol):
-    """What the links of a node tell it, and what they have to say of it."""
+    """The interface from the links of a node to it."""
 
     @property
     def kind(self) -> str | None:

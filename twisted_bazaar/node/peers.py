@@ -1,4 +1,4 @@
-"""Who is linked to a node, and whom it has heard of."""
+"""The table of peers: who is linked to a node, and whom it has heard of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How people write numbers of bytes. Sans-IO."""
+"""Numbers of bytes as people write them. Sans-IO."""
 
 from __future__ import annotations
 

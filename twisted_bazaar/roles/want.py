@@ -1,4 +1,4 @@
-"""What a buyer is told to buy, and how that is written on a command line."""
+"""Wants: goods that a buyer is told to buy, as they are written on a command line."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where the value of an option comes from: defaults, a settings file, the environment, the command line."""
+"""Settings: values of options from defaults, a settings file, the environment, the command line."""

@@ -15,7 +15,7 @@ from twisted_bazaar.settings.values import Kind, Kinds, Place, Setting, Source, 
 
 @frozen
 class SettingsFile:
-    """What stands in a settings file.
+    """The content of a settings file.
 
     @ivar path: what it is called in what is told of it.
     """

@@ -1,4 +1,4 @@
-"""Which options there are, of all programs and roles: a settings file is shared by several of them. Sans-IO."""
+"""The options of all programs and roles, as a settings file is shared by several of them. Sans-IO."""
 
 from __future__ import annotations
 

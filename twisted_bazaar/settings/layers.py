@@ -24,7 +24,7 @@ LARGEST_FILE_BYTES: Final = 1 << 20
 
 @frozen
 class Layers:
-    """What is written below the command line.
+    """The layers below the command line.
 
     @ivar file: None if the user names none; there is no other that counts.
     """

@@ -1,4 +1,4 @@
-"""What an option takes, and a value with the place it was written in. Sans-IO."""
+"""Values of options, each with the place where it was written. Sans-IO."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Value = bool | str | tuple[str, ...]
 
 
 class Kind(Enum):
-    """What an option takes."""
+    """The kind of value that an option takes."""
 
     FLAG = "flag"
     ONE = "one"
@@ -43,7 +43,7 @@ class Place(Enum):
 
 @frozen
 class Source:
-    """Where a value was written.
+    """The place where a value was written.
 
     @ivar name: the path of the file, or the variable; empty for the other layers.
     @ivar table: the table of the file; empty for its top.

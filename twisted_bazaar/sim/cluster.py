@@ -63,7 +63,7 @@ class Observer:
 
 @frozen
 class Programme:
-    """What runs on a machine.
+    """The program of a machine.
 
     @ivar make_roles: makes the roles of its node, anew for each start.
     @ivar limits: the limits of its node.

@@ -1,4 +1,4 @@
-"""What can go wrong with machines and ways, on a schedule or drawn from a seed.
+"""Faults of machines and ways, on a schedule or drawn from a seed.
 
 Every fault has a beginning and an end; at its end it is undone: a machine has power again and its
 program is started, a partition heals. Faults overlap: a machine is slow, still or full for as long as
@@ -25,7 +25,7 @@ Undo = Callable[[], None]
 
 
 class FaultKind(Enum):
-    """What goes wrong."""
+    """A kind of fault."""
 
     CRASH = "crash"
     KILL = "kill"
@@ -172,7 +172,7 @@ class Faults:
 
 
 class _Effects:
-    """What faults do, each with how it is undone, and how many do the same to one machine."""
+    """The effects of faults, each with how it is undone, and how many do the same to one machine."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._ways = cluster.network.ways

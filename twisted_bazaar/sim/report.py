@@ -1,4 +1,4 @@
-"""What came of a run: figures that are counted while it goes on, and the promises that were watched."""
+"""The report of a run: figures that are counted while it goes on, and the promises that were watched."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from twisted_bazaar.wire.message import Message
 
 @frozen
 class Kept:
-    """How a promise fared.
+    """The verdict on a promise.
 
     @ivar checked: how often it was checked.
     @ivar broken: how often it was found broken; counted up to a few.

@@ -1,4 +1,4 @@
-"""What to simulate: every setting of a run, checked once and for all.
+"""Scenarios: every setting of a run, checked once and for all.
 
 Here stands what every scenario has; each kind of scenario adds its own, in a package of its own beside this module.
 

@@ -1,4 +1,4 @@
-"""What happens in a run, one JSON line for each event, and a hash over all of it.
+"""Traces: one JSON line for each event of a run, and a hash over all of it.
 
 The lines are those that a daemon writes with C{--events}, and the name of the node besides. Two runs of
 one seed have the same lines, and so the same hash.

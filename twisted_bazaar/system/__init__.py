@@ -1,1 +1,1 @@
-"""What a process asks of the operating system: private files and directories, open files, its log."""
+"""The operating system: private files and directories, open files, the log."""

@@ -22,7 +22,7 @@ LONGEST_VALUE: Final = 256
 
 @frozen
 class LogLimits:
-    """How much is logged.
+    """Limits on the log.
 
     @ivar burst: so many lines of one kind may come at once, after a time in which there were few.
     @ivar a_minute: so many a minute of one kind, for as long as it goes on.

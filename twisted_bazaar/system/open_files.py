@@ -16,7 +16,7 @@ _RESERVED_PART: Final = 4
 
 @frozen
 class OpenFiles:
-    """How many files a process may open.
+    """The files that a process may open.
 
     @ivar limit: the most that the system lets it have.
     @ivar in_use: how many are open now.

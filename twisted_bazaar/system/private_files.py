@@ -36,7 +36,7 @@ _ROOT: Final = 0
 
 
 class NotOurs(PermissionError):
-    """What stands under a name is not a plain file of this user alone; C{strerror} says why, and what to do."""
+    """Something under a name is not a plain file of this user alone; C{strerror} says why, and what to do."""
 
     def __init__(self, fault: str, path: str) -> None:
         super().__init__(errno.EPERM, fault, path)

@@ -1,1 +1,1 @@
-"""What C{twistd} runs: options and the services made from them."""
+"""The plugins of C{twistd}: options and the services made from them."""

@@ -1,4 +1,4 @@
-"""Which way of finding a node's command line asks for, and who gives the node its id."""
+"""The way of finding that a node's command line asks for, and who gives the node its id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which options the daemons have, read from their classes and those of all roles installed."""
+"""The options of the daemons, read from their classes and those of all roles installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the daemons' command lines have in common."""
+"""The common part of the daemons' command lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process is given that everybody links to, because it hands out ids."""
+"""Limits of a process that hands out ids, to which everybody links."""
 
 from __future__ import annotations
 

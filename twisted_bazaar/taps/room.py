@@ -1,4 +1,4 @@
-"""What a process is given for what its roles need: room for weak peers, no neighbours, a place for datagrams."""
+"""Limits and places that follow from a node's roles: room for leaves, no neighbours, a socket for datagrams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the options of transfers over datagrams mean to a node."""
+"""The options of transfers over datagrams, made into values."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ Reason = Annotated[str, Meta(max_length=512)]
 
 
 class BySeller(Statement):
-    """What a seller states."""
+    """A statement by a seller."""
 
     bazaar: Bazaar
     seller: PublicKey
@@ -51,7 +51,7 @@ class BySeller(Statement):
 
 
 class ByBuyer(Statement):
-    """What a buyer states about an order.
+    """A statement by a buyer about an order.
 
     @ivar id: with the buyer's key it names the order for ever.
     """
@@ -67,7 +67,7 @@ class ByBuyer(Statement):
 
 
 class Quote(BySeller):
-    """What a seller would sell, and what it asks.
+    """A quote: what a seller would sell, and its price.
 
     @ivar quantity: the most that one purchase on this quote may be for.
     @ivar price: for one piece in minor units; None for goods without a price.

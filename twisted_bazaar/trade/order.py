@@ -47,7 +47,7 @@ def decide(
 
 
 class OrderState(Enum):
-    """What a buyer knows of its order."""
+    """The state of an order, as its buyer knows it."""
 
     PENDING = "pending"
     UNKNOWN = "unknown"
@@ -63,7 +63,7 @@ class OrderState(Enum):
 
 @define
 class OrderRecord:
-    """What a buyer keeps of one order.
+    """A buyer's record of one order.
 
     @ivar id: 32 hexadecimal digits.
     @ivar want: the number of the want that it is for.
@@ -96,7 +96,7 @@ class OrderRecord:
 
 
 class OrderLife(Protocol):
-    """What can happen to an order, as its buyer sees it."""
+    """The life of an order as its buyer sees it, as a state machine."""
 
     def sold(self) -> None:
         """The seller said yes."""

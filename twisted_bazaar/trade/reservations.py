@@ -1,4 +1,4 @@
-"""What a seller holds back for those it has made an offer. Sans-IO.
+"""Reservations: what a seller holds back for those it has made an offer. Sans-IO.
 
 A reservation is a hint: it keeps two buyers from being offered the same piece, ends by itself, and
 never decides whether a sale is right. The ledger does that.

@@ -1,4 +1,4 @@
-"""What a buyer wants, as its book has it: a want outlives the process, and counts what was bought for it."""
+"""The list of wants in a buyer's book: a want outlives the process, and counts what was bought for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where nodes are, who they are, and the ways between them. Sans-IO."""
+"""Addresses of nodes, their identity, and the ways between them. Sans-IO."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Route = tuple[int, ...]
 
 
 class Address(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
-    """Where a node listens.
+    """An address where a node listens.
 
     @ivar host: an IP address.
     @ivar port: a TCP port; 0 when the node takes no connections.
@@ -80,7 +80,7 @@ class Peer:
 
 @frozen
 class Origin:
-    """Where a message came from.
+    """The origin of a message.
 
     @ivar id: the node that sent it first.
     @ivar route: the way back there from this node.

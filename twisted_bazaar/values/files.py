@@ -74,7 +74,7 @@ class FileSource:
 
 @frozen
 class FileQuery:
-    """What files are looked for. What is not given does not matter.
+    """A query for files. What is not given does not matter.
 
     @ivar name: the exact name.
     @ivar words: words that the name has, without regard to case; the last may be the beginning of one.

@@ -1,4 +1,4 @@
-"""What a role needs of the node that carries it, besides being carried."""
+"""Needs of a role: what it asks of the node that carries it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from attrs import frozen
 
 @frozen
 class UdpNeed:
-    """That a node has to take datagrams, and what its user is told who has said otherwise.
+    """A need to take datagrams, and what the user is told who has said otherwise.
 
     @ivar beside_links: whether they are taken at the number where links are, because people tell each other one number
         for both; if not, any port that is free will do.

@@ -1,4 +1,4 @@
-"""What a sale is made of: offers, quotes, orders, and what becomes of them. Sans-IO."""
+"""The values of a sale: offers, quotes, orders, and what becomes of them. Sans-IO."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twisted_bazaar.values.addresses import Route
 
 @frozen
 class Offer:
-    """What one seller said it would sell.
+    """An offer: what one seller said it would sell.
 
     @ivar seller: the id of the node that answered.
     @ivar quantity: how many it offers, at least 1.
@@ -35,7 +35,7 @@ class Offer:
 
 @frozen
 class ShelfQuote:
-    """What a shelf has for one buyer.
+    """A quote of a shelf for one buyer.
 
     @ivar quantity: pieces held for the buyer or free, at least 1.
     @ivar price: for one piece, in minor units; None when none is asked.
@@ -49,7 +49,7 @@ class ShelfQuote:
 
 @frozen
 class Supply:
-    """What a seller begins with of one item.
+    """A seller's initial supply of one item.
 
     @ivar quantity: pieces, 0 or more.
     @ivar price: for one piece, in minor units; None when none is asked.
@@ -60,7 +60,7 @@ class Supply:
 
 
 class Outcome(Enum):
-    """How an order ends."""
+    """The outcome of an order."""
 
     SOLD = "sold"
     REFUSED = "refused"
@@ -69,7 +69,7 @@ class Outcome(Enum):
 
 @frozen
 class Order:
-    """What a seller's book is asked to decide: a purchase, or that a purchase is not to be.
+    """An order for a seller's book to decide: a purchase, or that a purchase is not to be.
 
     @ivar buyer: the key of who orders; with C{id} it names the order for ever.
     @ivar id: 32 hexadecimal digits.
@@ -101,7 +101,7 @@ class Order:
 
 @frozen
 class Verdict:
-    """What a seller makes of an order that it has not answered before.
+    """A seller's decision about an order that it has not answered before.
 
     @ivar code: why it is refused, for programs; empty when it is not.
     @ivar reason: the same for people.
@@ -133,7 +133,7 @@ class Deal:
 
 @frozen
 class Settlement:
-    """What a ledger says to an order.
+    """A ledger's answer to an order.
 
     @ivar is_repeat: whether the same was said to this order before.
     """

@@ -1,4 +1,4 @@
-"""What is said when something went wrong, about links and about everything that goes over them. Sans-IO."""
+"""The error message: what went wrong, about links and about everything that goes over them. Sans-IO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom a command asks who has what: an index server, super peers or a ring; and what is said when nobody is there."""
+"""Availability: the index server, super peers or ring that a command asks, and what is said when nobody is there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOCAL: Final = (":127.", ":localhost:", ":[::1]", "=127.", "=localhost")
 
 @frozen
 class Unwilling:
-    """Why somebody who is there does not take a node.
+    """A reason why somebody who is there does not take a node.
 
     @ivar place: the endpoint where it listens.
     @ivar why: C{full}, C{silent}, C{stranger} or C{refused}.
@@ -46,7 +46,7 @@ Reason = str | Unwilling
 
 @frozen
 class Asked:
-    """Whom a command asks.
+    """Those whom a command asks, and whether they are there.
 
     @ivar places: the endpoints where they listen, at least one.
     @ivar name: what such a one is called.

@@ -1,4 +1,4 @@
-"""How the node of a command takes datagrams, and files by them; the options are those of the daemons."""
+"""The options by which the node of a command takes datagrams, and files by them; the same as the daemons'."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LOG: Final = "transfer-log"
 
 @frozen
 class Datagrams:
-    """What a user says of datagrams.
+    """The user's choices about datagrams.
 
     @ivar udp: where they are taken, as C{--udp} has it; None if that is not given.
     @ivar transfer: the options of transfers that are given, by their names.

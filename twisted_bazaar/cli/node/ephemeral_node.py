@@ -107,7 +107,7 @@ async def _no_part(name: str, digest: str, overwrite: bool) -> IPart:
 
 @frozen
 class Membership:
-    """Which index, which super peers or which ring a command joins, and how.
+    """A node that lives as long as a command, and the index, super peers or ring that it joins.
 
     @ivar via: the way of finding.
     @ivar index: the endpoint of the index server.

@@ -1,4 +1,4 @@
-"""What a search has found, and how it is shown."""
+"""Search results, and how they are shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PAGE = 1000
 
 @frozen
 class Search:
-    """What is looked for.
+    """A search: what is looked for.
 
     @ivar queries: asked one after another; what the first finds stands first.
     @ivar most: no more than these are wanted.
@@ -74,7 +74,7 @@ class Search:
 
 @frozen
 class Finds:
-    """What was found.
+    """The results of a search.
 
     @ivar total: how many there are in all.
     """

@@ -1,4 +1,4 @@
-"""How downloads are told: while they go on, and what came from whom at their end."""
+"""Progress of downloads for people: while they go on, and what came from whom at their end."""
 
 from __future__ import annotations
 

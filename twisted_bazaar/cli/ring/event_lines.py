@@ -1,4 +1,4 @@
-"""What a member of a ring reports of its life, as it is told at its prompt: in the words of the classroom."""
+"""Lines that tell the life of a member of a ring at its prompt, in the words of the classroom."""
 
 from __future__ import annotations
 

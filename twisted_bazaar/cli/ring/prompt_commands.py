@@ -1,4 +1,4 @@
-"""What can be said at the prompt of C{bazaar ring}, and what it does."""
+"""The commands that can be typed at the prompt of C{bazaar ring}."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a member of a ring answers its operator, and how that is told: by commands that ask one, and at its prompt."""
+"""Answers of a member of a ring in words: for commands that ask one, and for its prompt."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Value(msgspec.Struct, frozen=True):
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """What is kept no longer.
+    """An answer: what is kept no longer.
 
     @ivar deleted: how many things it were.
     """
@@ -77,7 +77,7 @@ class Deleted(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How a member stands.
+    """The status of a member.
 
     @ivar member: whether it has joined.
     @ivar callers: who pings it, the nearest first.

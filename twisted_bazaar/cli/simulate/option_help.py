@@ -1,4 +1,4 @@
-"""What the command line says of each setting of a scenario, and how it writes those that are tables."""
+"""Help for each setting of a scenario on the command line, and the writing of those that are tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run is told: its figures, what became of each promise, and how to see a failure again. It prints."""
+"""The report of a run: its figures, the verdict on each promise, and how to see a failure again. It prints."""
 
 from __future__ import annotations
 

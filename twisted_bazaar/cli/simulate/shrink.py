@@ -41,7 +41,7 @@ class Shrunk(Generic[AnyScenario]):
 
 @frozen
 class Place:
-    """Where a small run is to be kept.
+    """A file in which a small run is to be kept.
 
     @ivar wanted: the file that was asked for; None to choose a name that is free.
     @ivar overwrites: whether it may be there already.

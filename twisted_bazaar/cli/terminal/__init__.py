@@ -1,1 +1,1 @@
-"""What is shown and read at a terminal: text, tables, prompts, errors, signals."""
+"""Reading and writing at a terminal: text, tables, prompts, errors, signals."""

@@ -34,7 +34,7 @@ class Refusal(click.ClickException):
 
 
 class Denial(Refusal):
-    """What was asked for was possible, and the answer is no; the text says why."""
+    """A negative answer: what was asked for was possible, and is not so; the text says why."""
 
     exit_code = NO
 

@@ -1,4 +1,4 @@
-"""What strangers have written, as it may be printed. Sans-IO."""
+"""Text written by strangers, made safe to print. Sans-IO."""
 
 from __future__ import annotations
 

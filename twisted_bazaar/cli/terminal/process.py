@@ -1,4 +1,4 @@
-"""What a command that computes for long does to its own process, and undoes."""
+"""Changes that a long computation makes to its own process, and undoes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a user can call the programs of this environment, so that what is printed can be copied."""
+"""The names by which a user can call the programs of this environment, so that what is printed can be copied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How results are printed: tables, figures and lines, also into a pipe."""
+"""Printing of results: tables, figures and lines, also into a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the signed statements in the messages of a trace say. Nothing is verified: a trace tells what was said."""
+"""The signed statements in the messages of a trace, in words. They are not verified: a trace tells what was said."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sealed(msgspec.Struct, frozen=True, gc=False):
 
 @frozen
 class Said:
-    """What such a statement says.
+    """The content of a signed statement.
 
     @ivar order_id: the order that it is about; empty for an offer.
     @ivar quantity: how many pieces; None where it does not say so.

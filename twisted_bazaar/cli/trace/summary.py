@@ -88,7 +88,7 @@ class OrderSeen:
 
 
 class Names:
-    """Who is who: ids are what paths hold, names are what people read."""
+    """Names of nodes: paths hold ids, and people read names."""
 
     def __init__(self) -> None:
         self._by_id = {TRACKER_ID: _TRACKER}

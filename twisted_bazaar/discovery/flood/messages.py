@@ -9,7 +9,7 @@ from twisted_bazaar.wire.message import RETURN_PATH_LOOP, Flooded, check_host, i
 
 
 class Search(Flooded, tag="search", kw_only=True):
-    """Who has an item?
+    """A flooded search for who has an item.
 
     @ivar quantity: how many are wanted.
     @ivar seller: a public key; if given, only the node with this key answers, and even if it has none left.

@@ -1,4 +1,4 @@
-"""What peers and their index server tell each other. From the design paper of the index server.
+"""Messages between peers and their index server. From the design paper of the index server.
 
 Its commands add, remove and search by name are here, each with an answer, and the list of everything that it
 wished for. Lists in parts, words, digests, pages, sources and sellers are added. A message with an C{id} is
@@ -79,7 +79,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Source(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Who has a file, and where it takes connections.
+    """A node that has a file, and where it takes connections.
 
     @ivar whole: whether it has all of it.
     @ivar load: how many downloads it serves, as far as the server knows.
@@ -99,7 +99,7 @@ class Source(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Seller(msgspec.Struct, frozen=True, gc=False):
-    """Who sells, and where it takes connections."""
+    """A node that sells, and where it takes connections."""
 
     id: NodeId
     key: PublicKey

@@ -57,7 +57,7 @@ def is_fitting(name: str, whole: list[str], beginning: str) -> bool:
 
 
 class WordIndex(Generic[T]):
-    """Which things have which words in their names.
+    """An inverted index: by word, the things that have it in their names.
 
     @param name_of: the name of a thing.
     """

@@ -1,4 +1,4 @@
-"""What weak peers and super peers tell each other. From the design paper of the super peers.
+"""Messages between leaves and super peers. From the design paper of the super peers.
 
 Its register, update, query and query hit are here. The end of a search, tables of words, greetings between super
 peers and promotion are added. A weak peer's list goes by the messages of the index (C{update}, C{renew}, C{listed}):
@@ -54,7 +54,7 @@ class Other(msgspec.Struct, frozen=True, gc=False):
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where a super peer takes datagrams."""
+    """An address where a super peer takes datagrams."""
 
     host: Host
     port: Port
@@ -191,7 +191,7 @@ class QueryEnd(Message, tag="queryend", kw_only=True):
 
 
 class Table(Message, tag="table", kw_only=True):
-    """Which words somebody has, or may have: some of what has changed since a version of the table.
+    """A part of a table of words: some of what has changed since a version of it.
 
     @ivar base: the version that this changes; 0 for an empty table.
     @ivar version: the version that comes of all C{parts}.

@@ -46,7 +46,7 @@ _BINARY: Final = 0x20
 
 
 class AskingOwner(Protocol):
-    """What a connection tells those who ask."""
+    """The interface from a connection to those who ask."""
 
     def connected(self) -> None:
         """The source can be asked."""

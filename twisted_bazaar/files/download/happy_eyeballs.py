@@ -1,4 +1,4 @@
-"""How a source of a download is reached: by connection, by stream over datagrams, or by whichever is quicker.
+"""Happy eyeballs (RFC 8305): a source is reached by connection, by stream over datagrams, or by the quicker.
 
 A firewall that swallows what it does not let through looks like a long way, so the second way does not wait for the
 first to fail: that has a head start, as addresses have in RFC 8305.

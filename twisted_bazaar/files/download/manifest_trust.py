@@ -1,4 +1,4 @@
-"""Whose manifest a download believes, when its sources say different things, and when it changes its mind.
+"""Trust in manifests: which one a download goes by while its sources say different things, and when it changes.
 
 Sources that say the same size and root are a group. The largest is believed first; one that was wrong is never
 believed again.
@@ -17,7 +17,7 @@ from twisted_bazaar.files.download.timeouts import TransferLimits
 
 
 class Believer(Protocol):
-    """Who goes by what is believed."""
+    """Somebody who goes by what is believed."""
 
     def adopt(self, manifest: Manifest) -> None:
         """Go by a manifest from now on, if there is room for it."""

@@ -1,4 +1,4 @@
-"""Which manifest to believe, when sources of one file say different things. Sans-IO.
+"""The vote on manifests: which to believe when sources of one file say different things. Sans-IO.
 
 Sources that say the same size and root are a group. The largest is believed first; one that was wrong is never
 believed again, nor is anybody in it.

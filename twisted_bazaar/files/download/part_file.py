@@ -1,4 +1,4 @@
-"""Where a download lands: the target, and hidden beside it what has come so far, and what it is made of.
+"""The part file of a download with its journal, hidden beside the target, from which it resumes.
 
 Everything is done by name in one folder that is held open, and by descriptors of files that were found to be plain,
 ours, and known by one name only; so a link that somebody puts there leads nowhere. The part file is locked; the lock

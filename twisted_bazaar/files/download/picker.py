@@ -1,4 +1,4 @@
-"""Which chunk to ask a source for: the one that the fewest others have, by chance among equals. Sans-IO.
+"""Rarest first: which chunk to ask a source for, by chance among equals (BEP 3). Sans-IO.
 
 Sets of chunks are whole numbers with one bit a chunk, as in L{twisted_bazaar.files.chunks.Holdings.to_bytes} read
 with the highest byte first: a set of a million chunks is met with another in some microseconds.

@@ -1,4 +1,4 @@
-"""How far a download is, and what came from whom: values for those who look on. Sans-IO."""
+"""Progress of a download, and what came from whom: values for those who look on. Sans-IO."""
 
 from __future__ import annotations
 

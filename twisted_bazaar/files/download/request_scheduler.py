@@ -1,4 +1,4 @@
-"""Which source of a download is asked for which chunk, and when a second one is.
+"""The request scheduler: which source is asked for which chunk, and when a second one is (endgame, BEP 3).
 
 By one manifest: with another, another allotment begins.
 """

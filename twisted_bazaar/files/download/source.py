@@ -32,7 +32,7 @@ _MEDIUM: Final = 1 << 20
 
 
 class State(Enum):
-    """How far it is with a source."""
+    """The state of a source."""
 
     NEW = "new"
     CONNECTING = "connecting"
@@ -50,7 +50,7 @@ UNDECIDED: Final = frozenset({State.NEW, State.CONNECTING, State.ASKED})
 
 
 class SourceOwner(Protocol):
-    """What a source tells its download."""
+    """The interface from a source to its download."""
 
     limits: TransferLimits
     ways_in: WaysIn

@@ -1,4 +1,4 @@
-"""How patient a download is with its sources."""
+"""Timeouts of a download."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from attrs import frozen
 
 @frozen
 class TransferLimits:
-    """How patient a download is; times in seconds.
+    """The timeouts of a download, in seconds.
 
     @ivar most_connections: sources it is connected to at once.
     @ivar connect_s: for a connection to be made.

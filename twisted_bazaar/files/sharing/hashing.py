@@ -35,7 +35,7 @@ class StillChanging(Exception):
 
 @frozen
 class HashingProgress:
-    """How far the hashing is.
+    """The progress of hashing.
 
     @ivar files_left: how many are not done, with those under way.
     @ivar bytes_done: of what was to be hashed since there was last nothing left.
@@ -49,7 +49,7 @@ class HashingProgress:
 
 @frozen
 class Hashed:
-    """What came of hashing a file.
+    """The outcome of hashing a file.
 
     @ivar manifest: None if it was not to be.
     @ivar reason: why not.

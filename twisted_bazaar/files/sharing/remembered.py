@@ -1,4 +1,4 @@
-"""What files were found to be made of, kept so that nothing is hashed twice.
+"""A cache of hashed files, kept so that nothing is hashed twice.
 
 An entry holds for a name with one signature. The file is only ever added to: each record has its own checksum, and
 reading ends at the first that is not right. So whatever becomes of it costs hashing again, and never gives a wrong
@@ -34,7 +34,7 @@ _TIDY_AFTER_BYTES: Final = 1 << 20
 
 
 class _Entry(Struct, frozen=True, gc=False):
-    """What is known of one name."""
+    """The record of one name."""
 
     signature: Signature
     manifest: Manifest

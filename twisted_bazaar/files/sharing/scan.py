@@ -1,4 +1,4 @@
-"""What there is in a folder to be offered, look by look.
+"""Scans of a shared folder: what there is to be offered, look by look.
 
 A file is ready when its signature has been the same for a while. Until then it may still be written; and a change
 after that while, even of the same size, has another time, so a digest taken then is the digest of that signature.
@@ -41,7 +41,7 @@ class Sighting(Struct, frozen=True, gc=False):
 
 @frozen
 class Look:
-    """What one look into the folder has found.
+    """The result of one look into the folder.
 
     @ivar gone: names that are not what they were; what was known of them is void. This comes before the rest.
     @ivar known: what is ready, and is known already.
@@ -60,7 +60,7 @@ class Look:
 
 
 class _Entry(Struct, gc=False):
-    """What is known of a name.
+    """The record of a name.
 
     @ivar since: when it was first seen like this.
     @ivar is_ready: whether it has been told of.

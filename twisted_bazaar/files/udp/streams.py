@@ -41,7 +41,7 @@ _FAIR_EXCESS: Final = 2
 
 @frozen(kw_only=True)
 class StreamLimits:
-    """How many streams others may open. Of those that are half open nothing is kept; see L{Opening}.
+    """Limits on the streams that others may open. Of those that are half open nothing is kept; see L{Opening}.
 
     @ivar most: in all. Past it the host that has most of them gives one up to who has fewer (max-min fair).
     @ivar most_of_host: from one host.
@@ -347,7 +347,7 @@ class Streams:
 
 @implementer(IStreamClientEndpoint)
 class UdpEndpoint:
-    """Where a stream can be opened to.
+    """An address to which a stream can be opened.
 
     @param where: an IP address and a port.
     @param timeout_s: how long to try.

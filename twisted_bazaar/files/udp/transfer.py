@@ -1,4 +1,4 @@
-"""How a node transfers files over datagrams: what its user may choose, and the streams that follow from it."""
+"""Transfers over datagrams: what the user of a node may choose, and the streams that follow from it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class SharedStreams:
 
 @frozen
 class Transfer:
-    """How a node transfers files over datagrams.
+    """Transfers of a node over datagrams.
 
     @ivar settings: how its streams behave.
     @ivar comes_first: whether files come by stream where they could come by connection too.

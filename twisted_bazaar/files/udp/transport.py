@@ -32,7 +32,7 @@ _LOST: Final[dict[Ended, type[Exception]]] = {
 
 
 class TransportOwner(Protocol):
-    """What a transport asks of those who have the socket."""
+    """The interface from a transport to those who have the socket."""
 
     reactor: Any
     send: Callable[[bytes, Where], object]

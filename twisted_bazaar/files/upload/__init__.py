@@ -1,1 +1,1 @@
-"""What a node serves to others: who is let in, who has a slot, and how fast it goes."""
+"""Uploads: who is let in, who has a slot, and how fast it goes."""

@@ -48,7 +48,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 class Verdict(Enum):
-    """What becomes of an asker.
+    """The decision about an asker.
 
     @cvar UNCHOKE: it has a slot.
     @cvar FINISH: it is served beside the slots, and for one chunk only.
@@ -62,7 +62,7 @@ class Verdict(Enum):
 
 @frozen
 class Progress:
-    """What can be seen of somebody who is served.
+    """The visible progress of somebody who is served.
 
     @ivar taken_bytes: how much it has taken in all.
     @ivar kept_waiting_s: how long the source has waited for it since the last chunk was complete.

@@ -70,7 +70,7 @@ def _bound_unsent(transport: Any) -> None:
 
 
 class ServingOwner(Protocol):
-    """What a connection asks of those who hand out slots."""
+    """The interface from a connection to those who hand out slots."""
 
     pace: Pace
 

@@ -1,4 +1,4 @@
-"""Whether the other end takes what is sent to it, however slowly.
+"""A watch on the progress of an upload: whether the other end takes what is sent, however slowly.
 
 Nothing is heard of that while a transport is full, which over a slow way it is for minutes. What a stream over
 datagrams says is what the other end has acknowledged; a TCP connection only knows what the system has taken from it,
@@ -20,7 +20,7 @@ def unsent_bytes(transport: Any) -> int:
 
 
 class Drain:
-    """What is unsent on one connection, looked at now and then."""
+    """The unsent bytes of one connection, looked at now and then."""
 
     def __init__(self) -> None:
         self._unsent_bytes = 0

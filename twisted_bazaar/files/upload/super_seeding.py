@@ -1,4 +1,4 @@
-"""Which chunks of a file have been given to nobody yet: so that many who ask at once each get others. Sans-IO."""
+"""Super-seeding (BEP 16): chunks that were given to nobody yet go first, so that many askers get others. Sans-IO."""
 
 from __future__ import annotations
 

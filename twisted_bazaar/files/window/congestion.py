@@ -1,4 +1,4 @@
-"""How fast to send, so that a link is full, its queue short, and its others have as much. Sans-IO.
+"""Congestion control: a rate at which a link is full, its queue short, and others have as much. Sans-IO.
 
 In the manner of BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016; the
 measure of the rate of delivery is that of draft-cheng-iccrg-delivery-rate-estimation): a model of the way, made of the
@@ -75,7 +75,7 @@ _RAISED_SEGMENTS: Final = 1
 
 
 class Mode(Enum):
-    """What the sender is trying to find out."""
+    """The mode of the sender: what it is trying to find out."""
 
     STARTUP = "startup"
     DRAIN = "drain"
@@ -84,7 +84,7 @@ class Mode(Enum):
 
 
 class Model:
-    """What is known of the way, and what follows for one sender.
+    """A model of the way, and what follows for one sender.
 
     @param segment_bytes: the bytes of the stream in a full segment.
     @ivar rate: bytes a second at which to send; 0 for any.

@@ -1,4 +1,4 @@
-"""How a stream is opened by somebody who may not be where it says. Sans-IO.
+"""The handshake of a stream, opened by somebody who may not be where it says. Sans-IO.
 
 What answers SYN has as many bytes, and nothing is kept for it: the id that it gives follows from the address, so that
 whoever repeats it in OPEN has shown that it receives there. So a flood of SYN fills nothing and hits nobody else.

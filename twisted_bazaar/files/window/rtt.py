@@ -1,4 +1,4 @@
-"""How long a round trip takes, and how long to wait for one. Sans-IO.
+"""Round-trip time: how long one takes, and how long to wait for one (RFC 6298). Sans-IO.
 
 RFC 6298, with a floor of some hundredths of a second in place of a whole second, which on a LAN is a thousand round
 trips. Each measure belongs to one transmission, not to bytes that may have been sent twice, so Karn's rule is not
@@ -22,7 +22,7 @@ _GRANULARITY_S: Final = 0.01
 
 
 class RoundTrip:
-    """What is known of round trips.
+    """An estimate of round trips.
 
     @ivar smoothed_s: their mean of late; None before the first.
     @ivar latest_s: the last one.

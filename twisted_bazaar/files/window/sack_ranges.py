@@ -1,4 +1,4 @@
-"""Which bytes of a stream have come beyond those that have all come. Sans-IO."""
+"""Ranges of bytes that have come beyond the first gap: selective acknowledgement (RFC 2018). Sans-IO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one datagram of a stream looks like. Sans-IO.
+"""Segments: the layout of one datagram of a stream. Sans-IO.
 
 A head of fixed length, then ranges that have come out of order, then bytes of the stream. The first byte is below
 0x20, so that no JSON begins with it, and tells the version. All numbers are unsigned, the highest byte first.

@@ -1,4 +1,4 @@
-"""What is under way on a stream: what has come, what is taken for lost, and how fast bytes get there. Sans-IO.
+"""Sent segments of a stream: what has come, what is taken for lost, and the rate at which bytes get there. Sans-IO.
 
 What gets lost is found out in the order of sending, as by RACK (RFC 8985): a segment is lost when three that were sent
 after it have come. Once a segment has come after all that was taken for lost, time decides in place of number.
@@ -61,7 +61,7 @@ class Sent:
 
 
 class Flight:
-    """What one stream has under way.
+    """The segments of one stream that are under way.
 
     @ivar acknowledged: all before this offset has come.
     @ivar in_flight: how many bytes are under way.

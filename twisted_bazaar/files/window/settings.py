@@ -1,4 +1,4 @@
-"""What users may set of a stream over datagrams, and what is counted and told of it. Sans-IO."""
+"""Settings of a stream over datagrams, and what is counted and told of it. Sans-IO."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _in(least: float, most: float) -> object:
 
 @frozen(kw_only=True)
 class Settings:
-    """How a stream behaves.
+    """The settings of a stream.
 
     @ivar window: how many full segments may be under way; 1 is stop-and-wait.
     @ivar kept: how many are kept here that nobody has taken; None for as many.
@@ -67,7 +67,7 @@ class Settings:
 
 @define
 class Counters:
-    """What has happened on a stream, in segments.
+    """Counts of what has happened on a stream, in segments.
 
     @ivar sent: with bytes of the stream, for the first time.
     @ivar resent: again.

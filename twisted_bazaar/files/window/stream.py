@@ -40,7 +40,7 @@ _OVERDUE: Final = 1e-9
 
 
 class State(Enum):
-    """How far it is.
+    """The state of a stream.
 
     C{CALLING}: it says SYN. C{OPEN}: it says what is written. C{ENDING}: it has still to say what was written, and
     its end. C{OVER}: it says and hears nothing.
@@ -53,7 +53,7 @@ class State(Enum):
 
 
 class Ended(Enum):
-    """Why it is over."""
+    """The reason why a stream is over."""
 
     CLOSED = "closed"
     HEARD_ALL = "the other end closed"

@@ -1,4 +1,4 @@
-"""What an address has to show before it is believed to be where a datagram comes from, and how it does. Sans-IO.
+"""Cookies by which an address shows that it receives what is sent there (compare RFC 9000, 8.1). Sans-IO.
 
 Anybody can write any sender on a datagram. A cookie is a keyed hash of an address, sent to that address: who shows
 it receives there. Nothing is kept for it, so that whoever asks from a million addresses takes no memory. From the
@@ -29,7 +29,7 @@ _PAD_BYTES: Final = len(f',"{PAD_KEY}":""')
 
 
 class Head(msgspec.Struct, gc=False):
-    """What a datagram says besides its message.
+    """The head of a datagram, before its message.
 
     @ivar type: of the message.
     @ivar cookie: what the sender shows.
@@ -88,7 +88,7 @@ class Cookies:
 
 
 class StrangersShare:
-    """How often strangers are answered: each host so many times a second, in a fixed amount of memory.
+    """A rate limit on answers to strangers, for each host, in a fixed amount of memory.
 
     Some hosts share one allowance. Whoever wants to use up somebody else's might as well write that host on its
     datagrams, so it does no harm that one can find out who shares with whom.

@@ -1,4 +1,4 @@
-"""How much of a socket for datagrams is read in one turn of the reactor.
+"""The read budget of a socket for datagrams: how much of it is read in one turn of the reactor.
 
 Twisted counts bytes there, and datagrams may be very small: what is counted here is the work that they make.
 """

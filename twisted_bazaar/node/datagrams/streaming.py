@@ -1,4 +1,4 @@
-"""What a node asks of streams over datagrams, which share its socket.
+"""The interface to streams over datagrams, which share the socket of a node.
 
 What they are made of stands elsewhere, and is handed in by whoever builds the node.
 """

@@ -1,4 +1,4 @@
-"""What is answered to addresses that have not shown that they receive there: seldom, and never more than they sent.
+"""Answers to unvalidated addresses: seldom, and never longer than what they sent (RFC 9000, 8: amplification).
 
 Their plain questions are answered, once, with the cookie that each of them gives; an answer that would be longer than
 its question is not sent, but the cookie with which to ask again is. Nothing of them is remembered: whoever writes
@@ -60,7 +60,7 @@ class Answering:
 
 
 class Strangers:
-    """How often and in how many bytes strangers are answered.
+    """A limit on answers to unvalidated addresses, in number and bytes.
 
     @param a_second: how many answers one host gets in a second.
     """

@@ -15,7 +15,7 @@ from typing import Final
 
 
 class Flow(Enum):
-    """What is done with the bytes that come over a link.
+    """The state of the flow of a link: what is done with the bytes that come.
 
     Reading: they are read, and their frames taken at once. Queued: frames wait for the turn of this link, and one
     more read is kept beside them; most bursts are over by then, and to pause the socket would cost more than they do.
@@ -34,7 +34,7 @@ class Flow(Enum):
 
 
 class FlowEvent(Enum):
-    """What happens to the flow of a link.
+    """An event in the flow of a link.
 
     Left over: there is more than may be taken in this turn. Arrived: bytes came while others wait. Taken: no whole
     frame is left. Behind: too much is unsent to the other end. Ended: nothing is taken any more.

@@ -44,7 +44,7 @@ class Reader(Protocol):
 
 
 class Inbound:
-    """What is read from one connection.
+    """The inbound side of one connection.
 
     @ivar flow: what is done with what comes.
     @ivar host: the one that it is served for.

@@ -1,4 +1,4 @@
-"""What a link asks of the node it belongs to: the only way up from a connection."""
+"""The interface from a link up to the node that it belongs to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ L = TypeVar("L", contravariant=True)
 
 
 class LinkOwner(Protocol[L]):
-    """What a link asks of the node it belongs to; C{L} is the class of the link."""
+    """The interface from a link to the node it belongs to; C{L} is the class of the link."""
 
     limits: Limits
     clock: IReactorTime

@@ -1,4 +1,4 @@
-"""How long the other end of an open link may say nothing, leave a frame unfinished, or read nothing. Sans-IO.
+"""Keepalive: how long the other end of an open link may be silent, unfinished, or not read. Sans-IO.
 
 Silence counts only while somebody listens: neither while the link is not read from, nor while the whole
 process stood still.
@@ -19,7 +19,7 @@ _LATE_S: Final = 1.0
 
 
 class Due(Enum):
-    """What is to be done now."""
+    """The next action of keepalive."""
 
     NOTHING = "nothing"
     PING = "ping"

@@ -11,7 +11,7 @@ from typing import Final
 
 
 class Stage(Enum):
-    """How far a link has come."""
+    """The stage of a link."""
 
     GREETING = "greeting"
     OVERDUE = "overdue"
@@ -25,7 +25,7 @@ class Stage(Enum):
 
 
 class Event(Enum):
-    """What happens to a link.
+    """An event in the life of a link.
 
     Greeted: the handshake is done. Late: a time for the handshake is over. Retired: another link takes
     over. Ended: this end closes. Lost: the connection is gone.

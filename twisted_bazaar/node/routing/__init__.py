@@ -1,1 +1,1 @@
-"""Where messages go: to a role, on along their path, or to everybody else as a flood."""
+"""Routing: messages go to a role, on along their path, or to everybody else as a flood."""

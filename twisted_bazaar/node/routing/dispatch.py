@@ -1,4 +1,4 @@
-"""Which role of a node takes what. Two roles of one node may not want the same."""
+"""Dispatch of messages to the roles of a node. Two roles of one node may not want the same."""
 
 from __future__ import annotations
 

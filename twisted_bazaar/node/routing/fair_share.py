@@ -74,7 +74,7 @@ class TokenBucket:
 
 
 class FairShare(Generic[T]):
-    """How many searches a node passes on in a second, and for whom: max-min fair by flow.
+    """Max-min fair shares, by flow, of the searches that a node passes on in a second.
 
     Nothing waits as long as there is room. A third of the rate is kept for the node's own searches; they may have what
     the others leave, as long as nobody waits.
@@ -142,7 +142,7 @@ class FairShare(Generic[T]):
 
 
 class _Flow(Generic[T]):
-    """What waits under one key: a queue at the end of a path, a round robin of flows before it.
+    """The queue under one key: at the end of a path a queue, before it a round robin of flows.
 
     @param key: it.
     @ivar waiting: how many wait here in all.

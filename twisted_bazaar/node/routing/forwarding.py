@@ -33,7 +33,7 @@ from twisted_bazaar.wire.message import (
 
 
 class Forwarding:
-    """Where the messages of one node go.
+    """Forwarding of the messages of one node.
 
     @param links: its links.
     @param secret: what labels of flows follow from.

@@ -1,4 +1,4 @@
-"""Which ways lead to which nodes. Sans-IO.
+"""The routing table: paths learnt from passing traffic. Sans-IO.
 
 Paths are learnt from passing traffic; a link of its own needs none. The router only knows and answers;
 the node sends.

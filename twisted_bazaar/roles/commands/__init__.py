@@ -1,1 +1,1 @@
-"""What the operator of a node can ask of its roles over the control socket."""
+"""Commands that the operator of a node can give its roles over the control socket."""

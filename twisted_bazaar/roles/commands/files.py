@@ -1,4 +1,4 @@
-"""What the operator of a node can ask of its sharer, over the node's control socket."""
+"""Commands over the control socket of a sharer: list, get, search, status."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Get(msgspec.Struct, frozen=True):
 
 
 class _Search(msgspec.Struct, frozen=True):
-    """What is looked for; see L{FileQuery}."""
+    """A search; see L{FileQuery}."""
 
     name: str | None = None
     words: str | None = None

@@ -1,4 +1,4 @@
-"""What the operator of a node asks of its roles, read."""
+"""Reading of requests over the control socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operator of a node can ask of its member of a ring: store, request, delete, and how it stands."""
+"""Commands over the control socket of a member of a ring: store, request, delete, status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operator of a node can ask of its seller or its buyer, over the node's control socket."""
+"""Commands over the control socket of a seller or a buyer: stock, orders, cancel."""
 
 from __future__ import annotations
 

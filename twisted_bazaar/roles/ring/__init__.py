@@ -1,1 +1,1 @@
-"""What the roles that live on a ring share: options, lifecycle, quota, files, checkpoints."""
+"""The common parts of roles on a ring: options, lifecycle, quota, files, checkpoints."""

@@ -1,4 +1,4 @@
-"""Who has the files that go round in a ring, for those that fetch them."""
+"""The catalogue of files that are stored in a ring, for those that fetch them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node carries that finds, and is found, by a ring: its place there, or only its questions.
+"""Finding by a ring: a place there, or only questions to it.
 
 A member keeps for others what they have said about files and goods, but no files.
 """

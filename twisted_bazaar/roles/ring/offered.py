@@ -10,7 +10,7 @@ _MOST_OFFERED: Final = 64
 
 
 class Offered:
-    """What was stored from here, as long as a name that it was stored under needs it; the latest files only."""
+    """Files stored from here, each as long as a name that it was stored under needs it; the latest only."""
 
     def __init__(self) -> None:
         self._contents: dict[str, SharedContent] = {}

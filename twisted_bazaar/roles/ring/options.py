@@ -20,7 +20,7 @@ _LARGEST_PORT: Final = 65_535
 
 
 class RingOptions(usage.Options):
-    """What a node is to know of its ring."""
+    """The options of a node about its ring."""
 
     optParameters = [
         ["join", None, None, f"Where a member of the ring listens, such as {MEMBER}; a new ring if not given."],

@@ -35,7 +35,7 @@ class _Taken:
 
 
 class Room:
-    """What there is, and who has it.
+    """The bytes that there are for files of others, and who has them.
 
     @param limit_bytes: how many bytes all files may have.
     @ivar size_bytes: how many they have, with those to come.

@@ -1,4 +1,4 @@
-"""How a member of a ring stands among the others, as its operator sees it."""
+"""The status of a member of a ring, for its operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a member of a ring tells of the files that others fetch from it."""
+"""Events about the files that others fetch from a member of a ring."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _FIRST_ACKNOWLEDGED_AGAIN_S: Final = 1.0
 
 
 class Flight:
-    """What one end of a connection has sent to the other.
+    """The bytes that one end of a connection has sent to the other.
 
     @param sender: the end that sends.
     @ivar size_bytes: how much is on the way, or has arrived and is not acknowledged.

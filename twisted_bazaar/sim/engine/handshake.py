@@ -1,4 +1,4 @@
-"""How TCP connections between simulated machines come about: who takes them, and who asks for them.
+"""TCP connections between simulated machines, from asking to taking.
 
 The first packet is sent again until something comes back. A machine takes connections for a program that
 stands still, up to its backlog. An answer that comes too late is reset.

@@ -1,4 +1,4 @@
-"""What the parts of a simulated machine ask of it, and of the network that it is on."""
+"""The interfaces of a simulated machine and its network for their parts."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class StreamEnd(Protocol):
 
 
 class ConnectionWatcher(Protocol):
-    """Who is to hear of the end of a connection that it has made."""
+    """Somebody who hears of the end of a connection that it has made."""
 
     def connection_lost(self, reason: Failure) -> None:
         """It has ended."""

@@ -1,4 +1,4 @@
-"""What lies between two machines: how long bytes take, how many fit, how many get lost, and what is cut.
+"""Network conditions between two machines: latency, bandwidth, loss, and cuts.
 
 Every pair of hosts has a latency of its own, drawn from the seed and the two names, so that it does not
 depend on who connects first.
@@ -22,7 +22,7 @@ _FEW_QUEUES: Final = 1024
 
 @frozen
 class Conditions:
-    """What the way from one host to another is like.
+    """The conditions of the way from one host to another.
 
     @ivar latency_s: how long a byte takes.
     @ivar bytes_a_second: how many bytes fit through; 0 for any number.

@@ -28,7 +28,7 @@ _RARELY: Final = (100_000, 50, 1_000)
 
 
 class Timeline:
-    """What is going to happen.
+    """The events to come, in the order of virtual time.
 
     @ivar now: the present instant, in seconds since the beginning.
     @ivar happened: how many things have happened so far.

@@ -1,4 +1,4 @@
-"""Who lies about files in a simulation, each in one way: what a source on a hostile network might do.
+"""Adversaries that lie about files in a simulation, each in one way.
 
 A liar lists files that it has not, by their right digests, and serves those who ask for them something else, or
 nothing, or so slowly that it comes to nothing. One that names an address where nobody is does so by its programme.

@@ -1,4 +1,4 @@
-"""What came of a run with files: what was fetched, how fast, from whom, and what it cost."""
+"""The report of a run with files: what was fetched, how fast, from whom, and what it cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to simulate of a network that shares files: who is there, what there is, who lies, and what is wanted."""
+"""The scenario of a network that shares files: who is there, what there is, who lies, and what is wanted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who shares files in a simulation, and who gets them: production roles over the disks of simulated machines.
+"""Sharers and fetchers in a simulation: production roles over the disks of simulated machines.
 
 A getter is what a person does with one: it looks for a file by its name, chooses the one that is meant, fetches it,
 and when nobody has served it for a while, tries again later. What it has it shares.

@@ -1,4 +1,4 @@
-"""What all checks of promises have in common.
+"""The common part of all checks of promises.
 
 A check sees what nodes send and report, and looks into them now and then; it never steers the run.
 """

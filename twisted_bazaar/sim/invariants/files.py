@@ -25,7 +25,7 @@ def sharers_of(member: Member) -> Iterator[DiskSharer]:
 
 
 class FilesAreRight(Check):
-    """What is there is what it is said to be."""
+    """Every file that is there is what it is said to be."""
 
     promise = "a file that has come is whole and right; nothing unchecked is kept or served"
 
@@ -67,7 +67,7 @@ class FilesAreRight(Check):
 
 
 class NotAskedAgain(Check):
-    """Who was given up is given up."""
+    """A source that was given up is not asked again."""
 
     promise = "a source that has lied or failed is not asked again in the same download"
 
@@ -187,7 +187,7 @@ class DownloadsGoOn(Check):
 
 
 class FilesAreFetched(Check):
-    """When nothing fails any more, every file that somebody has can be had."""
+    """Every file that somebody has can be had when nothing fails any more."""
 
     promise = "when faults have stopped, every file that an honest peer has is fetched in time"
 
@@ -217,7 +217,7 @@ _AHEAD_BYTES: Final = 5 * CHUNK_BYTES
 
 
 class LittleInVain(Check):
-    """What comes is what was needed, but for what each lie and each failure costs."""
+    """All that comes was needed, but for what each lie and each failure costs."""
 
     promise = "nothing is fetched more than twice, but for sources that fail or lie"
 

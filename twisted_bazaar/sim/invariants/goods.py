@@ -112,7 +112,7 @@ def outcome_on_disk(cluster: Cluster, buyer: Member, details: Mapping[str, Any])
 
 
 class ReservationsEnd(Check):
-    """What was held back for somebody is free again in time."""
+    """Everything held back for somebody is free again in time."""
 
     promise = "every reservation ends"
 

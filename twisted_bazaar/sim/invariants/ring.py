@@ -158,7 +158,7 @@ class RingsMerge(RingCheck):
 
 
 class LookupsAreRight(RingCheck):
-    """Who is responsible is found."""
+    """Each lookup finds who is responsible."""
 
     promise = "a lookup on a ring that is right finds who is responsible"
 
@@ -198,7 +198,7 @@ class NeverAnother(RingCheck):
 
 
 class KeptIsFound(RingCheck):
-    """What is there is had."""
+    """Everything that is kept is found."""
 
     promise = "when faults have stopped, what anybody keeps is got by everybody"
 
@@ -209,7 +209,7 @@ class KeptIsFound(RingCheck):
 
 
 class NothingIsLost(RingCheck):
-    """What is kept lives on while those die who keep it."""
+    """Everything that is kept lives on while those die who keep it."""
 
     promise = "a value is lost only if as many who had it died at once as were to keep it"
 

@@ -255,7 +255,7 @@ class SearchesEnd(Check):
 
 
 class FoundAgain(Check):
-    """Who loses its super peers is with others soon.
+    """A leaf that loses its super peers is with others soon.
 
     Not asked of those who have just begun: all that they know may be gone. And not while nothing gets through between
     some machines, or some stand still or are slow: there may be no way to another super peer then.

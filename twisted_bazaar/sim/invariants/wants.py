@@ -19,7 +19,7 @@ _REACH: Final = 7
 
 
 class WantsAreMet(Check):
-    """When nothing fails any more, trade goes on."""
+    """Trade goes on when nothing fails any more."""
 
     promise = "when faults have stopped, every want that can be met is met in time"
 
@@ -73,7 +73,7 @@ class WantsAreMet(Check):
 
 
 class BoughtAsWanted(Check):
-    """Who has lost sight of an order buys the same again."""
+    """A buyer that has lost sight of an order does not buy the same again."""
 
     promise = "nobody is sold more than it wants"
 

@@ -1,4 +1,4 @@
-"""What came of a market: what was wanted, searched for, found and bought."""
+"""The report of a market: what was wanted, searched for, found and bought."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to simulate of a market: who is there, what there is, and what is wanted."""
+"""The scenario of a market: who is there, what there is, and what is wanted."""
 
 from __future__ import annotations
 

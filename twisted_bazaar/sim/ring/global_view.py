@@ -25,7 +25,7 @@ Listener = Callable[[Contact], None]
 
 
 class RingView(Observer):
-    """Who is on the ring, and how they stand.
+    """A global view of the ring: who is on it, and in which state.
 
     @ivar peers: by node, what runs there; in no order.
     @ivar wrong_after: those whose list of successors is not right.

@@ -1,4 +1,4 @@
-"""Where each node stands on a ring that is right already: its neighbours, and of each part of its fingers one. Sans-IO.
+"""An ideal ring: each node with the right neighbours and fingers from the beginning. Sans-IO.
 
 As in the simulations of Stoica and others, "Chord" (ToN 2003), which begin with a ring that is right.
 """

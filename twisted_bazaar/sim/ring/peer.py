@@ -1,4 +1,4 @@
-"""What each node of a simulated ring does: it is a member, and keeps small values.
+"""Nodes of a simulated ring: each is a member, and keeps small values.
 
 That is all of a member of a ring but its files: these need folders on a disk and threads, of which ten thousand nodes
 in one process have too many, and how they travel is the scenario C{files}.

@@ -1,4 +1,4 @@
-"""What came of a ring: who was found in how many steps, what was lost, and what it took to keep the ring right."""
+"""The report of a ring: lookups and their steps, losses, and what it took to keep the ring right."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEARLY_ALL: Final = 0.99
 
 @frozen(kw_only=True)
 class PhaseReport:
-    """What came of the lookups of one phase.
+    """The results of the lookups of one phase.
 
     @ivar nodes: how many nodes were on the ring when it began.
     @ivar asked: how many lookups began.
@@ -113,7 +113,7 @@ class PhaseReport:
 
 @frozen
 class ValuesReport:
-    """What became of the values.
+    """The fate of the values.
 
     @ivar kept: how many were, by one more than there are replicas.
     @ivar lost: how many of them no living node has in the end.
@@ -176,7 +176,7 @@ class RingReport(Report):
 
 @define(eq=False)
 class _PhaseCount:
-    """What is counted in one phase."""
+    """Counts of one phase."""
 
     name: Phase
     began: float

@@ -1,4 +1,4 @@
-"""What to simulate of a ring: who is on it, what is looked for, what is kept, and how many die at once."""
+"""The scenario of a ring: who is on it, what is looked for, what is kept, and how many die at once."""
 
 from __future__ import annotations
 

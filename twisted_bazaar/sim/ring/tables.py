@@ -84,7 +84,7 @@ class RingTable(ABC):
 
 
 class PathTable(RingTable):
-    """How long ways are, by the number of nodes."""
+    """Lengths of lookups by the number of nodes."""
 
     words = "the length of ways on a ring that is right"
     columns = ("nodes", "half of log2, as theirs", "hops, mean", "1 and 99 of 100", "failed of 10,000")
@@ -105,7 +105,7 @@ class PathTable(RingTable):
 
 
 class DeathsTable(RingTable):
-    """What comes of lookups when nodes have died all at once: Table II."""
+    """Lookups when nodes have died all at once: Table II."""
 
     words = "lookups that begin when so many nodes have died at once, beside Table II"
     columns = (
@@ -142,7 +142,7 @@ class DeathsTable(RingTable):
 
 
 class ChurnTable(RingTable):
-    """What comes of lookups while nodes come and go: Table III."""
+    """Lookups while nodes come and go: Table III."""
 
     words = "lookups while so many nodes join and as many die in a second, for each 1,000, beside Table III"
     columns = (
@@ -191,7 +191,7 @@ class ChurnTable(RingTable):
 
 
 class RepairTable(RingTable):
-    """What becomes of a ring after many nodes have died at once, and what that takes."""
+    """The fate of a ring after many nodes have died at once, and the cost of its repair."""
 
     words = "after so many nodes have died at once"
     columns = (

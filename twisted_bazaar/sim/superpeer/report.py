@@ -1,4 +1,4 @@
-"""What came of a network of super peers: what each kind of search found, how soon, and what it cost."""
+"""The report of a network of super peers: what each kind of search found, how soon, and what it cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder().encode
 
 @frozen
 class Searches:
-    """What came of the searches of one sort in one phase.
+    """The results of the searches of one sort in one phase.
 
     @ivar asked: how many there were.
     @ivar messages: queries and hits among super peers a search; None if there was none.
@@ -60,7 +60,7 @@ class Searches:
 
 @frozen(kw_only=True)
 class PhaseReport:
-    """What one kind of search has found, and cost.
+    """The results and the cost of one kind of search.
 
     @ivar searches: by sort: popular are those for what more peers have than results are wanted, rare those for what
         few have.
@@ -134,7 +134,7 @@ class _Search:
 
 @define(eq=False)
 class _PhaseCount:
-    """What is counted while one kind of search is used."""
+    """Counts while one kind of search is used."""
 
     name: Phase
     began: float

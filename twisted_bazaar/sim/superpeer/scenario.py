@@ -1,4 +1,4 @@
-"""What to simulate of a network of super peers: who is there, what there is, and what is looked for."""
+"""The scenario of a network of super peers: who is there, what there is, and what is looked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is to be found: titles of some words each, a few of which are common, and who has which.
+"""Titles that there are to be found: some words each, a few of which are common, and who has which.
 
 All of it follows from the scenario; with more peers, or fewer, the others have what they had.
 """

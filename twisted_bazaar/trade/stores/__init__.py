@@ -1,1 +1,1 @@
-"""Where the books of a sale are kept: memory, SQLite, PostgreSQL, behind one interface."""
+"""Stores for the books of a sale: memory, SQLite, PostgreSQL, behind one interface."""

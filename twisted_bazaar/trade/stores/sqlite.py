@@ -44,7 +44,7 @@ _HARMLESS: Final = frozenset(
 
 
 class Threads(Protocol):
-    """Where the transactions of a book run."""
+    """The threads in which the transactions of a book run."""
 
     def start(self) -> None:
         """Begin."""
@@ -63,7 +63,7 @@ def one_thread() -> Threads:
 
 @frozen
 class _Waiting:
-    """What is to be done in the next transaction."""
+    """Work for the next transaction."""
 
     work: Work[Any]
     done: Deferred[Any]
@@ -173,7 +173,7 @@ class SqliteStore(Generic[Book]):
 
 
 class _Session(Generic[Book]):
-    """What happens in the thread of a book.
+    """The session of a book in its thread.
 
     @ivar _is_suspect: whether something has gone wrong that could have damaged the file.
     """

@@ -1,4 +1,4 @@
-"""What the books of a sale ask of whatever keeps them.
+"""The interface of a store: what the books of a sale ask of whatever keeps them.
 
 A store runs transactions, one after another, each wholly or not at all. What a transaction may do to a
 seller's book stands in L{SalesBook}, and to a buyer's in L{PurchaseBook}: they read and write rows, and every
@@ -22,7 +22,7 @@ OrderKey = tuple[str, str]
 
 
 class SalesBook(Protocol):
-    """What can be done with a seller's book in one transaction."""
+    """A seller's book in one transaction."""
 
     def deals(self, keys: Collection[OrderKey]) -> Mapping[OrderKey, Deal]:
         """Those of some orders, by buyer's key and id, that were answered before."""
@@ -82,7 +82,7 @@ class WantRow:
 
 
 class PurchaseBook(Protocol):
-    """What can be done with a buyer's book in one transaction."""
+    """A buyer's book in one transaction."""
 
     def wants(self) -> Sequence[WantRow]:
         """The wants that are open, in the order of their numbers."""

@@ -55,7 +55,7 @@ class _Download(msgspec.Struct, frozen=True):
 
 
 class _Status(msgspec.Struct, frozen=True):
-    """How a sharer is."""
+    """The status of a sharer."""
 
     folder: str
     fault: str | None

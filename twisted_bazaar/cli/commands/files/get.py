@@ -50,7 +50,7 @@ class Resumable(Denial):
 
 @frozen
 class Wish:
-    """What is to be fetched, and how.
+    """A file to be fetched, and how.
 
     @ivar wanted: its name or digest.
     @ivar beginning: how its digest begins.

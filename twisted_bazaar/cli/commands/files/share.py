@@ -86,7 +86,7 @@ def share(
 
 
 class ShareDisplay:
-    """What is seen of a sharer: lines of what happens, and on a terminal a line that moves below them.
+    """The display of a sharer: lines of what happens, and on a terminal a line that moves below them.
 
     @param console: where it is shown.
     @ivar lost: fails when nothing can be shown any more.

@@ -42,7 +42,7 @@ _MOST_RUNS: Final = 100_000
 
 @frozen
 class Wishes:
-    """What to do beside the run itself.
+    """Things to do beside the run itself.
 
     @ivar trace: the file that gets a line for each event.
     @ivar keep: the file that the scenario was read from.

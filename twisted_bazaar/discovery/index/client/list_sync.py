@@ -36,7 +36,7 @@ class Warn(Protocol):
 
 
 class Enrolment:
-    """What one server is told of a list, and when.
+    """Synchronization of a list with one server, and when it happens.
 
     @param listing: the list; nobody else tells anybody of it.
     @param say: sends a message to the server.

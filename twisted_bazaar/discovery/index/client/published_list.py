@@ -48,7 +48,7 @@ class _Sent:
 
 
 class OwnListing:
-    """What one peer lets others find.
+    """The list that one peer lets others find.
 
     @param bazaar: the one in which its goods are sold.
     @ivar mark: of the list that the server is known to have; 0 while that is none of this peer's.

@@ -31,7 +31,7 @@ class Inquiry(Message, tag="inquiry", kw_only=True):
 
 
 class Quotation(Message, tag="quotation", kw_only=True):
-    """What the sender has to say to an inquiry; each gets one.
+    """An answer to an inquiry; each gets one.
 
     @ivar id: of the inquiry.
     @ivar quantity: how many the sender would sell.

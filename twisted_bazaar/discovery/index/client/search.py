@@ -43,7 +43,7 @@ _SELLERS_KNOWN_S: Final = 3_600.0
 
 
 class GoodsIndex(Protocol):
-    """What this way of finding asks of the member that speaks with the index server."""
+    """The interface to the member that speaks with the index server."""
 
     def publish_goods(self, items: Sequence[str]) -> None:
         """Let this node be found under these names of goods from now on, and under no others."""

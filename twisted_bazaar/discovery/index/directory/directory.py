@@ -1,4 +1,4 @@
-"""What an index server knows: who has which files, and who sells what. Sans-IO.
+"""The directory of an index server: who has which files, and who sells what. Sans-IO.
 
 Soft state: everything in it is believed for the time of a lease, and its owner can tell it again.
 
@@ -56,7 +56,7 @@ Steps = Generator[None, None, T]
 
 @frozen
 class Counts:
-    """How much is known.
+    """Sizes of a directory.
 
     @ivar peers: who lists something or has asked, and is there.
     @ivar files: different contents under different names.

@@ -20,7 +20,7 @@ L = TypeVar("L")
 
 @frozen
 class Growth:
-    """What a change adds to a list.
+    """The growth of a list by a change.
 
     @ivar entries: how many there are more then; fewer if negative.
     @ivar size_bytes: what the list weighs more then.

@@ -1,4 +1,4 @@
-"""What an index server asks of whatever keeps its directory: memory, or a database that several servers share."""
+"""The interface of a directory: memory, or a database that several servers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What entries of a directory weigh in memory, at most: the size of their texts, and what the tables around them take.
+"""Upper bounds of what the entries of a directory weigh in memory: their texts, and the tables around them.
 
 The figures are upper bounds for CPython 3.11 on 64 bits, with each dict at the emptiest that it can be (a third of
 its slots in use, just after it has grown). C{tests/discovery/index/directory/test_weights.py} holds them against

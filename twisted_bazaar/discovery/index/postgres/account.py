@@ -28,7 +28,7 @@ _CLOSE: Final = "DELETE FROM twisted_bazaar_index.hosts WHERE host = ANY(%s::tex
 
 
 class Account:
-    """What all lists weigh.
+    """The account of what all lists weigh.
 
     @param connection: of psycopg, in a transaction.
     @param total: the budget, in bytes.

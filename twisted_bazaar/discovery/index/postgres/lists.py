@@ -124,7 +124,7 @@ class _Charged:
 
 @frozen
 class _Row(_Charged):
-    """What is known of a peer: its list is found if it is there."""
+    """A peer as its row has it: its list is found if it is there."""
 
     mark: int
     listed: int

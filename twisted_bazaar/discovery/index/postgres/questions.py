@@ -65,7 +65,7 @@ _COUNTS: Final = """
 
 
 class Questions:
-    """What can be asked.
+    """The questions to a directory.
 
     @param connection: of psycopg, in a transaction.
     """

@@ -1,1 +1,1 @@
-"""Whose request comes next: fair queueing by host, time slicing, rate limits."""
+"""Scheduling of requests: fair queueing by host, time slicing, rate limits."""

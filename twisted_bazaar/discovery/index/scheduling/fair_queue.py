@@ -32,7 +32,7 @@ W = TypeVar("W")
 
 @define(eq=False)
 class _Host(Generic[W]):
-    """What waits of one host.
+    """The queue of one host.
 
     @ivar served_s: its virtual time: how long its work has taken.
     @ivar began_s: what that was when it began to wait.
@@ -57,7 +57,7 @@ class _Host(Generic[W]):
 
 
 class FairQueue(Generic[W]):
-    """What waits of all hosts, and how much time each has had.
+    """The queues of all hosts, and how much time each has had.
 
     @param fair_turn: every how manieth turn is for who has had least of all, and not least since it began to wait; 1
         where a single turn may take long.

@@ -1,4 +1,4 @@
-"""How much each peer may ask of an index server. Sans-IO."""
+"""Rate limits of what each peer may ask of an index server. Sans-IO."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Allowance:
 
 
 class Allowances:
-    """What each may still ask now: so much at once, and then so much a second."""
+    """Token buckets, one for each peer: so much at once, and then so much a second."""
 
     def __init__(self) -> None:
         self._allowances: dict[str, _Allowance] = {}

@@ -1,4 +1,4 @@
-"""How a member gets to know those that ask it: by asking them back, once.
+"""Verification of contacts: a member asks back, once, whoever asks it and is not known.
 
 So who is asked gets to know as many as who asks, and all who have to do with each other need fewer steps.
 """

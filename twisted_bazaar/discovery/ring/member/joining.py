@@ -1,4 +1,4 @@
-"""How a node comes into a ring: it meets a member, looks for its place, and falls in there; until it has."""
+"""Joining a ring: a node meets a member, looks for its place, and falls in there."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Whom one member of a ring knows: what the rules about that want to be asked and told goes out, and what comes goes to
-them.
+"""Maintenance of a member's neighbours: drives the rules, sends what they ask for, and gives them what comes.
 
 The rules are L{Membership}, L{Fingers} and L{Lookup}. Here is when they are asked, and by which messages.
 """

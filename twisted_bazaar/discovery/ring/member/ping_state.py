@@ -1,4 +1,4 @@
-"""How a node says how it stands, to those who ask over and over: what has not changed is not said again. Sans-IO.
+"""Pings that leave out what has not changed: what each of the nodes that ask over and over was told last. Sans-IO.
 
 Each pong has a mark, which says what stands in it; who asks again shows the mark of the last, if that is still kept.
 While it is the same, the answer is that all is as before. A mark is made and understood by one node alone, and means

@@ -1,4 +1,4 @@
-"""What a member of a ring tells its node of its life, for the journal and the log.
+"""Events of a member of a ring, for the journal and the log.
 
 What strangers can bring about is told so often in a minute and no more. In a classroom each step is told, from the
 two design papers: which pings come, who has answered one, and whom a question is sent on to.
@@ -19,7 +19,7 @@ _CALLS_A_MINUTE: Final = 120
 
 
 class Telling:
-    """What one member tells.
+    """The events of one member.
 
     @param tells_all: whether each step is told.
     """

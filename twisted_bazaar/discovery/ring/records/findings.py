@@ -1,4 +1,4 @@
-"""What owners say that fits one question for files: put together, and bounded. Sans-IO."""
+"""Findings of one question for files: what owners say that fits, put together and bounded. Sans-IO."""
 
 from __future__ import annotations
 

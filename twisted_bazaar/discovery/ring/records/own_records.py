@@ -1,4 +1,4 @@
-"""What one node is to be found by in a ring: the records of its files and goods, as they are to be now. Sans-IO.
+"""The records of a node's own files and goods, by which it is found in a ring. Sans-IO.
 
 Files under a word stand on pages. A file that has a place on one keeps it, so that little has to be written anew when
 files come and go.

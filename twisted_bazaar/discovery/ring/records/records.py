@@ -1,4 +1,4 @@
-"""What stands in a ring about who has what: a file, files with a word in their names, goods. Sans-IO.
+"""Records in a ring about who has what: a file, files with a word in their names, goods. Sans-IO.
 
 Each of these is an entry of whoever has it, in a space of its own, so nobody can say it in the name of another. Where
 an owner is, no record says: that is looked up on the ring itself, where the owner has a place by its key. So a record

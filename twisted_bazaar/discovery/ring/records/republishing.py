@@ -41,7 +41,7 @@ _FIRST_WITHDRAWN: Final = (SELLERS, PROVIDERS, WORDS)
 
 @define
 class _Posted:
-    """How it stands with one record.
+    """The state of one record.
 
     @ivar due: when it is to be put the next time, or deleted.
     @ivar failures: how often that has come to nothing, one time after another.

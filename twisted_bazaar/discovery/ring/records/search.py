@@ -60,7 +60,7 @@ Lookup = tuple[str | None, str | None, str | None]
 
 @implementer(ICatalogue)
 class RingSearch:
-    """What a node of a ring finds by it, and is found by.
+    """Search by a ring, and being found by it.
 
     @param keeping: what there is in the ring; its member may be a guest, which can ask and has nothing to offer.
     """

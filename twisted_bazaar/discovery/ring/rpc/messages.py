@@ -1,4 +1,4 @@
-"""What the nodes of a ring tell each other, by datagram. From the two design papers of the ring.
+"""Messages between the nodes of a ring, by datagram. From the two design papers of the ring.
 
 Its join, update, ping, quit, abrupt and exit are here; finding a place is added, which in those papers is part of
 every message that goes round. Each message says from whom to whom it goes, has a stamp of its own, and tells who began
@@ -56,7 +56,7 @@ class Card(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Where somebody's datagrams come from."""
+    """An address from which somebody's datagrams come."""
 
     host: Host
     udp: Port
@@ -107,7 +107,7 @@ class RingPing(RingMessage, tag="ringping", kw_only=True):
 
 
 class RingPong(RingMessage, tag="ringpong", kw_only=True):
-    """How the sender stands.
+    """The sender's state, in answer to a ping.
 
     @ivar bits: the ring has 2**bits places.
     @ivar member: whether it has joined.
@@ -158,7 +158,7 @@ class RingFind(RingMessage, tag="ringfind", kw_only=True):
 
 
 class RingFound(RingMessage, tag="ringfound", kw_only=True):
-    """Whom the sender knows round a place.
+    """The sender's contacts round a place.
 
     @ivar before: nodes between itself and the place, the nearest to the place first.
     @ivar after: its successors at the place and after it, the nearest first; none if its list does not go so far. One

@@ -1,4 +1,4 @@
-"""How often one host is asked how its nodes stand, and how many of them at a time. Sans-IO.
+"""A limit for each host: how often it is asked, and how many of its nodes at a time. Sans-IO.
 
 Each answer may name somebody nearer, who is asked at once; so who makes up such a name for every answer would have
 this node ask without end, as fast as it answers. What is not asked now is asked in a later round, if it is still of
@@ -23,7 +23,7 @@ _KEPT: Final = 2
 
 @define
 class _Count:
-    """How often one host was asked.
+    """A count of how often one host was asked.
 
     @ivar began: since when.
     """
@@ -57,7 +57,7 @@ class Restraint:
 
 
 class Awaited:
-    """Who has been asked and has not answered yet.
+    """Requests that have no answer yet, by host.
 
     Whoever asks under ever new keys, and never answers, would else have this node wait for each of them.
 

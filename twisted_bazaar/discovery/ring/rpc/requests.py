@@ -35,7 +35,7 @@ _STAMP_BITS: Final = 52
 
 
 class Witness(Protocol):
-    """Who wants to know which nodes answer, whatever they are asked."""
+    """Somebody who is told which nodes answer, whatever they are asked."""
 
     def answered(self, contact: Contact, site: Site) -> object:
         """A node has answered.

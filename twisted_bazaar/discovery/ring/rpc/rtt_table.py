@@ -1,5 +1,4 @@
-"""What one node knows of the addresses that it exchanges messages with: who is there, how long answers from there take,
-and who has shown lately that it can answer. Sans-IO.
+"""Round-trip times and liveness of the addresses that one node exchanges messages with (RFC 6298). Sans-IO.
 
 All of it stands in one record, which is looked up once a message: with many neighbours, or many nodes on one machine,
 most of the time is spent on fetching from memory what has to be looked at.
@@ -31,7 +30,7 @@ _REMEMBERED_S: Final = 600.0
 
 @define
 class Estimate:
-    """What answers from somewhere take.
+    """An estimate of the round-trip time to an address.
 
     @ivar smoothed_s: on the whole.
     @ivar deviation_s: how far single ones are from that.

@@ -1,4 +1,4 @@
-"""What a node of the ring tells about itself, and what it is to do next. Sans-IO."""
+"""The state that a node of the ring tells of itself, and the actions that the rules ask for. Sans-IO."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 
 @frozen
 class Standing:
-    """What a node answers when it is asked how it stands.
+    """The state of a node, as it answers a ping.
 
     @ivar node: itself.
     @ivar predecessor: the nearest node before it that it knows of.
@@ -25,7 +25,7 @@ class Standing:
 
 @frozen
 class Seat:
-    """Where a node stands on a ring that is right already, which nobody needs to find out.
+    """A node's place on a ring that is right already, which nobody needs to find out.
 
     @ivar predecessor: the node before it; None on a ring of one.
     @ivar successors: the nodes after it, the nearest first.

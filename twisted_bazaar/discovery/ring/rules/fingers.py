@@ -45,7 +45,7 @@ def _host_of(contact: Contact) -> Hashable:
 
 @define
 class _Part:
-    """What is known of one part of an octave.
+    """The contacts in one part of an octave.
 
     @ivar held: who stands there, the one that has been known longest first.
     @ivar before: who stood there when that was seen last.

@@ -1,4 +1,4 @@
-"""What has to hold of a ring at every moment, and what of one that has been quiet. Sans-IO.
+"""The invariants of a ring: at every moment, and of one that has been quiet (Zave, 2017). Sans-IO.
 
 For tests and for the simulator: they see all nodes at once, which no node does.
 

@@ -1,4 +1,4 @@
-"""Who is responsible for a place: a search that goes nearer step by step, asking several at once. Sans-IO.
+"""Iterative, parallel lookup of the nodes that are responsible for an identifier (Chord, 4.3). Sans-IO.
 
 Each node that is asked names those it knows before the place, and its successors at the place and after it, if its
 list goes so far. The nearest before the place are asked in turn; the first after it that lives is the one that was
@@ -39,7 +39,7 @@ MOST_STARTS: Final = 12
 
 @frozen
 class Found:
-    """What has come of a search.
+    """The result of a lookup.
 
     @ivar place: what was looked for.
     @ivar holders: who is responsible for it, and who follows, as far as they are known; the first has answered, but

@@ -1,4 +1,4 @@
-"""What a node says when it is asked whom it knows round a place. Sans-IO."""
+"""The reply to a lookup: the contacts that a node knows round an identifier. Sans-IO."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_BEYOND: Final = 2
 
 @frozen
 class Answer:
-    """What a node says about a place.
+    """The reply of one node to a lookup.
 
     @ivar node: itself.
     @ivar before: nodes it knows between itself and the place, the nearest to the place first.

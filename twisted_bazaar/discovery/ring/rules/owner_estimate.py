@@ -1,4 +1,4 @@
-"""Who probably keeps what stands at a place, by what one node knows without asking anybody. Sans-IO.
+"""An estimate of who keeps what stands at a place, by what one node knows without asking anybody. Sans-IO.
 
 On a ring that is not large a node knows nearly everybody, and need not look for them. How far its knowledge goes it
 sees from how close nodes stand that come one after another: where those that it knows are much farther apart, it does
@@ -27,7 +27,7 @@ _LISTS: Final = 32
 
 
 class Likely:
-    """Whom one node knows, near and far, in the order of the ring."""
+    """All contacts of one node, near and far, in the order of the ring."""
 
     __slots__ = ("_apart", "_dead", "_farthest", "_fingers", "_known", "_made_of", "_membership", "_ring")
 

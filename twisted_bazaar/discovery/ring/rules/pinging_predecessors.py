@@ -1,4 +1,4 @@
-"""Who asks a node over and over how it stands: those before it, as far as it is one of their successors. Sans-IO.
+"""Predecessors that ping this node because it is one of their successors. Sans-IO.
 
 In a classroom that is how a node knows its two predecessors, and whom to tell when it goes.
 """

@@ -1,4 +1,4 @@
-"""Who has not answered lately. Sans-IO.
+"""A negative cache of contacts that have not answered lately. Sans-IO.
 
 A node that is taken for dead is not asked and not passed on for a while. The memory is short: what is dead stays out
 of the tables of others by itself, and who was only slow is let in again.

@@ -1,4 +1,4 @@
-"""Who has been lost, and may be found again: the memory by which a ring that was split grows together. Sans-IO."""
+"""Contacts that failed and are tried again, so that the halves of a partitioned ring merge. Sans-IO."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CAP: Final = 64
 
 @define
 class _Absence:
-    """How it stands with one that was lost.
+    """The state of one that was lost.
 
     @ivar wait_s: how long it is to be left alone after the next try.
     @ivar due: when that is.

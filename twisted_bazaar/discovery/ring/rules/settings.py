@@ -1,4 +1,4 @@
-"""How a node of a ring lives: what differs between the usual ring and that of a classroom. Sans-IO."""
+"""Settings of a node of a ring: what differs between the usual ring and that of a classroom. Sans-IO."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twisted_bazaar.discovery.ring.rules.stabilization import CLASSIC_SUCCESSORS
 
 @frozen
 class Patience:
-    """How often somebody is asked before it is taken for dead.
+    """Numbers of tries before somebody is taken for failed.
 
     @ivar tries: how often, the first time included.
     @ivar wait_s: for how long each time; None for as long as round trips have shown to be right.
@@ -25,7 +25,7 @@ class Patience:
 
 @frozen
 class Settings:
-    """How a node of a ring lives.
+    """The settings of a node of a ring.
 
     @ivar bits: the ring has 2**bits places.
     @ivar successors: how many it keeps.

@@ -1,4 +1,4 @@
-"""How a node finds its neighbours on the ring, and keeps them. Sans-IO.
+"""Chord stabilization with Zave's corrections (join, stabilize, rectify): successors and predecessor. Sans-IO.
 
 A node knows the nodes that follow it, its successors, and the one before it. It joins by a node that it falls behind,
 asks its first successor over and over who stands between them, and takes whoever asks it from nearer behind for its

@@ -1,1 +1,1 @@
-"""What members of a ring keep for others: replicas, anti-entropy, repair, reads."""
+"""Storage in a ring: replicas, anti-entropy, repair, reads."""

@@ -35,7 +35,7 @@ def span_of(low: int, high: int) -> Span:
 
 @frozen
 class Compared:
-    """What a node answers that is asked what it has of a span.
+    """The answer of a node that is asked what it has of a range.
 
     @ivar is_same: whether it has the same.
     @ivar marks: if not, the first of what it has there.

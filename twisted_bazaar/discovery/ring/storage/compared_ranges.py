@@ -1,4 +1,4 @@
-"""Which spans of a ring others count on a node for: they have compared them with it, since it follows them. Sans-IO."""
+"""Ranges of a ring that others have compared with this node, and so count on it for. Sans-IO."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_CLAIMS: Final = 64
 
 
 class Claims:
-    """What others have compared with one node, for a while."""
+    """The ranges that others have compared with one node, for a while."""
 
     def __init__(self) -> None:
         self._claims: dict[Contact, tuple[Span, float]] = {}

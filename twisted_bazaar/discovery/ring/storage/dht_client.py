@@ -1,4 +1,4 @@
-"""What the nodes of a ring keep for each other: put there, asked for, and deleted.
+"""The client of the distributed hash table: entries are put, got and deleted.
 
 An entry goes to the node to which its name belongs and to some that follow it. How it is got from them is another
 matter: L{twisted_bazaar.discovery.ring.storage.read}.
@@ -34,7 +34,7 @@ _MOST_VERSIONS: Final = 10_000
 
 @frozen
 class Stored:
-    """What has become of an entry.
+    """The outcome of a put.
 
     @ivar copies: what each has said, the one to which it belongs first.
     """
@@ -49,7 +49,7 @@ class Stored:
 
 
 class Keeping(Keeper):
-    """What one node keeps, and what it has others keep."""
+    """The client of the hash table on one node: it puts, gets and deletes, and owns what this node keeps."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

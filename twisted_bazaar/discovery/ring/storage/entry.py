@@ -1,4 +1,4 @@
-"""What is kept in the ring: entries, each signed by its owner. Sans-IO.
+"""Entries that are kept in the ring, each signed by its owner. Sans-IO.
 
 An entry stands under a space and a name: a small value, a file, or a word that somebody has something. Entries of
 several owners under one name live side by side, and of one owner the newest counts. Whoever keeps an entry, or hands
@@ -44,7 +44,7 @@ EntryKey = tuple[str, str, str]
 
 
 class Kept(Statement, frozen=True):
-    """What an owner wants to be kept.
+    """The content of an entry, as its owner states it.
 
     @ivar version: greater than that of any before; milliseconds of its clock do.
     @ivar deleted: whether there is nothing any more.

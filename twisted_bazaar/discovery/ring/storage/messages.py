@@ -1,4 +1,4 @@
-"""What the nodes of a ring tell each other about what they keep, by datagram. From the two design papers of the ring.
+"""Messages about entries, by datagram. From the two design papers of the ring.
 
 Its store, request and transfer are here. What is longer than a datagram goes in parts, each of which is a question of
 its own; so that whoever gets them can tell when all have come, each says how many there are.
@@ -72,7 +72,7 @@ class RingStore(RingMessage, tag="ringstore", kw_only=True):
 
 
 class RingStored(RingMessage, tag="ringstored", kw_only=True):
-    """What has become of an entry.
+    """The outcome of a store.
 
     @ivar outcome: C{part}: more of it is to come. C{kept}, C{known}: it is there now, or was already. C{older}: there
         is a newer one. C{full}: there is no room. C{refused}: it does not hold.
@@ -104,7 +104,7 @@ class RingRequest(RingMessage, tag="ringrequest", kw_only=True):
 
 
 class RingTransfer(RingMessage, tag="ringtransfer", kw_only=True):
-    """What there is under a name.
+    """The entries under a name.
 
     @ivar listed: the newest first.
     @ivar more: whether there are more than are listed.
@@ -144,7 +144,7 @@ class RingCompare(RingMessage, tag="ringcompare", kw_only=True):
 
 
 class RingCompared(RingMessage, tag="ringcompared", kw_only=True):
-    """Whether the sender has the same.
+    """The answer whether the sender has the same.
 
     @ivar marked: if not, the first that it has there.
     @ivar until: how far these go.

@@ -54,7 +54,7 @@ class Holding:
 
 
 class _Listing(msgspec.Struct, eq=False):
-    """What one node has under a name.
+    """The entries of one node under a name.
 
     @ivar texts: some of them, by tag.
     @ivar is_own: whether it says that the name belongs to it.

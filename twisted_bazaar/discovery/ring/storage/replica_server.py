@@ -1,4 +1,4 @@
-"""What one node of a ring keeps for others, and what it answers them about that.
+"""The server of replicas: what one node of a ring keeps for others, and its answers about that.
 
 Whatever comes is verified before it is kept. The file that an entry is about travels in another way; here is only who
 has it.
@@ -84,7 +84,7 @@ class NoFiles:
 
 @frozen
 class Copy:
-    """What one node has said to an entry.
+    """The answer of one node about an entry.
 
     @ivar outcome: as in C{ringstored}; C{lost} if it has not answered.
     @ivar version: of the newest it has.
@@ -103,7 +103,7 @@ class Copy:
 
 
 class Keeper:
-    """What one node keeps for others.
+    """The server of replicas on one node.
 
     @param member: the node on its ring; it has not started yet.
     @param replicas: on how many nodes everything is besides the one that it belongs to.

@@ -1,4 +1,4 @@
-"""Who is to have which entries when nodes come and go, and how that comes about without haste. Sans-IO.
+"""Replication: who is to have which entries when nodes come and go, without haste. Sans-IO.
 
 What belongs to a node is also on the nodes that follow it. The node to which a span of the ring belongs compares it
 with each of these, now and then and when they change, until all have the same. To one that has come before it, and has
@@ -84,7 +84,7 @@ class _Withdrawn:
 
 
 class Replication:
-    """What one node does for what is kept in the ring.
+    """The duties of one node towards what is kept in the ring.
 
     @param own: itself.
     @param replicas: on how many nodes after the one that it belongs to everything is.
@@ -302,7 +302,7 @@ class Replication:
 
 
 class Pacing:
-    """How fast repair may go: so many messages and so many bytes a second, and as much at once.
+    """A limit on repair: so many messages and so many bytes a second, and as much at once.
 
     @param a_second: messages.
     @param bytes_a_second: of their contents.

@@ -1,4 +1,4 @@
-"""What one node of the ring keeps for others. Sans-IO.
+"""The store of one node of the ring: the entries that it keeps for others. Sans-IO.
 
 Of each owner there is one entry under one name, the newest. Entries lie in the order of their places, so that two nodes
 can compare what they have between two places, whatever it is, by one number.
@@ -43,7 +43,7 @@ Span = tuple[int, int]
 
 
 class Outcome(Enum):
-    """What has become of an entry that was to be kept."""
+    """The outcome for an entry that was to be kept."""
 
     KEPT = "kept"
     KNOWN = "known"
@@ -413,7 +413,7 @@ class Store:
 
 @define
 class _Sent:
-    """What there is of one sender."""
+    """The entries of one sender."""
 
     count: int = 0
     bytes: int = 0
@@ -421,7 +421,7 @@ class _Sent:
 
 @define
 class _Owned:
-    """What there is of one owner.
+    """The entries of one owner.
 
     @ivar keys: the oldest first. To find that in a plain mapping takes a while when many have gone, but less than to
         verify one entry; and it takes half as much memory where most owners have one.

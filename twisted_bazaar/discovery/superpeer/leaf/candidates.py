@@ -1,4 +1,4 @@
-"""Which super peers a weak peer knows of, and which it tries next. Sans-IO.
+"""Candidates: the super peers that a leaf knows of, and which it tries next. Sans-IO.
 
 Those that the user has given are kept for ever; those that super peers and a tracker have named are kept as long as
 there is room for them. One that could not be reached, or had no room, is left alone for a while.

@@ -1,4 +1,4 @@
-"""What has come to one question of a weak peer: put together, without doubles, and bounded. Sans-IO.
+"""Findings of one query of a leaf: put together, without doubles, and bounded. Sans-IO.
 
 Whoever is asked may answer anything: what was not asked for is left out, and so is what is too much.
 """

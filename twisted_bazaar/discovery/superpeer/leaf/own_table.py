@@ -1,4 +1,4 @@
-"""What a weak peer has, as the table of words that its super peers get, and as the lists that they keep."""
+"""A leaf's own table of words for its super peers, and the lists that they keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a weak peer has asked its super peers and not heard the end of.
+"""Pending queries: what a leaf has asked its super peers and not heard the end of.
 
 One super peer is asked. If it dies, or refuses, before it has said that it is over, another one is asked the same.
 """

@@ -15,7 +15,7 @@ ALONE_S: Final = 10.0
 
 
 class Attendance:
-    """Who is there of those who should be."""
+    """The presence of those who should be there."""
 
     def __init__(self, node: INode, neighbours: Neighbours) -> None:
         self._node = node

@@ -18,7 +18,7 @@ MOST_DEGREE: Final = 1000
 
 
 class Entry(IntEnum):
-    """How somebody became a neighbour; the greater, the more it is worth."""
+    """The way in which somebody became a neighbour; the greater, the more it is worth."""
 
     CAME = 0
     FOUND = 1
@@ -27,7 +27,7 @@ class Entry(IntEnum):
 
 @frozen
 class Standing:
-    """What a super peer says of itself.
+    """The state of a super peer, as it says itself.
 
     @ivar leaves: how many weak peers it has.
     @ivar room: how many more it would take.

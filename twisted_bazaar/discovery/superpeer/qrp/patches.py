@@ -1,4 +1,4 @@
-"""How a table of words travels: what cuts it into parts, and what puts them together again. Sans-IO.
+"""Patches of query routing tables: cuts a table into parts, and puts them together again (QRP). Sans-IO.
 
 The largest table is told in hundreds of parts, each of which is written when it is asked for, and read when it comes:
 so neither end ever has to do all at once.

@@ -344,7 +344,7 @@ def _set(bitmap: bytearray, slots: Iterable[int]) -> None:
 
 
 class SlotCounts:
-    """How often slots are there, in little room, whether a few are or all.
+    """Counts of slots, in little room, whether a few are there or all.
 
     @param bits: there are 2**bits slots.
     """

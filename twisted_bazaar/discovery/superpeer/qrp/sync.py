@@ -1,4 +1,4 @@
-"""What one neighbour has of this super peer's table of words, and what it is to be sent next. Sans-IO.
+"""Synchronization of a query routing table with one neighbour: what it has, and what it is sent next. Sans-IO.
 
 A neighbour says with each greeting which version it has. What has changed since then goes out in parts, once; what
 is newer waits until the neighbour says that it has all of them. So a change always builds on what is there, whatever
@@ -36,7 +36,7 @@ NEVER: Final = float("inf")
 
 @define
 class Allowance:
-    """How many parts of tables one super peer sends another: so many at once, and then so many a second.
+    """A limit on the parts of tables that one super peer sends another: so many at once, and then so many a second.
 
     Whoever sends keeps to it, so that whoever takes them can hold others to it.
 
@@ -57,7 +57,7 @@ class Allowance:
 
 
 class Telling:
-    """What one neighbour has, and what is under way to it.
+    """The table as one neighbour has it, and what is under way to it.
 
     @param table: this super peer's; it has to begin each run with another version.
     """

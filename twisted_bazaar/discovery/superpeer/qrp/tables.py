@@ -83,7 +83,7 @@ def hash_of(token: str) -> int:
 
 @frozen
 class Change:
-    """What one step has changed in a table: first C{off} were taken out, then C{on} put in.
+    """A change of a table by one step: first C{off} were taken out, then C{on} put in.
 
     @ivar full: 1 if from now on there are too many slots to be told, -1 if that is over.
     """

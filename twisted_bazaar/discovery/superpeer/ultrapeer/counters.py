@@ -1,4 +1,4 @@
-"""What a super peer counts. Sans-IO."""
+"""Counters of a super peer. Sans-IO."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from attrs import define
 
 @define
 class Counters:
-    """How often something happened, since the super peer began.
+    """Counts of what has happened since the super peer began.
 
     @ivar searches: searches of its own weak peers.
     @ivar asked: datagrams with those that went to neighbours.

@@ -1,4 +1,4 @@
-"""What a super peer does with searches of others: answers each once, passes it on, and sends hits back."""
+"""Forwarding of queries: each of others is answered once and passed on, and its hits are sent back."""
 
 from __future__ import annotations
 

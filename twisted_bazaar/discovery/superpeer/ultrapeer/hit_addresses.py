@@ -1,4 +1,4 @@
-"""Where those are who are named in hits: each is named by somebody who may be on the same machine. Sans-IO.
+"""Addresses in query hits: each is named by somebody who may be on the same machine. Sans-IO.
 
 Without a host somebody is on the machine of whoever names it; whoever gets that from another machine fills it in.
 """

@@ -1,4 +1,4 @@
-"""How a super peer searches. Sans-IO."""
+"""The policy of a super peer's searches: reach, hits, pauses. Sans-IO."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RESULTS: Final = 50
 
 @define
 class Policy:
-    """What may be chosen, and may change while a super peer runs.
+    """Choices that may change while a super peer runs.
 
     @ivar ttl: over how many links between super peers a search goes at most.
     @ivar results: how many hits are enough, though a weak peer may want fewer.

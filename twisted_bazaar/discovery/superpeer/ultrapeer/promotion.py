@@ -1,4 +1,4 @@
-"""When there are too few super peers: which weak peer is asked to be one."""
+"""Promotion: a leaf is asked to become a super peer when there are too few (Gnutella: ultrapeer election)."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _pieces(found: Found, room: int) -> Iterator[tuple[Found, int]]:
 
 
 class Answers:
-    """What has been found for one search, each hit once.
+    """The hits of one search, each once.
 
     A hit is one file of one peer, or a seller. It is believed as it comes; but nobody who answers everything can keep
     a search from going on, or fill the memory: of the hits that one neighbour brings, so many are taken as are enough,

@@ -1,4 +1,4 @@
-"""Which queries have passed, and by which ways their hits go back. Sans-IO.
+"""Reverse paths: which queries have passed, and by which ways their hits go back (Gnutella 0.6). Sans-IO.
 
 A super peer is as deep in a query as the links that its first copy crossed. It passes the query on as from that depth,
 whatever copies come later, and sends hits only to those who were less deep when they sent it. So each step back is
@@ -23,7 +23,7 @@ MOST_COUNTED: Final = 16_384
 
 
 class Arrival(enum.Enum):
-    """What is to be done with a query that has come."""
+    """The verdict on a query that has come."""
 
     NEW = enum.auto()
     """Never seen: answer it, and pass it on."""
@@ -56,7 +56,7 @@ class _Passed(msgspec.Struct, gc=False):
 
 
 class _Brought(msgspec.Struct, gc=False):
-    """How many parts of hits for a query have come from a neighbour."""
+    """A count of the parts of hits for a query that have come from a neighbour."""
 
     parts: int
 
