@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from benchmarks.processes import LOOPBACK, free_port
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.disk import Signature
-from twisted_bazaar.files.download.resumable_file import PartFile
+from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.download.swarm import Download
 from twisted_bazaar.files.memory import MemoryShare
 from twisted_bazaar.files.partial import PartContent
@@ -82,7 +82,7 @@ class Orders(LineOnlyReceiver):
 
     async def _fetch(self, folder: Path, name: str, digest: str, ports: Sequence[int]) -> None:
         began = _CLOCK.seconds()
-        part = await PartFile.open(_CLOCK, folder, name, digest)
+        part = await ResumableFile.open(_CLOCK, folder, name, digest)
         download = Download(_CLOCK, random.Random(os.urandom(8)), part)
         contents, content = self._role.share.contents, PartContent(part)
         # What an index is to a node: the others see from it who has something.

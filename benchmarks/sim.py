@@ -36,7 +36,7 @@ from twisted_bazaar.discovery.flood.messages import Search
 from twisted_bazaar.discovery.flood.search import REACHES
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRole
-from twisted_bazaar.node.link_table import Links
+from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
@@ -153,7 +153,7 @@ class _Pumped:
         self._pump()
         self._origins = [node for name, node in self._nodes.items() if name.endswith("5")]
 
-    def _connect(self, dialling: Links, accepting: Links) -> None:
+    def _connect(self, dialling: LinkTable, accepting: LinkTable) -> None:
         client, server = dialling._build_dialled(), accepting._build_accepted(None)
         transports = iosim.FakeTransport(client, isServer=False), iosim.FakeTransport(server, isServer=True)
         for transport in transports:

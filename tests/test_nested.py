@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.trace.reader import TraceFile
-from twisted_bazaar.demo.events import Chronicle
+from twisted_bazaar.demo.events import Events
 from twisted_bazaar.discovery.index.directory.pages import read_cursor
 from twisted_bazaar.discovery.ring.records.records import read_page, read_provided
 from twisted_bazaar.discovery.ring.storage.entry import read_entry
 from twisted_bazaar.errors import Forged, PeerError, UsageError, WireError
 from twisted_bazaar.files.chunks import Manifest
-from twisted_bazaar.files.download.part_file import Landing, hidden_names
+from twisted_bazaar.files.download.part_file import PartFile, hidden_names
 from twisted_bazaar.identity.signed import read_envelope
 from twisted_bazaar.node.control import Ping
 from twisted_bazaar.settings.file import SettingsFile
@@ -66,7 +66,7 @@ class NestedTests(SynchronousTestCase):
                 trace = TraceFile(str(path), file, "a")
                 self.assertEqual([line.event for line in trace.lines()], ["left"])
                 self.assertEqual(trace.unreadable, 3)
-            chronicle = Chronicle()
+            chronicle = Events()
             chronicle.follow("a", path)
             chronicle.refresh()
 
@@ -78,6 +78,6 @@ class NestedTests(SynchronousTestCase):
             checksum = hashlib.blake2b(body, digest_size=16).digest()
             _, journal = hidden_names("file", manifest.digest)
             (Path(place) / journal).write_bytes(body + checksum)
-            landing = Landing(Path(place), "file", manifest.digest)
+            landing = PartFile(Path(place), "file", manifest.digest)
             self.addCleanup(landing.close)
             self.assertIsNone(landing.recall())

@@ -36,14 +36,14 @@ class FakeNodeTests(SynchronousTestCase):
         """A search is kept with this node on its return path; it goes to each link."""
         node = FakeNode(id=4)
         for id in (7, 8):
-            node.links.link(id)
+            node.link(id)
         self.assertEqual(node.flood(Search(id=1, return_path=(99,), item="apple")), 2)
         self.assertEqual(node.flooded, [Search(id=1, return_path=(4,), item="apple")])
 
     def test_send(self) -> None:
         """As with a node, a message goes only if the first link of its route is there."""
         node = FakeNode()
-        node.links.link(7)
+        node.link(7)
         routes = [(1, 7), (1, 7, 9), (1, 8), (1, 8, 7)]
         self.assertEqual([node.send(REPLY, route) for route in routes], [True, True, False, False])
         self.assertEqual(node.sent, [(REPLY, (1, 7)), (REPLY, (1, 7, 9))])
@@ -69,7 +69,7 @@ class FakeNodeTests(SynchronousTestCase):
         """A direct link comes before the routes that the test has set."""
         node = FakeNode(routes={7: [(1, 8, 7)]})
         self.assertEqual((node.routes_to(7), node.routes_to(9)), ([(1, 8, 7)], []))
-        node.links.link(7)
+        node.link(7)
         self.assertEqual(node.routes_to(7), [(1, 7), (1, 8, 7)])
 
     def test_reach(self) -> None:

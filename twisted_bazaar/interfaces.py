@@ -319,7 +319,7 @@ class ICatalogue(Interface):
         """
 
 
-class IWay(Interface):
+class IDiscoveryMethod(Interface):
     """A way of finding that a node has been given: what its roles find by, and are found by."""
 
     name: str = Attribute("The word after C{--via}.")
@@ -339,14 +339,14 @@ class IWay(Interface):
         @param gather_s: how long to collect offers after the first.
         """
 
-    def answers(node: INode, shelf: IShelf) -> IAnswers:
+    def answers(node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
 
     def catalogue() -> ICatalogue | None:
         """What finds files; None if files are not found in this way."""
 
 
-class IShelf(Interface):
+class IOffers(Interface):
     """Goods that can be offered, as a way of finding asks for them."""
 
     def items() -> Deferred[Sequence[str]]:

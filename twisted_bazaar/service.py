@@ -24,7 +24,7 @@ from twisted_bazaar.console import Console
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IErrand, IRegistrar, IRole, ISelfNumbered, IWay
+from twisted_bazaar.interfaces import IDiscoveryMethod, IErrand, IRegistrar, IRole, ISelfNumbered
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
@@ -236,7 +236,7 @@ def _registrar_of(options: Mapping[str, Any], roles: Sequence[IRole]) -> str:
 
     @raise UsageError: nobody does.
     """
-    way: IWay | None = options.get(WAY)
+    way: IDiscoveryMethod | None = options.get(WAY)
     registrar = (None if way is None else way.registrar) or "tracker"
     if any(IRegistrar.providedBy(role) for role in roles):
         if way is not None and not way.needs_links:
@@ -246,7 +246,7 @@ def _registrar_of(options: Mapping[str, Any], roles: Sequence[IRole]) -> str:
     return registrar
 
 
-def usual_limits(way: IWay | None) -> Limits:
+def usual_limits(way: IDiscoveryMethod | None) -> Limits:
     """The limits of a node whose user names none."""
     if way is None or way.needs_links:
         return Limits()

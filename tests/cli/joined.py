@@ -7,20 +7,20 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.roles.files_cases import FilesCase
-from twisted_bazaar.cli.node.availability import Asked
+from twisted_bazaar.cli.node.availability import Availability
 from twisted_bazaar.cli.node.ephemeral_node import Member
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetcher import Fetcher
 
 
 class FakeMembership:
-    """Stands in for L{twisted_bazaar.cli.node.ephemeral_node.Membership}.
+    """Stands in for L{twisted_bazaar.cli.node.ephemeral_node.EphemeralNode}.
 
     @param case: knows the machines.
     """
 
     lists_everything = True
-    asked = Asked.index("tcp:127.0.0.1:9100")
+    asked = Availability.index("tcp:127.0.0.1:9100")
 
     def __init__(self, case: FilesCase) -> None:
         self._case = case

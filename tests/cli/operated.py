@@ -24,11 +24,11 @@ from twisted_bazaar.cli.main import main
 from twisted_bazaar.console import Console
 from twisted_bazaar.interfaces import Command, IOperable
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.commands.trade import PurchasesDesk, SalesDesk
+from twisted_bazaar.roles.commands.trade import PurchasesCommands, SalesCommands
 from twisted_bazaar.state import SOCKET
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.ledger import Ledger
-from twisted_bazaar.trade.offers import Shelf
+from twisted_bazaar.trade.offers import Offers
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemorySales, MemoryStore
 
@@ -148,21 +148,21 @@ class OperatedCase(SynchronousTestCase):
         if node is not None:
             self.answering[name] = node
 
-    def add_seller(self, name: str = "seller") -> tuple[Ledger, Shelf]:
+    def add_seller(self, name: str = "seller") -> tuple[Ledger, Offers]:
         """Let there be a seller; returns its book and its shelf."""
         node = FakeNode(key=SELLER)
         ledger = Ledger(MemoryStore(MemorySales()))
         ledger.start(node.clock)
-        self.add(name, OperatedNode(SalesDesk(node, ledger).commands, clock=node.clock))
-        return ledger, Shelf(ledger, node)
+        self.add(name, OperatedNode(SalesCommands(node, ledger).commands, clock=node.clock))
+        return ledger, Offers(ledger, node)
 
     def add_buyer(self, name: str = "buyer") -> tuple[FakeNode, Purchases]:
         """Let there be a buyer that is linked to node 7; returns the node and its orders."""
         node = FakeNode(key=BUYER)
-        node.links.link(7)
+        node.link(7)
         purchases = Purchases(node, MemoryStore(MemoryPurchases()), lambda record: None)
         purchases.start()
-        self.add(name, OperatedNode(PurchasesDesk(node, purchases).commands, clock=node.clock))
+        self.add(name, OperatedNode(PurchasesCommands(node, purchases).commands, clock=node.clock))
         return node, purchases
 
     def bazaar(self, *words: str, stdin: bytes | None = None) -> Result:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.demo.events import Chronicle, Event
+from twisted_bazaar.demo.events import Event, Events
 
 
 class ChronicleTests(SynchronousTestCase):
@@ -19,7 +19,7 @@ class ChronicleTests(SynchronousTestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.files = {name: Path(directory.name, f"{name}.jsonl") for name in ("Sam", "Ben")}
-        self.chronicle = Chronicle()
+        self.chronicle = Events()
         for name, path in self.files.items():
             self.chronicle.follow(name, path)
 

@@ -14,18 +14,18 @@ from attrs import field, frozen
 from twisted.internet.task import Clock
 
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.discovery.index.directory.directory import directory
+from twisted_bazaar.discovery.index.directory import directory
 from twisted_bazaar.discovery.index.messages import File
 from twisted_bazaar.discovery.index.scheduling import pending
-from twisted_bazaar.discovery.ring.records.records import findings
+from twisted_bazaar.discovery.ring.records import findings
 from twisted_bazaar.discovery.ring.rpc import contact_encoding, rtt_table
 from twisted_bazaar.discovery.ring.rpc.messages import Card
 from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS, Contact, Ring
 from twisted_bazaar.discovery.ring.storage import fragments, store
 from twisted_bazaar.discovery.ring.storage.messages import MOST_PARTS, PART_CHARS
-from twisted_bazaar.discovery.superpeer.leaf.leaf import findings as hits
+from twisted_bazaar.discovery.superpeer.leaf import findings as hits
 from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS, Found, Table
-from twisted_bazaar.discovery.superpeer.neighbours.neighbours import neighbours
+from twisted_bazaar.discovery.superpeer.neighbours import neighbours
 from twisted_bazaar.discovery.superpeer.qrp.slot_set import write_slots
 from twisted_bazaar.discovery.superpeer.qrp.tables import RouteTable
 from twisted_bazaar.discovery.superpeer.ultrapeer import leaves, query_control, reverse_paths
@@ -34,7 +34,7 @@ from twisted_bazaar.files.window.settings import DEFAULT_MSS
 from twisted_bazaar.node.control import Knock
 from twisted_bazaar.node.datagrams import address_validation
 from twisted_bazaar.node.datagrams.cookies import ROOM_BYTES, Cookies
-from twisted_bazaar.node.datagrams.validated_addresses import Acquaintances
+from twisted_bazaar.node.datagrams.validated_addresses import ValidatedAddresses
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.peers import Peers
 from twisted_bazaar.node.routing.duplicate_filter import DuplicateFilter
@@ -111,7 +111,7 @@ def _floods(count: int) -> object:
 
 def _queries(count: int) -> object:
     senders = [address_of(number) for number in range(64)]
-    table = reverse_paths.Paths(cap=count, shares=1)
+    table = reverse_paths.ReversePaths(cap=count, shares=1)
     for number in range(count):
         for way in range(4):
             table.arrive(f"{number:032x}", senders[(number + way) % 64], 1, 7, number * 1e-6)
@@ -120,7 +120,7 @@ def _queries(count: int) -> object:
 
 def _counted(count: int) -> object:
     senders = [address_of(number) for number in range(64)]
-    table = reverse_paths.Paths(most_counted=count, shares=1)
+    table = reverse_paths.ReversePaths(most_counted=count, shares=1)
     for number in range(count // 64):
         table.arrive(f"{number:032x}", senders[0], 1, 7, number * 1e-6)
         for sender in senders:
@@ -166,7 +166,7 @@ def _records(count: int) -> object:
 
 
 def _quotes(count: int) -> object:
-    made = offers.Shelf(ledger.Ledger(MemoryStore(MemorySales())), FakeNode(bazaar=WIDE * 16))
+    made = offers.Offers(ledger.Ledger(MemoryStore(MemorySales())), FakeNode(bazaar=WIDE * 16))
     made._quotes = FairTable(count, QUOTE_S, shares=1)
     for number in range(count):
         level = StockLevel(WIDE * 122 + f"{number:06}", LARGE, LARGE, 0, 0, LARGE + number)
@@ -175,7 +175,7 @@ def _quotes(count: int) -> object:
 
 
 def _sites(count: int) -> object:
-    table = rtt_table.Sites()
+    table = rtt_table.RttTable()
     for number in range(count):
         site = table.at(address_of(number), 0.0)
         site.round_trip = rtt_table.Estimate(0.5 + number, 0.25 + number)
@@ -196,8 +196,8 @@ def _parts(count: int) -> object:
     return table
 
 
-def _acquaintances() -> Acquaintances:
-    return Acquaintances(
+def _acquaintances() -> ValidatedAddresses:
+    return ValidatedAddresses(
         Clock(),
         random.Random(1),
         Cookies(bytes(16), LIMITS.cookie_s),
@@ -253,14 +253,14 @@ def _broken(count: int) -> object:
 
 
 def _read(count: int) -> object:
-    made = contact_encoding.Cards(contact_of(1 << 20), Ring(MOST_BITS))
+    made = contact_encoding.ContactEncoder(contact_of(1 << 20), Ring(MOST_BITS))
     for number in range(count):
         made.read(card_of(number, host_of(number)), Address("192.0.2.1", 1))
     return made
 
 
 def _written(count: int) -> object:
-    made = contact_encoding.Cards(contact_of(1 << 20), Ring(MOST_BITS))
+    made = contact_encoding.ContactEncoder(contact_of(1 << 20), Ring(MOST_BITS))
     for number in range(count):
         made.write(contact_of(number))
     return made

@@ -13,9 +13,9 @@ from twisted_bazaar import state
 from twisted_bazaar.console import LONGEST_REQUEST_BYTES, Console
 from twisted_bazaar.interfaces import IOperable
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.commands.files import FilesDesk
-from twisted_bazaar.roles.commands.ring import RingDesk
-from twisted_bazaar.roles.commands.trade import PurchasesDesk, SalesDesk
+from twisted_bazaar.roles.commands.files import FilesCommands
+from twisted_bazaar.roles.commands.ring import RingCommands
+from twisted_bazaar.roles.commands.trade import PurchasesCommands, SalesCommands
 
 PAGE = read_page("docs/architecture.md")
 PACKAGE = ROOT / "twisted_bazaar"
@@ -28,10 +28,10 @@ class Operable(Role):
     def __init__(self) -> None:
         nothing: Any = SimpleNamespace()
         self.commands = {
-            **SalesDesk(nothing, nothing).commands,
-            **PurchasesDesk(nothing, nothing).commands,
-            **FilesDesk(nothing, nothing).commands,
-            **RingDesk(*[nothing] * 7, is_classic=False).commands,
+            **SalesCommands(nothing, nothing).commands,
+            **PurchasesCommands(nothing, nothing).commands,
+            **FilesCommands(nothing, nothing).commands,
+            **RingCommands(*[nothing] * 7, is_classic=False).commands,
         }
 
 

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.discovery.ring.nets import key_pair
 from tests.docs.pages import RING, datagrams
 from tests.docs.test_specification import COOKIE, own_codec
-from twisted_bazaar.discovery.ring.member.ping_state import Pongs
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.member.ping_state import PingState
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import RingPong
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.storage.entry import read_entry
@@ -53,7 +53,7 @@ class RingDialoguesTests(SynchronousTestCase):
         for speaker, _, message, _ in said():
             pair = PAIRS[message.source]
             own = Contact(CIRCLE.id_of_key(pair.public), pair.public, Address(host_of(speaker), PORT), PORT)
-            self.assertEqual(message.origin, Cards(own, CIRCLE).own_card)
+            self.assertEqual(message.origin, ContactEncoder(own, CIRCLE).own_card)
 
     def test_cookies(self) -> None:
         """Who speaks shows what the other end gives it, and gives what it makes itself."""
@@ -82,7 +82,7 @@ class RingDialoguesTests(SynchronousTestCase):
                 continue
             pair = PAIRS[message.source]
             own = Contact(CIRCLE.id_of_key(pair.public), pair.public, Address(host_of(speaker), PORT), PORT)
-            pongs = Pongs(Cards(own, CIRCLE))
+            pongs = PingState(ContactEncoder(own, CIRCLE))
             made = pongs.pong(pongs.read(message, own))(
                 source=message.source,
                 destination=message.destination,

@@ -44,16 +44,16 @@ from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.discovery.flood.search import DIRECT_LINK_S, DIRECT_TRY_S, REACHES, ROUND_S
 from twisted_bazaar.discovery.index import words as index_words
 from twisted_bazaar.discovery.index.client import member, search
-from twisted_bazaar.discovery.index.directory.directory import directory, leases, weights
+from twisted_bazaar.discovery.index.directory import directory, leases, weights
 from twisted_bazaar.discovery.index.messages import Busy, File, FoundFiles, Hit, Seller, Source, TooMany
 from twisted_bazaar.discovery.index.scheduling import fair_queue, pending, rate_limits
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.discovery.ring.rpc.messages import Card, RingMessage, Seen
 from twisted_bazaar.discovery.ring.storage.entry import Kept
 from twisted_bazaar.discovery.ring.storage.messages import Listed, Marked
-from twisted_bazaar.discovery.superpeer.leaf.leaf import pending_queries, registrations
+from twisted_bazaar.discovery.superpeer.leaf import pending_queries, registrations
 from twisted_bazaar.discovery.superpeer.messages import Found, Other, Place
-from twisted_bazaar.discovery.superpeer.neighbours.neighbours import neighbours
+from twisted_bazaar.discovery.superpeer.neighbours import neighbours
 from twisted_bazaar.discovery.superpeer.qrp import sync
 from twisted_bazaar.discovery.superpeer.qrp.slot_set import read_slots, write_slots
 from twisted_bazaar.discovery.superpeer.qrp.tables import (

@@ -10,7 +10,7 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 
 from tests.integration.test_part import fetch, manifest, pieces
-from twisted_bazaar.files.download.resumable_file import PartFile
+from twisted_bazaar.files.download.resumable_file import ResumableFile
 
 
 async def run(reactor: Any, folder: Path, is_slow: bool) -> None:
@@ -18,7 +18,7 @@ async def run(reactor: Any, folder: Path, is_slow: bool) -> None:
     if not is_slow:
         await fetch(folder, tell=True)
         return
-    part = await PartFile.open(reactor, folder, "a", manifest().digest)
+    part = await ResumableFile.open(reactor, folder, "a", manifest().digest)
     await part.begin(manifest())
     assert await part.write(0, pieces()[0])
     sys.stdout.write("0\n")

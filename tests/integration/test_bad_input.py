@@ -76,7 +76,7 @@ class Neighbours:
 
     def __init__(self, node: WatchedNode) -> None:
         self._tracker = node.tracker
-        self.asking, self.hearing = node.links.link(101), node.links.link(102)
+        self.asking, self.hearing = node.link(101), node.link(102)
         self._searches = iter(range(1, LARGEST_INTEGER))
 
     def __enter__(self) -> Self:
@@ -155,13 +155,13 @@ class Calm:
 def random_megabyte(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """Noise instead of a greeting, noise after one, and noise in good frames."""
     rng = random.Random(1)
-    for link in (node.connect, lambda: node.links.link(BAD)):
+    for link in (node.connect, lambda: node.link(BAD)):
         with link() as bad:
             for _ in range(16):
                 bad.write(rng.randbytes(1 << 16))
                 yield
             assert bad.is_closed(AT_ONCE_S)
-    for link in (node.connect, lambda: node.links.link(BAD)):
+    for link in (node.connect, lambda: node.link(BAD)):
         with link() as bad:
             for _ in range(512):
                 bad.write(netstring(rng.randbytes(2048)))
@@ -173,7 +173,7 @@ def random_megabyte(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]
 def gigabyte_announced(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """A length past the limit, or none at all, ends the connection before anything of the frame has come."""
     for start in (b"1073741824:", b"99999999999999999999", b"65537:", b"-5:", b"02:", b"1:", b":", b"{"):
-        with node.links.link(BAD) as bad:
+        with node.link(BAD) as bad:
             bad.write(start)
             assert bad.is_closed(AT_ONCE_S), start
     yield
@@ -196,7 +196,7 @@ def mebibyte_before_greeting(node: WatchedNode, neighbours: Neighbours) -> Itera
 @attack("--limit", "frame-s=1", "--limit", "handshake-s=1", "--limit", "grace-s=1")
 def frame_never_finished(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """A byte every now and then does not keep a frame open for ever, before the greeting or after it."""
-    with node.connect() as stranger, node.links.link(BAD) as bad:
+    with node.connect() as stranger, node.link(BAD) as bad:
         dripping = [stranger, bad]
         for peer in dripping:
             peer.write(b"4000:{")
@@ -214,7 +214,7 @@ def frame_never_finished(node: WatchedNode, neighbours: Neighbours) -> Iterator[
 @attack()
 def tiny_frames(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """A hundred thousand frames of two bytes: no message among them."""
-    for link in (node.connect, lambda: node.links.link(BAD)):
+    for link in (node.connect, lambda: node.link(BAD)):
         for payload in (b"{}", b"[]", b"\0\xff"):
             with link() as bad:
                 for _ in range(10):
@@ -226,7 +226,7 @@ def tiny_frames(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
 @attack()
 def unknown_messages(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """A hundred thousand messages of a newer version: ten a minute are answered, and the link stays."""
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         for _ in range(10):
             bad.write(framed("new") * 10_000)
             yield
@@ -238,7 +238,7 @@ def unknown_messages(node: WatchedNode, neighbours: Neighbours) -> Iterator[None
 @attack()
 def pings(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """A hundred thousand pings are a hundred thousand pongs, before the greeting and after it."""
-    for link in (node.connect, lambda: node.links.link(BAD)):
+    for link in (node.connect, lambda: node.link(BAD)):
         with link() as bad:
             for _ in range(10):
                 bad.write(framed("ping") * 10_000)
@@ -250,7 +250,7 @@ def pings(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
 @attack()
 def searches(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """Of a hundred thousand searches others get to see as many a second as the limit says."""
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         began = monotonic()
         for batch in range(10):
             numbers = range(batch * 10_000, (batch + 1) * 10_000)
@@ -266,7 +266,7 @@ def searches(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
 @attack()
 def one_search(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """The same search a hundred thousand times is passed on once."""
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         for _ in range(10):
             bad.write(framed("search", id=5, item="apple", returnPath=[BAD], ttl=7) * 10_000)
             yield
@@ -363,7 +363,7 @@ def own_types() -> list[str]:
 @attack("--limit", "refusals-a-minute=100000")
 def wrong_shape_of_every_message(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """Each is told what is wrong with it, once, and nothing else happens."""
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         for name in own_types():
             shapes = list(wrong_shapes(name))
             bad.heard.clear()
@@ -384,7 +384,7 @@ def wrong_shapes_until_cut(node: WatchedNode, neighbours: Neighbours) -> Iterato
     for name in own_types():
         shapes = list(wrong_shapes(name))
         if shapes:
-            with node.links.link(BAD) as bad:
+            with node.link(BAD) as bad:
                 bad.write(b"".join(netstring(shape) for shape in shapes[:20]))
                 assert bad.is_closed(AT_ONCE_S), name
             yield
@@ -403,7 +403,7 @@ def no_message_at_all(node: WatchedNode, neighbours: Neighbours) -> Iterator[Non
         b'{"type":"search","id":' + b"9" * 60_000 + b"}",
         b'{"type":"search","id":1e' + b"9" * 60_000 + b"}",
     ]
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         for payload in payloads:
             for _ in range(20):
                 assert bad.write(netstring(payload))
@@ -427,7 +427,7 @@ def paths_that_lead_elsewhere(node: WatchedNode, neighbours: Neighbours) -> Iter
         *([BAD, NODE_ID, 77, NODE_ID], [BAD, NODE_ID, 102, 102], list(range(1000)), [BAD, NODE_ID, *range(200, 1200)]),
     )
     for_flooded = ([77], [BAD, 77], [77, BAD, 77, BAD], [BAD] * 1000, [*range(200, 1200), BAD])
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         for name in own_types():
             cls = MESSAGE_TYPES[name]
             if not issubclass(cls, Routed | Flooded):
@@ -457,7 +457,7 @@ def paths_that_lead_elsewhere(node: WatchedNode, neighbours: Neighbours) -> Iter
 @attack()
 def ttl_of_a_million(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """It is passed on as if it had been the largest there is."""
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         for number, ttl in enumerate((1_000_000, LARGEST_INTEGER, LARGEST_TTL + 1, 0, 1)):
             bad.tell("search", id=number, item="apple", returnPath=[BAD], ttl=ttl)
         bad.tell("search", id=9, item="apple", returnPath=[BAD], ttl=LARGEST_INTEGER + 1)
@@ -469,7 +469,7 @@ def ttl_of_a_million(node: WatchedNode, neighbours: Neighbours) -> Iterator[None
 @attack()
 def nothing_counts_after_goodbye(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """What comes after dc is not read."""
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         search = framed("search", id=5, item="apple", returnPath=[BAD])
         bad.write(framed("dc") + (search + framed("ping")) * 10_000)
         yield
@@ -502,7 +502,7 @@ def deaf_peer_that_asks(node: WatchedNode, neighbours: Neighbours) -> Iterator[N
 @attack("--limit", "searches-a-second=1000000", kept_bytes=BACKLOG_KEPT_BYTES)
 def deaf_peer_among_searches(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """What others search is no longer passed on to who does not read; it stays, and the others get everything."""
-    with node.connect(receive_buffer_bytes=4096).greet(BAD) as deaf, node.links.link(67) as searching:
+    with node.connect(receive_buffer_bytes=4096).greet(BAD) as deaf, node.link(67) as searching:
         for batch in range(100):
             numbers = range(batch * 200, (batch + 1) * 200)
             item = "\N{RED APPLE}" * 128
@@ -532,7 +532,7 @@ def five_hundred_silent_connections(node: WatchedNode, neighbours: Neighbours) -
             poller.register(peer.socket, select.POLLIN)
         most = Limits().max_greeting
         assert until(lambda: len(poller.poll(0)) == 500 - most)
-        node.links.link(BAD).socket.close()
+        node.link(BAD).socket.close()
         yield
 
 
@@ -544,7 +544,7 @@ def taken_names(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
             bad.tell("thisisme", id=id, port=0, key=key)
             assert bad.is_closed(AT_ONCE_S), id
         yield
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         bad.tell("thisisme", id=BAD, port=0, key="cd" * 32)
         assert bad.is_closed(AT_ONCE_S)
 
@@ -568,7 +568,7 @@ def reconnect_storm(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]
 def half_closed(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """Who will say nothing more is not waited for."""
     for said in (b"", b"10:{", framed("ping") * 50):
-        for link in (node.connect, lambda: node.links.link(BAD)):
+        for link in (node.connect, lambda: node.link(BAD)):
             with link() as bad:
                 bad.write(said)
                 bad.socket.shutdown(socket.SHUT_WR)
@@ -596,7 +596,7 @@ def chattering_strangers(node: WatchedNode, neighbours: Neighbours) -> Iterator[
 @attack()
 def news_of_broken_hops(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """Paths by the hundred, and errors by the thousand that say where paths break."""
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         for origin in range(1000, 1600):
             bad.tell("error", code="new", path=[origin, *range(200, 212), BAD, NODE_ID])
         for _ in range(5):
@@ -628,7 +628,7 @@ def orders_on(quote: Envelope, count: int) -> list[bytes]:
 @attack("--role", "seller", "--stock", "pear=2")
 def orders_without_end(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """Neither refusals nor one order again and again fill a seller's log."""
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         orders = orders_on(quote_for(bad), 5_000)
         # Who does not read the answers meanwhile is cut off.
         for start in range(0, 5_000, 500):
@@ -646,7 +646,7 @@ def orders_without_end(node: WatchedNode, neighbours: Neighbours) -> Iterator[No
 @attack("--role", "seller", "--stock", "pear=2")
 def orders_that_nobody_signed(node: WatchedNode, neighbours: Neighbours) -> Iterator[None]:
     """Each is told that it does not hold; nothing is sold, and nothing about it fills the log."""
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         [order] = orders_on(quote_for(bad), 1)
         forged = [
             framed("buy", id=1, order=UNSIGNED),
@@ -673,7 +673,7 @@ def addresses_that_lead_nowhere(node: WatchedNode, neighbours: Neighbours) -> It
         bad.tell("search", id=number, item="apple", returnPath=[1000 + number, BAD], ttl=1, **address)
         return bad.hear("reply", 0.2, id=number, path=[NODE_ID, BAD, 1000 + number]) is not None
 
-    with node.links.link(BAD) as bad:
+    with node.link(BAD) as bad:
         for host in hosts:
             for port in (1, 65535, node.port):
                 assert until(lambda host=host, port=port: is_answered(bad, host=host, port=port)), (host, port)

@@ -22,7 +22,7 @@ from tests.integration.market import reactor
 from twisted_bazaar.errors import AlreadyThere, BazaarError, UsageError
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.download.part_file import hidden_names
-from twisted_bazaar.files.download.resumable_file import PartFile
+from twisted_bazaar.files.download.resumable_file import ResumableFile
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 PIECE_COUNT: Final = 24
@@ -55,9 +55,9 @@ def _kept_no_longer() -> Iterator[None]:
     content.cache_clear()
 
 
-async def fetch(folder: Path, *, tell: bool = False) -> PartFile:
+async def fetch(folder: Path, *, tell: bool = False) -> ResumableFile:
     """Fetch what is missing, a few chunks at once."""
-    part = await PartFile.open(reactor, folder, "a", manifest().digest)
+    part = await ResumableFile.open(reactor, folder, "a", manifest().digest)
     try:
         await part.begin(manifest())
         missing = iter(list(part.holdings.missing()))
@@ -95,7 +95,7 @@ async def test_killed_again_and_again(tmp_path: Path) -> None:
         if (tmp_path / "a").exists():
             break
         assert len(told) < PIECE_COUNT
-        part = await PartFile.open(reactor, tmp_path, "a", manifest().digest)
+        part = await ResumableFile.open(reactor, tmp_path, "a", manifest().digest)
         assert {*part.holdings} >= told
         await part.close()
     assert told, "no process came to write anything"
@@ -103,7 +103,7 @@ async def test_killed_again_and_again(tmp_path: Path) -> None:
         await fetch(tmp_path)
     assert (tmp_path / "a").read_bytes() == content()
     try:
-        await PartFile.open(reactor, tmp_path, "a", manifest().digest)
+        await ResumableFile.open(reactor, tmp_path, "a", manifest().digest)
     except AlreadyThere:
         assert os.listdir(tmp_path) == ["a"]
 
@@ -120,7 +120,7 @@ async def test_two_processes(tmp_path: Path) -> None:
         try:
             assert process.stdout.readline()
             with pytest.raises(UsageError, match="another process is fetching it"):
-                await PartFile.open(reactor, tmp_path, "a", manifest().digest)
+                await ResumableFile.open(reactor, tmp_path, "a", manifest().digest)
         finally:
             process.kill()
             process.wait(LONGEST_S)

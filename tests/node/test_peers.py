@@ -13,7 +13,7 @@ from twisted_bazaar.errors import AlreadyLinked, NoSlots, PeerError, ReachedItse
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.control import ThisIsMe
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.node.link_table import Links
+from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.node.peers import Known, Peers, address_of
@@ -50,7 +50,7 @@ class PeersTestCase(SynchronousTestCase):
         self.peers = Peers(OWN_KEY, max_links=2, known_cap=64, known_s=600.0)
         machine = SimulatedNetwork().host()
         key = KeyPair.generate(random.Random(1))
-        self.owner = Links(Node(machine, random.Random(1), key), machine, key, Limits(), Codec(), None)
+        self.owner = LinkTable(Node(machine, random.Random(1), key), machine, key, Limits(), Codec(), None)
 
     def link(self, other: Peer, *, dialled: bool) -> Link:
         """A link to a node, not yet in use."""

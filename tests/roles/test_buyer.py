@@ -37,7 +37,7 @@ class SearchTests(BuyerTestCase):
         buyer.start(node)
         node.clock.advance(100)
         self.assertEqual(node.flooded, [])
-        buyer.peer_joined(node.links.link(7))
+        buyer.peer_joined(node.link(7))
         self.assertEqual(len(node.flooded), 1)
 
     def test_growing_reach(self) -> None:

@@ -294,7 +294,7 @@ class PlainPeerTests(ServerTestCase):
         for verbose in (True, False):
             node, role = FakeNode(id=0), IndexServer(verbose=verbose)
             role.start(node)
-            peer = node.links.link(5)
+            peer = node.link(5)
             role.peer_joined(peer)
             role.peer_left(peer)
             self.successResultOf(role.stop())
@@ -494,7 +494,7 @@ class FailingDirectoryTests(SynchronousTestCase):
         """Who asks is told to ask later, and nothing of the database; the server goes on."""
         node, server = FakeNode(id=0), IndexServer(_BrokenDirectory())
         server.start(node)
-        server.peer_joined(node.links.link(5))
+        server.peer_joined(node.link(5))
         for message in (Renew(id=1), FindFiles(id=2)):
             deliver(server, message, 0, 5)
         errors = [message for message, _ in node.sent if isinstance(message, Error)]
@@ -507,7 +507,7 @@ class FailingDirectoryTests(SynchronousTestCase):
         """What comes late, from who has left, is not answered."""
         node, server = FakeNode(id=0), IndexServer()
         server.start(node)
-        peer = node.links.link(5)
+        peer = node.link(5)
         server.peer_joined(peer)
         server.peer_left(peer)
         deliver(server, Renew(id=1), 0, 5)

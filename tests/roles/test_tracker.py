@@ -231,7 +231,7 @@ class OptionsTests(SynchronousTestCase):
             options.parseOptions(words)
             node, tracker = FakeNode(id=0), make_role(options)
             tracker.start(node)
-            peer = node.links.link(5)
+            peer = node.link(5)
             tracker.peer_joined(peer)
             deliver(tracker, NodeRequest(), 0, 5)
             tracker.peer_left(peer)

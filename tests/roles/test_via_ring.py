@@ -18,7 +18,7 @@ from twisted_bazaar.discovery.ring.records.records import (
     write_page,
     write_provided,
 )
-from twisted_bazaar.discovery.ring.records.republishing import Posting
+from twisted_bazaar.discovery.ring.records.republishing import Republisher
 from twisted_bazaar.discovery.ring.records.search import RingSearch
 from twisted_bazaar.errors import LinkClosed, PeerError, UsageError
 from twisted_bazaar.files.download.progress import Receipt
@@ -444,7 +444,7 @@ class PlantedTests(RingCase):
 
     def test_never_puts_anew(self) -> None:
         """What is put once and never again is forgotten, though its owner is there."""
-        self.patch(Posting, "_done", lambda posting, key, posted: posting._under_way.pop(key) and None)
+        self.patch(Republisher, "_done", lambda posting, key, posted: posting._under_way.pop(key) and None)
         nodes = self.ring(3)
         search = self.ways[nodes[1]].finder.search
         search.publish([shared("paper.pdf", SMALL)], [])

@@ -14,7 +14,16 @@ from zope.interface.verify import verifyObject
 from tests.roles.cases import key_of
 from tests.trade.cases import FailingStore, quote
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IRole, ISelfNumbered, IShelf, IWay
+from twisted_bazaar.interfaces import (
+    IAnswers,
+    ICatalogue,
+    IDiscovery,
+    IDiscoveryMethod,
+    INode,
+    IOffers,
+    IRole,
+    ISelfNumbered,
+)
 from twisted_bazaar.roles import buyer, seller
 from twisted_bazaar.roles.buyer import NO_SUPER_PEER, NOT_FOUND, Buyer
 from twisted_bazaar.roles.seller import Seller
@@ -56,7 +65,7 @@ class HandSearch:
 class HandAnswers:
     """Counts how often the shelf is to be looked at."""
 
-    shelf: IShelf
+    shelf: IOffers
     receives: Mapping[Any, Any] = field(factory=dict)
     changes: int = 0
 
@@ -68,7 +77,7 @@ class HandAnswers:
         """There is nothing to end."""
 
 
-@implementer(IWay)
+@implementer(IDiscoveryMethod)
 @define
 class HandWay:
     """A way of finding that the test plays."""
@@ -85,7 +94,7 @@ class HandWay:
         self.searches.append(HandSearch(gather_s))
         return self.searches[-1]
 
-    def answers(self, node: INode, shelf: IShelf) -> IAnswers:
+    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
         self.shelves.append(HandAnswers(shelf))
         return self.shelves[-1]
@@ -102,14 +111,14 @@ class WaysTests(SynchronousTestCase):
         """Each is a way, by its own name, and gives what looks for goods and what answers."""
         for name in WAYS:
             way, node = make_way(name), FakeNode()
-            self.assertTrue(verifyObject(IWay, way))
+            self.assertTrue(verifyObject(IDiscoveryMethod, way))
             self.assertEqual(way.name, name)
             for role in way.roles:
                 self.assertTrue(verifyObject(IRole, role))
             shelf: Any = None
             self.assertTrue(verifyObject(IDiscovery, way.search(node, 0.3)))
             self.assertTrue(verifyObject(IAnswers, way.answers(node, shelf)))
-        self.assertTrue(verifyObject(IWay, HandWay()))
+        self.assertTrue(verifyObject(IDiscoveryMethod, HandWay()))
 
     def test_files(self) -> None:
         """By an index or super peers files are found, not by flooding; what finds them is a role of the node."""

@@ -15,7 +15,7 @@ from twisted_bazaar.discovery.index.client.member import IndexMember
 from twisted_bazaar.discovery.index.directory.directory import Directory
 from twisted_bazaar.files.chunks import Manifest
 from twisted_bazaar.files.download.picker import Picker
-from twisted_bazaar.files.download.source_manager import Roster
+from twisted_bazaar.files.download.source_manager import SourceManager
 from twisted_bazaar.files.upload.choking import Choker
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.node.control import Ping, Pong
@@ -80,14 +80,14 @@ class PlantedBugTests(PlantedBugCase):
         """A download that forgets whom it has given up."""
 
         def make(right: Callable[..., None]) -> Callable[..., None]:
-            def add(roster: Roster, sources: Any) -> None:
+            def add(roster: SourceManager, sources: Any) -> None:
                 roster._known.clear()
                 roster._liars.clear()
                 right(roster, sources)
 
             return add
 
-        self.plant(Roster, "add", make)
+        self.plant(SourceManager, "add", make)
         self.assert_caught(NotAskedAgain, LYING.evolve(size=2.0, lies=["bytes"]), checks=[NotAskedAgain])
 
     def test_fetched_thrice(self) -> None:

@@ -10,13 +10,13 @@ from twisted.internet.defer import Deferred, succeed
 from tests import endless_table
 from tests.sim.planted import PlantedBugCase
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.discovery.ring.member.maintenance import Neighbourhood
-from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.member.maintenance import Maintenance
+from twisted_bazaar.discovery.ring.rules.actions import NodeState
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import Lookup
-from twisted_bazaar.discovery.ring.rules.reconnect_candidates import Lost
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
-from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Keeping
+from twisted_bazaar.discovery.ring.rules.reconnect_candidates import ReconnectCandidates
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient, Holding
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.sim.invariants import RING_CHECKS
 from twisted_bazaar.sim.invariants.machines import NoFaultOfOurs, NothingLeft, TablesAreBounded
@@ -82,19 +82,19 @@ class PlantedBugTests(PlantedBugCase):
         """A node that takes for its successors whoever is named, be it that it is once round."""
 
         def make(right: Callable[..., Any]) -> Callable[..., Any]:
-            def fitted(membership: Membership, contacts: Iterable[Contact]) -> tuple[Contact, ...]:
+            def fitted(membership: Stabilization, contacts: Iterable[Contact]) -> tuple[Contact, ...]:
                 return tuple(each for each in contacts if each != membership.own)[: membership.most]
 
             return fitted
 
-        self.plant(Membership, "_fitted", make)
+        self.plant(Stabilization, "_fitted", make)
         self.assert_caught(RingHolds, CALM, checks=[RingHolds])
 
     def test_joined_anywhere(self) -> None:
         """A node that joins behind whomever it asks first, and so may leave out others."""
 
         def make(right: Callable[..., Any]) -> Callable[..., Any]:
-            def walk_on(membership: Membership, by: Standing, now: float) -> Any:
+            def walk_on(membership: Stabilization, by: NodeState, now: float) -> Any:
                 following = [each for each in by.successors if each.id != membership.own.id]
                 membership.successors = tuple(following[-1:] or [by.node])
                 membership.is_member = True
@@ -102,18 +102,18 @@ class PlantedBugTests(PlantedBugCase):
 
             return walk_on
 
-        self.plant(Membership, "_walk_on", make)
+        self.plant(Stabilization, "_walk_on", make)
         self.assert_caught(RingHolds, RESTLESS, checks=[RingHolds])
 
     def test_never_looked_after(self) -> None:
         """A node that asks nobody how it stands once it has joined."""
-        self.plant(Membership, "stabilise", lambda right: lambda membership, now: ())
+        self.plant(Stabilization, "stabilise", lambda right: lambda membership, now: ())
         self.assert_caught(NeighboursAreRight, CALM.evolve(mode="liveness", settle="20s", values=0))
 
     def test_never_merged(self) -> None:
         """A node that never asks again those whom it has lost, nor where it would stand if there were others."""
-        self.plant(Lost, "next", lambda right: lambda lost, now: None)
-        self.plant(Neighbourhood, "_seek", lambda right: lambda neighbourhood, sought: None)
+        self.plant(ReconnectCandidates, "next", lambda right: lambda lost, now: None)
+        self.plant(Maintenance, "_seek", lambda right: lambda neighbourhood, sought: None)
         self.assert_caught(RingsMerge, SPLIT, checks=[RingsMerge])
 
     def test_first_word_counts(self) -> None:
@@ -133,29 +133,29 @@ class PlantedBugTests(PlantedBugCase):
         """A node that claims what belongs to the one before it."""
 
         def make(right: Callable[..., bool]) -> Callable[..., bool]:
-            def is_responsible(membership: Membership, place: int) -> bool:
+            def is_responsible(membership: Stabilization, place: int) -> bool:
                 return right(membership, place) or (membership.standing.predecessor is not None and place % 2 == 0)
 
             return is_responsible
 
-        self.plant(Membership, "is_responsible", make)
+        self.plant(Stabilization, "is_responsible", make)
         self.assert_caught(LookupsAreRight, CALM.evolve(lookups=100))
 
     def test_another(self) -> None:
         """A node that asks for what stands under another name, now and then."""
 
         def make(right: Callable[..., Deferred[Sequence[Holding]]]) -> Callable[..., Deferred[Sequence[Holding]]]:
-            def get(keeping: Keeping, space: str, name: str, *more: Any) -> Deferred[Sequence[Holding]]:
+            def get(keeping: DhtClient, space: str, name: str, *more: Any) -> Deferred[Sequence[Holding]]:
                 return right(keeping, space, "value-1" if name == "value-2" else name, *more)
 
             return get
 
-        self.plant(Keeping, "get", make)
+        self.plant(DhtClient, "get", make)
         self.assert_caught(NeverAnother, DYING)
 
     def test_not_got(self) -> None:
         """A node that says that there is nothing, and has asked nobody."""
-        self.plant(Keeping, "get", lambda right: lambda keeping, *asked: succeed(()))
+        self.plant(DhtClient, "get", lambda right: lambda keeping, *asked: succeed(()))
         self.assert_caught(KeptIsFound, DYING, checks=[KeptIsFound])
 
     def test_no_repair(self) -> None:
@@ -191,15 +191,15 @@ class PlantedBugTests(PlantedBugCase):
 
             return stop
 
-        self.plant(Neighbourhood, "stop", make)
+        self.plant(Maintenance, "stop", make)
         self.assert_caught(NothingLeft, CALM)
 
     def test_fault_of_our_own(self) -> None:
         """A member that raises when somebody has gone."""
 
-        def failed(membership: Membership, contact: Contact, now: float) -> Any:
+        def failed(membership: Stabilization, contact: Contact, now: float) -> Any:
             raise KeyError("a planted fault")
 
-        self.plant(Membership, "failed", lambda right: failed)
+        self.plant(Stabilization, "failed", lambda right: failed)
         self.assert_caught(NoFaultOfOurs, RESTLESS)
         self.forgive(KeyError)

@@ -10,14 +10,14 @@ from tests.sim.planted import PlantedBugCase
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.index.directory.directory import Directory
 from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
-from twisted_bazaar.discovery.superpeer.leaf.registrations import Moorings
+from twisted_bazaar.discovery.superpeer.leaf.registrations import Registrations
 from twisted_bazaar.discovery.superpeer.messages import Query
 from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, RouteTable
 from twisted_bazaar.discovery.superpeer.ultrapeer.leaves import Leaves
-from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import Lookups
-from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import Searches
-from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, Paths
+from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import LocalSearch
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import QueryControl
+from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.node.control import Ping, Pong
 from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.sim.invariants import SUPER_PEER_CHECKS
@@ -77,7 +77,7 @@ class PlantedBugTests(PlantedBugCase):
 
         def make(right: Callable[..., Any]) -> Callable[..., Any]:
             def look(
-                lookups: Lookups, query: Query, most: int, owner: Any, tell: Any, *rest: Any, **named: Any
+                lookups: LocalSearch, query: Query, most: int, owner: Any, tell: Any, *rest: Any, **named: Any
             ) -> None:
                 def tell_more(found: Any) -> None:
                     files = found[0].files if found else ()
@@ -88,7 +88,7 @@ class PlantedBugTests(PlantedBugCase):
 
             return look
 
-        self.plant(Lookups, "look", make)
+        self.plant(LocalSearch, "look", make)
         self.assert_caught(HitsAreTrue, CALM)
 
     def test_the_dead_are_named(self) -> None:
@@ -101,7 +101,7 @@ class PlantedBugTests(PlantedBugCase):
 
     def test_answered_twice(self) -> None:
         """A super peer that answers whatever it gets."""
-        self.plant(Paths, "arrive", lambda right: lambda *arrived: _new_after(right(*arrived)))
+        self.plant(ReversePaths, "arrive", lambda right: lambda *arrived: _new_after(right(*arrived)))
         self.assert_caught(AnsweredOnce, CALM.evolve(degree=3))
 
     def test_forwarded_twice(self) -> None:
@@ -114,22 +114,22 @@ class PlantedBugTests(PlantedBugCase):
 
             return arrive
 
-        self.plant(Paths, "arrive", make)
+        self.plant(ReversePaths, "arrive", make)
         self.assert_caught(AnsweredOnce, CALM.evolve(degree=3), checks=[AnsweredOnce])
 
     def test_flood_without_end(self) -> None:
         """The same, where only the traffic is counted."""
-        self.plant(Paths, "arrive", lambda right: lambda *arrived: _new_after(right(*arrived)))
+        self.plant(ReversePaths, "arrive", lambda right: lambda *arrived: _new_after(right(*arrived)))
         self.assert_caught(TrafficIsBounded, CALM.evolve(degree=4), checks=[TrafficIsBounded])
 
     def test_no_end_mark(self) -> None:
         """A search that is over, of which nobody is told."""
-        self.plant(Searches, "_end", lambda right: lambda searches, search: searches._forget(search))
+        self.plant(QueryControl, "_end", lambda right: lambda searches, search: searches._forget(search))
         self.assert_caught(SearchesEnd, CALM.evolve(for_="60s", results=1000))
 
     def test_left_alone(self) -> None:
         """A weak peer that stays with the super peers that it had first."""
-        self.plant(Moorings, "peer_left", lambda right: lambda moorings, peer: None)
+        self.plant(Registrations, "peer_left", lambda right: lambda moorings, peer: None)
         self.assert_caught(FoundAgain, CALM.evolve(for_="60s", churn=1.0), checks=[FoundAgain])
 
     def test_hidden(self) -> None:
@@ -155,7 +155,7 @@ class PlantedBugTests(PlantedBugCase):
         def make(right: Callable[..., None]) -> Callable[..., None]:
             return lambda paths, *rest: right(paths, 65_536, 1e9)
 
-        self.plant(Paths, "__init__", make)
+        self.plant(ReversePaths, "__init__", make)
         self.assert_caught(PathsExpire, CALM.evolve(for_="150s", queries=30))
 
     def test_table_without_end(self) -> None:

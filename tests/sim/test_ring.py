@@ -18,7 +18,7 @@ from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.invariant import flaws
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.sim.ring.global_view import RingView
 from twisted_bazaar.sim.ring.ideal_ring import seats_of
 from twisted_bazaar.sim.ring.report import PhaseReport
@@ -78,13 +78,13 @@ class RingScenarioTests(SynchronousTestCase):
 class SeatsTests(SynchronousTestCase):
     """Rings that are right from the beginning."""
 
-    def seats(self, count: int) -> list[Membership]:
+    def seats(self, count: int) -> list[Stabilization]:
         """So many nodes that have taken their seats."""
         ring, rng = Ring(), random.Random(5)
         contacts = [Contact(rng.getrandbits(64), f"{n}", Address("10.0.0.1", n + 1)) for n in range(count)]
         memberships = []
         for contact, seat in seats_of(ring, contacts, 4).items():
-            membership = Membership(contact, ring, 4)
+            membership = Stabilization(contact, ring, 4)
             membership.begin(seat)
             memberships.append(membership)
         return memberships

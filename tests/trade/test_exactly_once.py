@@ -354,7 +354,7 @@ class Sale(RuleBasedStateMachine):
         if node.linked:
             role.peer_left(node.linked.pop())
         else:
-            role.peer_joined(node.links.link(RELAY_ID))
+            role.peer_joined(node.link(RELAY_ID))
         self._collect()
 
     @rule()

@@ -10,12 +10,12 @@ from zope.interface.verify import verifyObject
 from tests.trade.cases import BUYER, SELLER, STRANGER, HandStore, quote, withdrawal
 from twisted_bazaar.errors import Forged, StorageError
 from twisted_bazaar.identity.signed import Envelope
-from twisted_bazaar.interfaces import IShelf
+from twisted_bazaar.interfaces import IOffers
 from twisted_bazaar.node.node import BAZAAR
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.contract import Answer, Quote, make_purchase
 from twisted_bazaar.trade.ledger import Ledger
-from twisted_bazaar.trade.offers import Shelf
+from twisted_bazaar.trade.offers import Offers
 from twisted_bazaar.trade.stores.memory import MemorySales, MemoryStore
 from twisted_bazaar.values.addresses import Origin
 from twisted_bazaar.values.sale import Deal, Outcome, Settlement, Supply
@@ -33,7 +33,7 @@ class ShelfTests(SynchronousTestCase):
         self.ledger = Ledger(MemoryStore(MemorySales()))
         self.ledger.start(self.clock)
         self.successResultOf(self.ledger.stock({"apple": Supply(8, 120), "pear": Supply(1)}))
-        self.shelf = Shelf(self.ledger, self.node)
+        self.shelf = Offers(self.ledger, self.node)
 
     def statement(self, buyer: int, item: str = "apple", quantity: int = 9) -> Envelope | None:
         """The quote that a buyer gets."""
@@ -62,7 +62,7 @@ class ShelfTests(SynchronousTestCase):
 
     def test_interface(self) -> None:
         """It is a shelf."""
-        self.assertTrue(verifyObject(IShelf, self.shelf))
+        self.assertTrue(verifyObject(IOffers, self.shelf))
 
     def test_quote(self) -> None:
         """A buyer is offered what it wants, as far as there is so much, at its price."""
@@ -160,7 +160,7 @@ class BusyTests(SynchronousTestCase):
         self.ledger.start(node.clock)
         self.ledger.stock({"plum": Supply(8)})
         self.store.finish()
-        self.shelf = Shelf(self.ledger, node)
+        self.shelf = Offers(self.ledger, node)
 
     def quote(self, buyer: int, quantity: int = 1) -> Envelope | None:
         """What a buyer is offered."""

@@ -18,7 +18,7 @@ import click
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.demo.audit import settle_accounts
 from twisted_bazaar.demo.daemons import BadLuck, DemoFailure, Stage
-from twisted_bazaar.demo.narration import Story
+from twisted_bazaar.demo.narration import Narration
 from twisted_bazaar.demo.scenes import GOODS, Market
 
 _TRIES: Final = 3
@@ -33,7 +33,7 @@ def run_demo() -> int:
     @raise SystemExit: the user interrupted it.
     """
     try:
-        story = Story()
+        story = Narration()
         story.title("A market without a market place")
         with Interruption() as interruption:
             _run_until_lucky(story, interruption)
@@ -46,7 +46,7 @@ def run_demo() -> int:
     return 0
 
 
-def _run_until_lucky(story: Story, interruption: Interruption) -> None:
+def _run_until_lucky(story: Narration, interruption: Interruption) -> None:
     """Run the demo, once more if it fails for a reason that may be gone the next time."""
     for _ in range(_TRIES - 1):
         try:
@@ -58,7 +58,7 @@ def _run_until_lucky(story: Story, interruption: Interruption) -> None:
     _run_once(story, interruption, is_last=True)
 
 
-def _run_once(story: Story, interruption: Interruption, *, is_last: bool) -> None:
+def _run_once(story: Narration, interruption: Interruption, *, is_last: bool) -> None:
     """Run the demo in a directory of its own; a failure keeps it, for those who want to look into it."""
     directory = Path(tempfile.mkdtemp(prefix="bazaar-demo-"))
     keeps = False
@@ -76,7 +76,7 @@ def _run_once(story: Story, interruption: Interruption, *, is_last: bool) -> Non
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _play(stage: Stage, story: Story) -> None:
+def _play(stage: Stage, story: Narration) -> None:
     """Let the market happen, end its daemons whatever has happened, and look into the books."""
     killed = []
     try:
@@ -89,7 +89,7 @@ def _play(stage: Stage, story: Story) -> None:
     _check_books(stage, story)
 
 
-def _check_books(stage: Stage, story: Story) -> None:
+def _check_books(stage: Stage, story: Narration) -> None:
     """Show what became of all goods.
 
     @raise DemoFailure: some are lost, or are there twice.

@@ -14,7 +14,7 @@ from typing import Final
 
 from twisted_bazaar.demo.daemons import BadLuck, Daemon, DemoFailure, Stage
 from twisted_bazaar.demo.events import Event
-from twisted_bazaar.demo.narration import Story
+from twisted_bazaar.demo.narration import Narration
 from twisted_bazaar.trade.messages import handle_of
 
 _WAIT_S: Final = 15.0
@@ -24,7 +24,7 @@ _FORGERY: Final = "forgery.json"
 _SHORT_ID: Final = 12
 
 
-class PowerCut:
+class CrashScene:
     """A sale between Otto and Paul.
 
     @param stage: where they run.
@@ -34,7 +34,7 @@ class PowerCut:
     @param goods: what Otto has, as on a command line.
     """
 
-    def __init__(self, stage: Stage, story: Story, tracker: str, port: int, goods: str) -> None:
+    def __init__(self, stage: Stage, story: Narration, tracker: str, port: int, goods: str) -> None:
         self._stage = stage
         self._chronicle = stage.chronicle
         self._story = story

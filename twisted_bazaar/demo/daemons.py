@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from attrs import frozen
 
 from twisted_bazaar.cli.terminal.interruption import Interruption
-from twisted_bazaar.demo.events import Chronicle
+from twisted_bazaar.demo.events import Events
 from twisted_bazaar.demo.supervised import HELD, HOLD, LET_GO
 from twisted_bazaar.errors import BazaarError
 from twisted_bazaar.settings.environment import PREFIX
@@ -86,7 +86,7 @@ class Stage:
         self.directory = directory
         self._interruption = interruption
         self._daemons: list[Daemon] = []
-        self.chronicle = Chronicle()
+        self.chronicle = Events()
 
     def __len__(self) -> int:
         return len(self._daemons)

@@ -66,7 +66,7 @@ class _Source:
         return Event(self.teller, details.pop("event"), details)
 
 
-class Chronicle:
+class Events:
     """The events of all daemons of a demo, and who is who among them."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ _MARGIN: Final = 9
 _INDENT: Final = "  "
 
 
-class Story:
+class Narration:
     """Tells a demo as it goes, to a terminal or to a pipe.
 
     @param console: what to print to.

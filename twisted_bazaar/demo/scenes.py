@@ -12,10 +12,10 @@ from typing import Final
 
 from attrs import frozen
 
-from twisted_bazaar.demo.crash_scene import PowerCut
+from twisted_bazaar.demo.crash_scene import CrashScene
 from twisted_bazaar.demo.daemons import BadLuck, DemoFailure, Stage, free_ports
 from twisted_bazaar.demo.events import Event
-from twisted_bazaar.demo.narration import Story
+from twisted_bazaar.demo.narration import Narration
 from twisted_bazaar.trade.messages import handle_of
 
 _START_S: Final = 15.0
@@ -71,7 +71,7 @@ class Market:
     @param story: where it is told.
     """
 
-    def __init__(self, stage: Stage, story: Story) -> None:
+    def __init__(self, stage: Stage, story: Narration) -> None:
         self._stage = stage
         self._chronicle = stage.chronicle
         self._story = story
@@ -89,7 +89,7 @@ class Market:
         self._across_two_relays(gather_s)
         self._quick_buyer(gather_s)
         [port] = free_ports(1)
-        power_cut = PowerCut(self._stage, self._story, self._tracker, port, _OTTO.option)
+        power_cut = CrashScene(self._stage, self._story, self._tracker, port, _OTTO.option)
         self._late_seller()
         self._sold_out()
         power_cut.play(start_s)

@@ -19,7 +19,7 @@ from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, PeerError
 from twisted_bazaar.node.control import MOST_NAMED_IN_REQUEST, NodeReply, NodeRequest
-from twisted_bazaar.node.link_table import Links
+from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer, Whereabouts
 from twisted_bazaar.wire.message import NO_ID, TRACKER_ID
@@ -48,7 +48,7 @@ class Bootstrap:
 
     def __init__(
         self,
-        links: Links,
+        links: LinkTable,
         rng: random.Random,
         tracker: IStreamClientEndpoint | None,
         neighbours: Sequence[IStreamClientEndpoint] = (),

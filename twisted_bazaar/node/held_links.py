@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import AlreadyLinked, LinkClosed, PeerError
 from twisted_bazaar.node.control import Disconnect
-from twisted_bazaar.node.link_table import Links
+from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer, network_of
@@ -25,7 +25,7 @@ _SECOND_S: Final = 1.0
 _HOSTS: Final = 1_024
 
 
-class Meetings:
+class HeldLinks:
     """The links of one node that its roles have asked for.
 
     Those who reach somebody for a while and those who meet somebody to stay know nothing of each other: a link that
@@ -36,7 +36,7 @@ class Meetings:
 
     log = limited_logger(__name__)
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: LinkTable) -> None:
         self._links = links
         self._linked = links.peers.links
         # The links that were made for a role, and those that are wanted by either.

@@ -25,10 +25,10 @@ from twisted_bazaar.node.admission import Admission
 from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.dialler import Dialler, LinkFactory
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.node.links.deadlines import Watch
+from twisted_bazaar.node.links.deadlines import Deadlines
 from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.links.link_bytes import LinkBytes
-from twisted_bazaar.node.links.read_budget import Turn
+from twisted_bazaar.node.links.read_budget import ReadBudget
 from twisted_bazaar.node.peers import Peers, address_of
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer, plain_host
@@ -63,7 +63,7 @@ class LinksOwner(Protocol):
         """A message came over an open link."""
 
 
-class Links:
+class LinkTable:
     """The connections of one node.
 
     @param registrar: the role that hands out ids, if this node is a tracker.
@@ -107,9 +107,9 @@ class Links:
         self._port: IListeningPort | None = None
         self._all: dict[Link, None] = {}
         self._admission: Admission[Link | ref[Any]] = Admission(limits.max_connections, limits.max_greeting)
-        self.turn = Turn(reactor, limits.all_frames_a_turn, limits.turn_s)
+        self.turn = ReadBudget(reactor, limits.all_frames_a_turn, limits.turn_s)
         self.link_bytes = LinkBytes(limits.all_links_bytes, self._all)
-        self._watch = Watch(reactor, self._all)
+        self._watch = Deadlines(reactor, self._all)
         self._dialler = Dialler(reactor, self._build_dialled, limits.connect_s, limits.dials_at_once)
         self._ended: Deferred[None] | None = None
 

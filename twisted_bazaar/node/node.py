@@ -24,9 +24,9 @@ from twisted_bazaar.node.bootstrap import Bootstrap
 from twisted_bazaar.node.control import Disconnect, NodeReply
 from twisted_bazaar.node.datagrams.protocol import COOKIES, Datagrams, DatagramTrace
 from twisted_bazaar.node.datagrams.streaming import STREAMS, MakeStreams
-from twisted_bazaar.node.held_links import Meetings
+from twisted_bazaar.node.held_links import HeldLinks
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.node.link_table import Links
+from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.routing.dispatch import claims_of, datagram_claims_of, openings_of
 from twisted_bazaar.node.routing.fair_share import FLOW_LABELS
@@ -96,7 +96,7 @@ class Node:
         # Most of what is reported is what strangers do.
         self.log = limited_logger(f"{__name__}.Node")
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
-        self._links = Links(self, reactor, key, limits, Codec(), registrars[0] if registrars else None)
+        self._links = LinkTable(self, reactor, key, limits, Codec(), registrars[0] if registrars else None)
         if not registrars:
             is_self_numbered = tracker is None and any(ISelfNumbered.providedBy(role) for role in roles)
             self._links.id = own_id(key.public) if is_self_numbered else former_id
@@ -104,7 +104,7 @@ class Node:
         self._bootstrap = Bootstrap(self._links, rng, None if registrars else tracker, neighbours)
         self._linked = self._links.peers.links
         self._forwarding = Forwarding(self._links, limits, key.secret_for(FLOW_LABELS))
-        self._meetings = Meetings(self._links)
+        self._meetings = HeldLinks(self._links)
         self.streams_first = streams_first
         streams = None if make_streams is None else partial(make_streams, secret=key.secret_for(STREAMS))
         self.datagrams = Datagrams(reactor, rng, key.secret_for(COOKIES), limits, datagram_trace, streams)

@@ -19,9 +19,9 @@ from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
-from twisted_bazaar.interfaces import IErrand, INode, IOperable, IWay
+from twisted_bazaar.interfaces import IDiscoveryMethod, IErrand, INode, IOperable
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.commands.trade import PurchasesDesk
+from twisted_bazaar.roles.commands.trade import PurchasesCommands
 from twisted_bazaar.roles.goods import parse_count, parse_seconds
 from twisted_bazaar.roles.want import Want, parse_label, parse_wants
 from twisted_bazaar.roles.ways import FloodWay, way_of
@@ -106,7 +106,7 @@ class Buyer(Role):
         gather_s: float = GATHER_S,
         once_s: float | None = None,
         label: str = "",
-        way: IWay | None = None,
+        way: IDiscoveryMethod | None = None,
     ) -> None:
         self._way = way or FloodWay()
         self.wants = list(wants)
@@ -135,7 +135,7 @@ class Buyer(Role):
             BuyNo: self.purchases.answered,
             Error: self.purchases.failed,
         }
-        self.commands = PurchasesDesk(node, self.purchases).commands
+        self.commands = PurchasesCommands(node, self.purchases).commands
         self.purchases.start()
         self._run(self._resume())
         for want in self.wants:

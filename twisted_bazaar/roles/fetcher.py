@@ -14,10 +14,10 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IContent, IPart, IShare
-from twisted_bazaar.files.download.resumable_file import PartFile
+from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.download.swarm import Receipt
 from twisted_bazaar.files.partial import PartContent
-from twisted_bazaar.files.upload.connection import Serving
+from twisted_bazaar.files.upload.connection import UploadConnection
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.interfaces import ICatalogue, INode, Opening
 from twisted_bazaar.plugin import Role
@@ -38,7 +38,7 @@ def parts_in(directory: Path) -> Callable[[INode], OpenPart]:
 
     def on_disk_of(node: INode) -> OpenPart:
         async def open_part(name: str, digest: str, overwrite: bool) -> IPart:
-            return await PartFile.open(node.clock, directory, name, digest, overwrite=overwrite)
+            return await ResumableFile.open(node.clock, directory, name, digest, overwrite=overwrite)
 
         return open_part
 
@@ -201,7 +201,7 @@ class Fetcher(Role):
 
         def opened(message: Any, address: Address) -> IProtocol | None:
             stream = opening(message, address)
-            if isinstance(stream, Serving):
+            if isinstance(stream, UploadConnection):
                 gone = stream.gone
 
                 def tell() -> None:

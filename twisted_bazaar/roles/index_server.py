@@ -37,7 +37,7 @@ from twisted_bazaar.discovery.index.messages import (
     Update,
 )
 from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests
-from twisted_bazaar.discovery.index.scheduling.rate_limits import Allowances
+from twisted_bazaar.discovery.index.scheduling.rate_limits import RateLimits
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
 from twisted_bazaar.interfaces import INode, IOperable, IRegistrar
 from twisted_bazaar.plugin import Role
@@ -79,7 +79,7 @@ class IndexServer(Role):
     def __init__(self, directory: IDirectory | None = None, *, verbose: bool = False) -> None:
         self._verbose = verbose
         self.directory: IDirectory = directory or MemoryDirectory()
-        self._allowances = Allowances()
+        self._allowances = RateLimits()
         self._faults_told = Ration(_FAULTS_TOLD_A_MINUTE)
         self._is_stopped = False
         self.receives = {

@@ -19,13 +19,13 @@ from zope.interface import implementer
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
-from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.entry import Entry
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import AlreadyThere, FileChanged, PeerError, UsageError
 from twisted_bazaar.files.content import IContent, IPart
-from twisted_bazaar.files.download.resumable_file import PartFile
+from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.folder import Folder, HashMemory
 from twisted_bazaar.interfaces import (
     IErrand,
@@ -36,7 +36,7 @@ from twisted_bazaar.interfaces import (
     ISelfNumbered,
     ITakesDatagrams,
 )
-from twisted_bazaar.roles.commands.ring import RingDesk
+from twisted_bazaar.roles.commands.ring import RingCommands
 from twisted_bazaar.roles.fetcher import Fetcher, OpenPart
 from twisted_bazaar.roles.fetching import Fetch
 from twisted_bazaar.roles.rates import parse_bytes
@@ -44,10 +44,10 @@ from twisted_bazaar.roles.ring.catalogue import RingCatalogue
 from twisted_bazaar.roles.ring.checkpoints import Checkpoints
 from twisted_bazaar.roles.ring.entries import EntryMemory
 from twisted_bazaar.roles.ring.files import KeptFiles, KeptPart, copy_into
-from twisted_bazaar.roles.ring.lifecycle import Stay
+from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.offered import Offered
 from twisted_bazaar.roles.ring.options import RingOptions, check_endpoint, places_of, read_replicas, read_settings
-from twisted_bazaar.roles.ring.upload_events import Sending
+from twisted_bazaar.roles.ring.upload_events import UploadEvents
 from twisted_bazaar.state import STATE, StateDirectory
 from twisted_bazaar.system.ephemeral import EphemeralDirectory, remove_leftovers
 from twisted_bazaar.values.addresses import Address
@@ -115,18 +115,18 @@ class RingPeer(Fetcher):
         self._ephemeral = place if isinstance(place, EphemeralDirectory) else None
         self.kept = self._kept_in(place, keep_bytes)
         place_of = places_of(self.member.ring, self.is_classic)
-        self.keeping = Keeping(self.member, replicas=replicas, files=self.kept, place_of=place_of)
+        self.keeping = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=place_of)
         self.ring_catalogue.keeping, self.ring_catalogue.kept = self.keeping, self.kept
         self.repair = Repair(self.keeping)
         self.member.before_leaving(self._hand_over)
         self.datagrams = self.member.datagrams
         self.offered = Offered()
-        self.stay = Stay(self.keeping, self.repair, join)
+        self.stay = RingLifecycle(self.keeping, self.repair, join)
         self.finished = self.stay.finished
         self._memory = HashMemory(None if state is None else state.files, HASHES_FILE)
         self._checkpoints = Checkpoints(self.keeping, None if state is None else EntryMemory(state))
-        self._sending = Sending(self.kept, self.offered)
-        self.desk = RingDesk(
+        self._sending = UploadEvents(self.kept, self.offered)
+        self.desk = RingCommands(
             self,
             self.ring_catalogue,
             self.member,
@@ -203,7 +203,7 @@ class RingPeer(Fetcher):
         return super().completed(fetch).addCallback(lambda _: self._adopt(fetch.part) if _is_kept(fetch) else None)
 
     def _adopt(self, part: IPart) -> Deferred[None]:
-        assert isinstance(part, PartFile), "it was opened here"
+        assert isinstance(part, ResumableFile), "it was opened here"
         assert part.signature is not None, "it is whole"
         assert part.manifest is not None, "it is whole"
         return self.folder.adopt(part.digest, part.signature, part.manifest)

@@ -15,16 +15,16 @@ from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
-from twisted_bazaar.interfaces import ILedger, INode, IOperable, IWay
+from twisted_bazaar.interfaces import IDiscoveryMethod, ILedger, INode, IOperable
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.commands.trade import SalesDesk
+from twisted_bazaar.roles.commands.trade import SalesCommands
 from twisted_bazaar.roles.goods import parse_goods
 from twisted_bazaar.roles.ways import FloodWay, way_of
 from twisted_bazaar.state import STATE, StateDirectory
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel, handle_of
-from twisted_bazaar.trade.offers import Shelf
+from twisted_bazaar.trade.offers import Offers
 from twisted_bazaar.trade.stores.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.stores.sqlite import SALES, SqliteStore
 from twisted_bazaar.trade.stores.store import IStore, SalesBook
@@ -82,7 +82,7 @@ class Seller(Role):
         supplies: Mapping[str, Supply],
         store: IStore[SalesBook] | None = None,
         opened: Callable[[], object] = lambda: None,
-        way: IWay | None = None,
+        way: IDiscoveryMethod | None = None,
     ) -> None:
         self._way = way or FloodWay()
         self._opened = opened
@@ -97,14 +97,14 @@ class Seller(Role):
         """Put the goods on the shelf."""
         super().start(node)
         self.ledger.start(node.clock)
-        self.shelf = Shelf(self.ledger, node)
+        self.shelf = Offers(self.ledger, node)
         self._answers = self._way.answers(node, self.shelf)
         self.receives = {
             **self._answers.receives,
             Buy: partial(self._order_received, is_withdrawal=False),
             Cancel: partial(self._order_received, is_withdrawal=True),
         }
-        self.commands = SalesDesk(node, self.ledger, self._answers.changed).commands
+        self.commands = SalesCommands(node, self.ledger, self._answers.changed).commands
         self._stocking: IDelayedCall | None = None
         self._put_on_shelf()
 

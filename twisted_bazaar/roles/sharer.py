@@ -15,11 +15,11 @@ from zope.interface import implementer
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IContent
-from twisted_bazaar.files.download.resumable_file import PartFile
+from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMemory
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import ICatalogue, INode, IOperable
-from twisted_bazaar.roles.commands.files import FilesDesk
+from twisted_bazaar.roles.commands.files import FilesCommands
 from twisted_bazaar.roles.fetcher import USUAL_SLOTS, Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch
 from twisted_bazaar.roles.rates import parse_rate
@@ -83,7 +83,7 @@ class Sharer(Fetcher):
         """Begin to look into the folder."""
         super().start(node)
         self.folder = Folder(node.clock, self.path, self._memory, self._changed, self._progress, watched=self._watched)
-        self.commands = FilesDesk(self, self.folder).commands
+        self.commands = FilesCommands(self, self.folder).commands
         self.folder.start()
         self._watching.clock = node.clock
         self._watching.start(_LOOK_S, now=False).addErrback(
@@ -126,7 +126,7 @@ class Sharer(Fetcher):
 
     def _adopt(self, fetch: Fetch) -> Deferred[None]:
         part = fetch.part
-        if isinstance(part, PartFile) and part.signature is not None and part.manifest is not None:
+        if isinstance(part, ResumableFile) and part.signature is not None and part.manifest is not None:
             # It was hashed on its way.
             return self.folder.adopt(fetch.found.name, part.signature, part.manifest)
         return self.folder.refresh()

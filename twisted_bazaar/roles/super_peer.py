@@ -16,19 +16,19 @@ from zope.interface import implementer
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget
 from twisted_bazaar.discovery.superpeer.messages import MOST_RESULTS, Query, SuperHello, Table
-from twisted_bazaar.discovery.superpeer.neighbours.alerts import Attendance
+from twisted_bazaar.discovery.superpeer.neighbours.alerts import Alerts
 from twisted_bazaar.discovery.superpeer.neighbours.neighbour import Standing
 from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable
 from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters
-from twisted_bazaar.discovery.superpeer.ultrapeer.forwarding import Passing
+from twisted_bazaar.discovery.superpeer.ultrapeer.forwarding import QueryForwarding
 from twisted_bazaar.discovery.superpeer.ultrapeer.leaves import MOST_BYTES, Leaves
-from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import Lookups
+from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import LocalSearch
 from twisted_bazaar.discovery.superpeer.ultrapeer.policy import RESULTS, TTL, Policy
 from twisted_bazaar.discovery.superpeer.ultrapeer.promotion import Promotion
-from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import Searches
-from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Paths
-from twisted_bazaar.discovery.superpeer.ultrapeer.unregistered import Visitors
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import QueryControl
+from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import ReversePaths
+from twisted_bazaar.discovery.superpeer.ultrapeer.unregistered import Unregistered
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IFloodsNothing, INode, IOperable, ISelfNumbered, ITakesDatagrams
 from twisted_bazaar.plugin import Role
@@ -100,7 +100,7 @@ class SuperPeer(Role):
     udp_need = _UDP_TO_LEAD
     leaves: Leaves
     neighbours: Neighbours
-    searches: Searches
+    searches: QueryControl
 
     def __init__(
         self,
@@ -176,13 +176,13 @@ class SuperPeer(Role):
             verbose=self._verbose,
             budget=self._budget,
         )
-        self._attendance = Attendance(node, self.neighbours)
-        self._visitors = Visitors(node, self._may_stay)
-        self._lookups = Lookups(self.leaves.directory, node.clock)
-        paths = Paths()
+        self._attendance = Alerts(node, self.neighbours)
+        self._visitors = Unregistered(node, self._may_stay)
+        self._lookups = LocalSearch(self.leaves.directory, node.clock)
+        paths = ReversePaths()
         parts = (node, self.policy, self.neighbours, paths, self._lookups, self.counters)
-        self.searches = Searches(self.leaves, *parts)
-        self._passing = Passing(*parts, self.searches.hit_received)
+        self.searches = QueryControl(self.leaves, *parts)
+        self._passing = QueryForwarding(*parts, self.searches.hit_received)
         self._promotion = Promotion(node, self.leaves, lambda: list(self.neighbours.linked.values()))
         self.receives = {**self.leaves.receives, Query: self.searches.query_received}
         self.datagrams = {

@@ -16,14 +16,14 @@ from twisted_bazaar.discovery.index.client.member import IndexMember
 from twisted_bazaar.discovery.index.client.search import IndexAnswers, IndexSearch
 from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IRole, IShelf, IWay
+from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, IDiscoveryMethod, INode, IOffers, IRole
 from twisted_bazaar.plugin import WAY as WAY
 from twisted_bazaar.roles.ring.finder import RingFinder
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.values.addresses import Address
 
 
-@implementer(IWay)
+@implementer(IDiscoveryMethod)
 class FloodWay:
     """Goods are found by asking everybody within reach; files are not found."""
 
@@ -36,7 +36,7 @@ class FloodWay:
         """What looks for goods."""
         return FloodSearch(node, gather_s)
 
-    def answers(self, node: INode, shelf: IShelf) -> IAnswers:
+    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
         return FloodAnswers(node, shelf)
 
@@ -45,7 +45,7 @@ class FloodWay:
         return None
 
 
-@implementer(IWay)
+@implementer(IDiscoveryMethod)
 class IndexWay:
     """Goods and files are found by asking an index server, which is the node's tracker too."""
 
@@ -61,7 +61,7 @@ class IndexWay:
         """What looks for goods."""
         return IndexSearch(node, self._member, gather_s)
 
-    def answers(self, node: INode, shelf: IShelf) -> IAnswers:
+    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
         return IndexAnswers(node, self._member, shelf)
 
@@ -70,7 +70,7 @@ class IndexWay:
         return self._member
 
 
-@implementer(IWay)
+@implementer(IDiscoveryMethod)
 class SuperPeerWay:
     """Goods and files are found by asking super peers, which ask each other.
 
@@ -91,7 +91,7 @@ class SuperPeerWay:
         """What looks for goods."""
         return IndexSearch(node, self.leaf, gather_s)
 
-    def answers(self, node: INode, shelf: IShelf) -> IAnswers:
+    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
         return IndexAnswers(node, self.leaf, shelf)
 
@@ -100,7 +100,7 @@ class SuperPeerWay:
         return self.leaf
 
 
-@implementer(IWay)
+@implementer(IDiscoveryMethod)
 class RingWay:
     """Goods and files are found by a ring, of which this node is a member, or a guest.
 
@@ -120,7 +120,7 @@ class RingWay:
         """What looks for goods."""
         return IndexSearch(node, self.finder.search, gather_s)
 
-    def answers(self, node: INode, shelf: IShelf) -> IAnswers:
+    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
         return IndexAnswers(node, self.finder.search, shelf)
 
@@ -129,7 +129,7 @@ class RingWay:
         return self.finder.search
 
 
-WAYS: Final[Mapping[str, Callable[..., IWay]]] = {
+WAYS: Final[Mapping[str, Callable[..., IDiscoveryMethod]]] = {
     "flood": FloodWay,
     "index": IndexWay,
     "superpeer": SuperPeerWay,
@@ -137,7 +137,7 @@ WAYS: Final[Mapping[str, Callable[..., IWay]]] = {
 }
 
 
-def make_way(name: str, **about: Any) -> IWay:
+def make_way(name: str, **about: Any) -> IDiscoveryMethod:
     """A way of finding, for one node.
 
     @param about: what the way has to know; see its class.
@@ -148,7 +148,7 @@ def make_way(name: str, **about: Any) -> IWay:
     return WAYS[name](**about)
 
 
-def way_of(options: Mapping[str, Any]) -> IWay:
+def way_of(options: Mapping[str, Any]) -> IDiscoveryMethod:
     """The way that a role is to find by: flooding, if its node was given none."""
-    way: IWay | None = options.get(WAY)
+    way: IDiscoveryMethod | None = options.get(WAY)
     return way or FloodWay()

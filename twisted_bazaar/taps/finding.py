@@ -8,7 +8,7 @@ from typing import Any, Final
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IRole, ISelfNumbered, IWay
+from twisted_bazaar.interfaces import IDiscoveryMethod, IRole, ISelfNumbered
 from twisted_bazaar.roles.ring.finder import RingFinder
 from twisted_bazaar.roles.ring.options import RING_OPTIONS, check_endpoint, read_replicas, read_settings
 from twisted_bazaar.roles.ring_peer import RingPeer
@@ -26,7 +26,7 @@ _BY_RING: Final = "ring"
 RING_PEER: Final = "ring_peer"
 
 
-def way_of_node(options: DaemonOptions, roles: Sequence[str], reactor: Any) -> IWay:
+def way_of_node(options: DaemonOptions, roles: Sequence[str], reactor: Any) -> IDiscoveryMethod:
     """The way of finding that a command line asks for.
 
     @param roles: the names of the node's roles.
@@ -75,7 +75,7 @@ def is_typed(options: DaemonOptions, name: str) -> bool:
     return options.in_force()[name].source == TYPED
 
 
-def _by_super_peers(options: DaemonOptions, roles: Sequence[str], reactor: Any) -> IWay:
+def _by_super_peers(options: DaemonOptions, roles: Sequence[str], reactor: Any) -> IDiscoveryMethod:
     _refuse_index(options)
     if SUPER_PEER in roles:
         raise UsageError(f"--via {_BY_SUPER_PEERS} is for weak peers, and --role {SUPER_PEER} is none; run two nodes")
@@ -91,7 +91,7 @@ def _by_super_peers(options: DaemonOptions, roles: Sequence[str], reactor: Any) 
     return make_way(_BY_SUPER_PEERS, super_peers=super_peers, may_lead=bool(options[MAY_LEAD]))
 
 
-def _by_ring(options: DaemonOptions, roles: Sequence[str]) -> IWay:
+def _by_ring(options: DaemonOptions, roles: Sequence[str]) -> IDiscoveryMethod:
     _refuse_index(options)
     if RING_PEER in roles:
         raise UsageError(f"--via {_BY_RING}: --role {RING_PEER} has the node's place on a ring already; run two nodes")

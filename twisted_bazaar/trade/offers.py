@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.identity.signed import Envelope, seal
-from twisted_bazaar.interfaces import ILedger, INode, IShelf
+from twisted_bazaar.interfaces import ILedger, INode, IOffers
 from twisted_bazaar.trade.contract import (
     ID_BYTES,
     QUOTE_S,
@@ -30,8 +30,8 @@ from twisted_bazaar.values.sale import Order, Outcome, Settlement, ShelfQuote, S
 _QUOTES_REMEMBERED: Final = 4_096
 
 
-@implementer(IShelf)
-class Shelf:
+@implementer(IOffers)
+class Offers:
     """The stock of one seller.
 
     @param ledger: the book that decides.

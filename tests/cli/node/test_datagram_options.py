@@ -17,9 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.datagram_options import Datagrams
-from twisted_bazaar.cli.node.ephemeral_node import Member, Membership, fetching_nothing
+from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member, fetching_nothing
 from twisted_bazaar.cli.node.join_options import finds_files, takes_connections
-from twisted_bazaar.cli.terminal.errors import Denial
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.files.window import Settings
@@ -88,12 +88,12 @@ class OptionTests(SynchronousTestCase):
 
     def test_given(self) -> None:
         """What is given comes to the membership, with what is typed of it."""
-        given: list[Membership] = []
+        given: list[EphemeralNode] = []
 
         @click.command("get", cls=ConfiguredCommand)
         @takes_connections
         @finds_files
-        def probe(membership: Membership) -> None:
+        def probe(membership: EphemeralNode) -> None:
             """Take the options."""
             given.append(membership)
 
@@ -111,7 +111,7 @@ class PlaceTests(SynchronousTestCase):
 
     def place(self, wish: Datagrams, *roles: Any, **about: Any) -> Any:
         """The interface and the port."""
-        membership = Membership(**{"index": INDEX, "member": INDEX, "datagrams": wish, **about})
+        membership = EphemeralNode(**{"index": INDEX, "member": INDEX, "datagrams": wish, **about})
         return membership.where_to_take_datagrams(roles, None)
 
     def test_places(self) -> None:
@@ -163,7 +163,7 @@ class JoinedTests(SynchronousTestCase):
         leave: Deferred[None] = Deferred()
 
         async def work() -> None:
-            async with Membership(index=INDEX, datagrams=wish).join(self.host, fetching_nothing) as member:
+            async with EphemeralNode(index=INDEX, datagrams=wish).join(self.host, fetching_nothing) as member:
                 self.members.append(member)
                 await leave
 
@@ -194,5 +194,5 @@ class JoinedTests(SynchronousTestCase):
         self.host.listenUDP(9101, DatagramProtocol())
         self.assertIsNone(self.join(Datagrams("9101")))
         [failure] = self.ended
-        self.assertIsInstance(failure.value, Denial)
+        self.assertIsInstance(failure.value, NegativeAnswer)
         self.assertIn("choose another --listen or --udp", failure.value.message)

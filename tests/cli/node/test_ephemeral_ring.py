@@ -9,9 +9,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.node.availability import Asked, Reason
-from twisted_bazaar.cli.node.ephemeral_node import Member, Membership, fetching_nothing
-from twisted_bazaar.cli.terminal.errors import Denial
+from twisted_bazaar.cli.node.availability import Availability, Reason
+from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member, fetching_nothing
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.ring.finder import RingFinder
@@ -48,7 +48,7 @@ class JoiningTests(SynchronousTestCase):
 
     def join(self, *, waits: bool = True, stays: bool = False, **wish: Any) -> None:
         """Come in, and stay until the test has it leave."""
-        membership = Membership(**{"via": "ring", "member": MEMBER, "listen": "none", **wish})
+        membership = EphemeralNode(**{"via": "ring", "member": MEMBER, "listen": "none", **wish})
         late = {} if waits else {"late": self.late.append}
 
         async def work() -> None:
@@ -69,7 +69,7 @@ class JoiningTests(SynchronousTestCase):
         self.join(**how)
         self.network.run_until(lambda: self.ended, 15.0)
         error = self.ended.pop().value
-        self.assertIsInstance(error, Denial)
+        self.assertIsInstance(error, NegativeAnswer)
         return str(error.message)
 
     def test_guest(self) -> None:
@@ -148,7 +148,7 @@ class JoiningTests(SynchronousTestCase):
         """One that may wait is told why nobody is there, goes on, and joins when somebody is."""
         self.join(waits=False, stays=True)
         self.network.run_until(lambda: self.late, 5.0)
-        self.assertEqual(Asked.ring(MEMBER).awaited(self.late[0])[-14:], "waiting for it")
+        self.assertEqual(Availability.ring(MEMBER).awaited(self.late[0])[-14:], "waiting for it")
         self.begin()
         self.network.run_until(lambda: "ring-joined" in self.told, 60.0)
         self.leave.callback(None)

@@ -11,9 +11,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.node.availability import Asked, Reason
-from twisted_bazaar.cli.node.ephemeral_node import Member, Membership, fetching_nothing
-from twisted_bazaar.cli.terminal.errors import Denial
+from twisted_bazaar.cli.node.availability import Availability, Reason
+from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member, fetching_nothing
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.plugin import Role
@@ -64,7 +64,7 @@ class JoiningTests(SynchronousTestCase):
 
     def join(self, *super_peers: str, waits: bool = True, **wish: Any) -> None:
         """Join, and stay until the test has it leave."""
-        membership = Membership(via="superpeer", super_peers=super_peers, listen="none", **wish)
+        membership = EphemeralNode(via="superpeer", super_peers=super_peers, listen="none", **wish)
         late = {} if waits else {"late": self.late.append}
 
         async def work() -> None:
@@ -103,7 +103,7 @@ class JoiningTests(SynchronousTestCase):
         self.join(FIRST, SECOND, FIRST)
         self.network.run_until(lambda: self.ended, 5.0)
         error = self.ended[0].value
-        self.assertIsInstance(error, Denial)
+        self.assertIsInstance(error, NegativeAnswer)
         self.assertRegex(
             error.message,
             rf"^no super peer at {FIRST}, {SECOND}: .*refused; is it running\? .*"
@@ -121,7 +121,7 @@ class JoiningTests(SynchronousTestCase):
         """What is said in the end."""
         self.join(*super_peers, **wish)
         self.network.run_until(lambda: self.ended, 15.0)
-        self.assertIsInstance(self.ended[0].value, Denial)
+        self.assertIsInstance(self.ended[0].value, NegativeAnswer)
         return str(self.ended[0].value.message)
 
     def test_no_super_peer(self) -> None:
@@ -183,7 +183,7 @@ class JoiningTests(SynchronousTestCase):
         self.network.run(10)
         [reason] = self.late
         self.assertRegex(
-            Asked.super_peers([FIRST]).awaited(reason),
+            Availability.super_peers([FIRST]).awaited(reason),
             rf"^no super peer at {FIRST}: what listens there is none \(.*\); waiting for it$",
         )
         self.leave.callback(None)
@@ -207,7 +207,7 @@ class JoiningTests(SynchronousTestCase):
             ("none", "--super none: write where a super peer listens, such as tcp:127.0.0.1:9200"),
             ("9200", "--super '9200': not an endpoint; write one such as tcp:127.0.0.1:9200"),
         ):
-            joining = Membership(via="superpeer", super_peers=[text]).join(self.host, fetching_nothing)
+            joining = EphemeralNode(via="superpeer", super_peers=[text]).join(self.host, fetching_nothing)
             failed = self.failureResultOf(Deferred.fromCoroutine(joining.__aenter__()), UsageError)
             self.assertEqual(str(failed.value), expected)
 
@@ -218,7 +218,7 @@ class JoiningTests(SynchronousTestCase):
             ([here], "tcp:0:interface=127.0.0.1"),
             ([here, there], "tcp:0"),
         ):
-            membership = Membership(via="superpeer", super_peers=super_peers)
+            membership = EphemeralNode(via="superpeer", super_peers=super_peers)
             self.assertEqual(membership.where_to_listen(), expected)
 
 
@@ -227,8 +227,8 @@ class AskedTests(SynchronousTestCase):
 
     def test_names(self) -> None:
         """One or several, of either kind."""
-        index, one = Asked.index("tcp:h:9100"), Asked.super_peers([FIRST])
-        two = Asked.super_peers([FIRST, SECOND])
+        index, one = Availability.index("tcp:h:9100"), Availability.super_peers([FIRST])
+        two = Availability.super_peers([FIRST, SECOND])
         self.assertEqual(
             [str(index), str(one), str(two)],
             ["the index at tcp:h:9100", f"the super peer at {FIRST}", f"the super peers at {FIRST}, {SECOND}"],
@@ -239,8 +239,8 @@ class AskedTests(SynchronousTestCase):
 
     def test_membership(self) -> None:
         """A command asks an index if nothing is said."""
-        self.assertEqual(str(Membership().asked), "the index at tcp:127.0.0.1:9100")
-        self.assertEqual(str(Membership(via="superpeer").asked), "the super peer at tcp:127.0.0.1:9200")
+        self.assertEqual(str(EphemeralNode().asked), "the index at tcp:127.0.0.1:9100")
+        self.assertEqual(str(EphemeralNode(via="superpeer").asked), "the super peer at tcp:127.0.0.1:9200")
 
 
 class OptionTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 
 from tests.files.cases import file_of
 from tests.roles.test_ring_peer import PeersTestCase
-from twisted_bazaar.cli.ring.prompt_commands import RingTalk
+from twisted_bazaar.cli.ring.prompt_commands import RingPrompt
 from twisted_bazaar.discovery.ring.rules.settings import CLASSIC
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.ring_peer import RingPeer
@@ -37,11 +37,11 @@ class RingTalkTests(PeersTestCase):
         self.until_ideal()
         return nodes
 
-    def talk(self, node: Node, *, strict: bool = False) -> RingTalk:
+    def talk(self, node: Node, *, strict: bool = False) -> RingPrompt:
         """Somebody to talk to."""
-        return RingTalk(self.peers[node], self.directory, self.said.append, node.clock, strict=strict)
+        return RingPrompt(self.peers[node], self.directory, self.said.append, node.clock, strict=strict)
 
-    def tell(self, talk: RingTalk, *lines: str | None) -> int | None:
+    def tell(self, talk: RingPrompt, *lines: str | None) -> int | None:
         """Type some lines; returns the exit status, if the last ends it."""
         status: int | None = None
         for line in lines:

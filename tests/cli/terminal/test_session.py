@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.cli.terminal.errors import Denial, Refusal
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.cli.terminal.session import Interrupted, Running, Work
 from twisted_bazaar.errors import LinkClosed, UsageError
@@ -54,7 +54,11 @@ class RunningTests(SynchronousTestCase):
 
     def test_failed(self) -> None:
         """What was impossible is refused, what was not so is denied, and our own faults stay what they are."""
-        for error, expected in ((UsageError("no"), Refusal), (LinkClosed("gone"), Denial), (KeyError("x"), KeyError)):
+        for error, expected in (
+            (UsageError("no"), UserError),
+            (LinkClosed("gone"), NegativeAnswer),
+            (KeyError("x"), KeyError),
+        ):
             self.error: Exception = error
             self.assertRaises(expected, self.begin(self.fail_at_once).result)
 

@@ -17,7 +17,7 @@ from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.discovery.flood.search import FloodAnswers, FloodSearch
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.identity.signed import Envelope
-from twisted_bazaar.interfaces import IDiscovery, INode, IShelf
+from twisted_bazaar.interfaces import IDiscovery, INode, IOffers
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork
@@ -170,7 +170,7 @@ class FloodSearchTests(SynchronousTestCase):
         self.assertEqual(self.node.clock.getDelayedCalls(), [])
 
 
-@implementer(IShelf)
+@implementer(IOffers)
 @define
 class Pears:
     """A shelf with pears and nothing else.
@@ -213,7 +213,7 @@ class FloodAnswersTests(SynchronousTestCase):
     def begin(self, node: FakeNode) -> None:
         """Answer through a node."""
         self.node = node
-        node.links.link(7)
+        node.link(7)
         self.shelf = Pears()
         self.answers = FloodAnswers(node, self.shelf)
 

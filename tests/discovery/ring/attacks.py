@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from tests.discovery.ring.nets import key_pair
 from twisted_bazaar.discovery.ring.member.member import Reply, RingMember
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import (
     Card,
     RingAbrupt,
@@ -54,13 +54,13 @@ def forged(ring: Ring, make: Make, own: Contact, to: Contact, origin: Contact | 
     @param own: who it is said to be from.
     @param origin: who is said to have begun it; the same if not given.
     """
-    card = Cards(own, ring).write(origin or own)
+    card = ContactEncoder(own, ring).write(origin or own)
     return make(source=ring.text(own.id), destination=ring.text(to.id), stamp=1, origin=card)
 
 
 def about(ring: Ring, victim: Contact) -> Card:
     """Somebody as it stands in a message of another."""
-    return Cards(replace(victim, id=(victim.id + 1) % ring.size, key="00" * 32), ring).write(victim)
+    return ContactEncoder(replace(victim, id=(victim.id + 1) % ring.size, key="00" * 32), ring).write(victim)
 
 
 def slanders(victim: Contact) -> Iterator[tuple[Make, Contact]]:
@@ -132,7 +132,7 @@ class Chameleon(RingMember):
             honest(message, address)
             return
         self.lies += 1
-        as_asked = Cards(replace(self.own, id=place), self.ring)
+        as_asked = ContactEncoder(replace(self.own, id=place), self.ring)
         answer = make(message, place)(
             source=self.ring.text(place),
             destination=message.source,
@@ -146,7 +146,7 @@ class Chameleon(RingMember):
         named = [*self._names(sought, range(8))]
         if place == sought:
             # The holder itself stands first.
-            named[0] = Cards(replace(self.own, id=place), self.ring).write(replace(self.own, id=place))
+            named[0] = ContactEncoder(replace(self.own, id=place), self.ring).write(replace(self.own, id=place))
         return partial(RingFound, after=tuple(named), predecessor=next(self._names(sought, [-1])))
 
     def _pong(self, message: RingPing, place: int) -> Make:

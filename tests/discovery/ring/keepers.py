@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from attrs import define, field
 
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.storage.anti_entropy import Comparison, compare
+from twisted_bazaar.discovery.ring.storage.anti_entropy import AntiEntropy, compare
 from twisted_bazaar.discovery.ring.storage.compared_ranges import UNCLAIMED_S
 from twisted_bazaar.discovery.ring.storage.entry import Entry, Kept
 from twisted_bazaar.discovery.ring.storage.replication import Replication
@@ -123,7 +123,7 @@ class Keepers:
             keeper.replication.failed(other, self.now)
             return
         for sync in syncs:
-            comparison = Comparison(keeper.store, sync.span, is_mutual=sync.is_own)
+            comparison = AntiEntropy(keeper.store, sync.span, is_mutual=sync.is_own)
             if sync.is_own:
                 far.replication.claimed(node, sync.span, self.now)
             while not comparison.is_over:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from tests.discovery.ring.nets import RingRole, RingTestCase, key_pair
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
-from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Keeping
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient, Holding
 from twisted_bazaar.discovery.ring.storage.entry import VALUES
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.interfaces import INode
@@ -26,7 +26,7 @@ class KeepingRole(RingRole):
     """
 
     def __init__(self, member: RingMember, join: Any = None, **options: Any) -> None:
-        self.keeping = Keeping(member, **options)
+        self.keeping = DhtClient(member, **options)
         self.repair = Repair(self.keeping)
         super().__init__(member, join)
 
@@ -56,7 +56,7 @@ class KeepingTestCase(RingTestCase):
         self.members[node], self.roles[node] = made, role
         return node
 
-    def keeping(self, node: Node) -> Keeping:
+    def keeping(self, node: Node) -> DhtClient:
         """What a node keeps."""
         role = self.roles[node]
         assert isinstance(role, KeepingRole)

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.ring.member.member import RingMember
-from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.rules.actions import NodeState
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
@@ -129,7 +129,7 @@ class RingTestCase(SynchronousTestCase):
         standings = self.standings(self.living() if members is None else members)
         return list(flaws(self.members_ring(), standings, self.settings.successors))
 
-    def standings(self, members: Iterable[RingMember]) -> list[Standing]:
+    def standings(self, members: Iterable[RingMember]) -> list[NodeState]:
         """How members stand; one that never joined anybody does not know its own address."""
         return [evolve(member.membership.standing, node=self.seen(member)) for member in members]
 

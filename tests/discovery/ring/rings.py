@@ -13,11 +13,11 @@ from ipaddress import ip_address
 
 from attrs import define, field, frozen
 
-from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, Refused, Report, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, NodeState, Refused, Report, Seek, Step
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.values.addresses import Address
 
 SMALL = Ring(8)
@@ -47,7 +47,7 @@ class Answer:
     """How one stood."""
 
     to: Contact
-    standing: Standing
+    standing: NodeState
 
 
 @frozen
@@ -63,7 +63,7 @@ class Said:
     """A hint, a report, or a farewell."""
 
     to: Contact
-    what: Hint | Report | Standing
+    what: Hint | Report | NodeState
 
 
 Message = Question | Answer | Failure | Said
@@ -83,9 +83,9 @@ class World:
     rng: random.Random
     most: int
     ring: Ring = SMALL
-    make: type[Membership] = Membership
+    make: type[Stabilization] = Stabilization
     base: tuple[Contact, ...] = ()
-    nodes: dict[Contact, Membership] = field(factory=dict)
+    nodes: dict[Contact, Stabilization] = field(factory=dict)
     on_the_way: list[Message] = field(factory=list)
     asking: set[tuple[Contact, Contact]] = field(factory=set)
     is_parted: Callable[[Contact, Contact], bool] = lambda one, other: False
@@ -96,9 +96,9 @@ class World:
 
     # The nodes.
 
-    def make_node(self, node: Contact) -> Membership:
+    def make_node(self, node: Contact) -> Stabilization:
         """A node that has not joined."""
-        self.nodes[node] = self.make(node, self.ring, self.most, dead=Dead(10.0))
+        self.nodes[node] = self.make(node, self.ring, self.most, dead=RecentlyFailed(10.0))
         return self.nodes[node]
 
     def begin(self, places: Sequence[int]) -> None:
@@ -111,7 +111,7 @@ class World:
             made.successors = tuple(order[(index + step) % len(order)] for step in range(1, length + 1))
             made.predecessor = order[index - 1] if len(order) > 1 else None
 
-    def members(self) -> list[Standing]:
+    def members(self) -> list[NodeState]:
         """How those stand who have joined."""
         return [node.standing for node in self.nodes.values() if node.is_member]
 
@@ -142,7 +142,7 @@ class World:
         living = {each for each, made in self.nodes.items() if made.is_member} - {node}
         return all(any(each in living for each in successors) for successors in lists)
 
-    def _taken(self, made: Membership, standing: Standing) -> tuple[Contact, ...]:
+    def _taken(self, made: Stabilization, standing: NodeState) -> tuple[Contact, ...]:
         """The list of one who takes what another has answered, if it takes it."""
         before = made.successors
         if not made.is_member:
@@ -195,7 +195,7 @@ class World:
                 self.do(message.to, node.told(about, self.now))
             case Said(what=Report(dead=dead)):
                 self.do(message.to, node.told_dead(dead))
-            case Said(what=Standing() as standing):
+            case Said(what=NodeState() as standing):
                 self.do(message.to, node.left(standing, self.now))
 
     def do(self, node: Contact, steps: Sequence[Step]) -> None:

@@ -11,9 +11,9 @@ from tests.discovery.ring.rings import contact
 from twisted_bazaar.discovery.ring.rules.fingers import PARTS, Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.lookup import MOST_STARTS, Found, Lookup
-from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer, answer_for
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply, answer_for
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 
 USUAL = Ring()
 
@@ -34,14 +34,14 @@ class Net:
         self.nodes = [contact(place) for place in sorted(places)]
         self.places = [node.id for node in self.nodes]
         self.dead = set[Contact]()
-        self.liars: dict[Contact, Callable[[int], Answer]] = {}
-        self.memberships = dict[Contact, Membership]()
+        self.liars: dict[Contact, Callable[[int], LookupReply]] = {}
+        self.memberships = dict[Contact, Stabilization]()
         self.fingers = dict[Contact, Fingers]()
-        self.known_dead = dict[Contact, Dead]()
+        self.known_dead = dict[Contact, RecentlyFailed]()
         count = len(self.nodes)
         for index, node in enumerate(self.nodes):
-            dead = self.known_dead[node] = Dead()
-            made = self.memberships[node] = Membership(node, ring, most, dead=dead)
+            dead = self.known_dead[node] = RecentlyFailed()
+            made = self.memberships[node] = Stabilization(node, ring, most, dead=dead)
             made.begin()
             length = min(most, count - 1)
             made.successors = tuple(self.nodes[(index + step) % count] for step in range(1, length + 1))
@@ -53,7 +53,7 @@ class Net:
         """So many nodes anywhere."""
         return cls(rng, {rng.randrange(USUAL.size) for _ in range(count)}, most=most, parts=parts)
 
-    def _fingers(self, node: Contact, made: Membership, dead: Dead, parts: int) -> Fingers:
+    def _fingers(self, node: Contact, made: Stabilization, dead: RecentlyFailed, parts: int) -> Fingers:
         """A table for which everything has been looked up once."""
         fingers = Fingers(node.id, self.ring, max(1, parts), dead=dead)
         while parts and (place := fingers.refresh(made.successors, 1.0, self.rng)) is not None:
@@ -84,7 +84,7 @@ class Net:
         """Those that live, in order."""
         return [node for node in self.nodes if node not in self.dead]
 
-    def answer(self, node: Contact, place: int, most: int = 4) -> Answer:
+    def answer(self, node: Contact, place: int, most: int = 4) -> LookupReply:
         """What one says."""
         if node in self.liars:
             return self.liars[node](place)

@@ -36,12 +36,12 @@ from tests.discovery.ring.tables import Net
 from tests.raw_datagram import RawSocket
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rpc.messages import RingMessage, RingPing
-from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, Restraint
+from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, PerHostLimit
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.lookup import MOST_ASKED, Lookup
-from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
 from twisted_bazaar.discovery.ring.rules.settings import CLASSIC
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.discovery.ring.storage import store
 from twisted_bazaar.discovery.ring.storage.entry import TOMBSTONE_S, VALUE_BYTES, VALUES, Entry
 from twisted_bazaar.discovery.ring.storage.messages import RingKept, RingRequest
@@ -174,8 +174,8 @@ class SlanderTests(MuteTestCase):
     def test_planted_mute_predecessor(self) -> None:
         """One that believes whoever asks is robbed of what belongs to it."""
         victim = self.ringed[2]
-        member, is_near = self.members[victim], Membership.is_near
-        self.patch(Membership, "is_near", lambda self, contact: self is member.membership or is_near(self, contact))
+        member, is_near = self.members[victim], Stabilization.is_near
+        self.patch(Stabilization, "is_near", lambda self, contact: self is member.membership or is_near(self, contact))
         self.assertGreater(len(self.usurp(victim, 2.0)), 1)
 
     def test_ghosts(self) -> None:
@@ -351,7 +351,7 @@ class StormTests(ClaimTestCase):
 
     def test_planted_storm(self) -> None:
         """Without restraint it is asked as often as it answers."""
-        self.patch(Restraint, "admits", lambda self, address, now: True)
+        self.patch(PerHostLimit, "admits", lambda self, address, now: True)
         self.assertGreater(self.storm(1.0), 500)
 
 
@@ -447,12 +447,12 @@ class WaryTests(SynchronousTestCase):
             return Contact((place - max(1, distance * 9 // 10)) % ring.size, "66", Address("10.66.0.1", 1))
 
         start = Contact(1, "66", Address("10.66.0.1", 1))
-        lookup = Lookup(place, ring, Answer(Contact(0, "aa", Address("10.0.0.1", 1)), (start,)))
+        lookup = Lookup(place, ring, LookupReply(Contact(0, "aa", Address("10.0.0.1", 1)), (start,)))
         asked = 0
         while not lookup.is_over:
             for node in lookup.next():
                 asked += 1
-                lookup.answered(Answer(node, (next_to(node),)))
+                lookup.answered(LookupReply(node, (next_to(node),)))
         self.assertLessEqual(asked, MOST_ASKED)
         self.assertEqual(lookup.found.holders, ())
 
@@ -474,12 +474,12 @@ def _rename(net: Net, alias: dict[Contact, Contact]) -> None:
         fingers._held = {alias.get(each, each) for each in fingers._held}
 
 
-def _claim_all(own: Contact, friends: list[Contact], ring: Ring, place: int) -> Answer:
+def _claim_all(own: Contact, friends: list[Contact], ring: Ring, place: int) -> LookupReply:
     after = sorted(friends, key=lambda each: ring.distance(place, each.id))[:8]
     before = sorted(friends, key=lambda each: ring.distance(each.id, place))[:4]
     if after[0] == own:
-        return Answer(own, tuple(before), tuple(after), before[0])
-    return Answer(own, tuple(before), tuple(after), None)
+        return LookupReply(own, tuple(before), tuple(after), before[0])
+    return LookupReply(own, tuple(before), tuple(after), None)
 
 
 class FloodTests(SynchronousTestCase):
@@ -819,7 +819,7 @@ class PartingTests(HostileTestCase):
     def test_planted_twins(self) -> None:
         """Without asking who is named at the place of a node, neither hears of the other, and both are there for
         ever."""
-        self.patch(Membership, "_is_twin", lambda self, contact, now: False)
+        self.patch(Stabilization, "_is_twin", lambda self, contact, now: False)
         twins = self.come_twice()
         self.assertTrue(all(self.members[node].is_member for node in twins))
         for node in twins:

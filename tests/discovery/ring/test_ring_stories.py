@@ -13,17 +13,17 @@ from typing import Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import World, contact, stories
-from twisted_bazaar.discovery.ring.rules.actions import Ask, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rules.actions import Ask, NodeState, Seek, Step
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.invariant import faults
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 
 STORIES: Final = int(os.environ.get("RING_STORIES", "150"))
 EVENTS: Final = 300
 QUIET: Final = 12
 
 
-def churned(rng: random.Random, make: type[Membership] = Membership) -> tuple[World, list[str]]:
+def churned(rng: random.Random, make: type[Stabilization] = Stabilization) -> tuple[World, list[str]]:
     """A ring with a base, while nodes come and go, and after that; and what was wrong with it first."""
     world = World(rng, rng.choice((2, 3, 4)), make=make)
     places = rng.sample(range(256), rng.randrange(world.most + 1, world.most + 8))
@@ -48,7 +48,7 @@ def settled(world: World, rounds: int) -> list[str]:
     return world.faults() + world.flaws()
 
 
-def split(rng: random.Random, make: type[Membership] = Membership) -> World:
+def split(rng: random.Random, make: type[Stabilization] = Stabilization) -> World:
     """Two ideal rings out of one, on machines that could not reach each other for a while and now can."""
     world = World(rng, rng.choice((2, 3, 4)), make=make)
     places = rng.sample(range(256), rng.randrange(6, 30))
@@ -172,10 +172,10 @@ class StoriesTests(SynchronousTestCase):
             self.assertEqual(world.nodes[order[4]].predecessor, order[2])
 
 
-class _AdoptsUnasked(Membership):
+class _AdoptsUnasked(Stabilization):
     """Believes its successor about who stands between them, and asks that one for a list later."""
 
-    def answered(self, standing: Standing, now: float) -> Sequence[Step]:
+    def answered(self, standing: NodeState, now: float) -> Sequence[Step]:
         steps = super().answered(standing, now)
         between = standing.predecessor
         if between is not None and self.is_member and self._follows(between):
@@ -183,17 +183,17 @@ class _AdoptsUnasked(Membership):
         return steps
 
 
-class _NeverLetsGo(Membership):
+class _NeverLetsGo(Stabilization):
     """Does not care who has failed."""
 
     def failed(self, contact: Contact, now: float) -> Sequence[Step]:
         return () if self.is_member else super().failed(contact, now)
 
 
-class _JoinsAnywhere(Membership):
+class _JoinsAnywhere(Stabilization):
     """Joins where it asks first, without looking for its place."""
 
-    def answered(self, standing: Standing, now: float) -> Sequence[Step]:
+    def answered(self, standing: NodeState, now: float) -> Sequence[Step]:
         if self.is_member:
             return super().answered(standing, now)
         self.is_member = True
@@ -201,15 +201,15 @@ class _JoinsAnywhere(Membership):
         return (Ask(standing.node),)
 
 
-class _KeepsOldList(Membership):
+class _KeepsOldList(Stabilization):
     """Takes a new successor, and does not take its list."""
 
-    def _adopt(self, standing: Standing, now: float) -> None:
+    def _adopt(self, standing: NodeState, now: float) -> None:
         if not self.successors or self._follows(standing.node):
             self.successors = self._fitted((standing.node, *self.successors))
 
 
-class _TakesAnyPredecessor(Membership):
+class _TakesAnyPredecessor(Stabilization):
     """Takes everybody who asks for its predecessor."""
 
     def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Step]:
@@ -217,14 +217,14 @@ class _TakesAnyPredecessor(Membership):
         return ()
 
 
-class _NeverRectifies(Membership):
+class _NeverRectifies(Stabilization):
     """Learns from its successor only."""
 
     def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Step]:
         return ()
 
 
-class _KeepsDeadPredecessor(Membership):
+class _KeepsDeadPredecessor(Stabilization):
     """Never asks whether its predecessor lives."""
 
     def _drop(self, contact: Contact) -> Sequence[Step]:
@@ -234,21 +234,21 @@ class _KeepsDeadPredecessor(Membership):
         return steps
 
 
-class _ComesRound(Membership):
+class _ComesRound(Stabilization):
     """Takes a list as it comes, even if it comes round."""
 
     def _fitted(self, contacts: object) -> tuple[Contact, ...]:
         return tuple(contacts)[: self.most]  # type: ignore[arg-type]
 
 
-class _LooksFarAhead(Membership):
+class _LooksFarAhead(Stabilization):
     """Takes whoever answers for its first successor, near or not."""
 
     def _follows(self, contact: Contact) -> bool:
         return contact.id != self.own.id and contact not in self.successors[:1]
 
 
-class _SkipsAhead(Membership):
+class _SkipsAhead(Stabilization):
     """When its first successor has failed, it takes the one after the next."""
 
     def _drop(self, contact: Contact) -> Sequence[Step]:
@@ -257,7 +257,7 @@ class _SkipsAhead(Membership):
         return steps
 
 
-class _Forgets(Membership):
+class _Forgets(Stabilization):
     """Does not remember who is lost, and looks for nobody."""
 
     def stabilise(self, now: float) -> Sequence[Step]:
@@ -268,7 +268,7 @@ class _Forgets(Membership):
 class PlantedTests(SynchronousTestCase):
     """The stories show what is wrong, if it is: most of these were in Chord as it was published, or nearly."""
 
-    def assert_caught(self, make: type[Membership], *kinds: str) -> None:
+    def assert_caught(self, make: type[Stabilization], *kinds: str) -> None:
         """A ring of such nodes breaks in a way of one of these kinds, in one of the first stories."""
         for rng in stories(60):
             try:

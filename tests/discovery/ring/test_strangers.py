@@ -11,7 +11,7 @@ import msgspec
 from tests.discovery.ring.keeping_nets import KeepingTestCase
 from tests.discovery.ring.nets import key_pair
 from tests.raw_datagram import RawSocket
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import RingFind, RingJoin, RingPing
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.entry import VALUES
@@ -41,7 +41,7 @@ class StrangersTests(KeepingTestCase):
         """Ask in somebody's name, without a cookie."""
         ring, own = self.member.ring, self.member.own
         key = key_pair(1_000 + number).public
-        cards = Cards(Contact(ring.id_of_key(key), key, Address("10.9.0.1", 7_000), 0), ring)
+        cards = ContactEncoder(Contact(ring.id_of_key(key), key, Address("10.9.0.1", 7_000), 0), ring)
         message = make(source=cards.own_text, destination=ring.text(own.id), stamp=stamp, origin=cards.own_card)
         keys = json.loads(msgspec.json.encode(message)) | {"give": GIVE, "pad": ""}
         keys["pad"] = "0" * (1_200 - len(json.dumps(keys, separators=(",", ":"))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.files.chunks import CHUNK_BYTES
-from twisted_bazaar.files.download.buffer_pool import Rooms
+from twisted_bazaar.files.download.buffer_pool import BufferPool
 
 
 class RoomsTests(SynchronousTestCase):
@@ -13,7 +13,7 @@ class RoomsTests(SynchronousTestCase):
 
     def test_used_again(self) -> None:
         """What was given back is given out again, to one only."""
-        rooms = Rooms()
+        rooms = BufferPool()
         first = rooms.take(CHUNK_BYTES)
         first[0] = 7
         self.assertNotEqual(rooms.take(CHUNK_BYTES)[0], 7)
@@ -22,7 +22,7 @@ class RoomsTests(SynchronousTestCase):
 
     def test_small(self) -> None:
         """A smaller chunk gets room of its size, which is not kept."""
-        rooms = Rooms()
+        rooms = BufferPool()
         small = rooms.take(5)
         self.assertEqual(len(small), 5)
         rooms.give_back(small)
@@ -30,7 +30,7 @@ class RoomsTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """After a rush most of the memory is let go of."""
-        rooms = Rooms()
+        rooms = BufferPool()
         for room in [rooms.take(CHUNK_BYTES) for _ in range(20)]:
             rooms.give_back(room)
         self.assertEqual(len(rooms._free), 16)

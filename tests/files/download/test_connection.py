@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files.cases import Wire
-from twisted_bazaar.files.download.connection import Asking
+from twisted_bazaar.files.download.connection import DownloadConnection
 from twisted_bazaar.files.messages import Described, Go, Have, Wait
 from twisted_bazaar.wire.framing import frame
 
@@ -60,7 +60,7 @@ class TurnTests(SynchronousTestCase):
         self.clock = Clock()
         self.owner = Owner()
         self.wire = Wire()
-        self.asking = Asking(self.clock, self.owner, "ab" * 32)
+        self.asking = DownloadConnection(self.clock, self.owner, "ab" * 32)
         self.asking.makeConnection(self.wire)
 
     def count_in_turns(self) -> list[int]:

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from twisted_bazaar.files.download.happy_eyeballs import HEAD_START_S, HeadStart, WaysIn
+from twisted_bazaar.files.download.happy_eyeballs import HEAD_START_S, HappyEyeballs, HeadStart
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
 
@@ -44,8 +44,8 @@ class WaysInTests(SynchronousTestCase):
         """Have a node with streams."""
         self.stream = Way()
         self.asked: list[tuple[Address, float | None]] = []
-        self.kinds: dict[bool, WaysIn] = {
-            first: WaysIn(Clock(), 4.0, self.stream_to, streams_first=first) for first in (False, True)
+        self.kinds: dict[bool, HappyEyeballs] = {
+            first: HappyEyeballs(Clock(), 4.0, self.stream_to, streams_first=first) for first in (False, True)
         }
 
     def stream_to(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
@@ -83,8 +83,8 @@ class WaysInTests(SynchronousTestCase):
         """Who takes neither is not reached, nor who takes datagrams by a node that takes none."""
         self.assertEqual(self.ways(FileSource(1, "", Address("10.0.0.1", 0))), [])
         only_streams = evolve(BOTH, address=Address("10.0.0.1", 0))
-        self.assertEqual(WaysIn(Clock(), 4.0).to(only_streams), None)
-        self.assertEqual(WaysIn(Clock(), 4.0, lambda address, timeout_s=None: None).to(only_streams), None)
+        self.assertEqual(HappyEyeballs(Clock(), 4.0).to(only_streams), None)
+        self.assertEqual(HappyEyeballs(Clock(), 4.0, lambda address, timeout_s=None: None).to(only_streams), None)
 
 
 class HeadStartTests(SynchronousTestCase):

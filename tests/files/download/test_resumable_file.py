@@ -18,7 +18,7 @@ from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.files.download import part_file
 from twisted_bazaar.files.download.part_file import hidden_names
-from twisted_bazaar.files.download.resumable_file import PartFile
+from twisted_bazaar.files.download.resumable_file import ResumableFile
 
 CONTENT = some_bytes(4 * CHUNK_BYTES + 11)
 MANIFEST = manifest_of(CONTENT)
@@ -36,15 +36,15 @@ class PartCase(FolderCase):
 
     def opening(self, name: str = "a", digest: str = MANIFEST.digest, **options: bool) -> Any:
         """Take up a download."""
-        return PartFile.open(self.reactor, self.folder, name, digest, **options)
+        return ResumableFile.open(self.reactor, self.folder, name, digest, **options)
 
-    def open(self, name: str = "a", digest: str = MANIFEST.digest, **options: bool) -> PartFile:
+    def open(self, name: str = "a", digest: str = MANIFEST.digest, **options: bool) -> ResumableFile:
         """A download that is taken up."""
-        part: PartFile = self.successResultOf(self.opening(name, digest, **options))
+        part: ResumableFile = self.successResultOf(self.opening(name, digest, **options))
         self.addCleanup(part.close)
         return part
 
-    def begun(self, chunks: Sequence[int] = (), **options: bool) -> PartFile:
+    def begun(self, chunks: Sequence[int] = (), **options: bool) -> ResumableFile:
         """A download that has some chunks."""
         part = self.open(**options)
         self.successResultOf(part.begin(MANIFEST))
@@ -66,7 +66,7 @@ class PartCase(FolderCase):
                 found.append(os.readlink(each))
         return [path for path in found if path.startswith(str(self.folder))]
 
-    def close(self, part: PartFile) -> None:
+    def close(self, part: ResumableFile) -> None:
         """Let go of it."""
         self.successResultOf(part.close())
 
@@ -196,9 +196,9 @@ class ResumingTests(PartCase):
     def test_removed(self) -> None:
         """A download can be given up."""
         part = self.begun([0])
-        self.failureResultOf(PartFile.remove(self.reactor, self.folder, "a", MANIFEST.digest), UsageError)
+        self.failureResultOf(ResumableFile.remove(self.reactor, self.folder, "a", MANIFEST.digest), UsageError)
         self.close(part)
-        self.successResultOf(PartFile.remove(self.reactor, self.folder, "a", MANIFEST.digest))
+        self.successResultOf(ResumableFile.remove(self.reactor, self.folder, "a", MANIFEST.digest))
         self.assertEqual(self.listed(), set())
 
     def test_between_two_steps(self) -> None:
@@ -381,9 +381,9 @@ class TargetTests(PartCase):
     def test_any_name(self, name: str, overwrite: bool) -> None:
         """Whatever the name, what is written lies in the folder."""
         digest = digest_of(b"x")
-        opening = PartFile.open(self.reactor, self.folder, name, digest, overwrite=overwrite)
-        if isinstance(getattr(opening, "result", None), PartFile):
-            part: PartFile = self.successResultOf(opening)
+        opening = ResumableFile.open(self.reactor, self.folder, name, digest, overwrite=overwrite)
+        if isinstance(getattr(opening, "result", None), ResumableFile):
+            part: ResumableFile = self.successResultOf(opening)
             self.successResultOf(part.begin(manifest_of(b"x")))
             self.successResultOf(part.write(0, b"x"))
             self.successResultOf(part.finish())
@@ -472,7 +472,7 @@ class PlantedTests(PartCase):
 class FailingDiskTests(PartCase):
     """Disks that are full, fail, or go."""
 
-    def assert_goes_on(self, part: PartFile) -> None:
+    def assert_goes_on(self, part: ResumableFile) -> None:
         """What was there is there, and the download can be finished."""
         for chunk in part.holdings.missing():
             self.successResultOf(part.write(chunk, PIECES[chunk]))
@@ -541,14 +541,14 @@ class FailingDiskTests(PartCase):
         self.close(self.begun(range(4)))
         self.reactor = HeldReactor()
         opening = self.opening()
-        parts: list[PartFile] = []
-        real = PartFile._take
+        parts: list[ResumableFile] = []
+        real = ResumableFile._take
 
-        async def take(part: PartFile, manifest: Manifest) -> None:
+        async def take(part: ResumableFile, manifest: Manifest) -> None:
             parts.append(part)
             await real(part, manifest)
 
-        self.patch(PartFile, "_take", take)
+        self.patch(ResumableFile, "_take", take)
         while not parts:
             self.reactor.work_once()
         closing = parts[0].close()

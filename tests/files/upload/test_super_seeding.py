@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.files.upload.super_seeding import Round
+from twisted_bazaar.files.upload.super_seeding import SuperSeeding
 
 
 class RoundTests(SynchronousTestCase):
@@ -15,7 +15,7 @@ class RoundTests(SynchronousTestCase):
     @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=40), st.integers(0, 20))
     def test_once(self, steps: list[tuple[int, int]], count: int) -> None:
         """No chunk is given twice unless it was given back and nobody was sent it; each is given, or was sent."""
-        chunks = Round(count)
+        chunks = SuperSeeding(count)
         given_out: set[int] = set()
         sent: set[int] = set()
         for kind, number in steps:

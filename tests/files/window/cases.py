@@ -9,7 +9,7 @@ from itertools import count
 
 from attrs import frozen
 
-from twisted_bazaar.files.window import Opening, Settings, Stream
+from twisted_bazaar.files.window import Handshake, Settings, Stream
 from twisted_bazaar.files.window.segment import FIN, SYN, Segment, decode
 
 CALLER = ("10.0.0.1", 4000)
@@ -49,7 +49,7 @@ class Pair:
         self.near = Stream(near or Settings(), b"the-near", self.rng, self.now)
         self.far: Stream | None = None
         self.far_settings = far or Settings()
-        self.opening = Opening(b"secret", self.far_settings)
+        self.opening = Handshake(b"secret", self.far_settings)
         self.near_heard = self.far_heard = b""
         self._farewells: dict[bool, bytes] = {}
         self.is_near_reading = self.is_far_reading = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.files.window import Opening, Settings
+from twisted_bazaar.files.window import Handshake, Settings
 from twisted_bazaar.files.window.handshake import SLOT_S, not_here, refusal
 from twisted_bazaar.files.window.segment import (
     ACK,
@@ -35,7 +35,7 @@ class OpeningTests(SynchronousTestCase):
     """The three steps."""
 
     def setUp(self) -> None:
-        self.opening = Opening(b"secret", Settings())
+        self.opening = Handshake(b"secret", Settings())
 
     def given(self, now: float) -> bytes:
         """The id that is given in the second step."""
@@ -63,7 +63,7 @@ class OpeningTests(SynchronousTestCase):
         self.assertEqual(self.opening.admitted(third, ("10.0.0.2", 4000), 100.0), None)
         other = segment(OPEN, given, encode_name(b"somebody", 1000))
         self.assertEqual(self.opening.admitted(other, HERE, 100.0), None)
-        self.assertEqual(Opening(b"other", Settings()).admitted(third, HERE, 100.0), None)
+        self.assertEqual(Handshake(b"other", Settings()).admitted(third, HERE, 100.0), None)
 
     def test_nameless(self) -> None:
         """Who does not say who it is gets no answer."""

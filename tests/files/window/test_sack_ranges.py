@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.files.window.sack_ranges import Ranges
+from twisted_bazaar.files.window.sack_ranges import SackRanges
 
 PAIRS = st.tuples(st.integers(0, 60), st.integers(1, 12)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
@@ -21,7 +21,7 @@ class RangesTests(SynchronousTestCase):
         self, added: list[tuple[int, int]], asked: tuple[int, int], before: int, offsets: list[int]
     ) -> None:
         """They hold what was put in, and know what is missing, where something is, and what is dropped."""
-        ranges, whole = Ranges(), set[int]()
+        ranges, whole = SackRanges(), set[int]()
         for first, end in added:
             ranges.add(first, end)
             whole |= set(range(first, end))

@@ -16,7 +16,7 @@ from tests.raw_datagram import RawSocket
 from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.files.window import Settings
 from twisted_bazaar.files.window.segment import SYN, encode, encode_name
-from twisted_bazaar.node.datagrams.read_budget import DatagramTurn
+from twisted_bazaar.node.datagrams.read_budget import DatagramReadBudget
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.sim.engine.hosts import Host
@@ -263,7 +263,7 @@ class DatagramTurnTests(SynchronousTestCase):
     def most_read(self, work: int) -> int:
         """How many datagrams of so much work are read before others have their turn."""
         clock, transport = Clock(), type("Transport", (), {"maxThroughput": 1})()
-        reading = DatagramTurn(clock)
+        reading = DatagramReadBudget(clock)
         count = 0
         while transport.maxThroughput:
             self.take_on(reading, work, transport)
@@ -273,7 +273,7 @@ class DatagramTurnTests(SynchronousTestCase):
         self.assertEqual(transport.maxThroughput, 1)
         return count
 
-    def take_on(self, reading: DatagramTurn, work: int, transport: Any) -> None:
+    def take_on(self, reading: DatagramReadBudget, work: int, transport: Any) -> None:
         """Read a datagram of so much work."""
         reading.left -= work
         if reading.left <= 0:
@@ -286,7 +286,7 @@ class DatagramTurnTests(SynchronousTestCase):
     def test_stop(self) -> None:
         """Who rests when it is stopped leaves no timer."""
         clock, transport = Clock(), type("Transport", (), {"maxThroughput": 1})()
-        reading = DatagramTurn(clock)
+        reading = DatagramReadBudget(clock)
         self.take_on(reading, 1000, transport)
         reading.stop()
         self.assertEqual(clock.getDelayedCalls(), [])

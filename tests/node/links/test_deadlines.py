@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
-from twisted_bazaar.node.links.deadlines import Watch
+from twisted_bazaar.node.links.deadlines import Deadlines
 
 NEVER = float("inf")
 
@@ -51,7 +51,7 @@ class WatchTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = StrictClock()
         self.things: list[Thing] = []
-        self.watch = Watch(self.clock, self.things)
+        self.watch = Deadlines(self.clock, self.things)
 
     def advance_to(self, now: float) -> None:
         """Let time pass."""
@@ -173,7 +173,7 @@ class WatchTests(SynchronousTestCase):
         """Every deadline is met when it comes, there is never more than one timer, and none at the end."""
         clock = StrictClock()
         things = [Thing(list(due)) for due in deadlines]
-        watch = Watch(clock, things)
+        watch = Deadlines(clock, things)
         for due in deadlines:
             if due:
                 watch.wake_by(due[0])

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.links.flow_control import IN_QUEUE, NEXT_FLOW, READ_FROM, Flow, FlowEvent
 from twisted_bazaar.node.links.inbound import Inbound
-from twisted_bazaar.node.links.read_budget import Turn
+from twisted_bazaar.node.links.read_budget import ReadBudget
 from twisted_bazaar.wire.framing import frame
 
 READ_BYTES = 16 << 10
@@ -27,12 +27,12 @@ class Owner:
 
     clock: Clock = field(factory=Clock)
     limits: Limits = field(factory=lambda: Limits(frames_a_turn=20, frame_bytes=FRAME_BYTES))
-    turn: Turn = field(init=False)
+    turn: ReadBudget = field(init=False)
     deadlines: list[float] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         """Give it a small budget, so that it is often used up."""
-        self.turn = Turn(self.clock, 40, 0.02)
+        self.turn = ReadBudget(self.clock, 40, 0.02)
 
     def deadline_set(self, at: float) -> None:
         """Note it."""

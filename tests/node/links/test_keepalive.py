@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.node.links.keepalive import NEVER, Due, Silence
+from twisted_bazaar.node.links.keepalive import NEVER, Due, Keepalive
 
 LIMITS = Limits()
 
@@ -13,11 +13,11 @@ LIMITS = Limits()
 class SilenceTests(SynchronousTestCase):
     """Silence is counted while somebody listens."""
 
-    def look(self, silence: Silence, *times: float) -> list[Due]:
+    def look(self, silence: Keepalive, *times: float) -> list[Due]:
         """What is due at each of these times."""
         return [silence.look(now, LIMITS)[0] for now in times]
 
-    def follow(self, silence: Silence, until: float, *, is_listening: bool = True) -> list[tuple[float, Due]]:
+    def follow(self, silence: Keepalive, until: float, *, is_listening: bool = True) -> list[tuple[float, Due]]:
         """What is due when, for who looks when told to."""
         now, all_due = 0.0, []
         while now < until:
@@ -29,35 +29,35 @@ class SilenceTests(SynchronousTestCase):
 
     def test_dead(self) -> None:
         """Two pings, and the end."""
-        self.assertEqual(self.follow(Silence(0.0), 100), [(30, Due.PING), (60, Due.PING), (90, Due.CUT)])
+        self.assertEqual(self.follow(Keepalive(0.0), 100), [(30, Due.PING), (60, Due.PING), (90, Due.CUT)])
 
     def test_unfinished(self) -> None:
         """A frame is to be finished in 20 s."""
-        silence = Silence(0.0, unfinished_since=5.0)
+        silence = Keepalive(0.0, unfinished_since=5.0)
         self.assertEqual(silence.look(1.0, LIMITS), (Due.NOTHING, 25.0))
         self.assertEqual(self.look(silence, 25.0), [Due.CUT])
 
     def test_not_listened_to(self) -> None:
         """Who waits to be read from is not silent, and its frame is not late."""
-        silence = Silence(0.0, unfinished_since=0.0)
+        silence = Keepalive(0.0, unfinished_since=0.0)
         self.assertEqual(self.follow(silence, 200, is_listening=False), [])
         silence.listen_again(200.0)
         self.assertEqual(silence.look(200.0, LIMITS), (Due.NOTHING, 220.0))
 
     def test_stalled(self) -> None:
         """Who reads nothing is asked nothing more, and has 90 s."""
-        silence = Silence(10.0, unfinished_since=10.0, stalled_since=10.0)
+        silence = Keepalive(10.0, unfinished_since=10.0, stalled_since=10.0)
         self.assertEqual(self.follow(silence, 200), [(100, Due.CUT)])
 
     def test_stood_still(self) -> None:
         """A process that stood still has not listened: what was sent to it meanwhile it reads before it judges."""
-        for silence in (Silence(0.0), Silence(0.0, unfinished_since=0.0), Silence(0.0, stalled_since=0.0)):
+        for silence in (Keepalive(0.0), Keepalive(0.0, unfinished_since=0.0), Keepalive(0.0, stalled_since=0.0)):
             at = silence.look(1.0, LIMITS)[1]
             self.assertNotIn(Due.CUT, self.look(silence, at + 300.0))
             self.assertIn(Due.CUT, self.look(silence, *(at + 300.0 + later for later in range(100))))
 
     def test_nothing_unfinished(self) -> None:
         """Where no frame has begun none is late."""
-        silence = Silence(0.0)
+        silence = Keepalive(0.0)
         silence.listen_again(5.0)
         self.assertEqual((silence.unfinished_since, silence.is_stalled), (NEVER, False))

@@ -6,14 +6,14 @@ from attrs import define, field
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.node.links.read_budget import Turn
+from twisted_bazaar.node.links.read_budget import ReadBudget
 
 
 @define(eq=False)
 class Asking:
     """Something with frames to be read, each of which takes some time."""
 
-    turn: Turn
+    turn: ReadBudget
     clock: Clock
     frames: int
     frame_s: float = 0.0
@@ -48,7 +48,7 @@ class TurnTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A budget of 500 frames and 20 ms."""
         self.clock = Clock()
-        self.turn = Turn(self.clock, 500, 0.02)
+        self.turn = ReadBudget(self.clock, 500, 0.02)
 
     def asking(self, count: int, frames: int, frame_s: float = 0.0) -> list[Asking]:
         """Some that wait."""
@@ -107,7 +107,7 @@ class TurnTests(SynchronousTestCase):
     def test_shares(self) -> None:
         """The more wait, the less each gets at a time, and all get the same."""
         for count, share in ((1, 375), (5, 75), (1000, 4)):
-            self.turn = Turn(self.clock, 500, 0.02)
+            self.turn = ReadBudget(self.clock, 500, 0.02)
             asking = self.asking(count, 500)
             self.next_turn()
             self.assertIn(sum(sum(each.served) for each in asking), range(375, 375 + share))
@@ -135,7 +135,7 @@ class TurnTests(SynchronousTestCase):
 
     def test_costly_frames(self) -> None:
         """Fifty whose frames take long each have a slice of the time: who comes after them waits for 50 ms, not 250."""
-        self.turn = Turn(self.clock, 2_000, 0.02)
+        self.turn = ReadBudget(self.clock, 2_000, 0.02)
         for number in range(50):
             self.turn.wait(Asking(self.turn, self.clock, 1_000, 0.000_2, host=f"192.0.2.{number}"))
         last = Asking(self.turn, self.clock, 1, host="198.51.100.7")
@@ -193,7 +193,7 @@ class TurnTests(SynchronousTestCase):
         for _ in range(4):
             self.next_turn()
             self.assertEqual(sum(self.turn.admit(self.clock.seconds()) for _ in range(600)), 125)
-        self.turn = Turn(self.clock, 500, 0.02)
+        self.turn = ReadBudget(self.clock, 500, 0.02)
         self.asking(3, 10_000, 0.0001)
         for _ in range(4):
             began = self.clock.seconds()

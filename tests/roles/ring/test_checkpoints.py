@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.attacks import owned
 from twisted_bazaar.discovery.ring.member.member import RingMember
-from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.entry import Entry
 from twisted_bazaar.roles.ring.checkpoints import SAVE_S, Checkpoints
 from twisted_bazaar.testing import FakeNode
@@ -84,7 +84,7 @@ class CheckpointsTests(SynchronousTestCase):
         self.memory: Any = HandMemory()
         node = FakeNode()
         node.clock = self.reactor
-        self.keeping = Keeping(RingMember())
+        self.keeping = DhtClient(RingMember())
         self.keeping.start(node)
         self.checkpoints = Checkpoints(self.keeping, self.memory)
 

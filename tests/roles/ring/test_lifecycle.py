@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rpc.test_messages import contact
 from twisted_bazaar.errors import LinkClosed, UsageError
-from twisted_bazaar.roles.ring.lifecycle import Stay
+from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.testing import FakeNode
 
 
@@ -69,7 +69,7 @@ class StayTests(SynchronousTestCase):
         self.node = FakeNode()
         self.hand: Any = HandMember()
         self.joined: list[None] = []
-        self.stay = Stay(self.hand, self.hand, "tcp:127.0.0.1:9300")
+        self.stay = RingLifecycle(self.hand, self.hand, "tcp:127.0.0.1:9300")
         self.stay.start(self.node, lambda: self.joined.append(None))
 
     def refusals(self) -> list[str]:

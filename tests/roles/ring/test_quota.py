@@ -12,7 +12,7 @@ from tests.weighing import weight_of
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.entry import FILE_BYTES, FILES, Entry, Kept
 from twisted_bazaar.roles.ring.files import KeptFiles
-from twisted_bazaar.roles.ring.quota import Room
+from twisted_bazaar.roles.ring.quota import Quota
 from twisted_bazaar.values.addresses import Address
 
 
@@ -21,7 +21,7 @@ class RoomTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Have them."""
-        self.room = Room(1_000)
+        self.room = Quota(1_000)
 
     def reserve(self, host: str | None, *sizes: int) -> list[bool]:
         """Take room for files, each of an owner of its own, as far as there is some."""
@@ -83,7 +83,7 @@ class RoomTests(SynchronousTestCase):
     )
     def test_model(self, steps: list[tuple[str, str, str, int, str | None]]) -> None:
         """Whatever happens, no more is taken than there is, and no owner has more than half."""
-        room, taken = Room(1_000), dict[str, tuple[str, int]]()
+        room, taken = Quota(1_000), dict[str, tuple[str, int]]()
         for step, digest, owner, size, host in steps:
             if step == "fitting" and room.fits(digest, owner, size, host):
                 if size > taken.get(digest, ("", -1))[1]:

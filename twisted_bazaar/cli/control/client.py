@@ -14,7 +14,7 @@ import click
 import msgspec
 from attrs import frozen
 
-from twisted_bazaar.cli.terminal.errors import Denial, Refusal
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.errors import UNREADABLE, FrameError, UsageError
 from twisted_bazaar.state import LONGEST_SOCKET_PATH, SOCKET, state_path, states_root, written_path
@@ -32,7 +32,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Kind = TypeVar("_Kind")
 
 
-class NotThere(Refusal):
+class NotThere(UserError):
     """Nobody answers; the text says who does not, and what to do."""
 
 
@@ -68,7 +68,7 @@ class RunningNode:
         except UNREADABLE:
             raise self._strange() from None
         if answer.results is None:
-            raise Denial(answer.error or "the node says no")
+            raise NegativeAnswer(answer.error or "the node says no")
         return answer.results
 
     def rows(self, command: str, kind: type[_Kind], **wishes: Any) -> list[_Kind]:
@@ -152,9 +152,9 @@ def chosen_node(state: str | None, name: str | None, command: str, what: str) ->
     @raise Refusal: it is not one.
     """
     if state is not None and name is not None:
-        raise Refusal("--state and --name: give one of them")
+        raise UserError("--state and --name: give one of them")
     if state == "":
-        raise Refusal("--state: write a directory")
+        raise UserError("--state: write a directory")
     try:
         if state is not None:
             directory = written_path(Path(state), "--state").absolute()
@@ -162,7 +162,7 @@ def chosen_node(state: str | None, name: str | None, command: str, what: str) ->
         if name is not None:
             return RunningNode(name, state_path(name), f" --name {name}")
     except UsageError as error:
-        raise Refusal(str(error)) from None
+        raise UserError(str(error)) from None
     return _only_node(command, what)
 
 
@@ -171,7 +171,7 @@ def _only_node(command: str, what: str) -> RunningNode:
     for node in _nodes_of_user():
         try:
             [known] = node.ask("commands", _KNOWING_S)
-        except Denial:
+        except NegativeAnswer:
             continue
         except (NotThere, ValueError):
             silent.append(node.name)
@@ -184,7 +184,7 @@ def _only_node(command: str, what: str) -> RunningNode:
         return node
     if knowing:
         names = ", ".join(node.name for node in knowing)
-        raise Refusal(f"several nodes here can be asked: {names}; choose one with --name")
+        raise UserError(f"several nodes here can be asked: {names}; choose one with --name")
     raise NotThere(f"no {what} runs under {states_root()}; {_how_to_start(command)}, or name one with --state")
 
 

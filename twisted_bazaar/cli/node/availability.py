@@ -45,7 +45,7 @@ Reason = str | Unwilling
 
 
 @frozen
-class Asked:
+class Availability:
     """Those whom a command asks, and whether they are there.
 
     @ivar places: the endpoints where they listen, at least one.

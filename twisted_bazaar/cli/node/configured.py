@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import click
 
-from twisted_bazaar.cli.terminal.errors import PlainCommand, Refusal
+from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.settings.known import CONFIG, NEVER_SET
 from twisted_bazaar.settings.layers import Layers
@@ -66,18 +66,18 @@ class ConfiguredCommand(PlainCommand):
         """Read the command line, and what lies below it."""
         try:
             return super().parse_args(ctx, args)
-        except Refusal as refusal:
-            raise Refusal(with_sources(refusal.message, self._below(ctx))) from None
+        except UserError as refusal:
+            raise UserError(with_sources(refusal.message, self._below(ctx))) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
         try:
             return super().invoke(ctx)
-        except Refusal as refusal:
-            if type(refusal) is not Refusal:
+        except UserError as refusal:
+            if type(refusal) is not UserError:
                 # It is not about what was written.
                 raise
-            raise Refusal(with_sources(refusal.message, self._below(ctx))) from None
+            raise UserError(with_sources(refusal.message, self._below(ctx))) from None
 
     def in_force(self, config: str | None) -> dict[str, Setting]:
         """Every option that a setting can stand for, with its value and where that was written.
@@ -103,7 +103,7 @@ class ConfiguredCommand(PlainCommand):
                 click.echo(f"{ctx.command_path}: {doubt}", err=True)
             return layers.settings(self.kinds(), [self.table])
         except UsageError as error:
-            raise Refusal(str(error)) from None
+            raise UserError(str(error)) from None
 
     def _below(self, ctx: click.Context) -> Settings:
         """What the layers set, and is in force."""

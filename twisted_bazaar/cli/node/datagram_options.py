@@ -9,7 +9,7 @@ import click
 from attrs import field, frozen
 from click.core import ParameterSource
 
-from twisted_bazaar.cli.terminal.errors import Refusal
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.interfaces import IRole
@@ -54,7 +54,7 @@ class Datagrams:
             # The log is opened when there is something to be told of.
             read_transfer({**transfer, _LOG: None}, Limits(), 0.0, takes_limits=False)
         except UsageError as error:
-            raise Refusal(str(error)) from None
+            raise UserError(str(error)) from None
         source = click.get_current_context().get_parameter_source
         typed = {name for name in transfer if source(parameters[name]) is ParameterSource.COMMANDLINE}
         return cls(options.pop("udp", None), transfer, typed)

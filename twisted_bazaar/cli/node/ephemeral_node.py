@@ -15,16 +15,16 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from twisted_bazaar.cli.node.availability import REFUSED, Asked, Reason, Unwilling
+from twisted_bazaar.cli.node.availability import REFUSED, Availability, Reason, Unwilling
 from twisted_bazaar.cli.node.datagram_options import Datagrams
-from twisted_bazaar.cli.node.observed_endpoint import Reported
-from twisted_bazaar.cli.terminal.errors import Denial
+from twisted_bazaar.cli.node.observed_endpoint import ObservedEndpoint
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.discovery.ring.rules.identifiers import USUAL_BITS
 from twisted_bazaar.discovery.ring.rules.settings import USUAL
 from twisted_bazaar.discovery.superpeer.leaf.registrations import FULL, SILENT, STRANGER
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IPart
-from twisted_bazaar.interfaces import ICatalogue, INode, IRole, IWay
+from twisted_bazaar.interfaces import ICatalogue, IDiscoveryMethod, INode, IRole
 from twisted_bazaar.journal import Journal
 from twisted_bazaar.plugin import TRANSFER, WAY
 from twisted_bazaar.roles.fetcher import Fetcher
@@ -89,7 +89,7 @@ class Member:
         except CancelledError:
             if not self.refused.called:
                 raise
-            raise Denial(str(self.refused.result)) from None
+            raise NegativeAnswer(str(self.refused.result)) from None
 
 
 def _tell_nobody(event: str, details: Mapping[str, Any]) -> None:
@@ -106,7 +106,7 @@ async def _no_part(name: str, digest: str, overwrite: bool) -> IPart:
 
 
 @frozen
-class Membership:
+class EphemeralNode:
     """A node that lives as long as a command, and the index, super peers or ring that it joins.
 
     @ivar via: the way of finding.
@@ -131,13 +131,13 @@ class Membership:
     datagrams: Datagrams = field(factory=Datagrams)
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> Availability:
         """Whom it asks."""
         if self.via == _BY_RING:
-            return Asked.ring(self.member)
+            return Availability.ring(self.member)
         if self.via == _BY_SUPER_PEERS:
-            return Asked.super_peers(list(dict.fromkeys(self.super_peers)))
-        return Asked.index(self.index)
+            return Availability.super_peers(list(dict.fromkeys(self.super_peers)))
+        return Availability.index(self.index)
 
     @property
     def lists_everything(self) -> bool:
@@ -175,7 +175,7 @@ class Membership:
                 await service.open()
             except (CannotListenError, OSError) as error:
                 others = "--listen or --udp" if joining.takes_datagrams else "--listen"
-                raise Denial(f"cannot listen: {str(error).rstrip('.')}; choose another {others}") from None
+                raise NegativeAnswer(f"cannot listen: {str(error).rstrip('.')}; choose another {others}") from None
             if late is None:
                 await joining.done(self.join_s)
             yield joining.member
@@ -208,7 +208,7 @@ class _Joining:
 
     def __init__(
         self,
-        wish: Membership,
+        wish: EphemeralNode,
         reactor: Any,
         make_fetcher: Callable[[ICatalogue], Fetcher],
         late: Callable[[Reason], object] | None,
@@ -289,9 +289,9 @@ class _Joining:
             if timer.active():
                 timer.cancel()
         if reason is not None:
-            raise Denial(self._wish.asked.absent(reason))
+            raise NegativeAnswer(self._wish.asked.absent(reason))
 
-    def _make_way(self) -> IWay:
+    def _make_way(self) -> IDiscoveryMethod:
         wish = self._wish
         if wish.via == _BY_RING:
             check_endpoint(wish.member)
@@ -308,7 +308,9 @@ class _Joining:
             self._refused.callback(self._wish.asked.absent(reason))
 
     def _reported(self, place: str, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
-        return Reported(endpoint, lambda: self._connected.add(place), lambda reason: self._not_connected(place, reason))
+        return ObservedEndpoint(
+            endpoint, lambda: self._connected.add(place), lambda reason: self._not_connected(place, reason)
+        )
 
     def _answered(self, reason: Reason | None) -> None:
         if not self._answer.called:

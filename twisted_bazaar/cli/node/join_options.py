@@ -10,8 +10,8 @@ import click
 from click.core import ParameterSource
 
 from twisted_bazaar.cli.node.datagram_options import DATAGRAM_OPTIONS, Datagrams
-from twisted_bazaar.cli.node.ephemeral_node import INDEX, Membership
-from twisted_bazaar.cli.terminal.errors import Refusal, whole_number
+from twisted_bazaar.cli.node.ephemeral_node import INDEX, EphemeralNode
+from twisted_bazaar.cli.terminal.errors import UserError, whole_number
 from twisted_bazaar.discovery.ring.rules.identifiers import LEAST_BITS, MOST_BITS, USUAL_BITS
 from twisted_bazaar.roles.ring.options import MEMBER
 from twisted_bazaar.taps.finding import SUPER
@@ -42,8 +42,8 @@ def finds_files(command: _Command) -> _Command:
     ) -> Any:
         _refuse_typed(via)
         if via == _BY_RING and join is None:
-            raise Refusal(f"--via {_BY_RING}: say where a member of the ring listens, with --join such as {MEMBER}")
-        wish = Membership(
+            raise UserError(f"--via {_BY_RING}: say where a member of the ring listens, with --join such as {MEMBER}")
+        wish = EphemeralNode(
             via,
             index,
             options.pop("listen", None),
@@ -81,7 +81,7 @@ def _refuse_typed(via: str) -> None:
     for name, (option, way) in _OPTIONS_OF.items():
         is_typed = click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
         if is_typed and way != via:
-            raise Refusal(f"{option} goes with --via {way}: add that, or leave out {option}")
+            raise UserError(f"{option} goes with --via {way}: add that, or leave out {option}")
 
 
 def takes_connections(command: _Command) -> _Command:

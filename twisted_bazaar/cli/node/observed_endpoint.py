@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @implementer(IStreamClientEndpoint)
-class Reported:
+class ObservedEndpoint:
     """An endpoint that tells whether somebody is there.
 
     @param connected: called each time somebody is.

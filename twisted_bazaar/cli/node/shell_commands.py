@@ -60,7 +60,7 @@ WORDS: Final = (
 )
 
 
-class Talk:
+class ShellCommands:
     """Understands what is typed.
 
     @param fetcher: finds and fetches.

@@ -48,7 +48,7 @@ WORDS: Final = (
 )
 
 
-class RingTalk:
+class RingPrompt:
     """Understands what is typed.
 
     @param directory: where files go, and where those are that are stored by a number alone.

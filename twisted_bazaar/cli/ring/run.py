@@ -12,8 +12,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
 
 from twisted_bazaar.cli.ring.event_lines import told_event
-from twisted_bazaar.cli.ring.prompt_commands import RingTalk
-from twisted_bazaar.cli.terminal.errors import Denial
+from twisted_bazaar.cli.ring.prompt_commands import RingPrompt
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.plugin import TRANSFER
 from twisted_bazaar.roles.ring_peer import RingPeer, make_role
@@ -80,7 +80,9 @@ class RingRun:
             try:
                 await service.open()
             except (CannotListenError, OSError) as error:
-                raise Denial(f"cannot listen: {str(error).rstrip('.')}; choose another --listen or --udp") from None
+                raise NegativeAnswer(
+                    f"cannot listen: {str(error).rstrip('.')}; choose another --listen or --udp"
+                ) from None
             host, port = peer.node.advertised
             if port:
                 prompt.say(
@@ -93,13 +95,13 @@ class RingRun:
             except CancelledError:
                 if not refusals:
                     raise
-                raise Denial(f"this peer cannot join: {refusals[0]}") from None
+                raise NegativeAnswer(f"this peer cannot join: {refusals[0]}") from None
         finally:
             is_leaving = True
             await service.stopService()
 
     async def _talk(self, peer: RingPeer, prompt: Prompt, reactor: Any) -> int:
-        talk = RingTalk(peer, self.directory, prompt.say, reactor, strict=not prompt.is_seen)
+        talk = RingPrompt(peer, self.directory, prompt.say, reactor, strict=not prompt.is_seen)
         prompt.completions = talk.completions
         with prompt.opened(reactor):
             status = None

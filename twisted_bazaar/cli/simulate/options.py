@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from twisted_bazaar.cli.simulate.option_help import HELP, METAVARS, ONE_OF, SHAPES
-from twisted_bazaar.cli.terminal.errors import Refusal, open_or_refuse
+from twisted_bazaar.cli.terminal.errors import UserError, open_or_refuse
 from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.sim.scenario import AnyScenario, Scenario
@@ -85,14 +85,14 @@ def settle_scenario(cls: type[AnyScenario], file: str | None, options: Mapping[s
         scenario = read_scenario(cls, {**settings, **given})
     except ImpossibleSetting as error:
         if error.key.partition("[")[0] in given:
-            raise Refusal(f"--{_option_of(error.key)}: {error.reason}") from None
-        raise Refusal(f"{file}: {error}" if file is not None else f"--{error}") from None
+            raise UserError(f"--{_option_of(error.key)}: {error.reason}") from None
+        raise UserError(f"{file}: {error}" if file is not None else f"--{error}") from None
     for entry in scenario.wanted if cls.wanted_by in given else ():
         # A file may hold what was drawn, and chance does not ask whether anybody has it.
         try:
             scenario.check_there(entry)
         except ValueError as error:
-            raise Refusal(f"--{ONE_OF[cls.wanted_by]} {error}") from None
+            raise UserError(f"--{ONE_OF[cls.wanted_by]} {error}") from None
     return scenario
 
 
@@ -123,9 +123,9 @@ def _read(path: str) -> dict[str, Any]:
         try:
             return read_file(file.read(), path)
         except OSError as error:
-            raise Refusal(f"--scenario {path}: {error.strerror}") from None
+            raise UserError(f"--scenario {path}: {error.strerror}") from None
         except UsageError as error:
-            raise Refusal(str(error)) from None
+            raise UserError(str(error)) from None
 
 
 def _given(cls: type[Scenario], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _entry(shape: type[msgspec.Struct], setting: str, word: str) -> dict[str, An
     fields = msgspec.structs.fields(shape)
     values = word.split(":")
     if not sum(field.required for field in fields) <= len(values) <= len(fields):
-        raise Refusal(f"--{ONE_OF[setting]}: takes {SHAPES[setting]}, not {word!r}")
+        raise UserError(f"--{ONE_OF[setting]}: takes {SHAPES[setting]}, not {word!r}")
     table: dict[str, Any] = dict(zip((field.encode_name for field in fields), values, strict=False))
     for field in fields:
         if field.encode_name in table and isinstance(field.default, int | float):

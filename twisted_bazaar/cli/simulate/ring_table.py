@@ -14,7 +14,7 @@ from rich.table import Table
 
 from twisted_bazaar.cli.simulate.figures import count_of
 from twisted_bazaar.cli.simulate.options import settle_scenario
-from twisted_bazaar.cli.terminal.errors import Refusal
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.cli.terminal.process import few_collections, hold_back_log
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
@@ -54,10 +54,10 @@ class RingTables:
 
     def __init__(self, name: str, options: Mapping[str, Any], bar: Bar, interruption: Interruption) -> None:
         if name not in TABLES:
-            raise Refusal(f"--table: takes {in_a_row(TABLES)}, not {name!r}")
+            raise UserError(f"--table: takes {in_a_row(TABLES)}, not {name!r}")
         for setting, option in _OF_SINGLE_RUNS.items():
             if options.get(setting):
-                raise Refusal(f"--{option}: goes with a single run, and not with --table")
+                raise UserError(f"--{option}: goes with a single run, and not with --table")
         self._name = name
         self._table: RingTable = TABLES[name]
         usual = {key: value for key, value in self._table.usual.items() if options.get(key) is None}

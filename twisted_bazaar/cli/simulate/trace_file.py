@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from twisted_bazaar.cli.terminal.errors import Refusal
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.system.private_files import open_named
 
 
@@ -39,7 +39,7 @@ class TraceFile(io.BufferedWriter):
         @raise Refusal: it could not.
         """
         if self.failure is not None:
-            raise Refusal(f"--trace {os.fspath(self.name)}: {self.failure.strerror}")
+            raise UserError(f"--trace {os.fspath(self.name)}: {self.failure.strerror}")
 
 
 @contextmanager
@@ -51,10 +51,10 @@ def trace_file(path: str, keep: str | None) -> Iterator[TraceFile]:
     """
     try:
         if keep is not None and os.path.exists(path) and os.path.samefile(path, keep):
-            raise Refusal(f"--trace {path}: this is the scenario; choose another file")
+            raise UserError(f"--trace {path}: this is the scenario; choose another file")
         file = TraceFile(io.FileIO(path, "w", opener=open_named))
     except (OSError, ValueError) as error:
-        raise Refusal(f"--trace {path}: {getattr(error, 'strerror', None) or error}") from None
+        raise UserError(f"--trace {path}: {getattr(error, 'strerror', None) or error}") from None
     try:
         yield file
     finally:

@@ -17,7 +17,7 @@ IMPOSSIBLE: Final = 2
 NO: Final = 1
 
 
-class Refusal(click.ClickException):
+class UserError(click.ClickException):
     """The user asked for something impossible; the text says what, and what would be possible."""
 
     exit_code = IMPOSSIBLE
@@ -33,7 +33,7 @@ class Refusal(click.ClickException):
         click.echo(f"{self._command}: {words}", file=file, err=file is None)
 
 
-class Denial(Refusal):
+class NegativeAnswer(UserError):
     """A negative answer: what was asked for was possible, and is not so; the text says why."""
 
     exit_code = NO
@@ -48,7 +48,7 @@ class PlainCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             with ctx:
-                raise Refusal(f"{error.format_message().rstrip('.')}; see --help") from None
+                raise UserError(f"{error.format_message().rstrip('.')}; see --help") from None
 
 
 def whole_text(text: str, what: str) -> str:
@@ -58,12 +58,12 @@ def whole_text(text: str, what: str) -> str:
     @raise Refusal: it is no text, or none at all.
     """
     if not text:
-        raise Refusal(f"{what}: there is nothing in it")
+        raise UserError(f"{what}: there is nothing in it")
     try:
         text.encode()
     except UnicodeEncodeError:
         # Names on a disk can be any bytes; on the wire they are text.
-        raise Refusal(f"{what}: {text!r} is not UTF-8") from None
+        raise UserError(f"{what}: {text!r} is not UTF-8") from None
     return text
 
 
@@ -76,7 +76,7 @@ def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:
         except ValueError:
             number = least - 1
         if not least <= number <= most:
-            raise Refusal(f"{option}: takes a whole number from {least:,} to {most:,}, not {text!r}")
+            raise UserError(f"{option}: takes a whole number from {least:,} to {most:,}, not {text!r}")
         return number
 
     return read
@@ -104,7 +104,7 @@ def output_or_refuse() -> Iterator[None]:
             # It is about a file, and not about what is printed.
             raise
         _forget_output()
-        raise Refusal(f"the output cannot be written: {error.strerror}") from None
+        raise UserError(f"the output cannot be written: {error.strerror}") from None
 
 
 def _forget_output() -> None:
@@ -125,4 +125,4 @@ def open_or_refuse(path: str, mode: str, option: str) -> IO[bytes]:
         return open(path, mode)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Refusal(f"{option} {path}: {reason}".lstrip()) from None
+        raise UserError(f"{option} {path}: {reason}".lstrip()) from None

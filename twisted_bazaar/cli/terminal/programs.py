@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 _OURS: Final = "bazaar"
-_MODULE: Final = Path(__file__).parents[1]
+_MODULE: Final = Path(__file__).parents[2]
 
 
 def how_to_call(program: str) -> str:

@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from twisted_bazaar.cli.terminal.errors import Denial, Refusal
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.cli.terminal.process import hold_back_log
 from twisted_bazaar.errors import BazaarError, UsageError
@@ -93,9 +93,9 @@ class Running:
         if isinstance(error, CancelledError) and self._status is not None:
             raise Interrupted(self._status) from None
         if isinstance(error, UsageError):
-            raise Refusal(str(error)) from None
+            raise UserError(str(error)) from None
         if isinstance(error, BazaarError):
-            raise Denial(str(error)) from None
+            raise NegativeAnswer(str(error)) from None
         failure.raiseException()
 
     def _look(self) -> None:

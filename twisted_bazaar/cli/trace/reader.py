@@ -15,7 +15,7 @@ from typing import IO, Final
 import msgspec
 from attrs import define
 
-from twisted_bazaar.cli.terminal.errors import Refusal
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.trace.statements import Said, Sealed, read_sealed
 from twisted_bazaar.errors import UNREADABLE
 from twisted_bazaar.trade.messages import handle_of
@@ -183,7 +183,7 @@ class TraceFile:
         try:
             return self.file.readline(_LONGEST)
         except OSError as error:
-            raise Refusal(f"{self.path}: {error.strerror}") from None
+            raise UserError(f"{self.path}: {error.strerror}") from None
 
 
 def id_of(handle: int) -> str:

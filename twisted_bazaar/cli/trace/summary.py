@@ -120,7 +120,7 @@ class Names:
         return not line.path or self[line.path[0]] == line.node
 
 
-class Deals:
+class TraceSummary:
     """Goes through a trace and notes its searches and orders.
 
     @ivar names: who is who.

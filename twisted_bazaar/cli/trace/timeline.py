@@ -87,7 +87,7 @@ class OrderName:
         return self.text.startswith(beginning) and (line.order_id or self.text).startswith(self.text)
 
 
-class Dialogue:
+class Timeline:
     """Goes through a trace and keeps what is about one search or one order.
 
     @param about: the id of a search, or what names an order.

@@ -19,7 +19,7 @@ from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.discovery.gathering import Gathering
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IShelf
+from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin
 from twisted_bazaar.values.sale import Offer
@@ -122,7 +122,7 @@ class FloodAnswers:
 
     log = limited_logger(__name__)
 
-    def __init__(self, node: INode, shelf: IShelf) -> None:
+    def __init__(self, node: INode, shelf: IOffers) -> None:
         self._node = node
         self._shelf = shelf
         self._releases: dict[int, IDelayedCall] = {}

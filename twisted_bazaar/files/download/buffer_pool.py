@@ -9,7 +9,7 @@ from twisted_bazaar.files.chunks import CHUNK_BYTES
 _MOST_KEPT: Final = 16
 
 
-class Rooms:
+class BufferPool:
     """Room for chunks."""
 
     def __init__(self) -> None:

@@ -89,7 +89,7 @@ class AskingOwner(Protocol):
 
 
 @implementer(IPushProducer)
-class Asking(Stream):
+class DownloadConnection(Stream):
     """One connection over which a file is fetched.
 
     @param digest: of the file.

@@ -31,7 +31,7 @@ class StreamTo(Protocol):
         """Where one to an address can be; None for nowhere."""
 
 
-class WaysIn:
+class HappyEyeballs:
     """The ways to sources.
 
     @param reactor: what makes connections.

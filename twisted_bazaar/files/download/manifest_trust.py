@@ -26,7 +26,7 @@ class Believer(Protocol):
         """A source has lied: it is to be dropped."""
 
 
-class Belief:
+class ManifestTrust:
     """Finds the manifest to believe.
 
     @param reactor: time.

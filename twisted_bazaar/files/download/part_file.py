@@ -60,7 +60,7 @@ def _is_alone(status: os.stat_result, inode: int) -> bool:
     return (status.st_ino, status.st_nlink, status.st_uid) == (inode, 1, os.geteuid())
 
 
-class Landing:
+class PartFile:
     """One download's place on the disk.
 
     @param directory: where the file is to be.

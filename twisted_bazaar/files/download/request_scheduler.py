@@ -22,7 +22,7 @@ _LONGEST_GUESS_S: Final = 4.0
 _MOST_ASKED: Final = 4
 
 
-class Allotment:
+class RequestScheduler:
     """Asks sources for chunks, as long as any are missing.
 
     @param reactor: time.

@@ -15,13 +15,13 @@ from twisted_bazaar.files.chunks import Holdings, Manifest
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.files.disk import Signature
 from twisted_bazaar.files.download.final_digest import WholeDigest
-from twisted_bazaar.files.download.part_file import Landing
+from twisted_bazaar.files.download.part_file import PartFile
 
 Content = bytes | bytearray | memoryview
 
 
 @implementer(IPart)
-class PartFile:
+class ResumableFile:
     """Keeps the chunks of a download in a hidden file beside its target, until it is whole.
 
     @ivar digest: what the whole must hash to.
@@ -32,7 +32,7 @@ class PartFile:
     @ivar signature: of the file in its place; None before L{finish}.
     """
 
-    def __init__(self, reactor: Any, landing: Landing) -> None:
+    def __init__(self, reactor: Any, landing: PartFile) -> None:
         self.digest = landing.digest
         self.manifest: Manifest | None = None
         self.holdings = Holdings(0)
@@ -63,7 +63,7 @@ class PartFile:
     @classmethod
     async def _open(cls, reactor: Any, directory: Path, name: str, digest: str, overwrite: bool) -> Self:
         pool = reactor.getThreadPool()
-        landing = await deferToThreadPool(reactor, pool, lambda: Landing(directory, name, digest, overwrite=overwrite))
+        landing = await deferToThreadPool(reactor, pool, lambda: PartFile(directory, name, digest, overwrite=overwrite))
         part = cls(reactor, landing)
         try:
             manifest = await part._in_thread(landing.recall)
@@ -85,7 +85,7 @@ class PartFile:
 
         def remove() -> None:
             try:
-                landing = Landing(directory, name, digest, overwrite=True)
+                landing = PartFile(directory, name, digest, overwrite=True)
             except AlreadyThere:
                 # With that, nothing hidden is left.
                 return

@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import WireError
 from twisted_bazaar.files.chunks import chunk_count
-from twisted_bazaar.files.download.connection import Asking
-from twisted_bazaar.files.download.happy_eyeballs import WaysIn
+from twisted_bazaar.files.download.connection import DownloadConnection
+from twisted_bazaar.files.download.happy_eyeballs import HappyEyeballs
 from twisted_bazaar.files.download.manifest_vote import Head
 from twisted_bazaar.files.download.picker import packed_bits, set_of
 from twisted_bazaar.files.download.progress import SourceStatus
@@ -53,7 +53,7 @@ class SourceOwner(Protocol):
     """The interface from a source to its download."""
 
     limits: TransferLimits
-    ways_in: WaysIn
+    ways_in: HappyEyeballs
 
     def described(self, source: Source) -> None:
         """It has said what the file is made of."""
@@ -120,7 +120,7 @@ class Source:
         self.fresh: deque[int] = deque(maxlen=_MOST_FRESH)
         self.rests_until = 0.0
         self._rests = 0
-        self._asking: Asking | None = None
+        self._asking: DownloadConnection | None = None
         self._connecting: Deferred[Any] | None = None
         self.since = 0.0
         # Since when it has said nothing of its line, and whether it has said that this node stands there.
@@ -154,7 +154,7 @@ class Source:
         if endpoint is None:
             self.drop("there is no way to it")
             return
-        self._asking = asking = Asking(self._reactor, self, self._digest)
+        self._asking = asking = DownloadConnection(self._reactor, self, self._digest)
         self._connecting = endpoint.connect(_Once(asking))
         self._connecting.addErrback(self._not_connected, asking)
         self._connecting.addErrback(lambda failure: self.log.failure("a source was not asked", failure))
@@ -344,7 +344,7 @@ class Source:
 
     # Inside.
 
-    def _stand_in_line(self, asking: Asking) -> None:
+    def _stand_in_line(self, asking: DownloadConnection) -> None:
         """Ask for a slot, or whether there is still a line."""
         self._is_in_line, self._in_line_at = False, self._reactor.seconds()
         asking.queue()
@@ -379,7 +379,7 @@ class Source:
             # Of a large file it takes much room.
             self.has = None
 
-    def _not_connected(self, failure: Failure, asking: Asking) -> None:
+    def _not_connected(self, failure: Failure, asking: DownloadConnection) -> None:
         if asking is self._asking:
             self._connecting = None
             failure.trap(*_NOBODY_THERE)
@@ -391,9 +391,9 @@ class _Once(Factory):
 
     noisy = False
 
-    def __init__(self, protocol: Asking) -> None:
+    def __init__(self, protocol: DownloadConnection) -> None:
         self._protocol = protocol
 
-    def buildProtocol(self, addr: object) -> Asking:
+    def buildProtocol(self, addr: object) -> DownloadConnection:
         """The protocol."""
         return self._protocol

@@ -18,7 +18,7 @@ _WAITED_S: Final = 60.0
 _ONE_EVERY_S: Final = 2.0
 
 
-class Roster:
+class SourceManager:
     """Knows all sources, and is connected to as many as is wanted at once.
 
     @param owner: what they tell what they say.

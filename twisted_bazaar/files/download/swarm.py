@@ -18,15 +18,15 @@ from twisted.python.failure import Failure
 from twisted_bazaar.errors import BazaarError, StorageError, TransferFailed, WrongWhole
 from twisted_bazaar.files.chunks import EMPTY_DIGEST, Manifest
 from twisted_bazaar.files.content import IPart
-from twisted_bazaar.files.download.buffer_pool import Rooms
-from twisted_bazaar.files.download.happy_eyeballs import StreamTo, WaysIn
-from twisted_bazaar.files.download.manifest_trust import Belief
+from twisted_bazaar.files.download.buffer_pool import BufferPool
+from twisted_bazaar.files.download.happy_eyeballs import HappyEyeballs, StreamTo
+from twisted_bazaar.files.download.manifest_trust import ManifestTrust
 from twisted_bazaar.files.download.manifest_vote import Head, head_of
 from twisted_bazaar.files.download.picker import Picker
 from twisted_bazaar.files.download.progress import DownloadStatus, Receipt, SourceStatus
-from twisted_bazaar.files.download.request_scheduler import Allotment
+from twisted_bazaar.files.download.request_scheduler import RequestScheduler
 from twisted_bazaar.files.download.source import DESCRIBED, Source, State
-from twisted_bazaar.files.download.source_manager import Roster, about
+from twisted_bazaar.files.download.source_manager import SourceManager, about
 from twisted_bazaar.files.download.timeouts import TransferLimits
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.files import FileSource
@@ -69,13 +69,13 @@ class Download:
         self._part = part
         self._tell = on_event or (lambda event, details: None)
         self.limits = limits or TransferLimits()
-        self.ways_in = WaysIn(reactor, self.limits.connect_s, stream_to, streams_first=streams_first)
-        self._roster = Roster(reactor, self, part.digest, own_key, self._tell)
+        self.ways_in = HappyEyeballs(reactor, self.limits.connect_s, stream_to, streams_first=streams_first)
+        self._roster = SourceManager(reactor, self, part.digest, own_key, self._tell)
         self._sources = self._roster.sources
-        self._belief = Belief(reactor, self, part.digest, self._sources.values(), self.limits)
-        self._allotment: Allotment | None = None
+        self._belief = ManifestTrust(reactor, self, part.digest, self._sources.values(), self.limits)
+        self._allotment: RequestScheduler | None = None
         self._writes = 0
-        self._rooms = Rooms()
+        self._rooms = BufferPool()
         self._is_busy = False
         self._done: Deferred[Receipt] = Deferred(lambda _: self._stop())
         self._is_over = False
@@ -237,7 +237,9 @@ class Download:
             self._allotment.end()
         self._belief.settle(head_of(manifest))
         picker = Picker(self._part.holdings, self._rng)
-        self._allotment = Allotment(self._reactor, picker, manifest, self._sources.values(), self.limits.patience_s)
+        self._allotment = RequestScheduler(
+            self._reactor, picker, manifest, self._sources.values(), self.limits.patience_s
+        )
         self._held = manifest.size_of_all(self._part.holdings)
         if self._resumed is None:
             self._resumed = self._held
@@ -259,14 +261,16 @@ class Download:
 
     # What has come.
 
-    def _was_written(self, result: Any, allotment: Allotment, source: Source, chunk: int, content: memoryview) -> Any:
+    def _was_written(
+        self, result: Any, allotment: RequestScheduler, source: Source, chunk: int, content: memoryview
+    ) -> Any:
         self._rooms.give_back(content)
         self._writes -= 1
         allotment.written(source, chunk)
         self._tell_idle()
         return result
 
-    def _judge(self, is_right: bool, allotment: Allotment, source: Source, chunk: int, size: int) -> None:
+    def _judge(self, is_right: bool, allotment: RequestScheduler, source: Source, chunk: int, size: int) -> None:
         """A chunk has been checked."""
         if self._is_over or allotment is not self._allotment:
             return

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.files.udp.transport import StreamTransport, Where, address_of
-from twisted_bazaar.files.window import Opening, Settings, Stream, Watcher
+from twisted_bazaar.files.window import Handshake, Settings, Stream, Watcher
 from twisted_bazaar.files.window.handshake import SLOT_S, not_here, refusal
 from twisted_bazaar.files.window.segment import (
     ACK,
@@ -41,7 +41,7 @@ _FAIR_EXCESS: Final = 2
 
 @frozen(kw_only=True)
 class StreamLimits:
-    """Limits on the streams that others may open. Of those that are half open nothing is kept; see L{Opening}.
+    """Limits on the streams that others may open. Of those that are half open nothing is kept; see L{Handshake}.
 
     @ivar most: in all. Past it the host that has most of them gives one up to who has fewer (max-min fair).
     @ivar most_of_host: from one host.
@@ -92,7 +92,7 @@ class Streams:
         self._may_answer = may_answer
         self._drop = self._settings.drop
         self._called_settings = evolve(self._settings, kept=min(self._settings.most_kept, self._limits.kept))
-        self._opening = Opening(secret, self._called_settings)
+        self._opening = Handshake(secret, self._called_settings)
         self._factory: Any = None
         self._transports: dict[bytes, StreamTransport] = {}
         self._called: Counter[str] = Counter()

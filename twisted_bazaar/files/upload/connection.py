@@ -37,8 +37,8 @@ from twisted_bazaar.files.messages import (
 )
 from twisted_bazaar.files.stream import ASKED_CODEC, Stream
 from twisted_bazaar.files.upload.choking import Progress
-from twisted_bazaar.files.upload.progress_watch import Drain, unsent_bytes
-from twisted_bazaar.files.upload.rate_limit import Pace
+from twisted_bazaar.files.upload.progress_watch import ProgressWatch, unsent_bytes
+from twisted_bazaar.files.upload.rate_limit import RateLimit
 from twisted_bazaar.values.addresses import network_of
 from twisted_bazaar.wire.framing import FrameSplitter
 from twisted_bazaar.wire.message import Message
@@ -72,18 +72,18 @@ def _bound_unsent(transport: Any) -> None:
 class ServingOwner(Protocol):
     """The interface from a connection to those who hand out slots."""
 
-    pace: Pace
+    pace: RateLimit
 
-    def queued(self, serving: Serving) -> None:
+    def queued(self, serving: UploadConnection) -> None:
         """It wants a slot."""
 
-    def passed(self, serving: Serving) -> None:
+    def passed(self, serving: UploadConnection) -> None:
         """It wants none now."""
 
-    def chunk_sent(self, serving: Serving, chunk: int) -> None:
+    def chunk_sent(self, serving: UploadConnection, chunk: int) -> None:
         """A chunk has been sent."""
 
-    def ended(self, serving: Serving) -> None:
+    def ended(self, serving: UploadConnection) -> None:
         """It is over."""
 
     def file_changed(self, digest: str) -> None:
@@ -104,7 +104,7 @@ class Refusal(Stream):
 
 
 @implementer(IPushProducer)
-class Serving(Stream):
+class UploadConnection(Stream):
     """One connection over which a file is served.
 
     @param content: the file.
@@ -147,7 +147,7 @@ class Serving(Stream):
         self._paid_bytes = 0
         self._in_line = False
         self._full_since: float | None = None
-        self._drain_seen = Drain()
+        self._drain_seen = ProgressWatch()
         # How long the other end has not been ready for more since the last chunk was complete.
         self._held_up_s = 0.0
         self._unwatch: Callable[[], None] | None = None

@@ -19,7 +19,7 @@ def unsent_bytes(transport: Any) -> int:
     return len(getattr(transport, "dataBuffer", b"")) - int(getattr(transport, "offset", 0))
 
 
-class Drain:
+class ProgressWatch:
     """The unsent bytes of one connection, looked at now and then."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from twisted_bazaar.files.chunks import Holdings
 
 
-class Round:
+class SuperSeeding:
     """Hands out each chunk of a file once.
 
     @param count: how many chunks the file has.

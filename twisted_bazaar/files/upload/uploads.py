@@ -16,10 +16,10 @@ from twisted_bazaar.files.content import IShare
 from twisted_bazaar.files.messages import TRANSFER_VERSION, Fetch
 from twisted_bazaar.files.stream import Stream
 from twisted_bazaar.files.upload.choking import Choker, Verdict
-from twisted_bazaar.files.upload.connection import Refusal, Serving
+from twisted_bazaar.files.upload.connection import Refusal, UploadConnection
 from twisted_bazaar.files.upload.progress_watch import unsent_bytes
-from twisted_bazaar.files.upload.rate_limit import Pace
-from twisted_bazaar.files.upload.super_seeding import Round
+from twisted_bazaar.files.upload.rate_limit import RateLimit
+from twisted_bazaar.files.upload.super_seeding import SuperSeeding
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import Message
@@ -54,7 +54,7 @@ class _Crowd:
     @ivar size: how many they are.
     """
 
-    round: Round
+    round: SuperSeeding
     size: int = 0
 
 
@@ -87,13 +87,13 @@ class Uploads:
         self._reactor = reactor
         self._rng = rng
         self._share = share
-        self._choker: Choker[Serving] = Choker(slots, Serving.progress)
+        self._choker: Choker[UploadConnection] = Choker(slots, UploadConnection.progress)
         self._most = most_connections
         self._changed = changed
         self._on_changed_file = on_changed_file
-        self.pace = Pace(reactor, rate)
+        self.pace = RateLimit(reactor, rate)
         self.sent_bytes = 0
-        self._servings: dict[Serving, None] = {}
+        self._servings: dict[UploadConnection, None] = {}
         self._streams: dict[Stream, None] = {}
         # By manifest: while a file is fetched here it may be taken for two.
         self._crowds: dict[Manifest, _Crowd] = {}
@@ -119,9 +119,9 @@ class Uploads:
             return self._let_in(Refusal(self._reactor, "nofile", "this file is not here"))
         if not self._has_room(network_of(address.host)):
             return self._let_in(Refusal(self._reactor, "busy", "too many connections"))
-        serving = Serving(self._reactor, self, content, address.host)
+        serving = UploadConnection(self._reactor, self, content, address.host)
         self._servings[serving] = None
-        crowd = self._crowds.setdefault(serving.manifest, _Crowd(Round(serving.manifest.count)))
+        crowd = self._crowds.setdefault(serving.manifest, _Crowd(SuperSeeding(serving.manifest.count)))
         crowd.size += 1
         self._tell_askers(serving.manifest)
         self._look_later()
@@ -161,7 +161,7 @@ class Uploads:
 
     # What a connection calls.
 
-    def queued(self, serving: Serving) -> None:
+    def queued(self, serving: UploadConnection) -> None:
         """Somebody wants a slot."""
         if self._choker.serves(serving):
             return
@@ -170,12 +170,12 @@ class Uploads:
         if not self._choker.serves(serving):
             serving.wait(self._choker.ahead(serving))
 
-    def passed(self, serving: Serving) -> None:
+    def passed(self, serving: UploadConnection) -> None:
         """Somebody wants none now."""
         self._take_slot(serving)
         self._give_slots()
 
-    def chunk_sent(self, serving: Serving, chunk: int) -> None:
+    def chunk_sent(self, serving: UploadConnection, chunk: int) -> None:
         """A chunk has been sent; perhaps it was the last of a turn."""
         self.sent_bytes += serving.manifest.size_of(chunk)
         crowd = self._crowds[serving.manifest]
@@ -187,7 +187,7 @@ class Uploads:
         elif not serving.is_finishing:
             serving.go(crowd.size, self._fresh_for(serving))
 
-    def ended(self, serving: Serving) -> None:
+    def ended(self, serving: UploadConnection) -> None:
         """A connection is over."""
         if serving in self._servings:
             del self._servings[serving]
@@ -237,7 +237,7 @@ class Uploads:
         waiting[-1].end("busy", "too many connections")
         return True
 
-    def _make_room(self, servings: Sequence[Serving]) -> bool:
+    def _make_room(self, servings: Sequence[UploadConnection]) -> bool:
         idle = [each for each in servings if not each.has_slot and not self._choker.waits(each)]
         if not idle:
             return False
@@ -266,23 +266,23 @@ class Uploads:
         self._deciding = None
         self._give_slots()
 
-    def _end_turn(self, serving: Serving) -> None:
+    def _end_turn(self, serving: UploadConnection) -> None:
         """Let somebody stand in line again, at its end."""
         self._take_slot(serving)
         self._choker.enter(serving, serving.network)
         serving.wait(self._choker.ahead(serving))
         self._give_slots()
 
-    def _take_slot(self, serving: Serving) -> None:
+    def _take_slot(self, serving: UploadConnection) -> None:
         """Take the slot or the place in the line; what was promised and not sent is for others again."""
         self._choker.leave(serving)
         self._give_back(serving)
 
-    def _give_back(self, serving: Serving) -> None:
+    def _give_back(self, serving: UploadConnection) -> None:
         self._crowds[serving.manifest].round.give_back(serving.promised)
         serving.promised.clear()
 
-    def _fresh_for(self, serving: Serving) -> tuple[int, ...]:
+    def _fresh_for(self, serving: UploadConnection) -> tuple[int, ...]:
         """Chunks for one of many that ask for the file, of those that nobody has been given; who leaves them lying
         gets no more."""
         crowd = self._crowds[serving.manifest]
@@ -310,7 +310,7 @@ class Uploads:
                 self._look_at_idle(serving, now)
         self._look_later()
 
-    def _look_at_idle(self, serving: Serving, now: float) -> None:
+    def _look_at_idle(self, serving: UploadConnection, now: float) -> None:
         """See whether somebody who is served while others wait has wanted nothing for too long."""
         if now - serving.idle_since < _UNUSED_S:
             return

@@ -28,7 +28,7 @@ Where = tuple[str, int]
 SLOT_S: Final = 30.0
 
 
-class Opening:
+class Handshake:
     """Gives ids to those who ask for a stream.
 
     @param secret: what only this node knows.

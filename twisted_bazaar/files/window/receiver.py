@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from twisted_bazaar.files.window.sack_ranges import Ranges
+from twisted_bazaar.files.window.sack_ranges import SackRanges
 from twisted_bazaar.files.window.segment import DELAY_UNIT_S, LONGEST_DELAY, MOST_RANGES, Range
 from twisted_bazaar.files.window.settings import Counters, Settings, Watcher
 
@@ -42,7 +42,7 @@ class Receiver:
         self._ready: list[bytes] = []
         self._ready_bytes = 0
         self._held: dict[int, bytes] = {}
-        self._came = Ranges()
+        self._came = SackRanges()
         # Of each run of segments that came out of order the last, the latest run first: what is to be said several
         # times, as acknowledgements get lost too.
         self._runs: deque[int] = deque(maxlen=MOST_RANGES)

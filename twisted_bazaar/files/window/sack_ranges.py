@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from twisted_bazaar.files.window.segment import Range
 
 
-class Ranges:
+class SackRanges:
     """Ranges of offsets that neither touch nor overlap, in order.
 
     @ivar total: how many offsets are in them.

@@ -10,7 +10,7 @@ from typing import Final
 from twisted_bazaar.files.window.congestion import Model
 from twisted_bazaar.files.window.rtt import RoundTrip
 from twisted_bazaar.files.window.segment import Range
-from twisted_bazaar.files.window.sent_segments import Flight, Sent
+from twisted_bazaar.files.window.sent_segments import Sent, SentSegments
 from twisted_bazaar.files.window.settings import Counters, Settings, Watcher
 
 _LONGEST_PROBE_S: Final = 5.0
@@ -39,7 +39,7 @@ class Sender:
         self._is_plain = watcher is None and not settings.drop
         self.model = Model(mss, rng)
         self.round_trip = RoundTrip()
-        self.flight = Flight(self.model, self.round_trip, counters, now)
+        self.flight = SentSegments(self.model, self.round_trip, counters, now)
         self.unsent_bytes = 0
         self.progress_at = now
         self._unsent: deque[bytes] = deque()
@@ -97,7 +97,7 @@ class Sender:
         self.model.opened(round_trip_s, now)
 
     def acknowledge(self, ack: int, ranges: Sequence[Range], echo: int, delay: int, now: float) -> bool:
-        """Take what the other end says has come; see L{Flight.acknowledge}.
+        """Take what the other end says has come; see L{SentSegments.acknowledge}.
 
         @return: whether it can be true.
         """

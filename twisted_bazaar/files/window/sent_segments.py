@@ -12,7 +12,7 @@ from typing import Final
 
 from twisted_bazaar.files.window.congestion import Model
 from twisted_bazaar.files.window.rtt import RoundTrip
-from twisted_bazaar.files.window.sack_ranges import Ranges
+from twisted_bazaar.files.window.sack_ranges import SackRanges
 from twisted_bazaar.files.window.segment import DELAY_UNIT_S, LONGEST_DELAY, Range
 from twisted_bazaar.files.window.settings import Counters
 
@@ -60,7 +60,7 @@ class Sent:
         self.total = 0
 
 
-class Flight:
+class SentSegments:
     """The segments of one stream that are under way.
 
     @ivar acknowledged: all before this offset has come.
@@ -83,7 +83,7 @@ class Flight:
         self._waiting: deque[Sent] = deque()
         self._at: dict[int, Sent] = {}
         self._flight: dict[int, Sent] = {}
-        self._came = Ranges()
+        self._came = SackRanges()
         # 0 is said by who has got nothing.
         self._number = 1
         self._newest = 0

@@ -51,7 +51,7 @@ class _Knocked:
         return self.waiting if self.question is None else [self.question, *self.waiting]
 
 
-class Knocking:
+class AddressValidation:
     """The addresses whose cookies one node wants.
 
     @param reactor: time and timers.

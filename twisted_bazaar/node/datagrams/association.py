@@ -9,7 +9,7 @@ from twisted_bazaar.values.addresses import Address
 
 
 @define(eq=False)
-class Correspondent:
+class Association:
     """An address that datagrams are exchanged with.
 
     @ivar where: what the transport calls it.

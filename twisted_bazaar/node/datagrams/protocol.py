@@ -29,12 +29,12 @@ from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import UNREADABLE, UsageError
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.node.control import Cookie, Knock, Stale
-from twisted_bazaar.node.datagrams.association import Correspondent
+from twisted_bazaar.node.datagrams.association import Association
 from twisted_bazaar.node.datagrams.cookies import ROOM_BYTES, Cookies, is_cookie, read_head
-from twisted_bazaar.node.datagrams.read_budget import DatagramTurn
+from twisted_bazaar.node.datagrams.read_budget import DatagramReadBudget
 from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
-from twisted_bazaar.node.datagrams.unvalidated import Answering, Strangers
-from twisted_bazaar.node.datagrams.validated_addresses import Acquaintances
+from twisted_bazaar.node.datagrams.unvalidated import Answering, Unvalidated
+from twisted_bazaar.node.datagrams.validated_addresses import ValidatedAddresses
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.values.addresses import Address, plain_host
 from twisted_bazaar.wire.codec import codec_of
@@ -97,16 +97,16 @@ class Datagrams(DatagramProtocol):
         self.port = 0
         self.counts: Counter[str] = Counter()
         self._cookies = Cookies(secret, limits.cookie_s)
-        self._strangers = Strangers(limits.strangers_a_second)
+        self._strangers = Unvalidated(limits.strangers_a_second)
         self._answering: Answering | None = None
         # Who has sent what is being taken, and nearly always gets an answer.
-        self._at_hand: Correspondent | None = None
+        self._at_hand: Association | None = None
         self._most_bytes = min(limits.datagram_bytes, LARGEST_DATAGRAM)
         self._longest_body = self._most_bytes - ROOM_BYTES
         self._interval_s = 1 / limits.datagrams_a_second
         # Half an interval of room, for what sums of fractions lose.
         self._ahead_s = 1 - self._interval_s / 2
-        self._acquaintances = Acquaintances(
+        self._acquaintances = ValidatedAddresses(
             reactor,
             rng,
             self._cookies,
@@ -120,7 +120,7 @@ class Datagrams(DatagramProtocol):
         self._listening: IListeningPort | None = None
         self._send_to: Callable[[bytes, Where], object] = self._put
         self._is_v6 = False
-        self._reading = DatagramTurn(reactor)
+        self._reading = DatagramReadBudget(reactor)
         self._is_open = False
         self._faults = Ration(_FAULTS_LOGGED_A_MINUTE)
         self._claims: Mapping[type[Message], DatagramClaim] = {}
@@ -194,7 +194,7 @@ class Datagrams(DatagramProtocol):
             return
         now = self._seconds()
         head = body[:-1]
-        to: Correspondent | None
+        to: Association | None
         for address in addresses:
             to = self._at_hand
             if to is None or address is not to.address:
@@ -306,7 +306,7 @@ class Datagrams(DatagramProtocol):
 
     # Datagrams in.
 
-    def _receive(self, data: bytes, sender: Correspondent, now: float) -> None:
+    def _receive(self, data: bytes, sender: Association, now: float) -> None:
         """Hand up what comes from an address that has shown that it receives there."""
         due = sender.due
         if due > now:

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 _WORK_A_TURN: Final = 512
 
 
-class DatagramTurn:
+class DatagramReadBudget:
     """The reading of one socket.
 
     @param reactor: timers.

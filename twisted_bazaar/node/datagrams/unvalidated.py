@@ -59,7 +59,7 @@ class Answering:
         return None
 
 
-class Strangers:
+class Unvalidated:
     """A limit on answers to unvalidated addresses, in number and bytes.
 
     @param a_second: how many answers one host gets in a second.

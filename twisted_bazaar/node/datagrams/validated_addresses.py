@@ -15,8 +15,8 @@ import msgspec
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import UNREADABLE
 from twisted_bazaar.node.control import Cookie, Knock, Stale
-from twisted_bazaar.node.datagrams.address_validation import Knocking, Waiting
-from twisted_bazaar.node.datagrams.association import Correspondent
+from twisted_bazaar.node.datagrams.address_validation import AddressValidation, Waiting
+from twisted_bazaar.node.datagrams.association import Association
 from twisted_bazaar.node.datagrams.cookies import (
     Cookies,
     StrangersShare,
@@ -42,7 +42,7 @@ _QUESTIONS_A_SECOND: Final = 10
 _encode = msgspec.json.Encoder().encode
 
 
-class Acquaintances:
+class ValidatedAddresses:
     """The addresses that one node exchanges datagrams with.
 
     @param most_bytes: how long a datagram may be.
@@ -72,18 +72,18 @@ class Acquaintances:
         self._write = write
         self._on_the_socket = on_the_socket
         self._is_traced = is_traced
-        self.table: FairTable[Where, Correspondent] = FairTable(limits.correspondents, 2 * limits.cookie_s)
+        self.table: FairTable[Where, Association] = FairTable(limits.correspondents, 2 * limits.cookie_s)
         self._questions = StrangersShare(_QUESTIONS_A_SECOND)
-        self.knocking = Knocking(reactor, rng, self._say_knock)
+        self.knocking = AddressValidation(reactor, rng, self._say_knock)
 
-    def enter(self, address: Address, now: float) -> Correspondent:
+    def enter(self, address: Address, now: float) -> Association:
         """Remember an address, or go on doing so with the cookies that are right for it now."""
         where = (address.host, address.port)
         now_right, right_before = self._cookies.right(*where, now)
         endings = (ending_with(now_right.decode()), ending_with(right_before.decode()))
         entry = self.table.get(where, now)
         if entry is None:
-            entry = Correspondent(address, self._on_the_socket(address), endings, 0.0)
+            entry = Association(address, self._on_the_socket(address), endings, 0.0)
         entry.endings, entry.endings_until = endings, self._cookies.until(now)
         self.table.put(where, entry, network_of(address.host), now)
         return entry
@@ -108,7 +108,7 @@ class Acquaintances:
         self._write(message, head + ending, to.address)
         return True
 
-    def shown(self, data: bytes, message: Message, sender: Correspondent, now: float) -> None:
+    def shown(self, data: bytes, message: Message, sender: Association, now: float) -> None:
         """Take what was said besides a message, by one who shows the right cookie but may not be known to keep it."""
         try:
             give = read_head(data).give
@@ -162,14 +162,14 @@ class Acquaintances:
         """Whether a question, long as it is, may go to a host that has not shown that it wants any."""
         return address.is_local or self._questions.admit(network_of(address.host), now)
 
-    def _trust(self, to: Correspondent, give: str, now: float) -> None:
+    def _trust(self, to: Association, give: str, now: float) -> None:
         to.given = give
         to.renew_at, to.trusted_until = now + _RENEWED_AT * self._cookie_s, now + _TRUSTED_UNTIL * self._cookie_s
 
-    def _give(self, to: Correspondent, now: float) -> str:
+    def _give(self, to: Association, now: float) -> str:
         return self._cookies.give(to.address.host, to.address.port, now)
 
-    def _write_giving(self, message: Message | None, head: bytes, to: Correspondent, now: float) -> None:
+    def _write_giving(self, message: Message | None, head: bytes, to: Association, now: float) -> None:
         """Send to an address whose cookie is known; give it this node's along, if there is room and it may need it."""
         ending = to.suffix
         if ending is None:

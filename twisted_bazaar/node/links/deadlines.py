@@ -27,7 +27,7 @@ class Watched(Protocol):
         """Do what is due; return the time of the next deadline, infinity for none."""
 
 
-class Watch:
+class Deadlines:
     """Wakes a set of things at their deadlines, give or take a moment.
 
     @param clock: the source of time and timers.

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from twisted_bazaar.errors import FrameError
 from twisted_bazaar.node.links.flow_control import IN_QUEUE, NEXT_FLOW, READ_FROM, Flow, FlowEvent
 from twisted_bazaar.node.links.interfaces import LinkOwner
-from twisted_bazaar.node.links.keepalive import NEVER, Due, Silence
+from twisted_bazaar.node.links.keepalive import NEVER, Due, Keepalive
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.wire.framing import FrameSplitter
 
@@ -55,7 +55,7 @@ class Inbound:
 
     def __init__(self, owner: LinkOwner[Any], reader: Reader) -> None:
         self.flow = Flow.READING
-        self.silence = Silence(0.0)
+        self.silence = Keepalive(0.0)
         self._owner = owner
         self._reader = reader
         self._splitter = FrameSplitter(owner.limits.greeting_frame_bytes)

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IProtocol, IReactorTime
 from twisted_bazaar.node.control import ThisIsMe, ThisIsYou
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.links.link_bytes import LinkBytes
-from twisted_bazaar.node.links.read_budget import Turn
+from twisted_bazaar.node.links.read_budget import ReadBudget
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.message import Message
@@ -26,7 +26,7 @@ class LinkOwner(Protocol[L]):
     codec: Codec
     trace: Callable[[Peer | None, Message], None] | None
     is_tracker: bool
-    turn: Turn
+    turn: ReadBudget
     link_bytes: LinkBytes
 
     def greeting(self) -> ThisIsMe:

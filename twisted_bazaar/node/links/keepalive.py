@@ -27,7 +27,7 @@ class Due(Enum):
 
 
 @define(eq=False)
-class Silence:
+class Keepalive:
     """The times of one link.
 
     @ivar last_heard: when bytes came.

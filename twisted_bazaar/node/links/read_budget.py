@@ -52,7 +52,7 @@ class Waiting(Protocol):
         """
 
 
-class Turn:
+class ReadBudget:
     """The budget of one turn of the reactor after the other.
 
     @param clock: the source of time and timers.

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.errors import NoRoute, PeerError, WrongWay
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.node.link_table import Links
+from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.node.routing.dispatch import Claim
 from twisted_bazaar.node.routing.duplicate_filter import DuplicateFilter
 from twisted_bazaar.node.routing.fair_share import FairShare, FlowLabels, flow_of
@@ -39,7 +39,7 @@ class Forwarding:
     @param secret: what labels of flows follow from.
     """
 
-    def __init__(self, links: Links, limits: Limits, secret: bytes) -> None:
+    def __init__(self, links: LinkTable, limits: Limits, secret: bytes) -> None:
         self._links = links
         self._linked = links.peers.links
         self._router = Router(self._linked, limits.known_paths, limits.known_s)

@@ -60,7 +60,7 @@ class _List(msgspec.Struct, frozen=True):
     most: Annotated[int, Meta(ge=1, le=_MOST_LISTED)] = _MOST_LISTED
 
 
-class FilesDesk:
+class FilesCommands:
     """Answers the operator about the files of a node.
 
     @param fetcher: what fetches files and serves them.

@@ -15,11 +15,11 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, is_number
-from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Keeping
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient, Holding
 from twisted_bazaar.discovery.ring.storage.entry import FILES, LONGEST_NAME, VALUE_BYTES, VALUES, Kept
 from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
 from twisted_bazaar.files.content import IContent
-from twisted_bazaar.files.download.resumable_file import PartFile
+from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.interfaces import Command
 from twisted_bazaar.roles.commands.requests import read_request
 from twisted_bazaar.roles.fetcher import Fetcher, parts_in
@@ -76,7 +76,7 @@ class _Put(msgspec.Struct, frozen=True):
     value: Annotated[str, Meta(max_length=VALUE_BYTES)]
 
 
-class RingDesk:
+class RingCommands:
     """Answers the operator.
 
     @param fetcher: what fetches files and serves them.
@@ -93,7 +93,7 @@ class RingDesk:
         fetcher: Fetcher,
         catalogue: RingCatalogue,
         member: RingMember,
-        keeping: Keeping,
+        keeping: DhtClient,
         kept: KeptFiles,
         offered: Offered,
         whole_content: Callable[[str], IContent | None],
@@ -276,7 +276,7 @@ class RingDesk:
             if here is None:
                 sources: Mapping[str, int] = await self._fetch(name, folder, file, digest, size, overwrite)
                 return sources
-            part = await PartFile.open(self._fetcher.node.clock, folder, file, digest, overwrite=overwrite)
+            part = await ResumableFile.open(self._fetcher.node.clock, folder, file, digest, overwrite=overwrite)
             await copy_into(self._fetcher.node.clock, here, part)
             await part.close()
         except AlreadyThere:

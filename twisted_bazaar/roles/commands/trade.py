@@ -56,7 +56,7 @@ class _One(msgspec.Struct, frozen=True):
     id: Annotated[str, Meta(pattern=r"^[0-9a-f]{1,32}\Z")]
 
 
-class SalesDesk:
+class SalesCommands:
     """Answers the operator about a seller's stock and orders.
 
     @param stocked: called when there may be goods that were not there before.
@@ -108,7 +108,7 @@ class SalesDesk:
         return finding.addCallback(lambda deals: [row_of_sale(deal, with_receipt=True) for deal in deals])
 
 
-class PurchasesDesk:
+class PurchasesCommands:
     """Answers the operator about a buyer's orders.
 
     @ivar commands: by name, what can be asked.

@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
-from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Keeping
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient, Holding
 from twisted_bazaar.discovery.ring.storage.entry import FILES
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.identity.keys import own_id
@@ -28,7 +28,7 @@ class RingCatalogue:
     @ivar names: what is being fetched is called by its digest; by what it was asked for.
     """
 
-    keeping: Keeping
+    keeping: DhtClient
     kept: KeptFiles
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.storage.replica_server import Keeper
+from twisted_bazaar.discovery.ring.storage.replica_server import ReplicaServer
 from twisted_bazaar.roles.ring.entries import EntryMemory
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Checkpoints:
 
     log = Logger()
 
-    def __init__(self, keeping: Keeper, memory: EntryMemory | None) -> None:
+    def __init__(self, keeping: ReplicaServer, memory: EntryMemory | None) -> None:
         self._keeping = keeping
         self._memory = memory
         self._reactor: Any = None

@@ -1,7 +1,7 @@
 """The files that a node of a ring keeps for others: fetched when an entry asks for them, and deleted with the last that
 does.
 
-Each is called by its digest, in a folder of its own. How much room there is for whom is the business of L{Room}. A
+Each is called by its digest, in a folder of its own. How much room there is for whom is the business of L{Quota}. A
 file that could not be got a few times has no room any more; it is tried now and then all the same, and has room when
 somebody begins to serve it.
 """
@@ -26,11 +26,11 @@ from twisted_bazaar.errors import BazaarError, FileChanged, StorageError
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.disk import opened_file, opened_folder, signature_of
-from twisted_bazaar.files.download.resumable_file import PartFile
+from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.hashing import StillChanging, hash_file
 from twisted_bazaar.files.sharing.scan import Sighting
 from twisted_bazaar.files.sharing.shared import SharedContent
-from twisted_bazaar.roles.ring.quota import Room
+from twisted_bazaar.roles.ring.quota import Quota
 from twisted_bazaar.system.limited_log import limited_logger
 
 # Repair is not to swamp what people do.
@@ -43,7 +43,7 @@ _AGAIN_S: Final = (2.0, 5.0, 15.0, 60.0)
 _MOST_TOLD: Final = 8
 
 
-class KeptPart(PartFile):
+class KeptPart(ResumableFile):
     """A file on its way to be kept, which may be no longer than its owner has said.
 
     @ivar sizes: how long owners say that it is; one of them may lie.
@@ -88,7 +88,7 @@ class KeptFiles:
         tell: Callable[[Contact, str], object],
     ) -> None:
         self._folder = folder
-        self.room = Room(limit_bytes)
+        self.room = Quota(limit_bytes)
         self._has, self._get, self._drop, self._deleted, self._tell = has, get, drop, deleted, tell
         self._wanted: dict[str, dict[EntryKey, Entry]] = {}
         self._sources: dict[str, OrderedDict[Contact, None]] = {}
@@ -324,7 +324,7 @@ def offer_blocking(reactor: Any, path: Path) -> SharedContent:
     return SharedContent(reactor, path.parent, seen, manifest, lambda seen: None)
 
 
-async def copy_into(reactor: Any, content: IContent, part: PartFile) -> None:
+async def copy_into(reactor: Any, content: IContent, part: ResumableFile) -> None:
     """Make a file of what is on this machine already.
 
     @raise AlreadyThere: it is there.

@@ -13,11 +13,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import implementer
 
-from twisted_bazaar.discovery.ring.member.client import RingGuest
+from twisted_bazaar.discovery.ring.member.client import RingClient
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.records.search import RingSearch
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
-from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
@@ -32,7 +32,7 @@ from twisted_bazaar.interfaces import (
     ITakesDatagrams,
 )
 from twisted_bazaar.plugin import Role
-from twisted_bazaar.roles.ring.lifecycle import Stay
+from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.options import places_of
 from twisted_bazaar.roles.ring.status import standing
 from twisted_bazaar.system.limited_log import limited_logger
@@ -74,11 +74,11 @@ class RingFinder(Role):
         if is_guest and join is None:
             raise UsageError("--via ring: say where a member of the ring listens, with --join tcp:HOST:PORT")
         settings = evolve(settings, leaving_s=_LEAVING_S)
-        self.member = RingGuest(settings) if is_guest else RingMember(settings)
+        self.member = RingClient(settings) if is_guest else RingMember(settings)
         is_classic = not settings.has_fingers
-        self.keeping = Keeping(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
+        self.keeping = DhtClient(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
         self.search = RingSearch(self.keeping)
-        self.stay = Stay(self.keeping, None if is_guest else Repair(self.keeping), join)
+        self.stay = RingLifecycle(self.keeping, None if is_guest else Repair(self.keeping), join)
         self.finished = self.stay.finished
         self.datagrams = self.member.datagrams
         self.commands: Mapping[str, Command] = {"status": self._status, "ring.status": self._ring_status}

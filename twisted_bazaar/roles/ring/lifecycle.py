@@ -15,14 +15,14 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.member.joining import told_displaced
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
-from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address
 
 
-class Stay:
+class RingLifecycle:
     """The stay of one role.
 
     @param keeping: what it keeps; its member has not started yet.
@@ -35,7 +35,7 @@ class Stay:
     _node: INode
 
     def __init__(
-        self, keeping: Keeping, repair: Repair | None, join: IStreamClientEndpoint | Address | str | None
+        self, keeping: DhtClient, repair: Repair | None, join: IStreamClientEndpoint | Address | str | None
     ) -> None:
         self.finished: Deferred[int] = Deferred()
         self.join = join

@@ -34,7 +34,7 @@ class _Taken:
     host: Hashable | None
 
 
-class Room:
+class Quota:
     """The bytes that there are for files of others, and who has them.
 
     @param limit_bytes: how many bytes all files may have.

@@ -13,7 +13,7 @@ from twisted_bazaar.roles.ring.offered import Offered
 _TOLD_A_MINUTE: Final = 120
 
 
-class Sending:
+class UploadEvents:
     """Tells of what is sent.
 
     @param kept: the files that are kept for others.

@@ -25,7 +25,7 @@ _GIVEN_UP_S: Final = _FIRST_RESEND_S * 2**15
 _FIRST_ACKNOWLEDGED_AGAIN_S: Final = 1.0
 
 
-class Flight:
+class ByteStream:
     """The bytes that one end of a connection has sent to the other.
 
     @param sender: the end that sends.
@@ -230,14 +230,14 @@ class Flight:
 # What the timeline calls: a bound method for each of a million events would be an object each.
 
 
-def _arrive(flight: Flight) -> None:
+def _arrive(flight: ByteStream) -> None:
     flight._arrive()
 
 
-def _acknowledge(what: tuple[Flight, float]) -> None:
+def _acknowledge(what: tuple[ByteStream, float]) -> None:
     flight, again_s = what
     flight._be_acknowledged(again_s)
 
 
-def _reset_from_afar(flight: Flight) -> None:
+def _reset_from_afar(flight: ByteStream) -> None:
     flight._be_reset_from_afar()

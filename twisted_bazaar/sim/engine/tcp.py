@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.sim.engine.byte_stream import FIN, RESET, WINDOW_BYTES, Flight
+from twisted_bazaar.sim.engine.byte_stream import FIN, RESET, WINDOW_BYTES, ByteStream
 from twisted_bazaar.sim.engine.interfaces import ConnectionWatcher, Host
 from twisted_bazaar.sim.engine.names import InternetAddress
 
@@ -75,7 +75,7 @@ class Transport:
         self._unread: bytes | bytearray = b""
         # Why nothing more comes, once everything before has been read.
         self._ended: Failure | None = None
-        self._flight = Flight(self)
+        self._flight = ByteStream(self)
 
     def __repr__(self) -> str:
         state = "closed" if not self.connected else "closing" if self.disconnecting else "open"

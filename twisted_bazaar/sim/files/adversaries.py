@@ -51,7 +51,7 @@ class _Disguised(OwnFile):
         self.manifest = Manifest(digest, other.manifest.size, other.manifest.chunk_digests)
 
 
-class Liar(Role):
+class Adversary(Role):
     """Lies about files.
 
     @param lie: in which way.

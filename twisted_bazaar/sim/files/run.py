@@ -17,7 +17,7 @@ from twisted_bazaar.interfaces import ICatalogue, IRole
 from twisted_bazaar.roles.index_server import IndexServer
 from twisted_bazaar.roles.ways import IndexWay
 from twisted_bazaar.sim.cluster import Member, Programme, limits_of
-from twisted_bazaar.sim.files.adversaries import Liar
+from twisted_bazaar.sim.files.adversaries import Adversary
 from twisted_bazaar.sim.files.library import Library, Original
 from twisted_bazaar.sim.files.report import FilesFigures, FilesReport
 from twisted_bazaar.sim.files.scenario import FetchEntry, FilesScenario, Lie
@@ -76,7 +76,7 @@ class FilesRun(Run[FilesScenario, FilesReport]):
         kind = name.partition("-")[0]
         if kind == "liar":
             lie, listed = self._lie_of(name), self._listed_by(name)
-            return lambda member: _with_index(lambda index: Liar(index, member.host, lie, listed))
+            return lambda member: _with_index(lambda index: Adversary(index, member.host, lie, listed))
         held = self._held_by(name) if kind == "sharer" else []
         asked = self._asked.setdefault(name, [])
         return lambda member: _with_index(lambda index: DiskSharer(index, member.host, self.library, held, asked))

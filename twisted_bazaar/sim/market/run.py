@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, ClassVar
 
-from twisted_bazaar.interfaces import IRole, IWay
+from twisted_bazaar.interfaces import IDiscoveryMethod, IRole
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.index_server import IndexServer
@@ -29,7 +29,7 @@ from twisted_bazaar.sim.store import DiskStore
 from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemorySales
 from twisted_bazaar.values.sale import Supply
 
-_MakeRoles = Callable[[Member, IWay], Sequence[IRole]]
+_MakeRoles = Callable[[Member, IDiscoveryMethod], Sequence[IRole]]
 
 
 class MarketRun(Run[MarketScenario, MarketReport]):
@@ -102,7 +102,7 @@ class MarketRun(Run[MarketScenario, MarketReport]):
         """A buyer, which when it is started again is told what it was told before."""
         asked = self._asked[name] = []
 
-        def make(member: Member, way: IWay) -> Sequence[IRole]:
+        def make(member: Member, way: IDiscoveryMethod) -> Sequence[IRole]:
             wants = [Want(want.item, want.quantity) for want in asked]
             return [Buyer(wants, DiskStore(member.host, "orders", MemoryPurchases), way=way)]
 
@@ -133,7 +133,7 @@ class MarketRun(Run[MarketScenario, MarketReport]):
         return self._scenario.evolve(wants=0)
 
 
-def _limits_of(scenario: MarketScenario, way: IWay) -> Limits:
+def _limits_of(scenario: MarketScenario, way: IDiscoveryMethod) -> Limits:
     """How many links a node has, if nobody says."""
     if not way.needs_links:
         return usual_limits(way)
@@ -145,5 +145,5 @@ def _registrar_for(via: str) -> IRole:
     return Tracker() if make_way(via).registrar == "tracker" else IndexServer()
 
 
-def _relay(member: Member, way: IWay) -> Sequence[IRole]:
+def _relay(member: Member, way: IDiscoveryMethod) -> Sequence[IRole]:
     return ()

@@ -17,7 +17,7 @@ from twisted_bazaar.sim.ring.global_view import RingView
 _FEWEST: Final = 2
 
 
-class Turnover:
+class Churn:
     """Lets nodes join and die.
 
     @param rate: how many of each in a second.

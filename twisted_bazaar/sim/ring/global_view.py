@@ -13,7 +13,7 @@ from functools import partial
 
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rpc.messages import RingQuit
-from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.rules.actions import NodeState
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.storage.entry import VALUES
 from twisted_bazaar.sim.cluster import Cluster, Member, Observer
@@ -99,12 +99,12 @@ class RingView(Observer):
         """Somebody on the ring; None if nobody is."""
         return rng.choice(self._order) if self._order else None
 
-    def standing(self, contact: Contact) -> Standing:
+    def standing(self, contact: Contact) -> NodeState:
         """How a node stands."""
         membership = self._member(contact).membership
-        return Standing(contact, membership.predecessor, membership.successors)
+        return NodeState(contact, membership.predecessor, membership.successors)
 
-    def standings(self) -> list[Standing]:
+    def standings(self) -> list[NodeState]:
         """How all stand, in their order on the ring."""
         return [self.standing(contact) for contact in self._order]
 

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rules.actions import Seat
 from twisted_bazaar.discovery.ring.rules.settings import Settings
-from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.interfaces import INode, ISelfNumbered
@@ -47,7 +47,7 @@ class SimulatedPeer(Role):
         self, settings: Settings, replicas: int, join: IStreamClientEndpoint | None = None, seat: Seat | None = None
     ) -> None:
         self.member = RingMember(settings)
-        self.keeping = Keeping(self.member, replicas=replicas)
+        self.keeping = DhtClient(self.member, replicas=replicas)
         self.datagrams = self.member.datagrams
         self._repair = Repair(self.keeping)
         self._join = join

@@ -25,7 +25,7 @@ from twisted_bazaar.sim.cluster import NODE_PORT, Member, Programme
 from twisted_bazaar.sim.invariants import RING_CHECKS
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.ring import value_of
-from twisted_bazaar.sim.ring.churn import Turnover
+from twisted_bazaar.sim.ring.churn import Churn
 from twisted_bazaar.sim.ring.global_view import RingView
 from twisted_bazaar.sim.ring.ideal_ring import seats_of
 from twisted_bazaar.sim.ring.peer import AnyMember, SimulatedPeer
@@ -68,7 +68,7 @@ class RingRun(Run[RingScenario, RingReport]):
         self._seats: dict[str, Seat] = {}
         self._limits = Limits(min_links=0)
         self._sought = 0
-        self._turnover = Turnover(scenario.rate)
+        self._turnover = Churn(scenario.rate)
         self._is_ending = False
         super().__init__(scenario, trace_file, checks)
         self.view = RingView.of(self.cluster)

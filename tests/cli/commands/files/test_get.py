@@ -20,7 +20,7 @@ from tests.roles.files_cases import FilesCase
 from twisted_bazaar.cli.commands.files.get import Getting, Missing, Resumable, Wish, get
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.node.transfers import json_of_receipt, told_receipt
-from twisted_bazaar.cli.terminal.errors import Refusal
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.errors import AlreadyThere, UsageError
 
 SMALL = file_of(3000)
@@ -95,7 +95,7 @@ class GettingTests(GetCase):
         """Several files of one name are named with their digests, of which one is chosen."""
         one = self.catalogue.add("a", SMALL, self.site(SMALL).source)
         other = self.catalogue.add("a", LARGE, self.site(LARGE).source)
-        with self.assertRaisesRegex(Refusal, f"choose one.*{one.digest[:12]} .*; {other.digest[:12]} "):
+        with self.assertRaisesRegex(UserError, f"choose one.*{one.digest[:12]} .*; {other.digest[:12]} "):
             self.get("a")
         self.get("a", beginning=other.digest[:4])
         self.assertEqual((self.directory / "a").read_bytes(), LARGE)

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail
 from tests.files.cases import MIB, file_of
 from tests.roles.files_cases import FilesCase
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.node.shell_commands import Talk
+from twisted_bazaar.cli.node.shell_commands import ShellCommands
 from twisted_bazaar.cli.terminal.session import DONE, FAILED, RESUMABLE
 from twisted_bazaar.discovery.index.messages import Busy
 from twisted_bazaar.roles.fetcher import Fetcher, parts_in
@@ -32,15 +32,15 @@ class TalkTests(FilesCase):
         self.directory = Path(directory.name)
         self.said: list[str] = []
 
-    def talk(self, *, patient: bool = False, joined: bool = True) -> Talk:
+    def talk(self, *, patient: bool = False, joined: bool = True) -> ShellCommands:
         """Somebody to talk to."""
         self.running = Fetcher(self.catalogue, parts_in(self.directory))
         node = self.network.add_node(self.running)
         if joined:
             self.running.tracker_joined()
-        return Talk(self.running, self.directory, self.said.append, node.clock, patient=patient)
+        return ShellCommands(self.running, self.directory, self.said.append, node.clock, patient=patient)
 
-    def tell(self, talk: Talk, *lines: str | None) -> int | None:
+    def tell(self, talk: ShellCommands, *lines: str | None) -> int | None:
         """Type some lines; returns the exit status, if the last ends it."""
         status = None
         for line in lines:

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.cli import main as main_module
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
-from twisted_bazaar.cli.terminal.errors import Refusal
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.settings import known
 from twisted_bazaar.settings.known import COMMANDS
 
@@ -167,7 +167,7 @@ class ShowTests(ConfigCase):
 def fetch(**values: Any) -> None:
     """Tell what it was given."""
     if values["directory"] == "nowhere":
-        raise Refusal("--out: there is no directory 'nowhere'")
+        raise UserError("--out: there is no directory 'nowhere'")
     click.echo(json.dumps(values))
 
 
@@ -236,8 +236,8 @@ class ConfiguredTests(ConfigCase):
 
     def test_show(self) -> None:
         """C{bazaar config show} tells its settings too."""
-        self.patch(main_module, "_ELSEWHERE", {**main_module._ELSEWHERE, "fetch": "Fetch."})
-        modules = {"twisted_bazaar.cli.fetch": SimpleNamespace(fetch=fetch)}
+        self.patch(main_module, "_ELSEWHERE", {**main_module._ELSEWHERE, "fetch": ("files", "Fetch.")})
+        modules = {"twisted_bazaar.cli.commands.files.fetch": SimpleNamespace(fetch=fetch)}
         self.patch(main_module, "import_module", lambda name: modules.get(name) or import_module(name))
         rows = self.rows("--program", "fetch")
         self.assertEqual(

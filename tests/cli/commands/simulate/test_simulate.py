@@ -129,7 +129,7 @@ class ResultTests(SimulateCase):
         faults = [f"--fault {kind.value}:{2 * n + 1}s:5s:seller-1,relay-2:1.5" for n, kind in enumerate(FaultKind)]
         words = f"{SMALL} --loss 0.05 --churn 0.5 --json {' '.join(faults)}"
         command = [sys.executable, "-m", "twisted_bazaar", "simulate", "market", *words.split()]
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[4])
         told = []
         for hash_seed in ("1", "2"):
             env = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": root}

@@ -21,7 +21,7 @@ from twisted_bazaar.sim.ring.scenario import RingScenario
 from twisted_bazaar.sim.scenario_file import read_file, read_scenario, usual_settings
 from twisted_bazaar.sim.superpeer.scenario import SuperPeerScenario
 
-PAGE = (Path(__file__).parents[2] / "docs/howto/simulate.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs/howto/simulate.md").read_text(encoding="utf-8")
 
 COMMANDS: Final = {
     "market": (market, MarketScenario),

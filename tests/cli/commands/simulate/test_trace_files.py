@@ -94,7 +94,7 @@ class BadFileTests(TraceCase):
     def test_nobody_listens(self) -> None:
         """Where the reader goes away, as head does, nothing is said of it."""
         self.write(*JOINED, *({**line, "id": number} for number in range(3000) for line in SEARCH[:2]))
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[4])
         with subprocess.Popen(
             [sys.executable, "-m", "twisted_bazaar", "trace", "run.jsonl"],
             stdout=subprocess.PIPE,

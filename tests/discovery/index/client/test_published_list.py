@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.index.client.published_list import OwnListing
+from twisted_bazaar.discovery.index.client.published_list import PublishedList
 from twisted_bazaar.discovery.index.messages import MOST_IN_UPDATE, Listed, Update
 from twisted_bazaar.values.files import SharedFile
 from twisted_bazaar.wire.codec import Codec
@@ -26,7 +26,7 @@ class ListingTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Have an empty list."""
-        self.listing = OwnListing(random.Random(1), "bazaar")
+        self.listing = PublishedList(random.Random(1), "bazaar")
         self.ids = 0
 
     def add(self, *names: str) -> None:

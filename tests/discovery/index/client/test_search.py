@@ -27,7 +27,7 @@ from twisted_bazaar.discovery.index.client.search import (
 )
 from twisted_bazaar.errors import LinkClosed, StorageError
 from twisted_bazaar.identity.signed import Envelope
-from twisted_bazaar.interfaces import IAnswers, IDiscovery, IShelf
+from twisted_bazaar.interfaces import IAnswers, IDiscovery, IOffers
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.sale import Offer, ShelfQuote
@@ -411,7 +411,7 @@ class ReturnTests(IndexSearchTestCase):
         self.assertEqual(sorted(node_id for node_id, _ in self.node.tries), [7, 9])
 
 
-@implementer(IShelf)
+@implementer(IOffers)
 @define
 class FakeShelf:
     """A shelf with what the test has put there.
@@ -457,7 +457,7 @@ class IndexAnswersTests(SynchronousTestCase):
     def test_interfaces(self) -> None:
         """It answers, from a shelf."""
         self.assertTrue(verifyObject(IAnswers, self.answers))
-        self.assertTrue(verifyObject(IShelf, self.shelf))
+        self.assertTrue(verifyObject(IOffers, self.shelf))
 
     def test_quotes(self) -> None:
         """What there is for who asks is answered, with the quote."""

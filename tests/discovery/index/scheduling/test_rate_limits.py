@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.index.scheduling.rate_limits import QUESTIONS_A_SECOND, QUESTIONS_AT_ONCE, Allowances
+from twisted_bazaar.discovery.index.scheduling.rate_limits import QUESTIONS_A_SECOND, QUESTIONS_AT_ONCE, RateLimits
 
 
 class AllowanceTests(SynchronousTestCase):
@@ -12,7 +12,7 @@ class AllowanceTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Nobody has asked yet."""
-        self.allowances = Allowances()
+        self.allowances = RateLimits()
 
     def asked(self, key: str, now: float) -> int:
         """How many questions of one are answered, if it asks without end."""

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.discovery.index.directory.test_memory import TurningClock
 from twisted_bazaar.discovery.index.messages import Busy
 from twisted_bazaar.discovery.index.scheduling.fair_queue import CREDIT_S, MOST_BEGUN, MOST_WAITING, FairQueue
-from twisted_bazaar.discovery.index.scheduling.time_slicing import STEPS_A_TURN, TURN_S, Turns
+from twisted_bazaar.discovery.index.scheduling.time_slicing import STEPS_A_TURN, TURN_S, TimeSlicer
 from twisted_bazaar.errors import LinkClosed
 
 # What a step of slow work takes: a turn has time for all that it may do.
@@ -42,7 +42,7 @@ class TurnsTests(SynchronousTestCase):
         """Nothing is done yet."""
         self.clock = TurningClock()
         self.reactor = BusyReactor(self.clock)
-        self.turns = Turns(self.reactor)
+        self.turns = TimeSlicer(self.reactor)
         self.done: list[str] = []
 
     def work(self, name: str, steps: int) -> Generator[None, None, str]:

@@ -10,9 +10,9 @@ import msgspec
 
 from tests.discovery.ring.nets import RingTestCase, key_pair
 from tests.raw_datagram import RawSocket
-from twisted_bazaar.discovery.ring.member.client import RingGuest
+from twisted_bazaar.discovery.ring.member.client import RingClient
 from twisted_bazaar.discovery.ring.member.member import RingMember
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import RingFind, RingMessage
 from twisted_bazaar.discovery.ring.rules import fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
@@ -97,7 +97,7 @@ class MeetingTests(RingTestCase):
 
     def test_guest(self) -> None:
         """Who only asks is no node that others are to be led to."""
-        guest = RingGuest(self.settings)
+        guest = RingClient(self.settings)
         node = self.add(self.nodes[0], member=guest)
         self.network.run_until(lambda: guest.can_ask, 10.0)
         asked = self.living()[5]
@@ -131,7 +131,7 @@ class ByHandTests(RingTestCase):
     def ask(self, number: int, cookie: str | None = None) -> None:
         """Ask in somebody's name, with a cookie or as a stranger."""
         ring, own = self.member.ring, self.member.own
-        cards = Cards(self.contact(number), ring)
+        cards = ContactEncoder(self.contact(number), ring)
         message = RingFind(
             source=cards.own_text,
             destination=ring.text(own.id),
@@ -175,7 +175,7 @@ class ByHandTests(RingTestCase):
             [ping] = self.socket.of_type("ringping")
             keys = {"source": ping["destination"], "destination": ping["source"], "stamp": ping["stamp"]}
             keys["source"] = self.member.ring.text(self.contact(number).id)
-            origin = Cards(self.contact(number), self.member.ring).own_card
+            origin = ContactEncoder(self.contact(number), self.member.ring).own_card
             pong = {"origin": msgspec.to_builtins(origin), "bits": 64, "member": True, **keys, **wrong}
             self.socket.tell("ringpong", **pong, cookie=cookie)
             self.network.run(5.0)

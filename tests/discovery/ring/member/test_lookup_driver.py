@@ -6,13 +6,13 @@ from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rpc.test_messages import OWN, RING, contact
-from twisted_bazaar.discovery.ring.member.lookup_driver import Search
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.member.lookup_driver import LookupDriver
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import RingExit, RingFind, RingFound
-from twisted_bazaar.discovery.ring.rpc.requests import Asking
+from twisted_bazaar.discovery.ring.rpc.requests import Requests
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import Lookup
-from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
 from twisted_bazaar.testing import FakeNode
 
 OTHERS = sorted((contact(number) for number in range(1, 8)), key=lambda each: RING.distance(OWN.id, each.id))
@@ -26,11 +26,11 @@ class SearchTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Know three nodes, and look for a place with one question at a time."""
         self.node = FakeNode()
-        self.asking = Asking(self.node, Cards(OWN, RING))
-        lookup = Lookup(PLACE, RING, Answer(OWN, tuple(reversed(OTHERS[:3]))), alpha=1, is_wary=False)
+        self.asking = Requests(self.node, ContactEncoder(OWN, RING))
+        lookup = Lookup(PLACE, RING, LookupReply(OWN, tuple(reversed(OTHERS[:3]))), alpha=1, is_wary=False)
         self.answered: list[Contact] = []
         self.failed: list[Contact] = []
-        self.search = Search(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
+        self.search = LookupDriver(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
         self.addCleanup(lambda: self.assertEqual(self.node.clock.getDelayedCalls(), []))
         self.addCleanup(self.asking.stop)
         self.search.go()
@@ -42,7 +42,7 @@ class SearchTests(SynchronousTestCase):
 
     def answer(self, by: Contact, before: tuple[Contact, ...] = (), after: tuple[Contact, ...] = ()) -> None:
         """Let somebody answer."""
-        cards = Cards(by, RING)
+        cards = ContactEncoder(by, RING)
         question = next(message for message, address in self.node.datagrams if address == by.address)
         assert isinstance(question, RingFind)
         found = RingFound(
@@ -92,8 +92,8 @@ class SearchTests(SynchronousTestCase):
 
     def test_overdue(self) -> None:
         """Who is late for the third time is not waited for if another claims the place, be that sure or not."""
-        lookup = Lookup(PLACE, RING, Answer(OWN, (BEFORE, OTHERS[2])), alpha=2)
-        search = Search(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
+        lookup = Lookup(PLACE, RING, LookupReply(OWN, (BEFORE, OTHERS[2])), alpha=2)
+        search = LookupDriver(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
         self.node.datagrams.clear()
         search.go()
         self.answer(BEFORE, after=(HOLDER,))
@@ -107,8 +107,8 @@ class SearchTests(SynchronousTestCase):
 
     def test_late_after_the_end(self) -> None:
         """Who is late when the search is over leaves no timer behind."""
-        lookup = Lookup(PLACE, RING, Answer(OWN, (BEFORE, OTHERS[2])), alpha=2, is_wary=False)
-        search = Search(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
+        lookup = Lookup(PLACE, RING, LookupReply(OWN, (BEFORE, OTHERS[2])), alpha=2, is_wary=False)
+        search = LookupDriver(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
         self.node.datagrams.clear()
         search.go()
         self.answer(BEFORE, after=(HOLDER,))
@@ -143,7 +143,7 @@ class SearchTests(SynchronousTestCase):
         """An answer to something else is none."""
         question = self.node.datagrams[0][0]
         assert isinstance(question, RingFind)
-        cards = Cards(OTHERS[2], RING)
+        cards = ContactEncoder(OTHERS[2], RING)
         strange = RingExit(
             source=RING.text(OTHERS[2].id), destination="", stamp=question.stamp, origin=cards.write(OTHERS[2])
         )

@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.nets import key_pair
-from twisted_bazaar.discovery.ring.member.maintenance import Neighbourhood
+from twisted_bazaar.discovery.ring.member.maintenance import Maintenance
 from twisted_bazaar.discovery.ring.member.member import RingMember
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import (
     ANYBODY,
     Card,
@@ -29,7 +29,7 @@ from twisted_bazaar.discovery.ring.rpc.messages import (
     RingUpdate,
     Seen,
 )
-from twisted_bazaar.discovery.ring.rpc.requests import Asking, Make
+from twisted_bazaar.discovery.ring.rpc.requests import Make, Requests
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.settings import USUAL
 from twisted_bazaar.errors import LinkClosed, UsageError
@@ -87,7 +87,7 @@ class MemberTestCase(SynchronousTestCase):
 
     def say(self, by: Contact, make: Make, to: str = "64", stamp: int = 5, origin: Contact | None = None) -> None:
         """Let a message come."""
-        cards = Cards(by, RING)
+        cards = ContactEncoder(by, RING)
         message = make(source=RING.text(by.id), destination=to, stamp=stamp, origin=cards.write(origin or by))
         self.member.datagrams[type(message)](message, by.address)
 
@@ -100,7 +100,7 @@ class MemberTestCase(SynchronousTestCase):
 
     def pong(self, by: Contact, *successors: Contact, before: Contact | None = None, is_member: bool = True) -> int:
         """Let a node answer all that it was asked; returns how often it was asked how it stands."""
-        cards = Cards(by, RING)
+        cards = ContactEncoder(by, RING)
         predecessor = None if before is None else cards.write(before)
         questions = self.said(by, RingPing, RingJoin, RingFind)
         for question in questions:
@@ -236,7 +236,7 @@ class ComingTests(MemberTestCase):
         [question] = self.said(Address("10.0.0.2", 9_100), RingJoin)
         other = Ring(64)
         there = Contact(5, contact(50).key, Address("10.0.0.2", 9_100))
-        card = Cards(there, other).write(there)
+        card = ContactEncoder(there, other).write(there)
         answer = RingPong(source=other.text(5), destination="64", stamp=question.stamp, origin=card, bits=64)
         self.member.datagrams[RingPong](answer, there.address)
         self.assertIn("64 bits", str(self.failureResultOf(began, UsageError).value))
@@ -312,7 +312,7 @@ class StayingTests(MemberTestCase):
         """Who asks from a ring of other bits is told which this is; what it says counts for nothing."""
         other = Ring(64)
         there = Contact(5, contact(60).key, contact(60).address)
-        card = Cards(there, other).write(there)
+        card = ContactEncoder(there, other).write(there)
         for kind in (RingJoin, RingPing):
             message = kind(source=other.text(5), destination="", stamp=1, origin=card)
             self.member.datagrams[kind](message, there.address)
@@ -391,7 +391,9 @@ class StayingTests(MemberTestCase):
 
     def test_quit(self) -> None:
         """Who takes its own leave is let go at once, and told that it may exit."""
-        self.say(contact(150), partial(RingQuit, successors=Cards(contact(150), RING).write_all([contact(50)])))
+        self.say(
+            contact(150), partial(RingQuit, successors=ContactEncoder(contact(150), RING).write_all([contact(50)]))
+        )
         self.assertEqual(self.neighbours(), (50, [50]))
         self.assertEqual(len(self.said(contact(150), RingExit)), 1)
         self.assertEqual([event["id"] for event in self.events("ring-left")], ["150"])
@@ -456,7 +458,7 @@ class CarryingTests(MemberTestCase):
     def test_refuses_what_was_sent_on(self) -> None:
         """What comes as if another had begun it is neither taken nor answered, to whomever, and whoever it is from."""
         self.say(contact(66), partial(Note, text="hi"), origin=contact(50))
-        card = Cards(contact(66), RING).write(contact(50))
+        card = ContactEncoder(contact(66), RING).write(contact(50))
         said = Note(source=RING.text(50), destination="64", stamp=5, origin=card, text="hi")
         self.member.datagrams[Note](said, contact(66).address)
         self.assertEqual(self.taken, [])
@@ -465,7 +467,7 @@ class CarryingTests(MemberTestCase):
     def test_refuses_another_source(self) -> None:
         """What is said to be from another place than that of its origin is neither taken nor answered."""
         note = partial(Note, text="hi")
-        card = Cards(contact(50), RING).write(contact(50))
+        card = ContactEncoder(contact(50), RING).write(contact(50))
         message = note(source=RING.text(66), destination="64", stamp=5, origin=card)
         self.member.datagrams[Note](message, contact(50).address)
         self.assertEqual((self.taken, self.said(contact(50), Thanks)), ([], []))
@@ -538,7 +540,7 @@ class GoingTests(MemberTestCase):
         questions = self.said(contact(150), RingPing)
         stopping = self.member.stop()
         self.said(contact(120))
-        cards = Cards(contact(150), RING)
+        cards = ContactEncoder(contact(150), RING)
         for question in questions:
             nearer = partial(RingPong, bits=8, predecessor=cards.write(contact(120)))
             self.say(contact(150), nearer, question.source, question.stamp)
@@ -563,10 +565,10 @@ class AnewTests(SynchronousTestCase):
     def test_late_answer(self) -> None:
         """What still comes for the try before does not keep it from learning whom it meets now."""
         node, other = FakeNode(), contact(50)
-        asking = Asking(node, Cards(contact(100), RING))
-        before = Neighbourhood(node, asking, SMALL, lambda refused: None, lambda: None)
+        asking = Requests(node, ContactEncoder(contact(100), RING))
+        before = Maintenance(node, asking, SMALL, lambda refused: None, lambda: None)
         before.stop()
-        now = Neighbourhood(node, asking, SMALL, lambda refused: None, lambda: None)
+        now = Maintenance(node, asking, SMALL, lambda refused: None, lambda: None)
         self.assertFalse(before.answered(other))
         self.assertTrue(now.answered(other))
         self.assertIn(other, now.fingers)

@@ -16,7 +16,7 @@ from tests.discovery.ring.attacks import Glutton, Mute
 from tests.discovery.ring.nets import RingTestCase, key_pair
 from tests.raw_datagram import RawSocket
 from twisted_bazaar.discovery.ring.member.member import RingMember
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import (
     RingAbrupt,
     RingMessage,
@@ -420,7 +420,7 @@ class LyingTests(RingNetworkTestCase):
 
     def lie(self, to: RingMember, make: Any, own: Contact, origin: Contact | None = None) -> None:
         """Send a forged message."""
-        cards = Cards(own, to.ring)
+        cards = ContactEncoder(own, to.ring)
         message: RingMessage = make(
             source=to.ring.text(own.id), destination=to.ring.text(to.own.id), stamp=1, origin=cards.write(origin or own)
         )
@@ -441,11 +441,13 @@ class LyingTests(RingNetworkTestCase):
                 for victim in contacts:
                     if victim.id != member.own.id:
                         as_victim = Contact(victim.id, victim.key, Address("10.0.0.9", 9_001), victim.port)
-                        card = Cards(ghost, member.ring).write(victim)
+                        card = ContactEncoder(ghost, member.ring).write(victim)
                         self.lie(member, partial(RingQuit), as_victim)
                         self.lie(member, partial(RingQuit), as_victim, origin=victim)
                         self.lie(member, partial(RingAbrupt, about=card), as_victim)
-                self.lie(member, partial(RingUpdate, about=Cards(contacts[0], member.ring).write(ghost)), ghost)
+                self.lie(
+                    member, partial(RingUpdate, about=ContactEncoder(contacts[0], member.ring).write(ghost)), ghost
+                )
             self.network.run(0.5)
             self.assertEqual(self.right(self.look(2)), 2)
         self.network.run(5.0)

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from tests.discovery.ring.member.test_member import RING, MemberTestCase, contact
 from tests.discovery.ring.nets import RingTestCase
 from twisted_bazaar.discovery.ring.member.member import RingMember
-from twisted_bazaar.discovery.ring.member.ping_state import Pongs
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.member.ping_state import PingState
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import NO_MARK, RingMessage, RingPing, RingPong
-from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.rules.actions import NodeState
 from twisted_bazaar.values.addresses import Address
 
 MARK = "0123456789ab"
@@ -22,23 +22,23 @@ MARK = "0123456789ab"
 class MarkTests(MemberTestCase):
     """What a mark stands for."""
 
-    def pong(self, standing: Standing, known: str = NO_MARK) -> Any:
+    def pong(self, standing: NodeState, known: str = NO_MARK) -> Any:
         """What the one at 100 answers, standing so."""
-        make = Pongs(Cards(standing.node, RING)).pong(standing, known)
-        return make(source="64", destination="1", stamp=1, origin=Cards(standing.node, RING).own_card)
+        make = PingState(ContactEncoder(standing.node, RING)).pong(standing, known)
+        return make(source="64", destination="1", stamp=1, origin=ContactEncoder(standing.node, RING).own_card)
 
     def test_another_for_each(self) -> None:
         """Those who stand in another way have another mark, whatever it is that differs; the same have the same."""
         own, before, after = contact(100), contact(50), (contact(150), contact(200))
         moved = replace(contact(150), address=Address("10.0.9.9", 9_100))
         standings = [
-            Standing(own),
-            Standing(own, before),
-            Standing(own, None, (before,)),
-            Standing(own, before, after),
-            Standing(own, before, after[::-1]),
-            Standing(own, before, after[:1]),
-            Standing(own, before, (moved, after[1])),
+            NodeState(own),
+            NodeState(own, before),
+            NodeState(own, None, (before,)),
+            NodeState(own, before, after),
+            NodeState(own, before, after[::-1]),
+            NodeState(own, before, after[:1]),
+            NodeState(own, before, (moved, after[1])),
         ]
         marks = [self.pong(standing).mark for standing in standings]
         self.assertEqual(len(set(marks)), len(marks))
@@ -46,7 +46,7 @@ class MarkTests(MemberTestCase):
 
     def test_same(self) -> None:
         """Who shows the mark is told nothing else; who shows another, or none, is told all of it."""
-        standing = Standing(contact(100), contact(50), (contact(150),))
+        standing = NodeState(contact(100), contact(50), (contact(150),))
         whole = self.pong(standing)
         short = self.pong(standing, whole.mark)
         self.assertEqual((whole.same, len(whole.successors)), (False, 1))
@@ -55,7 +55,7 @@ class MarkTests(MemberTestCase):
 
     def test_no_member(self) -> None:
         """Who is no member says so each time."""
-        pong = self.pong(Standing(contact(100), is_member=False))
+        pong = self.pong(NodeState(contact(100), is_member=False))
         self.assertEqual((pong.mark, pong.same, pong.member), (NO_MARK, False, False))
 
 
@@ -111,7 +111,7 @@ class AskingTests(MemberTestCase):
 
     def whole(self, question: RingPing, *successors: int, mark: str = MARK) -> None:
         """It says all of it."""
-        cards = Cards(contact(150), RING)
+        cards = ContactEncoder(contact(150), RING)
         after = cards.write_all(map(contact, successors))
         self.answer(question, predecessor=cards.write(contact(100)), successors=after, mark=mark)
 

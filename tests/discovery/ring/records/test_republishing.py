@@ -15,7 +15,7 @@ from twisted_bazaar.discovery.ring.records.republishing import (
     LIFETIME_S,
     PUTS_A_SECOND,
     WITHDRAWING_S,
-    Posting,
+    Republisher,
     lifetime_of,
 )
 from twisted_bazaar.discovery.ring.storage.entry import LONGEST_LIFETIME_S
@@ -90,7 +90,7 @@ class PostingTests(SynchronousTestCase):
         self.keeping: Any = HandKeeping(**about)
         self.own = OwnRecords(self.node.bazaar)
         self.own.change_files(files(count), [])
-        self.posting = Posting(self.keeping, self.own)
+        self.posting = Republisher(self.keeping, self.own)
         self.posting.start(self.node)
 
     def run_for(self, seconds: float, step_s: float = 0.05) -> None:

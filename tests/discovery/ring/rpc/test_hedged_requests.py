@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import contact
-from twisted_bazaar.discovery.ring.rpc.hedged_requests import Hedged
+from twisted_bazaar.discovery.ring.rpc.hedged_requests import HedgedRequests
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.errors import LinkClosed
 
@@ -23,7 +23,7 @@ class HedgedTests(SynchronousTestCase):
         self.waiting: dict[Contact, Deferred[str]] = {}
         self.late: dict[Contact, Callable[[], None]] = {}
         self.came: list[str] = []
-        self.hedged = Hedged(ALL, 2, self.ask, self.came.append)
+        self.hedged = HedgedRequests(ALL, 2, self.ask, self.came.append)
         self.over = Deferred.fromCoroutine(self.hedged.run())
 
     def ask(
@@ -77,7 +77,7 @@ class HedgedTests(SynchronousTestCase):
 
     def test_nobody(self) -> None:
         """If there is nobody to ask, it is over."""
-        self.successResultOf(Deferred.fromCoroutine(Hedged([], 2, self.ask).run()))
+        self.successResultOf(Deferred.fromCoroutine(HedgedRequests([], 2, self.ask).run()))
 
     def test_ended(self) -> None:
         """When it is ended, what comes later does not count, and nobody else is asked."""
@@ -106,7 +106,7 @@ class HedgedTests(SynchronousTestCase):
 
     def test_impatient(self) -> None:
         """Who is not patient waits for nobody that is late when there is nobody left to ask."""
-        patient, self.hedged = self.over, Hedged(ALL[:2], 2, self.ask, is_patient=False)
+        patient, self.hedged = self.over, HedgedRequests(ALL[:2], 2, self.ask, is_patient=False)
         self.over = Deferred.fromCoroutine(self.hedged.run())
         self.late[ONE]()
         self.assertNoResult(self.over)

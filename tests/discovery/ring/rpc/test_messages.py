@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.nets import key_pair
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import (
     ANYBODY,
     MARK_DIGITS,
@@ -50,7 +50,7 @@ def contact(number: int, ring: Ring = RING, host: str | None = None, place: int 
 
 
 OWN = contact(0)
-CARDS = Cards(OWN, RING)
+CARDS = ContactEncoder(OWN, RING)
 ENVELOPE: dict[str, Any] = {
     "source": RING.text(OWN.id),
     "destination": RING.text(contact(1).id),
@@ -149,7 +149,7 @@ class SizeTests(SynchronousTestCase):
     def pong(self, ring: Ring, host: str, *, is_given: bool = False) -> RingPong:
         """How a node with as many neighbours as usual stands."""
         nodes = [contact(number, ring, host, place=number if is_given else None) for number in range(10)]
-        cards = Cards(nodes[0], ring)
+        cards = ContactEncoder(nodes[0], ring)
         envelope = ENVELOPE | {"source": ring.text(nodes[0].id), "stamp": 2**53, "origin": cards.write(nodes[0])}
         return RingPong(
             **envelope,
@@ -190,18 +190,18 @@ class CardsTests(SynchronousTestCase):
 
     def test_sender(self) -> None:
         """Who has sent a message stands where it came from, whatever it says."""
-        other = Cards(contact(1, host="192.168.1.1"), RING)
+        other = ContactEncoder(contact(1, host="192.168.1.1"), RING)
         ping = RingPing(**ENVELOPE | {"source": RING.text(other.own.id), "origin": other.write(other.own)})
         where = Address("10.0.0.9", 1_234)
         self.assertEqual(CARDS.sender_of(ping, where), Contact(other.own.id, other.own.key, where, 9_001))
 
     def test_not_the_sender(self) -> None:
         """A message that was sent on, has another source than origin, or is of another ring has no sender here."""
-        other = Cards(contact(1), RING)
+        other = ContactEncoder(contact(1), RING)
         passed = RingPing(**ENVELOPE | {"origin": other.write(contact(2))})
         crossed = RingPing(**ENVELOPE | {"origin": other.write(contact(1)), "source": RING.text(5)})
         foreign = RingPing(**ENVELOPE | {"origin": other.write(contact(1)), "source": "2a"})
-        tenth = Cards(contact(10), RING)
+        tenth = ContactEncoder(contact(10), RING)
         written_otherwise = RingPing(**ENVELOPE | {"origin": tenth.own_card, "source": tenth.own_text.upper()})
         for message in (passed, crossed, foreign, written_otherwise):
             self.assertIsNone(CARDS.sender_of(message, SENDER))
@@ -215,8 +215,8 @@ class CardsTests(SynchronousTestCase):
 
     def test_itself(self) -> None:
         """A node knows itself by any address of its machine; the same key elsewhere is somebody else."""
-        other = Cards(contact(1), RING)
-        unknowing = Cards(contact(0, host="0.0.0.0"), RING)
+        other = ContactEncoder(contact(1), RING)
+        unknowing = ContactEncoder(contact(0, host="0.0.0.0"), RING)
         seen = other.write(contact(0))
         self.assertEqual(unknowing.read(seen, SENDER), unknowing.own)
         self.assertEqual(CARDS.read(other.write(contact(0, host="127.0.0.1")), Address("127.0.0.1", 1)), OWN)
@@ -225,7 +225,7 @@ class CardsTests(SynchronousTestCase):
 
     def test_becomes(self) -> None:
         """Who learns where it is itself forgets whom it took for itself before."""
-        cards = Cards(contact(0, host="0.0.0.0"), RING)
+        cards = ContactEncoder(contact(0, host="0.0.0.0"), RING)
         ping = RingPing(**ENVELOPE)
         self.assertEqual(cards.sender_of(ping, SENDER), cards.own)
         cards.become(contact(0, host="10.9.9.9"))

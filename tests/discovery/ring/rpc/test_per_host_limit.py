@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, Restraint
+from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, PerHostLimit
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.values.addresses import Address
 
@@ -14,7 +14,7 @@ class RestraintTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Have asked nobody."""
-        self.restraint = Restraint(3, 2.0)
+        self.restraint = PerHostLimit(3, 2.0)
 
     def admitted(self, count: int, now: float, host: str = "10.0.0.1") -> int:
         """How many of some questions to nodes of a host may be asked."""

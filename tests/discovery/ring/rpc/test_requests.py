@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rpc.test_messages import ENVELOPE, OWN, RING, contact
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import (
     MOST_SUCCESSORS,
     RingExit,
@@ -20,8 +20,8 @@ from twisted_bazaar.discovery.ring.rpc.messages import (
     RingPong,
     RingQuit,
 )
-from twisted_bazaar.discovery.ring.rpc.requests import Asking
-from twisted_bazaar.discovery.ring.rpc.rtt_table import Site
+from twisted_bazaar.discovery.ring.rpc.requests import Requests
+from twisted_bazaar.discovery.ring.rpc.rtt_table import RttEntry
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.settings import Patience
 from twisted_bazaar.errors import LinkClosed, UsageError
@@ -38,7 +38,7 @@ class AskingTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Have a node."""
         self.node = FakeNode()
-        self.asking = Asking(self.node, Cards(OWN, RING))
+        self.asking = Requests(self.node, ContactEncoder(OWN, RING))
         self.addCleanup(lambda: self.assertEqual(self.node.clock.getDelayedCalls(), []))
         self.addCleanup(self.asking.stop)
 
@@ -52,7 +52,7 @@ class AskingTestCase(SynchronousTestCase):
 
     def pong(self, question: RingMessage, by: Contact = OTHER, address: Address = WHERE) -> RingMessage:
         """Let an answer come."""
-        origin = Cards(by, RING).write(by)
+        origin = ContactEncoder(by, RING).write(by)
         answer = RingPong(
             source=RING.text(by.id), destination=question.source, stamp=question.stamp, origin=origin, bits=64
         )
@@ -219,12 +219,12 @@ class AskingTests(AskingTestCase):
     def test_witness(self) -> None:
         """Who wants to know is told who answers and who does not; if that goes wrong the asker is told all the same."""
         told = list[tuple[str, Contact]]()
-        sites = list[Site]()
+        sites = list[RttEntry]()
 
         class Watching:
             """Notes what it is told, and fails."""
 
-            def answered(self, contact: Contact, site: Site) -> None:
+            def answered(self, contact: Contact, site: RttEntry) -> None:
                 told.append(("answered", contact))
                 sites.append(site)
                 raise RuntimeError
@@ -248,7 +248,7 @@ class AskingTests(AskingTestCase):
         class Ending:
             """Wants no answer any more."""
 
-            def answered(self, contact: Contact, site: Site) -> None:
+            def answered(self, contact: Contact, site: RttEntry) -> None:
                 answer.cancel()
 
             def failed(self, contact: Contact) -> None:
@@ -260,7 +260,7 @@ class AskingTests(AskingTestCase):
 
     def test_too_long(self) -> None:
         """What does not fit is sent with less in it, if something can be left out; else the asker is told."""
-        crowd = Cards(OWN, RING).write_all(contact(number) for number in range(1, MOST_SUCCESSORS))
+        crowd = ContactEncoder(OWN, RING).write_all(contact(number) for number in range(1, MOST_SUCCESSORS))
         self.asking.tell(OTHER, partial(RingQuit, successors=crowd))
         [message] = self.said()
         assert isinstance(message, RingQuit)

@@ -6,9 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.nets import RingTestCase
 from tests.discovery.ring.rpc.test_messages import ENVELOPE, OWN, RING, contact
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import RingPing, RingQuit
-from twisted_bazaar.discovery.ring.rpc.rtt_table import FIRST_WAIT_S, LEAST_WAIT_S, LONGEST_WAIT_S, Site, Sites
+from twisted_bazaar.discovery.ring.rpc.rtt_table import FIRST_WAIT_S, LEAST_WAIT_S, LONGEST_WAIT_S, RttEntry, RttTable
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.values.addresses import Address
 
@@ -18,7 +18,7 @@ WHERE = OTHER.address
 
 def ping(by: Contact, **changes: object) -> RingPing:
     """What a node says."""
-    cards = Cards(by, RING)
+    cards = ContactEncoder(by, RING)
     return RingPing(**ENVELOPE | {"source": cards.own_text, "origin": cards.own_card} | changes)
 
 
@@ -27,7 +27,7 @@ class SenderTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Have an address from which one node has spoken."""
-        self.cards, self.site = Cards(contact(0, host="0.0.0.0"), RING), Site(WHERE)
+        self.cards, self.site = ContactEncoder(contact(0, host="0.0.0.0"), RING), RttEntry(WHERE)
         self.assertEqual(self.site.sender_of(ping(OTHER), self.cards), OTHER)
 
     def test_others(self) -> None:
@@ -38,7 +38,7 @@ class SenderTests(SynchronousTestCase):
 
     def test_nobody(self) -> None:
         """What was sent on, or names another place, has no sender, and what comes after it has."""
-        on_behalf = Cards(contact(3), RING).write(contact(2))
+        on_behalf = ContactEncoder(contact(3), RING).write(contact(2))
         for message in (ping(OTHER, source=RING.text(5)), ping(OTHER, origin=on_behalf), ping(OTHER, source="2a")):
             self.assertIsNone(self.site.sender_of(message, self.cards))
             self.assertEqual(self.site.sender_of(ping(OTHER), self.cards), OTHER)
@@ -55,7 +55,7 @@ class ShownTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Let one have answered, which counts for 20 s."""
-        self.sites = Sites()
+        self.sites = RttTable()
         self.answer(OTHER, 0.0)
 
     def answer(self, contact: Contact, now: float) -> None:
@@ -101,7 +101,7 @@ class ShownTests(SynchronousTestCase):
         """Whoever only speaks, from however many hosts, or is only asked, makes nobody forgotten."""
         for number in range(10_000):
             stranger = Address(f"10.{number // 250}.{number % 250}.1", 9_001)
-            self.sites.at(stranger, 1.0).sender_of(ping(contact(2)), Cards(OWN, RING))
+            self.sites.at(stranger, 1.0).sender_of(ping(contact(2)), ContactEncoder(OWN, RING))
             self.assertIsNone(self.sites.known(stranger, 1.0))
         self.assertEqual(self.shown(2.0), OTHER)
 
@@ -135,7 +135,9 @@ class AnsweringTests(RingTestCase):
         member = self.members[self.add()]
         self.network.run(1.0)
         neighbourhood, sites, other = member._neighbourhood, member._asking.sites, contact(1)
-        farewell = RingQuit(**ENVELOPE | {"source": RING.text(other.id), "origin": Cards(other, RING).own_card})
+        farewell = RingQuit(
+            **ENVELOPE | {"source": RING.text(other.id), "origin": ContactEncoder(other, RING).own_card}
+        )
         for wait_s in (1.0, 20.0):
             for lose in (lambda: neighbourhood.failed(other), lambda: neighbourhood.let_go(farewell, other)):
                 self.assertTrue(neighbourhood.answered(other, sites.at(other.address, self.network.seconds())))
@@ -155,7 +157,7 @@ class WaitTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Know nothing."""
-        self.sites = Sites()
+        self.sites = RttTable()
 
     def learn(self, *seconds: float) -> None:
         """Let answers take so long."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.ring.rpc.timers import NEVER, Deadlines
+from twisted_bazaar.discovery.ring.rpc.timers import NEVER, Timers
 
 MOMENT_S = 0.01
 
@@ -44,7 +44,7 @@ class DeadlinesTests(SynchronousTestCase):
         self.things: dict[str, Thing] = {}
         self.over: list[tuple[str, float]] = []
         self.at_end: Callable[[Thing], None] = self.end
-        self.deadlines = Deadlines(self.clock, self.things.values(), lambda thing: self.at_end(thing))
+        self.deadlines = Timers(self.clock, self.things.values(), lambda thing: self.at_end(thing))
 
     def end(self, thing: Thing) -> None:
         """The time of something is over."""

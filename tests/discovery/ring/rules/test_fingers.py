@@ -13,7 +13,7 @@ from tests import examples
 from tests.discovery.ring.rings import SMALL, contact
 from twisted_bazaar.discovery.ring.rules.fingers import HELD, REFRESH_S, Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
 
 thorough = examples(200)
 
@@ -27,7 +27,7 @@ class FingersTests(SynchronousTestCase):
     """A node at 0, with four parts an octave."""
 
     def setUp(self) -> None:
-        self.dead = Dead(10.0)
+        self.dead = RecentlyFailed(10.0)
         self.fingers = Fingers(0, SMALL, dead=self.dead)
 
     def learn(self, *learnt: int) -> list[bool]:

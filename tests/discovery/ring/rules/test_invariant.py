@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import SMALL, contact
-from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.rules.actions import NodeState
 from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
 
 
-def standing(place: int, *following: int, before: int | None = None) -> Standing:
+def standing(place: int, *following: int, before: int | None = None) -> NodeState:
     """How a node stands."""
     predecessor = None if before is None else contact(before)
-    return Standing(contact(place), predecessor, tuple(contact(each) for each in following))
+    return NodeState(contact(place), predecessor, tuple(contact(each) for each in following))
 
 
 class FaultsTests(SynchronousTestCase):
     """What must never be, and is seen when it is. Rings here keep two successors."""
 
-    def assert_faults(self, members: Sequence[Standing], *expected: str, base: Sequence[int] | None = None) -> None:
+    def assert_faults(self, members: Sequence[NodeState], *expected: str, base: Sequence[int] | None = None) -> None:
         """These are the faults, all of them."""
         kept = None if base is None else [contact(place) for place in base]
         self.assertEqual(list(faults(SMALL, members, 2, kept)), list(expected))

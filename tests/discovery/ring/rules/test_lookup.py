@@ -15,9 +15,9 @@ from tests.discovery.ring.tables import USUAL, Net
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import ALPHA, MOST_ASKED, Lookup
-from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer, answer_for
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply, answer_for
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 
 LOOKUPS: Final = 300
 
@@ -29,24 +29,26 @@ def nodes(*places: int) -> tuple[Contact, ...]:
 
 def answer(
     place: int, before: tuple[int, ...] = (), after: tuple[int, ...] = (), predecessor: int | None = None
-) -> Answer:
+) -> LookupReply:
     """What a node says."""
-    return Answer(contact(place), nodes(*before), nodes(*after), None if predecessor is None else contact(predecessor))
+    return LookupReply(
+        contact(place), nodes(*before), nodes(*after), None if predecessor is None else contact(predecessor)
+    )
 
 
 class AnswerTests(SynchronousTestCase):
     """What a node at 100 knows about a place."""
 
     def setUp(self) -> None:
-        self.dead = Dead()
-        self.node = Membership(contact(100), SMALL, 3, dead=self.dead)
+        self.dead = RecentlyFailed()
+        self.node = Stabilization(contact(100), SMALL, 3, dead=self.dead)
         self.node.begin()
         self.node.successors, self.node.predecessor = nodes(110, 120, 130), contact(90)
         self.fingers = Fingers(100, SMALL, dead=self.dead)
         for place in (135, 150, 200, 240):
             self.fingers.learn(contact(place))
 
-    def answer(self, place: int) -> Answer:
+    def answer(self, place: int) -> LookupReply:
         """What it says."""
         return answer_for(place, SMALL, self.node, self.fingers, self.dead, 0.0)
 
@@ -58,14 +60,16 @@ class AnswerTests(SynchronousTestCase):
     def test_near(self) -> None:
         """What its list reaches: who is before, and who is after, and some who are beyond."""
         beyond = nodes(135, 150)
-        self.assertEqual(self.answer(101), Answer(contact(100), (), nodes(110, 120, 130), contact(90), beyond))
-        self.assertEqual(self.answer(120), Answer(contact(100), nodes(110), nodes(120, 130), contact(90), beyond))
-        self.assertEqual(self.answer(130), Answer(contact(100), nodes(120, 110), nodes(130), contact(90), beyond))
+        self.assertEqual(self.answer(101), LookupReply(contact(100), (), nodes(110, 120, 130), contact(90), beyond))
+        self.assertEqual(self.answer(120), LookupReply(contact(100), nodes(110), nodes(120, 130), contact(90), beyond))
+        self.assertEqual(self.answer(130), LookupReply(contact(100), nodes(120, 110), nodes(130), contact(90), beyond))
 
     def test_far(self) -> None:
         """What it does not: the nearest before it, by fingers and by the list."""
         beyond = nodes(150, 200)
-        self.assertEqual(self.answer(140), Answer(contact(100), nodes(135, 130, 120, 110), (), contact(90), beyond))
+        self.assertEqual(
+            self.answer(140), LookupReply(contact(100), nodes(135, 130, 120, 110), (), contact(90), beyond)
+        )
         self.assertEqual(self.answer(90).before, nodes(240, 200, 150, 135))
 
     def test_dead(self) -> None:
@@ -336,14 +340,14 @@ class LookupTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """However far it is said to be, there are so many questions and no more."""
-        lookup = Lookup(0, USUAL, Answer(contact(1), nodes(2, 3, 4)))
+        lookup = Lookup(0, USUAL, LookupReply(contact(1), nodes(2, 3, 4)))
         asked = 0
         while not lookup.is_over:
             picked = lookup.next()
             self.assertLessEqual(len(picked), ALPHA)
             asked += len(picked)
             for each in picked:
-                lookup.answered(Answer(each, nodes(*(each.id + step for step in range(1, 5)))))
+                lookup.answered(LookupReply(each, nodes(*(each.id + step for step in range(1, 5)))))
         self.assertEqual(asked, MOST_ASKED)
 
 
@@ -404,14 +408,14 @@ class NetTests(SynchronousTestCase):
         self.assertGreaterEqual(found, 19)
 
 
-def claims_all(liar: Contact) -> Callable[[int], Answer]:
+def claims_all(liar: Contact) -> Callable[[int], LookupReply]:
     """It is responsible itself, whatever is looked for."""
-    return lambda place: Answer(liar, (), (liar,))
+    return lambda place: LookupReply(liar, (), (liar,))
 
 
-def names_the_dead(liar: Contact) -> Callable[[int], Answer]:
+def names_the_dead(liar: Contact) -> Callable[[int], LookupReply]:
     """Those who are responsible are nodes that there are not."""
-    return lambda place: Answer(liar, (), tuple(contact((place + step) % USUAL.size, "gone") for step in range(8)))
+    return lambda place: LookupReply(liar, (), tuple(contact((place + step) % USUAL.size, "gone") for step in range(8)))
 
 
 class LiarTests(SynchronousTestCase):
@@ -429,32 +433,32 @@ class LiarTests(SynchronousTestCase):
         self.assertLess(asked / lookups, most_asked)
         return right / lookups
 
-    def net(self, liars: int, lie: Callable[[Contact], Callable[[int], Answer]], seed: int = 30) -> Net:
+    def net(self, liars: int, lie: Callable[[Contact], Callable[[int], LookupReply]], seed: int = 30) -> Net:
         """A network of 300, some of them liars."""
         rng = random.Random(seed)
         net = Net.of(rng, 300)
         net.liars.update((node, lie(node)) for node in rng.sample(net.nodes, liars))
         return net
 
-    def accomplice(self, net: Net, liar: Contact) -> Callable[[int], Answer]:
+    def accomplice(self, net: Net, liar: Contact) -> Callable[[int], LookupReply]:
         """One of its own is responsible, and that one says so too."""
 
-        def lie(place: int) -> Answer:
+        def lie(place: int) -> LookupReply:
             other = contact((place + 1) % USUAL.size, f"with {liar.id}")
-            net.liars[other] = lambda place: Answer(other, (), (other,))
-            return Answer(liar, (), (other,))
+            net.liars[other] = lambda place: LookupReply(other, (), (other,))
+            return LookupReply(liar, (), (other,))
 
         return lie
 
-    def led_on(self, net: Net, liar: Contact) -> Callable[[int], Answer]:
+    def led_on(self, net: Net, liar: Contact) -> Callable[[int], LookupReply]:
         """Ever nearer ones of its own are to be asked, who know ever nearer ones."""
 
-        def lie(place: int, start: int = liar.id, node: Contact = liar) -> Answer:
+        def lie(place: int, start: int = liar.id, node: Contact = liar) -> LookupReply:
             far = USUAL.distance(start, place)
             others = [contact((place - (far >> step)) % USUAL.size, f"with {liar.id}") for step in (4, 3, 2, 1)]
             for other in others:
                 net.liars[other] = lambda place, other=other: lie(place, other.id, other)  # type: ignore[misc]
-            return Answer(node, tuple(others))
+            return LookupReply(node, tuple(others))
 
         return lie
 

@@ -11,10 +11,10 @@ from tests.discovery.ring.rings import SMALL, contact
 from twisted_bazaar.discovery.ring.rules.actions import Seat
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
-from twisted_bazaar.discovery.ring.rules.owner_estimate import Likely
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
+from twisted_bazaar.discovery.ring.rules.owner_estimate import OwnerEstimate
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
 from twisted_bazaar.discovery.ring.rules.settings import USUAL
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 
 
 class LikelyTests(SynchronousTestCase):
@@ -33,15 +33,15 @@ class LikelyTests(SynchronousTestCase):
 
         @param heard: who has told what comes after it: its place, and theirs.
         """
-        gone = Dead()
-        membership = Membership(contact(0), SMALL, 2, dead=gone)
+        gone = RecentlyFailed()
+        membership = Stabilization(contact(0), SMALL, 2, dead=gone)
         membership.begin(Seat(contact(252), (contact(4), contact(8)), ()))
         fingers = Fingers(0, SMALL, dead=gone)
         for each in known:
             fingers.learn(self.moved(each) if each in same_host else contact(each))
         if dead is not None:
             gone.add(contact(dead), 0.0)
-        likely = Likely(SMALL, membership, fingers, gone)
+        likely = OwnerEstimate(SMALL, membership, fingers, gone)
         likely.holders(place, 1.0, most)
         for teller, *after in heard:
             by = self.moved(teller) if teller in same_host else contact(teller)
@@ -97,16 +97,16 @@ class LikelyTests(SynchronousTestCase):
 
     def test_no_member(self) -> None:
         """Who is no member guesses nothing."""
-        nobody = Likely(SMALL, Membership(contact(0), SMALL, 2), Fingers(0, SMALL), Dead())
+        nobody = OwnerEstimate(SMALL, Stabilization(contact(0), SMALL, 2), Fingers(0, SMALL), RecentlyFailed())
         self.assertEqual(nobody.holders(1, 0.0, 4), ())
 
     def test_changes(self) -> None:
         """Who comes and who goes counts at once."""
-        gone = Dead()
-        membership = Membership(contact(0), SMALL, 2, dead=gone)
+        gone = RecentlyFailed()
+        membership = Stabilization(contact(0), SMALL, 2, dead=gone)
         membership.begin(Seat(contact(252), (contact(4), contact(8)), ()))
         fingers = Fingers(0, SMALL, dead=gone)
-        likely = Likely(SMALL, membership, fingers, gone)
+        likely = OwnerEstimate(SMALL, membership, fingers, gone)
         self.assertEqual(likely.holders(245, 1.0, 2), (contact(252), contact(0)))
         fingers.learn(contact(248))
         self.assertEqual(likely.holders(245, 1.0, 2), (contact(248), contact(252)))

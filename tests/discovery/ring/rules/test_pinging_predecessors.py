@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.ring.member.ring_events import Telling
+from twisted_bazaar.discovery.ring.member.ring_events import RingEvents
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer
-from twisted_bazaar.discovery.ring.rules.pinging_predecessors import Callers
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
+from twisted_bazaar.discovery.ring.rules.pinging_predecessors import PingingPredecessors
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.values.addresses import Address
 
@@ -24,7 +24,7 @@ class CallersTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Know nobody."""
-        self.callers = Callers(8, RING, 2, 17.5)
+        self.callers = PingingPredecessors(8, RING, 2, 17.5)
 
     def test_nearest(self) -> None:
         """The two nearest behind count, whoever else asks, and whenever."""
@@ -66,7 +66,7 @@ class TellingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Have a node in a classroom."""
         self.node = FakeNode()
-        self.telling = Telling(self.node, RING, tells_all=True)
+        self.telling = RingEvents(self.node, RING, tells_all=True)
 
     def events(self) -> list[str]:
         """The events reported since last asked."""
@@ -83,10 +83,10 @@ class TellingTests(SynchronousTestCase):
     def test_sought(self) -> None:
         """It is told whether a place is here, or whom the question is sent on to."""
         own, by, near, after = caller(8), caller(3), caller(10), caller(12)
-        self.telling.sought(8, by, Answer(own, (), (own, near)))
-        self.telling.sought(11, by, Answer(own, (near,), (after,)))
-        self.telling.sought(220, by, Answer(own, (near,)))
-        self.telling.sought(220, by, Answer(own))
+        self.telling.sought(8, by, LookupReply(own, (), (own, near)))
+        self.telling.sought(11, by, LookupReply(own, (near,), (after,)))
+        self.telling.sought(220, by, LookupReply(own, (near,)))
+        self.telling.sought(220, by, LookupReply(own))
         self.assertEqual(
             self.node.reports,
             [
@@ -100,7 +100,7 @@ class TellingTests(SynchronousTestCase):
         """However much strangers call, it is told some times in a minute, and hides nothing of the neighbours."""
         for _ in range(10_000):
             self.telling.pinged(caller(5))
-            self.telling.sought(220, caller(5), Answer(caller(8), (caller(10),)))
+            self.telling.sought(220, caller(5), LookupReply(caller(8), (caller(10),)))
         self.assertLessEqual(len(self.events()), 120)
         self.telling.dead(caller(10))
         self.telling.successors([caller(12), caller(15)])
@@ -111,11 +111,11 @@ class TellingTests(SynchronousTestCase):
 
     def test_in_earnest(self) -> None:
         """Outside a classroom it is not told who calls, nor of successors that are not the first."""
-        telling = Telling(self.node, Ring(64), tells_all=False)
+        telling = RingEvents(self.node, Ring(64), tells_all=False)
         telling.pinged(caller(5))
         telling.ponged(caller(5))
         telling.successors([caller(12)])
-        telling.sought(8, caller(5), Answer(caller(8), (), (caller(8),)))
+        telling.sought(8, caller(5), LookupReply(caller(8), (), (caller(8),)))
         self.assertEqual(self.events(), [])
         telling.precedes(caller(12))
         self.assertEqual(self.events(), ["ring-successor"])

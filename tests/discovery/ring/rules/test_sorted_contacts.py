@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import SMALL, contact
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
-from twisted_bazaar.discovery.ring.rules.sorted_contacts import Circle
+from twisted_bazaar.discovery.ring.rules.sorted_contacts import SortedContacts
 
 places = st.lists(st.integers(0, SMALL.size - 1), max_size=12)
 
@@ -24,17 +24,17 @@ class CircleTests(SynchronousTestCase):
     @given(st.integers(0, SMALL.size - 1), places, places, st.integers(0, SMALL.size - 1))
     def test_with_more(self, start: int, first: list[int], more: list[int], place: int) -> None:
         """With more it is as if it had been made of all, the later before the earlier; and stays itself what it was."""
-        circle = Circle(start, SMALL, nodes(first, "aa"))
+        circle = SortedContacts(start, SMALL, nodes(first, "aa"))
         before = list(circle.from_place(place))
         larger = circle.with_more(nodes(more, "bb"))
-        anew = Circle(start, SMALL, [*nodes(first, "aa"), *nodes(more, "bb")])
+        anew = SortedContacts(start, SMALL, [*nodes(first, "aa"), *nodes(more, "bb")])
         self.assertEqual(list(larger.from_place(place)), list(anew.from_place(place)))
         self.assertEqual(list(circle.from_place(place)), before)
 
     @given(st.integers(0, SMALL.size - 1), places, st.integers(0, SMALL.size - 1))
     def test_from_place(self, start: int, found: list[int], place: int) -> None:
         """All come, each once, in the order in which one meets them going up; wherever it begins."""
-        circle = Circle(start, SMALL, nodes(found, "aa"))
+        circle = SortedContacts(start, SMALL, nodes(found, "aa"))
         expected = sorted(set(found), key=lambda each: SMALL.distance(place, each))
         self.assertEqual([each.id for each in circle.from_place(place)], expected)
         for each in dict.fromkeys(found):

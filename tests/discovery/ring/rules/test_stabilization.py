@@ -5,11 +5,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import SMALL, contact
-from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, Refused, Report, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, NodeState, Refused, Report, Seek, Step
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
 from twisted_bazaar.discovery.ring.rules.reconnect_candidates import FIRST_WAIT_S
-from twisted_bazaar.discovery.ring.rules.stabilization import LISTS_S, LOOK_ROUND_S, Membership
+from twisted_bazaar.discovery.ring.rules.stabilization import LISTS_S, LOOK_ROUND_S, Stabilization
 
 # Long before the next look round is due.
 SOON = 1.0
@@ -20,17 +20,17 @@ def nodes(*places: int) -> tuple[Contact, ...]:
     return tuple(contact(place) for place in places)
 
 
-def standing(place: int, *following: int, before: int | None = None, is_member: bool = True) -> Standing:
+def standing(place: int, *following: int, before: int | None = None, is_member: bool = True) -> NodeState:
     """How a node stands."""
-    return Standing(contact(place), None if before is None else contact(before), nodes(*following), is_member)
+    return NodeState(contact(place), None if before is None else contact(before), nodes(*following), is_member)
 
 
 class Case(SynchronousTestCase):
     """A node at 100 that keeps three successors: 110, 120, 130, and comes after 90."""
 
     def setUp(self) -> None:
-        self.dead = Dead(10.0)
-        self.node = Membership(contact(100), SMALL, 3, dead=self.dead, silence_s=3.0)
+        self.dead = RecentlyFailed(10.0)
+        self.node = Stabilization(contact(100), SMALL, 3, dead=self.dead, silence_s=3.0)
         self.node.begin()
         self.node.successors = nodes(110, 120, 130)
         self.node.asked(contact(90), 0.0, comes_next=True)
@@ -46,14 +46,14 @@ class JoiningTests(SynchronousTestCase):
     """How a node comes in."""
 
     def setUp(self) -> None:
-        self.node = Membership(contact(100), SMALL, 3)
+        self.node = Stabilization(contact(100), SMALL, 3)
 
     def test_first(self) -> None:
         """The first of a ring is responsible for everything."""
         self.assertFalse(self.node.is_responsible(5))
         self.node.begin()
         self.assertTrue(self.node.is_responsible(5))
-        self.assertEqual(self.node.standing, Standing(contact(100)))
+        self.assertEqual(self.node.standing, NodeState(contact(100)))
         self.assertEqual(self.node.stabilise(0.0), [Seek(101)])
         self.assertEqual(self.node.farewells(), ())
 
@@ -62,7 +62,7 @@ class JoiningTests(SynchronousTestCase):
         self.assertEqual(self.node.join(contact(50)), (Ask(contact(50)),))
         self.assertEqual(self.node.answered(standing(50), 0.0), (Ask(contact(50)),))
         self.assertEqual(self.node.standing, standing(100, 50))
-        first = Membership(contact(50), SMALL, 3)
+        first = Stabilization(contact(50), SMALL, 3)
         first.begin()
         self.assertEqual(first.asked(contact(100), 0.0), [Ask(contact(100))])
         self.assertEqual(first.answered(standing(100, 50), 0.0), [])
@@ -81,16 +81,16 @@ class JoiningTests(SynchronousTestCase):
         """A place that is taken is refused, but only by who has it."""
         self.node.join(contact(90))
         other = contact(100, "another")
-        self.assertEqual(self.node.answered(Standing(contact(90), None, (other,)), 0.0), (Ask(other),))
-        self.assertEqual(self.node.answered(Standing(other), 0.0), (Refused(other),))
+        self.assertEqual(self.node.answered(NodeState(contact(90), None, (other,)), 0.0), (Ask(other),))
+        self.assertEqual(self.node.answered(NodeState(other), 0.0), (Refused(other),))
 
     def test_taken_by_the_dead(self) -> None:
         """A place is free again when who had it does not answer: the one before is asked anew."""
         self.node.join(contact(90))
         other = contact(100, "another")
-        self.node.answered(Standing(contact(90), None, (other, contact(120))), 0.0)
+        self.node.answered(NodeState(contact(90), None, (other, contact(120))), 0.0)
         self.assertEqual(self.node.failed(other, 0.0), (Ask(contact(90)),))
-        self.node.answered(Standing(contact(90), None, (other, contact(120))), 0.0)
+        self.node.answered(NodeState(contact(90), None, (other, contact(120))), 0.0)
         self.assertEqual(self.node.standing, standing(100, 120))
 
     def test_back(self) -> None:
@@ -109,7 +109,7 @@ class JoiningTests(SynchronousTestCase):
         self.node.failed(contact(120), 0.0)
         self.assertEqual(self.node.answered(standing(60, 80, 90, 120), 0.0), (Refused(),))
         self.assertEqual(self.node.failed(contact(60), 0.0), (Refused(),))
-        self.assertEqual(Membership(contact(1), SMALL).failed(contact(2), 0.0), (Refused(),))
+        self.assertEqual(Stabilization(contact(1), SMALL).failed(contact(2), 0.0), (Refused(),))
 
     def test_not_a_member(self) -> None:
         """Nobody is joined by who has not joined; and who has not joined takes part in nothing."""
@@ -123,14 +123,14 @@ class JoiningTests(SynchronousTestCase):
 
     def test_no_walk_without_end(self) -> None:
         """Who is led on and on gives up."""
-        node = Membership(contact(0), Ring(64))
+        node = Stabilization(contact(0), Ring(64))
         steps = node.join(contact(1))
         for _ in range(2_000):
             if steps == (Refused(),):
                 return
             step = steps[0]
             assert isinstance(step, Ask)
-            steps = node.answered(Standing(step.to, None, (contact(step.to.id + 1),)), 0.0)
+            steps = node.answered(NodeState(step.to, None, (contact(step.to.id + 1),)), 0.0)
         self.fail("it goes on")
 
 
@@ -140,7 +140,7 @@ class StabilisingTests(Case):
     def test_round(self) -> None:
         """In each round the first successor is asked; one that keeps more in view asks more."""
         self.assertEqual(self.node.stabilise(SOON), [Ask(contact(110))])
-        classic = Membership(contact(100), SMALL, 2, asks=2)
+        classic = Stabilization(contact(100), SMALL, 2, asks=2)
         classic.begin()
         classic.successors = nodes(110, 120)
         self.assertEqual(classic.stabilise(0.0)[:2], [Ask(contact(110)), Ask(contact(120))])
@@ -289,7 +289,7 @@ class RectifyingTests(Case):
         for place in (90, 110):
             other = contact(place, "another")
             self.assertEqual(self.node.asked(other, SOON), (Ask(contact(place)),))
-            self.assertEqual(self.node.answered(Standing(other), SOON), (Ask(contact(place)),))
+            self.assertEqual(self.node.answered(NodeState(other), SOON), (Ask(contact(place)),))
             self.assert_neighbours(90, 110, 120, 130)
         self.node.failed(contact(90), SOON)
         self.node.asked(contact(90, "another"), SOON, comes_next=True)
@@ -299,7 +299,7 @@ class RectifyingTests(Case):
         """Somebody at this node's own place is no neighbour, and names none."""
         other = contact(100, "another")
         self.assertEqual(self.node.asked(other, SOON), (Ask(other),))
-        self.assertEqual(self.node.answered(Standing(other, None, nodes(105)), SOON), ())
+        self.assertEqual(self.node.answered(NodeState(other, None, nodes(105)), SOON), ())
         self.assert_neighbours(90, 110, 120, 130)
 
 
@@ -404,9 +404,9 @@ class TwinTests(Case):
         super().setUp()
         self.node = self.member(contact(100, "77"))
 
-    def member(self, own: Contact, ring: Ring = SMALL) -> Membership:
+    def member(self, own: Contact, ring: Ring = SMALL) -> Stabilization:
         """A member."""
-        node = Membership(own, ring, 3, dead=self.dead)
+        node = Stabilization(own, ring, 3, dead=self.dead)
         node.begin()
         node.successors = nodes(110, 120, 130)
         return node
@@ -416,8 +416,8 @@ class TwinTests(Case):
         twin, same = contact(100, "11"), contact(100, "77", 2)
         for node, expected in ((twin, True), (same, False)):
             steps = (
-                self.node.answered(Standing(contact(110), node, nodes(120, 130)), SOON),
-                self.node.answered(Standing(contact(90), None, (node, *nodes(110, 120))), SOON),
+                self.node.answered(NodeState(contact(110), node, nodes(120, 130)), SOON),
+                self.node.answered(NodeState(contact(90), None, (node, *nodes(110, 120))), SOON),
                 self.node.asked(node, SOON),
                 self.node.told(node, SOON),
                 self.node.found(Seek(101), node, nodes(110), SOON),
@@ -428,15 +428,15 @@ class TwinTests(Case):
         """One that does not answer is not asked again and again."""
         twin = contact(100, "11")
         self.node.failed(twin, SOON)
-        self.assertNotIn(Ask(twin), self.node.answered(Standing(contact(110), twin), SOON))
+        self.assertNotIn(Ask(twin), self.node.answered(NodeState(contact(110), twin), SOON))
 
     def test_lower_key(self) -> None:
         """Of two of one kind the one with the lower key keeps the place, and the other gives way, when it answers."""
         lower, higher = contact(100, "11"), contact(100, "99")
-        self.assertEqual(self.node.answered(Standing(higher), SOON), ())
-        self.assertEqual(self.node.answered(Standing(lower), SOON), (Refused(lower),))
-        self.assertEqual(self.node.answered(Standing(lower, is_member=False), SOON), ())
-        self.assertEqual(self.node.answered(Standing(contact(100, "77", 2)), SOON), ())
+        self.assertEqual(self.node.answered(NodeState(higher), SOON), ())
+        self.assertEqual(self.node.answered(NodeState(lower), SOON), (Refused(lower),))
+        self.assertEqual(self.node.answered(NodeState(lower, is_member=False), SOON), ())
+        self.assertEqual(self.node.answered(NodeState(contact(100, "77", 2)), SOON), ())
 
     def test_chosen(self) -> None:
         """Who stands where its key has it stand gives way to nobody who has chosen the place, and those do to it."""
@@ -444,8 +444,8 @@ class TwinTests(Case):
         key = "99"
         place = ring.id_of_key(key)
         of_key, chosen = contact(place, key), contact(place, "11")
-        self.assertEqual(self.member(of_key, ring).answered(Standing(chosen), SOON), ())
-        self.assertEqual(self.member(chosen, ring).answered(Standing(of_key), SOON), (Refused(of_key),))
+        self.assertEqual(self.member(of_key, ring).answered(NodeState(chosen), SOON), ())
+        self.assertEqual(self.member(chosen, ring).answered(NodeState(of_key), SOON), (Refused(of_key),))
 
 
 class LeavingTests(Case):

@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
 from tests.discovery.ring.rings import SMALL, contact
-from twisted_bazaar.discovery.ring.rules.actions import Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rules.actions import NodeState, Seek, Step
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 
 thorough = examples(300)
 
@@ -26,16 +26,16 @@ class AnythingTests(SynchronousTestCase):
     def test_anything(self, seed: int, most: int) -> None:
         """A node's list is in order, no longer than it may be, and without itself; and few steps come of anything."""
         rng = random.Random(seed)
-        node = Membership(contact(100), SMALL, most)
+        node = Stabilization(contact(100), SMALL, most)
         node.begin()
 
         def somebody() -> Contact:
             return contact(rng.randrange(256), rng.choice(("", "", "", "another")))
 
-        def somehow() -> Standing:
+        def somehow() -> NodeState:
             before = rng.choice((None, somebody()))
             following = tuple(somebody() for _ in range(rng.randrange(5)))
-            return Standing(somebody(), before, following, rng.random() < 0.9)
+            return NodeState(somebody(), before, following, rng.random() < 0.9)
 
         def something(now: float) -> Sequence[Step]:
             match rng.randrange(8):

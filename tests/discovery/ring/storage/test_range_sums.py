@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
 from twisted_bazaar.discovery.ring.storage import range_sums
-from twisted_bazaar.discovery.ring.storage.range_sums import Order
+from twisted_bazaar.discovery.ring.storage.range_sums import RangeSums
 
 MODULUS = 1_000
 
@@ -22,7 +22,7 @@ class OrderTests(SynchronousTestCase):
     @given(st.lists(st.integers(0, 2_000), min_size=300, max_size=900))
     def test_like_a_list(self, numbers: list[int]) -> None:
         """Whatever comes and goes, ranks, stretches and sums are those of a sorted list."""
-        made, model = Order(MODULUS), dict[int, int]()
+        made, model = RangeSums(MODULUS), dict[int, int]()
         for number in numbers:
             if number in model:
                 made.remove(number)
@@ -41,7 +41,7 @@ class OrderTests(SynchronousTestCase):
 
     def test_blocks(self) -> None:
         """However many numbers there are, and in whatever order they came, none is in a block that is too long."""
-        made = Order(MODULUS)
+        made = RangeSums(MODULUS)
         for number in range(5_000):
             made.add(number * 7_919 % 100_003, 1)
         self.assertLessEqual(max(map(len, made._blocks)), range_sums._LARGEST_BLOCK)

@@ -11,7 +11,7 @@ from tests.discovery.ring.attacks import send
 from tests.discovery.ring.keepers import entry
 from tests.discovery.ring.keeping_nets import KeepingRole, KeepingTestCase
 from tests.discovery.ring.nets import key_pair
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import RingPing, RingQuit
 from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS, Contact, Ring
 from twisted_bazaar.discovery.ring.rules.settings import Settings
@@ -284,7 +284,7 @@ class SizesTests(SynchronousTestCase):
             "source": ring.text(own.id),
             "destination": ring.text(own.id),
             "stamp": LARGEST_INTEGER,
-            "origin": Cards(own, ring).write(own),
+            "origin": ContactEncoder(own, ring).write(own),
         }
         position = "f" * ((MOST_BITS + TAG_BITS) // 4)
         text = parts_of(entry("x").text * 20)[0].replace("'", '"')

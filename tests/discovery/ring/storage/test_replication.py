@@ -15,13 +15,13 @@ from tests.discovery.ring.keepers import SMALL, Keepers, contact, entry, place_o
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.anti_entropy import (
     MOST_MARKS,
+    AntiEntropy,
     Compared,
-    Comparison,
     compare,
     end_of,
     span_of,
 )
-from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S, UNCLAIMED_S, Claims
+from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S, UNCLAIMED_S, ComparedRanges
 from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS
 from twisted_bazaar.discovery.ring.storage.replication import (
     AGAIN_S,
@@ -81,9 +81,9 @@ def filled(count: int, places: int = 1000) -> Store:
     return store
 
 
-def compared(one: Store, other: Store, span: tuple[int, int] | None = None) -> tuple[Comparison, int]:
+def compared(one: Store, other: Store, span: tuple[int, int] | None = None) -> tuple[AntiEntropy, int]:
     """What comes of comparing, and how many questions it took."""
-    comparison = Comparison(one, span or span_of(0, 0))
+    comparison = AntiEntropy(one, span or span_of(0, 0))
     asked = 0
     while not comparison.is_over:
         asked += 1
@@ -271,7 +271,7 @@ class ComparisonTests(SynchronousTestCase):
 
     def test_one_that_names_without_end(self) -> None:
         """A node that always has more to name is asked no more after a while."""
-        comparison = Comparison(filled(1), span_of(5, 4))
+        comparison = AntiEntropy(filled(1), span_of(5, 4))
         asked = 0
         while not comparison.is_over:
             asked += 1
@@ -282,7 +282,7 @@ class ComparisonTests(SynchronousTestCase):
     def test_answers_that_cannot_be(self) -> None:
         """An answer that goes nowhere, or past the end, ends it."""
         for until in (0, end_of(100)):
-            comparison = Comparison(filled(5), span_of(200, 50))
+            comparison = AntiEntropy(filled(5), span_of(200, 50))
             comparison.next()
             comparison.answered(Compared(False, (), until if until else end_of(200)))
             self.assertTrue(comparison.is_over)
@@ -539,7 +539,7 @@ class ClaimsTests(SynchronousTestCase):
 
     def test_for_a_while(self) -> None:
         """What has been asked about is claimed, and no longer than it is asked about."""
-        claims = Claims()
+        claims = ComparedRanges()
         claims.note(contact(1), span_of(200, 20), 0.0)
         inside, outside = 10 << TAG_BITS, 100 << TAG_BITS
         self.assertTrue(claims.has(inside, 100.0))
@@ -549,7 +549,7 @@ class ClaimsTests(SynchronousTestCase):
 
     def test_parts(self) -> None:
         """Who asks on about a part has not given up the rest."""
-        claims = Claims()
+        claims = ComparedRanges()
         claims.note(contact(1), span_of(200, 20), 0.0)
         claims.note(contact(1), span_of(200, 210), 1.0)
         self.assertTrue(claims.has(10 << TAG_BITS, 2.0))
@@ -557,7 +557,7 @@ class ClaimsTests(SynchronousTestCase):
     def test_withdrawn(self) -> None:
         """Who compares less than before, from another node's place to its own, has given up the rest; who compares
         more, or a part, or what it has not compared for long, has not."""
-        claims = Claims()
+        claims = ComparedRanges()
         said = [
             claims.note(contact(50), span, now)
             for span, now in (
@@ -573,13 +573,13 @@ class ClaimsTests(SynchronousTestCase):
 
     def test_withdrawn_by_nonsense(self) -> None:
         """Who has compared what does not end at its place gives up nothing by comparing what does."""
-        claims = Claims()
+        claims = ComparedRanges()
         claims.note(contact(50), span_of(20, 200), 0.0)
         self.assertIsNone(claims.note(contact(50), span_of(20, 50), 1.0))
 
     def test_a_crowd(self) -> None:
         """However many claim something, few are remembered."""
-        claims = Claims()
+        claims = ComparedRanges()
         for place in range(256):
             claims.note(contact(place), span_of(place, place), 0.0)
         self.assertLessEqual(len(claims._claims), 64)

@@ -20,7 +20,7 @@ from twisted_bazaar.discovery.superpeer.qrp.sync import (
     NEVER,
     PARTS_AT_ONCE,
     Allowance,
-    Telling,
+    TableSync,
 )
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, RouteTable, hash_of
 from twisted_bazaar.identity.keys import KeyPair
@@ -64,7 +64,7 @@ class TellingTests(SynchronousTestCase):
         """Have a table of one word, and a neighbour that has none of it."""
         self.table = OwnTable(began=1000)
         self.table.add(["w:apple"])
-        self.telling = Telling(self.table, 0.0)
+        self.telling = TableSync(self.table, 0.0)
 
     def send_all(self, now: float) -> list[Table]:
         """Send until nothing is due, over as much time as it takes."""

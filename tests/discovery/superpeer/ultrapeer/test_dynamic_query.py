@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
-from twisted_bazaar.discovery.superpeer.ultrapeer.dynamic_query import LONGEST_S, MOST_PROBED, Round, Rounds
+from twisted_bazaar.discovery.superpeer.ultrapeer.dynamic_query import LONGEST_S, MOST_PROBED, DynamicQuery, Round
 
 thorough = examples(300)
 
 
-def reaches(rounds: Rounds, *hits: int) -> list[int]:
+def reaches(rounds: DynamicQuery, *hits: int) -> list[int]:
     """Over how many links the rounds of a search go that has found so much before each."""
     gone = []
     for found in hits:
@@ -29,7 +29,7 @@ class RoundsTests(SynchronousTestCase):
     def test_probe(self) -> None:
         """First a few neighbours are asked; what they have tells how far to go."""
         for hits, reach in ((0, 6), (1, 4), (10, 2), (40, 1), (50, None)):
-            rounds = Rounds(6, 50, 6, 6.0, 0.0)
+            rounds = DynamicQuery(6, 50, 6, 6.0, 0.0)
             self.assertEqual(rounds.next(0, 0.0), Round(1, MOST_PROBED, 0.3))
             rounds.probed(4, 0)
             following = rounds.next(hits, 0.3)
@@ -38,25 +38,25 @@ class RoundsTests(SynchronousTestCase):
 
     def test_whole(self) -> None:
         """A search goes on from round to round until there is enough, or nobody is left."""
-        rounds = Rounds(4, 50, 6, 6.0, 0.0)
+        rounds = DynamicQuery(4, 50, 6, 6.0, 0.0)
         self.assertEqual(reaches(rounds, 0, 40, 41, 42, 43), [1, 1, 2, 3, 4])
         self.assertTrue(rounds.reached_all)
-        rounds = Rounds(4, 50, 6, 6.0, 0.0)
+        rounds = DynamicQuery(4, 50, 6, 6.0, 0.0)
         self.assertEqual(reaches(rounds, 0, 40, 50), [1, 1])
         self.assertFalse(rounds.reached_all)
 
     def test_enough_at_once(self) -> None:
         """When this super peer's own weak peers have enough, nobody is asked."""
-        rounds = Rounds(4, 50, 6, 6.0, 0.0)
+        rounds = DynamicQuery(4, 50, 6, 6.0, 0.0)
         self.assertEqual((rounds.next(50, 0.0), rounds.reached_all), (None, False))
 
     def test_known(self) -> None:
         """Neighbours whose tables say that they have nothing count as asked: the next round goes farther."""
-        rounds = Rounds(4, 50, 30, 30.0, 0.0)
+        rounds = DynamicQuery(4, 50, 30, 30.0, 0.0)
         rounds.next(0, 0.0)
         rounds.probed(2, 28)
         self.assertEqual(reaches(rounds, 5), [2])
-        rounds = Rounds(1, 50, 30, 30.0, 0.0)
+        rounds = DynamicQuery(1, 50, 30, 30.0, 0.0)
         rounds.next(0, 0.0)
         rounds.probed(0, 30)
         self.assertEqual((rounds.reached_all, rounds.next(0, 0.0)), (True, None))
@@ -65,28 +65,28 @@ class RoundsTests(SynchronousTestCase):
         """Without neighbours, or with a search that is to go nowhere, there are no rounds."""
         for is_dynamic in (True, False):
             for ttl, neighbours in ((4, 0), (0, 6)):
-                rounds = Rounds(ttl, 50, neighbours, 6.0, 0.0, is_dynamic=is_dynamic)
+                rounds = DynamicQuery(ttl, 50, neighbours, 6.0, 0.0, is_dynamic=is_dynamic)
                 self.assertEqual((rounds.next(0, 0.0), rounds.reached_all), (None, True))
 
     def test_plain(self) -> None:
         """Without dynamic querying there is one round, to all, as far as it may go."""
-        rounds = Rounds(4, 50, 30, 30.0, 0.0, is_dynamic=False)
+        rounds = DynamicQuery(4, 50, 30, 30.0, 0.0, is_dynamic=False)
         self.assertEqual(rounds.next(0, 0.0), Round(4, None, 1.2))
         self.assertEqual((rounds.next(0, 1.2), rounds.reached_all), (None, True))
 
     def test_far_enough(self) -> None:
         """No search goes much farther than a great neighbourhood."""
         for degree, farthest in ((6.0, 6), (30.0, 3), (200.0, 2), (1.0, 16), (0.0, 16)):
-            self.assertEqual(reaches(Rounds(16, 50, max(1, int(degree)), degree, 0.0), 0, 0), [1, farthest])
+            self.assertEqual(reaches(DynamicQuery(16, 50, max(1, int(degree)), degree, 0.0), 0, 0), [1, farthest])
 
     def test_time(self) -> None:
         """A search is over when its time is, and no round waits any longer."""
-        rounds = Rounds(16, 50, 1, 2.0, 100.0)
+        rounds = DynamicQuery(16, 50, 1, 2.0, 100.0)
         self.assertEqual(rounds.next(0, 100.0), Round(1, MOST_PROBED, 0.3))
         following = rounds.next(0, 109.0)
         assert following is not None
         self.assertAlmostEqual(following.wait_s, 1.0)
-        rounds = Rounds(16, 50, 1, 2.0, 100.0)
+        rounds = DynamicQuery(16, 50, 1, 2.0, 100.0)
         rounds.next(0, 100.0)
         self.assertEqual((rounds.next(0, 100.0 + LONGEST_S), rounds.reached_all), (None, False))
 
@@ -103,7 +103,7 @@ class RoundsTests(SynchronousTestCase):
         self, ttl: int, results: int, neighbours: int, degree: float, is_dynamic: bool, found: list[int]
     ) -> None:
         """Rounds end, go farther each time but after the probe, never farther than they may, and wait 10 s in all."""
-        rounds = Rounds(ttl, results, neighbours, degree, 50.0, is_dynamic=is_dynamic)
+        rounds = DynamicQuery(ttl, results, neighbours, degree, 50.0, is_dynamic=is_dynamic)
         now, hits, gone = 50.0, 0, list[Round]()
         for more in found:
             following = rounds.next(hits, now)

@@ -11,7 +11,7 @@ from tests.discovery.superpeer.nets import NetTestCase, digest_of
 from twisted_bazaar.discovery.index.scheduling.rate_limits import QUESTIONS_AT_ONCE
 from twisted_bazaar.discovery.superpeer.messages import Query, QueryEnd, QueryHit, SuperHello
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import MOST_UNDER_WAY, SEARCH_BYTES
-from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, Answers
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, QueryHits
 from twisted_bazaar.node.datagrams.protocol import check_fits
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
@@ -231,7 +231,7 @@ class OwnSearchTests(SuperPeerTestCase):
         try:
             for count in (50, 150, 700, 1_500):
                 before, _ = tracemalloc.get_traced_memory()
-                answers = Answers(1_000_000)
+                answers = QueryHits(1_000_000)
                 for number in range(count):
                     answers.take(self.hit(1, found_at(number, f"{number}" * 60)), place(1))
                 after, _ = tracemalloc.get_traced_memory()

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import examples
 from twisted_bazaar.discovery.index.messages import File
 from twisted_bazaar.discovery.superpeer.messages import MOST_FOUND, Found, QueryHit
-from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import Answers, parts_of
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import QueryHits, parts_of
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 ID = "f" * 32
@@ -120,7 +120,7 @@ class AnswersTests(SynchronousTestCase):
         """Parts may come in any order and more than once: each hit is given once."""
         parts = parts_of(ID, 1, found, MOST_BYTES) * 2
         random.Random(seed).shuffle(parts)
-        answers, given = Answers(1_000), list[Found]()
+        answers, given = QueryHits(1_000), list[Found]()
         for part in parts:
             given += answers.take(part, "neighbour")
 
@@ -136,7 +136,7 @@ class AnswersTests(SynchronousTestCase):
 
     def test_new(self) -> None:
         """Of a peer that is known, only what is new is given."""
-        answers = Answers(50)
+        answers = QueryHits(50)
         self.assertEqual(answers.take(hit(found(1, "a", "b")), "x"), [found(1, "a", "b")])
         self.assertEqual(answers.take(hit(found(1, "b", "c"), found(2)), "y"), [found(1, "c"), found(2)])
         self.assertEqual(answers.take(hit(found(1, "a"), found(2)), "z"), [])
@@ -144,7 +144,7 @@ class AnswersTests(SynchronousTestCase):
 
     def test_wrong_place(self) -> None:
         """Who names a peer in a wrong place does not keep the right one from being heard."""
-        answers = Answers(50)
+        answers = QueryHits(50)
         right = replace(found(1, "a"), udp=9_001)
         for wrong in (found(1, "a", host="10.6.6.6"), found(1, "a"), replace(found(1, "a"), udp=6)):
             answers.take(hit(wrong), "liar")
@@ -152,7 +152,7 @@ class AnswersTests(SynchronousTestCase):
 
     def test_answers_everything(self) -> None:
         """One neighbour that answers everything is half of enough at most, and takes no more room than enough."""
-        answers = Answers(50)
+        answers = QueryHits(50)
         for number in range(1_000):
             answers.take(hit(found(number, "a", "b", "c")), "liar")
         self.assertEqual((len(answers), answers.counted), (50, 25))
@@ -162,7 +162,7 @@ class AnswersTests(SynchronousTestCase):
 
     def test_own(self) -> None:
         """What this super peer's own weak peers have counts in full, and is not counted again."""
-        answers = Answers(4)
+        answers = QueryHits(4)
         own = [found(1, "a", "b", "c"), found(2)]
         self.assertEqual(answers.take_own(own), own)
         self.assertEqual(answers.take(hit(*own), "x"), [])
@@ -170,6 +170,6 @@ class AnswersTests(SynchronousTestCase):
 
     def test_one_is_enough(self) -> None:
         """Where one hit is enough, that of one neighbour is."""
-        answers = Answers(1)
+        answers = QueryHits(1)
         answers.take(hit(found(1)), "x")
         self.assertEqual(answers.counted, 1)

@@ -17,7 +17,7 @@ from tests import examples
 from tests.discovery.superpeer.fakes import SuperPeerTestCase
 from tests.weighing import weight_of
 from twisted_bazaar.discovery.superpeer.messages import Query
-from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, Paths
+from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.values.addresses import Address
 
 ID: Final = "0" * 32
@@ -42,7 +42,7 @@ class Flood:
     rng: random.Random
     longest_s: float = 1.0
     dead: set[int] = Factory(set)
-    paths: dict[int, Paths] = Factory(dict)
+    paths: dict[int, ReversePaths] = Factory(dict)
     under_way: list[tuple[float, int, int, int, tuple[int, int] | list[int]]] = Factory(list)
     sent: Counter[tuple[int, int]] = Factory(Counter)
     answered: set[int] = Factory(set)
@@ -68,7 +68,7 @@ class Flood:
                 self.take_hit(receiver, what)
 
     def take_query(self, node: int, sender: int | None, hops: int, reach: int) -> None:
-        paths = self.paths.setdefault(node, Paths(lifetime_s=1e9))
+        paths = self.paths.setdefault(node, ReversePaths(lifetime_s=1e9))
         arrival = paths.arrive(ID, None if sender is None else at(sender), hops, reach, self.now)
         if arrival is Arrival.AGAIN:
             return
@@ -185,7 +185,7 @@ class PathsTests(SynchronousTestCase):
 
     def test_arrivals(self) -> None:
         """A query is answered once, and passed on once for each greater reach."""
-        paths = Paths()
+        paths = ReversePaths()
         arrivals = [
             paths.arrive(ID, at(sender), 1, reach, 0.0)
             for sender, reach in ((1, 2), (2, 2), (1, 2), (1, 4), (2, 4), (1, 3), (3, 5))
@@ -196,7 +196,7 @@ class PathsTests(SynchronousTestCase):
 
     def test_ways(self) -> None:
         """Ways back are those by which it came over no more links than the first, and of those a few."""
-        paths = Paths()
+        paths = ReversePaths()
         for sender, hops in ((1, 3), (2, 4), (3, 3), (4, 1), (1, 3), (5, 0), (6, 0)):
             paths.arrive(ID, at(sender), hops, 4, 0.0)
         self.assertEqual(list(paths.ways(ID, 0.0)), [at(1), at(3), at(4), at(5)])
@@ -207,7 +207,7 @@ class PathsTests(SynchronousTestCase):
 
     def test_own(self) -> None:
         """A search of this super peer's own weak peers goes out from here, and comes back to nobody."""
-        paths = Paths()
+        paths = ReversePaths()
         self.assertIs(paths.arrive(ID, None, 0, 2, 0.0), Arrival.NEW)
         self.assertIs(paths.arrive(ID, at(1), 0, 2, 0.0), Arrival.AGAIN)
         self.assertIs(paths.arrive(ID, at(1), 0, 16, 0.0), Arrival.AGAIN, "somebody plays with it")
@@ -216,7 +216,7 @@ class PathsTests(SynchronousTestCase):
 
     def test_forgotten(self) -> None:
         """A query is forgotten when its time is over."""
-        paths = Paths(lifetime_s=60.0)
+        paths = ReversePaths(lifetime_s=60.0)
         paths.arrive(ID, at(1), 0, 4, 0.0)
         self.assertIsNone(paths.way_back(ID, lambda address: True, 60.0))
         self.assertFalse(paths.admit_hits(ID, at(2), 60.0))
@@ -224,7 +224,7 @@ class PathsTests(SynchronousTestCase):
 
     def test_flood(self) -> None:
         """Whoever makes up queries pushes out its own; those of others and of this super peer stay."""
-        paths = Paths(cap=800)
+        paths = ReversePaths(cap=800)
         paths.arrive(f"{1:032x}", at(1), 0, 4, 0.0)
         paths.arrive(f"{2:032x}", None, 0, 4, 0.0)
         for number in range(3, 5_000):
@@ -235,14 +235,14 @@ class PathsTests(SynchronousTestCase):
 
     def test_cap(self) -> None:
         """It never holds more than its cap, however many neighbours there are."""
-        paths = Paths(cap=800)
+        paths = ReversePaths(cap=800)
         for number in range(5_000):
             paths.arrive(f"{number:032x}", at(number % 50), 0, 4, 0.0)
         self.assertLessEqual(len(paths), 800)
 
     def test_hits(self) -> None:
         """Of one neighbour so many parts of hits for one query are taken; others' are not touched by that."""
-        paths = Paths(most_hits=3)
+        paths = ReversePaths(most_hits=3)
         paths.arrive(ID, at(1), 0, 4, 0.0)
         self.assertEqual([paths.admit_hits(ID, at(2), 0.0) for _ in range(5)], [True] * 3 + [False] * 2)
         self.assertTrue(paths.admit_hits(ID, at(3), 0.0))
@@ -251,7 +251,7 @@ class PathsTests(SynchronousTestCase):
     def test_counts_are_bounded(self) -> None:
         """However many neighbours bring hits for however many queries, what is counted of that takes little memory."""
         ids, neighbours = [f"{number:032x}" for number in range(1_000)], [at(number) for number in range(1, 65)]
-        paths = Paths(most_counted=500)
+        paths = ReversePaths(most_counted=500)
         for query_id in ids:
             paths.arrive(query_id, neighbours[0], 0, 4, 0.0)
         tracemalloc.start()
@@ -269,8 +269,8 @@ class PathsTests(SynchronousTestCase):
         """What is remembered of a query is little, though it came by as many ways as are kept."""
         neighbours = [at(number) for number in range(4)]
 
-        def filled(ways: int) -> Paths:
-            paths = Paths(cap=2_000, shares=1)
+        def filled(ways: int) -> ReversePaths:
+            paths = ReversePaths(cap=2_000, shares=1)
             for number in range(2_000):
                 for neighbour in neighbours[:ways]:
                     paths.arrive(f"{number:032x}", neighbour, 0, 4, 0.0)

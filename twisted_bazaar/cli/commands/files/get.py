@@ -15,12 +15,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
-from twisted_bazaar.cli.node.ephemeral_node import Member, Membership
+from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST, is_named, told_sources
 from twisted_bazaar.cli.node.join_options import finds_files, takes_connections
 from twisted_bazaar.cli.node.transfers import Display, Lines, bar_for, json_of_receipt, told_event, told_receipt
 from twisted_bazaar.cli.terminal.amounts import told_size
-from twisted_bazaar.cli.terminal.errors import Denial, Refusal, whole_text
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line
 from twisted_bazaar.cli.terminal.session import NOT_FOUND, RESUMABLE, Interrupted, run_in_reactor
@@ -36,13 +36,13 @@ _USUAL_TIMEOUT_S: Final = 60.0
 _SHOW_S: Final = 0.2
 
 
-class Missing(Denial):
+class Missing(NegativeAnswer):
     """Nobody has it."""
 
     exit_code = NOT_FOUND
 
 
-class Resumable(Denial):
+class Resumable(NegativeAnswer):
     """It has not come to its end; what is there is kept."""
 
     exit_code = RESUMABLE
@@ -106,7 +106,7 @@ def get(
     timeout: str,
     upload_slots: str,
     as_json: bool,
-    membership: Membership,
+    membership: EphemeralNode,
 ) -> None:
     """Fetch a file from everybody who has it.
 
@@ -160,7 +160,7 @@ class Getting:
     """
 
     def __init__(
-        self, wish: Wish, membership: Membership, console: Console, say: Callable[[str], object] = _say
+        self, wish: Wish, membership: EphemeralNode, console: Console, say: Callable[[str], object] = _say
     ) -> None:
         self._wish = wish
         self._membership = membership
@@ -217,7 +217,7 @@ class Getting:
                 f"{file.digest[:SHOWN_OF_DIGEST]} ({told_size(file.size)}, {told_sources(file)})"
                 for file in several.files
             )
-            raise Refusal(f"{several}, with --digest PREFIX: {choices}") from None
+            raise UserError(f"{several}, with --digest PREFIX: {choices}") from None
         if wish.sources:
             await self._check_sources(member, found)
         return found
@@ -275,9 +275,9 @@ def _note(display: Display, line: str | None) -> None:
 
 def _whole_name(wanted: str) -> str:
     if not wanted:
-        raise Refusal("NAME: write the name of a file, or its digest; bazaar search finds names")
+        raise UserError("NAME: write the name of a file, or its digest; bazaar search finds names")
     if "/" in wanted:
-        raise Refusal(f"{wanted}: files have plain names here; -o DIR says where it goes")
+        raise UserError(f"{wanted}: files have plain names here; -o DIR says where it goes")
     return whole_text(wanted, "NAME")
 
 
@@ -289,7 +289,7 @@ def _own_name(name: str) -> str:
     try:
         check_file_name(name)
     except ValueError as error:
-        raise Refusal(f"--as: {str(error).removeprefix('name: ')}") from None
+        raise UserError(f"--as: {str(error).removeprefix('name: ')}") from None
     return name
 
 
@@ -299,14 +299,14 @@ def directory_for_files(text: str) -> Path:
     @raise Refusal: there is no such directory.
     """
     if not text:
-        raise Refusal("-o: write a directory; -o . is this one")
+        raise UserError("-o: write a directory; -o . is this one")
     path: Path = _or_refuse(lambda text: written_path(Path(text), "-o"), text)
     try:
         if path.is_dir():
             return path.resolve()
     except (OSError, ValueError) as error:
-        raise Refusal(f"-o {text}: {getattr(error, 'strerror', None) or error}") from None
-    raise Refusal(f"-o {text}: " + ("this is no directory" if path.exists() else "there is no such directory"))
+        raise UserError(f"-o {text}: {getattr(error, 'strerror', None) or error}") from None
+    raise UserError(f"-o {text}: " + ("this is no directory" if path.exists() else "there is no such directory"))
 
 
 def _seconds(text: str) -> float | None:
@@ -317,7 +317,7 @@ def _seconds(text: str) -> float | None:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 1e6:
-        raise Refusal(f"--timeout: takes seconds, or none, not {text!r}")
+        raise UserError(f"--timeout: takes seconds, or none, not {text!r}")
     return seconds
 
 
@@ -332,4 +332,4 @@ def _or_refuse(read: Callable[[str], Any], text: str) -> Any:
     try:
         return read(text)
     except UsageError as error:
-        raise Refusal(str(error)) from None
+        raise UserError(str(error)) from None

@@ -9,10 +9,10 @@ import attrs
 import click
 
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
-from twisted_bazaar.cli.node.ephemeral_node import Membership, fetching_nothing
+from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, fetching_nothing
 from twisted_bazaar.cli.node.found import Finds, Search
 from twisted_bazaar.cli.node.join_options import finds_files
-from twisted_bazaar.cli.terminal.errors import Refusal, whole_number, whole_text
+from twisted_bazaar.cli.terminal.errors import UserError, whole_number, whole_text
 from twisted_bazaar.cli.terminal.results import console_for_results
 from twisted_bazaar.cli.terminal.session import NOT_FOUND, ending_when_interrupted, run_in_reactor
 from twisted_bazaar.roles.fetching import is_digest
@@ -42,7 +42,7 @@ def search(
     everything: bool,
     most: int,
     as_json: bool,
-    membership: Membership,
+    membership: EphemeralNode,
 ) -> None:
     """Look for files.
 
@@ -70,21 +70,21 @@ def search(
     raise SystemExit(0 if finds.files else NOT_FOUND)
 
 
-def _check(name: str | None, exact: bool, digest: str | None, everything: bool, membership: Membership) -> None:
+def _check(name: str | None, exact: bool, digest: str | None, everything: bool, membership: EphemeralNode) -> None:
     """Refuse what cannot be looked for.
 
     @raise Refusal: it cannot.
     """
     if (name is not None) + (digest is not None) + everything != 1:
-        raise Refusal("write a NAME, or --digest DIGEST, or --all")
+        raise UserError("write a NAME, or --digest DIGEST, or --all")
     if name == "":
-        raise Refusal("NAME: write the name of a file, or a word of it; --all lists everything")
+        raise UserError("NAME: write the name of a file, or a word of it; --all lists everything")
     if digest is not None and not is_digest(digest):
-        raise Refusal("--digest: takes a whole digest, 64 hexadecimal digits; bazaar search --json shows them")
+        raise UserError("--digest: takes a whole digest, 64 hexadecimal digits; bazaar search --json shows them")
     if exact and name is None:
-        raise Refusal("--exact goes with a NAME")
+        raise UserError("--exact goes with a NAME")
     if everything and not membership.lists_everything:
         asked = "a ring has" if membership.via == "ring" else "super peers have"
-        raise Refusal(f"--all goes with --via index: {asked} no list of everything; write a NAME, or a word of it")
+        raise UserError(f"--all goes with --via index: {asked} no list of everything; write a NAME, or a word of it")
     if name is not None:
         whole_text(name, "NAME")

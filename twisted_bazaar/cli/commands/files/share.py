@@ -18,11 +18,11 @@ from twisted.internet.task import LoopingCall
 
 from twisted_bazaar.cli.node.availability import Reason
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
-from twisted_bazaar.cli.node.ephemeral_node import Membership
+from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
 from twisted_bazaar.cli.node.join_options import finds_files, takes_connections
 from twisted_bazaar.cli.node.transfers import SERVING
 from twisted_bazaar.cli.terminal.amounts import told_count, told_size
-from twisted_bazaar.cli.terminal.errors import Refusal
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import show_line
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
@@ -60,7 +60,7 @@ def share(
     upload_rate: str | None,
     state: str | None,
     ephemeral: bool,
-    membership: Membership,
+    membership: EphemeralNode,
 ) -> None:
     """Share the files of a folder until Ctrl-C.
 
@@ -77,7 +77,7 @@ def share(
         directory = None if ephemeral else _state_directory(path, state)
     except UsageError as error:
         # Names are for daemons.
-        raise Refusal(str(error).removeprefix("DIR ").replace("a --name or --state", "a --state")) from None
+        raise UserError(str(error).removeprefix("DIR ").replace("a --name or --state", "a --state")) from None
     sharing = Sharing(path, membership, directory, {"slots": slots, "rate": rate}, Console(highlight=False))
     try:
         run_in_reactor(sharing.run)
@@ -149,7 +149,7 @@ class Sharing:
     def __init__(
         self,
         path: Path,
-        membership: Membership,
+        membership: EphemeralNode,
         state: StateDirectory | None,
         limits: Mapping[str, Any],
         console: Console,

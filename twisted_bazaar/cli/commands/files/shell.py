@@ -10,9 +10,9 @@ import click
 from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.node.availability import Reason
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
-from twisted_bazaar.cli.node.ephemeral_node import Membership
+from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
 from twisted_bazaar.cli.node.join_options import finds_files, takes_connections
-from twisted_bazaar.cli.node.shell_commands import Talk
+from twisted_bazaar.cli.node.shell_commands import ShellCommands
 from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.cli.terminal.session import RESUMABLE, Interrupted, run_in_reactor
 from twisted_bazaar.interfaces import ICatalogue
@@ -23,7 +23,7 @@ from twisted_bazaar.roles.fetcher import Fetcher, parts_in
 @click.option("-o", "--output", "directory", metavar="DIR", default=".", help="Where files go.  [this directory]")
 @takes_connections
 @finds_files
-def shell(directory: str, membership: Membership) -> None:
+def shell(directory: str, membership: EphemeralNode) -> None:
     """Look for files and fetch them at a prompt.
 
     Words: query, choose, get, list, wait, status, help, exit. Downloads go on while the prompt is there, and what has
@@ -45,11 +45,11 @@ class _Run:
     @ivar has_left: whether downloads were left that can be gone on with.
     """
 
-    def __init__(self, directory: Path, membership: Membership) -> None:
+    def __init__(self, directory: Path, membership: EphemeralNode) -> None:
         self._directory = directory
         self._membership = membership
         self._prompt = Prompt()
-        self._talk: Talk | None = None
+        self._talk: ShellCommands | None = None
         self.has_left = False
 
     async def work(self, reactor: Any) -> int:
@@ -57,12 +57,14 @@ class _Run:
         joining = self._membership.join(reactor, self._make_fetcher, stays=True, late=self._tell_late)
         async with joining as member:
             prompt = self._prompt
-            talk = self._talk = Talk(member.fetcher, self._directory, prompt.say, reactor, patient=not prompt.is_seen)
+            talk = self._talk = ShellCommands(
+                member.fetcher, self._directory, prompt.say, reactor, patient=not prompt.is_seen
+            )
             member.fetcher.joined.addCallback(lambda _: prompt.say("joined; help tells which words there are"))
             prompt.completions = talk.completions
             return await member.stay(self._talk_on(talk, reactor))
 
-    async def _talk_on(self, talk: Talk, reactor: Any) -> int:
+    async def _talk_on(self, talk: ShellCommands, reactor: Any) -> int:
         with self._prompt.opened(reactor):
             status = None
             while status is None:

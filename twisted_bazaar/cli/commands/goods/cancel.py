@@ -8,7 +8,7 @@ import click
 
 from twisted_bazaar.cli.commands.goods.order_rows import BUYER, OrderRow, order_id
 from twisted_bazaar.cli.control.client import chosen_node, names_a_node
-from twisted_bazaar.cli.terminal.errors import Denial, PlainCommand
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, PlainCommand
 from twisted_bazaar.cli.terminal.printable import printable
 
 # The status by which a buyer with --once says the same.
@@ -34,7 +34,7 @@ def cancel(order: str, state: str | None, name: str | None) -> None:
             case "refused":
                 click.echo(f"{what}: the seller had refused it; nothing was sold ({printable(row.reason)})")
             case "confirmed":
-                raise Denial(f"{what}: the seller had sold it already; it is yours")
+                raise NegativeAnswer(f"{what}: the seller had sold it already; it is yours")
             case _:
                 see = f"bazaar orders {row.short_id}{node.option}"
                 click.echo(f"{what}: the seller has not answered; it is asked until it does, and {see} tells")

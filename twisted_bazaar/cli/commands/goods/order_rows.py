@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from twisted_bazaar.cli.terminal.errors import Refusal
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
 
 BUYER: Final = "buyer"
@@ -81,7 +81,7 @@ def order_id(text: str) -> str:
     """
     digits = text.lower()
     if not digits or len(digits) > _LONGEST_ID or not set(digits) <= _HEX_DIGITS:
-        raise Refusal(
+        raise UserError(
             f"ID: takes the {_LONGEST_ID} hexadecimal digits of an order's id, or the first of them, not {text!r}"
         )
     return digits

@@ -16,7 +16,7 @@ from rich.text import Text
 from twisted_bazaar.cli.commands.goods.order_rows import OrderRow, order_id
 from twisted_bazaar.cli.commands.goods.receipt import Proof
 from twisted_bazaar.cli.control.client import RunningNode, chosen_node, names_a_node
-from twisted_bazaar.cli.terminal.errors import Denial, PlainCommand, Refusal
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, PlainCommand, UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
@@ -38,9 +38,9 @@ def orders(order: str | None, as_json: bool, receipt_file: str | None, state: st
     checks it, on any machine.
     """
     if order is None and receipt_file is not None:
-        raise Refusal("--receipt: of which order? write its ID")
+        raise UserError("--receipt: of which order? write its ID")
     if as_json and receipt_file is not None:
-        raise Refusal("--json and --receipt: give one of them")
+        raise UserError("--json and --receipt: give one of them")
     node = chosen_node(state, name, "orders", "buyer or seller")
     if order is None:
         _list(node, as_json)
@@ -88,12 +88,12 @@ def _find(node: RunningNode, order: str) -> tuple[OrderRow, dict[str, Any]]:
     try:
         rows = msgspec.convert(wholes, list[OrderRow])
     except ValueError:
-        raise Denial("this node tells of orders in another form; use the bazaar of its own version") from None
+        raise NegativeAnswer("this node tells of orders in another form; use the bazaar of its own version") from None
     if not rows:
-        raise Denial(f"no order begins with {order}; bazaar orders lists them")
+        raise NegativeAnswer(f"no order begins with {order}; bazaar orders lists them")
     if len(rows) > 1:
         told = ", ".join(f"{row.id} ({printable(row.side)} of {row.goods})" for row in rows)
-        raise Denial(f"several orders begin with {order}: {told}; write more of it")
+        raise NegativeAnswer(f"several orders begin with {order}: {told}; write more of it")
     return rows[0], wholes[0]
 
 
@@ -118,7 +118,7 @@ def _show(row: OrderRow, option: str) -> None:
     try:
         proof = Proof.of(row.receipt)
     except Forged as error:
-        raise Denial(f"the receipt does not hold: {error}") from None
+        raise NegativeAnswer(f"the receipt does not hold: {error}") from None
     for number, signed in enumerate(proof.signed(), 1):
         show_line(console, f"  {number}. {signed}")
     show_line(console, "All of it is signed with the keys of those who say it, and holds. To hand it on:")
@@ -140,14 +140,14 @@ def _write_receipt(row: OrderRow, path: str) -> None:
     @raise Denial: there is no receipt.
     """
     if row.receipt is None:
-        raise Denial(_why_no_receipt(row))
+        raise NegativeAnswer(_why_no_receipt(row))
     text = msgspec.json.format(msgspec.json.encode(row.receipt), indent=2) + b"\n"
     try:
         _write_new(path, text)
     except FileExistsError:
-        raise Refusal(f"--receipt {path}: there is such a file already; choose another") from None
+        raise UserError(f"--receipt {path}: there is such a file already; choose another") from None
     except (OSError, ValueError) as error:
-        raise Refusal(f"--receipt {path}: {getattr(error, 'strerror', None) or error}") from None
+        raise UserError(f"--receipt {path}: {getattr(error, 'strerror', None) or error}") from None
     click.echo(f"the receipt of order {row.short_id} is in {printable(path)}; bazaar verify checks it")
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.control.client import RunningNode, chosen_node, names_a_node
-from twisted_bazaar.cli.terminal.errors import PlainCommand, Refusal
+from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
 from twisted_bazaar.errors import UsageError
@@ -64,7 +64,7 @@ def withdraw(goods: Sequence[str], state: str | None, name: str | None) -> None:
     parsed = _parse(goods)
     for item, _, price in parsed:
         if price is not None:
-            raise Refusal(f"{item}: a price changes with bazaar stock add, or when the seller is started")
+            raise UserError(f"{item}: a price changes with bazaar stock add, or when the seller is started")
     node = chosen_node(state, name, "stock.withdraw", _SELLER)
     for item, quantity, _ in parsed:
         _tell(node.rows("stock.withdraw", _Level, item=item, quantity=quantity), f"{quantity} withdrawn")
@@ -102,11 +102,11 @@ def _parse(goods: Sequence[str]) -> list[Goods]:
     try:
         parsed = [parse_goods(text, "goods") for text in goods]
     except UsageError as error:
-        raise Refusal(str(error).removeprefix("goods ")) from None
+        raise UserError(str(error).removeprefix("goods ")) from None
     items = [item for item, _, _ in parsed]
     for item in items:
         if items.count(item) > 1:
-            raise Refusal(f"{item!r} stands twice")
+            raise UserError(f"{item!r} stands twice")
     return parsed
 
 

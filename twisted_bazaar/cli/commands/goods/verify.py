@@ -10,7 +10,7 @@ import msgspec
 
 from twisted_bazaar.cli.commands.goods.order_rows import OrderRow
 from twisted_bazaar.cli.commands.goods.receipt import Proof
-from twisted_bazaar.cli.terminal.errors import Denial, PlainCommand, Refusal, open_or_refuse
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, PlainCommand, UserError, open_or_refuse
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
 from twisted_bazaar.errors import UNREADABLE, Forged
@@ -42,7 +42,7 @@ def verify(file: str) -> None:
         if row is not None:
             _compare(row, proof)
     except Forged as error:
-        raise Denial(f"{file}: it does not hold: {error}") from None
+        raise NegativeAnswer(f"{file}: it does not hold: {error}") from None
     console = console_for_results()
     show_line(console, f"{printable(file)}: it holds. It proves:", "bold green")
     show_figures(console, *proof.figures())
@@ -59,21 +59,21 @@ def _read(file: str) -> tuple[Any, OrderRow | None]:
     text = _text_of(file)
     name = "the standard input" if file == "-" else file
     if len(text) > _LARGEST_BYTES:
-        raise Refusal(f"{name}: over {_LARGEST_BYTES:,} bytes; that is no receipt")
+        raise UserError(f"{name}: over {_LARGEST_BYTES:,} bytes; that is no receipt")
     try:
         stated = msgspec.json.decode(text)
     except UNREADABLE:
-        raise Refusal(f"{name}: it is not JSON, and so no receipt") from None
+        raise UserError(f"{name}: it is not JSON, and so no receipt") from None
     if not isinstance(stated, dict) or not (stated.keys() & {"receipt", "order"}):
-        raise Refusal(f"{name}: there is no receipt in it")
+        raise UserError(f"{name}: there is no receipt in it")
     if "receipt" not in stated:
         return stated, None
     if stated["receipt"] is None:
-        raise Refusal(f"{name}: there is no receipt in it: the order has no answer of its seller")
+        raise UserError(f"{name}: there is no receipt in it: the order has no answer of its seller")
     try:
         return stated["receipt"], msgspec.convert(stated, OrderRow)
     except ValueError as error:
-        raise Refusal(f"{name}: it is no order: {error}") from None
+        raise UserError(f"{name}: it is no order: {error}") from None
 
 
 def _text_of(file: str) -> bytes:
@@ -82,14 +82,14 @@ def _text_of(file: str) -> bytes:
             try:
                 return opened.read(_LARGEST_BYTES + 1)
             except OSError as error:
-                raise Refusal(f"{file}: {error.strerror}") from None
+                raise UserError(f"{file}: {error.strerror}") from None
     stream: BinaryIO | None = getattr(sys.stdin, "buffer", None)
     if stream is None:
-        raise Refusal("-: there is no standard input")
+        raise UserError("-: there is no standard input")
     try:
         return stream.read(_LARGEST_BYTES + 1)
     except OSError as error:
-        raise Refusal(f"-: {error.strerror}") from None
+        raise UserError(f"-: {error.strerror}") from None
 
 
 def _compare(row: OrderRow, proof: Proof) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
-from twisted_bazaar.cli.terminal.errors import PlainCommand, Refusal
+from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
 from twisted_bazaar.settings.environment import variable_of
@@ -50,7 +50,7 @@ def show(ctx: click.Context, file: str | None, program: str, roles: Sequence[str
     """
     name = program if program.startswith(_PREFIX) else f"{_PREFIX}{program}"
     if roles and name != NODE:
-        raise Refusal("--role goes with --program node")
+        raise UserError("--role goes with --program node")
     if name in _DAEMONS:
         words = [] if file is None else [f"--{CONFIG}={file}"]
         settings = _of_daemon(_DAEMONS[name](), [*words, *(f"--role={role}" for role in roles)])
@@ -70,7 +70,7 @@ def _of_daemon(options: DaemonOptions, words: Sequence[str]) -> Mapping[str, Set
     try:
         options.parseOptions(words)
     except SystemExit as ending:
-        raise Refusal(str(ending.code).removeprefix(f"{options.program}: ")) from None
+        raise UserError(str(ending.code).removeprefix(f"{options.program}: ")) from None
     return options.in_force()
 
 
@@ -81,7 +81,7 @@ def _of_command(ctx: click.Context, name: str, file: str | None) -> Mapping[str,
     """
     root, word = ctx.find_root(), name.removeprefix(_PREFIX)
     if name not in COMMANDS or not isinstance(root.command, click.Group):
-        raise Refusal(f"--program: takes {', '.join(_PROGRAMS)}, not {word!r}")
+        raise UserError(f"--program: takes {', '.join(_PROGRAMS)}, not {word!r}")
     command = root.command.get_command(root, word)
     assert isinstance(command, ConfiguredCommand), "what is among the commands takes settings"
     return command.in_force(file)

@@ -29,7 +29,7 @@ from twisted_bazaar.cli.ring.rows import (
     told_put,
     told_stored,
 )
-from twisted_bazaar.cli.terminal.errors import PlainCommand, Refusal, whole_text
+from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
 from twisted_bazaar.state import written_path
@@ -52,7 +52,7 @@ def store(file: str, called: str | None, as_json: bool, state: str | None, name:
     """
     path = written_path(Path(whole_text(file, "FILE")), "FILE").absolute()
     if not path.is_file():
-        raise Refusal(f"FILE {file}: " + ("this is no file" if path.exists() else "there is no such file"))
+        raise UserError(f"FILE {file}: " + ("this is no file" if path.exists() else "there is no such file"))
     wishes = {} if called is None else {"name": whole_text(called, "--as")}
     node = _chosen(state, name, "ring.store")
     with telling_that_it_goes_on():

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.ring.client_commands import COMMANDS
-from twisted_bazaar.cli.terminal.errors import Refusal
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.state import StateDirectory, state_path
@@ -83,7 +83,7 @@ def ring(ctx: click.Context, /, **options: Any) -> None:
         for param in ctx.command.params:
             if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
                 after = f"write it after {ctx.invoked_subcommand}, or leave it out"
-                raise Refusal(f"{param.opts[-1]} is for the prompt; {after}")
+                raise UserError(f"{param.opts[-1]} is for the prompt; {after}")
         return
     # What talks needs far more than what asks.
     from twisted_bazaar.cli.ring.run import RingRun, say_left
@@ -111,18 +111,18 @@ def _state(state: str | None, name: str | None, *, ephemeral: bool) -> StateDire
     @raise Refusal: that cannot be.
     """
     if ephemeral and not (state is None and name is None):
-        raise Refusal("--ephemeral keeps nothing: leave out --state and --name")
+        raise UserError("--ephemeral keeps nothing: leave out --state and --name")
     if state is not None and name is not None:
-        raise Refusal("--state and --name: give one of them")
+        raise UserError("--state and --name: give one of them")
     if state == "":
-        raise Refusal("--state: write a directory")
+        raise UserError("--state: write a directory")
     try:
         if state is not None:
             return StateDirectory(Path(state))
         return None if name is None else StateDirectory(state_path(name))
     except UsageError as error:
-        raise Refusal(str(error)) from None
+        raise UserError(str(error)) from None
 
 
-def _one_line(error: click.UsageError) -> Refusal:
-    return Refusal(f"{error.format_message().rstrip('.')}; see --help")
+def _one_line(error: click.UsageError) -> UserError:
+    return UserError(f"{error.format_message().rstrip('.')}; see --help")

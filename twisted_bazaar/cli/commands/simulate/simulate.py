@@ -20,7 +20,7 @@ from twisted_bazaar.cli.simulate.report import tell_failure, tell_figures, tell_
 from twisted_bazaar.cli.simulate.ring_table import RingTables, in_a_row
 from twisted_bazaar.cli.simulate.shrink import Place, Shrunk, shrink_run
 from twisted_bazaar.cli.simulate.trace_file import trace_file
-from twisted_bazaar.cli.terminal.errors import PlainCommand, Refusal, whole_number
+from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError, whole_number
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.cli.terminal.process import few_collections, hold_back_log
 from twisted_bazaar.cli.terminal.results import console_for_results
@@ -61,11 +61,11 @@ class Wishes:
 
     def __attrs_post_init__(self) -> None:
         if self.shrink_to is not None and not self.shrinks:
-            raise Refusal("--shrink-to goes with --shrink")
+            raise UserError("--shrink-to goes with --shrink")
         if self.overwrites and self.shrink_to is None:
-            raise Refusal("--force goes with --shrink-to")
+            raise UserError("--force goes with --shrink-to")
         if self.shrink_to is not None and not self.overwrites and os.path.lexists(self.shrink_to):
-            raise Refusal(f"--shrink-to {self.shrink_to}: there is such a file already; --force overwrites it")
+            raise UserError(f"--shrink-to {self.shrink_to}: there is such a file already; --force overwrites it")
 
     @property
     def talks(self) -> bool:

@@ -8,11 +8,11 @@ from typing import Final
 
 import click
 
-from twisted_bazaar.cli.terminal.errors import PlainCommand, Refusal, open_or_refuse, whole_number
+from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError, open_or_refuse, whole_number
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.trace.reader import Line, TraceFile, id_of, names_of, side_by_side
-from twisted_bazaar.cli.trace.summary import Deals
-from twisted_bazaar.cli.trace.timeline import Dialogue, OrderName
+from twisted_bazaar.cli.trace.summary import TraceSummary
+from twisted_bazaar.cli.trace.timeline import OrderName, Timeline
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 _SEARCH: Final = whole_number("--search", 0, LARGEST_INTEGER)
@@ -28,7 +28,7 @@ def _order(text: str) -> OrderName:
     """
     name = text.lower()
     if not 0 < len(name) <= _LONGEST_ID or not set(name) <= _HEX_DIGITS:
-        raise Refusal(f"--order: takes the id of an order, or its beginning, or the number in messages, not {text!r}")
+        raise UserError(f"--order: takes the id of an order, or its beginning, or the number in messages, not {text!r}")
     return OrderName(name)
 
 
@@ -44,7 +44,7 @@ def trace(files: Sequence[str], search: int | None, order: OrderName | None) -> 
     searches and orders are listed.
     """
     if search is not None and order is not None:
-        raise Refusal("--search and --order: give one of them")
+        raise UserError("--search and --order: give one of them")
     with ExitStack() as opened:
         sources = [
             TraceFile(path, opened.enter_context(open_or_refuse(path, "rb", "")), name)
@@ -56,7 +56,7 @@ def trace(files: Sequence[str], search: int | None, order: OrderName | None) -> 
                 _list_all(reading)
             else:
                 _show(reading, search, order)
-        except Refusal:
+        except UserError:
             _complain(reading, sources)
             raise
         _complain(reading, sources)
@@ -102,12 +102,12 @@ class _Reading:
             yield line
         if self.is_empty:
             why = "; ".join(complaint for source in self._sources for complaint in source.complaints(0.0))
-            raise Refusal(f"{why}; a trace is what bazaar simulate writes with --trace, and daemons with --events")
+            raise UserError(f"{why}; a trace is what bazaar simulate writes with --trace, and daemons with --events")
 
 
 def _list_all(reading: _Reading) -> None:
     """List every search and every order."""
-    deals = Deals()
+    deals = TraceSummary()
     for line in reading.lines():
         deals.take(line)
     names, zero_s = deals.names, reading.zero_s
@@ -142,16 +142,16 @@ def _show(reading: _Reading, search: int | None, order: OrderName | None) -> Non
     """
     about = search if order is None else order
     assert about is not None, "one of them was given"
-    dialogue = Dialogue(about)
+    dialogue = Timeline(about)
     for line in reading.lines():
         dialogue.take(line)
     if order is not None and order.others:
         ids = ", ".join([id_of(order.found or 0), *order.others.values()][:_MOST_NAMED])
-        raise Refusal(f"{len(order.others) + 1} orders begin with {order.text}: {ids}; write more of it")
+        raise UserError(f"{len(order.others) + 1} orders begin with {order.text}: {ids}; write more of it")
     passages = dialogue.passages()
     if dialogue.began_s is None:
         kind, name = ("search", search) if order is None else ("order", order.text)
-        raise Refusal(f"there is no {kind} with the id {name}; without --{kind} all of them are listed")
+        raise UserError(f"there is no {kind} with the id {name}; without --{kind} all of them are listed")
     began_s = dialogue.began_s
     _say(dialogue.title)
     _say(f"It begins at {began_s - reading.zero_s:.3f} s; times are counted from there.")

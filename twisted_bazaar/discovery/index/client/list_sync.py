@@ -2,7 +2,7 @@
 
 The server is told what has changed since it was told last, in parts of which a few are under way at once, so that
 neither end holds much of a long list; and everything if it has lost its memory. What the parts say is decided by
-L{OwnListing}; here is when they are sent.
+L{PublishedList}; here is when they are sent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
-from twisted_bazaar.discovery.index.client.published_list import OwnListing
+from twisted_bazaar.discovery.index.client.published_list import PublishedList
 from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, Listed, Renew
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.wire.error import Error
@@ -35,7 +35,7 @@ class Warn(Protocol):
         """Say it."""
 
 
-class Enrolment:
+class ListSync:
     """Synchronization of a list with one server, and when it happens.
 
     @param listing: the list; nobody else tells anybody of it.
@@ -44,7 +44,7 @@ class Enrolment:
     """
 
     def __init__(
-        self, node: INode, listing: OwnListing, say: Callable[[Message], object], warn: Warn, server: str
+        self, node: INode, listing: PublishedList, say: Callable[[Message], object], warn: Warn, server: str
     ) -> None:
         self._node = node
         self.listing = listing

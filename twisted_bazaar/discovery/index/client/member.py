@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
-from twisted_bazaar.discovery.index.client.list_sync import Enrolment
-from twisted_bazaar.discovery.index.client.published_list import OwnListing
+from twisted_bazaar.discovery.index.client.list_sync import ListSync
+from twisted_bazaar.discovery.index.client.published_list import PublishedList
 from twisted_bazaar.discovery.index.messages import (
     MOST_ON_PAGE,
     Busy,
@@ -83,8 +83,8 @@ class IndexMember:
     def start(self, node: INode) -> None:
         """Begin; nothing is linked yet."""
         self.node = node
-        self._listing = OwnListing(node.rng, node.bazaar)
-        self._enrolment = Enrolment(node, self._listing, self._say, self._warn, "the index server")
+        self._listing = PublishedList(node.rng, node.bazaar)
+        self._enrolment = ListSync(node, self._listing, self._say, self._warn, "the index server")
 
     def stop(self) -> Deferred[None]:
         """End every timer; what waits for an answer gets none."""

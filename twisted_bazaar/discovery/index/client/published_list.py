@@ -47,7 +47,7 @@ class _Sent:
     entries: Sequence[Entry]
 
 
-class OwnListing:
+class PublishedList:
     """The list that one peer lets others find.
 
     @param bazaar: the one in which its goods are sold.

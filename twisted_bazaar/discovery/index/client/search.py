@@ -20,7 +20,7 @@ from twisted_bazaar.discovery.gathering import Gathering
 from twisted_bazaar.discovery.index.client.quote_messages import Inquiry, Quotation
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import PeerError, StorageError
-from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IShelf
+from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.sale import Offer
@@ -263,7 +263,7 @@ class IndexAnswers:
 
     log = limited_logger(__name__)
 
-    def __init__(self, node: INode, index: GoodsIndex, shelf: IShelf) -> None:
+    def __init__(self, node: INode, index: GoodsIndex, shelf: IOffers) -> None:
         self._node = node
         self._index = index
         self._shelf = shelf

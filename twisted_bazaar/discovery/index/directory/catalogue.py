@@ -1,7 +1,7 @@
 """Titles, which are contents under names, and the ways to look them up. Sans-IO.
 
 By name and by content they are found at once. To enter one into the words and the order of names takes longer, and is
-done by L{Titles.enter_some}.
+done by L{Catalogue.enter_some}.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Title(msgspec.Struct, eq=False, gc=False):
     is_entered: bool = False
 
 
-class Titles:
+class Catalogue:
     """All titles that somebody has."""
 
     def __init__(self) -> None:

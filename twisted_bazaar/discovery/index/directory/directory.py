@@ -16,8 +16,8 @@ from typing import Final, TypeVar
 from attrs import frozen
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
-from twisted_bazaar.discovery.index.directory.catalogue import Title, Titles, codes_of, is_meant
-from twisted_bazaar.discovery.index.directory.leases import Lister, Listers
+from twisted_bazaar.discovery.index.directory.catalogue import Catalogue, Title, codes_of, is_meant
+from twisted_bazaar.discovery.index.directory.leases import Leases, Lister
 from twisted_bazaar.discovery.index.directory.pages import PageMaker, is_list_of_all
 from twisted_bazaar.discovery.index.directory.quota import check_cleared, check_list, growth_by, make_room
 from twisted_bazaar.discovery.index.directory.weights import (
@@ -86,8 +86,8 @@ class Directory:
         self.lease_s = lease_s
         self.most_a_peer = most_a_peer
         self.budget = budget or ByteBudget(MOST_BYTES)
-        self._listers = Listers(lease_s)
-        self._titles = Titles()
+        self._listers = Leases(lease_s)
+        self._titles = Catalogue()
         # By bazaar and item, who sells it.
         self._sellers: dict[str, Multimap[str, Lister]] = {}
         self._entries = 0

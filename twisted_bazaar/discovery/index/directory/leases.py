@@ -81,7 +81,7 @@ class Lister:
         self.is_open = self.is_open_here and not peer.address.is_local
 
 
-class Listers:
+class Leases:
     """All peers with lists, those that are there and those that have gone a while ago.
 
     A title has its holders as codes: twice the number of a lister, and one more if it has the whole.

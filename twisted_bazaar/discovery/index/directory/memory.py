@@ -12,7 +12,7 @@ from zope.interface import implementer
 from twisted_bazaar.discovery.index.directory.directory import Counts, Directory, Steps
 from twisted_bazaar.discovery.index.directory.store import IDirectory
 from twisted_bazaar.discovery.index.messages import File, Update
-from twisted_bazaar.discovery.index.scheduling.time_slicing import Turns
+from twisted_bazaar.discovery.index.scheduling.time_slicing import TimeSlicer
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Peer
@@ -44,7 +44,7 @@ class MemoryDirectory:
     def start(self, reactor: Any) -> None:
         """Begin."""
         self._reactor = reactor
-        self._turns = Turns(reactor)
+        self._turns = TimeSlicer(reactor)
         self._looking = reactor.callLater(_LOOK_S, self._look)
 
     def stop(self) -> Deferred[None]:

@@ -16,7 +16,7 @@ class _Allowance:
     at: float
 
 
-class Allowances:
+class RateLimits:
     """Token buckets, one for each peer: so much at once, and then so much a second."""
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ class _Work:
     done: Deferred[Any]
 
 
-class Turns:
+class TimeSlicer:
     """Shares the turns of a reactor.
 
     @param reactor: time and timers.

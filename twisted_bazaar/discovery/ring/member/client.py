@@ -17,7 +17,7 @@ from twisted_bazaar.discovery.ring.member.member import RingMember, Service
 from twisted_bazaar.discovery.ring.rpc.messages import RingMessage
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import MOST_STARTS, Found
-from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
 from twisted_bazaar.errors import PeerError, UsageError
 
@@ -25,7 +25,7 @@ from twisted_bazaar.errors import PeerError, UsageError
 _LOOKED_AROUND: Final = 4
 
 
-class RingGuest(RingMember):
+class RingClient(RingMember):
     """One that asks the members of a ring.
 
     It is started with where a member takes links; its C{start} fires when that one has answered.
@@ -57,7 +57,7 @@ class RingGuest(RingMember):
         def look(contacts: Sequence[Contact]) -> Deferred[Found]:
             # It has no place itself, so all are before any place, but for one that stands there.
             there = tuple(contact for contact in contacts if contact.id == place)
-            return self._neighbourhood.find(place, Answer(self.own, tuple(contacts), beyond=there), **how)
+            return self._neighbourhood.find(place, LookupReply(self.own, tuple(contacts), beyond=there), **how)
 
         return meeting.addCallback(look)
 

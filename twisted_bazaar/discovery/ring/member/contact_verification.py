@@ -10,12 +10,12 @@ from functools import partial
 from typing import Final
 
 from twisted_bazaar.discovery.ring.rpc.messages import RingMessage, RingPing, RingPong
-from twisted_bazaar.discovery.ring.rpc.per_host_limit import Restraint
-from twisted_bazaar.discovery.ring.rpc.requests import Asking
+from twisted_bazaar.discovery.ring.rpc.per_host_limit import PerHostLimit
+from twisted_bazaar.discovery.ring.rpc.requests import Requests
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.settings import Patience
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.interfaces import INode
 
 # So often one host is asked back in so long; only once, for who has asked may be gone again.
@@ -24,7 +24,7 @@ _MET_EACH_S: Final = 60.0
 _ONCE: Final = Patience(tries=1)
 
 
-class Meeting:
+class ContactVerification:
     """Asks those back that are not known, where there is room for one more that lives.
 
     @param is_closed: whether nobody is to be met: where there are no fingers.
@@ -36,8 +36,8 @@ class Meeting:
     def __init__(
         self,
         node: INode,
-        asking: Asking,
-        membership: Membership,
+        asking: Requests,
+        membership: Stabilization,
         fingers: Fingers,
         met: Callable[[Contact, RingPong], None],
         *,
@@ -49,7 +49,7 @@ class Meeting:
         self._fingers = fingers
         self._tell = met
         self._is_closed = is_closed
-        self._restraint = Restraint(_MOST_MET, _MET_EACH_S)
+        self._restraint = PerHostLimit(_MOST_MET, _MET_EACH_S)
         self._asked: set[Contact] = set()
 
     def meet(self, contact: Contact) -> None:

@@ -11,9 +11,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 
 from twisted_bazaar.backoff import Backoff
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import RingJoin, RingPong
-from twisted_bazaar.discovery.ring.rpc.requests import Asking
+from twisted_bazaar.discovery.ring.rpc.requests import Requests
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself, ReachedTracker, UsageError
 from twisted_bazaar.interfaces import INode
@@ -59,7 +59,7 @@ class Door:
     @param where: where it takes links.
     """
 
-    def __init__(self, node: INode, asking: Asking, ring: Ring, where: Where) -> None:
+    def __init__(self, node: INode, asking: Requests, ring: Ring, where: Where) -> None:
         self._node = node
         self._asking = asking
         self._ring = ring
@@ -105,7 +105,7 @@ class Door:
         if pong.you is not None:
             own = replace(own, address=Address(pong.you.host, pong.you.udp))
         # From now on it can be told from others that say they are this node.
-        contact = Cards(own, self._ring).sender_of(pong, address)
+        contact = ContactEncoder(own, self._ring).sender_of(pong, address)
         if contact is None or not pong.member:
             raise LinkClosed("the node to join by is no member of its ring itself")
         return Met(contact, own)

@@ -11,10 +11,10 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.rpc.messages import RingFind, RingFound, RingMessage
-from twisted_bazaar.discovery.ring.rpc.requests import Asking
+from twisted_bazaar.discovery.ring.rpc.requests import Requests
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import Found, Lookup
-from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.system.limited_log import limited_logger
 
@@ -22,7 +22,7 @@ from twisted_bazaar.system.limited_log import limited_logger
 _TIMES_LATE: Final = 2.7
 
 
-class Search:
+class LookupDriver:
     """One lookup, and its questions.
 
     @param lookup: whom to ask.
@@ -37,7 +37,7 @@ class Search:
         self,
         place: int,
         lookup: Lookup,
-        asking: Asking,
+        asking: Requests,
         answered: Callable[[Contact], object],
         failed: Callable[[Contact], None],
     ) -> None:
@@ -107,7 +107,7 @@ class Search:
             predecessor = () if message.predecessor is None else read_all((message.predecessor,), where)
             self._answered(contact)
             self._lookup.answered(
-                Answer(
+                LookupReply(
                     contact,
                     read_all(message.before, where),
                     read_all(message.after, where),

@@ -1,6 +1,6 @@
 """Maintenance of a member's neighbours: drives the rules, sends what they ask for, and gives them what comes.
 
-The rules are L{Membership}, L{Fingers} and L{Lookup}. Here is when they are asked, and by which messages.
+The rules are L{Stabilization}, L{Fingers} and L{Lookup}. Here is when they are asked, and by which messages.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.bounded import FairTable, Ration
-from twisted_bazaar.discovery.ring.member.contact_verification import Meeting
-from twisted_bazaar.discovery.ring.member.lookup_driver import Search
-from twisted_bazaar.discovery.ring.member.ping_state import Pongs, Told
-from twisted_bazaar.discovery.ring.member.ring_events import Telling
+from twisted_bazaar.discovery.ring.member.contact_verification import ContactVerification
+from twisted_bazaar.discovery.ring.member.lookup_driver import LookupDriver
+from twisted_bazaar.discovery.ring.member.ping_state import PingState, Told
+from twisted_bazaar.discovery.ring.member.ring_events import RingEvents
 from twisted_bazaar.discovery.ring.rpc.messages import (
     NO_MARK,
     RingAbrupt,
@@ -30,20 +30,20 @@ from twisted_bazaar.discovery.ring.rpc.messages import (
     RingQuit,
     RingUpdate,
 )
-from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, Restraint
-from twisted_bazaar.discovery.ring.rpc.requests import Asking, Make
-from twisted_bazaar.discovery.ring.rpc.rtt_table import Site
-from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, Refused, Report, Seat, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, PerHostLimit
+from twisted_bazaar.discovery.ring.rpc.requests import Make, Requests
+from twisted_bazaar.discovery.ring.rpc.rtt_table import RttEntry
+from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, NodeState, Refused, Report, Seat, Seek, Step
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import MOST_STARTS, Found, Lookup, Until
-from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer, answer_for
-from twisted_bazaar.discovery.ring.rules.owner_estimate import Likely
-from twisted_bazaar.discovery.ring.rules.pinging_predecessors import Callers
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
-from twisted_bazaar.discovery.ring.rules.reconnect_candidates import Lost
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply, answer_for
+from twisted_bazaar.discovery.ring.rules.owner_estimate import OwnerEstimate
+from twisted_bazaar.discovery.ring.rules.pinging_predecessors import PingingPredecessors
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
+from twisted_bazaar.discovery.ring.rules.reconnect_candidates import ReconnectCandidates
 from twisted_bazaar.discovery.ring.rules.settings import Settings
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import network_of
@@ -64,7 +64,7 @@ _AWAITED_AT_A_HOST: Final = 32
 _ROUNDS_TO_NOTICE: Final = 2
 
 
-class Neighbourhood:
+class Maintenance:
     """The neighbours and the fingers of one node, kept right.
 
     @param refused: called when the rules say that there is no joining.
@@ -87,7 +87,7 @@ class Neighbourhood:
     def __init__(
         self,
         node: INode,
-        asking: Asking,
+        asking: Requests,
         settings: Settings,
         refused: Callable[[Refused], None],
         changed: Callable[[], None],
@@ -101,9 +101,9 @@ class Neighbourhood:
         self._settings = settings
         self._refused = refused
         self._changed = changed
-        self.dead = Dead()
+        self.dead = RecentlyFailed()
         self.fingers = Fingers(cards.own.id, cards.ring, dead=self.dead)
-        self.membership = Membership(
+        self.membership = Stabilization(
             cards.own,
             cards.ring,
             settings.successors,
@@ -112,22 +112,22 @@ class Neighbourhood:
             silence_s=settings.silence_s,
             lists_s=settings.round_s * (settings.successors + _ROUNDS_TO_NOTICE),
         )
-        self.likely = Likely(cards.ring, self.membership, self.fingers, self.dead)
+        self.likely = OwnerEstimate(cards.ring, self.membership, self.fingers, self.dead)
         self._known: tuple[Contact | None, tuple[Contact, ...], bool] = (None, (), False)
-        self._pongs = Pongs(cards)
+        self._pongs = PingState(cards)
         # Who is being asked how it stands.
         self._asked = Awaited(_AWAITED_AT_A_HOST)
         self._hearsay: FairTable[str, Ration] = FairTable(_TALKERS, 120.0, shares=_TALKERS)
-        self._telling = Telling(node, cards.ring, tells_all=settings.tells_all)
+        self._telling = RingEvents(node, cards.ring, tells_all=settings.tells_all)
         asking.sites.forget_shown(node.clock.seconds())
         self._shown_s = max(_SHOWN_S, 3 * settings.silence_s)
-        self._doubtful = Lost(_MOST_DOUBTFUL)
-        self._restraint = Restraint(_ASKED_A_ROUND, settings.round_s)
-        self.meeting = Meeting(
+        self._doubtful = ReconnectCandidates(_MOST_DOUBTFUL)
+        self._restraint = PerHostLimit(_ASKED_A_ROUND, settings.round_s)
+        self.meeting = ContactVerification(
             node, asking, self.membership, self.fingers, self._take_met, is_closed=not settings.has_fingers
         )
         calling_s = _CALLING_ROUNDS * settings.round_s
-        self._callers = Callers(cards.own.id, cards.ring, settings.asks, calling_s)
+        self._callers = PingingPredecessors(cards.own.id, cards.ring, settings.asks, calling_s)
         self._timer: IDelayedCall | None = None
         self._is_stopped = False
 
@@ -200,7 +200,7 @@ class Neighbourhood:
             self.dead.add(contact, now)
             self._doubtful.add(contact, now)
 
-    def answered(self, contact: Contact, site: Site | None = None) -> bool:
+    def answered(self, contact: Contact, site: RttEntry | None = None) -> bool:
         """A node has answered, whatever it was asked; whether that counts.
 
         At one address there is one node: who answers as another than before is not believed while it answers as that.
@@ -233,7 +233,7 @@ class Neighbourhood:
         return True
 
     def find(
-        self, place: int, start: Answer | None = None, *, is_wary: bool | None = None, until: Until = "answered"
+        self, place: int, start: LookupReply | None = None, *, is_wary: bool | None = None, until: Until = "answered"
     ) -> Deferred[Found]:
         """Look for a place.
 
@@ -247,7 +247,7 @@ class Neighbourhood:
         wary = settings.is_wary if is_wary is None else is_wary
         alpha, most_asked = settings.alpha, settings.most_asked
         lookup = Lookup(place, self._ring, start, alpha=alpha, most_asked=most_asked, is_wary=wary, until=until)
-        search = Search(place, lookup, self._asking, self.answered, self.failed)
+        search = LookupDriver(place, lookup, self._asking, self.answered, self.failed)
         search.go()
         return search.found
 
@@ -306,7 +306,7 @@ class Neighbourhood:
             place = self._ring.read(message.place)
         except ValueError:
             return
-        answer = self._answer_for(place) if self.membership.is_member else Answer(self.membership.own)
+        answer = self._answer_for(place) if self.membership.is_member else LookupReply(self.membership.own)
         self._telling.sought(place, sender, answer)
         write_all, before = self._cards.write_all, answer.predecessor
         found = partial(
@@ -371,7 +371,7 @@ class Neighbourhood:
 
     def _take_pong(self, contact: Contact, told: Told | None, message: RingMessage) -> None:
         self._asked.discard(contact)
-        standing: Standing | None = None
+        standing: NodeState | None = None
         if isinstance(message, RingPong) and message.bits == self._ring.bits:
             standing = self._pongs.hear(message, contact, told)
         if not isinstance(message, RingPong) or standing is None:
@@ -406,7 +406,7 @@ class Neighbourhood:
         found = self.find(sought.place, start, is_wary=False).addCallback(tell)
         found.addErrback(lambda failure: self.log.failure("what was sought was of no use", failure))
 
-    def _answer_by_others(self, place: int) -> Answer | None:
+    def _answer_by_others(self, place: int) -> LookupReply | None:
         """Whom to ask about a place in the neighbourhood: others than the neighbours, if any are known."""
         membership = self.membership
         near = {membership.predecessor, *membership.successors}
@@ -414,9 +414,9 @@ class Neighbourhood:
         if not others:
             return None
         chosen = self._node.rng.sample(others, min(len(others), self._settings.alpha))
-        return Answer(membership.own, tuple(chosen))
+        return LookupReply(membership.own, tuple(chosen))
 
-    def _answer_for(self, place: int, *most: int) -> Answer:
+    def _answer_for(self, place: int, *most: int) -> LookupReply:
         return answer_for(place, self._ring, self.membership, self.fingers, self.dead, self._now(), *most)
 
     def _tell(self, to: Contact, make: Make) -> None:

@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.member.joining import Door, Joining, Met, Returning, Where
-from twisted_bazaar.discovery.ring.member.maintenance import Neighbourhood
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.member.maintenance import Maintenance
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import (
     ANYBODY,
     RingAbrupt,
@@ -27,13 +27,13 @@ from twisted_bazaar.discovery.ring.rpc.messages import (
     RingUpdate,
     Seen,
 )
-from twisted_bazaar.discovery.ring.rpc.requests import Answered, Asking, Make, Unanswered
+from twisted_bazaar.discovery.ring.rpc.requests import Answered, Make, Requests, Unanswered
 from twisted_bazaar.discovery.ring.rules.actions import Ask, Refused, Seat
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.lookup import Found, Until
-from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
@@ -69,11 +69,11 @@ class RingMember:
 
     log = limited_logger(__name__)
     is_guest: ClassVar[bool] = False
-    cards: Cards
+    cards: ContactEncoder
     _node: INode
     _seconds: Callable[[], float]
-    _asking: Asking
-    _neighbourhood: Neighbourhood
+    _asking: Requests
+    _neighbourhood: Maintenance
     _door: Door
 
     def __init__(self, settings: Settings = USUAL, ring_id: int | None = None) -> None:
@@ -105,7 +105,7 @@ class RingMember:
         return self.cards.own
 
     @property
-    def membership(self) -> Membership:
+    def membership(self) -> Stabilization:
         """The rules about its neighbours, and so who they are."""
         return self._neighbourhood.membership
 
@@ -230,8 +230,8 @@ class RingMember:
         host, port = node.advertised
         key = node.key.public
         place = self.ring.id_of_key(key) if self._ring_id is None else self._ring_id
-        self.cards = Cards(Contact(place, key, Address(host or _NO_HOST, node.udp_port), port), self.ring)
-        self._asking = Asking(node, self.cards)
+        self.cards = ContactEncoder(Contact(place, key, Address(host or _NO_HOST, node.udp_port), port), self.ring)
+        self._asking = Requests(node, self.cards)
         self._become()
         self._is_open = True
         if join is None:
@@ -249,7 +249,7 @@ class RingMember:
 
     def _become(self) -> None:
         """Know nobody."""
-        self._neighbourhood = Neighbourhood(
+        self._neighbourhood = Maintenance(
             self._node, self._asking, self.settings, refused=self._refused, changed=self._changed
         )
 
@@ -259,7 +259,7 @@ class RingMember:
         self.cards.become(met.own)
         self._become()
         neighbourhood, own = self._neighbourhood, self.own
-        found = await neighbourhood.find(own.id, Answer(own, (met.contact,)), is_wary=False)
+        found = await neighbourhood.find(own.id, LookupReply(own, (met.contact,)), is_wary=False)
         by = found.before if found.before not in (None, own) else None
         self._verdict = Deferred()
         neighbourhood.do(neighbourhood.membership.join(by or met.contact))

@@ -15,32 +15,32 @@ from typing import Final
 import msgspec
 from attrs import evolve
 
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import MARK_DIGITS, NO_MARK, RingPong, RingQuit
-from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.rules.actions import NodeState
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 
 _encode: Final = msgspec.json.Encoder().encode
 
-Told = tuple[str, Standing]
+Told = tuple[str, NodeState]
 """How a node has said that it stands, with the mark of that."""
 
 
-class Pongs:
+class PingState:
     """The pongs of one node, and the last of those it asks over and over.
 
     @param cards: how contacts are written; this node does not become another while this is used.
     """
 
-    def __init__(self, cards: Cards) -> None:
+    def __init__(self, cards: ContactEncoder) -> None:
         self._cards = cards
-        self._standing: Standing | None = None
+        self._standing: NodeState | None = None
         self._mark = NO_MARK
         self._whole: partial[RingPong]
         self._short: partial[RingPong]
         self._told: dict[Contact, Told] = {}
 
-    def pong(self, standing: Standing, known: str = NO_MARK) -> partial[RingPong]:
+    def pong(self, standing: NodeState, known: str = NO_MARK) -> partial[RingPong]:
         """What to answer.
 
         @param standing: how this node stands.
@@ -54,7 +54,7 @@ class Pongs:
         """What a node has said last, if that is kept."""
         return self._told.get(contact)
 
-    def hear(self, message: RingPong, sender: Contact, told: Told | None) -> Standing | None:
+    def hear(self, message: RingPong, sender: Contact, told: Told | None) -> NodeState | None:
         """How one stands that was asked; None if it says that all is as before to who has shown no mark.
 
         @param told: what was kept of that one when it was asked.
@@ -65,13 +65,13 @@ class Pongs:
             return told and told[1]
         return evolve(told[1], is_member=False)
 
-    def read(self, message: RingPong | RingQuit, sender: Contact, *, is_member: bool = True) -> Standing:
+    def read(self, message: RingPong | RingQuit, sender: Contact, *, is_member: bool = True) -> NodeState:
         """How somebody says that it stands."""
         read_all, where = self._cards.read_all, sender.address
         before = () if message.predecessor is None else read_all((message.predecessor,), where)
-        return Standing(sender, before[0] if before else None, read_all(message.successors, where), is_member)
+        return NodeState(sender, before[0] if before else None, read_all(message.successors, where), is_member)
 
-    def keep(self, mark: str, standing: Standing) -> None:
+    def keep(self, mark: str, standing: NodeState) -> None:
         """Keep what one has said that is asked over and over, until it says something else."""
         if mark == NO_MARK:
             self._told.pop(standing.node, None)
@@ -82,7 +82,7 @@ class Pongs:
         """Forget what all but some have said."""
         self._told = {contact: told for contact, told in self._told.items() if contact in contacts}
 
-    def _write(self, standing: Standing) -> None:
+    def _write(self, standing: NodeState) -> None:
         before = standing.predecessor
         lists = {
             "predecessor": None if before is None else self._cards.write(before),

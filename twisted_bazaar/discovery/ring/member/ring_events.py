@@ -11,14 +11,14 @@ from typing import Final
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.rules.lookup_reply import Answer
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
 from twisted_bazaar.interfaces import INode
 
 _CHANGES_A_MINUTE: Final = 120
 _CALLS_A_MINUTE: Final = 120
 
 
-class Telling:
+class RingEvents:
     """The events of one member.
 
     @param tells_all: whether each step is told.
@@ -61,7 +61,7 @@ class Telling:
         """A member has said how it stands."""
         self._call("ring-ponged", "a ping response came from node {id}", contact)
 
-    def sought(self, place: int, by: Contact, answer: Answer) -> None:
+    def sought(self, place: int, by: Contact, answer: LookupReply) -> None:
         """Somebody looks for a place, and has been answered."""
         if not self._tells_all or self._calls.admit(self._now()) is None:
             return

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.records.own_records import OwnRecords
 from twisted_bazaar.discovery.ring.records.records import PROVIDERS, SELLERS, WORDS, RecordKey
-from twisted_bazaar.discovery.ring.storage.dht_client import Keeping
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.entry import LONGEST_LIFETIME_S
 from twisted_bazaar.discovery.ring.storage.replication import Pacing
 from twisted_bazaar.errors import PeerError
@@ -64,7 +64,7 @@ def lifetime_of(records: int) -> int:
     return int(min(LONGEST_LIFETIME_S, max(LIFETIME_S, _ROUNDS * records / PUTS_A_SECOND)))
 
 
-class Posting:
+class Republisher:
     """The records of one node in the ring.
 
     @param keeping: has them kept.
@@ -73,7 +73,7 @@ class Posting:
 
     log = limited_logger(__name__)
 
-    def __init__(self, keeping: Keeping, own: OwnRecords) -> None:
+    def __init__(self, keeping: DhtClient, own: OwnRecords) -> None:
         self._keeping = keeping
         self._own = own
         self._posted: dict[RecordKey, _Posted] = {}

@@ -31,9 +31,9 @@ from twisted_bazaar.discovery.ring.records.records import (
     word_key,
     words_for,
 )
-from twisted_bazaar.discovery.ring.records.republishing import Posting
+from twisted_bazaar.discovery.ring.records.republishing import Republisher
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
-from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Keeping
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient, Holding
 from twisted_bazaar.discovery.ring.storage.replica_server import first_failure
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.identity.keys import own_id
@@ -67,11 +67,11 @@ class RingSearch:
 
     _node: INode
 
-    def __init__(self, keeping: Keeping) -> None:
+    def __init__(self, keeping: DhtClient) -> None:
         self._keeping = keeping
         self._member = keeping.member
         self._own: OwnRecords | None = None
-        self._posting: Posting | None = None
+        self._posting: Republisher | None = None
         # What has been said, and not entered yet; a folder may be told of as a whole.
         self._said: deque[tuple[Sequence[SharedFile], Sequence[str]]] = deque()
         self._entering: IDelayedCall | None = None
@@ -86,7 +86,7 @@ class RingSearch:
             return
         own = self._own = OwnRecords(node.bazaar)
         own.set_items(self._items)
-        self._posting = Posting(self._keeping, own)
+        self._posting = Republisher(self._keeping, own)
         self._posting.start(node)
         self._member.before_leaving(self._posting.withdraw)
         self._enter()

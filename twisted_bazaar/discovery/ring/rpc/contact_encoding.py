@@ -24,7 +24,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Cards:
+class ContactEncoder:
     """Reads and writes contacts, for one node.
 
     @ivar own: this node; what it says of itself.

@@ -25,7 +25,7 @@ Ask = Callable[[Contact, Callable[[T], None], Callable[[Exception], None], Calla
 """Asks one node; takes what to call with its answer, with why there is none, and if it takes long."""
 
 
-class Hedged(Generic[T]):
+class HedgedRequests(Generic[T]):
     """One thing that is asked of several.
 
     @param contacts: who may be asked, in this order.

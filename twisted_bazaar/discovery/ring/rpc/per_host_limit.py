@@ -32,7 +32,7 @@ class _Count:
     asked: int = 1
 
 
-class Restraint:
+class PerHostLimit:
     """Counts questions.
 
     @param most: so many go to one host within C{each_s}; on this machine each address counts as a host.

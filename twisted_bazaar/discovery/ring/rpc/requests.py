@@ -10,10 +10,10 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import ANYBODY, RingMessage, shortened
-from twisted_bazaar.discovery.ring.rpc.rtt_table import Site, Sites
-from twisted_bazaar.discovery.ring.rpc.timers import NEVER, Deadlines
+from twisted_bazaar.discovery.ring.rpc.rtt_table import RttEntry, RttTable
+from twisted_bazaar.discovery.ring.rpc.timers import NEVER, Timers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.settings import Patience
 from twisted_bazaar.errors import LinkClosed, UsageError
@@ -37,7 +37,7 @@ _STAMP_BITS: Final = 52
 class Witness(Protocol):
     """Somebody who is told which nodes answer, whatever they are asked."""
 
-    def answered(self, contact: Contact, site: Site) -> object:
+    def answered(self, contact: Contact, site: RttEntry) -> object:
         """A node has answered.
 
         @param site: what was known of its address when it was asked; it may have been let go of since.
@@ -66,7 +66,7 @@ class _Question(msgspec.Struct, eq=False):
     """
 
     message: RingMessage
-    site: Site
+    site: RttEntry
     to: Contact | None
     came: Answered
     failed: Unanswered
@@ -82,7 +82,7 @@ class _Question(msgspec.Struct, eq=False):
     due: float = NEVER
 
 
-class Asking:
+class Requests:
     """The questions of one node, and whatever else it says.
 
     @ivar cards: how this node writes itself and others; may be replaced when it knows more about itself.
@@ -91,14 +91,14 @@ class Asking:
 
     __slots__ = ("_deadlines", "_is_stopped", "_node", "_questions", "_seconds", "_send", "_stamp", "cards", "sites")
 
-    def __init__(self, node: INode, cards: Cards) -> None:
+    def __init__(self, node: INode, cards: ContactEncoder) -> None:
         self.cards = cards
-        self.sites = Sites()
+        self.sites = RttTable()
         self._node = node
         self._seconds: Callable[[], float] = node.clock.seconds
         self._send = node.send_datagram
         self._questions: dict[int, _Question] = {}
-        self._deadlines = Deadlines(node.clock, self._questions.values(), self._time_over)
+        self._deadlines = Timers(node.clock, self._questions.values(), self._time_over)
         self._stamp = node.rng.getrandbits(_STAMP_BITS)
         self._is_stopped = False
 

@@ -14,7 +14,7 @@ from typing import Final
 from attrs import define, field
 
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.discovery.ring.rpc.contact_encoding import Cards
+from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import Card, RingMessage
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.values.addresses import Address, network_of
@@ -54,7 +54,7 @@ class Estimate:
 
 
 @define(eq=False)
-class Site:
+class RttEntry:
     """One address.
 
     @ivar round_trip: what answers from there take; None while none has come.
@@ -81,8 +81,8 @@ class Site:
         """Who has answered from there lately."""
         return self.shown if now < self.shown_until else None
 
-    def sender_of(self, message: RingMessage, cards: Cards) -> Contact | None:
-        """The same as L{Cards.sender_of}, whose answer is kept: it is nearly always the same."""
+    def sender_of(self, message: RingMessage, cards: ContactEncoder) -> Contact | None:
+        """The same as L{ContactEncoder.sender_of}, whose answer is kept: it is nearly always the same."""
         origin = message.origin
         if origin != self._card or cards.own is not self._own:
             self._card, self._own, self._sender = origin, cards.own, cards.sender(origin, self.address)
@@ -90,25 +90,25 @@ class Site:
         return self._sender if message.source == self._source else None
 
 
-class Sites:
+class RttTable:
     """The addresses of one node."""
 
     __slots__ = ("_sites", "_usual")
 
     def __init__(self) -> None:
         # Charged to hosts; one machine may hold a whole classroom.
-        self._sites: FairTable[Address, Site] = FairTable(_REMEMBERED, _REMEMBERED_S, shares=2)
+        self._sites: FairTable[Address, RttEntry] = FairTable(_REMEMBERED, _REMEMBERED_S, shares=2)
         self._usual: Estimate | None = None
 
-    def known(self, address: Address, now: float) -> Site | None:
+    def known(self, address: Address, now: float) -> RttEntry | None:
         """What is known of an address."""
         return self._sites.get(address, now)
 
-    def at(self, address: Address, now: float) -> Site:
+    def at(self, address: Address, now: float) -> RttEntry:
         """The same; where nothing is known, what is noted now is forgotten unless it is remembered."""
-        return self._sites.get(address, now) or Site(address)
+        return self._sites.get(address, now) or RttEntry(address)
 
-    def remember(self, site: Site, now: float) -> None:
+    def remember(self, site: RttEntry, now: float) -> None:
         """Know of an address from now on, which has answered: who only speaks, or is spoken of, takes no room here."""
         self._sites.put(site.address, site, network_of(site.address.host), now)
 
@@ -117,7 +117,7 @@ class Sites:
         for _, site in self._sites.items(now):
             site.shown = None
 
-    def answered(self, site: Site, seconds: float, now: float) -> None:
+    def answered(self, site: RttEntry, seconds: float, now: float) -> None:
         """An answer has come after so long; one to a question that was asked only once."""
         if site.round_trip is None:
             # Several may have been asked before the first has answered.
@@ -135,7 +135,7 @@ class Sites:
         else:
             self._usual.note(seconds)
 
-    def wait_s(self, site: Site) -> float:
+    def wait_s(self, site: RttEntry) -> float:
         """How long to wait for an answer from somewhere before asking again."""
         if site.round_trip is not None:
             return site.round_trip.wait_s(1)

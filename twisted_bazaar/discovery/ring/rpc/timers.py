@@ -29,7 +29,7 @@ class Due(Protocol):
 T = TypeVar("T", bound=Due)
 
 
-class Deadlines(Generic[T]):
+class Timers(Generic[T]):
     """The deadlines of some things, met give or take a moment.
 
     @param clock: the source of time and timers.

@@ -8,7 +8,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 
 
 @frozen
-class Standing:
+class NodeState:
     """The state of a node, as it answers a ping.
 
     @ivar node: itself.

@@ -20,8 +20,8 @@ from typing import Final
 from attrs import Factory, define
 
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
-from twisted_bazaar.discovery.ring.rules.sorted_contacts import Circle
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
+from twisted_bazaar.discovery.ring.rules.sorted_contacts import SortedContacts
 from twisted_bazaar.values.addresses import network_of
 
 PARTS: Final = 4
@@ -76,14 +76,20 @@ class Fingers:
     )
 
     def __init__(
-        self, own: int, ring: Ring, parts: int = PARTS, *, dead: Dead | None = None, refresh_s: float = REFRESH_S
+        self,
+        own: int,
+        ring: Ring,
+        parts: int = PARTS,
+        *,
+        dead: RecentlyFailed | None = None,
+        refresh_s: float = REFRESH_S,
     ) -> None:
         self._own = own
         self._ring = ring
         self._parts = parts
-        self._dead = Dead() if dead is None else dead
+        self._dead = RecentlyFailed() if dead is None else dead
         self._refresh_s = refresh_s
-        self.circle = Circle(own, ring)
+        self.circle = SortedContacts(own, ring)
         self.changes = 0
         self._slots: dict[_Slot, _Part] = {}
         self._held: set[Contact] = set()

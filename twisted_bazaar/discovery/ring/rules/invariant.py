@@ -12,12 +12,12 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 
-from twisted_bazaar.discovery.ring.rules.actions import Standing
+from twisted_bazaar.discovery.ring.rules.actions import NodeState
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 
 
 def faults(
-    ring: Ring, members: Iterable[Standing], most: int, base: Collection[Contact] | None = None
+    ring: Ring, members: Iterable[NodeState], most: int, base: Collection[Contact] | None = None
 ) -> Iterator[str]:
     """In what a ring is broken.
 
@@ -41,7 +41,7 @@ def faults(
         yield f"only {len(standings) - len(skipped)} nodes are left out by nobody"
 
 
-def flaws(ring: Ring, members: Iterable[Standing], most: int) -> Iterator[str]:
+def flaws(ring: Ring, members: Iterable[NodeState], most: int) -> Iterator[str]:
     """In what a ring is not ideal: where somebody does not have exactly the neighbours that it should."""
     standings = sorted(members, key=lambda standing: standing.node.id)
     nodes = [standing.node for standing in standings]
@@ -55,14 +55,14 @@ def flaws(ring: Ring, members: Iterable[Standing], most: int) -> Iterator[str]:
             yield f"{standing.node.id:x} comes after {_ids([before])}, and says after {_ids([standing.predecessor])}"
 
 
-def _first_living(standing: Standing, living: Collection[Contact]) -> Contact | None:
+def _first_living(standing: NodeState, living: Collection[Contact]) -> Contact | None:
     """The nearest successor that lives; one that knows of none is its own, and a ring by itself."""
     if not standing.successors:
         return standing.node
     return next((contact for contact in standing.successors if contact in living), None)
 
 
-def _list_faults(ring: Ring, standing: Standing) -> Iterator[str]:
+def _list_faults(ring: Ring, standing: NodeState) -> Iterator[str]:
     """What is wrong with one list of successors: a repeat, or one that is not in order."""
     own = standing.node.id
     distances = [ring.distance(own, contact.id) for contact in standing.successors]
@@ -91,7 +91,7 @@ def _circle_faults(ring: Ring, first: Mapping[Contact, Contact | None]) -> Itera
             yield f"a ring goes round more than once: {_ids(circle)}"
 
 
-def _skipped(ring: Ring, standings: Mapping[Contact, Standing]) -> set[Contact]:
+def _skipped(ring: Ring, standings: Mapping[Contact, NodeState]) -> set[Contact]:
     """The members that somebody's list leaves out."""
     nodes = sorted(standings, key=lambda node: node.id)
     places = [node.id for node in nodes]

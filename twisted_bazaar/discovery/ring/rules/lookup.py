@@ -22,9 +22,9 @@ from typing import Final, Literal
 from attrs import frozen
 
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.rules.lookup_reply import MOST_BEFORE, MOST_BEYOND, Answer
+from twisted_bazaar.discovery.ring.rules.lookup_reply import MOST_BEFORE, MOST_BEYOND, LookupReply
 from twisted_bazaar.discovery.ring.rules.stabilization import USUAL_SUCCESSORS
-from twisted_bazaar.discovery.ring.rules.unverified_contacts import Named, host_of
+from twisted_bazaar.discovery.ring.rules.unverified_contacts import UnverifiedContacts, host_of
 
 Until = Literal["answered", "late", "named"]
 """When a search ends: when who is responsible has said so itself; or takes long to; or has been named as such."""
@@ -81,7 +81,7 @@ class Lookup:
         self,
         place: int,
         ring: Ring,
-        own: Answer,
+        own: LookupReply,
         *,
         wanted: int = USUAL_SUCCESSORS,
         alpha: int = ALPHA,
@@ -108,10 +108,10 @@ class Lookup:
         self._late: set[Contact] = set()
         self._overdue: set[Contact] = set()
         self._were_late: list[Contact] = []
-        self._all: dict[Contact, Named] = {}
+        self._all: dict[Contact, UnverifiedContacts] = {}
         # Nearest to the place first.
-        self._before: list[Named] = []
-        self._after: list[Named] = []
+        self._before: list[UnverifiedContacts] = []
+        self._after: list[UnverifiedContacts] = []
         for contact in own.before[:MOST_STARTS]:
             self._take_before(contact, None)
         for contact in own.after[:MOST_AFTER]:
@@ -134,7 +134,7 @@ class Lookup:
             picked.append(named.contact)
         return picked
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: LookupReply) -> None:
         """A node has answered, from its own address; it may be late, but not unasked."""
         named = self._all.get(answer.node)
         if named is None or not named.is_asked or named.has_answered:
@@ -214,13 +214,13 @@ class Lookup:
 
     # What is known.
 
-    def _take_before(self, contact: Contact, by: Named | None) -> None:
+    def _take_before(self, contact: Contact, by: UnverifiedContacts | None) -> None:
         """Note that a node before the place has been named; nobody but this node itself says so if C{by} is None."""
         named = self._name(contact, by)
         if named not in self._before and named.before:
             insort(self._before, named, key=_before_by)
 
-    def _take_after(self, contact: Contact, by: Named | None, *, is_listed: bool = False) -> None:
+    def _take_after(self, contact: Contact, by: UnverifiedContacts | None, *, is_listed: bool = False) -> None:
         """Note that a node at the place or after it has been named."""
         named = self._name(contact, by)
         # Who names itself is not named; and one host can be as many nodes as it likes.
@@ -232,14 +232,14 @@ class Lookup:
         if named not in self._after:
             insort(self._after, named, key=_after_by)
 
-    def _name(self, contact: Contact, by: Named | None) -> Named:
+    def _name(self, contact: Contact, by: UnverifiedContacts | None) -> UnverifiedContacts:
         named = self._all.get(contact)
         if named is None:
             hops = 1 if by is None else by.hops + 1
             cuts = frozenset[Hashable]() if by is None else by.suspects
             before = self._ring.distance(contact.id, self._place)
             after = self._ring.distance(self._place, contact.id)
-            named = self._all[contact] = Named(contact, before, after, hops, cuts)
+            named = self._all[contact] = UnverifiedContacts(contact, before, after, hops, cuts)
             if contact == self._own:
                 named.is_asked = named.has_answered = True
                 named.is_holder = self._is_own
@@ -250,7 +250,7 @@ class Lookup:
             by.named.append(named)
         return named
 
-    def _share(self, named: Named, by: Named) -> None:
+    def _share(self, named: UnverifiedContacts, by: UnverifiedContacts) -> None:
         """Note that there is another way to a node, and so to whom it has named."""
         if not named.cuts:
             return
@@ -281,23 +281,23 @@ class Lookup:
         return bool(self._late - self._overdue if is_claimed else self._late)
 
     @property
-    def _first(self) -> Named | None:
+    def _first(self) -> UnverifiedContacts | None:
         """Who seems to be responsible."""
         return self._first_but(())
 
-    def _first_but(self, silent: Collection[Contact]) -> Named | None:
+    def _first_but(self, silent: Collection[Contact]) -> UnverifiedContacts | None:
         """Who seems to be responsible if these are dead."""
         alive = (named for named in self._after if not named.has_failed)
         return next((named for named in alive if named.contact not in silent), None)
 
     @property
-    def _likely(self) -> Named | None:
+    def _likely(self) -> UnverifiedContacts | None:
         """Who seems to be responsible, and cannot be made up by any single node."""
         first = next((each for each in self._after if not each.cuts and not each.has_failed), None)
         return first if first is not None and first.is_listed else None
 
     @property
-    def _enough(self) -> Named | None:
+    def _enough(self) -> UnverifiedContacts | None:
         """Who is responsible, as surely as is wanted.
 
         Who is asked and says so itself is sure. If somebody lived between it and the place, it would know, for that
@@ -309,7 +309,7 @@ class Lookup:
         is_named = self._until == "named" or (self._until == "late" and likely.contact in self._late)
         return likely if is_named and not likely.has_answered else None
 
-    def _pick(self) -> Named | None:
+    def _pick(self) -> UnverifiedContacts | None:
         """The next to ask."""
         # Several who stand side by side may have died: while one is late the next is asked.
         first = self._first_but(self._late)
@@ -338,7 +338,7 @@ class Lookup:
         straight = (named for named in wanted if all(self._led[each] < MOST_LED for each in named.cuts))
         return next(self._after_wanted(first), None) or next(straight, None) or next(iter(wanted), unasked)
 
-    def _before_wanted(self, first: Named | None) -> Iterator[Named]:
+    def _before_wanted(self, first: UnverifiedContacts | None) -> Iterator[UnverifiedContacts]:
         """Those before the place that may tell more, the nearest first."""
         near = next((named.before for named in self._before if named.has_answered and named.claims), None)
         if first is None or not first.is_listed:
@@ -349,7 +349,7 @@ class Lookup:
             if not named.is_asked and (near is None or named.before < near or is_other_way):
                 yield named
 
-    def _after_wanted(self, first: Named | None) -> Iterator[Named]:
+    def _after_wanted(self, first: UnverifiedContacts | None) -> Iterator[UnverifiedContacts]:
         """The nearest after the place that is not made up, while another that may be made up is nearer."""
         if self._is_wary and first is not None and first.cuts:
             likely = next((each for each in self._after if not each.cuts and not each.has_failed), None)

@@ -8,15 +8,15 @@ from attrs import frozen
 
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 
 MOST_BEFORE: Final = 4
 MOST_BEYOND: Final = 2
 
 
 @frozen
-class Answer:
+class LookupReply:
     """The reply of one node to a lookup.
 
     @ivar node: itself.
@@ -38,17 +38,17 @@ class Answer:
 def answer_for(
     place: int,
     ring: Ring,
-    membership: Membership,
+    membership: Stabilization,
     fingers: Fingers,
-    dead: Dead,
+    dead: RecentlyFailed,
     now: float,
     most: int = MOST_BEFORE,
-) -> Answer:
+) -> LookupReply:
     """What a node says about a place, by what it knows."""
     own, successors = membership.own, dead.living(membership.successors, now)
     if membership.is_responsible(place):
         before = () if membership.predecessor is None else (membership.predecessor,)
-        return Answer(own, before, (own, *successors), membership.predecessor)
+        return LookupReply(own, before, (own, *successors), membership.predecessor)
     near = [contact for contact in reversed(successors) if ring.is_between(own.id, contact.id, place)]
     if len(near) < len(successors):
         # The place is in reach of the list: no finger is nearer. A list that is not full goes all the way round.
@@ -58,7 +58,9 @@ def answer_for(
             after = (*after, own, *reversed(near))
         else:
             beyond = tuple(fingers.beyond(successors[-1].id, now, MOST_BEYOND))
-        return Answer(own, tuple(near[:most]), after, membership.predecessor, beyond)
+        return LookupReply(own, tuple(near[:most]), after, membership.predecessor, beyond)
     far = [each for each in fingers.preceding(place, now, most) if each not in near]
     known = sorted((*far, *near[:most]), key=lambda contact: ring.distance(contact.id, place))
-    return Answer(own, tuple(known[:most]), (), membership.predecessor, tuple(fingers.beyond(place, now, MOST_BEYOND)))
+    return LookupReply(
+        own, tuple(known[:most]), (), membership.predecessor, tuple(fingers.beyond(place, now, MOST_BEYOND))
+    )

@@ -15,9 +15,9 @@ from typing import Final
 
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
-from twisted_bazaar.discovery.ring.rules.sorted_contacts import Circle
-from twisted_bazaar.discovery.ring.rules.stabilization import Membership
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
+from twisted_bazaar.discovery.ring.rules.sorted_contacts import SortedContacts
+from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.discovery.ring.rules.unverified_contacts import host_of
 
 # The second node after a place is farther than so many mean distances once in 2,000 times, if places are random.
@@ -26,19 +26,19 @@ _FARTHEST: Final = 10
 _LISTS: Final = 32
 
 
-class Likely:
+class OwnerEstimate:
     """All contacts of one node, near and far, in the order of the ring."""
 
     __slots__ = ("_apart", "_dead", "_farthest", "_fingers", "_known", "_made_of", "_membership", "_ring")
 
-    def __init__(self, ring: Ring, membership: Membership, fingers: Fingers, dead: Dead) -> None:
+    def __init__(self, ring: Ring, membership: Stabilization, fingers: Fingers, dead: RecentlyFailed) -> None:
         self._ring = ring
         self._membership = membership
         self._fingers = fingers
         self._dead = dead
         # All of them and the node itself; how far after a place the second may stand, if there are no others between;
         # and what both were made of.
-        self._known = Circle(membership.own.id, ring)
+        self._known = SortedContacts(membership.own.id, ring)
         self._farthest = 0.0
         self._made_of: tuple[object, ...] = ()
         # How far apart nodes stand, by what each host has told, the latest last.
@@ -81,7 +81,7 @@ class Likely:
             return ()
         return tuple(likely)
 
-    def _usable(self, contacts: Iterable[Contact], dead: Dead | None, now: float, most: int) -> list[Contact]:
+    def _usable(self, contacts: Iterable[Contact], dead: RecentlyFailed | None, now: float, most: int) -> list[Contact]:
         """The first of some nodes that are not taken for dead, one of each host."""
         first = list[Contact]()
         hosts = set[Hashable]()

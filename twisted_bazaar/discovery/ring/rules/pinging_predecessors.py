@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 
 
-class Callers:
+class PingingPredecessors:
     """The nearest of those that have asked lately.
 
     @param own: the place of this node.

@@ -16,7 +16,7 @@ REMEMBERED_S: Final = 30.0
 _CAP: Final = 1_024
 
 
-class Dead:
+class RecentlyFailed:
     """The nodes that have not answered, for a while.
 
     @param remembered_s: for how long.

@@ -29,7 +29,7 @@ class _Absence:
     until: float
 
 
-class Lost:
+class ReconnectCandidates:
     """Nodes that were part of the ring and do not answer. They are asked again, ever more seldom.
 
     @param cap: how many are remembered; of the host that has most, the first that was lost is forgotten first.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 
 
-class Circle:
+class SortedContacts:
     """Some nodes, no two of one place.
 
     @param start: the place that it begins and ends at.
@@ -25,9 +25,9 @@ class Circle:
         self._distances: list[int] = sorted(there)
         self.contacts: list[Contact] = [there[distance] for distance in self._distances]
 
-    def with_more(self, contacts: Iterable[Contact]) -> Circle:
+    def with_more(self, contacts: Iterable[Contact]) -> SortedContacts:
         """A circle of these nodes and some more; of those of one place the last."""
-        circle = Circle(self._start, self._ring)
+        circle = SortedContacts(self._start, self._ring)
         circle._distances, circle.contacts = self._distances.copy(), self.contacts.copy()
         for contact in contacts:
             circle.add(contact)

@@ -19,10 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, Refused, Report, Seat, Seek, Standing, Step
+from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, NodeState, Refused, Report, Seat, Seek, Step
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.rules.recently_failed import Dead
-from twisted_bazaar.discovery.ring.rules.reconnect_candidates import Lost
+from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
+from twisted_bazaar.discovery.ring.rules.reconnect_candidates import ReconnectCandidates
 
 USUAL_SUCCESSORS: Final = 8
 CLASSIC_SUCCESSORS: Final = 2
@@ -36,7 +36,7 @@ LOOK_ROUND_S: Final = 60.0
 _LONGEST_WALK: Final = 512
 
 
-class Membership:
+class Stabilization:
     """The neighbours of one node.
 
     @param most: how many successors it keeps, if there are so many.
@@ -61,7 +61,7 @@ class Membership:
         ring: Ring,
         most: int = USUAL_SUCCESSORS,
         *,
-        dead: Dead | None = None,
+        dead: RecentlyFailed | None = None,
         asks: int = 1,
         silence_s: float = SILENCE_S,
         lists_s: float = LISTS_S,
@@ -75,22 +75,22 @@ class Membership:
         self._asks = asks
         self._silence_s = silence_s
         self._lists_s = lists_s
-        self._dead = Dead() if dead is None else dead
-        self._lost = Lost()
+        self._dead = RecentlyFailed() if dead is None else dead
+        self._lost = ReconnectCandidates()
         self._heard = 0.0
         self._look_round = 0.0
         self._by: Contact | None = None
         self._walked = 0
         # What was said last that made no difference, and how it was here: the same makes none again. Nobody had been
         # lost, or was dead.
-        self._no_news: tuple[Standing, Contact | None, tuple[Contact, ...], bool, bool] | None = None
+        self._no_news: tuple[NodeState, Contact | None, tuple[Contact, ...], bool, bool] | None = None
         # The place of the last predecessor there was: as far back what is between belongs to this node for sure.
         self._last_before: int | None = None
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> NodeState:
         """What to answer when asked."""
-        return Standing(self.own, self.predecessor, self.successors, self.is_member)
+        return NodeState(self.own, self.predecessor, self.successors, self.is_member)
 
     def is_responsible(self, place: int) -> bool:
         """Whether a place belongs to this node, as far as it knows.
@@ -132,7 +132,7 @@ class Membership:
         self._walked += 1
         return (Ask(contact),) if self._walked <= _LONGEST_WALK else (Refused(),)
 
-    def _walk_on(self, by: Standing, now: float) -> Sequence[Step]:
+    def _walk_on(self, by: NodeState, now: float) -> Sequence[Step]:
         """Join behind a node, or go on to one that is nearer."""
         if not by.is_member:
             return (Refused(),)
@@ -172,7 +172,7 @@ class Membership:
             steps.append(self._seek_own())
         return steps
 
-    def answered(self, standing: Standing, now: float) -> Sequence[Step]:
+    def answered(self, standing: NodeState, now: float) -> Sequence[Step]:
         """A node has answered, from its own address, how it stands."""
         node = standing.node
         self._dead.discard(node)
@@ -269,7 +269,7 @@ class Membership:
         near = (self.predecessor, *self.successors[:1])
         return tuple(dict.fromkeys(contact for contact in near if contact is not None))
 
-    def left(self, standing: Standing, now: float) -> Sequence[Step]:
+    def left(self, standing: NodeState, now: float) -> Sequence[Step]:
         """A node has said, from its own address, that it goes, and who its neighbours were."""
         if not self.is_member:
             return ()
@@ -280,7 +280,7 @@ class Membership:
 
     # The rules.
 
-    def _adopt(self, standing: Standing, now: float) -> None:
+    def _adopt(self, standing: NodeState, now: float) -> None:
         """Take a node that has answered for a successor, with its list, if it is one.
 
         Who died lately is left out. Who died longer ago and stands there nevertheless has come back, as it seems, and
@@ -316,7 +316,7 @@ class Membership:
     def _follow(self, contact: Contact) -> None:
         self.predecessor, self._last_before = contact, contact.id
 
-    def _nearer(self, standing: Standing, behind: Contact, now: float) -> Sequence[Step]:
+    def _nearer(self, standing: NodeState, behind: Contact, now: float) -> Sequence[Step]:
         """Ask those that a node has named, if they are nearer than the neighbours there are.
 
         @param behind: of those that may be predecessors only what follows it, and so is nearer. If that were not who

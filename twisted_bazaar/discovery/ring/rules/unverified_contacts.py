@@ -11,7 +11,7 @@ from twisted_bazaar.values.addresses import network_of
 
 
 @define(eq=False)
-class Named:
+class UnverifiedContacts:
     """A node that has been named. On a small ring one may come before the place as well as after it.
 
     @ivar before: how far it is from it up to the place.
@@ -30,7 +30,7 @@ class Named:
     after: int
     hops: int
     cuts: frozenset[Hashable]
-    named: list[Named] = Factory(list)
+    named: list[UnverifiedContacts] = Factory(list)
     is_asked: bool = False
     has_answered: bool = False
     has_failed: bool = False

@@ -60,7 +60,7 @@ def compare(store: Store, span: Span, total: int, most: int = MOST_MARKS) -> Com
     return Compared(False, tuple(marks[:most]), marks[most - 1].position)
 
 
-class Comparison:
+class AntiEntropy:
     """Finds out in what another node differs in a span.
 
     @param store: what this node has.

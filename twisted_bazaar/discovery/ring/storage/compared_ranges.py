@@ -14,7 +14,7 @@ UNCLAIMED_S: Final = 4 * COMPARE_S
 _MOST_CLAIMS: Final = 64
 
 
-class Claims:
+class ComparedRanges:
     """The ranges that others have compared with one node, for a while."""
 
     def __init__(self) -> None:

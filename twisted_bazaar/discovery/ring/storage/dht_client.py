@@ -16,16 +16,16 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.rpc.hedged_requests import Hedged
+from twisted_bazaar.discovery.ring.rpc.hedged_requests import HedgedRequests
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.entry import Entry, Kept, check_name, sign_entry
 from twisted_bazaar.discovery.ring.storage.messages import RingRequest
-from twisted_bazaar.discovery.ring.storage.read import USUAL_COPIES, Holding, Reading
-from twisted_bazaar.discovery.ring.storage.replica_server import Copy, Files, Keeper
+from twisted_bazaar.discovery.ring.storage.read import USUAL_COPIES, Holding, Read
+from twisted_bazaar.discovery.ring.storage.replica_server import Copy, Files, ReplicaServer
 from twisted_bazaar.errors import LinkClosed, NotNow, PeerError, UsageError
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
-__all__ = ["Copy", "Files", "Holding", "Keeping", "Stored"]
+__all__ = ["Copy", "DhtClient", "Files", "Holding", "Stored"]
 
 _TRIES: Final = 3
 # Of what is forgotten those tell who keep it, if the clock does not.
@@ -48,7 +48,7 @@ class Stored:
         return [copy.at for copy in self.copies if copy.is_kept]
 
 
-class Keeping(Keeper):
+class DhtClient(ReplicaServer):
     """The client of the hash table on one node: it puts, gets and deletes, and owns what this node keeps."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -77,7 +77,7 @@ class Keeping(Keeper):
             who are to have it are asked if these know nothing.
         @raise LinkClosed: nobody was there to ask.
         """
-        return Reading(self, self._node.clock, space, name, copies).holdings()
+        return Read(self, self._node.clock, space, name, copies).holdings()
 
     # Putting.
 
@@ -133,7 +133,7 @@ class Keeping(Keeper):
             sent.addCallbacks(came, lambda failure: failed(failure.value))
             sent.addErrback(lambda failure: self.log.failure("an entry was not sent on", failure))
 
-        sending = Hedged(found.holders, self.replicas + 1, send)
+        sending = HedgedRequests(found.holders, self.replicas + 1, send)
         await sending.run()
         return Stored(entry, [sending.answers.get(each, Copy(each, "lost")) for each in sending.asked])
 

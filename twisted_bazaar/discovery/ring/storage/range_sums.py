@@ -14,7 +14,7 @@ from typing import Final
 _LARGEST_BLOCK: Final = 256
 
 
-class Order:
+class RangeSums:
     """Numbers in order, each once.
 
     @param modulus: weights are added up modulo this.

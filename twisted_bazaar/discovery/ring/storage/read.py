@@ -17,17 +17,17 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from twisted_bazaar.discovery.ring.rpc.hedged_requests import Hedged
+from twisted_bazaar.discovery.ring.rpc.hedged_requests import HedgedRequests
 from twisted_bazaar.discovery.ring.rpc.messages import Card, RingMessage
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.unverified_contacts import host_of
 from twisted_bazaar.discovery.ring.storage.entry import Entry, read_entry
 from twisted_bazaar.discovery.ring.storage.messages import MOST_LISTED, Listed, RingRequest, RingTransfer
-from twisted_bazaar.discovery.ring.storage.replica_server import Keeper
+from twisted_bazaar.discovery.ring.storage.replica_server import ReplicaServer
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.system.limited_log import limited_logger
 
-__all__ = ["USUAL_COPIES", "Holding", "Reading"]
+__all__ = ["USUAL_COPIES", "Holding", "Read"]
 
 # Two have to agree to hide something, or be dead, before the rest are asked.
 USUAL_COPIES: Final = 2
@@ -82,7 +82,7 @@ class _Missing:
     listing: _Listing
 
 
-class Reading:
+class Read:
     """One get.
 
     @param keeper: the node that gets, and what it keeps itself.
@@ -98,7 +98,9 @@ class Reading:
 
     log = limited_logger(__name__)
 
-    def __init__(self, keeper: Keeper, clock: IReactorTime, space: str, name: str, copies: int = USUAL_COPIES) -> None:
+    def __init__(
+        self, keeper: ReplicaServer, clock: IReactorTime, space: str, name: str, copies: int = USUAL_COPIES
+    ) -> None:
         self._keeper = keeper
         self._clock = clock
         self._member = keeper.member
@@ -122,7 +124,7 @@ class Reading:
         likely = self._member.likely(self._place, self._most) if self._copies <= USUAL_COPIES else ()
         if not likely:
             return Deferred.fromCoroutine(self._search()).addCallback(_present)
-        asking = Hedged(likely, self._copies, self._list, is_patient=False)
+        asking = HedgedRequests(likely, self._copies, self._list, is_patient=False)
         holdings: Deferred[Sequence[Holding]] = Deferred(lambda _: self._give_up(asking))
         asking.go(partial(self._guessed, likely[0], asking.asked, holdings))
         return holdings
@@ -147,7 +149,7 @@ class Reading:
             self._going_on = Deferred.fromCoroutine(self._go_on(nearest, asked))
             self._going_on.addCallback(_present).chainDeferred(holdings)
 
-    def _give_up(self, asking: Hedged[_Listing]) -> None:
+    def _give_up(self, asking: HedgedRequests[_Listing]) -> None:
         """Nobody wants to know any more."""
         if self._going_on is None:
             asking.stop()
@@ -165,7 +167,7 @@ class Reading:
             if hint is None:
                 break
             asked.append(hint)
-            asking = Hedged((hint,), 1, self._list, is_patient=False)
+            asking = HedgedRequests((hint,), 1, self._list, is_patient=False)
             await asking.run()
         return await self._search()
 
@@ -229,7 +231,7 @@ class Reading:
                 wait_s = max(_GRACE_S, _LATE * (clock.seconds() - began))
                 timers.append(clock.callLater(wait_s, asking.end))
 
-        asking = Hedged(holders, wanted, self._list, came)
+        asking = HedgedRequests(holders, wanted, self._list, came)
         await asking.run()
         for timer in timers:
             if timer.active():

@@ -16,10 +16,10 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.member.member import Reply
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
-from twisted_bazaar.discovery.ring.storage.anti_entropy import Compared, Comparison, compare
+from twisted_bazaar.discovery.ring.storage.anti_entropy import AntiEntropy, Compared, compare
 from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS, Entry
 from twisted_bazaar.discovery.ring.storage.messages import Marked, RingCompare, RingCompared, RingRequest
-from twisted_bazaar.discovery.ring.storage.replica_server import Keeper
+from twisted_bazaar.discovery.ring.storage.replica_server import ReplicaServer
 from twisted_bazaar.discovery.ring.storage.replication import Pacing, Replication, Sync
 from twisted_bazaar.discovery.ring.storage.store import Mark
 from twisted_bazaar.errors import LinkClosed, PeerError
@@ -51,7 +51,7 @@ class Repair:
     replication: Replication
     _node: INode
 
-    def __init__(self, keeping: Keeper, pacing: Pacing | None = None) -> None:
+    def __init__(self, keeping: ReplicaServer, pacing: Pacing | None = None) -> None:
         self.sent = 0
         self._keeping = keeping
         self._member = keeping.member
@@ -197,7 +197,7 @@ class Repair:
         self.replication.done(contact, self._now())
 
     async def _sync_span(self, sync: Sync, until: float, *, is_paced: bool) -> None:
-        comparison = Comparison(self._keeping.store, sync.span, is_mutual=sync.is_own)
+        comparison = AntiEntropy(self._keeping.store, sync.span, is_mutual=sync.is_own)
         while not comparison.is_over:
             self._check_time(until)
             span, total = comparison.next()

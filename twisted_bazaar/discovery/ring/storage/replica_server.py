@@ -102,7 +102,7 @@ class Copy:
         return self.outcome in _KEEPS
 
 
-class Keeper:
+class ReplicaServer:
     """The server of replicas on one node.
 
     @param member: the node on its ring; it has not started yet.

@@ -19,7 +19,7 @@ from attrs import define, frozen
 
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.storage.anti_entropy import length_of, span_of
-from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S, UNCLAIMED_S, Claims
+from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S, UNCLAIMED_S, ComparedRanges
 from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS, Entry
 from twisted_bazaar.discovery.ring.storage.store import Span, Store
 
@@ -93,7 +93,7 @@ class Replication:
     def __init__(
         self, own: Contact, ring: Ring, store: Store, rng: random.Random, replicas: int = USUAL_REPLICAS
     ) -> None:
-        self.claims = Claims()
+        self.claims = ComparedRanges()
         self._own = own
         self._ring = ring
         self._store = store

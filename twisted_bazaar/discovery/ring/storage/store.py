@@ -23,7 +23,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS, Entry, EntryKey
-from twisted_bazaar.discovery.ring.storage.range_sums import Order
+from twisted_bazaar.discovery.ring.storage.range_sums import RangeSums
 
 MOST_ENTRIES: Final = 65_536
 MOST_BYTES: Final = 64 << 20
@@ -126,7 +126,7 @@ class Store:
         self._held: dict[EntryKey, _Held] = {}
         # What is under each name, in the order of the tags.
         self._names: dict[tuple[str, str], list[_Held]] = {}
-        self._order = Order(_SUM_SIZE)
+        self._order = RangeSums(_SUM_SIZE)
         self._at: dict[int, EntryKey] = {}
         self._owned: dict[str, _Owned] = {}
         self._sent: dict[tuple[Hashable, bool], _Sent] = {}

@@ -20,10 +20,10 @@ from twisted_bazaar.discovery.index.messages import MOST_ON_PAGE, Listed
 from twisted_bazaar.discovery.index.words import question_of
 from twisted_bazaar.discovery.recent import Recent
 from twisted_bazaar.discovery.superpeer.leaf.findings import MOST_KEPT, Findings
-from twisted_bazaar.discovery.superpeer.leaf.own_table import OwnWords
-from twisted_bazaar.discovery.superpeer.leaf.pending_queries import Questions
-from twisted_bazaar.discovery.superpeer.leaf.registration import Mooring, place_told_by
-from twisted_bazaar.discovery.superpeer.leaf.registrations import Moorings
+from twisted_bazaar.discovery.superpeer.leaf.own_table import LeafTable
+from twisted_bazaar.discovery.superpeer.leaf.pending_queries import PendingQueries
+from twisted_bazaar.discovery.superpeer.leaf.registration import Registration, place_told_by
+from twisted_bazaar.discovery.superpeer.leaf.registrations import Registrations
 from twisted_bazaar.discovery.superpeer.messages import (
     MOST_RESULTS,
     Found,
@@ -96,11 +96,11 @@ class Leaf:
     def start(self, node: INode) -> None:
         """Begin; nothing is linked yet."""
         self.node = node
-        self._words = OwnWords(node, self._table_changed)
-        self._moorings = Moorings(
+        self._words = LeafTable(node, self._table_changed)
+        self._moorings = Registrations(
             node, self._super_peers, self._moor, self._moorings_changed, may_lead=self._lead is not None
         )
-        self._questions = Questions(node, self._moorings.taken)
+        self._questions = PendingQueries(node, self._moorings.taken)
         self._moorings.start()
 
     def stop(self) -> Deferred[None]:
@@ -254,8 +254,8 @@ class Leaf:
         self._pages.put(lookup, findings, self.node.clock.seconds())
         return findings.page(query)
 
-    def _moor(self, peer: Peer) -> Mooring:
-        return Mooring(self.node, peer, self._words, self._load, self._warn)
+    def _moor(self, peer: Peer) -> Registration:
+        return Registration(self.node, peer, self._words, self._load, self._warn)
 
     def _table_changed(self) -> None:
         for mooring in self._moorings.taken.values():

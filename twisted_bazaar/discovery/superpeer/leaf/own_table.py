@@ -8,7 +8,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from twisted_bazaar.discovery.index.client.published_list import OwnListing
+from twisted_bazaar.discovery.index.client.published_list import PublishedList
 from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, token_of_seller, tokens_of_file, tokens_of_item
 from twisted_bazaar.interfaces import INode
@@ -18,7 +18,7 @@ from twisted_bazaar.values.files import SharedFile
 _FILES_A_TURN: Final = 200
 
 
-class OwnWords:
+class LeafTable:
     """The files and goods of one weak peer.
 
     @param changed: called when the table has changed.
@@ -65,9 +65,9 @@ class OwnWords:
         self._items = now
         self._changed()
 
-    def new_listing(self) -> OwnListing:
+    def new_listing(self) -> PublishedList:
         """The list of all of it, for a server that has been told nothing."""
-        listing = OwnListing(self._node.rng, self._node.bazaar)
+        listing = PublishedList(self._node.rng, self._node.bazaar)
         listing.change_files(self._files.values(), ())
         listing.set_items(sorted(self._items))
         return listing

@@ -12,7 +12,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 
-from twisted_bazaar.discovery.superpeer.leaf.registration import Mooring
+from twisted_bazaar.discovery.superpeer.leaf.registration import Registration
 from twisted_bazaar.discovery.superpeer.messages import Found, Query, QueryEnd, QueryHit
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
@@ -53,13 +53,13 @@ class _Question:
     patience: IDelayedCall | None = None
 
 
-class Questions:
+class PendingQueries:
     """All questions of one node that are under way.
 
     @param moorings: by node id, the super peers that can be asked.
     """
 
-    def __init__(self, node: INode, moorings: Mapping[int, Mooring]) -> None:
+    def __init__(self, node: INode, moorings: Mapping[int, Registration]) -> None:
         self._node = node
         self._moorings = moorings
         self._questions: list[_Question] = []

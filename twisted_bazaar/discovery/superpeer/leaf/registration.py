@@ -7,9 +7,9 @@ from typing import Final
 from msgspec.structs import replace
 from twisted.internet.interfaces import IDelayedCall
 
-from twisted_bazaar.discovery.index.client.list_sync import Enrolment, Warn
+from twisted_bazaar.discovery.index.client.list_sync import ListSync, Warn
 from twisted_bazaar.discovery.index.messages import Listed
-from twisted_bazaar.discovery.superpeer.leaf.own_table import OwnWords
+from twisted_bazaar.discovery.superpeer.leaf.own_table import LeafTable
 from twisted_bazaar.discovery.superpeer.messages import NO_TABLE, Found
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
@@ -23,7 +23,7 @@ TABLE_EVERY_S: Final = 1.0
 _MOST_TABLE_BYTES: Final = 60_000
 
 
-class Mooring:
+class Registration:
     """One super peer that has taken this node, from then until the link is gone.
 
     @param peer: the super peer.
@@ -33,13 +33,13 @@ class Mooring:
     @ivar refusal: why it has refused a question, until it says that the question is over.
     """
 
-    def __init__(self, node: INode, peer: Peer, words: OwnWords, load: int, warn: Warn) -> None:
+    def __init__(self, node: INode, peer: Peer, words: LeafTable, load: int, warn: Warn) -> None:
         self._node = node
         self.peer = peer
         self._words = words
         self.since = node.clock.seconds()
         self.refusal: PeerError | None = None
-        self.enrolment = Enrolment(node, words.new_listing(), self.say, warn, f"super peer {peer.id}")
+        self.enrolment = ListSync(node, words.new_listing(), self.say, warn, f"super peer {peer.id}")
         self.enrolment.loaded(load)
         self._told = NO_TABLE
         self._telling: IDelayedCall | None = None

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.discovery.superpeer.leaf.candidates import LONGEST_WAIT_ALONE_S, Candidate, Candidates
-from twisted_bazaar.discovery.superpeer.leaf.registration import Mooring, place_told_by
+from twisted_bazaar.discovery.superpeer.leaf.registration import Registration, place_told_by
 from twisted_bazaar.discovery.superpeer.messages import Register, Registered, Unregister
 from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
 from twisted_bazaar.interfaces import INode
@@ -43,7 +43,7 @@ class NotInTime(LinkClosed):
     """Nobody has answered for so long that it is not waited for."""
 
 
-class Moorings:
+class Registrations:
     """The super peers that have taken one node.
 
     @param given: where the user says that there are some.
@@ -59,7 +59,7 @@ class Moorings:
         self,
         node: INode,
         given: Sequence[Hashable],
-        make: Callable[[Peer], Mooring],
+        make: Callable[[Peer], Registration],
         changed: Callable[[], None],
         *,
         may_lead: bool,
@@ -71,7 +71,7 @@ class Moorings:
         self._given = list(given)
         # Of those, why each was of no use when it was tried last.
         self._refusals: dict[int, str] = {}
-        self.taken: dict[int, Mooring] = {}
+        self.taken: dict[int, Registration] = {}
         self._candidates = Candidates(node.rng, given)
         self._tried_as: dict[int, Candidate] = {}
         # When each try has begun.

@@ -14,7 +14,7 @@ UNANSWERED_S: Final = 5.0
 ALONE_S: Final = 10.0
 
 
-class Attendance:
+class Alerts:
     """The presence of those who should be there."""
 
     def __init__(self, node: INode, neighbours: Neighbours) -> None:

@@ -19,7 +19,7 @@ _LONGEST_PAUSE_S: Final = 30.0
 _MOST_NAMED: Final = 200
 
 
-class Seeking:
+class NeighbourDiscovery:
     """Asks for one super peer after the other, with pauses that grow while it is in vain.
 
     @param contacts: where those that are named are to be greeted.

@@ -9,7 +9,7 @@ from typing import Final
 from attrs import Factory, define, frozen
 
 from twisted_bazaar.discovery.superpeer.messages import SuperHello
-from twisted_bazaar.discovery.superpeer.qrp.sync import Allowance, Telling
+from twisted_bazaar.discovery.superpeer.qrp.sync import Allowance, TableSync
 from twisted_bazaar.discovery.superpeer.qrp.tables import RouteTable
 from twisted_bazaar.values.addresses import Address
 
@@ -60,7 +60,7 @@ class Neighbour:
     address: Address
     entry: Entry
     hello: SuperHello
-    telling: Telling
+    telling: TableSync
     allowance: Allowance
     linked_at: float
     heard_at: float

@@ -22,9 +22,9 @@ from twisted_bazaar.bounded import FairTable, Ration
 from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.discovery.superpeer.messages import MOST_OTHERS, NO_TABLE, Other, SuperHello, Table
 from twisted_bazaar.discovery.superpeer.neighbours.contacts import NEVER, Contacts
-from twisted_bazaar.discovery.superpeer.neighbours.discovery import Seeking
+from twisted_bazaar.discovery.superpeer.neighbours.discovery import NeighbourDiscovery
 from twisted_bazaar.discovery.superpeer.neighbours.neighbour import Entry, Neighbour, Standing
-from twisted_bazaar.discovery.superpeer.qrp.sync import Allowance, Telling
+from twisted_bazaar.discovery.superpeer.qrp.sync import Allowance, TableSync
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
@@ -92,7 +92,7 @@ class Neighbours:
         self._contacts = Contacts(node.rng)
         # Who has said that it goes, or was sent away, is not taken back in the same moment.
         self._gone: FairTable[Address, bool] = FairTable(_GONE, hello_s)
-        self._seeking = Seeking(
+        self._seeking = NeighbourDiscovery(
             node,
             self._contacts,
             have=lambda: [neighbour.id for neighbour in self.linked.values()],
@@ -301,7 +301,7 @@ class Neighbours:
             address,
             entry,
             hello,
-            telling=Telling(self._table, now),
+            telling=TableSync(self._table, now),
             allowance=Allowance(now),
             linked_at=now,
             heard_at=now,

@@ -56,7 +56,7 @@ class Allowance:
         return admitted
 
 
-class Telling:
+class TableSync:
     """The table as one neighbour has it, and what is under way to it.
 
     @param table: this super peer's; it has to begin each run with another version.

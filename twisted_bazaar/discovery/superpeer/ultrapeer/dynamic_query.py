@@ -33,7 +33,7 @@ class Round:
     wait_s: float
 
 
-class Rounds:
+class DynamicQuery:
     """The rounds of one search, after this super peer's own weak peers were looked at.
 
     @param ttl: the farthest it may go.

@@ -12,10 +12,10 @@ from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
 from twisted_bazaar.discovery.superpeer.qrp.tables import hash_of, tokens_of_query
 from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters
 from twisted_bazaar.discovery.superpeer.ultrapeer.hit_addresses import placed
-from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import Lookups
+from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import LocalSearch
 from twisted_bazaar.discovery.superpeer.ultrapeer.policy import Policy
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import parts_of
-from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, Paths
+from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address, network_of
@@ -27,7 +27,7 @@ MOST_PART_BYTES: Final = 1_100
 ANSWER_BITS: Final = 52
 
 
-class Passing:
+class QueryForwarding:
     """Answers and passes on.
 
     @param paths: which searches have passed.
@@ -41,8 +41,8 @@ class Passing:
         node: INode,
         policy: Policy,
         neighbours: Neighbours,
-        paths: Paths,
-        lookups: Lookups,
+        paths: ReversePaths,
+        lookups: LocalSearch,
         counters: Counters,
         own_hit: Callable[[QueryHit, Address], bool],
     ) -> None:

@@ -16,7 +16,7 @@ from twisted_bazaar.discovery.index.directory.directory import Directory, Steps
 from twisted_bazaar.discovery.index.directory.memory import MemoryDirectory
 from twisted_bazaar.discovery.index.messages import Busy, Listed, Renew, TooMany, Update
 from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests
-from twisted_bazaar.discovery.index.scheduling.time_slicing import Turns
+from twisted_bazaar.discovery.index.scheduling.time_slicing import TimeSlicer
 from twisted_bazaar.discovery.superpeer.messages import (
     MOST_TABLE_BITS,
     NO_TABLE,
@@ -123,7 +123,7 @@ class Leaves:
         self.registrants: dict[int, Registrant] = {}
         self.directory = Directory(budget=self._budget)
         self._lists = MemoryDirectory(self.directory)
-        self._turns = Turns(node.clock)
+        self._turns = TimeSlicer(node.clock)
         self.pending = PendingRequests(node.clock, lambda peer: node.is_behind(peer.id))
         self._from: Counter[str] = Counter()
         # Who has gone and whose words are in the table yet: whoever comes and goes is not to fill the memory.

@@ -12,7 +12,7 @@ from twisted_bazaar.discovery.index.directory.catalogue import Title
 from twisted_bazaar.discovery.index.directory.directory import Directory, Steps
 from twisted_bazaar.discovery.index.directory.leases import Lister
 from twisted_bazaar.discovery.index.messages import Busy, File
-from twisted_bazaar.discovery.index.scheduling.time_slicing import Turns
+from twisted_bazaar.discovery.index.scheduling.time_slicing import TimeSlicer
 from twisted_bazaar.discovery.superpeer.messages import MOST_FOUND, Found, Query
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.system.limited_log import limited_logger
@@ -32,7 +32,7 @@ _NOBODY: Final = ""
 Tell = Callable[[Sequence[Found] | None], None]
 
 
-class Lookups:
+class LocalSearch:
     """Answers queries from a directory, without letting any of them hold up the others.
 
     @param directory: the lists.
@@ -43,7 +43,7 @@ class Lookups:
 
     def __init__(self, directory: Directory, reactor: Any) -> None:
         self._directory = directory
-        self._turns = Turns(reactor)
+        self._turns = TimeSlicer(reactor)
 
     def stop(self) -> None:
         """Answer nothing more."""

@@ -17,17 +17,17 @@ from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.messages import Busy
-from twisted_bazaar.discovery.index.scheduling.rate_limits import Allowances
+from twisted_bazaar.discovery.index.scheduling.rate_limits import RateLimits
 from twisted_bazaar.discovery.superpeer.messages import Found, Query, QueryEnd, QueryHit
 from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
 from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters
-from twisted_bazaar.discovery.superpeer.ultrapeer.dynamic_query import Round, Rounds
+from twisted_bazaar.discovery.superpeer.ultrapeer.dynamic_query import DynamicQuery, Round
 from twisted_bazaar.discovery.superpeer.ultrapeer.forwarding import ANSWER_BITS, neighbours_for
 from twisted_bazaar.discovery.superpeer.ultrapeer.leaves import Leaves, NotRegistered
-from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import Lookups
+from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import LocalSearch
 from twisted_bazaar.discovery.superpeer.ultrapeer.policy import Policy
-from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, Answers, parts_of
-from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, Paths
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, QueryHits, parts_of
+from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route
@@ -60,14 +60,14 @@ class Search:
     route: Route
     id: str
     enough: int
-    answers: Answers
-    rounds: Rounds
+    answers: QueryHits
+    rounds: DynamicQuery
     probed: Sequence[Address] = ()
     next: IDelayedCall | None = None
     weight: int = 0
 
 
-class Searches:
+class QueryControl:
     """Does what weak peers ask for.
 
     @param leaves: who may ask.
@@ -83,8 +83,8 @@ class Searches:
         node: INode,
         policy: Policy,
         neighbours: Neighbours,
-        paths: Paths,
-        lookups: Lookups,
+        paths: ReversePaths,
+        lookups: LocalSearch,
         counters: Counters,
     ) -> None:
         self._node = node
@@ -95,7 +95,7 @@ class Searches:
         self._lookups = lookups
         self._counters = counters
         self._answers = count(node.rng.getrandbits(ANSWER_BITS))
-        self._allowances = Allowances()
+        self._allowances = RateLimits()
         self.budget = ByteBudget(MOST_BYTES)
         self._under_way: dict[str, Search] = {}
         self._of: dict[int, dict[str, Search]] = {}
@@ -178,7 +178,7 @@ class Searches:
         registrant = self._leaves.registrants.get(peer.id)
         if registrant is None or registrant.peer != peer or query.id in self._of.get(peer.id, ()):
             return
-        search = Search(query, peer, route, self._id_for(query), enough, Answers(enough), self._rounds(enough))
+        search = Search(query, peer, route, self._id_for(query), enough, QueryHits(enough), self._rounds(enough))
         search.answers.take_own(found)
         has_room = self._has_charged(search)
         self._under_way[search.id] = self._of.setdefault(peer.id, {})[query.id] = search
@@ -211,9 +211,9 @@ class Searches:
             return query.id
         return f"{self._node.rng.getrandbits(_ID_BITS):032x}"
 
-    def _rounds(self, enough: int) -> Rounds:
+    def _rounds(self, enough: int) -> DynamicQuery:
         neighbours, policy = self._neighbours, self._policy
-        return Rounds(
+        return DynamicQuery(
             policy.ttl,
             enough,
             len(neighbours.linked),

@@ -68,7 +68,7 @@ def _pieces(found: Found, room: int) -> Iterator[tuple[Found, int]]:
     yield replace(found, files=tuple(files)), size
 
 
-class Answers:
+class QueryHits:
     """The hits of one search, each once.
 
     A hit is one file of one peer, or a seller. It is believed as it comes; but nobody who answers everything can keep

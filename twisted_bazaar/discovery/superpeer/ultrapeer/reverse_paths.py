@@ -61,7 +61,7 @@ class _Brought(msgspec.Struct, gc=False):
     parts: int
 
 
-class Paths:
+class ReversePaths:
     """The queries of the last minute.
 
     @param cap: how many are remembered.

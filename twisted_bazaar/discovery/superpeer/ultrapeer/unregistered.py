@@ -16,7 +16,7 @@ REGISTER_WITHIN_S: Final = 10.0
 _MOMENT_S: Final = 0.5
 
 
-class Visitors:
+class Unregistered:
     """Sends away who does not register in time.
 
     @param may_stay: whether somebody has registered, or is linked for something else.
