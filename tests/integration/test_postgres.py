@@ -299,7 +299,7 @@ async def test_first_ones(url: str, open_store: Callable[..., PostgresStore]) ->
 
     assert await gatherResults([store.run(lambda book: book.levels()) for store in stores]) == [{}] * SELLERS
     with psycopg.connect(url) as connection:
-        assert connection.execute("SELECT number FROM twisted_bazaar.database.schema_migrations").fetchall() == [(1,)]
+        assert connection.execute("SELECT number FROM twisted_bazaar.forms").fetchall() == [(1,)]
 
 
 @pytest_twisted.ensureDeferred
@@ -307,7 +307,7 @@ async def test_newer_form(url: str, open_store: Callable[..., PostgresStore]) ->
     """A book that a newer version made is refused, in one line, and left as it is."""
     await open_store().run(enter(APPLES))
     with psycopg.connect(url) as connection:
-        connection.execute("INSERT INTO twisted_bazaar.database.schema_migrations VALUES (2)")
+        connection.execute("INSERT INTO twisted_bazaar.forms VALUES (2)")
 
     said = await error_of(open_store().run(enter()))
 
