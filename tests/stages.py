@@ -60,7 +60,9 @@ LINT: Final = (
     Stage("format", module("ruff", "format", "--check", "--quiet", ".")),
     Stage("types", module("mypy")),
 )
-TEST: Final = (*LINT, Stage("tests", pytest("-m", "not slow")))
+# Else each of the processes that run tests compiles all of it, at the same time.
+COMPILED: Final = Stage("bytecode", module("compileall", "-q", "-j", WORKERS, "twisted_bazaar", "tests"))
+TEST: Final = (*LINT, COMPILED, Stage("tests", pytest("-m", "not slow")))
 
 
 def test_all(scratch: Path) -> Sequence[Stage]:
@@ -73,6 +75,7 @@ def test_all(scratch: Path) -> Sequence[Stage]:
     units = [str(path) for path in sorted((ROOT / "tests").iterdir()) if is_unit(path)]
     return (
         *LINT,
+        COMPILED,
         Stage(
             "tests, counting branches",
             pytest(
@@ -110,7 +113,7 @@ def slow_files() -> Sequence[str]:
 def is_unit(path: Path) -> bool:
     """Whether there are unit tests of the package at a path."""
     if path.is_dir():
-        return path.name != "integration" and any(path.glob("test_*.py"))
+        return path.name != "integration" and any(path.rglob("test_*.py"))
     return path.match("test_*.py")
 
 
