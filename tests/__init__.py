@@ -12,12 +12,12 @@ import hypothesis
 # Whether everything is tried that there is time for.
 # Not called BAZAAR_ something: daemons would take it for a setting, and warn of it.
 THOROUGH: Final = os.environ.get("TESTS_OF_BAZAAR") == "all"
-_FEWEST: Final = 16
-_QUICK_SHARE: Final = 6
+_FEWEST: Final = 20
+_QUICK_SHARE: Final = 5
 
 
 def examples(most: int, **others: object) -> hypothesis.settings:
-    """Settings of hypothesis for a test that is tried so often in C{make test-all}, and with a sixth of that otherwise.
+    """Settings of hypothesis for a test that is tried so often in C{make test-all}, and with a fifth of that otherwise.
 
     @param others: further settings.
     """
