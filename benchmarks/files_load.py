@@ -35,7 +35,7 @@ from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
 

@@ -42,7 +42,7 @@ from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.service import expect_many_objects
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, SharedFile

@@ -12,16 +12,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import directlyProvides, implementer
+from zope.interface import directlyProvides
 
 from twisted_bazaar.console import Console
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IOperable
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.wire.framing import frame
 
 
-@implementer(IOperable)
 class Slow(Role):
     """A role with a command that takes as long as the test says."""
 

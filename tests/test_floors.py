@@ -28,7 +28,7 @@ GROUND: Final = frozenset({"errors", "bounded", "backoff", "byte_budget", "timer
 FLOORS: Final = {
     **dict.fromkeys(("wire", "identity", "system"), 1),
     "values": 2,
-    **dict.fromkeys(("interfaces", "state", "database"), 3),
+    **dict.fromkeys(("interfaces", "role", "state", "database"), 3),
     **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console", "settings"), 4),
     **dict.fromkeys(("plugin", "service", "roles"), 5),
     **dict.fromkeys(("taps", "sim", "web"), 6),
@@ -37,8 +37,9 @@ FLOORS: Final = {
     "cli": 9,
     "__main__": 10,
 }
-# The one door by which every role comes in, ours as well, stands on the floor that it leads to.
-SIDEWAYS: Final = frozenset({("roles", "plugin"), ("service", "plugin")})
+# The one door by which every role comes in, ours as well, stands on the floor that it leads to; and the base of all
+# roles beside what it keeps to.
+SIDEWAYS: Final = frozenset({("roles", "plugin"), ("service", "plugin"), ("role", "interfaces")})
 
 PURE: Final = frozenset(
     {
@@ -478,7 +479,7 @@ class PlantedTests(SynchronousTestCase):
         )
         self.assert_allowed("node.node", "import twisted_bazaar.bounded", "from twisted_bazaar.interfaces import INode")
         self.assert_allowed(
-            "roles.buyer", "from twisted_bazaar.plugin import Role", "from twisted_bazaar.trade import order"
+            "roles.buyer", "from twisted_bazaar.role import Role", "from twisted_bazaar.trade import order"
         )
         self.assert_allowed(
             "cli.main", "from twisted_bazaar import __version__, wire", "import click", "import twisted_bazaarium"

@@ -15,7 +15,8 @@ from zope.interface.verify import verifyObject
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole, IRolePlugin
-from twisted_bazaar.plugin import Role, RolePlugin, find_role, known_roles, load_roles
+from twisted_bazaar.plugin import RolePlugin, find_role, known_roles, load_roles
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles import relay, tracker
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.values.addresses import Address, Peer

@@ -18,15 +18,14 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IErrand, IRole
+from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.journal import EventFile
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.service import (
@@ -42,7 +41,6 @@ from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
 
 
-@implementer(IErrand)
 class Errand(Role):
     """A role that can end its process."""
 

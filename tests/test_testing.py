@@ -15,7 +15,7 @@ from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.node.control import Ping
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver, deliver_datagram
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Whereabouts

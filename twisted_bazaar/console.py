@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import UNREADABLE, BazaarError, FrameError, UsageError
-from twisted_bazaar.interfaces import Command, IOperable, IRole
+from twisted_bazaar.interfaces import Command, IRole
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
 LONGEST_REQUEST_BYTES: Final = 65_536
@@ -100,7 +100,7 @@ class Console:
             "status": lambda request: succeed(dict(self._status())),
             "commands": lambda request: succeed(self._known()),
         }
-        return [own, *(role.commands for role in self._roles if IOperable.providedBy(role))]
+        return [own, *(role.commands for role in self._roles)]
 
     def _known(self) -> list[str]:
         """The names of all that the node can be asked."""

@@ -31,6 +31,10 @@ Opening = Callable[[Any, Address], IProtocol | None]
 That gets the transport by C{makeConnection}, with whatever else has arrived. None refuses the connection."""
 
 
+Command = Callable[[Mapping[str, Any]], Deferred[Any]]
+"""Does what the operator of a node asks for: takes and fires with values that JSON can hold."""
+
+
 class INode(Interface):
     """One member of the network, as a role sees it. A role never sees sockets or frames."""
 
@@ -163,6 +167,21 @@ class IRole(Interface):
     kind: str | None = Attribute(
         "What others may ask the tracker for that look for a node such as this; None for nothing."
     )
+    commands: Mapping[str, Command] = Attribute(
+        "By name, what the operator of its node can ask it while it runs. May fire with UsageError, SoldOut or "
+        "StorageError."
+    )
+    is_self_numbered: bool = Attribute(
+        "Whether its node needs nobody to give it an id: that follows from its key, unless it is told of a tracker."
+    )
+    needs_neighbours: bool = Attribute(
+        "Whether it asks others over links to neighbours, which the node then looks for."
+    )
+    udp_need: UdpNeed | None = Attribute("Where its node has to take datagrams, and why; None if it need not.")
+    finished: Deferred[int] | None = Attribute(
+        "Fires with the exit status for the process when the role ends by itself, or never; None if it does not."
+    )
+    stop_s: float = Attribute("How long C{stop} may take, in seconds; then it is cancelled.")
 
     def start(node: INode) -> None:
         """Begin; called once, when the node is about to listen. Nothing is linked yet."""
@@ -195,44 +214,6 @@ class IRegistrar(IRole):
         @param key: its public key.
         @param claimed: the id it says it had before, or -1.
         """
-
-
-Command = Callable[[Mapping[str, Any]], Deferred[Any]]
-"""Does what the operator of a node asks for: takes and fires with values that JSON can hold."""
-
-
-class IOperable(IRole):
-    """A role that the operator of its node can ask things of while it runs."""
-
-    commands: Mapping[str, Command] = Attribute(
-        "By name, what it can be asked. May fire with UsageError, SoldOut or StorageError."
-    )
-
-
-class ISelfNumbered(IRole):
-    """A role whose node needs nobody to give it an id: that follows from its key, unless it is told of a tracker."""
-
-
-class ITakesDatagrams(IRole):
-    """A role whose node has to take datagrams."""
-
-    udp_need: UdpNeed = Attribute("Where it has to, and why.")
-
-
-class IFloodsNothing(IRole):
-    """A role that asks nobody over links to neighbours: for its sake the node needs none."""
-
-
-class IHandsOver(IRole):
-    """A role that has more to do before it stops than others, and so takes longer."""
-
-    stop_s: float = Attribute("How long C{stop} may take, in seconds; then it is cancelled.")
-
-
-class IErrand(IRole):
-    """A role that may end by itself, and its process with it."""
-
-    finished: Deferred[int] = Attribute("Fires with the exit status for the process; or never.")
 
 
 class IRolePlugin(IPlugin):

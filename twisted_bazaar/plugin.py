@@ -6,21 +6,18 @@ C{twisted/plugins/} names it. Nothing is imported until the role is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final, cast
 
 from attrs import frozen
-from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.plugin import IPlugin, getPlugins
 from twisted.python import usage
 from zope.interface import implementer
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import INode, IRole, IRolePlugin, Opening
-from twisted_bazaar.values.addresses import Address, Origin, Peer
-from twisted_bazaar.wire.message import Message
+from twisted_bazaar.interfaces import IRole, IRolePlugin
 
 log = Logger()
 
@@ -68,44 +65,6 @@ class RolePlugin:
     def make_role(self, options: Mapping[str, Any]) -> IRole:
         """Make the role from what the command line gave."""
         return cast(IRole, import_module(self.module).make_role(options))
-
-
-@implementer(IRole)
-class Role:
-    """A role that does nothing: a base for those that do something.
-
-    @ivar receives: for each message class it claims, the method that takes it.
-    @ivar openings: for each message class with which a connection may begin, what takes that over.
-    @ivar datagrams: for each message class it takes by datagram, the method that does.
-    @ivar kind: what others may ask the tracker for that look for a node such as this.
-    @ivar node: the node that carries it; there from L{start} on.
-    """
-
-    receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {}
-    openings: Mapping[type[Message], Opening] = {}
-    datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
-    kind: str | None = None
-    node: INode
-
-    def start(self, node: INode) -> None:
-        """Begin; nothing is linked yet."""
-        self.node = node
-
-    def stop(self) -> Deferred[None]:
-        """End every timer and wait."""
-        return succeed(None)
-
-    def peer_joined(self, peer: Peer) -> None:
-        """A node is linked."""
-
-    def peer_left(self, peer: Peer) -> None:
-        """A link is gone."""
-
-    def tracker_joined(self) -> None:
-        """The node is linked to its tracker."""
-
-    def tracker_left(self) -> None:
-        """The link to the tracker is gone."""
 
 
 def known_roles() -> list[IRolePlugin]:

@@ -24,7 +24,7 @@ from twisted_bazaar.console import Console
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IDiscoveryMethod, IErrand, IRegistrar, IRole, ISelfNumbered
+from twisted_bazaar.interfaces import IDiscoveryMethod, IRegistrar, IRole
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
@@ -92,7 +92,7 @@ class NodeService(Service):
         starting = Deferred.fromCoroutine(self.open())
         starting.addErrback(self._cannot_start)
         for role in self._roles:
-            if IErrand.providedBy(role):
+            if role.finished is not None:
                 role.finished.addCallback(self._exit_with)
 
     def stopService(self) -> Deferred[None]:
@@ -241,7 +241,7 @@ def _registrar_of(options: Mapping[str, Any], roles: Sequence[IRole]) -> str:
     if any(IRegistrar.providedBy(role) for role in roles):
         if way is not None and not way.needs_links:
             raise UsageError(f"--via {way.name}: who hands out ids has nobody to ask; run two nodes")
-    elif options.get(registrar) == "none" and not any(ISelfNumbered.providedBy(role) for role in roles):
+    elif options.get(registrar) == "none" and not any(role.is_self_numbered for role in roles):
         raise UsageError(f"--{registrar} none: a node gets its id from {_ID_GIVERS[registrar]}")
     return registrar
 

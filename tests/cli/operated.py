@@ -16,14 +16,14 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import directlyProvides, implementer
+from zope.interface import directlyProvides
 
 from tests.cli.cases import BUYER, SELLER
 from twisted_bazaar.cli.control import client
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.console import Console
-from twisted_bazaar.interfaces import Command, IOperable
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.interfaces import Command
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.trade import PurchasesCommands, SalesCommands
 from twisted_bazaar.state import SOCKET
 from twisted_bazaar.testing import FakeNode
@@ -35,7 +35,6 @@ from twisted_bazaar.trade.stores.memory import MemoryPurchases, MemorySales, Mem
 STATUS = {"id": 7, "key": SELLER.public, "bazaar": "bazaar", "links": []}
 
 
-@implementer(IOperable)
 class AtDesk(Role):
     """A role that does what its operator asks for, and nothing else."""
 

@@ -6,13 +6,10 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
-from zope.interface import implementer
-
 from tests.docs.pages import ROOT, PageTests, read_page, section, table_with, words
 from twisted_bazaar import state
 from twisted_bazaar.console import LONGEST_REQUEST_BYTES, Console
-from twisted_bazaar.interfaces import IOperable
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.files import FilesCommands
 from twisted_bazaar.roles.commands.ring import RingCommands
 from twisted_bazaar.roles.commands.trade import PurchasesCommands, SalesCommands
@@ -21,7 +18,6 @@ PAGE = read_page("docs/architecture.md")
 PACKAGE = ROOT / "twisted_bazaar"
 
 
-@implementer(IOperable)
 class Operable(Role):
     """Something that can be asked what a buyer, a seller, a sharer and a member of a ring can."""
 

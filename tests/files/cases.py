@@ -22,7 +22,7 @@ from twisted_bazaar.files.partial import PartContent
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address

@@ -18,7 +18,7 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.control import Ping
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.error import Error
 

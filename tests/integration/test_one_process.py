@@ -22,7 +22,7 @@ from tests.integration.market import LONGEST_S, Market, Member, client, family_o
 from tests.integration.watched_node import framed
 from twisted_bazaar import service
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.want import Want

@@ -26,7 +26,8 @@ from twisted_bazaar.files.window import Settings
 from twisted_bazaar.files.window.segment import ACK, RST, SYN, decode, encode, encode_name
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role, declare_messages
+from twisted_bazaar.plugin import declare_messages
+from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
 

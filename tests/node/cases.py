@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.raw_peer import RawPeer, link
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import SimulatedNetwork
 

@@ -8,24 +8,23 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from tests.node.cases import LinkTestCase
 from tests.raw_peer import accept, link
 from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError, ReachedItself
 from twisted_bazaar.identity.keys import own_id
-from twisted_bazaar.interfaces import ISelfNumbered
 from twisted_bazaar.node.held_links import VAIN_DIALS_A_SECOND
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address, Peer
 
 
-@implementer(ISelfNumbered)
 class Numbered(Role):
     """A role whose node needs no tracker; it keeps who joined and left."""
+
+    is_self_numbered = True
 
     kind = "numbered"
 

@@ -17,7 +17,7 @@ from twisted_bazaar.errors import AlreadyLinked, LinkClosed, NoSlots, PeerError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.control import Ping
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.testing import SimulatedNetwork

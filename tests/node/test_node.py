@@ -13,7 +13,6 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from tests.node.cases import NodeTestCase
 from tests.raw_peer import accept, link
@@ -21,9 +20,8 @@ from tests.trade.cases import purchase
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IHandsOver
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address, Origin
@@ -408,7 +406,6 @@ class Unstoppable(Role):
         self.stop = stop
 
 
-@implementer(IHandsOver)
 class Lingering(Unstoppable):
     """One that has more to do before."""
 

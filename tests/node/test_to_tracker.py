@@ -15,7 +15,7 @@ from twisted_bazaar.errors import SoldOut
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address, Origin, Whereabouts
 from twisted_bazaar.wire.error import Error

@@ -13,7 +13,7 @@ from tests.trade.cases import HandStore, quote
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.signed import seal
-from twisted_bazaar.interfaces import IErrand
+from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.roles.buyer import BOUGHT, NOT_FOUND, SOLD_OUT, UNKNOWN, Buyer, Options, make_role
 from twisted_bazaar.roles.want import Want
 from twisted_bazaar.testing import FakeNode, deliver
@@ -363,8 +363,10 @@ class QuoteTests(BuyerTestCase):
     """It orders on quotes that hold, and on no others."""
 
     def test_interface(self) -> None:
-        """It is an errand."""
-        self.assertTrue(verifyObject(IErrand, self.begin()))
+        """It is a role that may end by itself."""
+        role = self.begin()
+        self.assertTrue(verifyObject(IRole, role))
+        self.assertIsNotNone(role.finished)
 
     def test_on_the_quote(self) -> None:
         """An order is on the very quote of the offer, for what is wanted, and in the book when it is sent."""

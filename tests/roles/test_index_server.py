@@ -18,7 +18,7 @@ from twisted_bazaar.discovery.index.directory.memory import MemoryDirectory
 from twisted_bazaar.discovery.index.messages import MOST_IN_UPDATE, FindFiles, Renew, Update
 from twisted_bazaar.discovery.index.scheduling.rate_limits import QUESTIONS_AT_ONCE
 from twisted_bazaar.errors import LinkClosed, StorageError, UsageError
-from twisted_bazaar.interfaces import IOperable, IRegistrar
+from twisted_bazaar.interfaces import IRegistrar
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.index_server import IndexServer, Options, make_role
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver
@@ -113,7 +113,8 @@ class PlainPeerTests(ServerTestCase):
 
     def test_interfaces(self) -> None:
         """It hands out numbers, and its operator can ask it things."""
-        self.assertTrue(verifyObject(IRegistrar, self.role) and verifyObject(IOperable, self.role))
+        self.assertTrue(verifyObject(IRegistrar, self.role))
+        self.assertEqual(list(self.role.commands), ["status"])
 
     def test_commands_of_the_paper(self) -> None:
         """Add and remove a file, each acknowledged; search by exact name; list all."""

@@ -11,7 +11,7 @@ from tests.discovery.superpeer.fakes import SuperPeerTestCase, place
 from tests.discovery.superpeer.nets import NetTestCase
 from twisted_bazaar.discovery.superpeer.messages import Lead, Query, Register, Registered, SuperHello
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IOperable, ISelfNumbered
+from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.plugin import find_role
 from twisted_bazaar.roles.super_peer import KIND, Options, SuperPeer, make_role
 from twisted_bazaar.roles.tracker import Tracker
@@ -98,7 +98,8 @@ class RoleTests(SuperPeerTestCase):
 
     def test_interfaces(self) -> None:
         """Its node needs nobody for an id, and its operator can ask it things."""
-        self.assertTrue(ISelfNumbered.providedBy(self.role) and verifyObject(IOperable, self.role))
+        self.assertTrue(self.role.is_self_numbered and verifyObject(IRole, self.role))
+        self.assertEqual(list(self.role.commands), ["status"])
         self.assertEqual(self.role.kind, KIND)
 
     def test_status(self) -> None:

@@ -14,16 +14,7 @@ from zope.interface.verify import verifyObject
 from tests.roles.cases import key_of
 from tests.trade.cases import FailingStore, quote
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import (
-    IAnswers,
-    ICatalogue,
-    IDiscovery,
-    IDiscoveryMethod,
-    INode,
-    IOffers,
-    IRole,
-    ISelfNumbered,
-)
+from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, IDiscoveryMethod, INode, IOffers, IRole
 from twisted_bazaar.roles import buyer, seller
 from twisted_bazaar.roles.buyer import NO_SUPER_PEER, NOT_FOUND, Buyer
 from twisted_bazaar.roles.seller import Seller
@@ -137,7 +128,7 @@ class WaysTests(SynchronousTestCase):
         way = make_way("superpeer", super_peers=[Address("10.0.0.7", 9200)])
         self.assertIsNone(way.registrar)
         for role in way.roles:
-            self.assertTrue(ISelfNumbered.providedBy(role))
+            self.assertTrue(role.is_self_numbered)
             role.start(node)
         node.clock.advance(0)
         self.assertEqual(node.met, [Address("10.0.0.7", 9200)])

@@ -34,7 +34,7 @@ from tests.trade.cases import BUYER, SELLER, STRANGER, HandStore, hex_id, purcha
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError, WireError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope, Signature, _what_is_signed, seal
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.want import Want

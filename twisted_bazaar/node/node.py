@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.identity.keys import KeyPair, own_id
-from twisted_bazaar.interfaces import IHandsOver, INode, IRegistrar, IRole, ISelfNumbered
+from twisted_bazaar.interfaces import INode, IRegistrar, IRole
 from twisted_bazaar.node.bootstrap import Bootstrap
 from twisted_bazaar.node.control import Disconnect, NodeReply
 from twisted_bazaar.node.datagrams.protocol import COOKIES, Datagrams, DatagramTrace
@@ -42,7 +42,6 @@ Journal = Callable[[str, Mapping[str, Any]], None]
 Trace = Callable[[Peer | None, Message], None]
 
 # A role that never stops is not to keep the node from leaving.
-_ROLE_STOP_S: Final = 5.0
 
 
 @implementer(INode)
@@ -98,7 +97,7 @@ class Node:
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
         self._links = LinkTable(self, reactor, key, limits, Codec(), registrars[0] if registrars else None)
         if not registrars:
-            is_self_numbered = tracker is None and any(ISelfNumbered.providedBy(role) for role in roles)
+            is_self_numbered = tracker is None and any(role.is_self_numbered for role in roles)
             self._links.id = own_id(key.public) if is_self_numbered else former_id
         self._links.trace = trace
         self._bootstrap = Bootstrap(self._links, rng, None if registrars else tracker, neighbours)
@@ -170,7 +169,7 @@ class Node:
         self._meetings.stop()
         self._stopping = [maybeDeferred(role.stop) for role in self._started]
         for role, stopping in zip(self._started, self._stopping, strict=True):
-            stopping.addTimeout(role.stop_s if IHandsOver.providedBy(role) else _ROLE_STOP_S, self.clock)
+            stopping.addTimeout(role.stop_s, self.clock)
             stopping.addErrback(self._not_stopped)
         stopped: Deferred[Any] = gatherResults(self._stopping)
         stopped.addCallback(lambda _: self._close())

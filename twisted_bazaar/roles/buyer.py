@@ -13,14 +13,13 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
-from twisted_bazaar.interfaces import IDiscoveryMethod, IErrand, INode, IOperable
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.interfaces import IDiscoveryMethod, INode
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.trade import PurchasesCommands
 from twisted_bazaar.roles.goods import parse_count, parse_seconds
 from twisted_bazaar.roles.want import Want, parse_label, parse_wants
@@ -75,7 +74,6 @@ class Options(usage.Options):
         self.setdefault("want", []).append(goods)
 
 
-@implementer(IErrand, IOperable)
 class Buyer(Role):
     """Buys what is wanted.
 

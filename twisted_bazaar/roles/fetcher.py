@@ -20,7 +20,7 @@ from twisted_bazaar.files.partial import PartContent
 from twisted_bazaar.files.upload.connection import UploadConnection
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.interfaces import ICatalogue, INode, Opening
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.fetching import Fetch
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FoundFile, SharedFile

@@ -39,8 +39,8 @@ from twisted_bazaar.discovery.index.messages import (
 from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests
 from twisted_bazaar.discovery.index.scheduling.rate_limits import RateLimits
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
-from twisted_bazaar.interfaces import INode, IOperable, IRegistrar
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.interfaces import INode, IRegistrar
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.goods import parse_count, parse_memory, parse_seconds
 from twisted_bazaar.roles.numbers import Numbers
 from twisted_bazaar.system.limited_log import limited_logger
@@ -66,7 +66,7 @@ class Options(usage.Options):
     optFlags = [["verbose", "v", "Tell of each peer that comes or goes."]]
 
 
-@implementer(IRegistrar, IOperable)
+@implementer(IRegistrar)
 class IndexServer(Role):
     """A directory of files and goods.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.python import usage
 
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 
 
 class Options(usage.Options):

@@ -14,7 +14,6 @@ from typing import Any, Final
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.threads import deferToThreadPool
-from zope.interface import implementer
 
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
@@ -27,15 +26,7 @@ from twisted_bazaar.errors import AlreadyThere, FileChanged, PeerError, UsageErr
 from twisted_bazaar.files.content import IContent, IPart
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.folder import Folder, HashMemory
-from twisted_bazaar.interfaces import (
-    IErrand,
-    IFloodsNothing,
-    IHandsOver,
-    INode,
-    IOperable,
-    ISelfNumbered,
-    ITakesDatagrams,
-)
+from twisted_bazaar.interfaces import INode
 from twisted_bazaar.roles.commands.ring import RingCommands
 from twisted_bazaar.roles.fetcher import Fetcher, OpenPart
 from twisted_bazaar.roles.fetching import Fetch
@@ -78,7 +69,6 @@ class Options(RingOptions):
     ]
 
 
-@implementer(IOperable, ISelfNumbered, IErrand, IHandsOver, ITakesDatagrams, IFloodsNothing)
 class RingPeer(Fetcher):
     """A member of a ring that keeps files.
 
@@ -93,7 +83,11 @@ class RingPeer(Fetcher):
     @ivar kept: the files that it keeps.
     """
 
+    is_self_numbered = True
+    needs_neighbours = False
+
     udp_need = _UDP
+    finished: Deferred[int]
 
     def __init__(
         self,

@@ -11,12 +11,11 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
-from twisted_bazaar.interfaces import IDiscoveryMethod, ILedger, INode, IOperable
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.interfaces import IDiscoveryMethod, ILedger, INode
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.trade import SalesCommands
 from twisted_bazaar.roles.goods import parse_goods
 from twisted_bazaar.roles.ways import FloodWay, way_of
@@ -60,7 +59,6 @@ class Options(usage.Options):
         self.setdefault("stock", []).append(goods)
 
 
-@implementer(IOperable)
 class Seller(Role):
     """Answers searches for what it has, and orders for it.
 

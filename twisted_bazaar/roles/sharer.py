@@ -10,7 +10,6 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.python import usage
-from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import UsageError
@@ -18,7 +17,7 @@ from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMemory
 from twisted_bazaar.files.sharing.shared import SharedContent
-from twisted_bazaar.interfaces import ICatalogue, INode, IOperable
+from twisted_bazaar.interfaces import ICatalogue, INode
 from twisted_bazaar.roles.commands.files import FilesCommands
 from twisted_bazaar.roles.fetcher import USUAL_SLOTS, Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch
@@ -46,7 +45,6 @@ class Options(usage.Options):
     ]
 
 
-@implementer(IOperable)
 class Sharer(Fetcher):
     """Shares a folder.
 

@@ -12,7 +12,6 @@ from typing import Any, Final, Self
 from attrs import asdict
 from twisted.internet.defer import Deferred, succeed
 from twisted.python import usage
-from zope.interface import implementer
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget
 from twisted_bazaar.discovery.superpeer.messages import MOST_RESULTS, Query, SuperHello, Table
@@ -30,8 +29,8 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import QueryCont
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import ReversePaths
 from twisted_bazaar.discovery.superpeer.ultrapeer.unregistered import Unregistered
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IFloodsNothing, INode, IOperable, ISelfNumbered, ITakesDatagrams
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.goods import parse_memory
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer, plain_host
@@ -77,7 +76,6 @@ class Options(usage.Options):
         self.setdefault("neighbour", []).append(place)
 
 
-@implementer(ISelfNumbered, IOperable, ITakesDatagrams, IFloodsNothing)
 class SuperPeer(Role):
     """An index for weak peers, linked to other super peers.
 
@@ -95,6 +93,9 @@ class SuperPeer(Role):
     @ivar is_leading: whether it is a super peer by now.
     @ivar leaves: its weak peers; there from L{start} on, like its neighbours and the searches of its weak peers.
     """
+
+    is_self_numbered = True
+    needs_neighbours = False
 
     log = limited_logger(__name__)
     udp_need = _UDP_TO_LEAD

@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.interfaces import INode, IRegistrar
 from twisted_bazaar.node.control import NodeReply, NodeRequest
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.numbers import Numbers
 from twisted_bazaar.values.addresses import Origin, Peer
 

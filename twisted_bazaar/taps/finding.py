@@ -8,7 +8,7 @@ from typing import Any, Final
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IDiscoveryMethod, IRole, ISelfNumbered
+from twisted_bazaar.interfaces import IDiscoveryMethod, IRole
 from twisted_bazaar.roles.ring.finder import RingFinder
 from twisted_bazaar.roles.ring.options import RING_OPTIONS, check_endpoint, read_replicas, read_settings
 from twisted_bazaar.roles.ring_peer import RingPeer
@@ -61,7 +61,7 @@ def tracker_of_node(options: DaemonOptions, roles: Sequence[IRole], names: Seque
     @param names: of the roles.
     """
     tracker: str | None = options[_TRACKER]
-    needs_none = any(ISelfNumbered.providedBy(role) for role in roles)
+    needs_none = any(role.is_self_numbered for role in roles)
     return None if needs_none and not _is_meant(options, _TRACKER, names) else tracker
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IFloodsNothing, IRole, ITakesDatagrams
+from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.roles.super_peer import LEAVES
 from twisted_bazaar.service import (
     FIND_OUT_SOON,
@@ -50,7 +50,7 @@ def without_neighbours(options: Mapping[str, Any], roles: Sequence[IRole]) -> di
     @return: the options, and what follows from that.
     """
     settings = dict(options)
-    if all(IFloodsNothing.providedBy(role) for role in roles):
+    if not any(role.needs_neighbours for role in roles):
         if settings["min-links"] is None:
             settings["min-links"] = "0"
         if settings["max-links"] is None:
@@ -67,7 +67,7 @@ def udp_place(options: Mapping[str, Any], roles: Sequence[IRole], reactor: Any) 
     @raise UsageError: it needs a place and has none, or what is said is none.
     """
     text: str | None = options["udp"]
-    needs: list[UdpNeed] = [role.udp_need for role in roles if ITakesDatagrams.providedBy(role)]
+    needs: list[UdpNeed] = [role.udp_need for role in roles if role.udp_need is not None]
     for need in needs:
         if need.no_links is not None and options["listen"] == "none":
             raise UsageError(f"--listen none: {need.no_links}")

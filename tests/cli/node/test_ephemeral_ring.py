@@ -13,7 +13,7 @@ from twisted_bazaar.cli.node.availability import Availability, Reason
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member, fetching_nothing
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.identity.keys import own_id
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.ring.finder import RingFinder
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.tracker import Tracker

@@ -18,7 +18,7 @@ from twisted_bazaar.discovery.flood.search import FloodAnswers, FloodSearch
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.interfaces import IDiscovery, INode, IOffers
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork
 from twisted_bazaar.values.addresses import Address, Origin, Route

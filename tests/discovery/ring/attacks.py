@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
-from zope.interface import implementer
 
 from tests.discovery.ring.nets import key_pair
 from twisted_bazaar.discovery.ring.member.member import Reply, RingMember
@@ -40,8 +39,8 @@ from twisted_bazaar.discovery.ring.storage.messages import (
     RingStored,
     RingTransfer,
 )
-from twisted_bazaar.interfaces import INode, ISelfNumbered
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
@@ -79,9 +78,10 @@ def hearsay(ring: Ring, victim: Contact, ghost: Contact) -> Iterator[Make]:
     yield partial(RingUpdate, about=about(ring, replace(victim, address=Address("10.99.0.8", 9_001))))
 
 
-@implementer(ISelfNumbered)
 class Mute(Role):
     """A node that says whatever a test wants, and answers nothing."""
+
+    is_self_numbered = True
 
     def __init__(self) -> None:
         self.datagrams = dict.fromkeys(RingMember().datagrams, lambda message, address: None)

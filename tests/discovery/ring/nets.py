@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rules.actions import NodeState
@@ -19,19 +18,20 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import INode, ISelfNumbered
+from twisted_bazaar.interfaces import INode
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
 
 
-@implementer(ISelfNumbered)
 class RingRole(Role):
     """A role that is a member of a ring and nothing else.
 
     @ivar refusal: why it could not join, if it could not.
     """
+
+    is_self_numbered = True
 
     def __init__(self, member: RingMember, join: Address | IStreamClientEndpoint | None = None) -> None:
         self.member = member

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
-from zope.interface import implementer
 
 from twisted_bazaar.discovery.index.directory.directory import LEASE_S, Directory, Steps
 from twisted_bazaar.discovery.index.messages import File, Listed, Renew, Update
@@ -22,8 +21,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
     Unregister,
 )
 from twisted_bazaar.discovery.superpeer.qrp.tables import RouteTable, hash_of, tokens_of_query
-from twisted_bazaar.interfaces import ISelfNumbered
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, SharedFile
 
@@ -53,7 +51,6 @@ def result_of(steps: Steps[Any]) -> Any:
             return end.value
 
 
-@implementer(ISelfNumbered)
 class PlainSuperPeer(Role):
     """A super peer that knows nobody else, as plain as can be.
 
@@ -64,6 +61,8 @@ class PlainSuperPeer(Role):
     @ivar unregistered: who has left politely.
     @ivar is_silent: whether it answers no questions.
     """
+
+    is_self_numbered = True
 
     def __init__(self, most: int = 100) -> None:
         self.most = most

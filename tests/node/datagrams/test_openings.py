@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.raw_peer import connect
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.framing import frame

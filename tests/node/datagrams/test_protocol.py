@@ -19,7 +19,7 @@ from twisted_bazaar.node.control import Cookie, Knock, Stale
 from twisted_bazaar.node.datagrams.cookies import Cookies
 from twisted_bazaar.node.datagrams.protocol import Datagrams
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address

@@ -18,7 +18,7 @@ from twisted_bazaar.files.window import Settings
 from twisted_bazaar.files.window.segment import SYN, encode, encode_name
 from twisted_bazaar.node.datagrams.read_budget import DatagramReadBudget
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.testing import SimulatedNetwork, things_of
 from twisted_bazaar.values.addresses import Address

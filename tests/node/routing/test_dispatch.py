@@ -11,7 +11,7 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.control import Ping, Pong
 from twisted_bazaar.node.routing.dispatch import claims_of, datagram_claims_of, openings_of
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import Message, Text
 

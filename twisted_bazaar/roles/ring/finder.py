@@ -6,12 +6,11 @@ A member keeps for others what they have said about files and goods, but no file
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
-from zope.interface import implementer
 
 from twisted_bazaar.discovery.ring.member.client import RingClient
 from twisted_bazaar.discovery.ring.member.member import RingMember
@@ -21,17 +20,8 @@ from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import (
-    Command,
-    IErrand,
-    IFloodsNothing,
-    IHandsOver,
-    INode,
-    IOperable,
-    ISelfNumbered,
-    ITakesDatagrams,
-)
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.interfaces import Command, INode
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.options import places_of
 from twisted_bazaar.roles.ring.status import standing
@@ -44,7 +34,6 @@ _LEAVING_S: Final = 8.0
 _CLOSING_S: Final = 3.0
 
 
-@implementer(IOperable, ISelfNumbered, IErrand, IHandsOver, ITakesDatagrams, IFloodsNothing)
 class RingFinder(Role):
     """A member of a ring for the sake of finding and being found, or a guest there.
 
@@ -57,11 +46,14 @@ class RingFinder(Role):
     @ivar search: what is found by it.
     """
 
+    is_self_numbered = True
+    needs_neighbours = False
+
     log = limited_logger(__name__)
-    udp_need: ClassVar[UdpNeed] = UdpNeed(
+    udp_need = UdpNeed(
         beside_links=False, no_udp="--via ring goes by datagrams; write a port, or leave out --udp for any that is free"
     )
-    stop_s: ClassVar[float] = _LEAVING_S + _CLOSING_S
+    stop_s = _LEAVING_S + _CLOSING_S
 
     def __init__(
         self,

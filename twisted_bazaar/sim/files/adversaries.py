@@ -21,7 +21,7 @@ from twisted_bazaar.files.messages import Described, Digests, Fetch, Go, Queue, 
 from twisted_bazaar.files.stream import ANSWERED_CODEC, ASKED_CODEC
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.interfaces import ICatalogue, INode, Opening
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.sim.files.library import Original, original_of
 from twisted_bazaar.sim.files.part_files import OwnFile

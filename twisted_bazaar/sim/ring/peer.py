@@ -24,14 +24,13 @@ from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed
-from twisted_bazaar.interfaces import INode, ISelfNumbered
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Address
 
 _CONNECT_S = 5.0
 
 
-@implementer(ISelfNumbered)
 class SimulatedPeer(Role):
     """A member of a ring that keeps small values.
 
@@ -40,6 +39,8 @@ class SimulatedPeer(Role):
     @ivar member: its place among the others.
     @ivar keeping: what it keeps.
     """
+
+    is_self_numbered = True
 
     log = Logger()
 

@@ -18,7 +18,7 @@ from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
 from twisted_bazaar.errors import BazaarError
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.ways import SuperPeerWay
 from twisted_bazaar.sim.cluster import NODE_PORT, Member, Observer, Programme

@@ -9,7 +9,7 @@ from msgspec import Meta
 from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.wire.message import Message
 

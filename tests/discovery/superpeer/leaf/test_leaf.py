@@ -29,7 +29,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
 )
 from twisted_bazaar.discovery.superpeer.qrp.tables import RouteTable, hash_of, tokens_of_file, tokens_of_item
 from twisted_bazaar.errors import LinkClosed, PeerError
-from twisted_bazaar.interfaces import ICatalogue, IOperable, IRole, ISelfNumbered
+from twisted_bazaar.interfaces import ICatalogue, IRole
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.values.addresses import Address, Peer, Whereabouts
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
@@ -110,8 +110,10 @@ class MooringTests(LeafTestCase):
 
     def test_interfaces(self) -> None:
         """It is a role and a catalogue, its node's id follows from its key, and it can be asked how it does."""
-        for interface in (IRole, ICatalogue, ISelfNumbered, IOperable):
+        for interface in (IRole, ICatalogue):
             verifyObject(interface, self.leaf)
+        self.assertTrue(self.leaf.is_self_numbered)
+        self.assertEqual(list(self.leaf.commands), ["status"])
 
     def test_two(self) -> None:
         """It has two super peers take it."""

@@ -9,15 +9,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from twisted_bazaar.discovery.superpeer.messages import SuperHello, Table
 from twisted_bazaar.discovery.superpeer.neighbours.neighbour import Entry, Standing
 from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, hash_of
-from twisted_bazaar.interfaces import INode, ISelfNumbered
+from twisted_bazaar.interfaces import INode
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.plugin import Role
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.testing import SimulatedNetwork
@@ -28,9 +27,10 @@ PORT = 9200
 ROUGH = Conditions(latency_s=0.03, loss=0.1, duplication=0.1, reordering=0.2)
 
 
-@implementer(ISelfNumbered)
 class Among(Role):
     """A super peer that has neighbours, one word, and nothing else to do."""
+
+    is_self_numbered = True
 
     kind = "super_peer"
 

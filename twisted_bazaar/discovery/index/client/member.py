@@ -30,7 +30,8 @@ from twisted_bazaar.discovery.index.messages import (
     TooMany,
 )
 from twisted_bazaar.errors import LinkClosed, NotNow, PeerError
-from twisted_bazaar.interfaces import ICatalogue, INode, IRole, Opening
+from twisted_bazaar.interfaces import ICatalogue, INode
+from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, SharedFile
@@ -52,18 +53,14 @@ class _Question:
     answer: Deferred[Any]
 
 
-@implementer(IRole, ICatalogue)
-class IndexMember:
+@implementer(ICatalogue)
+class IndexMember(Role):
     """Carried by a node whose tracker is an index server.
 
     Its questions wait for the server for C{ANSWER_S}, if it is not there or says nothing.
     """
 
     log = limited_logger(__name__)
-    openings: Mapping[type[Message], Opening] = {}
-    datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
-    kind: str | None = None
-    node: INode
 
     def __init__(self) -> None:
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
@@ -82,7 +79,7 @@ class IndexMember:
 
     def start(self, node: INode) -> None:
         """Begin; nothing is linked yet."""
-        self.node = node
+        super().start(node)
         self._listing = PublishedList(node.rng, node.bazaar)
         self._enrolment = ListSync(node, self._listing, self._say, self._warn, "the index server")
 
@@ -93,12 +90,6 @@ class IndexMember:
         for question in list(self._questions.values()):
             question.answer.errback(LinkClosed("this node stops"))
         return succeed(None)
-
-    def peer_joined(self, peer: Peer) -> None:
-        """Other nodes have nothing to do with it."""
-
-    def peer_left(self, peer: Peer) -> None:
-        """Other nodes have nothing to do with it."""
 
     def tracker_joined(self) -> None:
         """The index server is there: see what it has of the list, and ask what waits to be asked."""

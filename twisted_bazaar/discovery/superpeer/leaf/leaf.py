@@ -33,7 +33,8 @@ from twisted_bazaar.discovery.superpeer.messages import (
     Registered,
 )
 from twisted_bazaar.errors import PeerError
-from twisted_bazaar.interfaces import Command, ICatalogue, INode, IOperable, ISelfNumbered, Opening
+from twisted_bazaar.interfaces import Command, ICatalogue, INode
+from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
@@ -52,8 +53,8 @@ Lookup = tuple[str | None, str | None, str | None]
 """What was looked for, on whatever page: a name, words, a digest."""
 
 
-@implementer(ISelfNumbered, IOperable, ICatalogue)
-class Leaf:
+@implementer(ICatalogue)
+class Leaf(Role):
     """Carried by a node that finds, and is found, by super peers.
 
     @param super_peers: where the first ones are; more are learnt from them, and from a tracker.
@@ -62,11 +63,9 @@ class Leaf:
     @param results: how many hits are enough for one question.
     """
 
+    is_self_numbered = True
+
     log = limited_logger(__name__)
-    openings: Mapping[type[Message], Opening] = {}
-    datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
-    kind: str | None = None
-    node: INode
 
     def __init__(
         self,
@@ -95,7 +94,7 @@ class Leaf:
 
     def start(self, node: INode) -> None:
         """Begin; nothing is linked yet."""
-        self.node = node
+        super().start(node)
         self._words = LeafTable(node, self._table_changed)
         self._moorings = Registrations(
             node, self._super_peers, self._moor, self._moorings_changed, may_lead=self._lead is not None
