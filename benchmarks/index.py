@@ -43,7 +43,8 @@ from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.role import Role
-from twisted_bazaar.service import expect_many_objects
+from twisted_bazaar.roles.numbers import MANY_OBJECTS
+from twisted_bazaar.service.process import expect_many_objects
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, SharedFile
 from twisted_bazaar.wire.message import TRACKER_ID
@@ -267,7 +268,7 @@ async def _time(reactor: Any, port: int, make_role: Callable[[Callable[[], objec
 
 async def _register_both(reactor: Any, port: int) -> None:
     files = [_shared(number) for number in range(_FILES)]
-    expect_many_objects()
+    expect_many_objects(MANY_OBJECTS)
     together = await _time(reactor, port, lambda done: _AllAtOnce(files, done))
     one_by_one = await _time(reactor, port, lambda done: _OneByOne(files[:_ONE_BY_ONE], done))
     print(together, one_by_one / _ONE_BY_ONE)

@@ -51,7 +51,7 @@ from attrs import define
 from benchmarks.harness import Measure, constant, figure, once, take
 from benchmarks.peers import AIM, KADEMLIA, PAPER
 from benchmarks.report import BenchmarkError, Row
-from twisted_bazaar.service import expect_many_objects
+from twisted_bazaar.service.process import expect_many_objects
 from twisted_bazaar.sim.ring.run import ring_failures, ring_hops
 
 _SIMULATED: Final = 1_000

@@ -30,7 +30,8 @@ from twisted.internet.task import deferLater
 from benchmarks.processes import LOOPBACK
 from twisted_bazaar.discovery.ring.storage.read import USUAL_COPIES
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
-from twisted_bazaar.service import expect_many_objects
+from twisted_bazaar.roles.numbers import MANY_OBJECTS
+from twisted_bazaar.service.process import expect_many_objects
 
 VALUE_BYTES: Final = 100
 # On how many nodes a value is, as it is in the ring.
@@ -165,11 +166,13 @@ class RingNodes:
     async def _add(self, port: int) -> int:
         from twisted.internet.endpoints import TCP4ServerEndpoint
 
+        from twisted_bazaar.node.limits import Limits
         from twisted_bazaar.roles.ring_peer import RingPeer
-        from twisted_bazaar.service import build_node
+        from twisted_bazaar.service.config import NodeConfig
+        from twisted_bazaar.service.service import build_node
 
         role = RingPeer(f"tcp:{LOOPBACK}:{port}" if port else None)
-        node = build_node({"min-links": 0}, [role], self._reactor, None)
+        node = build_node(NodeConfig(Limits(min_links=0)), [role], self._reactor)
         self._roles.append(role)
         self._nodes.append(node)
         await node.start(TCP4ServerEndpoint(self._reactor, 0, interface=LOOPBACK), None, (LOOPBACK, 0))
@@ -218,7 +221,7 @@ def run_ours(count: int, port: int) -> None:
             obey(nodes, line.decode())
 
     def started(first: int) -> None:
-        expect_many_objects()
+        expect_many_objects(MANY_OBJECTS)
         StandardIO(Commands())
         _say(first)
 
@@ -297,7 +300,7 @@ def run_kademlia(count: int, port: int) -> None:
     asyncio.set_event_loop(loop)
     nodes = KademliaNodes(loop)
     first = loop.run_until_complete(nodes.start(count, port))
-    expect_many_objects()
+    expect_many_objects(MANY_OBJECTS)
     loop.add_reader(sys.stdin.fileno(), lambda: obey(nodes, sys.stdin.readline()))
     _say(first)
     loop.run_forever()

@@ -39,10 +39,11 @@ from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.buyer import Buyer
+from twisted_bazaar.roles.numbers import MANY_OBJECTS
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.roles.want import Want
-from twisted_bazaar.service import expect_many_objects
+from twisted_bazaar.service.process import expect_many_objects
 from twisted_bazaar.sim.cluster import TRACKER, Cluster, Member, Observer, Programme
 from twisted_bazaar.sim.engine.hosts import Network
 from twisted_bazaar.values.addresses import Peer
@@ -189,7 +190,7 @@ def _events() -> list[Row]:
     market = _Market(_NODES)
     pumped = _Pumped(market)
     # Neither is to spend its time on looking for garbage among what lives as long as the other.
-    expect_many_objects()
+    expect_many_objects(MANY_OBJECTS)
     events = Measure(
         name="sim-events",
         unit="messages a second",

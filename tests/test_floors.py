@@ -225,7 +225,7 @@ def uses_of_module(source: Source, module: str) -> Iterator[tuple[ast.AST, str]]
 
 def chance_faults(source: Source) -> Iterator[str]:
     """Uses of the global random source, and sources made where one should have been handed in."""
-    allowed = {"random.Random"} | ({"random.SystemRandom"} if source.name == "service" else set())
+    allowed = {"random.Random"} | ({"random.SystemRandom"} if source.name == "service.service" else set())
     calls = {id(node.func) for node in source.nodes if isinstance(node, ast.Call)}
     for node, used in uses_of_module(source, "random"):
         if used not in allowed:
@@ -390,7 +390,7 @@ class HouseTests(SynchronousTestCase):
             for _, whole in Source.of("dropin", text).imports()
             if not whole.startswith(("twisted.", "__future__"))
         }
-        self.assertEqual(imported - {f"{NAME}.plugin.RolePlugin"}, set())
+        self.assertEqual(imported - {f"{NAME}.plugin.RolePlugin", f"{NAME}.plugin.DiscoveryPlugin"}, set())
 
 
 class PlantedTests(SynchronousTestCase):
@@ -445,7 +445,7 @@ class PlantedTests(SynchronousTestCase):
         self.assert_caught("wire.codec", "from twisted_bazaar.identity.keys import KeyPair")
         self.assert_caught("files.sharing.folder", "from twisted_bazaar.trade.order import decide")
         self.assert_caught("service", "from twisted_bazaar.roles import goods")
-        self.assert_caught("roles.buyer", "from twisted_bazaar.service import build_service")
+        self.assert_caught("roles.buyer", "from twisted_bazaar.service.service import build_service")
         self.assert_caught("plugin", "from twisted_bazaar.roles import buyer", "import twisted_bazaar.service")
         self.assert_caught("taps.node", "from twisted_bazaar.web import page")
 
@@ -521,7 +521,7 @@ class PlantedTests(SynchronousTestCase):
 
     def test_chance(self) -> None:
         """The global random source, by any name, and sources of a module's own are caught."""
-        for name in ("node.bootstrap", "service", "demo.command"):
+        for name in ("node.bootstrap", "service.service", "demo.command"):
             self.assert_caught(
                 name,
                 "import random\nx = random.random()",
@@ -537,7 +537,9 @@ class PlantedTests(SynchronousTestCase):
         self.assert_caught(
             "node.bootstrap", "import random\nrandom.Random()", "from random import Random\nx = Random(1)"
         )
-        self.assert_allowed("service", "import random\nrandom.SystemRandom()", "import random\nx: random.Random")
+        self.assert_allowed(
+            "service.service", "import random\nrandom.SystemRandom()", "import random\nx: random.Random"
+        )
         self.assert_allowed("sim.scenario", "import random\nrandom.Random(1)")
         self.assert_allowed(
             "node.bootstrap", "import random\nx: random.Random", "rng.choice([1])", "self.random.random()"

@@ -9,13 +9,13 @@ from pathlib import Path
 import twisted.plugins
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.plugin import getPlugins
-from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.configured import context_of, typed
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IRole, IRolePlugin
-from twisted_bazaar.plugin import RolePlugin, find_role, known_roles, load_roles
+from twisted_bazaar.interfaces import IRole
+from twisted_bazaar.plugin import IRolePlugin, RolePlugin, find_role, known_roles, load_roles
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles import relay, tracker
 from twisted_bazaar.testing import FakeNode
@@ -50,13 +50,14 @@ class RolePluginTests(SynchronousTestCase):
     def test_of_its_module(self) -> None:
         """Options and role are those of the module it names."""
         plugin = RolePlugin("tracker", "twisted_bazaar.roles.tracker", "Gives ids.")
-        self.assertIs(plugin.options, tracker.Options)
-        self.assertIsInstance(plugin.make_role({"verbose": 1}), tracker.Tracker)
+        self.assertIs(plugin.options(), tracker.OPTIONS)
+        values = typed(tracker.OPTIONS, "--verbose")
+        self.assertIsInstance(plugin.make_role(values, context_of()), tracker.Tracker)
 
     def test_not_there(self) -> None:
         """Naming a module does not import it: only who asks for the role finds it missing."""
         plugin = RolePlugin("bakery", "a_module_that_is_not_there", "Bakes.")
-        for ask in (plugin.load, lambda: plugin.options, lambda: plugin.make_role({})):
+        for ask in (plugin.load, plugin.options, lambda: plugin.make_role(typed(()), context_of())):
             self.assertRaises(ModuleNotFoundError, ask)
 
 
@@ -94,10 +95,7 @@ class RoleTests(SynchronousTestCase):
 
     def test_does_nothing(self) -> None:
         """It is a role that does nothing, and so a relay is one."""
-        options = relay.Options()
-        options.parseOptions([])
-        self.assertIsInstance(options, usage.Options)
-        for role in (Role(), relay.make_role(options)):
+        for role in (Role(), relay.make_role(typed(relay.OPTIONS), context_of())):
             self.assertTrue(verifyObject(IRole, role))
             node = FakeNode()
             role.start(node)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import random
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,24 +18,18 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.configured import config_of
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.journal import EventFile
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.node.node import Node
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.service import (
-    CANNOT_START,
-    NodeService,
-    build_service,
-    exit_with,
-    parse_address,
-    parse_limits,
-    server_endpoint,
-)
+from twisted_bazaar.service.config import NodeConfig, changed_limits
+from twisted_bazaar.service.process import exit_with
+from twisted_bazaar.service.service import CANNOT_START, NodeService, build_service
+from twisted_bazaar.settings.endpoints import parse_address, server_endpoint
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
 
@@ -74,7 +67,8 @@ class ServiceTestCase(SynchronousTestCase):
 
     def service(self, *roles: IRole, listen: str = "tcp:9000", **options: Any) -> NodeService:
         """Build a service on a machine of its own."""
-        return build_service({"listen": listen, **options}, roles, self.network.host())
+        machine = self.network.host()
+        return build_service(config_of(machine, *roles, listen=listen, **options), roles, machine)
 
 
 class NodeServiceTests(ServiceTestCase):
@@ -82,10 +76,9 @@ class NodeServiceTests(ServiceTestCase):
 
     def statuses(self, *roles: IRole) -> tuple[NodeService, list[int]]:
         """A service, and the statuses with which it ends its process."""
-        machine, rng, statuses = self.network.host(), random.Random(1), list[int]()
-        node = Node(machine, rng, KeyPair.generate(rng), roles)
-        endpoint = TCP4ServerEndpoint(machine, 9000)
-        return NodeService(machine, node, endpoint, None, roles, None, statuses.append), statuses
+        machine, statuses = self.network.host(), list[int]()
+        config = NodeConfig(listen=TCP4ServerEndpoint(machine, 9000))
+        return NodeService(machine, config, roles, statuses.append), statuses
 
     def start_broken(self, *roles: IRole) -> list[LogEvent]:
         """Start a service that cannot run; returns what the log says of it."""
@@ -108,13 +101,14 @@ class NodeServiceTests(ServiceTestCase):
     def test_datagrams(self) -> None:
         """It takes datagrams where it is told to, and says so if it cannot."""
         machine = self.network.host()
-        service = build_service({"listen": "tcp:9000", "tracker": "none"}, [Tracker()], machine, ("", 9001))
+        role: IRole = Tracker()
+        service = build_service(config_of(machine, role, listen="tcp:9000", udp="9001"), [role], machine)
         service.startService()
         self.assertEqual(service._status()["udp"], 9001)
         # What was never started is not stopped either, so there are no errors in the log.
-        other = build_service({"listen": "tcp:9002", "tracker": "none"}, [SuperPeer()], machine, ("", 9001))
-        statuses: list[int] = []
-        other._exit_with = statuses.append
+        role, statuses = SuperPeer(), list[int]()
+        config = config_of(machine, role, listen="tcp:9002", udp="9001", tracker="none")
+        other = NodeService(machine, config, [role], statuses.append)
         with capturedLogs() as logged:
             other.startService()
         self.assertEqual(statuses, [CANNOT_START])
@@ -215,8 +209,8 @@ class EventsTests(ServiceTestCase):
         """Each datagram sent has its line too, with the address it goes to."""
         machine = self.network.host()
         role = SuperPeer([Address("10.0.0.9", 9200)])
-        options = {"listen": "tcp:9000", "events": str(self.events)}
-        build_service(options, [role], machine, ("", 9000)).startService()
+        config = config_of(machine, role, listen="tcp:9000", udp="9000", events=str(self.events))
+        build_service(config, [role], machine).startService()
         self.network.run(0.1)
         lines = [json.loads(line) for line in self.events.read_text(encoding="utf-8").splitlines()]
         self.assertEqual([line["to"] for line in lines if line["event"] == "datagram"], ["10.0.0.9:9200"])
@@ -283,17 +277,17 @@ class OptionTests(ServiceTestCase):
 
     def test_limits(self) -> None:
         """--max-links, --min-links and --limit change what they name and nothing else."""
-        limits = parse_limits(Limits(), {"max-links": "5", "min-links": "2", "limit": ["frame-s=2.5", "seen-ids=9"]})
+        limits = changed_limits(Limits(), {"max-links": "5", "min-links": "2", "limit": ["frame-s=2.5", "seen-ids=9"]})
         self.assertEqual(limits, Limits(max_links=5, min_links=2, frame_s=2.5, seen_ids=9))
 
     def test_min_is_never_over_max(self) -> None:
         """A node that may have one link does not look for three."""
-        self.assertEqual(parse_limits(Limits(), {"max-links": "1"}).min_links, 1)
+        self.assertEqual(changed_limits(Limits(), {"max-links": "1"}).min_links, 1)
 
     def test_no_limits(self) -> None:
         """A limit is a number within reason."""
         for text in ("frame-s=nan", "frame-s=inf", "seen-ids=0", "seen-ids=1.5", "seen-ids=", "seen-ids"):
             self.assertIn(
                 "must be a number of 1 or more",
-                self.refusal(lambda text=text: parse_limits(Limits(), {"limit": [text]})),
+                self.refusal(lambda text=text: changed_limits(Limits(), {"limit": [text]})),
             )

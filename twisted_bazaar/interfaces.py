@@ -12,8 +12,6 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
-from twisted.plugin import IPlugin
-from twisted.python import usage
 from zope.interface import Attribute, Interface
 
 from twisted_bazaar.errors import PeerError
@@ -21,6 +19,7 @@ from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
+from twisted_bazaar.values.joining import Asked
 from twisted_bazaar.values.needs import UdpNeed
 from twisted_bazaar.values.sale import Deal, Offer, Order, Seal, Settlement, ShelfQuote, StockLevel, Supply
 from twisted_bazaar.wire.message import Flooded, Message
@@ -182,6 +181,13 @@ class IRole(Interface):
         "Fires with the exit status for the process when the role ends by itself, or never; None if it does not."
     )
     stop_s: float = Attribute("How long C{stop} may take, in seconds; then it is cancelled.")
+    limits: Mapping[str, Any] = Attribute("Limits of its node, by name, where the user says nothing.")
+    is_stop_and_wait: bool = Attribute(
+        "Whether files come by datagrams, a segment at a time, if the user says nothing else, as in a classroom."
+    )
+    collect_after: int | None = Attribute(
+        "How many objects are made before the process looks for garbage; None for as many as Python has it."
+    )
 
     def start(node: INode) -> None:
         """Begin; called once, when the node is about to listen. Nothing is linked yet."""
@@ -213,24 +219,6 @@ class IRegistrar(IRole):
 
         @param key: its public key.
         @param claimed: the id it says it had before, or -1.
-        """
-
-
-class IRolePlugin(IPlugin):
-    """A plugin that finds and makes a role. One of these stands in a drop-in under C{twisted/plugins}."""
-
-    name: str = Attribute("The word after C{--role}.")
-    description: str = Attribute("One line for C{--help-roles}.")
-    options: type[usage.Options] = Attribute("The options that this role adds to the node's.")
-
-    def load() -> None:
-        """Import the role's module, and so declare its messages."""
-
-    def make_role(options: Mapping[str, Any]) -> IRole:
-        """Make the role.
-
-        @param options: what the command line gave for this role's options.
-        @raise UsageError: they ask for something impossible.
         """
 
 
@@ -301,17 +289,22 @@ class ICatalogue(Interface):
 
 
 class IDiscoveryMethod(Interface):
-    """A way of finding that a node has been given: what its roles find by, and are found by."""
+    """A way to find that a node has been given: what its roles find by, and are found by."""
 
     name: str = Attribute("The word after C{--via}.")
-    needs_links: bool = Attribute(
-        "Whether others are asked over links to neighbours, which the node then looks for; if not, being linked to "
-        "the tracker, or to what stands in for one, is enough."
+    asked: Asked | None = Attribute("Who is asked; None for everybody within reach.")
+    needs_links: bool = Attribute("Whether others are asked over links to neighbours, which the node then looks for.")
+    gives_ids: bool = Attribute(
+        "Whether those who are asked stand in for a tracker: they give the node its id, and being linked to one is "
+        "enough to ask."
     )
-    registrar: str | None = Attribute(
-        "The name of the option that says who gives the node its id: C{tracker}, or what stands in for one; None if "
-        "its key does, unless it is told of a tracker."
+    registrar: IStreamClientEndpoint | None = Attribute("Where such a one is, if it is known.")
+    nobody_asked: str | None = Attribute(
+        "What a buyer says that has never had anybody to ask; None if it could not know that."
     )
+    finds_files: bool = Attribute("Whether files are found by it, too.")
+    lists_everything: bool = Attribute("Whether those who are asked can list all files there are.")
+    limits: Mapping[str, Any] = Attribute("Limits of the node, by name, where its user says nothing.")
     roles: Sequence[IRole] = Attribute("What the node has to carry for it, besides the roles that use it.")
 
     def search(node: INode, gather_s: float) -> IDiscovery:

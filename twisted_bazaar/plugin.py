@@ -1,32 +1,29 @@
-"""Declaring and finding roles: the one door for our own and for everybody else's.
+"""Declaring and finding roles and ways to find: the one door for our own and for everybody else's.
 
-A role lives in a module with C{Options} and C{make_role}; one line in a drop-in under
-C{twisted/plugins/} names it. Nothing is imported until the role is asked for.
+A role lives in a module with C{OPTIONS} and C{make_role}, a way to find is a class; one line in a drop-in under
+C{twisted/plugins/} names it. Nothing is imported until it is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from attrs import frozen
 from twisted.logger import Logger
 from twisted.plugin import IPlugin, getPlugins
-from twisted.python import usage
-from zope.interface import implementer
+from zope.interface import Attribute, implementer
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IRole, IRolePlugin
+from twisted_bazaar.interfaces import IDiscoveryMethod, IRole
+from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.state import StateDirectory
 
 log = Logger()
 
-WAY: Final = "way"
-"""Where roles find the way of finding of their node among their options; where there is none, it is flooding."""
-TRANSFER: Final = "transfer over datagrams"
-"""Where a node finds how it transfers files over datagrams; where there is nothing, as is usual."""
-
 _PASSED_ON: Final = ("twisted_bazaar.discovery.flood.messages", "twisted_bazaar.trade.messages")
+_Loaded = TypeVar("_Loaded")
 
 
 def declare_messages() -> None:
@@ -39,13 +36,55 @@ def declare_messages() -> None:
         import_module(module)
 
 
+@frozen
+class RoleContext:
+    """The node for which a role is made.
+
+    @ivar discovery: the way to find that it has been given.
+    @ivar state: the directory of what outlives its process; None for nothing.
+    """
+
+    discovery: IDiscoveryMethod
+    state: StateDirectory | None = None
+
+
+class IRolePlugin(IPlugin):
+    """A plugin that finds and makes a role. One of these stands in a drop-in under C{twisted/plugins}."""
+
+    name: str = Attribute("The word after C{--role}.")
+    description: str = Attribute("One line for C{--help-roles}.")
+
+    def load() -> None:
+        """Import the role's module, and so declare its messages."""
+
+    def options() -> Sequence[Option]:
+        """The options that this role adds to the node's."""
+
+    def make_role(options: OptionValues, context: RoleContext) -> IRole:
+        """Make the role.
+
+        @param options: the values of this role's options, and of its node's.
+        @raise UsageError: they ask for something impossible.
+        """
+
+
+class IDiscoveryPlugin(IPlugin):
+    """A plugin that finds a way to find. One of these stands in a drop-in under C{twisted/plugins}."""
+
+    name: str = Attribute("The word after C{--via}.")
+    description: str = Attribute("One line for C{--help-methods}.")
+
+    def load() -> Any:
+        """Import its class; see L{twisted_bazaar.roles.discovery.method.DiscoveryMethod}."""
+
+
 @implementer(IPlugin, IRolePlugin)
 @frozen
 class RolePlugin:
     """Names a role and the module it lives in.
 
     @ivar name: the word after C{--role}.
-    @ivar module: the dotted name of a module with C{Options} and C{make_role}.
+    @ivar module: the dotted name of a module with C{OPTIONS} and C{make_role}.
     @ivar description: one line for C{--help-roles}.
     """
 
@@ -57,14 +96,34 @@ class RolePlugin:
         """Import the role's module, and so declare its messages."""
         import_module(self.module)
 
-    @property
-    def options(self) -> type[usage.Options]:
+    def options(self) -> Sequence[Option]:
         """The options that this role adds to the node's."""
-        return cast("type[usage.Options]", import_module(self.module).Options)
+        return cast("Sequence[Option]", import_module(self.module).OPTIONS)
 
-    def make_role(self, options: Mapping[str, Any]) -> IRole:
+    def make_role(self, options: OptionValues, context: RoleContext) -> IRole:
         """Make the role from what the command line gave."""
-        return cast(IRole, import_module(self.module).make_role(options))
+        return cast(IRole, import_module(self.module).make_role(options, context))
+
+
+@implementer(IPlugin, IDiscoveryPlugin)
+@frozen
+class DiscoveryPlugin:
+    """Names a way to find, the module it lives in, and its class there.
+
+    @ivar name: the word after C{--via}.
+    @ivar module: the dotted name of a module.
+    @ivar cls: the name of the class.
+    @ivar description: one line for C{--help-methods}.
+    """
+
+    name: str
+    module: str
+    cls: str
+    description: str
+
+    def load(self) -> Any:
+        """Import its class."""
+        return getattr(import_module(self.module), self.cls)
 
 
 def known_roles() -> list[IRolePlugin]:
@@ -72,16 +131,31 @@ def known_roles() -> list[IRolePlugin]:
     return sorted(getPlugins(IRolePlugin), key=lambda plugin: plugin.name)
 
 
-def load_roles() -> None:
-    """Load every role installed, so that their messages are declared too and are passed on.
+def known_methods() -> list[IDiscoveryPlugin]:
+    """Every way to find installed, by name."""
+    return sorted(getPlugins(IDiscoveryPlugin), key=lambda plugin: plugin.name)
 
-    A role that cannot be loaded costs nobody else anything; it is named in the log.
+
+def load_roles() -> None:
+    """Load every role and way to find installed, so that their messages are declared too and are passed on.
+
+    What cannot be loaded costs nobody else anything; it is named in the log.
     """
-    for plugin in known_roles():
-        try:
-            plugin.load()
-        except Exception as error:
-            log.warn("the role {name} cannot be loaded: {error}", name=plugin.name, error=error)
+    for role in known_roles():
+        _tried(f"the role {role.name}", role.load)
+    for method in known_methods():
+        _tried(f"the way to find {method.name}", method.load)
+
+
+def loaded_methods() -> Sequence[Any]:
+    """The classes of all ways to find that can be loaded."""
+    loaded = (_tried(f"the way to find {method.name}", method.load) for method in known_methods())
+    return [method for method in loaded if method is not None]
+
+
+def options_of_roles() -> Mapping[str, Sequence[Option] | None]:
+    """The options of each role installed, by its name; None for one that cannot be loaded."""
+    return {role.name: _tried(f"the role {role.name}", role.options) for role in known_roles()}
 
 
 def find_role(name: str) -> IRolePlugin:
@@ -94,3 +168,24 @@ def find_role(name: str) -> IRolePlugin:
         if plugin.name == name:
             return plugin
     raise UsageError(f"there is no role {name!r}; the roles are {', '.join(plugin.name for plugin in roles)}")
+
+
+def find_method(name: str) -> IDiscoveryPlugin:
+    """The way to find of a name.
+
+    @raise UsageError: there is none; the text names those there are.
+    """
+    methods = known_methods()
+    for plugin in methods:
+        if plugin.name == name:
+            return plugin
+    raise UsageError(f"--via {name!r}: write one of {', '.join(plugin.name for plugin in methods)}")
+
+
+def _tried(what: str, load: Callable[[], _Loaded]) -> _Loaded | None:
+    """Load something; what cannot be loaded costs nobody else anything."""
+    try:
+        return load()
+    except Exception as error:
+        log.warn("{what} cannot be loaded: {error}", what=what, error=error)
+        return None

@@ -35,6 +35,9 @@ class Role:
     udp_need: UdpNeed | None = None
     finished: Deferred[int] | None = None
     stop_s: float = STOP_S
+    limits: Mapping[str, Any] = {}
+    is_stop_and_wait: bool = False
+    collect_after: int | None = None
     node: INode
 
     def start(self, node: INode) -> None:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.cli.node.cases import asked_at
 from tests.roles.files_cases import FilesCase
-from twisted_bazaar.cli.node.availability import Availability
 from twisted_bazaar.cli.node.ephemeral_node import Member
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetcher import Fetcher
@@ -20,7 +20,7 @@ class FakeMembership:
     """
 
     lists_everything = True
-    asked = Availability.index("tcp:127.0.0.1:9100")
+    asked = asked_at("index", "tcp:127.0.0.1:9100")
 
     def __init__(self, case: FilesCase) -> None:
         self._case = case

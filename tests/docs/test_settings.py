@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.docs.pages import PageTests, blocks, read_page, section, table_with, word, words
+from twisted_bazaar.cli.commands.files.options import COMMANDS
 from twisted_bazaar.settings.environment import NO, YES, variable_of
 from twisted_bazaar.settings.file import SettingsFile
-from twisted_bazaar.settings.known import COMMANDS
 from twisted_bazaar.settings.values import Place
 from twisted_bazaar.taps import node, tracker
 from twisted_bazaar.taps.known import known_options

@@ -18,8 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.docs.pages import ROOT
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.plugin import declare_messages, known_roles, load_roles
+from twisted_bazaar.settings.known import kinds_of
 from twisted_bazaar.taps import node, tracker
-from twisted_bazaar.taps.known import kinds_of
 from twisted_bazaar.wire.message import MESSAGE_TYPES
 
 _FILE: Final = Path(__file__).with_name("stable_names.json")
@@ -58,8 +58,8 @@ def names() -> Mapping[str, object]:
         "events": sorted(set(events())),
         # Tests declare some of their own.
         "messages": sorted(n for n, each in MESSAGE_TYPES.items() if each.__module__.startswith("twisted_bazaar.")),
-        "options of bazaar-node": sorted(kinds_of(node.Options())),
-        "options of bazaar-tracker": sorted(kinds_of(tracker.Options())),
+        "options of bazaar-node": sorted(kinds_of(node.Options().declared)),
+        "options of bazaar-tracker": sorted(kinds_of(tracker.Options.declared)),
         "options of roles": {plugin.name: sorted(kinds_of(plugin.options())) for plugin in known_roles()},
         "options of commands": dict(commands(main)),
     }

@@ -16,9 +16,10 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
-from twisted_bazaar import service
+from tests.configured import config_of
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.tracker import Tracker
+from twisted_bazaar.service.service import NodeService, build_service
 
 LONGEST_S: Final = 20.0
 
@@ -34,7 +35,7 @@ class Member:
     @ivar events_file: where it writes what happens to it.
     """
 
-    service: service.NodeService
+    service: NodeService
     role: Role
     events_file: Path
 
@@ -104,7 +105,8 @@ class Market:
     def _run(self, role: Role, options: dict[str, Any]) -> Member:
         self._started += 1
         events_file = self._directory / f"{self._started}.jsonl"
-        built = service.build_service({**options, "events": str(events_file)}, [role], reactor)
+        config = config_of(reactor, role, events=str(events_file), **options)
+        built = build_service(config, [role], reactor)
         member = Member(built, role, events_file)
         self._members.append(member)
         built.startService()

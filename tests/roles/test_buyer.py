@@ -8,13 +8,14 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.configured import context_of, typed
 from tests.roles.cases import BuyerTestCase, key_of, ordered, price_of
 from tests.trade.cases import HandStore, quote
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.signed import seal
 from twisted_bazaar.interfaces import IRole
-from twisted_bazaar.roles.buyer import BOUGHT, NOT_FOUND, SOLD_OUT, UNKNOWN, Buyer, Options, make_role
+from twisted_bazaar.roles.buyer import BOUGHT, NOT_FOUND, OPTIONS, SOLD_OUT, UNKNOWN, Buyer, make_role
 from twisted_bazaar.roles.want import Want
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Presence
@@ -676,8 +677,6 @@ class OptionsTests(SynchronousTestCase):
             (["--want", "apple", "--gather", "-1"], "not a number of seconds"),
             (["--want", "e\u0301"], "NFC"),
         ):
-            options = Options()
-            options.parseOptions(words)
             with self.assertRaises(UsageError) as caught:
-                make_role(options)
+                make_role(typed(OPTIONS, *words), context_of())
             self.assertIn(expected, str(caught.exception))

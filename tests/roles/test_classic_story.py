@@ -13,16 +13,18 @@ from typing import Any
 
 from attrs import evolve
 
+from tests.configured import context_of
 from tests.discovery.ring.nets import key_pair
 from tests.files.cases import file_of
 from tests.roles.test_ring_peer import PeersTestCase
-from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.files.udp.transfer_log import TransferLog
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.fetching import NotFound
-from twisted_bazaar.roles.ring_peer import make_role
-from twisted_bazaar.taps.transfer import read_transfer
+from twisted_bazaar.roles.ring_peer import OPTIONS, make_role
+from twisted_bazaar.service.config import read_transfer
+from twisted_bazaar.service.options import TRANSFER
+from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.values.addresses import Address
 
 NUMBERS = (1, 3, 4, 5, 8, 10, 12, 15)
@@ -52,11 +54,12 @@ class ClassroomTestCase(PeersTestCase):
 
     def begin(self, number: int, by: int | None) -> Node:
         """Start a peer."""
-        options = {"classic": True, "ring-id": str(number), **self.options}
-        peer = make_role(options)
+        options = OptionValues.of((*OPTIONS, *TRANSFER), classic=True, ring_id=str(number), **self.options)
+        peer = make_role(options, context_of())
         peer.stay.join = None if by is None else Address(*self.network.where(self.at[by]))
         log = self.logs[number] = io.StringIO()
-        transfer: Transfer = evolve(read_transfer(options, Limits(), 0.0), log=TransferLog(log, 0.0))
+        transfer = read_transfer(options, [peer], Limits(), 0.0, takes_datagrams=True)
+        transfer = evolve(transfer, log=TransferLog(log, 0.0))
         node = self.network.add_node(peer, udp=True, min_links=0, key=key_pair(number), transfer=transfer)
         self.peers[node], self.at[number] = peer, node
         return node

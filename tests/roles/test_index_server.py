@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.configured import context_of, typed
 from tests.raw_peer import RawPeer, connect
 from twisted_bazaar.discovery.index.client.member import IndexMember
 from twisted_bazaar.discovery.index.directory.directory import Counts, Directory
@@ -20,7 +21,7 @@ from twisted_bazaar.discovery.index.scheduling.rate_limits import QUESTIONS_AT_O
 from twisted_bazaar.errors import LinkClosed, StorageError, UsageError
 from twisted_bazaar.interfaces import IRegistrar
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.roles.index_server import IndexServer, Options, make_role
+from twisted_bazaar.roles.index_server import OPTIONS, IndexServer, make_role
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
@@ -537,9 +538,7 @@ class OptionsTests(SynchronousTestCase):
 
     def make(self, *words: str) -> IndexServer:
         """Make a server."""
-        options = Options()
-        options.parseOptions(words)
-        return make_role(options)
+        return make_role(typed(OPTIONS, *words), context_of())
 
     def test_usual(self) -> None:
         """In memory, 100,000 entries a peer, 45 s."""

@@ -13,6 +13,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.configured import context_of, typed
 from tests.discovery.ring.nets import key_pair
 from tests.files.cases import MIB, file_of
 from tests.files.download.test_liars import Liar, pieces
@@ -31,9 +32,9 @@ from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import find_role
 from twisted_bazaar.roles.fetching import NotFound
 from twisted_bazaar.roles.ring.entries import EntryMemory
-from twisted_bazaar.roles.ring_peer import Options, RingPeer, make_role, read_place
+from twisted_bazaar.roles.ring_peer import OPTIONS, RingPeer, make_role, read_place
 from twisted_bazaar.sim.engine.hosts import Host
-from twisted_bazaar.state import STATE, StateDirectory
+from twisted_bazaar.state import StateDirectory
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
 
@@ -652,11 +653,9 @@ class ClassicTests(PeersTestCase):
 
     def test_numbers(self) -> None:
         """A file that is called by a number is with the node at that place or after it, and with its successors."""
-        options = Options()
-        options.parseOptions(["--classic"])
         nodes = []
         for ring_id in (2, 60, 120, 200):
-            peer = make_role({**options, "ring-id": str(ring_id)})
+            peer = make_role(typed(OPTIONS, "--classic", "--ring-id", str(ring_id)), context_of())
             peer.stay.join = Address(*self.network.where(nodes[0])) if nodes else None
             node = self.network.add_node(peer, udp=True, min_links=0, key=key_pair(ring_id))
             self.peers[node] = peer
@@ -675,9 +674,7 @@ class OptionsTests(SynchronousTestCase):
 
     def made(self, *words: str) -> RingPeer:
         """The role of a command line."""
-        options = Options()
-        options.parseOptions(words)
-        return make_role(options)
+        return make_role(typed(OPTIONS, *words), context_of())
 
     def test_nothing_made(self) -> None:
         """A member that does not run yet has made no directory."""
@@ -710,9 +707,7 @@ class OptionsTests(SynchronousTestCase):
             ["--replicas", "9"],
             ["--keep-bytes", "much"],
         ):
-            options = Options()
-            options.parseOptions(words)
-            self.assertRaises(UsageError, make_role, options)
+            self.assertRaises(UsageError, make_role, typed(OPTIONS, *words), context_of())
 
     def test_ranges(self) -> None:
         """A number that cannot be is answered with those that can."""
@@ -720,13 +715,12 @@ class OptionsTests(SynchronousTestCase):
             ("bits", "0", "from 3 to 160"),
             ("bits", "1000", "from 3 to 160"),
             ("successors", "0", "from 1 to 32"),
-            ("replicas", "-1", "from 0 to 8"),
-            ("replicas", "9" * 5000, "from 0 to 8"),
+            ("replicas", "-1", "from 0 to 32"),
+            ("replicas", "9", "from 0 to 8"),
+            ("replicas", "9" * 5000, "from 0 to 32"),
         ):
-            options = Options()
-            options.parseOptions([f"--{name}", text])
             with self.assertRaises(UsageError) as caught:
-                make_role(options)
+                make_role(typed(OPTIONS, f"--{name}", text), context_of())
             self.assertEqual(str(caught.exception), f"--{name} {text!r}: takes a whole number {told}")
 
     def test_places(self) -> None:
@@ -752,5 +746,4 @@ class OptionsTests(SynchronousTestCase):
 
     def test_found(self) -> None:
         """It comes in by the door of all roles."""
-        self.assertIs(find_role("ring_peer").options, Options)
-        self.assertNotIn(STATE, Options())
+        self.assertIs(find_role("ring_peer").options(), OPTIONS)

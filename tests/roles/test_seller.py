@@ -8,6 +8,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.configured import context_of
 from tests.trade.cases import (
     BUYER,
     SELLER,
@@ -23,7 +24,8 @@ from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.interfaces import IRole
-from twisted_bazaar.roles.seller import Seller, make_role
+from twisted_bazaar.roles.seller import OPTIONS, Seller, make_role
+from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Answer, Quote, digest_of
 from twisted_bazaar.trade.messages import Answered, Buy, BuyNo, BuyOK, Cancel, handle_of
@@ -407,7 +409,7 @@ class OptionsTests(SynchronousTestCase):
 
     def test_stock(self) -> None:
         """Each item with quantity and price as it stands there."""
-        seller = make_role({"stock": ["apple=5@120", "pear"]})
+        seller = make_role(OptionValues.of(OPTIONS, stock=["apple=5@120", "pear"]), context_of())
         seller.start(FakeNode())
         levels = {level.item: (level.in_stock, level.price) for level in self.successResultOf(seller.ledger.levels())}
         self.assertEqual(levels, {"apple": (5, 120), "pear": (1, None)})
@@ -423,5 +425,5 @@ class OptionsTests(SynchronousTestCase):
             (["=4"], "1 to 128"),
         ):
             with self.assertRaises(UsageError) as caught:
-                make_role({"stock": stock})
+                make_role(OptionValues.of(OPTIONS, stock=stock), context_of())
             self.assertIn(words, str(caught.exception))

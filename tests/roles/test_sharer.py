@@ -13,15 +13,19 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.configured import context_of
 from tests.files.cases import MIB, file_of
 from tests.roles.files_cases import FilesCase, MemoryCatalogue
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.memory import manifest_of
 from twisted_bazaar.files.sharing.folder import Folder
 from twisted_bazaar.roles import sharer
+from twisted_bazaar.roles.discovery.flood import FloodMethod
+from twisted_bazaar.roles.discovery.index import IndexMethod
+from twisted_bazaar.roles.discovery.method import DiscoveryMethod
 from twisted_bazaar.roles.rates import parse_rate
-from twisted_bazaar.roles.sharer import Sharer, make_role, parse_slots
-from twisted_bazaar.roles.ways import WAY, make_way
+from twisted_bazaar.roles.sharer import OPTIONS, Sharer, make_role
+from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource, SharedFile
 
@@ -321,20 +325,24 @@ class DeskTests(SharerTestCase):
 class OptionsTests(SynchronousTestCase):
     """A sharer from its options."""
 
-    def refused(self, **options: Any) -> str:
+    def made(self, discovery: DiscoveryMethod | None = None, **options: Any) -> Sharer:
+        """What they make."""
+        values = OptionValues.of(OPTIONS, **{"folder": tempfile.gettempdir(), **options})
+        return make_role(values, context_of(discovery or IndexMethod()))
+
+    def refused(self, discovery: DiscoveryMethod | None = None, **options: Any) -> str:
         """Why they are refused."""
-        settings = {WAY: make_way("index"), "folder": tempfile.gettempdir(), **options}
-        return str(self.assertRaises(UsageError, make_role, settings))
+        with self.assertRaises(UsageError) as caught:
+            self.made(discovery, **options)
+        return str(caught.exception)
 
     def test_made(self) -> None:
         """A folder, slots and a rate are all it takes."""
-        settings = {"folder": tempfile.gettempdir(), "upload-slots": "2", "upload-rate": "2M"}
-        self.assertIsInstance(make_role({WAY: make_way("index"), **settings}), Sharer)
+        self.assertIsInstance(self.made(upload_slots="2", upload_rate="2M"), Sharer)
 
     def test_flood(self) -> None:
         """By flooding no files are found; it is said what to write."""
-        self.assertIn("write --via index --index tcp:HOST:PORT", self.refused(**{WAY: make_way("flood")}))
-        self.assertIn("write --via index", self.refused(**{WAY: None}))
+        self.assertIn("write --via index --index tcp:HOST:PORT", self.refused(FloodMethod()))
 
     def test_folder(self) -> None:
         """The folder must be there: a slip of the pen would share nothing."""
@@ -354,10 +362,9 @@ class OptionsTests(SynchronousTestCase):
     def test_numbers(self) -> None:
         """Slots and rates that are none are refused, and rates at which nobody would wait."""
         for slots in ("0", "-1", "x", "1001", "٣"):
-            self.assertIn("--upload-slots", self.refused(**{"upload-slots": slots}))
+            self.assertIn("--upload-slots", self.refused(upload_slots=slots))
         for rate in ("0", "-1", "x", "2X", "", "1e9", "0.0001", "15K", "16383"):
-            self.assertIn("--upload-rate", self.refused(**{"upload-rate": rate}))
-        self.assertEqual(parse_slots("7"), 7)
+            self.assertIn("--upload-rate", self.refused(upload_rate=rate))
 
     def test_rates(self) -> None:
         """Rates are bytes a second; K, M and G are 1,024 each time."""

@@ -7,13 +7,14 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.configured import context_of, typed
 from tests.discovery.superpeer.fakes import SuperPeerTestCase, place
 from tests.discovery.superpeer.nets import NetTestCase
 from twisted_bazaar.discovery.superpeer.messages import Lead, Query, Register, Registered, SuperHello
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.plugin import find_role
-from twisted_bazaar.roles.super_peer import KIND, Options, SuperPeer, make_role
+from twisted_bazaar.roles.super_peer import KIND, OPTIONS, SuperPeer, make_role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import FakeNode, deliver, deliver_datagram
 from twisted_bazaar.values.addresses import Address, Peer
@@ -24,9 +25,7 @@ MINUTE_S = 60.0
 
 def made(*words: str) -> SuperPeer:
     """The role that a command line makes."""
-    options = Options()
-    options.parseOptions(list(words))
-    return make_role(options)
+    return make_role(typed(OPTIONS, *words), context_of())
 
 
 class OptionTests(SynchronousTestCase):
@@ -40,7 +39,7 @@ class OptionTests(SynchronousTestCase):
 
     def test_found(self) -> None:
         """It is found by its name."""
-        self.assertIs(find_role("super_peer").options, Options)
+        self.assertIs(find_role("super_peer").options(), OPTIONS)
 
     def test_usual(self) -> None:
         """What is in force when nothing is said."""
@@ -67,10 +66,10 @@ class OptionTests(SynchronousTestCase):
     def test_cannot_be_read(self) -> None:
         """What cannot be read is refused in a line that says what is possible."""
         for words, part in (
-            (["--ttl", "17"], "takes 1 to 16"),
-            (["--ttl", "0"], "takes 1 to 16"),
-            (["--ttl", "-1"], "takes 1 to 16"),
-            (["--results", "9" * 5000], "takes 1 to 1000"),
+            (["--ttl", "17"], "takes a whole number from 1 to 16"),
+            (["--ttl", "0"], "takes a whole number from 1 to 16"),
+            (["--ttl", "-1"], "takes a whole number from 1 to 16"),
+            (["--results", "9" * 5000], "takes a whole number from 1 to 1000"),
             (["--ttl", "x"], "--ttl"),
             (["--leaves", "0"], "--leaves"),
             (["--results", "1001"], "1 to 1000"),

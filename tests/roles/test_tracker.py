@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.configured import context_of, typed
 from tests.raw_peer import RawPeer, connect, link
 from twisted_bazaar.node.control import NodeRequest
-from twisted_bazaar.roles.tracker import Options, Tracker, make_role
+from twisted_bazaar.roles.tracker import OPTIONS, Tracker, make_role
 from twisted_bazaar.testing import FakeNode, SimulatedNetwork, deliver
 from twisted_bazaar.values.addresses import Address
 
@@ -227,9 +228,7 @@ class OptionsTests(SynchronousTestCase):
         """A tracker tells what happens if it is to, and says nothing by itself."""
         told = []
         for words in ([], ["--verbose"], ["-v"]):
-            options = Options()
-            options.parseOptions(words)
-            node, tracker = FakeNode(id=0), make_role(options)
+            node, tracker = FakeNode(id=0), make_role(typed(OPTIONS, *words), context_of())
             tracker.start(node)
             peer = node.link(5)
             tracker.peer_joined(peer)

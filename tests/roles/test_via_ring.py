@@ -25,12 +25,12 @@ from twisted_bazaar.files.download.progress import Receipt
 from twisted_bazaar.files.memory import MemoryContent, manifest_of
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.roles.buyer import NO_SUPER_PEER, Buyer
+from twisted_bazaar.roles.buyer import NOBODY_ASKED, Buyer
+from twisted_bazaar.roles.discovery.ring import RingMethod
 from twisted_bazaar.roles.fetcher import Fetcher
 from twisted_bazaar.roles.fetching import choose
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.want import Want
-from twisted_bazaar.roles.ways import RingWay
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileQuery, FileSource, SharedFile
 from twisted_bazaar.values.sale import Supply
@@ -49,7 +49,7 @@ def shared(name: str, content: bytes) -> SharedFile:
 class _Holder(Fetcher):
     """A node that has one file."""
 
-    def __init__(self, way: RingWay, content: bytes, open_part: Any) -> None:
+    def __init__(self, way: RingMethod, content: bytes, open_part: Any) -> None:
         catalogue = way.catalogue()
         assert catalogue is not None
         super().__init__(catalogue, open_part)
@@ -67,14 +67,14 @@ class RingCase(FilesCase):
     def setUp(self) -> None:
         """Have nobody yet."""
         super().setUp()
-        self.ways: dict[Node, RingWay] = {}
+        self.ways: dict[Node, RingMethod] = {}
         self.made = 0
 
-    def way(self, by: Node | None, **about: Any) -> RingWay:
+    def way(self, by: Node | None, **about: Any) -> RingMethod:
         """A way of finding, that comes in by a node."""
-        return RingWay(None if by is None else Address(*self.network.where(by)), **about)
+        return RingMethod(None if by is None else Address(*self.network.where(by)), **about)
 
-    def add(self, way: RingWay, *roles: Any, **about: Any) -> Node:
+    def add(self, way: RingMethod, *roles: Any, **about: Any) -> Node:
         """Start a node with a key of its own."""
         self.made += 1
         about = {"key": key_pair(self.made), "udp": True, "min_links": 0, "max_links": 400, **about}
@@ -100,7 +100,7 @@ class RingCase(FilesCase):
     def sell(self, by: Node) -> Node:
         """Start a seller of five apples."""
         way = self.way(by)
-        node = self.add(way, Seller({"apple": Supply(5)}, way=way))
+        node = self.add(way, Seller({"apple": Supply(5)}, discovery=way))
         self.until(lambda: way.finder.member.is_member)
         self.until(lambda: self.under(by, seller_key(BAZAAR, "apple")))
         return node
@@ -108,7 +108,7 @@ class RingCase(FilesCase):
     def buy(self, by: Node | None, quantity: int = 2, **how: Any) -> Buyer:
         """Start a buyer of apples."""
         way = self.way(by)
-        buyer = Buyer([Want("apple", quantity)], way=way, **how)
+        buyer = Buyer([Want("apple", quantity)], discovery=way, **how)
         self.add(way, buyer)
         return buyer
 
@@ -212,11 +212,11 @@ class GoodsTests(RingCase):
     def test_nobody(self) -> None:
         """Who finds no ring to ask says so, and ends with 4."""
         host = self.network.host()
-        way = RingWay(Address(host.addresses[0], 9300))
-        buyer = Buyer([Want("apple", 1)], way=way, once_s=5.0)
+        way = RingMethod(Address(host.addresses[0], 9300))
+        buyer = Buyer([Want("apple", 1)], discovery=way, once_s=5.0)
         self.add(way, buyer)
         self.network.run(6)
-        self.assertEqual(self.successResultOf(buyer.finished), NO_SUPER_PEER)
+        self.assertEqual(self.successResultOf(buyer.finished), NOBODY_ASKED)
         self.assertEqual(len(self.network.events_of("nobody_asked")), 1)
 
     def test_claims_to_sell(self) -> None:
@@ -513,4 +513,4 @@ class GuestTests(RingCase):
 
     def test_needs_a_door(self) -> None:
         """A guest of no ring is refused."""
-        self.assertRaises(UsageError, RingWay, is_guest=True)
+        self.assertRaises(UsageError, RingMethod, is_guest=True)

@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.buyer import Buyer
+from twisted_bazaar.roles.discovery.superpeer import SuperPeerMethod
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.want import Want
-from twisted_bazaar.roles.ways import SuperPeerWay
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.sale import Supply
@@ -38,21 +38,21 @@ class MarketTests(SynchronousTestCase):
         self.keys += 1
         return self.network.add_node(*roles, key=KeyPair.from_seed(bytes([self.keys]) * 32), **about, **LIMITS)
 
-    def way(self, *supers: int) -> SuperPeerWay:
+    def way(self, *supers: int) -> SuperPeerMethod:
         """The way by some of the super peers."""
-        return SuperPeerWay([Address(*self.network.where(self.supers[each])) for each in supers])
+        return SuperPeerMethod([Address(*self.network.where(self.supers[each])) for each in supers])
 
     def sell(self, *supers: int) -> Node:
         """Start a seller of five apples."""
         way = self.way(*supers)
-        node = self.add(*way.roles, Seller({"apple": Supply(5)}, way=way))
+        node = self.add(*way.roles, Seller({"apple": Supply(5)}, discovery=way))
         self.network.run_until(lambda: way.leaf.has_told_all and way.leaf.moored)
         return node
 
     def buy(self, *supers: int, quantity: int = 2) -> None:
         """Start a buyer of apples."""
         way = self.way(*supers)
-        self.add(*way.roles, Buyer([Want("apple", quantity)], way=way))
+        self.add(*way.roles, Buyer([Want("apple", quantity)], discovery=way))
 
     def bought(self) -> int:
         """How many apples have been bought."""

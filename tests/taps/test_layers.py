@@ -13,16 +13,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
-from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
+from tests.configured import typed
 from twisted_bazaar import plugin
-from twisted_bazaar.service import NodeService
-from twisted_bazaar.settings.known import NODE, TRACKER, Known
-from twisted_bazaar.settings.values import Kind
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.service.service import NodeService
+from twisted_bazaar.settings.known import NODE, TRACKER, Known, kinds_of
+from twisted_bazaar.settings.option import Option, OptionValues, whole_number
+from twisted_bazaar.settings.values import DEFAULT, Kind, Setting
 from twisted_bazaar.taps import node, tracker
-from twisted_bazaar.taps.known import kinds_of, known_options
+from twisted_bazaar.taps.known import known_options
 from twisted_bazaar.taps.options import DaemonOptions
 
 TEXTS = st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1, max_size=5)
@@ -227,7 +229,7 @@ class KnownTests(SynchronousTestCase):
 
     def test_kinds(self) -> None:
         """What an option takes is read from its class; what asks for help is none."""
-        kinds = kinds_of(node.Options())
+        kinds = kinds_of(node.Options().declared)
         self.assertEqual(
             {name: kinds[name] for name in ("listen", "ephemeral", "role", "limit")},
             {"listen": Kind.ONE, "ephemeral": Kind.FLAG, "role": Kind.MANY, "limit": Kind.MANY},
@@ -247,17 +249,15 @@ class KnownTests(SynchronousTestCase):
         self.patch(plugin, "getPlugins", lambda _: [broken])
         self.assertEqual(known_options().roles, {"broken": None})
 
-    def test_option_with_type(self) -> None:
-        """An option that turns its value into something else does so with that of a file."""
-
-        class Options(DaemonOptions):
-            optParameters = [["slots", None, 4, "How many.", int]]
-
-        options = Options()
-        options.environment = {}
-        options.parseOptions(["--slots", "5"])
-        self.assertEqual((options["slots"], options.in_force()["slots"].value), (5, "5"))
-        self.assertTrue(issubclass(Options, usage.Options))
+    def test_option_with_reader(self) -> None:
+        """An option that makes something of its text does so with that of a file and of the command line."""
+        option = Option("slots", "How many.", "N", "4", read=whole_number(1, 9))
+        values = typed((option,), "--slots", "5")
+        self.assertEqual((values["slots"], values.settings["slots"].value), (5, "5"))
+        self.assertEqual(OptionValues((option,))["slots"], 4)
+        with self.assertRaises(UsageError) as caught:
+            OptionValues((option,), {"slots": Setting("x", DEFAULT)})["slots"]
+        self.assertEqual(str(caught.exception), "--slots 'x': takes a whole number from 1 to 9")
 
 
 def _present(layer: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.service import NodeService
+from twisted_bazaar.service.service import NodeService
 from twisted_bazaar.taps import node, tracker
 
 
-def parsed(*words: str) -> node.Options:
+def parsed(*words: str) -> node.NodeOptions:
     """The options of a node for some words."""
     options = node.Options()
     options.parseOptions(words)

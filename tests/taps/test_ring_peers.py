@@ -42,7 +42,7 @@ class RingPeerTests(SynchronousTestCase):
             (("--listen", "tcp:9300:interface=127.0.0.1", "--udp", "9301"), ("127.0.0.1", 9301)),
         ):
             with self.subTest(words=words):
-                self.assertEqual(make_service(*words)._udp, place)
+                self.assertEqual(make_service(*words).config.udp, place)
 
     def test_neighbours(self) -> None:
         """It looks for no neighbours, and has room for those who join by it; what is said holds."""
@@ -50,13 +50,13 @@ class RingPeerTests(SynchronousTestCase):
             ((), 0, 256),
             (("--min-links", "2", "--max-links", "9"), 2, 9),
         ):
-            limits = make_service(*words)._node._links.limits
+            limits = make_service(*words).config.limits
             self.assertEqual((limits.min_links, limits.max_links), (least, most))
 
     def test_with_another_role(self) -> None:
         """A role beside it that floods keeps its neighbours."""
         service = make_service("--role", "buyer", "--want", "apple", "--tracker", "tcp:127.0.0.1:9000")
-        self.assertEqual(service._node._links.limits.min_links, 3)
+        self.assertEqual(service.config.limits.min_links, 3)
 
     def test_joins_by_name(self) -> None:
         """The node to join by may be written with its name, which is looked up when it is dialled."""
@@ -70,7 +70,7 @@ class RingPeerTests(SynchronousTestCase):
             *(("42", "8", 42), ("0x2a", "8", 42)),
             *((str(largest), "64", largest), ("0xffffffffffffffff", "64", largest)),
         ):
-            [role] = make_service("--ring-id", text, "--bits", bits)._node._roles
+            [role] = make_service("--ring-id", text, "--bits", bits).node._roles
             self.assertEqual((role.member._ring_id, role.member.ring.bits), (place, int(bits)))
 
     def test_refusals(self) -> None:

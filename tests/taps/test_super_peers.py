@@ -14,8 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.roles.ways import make_way
-from twisted_bazaar.taps import finding, node
+from twisted_bazaar.roles.discovery.chosen import chosen_method
+from twisted_bazaar.roles.discovery.method import DiscoveryContext
+from twisted_bazaar.taps import node
 
 VIA = ("--via", "superpeer")
 SUPER_PEER = ("--role", "super_peer")
@@ -23,15 +24,21 @@ SUPER_PEER = ("--role", "super_peer")
 
 def make_service(*words: str, environment: Mapping[str, str] | None = None, reactor: Any = None) -> Any:
     """The service of a node that keeps nothing."""
+    options = parsed("--ephemeral", *words, environment=environment)
+    return node.makeService(options, reactor or MemoryReactorClock())
+
+
+def parsed(*words: str, environment: Mapping[str, str] | None = None) -> node.NodeOptions:
+    """The options of a node."""
     options = node.Options()
     options.environment = environment or {}
-    options.parseOptions(["--ephemeral", *words])
-    return node.makeService(options, reactor or MemoryReactorClock())
+    options.parseOptions(words)
+    return options
 
 
 def tracker_of(service: Any) -> Any:
     """Where a node looks for its tracker; None for nowhere."""
-    endpoint = service._node._bootstrap._tracker
+    endpoint = service.config.tracker
     return None if endpoint is None else endpoint._port
 
 
@@ -48,15 +55,16 @@ class SettingsCase(SynchronousTestCase):
 
     def super_peers(self, *words: str, **how: Any) -> list[int]:
         """The ports of the super peers that a weak peer is told of."""
-        made: list[Any] = []
+        named: list[str] = []
 
-        def noted(name: str, **about: Any) -> Any:
-            made.extend(about.get("super_peers", ()))
-            return make_way(name, **about)
+        def observed(place: str, endpoint: Any) -> Any:
+            named.append(place)
+            return endpoint
 
-        self.patch(finding, "make_way", noted)
-        make_service(*VIA, *words, **how)
-        return [endpoint._port for endpoint in made]
+        options = parsed("--ephemeral", *VIA, *words, **how)
+        roles = [plugin.name for plugin in options.plugins]
+        chosen_method(options.option_values, DiscoveryContext(MemoryReactorClock(), roles, observed=observed))
+        return [int(place.rpartition(":")[2]) for place in named]
 
 
 class WeakPeerTests(SettingsCase):
@@ -66,9 +74,9 @@ class WeakPeerTests(SettingsCase):
         """It gets its id from its key, and asks no tracker, but for one that is meant for it."""
         service = make_service(*VIA)
         self.assertIsNone(tracker_of(service))
-        self.assertEqual(service._node.id, own_id(service._node.key.public))
+        self.assertEqual(service.node.id, own_id(service.node.key.public))
         service = make_service(*VIA, "--tracker", "tcp:127.0.0.1:9009")
-        self.assertEqual((tracker_of(service), service._node.id), (9009, -1))
+        self.assertEqual((tracker_of(service), service.node.id), (9009, -1))
         self.assertIsNone(tracker_of(make_service(*VIA, "--tracker", "none")))
 
     def test_tracker_below(self) -> None:
@@ -106,16 +114,16 @@ class WeakPeerTests(SettingsCase):
         self.assertEqual(self.super_peers(environment=environment), [9203, 9204])
         # What is for nodes of another way is passed over.
         other = make_service(environment={**environment, "BAZAAR_MAY_LEAD": "yes"})
-        limits = evolve(other._node.limits, max_connections=Limits().max_connections)
-        self.assertEqual((tracker_of(other), other._udp, limits), (9000, None, Limits()))
+        limits = evolve(other.node.limits, max_connections=Limits().max_connections)
+        self.assertEqual((tracker_of(other), other.config.udp, limits), (9000, None, Limits()))
         leads = make_service(environment={**environment, "BAZAAR_VIA": "superpeer", "BAZAAR_MAY_LEAD": "yes"})
-        self.assertIsNotNone(leads._udp)
+        self.assertIsNotNone(leads.config.udp)
 
     def test_limits(self) -> None:
         """It finds out soon that a super peer has died, looks for no neighbours, and can have many links."""
-        limits = make_service(*VIA)._node._links.limits
+        limits = make_service(*VIA).config.limits
         self.assertEqual((limits.ping_s, limits.silence_s, limits.min_links, limits.max_links), (2.5, 7.5, 0, 256))
-        limits = make_service(*VIA, "--max-links", "9", "--limit", "silence-s=20")._node._links.limits
+        limits = make_service(*VIA, "--max-links", "9", "--limit", "silence-s=20").config.limits
         self.assertEqual((limits.ping_s, limits.silence_s, limits.max_links), (2.5, 20.0, 9))
 
     def test_roles(self) -> None:
@@ -126,17 +134,17 @@ class WeakPeerTests(SettingsCase):
             ("--role", "sharer", "--folder", tempfile.gettempdir()),
         ):
             with self.subTest(roles=roles):
-                carried = make_service(*VIA, *roles)._roles
+                carried = make_service(*VIA, *roles).roles
                 self.assertEqual([ICatalogue.providedBy(role) for role in carried].count(True), 1)
 
     def test_may_lead(self) -> None:
         """Who may become a super peer has room for weak peers, and takes datagrams at any port."""
         service = make_service(*VIA, "--may-lead")
-        self.assertEqual(service._udp, ("127.0.0.1", 0))
-        limits = service._node._links.limits
+        self.assertEqual(service.config.udp, ("127.0.0.1", 0))
+        limits = service.config.limits
         self.assertEqual((limits.min_links, limits.max_links, limits.max_greeting), (0, 620, 364))
-        self.assertEqual(make_service(*VIA, "--may-lead", "--udp", "9300")._udp, ("127.0.0.1", 9300))
-        self.assertEqual(make_service(*VIA)._udp, None)
+        self.assertEqual(make_service(*VIA, "--may-lead", "--udp", "9300").config.udp, ("127.0.0.1", 9300))
+        self.assertEqual(make_service(*VIA).config.udp, None)
 
 
 class SuperPeerTests(SettingsCase):
@@ -148,7 +156,7 @@ class SuperPeerTests(SettingsCase):
             "via = 'superpeer'\nsuper = ['tcp:127.0.0.1:9200']\nmay-lead = true\n[super_peer]\nleaves = 9\nudp = 9200"
         )
         service = make_service(*SUPER_PEER, *self.file(text))
-        self.assertEqual((service._udp, service._node._links.limits.max_links), (("127.0.0.1", 9200), 73))
+        self.assertEqual((service.config.udp, service.config.limits.max_links), (("127.0.0.1", 9200), 73))
         with self.assertRaises(SystemExit) as caught:
             make_service(*SUPER_PEER, "--role", "seller", "--stock", "apple", *self.file(text))
         self.assertIn("--role super_peer is none; run two nodes; --via is from ", str(caught.exception.code))
@@ -157,7 +165,7 @@ class SuperPeerTests(SettingsCase):
         """It gets its id from its key; a tracker that is typed gives it one instead."""
         service = make_service(*SUPER_PEER)
         self.assertIsNone(tracker_of(service))
-        self.assertEqual(service._node.id, own_id(service._node.key.public))
+        self.assertEqual(service.node.id, own_id(service.node.key.public))
         self.assertEqual(tracker_of(make_service(*SUPER_PEER, "-t", "tcp:127.0.0.1:9009")), 9009)
 
     def test_datagrams(self) -> None:
@@ -175,7 +183,7 @@ class SuperPeerTests(SettingsCase):
             (("--listen", "unix:/tmp/x.socket", "--udp", "127.0.0.1:9201"), ("127.0.0.1", 9201)),
         ):
             with self.subTest(words=words):
-                self.assertEqual(make_service(*SUPER_PEER, *words)._udp, place)
+                self.assertEqual(make_service(*SUPER_PEER, *words).config.udp, place)
 
     def test_others(self) -> None:
         """Nobody else takes datagrams, unless that is said."""
@@ -184,7 +192,7 @@ class SuperPeerTests(SettingsCase):
             (("--udp", "none"), None),
             (("--udp", "9300"), ("127.0.0.1", 9300)),
         ):
-            self.assertEqual(make_service(*words)._udp, place)
+            self.assertEqual(make_service(*words).config.udp, place)
 
     def test_room(self) -> None:
         """It has room for its weak peers and some more; what is said beside that holds."""
@@ -194,14 +202,14 @@ class SuperPeerTests(SettingsCase):
             (("--max-links", "9", "--limit", "max-greeting=5"), 9, 5),
         ):
             with self.subTest(words=words):
-                limits: Limits = make_service(*SUPER_PEER, *words)._node._links.limits
+                limits: Limits = make_service(*SUPER_PEER, *words).config.limits
                 self.assertEqual((limits.max_links, limits.max_greeting, limits.min_links), (most, greeting, 0))
                 self.assertEqual((limits.ping_s, limits.silence_s), (2.5, 7.5))
 
     def test_with_another_role(self) -> None:
         """A role beside it that floods keeps its neighbours."""
         words = ("--role", "buyer", "--want", "apple", "--tracker", "tcp:127.0.0.1:9000")
-        self.assertEqual(make_service(*SUPER_PEER, *words)._node._links.limits.min_links, 3)
+        self.assertEqual(make_service(*SUPER_PEER, *words).config.limits.min_links, 3)
 
 
 class RefusalTests(SynchronousTestCase):

@@ -11,13 +11,22 @@ from typing import Any
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.configured import OPTIONS
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.files.window import Settings
 from twisted_bazaar.files.window.log import HEADING
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.role import Role
+from twisted_bazaar.service.config import read_transfer
+from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.taps import node
-from twisted_bazaar.taps.transfer import read_transfer
+
+
+class Classic(Role):
+    """A role of a ring as in a classroom."""
+
+    is_stop_and_wait = True
 
 
 class ReadTests(SynchronousTestCase):
@@ -25,7 +34,8 @@ class ReadTests(SynchronousTestCase):
 
     def read(self, limits: Limits | None = None, **options: Any) -> Transfer:
         """What these mean."""
-        return read_transfer({name.replace("_", "-"): value for name, value in options.items()}, limits or Limits(), 0)
+        roles = [Classic()] if options.pop("classic", False) else []
+        return read_transfer(OptionValues.of(OPTIONS, **options), roles, limits or Limits(), 0, takes_datagrams=True)
 
     def refusal(self, limits: Limits | None = None, **options: Any) -> str:
         """Why these cannot be."""
@@ -45,8 +55,8 @@ class ReadTests(SynchronousTestCase):
 
     def test_classic(self) -> None:
         """As in a classroom, files come by datagrams, one at a time, unless something else is said."""
-        self.assertEqual(self.read(classic=1), Transfer(Settings(window=1), True))
-        self.assertEqual(self.read(classic=1, window="9", transfer="tcp"), Transfer(Settings(window=9)))
+        self.assertEqual(self.read(classic=True), Transfer(Settings(window=1), True))
+        self.assertEqual(self.read(classic=True, window="9", transfer="tcp"), Transfer(Settings(window=9)))
 
     def test_small_datagrams(self) -> None:
         """Where datagrams are to be short, so are segments."""
@@ -104,8 +114,8 @@ class NodeTests(SynchronousTestCase):
         """A node that takes datagrams takes them; --limit counts."""
         words = ("--transfer", "udp", "--mss", "1500", "--limit", "datagram-bytes=2000")
         built = self.start("--udp", "0", *words)
-        self.assertEqual(built._node.streams_first, True)
-        self.assertEqual(built._node.datagrams.streams.longest_bytes, 1555)
+        self.assertEqual(built.node.streams_first, True)
+        self.assertEqual(built.node.datagrams.streams.longest_bytes, 1555)
 
     def test_without_datagrams(self) -> None:
         """A node that takes none is told what to add."""
@@ -122,15 +132,15 @@ class NodeTests(SynchronousTestCase):
         below = {"BAZAAR_CLASSIC": "yes", "BAZAAR_UDP": "0"}
         for words, is_first in (((), False), (("--via", "ring"), True)):
             built = self.start(*words, environment=below)
-            settings = built._node.datagrams.streams.streams._settings
-            self.assertEqual((built._node.streams_first, settings.window == 1), (is_first, is_first))
+            settings = built.node.datagrams.streams.streams._settings
+            self.assertEqual((built.node.streams_first, settings.window == 1), (is_first, is_first))
 
     def test_log_is_closed(self) -> None:
         """When the node stops its log is closed, and what comes too late is written nowhere."""
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, "log")
             built = self.start("--udp", "0", "--transfer-log", str(path))
-            streams = built._node.datagrams.streams
+            streams = built.node.datagrams.streams
             watcher = streams._log.watcher(("10.0.0.1", 9))
             file = streams._log._file
             self.successResultOf(streams.stop())

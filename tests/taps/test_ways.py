@@ -29,7 +29,7 @@ class ViaTests(SynchronousTestCase):
 
     def limits(self, *words: str) -> Limits:
         """The limits of a node."""
-        limits: Limits = make_service(MemoryReactorClock(), *words)._node._links.limits
+        limits: Limits = make_service(MemoryReactorClock(), *words).config.limits
         return limits
 
     def dialled(self, *words: str, **how: Any) -> list[int]:
@@ -62,7 +62,7 @@ class ViaTests(SynchronousTestCase):
     def test_what_it_needs(self) -> None:
         """A node carries what its way of finding needs, besides what it was told to."""
         for words, many in ((INDEX, 1), ((), 0)):
-            roles = make_service(MemoryReactorClock(), *words)._roles
+            roles = make_service(MemoryReactorClock(), *words).roles
             self.assertEqual([ICatalogue.providedBy(role) for role in roles].count(True), many)
 
     def test_roles(self) -> None:
@@ -79,7 +79,7 @@ class ViaTests(SynchronousTestCase):
     def test_refusals(self) -> None:
         """What does not go together is refused in one line that says what to do."""
         for words, line in (
-            (["--via", "smoke"], "--via 'smoke': write one of flood, index, superpeer, ring"),
+            (["--via", "smoke"], "--via 'smoke': write one of flood, index, ring, superpeer"),
             (
                 ["--index", "tcp:127.0.0.1:9100"],
                 "--index goes with --via index: add that, or leave out --index",
@@ -99,12 +99,11 @@ class ViaTests(SynchronousTestCase):
             ),
             (
                 ["--via", "index", "--index", "9100"],
-                "--index '9100': not an endpoint; write one such as tcp:127.0.0.1:9000",
+                "--index '9100': not an endpoint; write one such as tcp:127.0.0.1:9100",
             ),
             (
                 ["--via", "index", "--index", "none"],
-                "--index none: a node gets its id from its index server; start one with "
-                "bazaar-node --role index_server",
+                "--index none: write where an index server listens, such as tcp:127.0.0.1:9100",
             ),
             ([*INDEX, "--role", "tracker"], "--via index: who hands out ids has nobody to ask; run two nodes"),
         ):
@@ -133,5 +132,5 @@ class RegistrarTests(SynchronousTestCase):
             (("--role", "relay"), Limits().max_greeting, False),
         ):
             with self.subTest(words=words):
-                limits = make_service(MemoryReactorClock(), *words)._node._links.limits
+                limits = make_service(MemoryReactorClock(), *words).config.limits
                 self.assertEqual((limits.max_greeting, limits.max_links > 100), (greeting, many))

@@ -1,8 +1,8 @@
-"""Names what this package adds to twistd and to C{bazaar-node --role}. Names only."""
+"""Names what this package adds to twistd, to C{bazaar-node --role} and to C{--via}. Names only."""
 
 from twisted.application.service import ServiceMaker
 
-from twisted_bazaar.plugin import RolePlugin
+from twisted_bazaar.plugin import DiscoveryPlugin, RolePlugin
 
 tracker_daemon = ServiceMaker(
     "Bazaar tracker", "twisted_bazaar.taps.tracker", "The directory of a bazaar's nodes.", "bazaar-tracker"
@@ -23,3 +23,19 @@ super_peer = RolePlugin(
     "super_peer", "twisted_bazaar.roles.super_peer", "Finds for weak peers who has what, with other super peers."
 )
 tracker = RolePlugin("tracker", "twisted_bazaar.roles.tracker", "Gives ids to nodes and names them to each other.")
+
+flood = DiscoveryPlugin(
+    "flood", "twisted_bazaar.roles.discovery.flood", "FloodMethod", "Asks everybody within reach, over neighbours."
+)
+index = DiscoveryPlugin(
+    "index", "twisted_bazaar.roles.discovery.index", "IndexMethod", "Asks an index server, which lists it all."
+)
+ring = DiscoveryPlugin(
+    "ring", "twisted_bazaar.roles.discovery.ring", "RingMethod", "Asks the members of a ring, each of which has a part."
+)
+superpeer = DiscoveryPlugin(
+    "superpeer",
+    "twisted_bazaar.roles.discovery.superpeer",
+    "SuperPeerMethod",
+    "Asks super peers, which ask each other.",
+)

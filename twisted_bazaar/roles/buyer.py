@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -11,7 +11,6 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python import usage
 from twisted.python.failure import Failure
 
 from twisted_bazaar.backoff import Backoff
@@ -19,12 +18,13 @@ from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
 from twisted_bazaar.interfaces import IDiscoveryMethod, INode
+from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.trade import PurchasesCommands
-from twisted_bazaar.roles.goods import parse_count, parse_seconds
+from twisted_bazaar.roles.discovery.flood import FloodMethod
+from twisted_bazaar.roles.goods import at_least, parse_seconds
 from twisted_bazaar.roles.want import Want, parse_label, parse_wants
-from twisted_bazaar.roles.ways import FloodWay, way_of
-from twisted_bazaar.state import STATE
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.trade.contract import read_offer, read_presence
 from twisted_bazaar.trade.messages import BuyNo, BuyOK
 from twisted_bazaar.trade.order import EXPIRED, OrderRecord, OrderState
@@ -40,38 +40,35 @@ from twisted_bazaar.wire.error import Error
 BOUGHT: Final = 0
 NOT_FOUND: Final = 3
 SOLD_OUT: Final = 4
-NO_SUPER_PEER: Final = 4
+NOBODY_ASKED: Final = 4
 UNKNOWN: Final = 5
 
-_TIMEOUT_S: Final = "60"
+_TIMEOUT_S: Final = 60.0
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 15.0
 _STORE_AGAIN_S: Final = 5.0
 _ORDERS_FILE: Final = "orders.sqlite"
 _FAULTS_TOLD_A_MINUTE: Final = 5
 
-_NOBODY_ASKED: Final[Mapping[str, str]] = {
-    "superpeer": "there was no super peer to ask; start one with --role super_peer",
-    "ring": "there was no member of a ring to ask; say where one listens, with --join tcp:HOST:PORT",
-}
-
 T = TypeVar("T")
 
 
-class Options(usage.Options):
-    """The options of a buyer."""
-
-    optFlags = [["once", None, "Exit when everything is bought, or the timeout is over."]]
-    optParameters = [
-        ["max-price", None, None, "The most to pay for one piece, in minor units."],
-        ["timeout", None, None, "With --once: how many seconds to look; 60 if not given."],
-        ["for", None, None, "What it is for, in your words: what was bought for the same before counts."],
-        ["gather", None, str(GATHER_S), "How many seconds to collect offers after the first."],
-    ]
-
-    def opt_want(self, goods: str) -> None:
-        """What to buy: ITEM or ITEM=QUANTITY; may be given several times."""
-        self.setdefault("want", []).append(goods)
+OPTIONS: Final = (
+    Option("want", "What to buy: ITEM or ITEM=QUANTITY.", "GOODS", is_many=True),
+    Option("max-price", "The most to pay for one piece, in minor units.", "PRICE", read=at_least(0)),
+    Option("once", "Exit when everything is bought, or the timeout is over."),
+    Option("timeout", "With --once: how many seconds to look.", "SECONDS", shown=f"{_TIMEOUT_S:g}", read=parse_seconds),
+    Option(
+        "for",
+        "What it is for, in your words: what was bought for the same before counts.",
+        "WORDS",
+        read=parse_label,
+    ),
+    Option(
+        "gather", "How many seconds to collect offers after the first.", "SECONDS", f"{GATHER_S}", read=parse_seconds
+    ),
+)
+"""The options of a buyer."""
 
 
 class Buyer(Role):
@@ -87,7 +84,7 @@ class Buyer(Role):
     @param gather_s: how long to collect offers after the first.
     @param once_s: seconds after which to give up; None to look for ever.
     @param label: what it is for. What was bought for the same before counts.
-    @param way: what it finds sellers by; flooding if not given.
+    @param discovery: what it finds sellers by; flooding if not given.
     @ivar wants: everything wanted so far, bought or not.
     @ivar bag: the orders that were confirmed since it was started.
     @ivar purchases: its orders; there from L{start} on.
@@ -104,9 +101,9 @@ class Buyer(Role):
         gather_s: float = GATHER_S,
         once_s: float | None = None,
         label: str = "",
-        way: IDiscoveryMethod | None = None,
+        discovery: IDiscoveryMethod | None = None,
     ) -> None:
-        self._way = way or FloodWay()
+        self._discovery = discovery or FloodMethod()
         self.wants = list(wants)
         self._store = store or MemoryStore(MemoryPurchases())
         self._max_price = max_price
@@ -124,7 +121,7 @@ class Buyer(Role):
     def start(self, node: INode) -> None:
         """Go on with what has no answer yet, and look for everything at once."""
         super().start(node)
-        self._search = self._way.search(node, self._gather_s)
+        self._search = self._discovery.search(node, self._gather_s)
         self.purchases = Purchases(node, self._store, self._seek)
         self._want_list = WantList(self._store)
         self.receives = {
@@ -175,7 +172,7 @@ class Buyer(Role):
 
     def tracker_joined(self) -> None:
         """There is somebody who can name others, if that is how they are found."""
-        if not self._way.needs_links and self._way.registrar is not None:
+        if self._discovery.gives_ids:
             self._begin()
 
     def _begin(self) -> None:
@@ -325,9 +322,9 @@ class Buyer(Role):
             status = UNKNOWN
         elif any(want.refused for want in missing):
             status = SOLD_OUT
-        elif self._way.registrar is None and not self._joined.called:
-            status = NO_SUPER_PEER
-            self.node.report("nobody_asked", _NOBODY_ASKED.get(self._way.name, _NOBODY_ASKED["superpeer"]))
+        elif self._discovery.nobody_asked is not None and not self._joined.called:
+            status = NOBODY_ASKED
+            self.node.report("nobody_asked", self._discovery.nobody_asked)
         else:
             status = NOT_FOUND
         for want in missing:
@@ -359,28 +356,28 @@ async def _until(event: Deferred[None]) -> None:
         await waiting
 
 
-def make_role(options: Mapping[str, Any]) -> Buyer:
+def make_role(options: OptionValues, context: RoleContext) -> Buyer:
     """Make a buyer from its options.
 
     @raise UsageError: nothing is wanted, or an option cannot be read.
     """
-    wants = parse_wants(options.get("want", ()))
-    if not wants and (options["once"] or options.get(STATE) is None):
+    wants = parse_wants(options["want"])
+    state = context.state
+    if not wants and (options["once"] or state is None):
         raise UsageError("a buyer needs something to look for: add --want apple")
-    most = options["max-price"]
-    if options["timeout"] is not None and not options["once"]:
+    timeout_s: float | None = options["timeout"]
+    if timeout_s is not None and not options["once"]:
         raise UsageError("--timeout goes with --once; without it a buyer looks until it is stopped")
-    timeout_s = parse_seconds(options["timeout"] or _TIMEOUT_S, "--timeout")
     store: SqliteStore[PurchaseBook] | None = None
-    if options.get(STATE) is not None:
-        store = SqliteStore(options[STATE].path / _ORDERS_FILE, PURCHASES)
+    if state is not None:
+        store = SqliteStore(state.path / _ORDERS_FILE, PURCHASES)
         store.check()
     return Buyer(
         wants,
         store,
-        max_price=None if most is None else parse_count(most, "--max-price", most, 0),
-        gather_s=parse_seconds(options["gather"], "--gather"),
-        once_s=timeout_s if options["once"] else None,
-        label=parse_label(options["for"]),
-        way=way_of(options),
+        max_price=options["max-price"],
+        gather_s=options["gather"],
+        once_s=(_TIMEOUT_S if timeout_s is None else timeout_s) if options["once"] else None,
+        label=options["for"] or "",
+        discovery=context.discovery,
     )

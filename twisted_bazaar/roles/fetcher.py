@@ -22,6 +22,8 @@ from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.interfaces import ICatalogue, INode, Opening
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.fetching import Fetch
+from twisted_bazaar.roles.rates import parse_rate
+from twisted_bazaar.settings.option import Option, whole_number
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FoundFile, SharedFile
 
@@ -29,6 +31,21 @@ OpenPart = Callable[[str, str, bool], Awaitable[IPart]]
 """Opens a part for a name and a digest; the last says whether a file of that name may be replaced."""
 
 USUAL_SLOTS: Final = 4
+_MOST_SLOTS: Final = 1000
+UPLOAD_SLOTS: Final = Option(
+    "upload-slots",
+    "How many uploads go on at once; others wait for their turn.",
+    "N",
+    f"{USUAL_SLOTS}",
+    read=whole_number(1, _MOST_SLOTS),
+)
+UPLOAD_RATE: Final = Option(
+    "upload-rate",
+    "Bytes a second for all uploads together, such as 500K or 2M.",
+    "RATE",
+    shown="no limit",
+    read=parse_rate,
+)
 # A file that has come is served from where it came to; each of these is held open.
 _MOST_FINISHED: Final = 64
 
@@ -105,11 +122,6 @@ class Fetcher(Role):
             fetch.stop()
         ending = gatherResults(ended).addCallback(lambda _: self.uploads.stop())
         return ending.addCallback(lambda _: self._close_all())
-
-    def tracker_joined(self) -> None:
-        """There is somebody to ask."""
-        if not self.joined.called:
-            self.joined.callback(None)
 
     def content(self, digest: str) -> IContent | None:
         """What there is of a file that is being fetched, or has been."""

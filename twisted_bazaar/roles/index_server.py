@@ -5,11 +5,10 @@ It carries no searches, no sales and no files. Its state is soft: peers tell it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.python import usage
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -40,9 +39,11 @@ from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests
 from twisted_bazaar.discovery.index.scheduling.rate_limits import RateLimits
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
 from twisted_bazaar.interfaces import INode, IRegistrar
+from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
-from twisted_bazaar.roles.goods import parse_count, parse_memory, parse_seconds
-from twisted_bazaar.roles.numbers import Numbers
+from twisted_bazaar.roles.goods import at_least, parse_memory, parse_seconds
+from twisted_bazaar.roles.numbers import LIMITS, MANY_OBJECTS, Numbers
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
@@ -54,16 +55,39 @@ _LEASES_S: Final = (3.0, 55.0)
 _FAULTS_TOLD_A_MINUTE: Final = 5
 
 
-class Options(usage.Options):
-    """The options of an index server."""
+def _parse_lease(text: str, option: str) -> float:
+    lease_s = parse_seconds(text, option)
+    least, longest = _LEASES_S
+    if not least <= lease_s <= longest:
+        raise UsageError(f"{option} {text!r}: takes {least:g} to {longest:g} seconds")
+    return lease_s
 
-    optParameters = [
-        ["directory", None, None, "Where it is kept: postgresql://..., for several servers; in memory if not given."],
-        ["list-memory", None, str(MOST_BYTES // MIB), "How many MiB all lists may take, also in a database."],
-        ["most-files-a-peer", None, str(MOST_A_PEER), "How many files and goods one peer may list."],
-        ["lease", None, f"{LEASE_S:g}", "For how many seconds a peer is believed that says nothing more."],
-    ]
-    optFlags = [["verbose", "v", "Tell of each peer that comes or goes."]]
+
+OPTIONS: Final = (
+    Option(
+        "directory",
+        "Where it is kept: postgresql://..., for several servers.",
+        "URL",
+        shown="in memory",
+    ),
+    Option(
+        "list-memory",
+        "How many MiB all lists may take, also in a database.",
+        "MIB",
+        f"{MOST_BYTES // MIB}",
+        read=parse_memory,
+    ),
+    Option("most-files-a-peer", "How many files and goods one peer may list.", "N", f"{MOST_A_PEER}", read=at_least(1)),
+    Option(
+        "lease",
+        "For how many seconds a peer is believed that says nothing more.",
+        "SECONDS",
+        f"{LEASE_S:g}",
+        read=_parse_lease,
+    ),
+    Option("verbose", "Tell of each peer that comes or goes.", short="v"),
+)
+"""The options of an index server."""
 
 
 @implementer(IRegistrar)
@@ -75,6 +99,8 @@ class IndexServer(Role):
     """
 
     log = limited_logger(__name__)
+    limits = LIMITS
+    collect_after = MANY_OBJECTS
 
     def __init__(self, directory: IDirectory | None = None, *, verbose: bool = False) -> None:
         self._verbose = verbose
@@ -259,20 +285,14 @@ def _found_sellers(sellers: list[Peer], message_id: int) -> Message:
     return FoundSellers(id=message_id, sellers=named)
 
 
-def make_role(options: Mapping[str, Any]) -> IndexServer:
+def make_role(options: OptionValues, context: RoleContext) -> IndexServer:
     """Make an index server from its options.
 
     @raise UsageError: one of them cannot be read.
     """
-    lease_s = parse_seconds(options["lease"], "--lease")
-    least, longest = _LEASES_S
-    if not least <= lease_s <= longest:
-        raise UsageError(f"--lease {options['lease']!r}: takes {least:g} to {longest:g} seconds")
-    text = options["most-files-a-peer"]
-    most = parse_count(text, "--most-files-a-peer", text, 1)
-    budget = parse_memory(options["list-memory"], "--list-memory")
+    lease_s, most, budget = options["lease"], options["most-files-a-peer"], options["list-memory"]
     url: str | None = options["directory"]
-    verbose = bool(options["verbose"])
+    verbose = options["verbose"]
     if url is None:
         return IndexServer(MemoryDirectory(Directory(lease_s, most, budget)), verbose=verbose)
     if not url.startswith(("postgresql://", "postgres://")):

@@ -7,11 +7,15 @@ nodes again from their greetings.
 from __future__ import annotations
 
 import random
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.values.addresses import Peer
 
+LIMITS: Final[Mapping[str, Any]] = {"max_links": 100_000, "max_greeting": 4_096}
+"""Limits of a node to which everybody links: thousands may greet at once when it comes back."""
+MANY_OBJECTS: Final = 200_000
 _ID_BITS: Final = 31
 _REMEMBERED: Final = 16_384
 _REMEMBERED_S: Final = 3600.0

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Final
 
-from twisted.python import usage
-
+from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
+from twisted_bazaar.settings.option import Option, OptionValues
+
+OPTIONS: Final[Sequence[Option]] = ()
+"""A relay has no options of its own."""
 
 
-class Options(usage.Options):
-    """A relay has no options of its own."""
-
-
-def make_role(options: Mapping[str, Any]) -> Role:
+def make_role(options: OptionValues, context: RoleContext) -> Role:
     """Make a relay."""
     return Role()

@@ -7,7 +7,7 @@ verified by its digest; so is one that is requested, by whoever requests it. So 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from twisted_bazaar.files.content import IContent, IPart
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.folder import Folder, HashMemory
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.roles.commands.ring import RingCommands
 from twisted_bazaar.roles.fetcher import Fetcher, OpenPart
 from twisted_bazaar.roles.fetching import Fetch
@@ -37,12 +38,14 @@ from twisted_bazaar.roles.ring.entries import EntryMemory
 from twisted_bazaar.roles.ring.files import KeptFiles, KeptPart, copy_into
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.offered import Offered
-from twisted_bazaar.roles.ring.options import RingOptions, check_endpoint, places_of, read_replicas, read_settings
+from twisted_bazaar.roles.ring.options import RING, RING_OPTIONS, places_of, read_replicas, read_settings
 from twisted_bazaar.roles.ring.upload_events import UploadEvents
-from twisted_bazaar.state import STATE, StateDirectory
+from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.state import StateDirectory
 from twisted_bazaar.system.ephemeral import EphemeralDirectory, remove_leftovers
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FoundFile
+from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.values.needs import UdpNeed
 
 KEPT_FOLDER: Final = "ring"
@@ -60,13 +63,19 @@ _UDP: Final = UdpNeed(
 )
 
 
-class Options(RingOptions):
-    """The options of a member of a ring."""
-
-    optParameters = [
-        ["ring-id", None, None, "The place of this node; as follows from its key if not given."],
-        ["keep-bytes", None, USUAL_KEEP, "How many bytes of files it keeps for others, such as 500M or 2G."],
-    ]
+OPTIONS: Final = (
+    *RING_OPTIONS,
+    Option("ring-id", "The place of this node.", "N", shown="as follows from its key", group=RING),
+    Option(
+        "keep-bytes",
+        "How many bytes of files it keeps for others, such as 500M or 2G.",
+        "BYTES",
+        USUAL_KEEP,
+        group=RING,
+        read=parse_bytes,
+    ),
+)
+"""The options of a member of a ring."""
 
 
 class RingPeer(Fetcher):
@@ -76,6 +85,7 @@ class RingPeer(Fetcher):
     @param replicas: on how many nodes everything is besides the one that it belongs to.
     @param keep_bytes: how many bytes of files it keeps for others.
     @param state: where what it keeps outlives the process; None for nowhere.
+    @param observer: told how it joins.
     @ivar finished: fires with 1 if it cannot join, or another keeps its place.
     @ivar stay: how it comes and goes.
     @ivar member: its place among the others.
@@ -98,13 +108,14 @@ class RingPeer(Fetcher):
         replicas: int = USUAL_REPLICAS,
         keep_bytes: int = 1 << 30,
         state: StateDirectory | None = None,
+        observer: JoinObserver | None = None,
         **options: Any,
     ) -> None:
         self.ring_catalogue = RingCatalogue()
         super().__init__(self.ring_catalogue, self._opener, **options)
         self.stop_s = settings.leaving_s + _CLOSING_S
-        self.is_classic = not settings.has_fingers
-        self.member = RingMember(settings, ring_id)
+        self.is_classic = self.is_stop_and_wait = not settings.has_fingers
+        self.member = RingMember(settings, ring_id, observer)
         place = EphemeralDirectory() if state is None else state.folder(KEPT_FOLDER)
         self._ephemeral = place if isinstance(place, EphemeralDirectory) else None
         self.kept = self._kept_in(place, keep_bytes)
@@ -308,28 +319,26 @@ def _is_kept(fetch: Fetch) -> bool:
     return fetch.found.name == fetch.found.digest
 
 
-def make_role(options: Mapping[str, Any]) -> RingPeer:
+def make_role(options: OptionValues, context: RoleContext, observer: JoinObserver | None = None) -> RingPeer:
     """Make a member of a ring from its options.
 
+    @param observer: told how it joins.
     @raise UsageError: one of them cannot be read.
     """
     settings = read_settings(options)
-    join: str | None = options.get("join")
-    if join is not None:
-        check_endpoint(join)
-    state: StateDirectory | None = options.get(STATE)
-    if state is None:
+    if context.state is None:
         # It is going to have a directory of that kind itself.
         remove_leftovers()
-    text = options.get("ring-id")
+    text: str | None = options["ring-id"]
     ring_id = None if text is None else read_place(text, settings.bits)
     return RingPeer(
-        join,
+        options["join"],
         settings=settings,
         ring_id=ring_id,
         replicas=read_replicas(options, settings),
-        keep_bytes=parse_bytes(options.get("keep-bytes") or USUAL_KEEP, "--keep-bytes"),
-        state=state,
+        keep_bytes=options.get("keep-bytes") or parse_bytes(USUAL_KEEP, "--keep-bytes"),
+        state=context.state,
+        observer=observer,
     )
 
 

@@ -9,17 +9,18 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
-from twisted.python import usage
 from twisted.python.failure import Failure
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
 from twisted_bazaar.interfaces import IDiscoveryMethod, ILedger, INode
+from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.trade import SalesCommands
+from twisted_bazaar.roles.discovery.flood import FloodMethod
 from twisted_bazaar.roles.goods import parse_goods
-from twisted_bazaar.roles.ways import FloodWay, way_of
-from twisted_bazaar.state import STATE, StateDirectory
+from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.state import StateDirectory
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel, handle_of
@@ -41,22 +42,22 @@ _LEDGER_FILE: Final = "ledger.sqlite"
 _BOOK_FILE: Final = "book"
 
 
-class Options(usage.Options):
-    """The options of a seller."""
-
-    optParameters = [
-        [
-            "ledger",
-            None,
-            None,
-            "Where the books are: postgresql://..., to share one stock; a file of its own if not given.",
-        ],
-    ]
-
-    def opt_stock(self, goods: str) -> None:
-        """What to sell: ITEM, ITEM=QUANTITY or ITEM=QUANTITY@PRICE, the price for one in minor units. Of what the
-        ledger has already, only the price is changed."""
-        self.setdefault("stock", []).append(goods)
+OPTIONS: Final = (
+    Option(
+        "stock",
+        "What to sell: ITEM, ITEM=QUANTITY or ITEM=QUANTITY@PRICE, the price for one in minor units. Of what the "
+        "ledger has already, only the price is changed.",
+        "GOODS",
+        is_many=True,
+    ),
+    Option(
+        "ledger",
+        "Where the books are: postgresql://..., to share one stock.",
+        "URL",
+        shown="a file of its own",
+    ),
+)
+"""The options of a seller."""
 
 
 class Seller(Role):
@@ -65,7 +66,7 @@ class Seller(Role):
     @param supplies: what it begins with, as far as it is not in the book yet.
     @param store: keeps the book; one in memory if not given.
     @param opened: called when the book has been written for the first time.
-    @param way: what it is found by; flooding if not given.
+    @param discovery: what it is found by; flooding if not given.
     @ivar store: what keeps the book.
     @ivar ledger: the book of its stock and sales.
     @ivar shelf: what it offers, and what it holds back for whom; there from L{start} on.
@@ -80,9 +81,9 @@ class Seller(Role):
         supplies: Mapping[str, Supply],
         store: IStore[SalesBook] | None = None,
         opened: Callable[[], object] = lambda: None,
-        way: IDiscoveryMethod | None = None,
+        discovery: IDiscoveryMethod | None = None,
     ) -> None:
-        self._way = way or FloodWay()
+        self._discovery = discovery or FloodMethod()
         self._opened = opened
         self.store = store or MemoryStore(MemorySales())
         self.ledger: ILedger = Ledger(self.store)
@@ -96,7 +97,7 @@ class Seller(Role):
         super().start(node)
         self.ledger.start(node.clock)
         self.shelf = Offers(self.ledger, node)
-        self._answers = self._way.answers(node, self.shelf)
+        self._answers = self._discovery.answers(node, self.shelf)
         self.receives = {
             **self._answers.receives,
             Buy: partial(self._order_received, is_withdrawal=False),
@@ -210,25 +211,26 @@ class Seller(Role):
             )
 
 
-def make_role(options: Mapping[str, Any]) -> Seller:
+def make_role(options: OptionValues, context: RoleContext) -> Seller:
     """Make a seller from its options.
 
     @raise UsageError: the stock cannot be read or names an item twice, or the books cannot be used.
     """
     supplies: dict[str, Supply] = {}
-    for text in options.get("stock", ()):
+    for text in options["stock"]:
         item, quantity, price = parse_goods(text, "--stock")
         if item in supplies:
             raise UsageError(f"--stock names {item!r} twice")
         supplies[item] = Supply(quantity, price)
-    store = _store_for(options, supplies)
-    state: StateDirectory | None = options.get(STATE)
+    url: str | None = options["ledger"]
+    state = context.state
+    store = _store_for(url, state, supplies)
 
     def keep_name() -> None:
         if state is not None and store is not None:
-            state.keep(_BOOK_FILE, _name_of_book(options.get("ledger")))
+            state.keep(_BOOK_FILE, _name_of_book(url))
 
-    return Seller(supplies, store, keep_name, way_of(options))
+    return Seller(supplies, store, keep_name, context.discovery)
 
 
 def _name_of_book(url: str | None) -> str:
@@ -249,10 +251,10 @@ def _check_book(state: StateDirectory, name: str) -> None:
         raise UsageError(f"{state.path / _LEDGER_FILE} is gone; bring it back, or to begin a new one, remove {mark}")
 
 
-def _store_for(options: Mapping[str, Any], supplies: Mapping[str, Supply]) -> IStore[SalesBook] | None:
+def _store_for(
+    url: str | None, state: StateDirectory | None, supplies: Mapping[str, Supply]
+) -> IStore[SalesBook] | None:
     """What keeps the book; None for a book in memory."""
-    url: str | None = options.get("ledger")
-    state: StateDirectory | None = options.get(STATE)
     if state is not None:
         _check_book(state, _name_of_book(url))
     if url is not None:

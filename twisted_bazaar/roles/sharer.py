@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
-from twisted.python import usage
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import UsageError
@@ -18,15 +17,14 @@ from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMemory
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import ICatalogue, INode
+from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.roles.commands.files import FilesCommands
-from twisted_bazaar.roles.fetcher import USUAL_SLOTS, Fetcher, parts_in
+from twisted_bazaar.roles.fetcher import UPLOAD_RATE, UPLOAD_SLOTS, Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch
-from twisted_bazaar.roles.rates import parse_rate
-from twisted_bazaar.roles.ways import way_of
-from twisted_bazaar.state import STATE, StateDirectory, written_path
+from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.state import written_path
 from twisted_bazaar.values.files import SharedFile
 
-_MOST_SLOTS: Final = 1000
 _LOOK_S: Final = 1.0
 _UPLOADS_TOLD_A_MINUTE: Final = 60
 # Some milliseconds for the collector.
@@ -35,14 +33,12 @@ _FILES_SPARED: Final = 2_000
 _TOLD_ONE_BY_ONE: Final = 3
 
 
-class Options(usage.Options):
-    """The options of a sharer."""
-
-    optParameters = [
-        ["folder", None, None, "The folder whose files are shared; what is fetched goes there too."],
-        ["upload-slots", None, str(USUAL_SLOTS), "How many uploads go on at once; others wait for their turn."],
-        ["upload-rate", None, None, "Bytes a second for all uploads together, such as 500K or 2M; else no limit."],
-    ]
+OPTIONS: Final = (
+    Option("folder", "The folder whose files are shared; what is fetched goes there too.", "DIR"),
+    UPLOAD_SLOTS,
+    UPLOAD_RATE,
+)
+"""The options of a sharer."""
 
 
 class Sharer(Fetcher):
@@ -176,26 +172,24 @@ class Sharer(Fetcher):
             self.node.report("folder_gone", None, folder=str(self.path), reason=fault)
 
 
-def make_role(options: Mapping[str, Any]) -> Sharer:
+def make_role(options: OptionValues, context: RoleContext) -> Sharer:
     """Make a sharer from its options.
 
     @raise UsageError: there is no such folder, an option cannot be read, or files are not found in this way.
     """
-    way = way_of(options)
-    catalogue = way.catalogue()
+    discovery, state = context.discovery, context.state
+    catalogue = discovery.catalogue()
     if catalogue is None:
         raise UsageError(
-            f"files are not found by --via {way.name}: write --via index --index tcp:HOST:PORT, where an index "
+            f"files are not found by --via {discovery.name}: write --via index --index tcp:HOST:PORT, where an index "
             "server listens"
         )
-    state: StateDirectory | None = options.get(STATE)
-    rate = options.get("upload-rate")
     return Sharer(
         catalogue,
-        shared_path(options.get("folder"), "--folder"),
+        shared_path(options["folder"], "--folder"),
         HashMemory(None if state is None else state.files),
-        slots=parse_slots(options.get("upload-slots") or str(USUAL_SLOTS)),
-        rate=None if rate is None else parse_rate(rate, "--upload-rate"),
+        slots=options["upload-slots"],
+        rate=options["upload-rate"],
     )
 
 
@@ -215,13 +209,3 @@ def shared_path(text: str | None, option: str) -> Path:
     except (OSError, ValueError) as error:
         raise UsageError(f"{option} {text}: {getattr(error, 'strerror', None) or error}") from None
     raise UsageError(f"{option} {text}: {'this is no folder' if there else 'there is no such folder; make it first'}")
-
-
-def parse_slots(text: str) -> int:
-    """How many uploads may go on at once.
-
-    @raise UsageError: it is no number, or none that is of use.
-    """
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_SLOTS):
-        raise UsageError(f"--upload-slots {text!r}: write a whole number from 1 to {_MOST_SLOTS}")
-    return int(text)

@@ -11,7 +11,6 @@ from typing import Any, Final, Self
 
 from attrs import asdict
 from twisted.internet.defer import Deferred, succeed
-from twisted.python import usage
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget
 from twisted_bazaar.discovery.superpeer.messages import MOST_RESULTS, Query, SuperHello, Table
@@ -30,11 +29,13 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import ReversePa
 from twisted_bazaar.discovery.superpeer.ultrapeer.unregistered import Unregistered
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.goods import parse_memory
+from twisted_bazaar.settings.option import Option, OptionValues, whole_number
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer, plain_host
-from twisted_bazaar.values.needs import UdpNeed
+from twisted_bazaar.values.needs import FIND_OUT_SOON, MOST_DIRECT_LINKS, UdpNeed
 from twisted_bazaar.wire.message import LARGEST_TTL, TRACKER_ID, is_address
 
 KIND: Final = "super_peer"
@@ -44,6 +45,10 @@ _MOST_LEAVES: Final = 10_000
 _MOST_DEGREE: Final = 64
 _LARGEST_PORT: Final = 65_535
 _VERSION_BITS: Final = 48
+# Other super peers, and weak peers that are told who has room.
+_OTHER_LINKS: Final = 64
+# Weak peers come and go, and each leaves some garbage: with more at once the reactor would feel it.
+_COLLECT_AFTER: Final = 20_000
 _BROADCAST: Final = "255.255.255.255"
 _UDP_TO_LEAD: Final = UdpNeed(
     beside_links=True,
@@ -55,25 +60,48 @@ _UDP_IF_IT_LEADS: Final = UdpNeed(
 )
 
 
-class Options(usage.Options):
-    """The options of a super peer."""
+def parse_place(text: str, option: str) -> Address:
+    """Where a super peer takes datagrams.
 
-    optParameters = [
-        ["ttl", None, str(TTL), "Over how many links between super peers a search goes at most."],
-        ["leaves", None, str(LEAVES), "How many weak peers it takes."],
-        ["list-memory", None, str(MOST_BYTES // MIB), "How many MiB the lists and words of weak peers may take."],
-        ["results", None, str(RESULTS), "How many hits are enough for one search."],
-        ["degree", None, str(DEGREE), "How many other super peers it looks for."],
-    ]
-    optFlags = [
-        ["no-query-routing", None, "Send searches to neighbours that have none of the words, too."],
-        ["no-dynamic-querying", None, "Send every search as far as it may go at once."],
-        ["verbose", "v", "Tell of each weak peer that comes or goes."],
-    ]
+    @raise UsageError: it cannot be read.
+    """
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not is_address(host) or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= _LARGEST_PORT):
+        raise UsageError(f"{option} {text!r}: write HOST:PORT with an IP address, such as 127.0.0.1:9201")
+    ip = ip_address(plain_host(host))
+    if ip.is_unspecified or ip.is_multicast or str(ip) == _BROADCAST:
+        raise UsageError(f"{option} {text!r}: that is no single machine; write the address of one")
+    return Address(host, int(port))
 
-    def opt_neighbour(self, place: str) -> None:
-        """HOST:PORT where another super peer takes datagrams; may be given several times."""
-        self.setdefault("neighbour", []).append(place)
+
+OPTIONS: Final = (
+    Option("neighbour", "Where another super peer takes datagrams.", "HOST:PORT", is_many=True, read=parse_place),
+    Option("leaves", "How many weak peers it takes.", "N", f"{LEAVES}", read=whole_number(1, _MOST_LEAVES)),
+    Option(
+        "list-memory",
+        "How many MiB the lists and words of weak peers may take.",
+        "MIB",
+        f"{MOST_BYTES // MIB}",
+        read=parse_memory,
+    ),
+    Option(
+        "ttl",
+        "Over how many links between super peers a search goes at most.",
+        "N",
+        f"{TTL}",
+        read=whole_number(1, LARGEST_TTL),
+    ),
+    Option(
+        "results", "How many hits are enough for one search.", "N", f"{RESULTS}", read=whole_number(1, MOST_RESULTS)
+    ),
+    Option("degree", "How many other super peers it looks for.", "N", f"{DEGREE}", read=whole_number(0, _MOST_DEGREE)),
+    Option("no-query-routing", "Send searches to neighbours that have none of the words, too."),
+    Option("no-dynamic-querying", "Send every search as far as it may go at once."),
+    Option("verbose", "Tell of each weak peer that comes or goes.", short="v"),
+)
+"""The options of a super peer."""
 
 
 class SuperPeer(Role):
@@ -99,6 +127,7 @@ class SuperPeer(Role):
 
     log = limited_logger(__name__)
     udp_need = _UDP_TO_LEAD
+    collect_after = _COLLECT_AFTER
     leaves: Leaves
     neighbours: Neighbours
     searches: QueryControl
@@ -127,12 +156,16 @@ class SuperPeer(Role):
         self._verbose = verbose
         self._has_begun = False
         self.commands = {"status": self._status}
+        # When a super peer dies, all of its weak peers may come here at once.
+        most = leaves + _OTHER_LINKS
+        self.limits = {"max_links": most, "max_greeting": most, **FIND_OUT_SOON}
 
     @classmethod
     def dormant(cls, **options: Any) -> Self:
         """One that is no super peer until it is told to L{lead}."""
         made = cls(**options)
         made.is_leading, made.kind, made.udp_need = False, None, _UDP_IF_IT_LEADS
+        made.limits = {**made.limits, "max_links": made.limits["max_links"] + MOST_DIRECT_LINKS}
         return made
 
     @property
@@ -278,48 +311,19 @@ class SuperPeer(Role):
         )
 
 
-def make_role(options: Mapping[str, Any]) -> SuperPeer:
+def make_role(options: OptionValues, context: RoleContext) -> SuperPeer:
     """Make a super peer from its options.
 
     @raise UsageError: one of them cannot be read.
     """
     return SuperPeer(
-        [_parse_place(text) for text in options.get("neighbour", ())],
-        ttl=_count(options, "ttl", 1, LARGEST_TTL),
-        leaves=_count(options, "leaves", 1, _MOST_LEAVES),
-        budget=parse_memory(str(options["list-memory"]), "--list-memory"),
-        results=_count(options, "results", 1, MOST_RESULTS),
-        degree=_count(options, "degree", 0, _MOST_DEGREE),
+        options["neighbour"],
+        ttl=options["ttl"],
+        leaves=options["leaves"],
+        budget=options["list-memory"],
+        results=options["results"],
+        degree=options["degree"],
         query_routing=not options["no-query-routing"],
         dynamic_querying=not options["no-dynamic-querying"],
-        verbose=bool(options["verbose"]),
+        verbose=options["verbose"],
     )
-
-
-def _count(options: Mapping[str, Any], name: str, least: int, most: int) -> int:
-    """A whole number from an option.
-
-    @raise UsageError: it is none, or out of range.
-    """
-    text = str(options[name])
-    # No number of more digits than the greatest is in range.
-    count = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else least - 1
-    if not least <= count <= most:
-        raise UsageError(f"--{name} {text!r}: takes {least} to {most}")
-    return count
-
-
-def _parse_place(text: str) -> Address:
-    """Where a super peer takes datagrams.
-
-    @raise UsageError: it cannot be read.
-    """
-    host, _, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    if not is_address(host) or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= _LARGEST_PORT):
-        raise UsageError(f"--neighbour {text!r}: write HOST:PORT with an IP address, such as 127.0.0.1:9201")
-    ip = ip_address(plain_host(host))
-    if ip.is_unspecified or ip.is_multicast or str(ip) == _BROADCAST:
-        raise UsageError(f"--neighbour {text!r}: that is no single machine; write the address of one")
-    return Address(host, int(port))

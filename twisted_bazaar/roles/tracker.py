@@ -6,23 +6,20 @@ tracker that lost its memory learns its nodes again from their greetings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from twisted.python import usage
 from zope.interface import implementer
 
 from twisted_bazaar.interfaces import INode, IRegistrar
 from twisted_bazaar.node.control import NodeReply, NodeRequest
+from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
-from twisted_bazaar.roles.numbers import Numbers
+from twisted_bazaar.roles.numbers import LIMITS, MANY_OBJECTS, Numbers
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.values.addresses import Origin, Peer
 
-
-class Options(usage.Options):
-    """The options of a tracker."""
-
-    optFlags = [["verbose", "v", "Tell of each node that comes, goes or asks."]]
+OPTIONS: Final = (Option("verbose", "Tell of each node that comes, goes or asks.", short="v"),)
+"""The options of a tracker."""
 
 
 class _Draw:
@@ -60,6 +57,9 @@ class Tracker(Role):
 
     @param verbose: whether each event is reported.
     """
+
+    limits = LIMITS
+    collect_after = MANY_OBJECTS
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose
@@ -132,6 +132,6 @@ class Tracker(Role):
             self.node.report(event, sentence, **details)
 
 
-def make_role(options: Mapping[str, Any]) -> Tracker:
+def make_role(options: OptionValues, context: RoleContext) -> Tracker:
     """Make a tracker from its options."""
-    return Tracker(verbose=bool(options["verbose"]))
+    return Tracker(verbose=options["verbose"])

@@ -49,15 +49,13 @@ def parse_wants(texts: Iterable[str]) -> list[Want]:
     return list(wants.values())
 
 
-def parse_label(text: str | None) -> str:
+def parse_label(text: str, option: str) -> str:
     """Read what a purchase is for.
 
     @raise UsageError: it is not what two people would read alike.
     """
-    if text is None:
-        return ""
     try:
         check_item_name(text)
     except ValueError as error:
-        raise UsageError(f"--for {text!r}: {str(error).removeprefix('item: ')}") from None
+        raise UsageError(f"{option} {text!r}: {str(error).removeprefix('item: ')}") from None
     return text

@@ -8,6 +8,9 @@ from typing import Final
 
 from attrs import frozen
 
+from twisted_bazaar.settings.option import Option
+from twisted_bazaar.settings.values import Kinds
+
 NODE: Final = "bazaar-node"
 TRACKER: Final = "bazaar-tracker"
 CONFIG: Final = "config"
@@ -15,17 +18,10 @@ ROLE: Final = "role"
 NEVER_SET: Final = frozenset({CONFIG, "help", "help-roles", "version"})
 """Options that are for the command line alone."""
 
-_JOINING: Final = frozenset({"via", "index", "super", "join", "bits"})
-_SERVING: Final = frozenset({"listen", "advertise", "udp", "transfer", "window", "mss", "drop", "transfer-log"})
-COMMANDS: Final[Mapping[str, frozenset[str]]] = {
-    "bazaar-get": frozenset({"output", "as", "digest", "from", "overwrite", "timeout", "upload-slots", "json"})
-    | _JOINING
-    | _SERVING,
-    "bazaar-search": frozenset({"exact", "digest", "all", "most", "json"}) | _JOINING,
-    "bazaar-share": frozenset({"upload-slots", "upload-rate", "state", "ephemeral"}) | _JOINING | _SERVING,
-    "bazaar-shell": frozenset({"output"}) | _JOINING | _SERVING,
-}
-"""The options of each C{bazaar} command that takes settings. Daemons that share a file with it have to know them."""
+
+def kinds_of(options: Iterable[Option]) -> Kinds:
+    """What each option takes that a setting can stand for."""
+    return {option.name: option.kind for option in options if option.name not in NEVER_SET}
 
 
 @frozen

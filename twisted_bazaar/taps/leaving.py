@@ -9,7 +9,7 @@ import signal
 from types import FrameType
 from typing import Any, Final
 
-from twisted_bazaar.service import NodeService
+from twisted_bazaar.service.service import NodeService
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 

@@ -5,112 +5,106 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from attrs import evolve
 from twisted.application.service import IService
-from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IRolePlugin
-from twisted_bazaar.plugin import TRANSFER, find_role, known_roles
-from twisted_bazaar.roles.ring.options import RingOptions
-from twisted_bazaar.roles.ways import WAY
-from twisted_bazaar.service import build_service, parse_limits, usual_limits
+from twisted_bazaar.plugin import IRolePlugin, RoleContext, find_role, known_methods, known_roles, loaded_methods
+from twisted_bazaar.roles.discovery.chosen import chosen_method
+from twisted_bazaar.roles.discovery.method import DiscoveryContext
+from twisted_bazaar.service.config import read_config
+from twisted_bazaar.service.options import (
+    ADVERTISE,
+    BAZAAR_OPTION,
+    CONFIG_OPTION,
+    CONNECT,
+    EPHEMERAL,
+    EVENTS,
+    FINDING,
+    LIMIT,
+    LISTEN,
+    MAX_LINKS,
+    MIN_LINKS,
+    NAME,
+    STATE,
+    TRACKER,
+    TRANSFER,
+    UDP,
+    WHAT,
+)
+from twisted_bazaar.service.service import build_service
+from twisted_bazaar.settings.help import Entry
 from twisted_bazaar.settings.known import NODE, ROLE
-from twisted_bazaar.settings.values import Kind, Setting
-from twisted_bazaar.state import STATE, StateDirectory, state_path
-from twisted_bazaar.taps.finding import MAY_LEAD, SUPER_PEER, is_on_ring, is_typed, tracker_of_node, way_of_node
+from twisted_bazaar.settings.option import Option
+from twisted_bazaar.settings.values import Kind
+from twisted_bazaar.state import StateDirectory, state_path
 from twisted_bazaar.taps.leaving import hurry_if_told_again
 from twisted_bazaar.taps.options import DaemonOptions, values_of
-from twisted_bazaar.taps.registrar import is_registrar, make_room
-from twisted_bazaar.taps.room import make_room_for_leaves, udp_place, without_neighbours
-from twisted_bazaar.taps.transfer import transfer_of_node
-from twisted_bazaar.taps.transfer_options import TRANSFER_OPTIONS, TransferOptions
-from twisted_bazaar.wire.goods import BAZAAR
+
+_EVERY_NODE: Final = "every node"
+_RELAY: Final = "relay"
+_ROLE: Final = Option(
+    ROLE, "What the node does: a name from --help-roles.", "ROLE", is_many=True, short="r", shown=_RELAY, group=WHAT
+)
+_BEFORE: Final = (_ROLE, BAZAAR_OPTION)
+_LINKS: Final = (
+    evolve(
+        LISTEN,
+        help="Where to take connections, or none; tcp:0 is open to other machines.",
+        default="tcp:0:interface=127.0.0.1",
+    ),
+    ADVERTISE,
+    TRACKER,
+    CONNECT,
+    MIN_LINKS,
+    MAX_LINKS,
+    LIMIT,
+)
+_AFTER: Final = (STATE, NAME, EPHEMERAL, EVENTS, CONFIG_OPTION, UDP, *TRANSFER)
 
 
-class _NodeOptions(DaemonOptions, TransferOptions):
-    """The options of every node, whatever its roles."""
+class NodeOptions(DaemonOptions):
+    """The command line of a node: which options it knows depends on the roles it names, and on what is installed."""
 
     program = NODE
     synopsis = "[--role ROLE]... [options]"
     longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
-    optParameters = [
-        [
-            "listen",
-            "l",
-            "tcp:0:interface=127.0.0.1",
-            "The endpoint to listen on, or none; tcp:0 is open to other machines.",
-        ],
-        ["tracker", "t", "tcp:127.0.0.1:9000", "The endpoint of the tracker."],
-        ["via", None, "flood", "How goods and files are found: flood, index, superpeer or ring."],
-        ["index", None, None, "With --via index: the endpoint of the index server, which is the node's tracker too."],
-        [
-            "udp",
-            None,
-            None,
-            "[HOST:]PORT where it takes datagrams, or none; who needs it does where it listens if not given.",
-        ],
-        ["min-links", None, None, "Below this many links the node looks for more."],
-        ["bazaar", None, BAZAAR, "The bazaar it trades in; its orders are worth nothing in another."],
-        ["state", None, None, "The directory for what outlives the process: key, orders, stock."],
-        ["name", None, None, "What to call its directory where --state is not given; its roles if not given."],
-    ]
-    optFlags = [
-        ["ephemeral", None, "Keep nothing: a new key, and orders in memory."],
-        [MAY_LEAD, None, "With --via superpeer: become a super peer itself when there are too few."],
-    ]
-
-    def opt_role(self, name: str) -> None:
-        """What the node does: a name from --help-roles; may be given several times. A relay if not given."""
-        self.setdefault("role", []).append(name)
-
-    def opt_connect(self, endpoint: str) -> None:
-        """The endpoint of a node to stay linked to; may be given several times."""
-        self.setdefault("connect", []).append(endpoint)
-
-    def opt_super(self, endpoint: str) -> None:
-        """With --via superpeer: the endpoint of one, tcp:127.0.0.1:9200 if not given; may be given several times."""
-        self.setdefault("super", []).append(endpoint)
-
-    def opt_help_roles(self) -> None:
-        """List the roles."""
-        width = max(len(plugin.name) for plugin in known_roles())
-        for plugin in known_roles():
-            sys.stdout.write(f"{plugin.name:{width}}  {plugin.description}\n")
-        raise SystemExit(0)
-
-    opt_r = opt_role
-
-
-class Options(_NodeOptions, RingOptions):
-    """The command line of a node: which options it knows depends on the roles it names."""
+    example = "twistd -n bazaar-node --role buyer --want apple"
 
     def __init__(self) -> None:
         super().__init__()
         self.plugins: list[IRolePlugin] = []
-        self._full: DaemonOptions | None = None
+
+    def opt_help_roles(self) -> None:
+        """List the roles."""
+        _list(known_roles())
+
+    def opt_help_methods(self) -> None:
+        """List the ways to find."""
+        _list(known_methods())
+
+    def more(self) -> Sequence[Entry]:
+        """The lists of what is installed."""
+        return [("--help-roles", "List the roles, and end."), ("--help-methods", "List the ways to find, and end.")]
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Find the roles first, then read everything with their options."""
         words = list(sys.argv[1:] if options is None else options)
         try:
             names = self._role_names(words)
-            self.plugins = [find_role(name) for name in names or ["relay"]]
-            full = _options_with(self.plugins)()
+            self.plugins = [find_role(name) for name in names or [_RELAY]]
+            full = _options_with(self.plugins)
         except UsageError as error:
             raise self.refusal(error) from None
         full.parent, full.environment, full.layers = self.parent, self.environment, self.layers
         full.tables = (NODE, *(plugin.name for plugin in self.plugins))
-        full.parseOptions(words)
+        DaemonOptions.parseOptions(full, words)
         if full.get(ROLE, []) != names:
             raise self.refusal(UsageError("write --role ROLE in full"))
-        self.settings, self._full = full.settings, full
+        self.declared, self.settings, self.typed = full.declared, full.settings, full.typed
         self.update(full)
-
-    def in_force(self) -> dict[str, Setting]:
-        """Every option of the node and its roles, with its value and where that was written."""
-        return {} if self._full is None else self._full.in_force()
 
     def _role_names(self, words: Sequence[str]) -> list[str]:
         """The roles that a command line names, or what lies below it, before other options can be understood."""
@@ -126,36 +120,33 @@ class Options(_NodeOptions, RingOptions):
         return list(below.value)
 
 
-def makeService(options: Options, reactor: Any = None) -> IService:
+def Options() -> NodeOptions:
+    """The options of a node, as twistd asks for them: those of the ways to find installed are among them."""
+    return _options_with(())
+
+
+def makeService(options: NodeOptions, reactor: Any = None) -> IService:
     """Make the service of a node."""
     if reactor is None:
         from twisted.internet import reactor
     try:
+        values = options.option_values
         names = [plugin.name for plugin in options.plugins]
-        way = way_of_node(options, names, reactor)
-        # A file may say that some may lead, and serve nodes of other ways too.
-        may_lead = way.registrar is None and bool(options[MAY_LEAD])
-        settings = {**options, STATE: _state_of(options), WAY: way, MAY_LEAD: may_lead}
-        roles = [*way.roles, *(plugin.make_role(settings) for plugin in options.plugins)]
-        settings["tracker"] = tracker_of_node(options, roles, names)
-        udp = udp_place(settings, roles, reactor)
-        limits = parse_limits(usual_limits(way), settings)
-        typed = [name for name, _, _ in TRANSFER_OPTIONS if is_typed(options, name)]
-        # That a ring is one of a classroom means nothing to others.
-        heeded = options if is_on_ring(roles) else {**options, "classic": None}
-        settings[TRANSFER] = transfer_of_node(heeded, typed, limits, reactor.seconds(), takes_datagrams=udp is not None)
-        if is_registrar(roles):
-            settings = make_room(settings)
-        elif SUPER_PEER in names or may_lead:
-            settings = make_room_for_leaves(settings)
-        service = build_service(without_neighbours(settings, roles), roles, reactor, udp)
+        discovery = chosen_method(values, DiscoveryContext(reactor, names))
+        state = _state_of(options)
+        context = RoleContext(discovery, state)
+        roles = [*discovery.roles, *(plugin.make_role(values, context) for plugin in options.plugins)]
+        config = read_config(
+            values, discovery, roles, reactor, state=state, has_tracker=values.is_meant(TRACKER.name, names)
+        )
+        service = build_service(config, roles, reactor)
         hurry_if_told_again(service, reactor)
         return service
     except UsageError as error:
         raise options.refusal(error) from None
 
 
-def _state_of(options: Options) -> StateDirectory | None:
+def _state_of(options: NodeOptions) -> StateDirectory | None:
     """The state directory that a command line asks for.
 
     @raise UsageError: it asks for two things at once, or the directory cannot be used.
@@ -174,26 +165,50 @@ def _state_of(options: Options) -> StateDirectory | None:
     )
 
 
-def _options_with(plugins: Sequence[IRolePlugin]) -> type[_NodeOptions]:
-    """The options of a node and of its roles in one class.
+def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:
+    """The options of a node and of its roles.
 
     @raise UsageError: two of them have an option of one name, or a role is named twice.
     """
-    owners: dict[str, str] = dict.fromkeys(_option_names(_NodeOptions) | _option_names(RingOptions), "every node")
+    methods = loaded_methods()
+    via = Option(
+        "via",
+        f"How goods and files are found: {', '.join(method.name for method in methods)}.",
+        "WAY",
+        "flood",
+        group=FINDING,
+    )
+    of_methods = [
+        option if option.group else evolve(option, group=f"{FINDING} by --via {method.name}")
+        for method in methods
+        for option in method.options
+    ]
+    every_node = [*_BEFORE, via, *of_methods, *_LINKS, *_AFTER]
+    owners = {option.name: _EVERY_NODE for option in every_node}
+    # What a way to find and a role that lives by it have in common.
+    shared = {option.name: option for option in of_methods}
     names = [plugin.name for plugin in plugins]
+    of_roles: list[Option] = []
     for plugin in plugins:
         if names.count(plugin.name) > 1:
             raise UsageError(f"--role {plugin.name} stands twice; run two nodes")
-        shared = _option_names(RingOptions) if issubclass(plugin.options, RingOptions) else set[str]()
-        for name in _option_names(plugin.options) - {"version", "help"} - shared:
-            if name in owners:
-                raise UsageError(f"--{name} belongs to {owners[name]} and to role {plugin.name}; run two nodes")
-            owners[name] = f"role {plugin.name}"
-    bases = list(dict.fromkeys(plugin.options for plugin in plugins))
-    if not any(issubclass(base, RingOptions) for base in bases):
-        bases.append(RingOptions)
-    return type("Options", (_NodeOptions, *bases), {"__doc__": _NodeOptions.__doc__})
+        for option in plugin.options():
+            if shared.get(option.name) == option:
+                continue
+            if option.name in owners:
+                raise UsageError(
+                    f"--{option.name} belongs to {owners[option.name]} and to role {plugin.name}; run two nodes"
+                )
+            owners[option.name] = f"role {plugin.name}"
+            of_roles.append(option if option.group else evolve(option, group=f"Role {plugin.name}"))
+    declared = (*_BEFORE, *of_roles, *every_node[len(_BEFORE) :])
+    cls: type[NodeOptions] = type("Options", (NodeOptions,), {"declared": declared, "__doc__": NodeOptions.__doc__})
+    return cls()
 
 
-def _option_names(cls: type[usage.Options]) -> set[str]:
-    return {name.rstrip("=") for name in cls().longOpt}
+def _list(plugins: Sequence[Any]) -> None:
+    """Print names, with a line for each, and end."""
+    width = max(len(plugin.name) for plugin in plugins)
+    for plugin in plugins:
+        sys.stdout.write(f"{plugin.name:{width}}  {plugin.description}\n")
+    raise SystemExit(0)

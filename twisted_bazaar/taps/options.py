@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import getopt
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.settings.known import CONFIG, NEVER_SET
+from twisted_bazaar.settings.help import Entry, entry_of, grouped, told_groups
+from twisted_bazaar.settings.known import CONFIG, NEVER_SET, kinds_of
 from twisted_bazaar.settings.layers import Layers
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.settings.values import DEFAULT, TYPED, Kind, Setting, Settings, as_words, with_sources
-from twisted_bazaar.taps.known import kinds_of, known_options
+from twisted_bazaar.taps.known import known_options
 
+# Longer lines are hard to read.
+_WIDEST: Final = 100
 _ASKING: Final = frozenset(f"--{name}" for name in NEVER_SET - {CONFIG})
 
 
@@ -25,6 +31,8 @@ class DaemonOptions(usage.Options):
     What a settings file and the environment say counts as if it stood on the command line, before what
     does; an option that is given there is not looked for in them.
 
+    @cvar declared: the options, in the order in which help shows them.
+    @cvar example: a command line, for the end of help.
     @cvar tables: the tables of a settings file that count; the later wins.
     @ivar environment: where variables are looked up.
     @ivar layers: what is written below the command line; read when that is, unless it is there already.
@@ -33,13 +41,22 @@ class DaemonOptions(usage.Options):
     """
 
     program = "bazaar"
+    declared: Sequence[Option] = ()
+    optFlags: ClassVar[list[list[str | None]]] = []
+    optParameters: ClassVar[list[list[str | None]]] = []
+    example: ClassVar[str] = ""
+    longdesc = ""
     tables: Sequence[str] = ()
-    optParameters = [
-        [CONFIG, None, None, "A TOML file with settings for what is not said here; see bazaar config show."],
-        ["max-links", None, None, "How many nodes may be linked to this one."],
-        ["advertise", None, None, "HOST:PORT where others reach this node, if not where it listens."],
-        ["events", None, None, "A file that gets one JSON line for each event and each message sent."],
-    ]
+
+    def __init_subclass__(cls, **about: Any) -> None:
+        """Tell Twisted what is declared."""
+        super().__init_subclass__(**about)
+        own: Sequence[Option] = cls.__dict__.get("declared", ())
+        cls.optFlags = [[each.name, each.short, each.help] for each in own if each.kind is Kind.FLAG]
+        cls.optParameters = [[each.name, each.short, each.default, each.help] for each in own if each.kind is Kind.ONE]
+        for option in own:
+            if option.kind is Kind.MANY:
+                _add_repeated(cls, option)
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,9 +65,26 @@ class DaemonOptions(usage.Options):
         self.settings: Settings = {}
         self.typed: Collection[str] = ()
 
-    def opt_limit(self, setting: str) -> None:
-        """Change another limit: NAME=VALUE, such as searches-a-second=100; may be given several times."""
-        self.setdefault("limit", []).append(setting)
+    @property
+    def option_values(self) -> OptionValues:
+        """The value of each option."""
+        return OptionValues(self.declared, self.in_force())
+
+    def getUsage(self, width: int | None = None) -> str:
+        """Help on the options, in groups."""
+        columns = width or shutil.get_terminal_size().columns
+        groups = {
+            heading: [entry_of(option) for option in options] for heading, options in grouped(self.declared).items()
+        }
+        groups["More"] = [("--help", "Show this, and end."), ("--version", "Show the version, and end."), *self.more()]
+        lines = ["", *textwrap.wrap(self.longdesc, columns), "", *told_groups(groups, min(columns, _WIDEST))]
+        if self.example:
+            lines += ["Example:", f"  {self.example}", ""]
+        return "\n".join(lines)
+
+    def more(self) -> Sequence[Entry]:
+        """Further options that only tell something."""
+        return ()
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read the command line, and what lies below it."""
@@ -76,16 +110,15 @@ class DaemonOptions(usage.Options):
     def in_force(self) -> dict[str, Setting]:
         """Every option that a setting can stand for, with its value and where that was written."""
         found: dict[str, Setting] = {}
-        for name, kind in kinds_of(self).items():
-            value = self.get(name)
-            if kind is Kind.FLAG:
+        for option in self.declared:
+            value = self.get(option.name)
+            if option.kind is Kind.FLAG:
                 value = bool(value)
             elif isinstance(value, list):
-                value = tuple(map(str, value)) or None
-            elif value is not None:
-                value = str(value)
-            found[name] = self.settings.get(name) or Setting(value, TYPED if name in self.typed else DEFAULT)
-        return found
+                value = tuple(value) or None
+            source = TYPED if option.name in self.typed else DEFAULT
+            found[option.name] = self.settings.get(option.name) or Setting(value, source)
+        return {name: setting for name, setting in found.items() if name not in NEVER_SET}
 
     def refusal(self, error: Exception) -> SystemExit:
         """What ends the process when an option is bad."""
@@ -110,7 +143,7 @@ class DaemonOptions(usage.Options):
         for doubt in layers.check(known_options):
             sys.stderr.write(f"{self.program}: {doubt}\n")
         self.typed = self._typed(words)
-        found = layers.settings(kinds_of(self), self.tables)
+        found = layers.settings(kinds_of(self.declared), self.tables)
         self.settings = {name: setting for name, setting in found.items() if name not in self.typed}
         return as_words(self.settings)
 
@@ -121,6 +154,17 @@ class DaemonOptions(usage.Options):
             # It is told by who reads them all.
             return set()
         return {self.synonyms[name.lstrip("-")] for name, _ in pairs}
+
+
+def _add_repeated(cls: type[DaemonOptions], option: Option) -> None:
+    """Let an option be given several times."""
+
+    def opt(self: DaemonOptions, value: str) -> None:
+        self.setdefault(option.name, []).append(value)
+
+    opt.__doc__ = option.help
+    for name in (option.name.replace("-", "_"), *([option.short] if option.short else ())):
+        setattr(cls, f"opt_{name}", opt)
 
 
 def named_config(words: Sequence[str]) -> str | None:

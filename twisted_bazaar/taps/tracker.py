@@ -4,31 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.application.service import IService
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.roles import tracker
-from twisted_bazaar.service import build_service
+from twisted_bazaar.roles.discovery.flood import FloodMethod
+from twisted_bazaar.service.config import read_config
+from twisted_bazaar.service.options import ADVERTISE, CONFIG_OPTION, EVENTS, LIMIT, LISTEN, MAX_LINKS
+from twisted_bazaar.service.service import build_service
 from twisted_bazaar.settings.known import TRACKER
 from twisted_bazaar.taps.options import DaemonOptions
-from twisted_bazaar.taps.registrar import make_room
 
 
-class Options(DaemonOptions, tracker.Options):
+class Options(DaemonOptions):
     """The options of a tracker."""
 
     program = TRACKER
+    declared = (
+        evolve(
+            LISTEN,
+            help="Where to take connections; tcp:9000 is open to other machines.",
+            default="tcp:9000:interface=127.0.0.1",
+        ),
+        ADVERTISE,
+        MAX_LINKS,
+        LIMIT,
+        *tracker.OPTIONS,
+        EVENTS,
+        CONFIG_OPTION,
+    )
     tables = (TRACKER, "tracker")
     synopsis = "[options]"
     longdesc = "The tracker gives ids to nodes and names them to each other. It sees no searches and no sales."
-    optParameters = [
-        [
-            "listen",
-            "l",
-            "tcp:9000:interface=127.0.0.1",
-            "The endpoint to listen on; tcp:9000 is open to other machines.",
-        ],
-    ]
+    example = "twistd -n bazaar-tracker --listen tcp:9000"
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:
@@ -36,6 +46,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor
     try:
-        return build_service(make_room(options), [tracker.make_role(options)], reactor)
+        discovery = FloodMethod()
+        roles = [tracker.make_role(options.option_values, RoleContext(discovery))]
+        return build_service(read_config(options.option_values, discovery, roles, reactor), roles, reactor)
     except UsageError as error:
         raise options.refusal(error) from None

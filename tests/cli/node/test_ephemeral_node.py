@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.cli.node.availability import Availability
-from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member, fetching_nothing
+from tests.cli.node.cases import asked_at, node_for
+from twisted_bazaar.cli.node.ephemeral_node import Member, fetching_nothing
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole
@@ -41,7 +41,7 @@ class JoiningTests(SynchronousTestCase):
 
     def join(self, *, waits: bool = True, **wish: Any) -> None:
         """Join, and stay until the test has it leave."""
-        index = EphemeralNode(index="tcp:10.0.0.2:9000", **{"listen": "none", **wish})
+        index = node_for(**{"index": "tcp:10.0.0.2:9000", "listen": "none", **wish})
         late = {} if waits else {"late": self.late.append}
 
         async def work() -> None:
@@ -81,7 +81,7 @@ class JoiningTests(SynchronousTestCase):
             ("tcp:127.0.0.1:9103:timeout=5", "tcp:9103:interface=127.0.0.1"),
             ("tcp:192.168.1.10:9104", "tcp:9104"),
         ):
-            self.assertEqual(Availability.index(index).where_it_listens(), expected)
+            self.assertEqual(asked_at("index", index).where_it_listens(), expected)
 
     def test_silent(self) -> None:
         """Who listens and says nothing is given up after a while."""
@@ -122,8 +122,11 @@ class JoiningTests(SynchronousTestCase):
             ({"index": "none"}, "--index none: write where an index server listens"),
             ({"index": "nonsense"}, "--index 'nonsense': not an endpoint"),
         ):
-            joining = EphemeralNode(**wish).join(self.host, fetching_nothing)
-            failed = self.failureResultOf(Deferred.fromCoroutine(joining.__aenter__()), UsageError)
+
+            async def begin(**wish: Any) -> None:
+                await node_for(**wish).join(self.host, fetching_nothing).__aenter__()
+
+            failed = self.failureResultOf(Deferred.fromCoroutine(begin(**wish)), UsageError)
             self.assertIn(expected, str(failed.value))
 
     def test_where_to_listen(self) -> None:
@@ -133,5 +136,5 @@ class JoiningTests(SynchronousTestCase):
             "tcp:host=localhost:port=9100": "tcp:0:interface=127.0.0.1",
             "tcp:192.0.2.7:9100": "tcp:0",
         }
-        self.assertEqual({index: EphemeralNode(index=index).where_to_listen() for index in places}, places)
-        self.assertEqual(EphemeralNode(listen="tcp:9001").where_to_listen(), "tcp:9001")
+        self.assertEqual({index: node_for(index=index).node_options["listen"] for index in places}, places)
+        self.assertEqual(node_for(listen="tcp:9001").node_options["listen"], "tcp:9001")

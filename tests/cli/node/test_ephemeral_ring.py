@@ -8,9 +8,10 @@ from click.testing import CliRunner
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.cli.node.cases import asked_at, node_for
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.node.availability import Availability, Reason
-from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member, fetching_nothing
+from twisted_bazaar.cli.node.availability import Reason
+from twisted_bazaar.cli.node.ephemeral_node import Member, fetching_nothing
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.role import Role
@@ -48,12 +49,12 @@ class JoiningTests(SynchronousTestCase):
 
     def join(self, *, waits: bool = True, stays: bool = False, **wish: Any) -> None:
         """Come in, and stay until the test has it leave."""
-        membership = EphemeralNode(**{"via": "ring", "member": MEMBER, "listen": "none", **wish})
+        membership = node_for(**{"via": "ring", "join": MEMBER, "listen": "none", **wish})
         late = {} if waits else {"late": self.late.append}
 
         async def work() -> None:
             told = lambda event, details: self.told.append(event)  # noqa: E731
-            joining = membership.join(self.host, fetching_nothing, listens=False, stays=stays, told=told, **late)
+            joining = membership.join(self.host, fetching_nothing, listens=False, stays=stays, journals=(told,), **late)
             async with joining as member:
                 self.members.append(member)
                 await member.stay(self.until_left())
@@ -126,12 +127,12 @@ class JoiningTests(SynchronousTestCase):
     def test_other_bits(self) -> None:
         """A ring of other places than was said is told of, with what to write."""
         self.begin()
-        self.assertIn("has 64 bits, not 32; write --bits 64", self.refusal(bits=32))
+        self.assertIn("has 64 bits, not 32; write --bits 64", self.refusal(bits="32"))
 
     def test_refused_for_good(self) -> None:
         """One that may wait is told at once, with what to do, when it will never be taken, and waits no more."""
         self.begin()
-        self.assertIn("has 64 bits, not 32; write --bits 64", self.refusal(waits=False, stays=True, bits=32))
+        self.assertIn("has 64 bits, not 32; write --bits 64", self.refusal(waits=False, stays=True, bits="32"))
         self.assertEqual(self.late, [])
         self.assertTrue(self.leave.called)
 
@@ -148,7 +149,7 @@ class JoiningTests(SynchronousTestCase):
         """One that may wait is told why nobody is there, goes on, and joins when somebody is."""
         self.join(waits=False, stays=True)
         self.network.run_until(lambda: self.late, 5.0)
-        self.assertEqual(Availability.ring(MEMBER).awaited(self.late[0])[-14:], "waiting for it")
+        self.assertEqual(asked_at("ring", MEMBER).awaited(self.late[0])[-14:], "waiting for it")
         self.begin()
         self.network.run_until(lambda: "ring-joined" in self.told, 60.0)
         self.leave.callback(None)
@@ -172,7 +173,7 @@ class OptionsTests(SynchronousTestCase):
             (("get", "x", "--bits", "8"), "--bits goes with --via ring: add that, or leave out --bits"),
             (("get", "x", "--via", "ring", "--join", MEMBER, "--super", MEMBER), "--super goes with --via superpeer"),
             (("get", "x", "--via", "ring", "--join", MEMBER, "--index", MEMBER), "--index goes with --via index"),
-            (("get", "x", "--via", "ring", "--join", MEMBER, "--bits", "2"), "--bits: takes a whole number from 3"),
+            (("get", "x", "--via", "ring", "--join", MEMBER, "--bits", "2"), "--bits '2': takes a whole number from 3"),
             (("search", "--all", "--via", "ring", "--join", MEMBER), "a ring has no list of everything"),
         ):
             with self.subTest(words=words):

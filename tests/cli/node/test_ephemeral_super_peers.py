@@ -10,9 +10,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.cli.node.cases import asked_at, node_for
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.node.availability import Availability, Reason
-from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member, fetching_nothing
+from twisted_bazaar.cli.node.availability import Reason
+from twisted_bazaar.cli.node.ephemeral_node import Member, fetching_nothing
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.identity.keys import own_id
@@ -64,12 +65,12 @@ class JoiningTests(SynchronousTestCase):
 
     def join(self, *super_peers: str, waits: bool = True, **wish: Any) -> None:
         """Join, and stay until the test has it leave."""
-        membership = EphemeralNode(via="superpeer", super_peers=super_peers, listen="none", **wish)
+        membership = node_for(via="superpeer", super=list(super_peers), listen="none", **wish)
         late = {} if waits else {"late": self.late.append}
 
         async def work() -> None:
             told = lambda event, details: self.told.append(event)  # noqa: E731
-            async with membership.join(self.host, fetching_nothing, listens=False, told=told, **late) as member:
+            async with membership.join(self.host, fetching_nothing, listens=False, journals=(told,), **late) as member:
                 self.members.append(member)
                 await self.leave
 
@@ -183,7 +184,7 @@ class JoiningTests(SynchronousTestCase):
         self.network.run(10)
         [reason] = self.late
         self.assertRegex(
-            Availability.super_peers([FIRST]).awaited(reason),
+            asked_at("superpeer", FIRST).awaited(reason),
             rf"^no super peer at {FIRST}: what listens there is none \(.*\); waiting for it$",
         )
         self.leave.callback(None)
@@ -207,7 +208,7 @@ class JoiningTests(SynchronousTestCase):
             ("none", "--super none: write where a super peer listens, such as tcp:127.0.0.1:9200"),
             ("9200", "--super '9200': not an endpoint; write one such as tcp:127.0.0.1:9200"),
         ):
-            joining = EphemeralNode(via="superpeer", super_peers=[text]).join(self.host, fetching_nothing)
+            joining = node_for(via="superpeer", super=[text]).join(self.host, fetching_nothing)
             failed = self.failureResultOf(Deferred.fromCoroutine(joining.__aenter__()), UsageError)
             self.assertEqual(str(failed.value), expected)
 
@@ -218,8 +219,8 @@ class JoiningTests(SynchronousTestCase):
             ([here], "tcp:0:interface=127.0.0.1"),
             ([here, there], "tcp:0"),
         ):
-            membership = EphemeralNode(via="superpeer", super_peers=super_peers)
-            self.assertEqual(membership.where_to_listen(), expected)
+            membership = node_for(via="superpeer", super=super_peers)
+            self.assertEqual(membership.node_options["listen"], expected)
 
 
 class AskedTests(SynchronousTestCase):
@@ -227,8 +228,8 @@ class AskedTests(SynchronousTestCase):
 
     def test_names(self) -> None:
         """One or several, of either kind."""
-        index, one = Availability.index("tcp:h:9100"), Availability.super_peers([FIRST])
-        two = Availability.super_peers([FIRST, SECOND])
+        index, one = asked_at("index", "tcp:h:9100"), asked_at("superpeer", FIRST)
+        two = asked_at("superpeer", FIRST, SECOND)
         self.assertEqual(
             [str(index), str(one), str(two)],
             ["the index at tcp:h:9100", f"the super peer at {FIRST}", f"the super peers at {FIRST}, {SECOND}"],
@@ -239,8 +240,8 @@ class AskedTests(SynchronousTestCase):
 
     def test_membership(self) -> None:
         """A command asks an index if nothing is said."""
-        self.assertEqual(str(EphemeralNode().asked), "the index at tcp:127.0.0.1:9100")
-        self.assertEqual(str(EphemeralNode(via="superpeer").asked), "the super peer at tcp:127.0.0.1:9200")
+        self.assertEqual(str(node_for().asked), "the index at tcp:127.0.0.1:9100")
+        self.assertEqual(str(node_for(via="superpeer").asked), "the super peer at tcp:127.0.0.1:9200")
 
 
 class OptionTests(SynchronousTestCase):
@@ -268,7 +269,7 @@ class OptionTests(SynchronousTestCase):
             self.ends("search", "--all", "--via", "superpeer"),
             (
                 2,
-                "--all goes with --via index: super peers have no list of everything; write a NAME, or a word of it",
+                "--all goes with --via index: a super peer has no list of everything; write a NAME, or a word of it",
             ),
         )
 

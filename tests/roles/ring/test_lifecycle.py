@@ -13,6 +13,7 @@ from tests.discovery.ring.rpc.test_messages import contact
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.testing import FakeNode
+from twisted_bazaar.values.joining import JoinObserver
 
 
 @define
@@ -23,6 +24,7 @@ class HandMember:
     displaced: Deferred[Any] = field(factory=Deferred)
     leaving: Deferred[None] = field(factory=Deferred)
     joined_by: list[Any] = field(factory=list)
+    observer: JoinObserver = field(factory=JoinObserver)
     started: int = 0
     stopped: int = 0
 
@@ -45,6 +47,11 @@ class HandPlace:
     """The place of a member that a test plays."""
 
     by: HandMember
+
+    @property
+    def observer(self) -> JoinObserver:
+        """Told how it joins."""
+        return self.by.observer
 
     @property
     def displaced(self) -> Deferred[Any]:

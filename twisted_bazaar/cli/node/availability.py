@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Self
+from typing import Final
 
 from attrs import frozen
 
 from twisted_bazaar.cli.terminal.programs import how_to_call
-from twisted_bazaar.discovery.superpeer.leaf.registrations import FULL, SILENT, STRANGER
+from twisted_bazaar.values.joining import Asked, NotJoined
 
-REFUSED: Final = "refused"
-"""Why a node does not join that cannot, however often it tries."""
-
-_SENTENCES: Final[Mapping[str, str]] = {
-    FULL: "the one {there} has no room",
-    SILENT: "somebody takes connections {there}, but {reason}",
-    STRANGER: "what listens {there} is none ({reason})",
+_SENTENCES: Final[Mapping[NotJoined, str]] = {
+    NotJoined.FULL: "the one {there} has no room",
+    NotJoined.SILENT: "somebody takes connections {there}, but {reason}",
+    NotJoined.STRANGER: "what listens {there} is none ({reason})",
 }
-_ADVICE: Final[Mapping[str, str]] = {
-    FULL: "start another {name}, or that one with more --leaves",
-    SILENT: "see whether it hangs, or is no {name}; or give another {option}",
-    STRANGER: "write after {option} where {name}s listen, such as tcp:127.0.0.1:{port}",
+_ADVICE: Final[Mapping[NotJoined, str]] = {
+    NotJoined.FULL: "start another {name}, or that one with more --leaves",
+    NotJoined.SILENT: "see whether it hangs, or is no {name}; or give another {option}",
+    NotJoined.STRANGER: "write after {option} where {name}s listen, such as {usual}",
 }
 _LOCAL: Final = (":127.", ":localhost:", ":[::1]", "=127.", "=localhost")
 
@@ -31,12 +28,11 @@ class Unwilling:
     """A reason why somebody who is there does not take a node.
 
     @ivar place: the endpoint where it listens.
-    @ivar why: C{full}, C{silent}, C{stranger} or C{refused}.
     @ivar reason: what it has said, or what has happened.
     """
 
     place: str
-    why: str
+    why: NotJoined
     reason: str
 
 
@@ -49,37 +45,14 @@ class Availability:
     """Those whom a command asks, and whether they are there.
 
     @ivar places: the endpoints where they listen, at least one.
-    @ivar name: what such a one is called.
-    @ivar short_name: the same, where it is clear what is meant.
-    @ivar role: of the node that is one.
-    @ivar usual_port: where it listens if nobody says otherwise.
-    @ivar option: that names the places.
+    @ivar asked: who they are.
     """
 
     places: Sequence[str]
-    name: str
-    short_name: str
-    role: str
-    usual_port: int
-    option: str
-
-    @classmethod
-    def index(cls, place: str) -> Self:
-        """An index server."""
-        return cls([place], "index server", "index", "index_server", 9100, "--index")
-
-    @classmethod
-    def super_peers(cls, places: Sequence[str]) -> Self:
-        """Super peers."""
-        return cls(places, "super peer", "super peer", "super_peer", 9200, "--super")
-
-    @classmethod
-    def ring(cls, place: str) -> Self:
-        """A member of a ring."""
-        return cls([place], "ring member", "ring member", "ring_peer", 9300, "--join")
+    asked: Asked
 
     def __str__(self) -> str:
-        return f"the {self.short_name}{'s' * (len(self.places) > 1)} at {', '.join(self.places)}"
+        return f"the {self.asked.short_name}{'s' * (len(self.places) > 1)} at {', '.join(self.places)}"
 
     @property
     def is_local(self) -> bool:
@@ -89,11 +62,11 @@ class Availability:
     def absent(self, reason: Reason) -> str:
         """That nobody is there, or takes this node, and what to do."""
         if isinstance(reason, Unwilling):
-            if reason.why == REFUSED:
+            if reason.why is NotJoined.REFUSED:
                 return f"{reason.place}: {reason.reason}"
-            advice = _ADVICE[reason.why].format(name=self.name, option=self.option, port=self.usual_port)
+            advice = _ADVICE[reason.why].format(name=self.asked.name, option=self.asked.option, usual=self.asked.usual)
             return f"{self._nobody(reason)}; {advice}"
-        start = f"{how_to_call('twistd')} -n bazaar-node --role {self.role} --listen {self.where_it_listens()}"
+        start = f"{how_to_call('twistd')} -n bazaar-node --role {self.asked.role} --listen {self.where_it_listens()}"
         return f"{self._nobody(reason)}; is it running? {start}"
 
     def awaited(self, reason: Reason) -> str:
@@ -103,17 +76,22 @@ class Availability:
     def where_it_listens(self) -> str:
         """Where the first would have to listen to be there: open to nobody else where it is for this machine."""
         place = self.places[0]
-        words = [word.rpartition("=")[2] for word in place.split(":")]
-        port = next((word for word in words if word.isdigit()), str(self.usual_port))
+        port = _port_of(place) or _port_of(self.asked.usual)
         return f"tcp:{port}:interface=127.0.0.1" if _is_local(place) else f"tcp:{port}"
 
     def _nobody(self, reason: Reason) -> str:
         if isinstance(reason, Unwilling):
             there = "there" if len(self.places) == 1 else f"at {reason.place}"
             reason = _SENTENCES[reason.why].format(there=there, reason=reason.reason)
-        return f"no {self.name} at {', '.join(self.places)}: {reason}"
+        return f"no {self.asked.name} at {', '.join(self.places)}: {reason}"
 
 
 def _is_local(place: str) -> bool:
     """Whether an endpoint is one for this machine only."""
     return any(sign in place for sign in _LOCAL)
+
+
+def _port_of(place: str) -> str:
+    """The port of an endpoint; empty if it has none."""
+    words = [word.rpartition("=")[2] for word in place.split(":")]
+    return next((word for word in words if word.isdigit()), "")

@@ -10,7 +10,6 @@ from twisted_bazaar.cli.terminal.amounts import told_size
 # What is said by a word's own answer is not said twice.
 _SENTENCES: Final[Mapping[str, str]] = {
     "ring-joined": "this peer is on the ring, at place {id}",
-    "ring-waits": "not on the ring yet: {why}",
     "ring-predecessor": "peer {id} is the predecessor now",
     "ring-successor": "peer {id} is the first successor now",
     "ring-successors": "the successors now: {ids}",

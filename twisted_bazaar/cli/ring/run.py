@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,19 +15,14 @@ from twisted_bazaar.cli.ring.event_lines import told_event
 from twisted_bazaar.cli.ring.prompt_commands import RingPrompt
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.prompt import Prompt
-from twisted_bazaar.plugin import TRANSFER
+from twisted_bazaar.plugin import RoleContext
+from twisted_bazaar.roles.discovery.flood import FloodMethod
 from twisted_bazaar.roles.ring_peer import RingPeer, make_role
-from twisted_bazaar.service import (
-    NodeService,
-    build_node,
-    parse_address,
-    parse_limits,
-    server_endpoint,
-    usual_limits,
-)
-from twisted_bazaar.state import SOCKET, STATE, StateDirectory
-from twisted_bazaar.taps.room import udp_place, without_neighbours
-from twisted_bazaar.taps.transfer import read_transfer
+from twisted_bazaar.service.config import read_config
+from twisted_bazaar.service.service import NodeService
+from twisted_bazaar.settings.option import OptionValues
+from twisted_bazaar.state import StateDirectory
+from twisted_bazaar.values.joining import JoinObserver, NotJoined
 
 _PROMPT: Final = "ring> "
 # Where this machine is for others it does not know; here it is this one.
@@ -38,13 +33,13 @@ _OWN_HOST: Final = "127.0.0.1"
 class RingRun:
     """One call of the command.
 
-    @ivar options: those of a member of a ring and of its node, by the names that daemons have for them.
+    @ivar options: the values of the command's options.
     @ivar directory: where files go.
     @ivar state: what outlives the process; None for nothing.
     @ivar quiet: whether nothing is said of pings.
     """
 
-    options: Mapping[str, Any]
+    options: OptionValues
     directory: Path
     state: StateDirectory | None = None
     quiet: bool = False
@@ -56,26 +51,11 @@ class RingRun:
         @raise Denial: there is no listening there, or no joining.
         """
         prompt = Prompt(_PROMPT)
-        refusals: list[str] = []
-        is_leaving = False
-        waited_for = ""
-
-        def note(event: str, details: Mapping[str, Any]) -> None:
-            nonlocal waited_for
-            if event == "ring-refused":
-                refusals.append(details["why"])
-            line = told_event(event, details, quiet=self.quiet)
-            # Who leaves waits for nothing any more.
-            if event == "ring-waits":
-                is_news, waited_for = not is_leaving and details["why"] != waited_for, details["why"]
-            else:
-                is_news = True
-            if line is not None and is_news:
-                prompt.say(line)
-
-        settings = {**self.options, STATE: self.state}
-        peer = make_role(settings)
-        service = self._service(settings, peer, reactor, note)
+        watcher = _Watcher(prompt.say, quiet=self.quiet)
+        discovery = FloodMethod()
+        peer = make_role(self.options, RoleContext(discovery, self.state), watcher)
+        config = read_config(self.options, discovery, [peer], reactor, state=self.state)
+        service = NodeService(reactor, config, [peer], lambda status: None, watcher.note)
         try:
             try:
                 await service.open()
@@ -93,11 +73,11 @@ class RingRun:
             try:
                 return await talking
             except CancelledError:
-                if not refusals:
+                if watcher.refusal is None:
                     raise
-                raise NegativeAnswer(f"this peer cannot join: {refusals[0]}") from None
+                raise NegativeAnswer(f"this peer cannot join: {watcher.refusal}") from None
         finally:
-            is_leaving = True
+            watcher.is_leaving = True
             await service.stopService()
 
     async def _talk(self, peer: RingPeer, prompt: Prompt, reactor: Any) -> int:
@@ -109,22 +89,37 @@ class RingRun:
                 status = await talk.take(await prompt.ask())
         return status
 
-    def _service(self, settings: dict[str, Any], peer: RingPeer, reactor: Any, note: Any) -> NodeService:
-        options = without_neighbours(settings, [peer])
-        udp = udp_place(options, [peer], reactor)
-        limits = parse_limits(usual_limits(None), options)
-        options[TRANSFER] = read_transfer(options, limits, reactor.seconds(), takes_limits=False)
-        advertise = options.get("advertise")
-        return NodeService(
-            reactor,
-            build_node(options, [peer], reactor, None, note),
-            server_endpoint(reactor, options["listen"]),
-            parse_address(advertise, "--advertise") if advertise else None,
-            [peer],
-            None if self.state is None else self.state.path / SOCKET,
-            lambda status: None,
-            udp,
-        )
+
+class _Watcher(JoinObserver):
+    """Tells at the prompt what happens to a member.
+
+    @param say: takes a line.
+    @ivar refusal: why it can never join; None if nobody has said so.
+    @ivar is_leaving: whether it leaves: it waits for nothing any more.
+    """
+
+    def __init__(self, say: Callable[[str], object], *, quiet: bool) -> None:
+        self._say = say
+        self._quiet = quiet
+        self._waited_for = ""
+        self.refusal: str | None = None
+        self.is_leaving = False
+
+    def refused(self, reason: str) -> None:
+        """It can never join."""
+        self.refusal = self.refusal or reason
+
+    def not_joined(self, place: int, why: NotJoined, reason: str) -> None:
+        """It could not join; each reason is told once, until there is another."""
+        if not self.is_leaving and reason != self._waited_for:
+            self._say(f"not on the ring yet: {reason}")
+        self._waited_for = reason
+
+    def note(self, event: str, details: Mapping[str, Any]) -> None:
+        """Tell what is in the journal for people."""
+        line = told_event(event, details, quiet=self._quiet)
+        if line is not None:
+            self._say(line)
 
 
 def say_left(status: int) -> None:

@@ -27,6 +27,7 @@ from twisted_bazaar.roles.ring.options import places_of
 from twisted_bazaar.roles.ring.status import standing
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.values.needs import UdpNeed
 
 # It hands over no files, so it needs less time for that than who keeps some.
@@ -40,6 +41,7 @@ class RingFinder(Role):
     @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
     @param replicas: on how many nodes everything is besides the one that it belongs to.
     @param is_guest: whether it only asks.
+    @param observer: told how it joins.
     @ivar finished: fires with 1 if it cannot join, or another keeps its place.
     @ivar stay: how it comes and goes.
     @ivar member: its place among the others.
@@ -62,11 +64,14 @@ class RingFinder(Role):
         settings: Settings = USUAL,
         replicas: int = USUAL_REPLICAS,
         is_guest: bool = False,
+        observer: JoinObserver | None = None,
     ) -> None:
         if is_guest and join is None:
             raise UsageError("--via ring: say where a member of the ring listens, with --join tcp:HOST:PORT")
         settings = evolve(settings, leaving_s=_LEAVING_S)
-        self.member = RingClient(settings) if is_guest else RingMember(settings)
+        self.is_stop_and_wait = not settings.has_fingers
+        make = RingClient if is_guest else RingMember
+        self.member = make(settings, observer=observer)
         is_classic = not settings.has_fingers
         self.keeping = DhtClient(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
         self.search = RingSearch(self.keeping)

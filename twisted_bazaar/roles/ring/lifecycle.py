@@ -74,5 +74,6 @@ class RingLifecycle:
 
     def _end(self, sentence: str, why: str) -> None:
         self._node.report("ring-refused", sentence, why=why)
+        self._keeping.member.observer.refused(why)
         if not self.finished.called:
             self.finished.callback(1)

@@ -7,61 +7,21 @@ from typing import Any, Final
 
 from attrs import evolve
 from twisted.internet.endpoints import clientFromString
-from twisted.python import usage
 
 from twisted_bazaar.discovery.ring.rpc.messages import MOST_SUCCESSORS
 from twisted_bazaar.discovery.ring.rules.identifiers import LEAST_BITS, MOST_BITS, Ring, is_number
 from twisted_bazaar.discovery.ring.rules.settings import CLASSIC, USUAL, Settings
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.settings.option import Option, whole_number
 
 MEMBER: Final = "tcp:127.0.0.1:9300"
+RING: Final = "Ring"
 _LARGEST_PORT: Final = 65_535
 
 
-class RingOptions(usage.Options):
-    """The options of a node about its ring."""
-
-    optParameters = [
-        ["join", None, None, f"Where a member of the ring listens, such as {MEMBER}; a new ring if not given."],
-        ["bits", None, None, "The ring has 2 to the power of this many places: 64 if not given, 8 with --classic."],
-        ["successors", None, None, "How many nodes after itself it knows: 8 if not given, 2 with --classic."],
-        [
-            "replicas",
-            None,
-            None,
-            "On how many nodes all is besides the one it belongs to: 3 if not given, 2 if classic.",
-        ],
-    ]
-    optFlags = [["classic", None, "A ring as in a classroom: two successors, no shortcuts, files called by numbers."]]
-
-
-RING_OPTIONS: Final = ("join", "bits", "successors", "replicas", "classic")
-
-
-def read_settings(options: Mapping[str, Any]) -> Settings:
-    """How a node is to live on its ring.
-
-    @raise UsageError: it cannot.
-    """
-    settings = CLASSIC if options.get("classic") else USUAL
-    return evolve(
-        settings,
-        bits=_number(options, "bits", str(settings.bits), LEAST_BITS, MOST_BITS),
-        successors=_number(options, "successors", str(settings.successors), 1, MOST_SUCCESSORS),
-    )
-
-
-def read_replicas(options: Mapping[str, Any], settings: Settings) -> int:
-    """On how many nodes everything is to be besides the one that it belongs to.
-
-    @raise UsageError: there cannot be so many.
-    """
-    return _number(options, "replicas", str(min(USUAL_REPLICAS, settings.successors)), 0, settings.successors)
-
-
-def check_endpoint(text: str) -> None:
-    """Refuse what is no endpoint.
+def parse_member(text: str, option: str) -> str:
+    """See that a text is the endpoint of a member.
 
     @raise UsageError: it is none.
     """
@@ -71,7 +31,76 @@ def check_endpoint(text: str) -> None:
         if isinstance(port, int) and not 0 <= port <= _LARGEST_PORT:
             raise ValueError(f"{port} is not a port")
     except (ValueError, TypeError, LookupError):
-        raise UsageError(f"--join {text!r}: write where a member listens, such as {MEMBER}") from None
+        raise UsageError(f"{option} {text!r}: write where a member listens, such as {MEMBER}") from None
+    return text
+
+
+JOIN: Final = Option(
+    "join",
+    f"Where a member of the ring listens, such as {MEMBER}.",
+    "ENDPOINT",
+    shown="begin a new ring",
+    group=RING,
+    read=parse_member,
+)
+BITS: Final = Option(
+    "bits",
+    "The ring has 2 to the power of this many places.",
+    "N",
+    shown=f"{USUAL.bits}; {CLASSIC.bits} with --classic",
+    group=RING,
+    read=whole_number(LEAST_BITS, MOST_BITS),
+)
+CLASSIC_OPTION: Final = Option(
+    "classic",
+    f"A ring as in a classroom: {1 << CLASSIC.bits} places, two successors, no shortcuts, files called by numbers "
+    "that come by udp, with --window 1.",
+    group=RING,
+)
+RING_OPTIONS: Final = (
+    JOIN,
+    BITS,
+    Option(
+        "successors",
+        "How many nodes after itself it knows.",
+        "N",
+        shown=f"{USUAL.successors}; {CLASSIC.successors} with --classic",
+        group=RING,
+        read=whole_number(1, MOST_SUCCESSORS),
+    ),
+    Option(
+        "replicas",
+        "On how many nodes everything is besides the one that it belongs to.",
+        "N",
+        shown=f"{USUAL_REPLICAS}; {CLASSIC.successors} with --classic",
+        group=RING,
+        read=whole_number(0, MOST_SUCCESSORS),
+    ),
+    CLASSIC_OPTION,
+)
+
+
+def read_settings(options: Mapping[str, Any]) -> Settings:
+    """How a node is to live on its ring.
+
+    @raise UsageError: it cannot.
+    """
+    settings = CLASSIC if options.get("classic") else USUAL
+    changes = {name: value for name in ("bits", "successors") if (value := options.get(name)) is not None}
+    return evolve(settings, **changes)
+
+
+def read_replicas(options: Mapping[str, Any], settings: Settings) -> int:
+    """On how many nodes everything is to be besides the one that it belongs to.
+
+    @raise UsageError: there cannot be so many.
+    """
+    replicas: int | None = options.get("replicas")
+    if replicas is None:
+        return min(USUAL_REPLICAS, settings.successors)
+    if replicas > settings.successors:
+        raise UsageError(f"--replicas '{replicas}': takes a whole number from 0 to {settings.successors}")
+    return replicas
 
 
 def places_of(ring: Ring, is_classic: bool) -> Callable[[str], int]:
@@ -81,10 +110,3 @@ def places_of(ring: Ring, is_classic: bool) -> Callable[[str], int]:
         return ring.classroom_key(int(name)) if is_number(name) else ring.key_of(name)
 
     return place_of if is_classic else ring.key_of
-
-
-def _number(options: Mapping[str, Any], name: str, usual: str, least: int, most: int) -> int:
-    text = options.get(name) or usual
-    if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most:
-        return int(text)
-    raise UsageError(f"--{name} {text!r}: takes a whole number from {least} to {most}")

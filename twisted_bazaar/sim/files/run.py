@@ -14,8 +14,8 @@ from typing import BinaryIO, ClassVar, Final, get_args
 
 from twisted_bazaar.files.chunks import CHUNK_BYTES
 from twisted_bazaar.interfaces import ICatalogue, IRole
+from twisted_bazaar.roles.discovery.index import IndexMethod
 from twisted_bazaar.roles.index_server import IndexServer
-from twisted_bazaar.roles.ways import IndexWay
 from twisted_bazaar.sim.cluster import Member, Programme, limits_of
 from twisted_bazaar.sim.files.adversaries import Adversary
 from twisted_bazaar.sim.files.library import Library, Original
@@ -138,7 +138,7 @@ class FilesRun(Run[FilesScenario, FilesReport]):
 
 def _with_index(make_role: Callable[[ICatalogue], IRole]) -> Sequence[IRole]:
     """A role that finds and is found through an index server, and what its node needs for that."""
-    way = IndexWay()
+    way = IndexMethod()
     catalogue = way.catalogue()
     assert catalogue is not None, "an index has one"
     return [*way.roles, make_role(catalogue)]

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, ClassVar
 
+from attrs import evolve
+
 from twisted_bazaar.interfaces import IDiscoveryMethod, IRole
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.roles.buyer import Buyer
+from twisted_bazaar.roles.discovery.chosen import method_named
+from twisted_bazaar.roles.discovery.method import DiscoveryMethod
 from twisted_bazaar.roles.index_server import IndexServer
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.roles.want import Want
-from twisted_bazaar.roles.ways import make_way
-from twisted_bazaar.service import usual_limits
 from twisted_bazaar.sim.cluster import Member, Programme, limits_of
 from twisted_bazaar.sim.invariants import MARKET_CHECKS
 from twisted_bazaar.sim.invariants.check import Check
@@ -50,8 +52,8 @@ class MarketRun(Run[MarketScenario, MarketReport]):
         checks: Sequence[type[Check]] = MARKET_CHECKS,
         via: str = "flood",
     ) -> None:
-        self._via = via
-        self._limits = limits or _limits_of(scenario, make_way(via))
+        self._method = method_named(via)
+        self._limits = limits or _limits_of(scenario, self._method)
         self._asked: dict[str, list[PurchaseEntry]] = {}
         super().__init__(scenario, trace_file, checks)
 
@@ -67,7 +69,7 @@ class MarketRun(Run[MarketScenario, MarketReport]):
 
     def _build(self) -> None:
         cluster, scenario = self.cluster, self._scenario
-        cluster.add_tracker(lambda member: [_registrar_for(self._via)])
+        cluster.add_tracker(lambda member: [_registrar_for(self._method)])
         for name in scenario.names()[1:]:
             make_roles: _MakeRoles
             if name.startswith("seller-"):
@@ -82,8 +84,8 @@ class MarketRun(Run[MarketScenario, MarketReport]):
         """Roles with the way that they find by, and what that needs."""
 
         def make(member: Member) -> Sequence[IRole]:
-            way = make_way(self._via)
-            return [*way.roles, *make_roles(member, way)]
+            discovery = self._method()
+            return [*discovery.roles, *make_roles(member, discovery)]
 
         return make
 
@@ -96,15 +98,17 @@ class MarketRun(Run[MarketScenario, MarketReport]):
 
     @staticmethod
     def _seller_of(supplies: Mapping[str, Supply]) -> _MakeRoles:
-        return lambda member, way: [Seller(supplies, DiskStore(member.host, "sales", MemorySales), way=way)]
+        return lambda member, discovery: [
+            Seller(supplies, DiskStore(member.host, "sales", MemorySales), discovery=discovery)
+        ]
 
     def _buyer_of(self, name: str) -> _MakeRoles:
         """A buyer, which when it is started again is told what it was told before."""
         asked = self._asked[name] = []
 
-        def make(member: Member, way: IDiscoveryMethod) -> Sequence[IRole]:
+        def make(member: Member, discovery: IDiscoveryMethod) -> Sequence[IRole]:
             wants = [Want(want.item, want.quantity) for want in asked]
-            return [Buyer(wants, DiskStore(member.host, "orders", MemoryPurchases), way=way)]
+            return [Buyer(wants, DiskStore(member.host, "orders", MemoryPurchases), discovery=discovery)]
 
         return make
 
@@ -133,17 +137,17 @@ class MarketRun(Run[MarketScenario, MarketReport]):
         return self._scenario.evolve(wants=0)
 
 
-def _limits_of(scenario: MarketScenario, way: IDiscoveryMethod) -> Limits:
+def _limits_of(scenario: MarketScenario, method: type[DiscoveryMethod]) -> Limits:
     """How many links a node has, if nobody says."""
-    if not way.needs_links:
-        return usual_limits(way)
+    if not method.needs_links:
+        return evolve(Limits(), **method.limits)
     return limits_of(min_links=scenario.degree, max_links=scenario.max_links)
 
 
-def _registrar_for(via: str) -> IRole:
+def _registrar_for(method: type[DiscoveryMethod]) -> IRole:
     """Who hands out ids where others are found in this way."""
-    return Tracker() if make_way(via).registrar == "tracker" else IndexServer()
+    return IndexServer() if method.gives_ids else Tracker()
 
 
-def _relay(member: Member, way: IDiscoveryMethod) -> Sequence[IRole]:
+def _relay(member: Member, discovery: IDiscoveryMethod) -> Sequence[IRole]:
     return ()

@@ -19,8 +19,8 @@ from twisted_bazaar.errors import BazaarError
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.role import Role
+from twisted_bazaar.roles.discovery.superpeer import SuperPeerMethod
 from twisted_bazaar.roles.super_peer import SuperPeer
-from twisted_bazaar.roles.ways import SuperPeerWay
 from twisted_bazaar.sim.cluster import NODE_PORT, Member, Observer, Programme
 from twisted_bazaar.sim.invariants import SUPER_PEER_CHECKS
 from twisted_bazaar.sim.invariants.check import Check
@@ -115,7 +115,7 @@ class SuperPeerRun(Run[SuperPeerScenario, SuperPeerReport]):
 
     def _weak_peer(self, name: str, super_peers: Sequence[Address]) -> Callable[[Member], Sequence[IRole]]:
         def make(member: Member) -> Sequence[IRole]:
-            way = SuperPeerWay(super_peers)
+            way = SuperPeerMethod(super_peers)
             way.leaf.results = self._scenario.results
             return [*way.roles, _Sharer(way.leaf, list(self.titles.files_of(name)))]
 

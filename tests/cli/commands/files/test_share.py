@@ -73,7 +73,7 @@ class SharingTests(FilesCase):
         """Where it is shared, what is shared, and that it ends with Ctrl-C."""
         sharing = self.begin()
         self.until(lambda: self.catalogue.published)
-        sharing.tell("joined", {"id": 7})
+        sharing.joined("at node 7")
         sharing.tell("shared", {"name": "a\x1b.txt", "size": 3 * MIB})
         sharing.tell("withdrawn", {"name": "b"})
         sharing.tell("sold", {"name": "b"})
@@ -91,8 +91,8 @@ class SharingTests(FilesCase):
     def test_super_peers(self) -> None:
         """Super peers that come and go are told."""
         sharing = self.begin()
-        sharing.tell("moored", {"super_peer": 7, "host": "10.0.0.2", "port": 9200})
-        sharing.tell("unmoored", {"super_peer": 7})
+        sharing.joined("by the super peer at 10.0.0.2:9200")
+        sharing.left("a super peer")
         self.end()
         self.assertEqual(
             self.file.getvalue().splitlines()[1:],
@@ -160,7 +160,7 @@ class RefusedTests(FilesCase):
             ((), "Missing argument 'DIR'; see --help"),
             (("/nowhere/at/all",), "/nowhere/at/all: there is no such folder; make it first"),
             ((__file__,), f"{__file__}: this is no folder"),
-            ((here, "--upload-slots", "many"), "--upload-slots 'many': write a whole number from 1 to 1000"),
+            ((here, "--upload-slots", "many"), "--upload-slots 'many': takes a whole number from 1 to 1000"),
             (
                 (here, "--upload-rate", "fast"),
                 "--upload-rate 'fast': write bytes a second, at least 16K, such as 500K or 2M",

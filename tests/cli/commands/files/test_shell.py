@@ -37,7 +37,7 @@ class TalkTests(FilesCase):
         self.running = Fetcher(self.catalogue, parts_in(self.directory))
         node = self.network.add_node(self.running)
         if joined:
-            self.running.tracker_joined()
+            self.running.joined.callback(None)
         return ShellCommands(self.running, self.directory, self.said.append, node.clock, patient=patient)
 
     def tell(self, talk: ShellCommands, *lines: str | None) -> int | None:

@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli import main as main_module
+from twisted_bazaar.cli.commands.files.options import COMMANDS
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.node.declared import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import UserError
-from twisted_bazaar.settings import known
-from twisted_bazaar.settings.known import COMMANDS
+from twisted_bazaar.settings.option import Option, OptionValues, whole_number
 
 FILE = """
 role = "seller"
@@ -157,18 +157,22 @@ class ShowTests(ConfigCase):
         self.assertEqual(result.stderr, "bazaar-node: BAZAAR_LISEN sets nothing; did you mean BAZAAR_LISTEN?\n")
 
 
-@click.command(cls=ConfiguredCommand)
-@click.option("--tracker", required=True)
-@click.option("--out", "-o", "directory", default="here")
-@click.option("--slots", type=int, default=4)
-@click.option("--source", "sources", multiple=True)
-@click.option("--overwrite", is_flag=True)
+FETCH = (
+    Option("tracker", "Where the tracker is.", "ENDPOINT"),
+    Option("out", "Where it goes.", "DIR", "here", short="o"),
+    Option("slots", "How many.", "N", "4", read=whole_number(1, 9)),
+    Option("source", "From whom.", "NODE", is_many=True),
+    Option("overwrite", "Replace it."),
+)
+
+
+@click.command("fetch", cls=ConfiguredCommand, declared=FETCH)
 @click.argument("name")
-def fetch(**values: Any) -> None:
+def fetch(name: str, options: OptionValues) -> None:
     """Tell what it was given."""
-    if values["directory"] == "nowhere":
+    if options["out"] == "nowhere":
         raise UserError("--out: there is no directory 'nowhere'")
-    click.echo(json.dumps(values))
+    click.echo(json.dumps({**options, "name": name}))
 
 
 class ConfiguredTests(ConfigCase):
@@ -179,7 +183,7 @@ class ConfiguredTests(ConfigCase):
         super().setUp()
         # Into the mapping itself: others have imported it.
         programs: dict[str, Any] = COMMANDS  # type: ignore[assignment]
-        programs["bazaar-fetch"] = frozenset(fetch.kinds())
+        programs["bazaar-fetch"] = FETCH
         self.addCleanup(programs.pop, "bazaar-fetch")
         self.path.write_text(
             'tracker = "top"\noverwrite = true\n[bazaar-fetch]\nslots = 7\nsource = ["a b", "c"]\n[seller]\nstock = "x"'
@@ -196,17 +200,17 @@ class ConfiguredTests(ConfigCase):
         """Defaults, the file, the environment, the command line: the highest wins, and lists are replaced."""
         given = {
             "tracker": "top",
-            "directory": "here",
+            "out": "here",
             "slots": 7,
-            "sources": ["a b", "c"],
+            "source": ["a b", "c"],
             "overwrite": True,
             "name": "n",
         }
         self.assertEqual(self.fetched("n"), given)
         above = {"BAZAAR_SLOTS": "8", "BAZAAR_SOURCE": "d\ne f", "BAZAAR_OVERWRITE": "no", "BAZAAR_OUT": "there"}
-        given |= {"slots": 8, "sources": ["d", "e f"], "overwrite": False, "directory": "there"}
+        given |= {"slots": 8, "source": ["d", "e f"], "overwrite": False, "out": "there"}
         self.assertEqual(self.fetched("n", **above), given)
-        given |= {"slots": 9, "sources": ["g"], "directory": "x", "tracker": "y"}
+        given |= {"slots": 9, "source": ["g"], "out": "x", "tracker": "y"}
         self.assertEqual(self.fetched("n", "--slots=9", "--source", "g", "-o", "x", "--tracker", "y", **above), given)
 
     def test_named_file(self) -> None:
@@ -222,10 +226,9 @@ class ConfiguredTests(ConfigCase):
         for text, line in (
             (
                 "tracker = 'x'\nslots = 'many'",
-                f"'many' is not a valid integer; see --help; --slots is from {self.path}",
+                f"--slots 'many': takes a whole number from 1 to 9; --slots is from {self.path}",
             ),
             ("tracker = 'x'\nout = 'nowhere'", f"--out: there is no directory 'nowhere'; --out is from {self.path}"),
-            ("", "Missing option '--tracker'; see --help"),
             ("tracker = true", f"{self.path}: tracker: takes a text in quotes or a number, not true"),
             ("slotz = 1", f"{self.path}: there is no option 'slotz'; did you mean slots?"),
         ):
@@ -258,5 +261,5 @@ class ConfiguredTests(ConfigCase):
         for name in main.list_commands(root):
             command = main.get_command(root, name)
             if isinstance(command, ConfiguredCommand):
-                found[f"bazaar-{name}"] = frozenset(command.kinds())
-        self.assertEqual(found, {name: options for name, options in known.COMMANDS.items() if name != "bazaar-fetch"})
+                found[f"bazaar-{name}"] = command.declared
+        self.assertEqual(found, {name: options for name, options in COMMANDS.items() if name != "bazaar-fetch"})

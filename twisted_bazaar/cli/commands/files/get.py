@@ -14,10 +14,10 @@ from rich.console import Console
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
-from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.commands.files.options import GET
+from twisted_bazaar.cli.node.declared import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST, is_named, told_sources
-from twisted_bazaar.cli.node.join_options import finds_files, takes_connections
 from twisted_bazaar.cli.node.transfers import Display, Lines, bar_for, json_of_receipt, told_event, told_receipt
 from twisted_bazaar.cli.terminal.amounts import told_size
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError, whole_text
@@ -28,6 +28,7 @@ from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
 from twisted_bazaar.files.download.swarm import Receipt
 from twisted_bazaar.roles.fetcher import USUAL_SLOTS, Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch, NotFound, SeveralFound, choose, read_beginning
+from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.state import written_path
 from twisted_bazaar.values.files import FileSource, FoundFile
 from twisted_bazaar.wire.files import check_file_name
@@ -74,40 +75,9 @@ class Wish:
         return is_named(source, self.sources)
 
 
-@click.command(cls=ConfiguredCommand)
+@click.command(cls=ConfiguredCommand, declared=GET, example="bazaar get song.mp3 --index tcp:192.0.2.1:9100")
 @click.argument("wanted", metavar="NAME|DIGEST")
-@click.option("-o", "--output", "directory", metavar="DIR", default=".", help="Where the file goes.  [this directory]")
-@click.option("--as", "name", metavar="NAME", help="What to call it there.  [the name it was found by]")
-@click.option("--digest", default="", metavar="PREFIX", help="The file of this name whose digest begins so.")
-@click.option("--from", "sources", multiple=True, metavar="NODE", help="Only from this node: its id or key.")
-@click.option("--overwrite", is_flag=True, help="Replace a file of this name.")
-@click.option(
-    "--timeout",
-    default=f"{_USUAL_TIMEOUT_S:g}",
-    metavar="SECONDS",
-    help=f"Give up after so long without a source; none for never.  [{_USUAL_TIMEOUT_S:g}]",
-)
-@click.option(
-    "--upload-slots",
-    default=str(USUAL_SLOTS),
-    metavar="N",
-    help=f"How many to serve at once what has come.  [{USUAL_SLOTS}]",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: what came from whom.")
-@takes_connections
-@finds_files
-def get(
-    wanted: str,
-    directory: str,
-    name: str | None,
-    digest: str,
-    sources: Sequence[str],
-    overwrite: bool,
-    timeout: str,
-    upload_slots: str,
-    as_json: bool,
-    membership: EphemeralNode,
-) -> None:
+def get(wanted: str, options: OptionValues) -> None:
     """Fetch a file from everybody who has it.
 
     It is checked chunk by chunk, and appears under its name when all of it is there and right. Until then its
@@ -119,20 +89,20 @@ def get(
     """
     wish = Wish(
         _whole_name(wanted),
-        directory_for_files(directory),
-        _or_refuse(read_beginning, digest),
-        [whole_text(source, "--from") for source in sources],
-        overwrite,
-        _seconds(timeout),
-        _slots(upload_slots),
-        None if name is None else _own_name(name),
+        directory_for_files(options["output"]),
+        read_beginning(options["digest"] or ""),
+        [whole_text(source, "--from") for source in options["from"]],
+        options["overwrite"],
+        _seconds(options["timeout"]),
+        options["upload-slots"],
+        None if options["as"] is None else _own_name(options["as"]),
     )
-    getting = Getting(wish, membership, Console(stderr=True, highlight=False))
+    getting = Getting(wish, EphemeralNode.read(options), Console(stderr=True, highlight=False))
     try:
         found, receipt = run_in_reactor(getting.work_unless_there)
     except Interrupted:
         raise Resumable(getting.kept("interrupted")) from None
-    _tell(found, receipt, str(getting.path), as_json)
+    _tell(found, receipt, str(getting.path), options["json"])
 
 
 def _tell(found: FoundFile, receipt: Receipt, path: str, as_json: bool) -> None:
@@ -319,13 +289,6 @@ def _seconds(text: str) -> float | None:
     if not 0 < seconds <= 1e6:
         raise UserError(f"--timeout: takes seconds, or none, not {text!r}")
     return seconds
-
-
-def _slots(text: str) -> int:
-    # What watches folders is not needed here, and takes a while to load.
-    from twisted_bazaar.roles.sharer import parse_slots
-
-    return USUAL_SLOTS if text == str(USUAL_SLOTS) else int(_or_refuse(parse_slots, text))
 
 
 def _or_refuse(read: Callable[[str], Any], text: str) -> Any:

@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
+from twisted_bazaar.cli.commands.files.options import SHARE
 from twisted_bazaar.cli.node.availability import Reason
-from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.node.declared import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
-from twisted_bazaar.cli.node.join_options import finds_files, takes_connections
 from twisted_bazaar.cli.node.transfers import SERVING
 from twisted_bazaar.cli.terminal.amounts import told_count, told_size
 from twisted_bazaar.cli.terminal.errors import UserError
@@ -29,12 +29,11 @@ from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.sharing.folder import HashingProgress, HashMemory
 from twisted_bazaar.interfaces import ICatalogue
-from twisted_bazaar.roles.fetcher import USUAL_SLOTS
-from twisted_bazaar.roles.rates import parse_rate
-from twisted_bazaar.roles.sharer import Sharer, parse_slots, shared_path
+from twisted_bazaar.roles.sharer import Sharer, shared_path
+from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.state import StateDirectory, state_path
-from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import SharedFile
+from twisted_bazaar.values.joining import JoinObserver
 
 _SHOW_S: Final = 0.25
 # Of so many at once each is told.
@@ -44,24 +43,9 @@ _MOST_UPLOADS_SHOWN: Final = 3
 _MOST_OF_NAME: Final = 20
 
 
-@click.command(cls=ConfiguredCommand)
+@click.command(cls=ConfiguredCommand, declared=SHARE, example="bazaar share ~/music --listen tcp:9200 --upload-rate 2M")
 @click.argument("folder", metavar="DIR")
-@click.option(
-    "--upload-slots", default=str(USUAL_SLOTS), metavar="N", help=f"How many uploads go on at once.  [{USUAL_SLOTS}]"
-)
-@click.option("--upload-rate", metavar="RATE", help="Bytes a second for all uploads, such as 500K or 2M.")
-@click.option("--state", metavar="DIR", help="The directory for what outlives the process.  [one for each folder]")
-@click.option("--ephemeral", is_flag=True, help="Keep nothing: a new key, and all files are hashed again.")
-@takes_connections
-@finds_files
-def share(
-    folder: str,
-    upload_slots: str,
-    upload_rate: str | None,
-    state: str | None,
-    ephemeral: bool,
-    membership: EphemeralNode,
-) -> None:
+def share(folder: str, options: OptionValues) -> None:
     """Share the files of a folder until Ctrl-C.
 
     Others find them by asking the same index, any super peer, or any member of the ring. Only files directly in the
@@ -70,15 +54,16 @@ def share(
     """
     try:
         path = shared_path(folder, "DIR")
-        slots = parse_slots(upload_slots)
-        rate = None if upload_rate is None else parse_rate(upload_rate, "--upload-rate")
-        if ephemeral and state is not None:
+        limits = {"slots": options["upload-slots"], "rate": options["upload-rate"]}
+        state = options["state"]
+        if options["ephemeral"] and state is not None:
             raise UsageError("--ephemeral keeps nothing: leave out --state")
-        directory = None if ephemeral else _state_directory(path, state)
+        node = EphemeralNode.read(options)
+        directory = None if options["ephemeral"] else _state_directory(path, state)
     except UsageError as error:
         # Names are for daemons.
         raise UserError(str(error).removeprefix("DIR ").replace("a --name or --state", "a --state")) from None
-    sharing = Sharing(path, membership, directory, {"slots": slots, "rate": rate}, Console(highlight=False))
+    sharing = Sharing(path, node, directory, limits, Console(highlight=False))
     try:
         run_in_reactor(sharing.run)
     except Interrupted:
@@ -138,7 +123,7 @@ class ShareDisplay:
             self._progress.refresh()
 
 
-class Sharing:
+class Sharing(JoinObserver):
     """A folder that is shared, and what is said of it.
 
     @param state: what outlives the process; None for nothing.
@@ -164,7 +149,13 @@ class Sharing:
     async def run(self, reactor: Any) -> None:
         """Share until that is cancelled."""
         joining = self._membership.join(
-            reactor, self._make_sharer, stays=True, state=self._state, late=self._tell_late, told=self.tell
+            reactor,
+            self._make_sharer,
+            stays=True,
+            state=self._state,
+            late=self._tell_late,
+            observer=self,
+            journals=(self.tell,),
         )
         with self._display.shown():
             async with joining as member:
@@ -188,19 +179,18 @@ class Sharing:
     def _take_progress(self, progress: HashingProgress) -> None:
         self._hashing = progress
 
+    def joined(self, how: str) -> None:
+        """Others find it."""
+        self._display.say(f"others find it {how}")
+
+    def left(self, whom: str) -> None:
+        """One of those by whom others find it is gone."""
+        self._display.say(f"{whom} is gone; others take its place, if there are any")
+
     def tell(self, event: str, details: Mapping[str, Any]) -> None:
         """Say what the node reports, if it is about the folder."""
         name = details.get("name")
         match event:
-            case "joined":
-                self._display.say(f"others find it at node {details['id']}")
-            case "moored":
-                place = Address(details["host"], details["port"])
-                self._display.say(f"others find it by the super peer at {place}")
-            case "ring-joined":
-                self._display.say("others find it by the ring")
-            case "unmoored":
-                self._display.say("a super peer is gone; others take its place, if there are any")
             case "shared":
                 self._display.say_some(f"shared: {name}, {told_size(details['size'])}")
             case "withdrawn":

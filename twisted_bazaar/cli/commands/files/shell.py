@@ -8,29 +8,26 @@ from typing import Any
 import click
 
 from twisted_bazaar.cli.commands.files.get import directory_for_files
+from twisted_bazaar.cli.commands.files.options import SHELL
 from twisted_bazaar.cli.node.availability import Reason
-from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.node.declared import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
-from twisted_bazaar.cli.node.join_options import finds_files, takes_connections
 from twisted_bazaar.cli.node.shell_commands import ShellCommands
 from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.cli.terminal.session import RESUMABLE, Interrupted, run_in_reactor
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetcher import Fetcher, parts_in
+from twisted_bazaar.settings.option import OptionValues
 
 
-@click.command(cls=ConfiguredCommand)
-@click.option("-o", "--output", "directory", metavar="DIR", default=".", help="Where files go.  [this directory]")
-@takes_connections
-@finds_files
-def shell(directory: str, membership: EphemeralNode) -> None:
+@click.command(cls=ConfiguredCommand, declared=SHELL, example="bazaar shell --via superpeer")
+def shell(options: OptionValues) -> None:
     """Look for files and fetch them at a prompt.
 
     Words: query, choose, get, list, wait, status, help, exit. Downloads go on while the prompt is there, and what has
     come is served to others. Commands may come from a pipe or a file too; then what goes wrong makes the status 1.
     """
-    place = directory_for_files(directory)
-    run = _Run(place, membership)
+    run = _Run(directory_for_files(options["output"]), EphemeralNode.read(options))
     try:
         status = run_in_reactor(run.work)
     except Interrupted as interrupted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -11,17 +11,18 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.commands.files.options import COMMANDS
+from twisted_bazaar.cli.node.declared import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
 from twisted_bazaar.settings.environment import variable_of
-from twisted_bazaar.settings.known import COMMANDS, CONFIG, NODE, TRACKER
+from twisted_bazaar.settings.known import CONFIG, NODE, TRACKER
 from twisted_bazaar.settings.values import Place, Setting, Value, without_secrets
 from twisted_bazaar.taps import node, tracker
 from twisted_bazaar.taps.options import DaemonOptions
 
-_DAEMONS: Final[Mapping[str, type[DaemonOptions]]] = {NODE: node.Options, TRACKER: tracker.Options}
+_DAEMONS: Final[Mapping[str, Callable[[], DaemonOptions]]] = {NODE: node.Options, TRACKER: tracker.Options}
 _PREFIX: Final = "bazaar-"
 _PROGRAMS: Final = tuple(name.removeprefix(_PREFIX) for name in (*_DAEMONS, *COMMANDS))
 

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
+from attrs import evolve
 from click.core import ParameterSource
 
 from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.ring.client_commands import COMMANDS
+from twisted_bazaar.cli.node.declared import DeclaredOptions
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.roles.ring.options import JOIN
+from twisted_bazaar.roles.ring_peer import OPTIONS as RING_PEER_OPTIONS
+from twisted_bazaar.service.options import ADVERTISE, EPHEMERAL, LISTEN, NAME, STATE, TRANSFER, UDP
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import StateDirectory, state_path
-from twisted_bazaar.taps.transfer_options import TRANSFER_OPTIONS
 
 _HERE: Final = "tcp:0:interface=127.0.0.1"
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-_OPTIONS: Final = (
-    ("--join", "ENDPOINT", "Where a member listens, such as tcp:127.0.0.1:9300.  [begin a new ring]"),
-    ("--listen", "ENDPOINT", "Where to take connections.  [a free port, for this machine only]"),
-    ("--udp", "[HOST:]PORT", "Where to take datagrams.  [the port of --listen, or a free one]"),
-    ("--advertise", "HOST:PORT", "Where others reach this peer, if not where it listens."),
-    ("--ring-id", "N", "Its place on the ring.  [as follows from its key]"),
-    ("--bits", "N", "The ring has 2 to the power of this many places.  [64; 8 with --classic]"),
-    ("--successors", "N", "How many peers after itself it knows.  [8; 2 with --classic]"),
-    ("--replicas", "N", "On how many peers all is besides the one it belongs to.  [3; 2 with --classic]"),
-    *((f"--{name}", metavar, text) for name, metavar, text in TRANSFER_OPTIONS),
+OPTIONS: Final = (
+    evolve(JOIN, shown="begin a new ring"),
+    *(option for option in RING_PEER_OPTIONS if option.name not in ("join", "keep-bytes")),
+    Option("output", "Where files go.", "DIR", ".", shown="this directory", short="o"),
+    Option("quiet", "Say nothing of pings."),
+    evolve(STATE, help="The directory for what outlives the process.", shown="keep nothing"),
+    evolve(NAME, help="The same, by a name; then bazaar ring status --name NAME asks it too.", shown=None),
+    evolve(EPHEMERAL, help="Keep nothing, which is usual here."),
+    evolve(LISTEN, default=_HERE, shown="a free port, for this machine only", short=None),
+    ADVERTISE,
+    evolve(UDP, shown="the port of --listen, or a free one"),
+    *TRANSFER,
 )
 
 
-class _Ring(click.Group):
+class _Ring(DeclaredOptions, click.Group):
     """A command of its own, and several that ask a running node."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -53,26 +58,9 @@ class _Ring(click.Group):
             raise _one_line(error) from None
 
 
-def _takes_options(command: _Command) -> _Command:
-    for option, metavar, text in reversed(_OPTIONS):
-        command = click.option(option, metavar=metavar, help=text)(command)
-    return command
-
-
-@click.group(cls=_Ring, invoke_without_command=True)
-@_takes_options
-@click.option(
-    "--classic",
-    is_flag=True,
-    help="A ring as in a classroom: 256 places, two successors, numbered files that come by udp, with --window 1.",
-)
-@click.option("-o", "--output", "directory", metavar="DIR", default=".", help="Where files go.  [this directory]")
-@click.option("--quiet", is_flag=True, help="Say nothing of pings.")
-@click.option("--state", metavar="DIR", help="The directory for what outlives the process.  [keep nothing]")
-@click.option("--name", metavar="NAME", help="The same, by a name; then bazaar ring status --name NAME asks it too.")
-@click.option("--ephemeral", is_flag=True, help="Keep nothing, which is usual here.")
+@click.group(cls=_Ring, declared=OPTIONS, invoke_without_command=True, example="bazaar ring --join tcp:127.0.0.1:9300")
 @click.pass_context
-def ring(ctx: click.Context, /, **options: Any) -> None:
+def ring(ctx: click.Context, /, options: OptionValues) -> None:
     """Be a member of a ring, at a prompt; or ask one that runs.
 
     Without a command: words are store, request, delete, find, put, get, status, help, quit, from a terminal or a
@@ -88,12 +76,9 @@ def ring(ctx: click.Context, /, **options: Any) -> None:
     # What talks needs far more than what asks.
     from twisted_bazaar.cli.ring.run import RingRun, say_left
 
-    directory = directory_for_files(options.pop("directory"))
-    quiet = options.pop("quiet")
-    state = _state(options.pop("state"), options.pop("name"), ephemeral=options.pop("ephemeral"))
-    wishes = {name.replace("_", "-"): value for name, value in options.items()}
-    wishes["listen"] = wishes["listen"] or _HERE
-    run = RingRun({**wishes, "min-links": None, "max-links": None}, directory, state, quiet)
+    directory = directory_for_files(options["output"])
+    state = _state(options["state"], options["name"], ephemeral=options["ephemeral"])
+    run = RingRun(options, directory, state, options["quiet"])
     try:
         status = run_in_reactor(run.work)
     except Interrupted as interrupted:

@@ -35,6 +35,7 @@ from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, SharedFile
+from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
 from twisted_bazaar.wire.message import TRACKER_ID, Message
@@ -58,11 +59,13 @@ class IndexMember(Role):
     """Carried by a node whose tracker is an index server.
 
     Its questions wait for the server for C{ANSWER_S}, if it is not there or says nothing.
+
+    @param observer: told when the server is there.
     """
 
     log = limited_logger(__name__)
 
-    def __init__(self) -> None:
+    def __init__(self, observer: JoinObserver | None = None) -> None:
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
             Listed: self._listed_received,
             FoundFiles: self._answer_received,
@@ -70,6 +73,7 @@ class IndexMember(Role):
             FoundSellers: self._answer_received,
             Error: self._error_received,
         }
+        self._observer = observer or JoinObserver()
         self._is_joined = False
         self._is_stopped = False
         self._warnings = Ration(_WARNINGS_A_MINUTE)
@@ -95,6 +99,7 @@ class IndexMember(Role):
         """The index server is there: see what it has of the list, and ask what waits to be asked."""
         self._is_joined = True
         self._enrolment.joined()
+        self._observer.joined(f"at node {self.node.id}")
         for question in self._questions.values():
             self._say(question.message)
 

@@ -20,6 +20,7 @@ from twisted_bazaar.discovery.ring.rules.lookup import MOST_STARTS, Found
 from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
 from twisted_bazaar.errors import PeerError, UsageError
+from twisted_bazaar.values.joining import JoinObserver
 
 # Some in each direction, so that it does not depend on one.
 _LOOKED_AROUND: Final = 4
@@ -35,8 +36,10 @@ class RingClient(RingMember):
 
     is_guest: ClassVar[bool] = True
 
-    def __init__(self, settings: Settings = USUAL, ring_id: int | None = None) -> None:
-        super().__init__(settings, ring_id)
+    def __init__(
+        self, settings: Settings = USUAL, ring_id: int | None = None, observer: JoinObserver | None = None
+    ) -> None:
+        super().__init__(settings, ring_id, observer)
         self._has_met = False
 
     @property
@@ -92,3 +95,4 @@ class RingClient(RingMember):
 
     def _entered(self) -> None:
         self._node.report("ring-visited", None, members=len(self._neighbourhood.fingers))
+        self.observer.joined("by the ring")

@@ -38,6 +38,7 @@ from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.values.joining import JoinObserver, NotJoined
 from twisted_bazaar.wire.message import Message
 
 Reply = Callable[[Make], None]
@@ -54,6 +55,7 @@ class RingMember:
     """One member of a ring.
 
     @param ring_id: its place; as follows from its key if not given.
+    @param observer: told how it joins.
     @ivar datagrams: what it takes by datagram, for the table of its role.
     @ivar displaced: fires with who has the place of this node, if another keeps it; then this one is to stop.
     @ivar cards: writes and reads contacts in messages; there from when it has begun, as is C{own}.
@@ -64,7 +66,7 @@ class RingMember:
     __slots__ = (
         *("ring", "settings", "datagrams", "cards", "displaced", "_ring_id", "_watchers", "_duties", "_beginning"),
         *("_joining", "_verdict", "_returning", "_is_open", "_is_leaving", "_node", "_seconds", "_asking"),
-        *("_neighbourhood", "_door"),
+        *("_neighbourhood", "_door", "observer"),
     )
 
     log = limited_logger(__name__)
@@ -76,7 +78,10 @@ class RingMember:
     _neighbourhood: Maintenance
     _door: Door
 
-    def __init__(self, settings: Settings = USUAL, ring_id: int | None = None) -> None:
+    def __init__(
+        self, settings: Settings = USUAL, ring_id: int | None = None, observer: JoinObserver | None = None
+    ) -> None:
+        self.observer = observer or JoinObserver()
         self.ring = Ring(settings.bits)
         self.settings = settings
         self.datagrams: dict[type[Message], Callable[[Any, Address], None]] = {
@@ -290,10 +295,12 @@ class RingMember:
 
     def _entered(self) -> None:
         self._node.report("ring-joined", "this node is on the ring, at {id}", id=self.ring.called(self.own.id))
+        self.observer.joined("by the ring")
         self._neighbourhood.start_rounds()
 
     def _not_entered(self, why: str) -> None:
         self._node.report("ring-waits", "this node could not join the ring: {why}; trying again", why=why.rstrip("."))
+        self.observer.not_joined(0, NotJoined.STRANGER, why.rstrip("."))
 
     # Inside: going.
 

@@ -38,6 +38,7 @@ from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
+from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
 from twisted_bazaar.wire.message import Message
@@ -61,6 +62,7 @@ class Leaf(Role):
     @param lead: called with the reason and where others are, when this node is to be a super peer itself; None if it
         is not able to.
     @param results: how many hits are enough for one question.
+    @param observer: told which super peers take this node.
     """
 
     is_self_numbered = True
@@ -73,6 +75,7 @@ class Leaf(Role):
         *,
         lead: Callable[[str, Sequence[Address]], None] | None = None,
         results: int = ENOUGH,
+        observer: JoinObserver | None = None,
     ) -> None:
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
             Registered: self._registered_received,
@@ -85,6 +88,7 @@ class Leaf(Role):
         self.commands: Mapping[str, Command] = {"status": self._status}
         self.results = results
         self._super_peers = super_peers
+        self._observer = observer or JoinObserver()
         self._lead = lead
         self._load = 0
         self._warnings = Ration(_WARNINGS_A_MINUTE)
@@ -97,7 +101,12 @@ class Leaf(Role):
         super().start(node)
         self._words = LeafTable(node, self._table_changed)
         self._moorings = Registrations(
-            node, self._super_peers, self._moor, self._moorings_changed, may_lead=self._lead is not None
+            node,
+            self._super_peers,
+            self._moor,
+            self._moorings_changed,
+            may_lead=self._lead is not None,
+            observer=self._observer,
         )
         self._questions = PendingQueries(node, self._moorings.taken)
         self._moorings.start()

@@ -17,6 +17,7 @@ from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer, Whereabouts
+from twisted_bazaar.values.joining import JoinObserver, NotJoined
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import NO_ID
 
@@ -29,10 +30,6 @@ TRY_ANOTHER_S: Final = 0.5
 MOST_TRIES: Final = 4
 # Nobody has to be told of what is over in a moment.
 ALONE_S: Final = 2.0
-# Why somebody who is there does not take this node: it has no room, it says nothing, or it is no super peer.
-FULL: Final = "full"
-SILENT: Final = "silent"
-STRANGER: Final = "stranger"
 _TRACKER_AGAIN_S: Final = 1.0
 _TRACKER_LONGEST_S: Final = 30.0
 _LOOK_AT_LEAST_EVERY_S: Final = 30.0
@@ -50,6 +47,7 @@ class Registrations:
     @param make: makes what tells a super peer of this node, from when it is begun.
     @param changed: called when one has come or gone.
     @param may_lead: whether this node would be a super peer itself.
+    @param observer: told which super peers take this node.
     @ivar taken: by node id, those that have taken it.
     """
 
@@ -63,11 +61,13 @@ class Registrations:
         changed: Callable[[], None],
         *,
         may_lead: bool,
+        observer: JoinObserver,
     ) -> None:
         self._node = node
         self._make = make
         self._changed = changed
         self._may_lead = may_lead
+        self._observer = observer
         self._given = list(given)
         # Of those, why each was of no use when it was tried last.
         self._refusals: dict[int, str] = {}
@@ -258,6 +258,7 @@ class Registrations:
             host=peer.address.host,
             port=peer.address.port,
         )
+        self._observer.joined(f"by the super peer at {peer.address}")
         mooring.begin()
         self._changed()
 
@@ -283,8 +284,10 @@ class Registrations:
         if self._refusals.get(place) != reason:
             self._refusals[place] = reason
             is_full = failure.check(NoSlots) or (candidate.is_full and not failure.check(LinkClosed))
-            why = FULL if is_full else SILENT if failure.check(NotInTime) else STRANGER
-            self._node.report("not_moored", None, given=place, why=why, reason=reason)
+            is_silent = failure.check(NotInTime)
+            why = NotJoined.FULL if is_full else NotJoined.SILENT if is_silent else NotJoined.STRANGER
+            self._node.report("not_moored", None, given=place, why=why.value, reason=reason)
+            self._observer.not_joined(place, why, reason)
 
     def _lose(self, node_id: int) -> None:
         mooring = self.taken.pop(node_id, None)
@@ -298,6 +301,7 @@ class Registrations:
         if not self.taken:
             self._alone_since = now
         self._node.report("unmoored", None, super_peer=node_id)
+        self._observer.left("a super peer")
         self._changed()
         self.look()
 

@@ -11,20 +11,27 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from tests.configured import context_of, typed
 from tests.roles.cases import key_of
 from tests.trade.cases import FailingStore, quote
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, IDiscoveryMethod, INode, IOffers, IRole
+from twisted_bazaar.plugin import loaded_methods
 from twisted_bazaar.roles import buyer, seller
-from twisted_bazaar.roles.buyer import NO_SUPER_PEER, NOT_FOUND, Buyer
+from twisted_bazaar.roles.buyer import NOBODY_ASKED, NOT_FOUND, Buyer
+from twisted_bazaar.roles.discovery.chosen import method_named
+from twisted_bazaar.roles.discovery.flood import FloodMethod
+from twisted_bazaar.roles.discovery.index import IndexMethod
+from twisted_bazaar.roles.discovery.ring import RingMethod
+from twisted_bazaar.roles.discovery.superpeer import SuperPeerMethod
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.want import Want
-from twisted_bazaar.roles.ways import WAY, WAYS, FloodWay, make_way, way_of
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade.messages import Buy
 from twisted_bazaar.trade.stores.memory import MemorySales
 from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.values.joining import Asked
 from twisted_bazaar.values.sale import Offer, Supply
 from twisted_bazaar.wire.error import Error
 
@@ -74,8 +81,14 @@ class HandWay:
     """A way of finding that the test plays."""
 
     name: str = "hand"
+    asked: Asked | None = None
     needs_links: bool = False
-    registrar: str | None = "tracker"
+    gives_ids: bool = True
+    registrar: None = None
+    nobody_asked: str | None = None
+    finds_files: bool = False
+    lists_everything: bool = False
+    limits: Mapping[str, Any] = field(factory=dict)
     roles: Sequence[IRole] = ()
     searches: list[HandSearch] = field(factory=list)
     shelves: list[HandAnswers] = field(factory=list)
@@ -100,10 +113,13 @@ class WaysTests(SynchronousTestCase):
 
     def test_interfaces(self) -> None:
         """Each is a way, by its own name, and gives what looks for goods and what answers."""
-        for name in WAYS:
-            way, node = make_way(name), FakeNode()
+        methods = loaded_methods()
+        self.assertEqual([method.name for method in methods], ["flood", "index", "ring", "superpeer"])
+        for method in methods:
+            way, node = method(), FakeNode()
             self.assertTrue(verifyObject(IDiscoveryMethod, way))
-            self.assertEqual(way.name, name)
+            self.assertIs(method_named(way.name), method)
+            self.assertEqual(way.finds_files, way.catalogue() is not None)
             for role in way.roles:
                 self.assertTrue(verifyObject(IRole, role))
             shelf: Any = None
@@ -113,20 +129,20 @@ class WaysTests(SynchronousTestCase):
 
     def test_files(self) -> None:
         """By an index or super peers files are found, not by flooding; what finds them is a role of the node."""
-        self.assertIsNone(make_way("flood").catalogue())
-        for name in ("index", "superpeer"):
-            way = make_way(name)
+        self.assertIsNone(FloodMethod().catalogue())
+        for method in (IndexMethod, SuperPeerMethod):
+            way = method()
             self.assertTrue(verifyObject(ICatalogue, way.catalogue()))
             self.assertEqual([way.catalogue()], list(way.roles))
-        ring = make_way("ring")
+        ring = RingMethod()
         self.assertTrue(verifyObject(ICatalogue, ring.catalogue()))
         self.assertEqual([role.search for role in ring.roles], [ring.catalogue()])
 
     def test_super_peers(self) -> None:
         """A node that finds by super peers has its id from its key, and knows those that it was given."""
         node = FakeNode()
-        way = make_way("superpeer", super_peers=[Address("10.0.0.7", 9200)])
-        self.assertIsNone(way.registrar)
+        way = SuperPeerMethod([Address("10.0.0.7", 9200)])
+        self.assertFalse(way.gives_ids)
         for role in way.roles:
             self.assertTrue(role.is_self_numbered)
             role.start(node)
@@ -138,7 +154,7 @@ class WaysTests(SynchronousTestCase):
 
     def test_may_lead(self) -> None:
         """One that may lead carries a super peer that does nothing until a super peer asks it to."""
-        way = make_way("superpeer", may_lead=True)
+        way = SuperPeerMethod(may_lead=True)
         leaf, dormant = way.roles
         self.assertIs(leaf, way.catalogue())
         self.assertIsInstance(dormant, SuperPeer)
@@ -148,14 +164,8 @@ class WaysTests(SynchronousTestCase):
     def test_unknown(self) -> None:
         """A way that there is not is named, with those that there are."""
         with self.assertRaises(UsageError) as caught:
-            make_way("smoke")
-        self.assertEqual(str(caught.exception), "--via 'smoke': write one of flood, index, superpeer, ring")
-
-    def test_of_options(self) -> None:
-        """A role finds by the way among its options; where there is none, by flooding."""
-        way = HandWay()
-        self.assertIs(way_of({WAY: way}), way)
-        self.assertIsInstance(way_of({}), FloodWay)
+            method_named("smoke")
+        self.assertEqual(str(caught.exception), "--via 'smoke': write one of flood, index, ring, superpeer")
 
 
 class BuyerTests(SynchronousTestCase):
@@ -165,7 +175,7 @@ class BuyerTests(SynchronousTestCase):
         """Start it."""
         self.way = HandWay(**about)
         self.node = FakeNode(id=1)
-        role = Buyer([Want("apple", 2)], gather_s=0.7, once_s=once_s, way=self.way)
+        role = Buyer([Want("apple", 2)], gather_s=0.7, once_s=once_s, discovery=self.way)
         role.start(self.node)
         [self.search] = self.way.searches
         self.assertEqual(self.search.gather_s, 0.7)
@@ -186,7 +196,7 @@ class BuyerTests(SynchronousTestCase):
 
     def test_needs_links(self) -> None:
         """By a way over neighbours it waits for one; a tracker alone is of no use."""
-        role = self.begin(needs_links=True)
+        role = self.begin(needs_links=True, gives_ids=False)
         role.tracker_joined()
         self.assertEqual(self.search.asked, [])
         role.peer_joined(self.node.link(7))
@@ -194,7 +204,7 @@ class BuyerTests(SynchronousTestCase):
 
     def test_super_peers(self) -> None:
         """Where ids come from keys it waits for somebody to ask; a tracker alone is of no use."""
-        role = self.begin(registrar=None)
+        role = self.begin(gives_ids=False)
         role.tracker_joined()
         self.assertEqual(self.search.asked, [])
         role.peer_joined(self.node.link(7))
@@ -202,8 +212,8 @@ class BuyerTests(SynchronousTestCase):
 
     def test_nobody_to_ask(self) -> None:
         """With C{--once} it ends with 4 if there was no super peer all the time, and with 3 if there was one."""
-        for is_there, expected in ((False, NO_SUPER_PEER), (True, NOT_FOUND)):
-            role = self.begin(registrar=None, once_s=20.0)
+        for is_there, expected in ((False, NOBODY_ASKED), (True, NOT_FOUND)):
+            role = self.begin(gives_ids=False, nobody_asked="nobody was there", once_s=20.0)
             if is_there:
                 role.peer_joined(self.node.link(7))
                 role.peer_left(self.node.link(7))
@@ -226,10 +236,8 @@ class BuyerTests(SynchronousTestCase):
 
     def test_option(self) -> None:
         """C{make_role} takes the way of the node."""
-        options = buyer.Options()
-        options.parseOptions(["--want", "apple"])
         way = HandWay()
-        buyer.make_role({**options, WAY: way}).start(FakeNode())
+        buyer.make_role(typed(buyer.OPTIONS, "--want", "apple"), context_of(way)).start(FakeNode())
         self.assertEqual(len(way.searches), 1)
 
 
@@ -240,7 +248,7 @@ class SellerTests(SynchronousTestCase):
         """Start it."""
         self.way = HandWay()
         self.store = FailingStore(MemorySales())
-        self.role = Seller({"apple": Supply(5)}, self.store, way=self.way)
+        self.role = Seller({"apple": Supply(5)}, self.store, discovery=self.way)
 
     def start(self) -> HandAnswers:
         """Start it; returns what answers for it."""
@@ -280,5 +288,5 @@ class SellerTests(SynchronousTestCase):
     def test_option(self) -> None:
         """C{make_role} takes the way of the node."""
         way = HandWay()
-        seller.make_role({"stock": ["apple"], WAY: way}).start(FakeNode())
+        seller.make_role(typed(seller.OPTIONS, "--stock", "apple"), context_of(way)).start(FakeNode())
         self.assertEqual(len(way.shelves), 1)

@@ -1,0 +1,27 @@
+"""Finding by flooding: a search goes to everybody within reach; a tracker names the first neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from twisted_bazaar.discovery.flood.search import FloodAnswers, FloodSearch
+from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers
+from twisted_bazaar.roles.discovery.method import DiscoveryMethod
+
+
+class FloodMethod(DiscoveryMethod):
+    """Goods are found by asking everybody within reach; files are not found."""
+
+    name = "flood"
+    needs_links = True
+    finds_files = False
+    limits: ClassVar[Mapping[str, Any]] = {}
+
+    def search(self, node: INode, gather_s: float) -> IDiscovery:
+        """What looks for goods."""
+        return FloodSearch(node, gather_s)
+
+    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
+        """What lets a shelf be found."""
+        return FloodAnswers(node, shelf)

@@ -1,0 +1,69 @@
+"""Finding by an index server, which is the node's tracker too."""
+
+from __future__ import annotations
+
+from typing import Final, Self
+
+from attrs import evolve
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from twisted_bazaar.discovery.index.client.member import IndexMember
+from twisted_bazaar.discovery.index.client.search import IndexAnswers, IndexSearch
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IOffers
+from twisted_bazaar.roles.discovery.method import DiscoveryContext, DiscoveryMethod
+from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.values.joining import Asked, JoinObserver
+
+_ASKED: Final = Asked(
+    "index server",
+    "index",
+    "an index server",
+    "an index server",
+    "index_server",
+    "tcp:127.0.0.1:9100",
+    "--index",
+)
+_INDEX: Final = Option("index", "Where the index server listens, which is the node's tracker too.", "ENDPOINT")
+
+
+class IndexMethod(DiscoveryMethod):
+    """Goods and files are found by asking an index server.
+
+    @param registrar: where the server is; None if that is told to the node.
+    @param observer: told when it is there.
+    """
+
+    name = "index"
+    options = (_INDEX,)
+    command_options = (evolve(_INDEX, help="Where the index server listens.", default=_ASKED.usual),)
+    asked = _ASKED
+    gives_ids = True
+    lists_everything = True
+
+    def __init__(self, registrar: IStreamClientEndpoint | None = None, *, observer: JoinObserver | None = None) -> None:
+        self.registrar = registrar
+        self._member = IndexMember(observer)
+        self.roles = (self._member,)
+
+    @classmethod
+    def from_options(cls, options: OptionValues, context: DiscoveryContext) -> Self:
+        """Make it as options say.
+
+        @raise UsageError: they do not say where the index server is.
+        """
+        if options["index"] is None:
+            raise UsageError("--via index: say where the index server is, with --index tcp:HOST:PORT")
+        return cls(context.endpoint(options["index"], _ASKED), observer=context.observer)
+
+    def search(self, node: INode, gather_s: float) -> IDiscovery:
+        """What looks for goods."""
+        return IndexSearch(node, self._member, gather_s)
+
+    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
+        """What lets a shelf be found."""
+        return IndexAnswers(node, self._member, shelf)
+
+    def catalogue(self) -> ICatalogue:
+        """What finds files."""
+        return self._member

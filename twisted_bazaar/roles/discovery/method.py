@@ -1,0 +1,102 @@
+"""A way to find: the base of all, which finds nothing and needs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from attrs import field, frozen
+from twisted.internet.interfaces import IStreamClientEndpoint
+from zope.interface import implementer
+
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, IDiscoveryMethod, INode, IOffers, IRole
+from twisted_bazaar.settings.endpoints import client_endpoint
+from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.values.joining import Asked, JoinObserver
+from twisted_bazaar.values.needs import FEW_LINKS
+
+
+def _not_observed(place: str, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
+    return endpoint
+
+
+@frozen
+class DiscoveryContext:
+    """The node for which a way to find is made.
+
+    @ivar reactor: what it runs on.
+    @ivar roles: the names of its roles.
+    @ivar is_guest: whether it only asks, for as long as one command takes.
+    @ivar observer: told how it joins.
+    @ivar observed: lets somebody hear whether anybody is at an endpoint, whose text is the first argument.
+    """
+
+    reactor: Any
+    roles: Sequence[str] = ()
+    is_guest: bool = False
+    observer: JoinObserver = field(factory=JoinObserver)
+    observed: Callable[[str, IStreamClientEndpoint], IStreamClientEndpoint] = _not_observed
+
+    def endpoint(self, text: str, asked: Asked) -> IStreamClientEndpoint:
+        """Where one of those who are asked listens.
+
+        @param text: as the user has written it.
+        @raise UsageError: it is no endpoint.
+        """
+        endpoint = client_endpoint(self.reactor, text, asked.option, asked.usual)
+        if endpoint is None:
+            raise UsageError(f"{asked.option} {text}: write where {asked.one_of} listens, such as {asked.usual}")
+        return self.observed(text, endpoint)
+
+
+@implementer(IDiscoveryMethod)
+class DiscoveryMethod:
+    """A way to find, made once for a node: a base that finds nothing.
+
+    What is said of it in general stands in the class, for those who have none yet; see L{IDiscoveryMethod}.
+
+    @cvar options: those of its own that a daemon has.
+    @cvar command_options: those of its own that a command has which finds files.
+    """
+
+    name: ClassVar[str]
+    options: ClassVar[Sequence[Option]] = ()
+    command_options: ClassVar[Sequence[Option]] = ()
+    asked: ClassVar[Asked | None] = None
+    needs_links: ClassVar[bool] = False
+    gives_ids: ClassVar[bool] = False
+    nobody_asked: ClassVar[str | None] = None
+    finds_files: ClassVar[bool] = True
+    lists_everything: ClassVar[bool] = False
+    limits: ClassVar[Mapping[str, Any]] = FEW_LINKS
+    registrar: IStreamClientEndpoint | None = None
+    roles: Sequence[IRole] = ()
+
+    @classmethod
+    def from_options(cls, options: OptionValues, context: DiscoveryContext) -> Self:
+        """Make it as the options of a daemon, or of a command, say.
+
+        @raise UsageError: they do not go together.
+        """
+        return cls()
+
+    @classmethod
+    def places(cls, options: OptionValues) -> Sequence[str]:
+        """The endpoints where those listen who are asked.
+
+        @raise UsageError: none is named, and there is no usual one.
+        """
+        return () if cls.asked is None else (options[cls.asked.option.removeprefix("--")],)
+
+    def search(self, node: INode, gather_s: float) -> IDiscovery:
+        """What looks for goods."""
+        raise NotImplementedError
+
+    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
+        """What lets a shelf be found."""
+        raise NotImplementedError
+
+    def catalogue(self) -> ICatalogue | None:
+        """What finds files; None where files are not found."""
+        return None

@@ -1,0 +1,177 @@
+"""The service of one node: runs it for as long as a process lives, or until one of its roles is done."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_bazaar.console import Console
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.identity.keys import KeyPair
+from twisted_bazaar.interfaces import IRole
+from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
+from twisted_bazaar.node.node import Node
+from twisted_bazaar.plugin import declare_messages, load_roles
+from twisted_bazaar.service.config import NodeConfig
+from twisted_bazaar.service.process import exit_with, expect_many_objects
+from twisted_bazaar.state import SOCKET
+from twisted_bazaar.system.open_files import file_limit
+from twisted_bazaar.wire.message import NO_ID
+
+CANNOT_START: Final = 1
+# Who hands out ids to everybody, and has room for fewer, is told.
+_FEW_FOR_ALL: Final = 64
+
+
+class NodeService(Service):
+    """Runs one node for as long as the process lives, or until one of its roles is done.
+
+    @param reactor: what the node runs on.
+    @param config: its configuration.
+    @param roles: what the node carries.
+    @param exit_with: called with an exit status when the process is to end.
+    @param journals: who else is told of everything worth telling.
+    @ivar config: the same.
+    @ivar roles: the same.
+    @ivar node: the node.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: NodeConfig,
+        roles: Sequence[IRole],
+        exit_with: Callable[[int], object],
+        *journals: Journal,
+    ) -> None:
+        self._reactor = reactor
+        self.config = config
+        self.roles = roles
+        self.node = build_node(config, roles, reactor, *journals)
+        self._console = Console(roles, self._status)
+        self._exit_with = exit_with
+
+    def startService(self) -> None:
+        """Start the node; if that is impossible, say why and end the process."""
+        super().startService()
+        starting = Deferred.fromCoroutine(self.open())
+        starting.addErrback(self._cannot_start)
+        for role in self.roles:
+            if role.finished is not None:
+                role.finished.addCallback(self._exit_with)
+
+    def stopService(self) -> Deferred[None]:
+        """Leave politely; fires when every socket is closed."""
+        super().stopService()
+        return self._console.close().addCallback(lambda _: self.node.stop())
+
+    def hurry(self) -> None:
+        """Leave at once: what roles are still doing is left undone."""
+        self.node.hurry()
+
+    async def open(self) -> None:
+        """Start the node, for those who want to know how that goes; L{stopService} ends it all the same.
+
+        @raise UsageError: the roles, or the socket for commands, cannot be.
+        @raise CannotListenError: the endpoint is taken or not this machine's.
+        """
+        config = self.config
+        if config.state is not None:
+            socket = config.state.path / SOCKET
+            try:
+                self._console.listen(self._reactor, socket)
+            except (CannotListenError, OSError) as error:
+                raise UsageError(f"no socket for commands at {socket}: {error}") from None
+        await self.node.start(config.listen, config.advertised, config.udp)
+        if config.listen is not None:
+            self._tell_room()
+
+    def _tell_room(self) -> None:
+        """Tell how many connections there is room for, and whether that is fewer than there may be links."""
+        limits = self.config.limits
+        self.log.info(
+            "connections from others: room for {connections}, as this process may open {files} files",
+            connections=limits.max_connections,
+            files=file_limit(),
+        )
+        if limits.max_connections < limits.max_links:
+            self.log.warn(
+                "fewer than the {links} links it may have: let it open more files (ulimit -n), or choose --max-links",
+                links=limits.max_links,
+            )
+        elif limits.max_connections == limits.max_links < _FEW_FOR_ALL:
+            self.log.warn("that is few for a node that everybody links to: let it open more files (ulimit -n)")
+
+    def _status(self) -> dict[str, Any]:
+        """What the node says to C{bazaar status}."""
+        node = self.node
+        return {
+            "id": node.id,
+            "key": node.key.public,
+            "bazaar": node.bazaar,
+            "udp": node.udp_port,
+            "held_bytes": node.held_bytes,
+            "links": [{"id": peer.id, "key": peer.key, "address": str(peer.address)} for peer in node.peers()],
+        }
+
+    def _cannot_start(self, failure: Failure) -> None:
+        if failure.check(UsageError):
+            self.log.error("{reason}", reason=failure.getErrorMessage())
+        elif failure.check(CannotListenError, OSError):
+            self.log.error(
+                "cannot listen: {reason}; choose another --listen{udp}",
+                reason=failure.getErrorMessage().rstrip("."),
+                udp="" if self.config.udp is None else " or --udp",
+            )
+        else:
+            self.log.failure("the node could not start", failure)
+        self._exit_with(CANNOT_START)
+
+
+def build_service(config: NodeConfig, roles: Sequence[IRole], reactor: Any) -> NodeService:
+    """Build the service of a daemon, which ends its process when one of its roles is done."""
+    spared = [role.collect_after for role in roles if role.collect_after is not None]
+    if spared:
+        expect_many_objects(min(spared))
+    return NodeService(reactor, config, roles, lambda status: exit_with(reactor, status))
+
+
+def build_node(config: NodeConfig, roles: Sequence[IRole], reactor: Any, *journals: Journal) -> Node:
+    """Build a node.
+
+    @param journals: who else is told of everything worth telling.
+    @raise UsageError: the file for events cannot be opened.
+    """
+    declare_messages()
+    load_roles()
+    events = open_events(config.events, reactor.seconds)
+    state = config.state
+    rng = random.SystemRandom()
+    told = [*journals, *([events.enter] if events else [])]
+    if state is not None:
+        told.append(id_keeper(state))
+    return Node(
+        reactor,
+        rng,
+        KeyPair.generate(rng) if state is None else state.key(rng),
+        roles,
+        former_id=NO_ID if state is None else state.former_id,
+        bazaar=config.bazaar,
+        limits=config.limits,
+        tracker=config.tracker,
+        neighbours=config.neighbours,
+        journal=entering_all(told),
+        trace=events.trace if events else None,
+        datagram_trace=events.trace_datagram if events else None,
+        make_streams=config.transfer.streams,
+        streams_first=config.transfer.comes_first,
+    )
