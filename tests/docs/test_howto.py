@@ -18,20 +18,21 @@ WORDS_THAT_ASK = {command.name for command in COMMANDS}
 HOWTO = Path(__file__).parents[2] / "docs/howto"
 
 
-class AddARoleTests(SynchronousTestCase):
-    """The page on roles and the greeter beside it."""
+class ExampleTests(SynchronousTestCase):
+    """The pages on what is added from outside, and the packages beside them."""
 
     def test_shows_the_example(self) -> None:
-        """Every block of code in the page stands in a file of the example, letter for letter."""
-        page = (HOWTO / "add-a-role.md").read_text(encoding="utf-8")
-        files = [
-            path.read_text(encoding="utf-8")
-            for path in (HOWTO / "greeter").rglob("*")
-            if path.suffix in (".py", ".toml")
-        ]
-        blocks = re.findall(r"^```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-        self.assertEqual(len(blocks), 8)
-        self.assertEqual([block for block in blocks if not any(block in text for text in files)], [])
+        """Every block of code in a page stands in a file of its example, letter for letter."""
+        for name, example, count in (("add-a-role.md", "greeter", 8), ("add-a-way-to-find.md", "phonebook", 5)):
+            page = (HOWTO / name).read_text(encoding="utf-8")
+            files = [
+                path.read_text(encoding="utf-8")
+                for path in (HOWTO / example).rglob("*")
+                if path.suffix in (".py", ".toml")
+            ]
+            blocks = re.findall(r"^```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+            self.assertEqual(len(blocks), count, name)
+            self.assertEqual([block for block in blocks if not any(block in text for text in files)], [], name)
 
 
 class CommandTests(SynchronousTestCase):

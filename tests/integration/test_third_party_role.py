@@ -92,8 +92,8 @@ def test_is_listed(site: Path, tmp_path: Path) -> None:
 def test_brings_its_option(site: Path, tmp_path: Path) -> None:
     """Its option stands in the help of a node that has the role, beside those of every node."""
     shown = run([*TWISTD[1:], "bazaar-node", "--role", "greeter", "--help"], tmp_path, with_greeter(site))
-    assert "--words=" in shown
-    assert "--tracker=" in shown
+    assert "--words WORDS" in shown
+    assert "--tracker ENDPOINT" in shown
 
 
 def test_greets(site: Path, daemons: Daemons) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bazaar_greeter.role import Greeter, Hello, make_role
+from bazaar_greeter.role import Greeter, Hello, parse_words
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.errors import UsageError
@@ -32,7 +32,7 @@ class GreeterTests(SynchronousTestCase):
 
     def test_refuses_empty_greetings(self) -> None:
         """An option that makes no sense is refused before anything starts."""
-        self.assertRaises(UsageError, make_role, {"words": ""})
+        self.assertRaises(UsageError, parse_words, "", "--words")
 
 
 class TwoGreetersTests(SynchronousTestCase):

@@ -53,7 +53,8 @@ class DeclaredOptions(click.Command):
         """Write the options in their groups."""
         groups = {heading: [entry_of(each) for each in options] for heading, options in grouped(self.declared).items()}
         own = {_parameter(option) for option in self.declared}
-        others = [each.get_help_record(ctx) for each in self.get_params(ctx) if each.name not in own]
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option) and each.name not in own]
+        others = [each.get_help_record(ctx) for each in options]
         groups["More"] = [record for record in others if record is not None]
         formatter.write_paragraph()
         formatter.write("\n".join(told_groups(groups, formatter.width)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from msgspec import Meta
-from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.wire.message import Message
 
@@ -25,10 +25,19 @@ class Hello(Message, tag="hello"):
     words: Annotated[str, Meta(min_length=1, max_length=LONGEST_GREETING)]
 
 
-class Options(usage.Options):
-    """The options of a greeter."""
+def parse_words(text: str, option: str) -> str:
+    """Read a greeting.
 
-    optParameters = [["words", None, "hello", "What to say to each node that is newly linked."]]
+    @raise UsageError: it is empty or too long.
+    """
+    if not 1 <= len(text) <= LONGEST_GREETING:
+        raise UsageError(f"{option} takes 1 to {LONGEST_GREETING} characters, not {len(text)}")
+    return text
+
+
+OPTIONS: Final = (
+    Option("words", "What to say to each node that is newly linked.", "WORDS", "hello", read=parse_words),
+)
 
 
 class Greeter(Role):
@@ -49,12 +58,6 @@ class Greeter(Role):
         self.node.report("greeted", "node {sender} says {words!r}", sender=origin.id, words=hello.words)
 
 
-def make_role(options: Mapping[str, Any]) -> Greeter:
-    """Make a greeter from its options.
-
-    @raise UsageError: the greeting is empty or too long.
-    """
-    words = options["words"]
-    if not 1 <= len(words) <= LONGEST_GREETING:
-        raise UsageError(f"--words takes 1 to {LONGEST_GREETING} characters, not {len(words)}")
-    return Greeter(words)
+def make_role(options: OptionValues, context: RoleContext) -> Greeter:
+    """Make a greeter from its options."""
+    return Greeter(options["words"])
