@@ -19,8 +19,6 @@ from twisted_bazaar.identity.keys import SEED_BYTES, KeyPair
 from twisted_bazaar.system.private_files import PrivateDirectory
 from twisted_bazaar.wire.message import NO_ID
 
-STATE: Final = "state-directory"
-"""The option under which roles find the L{StateDirectory} of their node; None there if it keeps nothing."""
 SOCKET: Final = "control.sock"
 _LOCK: Final = "lock"
 _KEY: Final = "key"

@@ -64,7 +64,8 @@ def lines() -> Iterator[str]:
             yield f"### {group}\n\n" if len(grouped(declared)) > 1 else ""
             yield "| Option | Variable | What it does |\n|---|---|---|\n"
             for option in members:
-                yield f"| {_typed(option)} | {_variable(option) if heading != _WITHOUT_SETTINGS else ''} | {_told(option)} |\n"
+                variable = "" if heading == _WITHOUT_SETTINGS else _variable(option)
+                yield f"| {_typed(option)} | {variable} | {_told(option)} |\n"
             yield "\n"
 
 

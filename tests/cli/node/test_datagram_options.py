@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cli.node.cases import node_for
 from twisted_bazaar.cli.commands.files.options import GET
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.node.declared import ConfiguredCommand
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import Member, fetching_nothing
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.errors import UsageError

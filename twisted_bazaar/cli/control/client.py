@@ -17,6 +17,7 @@ from attrs import frozen
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.errors import UNREADABLE, FrameError, UsageError
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import LONGEST_SOCKET_PATH, SOCKET, state_path, states_root, written_path
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
@@ -39,6 +40,13 @@ class NotThere(UserError):
 class _Answer(msgspec.Struct, frozen=True):
     results: list[Any] | None = None
     error: str = ""
+
+
+WHICH_NODE: Final = (
+    Option("state", "The node with this state directory.", "DIR", group="Which node"),
+    Option("name", "The node of this name, as in bazaar-node --name.", "NAME", group="Which node"),
+)
+"""The options by which a command chooses a node that runs; the only one that can answer it, if none is given."""
 
 
 @frozen
@@ -134,23 +142,15 @@ def _connect(connection: socket.socket, path: Path, deadline: float) -> None:
             time.sleep(_TRIED_AGAIN_S)
 
 
-def names_a_node(command: _Command) -> _Command:
-    """Adds the options by which a node is chosen: parameters C{state} and C{name} of the command."""
-    for option, metavar, text in (
-        ("--name", "NAME", "The node of this name, as in bazaar-node --name."),
-        ("--state", "DIR", "The node with this state directory."),
-    ):
-        command = click.option(option, metavar=metavar, help=text)(command)
-    return command
-
-
-def chosen_node(state: str | None, name: str | None, command: str, what: str) -> RunningNode:
+def chosen_node(options: OptionValues, command: str, what: str) -> RunningNode:
     """The node that the command line names; if it names none, the only one that knows a command.
 
+    @param options: those of L{WHICH_NODE} are among them.
     @param command: what it is going to be asked.
     @param what: what people call such a node.
     @raise Refusal: it is not one.
     """
+    state, name = options["state"], options["name"]
     if state is not None and name is not None:
         raise UserError("--state and --name: give one of them")
     if state == "":

@@ -39,18 +39,6 @@ class NegativeAnswer(UserError):
     exit_code = NO
 
 
-class PlainCommand(click.Command):
-    """A command that says in one line what is wrong with its options, and no more."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line."""
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            with ctx:
-                raise UserError(f"{error.format_message().rstrip('.')}; see --help") from None
-
-
 def whole_text(text: str, what: str) -> str:
     """Something that is said to others as it was typed.
 

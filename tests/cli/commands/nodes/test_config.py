@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.cli import main as main_module
 from twisted_bazaar.cli.commands.files.options import COMMANDS
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.node.declared import ConfiguredCommand
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.settings.option import Option, OptionValues, whole_number
 

@@ -12,12 +12,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from twisted_bazaar.cli.control.client import RunningNode, chosen_node, names_a_node
+from twisted_bazaar.cli.commands.options import DIGEST, JSON, OVERWRITE
+from twisted_bazaar.cli.control.client import WHICH_NODE, RunningNode, chosen_node
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST
 from twisted_bazaar.cli.terminal.amounts import told_count, told_rate, told_size
-from twisted_bazaar.cli.terminal.errors import PlainCommand, whole_text
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.errors import whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
+from twisted_bazaar.settings.option import OptionValues
 
 _SHARER = "sharer"
 _MOST_SHOWN = 20
@@ -70,13 +73,11 @@ def files() -> None:
     """See what a running sharer shares and fetches."""
 
 
-@files.command("list", cls=PlainCommand)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each file.")
-@names_a_node
-def list_(state: str | None, name: str | None, as_json: bool) -> None:
+@files.command("list", cls=PlainCommand, declared=(JSON, *WHICH_NODE), example="bazaar files list --name sharer")
+def list_(options: OptionValues) -> None:
     """List the files that it offers."""
-    rows = list(_all_of(chosen_node(state, name, "files.list", _SHARER)))
-    if as_json:
+    rows = list(_all_of(chosen_node(options, "files.list", _SHARER)))
+    if options["json"]:
         click.echo(json.dumps(msgspec.to_builtins(rows)))
         return
     if not rows:
@@ -91,13 +92,11 @@ def list_(state: str | None, name: str | None, as_json: bool) -> None:
     show_table(console_for_results(), table)
 
 
-@files.command(cls=PlainCommand)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each sharer.")
-@names_a_node
-def status(state: str | None, name: str | None, as_json: bool) -> None:
+@files.command(cls=PlainCommand, declared=(JSON, *WHICH_NODE), example="bazaar files status --json")
+def status(options: OptionValues) -> None:
     """Show what it serves and fetches, and what it leaves out."""
-    node = chosen_node(state, name, "files.status", _SHARER)
-    if as_json:
+    node = chosen_node(options, "files.status", _SHARER)
+    if options["json"]:
         click.echo(json.dumps(node.rows("files.status", dict[str, Any])))
         return
     console = console_for_results()
@@ -106,15 +105,13 @@ def status(state: str | None, name: str | None, as_json: bool) -> None:
         show_figures(console, *((what, printable(figure)) for what, figure in figures))
 
 
-@files.command(cls=PlainCommand)
+@files.command(cls=PlainCommand, declared=(DIGEST, OVERWRITE, *WHICH_NODE), example="bazaar files get song.mp3")
 @click.argument("wanted", metavar="NAME|DIGEST")
-@click.option("--digest", default="", metavar="PREFIX", help="The file of this name whose digest begins so.")
-@click.option("--overwrite", is_flag=True, help="Replace a file of this name.")
-@names_a_node
-def get(wanted: str, digest: str, overwrite: bool, state: str | None, name: str | None) -> None:
+def get(wanted: str, options: OptionValues) -> None:
     """Have it fetch a file into its folder; bazaar files status shows how far that is."""
     whole_text(wanted, "NAME")
-    node = chosen_node(state, name, "files.get", _SHARER)
+    node = chosen_node(options, "files.get", _SHARER)
+    digest, overwrite = options["digest"], options["overwrite"]
     for row in node.rows("files.get", _Download, wanted=wanted, digest=digest, overwrite=overwrite):
         show_line(console_for_results(), printable(f"fetching {row.name}, {told_size(row.size)}"))
 

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
 from twisted_bazaar.cli.commands.files.options import GET
-from twisted_bazaar.cli.node.declared import ConfiguredCommand
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST, is_named, told_sources
 from twisted_bazaar.cli.node.transfers import Display, Lines, bar_for, json_of_receipt, told_event, told_receipt
@@ -90,7 +90,7 @@ def get(wanted: str, options: OptionValues) -> None:
     wish = Wish(
         _whole_name(wanted),
         directory_for_files(options["output"]),
-        read_beginning(options["digest"] or ""),
+        read_beginning(options["digest"]),
         [whole_text(source, "--from") for source in options["from"]],
         options["overwrite"],
         _seconds(options["timeout"]),

@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import evolve
 
+from twisted_bazaar.cli.commands.options import DIGEST, JSON, OUTPUT, OVERWRITE
 from twisted_bazaar.plugin import loaded_methods
 from twisted_bazaar.roles.fetcher import UPLOAD_RATE, UPLOAD_SLOTS
 from twisted_bazaar.service.options import ADVERTISE, EPHEMERAL, FINDING, LISTEN, STATE, TRANSFER, UDP
@@ -15,8 +16,6 @@ from twisted_bazaar.settings.option import Option, whole_number
 _USUAL_TIMEOUT: Final = "60"
 _MOST: Final = 1_000_000
 
-_OUTPUT: Final = Option("output", "Where files go.", "DIR", ".", shown="this directory", short="o")
-_JSON: Final = Option("json", "Print one JSON object: what came from whom.")
 _METHODS: Final = [method for method in loaded_methods() if method.finds_files]
 _JOINING: Final = (
     Option(
@@ -36,14 +35,14 @@ _SERVING: Final = (
 )
 
 GET: Final = (
-    evolve(_OUTPUT, help="Where the file goes."),
+    evolve(OUTPUT, help="Where the file goes."),
     Option("as", "What to call it there.", "NAME", shown="the name it was found by"),
-    Option("digest", "The file of this name whose digest begins so.", "PREFIX"),
+    DIGEST,
     Option("from", "Only from this node: its id or key.", "NODE", is_many=True),
-    Option("overwrite", "Replace a file of this name."),
+    OVERWRITE,
     Option("timeout", "Give up after so long without a source; none for never.", "SECONDS", _USUAL_TIMEOUT),
     evolve(UPLOAD_SLOTS, help="How many to serve at once what has come."),
-    _JSON,
+    evolve(JSON, help="Print one JSON object: what came from whom."),
     *_JOINING,
     *_SERVING,
 )
@@ -52,7 +51,7 @@ SEARCH: Final = (
     Option("digest", "Files with this content: SHA-256, 64 hexadecimal digits.", "DIGEST"),
     Option("all", "All files there are."),
     Option("most", "Show no more than these.", "N", "100", read=whole_number(1, _MOST)),
-    evolve(_JSON, help="Print a JSON list, an object for each file."),
+    evolve(JSON, help="Print a JSON list, an object for each file."),
     *_JOINING,
 )
 SHARE: Final = (
@@ -63,7 +62,7 @@ SHARE: Final = (
     *_JOINING,
     *_SERVING,
 )
-SHELL: Final = (_OUTPUT, *_JOINING, *_SERVING)
+SHELL: Final = (OUTPUT, *_JOINING, *_SERVING)
 
 COMMANDS: Final[Mapping[str, Sequence[Option]]] = {
     "bazaar-get": GET,

@@ -9,7 +9,7 @@ import attrs
 import click
 
 from twisted_bazaar.cli.commands.files.options import SEARCH
-from twisted_bazaar.cli.node.declared import ConfiguredCommand
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, fetching_nothing
 from twisted_bazaar.cli.node.found import Finds, Search
 from twisted_bazaar.cli.terminal.errors import whole_text

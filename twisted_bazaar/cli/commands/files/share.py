@@ -18,7 +18,7 @@ from twisted.internet.task import LoopingCall
 
 from twisted_bazaar.cli.commands.files.options import SHARE
 from twisted_bazaar.cli.node.availability import Reason
-from twisted_bazaar.cli.node.declared import ConfiguredCommand
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
 from twisted_bazaar.cli.node.transfers import SERVING
 from twisted_bazaar.cli.terminal.amounts import told_count, told_size

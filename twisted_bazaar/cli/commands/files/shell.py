@@ -10,7 +10,7 @@ import click
 from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.files.options import SHELL
 from twisted_bazaar.cli.node.availability import Reason
-from twisted_bazaar.cli.node.declared import ConfiguredCommand
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
 from twisted_bazaar.cli.node.shell_commands import ShellCommands
 from twisted_bazaar.cli.terminal.prompt import Prompt

@@ -7,25 +7,26 @@ from typing import Final
 import click
 
 from twisted_bazaar.cli.commands.goods.order_rows import BUYER, OrderRow, order_id
-from twisted_bazaar.cli.control.client import chosen_node, names_a_node
-from twisted_bazaar.cli.terminal.errors import NegativeAnswer, PlainCommand
+from twisted_bazaar.cli.control.client import WHICH_NODE, chosen_node
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.settings.option import OptionValues
 
 # The status by which a buyer with --once says the same.
 UNKNOWN: Final = 5
 
 
-@click.command(cls=PlainCommand)
+@click.command(cls=PlainCommand, declared=WHICH_NODE, example="bazaar cancel 74a0")
 @click.argument("order", metavar="ID", type=order_id)
-@names_a_node
-def cancel(order: str, state: str | None, name: str | None) -> None:
+def cancel(order: str, options: OptionValues) -> None:
     """Take back an order that has no answer yet.
 
     ID is the order's id, or its beginning. Ends with status 0 when the seller has agreed that nothing was
     or will be sold, with 1 when it cannot be taken back, and with 5 when the seller has not answered yet:
     then it is asked until it does.
     """
-    node = chosen_node(state, name, "cancel", BUYER)
+    node = chosen_node(options, "cancel", BUYER)
     for row in node.rows("cancel", OrderRow, id=order):
         what = f"order {row.short_id} of {row.goods}"
         match row.state:

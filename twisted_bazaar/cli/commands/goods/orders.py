@@ -9,39 +9,48 @@ from typing import Any, Final
 
 import click
 import msgspec
+from attrs import evolve
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.commands.goods.order_rows import OrderRow, order_id
 from twisted_bazaar.cli.commands.goods.receipt import Proof
-from twisted_bazaar.cli.control.client import RunningNode, chosen_node, names_a_node
-from twisted_bazaar.cli.terminal.errors import NegativeAnswer, PlainCommand, UserError
+from twisted_bazaar.cli.commands.options import JSON
+from twisted_bazaar.cli.control.client import WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
 from twisted_bazaar.errors import Forged
+from twisted_bazaar.settings.option import Option, OptionValues
 
 # As many as a node lists.
 _MOST: Final = 1000
 
 
-@click.command(cls=PlainCommand)
+_OPTIONS: Final = (
+    Option("receipt", "With an ID: write its receipt to a new file.", "FILE"),
+    evolve(JSON, help="Print a JSON list; with an ID, one object with its receipt."),
+    *WHICH_NODE,
+)
+
+
+@click.command(cls=PlainCommand, declared=_OPTIONS, example="bazaar orders 74a0 --receipt receipt.json")
 @click.argument("order", metavar="[ID]", type=order_id, required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list; with an ID, one object with its receipt.")
-@click.option("--receipt", "receipt_file", metavar="FILE", help="With an ID: write its receipt to a new file.")
-@names_a_node
-def orders(order: str | None, as_json: bool, receipt_file: str | None, state: str | None, name: str | None) -> None:
+def orders(order: str | None, options: OptionValues) -> None:
     """List the orders of a running buyer or seller, or show one.
 
     ID is the order's id, or its beginning. A receipt holds what buyer and seller have signed; bazaar verify
     checks it, on any machine.
     """
+    as_json, receipt_file = options["json"], options["receipt"]
     if order is None and receipt_file is not None:
         raise UserError("--receipt: of which order? write its ID")
     if as_json and receipt_file is not None:
         raise UserError("--json and --receipt: give one of them")
-    node = chosen_node(state, name, "orders", "buyer or seller")
+    node = chosen_node(options, "orders", "buyer or seller")
     if order is None:
         _list(node, as_json)
         return

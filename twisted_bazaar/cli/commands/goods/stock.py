@@ -12,12 +12,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from twisted_bazaar.cli.control.client import RunningNode, chosen_node, names_a_node
-from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError
+from twisted_bazaar.cli.commands.options import JSON
+from twisted_bazaar.cli.control.client import WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.roles.goods import parse_goods
+from twisted_bazaar.settings.option import OptionValues
 
 _SELLER: Final = "seller"
 
@@ -40,45 +43,41 @@ def stock() -> None:
     """See and change what a running seller has."""
 
 
-@stock.command(cls=PlainCommand)
+@stock.command(cls=PlainCommand, declared=WHICH_NODE, example="bazaar stock add apple=5@120 pear")
 @click.argument("goods", metavar="ITEM[=QUANTITY[@PRICE]]...", nargs=-1, required=True)
-@names_a_node
-def add(goods: Sequence[str], state: str | None, name: str | None) -> None:
+def add(goods: Sequence[str], options: OptionValues) -> None:
     """Put more on the shelf.
 
     ITEM may be new. A price is for one piece, in minor units, and holds for all pieces from now on;
     without one it stays as it is.
     """
     parsed = _parse(goods)
-    node = chosen_node(state, name, "stock.add", _SELLER)
+    node = chosen_node(options, "stock.add", _SELLER)
     for item, quantity, price in parsed:
         wishes = {} if price is None else {"price": price}
         _tell(node.rows("stock.add", _Level, item=item, quantity=quantity, **wishes), f"{quantity} added")
 
 
-@stock.command(cls=PlainCommand)
+@stock.command(cls=PlainCommand, declared=WHICH_NODE, example="bazaar stock withdraw apple=2")
 @click.argument("goods", metavar="ITEM[=QUANTITY]...", nargs=-1, required=True)
-@names_a_node
-def withdraw(goods: Sequence[str], state: str | None, name: str | None) -> None:
+def withdraw(goods: Sequence[str], options: OptionValues) -> None:
     """Take off the shelf what is not to be sold."""
     parsed = _parse(goods)
     for item, _, price in parsed:
         if price is not None:
             raise UserError(f"{item}: a price changes with bazaar stock add, or when the seller is started")
-    node = chosen_node(state, name, "stock.withdraw", _SELLER)
+    node = chosen_node(options, "stock.withdraw", _SELLER)
     for item, quantity, _ in parsed:
         _tell(node.rows("stock.withdraw", _Level, item=item, quantity=quantity), f"{quantity} withdrawn")
 
 
-@stock.command("list", cls=PlainCommand)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each item.")
-@names_a_node
-def list_(state: str | None, name: str | None, as_json: bool) -> None:
+@stock.command("list", cls=PlainCommand, declared=(JSON, *WHICH_NODE), example="bazaar stock list --name shop")
+def list_(options: OptionValues) -> None:
     """Show what there is, and what has become of the rest."""
-    node: RunningNode = chosen_node(state, name, "stock.list", _SELLER)
+    node: RunningNode = chosen_node(options, "stock.list", _SELLER)
     levels = node.rows("stock.list", _Level)
     console = console_for_results()
-    if as_json:
+    if options["json"]:
         click.echo(json.dumps(msgspec.to_builtins(levels)))
         return
     if not levels:

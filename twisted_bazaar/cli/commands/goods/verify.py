@@ -10,7 +10,8 @@ import msgspec
 
 from twisted_bazaar.cli.commands.goods.order_rows import OrderRow
 from twisted_bazaar.cli.commands.goods.receipt import Proof
-from twisted_bazaar.cli.terminal.errors import NegativeAnswer, PlainCommand, UserError, open_or_refuse
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError, open_or_refuse
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
 from twisted_bazaar.errors import UNREADABLE, Forged
@@ -28,7 +29,7 @@ _STATES: Final = {
 }
 
 
-@click.command(cls=PlainCommand)
+@click.command(cls=PlainCommand, example="bazaar verify receipt.json")
 @click.argument("file", metavar="FILE")
 def verify(file: str) -> None:
     """Check a receipt.

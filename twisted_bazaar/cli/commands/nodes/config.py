@@ -12,12 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.commands.files.options import COMMANDS
-from twisted_bazaar.cli.node.declared import ConfiguredCommand
-from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError
+from twisted_bazaar.cli.commands.options import JSON
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
 from twisted_bazaar.settings.environment import variable_of
 from twisted_bazaar.settings.known import CONFIG, NODE, TRACKER
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.settings.values import Place, Setting, Value, without_secrets
 from twisted_bazaar.taps import node, tracker
 from twisted_bazaar.taps.options import DaemonOptions
@@ -32,23 +35,23 @@ def config() -> None:
     """Show which settings are in force."""
 
 
-@config.command(cls=PlainCommand)
-@click.option("--config", "file", metavar="FILE", help=f"The settings file.  [what {variable_of(CONFIG)} names]")
-@click.option(
-    "--program",
-    default=NODE.removeprefix(_PREFIX),
-    metavar="PROGRAM",
-    help=f"Whose options to show: {', '.join(_PROGRAMS)}.  [node]",
+_OPTIONS: Final = (
+    Option("program", f"Whose options to show: {', '.join(_PROGRAMS)}.", "PROGRAM", NODE.removeprefix(_PREFIX)),
+    Option("role", "A role of the node.", "ROLE", is_many=True),
+    Option("config", "The settings file.", "FILE", shown=f"what {variable_of(CONFIG)} names"),
+    JSON,
 )
-@click.option("--role", "roles", metavar="ROLE", multiple=True, help="A role of the node; may be given several times.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each option.")
+
+
+@config.command(cls=PlainCommand, declared=_OPTIONS, example="bazaar config show --role seller --config bazaar.toml")
 @click.pass_context
-def show(ctx: click.Context, file: str | None, program: str, roles: Sequence[str], as_json: bool) -> None:
+def show(ctx: click.Context, options: OptionValues) -> None:
     """Show which value each option has, and where it was written.
 
     The lowest place is the default of the option, then comes the settings file, then the variables that
     begin with BAZAAR_, and at the top what a program is given on its command line. Passwords are not shown.
     """
+    file, program, roles = options["config"], options["program"], options["role"]
     name = program if program.startswith(_PREFIX) else f"{_PREFIX}{program}"
     if roles and name != NODE:
         raise UserError("--role goes with --program node")
@@ -57,7 +60,7 @@ def show(ctx: click.Context, file: str | None, program: str, roles: Sequence[str
         settings = _of_daemon(_DAEMONS[name](), [*words, *(f"--role={role}" for role in roles)])
     else:
         settings = _of_command(ctx, name, file)
-    if as_json:
+    if options["json"]:
         click.echo(json.dumps([_row(option, setting) for option, setting in sorted(settings.items())]))
     else:
         _show(settings)

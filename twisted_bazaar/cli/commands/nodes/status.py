@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
+from attrs import evolve
 
-from twisted_bazaar.cli.control.client import chosen_node, names_a_node
-from twisted_bazaar.cli.terminal.errors import PlainCommand
+from twisted_bazaar.cli.commands.options import JSON
+from twisted_bazaar.cli.control.client import WHICH_NODE, chosen_node
+from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures
+from twisted_bazaar.settings.option import OptionValues
 
 _MOST_LINKS = 20
 
 
-@click.command(cls=PlainCommand)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list: of the node, and of each of its roles.")
-@names_a_node
-def status(state: str | None, name: str | None, as_json: bool) -> None:
+_OPTIONS: Final = (evolve(JSON, help="Print a JSON list: of the node, and of each of its roles."), *WHICH_NODE)
+
+
+@click.command(cls=PlainCommand, declared=_OPTIONS, example="bazaar status --name seller")
+def status(options: OptionValues) -> None:
     """Show who a running node is, whom it is linked to, and how it is."""
-    node = chosen_node(state, name, "status", "node")
+    node = chosen_node(options, "status", "node")
     told = node.rows("status", dict[str, Any])
-    if as_json:
+    if options["json"]:
         click.echo(json.dumps(told))
         return
     own, *roles = told or [{}]

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import click
 import msgspec
+from attrs import evolve
 
 from twisted_bazaar.cli.commands.files.get import Missing, directory_for_files
-from twisted_bazaar.cli.control.client import RunningNode, chosen_node, names_a_node
+from twisted_bazaar.cli.commands.options import DIGEST, JSON, OUTPUT, OVERWRITE
+from twisted_bazaar.cli.control.client import WHICH_NODE, RunningNode, chosen_node
 from twisted_bazaar.cli.ring.rows import (
     Deleted,
     Fetched,
@@ -29,23 +31,25 @@ from twisted_bazaar.cli.ring.rows import (
     told_put,
     told_stored,
 )
-from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError, whole_text
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.errors import UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import written_path
 
 _MEMBER: Final = "member of a ring"
 # Files go as fast as they go, in a classroom a piece at a time; who has no patience interrupts it.
 _FILE_S: Final = 24 * 3600.0
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each.")
+_WITH_NODE: Final = (JSON, *WHICH_NODE)
 
 
-@click.command(cls=PlainCommand)
+_STORE: Final = (Option("as", "What it is to be found by.", "NAME", shown="as it is called"), *_WITH_NODE)
+
+
+@click.command(cls=PlainCommand, declared=_STORE, example="bazaar ring store paper.pdf --as 2012")
 @click.argument("file", metavar="FILE")
-@click.option("--as", "called", metavar="NAME", help="What it is to be found by.  [as it is called]")
-@_JSON
-@names_a_node
-def store(file: str, called: str | None, as_json: bool, state: str | None, name: str | None) -> None:
+def store(file: str, options: OptionValues) -> None:
     """Have a file kept in the ring.
 
     The node reads it where it is, and the command ends when those that keep it have all of it.
@@ -53,102 +57,88 @@ def store(file: str, called: str | None, as_json: bool, state: str | None, name:
     path = written_path(Path(whole_text(file, "FILE")), "FILE").absolute()
     if not path.is_file():
         raise UserError(f"FILE {file}: " + ("this is no file" if path.exists() else "there is no such file"))
+    called = options["as"]
     wishes = {} if called is None else {"name": whole_text(called, "--as")}
-    node = _chosen(state, name, "ring.store")
+    node = _chosen(options, "ring.store")
     with telling_that_it_goes_on():
         rows = node.rows("ring.store", Stored, within_s=_FILE_S, path=str(path), **wishes)
-    _show(rows, [told_stored(row) for row in rows], as_json)
+    _show(rows, [told_stored(row) for row in rows], options["json"])
 
 
-@click.command(cls=PlainCommand)
+_REQUEST: Final = (
+    evolve(OUTPUT, help="Where the file goes."),
+    Option("as", "What to call it there.", "FILE", shown="as it was called when it was stored"),
+    DIGEST,
+    OVERWRITE,
+    *_WITH_NODE,
+)
+
+
+@click.command(cls=PlainCommand, declared=_REQUEST, example="bazaar ring request 2012 -o papers")
 @click.argument("wanted", metavar="NAME")
-@click.option("-o", "--output", "directory", metavar="DIR", default=".", help="Where the file goes.  [this directory]")
-@click.option("--as", "called", metavar="FILE", help="What to call it there.  [as it was called when it was stored]")
-@click.option("--digest", default="", metavar="PREFIX", help="The file of this name whose digest begins so.")
-@click.option("--overwrite", is_flag=True, help="Replace a file of this name.")
-@_JSON
-@names_a_node
-def request(
-    wanted: str,
-    directory: str,
-    called: str | None,
-    digest: str,
-    overwrite: bool,
-    as_json: bool,
-    state: str | None,
-    name: str | None,
-) -> None:
+def request(wanted: str, options: OptionValues) -> None:
     """Fetch a file out of the ring.
 
     The node fetches it, checks it, and puts it there. Ends with status 0 when it is there, with 3 when nobody has
     stored it, with 1 when it failed.
     """
     whole_text(wanted, "NAME")
+    called = options["as"]
     wishes = {} if called is None else {"file": whole_text(called, "--as")}
-    folder = directory_for_files(directory)
-    node = _chosen(state, name, "ring.request")
+    folder = directory_for_files(options["output"])
+    node = _chosen(options, "ring.request")
     _find_or_refuse(node, wanted)
-    wishes |= {"name": wanted, "folder": str(folder), "digest": digest}
+    wishes |= {"name": wanted, "folder": str(folder), "digest": options["digest"]}
     with telling_that_it_goes_on():
-        rows = node.rows("ring.request", Fetched, within_s=_FILE_S, overwrite=overwrite, **wishes)
-    _show(rows, [line for row in rows for line in (told_fetched(row), row.path)], as_json)
+        rows = node.rows("ring.request", Fetched, within_s=_FILE_S, overwrite=options["overwrite"], **wishes)
+    _show(rows, [line for row in rows for line in (told_fetched(row), row.path)], options["json"])
 
 
-@click.command(cls=PlainCommand)
+@click.command(cls=PlainCommand, declared=_WITH_NODE, example="bazaar ring delete 2012")
 @click.argument("wanted", metavar="NAME")
-@_JSON
-@names_a_node
-def delete(wanted: str, as_json: bool, state: str | None, name: str | None) -> None:
+def delete(wanted: str, options: OptionValues) -> None:
     """Have kept no longer what this node has stored, or put, under a name."""
     whole_text(wanted, "NAME")
-    rows = _chosen(state, name, "ring.delete").rows("ring.delete", Deleted, name=wanted)
-    _show(rows, [told_deleted(row) for row in rows], as_json)
+    rows = _chosen(options, "ring.delete").rows("ring.delete", Deleted, name=wanted)
+    _show(rows, [told_deleted(row) for row in rows], options["json"])
 
 
-@click.command(cls=PlainCommand)
+@click.command(cls=PlainCommand, declared=_WITH_NODE, example="bazaar ring find 2012")
 @click.argument("wanted", metavar="NAME")
-@_JSON
-@names_a_node
-def find(wanted: str, as_json: bool, state: str | None, name: str | None) -> None:
+def find(wanted: str, options: OptionValues) -> None:
     """Show which files are kept under a name; if there is none, the status is 3."""
     whole_text(wanted, "NAME")
-    rows = _find_or_refuse(_chosen(state, name, "ring.find"), wanted)
-    _show(rows, list(told_found(rows)), as_json)
+    rows = _find_or_refuse(_chosen(options, "ring.find"), wanted)
+    _show(rows, list(told_found(rows)), options["json"])
 
 
-@click.command(cls=PlainCommand)
+@click.command(cls=PlainCommand, declared=_WITH_NODE, example="bazaar ring put colour green")
 @click.argument("wanted", metavar="NAME")
 @click.argument("value", metavar="VALUE")
-@_JSON
-@names_a_node
-def put(wanted: str, value: str, as_json: bool, state: str | None, name: str | None) -> None:
+def put(wanted: str, value: str, options: OptionValues) -> None:
     """Have a small text kept under a name, in place of what this node had put there before."""
     whole_text(wanted, "NAME")
     whole_text(value, "VALUE")
-    rows = _chosen(state, name, "ring.put").rows("ring.put", Put, name=wanted, value=value)
-    _show(rows, [told_put(row) for row in rows], as_json)
+    rows = _chosen(options, "ring.put").rows("ring.put", Put, name=wanted, value=value)
+    _show(rows, [told_put(row) for row in rows], options["json"])
 
 
-@click.command(cls=PlainCommand)
+@click.command(cls=PlainCommand, declared=_WITH_NODE, example="bazaar ring get colour")
 @click.argument("wanted", metavar="NAME")
-@_JSON
-@names_a_node
-def get(wanted: str, as_json: bool, state: str | None, name: str | None) -> None:
+def get(wanted: str, options: OptionValues) -> None:
     """Show the small texts that are kept under a name, the newest first; if there is none, the status is 3."""
     whole_text(wanted, "NAME")
-    rows = _chosen(state, name, "ring.get").rows("ring.get", Value, name=wanted)
+    rows = _chosen(options, "ring.get").rows("ring.get", Value, name=wanted)
     if not rows:
         raise Missing(f"nobody has put anything there as {wanted!r}")
-    _show(rows, [row.value for row in rows], as_json)
+    _show(rows, [row.value for row in rows], options["json"])
 
 
-@click.command(cls=PlainCommand)
-@_JSON
-@names_a_node
-def status(as_json: bool, state: str | None, name: str | None) -> None:
+@click.command(cls=PlainCommand, declared=_WITH_NODE, example="bazaar ring status --name ring_peer")
+def status(options: OptionValues) -> None:
     """Show where a node stands on its ring, and what it keeps."""
-    node = _chosen(state, name, "ring.status")
-    if as_json:
+    node = _chosen(options, "ring.status")
+    if options["json"]:
         click.echo(json.dumps(node.rows("ring.status", dict[str, Any])))
         return
     for row in node.rows("ring.status", Standing):
@@ -168,8 +158,8 @@ def telling_that_it_goes_on() -> Iterator[None]:
         raise SystemExit(128 + signal.SIGINT) from None
 
 
-def _chosen(state: str | None, name: str | None, command: str) -> RunningNode:
-    return chosen_node(state, name, command, _MEMBER)
+def _chosen(options: OptionValues, command: str) -> RunningNode:
+    return chosen_node(options, command, _MEMBER)
 
 
 def _find_or_refuse(node: RunningNode, wanted: str) -> list[Found]:

@@ -10,8 +10,9 @@ from attrs import evolve
 from click.core import ParameterSource
 
 from twisted_bazaar.cli.commands.files.get import directory_for_files
+from twisted_bazaar.cli.commands.options import OUTPUT
 from twisted_bazaar.cli.commands.ring.client_commands import COMMANDS
-from twisted_bazaar.cli.node.declared import DeclaredOptions
+from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
@@ -25,7 +26,7 @@ _HERE: Final = "tcp:0:interface=127.0.0.1"
 OPTIONS: Final = (
     evolve(JOIN, shown="begin a new ring"),
     *(option for option in RING_PEER_OPTIONS if option.name not in ("join", "keep-bytes")),
-    Option("output", "Where files go.", "DIR", ".", shown="this directory", short="o"),
+    OUTPUT,
     Option("quiet", "Say nothing of pings."),
     evolve(STATE, help="The directory for what outlives the process.", shown="keep nothing"),
     evolve(NAME, help="The same, by a name; then bazaar ring status --name NAME asks it too.", shown=None),
@@ -37,7 +38,7 @@ OPTIONS: Final = (
 )
 
 
-class _Ring(DeclaredOptions, click.Group):
+class _Ring(PlainCommand, click.Group):
     """A command of its own, and several that ask a running node."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

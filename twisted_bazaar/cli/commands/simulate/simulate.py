@@ -20,7 +20,8 @@ from twisted_bazaar.cli.simulate.report import tell_failure, tell_figures, tell_
 from twisted_bazaar.cli.simulate.ring_table import RingTables, in_a_row
 from twisted_bazaar.cli.simulate.shrink import Place, Shrunk, shrink_run
 from twisted_bazaar.cli.simulate.trace_file import trace_file
-from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError, whole_number
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.errors import UserError, whole_number
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.cli.terminal.process import few_collections, hold_back_log
 from twisted_bazaar.cli.terminal.results import console_for_results

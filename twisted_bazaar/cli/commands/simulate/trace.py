@@ -8,7 +8,8 @@ from typing import Final
 
 import click
 
-from twisted_bazaar.cli.terminal.errors import PlainCommand, UserError, open_or_refuse, whole_number
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.errors import UserError, open_or_refuse, whole_number
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.trace.reader import Line, TraceFile, id_of, names_of, side_by_side
 from twisted_bazaar.cli.trace.summary import TraceSummary

@@ -1,0 +1,101 @@
+"""Help: options in groups, what matters first, no wider than the terminal, an example at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+from click.testing import CliRunner
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.cli.main import main
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.plugin import known_roles
+from twisted_bazaar.settings.help import told_groups
+from twisted_bazaar.taps import node, tracker
+from twisted_bazaar.taps.options import DaemonOptions
+
+EXAMPLE = "Example:"
+
+
+def commands(group: click.Group, words: Sequence[str] = ()) -> Iterator[tuple[Sequence[str], click.Command]]:
+    """Each command, with the words that call it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None, "it is listed"
+        yield (*words, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*words, name))
+
+
+class CommandHelpTests(SynchronousTestCase):
+    """C{bazaar COMMAND --help}."""
+
+    def told(self, words: Sequence[str], columns: int) -> list[str]:
+        """The lines of help."""
+        done = CliRunner(env={"COLUMNS": str(columns)}).invoke(main, [*words, "--help"], prog_name="bazaar")
+        self.assertEqual(done.exit_code, 0)
+        return done.output.splitlines()
+
+    def test_width(self) -> None:
+        """No line is wider than a terminal, be it narrow; nor than 80 columns, if it is wide."""
+        for words, _ in commands(main):
+            for columns in (80, 200):
+                lines = self.told(words, columns)
+                self.assertLessEqual(max(map(len, lines)), 80, words)
+
+    def test_example(self) -> None:
+        """Each command with options or words of its own ends with a line that can be typed."""
+        for words, command in commands(main):
+            if isinstance(command, PlainCommand):
+                lines = self.told(words, 80)
+                self.assertIn(EXAMPLE, lines, words)
+                self.assertTrue(lines[-1].startswith("  bazaar " + " ".join(words)), lines[-1])
+
+    def test_groups(self) -> None:
+        """What one asks first stands first: own options, then how to find, then links and datagrams, help last."""
+        lines = self.told(["get"], 80)
+        headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+        self.assertEqual(
+            headings, ["Options:", "Finding:", "Links:", "Datagrams, and files by them:", "More:", EXAMPLE]
+        )
+
+
+class DaemonHelpTests(SynchronousTestCase):
+    """C{twistd bazaar-node --help}."""
+
+    def options(self, *words: str) -> DaemonOptions:
+        """A node's options, with those of its roles."""
+        options = node.Options()
+        options.environment = {}
+        options.parseOptions(words)
+        return options
+
+    def test_width(self) -> None:
+        """No line is wider than 80 columns, whatever the roles; an example stands at the end."""
+        roles = [self.options("--role", plugin.name) for plugin in known_roles()]
+        for options in (tracker.Options(), self.options(), *roles):
+            lines = options.getUsage(80).splitlines()
+            self.assertLessEqual(max(map(len, lines)), 80)
+            self.assertEqual(lines[-2], EXAMPLE)
+            self.assertTrue(lines[-1].startswith("  twistd -n bazaar-"), lines[-1])
+
+    def test_order(self) -> None:
+        """What a node does, and its role's own options, stand first."""
+        lines = self.options("--role", "buyer").getUsage(80).splitlines()
+        headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+        self.assertEqual(headings[:3], ["What it does:", "Role buyer:", "Finding:"])
+
+
+class LayoutTests(SynchronousTestCase):
+    """How options are set on a page."""
+
+    def test_narrow(self) -> None:
+        """Where there is no room beside an option its text stands below it."""
+        entries = {"Options": [("--listen ENDPOINT", "Where to take connections, or none.")]}
+        wide = list(told_groups(entries, 80))
+        self.assertEqual(wide[1], "  --listen ENDPOINT           Where to take connections, or none.")
+        narrow = list(told_groups(entries, 40))
+        self.assertEqual(narrow[1:4], ["  --listen ENDPOINT", "    Where to take connections, or none.", ""])
+        self.assertLessEqual(max(map(len, narrow)), 40)

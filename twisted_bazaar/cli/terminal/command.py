@@ -1,0 +1,112 @@
+"""Commands whose options are declared as those of the daemons are.
+
+A command becomes one by its class, and its function gets the values::
+
+    @click.command(cls=PlainCommand, declared=OPTIONS, example="bazaar cancel 74a0d106")
+    @click.argument("order", metavar="ID")
+    def cancel(order: str, options: OptionValues) -> None:
+
+Its help shows the options in their groups, and ends with the example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import click
+
+from twisted_bazaar.cli.terminal.errors import UserError
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.settings.help import entry_of, grouped, told_groups
+from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.settings.values import TYPED, Kind, Setting, Settings
+
+
+class PlainCommand(click.Command):
+    """A command with declared options, that says in one line what is wrong with them, and no more.
+
+    Its function gets their values as C{options}.
+
+    @param declared: the options, in the order in which help shows them.
+    @param example: a command line, for the end of help.
+    """
+
+    def __init__(self, *args: Any, declared: Sequence[Option] = (), example: str = "", **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.declared = declared
+        self._example = example
+        self.params += map(_click_option, declared)
+        if self.callback is not None and declared:
+            self.callback = self._with_values(self.callback)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            with ctx:
+                raise UserError(f"{error.format_message().rstrip('.')}; see --help") from None
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in their groups."""
+        groups = {heading: [entry_of(each) for each in options] for heading, options in grouped(self.declared).items()}
+        own = {_parameter(option) for option in self.declared}
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option) and each.name not in own]
+        others = [each.get_help_record(ctx) for each in options]
+        groups["More"] = [record for record in others if record is not None]
+        formatter.write_paragraph()
+        formatter.write("\n".join(told_groups(groups, formatter.width)))
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example."""
+        if self._example:
+            formatter.write(f"\nExample:\n  {self._example}\n")
+
+    def values(self, ctx: click.Context, parameters: dict[str, Any]) -> OptionValues:
+        """Take the values of the declared options out of the parameters of the function."""
+        settings: dict[str, Setting] = {}
+        for option in self.declared:
+            value = parameters.pop(_parameter(option), None)
+            if is_typed(ctx, option):
+                settings[option.name] = Setting(value, TYPED)
+        return OptionValues(self.declared, {**self.settings_below(ctx), **settings})
+
+    def settings_below(self, ctx: click.Context) -> Settings:
+        """What is written below the command line."""
+        return {}
+
+    def _with_values(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def run(*args: Any, **parameters: Any) -> Any:
+            values = self.values(click.get_current_context(), parameters)
+            try:
+                return function(*args, options=values, **parameters)
+            except UsageError as error:
+                raise UserError(str(error)) from None
+
+        return run
+
+
+def is_typed(ctx: click.Context, option: Option) -> bool:
+    """Whether an option stands on the command line."""
+    return ctx.get_parameter_source(_parameter(option)) is click.core.ParameterSource.COMMANDLINE
+
+
+def _parameter(option: Option) -> str:
+    """What click calls an option."""
+    return option.name.replace("-", "_")
+
+
+def _click_option(option: Option) -> click.Option:
+    words = [f"--{option.name}", *([f"-{option.short}"] if option.short else ()), _parameter(option)]
+    return click.Option(
+        words,
+        metavar=option.metavar,
+        is_flag=option.kind is Kind.FLAG,
+        multiple=option.is_many,
+        help=option.described,
+    )
