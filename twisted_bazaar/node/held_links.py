@@ -80,7 +80,7 @@ class HeldLinks:
         answer: Deferred[bool] = Deferred()
         dialling = self._links.dial(address).addCallbacks(linked, not_linked)
         dialling.addCallback(lambda is_linked: None if answer.called else answer.callback(is_linked))
-        dialling.addErrback(lambda failure: self.log.failure("a node was not reached", failure))
+        dialling.addErrback(lambda failure: self.log.failure("dialling {address} failed", failure, address=address))
         return answer
 
     def meet(self, where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
@@ -168,7 +168,7 @@ class HeldLinks:
 
 def _not_dialled(failure: Failure) -> Peer:
     if failure.check(CancelledError):
-        raise LinkClosed("this node stops")
+        raise LinkClosed("this node is stopping")
     failure.raiseException()
 
 

@@ -171,7 +171,7 @@ class Node:
         self._stopping = [maybeDeferred(role.stop) for role in self._started]
         for role, stopping in zip(self._started, self._stopping, strict=True):
             stopping.addTimeout(role.stop_s if IHandsOver.providedBy(role) else _ROLE_STOP_S, self.clock)
-            stopping.addErrback(self._not_stopped)
+            stopping.addErrback(self._not_stopped, role)
         stopped: Deferred[Any] = gatherResults(self._stopping)
         stopped.addCallback(lambda _: self._close())
         return stopped
@@ -310,8 +310,8 @@ class Node:
         elif isinstance(message, Error) or self._forwarding.is_wanted(message):
             self._forwarding.deliver(message, Origin(TRACKER_ID, (self.id, TRACKER_ID)))
 
-    def _not_stopped(self, failure: Failure) -> None:
+    def _not_stopped(self, failure: Failure, role: IRole) -> None:
         if failure.check(CancelledError):
             # The user wants it so.
             return
-        self.log.failure("a role did not stop", failure)
+        self.log.failure("the role {role} did not stop", failure, role=type(role).__name__)

@@ -130,7 +130,7 @@ class Inbound:
         try:
             self._drain(now, min(most, self._most_in_a_turn))
         except Exception:
-            self.log.failure("a frame from {where} was not handled", where=reader.transport.getPeer())
+            self.log.failure("a frame from {where} could not be handled", where=reader.transport.getPeer())
             reader.abort()
 
     def look(self, now: float) -> tuple[Due, float]:
