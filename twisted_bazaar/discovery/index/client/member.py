@@ -91,7 +91,7 @@ class IndexMember:
         self._is_stopped = True
         self.tracker_left()
         for question in list(self._questions.values()):
-            question.answer.errback(LinkClosed("this node stops"))
+            question.answer.errback(LinkClosed("this node is stopping"))
         return succeed(None)
 
     def peer_joined(self, peer: Peer) -> None:
@@ -181,7 +181,7 @@ class IndexMember:
 
     def _ask(self, make: Callable[[int], Message]) -> Deferred[Any]:
         if self._is_stopped:
-            return fail(LinkClosed("this node stops"))
+            return fail(LinkClosed("this node is stopping"))
         message_id = self._new_id()
         question = _Question(make(message_id), Deferred())
         self._questions[message_id] = question

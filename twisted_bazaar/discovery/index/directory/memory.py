@@ -135,7 +135,7 @@ class MemoryDirectory:
     def _begin_work(self) -> None:
         working = self._turns.do(None, self._work())
         working.addErrback(lambda failure: failure.trap(LinkClosed))
-        working.addErrback(lambda failure: self.log.failure("the directory is not in order", failure))
+        working.addErrback(lambda failure: self.log.failure("clearing and indexing in the directory failed", failure))
         working.addCallback(lambda _: self._end_work())
 
     def _end_work(self) -> None:

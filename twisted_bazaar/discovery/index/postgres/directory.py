@@ -172,7 +172,7 @@ class PostgresDirectory:
     def _not_looked(self, failure: Failure) -> bool:
         # Who asks something else is told, and tells the log.
         if failure.check(StorageError, LinkClosed) is None:
-            self.log.failure("the directory is not in order", failure)
+            self.log.failure("expired lists could not be removed from the directory", failure)
         return False
 
     def _look_in(self, seconds: float) -> None:

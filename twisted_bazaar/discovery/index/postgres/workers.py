@@ -49,7 +49,7 @@ class Worker:
         @raise Busy: too much of this owner's is waiting.
         """
         if self._is_stopped:
-            return fail(LinkClosed("the index server stops"))
+            return fail(LinkClosed("the index server is stopping"))
         work = _Work(begin, Deferred())
         try:
             self._queue.put(owner, work, host)
@@ -66,7 +66,7 @@ class Worker:
         """Begin nothing more, and tell who waits; fires when what has begun is done."""
         self._is_stopped = True
         for work in self._queue.clear():
-            work.done.errback(LinkClosed("the index server stops"))
+            work.done.errback(LinkClosed("the index server is stopping"))
         return self._idle
 
     def _go_on(self) -> None:

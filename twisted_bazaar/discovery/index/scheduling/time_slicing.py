@@ -56,7 +56,7 @@ class TimeSlicer:
         @raise Busy: too much of this owner's is waiting.
         """
         if self._is_stopped:
-            return fail(LinkClosed("the index server stops"))
+            return fail(LinkClosed("the index server is stopping"))
         work = _Work(steps, Deferred())
         try:
             is_first = self._queue.put(owner, work, host)
@@ -87,7 +87,7 @@ class TimeSlicer:
             self._next = None
         for work in self._queue.clear():
             work.steps.close()
-            work.done.errback(LinkClosed("the index server stops"))
+            work.done.errback(LinkClosed("the index server is stopping"))
 
     # Inside.
 
