@@ -24,7 +24,7 @@ WAIT_S: Final = 5.0
 # However much a super peer answers, of one question no more is listened to.
 MOST_HITS: Final = 5_000
 _NOBODY: Final = (
-    "no super peer takes this node; see that one runs, and that --super is right: an address such as tcp:192.0.2.7:9200"
+    "no super peer accepts this node; see that one runs, and that --super is its endpoint, such as tcp:192.0.2.7:9200"
 )
 
 
@@ -78,7 +78,7 @@ class PendingQueries:
         @raise PeerError: everybody refuses.
         """
         if self._is_stopped:
-            return fail(LinkClosed("this node stops"))
+            return fail(LinkClosed("this node is stopping"))
         question = _Question(what, found, Deferred(lambda answer: self._forget(question)))
         self._questions.append(question)
         self._ask(question)
@@ -121,7 +121,7 @@ class PendingQueries:
         """Ask nothing any more."""
         self._is_stopped = True
         for question in list(self._questions):
-            self._fail(question, LinkClosed("this node stops"))
+            self._fail(question, LinkClosed("this node is stopping"))
 
     # Inside.
 

@@ -77,7 +77,7 @@ class NeighbourDiscovery:
         have = [self._node.id, *self._have(), *self._contacts.avoided(now)][:_MOST_NAMED]
         asking = self._node.another(KIND, have)
         asking.addCallback(self._named)
-        asking.addErrback(lambda failure: self.log.failure("the answer of the tracker was not understood", failure))
+        asking.addErrback(lambda failure: self.log.failure("asking the tracker for another super peer failed", failure))
 
     def _named(self, named: Whereabouts | None) -> None:
         self._is_asking = False

@@ -311,7 +311,7 @@ class Neighbours:
         self.linked[address] = self._by_key[hello.key] = neighbour
         self._wake_by(min(neighbour.hello_due, self._seeking.due))
         self._note_change(now)
-        self._report("neighbour", "{host} port {port} is a neighbour", neighbour, now)
+        self._report("neighbour", "super peer at {host} port {port} is a neighbour", neighbour, now)
         return neighbour
 
     def _unlink(self, neighbour: Neighbour, now: float, why: str) -> None:
@@ -322,7 +322,13 @@ class Neighbours:
         self._seeking.soon(now)
         self._wake_by(min(self._seeking.due, self._contacts.due))
         self._note_change(now)
-        self._report("neighbour-lost", "{host} port {port} is no neighbour any more: {why}", neighbour, now, why=why)
+        self._report(
+            "neighbour-lost",
+            "super peer at {host} port {port} is no neighbour any more: {why}",
+            neighbour,
+            now,
+            why=why,
+        )
 
     def _note_change(self, now: float) -> None:
         self._changed_due = min(self._changed_due, max(now, self._changed_at + _BETWEEN_S))

@@ -248,7 +248,9 @@ class Leaves:
             del self._from[peer.network]
         self.pending.forget(peer)
         leaving = self._lists.leave(peer)
-        leaving.addErrback(lambda failure: self.log.failure("somebody has gone, and may still be found", failure))
+        leaving.addErrback(
+            lambda failure: self.log.failure("the list of a weak peer that has left could not be removed", failure)
+        )
         if registrant.table.version != NO_TABLE or registrant.table_bytes:
             # After what is still to be entered.
             self._leaving[peer.key] += 1
@@ -289,7 +291,9 @@ class Leaves:
             listing: Deferred[Any] = change(peer).addCallback(self._listed, message.id)
             listing.addErrback(_refusal, message)
             listing.addCallback(self._node.send, origin.route)
-            return listing.addErrback(lambda failure: self.log.failure("a list was not changed", failure))
+            return listing.addErrback(
+                lambda failure: self.log.failure("the list of a weak peer could not be changed", failure)
+            )
 
         self.pending.begin(peer, message, begin)
 
@@ -314,7 +318,7 @@ class Leaves:
     def _enter_later(self, registrant: Registrant, steps: Steps[None]) -> None:
         entering = self._turns.do(registrant, steps, registrant.peer.network)
         entering.addErrback(lambda failure: failure.trap(LinkClosed))
-        entering.addErrback(lambda failure: self.log.failure("a table was not entered", failure))
+        entering.addErrback(lambda failure: self.log.failure("the table of a weak peer could not be entered", failure))
 
     def _enter(self, registrant: Registrant, message: Table, part_bytes: int) -> Steps[None]:
         table = registrant.table
