@@ -319,7 +319,9 @@ class Download:
                 # What is right by a lie is nobody's merit.
                 source.right_bytes = 0
         for source in self._belief.refuse(self._belief.head):
-            self.expose(source, "its manifest fits, and the whole does not")
+            self.expose(
+                source, "all chunks fit its manifest, and the whole does not have the digest that was asked for"
+            )
         self._choose()
 
     def _unbusy(self, result: Any) -> Any:
@@ -335,7 +337,7 @@ class Download:
         self._fail(failure)
 
     def _is_at_fault(self, failure: Failure) -> None:
-        self.log.failure("a download failed", failure)
+        self.log.failure("the download of {digest} failed", failure, digest=self._part.digest)
         self._fail(failure)
 
     def _fail(self, failure: Failure) -> None:

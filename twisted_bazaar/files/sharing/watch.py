@@ -92,7 +92,7 @@ class Watch(FileSystemEventHandler):
             self._observer = None
             if not self._is_complained_of:
                 self.log.info(
-                    "{path} cannot be watched, it is looked into now and then: {reason}",
+                    "{path} cannot be watched for changes: {reason}; it is read now and then instead",
                     path=self._path,
                     reason=error.strerror,
                 )
