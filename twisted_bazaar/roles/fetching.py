@@ -184,7 +184,7 @@ class Fetch:
         self._next = None
         asking = self._catalogue.sources(self.found.digest)
         asking.addCallbacks(self._take, lambda failure: failure.trap(PeerError))
-        asking.addErrback(lambda failure: self.log.failure("sources were not asked for", failure))
+        asking.addErrback(lambda failure: self.log.failure("asking for sources failed", failure))
         asking.addCallback(lambda _: self._ask_later())
 
     def _take(self, sources: Sequence[FileSource]) -> None:
