@@ -114,7 +114,7 @@ class NodeService(Service):
             try:
                 self._console.listen(self._reactor, self._socket)
             except (CannotListenError, OSError) as error:
-                raise UsageError(f"no socket for commands at {self._socket}: {error}") from None
+                raise UsageError(f"the control socket {self._socket} cannot be opened: {error}") from None
         await self._node.start(self._endpoint, self._advertised, self._udp)
         if self._endpoint is not None:
             self._tell_room()
@@ -129,11 +129,14 @@ class NodeService(Service):
         )
         if limits.max_connections < limits.max_links:
             self.log.warn(
-                "fewer than the {links} links it may have: let it open more files (ulimit -n), or choose --max-links",
+                "room for fewer connections than the {links} links that this node may have: let it open more files "
+                "(ulimit -n), or choose --max-links",
                 links=limits.max_links,
             )
         elif limits.max_connections == limits.max_links < _FEW_FOR_ALL:
-            self.log.warn("that is few for a node that everybody links to: let it open more files (ulimit -n)")
+            self.log.warn(
+                "room for few connections, at a node that everybody links to: let it open more files (ulimit -n)"
+            )
 
     def _status(self) -> dict[str, Any]:
         """What the node says to C{bazaar status}."""
@@ -240,7 +243,7 @@ def _registrar_of(options: Mapping[str, Any], roles: Sequence[IRole]) -> str:
     registrar = (None if way is None else way.registrar) or "tracker"
     if any(IRegistrar.providedBy(role) for role in roles):
         if way is not None and not way.needs_links:
-            raise UsageError(f"--via {way.name}: who hands out ids has nobody to ask; run two nodes")
+            raise UsageError(f"--via {way.name}: a node that hands out ids has nobody to ask; run two nodes")
     elif options.get(registrar) == "none" and not any(ISelfNumbered.providedBy(role) for role in roles):
         raise UsageError(f"--{registrar} none: a node gets its id from {_ID_GIVERS[registrar]}")
     return registrar
@@ -348,7 +351,7 @@ def _stop_once(reactor: Any) -> None:
 
 def _present(endpoint: IStreamClientEndpoint | None) -> IStreamClientEndpoint:
     if endpoint is None:
-        raise UsageError("--connect needs an endpoint, such as tcp:127.0.0.1:9001")
+        raise UsageError("--connect: write the endpoint of a node, such as tcp:127.0.0.1:9001")
     return endpoint
 
 

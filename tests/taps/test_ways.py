@@ -106,7 +106,7 @@ class ViaTests(SynchronousTestCase):
                 "--index none: a node gets its id from its index server; start one with "
                 "bazaar-node --role index_server",
             ),
-            ([*INDEX, "--role", "tracker"], "--via index: who hands out ids has nobody to ask; run two nodes"),
+            ([*INDEX, "--role", "tracker"], "--via index: a node that hands out ids has nobody to ask; run two nodes"),
         ):
             with self.subTest(words=words):
                 self.assertEqual(self.refusal(*words), line)
