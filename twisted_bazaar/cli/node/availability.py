@@ -14,9 +14,9 @@ REFUSED: Final = "refused"
 """Why a node does not join that cannot, however often it tries."""
 
 _SENTENCES: Final[Mapping[str, str]] = {
-    FULL: "the one {there} has no room",
-    SILENT: "somebody takes connections {there}, but {reason}",
-    STRANGER: "what listens {there} is none ({reason})",
+    FULL: "the one {there} has no room for this node",
+    SILENT: "a connection was made {there}, but {reason}",
+    STRANGER: "what listens {there} is no {name} ({reason})",
 }
 _ADVICE: Final[Mapping[str, str]] = {
     FULL: "start another {name}, or that one with more --leaves",
@@ -110,7 +110,7 @@ class Availability:
     def _nobody(self, reason: Reason) -> str:
         if isinstance(reason, Unwilling):
             there = "there" if len(self.places) == 1 else f"at {reason.place}"
-            reason = _SENTENCES[reason.why].format(there=there, reason=reason.reason)
+            reason = _SENTENCES[reason.why].format(there=there, name=self.name, reason=reason.reason)
         return f"no {self.name} at {', '.join(self.places)}: {reason}"
 
 

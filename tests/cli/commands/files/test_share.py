@@ -98,7 +98,7 @@ class SharingTests(FilesCase):
             self.file.getvalue().splitlines()[1:],
             [
                 "others find it by the super peer at 10.0.0.2:9200",
-                "a super peer is gone; others take its place, if there are any",
+                "the link to super peer 7 is lost; another takes its place if there is one",
             ],
         )
 

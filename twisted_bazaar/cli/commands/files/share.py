@@ -82,7 +82,7 @@ def share(
     try:
         run_in_reactor(sharing.run)
     except Interrupted:
-        click.echo(f"{printable(str(path))} is shared no more", err=True)
+        click.echo(f"{printable(str(path))} is not shared any more", err=True)
 
 
 class ShareDisplay:
@@ -200,7 +200,9 @@ class Sharing:
             case "ring-joined":
                 self._display.say("others find it by the ring")
             case "unmoored":
-                self._display.say("a super peer is gone; others take its place, if there are any")
+                self._display.say(
+                    f"the link to super peer {details['super_peer']} is lost; another takes its place if there is one"
+                )
             case "shared":
                 self._display.say_some(f"shared: {name}, {told_size(details['size'])}")
             case "withdrawn":
@@ -210,7 +212,7 @@ class Sharing:
             case "folder_gone":
                 self._display.say(f"nothing is shared: {details['reason']}; it goes on when the folder is back")
             case "folder_back":
-                self._display.say("the folder is back")
+                self._display.say(f"the folder {self._path} is back")
             case "uploaded":
                 self._display.say_some(f"sent: {told_size(details['bytes'])} of {name} to {details['host']}")
 
