@@ -82,7 +82,7 @@ class Bootstrap:
             deferred.cancel()
 
     def changed(self) -> None:
-        """Links, or the link to the tracker, are not what they were."""
+        """Wake all that wait: links, or the link to the tracker, have changed."""
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.callback(None)

@@ -234,7 +234,7 @@ class Node:
 
     @property
     def limits(self) -> Limits:
-        """How much it takes from others."""
+        """The limits on what it takes from others."""
         return self._links.limits
 
     @property

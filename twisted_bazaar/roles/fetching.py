@@ -198,7 +198,7 @@ class Fetch:
             self._next = self._node.clock.callLater(delay, self._ask)
 
     def _offer_part(self) -> None:
-        """Let others have what is there, once."""
+        """Offer the part to others, if that was not done yet."""
         if not self._offered:
             self._offered = True
             self._publish([self._shared(is_whole=False)], [])
@@ -218,7 +218,7 @@ class Fetch:
         return result
 
     def _settle(self) -> None:
-        """Ask nobody any more, and offer what is there no more."""
+        """Stop asking for sources, and stop offering the part."""
         self._is_over = True
         self._unwatch()
         self._unwatch = lambda: None

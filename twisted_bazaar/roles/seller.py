@@ -118,7 +118,7 @@ class Seller(Role):
         return counting.addBoth(lambda _: self.ledger.stop())
 
     def peer_left(self, peer: Peer) -> None:
-        """Who has gone needs nothing held back."""
+        """Release what is held back for a node that has gone."""
         self.shelf.reservations.release_all(peer.id)
 
     def _put_on_shelf(self) -> None:

@@ -157,7 +157,7 @@ class Ledger:
         return self._read(lambda book: book.latest(id_prefix, most))
 
     def _read(self, work: Callable[[SalesBook], T]) -> Deferred[T]:
-        """Look into the book. That this can be done does not say that it can be written."""
+        """Read from the book. That this works does not say that it can be written."""
         return self._store.run(work).addErrback(self._failed)
 
     def _run(self, work: Callable[[SalesBook], T]) -> Deferred[T]:

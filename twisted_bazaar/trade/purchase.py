@@ -256,7 +256,7 @@ class Purchases:
                 self._detour(opened)
 
     def _put(self, write: Callable[[PurchaseBook], None]) -> Deferred[None]:
-        """Write into the book, and know whether that can be done."""
+        """Write into the book, and note in C{fault} whether that worked."""
 
         def written(result: None) -> None:
             self.fault = None

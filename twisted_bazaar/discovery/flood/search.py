@@ -130,7 +130,7 @@ class FloodAnswers:
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Search: self._search_received}
 
     def changed(self) -> None:
-        """Nobody is told before asking."""
+        """Do nothing: by flooding nobody learns of goods before asking."""
 
     def stop(self) -> None:
         """Set no more timers, and forget those that are set."""

@@ -40,7 +40,7 @@ class WholeDigest:
         self._is_stopped = False
 
     def go_on(self) -> None:
-        """Hash what can be."""
+        """Hash the next chunks, as far as they are there."""
         if self._turning is not None or self._is_stopped:
             return
         end = self._next

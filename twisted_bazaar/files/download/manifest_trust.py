@@ -55,7 +55,7 @@ class ManifestTrust:
         return any(each.state in UNDECIDED for each in self._sources)
 
     def settle(self, head: Head) -> None:
-        """A manifest is gone by from now on."""
+        """Note the manifest that the download goes by from now on."""
         self.head = head
         self._confirmed_at = self._reactor.seconds()
 

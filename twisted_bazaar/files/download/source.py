@@ -251,7 +251,7 @@ class Source:
         return (before * self._owner.size_of(chunk) - begun_bytes) / max(self.rate, 1e-3)
 
     def status(self) -> SourceStatus:
-        """It as it is now."""
+        """Its state, rate and bytes now."""
         rate = self.rate if self.rate is not None and self.wanted else 0.0
         return SourceStatus(self.origin, self.state.value, self.right_bytes, rate, self.why)
 
@@ -355,7 +355,7 @@ class Source:
         self.since = self._reactor.seconds()
 
     def _owe(self) -> None:
-        """It owes something from now on, if it has not before."""
+        """Begin to measure it: it owes something from now on."""
         if self._owed_since is None or (self._asking is not None and not self._asking.owes):
             now = self._reactor.seconds()
             self._owed_since = self._measured_at = self._stall_at = self._heard_at = now

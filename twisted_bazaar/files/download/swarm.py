@@ -221,7 +221,7 @@ class Download:
         beginning.addErrback(self._is_at_fault)
 
     def _has_no_room(self, failure: Failure, head: Head) -> None:
-        """Perhaps it is a lie about the size, so whoever says something else may have the word."""
+        """Refuse a manifest for whose size there is no room: it may be a lie, and another may be right."""
         failure.trap(StorageError)
         assert isinstance(failure.value, StorageError)
         self._no_room = failure.value
@@ -252,7 +252,7 @@ class Download:
                 self._allotment.enter(source)
 
     def expose(self, source: Source, lie: str) -> None:
-        """Somebody has lied."""
+        """Drop a source that has lied; it is not asked again."""
         self._roster.expose(source, lie)
 
     def _connect_more(self) -> None:
@@ -309,7 +309,7 @@ class Download:
         self._done.callback(Receipt(self._part.digest, head[0], by_source, dropped, self._resumed or 0, seconds))
 
     def _is_wrong(self, failure: Failure) -> None:
-        """The manifest was a lie, and so was everybody who gave it."""
+        """Drop all who gave the manifest: it was a lie."""
         failure.trap(WrongWhole)
         if self._is_over or self._belief.head is None:
             return
@@ -332,7 +332,7 @@ class Download:
         return result
 
     def _cannot_go_on(self, failure: Failure) -> None:
-        """What is kept cannot be kept any more."""
+        """End the download: its part file fails."""
         failure.trap(BazaarError)
         self._fail(failure)
 

@@ -40,7 +40,7 @@ class Reader(Protocol):
         """So many bytes more are held for this connection; fewer, if negative."""
 
     def abort(self) -> None:
-        """What comes are no frames, or one was our undoing."""
+        """Cut the connection: what came is no frame, or handling one failed."""
 
 
 class Inbound:
@@ -124,7 +124,7 @@ class Inbound:
             self._happen(FlowEvent.LEFT_OVER if self._has_more else FlowEvent.TAKEN)
 
     def read_on(self, now: float, most: int) -> None:
-        """It is the turn of this one."""
+        """Take frames: it is the turn of this link."""
         self.silence.listen_again(now)
         reader = self._reader
         try:

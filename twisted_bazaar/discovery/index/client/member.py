@@ -95,10 +95,10 @@ class IndexMember:
         return succeed(None)
 
     def peer_joined(self, peer: Peer) -> None:
-        """Other nodes have nothing to do with it."""
+        """Do nothing: only the link to the index server counts."""
 
     def peer_left(self, peer: Peer) -> None:
-        """Other nodes have nothing to do with it."""
+        """Do nothing: only the link to the index server counts."""
 
     def tracker_joined(self) -> None:
         """The index server is there: see what it has of the list, and ask what waits to be asked."""
@@ -238,7 +238,7 @@ class IndexMember:
         self.node.send(message, (self.node.id, TRACKER_ID))
 
     def _warn(self, sentence: str, **details: Any) -> None:
-        """Say something, but not over and over."""
+        """Log a warning, unless there were many lately."""
         if self._warnings.admit(self.node.clock.seconds()) is not None:
             self.log.warn(sentence, **details)
 

@@ -316,7 +316,7 @@ class IndexAnswers:
             self.log.failure("the stock could not be read for an offer", failure)
 
     async def _answer(self, inquiry: Inquiry, origin: Origin) -> Quotation | None:
-        """What there is to say to an inquiry; None for nothing."""
+        """The answer to an inquiry; None if there is nothing to offer."""
         node = self._node
         if inquiry.bazaar != node.bazaar or inquiry.seller not in (None, node.key.public) or not self._admit(origin):
             return None

@@ -42,7 +42,7 @@ class Worker:
         self._is_stopped = False
 
     def do(self, owner: Hashable, begin: Callable[[], Deferred[T]], host: Hashable = None) -> Deferred[T]:
-        """Do something for an owner, after everything else of its.
+        """Run work for an owner, after all earlier work of the same owner.
 
         @param begin: begins it; the next thing begins when its Deferred fires.
         @param host: whom the time is charged to; the owner itself if not given.
@@ -59,7 +59,7 @@ class Worker:
         return work.done
 
     def forget(self, owner: Hashable) -> None:
-        """An owner has gone: what waits of its own is not begun any more, and nobody waits for what comes of it."""
+        """Drop the work of an owner that has gone: what waits is not begun, and nobody waits for results."""
         self._queue.forget(owner)
 
     def stop(self) -> Deferred[None]:

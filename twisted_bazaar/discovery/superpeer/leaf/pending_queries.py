@@ -144,7 +144,7 @@ class PendingQueries:
             question.patience = self._node.clock.callLater(WAIT_S, self._nobody_came, question)
 
     def _of(self, query_id: str, origin: Origin) -> _Question | None:
-        """The question with an id, if it was asked of who speaks."""
+        """The question with an id, if it was asked of the super peer that answers."""
         for question in self._questions:
             if question.id == query_id and question.asked == origin.id and origin.id in self._moorings:
                 return question

@@ -142,7 +142,7 @@ class Registrations:
             self._lose(node_id)
 
     def look(self) -> None:
-        """See whether one is missing, and try those that may be there."""
+        """Try to register with more super peers, while there are too few."""
         self._cancel_look()
         if self._is_stopped or self._node.id == NO_ID:
             return

@@ -191,7 +191,7 @@ class Neighbours:
             self._wake_by(neighbour.hello_due)
 
     def heard(self, address: Address) -> None:
-        """Something else came from an address: if a neighbour is there, it lives."""
+        """Note that the neighbour at an address lives: something else came from there."""
         neighbour = self.linked.get(address)
         if neighbour is not None:
             neighbour.heard_at = self._now()
@@ -205,7 +205,7 @@ class Neighbours:
             self._wake_by(self._now() + _TABLE_NEWS_S)
 
     def unanswered(self) -> Sequence[Address]:
-        """Where somebody was given by hand, and greeted, and nothing has come from."""
+        """The addresses that the user gave and that have not answered a greeting."""
         return self._contacts.unanswered()
 
     def is_there(self, address: Address) -> bool:

@@ -143,7 +143,7 @@ class Leaves:
 
     @property
     def room(self) -> int:
-        """How many more are taken."""
+        """How many more weak peers are accepted."""
         return max(0, self.most - len(self.registrants) - self._leaving.total()) if self.is_open else 0
 
     def start(self) -> None:
@@ -240,7 +240,7 @@ class Leaves:
         return True
 
     def _let_go(self, registrant: Registrant) -> None:
-        """Somebody is a weak peer no more."""
+        """Remove a weak peer."""
         peer = registrant.peer
         del self.registrants[peer.id]
         self._from[peer.network] -= 1
