@@ -5,7 +5,16 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar import errors
-from twisted_bazaar.errors import BazaarError, MalformedMessage, PeerError, UnknownMessage, WireError, WrongWay
+from twisted_bazaar.errors import (
+    BazaarError,
+    LinkClosed,
+    MalformedMessage,
+    PeerError,
+    UnknownMessage,
+    Unreachable,
+    WireError,
+    WrongWay,
+)
 
 
 def all_classes() -> set[type[Exception]]:
@@ -82,3 +91,10 @@ class SentenceTests(SynchronousTestCase):
         error = WrongWay("buy", "path", "a loop")
         self.assertEqual((error.message, error.key, error.reason), ("buy", "path", "a loop"))
         self.assertEqual(UnknownMessage("tpye").message, "tpye")
+
+    def test_unreachable(self) -> None:
+        """Who cannot be reached is named, with the reason; whoever knows the name has the reason alone."""
+        error = Unreachable("tcp:192.0.2.7:9000", "Connection refused")
+        self.assertIsInstance(error, LinkClosed)
+        self.assertEqual(str(error), "tcp:192.0.2.7:9000 cannot be reached: Connection refused")
+        self.assertEqual((error.where, error.reason), ("tcp:192.0.2.7:9000", "Connection refused"))

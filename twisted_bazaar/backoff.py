@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+from typing import Final
+
+JITTER: Final = 0.25
+"""Each delay is spread evenly over this share of itself, either way, where nobody says otherwise."""
 
 
 class Backoff:
@@ -16,7 +20,7 @@ class Backoff:
     """
 
     def __init__(
-        self, rng: random.Random, first_s: float, most_s: float, *, factor: float = 1.6, jitter: float = 0.25
+        self, rng: random.Random, first_s: float, most_s: float, *, factor: float = 1.6, jitter: float = JITTER
     ) -> None:
         self._rng = rng
         self._first_s = first_s

@@ -88,7 +88,7 @@ class Console:
             raise UsageError("a request is a JSON object with a command") from None
         name = request.pop("command", None)
         if not isinstance(name, str):
-            raise UsageError("a request is a JSON object with a command, which is a text")
+            raise UsageError("a request is a JSON object with a command, which is a string")
         commands = [table[name] for table in self._tables() if name in table]
         if not commands:
             raise UsageError(f"this node cannot do {name!r}; it can do {', '.join(self._known())}")
@@ -109,7 +109,7 @@ class Console:
     def _explain(self, failure: Failure) -> dict[str, str]:
         first = getattr(failure.value, "subFailure", failure)
         if not first.check(BazaarError):
-            self.log.failure("a command failed", first)
+            self.log.failure("a command from the control socket failed", first)
             return {"error": "the node failed at this; its log says how"}
         return {"error": first.getErrorMessage()}
 

@@ -102,6 +102,19 @@ class LinkClosed(PeerError):
     """The connection ended before what was asked of it was done."""
 
 
+class Unreachable(LinkClosed):
+    """No connection could be made to an address.
+
+    @ivar where: the address, or the endpoint.
+    @ivar reason: why not, in the words of the operating system where it has some.
+    """
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where = where
+        self.reason = reason
+        super().__init__(f"{where} cannot be reached: {reason}")
+
+
 class ReachedItself(LinkClosed):
     """The node that was dialled is the one that dialled."""
 

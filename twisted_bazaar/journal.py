@@ -75,7 +75,9 @@ def id_keeper(state: StateDirectory) -> Journal:
             try:
                 state.keep_id(details["id"])
             except OSError as error:
-                log.warn("the id cannot be kept: {reason}", reason=error.strerror)
+                log.warn(
+                    "the id of this node cannot be kept in {path}: {reason}", path=state.path, reason=error.strerror
+                )
 
     return enter
 

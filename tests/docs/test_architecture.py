@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections import defaultdict
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
-from tests.docs.pages import ROOT, PageTests, read_page, section, table_with, words
+from tests.docs.pages import ROOT, PageTests, blocks, read_page, section, table_with, words
 from twisted_bazaar import state
 from twisted_bazaar.console import LONGEST_REQUEST_BYTES, Console
+from twisted_bazaar.discovery.flood.search import REACHES
+from twisted_bazaar.files.chunks import CHUNK_BYTES
+from twisted_bazaar.files.download.happy_eyeballs import HEAD_START_S
+from twisted_bazaar.files.download.timeouts import TransferLimits
+from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.files import FilesCommands
 from twisted_bazaar.roles.commands.ring import RingCommands
 from twisted_bazaar.roles.commands.trade import PurchasesCommands, SalesCommands
+from twisted_bazaar.trade.contract import QUOTE_S
+from twisted_bazaar.trade.reservations import RESERVATION_S
+from twisted_bazaar.wire.message import LONGEST_PATH
 
 PAGE = read_page("docs/architecture.md")
 PACKAGE = ROOT / "twisted_bazaar"
+WAYS: Final = ("message", "order", "chunk")
+# What a terminal of 80 columns shows, and leaves some room at the side.
+_WIDEST_PICTURE: Final = 76
+_NO_CLASSES: Final = ("BitTorrent", "KiB", "MiB")
 
 
 class Operable(Role):
@@ -35,6 +49,112 @@ def is_module(name: str) -> bool:
     """Whether there is a module, or a package, of a name such as C{trade/ledger}."""
     path = PACKAGE / name
     return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def names_of_classes() -> dict[str, set[str]]:
+    """The classes of the package by name, each with the names of its methods and attributes."""
+    classes: dict[str, set[str]] = defaultdict(set)
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                classes[node.name] |= names_in(node)
+    return classes
+
+
+def names_in(cls: ast.ClassDef) -> set[str]:
+    """What a class defines, or assigns to itself or to C{self}."""
+    names: set[str] = set()
+    for node in ast.walk(cls):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(node.id if isinstance(node, ast.Name) else node.attr)
+    return names
+
+
+class WayTests(PageTests):
+    """What the page says first: the ways of a message, of an order and of a chunk."""
+
+    def test_modules(self) -> None:
+        """Each step is in a module that exists."""
+        for way in WAYS:
+            text = section(PAGE, f"The way of one {way}")
+            named = [name for row in table_with(text, "Step") for name in words(row["Module"])]
+            self.assertEqual([name for name in named if not is_module(name)], [], text.where)
+
+    def test_names(self) -> None:
+        """Each class that a picture or a step names is one of the package, and has the method that is named with it."""
+        classes = names_of_classes()
+        for title in (*(f"The way of one {way}" for way in WAYS), "Roles and how they get in"):
+            text = section(PAGE, title)
+            named = re.findall(r"\b((?:I|[A-Z][a-z]+)[A-Z]\w*)(?:\.(\w+))?", text)
+            named += re.findall(r"\b([A-Z][a-z]+)\.([a-z]\w*)", text)
+            named = [(cls, attribute) for cls, attribute in named if cls not in _NO_CLASSES]
+            wrong = [
+                f"{cls}.{attribute}"
+                for cls, attribute in named
+                if cls not in classes or (attribute and attribute not in classes[cls])
+            ]
+            self.assertEqual(wrong, [], text.where)
+
+    def test_pictures(self) -> None:
+        """Each way has a picture, and a terminal is wide enough for it."""
+        for way in WAYS:
+            text = section(PAGE, f"The way of one {way}")
+            self.assertTrue(blocks(text, "text"), text.where)
+        for block in blocks(PAGE, "text"):
+            self.assertEqual([line for line in block.splitlines() if len(line) > _WIDEST_PICTURE], [])
+
+    def test_steps(self) -> None:
+        """The numbers in the picture of a way are those of its table."""
+        for way in WAYS:
+            text = section(PAGE, f"The way of one {way}")
+            steps = {row["Step"].partition(".")[0] for row in table_with(text, "Step")}
+            drawn = set(re.findall(r"^[ |+]*(\d+[ab]?)\.? ", blocks(text, "text")[-1], re.MULTILINE))
+            drawn |= set(re.findall(r"\|  (\d+) ", blocks(text, "text")[-1]))
+            self.assertEqual(drawn - steps, set(), text.where)
+
+
+class NumberTests(PageTests):
+    """Numbers on the way of a message, of an order and of a chunk."""
+
+    def test_message(self) -> None:
+        """What one turn takes, and what is done with who does not read, are the defaults of the limits."""
+        limits = Limits()
+        self.assert_says(
+            section(PAGE, "The way of one message"),
+            f"is cut off after {limits.handshake_s + limits.grace_s:g} s",
+            f"at most {limits.all_frames_a_turn:,} frames or {limits.turn_s * 1000:g} ms of all links",
+            f"A path is at most {LONGEST_PATH} ids",
+            f"not read from ({limits.stop_reading_bytes >> 10} KiB unsent), gets no searches "
+            f"({limits.stop_forwarding_bytes >> 20} MiB), and is cut off ({limits.abort_bytes >> 20} MiB)",
+        )
+        strangers = section(PAGE, "What it guards against")
+        self.assert_says(
+            strangers,
+            f"{limits.max_greeting} at most; past that",
+            f"each has {limits.handshake_s:g} s to greet",
+            f"{limits.frames_a_turn} are taken in one turn",
+            f"{limits.strangers_a_second:g} a second from one host",
+        )
+
+    def test_order(self) -> None:
+        """How far a search goes, and for how long goods are held back and quoted."""
+        near, farther, far = REACHES
+        self.assert_says(
+            section(PAGE, "The way of one order"),
+            f"reach {near}, then {farther}, then {far} links",
+            f"holds pieces back for {RESERVATION_S:g} s and signs a `Quote`, good for {QUOTE_S:g} s",
+        )
+
+    def test_chunk(self) -> None:
+        """How many sources there are, how they are reached, and how large a chunk is."""
+        self.assert_says(
+            section(PAGE, "The way of one chunk"),
+            f"in chunks of {CHUNK_BYTES >> 20} MiB",
+            f"Up to {TransferLimits().most_connections} sources are connected to",
+            f"when TCP has not worked for {HEAD_START_S:g} s",
+        )
 
 
 class ModuleTests(PageTests):

@@ -163,7 +163,7 @@ def test_taken(classroom: Classroom) -> None:
     """A place that is taken is refused in a line, with status 1."""
     first = classroom.begin(3)
     second = classroom.start(3, by=first)
-    assert "bazaar ring: this peer cannot join: the place of this node" in second.rest()
+    assert "bazaar ring: this peer cannot join: the node at 127.0.0.1:" in second.rest()
     assert second.wait() == 1
 
 

@@ -174,10 +174,10 @@ def test_tracker_that_is_down(daemons: Daemons) -> None:
     """A tracker that is down is waited for, and the log says so once."""
     port = free_port()
     node = daemons.start("bazaar-node", "--tracker", f"tcp:127.0.0.1:{port}", "--events", "node.jsonl")
-    node.wait_for("waiting for it")
+    node.wait_for(f"no link to the tracker or index server at tcp:127.0.0.1:{port}: Connection refused; trying again")
     daemons.start("bazaar-tracker", "--listen", f"tcp:{port}:interface=127.0.0.1").wait_for("starting on")
     node.wait_for("joined the network as node")
-    assert "".join(node.said).count("waiting for it") == 1
+    assert "".join(node.said).count("no link to the tracker or index server") == 1
 
 
 def test_ipv6(daemons: Daemons, tmp_path: Path) -> None:

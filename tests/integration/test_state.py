@@ -268,12 +268,11 @@ def test_another_book(shop: Shop) -> None:
     seller.end()
     state = shop.daemons.states / "seller"
     other = only_line(shop.run_node("seller", "--ledger", "postgresql://bazaar@127.0.0.1:1/town"))
-    assert (
-        f"this seller's book is ledger.sqlite, not 127.0.0.1:1/town; to begin a new one all the same, remove {state}"
-        in other
-    )
+    assert f"this seller's book is ledger.sqlite, not 127.0.0.1:1/town; remove {state}" in other
     (state / "ledger.sqlite").unlink()
-    assert f"{state / 'ledger.sqlite'} is gone; bring it back" in only_line(shop.run_node("seller"))
+    assert f"{state / 'ledger.sqlite'}: the book of this seller is missing; put it back" in only_line(
+        shop.run_node("seller")
+    )
     (state / "book").unlink()
     shop.node("seller", "--stock", "apple=7").wait_for("joined")
     assert shop.told("stock", "list")[0]["in_stock"] == 7

@@ -243,12 +243,12 @@ def test_promotion(town: Town) -> None:
     folder.mkdir()
     words = ("--role", "sharer", "--folder", str(folder), "--name", "able", "--may-lead")
     able = town.daemons.start("bazaar-node", *words, *town.at("one"))
-    able.wait_for("takes this node")
+    able.wait_for("accepts this node")
     second = town.sharer("second", "one", second_txt=b"2")
     able.wait_for("this node is a super peer from now on: a super peer has 2 of 2 weak peers")
-    second.wait_for("takes this node")
+    second.wait_for("accepts this node")
     content = b"3"
-    town.sharer("third", "one", third_txt=content).wait_for("takes this node")
+    town.sharer("third", "one", third_txt=content).wait_for("accepts this node")
     town.until_found("third", "one", content)
     assert [town.status(name)["leaves"] for name in ("one", "able")] == [2, 2]
 

@@ -140,7 +140,7 @@ def test_shared_by_command(around: Round) -> None:
     assert done.returncode == 0, done.stderr
     assert (around.directory / "paper.pdf").read_bytes() == content
     sharing.interrupt()
-    assert "is shared no more" in sharing.rest()
+    assert "is not shared any more" in sharing.rest()
 
 
 @pytest.mark.slow

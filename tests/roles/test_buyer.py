@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,6 +26,11 @@ from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.sale import Outcome
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
+
+
+NOTHING_ORDERED: Final = (
+    "the book cannot be read or written, so nothing can be ordered: the disk is full; trying again every 5 s"
+)
 
 
 class SearchTests(BuyerTestCase):
@@ -493,7 +498,7 @@ class RestartTests(BuyerTestCase):
             with capturedLogs() as logged:
                 self.begin()
                 self.node.clock.pump([0.5] * 30)
-            self.assertEqual({formatEvent(each) for each in logged}, {"nothing can be ordered: the disk is full"})
+            self.assertEqual({formatEvent(each) for each in logged}, {NOTHING_ORDERED})
             self.assertLessEqual({search.seller for search in self.node.flooded}, {key_of(9).public}, failures)
         self.confirm(order, 1, 7, 9)
         self.assertEqual((self.bag(), [want.missing for want in self.buyer.wants]), ([(9, 1)], [0]))
@@ -522,7 +527,7 @@ class StorageTests(BuyerTestCase):
         with capturedLogs() as logged:
             self.begin()
             self.node.clock.pump([1] * 59)
-        self.assertEqual([formatEvent(each) for each in logged], ["nothing can be ordered: the disk is full"] * 5)
+        self.assertEqual([formatEvent(each) for each in logged], [NOTHING_ORDERED] * 5)
 
     def test_stop(self) -> None:
         """It can stop all the same, whatever it waits for, and leaves no timer."""
@@ -656,7 +661,8 @@ class ClosingTests(BuyerTestCase):
         self.store.is_failing = True
         with capturedLogs() as logged:
             self.successResultOf(self.buyer.stop())
-        self.assertEqual([formatEvent(each) for each in logged], ["what was bought will count again: the disk is full"])
+        told = "the wants could not be closed in the book, so the next run counts them as bought: the disk is full"
+        self.assertEqual([formatEvent(each) for each in logged], [told])
         self.store.is_failing = False
         self.assertEqual(self.again(), ([1], 0))
 

@@ -187,7 +187,7 @@ class SellerTests(SellerTestCase):
             self.buy(1, 7, number=number, item="plum")
         self.node.clock.advance(61)
         self.buy(1, 7, number=8, item="plum")
-        told = "refused node {buyer}: {reason}"
+        told = "refused {quantity} {item} to node {buyer}: {reason}"
         self.assertEqual(self.node.sentences, [told] * 5 + [None] * 3 + [told + " (3 more not told)"])
         refused = [(event, details["order"]) for event, details in self.node.reports]
         self.assertEqual(refused, [("refused", hex_id(number)) for number in range(9)])
@@ -314,7 +314,9 @@ class StorageTests(SellerTestCase):
             self.buy(1, 7)
             self.buy(1, 7)
         self.assertEqual((self.outcomes(), self.seller.ledger.fault), ([SOLD, SOLD], None))
-        self.assertEqual([formatEvent(event) for event in logged], ["the book can be written again"])
+        self.assertEqual(
+            [formatEvent(event) for event in logged], ["the book can be written again: orders are settled"]
+        )
 
     def test_log(self) -> None:
         """The log says so in a line, once."""
@@ -324,7 +326,16 @@ class StorageTests(SellerTestCase):
                 for number in range(10):
                     self.buy(1, 7, number=number)
         lines = [(event["log_level"], formatEvent(event), "log_failure" in event) for event in logged]
-        self.assertEqual(lines, [(LogLevel.error, "no order can be settled: the disk is full", False)])
+        self.assertEqual(
+            lines,
+            [
+                (
+                    LogLevel.error,
+                    "the book cannot be read or written, so no order can be settled: the disk is full",
+                    False,
+                )
+            ],
+        )
 
     def test_search(self) -> None:
         """While the book cannot be read nothing is offered."""

@@ -115,7 +115,7 @@ class LoggerTests(SynchronousTestCase):
     def test_failures(self) -> None:
         """Tracebacks are held to far fewer."""
         for _ in range(1000):
-            self.log.failure("a frame from {where} was not handled", Failure(ValueError("x")), where="here")
+            self.log.failure("a frame from {where} could not be handled", Failure(ValueError("x")), where="here")
         self.assertLessEqual(len(self.events), FAILURES.burst + 1)
 
     def test_long_values(self) -> None:

@@ -81,7 +81,7 @@ class NodeOptionsTests(SynchronousTestCase):
                 ["--advertise", "10.0.0.1:9", "--listen", "none"],
                 "--advertise goes with --listen; a node that does not listen cannot be reached",
             ),
-            (["--connect", "none"], "--connect needs an endpoint, such as tcp:127.0.0.1:9001"),
+            (["--connect", "none"], "--connect: write the endpoint of a node, such as tcp:127.0.0.1:9001"),
             (["--max-links", "0"], "--max-links must be a number of 1 or more, not '0'"),
             (["--min-links", "-1"], "--min-links must be a number of 0 or more, not '-1'"),
             (["--limit", "frame-s=soon"], "--limit frame-s must be a number of 1 or more, not 'soon'"),

@@ -230,8 +230,14 @@ class RefusalTests(SynchronousTestCase):
                 "--min-links goes with --via flood: who asks a super peer needs none; leave it out",
             ),
             ([*VIA, *SUPER_PEER], "--via superpeer is for weak peers, and --role super_peer is none; run two nodes"),
-            ([*VIA, "--role", "tracker"], "--via superpeer: who hands out ids has nobody to ask; run two nodes"),
-            ([*VIA, "--role", "index_server"], "--via superpeer: who hands out ids has nobody to ask; run two nodes"),
+            (
+                [*VIA, "--role", "tracker"],
+                "--via superpeer: a node that hands out ids has nobody to ask; run two nodes",
+            ),
+            (
+                [*VIA, "--role", "index_server"],
+                "--via superpeer: a node that hands out ids has nobody to ask; run two nodes",
+            ),
             (
                 [*VIA, "--super", "9200"],
                 "--super '9200': not an endpoint; write one such as tcp:127.0.0.1:9200",

@@ -115,7 +115,7 @@ class ViaRingTests(SynchronousTestCase):
                 (*VIA, "--super", "tcp:127.0.0.1:9200"),
                 "--super goes with --via superpeer: add that, or leave out --super",
             ),
-            ((*VIA, "--role", "tracker"), "--via ring: who hands out ids has nobody to ask; run two nodes"),
+            ((*VIA, "--role", "tracker"), "--via ring: a node that hands out ids has nobody to ask; run two nodes"),
         ):
             with self.subTest(words=words):
                 self.assertEqual(self.refusal(*words), line)

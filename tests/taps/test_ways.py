@@ -105,7 +105,7 @@ class ViaTests(SynchronousTestCase):
                 ["--via", "index", "--index", "none"],
                 "--index none: write where an index server listens, such as tcp:127.0.0.1:9100",
             ),
-            ([*INDEX, "--role", "tracker"], "--via index: who hands out ids has nobody to ask; run two nodes"),
+            ([*INDEX, "--role", "tracker"], "--via index: a node that hands out ids has nobody to ask; run two nodes"),
         ):
             with self.subTest(words=words):
                 self.assertEqual(self.refusal(*words), line)

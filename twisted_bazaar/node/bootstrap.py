@@ -15,13 +15,13 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from twisted_bazaar.backoff import Backoff
+from twisted_bazaar.backoff import JITTER, Backoff
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.errors import AlreadyLinked, PeerError
+from twisted_bazaar.errors import AlreadyLinked, PeerError, Unreachable
 from twisted_bazaar.node.control import MOST_NAMED_IN_REQUEST, NodeReply, NodeRequest
 from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.system.limited_log import limited_logger
-from twisted_bazaar.values.addresses import Address, Peer, Whereabouts
+from twisted_bazaar.values.addresses import Address, Peer, Whereabouts, text_of_endpoint
 from twisted_bazaar.wire.message import NO_ID, TRACKER_ID
 
 _ANSWER_S: Final = 5.0
@@ -31,6 +31,7 @@ _LASTING_S: Final = 10.0
 _FIRST_RETRY_S: Final = 0.25
 # A tracker that comes back must know its nodes again within half a minute.
 _LONGEST_RETRY_S: Final = 12.0
+_LATEST_RETRY_S: Final = _LONGEST_RETRY_S * (1 + JITTER)
 # Who was heard of lately is likelier to be there still; one of several is taken, lest all try the same.
 _LATEST_KNOWN: Final = 16
 
@@ -81,7 +82,7 @@ class Bootstrap:
             deferred.cancel()
 
     def changed(self) -> None:
-        """Links, or the link to the tracker, are not what they were."""
+        """Wake all that wait: links, or the link to the tracker, have changed."""
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.callback(None)
@@ -120,7 +121,7 @@ class Bootstrap:
     def _run(self, steps: Coroutine[Deferred[Any], Any, None]) -> None:
         deferred = Deferred.fromCoroutine(steps)
         deferred.addErrback(_ignore_cancelled)
-        deferred.addErrback(lambda failure: self.log.failure("a node stopped looking for others", failure))
+        deferred.addErrback(lambda failure: self.log.failure("this node stopped looking for other nodes", failure))
         self._running.append(deferred)
 
     async def _stay_with_tracker(self, endpoint: IStreamClientEndpoint) -> None:
@@ -132,7 +133,13 @@ class Bootstrap:
             except PeerError as error:
                 if not told:
                     told = True
-                    self.log.warn("who gives this node its id does not answer ({error}); waiting for it", error=error)
+                    self.log.warn(
+                        "no link to the tracker or index server at {endpoint}: {reason}; trying again, at least every "
+                        "{every_s:g} s",
+                        endpoint=text_of_endpoint(endpoint),
+                        reason=error.reason if isinstance(error, Unreachable) else str(error),
+                        every_s=_LATEST_RETRY_S,
+                    )
                 await self._sleep(backoff.delay())
                 continue
             told = False

@@ -13,8 +13,9 @@ from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
-from twisted_bazaar.errors import LinkClosed, NoSlots
+from twisted_bazaar.errors import NoSlots, Unreachable
 from twisted_bazaar.node.links.link import Link
+from twisted_bazaar.system.connection_errors import reason_of
 from twisted_bazaar.values.addresses import Address, Peer
 
 _NOBODY_THERE: Final = (ConnectError, ConnectingCancelledError, CancelledError, OSError)
@@ -83,8 +84,8 @@ class Dialler:
 
     def _done(self, result: Peer | Failure, address: Address) -> None:
         _, waiting = self._under_way.pop(address)
-        if isinstance(result, Failure) and result.check(*_NOBODY_THERE):
-            result = Failure(LinkClosed(f"{address} cannot be reached: {result.getErrorMessage()}"))
+        if isinstance(result, Failure) and isinstance(result.value, _NOBODY_THERE):
+            result = Failure(Unreachable(str(address), reason_of(result.value)))
         for deferred in waiting:
             deferred.callback(result)
 

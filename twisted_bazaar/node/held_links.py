@@ -80,7 +80,7 @@ class HeldLinks:
         answer: Deferred[bool] = Deferred()
         dialling = self._links.dial(address).addCallbacks(linked, not_linked)
         dialling.addCallback(lambda is_linked: None if answer.called else answer.callback(is_linked))
-        dialling.addErrback(lambda failure: self.log.failure("a node was not reached", failure))
+        dialling.addErrback(lambda failure: self.log.failure("dialling {address} failed", failure, address=address))
         return answer
 
     def meet(self, where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
@@ -117,12 +117,12 @@ class HeldLinks:
         return self._dial(where).addCallbacks(met, not_met)
 
     def release(self, node_id: int) -> None:
-        """Nobody wants any more to have reached a node."""
+        """Give up the hold of L{reach} on a link."""
         self._reached.discard(node_id)
         self._close_if_unwanted(node_id)
 
     def part(self, node_id: int) -> None:
-        """Nobody wants any more to have met a node."""
+        """Give up the hold of L{meet} on a link."""
         self._met.discard(node_id)
         self._close_if_unwanted(node_id)
 
@@ -168,7 +168,7 @@ class HeldLinks:
 
 def _not_dialled(failure: Failure) -> Peer:
     if failure.check(CancelledError):
-        raise LinkClosed("this node stops")
+        raise LinkClosed("this node is stopping")
     failure.raiseException()
 
 
@@ -179,5 +179,5 @@ def _peer_of(link: Link) -> Peer:
 
 
 def _host_of(address: Address) -> Hashable:
-    """Whom a dial in vain is counted for; on this machine each address is a host."""
+    """What a dial in vain is charged to: a network; on this machine, where many nodes may run, an address."""
     return address if address.is_local else network_of(address.host)

@@ -18,7 +18,14 @@ from twisted.internet.interfaces import (
     IStreamServerEndpoint,
 )
 
-from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError, ReachedItself, ReachedTracker
+from twisted_bazaar.errors import (
+    LinkClosed,
+    NoSlots,
+    PeerError,
+    ReachedItself,
+    ReachedTracker,
+    Unreachable,
+)
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRegistrar, Opening
 from twisted_bazaar.node.admission import Admission
@@ -30,8 +37,9 @@ from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.links.link_bytes import LinkBytes
 from twisted_bazaar.node.links.read_budget import ReadBudget
 from twisted_bazaar.node.peers import Peers, address_of
+from twisted_bazaar.system.connection_errors import reason_of
 from twisted_bazaar.system.limited_log import limited_logger
-from twisted_bazaar.values.addresses import Address, Peer, plain_host
+from twisted_bazaar.values.addresses import Address, Peer, plain_host, text_of_endpoint
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import NO_ID, TRACKER_ID, Message
@@ -155,7 +163,7 @@ class LinkTable:
         try:
             link = await endpoint.connect(LinkFactory(lambda addr: self._build_dialled(to_tracker)))
         except (ConnectError, OSError) as error:
-            raise LinkClosed(str(error)) from error
+            raise Unreachable(text_of_endpoint(endpoint), reason_of(error)) from error
         except ConnectingCancelledError:
             # The endpoints' own word for it; those who wait know the general one.
             raise CancelledError from None
@@ -163,7 +171,7 @@ class LinkTable:
             raise
         except Exception as error:
             # An endpoint is anybody's code: its fault must not end the tries.
-            self.log.failure("the endpoint {endpoint} is at fault", endpoint=endpoint)
+            self.log.failure("the endpoint {endpoint} raised an error of its own", endpoint=text_of_endpoint(endpoint))
             raise LinkClosed(repr(error)) from error
         assert isinstance(link, Link)
         assert link.opened is not None, "a dialled link says when it opens"

@@ -170,7 +170,7 @@ class Node:
         self._stopping = [maybeDeferred(role.stop) for role in self._started]
         for role, stopping in zip(self._started, self._stopping, strict=True):
             stopping.addTimeout(role.stop_s, self.clock)
-            stopping.addErrback(self._not_stopped)
+            stopping.addErrback(self._not_stopped, role)
         stopped: Deferred[Any] = gatherResults(self._stopping)
         stopped.addCallback(lambda _: self._close())
         return stopped
@@ -233,7 +233,7 @@ class Node:
 
     @property
     def limits(self) -> Limits:
-        """How much it takes from others."""
+        """The limits on what it takes from others."""
         return self._links.limits
 
     @property
@@ -309,8 +309,8 @@ class Node:
         elif isinstance(message, Error) or self._forwarding.is_wanted(message):
             self._forwarding.deliver(message, Origin(TRACKER_ID, (self.id, TRACKER_ID)))
 
-    def _not_stopped(self, failure: Failure) -> None:
+    def _not_stopped(self, failure: Failure, role: IRole) -> None:
         if failure.check(CancelledError):
             # The user wants it so.
             return
-        self.log.failure("a role did not stop", failure)
+        self.log.failure("the role {role} did not stop", failure, role=type(role).__name__)

@@ -300,9 +300,11 @@ class Buyer(Role):
         if record.withdrawal is not None:
             want.quantity = max(want.bought, want.quantity - record.quantity)
         if record.state is OrderState.CANCELLED:
-            self.node.report("cancelled", "the order from node {seller} is not to be", **details)
+            self.node.report("cancelled", "the order of {quantity} {item} from node {seller} is cancelled", **details)
         else:
-            self.node.report("missed", "node {seller} refused: {reason}", reason=record.reason, **details)
+            self.node.report(
+                "missed", "node {seller} refused {quantity} {item}: {reason}", reason=record.reason, **details
+            )
 
     async def _stored(self, ask: Callable[[], Deferred[T]]) -> T:
         """Ask something of the book; while it cannot be written, again and again."""
@@ -311,7 +313,12 @@ class Buyer(Role):
                 return await ask()
             except StorageError as error:
                 if self._faults_told.admit(self.node.clock.seconds()) is not None:
-                    self.log.error("nothing can be ordered: {reason}", reason=str(error))
+                    self.log.error(
+                        "the book cannot be read or written, so nothing can be ordered: {reason}; trying again every "
+                        "{every_s:g} s",
+                        reason=str(error),
+                        every_s=_STORE_AGAIN_S,
+                    )
                 await deferLater(self.node.clock, _STORE_AGAIN_S)
 
     def _time_is_over(self) -> None:
@@ -341,11 +348,14 @@ class Buyer(Role):
 
     def _wants_not_closed(self, failure: Failure) -> None:
         failure.trap(StorageError)
-        self.log.error("what was bought will count again: {reason}", reason=failure.getErrorMessage())
+        self.log.error(
+            "the wants could not be closed in the book, so the next run counts them as bought: {reason}",
+            reason=failure.getErrorMessage(),
+        )
 
     def _broke_off(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:
-            self.log.failure("a buyer stopped looking", failure)
+            self.log.failure("the buyer stopped looking for goods", failure)
 
 
 async def _until(event: Deferred[None]) -> None:

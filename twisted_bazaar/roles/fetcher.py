@@ -160,12 +160,12 @@ class Fetcher(Role):
             raise
         if self._is_stopped:
             await part.close()
-            raise UsageError("the node ends")
+            raise UsageError("this node is stopping")
         fetch = Fetch(self.node, self.catalogue, found, part, self.publish, **wishes)
         self._under_way[found.digest] = fetch
         fetching = fetch.start(give_up_s)
         fetching.addBoth(self._end, fetch).addCallback(lambda _: ended(fetch))
-        fetching.addErrback(lambda failure: self.log.failure("a download did not end well", failure))
+        fetching.addErrback(lambda failure: self.log.failure("the end of a download could not be handled", failure))
         return fetch
 
     def under_way(self) -> Sequence[Fetch]:

@@ -184,7 +184,7 @@ class Fetch:
         self._next = None
         asking = self._catalogue.sources(self.found.digest)
         asking.addCallbacks(self._take, lambda failure: failure.trap(PeerError))
-        asking.addErrback(lambda failure: self.log.failure("sources were not asked for", failure))
+        asking.addErrback(lambda failure: self.log.failure("asking for sources failed", failure))
         asking.addCallback(lambda _: self._ask_later())
 
     def _take(self, sources: Sequence[FileSource]) -> None:
@@ -198,7 +198,7 @@ class Fetch:
             self._next = self._node.clock.callLater(delay, self._ask)
 
     def _offer_part(self) -> None:
-        """Let others have what is there, once."""
+        """Offer the part to others, if that was not done yet."""
         if not self._offered:
             self._offered = True
             self._publish([self._shared(is_whole=False)], [])
@@ -218,7 +218,7 @@ class Fetch:
         return result
 
     def _settle(self) -> None:
-        """Ask nobody any more, and offer what is there no more."""
+        """Stop asking for sources, and stop offering the part."""
         self._is_over = True
         self._unwatch()
         self._unwatch = lambda: None

@@ -150,7 +150,11 @@ class IndexServer(Role):
         self._pending.forget(peer)
         leaving = self.directory.leave(peer)
         leaving.addErrback(self._directory_failed)
-        leaving.addErrback(lambda failure: self.log.failure("a peer has gone, and may still be found", failure))
+        leaving.addErrback(
+            lambda failure: self.log.failure(
+                "the list of node {id}, which has left, could not be removed", failure, id=peer.id
+            )
+        )
         self._tell("left", "node {id} left", id=peer.id)
 
     # What peers list.
@@ -224,7 +228,11 @@ class IndexServer(Role):
             doing: Deferred[Any] = look(peer).addCallback(answer, message.id)
             doing.addErrback(self._refusal, message)
             doing.addCallback(self.node.send, origin.route)
-            return doing.addErrback(lambda failure: self.log.failure("a message was not answered", failure))
+            return doing.addErrback(
+                lambda failure: self.log.failure(
+                    "a {name} of node {id} could not be answered", failure, name=message.wire_name, id=peer.id
+                )
+            )
 
         self._pending.begin(peer, message, begin)
 
@@ -239,7 +247,7 @@ class IndexServer(Role):
     def _directory_failed(self, failure: Failure) -> None:
         failure.trap(StorageError)
         if self._faults_told.admit(self.node.clock.seconds()) is not None:
-            self.log.error("the directory fails: {reason}", reason=failure.getErrorMessage())
+            self.log.error("the directory cannot be read or written: {reason}", reason=failure.getErrorMessage())
 
     def _tell(self, event: str, sentence: str, **details: Any) -> None:
         # Strangers are not to fill the log.

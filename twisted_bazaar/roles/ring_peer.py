@@ -276,7 +276,7 @@ class RingPeer(Fetcher):
             if fetch.found.digest == digest and _is_kept(fetch):
                 ending: Deferred[None] = Deferred()
                 self._awaited[fetch] = ending
-                fetch.stop().addErrback(lambda failure: self.log.failure("a download was not stopped", failure))
+                fetch.stop().addErrback(lambda failure: self.log.failure("a download could not be stopped", failure))
                 return ending
         return self.close_finished(lambda fetch: fetch.found.digest == digest and _is_kept(fetch))
 

@@ -117,20 +117,22 @@ class Seller(Role):
         return counting.addBoth(lambda _: self.ledger.stop())
 
     def peer_left(self, peer: Peer) -> None:
-        """Who has gone needs nothing held back."""
+        """Release what is held back for a node that has gone."""
         self.shelf.reservations.release_all(peer.id)
 
     def _put_on_shelf(self) -> None:
         """Enter what there is to begin with; while the book cannot be written, again and again."""
         stocking = self.ledger.stock(self._supplies)
         stocking.addCallbacks(self._report_known, self._stock_later)
-        stocking.addErrback(lambda failure: self.log.failure("the goods are not on the shelf", failure))
+        stocking.addErrback(
+            lambda failure: self.log.failure("the goods of --stock could not be entered in the book", failure)
+        )
 
     def _report_known(self, known: Sequence[StockLevel]) -> None:
         try:
             self._opened()
         except OSError as error:
-            self.log.warn("it cannot be noted which book this is: {reason}", reason=error.strerror)
+            self.log.warn("the name of the book cannot be kept in the state directory: {reason}", reason=error.strerror)
         self._answers.changed()
         for level in known:
             self._own_log.info(
@@ -155,7 +157,9 @@ class Seller(Role):
         settling = self.shelf.settle(order, origin)
         asked = (message, origin)
         settling.addCallbacks(self._answer, self._not_settled, callbackArgs=asked, errbackArgs=asked)
-        settling.addErrback(lambda failure: self.log.failure("an order was not settled", failure))
+        settling.addErrback(
+            lambda failure: self.log.failure("order {order} could not be settled", failure, order=order.id)
+        )
 
     def _not_settled(self, failure: Failure, message: Buy | Cancel, origin: Origin) -> None:
         """Say that it is not the time; nothing has been decided."""
@@ -188,7 +192,7 @@ class Seller(Role):
         if deal.outcome is Outcome.CANCELLED:
             self.node.report("cancelled", None, **details)
             return
-        sentence = self._told(self._refusals_told, "refused node {buyer}: {reason}")
+        sentence = self._told(self._refusals_told, "refused {quantity} {item} to node {buyer}: {reason}")
         self.node.report("refused", sentence, reason=deal.reason, **details)
 
     def _told(self, ration: Ration, sentence: str) -> str | None:
@@ -246,9 +250,12 @@ def _check_book(state: StateDirectory, name: str) -> None:
     before = state.recall(_BOOK_FILE)
     mark = state.path / _BOOK_FILE
     if before is not None and before != name:
-        raise UsageError(f"this seller's book is {before}, not {name}; to begin a new one all the same, remove {mark}")
+        raise UsageError(f"this seller's book is {before}, not {name}; remove {mark} to begin a new one all the same")
     if before == _LEDGER_FILE and not (state.path / _LEDGER_FILE).exists():
-        raise UsageError(f"{state.path / _LEDGER_FILE} is gone; bring it back, or to begin a new one, remove {mark}")
+        raise UsageError(
+            f"{state.path / _LEDGER_FILE}: the book of this seller is missing; put it back, or remove {mark} to begin "
+            "a new one"
+        )
 
 
 def _store_for(

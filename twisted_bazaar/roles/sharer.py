@@ -81,7 +81,7 @@ class Sharer(Fetcher):
         self.folder.start()
         self._watching.clock = node.clock
         self._watching.start(_LOOK_S, now=False).addErrback(
-            lambda failure: self.log.failure("the folder is watched no more", failure)
+            lambda failure: self.log.failure("the folder is not watched any more", failure)
         )
 
     def stop(self) -> Deferred[None]:
@@ -103,7 +103,7 @@ class Sharer(Fetcher):
 
     def changed_while_served(self, digest: str) -> None:
         """A file is not what it was any more; whoever fetched it has been told, and the folder looks again."""
-        self.node.report("changed", "a file was changed while it was served: {digest}", digest=digest)
+        self.node.report("changed", "a file was changed while it was served; its digest was {digest}", digest=digest)
 
     def uploaded(self, digest: str, host: str, sent_bytes: int) -> None:
         """Somebody has fetched something from the folder, and is gone."""
@@ -158,7 +158,9 @@ class Sharer(Fetcher):
         closing = self.close_finished(
             lambda fetch: fetch.found.name in names and self.folder.content(fetch.found.digest) is None
         )
-        closing.addErrback(lambda failure: self.log.failure("a file was not closed", failure))
+        closing.addErrback(
+            lambda failure: self.log.failure("a file that was removed from the folder could not be closed", failure)
+        )
 
     def _watch_folder(self) -> None:
         fault = self.folder.fault

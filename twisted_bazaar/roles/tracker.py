@@ -105,11 +105,13 @@ class Tracker(Role):
         found = self._another({*request.have, origin.id}, asker, request.kind)
         if found is None:
             reply = NodeReply(kind=request.kind)
-            self._tell("asked", "node {asker} asked for another; there is none", asker=origin.id)
+            self._tell("asked", "node {asker} asked for another node; there is none", asker=origin.id)
         else:
             address = found.address
             reply = NodeReply(id=found.id, host=address.host, port=address.port, kind=request.kind, udp=found.udp_port)
-            self._tell("asked", "node {asker} asked for another; it got {id}", asker=origin.id, id=found.id)
+            self._tell(
+                "asked", "node {asker} asked for another node; it was told of node {id}", asker=origin.id, id=found.id
+            )
         self.node.send(reply, origin.route)
 
     def _another(self, unwanted: set[int], asker: Peer, kind: str | None) -> Peer | None:

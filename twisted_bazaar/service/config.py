@@ -209,7 +209,7 @@ def _tracker(
     is_self_numbered = any(role.is_self_numbered for role in roles)
     if any(IRegistrar.providedBy(role) for role in roles):
         if not discovery.needs_links:
-            raise UsageError(f"--via {discovery.name}: who hands out ids has nobody to ask; run two nodes")
+            raise UsageError(f"--via {discovery.name}: a node that hands out ids has nobody to ask; run two nodes")
     elif discovery.gives_ids:
         return discovery.registrar
     elif text == NOWHERE and not is_self_numbered:
@@ -222,7 +222,7 @@ def _tracker(
 def _neighbour(reactor: Any, text: str) -> IStreamClientEndpoint:
     endpoint = client_endpoint(reactor, text, "--connect")
     if endpoint is None:
-        raise UsageError("--connect needs an endpoint, such as tcp:127.0.0.1:9001")
+        raise UsageError("--connect: write the endpoint of a node, such as tcp:127.0.0.1:9001")
     return endpoint
 
 

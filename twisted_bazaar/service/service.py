@@ -90,7 +90,7 @@ class NodeService(Service):
             try:
                 self._console.listen(self._reactor, socket)
             except (CannotListenError, OSError) as error:
-                raise UsageError(f"no socket for commands at {socket}: {error}") from None
+                raise UsageError(f"the control socket {socket} cannot be opened: {error}") from None
         await self.node.start(config.listen, config.advertised, config.udp)
         if config.listen is not None:
             self._tell_room()
@@ -105,11 +105,14 @@ class NodeService(Service):
         )
         if limits.max_connections < limits.max_links:
             self.log.warn(
-                "fewer than the {links} links it may have: let it open more files (ulimit -n), or choose --max-links",
+                "room for fewer connections than the {links} links that this node may have: let it open more files "
+                "(ulimit -n), or choose --max-links",
                 links=limits.max_links,
             )
         elif limits.max_connections == limits.max_links < _FEW_FOR_ALL:
-            self.log.warn("that is few for a node that everybody links to: let it open more files (ulimit -n)")
+            self.log.warn(
+                "room for few connections, at a node that everybody links to: let it open more files (ulimit -n)"
+            )
 
     def _status(self) -> dict[str, Any]:
         """What the node says to C{bazaar status}."""

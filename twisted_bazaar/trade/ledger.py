@@ -88,7 +88,7 @@ class Ledger:
         """Decide an order once and for all; fires when the answer is safe."""
         size_bytes = _ORDER_BYTES + len(order.statement.payload)
         if len(self._waiting) >= _MOST_WAITING or self._waiting_bytes + size_bytes > MOST_WAITING_BYTES:
-            return fail(StorageError("too many orders wait for the book"))
+            return fail(StorageError("too many orders wait for the book; try again"))
         waiting = _Waiting(order, kept_back, seal, Deferred())
         self._waiting_bytes += size_bytes
         waiting.done.addBoth(self._answered, size_bytes)
@@ -100,7 +100,7 @@ class Ledger:
     def terms(self, item: str, seller: str) -> Deferred[tuple[StockLevel | None, int]]:
         """The count of one item, and after which instant a quote of it has to end."""
         if self._reading >= _MOST_WAITING:
-            return fail(StorageError("too many searches wait for the book"))
+            return fail(StorageError("too many searches wait for the book; try again"))
         self._reading += 1
         asking = self._read(lambda book: (book.counts([item]).get(item), book.closed_until_ms(seller)))
         return asking.addBoth(self._has_read)
@@ -157,7 +157,7 @@ class Ledger:
         return self._read(lambda book: book.latest(id_prefix, most))
 
     def _read(self, work: Callable[[SalesBook], T]) -> Deferred[T]:
-        """Look into the book. That this can be done does not say that it can be written."""
+        """Read from the book. That this works does not say that it can be written."""
         return self._store.run(work).addErrback(self._failed)
 
     def _run(self, work: Callable[[SalesBook], T]) -> Deferred[T]:
@@ -167,7 +167,7 @@ class Ledger:
     def _done(self, result: T) -> T:
         if self.fault is not None:
             self.fault = None
-            self.log.info("the book can be written again")
+            self.log.info("the book can be written again: orders are settled")
         return result
 
     def _failed(self, failure: Failure) -> Failure:
@@ -175,7 +175,7 @@ class Ledger:
         reason = failure.getErrorMessage()
         if failure.check(StorageError) and reason != self.fault:
             self.fault = reason
-            self.log.error("no order can be settled: {reason}", reason=reason)
+            self.log.error("the book cannot be read or written, so no order can be settled: {reason}", reason=reason)
         return failure
 
     def _answered(self, result: T, size_bytes: int) -> T:

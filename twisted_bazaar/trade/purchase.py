@@ -239,7 +239,10 @@ class Purchases:
         except Forged as error:
             if self._odd_told.admit(self._node.clock.seconds()) is not None:
                 self._node.report(
-                    "odd", "an answer to order {order} is none: {reason}", order=opened.record.id, reason=str(error)
+                    "odd",
+                    "an answer to order {order} does not hold, and is ignored: {reason}",
+                    order=opened.record.id,
+                    reason=str(error),
                 )
             return
         self._end(opened, answer.outcome, message.answer, answer.code, _printable(answer.reason))
@@ -253,7 +256,7 @@ class Purchases:
                 self._detour(opened)
 
     def _put(self, write: Callable[[PurchaseBook], None]) -> Deferred[None]:
-        """Write into the book, and know whether that can be done."""
+        """Write into the book, and note in C{fault} whether that worked."""
 
         def written(result: None) -> None:
             self.fault = None
@@ -292,11 +295,15 @@ class Purchases:
             opened.is_ending = False
             self._wait(opened)
             self.log.error(
-                "the answer to order {order} cannot be kept: {reason}", order=record.id, reason=failure.value
+                "the answer to order {order} cannot be written to the book: {reason}; the seller is asked for it again",
+                order=record.id,
+                reason=failure.value,
             )
 
         writing = self._put(lambda book: book.put(ended)).addCallbacks(written, not_written)
-        writing.addErrback(lambda failure: self.log.failure("an order was not ended", failure))
+        writing.addErrback(
+            lambda failure: self.log.failure("the end of order {order} could not be written", failure, order=record.id)
+        )
 
     def _send(self, opened: _OpenOrder, route: Route) -> bool:
         """Hand the order to a link and set the time to repeat it; returns whether the link was there."""

@@ -31,6 +31,14 @@ class Address(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def text_of_endpoint(endpoint: object) -> str:
+    """A client endpoint as a command line names it, such as C{tcp:127.0.0.1:9000}."""
+    host, port, path = (getattr(endpoint, name, None) for name in ("_host", "_port", "_path"))
+    if host is not None and port is not None:
+        return f"tcp:{f'[{host}]' if ':' in host else host}:{port}"
+    return f"unix:{path}" if path is not None else "an endpoint"
+
+
 @lru_cache(maxsize=1024)
 def _is_local(host: str) -> bool:
     ip = ip_address(host)

@@ -31,9 +31,9 @@ class JoinObserver:
         """
 
     def left(self, whom: str) -> None:
-        """One of those by whom it had joined is gone; others take its place, if there are any.
+        """The link to one of those by whom it had joined is lost; another takes its place if there is one.
 
-        @param whom: such as C{a super peer}.
+        @param whom: such as C{super peer 4711}.
         """
 
     def not_joined(self, place: int, why: NotJoined, reason: str) -> None:

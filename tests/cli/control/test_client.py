@@ -77,8 +77,8 @@ class AnswerTests(OperatedCase):
 
     def test_no_answer(self) -> None:
         """A node that stands still, breaks off or answers nonsense is told in one line."""
-        silent = "the node in /.* does not answer within 30 s; whether it will do it is not known"
-        ended = "the node in /.* has ended; whether it has done it is not known"
+        silent = "the node in /.* does not answer within 30 s; it may still do what it was asked"
+        ended = "the node in /.* has ended; it may have done what it was asked"
         strange = "what answers in /.* is no node, or one of another version"
         for answer, status, expected in (
             (TimeoutError("timed out"), 2, silent),

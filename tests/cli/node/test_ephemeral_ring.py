@@ -114,7 +114,7 @@ class JoiningTests(SynchronousTestCase):
         """Who is no member is named as what it is: a node without datagrams, one of no ring, a tracker."""
         for role, about, said in (
             (SuperPeer(), {"udp": False}, "takes no datagrams"),
-            (SuperPeer(), {}, "is none"),
+            (SuperPeer(), {}, "is no ring member"),
             (Tracker(), {"udp": False}, "tracker"),
         ):
             with self.subTest(said=said):

@@ -139,7 +139,7 @@ class JoiningTests(SynchronousTestCase):
                 self.ended.clear()
                 self.assertEqual(
                     self.refusal(f"tcp:10.0.0.2:{port}"),
-                    f"no super peer at tcp:10.0.0.2:{port}: what listens there is none ({reason}); "
+                    f"no super peer at tcp:10.0.0.2:{port}: what listens there is no super peer ({reason}); "
                     "write after --super where super peers listen, such as tcp:127.0.0.1:9200",
                 )
         self.assertLess(self.network.seconds(), 2.0)
@@ -147,14 +147,14 @@ class JoiningTests(SynchronousTestCase):
     def test_another_server(self) -> None:
         """So is a server of something else, which closes the connection."""
         self.network.host("10.0.0.2").listenTCP(9200, _Closing())
-        self.assertIn("what listens there is none (the connection closed", self.refusal(FIRST))
+        self.assertIn("what listens there is no super peer (the connection closed", self.refusal(FIRST))
 
     def test_hangs(self) -> None:
         """One that takes connections and says nothing may be a super peer that hangs."""
         self.network.host("10.0.0.2").listenTCP(9200, _Silent())
         self.assertEqual(
             self.refusal(FIRST),
-            f"no super peer at {FIRST}: somebody takes connections there, but nobody has answered within 4 s; "
+            f"no super peer at {FIRST}: a connection was made there, but nobody has answered within 4 s; "
             "see whether it hangs, or is no super peer; or give another --super",
         )
 
@@ -165,7 +165,7 @@ class JoiningTests(SynchronousTestCase):
         self.network.run_until(lambda: self.members)
         self.assertEqual(
             self.refusal(FIRST, join_s=4.0),
-            f"no super peer at {FIRST}: the one there has no room; "
+            f"no super peer at {FIRST}: the one there has no room for this node; "
             "start another super peer, or that one with more --leaves",
         )
         self.leave.callback(None)
@@ -174,7 +174,7 @@ class JoiningTests(SynchronousTestCase):
     def test_several(self) -> None:
         """Of several, the one that is there is named."""
         self.network.add_node(Tracker(), port=9200, host=self.network.host("10.0.0.3"))
-        self.assertIn(f"at {FIRST}, {SECOND}: what listens at {SECOND} is none (", self.refusal(FIRST, SECOND))
+        self.assertIn(f"at {FIRST}, {SECOND}: what listens at {SECOND} is no super peer (", self.refusal(FIRST, SECOND))
 
     def test_late(self) -> None:
         """Who waits is told of that too, and goes on waiting."""
@@ -185,7 +185,7 @@ class JoiningTests(SynchronousTestCase):
         [reason] = self.late
         self.assertRegex(
             asked_at("superpeer", FIRST).awaited(reason),
-            rf"^no super peer at {FIRST}: what listens there is none \(.*\); waiting for it$",
+            rf"^no super peer at {FIRST}: what listens there is no super peer \(.*\); waiting for it$",
         )
         self.leave.callback(None)
         self.network.run_until(lambda: self.ended)

@@ -139,7 +139,7 @@ class LieTests(LiarTestCase):
         source = self.rogue(9, liar)
         alone = self.fetching(give_up_s=1.0).start(source)
         self.network.run_until(lambda: alone.is_over, 30)
-        self.assertIn("the whole does not", alone.dropped[9])
+        self.assertIn("the whole does not have the digest", alone.dropped[9])
         self.assertFalse(alone.part.is_finished)
         # The lie comes first, and the truth after it is believed.
         site = self.site(1)
@@ -250,7 +250,7 @@ class LieTests(LiarTestCase):
         }.items():
             with self.subTest(why):
                 self.assert_dropped(
-                    "belong",
+                    "out of order",
                     on_want=lambda liar, m, content=content: [content] if m["chunk"] == 0 else [],
                     on_queue=lambda liar, m: [said("go")],
                 )
@@ -317,7 +317,7 @@ class FailureTests(LiarTestCase):
         def answer(liar: Liar, message: Say) -> Sequence[bytes | None]:
             return [said("wait", ahead=7)] if [each["type"] for each in liar.asked].count("queue") == 1 else []
 
-        self.assert_dropped("said nothing of its line", on_queue=answer)
+        self.assert_dropped("whether this node still waits for a slot", on_queue=answer)
 
     def test_a_byte_a_second(self) -> None:
         """A source that trickles is given up, and holds nobody up meanwhile."""

@@ -116,13 +116,13 @@ class RunningNode:
         except TimeoutError:
             raise NotThere(
                 f"the node in {self.directory} does not answer within {within_s:.0f} s; "
-                "whether it will do it is not known"
+                "it may still do what it was asked"
             ) from None
         except FrameError:
             raise self._strange() from None
         except OSError as error:
             raise NotThere(f"{path}: {error.strerror or error}") from None
-        raise NotThere(f"the node in {self.directory} has ended; whether it has done it is not known")
+        raise NotThere(f"the node in {self.directory} has ended; it may have done what it was asked")
 
     def _strange(self) -> NotThere:
         return NotThere(f"what answers in {self.directory} is no node, or one of another version")

@@ -11,9 +11,9 @@ from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.values.joining import Asked, NotJoined
 
 _SENTENCES: Final[Mapping[NotJoined, str]] = {
-    NotJoined.FULL: "the one {there} has no room",
-    NotJoined.SILENT: "somebody takes connections {there}, but {reason}",
-    NotJoined.STRANGER: "what listens {there} is none ({reason})",
+    NotJoined.FULL: "the one {there} has no room for this node",
+    NotJoined.SILENT: "a connection was made {there}, but {reason}",
+    NotJoined.STRANGER: "what listens {there} is no {name} ({reason})",
 }
 _ADVICE: Final[Mapping[NotJoined, str]] = {
     NotJoined.FULL: "start another {name}, or that one with more --leaves",
@@ -82,7 +82,7 @@ class Availability:
     def _nobody(self, reason: Reason) -> str:
         if isinstance(reason, Unwilling):
             there = "there" if len(self.places) == 1 else f"at {reason.place}"
-            reason = _SENTENCES[reason.why].format(there=there, reason=reason.reason)
+            reason = _SENTENCES[reason.why].format(there=there, name=self.asked.name, reason=reason.reason)
         return f"no {self.asked.name} at {', '.join(self.places)}: {reason}"
 
 

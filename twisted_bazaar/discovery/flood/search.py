@@ -130,7 +130,7 @@ class FloodAnswers:
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Search: self._search_received}
 
     def changed(self) -> None:
-        """Nobody is told before asking."""
+        """Do nothing: by flooding nobody learns of goods before asking."""
 
     def stop(self) -> None:
         """Set no more timers, and forget those that are set."""
@@ -143,12 +143,14 @@ class FloodAnswers:
         if self._is_stopped or search.bazaar != self._node.bazaar:
             return
         answering = Deferred.fromCoroutine(self._answer(search, origin))
-        answering.addErrback(self._not_answered)
+        answering.addErrback(self._not_answered, search, origin)
 
-    def _not_answered(self, failure: Failure) -> None:
+    def _not_answered(self, failure: Failure, search: Search, origin: Origin) -> None:
         # While the book cannot be read there is nothing to offer.
         if failure.check(StorageError) is None:
-            self.log.failure("a search was not answered", failure)
+            self.log.failure(
+                "a search of node {node} for {item} could not be answered", failure, node=origin.id, item=search.item
+            )
 
     async def _answer(self, search: Search, origin: Origin) -> None:
         route = origin.route

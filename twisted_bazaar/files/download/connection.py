@@ -228,7 +228,7 @@ class DownloadConnection(Stream):
             self._size = self._owner.size_of(chunk)
             self._content = self._owner.room_for(chunk) if chunk in self.wanted else None
         if chunk != self._chunk or offset != self._filled or offset + size > self._size:
-            raise WireError(f"bytes of chunk {chunk} that do not belong here")
+            raise WireError(f"bytes of chunk {chunk} that were not asked for, or are out of order")
         return None if self._content is None else self._content[offset : offset + size]
 
     def bulk_received(self, size: int) -> None:
@@ -275,7 +275,7 @@ class DownloadConnection(Stream):
             self.transport.resumeProducing()
             self._read()
         except Exception:
-            self.log.failure("what a source said was not taken")
+            self.log.failure("a message of a source could not be handled")
             self.fail("lost", "the connection was given up")
 
     def _take(self, message: Message) -> None:
@@ -289,7 +289,8 @@ class DownloadConnection(Stream):
             self.fail("busy" if message.code == NoSlots.code else "refused", reason)
             return
         if isinstance(message, Described) == self._is_described:
-            raise WireError(f"{message.wire_name!r} is not what comes here")
+            fault = "came a second time" if self._is_described else "came before the manifest"
+            raise WireError(f"{message.wire_name!r} {fault}")
         match message:
             case Described():
                 self._is_described = True

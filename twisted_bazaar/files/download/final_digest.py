@@ -40,7 +40,7 @@ class WholeDigest:
         self._is_stopped = False
 
     def go_on(self) -> None:
-        """Hash what can be."""
+        """Hash the next chunks, as far as they are there."""
         if self._turning is not None or self._is_stopped:
             return
         end = self._next
@@ -60,7 +60,7 @@ class WholeDigest:
         @raise StorageError: some of it cannot be read, or it has been stopped.
         """
         if self._is_stopped:
-            return fail(StorageError("the file has been let go of"))
+            return fail(StorageError("the file is closed"))
         asked: Deferred[str] = Deferred()
         self._asked = asked
         self.go_on()
@@ -71,7 +71,7 @@ class WholeDigest:
         self._is_stopped = True
         asked, self._asked = self._asked, None
         if asked is not None:
-            asked.errback(StorageError("the file has been let go of"))
+            asked.errback(StorageError("the file is closed"))
         return self._turn_end()
 
     def _turn_end(self) -> Deferred[None]:

@@ -55,7 +55,7 @@ class ManifestTrust:
         return any(each.state in UNDECIDED for each in self._sources)
 
     def settle(self, head: Head) -> None:
-        """A manifest is gone by from now on."""
+        """Note the manifest that the download goes by from now on."""
         self.head = head
         self._confirmed_at = self._reactor.seconds()
 
@@ -63,7 +63,7 @@ class ManifestTrust:
         """A source has said what the file is made of; returns whether that can be."""
         assert source.head is not None, "it has just said it"
         if source.head in self._lies or not is_possible(self._digest, source.head):
-            self._believer.expose(source, "its manifest is of another file")
+            self._believer.expose(source, "its manifest is that of another file")
             return False
         if self._first_head_at is None:
             self._first_head_at = self._reactor.seconds()

@@ -20,6 +20,7 @@ from twisted_bazaar.files.download.picker import packed_bits, set_of
 from twisted_bazaar.files.download.progress import SourceStatus
 from twisted_bazaar.files.download.timeouts import TransferLimits
 from twisted_bazaar.files.messages import LARGEST_FILE_BYTES, Described, Go, Have, Wait
+from twisted_bazaar.system.connection_errors import reason_of
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.files import FileSource
 
@@ -152,12 +153,12 @@ class Source:
         self.fresh.clear()
         endpoint = self._owner.ways_in.to(self.origin)
         if endpoint is None:
-            self.drop("there is no way to it")
+            self.drop("it takes no connections, and no streams over datagrams from here")
             return
         self._asking = asking = DownloadConnection(self._reactor, self, self._digest)
         self._connecting = endpoint.connect(_Once(asking))
         self._connecting.addErrback(self._not_connected, asking)
-        self._connecting.addErrback(lambda failure: self.log.failure("a source was not asked", failure))
+        self._connecting.addErrback(lambda failure: self.log.failure("connecting to a source failed", failure))
 
     def want(self, chunk: int) -> None:
         """Ask it for a chunk."""
@@ -211,11 +212,11 @@ class Source:
         if self._asking is None:
             return
         if self.state is State.ASKED and now - self.since >= limits.answer_s:
-            self.drop(f"it said nothing for {limits.answer_s:g} s")
+            self.drop(f"it did not describe the file within {limits.answer_s:g} s")
             return
         if self.state is State.WAITING and now - self._in_line_at >= limits.answer_s:
             if not self._is_in_line:
-                self.drop(f"it said nothing of its line for {limits.answer_s:g} s")
+                self.drop(f"it did not answer within {limits.answer_s:g} s whether this node still waits for a slot")
                 return
             # A line can be long; but a machine that is gone says nothing either.
             self._stand_in_line(self._asking)
@@ -250,7 +251,7 @@ class Source:
         return (before * self._owner.size_of(chunk) - begun_bytes) / max(self.rate, 1e-3)
 
     def status(self) -> SourceStatus:
-        """It as it is now."""
+        """Its state, rate and bytes now."""
         rate = self.rate if self.rate is not None and self.wanted else 0.0
         return SourceStatus(self.origin, self.state.value, self.right_bytes, rate, self.why)
 
@@ -263,7 +264,7 @@ class Source:
     def described(self, message: Described) -> None:
         """It has said what the file is."""
         if message.size > LARGEST_FILE_BYTES:
-            raise WireError(f"a file of {message.size} bytes")
+            raise WireError(f"a file of {message.size} bytes; at most {LARGEST_FILE_BYTES} are taken")
         self.head = (message.size, message.root)
         self.has = None if message.whole else 0
         self._become(State.IDLE)
@@ -277,11 +278,11 @@ class Source:
     def bits_came(self, first: int, bits: bytes) -> None:
         """It has said what it has."""
         if self.head is None or self.has is None:
-            raise WireError("a source of the whole that says which chunks it has")
+            raise WireError("it has the whole file, and says which chunks it has")
         total = packed_bits(chunk_count(self.head[0]))
         shift = total - first - len(bits) * 8
         if shift < 0:
-            raise WireError("chunks that the file has not")
+            raise WireError("it names chunks beyond the end of the file")
         self._grow(int.from_bytes(bits, "big") << shift)
 
     def grown(self, message: Have) -> None:
@@ -290,14 +291,14 @@ class Source:
             return
         count = chunk_count(self.head[0])
         if max(message.chunks) >= count:
-            raise WireError("chunks that the file has not")
+            raise WireError("it names chunks beyond the end of the file")
         self._grow(set_of(count, message.chunks))
 
     def slot_given(self, message: Go) -> None:
         """Chunks can be asked for."""
         self._is_in_line = True
         if self.head is None or (message.fresh and max(message.fresh) >= chunk_count(self.head[0])):
-            raise WireError("chunks that the file has not")
+            raise WireError("it names chunks beyond the end of the file")
         self.askers = message.askers
         if self.state is State.WAITING:
             self._become(State.SERVING)
@@ -354,7 +355,7 @@ class Source:
         self.since = self._reactor.seconds()
 
     def _owe(self) -> None:
-        """It owes something from now on, if it has not before."""
+        """Begin to measure it: it owes something from now on."""
         if self._owed_since is None or (self._asking is not None and not self._asking.owes):
             now = self._reactor.seconds()
             self._owed_since = self._measured_at = self._stall_at = self._heard_at = now
@@ -383,7 +384,8 @@ class Source:
         if asking is self._asking:
             self._connecting = None
             failure.trap(*_NOBODY_THERE)
-            self._end(State.DROPPED, f"it cannot be reached: {failure.getErrorMessage()}")
+            assert failure.value is not None, "it was just trapped"
+            self._end(State.DROPPED, f"it cannot be reached: {reason_of(failure.value)}")
 
 
 class _Once(Factory):

@@ -221,7 +221,7 @@ class Download:
         beginning.addErrback(self._is_at_fault)
 
     def _has_no_room(self, failure: Failure, head: Head) -> None:
-        """Perhaps it is a lie about the size, so whoever says something else may have the word."""
+        """Refuse a manifest for whose size there is no room: it may be a lie, and another may be right."""
         failure.trap(StorageError)
         assert isinstance(failure.value, StorageError)
         self._no_room = failure.value
@@ -252,7 +252,7 @@ class Download:
                 self._allotment.enter(source)
 
     def expose(self, source: Source, lie: str) -> None:
-        """Somebody has lied."""
+        """Drop a source that has lied; it is not asked again."""
         self._roster.expose(source, lie)
 
     def _connect_more(self) -> None:
@@ -309,7 +309,7 @@ class Download:
         self._done.callback(Receipt(self._part.digest, head[0], by_source, dropped, self._resumed or 0, seconds))
 
     def _is_wrong(self, failure: Failure) -> None:
-        """The manifest was a lie, and so was everybody who gave it."""
+        """Drop all who gave the manifest: it was a lie."""
         failure.trap(WrongWhole)
         if self._is_over or self._belief.head is None:
             return
@@ -319,7 +319,9 @@ class Download:
                 # What is right by a lie is nobody's merit.
                 source.right_bytes = 0
         for source in self._belief.refuse(self._belief.head):
-            self.expose(source, "its manifest fits, and the whole does not")
+            self.expose(
+                source, "all chunks fit its manifest, and the whole does not have the digest that was asked for"
+            )
         self._choose()
 
     def _unbusy(self, result: Any) -> Any:
@@ -330,12 +332,12 @@ class Download:
         return result
 
     def _cannot_go_on(self, failure: Failure) -> None:
-        """What is kept cannot be kept any more."""
+        """End the download: its part file fails."""
         failure.trap(BazaarError)
         self._fail(failure)
 
     def _is_at_fault(self, failure: Failure) -> None:
-        self.log.failure("a download failed", failure)
+        self.log.failure("the download of {digest} failed", failure, digest=self._part.digest)
         self._fail(failure)
 
     def _fail(self, failure: Failure) -> None:

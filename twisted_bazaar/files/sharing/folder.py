@@ -232,7 +232,7 @@ class Folder:
         if look.fault != self.fault:
             self.fault = look.fault
             if look.fault is not None:
-                self.log.warn("nothing is shared: {fault}", fault=look.fault)
+                self.log.warn("the folder cannot be read, so nothing is shared: {fault}", fault=look.fault)
         self._left_out = look.left_out
         if look.settling_s is not None:
             self._look_in(look.settling_s)
@@ -307,7 +307,7 @@ class Folder:
             self._changed(added, removed)
         except Exception:
             # What others make of it must not end the looking.
-            self.log.failure("others could not be told what is shared")
+            self.log.failure("what is shared now could not be published")
 
     def _forget(self, name: str) -> bool:
         offered = self._offered.pop(name, None)

@@ -147,7 +147,7 @@ class HashQueue:
         self._turns[turn] = done
         turning = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._hash, turn)
         turning.addCallbacks(self._turn_done, self._turn_failed, callbackArgs=(turn,), errbackArgs=(turn,))
-        turning.addErrback(lambda failure: self.log.failure("what was hashed could not be taken in", failure))
+        turning.addErrback(lambda failure: self.log.failure("files that were hashed could not be offered", failure))
         turning.addBoth(lambda _: done.callback(None))
 
     def _next_files(self) -> list[Sighting]:
@@ -176,7 +176,7 @@ class HashQueue:
             self._hashed(current)
 
     def _turn_failed(self, failure: Any, turn: _Turn) -> None:
-        self.log.failure("hashing failed", failure)
+        self.log.failure("hashing {names} failed", failure, names=", ".join(seen.name for seen in turn.files))
         self._turn_done([Hashed(seen, reason="hashing it failed") for seen in turn.files], turn)
 
     def _hash(self, turn: _Turn) -> list[Hashed]:

@@ -73,7 +73,7 @@ class Watch(FileSystemEventHandler):
                 observer.join()
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Something has happened."""
+        """Have the folder looked at soon: something has happened in it."""
         if isinstance(event, DirDeletedEvent) and os.fsdecode(event.src_path) == os.fspath(self._path):
             self._watched = None
         if not self._is_noticed.is_set():
@@ -92,7 +92,7 @@ class Watch(FileSystemEventHandler):
             self._observer = None
             if not self._is_complained_of:
                 self.log.info(
-                    "{path} cannot be watched, it is looked into now and then: {reason}",
+                    "{path} cannot be watched for changes: {reason}; it is read now and then instead",
                     path=self._path,
                     reason=error.strerror,
                 )

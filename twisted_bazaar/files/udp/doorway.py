@@ -58,7 +58,7 @@ class Guest(TwistedProtocol):
         peer = self.transport.getPeer()
         successor: Any = self._openings[type(first)](first, Address(peer.host, peer.port))
         if successor is None:
-            self._refuse(Error.telling(NoSlots("nothing is taken here now"), first))
+            self._refuse(Error.telling(NoSlots("no streams of this kind are taken now"), first))
             return
         self._stop()
         rest = self._splitter.leave()

@@ -44,7 +44,7 @@ class TransferLog:
         try:
             file.close()
         except OSError as error:
-            self.log.error("--transfer-log: {reason}", reason=error.strerror)
+            self.log.error("--transfer-log: the end of the file could not be written: {reason}", reason=error.strerror)
 
     def _write(self, text: str) -> None:
         if self._file is None:
@@ -53,4 +53,4 @@ class TransferLog:
             self._file.write(f"{text}\n")
         except OSError as error:
             self._file = None
-            self.log.error("--transfer-log: {reason}; no more is written", reason=error.strerror)
+            self.log.error("--transfer-log: {reason}; nothing more is written to the file", reason=error.strerror)

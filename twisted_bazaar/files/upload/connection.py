@@ -364,7 +364,7 @@ class UploadConnection(Stream):
             self.end("disk", "the file cannot be read now")
 
     def _is_at_fault(self, failure: Failure) -> None:
-        self.log.failure("a chunk was not served", failure)
+        self.log.failure("a chunk of {digest} could not be served", failure, digest=self.digest)
         self.end("disk", "the file cannot be read now")
 
     def _pump(self) -> None:

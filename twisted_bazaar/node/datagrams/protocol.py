@@ -341,7 +341,9 @@ class Datagrams(DatagramProtocol):
     def _note_fault(self, message: Message, address: Address, now: float) -> None:
         self.counts["faults"] += 1
         if self._faults.admit(now) is not None:
-            self.log.failure("a {name} from {address} was not taken", name=message.wire_name, address=address)
+            self.log.failure(
+                "a datagram {name} from {address} could not be handled", name=message.wire_name, address=address
+            )
 
     def _receive_strange(self, data: bytes, where: Where, now: float) -> None:
         """Take what does not end with a cookie known to be right."""

@@ -75,7 +75,7 @@ class Deadlines:
             try:
                 at = thing.check(now)
             except Exception:
-                log.failure("{thing} failed at its deadline", thing=thing)
+                log.failure("{thing} raised an error at its deadline", thing=thing)
             else:
                 self._at = min(self._at, max(at, self._looked_at + _TICK_S))
         if self._to_look_at:

@@ -40,7 +40,7 @@ class Reader(Protocol):
         """So many bytes more are held for this connection; fewer, if negative."""
 
     def abort(self) -> None:
-        """What comes are no frames, or one was our undoing."""
+        """Cut the connection: what came is no frame, or handling one failed."""
 
 
 class Inbound:
@@ -124,13 +124,13 @@ class Inbound:
             self._happen(FlowEvent.LEFT_OVER if self._has_more else FlowEvent.TAKEN)
 
     def read_on(self, now: float, most: int) -> None:
-        """It is the turn of this one."""
+        """Take frames: it is the turn of this link."""
         self.silence.listen_again(now)
         reader = self._reader
         try:
             self._drain(now, min(most, self._most_in_a_turn))
         except Exception:
-            self.log.failure("a frame from {where} was not handled", where=reader.transport.getPeer())
+            self.log.failure("a frame from {where} could not be handled", where=reader.transport.getPeer())
             reader.abort()
 
     def look(self, now: float) -> tuple[Due, float]:

@@ -95,6 +95,9 @@ class Link(TwistedProtocol):
         self._deadline: Callable[[float], float] = self._greeting_deadline
         self.stage = Stage.GREETING
 
+    def __repr__(self) -> str:
+        return f"<link to {self.host or 'an address that is being dialled'}, {self.stage.value}>"
+
     # What the transport calls.
 
     def connectionMade(self) -> None:

@@ -38,7 +38,7 @@ class RingMethod(DiscoveryMethod):
         evolve(BITS, default=f"{USUAL_BITS}", shown=None),
     )
     asked = _ASKED
-    nobody_asked = "there was no member of a ring to ask; say where one listens, with --join tcp:HOST:PORT"
+    nobody_asked = "no member of a ring could be asked; say where one listens, with --join tcp:HOST:PORT"
     limits = {**FEW_LINKS, **FIND_OUT_SOON}
 
     def __init__(self, join: IStreamClientEndpoint | Address | str | None = None, **about: Any) -> None:

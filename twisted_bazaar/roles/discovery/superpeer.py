@@ -36,7 +36,7 @@ class SuperPeerMethod(DiscoveryMethod):
     options = (_SUPER, _MAY_LEAD)
     command_options = (_SUPER,)
     asked = _ASKED
-    nobody_asked = "there was no super peer to ask; start one with --role super_peer"
+    nobody_asked = "no super peer could be asked; start one with --role super_peer"
     limits = {**FEW_LINKS, **FIND_OUT_SOON}
 
     def __init__(

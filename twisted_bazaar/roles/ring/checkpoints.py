@@ -74,7 +74,7 @@ class Checkpoints:
 
     def _not_recalled(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
-            self.log.failure("what was kept could not be read", failure)
+            self.log.failure("the entries in the state directory could not be read", failure)
 
     def _go_on(self) -> None:
         self._recalling = None
@@ -111,7 +111,7 @@ class Checkpoints:
         self._saved = _NEVER
         if not self._is_failing:
             # A disk that is full stays so for a while.
-            self.log.failure("what is kept could not be written down", failure)
+            self.log.failure("the entries could not be written to the state directory", failure)
         self._is_failing = True
 
     def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:

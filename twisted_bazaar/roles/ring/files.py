@@ -56,9 +56,9 @@ class KeptPart(ResumableFile):
     def begin(self, manifest: Manifest) -> Deferred[None]:
         """Take a manifest, if it is of the right length."""
         if manifest.size not in self.sizes:
-            return fail(StorageError(f"{manifest.size} bytes, of which no owner has spoken"))
+            return fail(StorageError(f"no owner has asked for a file of {manifest.size} bytes to be kept"))
         if not self.take_room():
-            return fail(StorageError("there is no room for it now"))
+            return fail(StorageError("there is no room for the file now"))
         return super().begin(manifest)
 
 
@@ -223,7 +223,9 @@ class KeptFiles:
         if timer is not None:
             timer.cancel()
         dropping = self._drop(digest).addCallback(lambda _: self._delete(digest))
-        dropping.addErrback(lambda failure: self.log.failure("a file was not deleted", failure))
+        dropping.addErrback(
+            lambda failure: self.log.failure("a file that is kept no longer could not be deleted", failure)
+        )
 
     # Inside.
 
@@ -276,7 +278,7 @@ class KeptFiles:
 
     def _not_got(self, failure: Failure) -> None:
         if not failure.check(BazaarError):
-            self.log.failure("a file could not be kept", failure)
+            self.log.failure("keeping a file for its owner failed", failure)
 
     def _got(self, _: object, digest: str, failures: int) -> None:
         self._getting.pop(digest, None)

@@ -55,12 +55,12 @@ class RingLifecycle:
         member.displaced.addCallback(self._displaced)
         join = clientFromString(node.clock, self.join) if isinstance(self.join, str) else self.join
         joining = member.start(node, join).addCallbacks(lambda _: joined(), self._refused)
-        joining.addErrback(lambda failure: self.log.failure("the ring was not joined", failure))
+        joining.addErrback(lambda failure: self.log.failure("joining the ring failed", failure))
 
     def stop(self) -> Deferred[None]:
         """Hand over what is kept, and leave; fires when that is over, and never fails."""
         leaving = self._keeping.member.stop()
-        leaving.addErrback(lambda failure: self.log.failure("the ring was not left as it should be", failure))
+        leaving.addErrback(lambda failure: self.log.failure("leaving the ring failed", failure))
         return leaving.addCallback(lambda _: None if self._repair is None else self._repair.stop())
 
     def _refused(self, failure: Failure) -> None:

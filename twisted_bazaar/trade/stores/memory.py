@@ -97,7 +97,7 @@ class MemorySales(MemoryBook):
             if deal.order.key in self.answered:
                 raise StorageError(f"order {deal.order.id} has an answer, which is final")
             if deal.outcome is not Outcome.SOLD and deal.order.quote in self.refused:
-                raise StorageError(f"there is a no about the quote {deal.order.quote} already")
+                raise StorageError(f"an order on the quote {deal.order.quote} has been refused already")
             self._set("answered", deal.order.key, deal)
             if deal.outcome is not Outcome.SOLD:
                 self._set("refused", deal.order.quote, deal.order.key)

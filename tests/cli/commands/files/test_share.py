@@ -92,13 +92,13 @@ class SharingTests(FilesCase):
         """Super peers that come and go are told."""
         sharing = self.begin()
         sharing.joined("by the super peer at 10.0.0.2:9200")
-        sharing.left("a super peer")
+        sharing.left("super peer 7")
         self.end()
         self.assertEqual(
             self.file.getvalue().splitlines()[1:],
             [
                 "others find it by the super peer at 10.0.0.2:9200",
-                "a super peer is gone; others take its place, if there are any",
+                "the link to super peer 7 is lost; another takes its place if there is one",
             ],
         )
 

@@ -13,7 +13,7 @@ from tests import examples
 from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
 from twisted_bazaar.discovery.superpeer.leaf.registrations import KEPT, MEET_S
 from twisted_bazaar.discovery.superpeer.messages import Other, Register, Registered, Unregister
-from twisted_bazaar.errors import LinkClosed, PeerError
+from twisted_bazaar.errors import LinkClosed, PeerError, Unreachable
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.error import Error
@@ -25,6 +25,7 @@ class World:
     """Some super peers that the test plays, and a weak peer that was given the first two.
 
     @ivar mood: what each does when it is met: takes it, is full, says nothing, is gone, or hangs before the link.
+    @ivar gone_as: why one that is gone cannot be met.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class World:
             Peer(10 + number, f"{10 + number:064x}", Address(f"10.0.0.{10 + number}", 9200)) for number in range(COUNT)
         ]
         self.mood = ["take"] * COUNT
+        self.gone_as: PeerError = LinkClosed("nobody is there")
         self.registered: set[int] = set()
         self.leaf = Leaf([each.address for each in self.peers[:2]])
         self.leaf.start(self.node)
@@ -117,7 +119,7 @@ class HangingNode(FakeNode):
         if mood == "hang":
             self.hanging.append((peer, answer))
         elif mood == "gone":
-            answer.errback(LinkClosed("nobody is there"))
+            answer.errback(self.world.gone_as)
         else:
             self.arrive(peer, answer)
         return answer
@@ -208,3 +210,20 @@ class ReasonTests(SynchronousTestCase):
         deliver(self.world.leaf, Error.telling(PeerError("nobody here takes 'register'"), "register"), 1, peer.id)
         self.assertEqual(self.reasons(0), [("stranger", "nobody here takes 'register'")])
         self.assertIn(peer.id, self.world.node.released)
+
+    def test_alone(self) -> None:
+        """Who is taken by none of those that the user gave says which these are, and why they cannot be reached."""
+        self.world.mood[:] = ["gone", "full", *["gone"] * (COUNT - 2)]
+        self.world.gone_as = Unreachable("{somewhere}", "Connection refused {0}")
+        self.world.settle(60)
+        [told] = [
+            sentence.format(**details)
+            for (event, details), sentence in zip(self.world.node.reports, self.world.node.sentences, strict=True)
+            if event == "alone" and sentence is not None
+        ]
+        places = [str(peer.address) for peer in self.world.peers[:2]]
+        self.assertEqual(
+            told,
+            f"no super peer accepts this node ({places[0]}: Connection refused {{0}}, {places[1]}); see that one runs, "
+            "and that --super is right; trying again until one does",
+        )

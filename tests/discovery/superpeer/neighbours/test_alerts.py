@@ -23,7 +23,9 @@ class AttendanceTests(SuperPeerTestCase):
         for _ in range(30):
             self.neighbour(1)
             self.node.clock.pump([0.1] * 20)
-        self.assertEqual(self.said("neighbour-missing"), ["10.8.0.2 port 9200 does not answer; still trying"])
+        self.assertEqual(
+            self.said("neighbour-missing"), ["the neighbour at 10.8.0.2 port 9200 does not answer; still trying"]
+        )
         self.assertEqual(self.said("no-neighbours"), [])
 
     def test_known_elsewhere(self) -> None:

@@ -67,7 +67,7 @@ def share(folder: str, options: OptionValues) -> None:
     try:
         run_in_reactor(sharing.run)
     except Interrupted:
-        click.echo(f"{printable(str(path))} is shared no more", err=True)
+        click.echo(f"{printable(str(path))} is not shared any more", err=True)
 
 
 class ShareDisplay:
@@ -185,7 +185,7 @@ class Sharing(JoinObserver):
 
     def left(self, whom: str) -> None:
         """One of those by whom others find it is gone."""
-        self._display.say(f"{whom} is gone; others take its place, if there are any")
+        self._display.say(f"the link to {whom} is lost; another takes its place if there is one")
 
     def tell(self, event: str, details: Mapping[str, Any]) -> None:
         """Say what the node reports, if it is about the folder."""
@@ -200,7 +200,7 @@ class Sharing(JoinObserver):
             case "folder_gone":
                 self._display.say(f"nothing is shared: {details['reason']}; it goes on when the folder is back")
             case "folder_back":
-                self._display.say("the folder is back")
+                self._display.say(f"the folder {self._path} is back")
             case "uploaded":
                 self._display.say_some(f"sent: {told_size(details['bytes'])} of {name} to {details['host']}")
 

@@ -92,7 +92,7 @@ class IndexMember(Role):
         self._is_stopped = True
         self.tracker_left()
         for question in list(self._questions.values()):
-            question.answer.errback(LinkClosed("this node stops"))
+            question.answer.errback(LinkClosed("this node is stopping"))
         return succeed(None)
 
     def tracker_joined(self) -> None:
@@ -177,7 +177,7 @@ class IndexMember(Role):
 
     def _ask(self, make: Callable[[int], Message]) -> Deferred[Any]:
         if self._is_stopped:
-            return fail(LinkClosed("this node stops"))
+            return fail(LinkClosed("this node is stopping"))
         message_id = self._new_id()
         question = _Question(make(message_id), Deferred())
         self._questions[message_id] = question
@@ -234,7 +234,7 @@ class IndexMember(Role):
         self.node.send(message, (self.node.id, TRACKER_ID))
 
     def _warn(self, sentence: str, **details: Any) -> None:
-        """Say something, but not over and over."""
+        """Log a warning, unless there were many lately."""
         if self._warnings.admit(self.node.clock.seconds()) is not None:
             self.log.warn(sentence, **details)
 

@@ -142,7 +142,7 @@ class IndexSearch:
 
     def _not_asked(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:
-            self.log.failure("a search went wrong", failure)
+            self.log.failure("a search for goods failed", failure)
 
     async def _ask_all(self, hunt: _Hunt) -> None:
         """Ask every seller there is, some at a time, each as soon as it is named."""
@@ -157,7 +157,7 @@ class IndexSearch:
                 None if inquiry.seller else inquiry.item, inquiry.seller, lambda named: self._named(named, hunt)
             )
         except PeerError as error:
-            self.log.debug("the index names nobody: {error}", error=error)
+            self.log.debug("the index names no seller of {item}: {error}", item=inquiry.item, error=error)
             self._named([peer for (item, _), peer in self._known.items(now) if item == inquiry.item], hunt)
         await DeferredList(hunt.rounds)
 
@@ -283,7 +283,7 @@ class IndexAnswers:
         self._look_again = self._node.clock.callLater(LOOK_AGAIN_S, self.changed)
         looking = self._shelf.items()
         looking.addCallbacks(self._publish, self._not_answered)
-        looking.addErrback(lambda failure: self.log.failure("the goods were not published", failure))
+        looking.addErrback(lambda failure: self.log.failure("the names of the goods could not be published", failure))
 
     def stop(self) -> None:
         """Answer no more, and look no more."""
@@ -308,15 +308,15 @@ class IndexAnswers:
             self._node.send(answer or Quotation(id=inquiry.id, item=inquiry.item), origin.route)
 
         answering.addCallback(send)
-        answering.addErrback(lambda failure: self.log.failure("an inquiry was not answered", failure))
+        answering.addErrback(lambda failure: self.log.failure("the answer to an inquiry could not be sent", failure))
 
     def _not_answered(self, failure: Failure) -> None:
         # While the book cannot be read there is nothing to offer.
         if failure.check(StorageError) is None:
-            self.log.failure("the shelf is out of order", failure)
+            self.log.failure("the stock could not be read for an offer", failure)
 
     async def _answer(self, inquiry: Inquiry, origin: Origin) -> Quotation | None:
-        """What there is to say to an inquiry; None for nothing."""
+        """The answer to an inquiry; None if there is nothing to offer."""
         node = self._node
         if inquiry.bazaar != node.bazaar or inquiry.seller not in (None, node.key.public) or not self._admit(origin):
             return None

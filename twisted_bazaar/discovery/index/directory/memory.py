@@ -76,7 +76,7 @@ class MemoryDirectory:
         return self._do(peer, lambda: self._directory.remove(peer, name, self._now()))
 
     def leave(self, peer: Peer) -> Deferred[None]:
-        """Nothing of a peer is found any more."""
+        """Remove a peer's list: nothing of it is found any more."""
         # A change that waits would bring it back.
         self._turns.forget(peer.key)
         self._directory.leave(peer.key, self._now())
@@ -112,30 +112,30 @@ class MemoryDirectory:
         return self._directory.update(peer, update, self._now())
 
     def _do(self, peer: Peer, change: Callable[[], T]) -> Deferred[T]:
-        """Do something in one step, after everything else that the peer wants."""
+        """Make a change in one step, after all earlier work for the same peer."""
         doing = self._turns.do(peer.key, _one_step(change), peer.network)
         self._work_later()
         return doing
 
     def _look(self) -> None:
-        """See whose time is over."""
+        """Let leases expire, every now and then."""
         self._looking = self._reactor.callLater(_LOOK_S, self._look)
         self._expire()
         self._work_later()
 
     def _expire(self) -> None:
-        """Believe nobody any more whose time is over, also when this process has stood still meanwhile."""
+        """Drop the lists whose leases have expired, also when this process has stood still meanwhile."""
         self._directory.expire(self._now())
 
     def _work_later(self) -> None:
-        """Have what is left to be done be done after a while; who asks for words before then has it done at once."""
+        """Index and clear some more after a while; a search for words before then has it done at once."""
         if self._working is None and self._directory.has_work and self._looking is not None:
             self._working = self._reactor.callLater(_PAUSE_S, self._begin_work)
 
     def _begin_work(self) -> None:
         working = self._turns.do(None, self._work())
         working.addErrback(lambda failure: failure.trap(LinkClosed))
-        working.addErrback(lambda failure: self.log.failure("the directory is not in order", failure))
+        working.addErrback(lambda failure: self.log.failure("clearing and indexing in the directory failed", failure))
         working.addCallback(lambda _: self._end_work())
 
     def _end_work(self) -> None:

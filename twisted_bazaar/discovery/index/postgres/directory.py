@@ -164,7 +164,7 @@ class PostgresDirectory:
         return Lists(connection, self._server, self.lease_s, self.most_a_peer, self._most_bytes)
 
     def _look(self) -> None:
-        """See whose time is over."""
+        """Drop lists whose leases have expired."""
         looking = self._do(None, None, self._changes, lambda connection: self._lists(connection).expire())
         looking.addErrback(self._not_looked)
         looking.addCallback(lambda has_more: self._look_in(_BETWEEN_S if has_more else _LOOK_S))
@@ -172,7 +172,7 @@ class PostgresDirectory:
     def _not_looked(self, failure: Failure) -> bool:
         # Who asks something else is told, and tells the log.
         if failure.check(StorageError, LinkClosed) is None:
-            self.log.failure("the directory is not in order", failure)
+            self.log.failure("expired lists could not be removed from the directory", failure)
         return False
 
     def _look_in(self, seconds: float) -> None:

@@ -42,14 +42,14 @@ class Worker:
         self._is_stopped = False
 
     def do(self, owner: Hashable, begin: Callable[[], Deferred[T]], host: Hashable = None) -> Deferred[T]:
-        """Do something for an owner, after everything else of its.
+        """Run work for an owner, after all earlier work of the same owner.
 
         @param begin: begins it; the next thing begins when its Deferred fires.
         @param host: whom the time is charged to; the owner itself if not given.
         @raise Busy: too much of this owner's is waiting.
         """
         if self._is_stopped:
-            return fail(LinkClosed("the index server stops"))
+            return fail(LinkClosed("the index server is stopping"))
         work = _Work(begin, Deferred())
         try:
             self._queue.put(owner, work, host)
@@ -59,14 +59,14 @@ class Worker:
         return work.done
 
     def forget(self, owner: Hashable) -> None:
-        """An owner has gone: what waits of its own is not begun any more, and nobody waits for what comes of it."""
+        """Drop the work of an owner that has gone: what waits is not begun, and nobody waits for results."""
         self._queue.forget(owner)
 
     def stop(self) -> Deferred[None]:
         """Begin nothing more, and tell who waits; fires when what has begun is done."""
         self._is_stopped = True
         for work in self._queue.clear():
-            work.done.errback(LinkClosed("the index server stops"))
+            work.done.errback(LinkClosed("the index server is stopping"))
         return self._idle
 
     def _go_on(self) -> None:

@@ -49,14 +49,14 @@ class TimeSlicer:
         self._is_stopped = False
 
     def do(self, owner: Hashable, steps: Generator[None, None, T], host: Hashable = None) -> Deferred[T]:
-        """Do something for an owner, after everything else of its; at once if there is nothing and time for it.
+        """Run work for an owner, after all earlier work of the same owner; at once if there is none, and time for it.
 
         @param host: whom the time is charged to; the owner itself if not given. It stays the same while anything of
             this owner's is waiting.
         @raise Busy: too much of this owner's is waiting.
         """
         if self._is_stopped:
-            return fail(LinkClosed("the index server stops"))
+            return fail(LinkClosed("the index server is stopping"))
         work = _Work(steps, Deferred())
         try:
             is_first = self._queue.put(owner, work, host)
@@ -71,23 +71,23 @@ class TimeSlicer:
         return work.done
 
     def is_waiting(self, owner: Hashable) -> bool:
-        """Whether something of an owner's is to be done yet."""
+        """Whether work of an owner waits."""
         return self._queue.is_waiting(owner)
 
     def forget(self, owner: Hashable) -> None:
-        """An owner has gone: what waits of its own is not done any more, and nobody waits for what comes of it."""
+        """Drop the work of an owner that has gone: what waits is not done, and nobody waits for results."""
         for work in self._queue.forget(owner):
             work.steps.close()
 
     def stop(self) -> None:
-        """Do nothing more; who waits for something is told."""
+        """Run no more work; what waits fails with L{LinkClosed}."""
         self._is_stopped = True
         if self._next is not None:
             self._next.cancel()
             self._next = None
         for work in self._queue.clear():
             work.steps.close()
-            work.done.errback(LinkClosed("the index server stops"))
+            work.done.errback(LinkClosed("the index server is stopping"))
 
     # Inside.
 

@@ -48,7 +48,7 @@ def told_displaced(holder: Contact) -> str:
     @param holder: that one.
     """
     return (
-        f"the one at {holder.address} has come to its place while the ring was parted, and keeps it; begin anew with "
+        f"the node at {holder.address} took its place while the ring was partitioned, and keeps it; begin anew with "
         "another --ring-id, or with a state directory of its own, and so another key"
     )
 
@@ -96,7 +96,7 @@ class Door:
 
     def _read(self, pong: object, address: Address) -> Met:
         if not isinstance(pong, RingPong):
-            raise LinkClosed("the node to join by is of no ring")
+            raise LinkClosed("the node to join by is no member of a ring")
         if pong.bits != self._ring.bits:
             raise UsageError(
                 f"the ring to join has {pong.bits} bits, not {self._ring.bits}; write --bits {pong.bits} to join it"
@@ -107,7 +107,7 @@ class Door:
         # From now on it can be told from others that say they are this node.
         contact = ContactEncoder(own, self._ring).sender_of(pong, address)
         if contact is None or not pong.member:
-            raise LinkClosed("the node to join by is no member of its ring itself")
+            raise LinkClosed("the node to join by has not joined its ring yet")
         return Met(contact, own)
 
 
@@ -146,14 +146,14 @@ class Joining:
                 met = await self._door.knock()
                 holder = await self._enter(met)
             except CancelledError:
-                raise LinkClosed("this node stops") from None
+                raise LinkClosed("this node is stopping") from None
             except PeerError as error:
                 self._tried(str(error))
                 await self._wait()
                 continue
             if holder is not None:
                 raise UsageError(
-                    f"the place of this node on the ring is that of the one at {holder.address} already; choose "
+                    f"the node at {holder.address} has the place of this node on the ring already; choose "
                     "another with --ring-id, or, if that one has the same key, give this node a state directory of its "
                     "own"
                 )
@@ -165,7 +165,7 @@ class Joining:
         try:
             await waited
         except CancelledError:
-            raise LinkClosed("this node stops") from None
+            raise LinkClosed("this node is stopping") from None
 
 
 class Returning:
@@ -209,7 +209,7 @@ class Returning:
     def _knock(self) -> None:
         self._timer = None
         self._knocking = Deferred.fromCoroutine(self._look())
-        self._knocking.addErrback(lambda failure: self.log.failure("nobody was looked for", failure))
+        self._knocking.addErrback(lambda failure: self.log.failure("looking for a member of the ring failed", failure))
         self._knocking.addBoth(self._knocked)
 
     async def _look(self) -> None:

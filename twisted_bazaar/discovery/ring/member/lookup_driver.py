@@ -82,7 +82,7 @@ class LookupDriver:
             contact, partial(RingFind, place=place), late=partial(self._is_late, contact, asked_at)
         )
         answer.addCallbacks(self._take, self._take_failure, callbackArgs=(contact,), errbackArgs=(contact,))
-        answer.addErrback(lambda failure: self.log.failure("a search did not go on", failure))
+        answer.addErrback(lambda failure: self.log.failure("the answer to a lookup could not be used", failure))
 
     def _is_late(self, contact: Contact, asked_at: float) -> None:
         if self.found.called:

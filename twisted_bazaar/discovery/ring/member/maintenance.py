@@ -404,7 +404,9 @@ class Maintenance:
             self.do(self.membership.found(sought, found.before, found.holders, self._now()))
 
         found = self.find(sought.place, start, is_wary=False).addCallback(tell)
-        found.addErrback(lambda failure: self.log.failure("what was sought was of no use", failure))
+        found.addErrback(
+            lambda failure: self.log.failure("the result of a lookup for a neighbour could not be used", failure)
+        )
 
     def _answer_by_others(self, place: int) -> LookupReply | None:
         """Whom to ask about a place in the neighbourhood: others than the neighbours, if any are known."""

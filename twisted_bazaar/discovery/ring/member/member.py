@@ -277,7 +277,7 @@ class RingMember:
                 self.displaced.callback(step.holder)
             return
         if step.holder is None:
-            verdict.errback(LinkClosed("nobody was found behind whom there is room"))
+            verdict.errback(LinkClosed("no member was found behind which there is room for this node"))
         else:
             verdict.callback(step.holder)
 
@@ -309,7 +309,7 @@ class RingMember:
             timer, began = self._beginning
             self._beginning = None
             timer.cancel()
-            began.errback(LinkClosed("this node stops"))
+            began.errback(LinkClosed("this node is stopping"))
         if self._joining is not None:
             self._joining.stop()
         if self.is_member and not self._is_leaving:
@@ -330,7 +330,7 @@ class RingMember:
         # The node may wait less: then all that is not done is cancelled, and it goes on here.
         for is_done, result in await duties.addTimeout(most_s, self._node.clock, onTimeoutCancel=_give_up):
             if not is_done:
-                self.log.failure("something was not done before leaving", result)
+                self.log.failure("not all could be done before this node left the ring", result)
 
     async def _say_farewell(self) -> None:
         membership, write = self.membership, self.cards.write

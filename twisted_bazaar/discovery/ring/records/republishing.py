@@ -208,7 +208,7 @@ class Republisher:
     def _not_done(self, failure: Failure, posted: _Posted) -> None:
         posted.failures += 1
         if not failure.check(PeerError, CancelledError):
-            self.log.failure("what this node has could not be told in the ring", failure)
+            self.log.failure("a record of this node could not be published on the ring", failure)
 
     def _done(self, key: RecordKey, posted: _Posted) -> None:
         del self._under_way[key]

@@ -118,7 +118,7 @@ class HedgedRequests(Generic[T]):
         self._miss(contact)
         self._open.discard(contact)
         if not isinstance(error, PeerError):
-            self.log.failure("a node was not asked as it should be", Failure(error))
+            self.log.failure("a hedged request failed", Failure(error))
         self._settle()
 
     def _settle(self) -> None:

@@ -205,7 +205,7 @@ class Requests:
         self._deadlines.stop()
         for question in list(self._questions.values()):
             self._end(question)
-            self._fail(question, "this node stops")
+            self._fail(question, "this node is stopping")
 
     # Inside.
 
@@ -247,7 +247,7 @@ class Requests:
         witness: Witness | None,
     ) -> None:
         if self._is_stopped:
-            failed(LinkClosed("this node stops"))
+            failed(LinkClosed("this node is stopping"))
             return
         tries, fixed_s = (_TRIES, None) if patience is None else (patience.tries, patience.wait_s)
         now = self._seconds()

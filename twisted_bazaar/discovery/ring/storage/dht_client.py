@@ -101,8 +101,8 @@ class DhtClient(ReplicaServer):
         if stored.keepers:
             return stored
         if any(copy.outcome == "full" for copy in stored.copies):
-            raise NotNow(f"nobody who is to keep {name!r} has room for it")
-        raise LinkClosed(f"nobody is there to keep {name!r}")
+            raise NotNow(f"none of the nodes that are to keep {name!r} has room for it")
+        raise LinkClosed(f"none of the nodes that are to keep {name!r} answers")
 
     async def _newest_shown(self, entry: Entry, copies: Sequence[Copy]) -> int:
         """The newest version of an entry that those can show who say that they have a newer one; 0 for none.
@@ -131,7 +131,9 @@ class DhtClient(ReplicaServer):
         ) -> None:
             sent = self.send(contact, entry, late=late)
             sent.addCallbacks(came, lambda failure: failed(failure.value))
-            sent.addErrback(lambda failure: self.log.failure("an entry was not sent on", failure))
+            sent.addErrback(
+                lambda failure: self.log.failure("an entry could not be sent to a node that is to keep it", failure)
+            )
 
         sending = HedgedRequests(found.holders, self.replicas + 1, send)
         await sending.run()

@@ -213,7 +213,7 @@ class Read:
             listings += more
             found = await self._read_all(listings) if more else found
         if not listings:
-            raise LinkClosed(f"nobody is there to ask for {self._name!r}")
+            raise LinkClosed(f"none of the nodes that keep {self._name!r} answers")
         return found
 
     # What is listed.
@@ -266,7 +266,9 @@ class Read:
                 return
             rest = Deferred.fromCoroutine(self._list_rest(listing, after, late))
             rest.addCallbacks(came, lambda failure: failed(failure.value))
-            rest.addErrback(lambda failure: self.log.failure("what a node has was not taken", failure))
+            rest.addErrback(
+                lambda failure: self.log.failure("the entries that a node lists could not be taken", failure)
+            )
 
         self._member.question(contact, self._make, take, failed, late)
 
@@ -287,7 +289,7 @@ class Read:
         @raise LinkClosed: it is none.
         """
         if not isinstance(answer, RingTransfer):
-            raise LinkClosed("it answers something else")
+            raise LinkClosed("it has answered something else")
         listed = answer.listed
         listing.listed += listed
         listing.is_own = listing.is_own or answer.own

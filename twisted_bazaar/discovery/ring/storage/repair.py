@@ -114,7 +114,7 @@ class Repair:
         failures = [result for is_done, result in results if not is_done]
         for failure in failures:
             if not failure.check(PeerError, CancelledError):
-                self.log.failure("something was not handed over", failure)
+                self.log.failure("the entries of this node could not be handed over to a neighbour", failure)
         # The node may wait less than this takes: then it is cancelled.
         return not any(failure.check(CancelledError) for failure in failures)
 
@@ -183,7 +183,7 @@ class Repair:
     def _failed(self, failure: Failure) -> None:
         self._under_way = None
         if not self._is_stopped and not failure.check(PeerError):
-            self.log.failure("repair failed", failure)
+            self.log.failure("anti-entropy with a neighbour failed", failure)
 
     async def _sync(self, contact: Contact, *, is_paced: bool = True) -> None:
         """Make a neighbour have what it is to have."""
@@ -208,7 +208,7 @@ class Repair:
             )
             answer = await self._member.ask(sync.to, make)
             if not isinstance(answer, RingCompared):
-                raise LinkClosed("it answers something else")
+                raise LinkClosed("it has answered something else")
             comparison.answered(self._read(answer, span[1]))
         for first in range(0, len(comparison.to_send), _AT_ONCE):
             self._check_time(until)
@@ -245,7 +245,7 @@ class Repair:
         entry, left_s = await self._keeping.fetch(contact, make)
         if self._keeping.store.position_of(entry) != position:
             # It would have others kept here than it had named.
-            raise LinkClosed("it has sent another than was asked for")
+            raise LinkClosed("it has sent another entry than was asked for")
         self._keeping.take(entry, contact, entry.lifetime_s if left_s is None else left_s)
 
     async def _give_back_some(self, first: Entry) -> None:
@@ -302,7 +302,7 @@ class Repair:
             marks = tuple(Mark(self._place(mark.position), mark.version) for mark in answer.marked)
             return Compared(answer.same, marks, end if answer.until is None else self._place(answer.until))
         except ValueError:
-            raise LinkClosed("it names what is not on this ring") from None
+            raise LinkClosed("it names positions that are not on this ring") from None
 
     def _text(self, position: int) -> str:
         return f"{position:0{self._digits}x}"

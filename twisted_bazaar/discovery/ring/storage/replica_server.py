@@ -169,7 +169,7 @@ class ReplicaServer:
         """Tell a node that all of a file has come that it had asked this one to keep."""
         telling = self.member.ask(contact, partial(RingKept, digest=digest))
         telling.addErrback(lambda failure: failure.trap(PeerError))
-        telling.addErrback(lambda failure: self.log.failure("a node was not told of its file", failure))
+        telling.addErrback(lambda failure: self.log.failure("a node could not be told that its file has come", failure))
 
     # What is done with an entry.
 
@@ -238,7 +238,7 @@ class ReplicaServer:
     async def _fetch(self, contact: Contact, make: Callable[..., RingRequest]) -> tuple[Entry, float | None]:
         first: Any = await self.member.ask(contact, make)
         if not isinstance(first, RingTransfer) or not first.parts:
-            raise LinkClosed("it has gone from there")
+            raise LinkClosed("the entry is not there any more")
         rest = [self.member.ask(contact, partial(make, part=part)) for part in range(1, first.parts)]
         answers = await gatherResults(rest, consumeErrors=True).addErrback(first_failure)
         texts = [first.text, *(answer.text for answer in answers if isinstance(answer, RingTransfer))]

@@ -317,7 +317,7 @@ class Leaf(Role):
         return succeed({"role": "leaf", "super_peers": super_peers})
 
     def _warn(self, sentence: str, **details: Any) -> None:
-        """Say something, but not over and over."""
+        """Log a warning, unless there were many lately."""
         if self._warnings.admit(self.node.clock.seconds()) is not None:
             self.log.warn(sentence, **details)
 

@@ -24,7 +24,7 @@ WAIT_S: Final = 5.0
 # However much a super peer answers, of one question no more is listened to.
 MOST_HITS: Final = 5_000
 _NOBODY: Final = (
-    "no super peer takes this node; see that one runs, and that --super is right: an address such as tcp:192.0.2.7:9200"
+    "no super peer accepts this node; see that one runs, and that --super is its endpoint, such as tcp:192.0.2.7:9200"
 )
 
 
@@ -78,7 +78,7 @@ class PendingQueries:
         @raise PeerError: everybody refuses.
         """
         if self._is_stopped:
-            return fail(LinkClosed("this node stops"))
+            return fail(LinkClosed("this node is stopping"))
         question = _Question(what, found, Deferred(lambda answer: self._forget(question)))
         self._questions.append(question)
         self._ask(question)
@@ -121,7 +121,7 @@ class PendingQueries:
         """Ask nothing any more."""
         self._is_stopped = True
         for question in list(self._questions):
-            self._fail(question, LinkClosed("this node stops"))
+            self._fail(question, LinkClosed("this node is stopping"))
 
     # Inside.
 
@@ -144,7 +144,7 @@ class PendingQueries:
             question.patience = self._node.clock.callLater(WAIT_S, self._nobody_came, question)
 
     def _of(self, query_id: str, origin: Origin) -> _Question | None:
-        """The question with an id, if it was asked of who speaks."""
+        """The question with an id, if it was asked of the super peer that answers."""
         for question in self._questions:
             if question.id == query_id and question.asked == origin.id and origin.id in self._moorings:
                 return question

@@ -13,10 +13,10 @@ from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.discovery.superpeer.leaf.candidates import LONGEST_WAIT_ALONE_S, Candidate, Candidates
 from twisted_bazaar.discovery.superpeer.leaf.registration import Registration, place_told_by
 from twisted_bazaar.discovery.superpeer.messages import Register, Registered, Unregister
-from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError
+from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError, Unreachable
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
-from twisted_bazaar.values.addresses import Origin, Peer, Whereabouts
+from twisted_bazaar.values.addresses import Address, Origin, Peer, Whereabouts, text_of_endpoint
 from twisted_bazaar.values.joining import JoinObserver, NotJoined
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import NO_ID
@@ -70,7 +70,7 @@ class Registrations:
         self._observer = observer
         self._given = list(given)
         # Of those, why each was of no use when it was tried last.
-        self._refusals: dict[int, str] = {}
+        self._refusals: dict[int, PeerError] = {}
         self.taken: dict[int, Registration] = {}
         self._candidates = Candidates(node.rng, given)
         self._tried_as: dict[int, Candidate] = {}
@@ -110,7 +110,7 @@ class Registrations:
         """A link is gone."""
         for asked, answer in list(self._registering.values()):
             if asked.id == peer.id and not answer.called:
-                answer.errback(LinkClosed("it is gone"))
+                answer.errback(LinkClosed("it has closed the link"))
         self._lose(peer.id)
 
     def registered(self, message: Registered, origin: Origin) -> None:
@@ -142,7 +142,7 @@ class Registrations:
             self._lose(node_id)
 
     def look(self) -> None:
-        """See whether one is missing, and try those that may be there."""
+        """Try to register with more super peers, while there are too few."""
         self._cancel_look()
         if self._is_stopped or self._node.id == NO_ID:
             return
@@ -215,7 +215,7 @@ class Registrations:
                 answer.errback(failure)
 
         meeting = self._node.meet(where).addCallbacks(met, not_met)
-        meeting.addErrback(lambda failure: self.log.failure("a super peer could not be met", failure))
+        meeting.addErrback(lambda failure: self.log.failure("dialling a super peer failed", failure))
         return answer
 
     async def _register(self, peer: Peer) -> Registered:
@@ -229,7 +229,7 @@ class Registrations:
         if not self._node.send(
             Register(id=number, may_lead=self._may_lead and udp > 0, udp=udp), (self._node.id, peer.id)
         ):
-            raise LinkClosed("it is gone")
+            raise LinkClosed("it has closed the link")
         self._registering[number] = peer, answer
         try:
             return await answer.addTimeout(REGISTER_S, self._node.clock, _not_in_time)
@@ -253,7 +253,7 @@ class Registrations:
         self._refusals.clear()
         self._node.report(
             "moored",
-            "super peer {super_peer} at {host} port {port} takes this node" if is_first else None,
+            "super peer {super_peer} at {host} port {port} accepts this node" if is_first else None,
             super_peer=peer.id,
             host=peer.address.host,
             port=peer.address.port,
@@ -273,16 +273,18 @@ class Registrations:
             self._candidates.failed(candidate, self._node.clock.seconds())
             self._note_refusal(candidate, result)
             if result.check(PeerError, CancelledError) is None:
-                self.log.failure("a super peer could not be tried", result)
+                self.log.failure("registering with a super peer failed", result)
         self._look_in(0)
 
     def _note_refusal(self, candidate: Candidate, failure: Failure) -> None:
         """Report why one that the user gave does not take this node, if that is new."""
-        if candidate.where not in self._given or failure.check(PeerError) is None:
+        error = failure.value
+        if candidate.where not in self._given or not isinstance(error, PeerError):
             return
-        place, reason = self._given.index(candidate.where), failure.getErrorMessage()
-        if self._refusals.get(place) != reason:
-            self._refusals[place] = reason
+        place, reason = self._given.index(candidate.where), _reason_in(error)
+        before = self._refusals.get(place)
+        if before is None or _reason_in(before) != reason:
+            self._refusals[place] = error
             is_full = failure.check(NoSlots) or (candidate.is_full and not failure.check(LinkClosed))
             is_silent = failure.check(NotInTime)
             why = NotJoined.FULL if is_full else NotJoined.SILENT if is_silent else NotJoined.STRANGER
@@ -301,7 +303,7 @@ class Registrations:
         if not self.taken:
             self._alone_since = now
         self._node.report("unmoored", None, super_peer=node_id)
-        self._observer.left("a super peer")
+        self._observer.left(f"super peer {node_id}")
         self._changed()
         self.look()
 
@@ -324,7 +326,7 @@ class Registrations:
         self._tracker_at = now + wait_s
         asking = self._node.another(SUPER_PEER, list(self.taken))
         asking.addCallback(self._named)
-        asking.addErrback(lambda failure: self.log.failure("the tracker could not be asked", failure))
+        asking.addErrback(lambda failure: self.log.failure("asking the tracker for a super peer failed", failure))
 
     def _named(self, where: Whereabouts | None) -> None:
         if where is None or where.id == self._node.id or not where.address.port:
@@ -337,8 +339,20 @@ class Registrations:
             self._has_said_alone = True
             self._node.report(
                 "alone",
-                "no super peer takes this node; see that one runs, and that --super is right; trying again until then",
+                f"no super peer accepts this node{self._told_of_given()}; see that one runs, and that --super is "
+                "right; trying again until one does",
             )
+
+    def _told_of_given(self) -> str:
+        """Where the super peers should be that the user gave, and why they cannot be reached."""
+        told = []
+        for place, where in enumerate(self._given):
+            error = self._refusals.get(place)
+            # What a stranger has said would make each line another.
+            why = f": {error.reason}" if isinstance(error, Unreachable) else ""
+            told.append((str(where) if isinstance(where, Address) else text_of_endpoint(where)) + why)
+        # Nothing in it is to be filled in.
+        return f" ({', '.join(told)})".replace("{", "{{").replace("}", "}}") if told else ""
 
     def _look_later(self, now: float) -> None:
         """Look again when something may be different."""
@@ -368,6 +382,11 @@ class Registrations:
         if self._looking is not None and self._looking.active():
             self._looking.cancel()
         self._looking = None
+
+
+def _reason_in(error: PeerError) -> str:
+    """Why one does not take this node; where it should be is known."""
+    return error.reason if isinstance(error, Unreachable) else str(error)
 
 
 def _not_in_time(result: object, timeout_s: float) -> Any:

@@ -49,7 +49,7 @@ class Alerts:
 
     def _say_who_is_missing(self) -> None:
         for address in self._neighbours.unanswered():
-            sentence = "{host} port {port} does not answer; still trying"
+            sentence = "the neighbour at {host} port {port} does not answer; still trying"
             self._node.report("neighbour-missing", sentence, host=address.host, port=address.port)
 
     def _say_alone(self) -> None:

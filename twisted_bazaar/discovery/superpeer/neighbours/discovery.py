@@ -49,22 +49,22 @@ class NeighbourDiscovery:
         self._is_asking = False
 
     def soon(self, now: float) -> None:
-        """There may be too few."""
+        """Ask for another soon: there may be too few neighbours."""
         if not self._is_asking:
             self.due = min(self.due, now + _SOON_S)
 
     def later(self, now: float) -> None:
-        """Somebody who was named is not to be had."""
+        """Ask for another later: a super peer that was named cannot be had as a neighbour."""
         if not self._is_asking:
             self.due = min(self.due, now + self._pause.delay())
 
     def found(self, now: float) -> None:
-        """Somebody who was named is a neighbour now; there may be more."""
+        """Ask for another: one that was named is a neighbour now, and there may be more."""
         self._pause.reset()
         self.soon(now)
 
     def look(self, wanted: int, now: float) -> None:
-        """Ask for one more, if it is time to.
+        """Ask the tracker for another super peer, if it is time to.
 
         @param wanted: how many are wanted, besides the neighbours there are.
         """
@@ -77,7 +77,7 @@ class NeighbourDiscovery:
         have = [self._node.id, *self._have(), *self._contacts.avoided(now)][:_MOST_NAMED]
         asking = self._node.another(KIND, have)
         asking.addCallback(self._named)
-        asking.addErrback(lambda failure: self.log.failure("the answer of the tracker was not understood", failure))
+        asking.addErrback(lambda failure: self.log.failure("asking the tracker for another super peer failed", failure))
 
     def _named(self, named: Whereabouts | None) -> None:
         self._is_asking = False

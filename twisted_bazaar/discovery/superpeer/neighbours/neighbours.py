@@ -191,7 +191,7 @@ class Neighbours:
             self._wake_by(neighbour.hello_due)
 
     def heard(self, address: Address) -> None:
-        """Something else came from an address: if a neighbour is there, it lives."""
+        """Note that the neighbour at an address lives: something else came from there."""
         neighbour = self.linked.get(address)
         if neighbour is not None:
             neighbour.heard_at = self._now()
@@ -205,7 +205,7 @@ class Neighbours:
             self._wake_by(self._now() + _TABLE_NEWS_S)
 
     def unanswered(self) -> Sequence[Address]:
-        """Where somebody was given by hand, and greeted, and nothing has come from."""
+        """The addresses that the user gave and that have not answered a greeting."""
         return self._contacts.unanswered()
 
     def is_there(self, address: Address) -> bool:
@@ -311,7 +311,7 @@ class Neighbours:
         self.linked[address] = self._by_key[hello.key] = neighbour
         self._wake_by(min(neighbour.hello_due, self._seeking.due))
         self._note_change(now)
-        self._report("neighbour", "{host} port {port} is a neighbour", neighbour, now)
+        self._report("neighbour", "super peer at {host} port {port} is a neighbour", neighbour, now)
         return neighbour
 
     def _unlink(self, neighbour: Neighbour, now: float, why: str) -> None:
@@ -322,7 +322,13 @@ class Neighbours:
         self._seeking.soon(now)
         self._wake_by(min(self._seeking.due, self._contacts.due))
         self._note_change(now)
-        self._report("neighbour-lost", "{host} port {port} is no neighbour any more: {why}", neighbour, now, why=why)
+        self._report(
+            "neighbour-lost",
+            "super peer at {host} port {port} is no neighbour any more: {why}",
+            neighbour,
+            now,
+            why=why,
+        )
 
     def _note_change(self, now: float) -> None:
         self._changed_due = min(self._changed_due, max(now, self._changed_at + _BETWEEN_S))

@@ -143,7 +143,7 @@ class Leaves:
 
     @property
     def room(self) -> int:
-        """How many more are taken."""
+        """How many more weak peers are accepted."""
         return max(0, self.most - len(self.registrants) - self._leaving.total()) if self.is_open else 0
 
     def start(self) -> None:
@@ -240,7 +240,7 @@ class Leaves:
         return True
 
     def _let_go(self, registrant: Registrant) -> None:
-        """Somebody is a weak peer no more."""
+        """Remove a weak peer."""
         peer = registrant.peer
         del self.registrants[peer.id]
         self._from[peer.network] -= 1
@@ -248,7 +248,9 @@ class Leaves:
             del self._from[peer.network]
         self.pending.forget(peer)
         leaving = self._lists.leave(peer)
-        leaving.addErrback(lambda failure: self.log.failure("somebody has gone, and may still be found", failure))
+        leaving.addErrback(
+            lambda failure: self.log.failure("the list of a weak peer that has left could not be removed", failure)
+        )
         if registrant.table.version != NO_TABLE or registrant.table_bytes:
             # After what is still to be entered.
             self._leaving[peer.key] += 1
@@ -289,7 +291,9 @@ class Leaves:
             listing: Deferred[Any] = change(peer).addCallback(self._listed, message.id)
             listing.addErrback(_refusal, message)
             listing.addCallback(self._node.send, origin.route)
-            return listing.addErrback(lambda failure: self.log.failure("a list was not changed", failure))
+            return listing.addErrback(
+                lambda failure: self.log.failure("the list of a weak peer could not be changed", failure)
+            )
 
         self.pending.begin(peer, message, begin)
 
@@ -314,7 +318,7 @@ class Leaves:
     def _enter_later(self, registrant: Registrant, steps: Steps[None]) -> None:
         entering = self._turns.do(registrant, steps, registrant.peer.network)
         entering.addErrback(lambda failure: failure.trap(LinkClosed))
-        entering.addErrback(lambda failure: self.log.failure("a table was not entered", failure))
+        entering.addErrback(lambda failure: self.log.failure("the table of a weak peer could not be entered", failure))
 
     def _enter(self, registrant: Registrant, message: Table, part_bytes: int) -> Steps[None]:
         table = registrant.table

@@ -80,7 +80,9 @@ class LocalSearch:
         looking.addErrback(_told_busy)
         looking.addCallback(tell)
         looking.addErrback(lambda failure: failure.trap(LinkClosed))
-        looking.addErrback(lambda failure: self.log.failure("a query was not answered", failure))
+        looking.addErrback(
+            lambda failure: self.log.failure("a query could not be answered from the lists of weak peers", failure)
+        )
 
     def forget(self, owner: Hashable) -> None:
         """An owner has gone, and waits for nothing any more."""
