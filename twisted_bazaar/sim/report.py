@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from attrs import frozen
 
 from twisted_bazaar.sim.cluster import Cluster, Member, Observer
+from twisted_bazaar.sim.figures import Comparison, Figure, figures_in_words, figures_to_json
 from twisted_bazaar.sim.invariants.check import Check, Violation
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message
@@ -32,6 +33,7 @@ class Kept:
 class Report(ABC):
     """The result of a run; here what every kind of run has.
 
+    @cvar figures: what only this kind of run has.
     @ivar virtual_s: how much time went by in the simulation, in seconds.
     @ivar trace_hash: the same for two runs of the same scenario.
     @ivar events: how many things happened.
@@ -39,6 +41,8 @@ class Report(ABC):
     @ivar wants: how many things were wanted.
     @ivar bytes_a_node: sent, the mean.
     """
+
+    figures: ClassVar[Sequence[Figure[Any]]]
 
     seed: int
     virtual_s: float
@@ -55,9 +59,14 @@ class Report(ABC):
     def obtained(self) -> int:
         """How many of the things that were wanted were had."""
 
-    @abstractmethod
+    @property
+    def comparison(self) -> Comparison | None:
+        """The parts of the run side by side; None if nothing is compared in this kind of run."""
+        return None
+
     def own_figures(self) -> dict[str, Any]:
         """What only this kind of run has, in values that JSON can hold."""
+        return figures_to_json(self.figures, self)
 
     def to_json(self) -> dict[str, Any]:
         """All of it in values that JSON can hold."""
@@ -76,6 +85,20 @@ class Report(ABC):
             "violations": [{"promise": v.promise, "at_s": v.at_s, "text": v.text} for v in self.violations],
         }
 
+    def in_words(self, real_s: float) -> list[tuple[str, str]]:
+        """All figures that people read, each with its name.
+
+        @param real_s: how long the run took out here, in seconds; 0 if nobody knows.
+        """
+        return [
+            ("seed", str(self.seed)),
+            *figures_in_words(self.figures, self),
+            ("sent by each node", f"{self.bytes_a_node:,.0f} bytes"),
+            ("messages", ", ".join(f"{count:,} {name}" for name, count in self.messages.items()) or "-"),
+            ("virtual time", f"{self.virtual_s:,.1f} s" + (f" in {real_s:,.1f} s" if real_s else "")),
+            ("trace hash", self.trace_hash),
+        ]
+
 
 AnyReport = TypeVar("AnyReport", bound=Report)
 
@@ -88,7 +111,7 @@ def within(times: Sequence[float], share: float) -> float | None:
     return times[min(len(times) - 1, int(share * len(times)))] if times else None
 
 
-class Figures(Observer, ABC, Generic[AnyReport]):
+class Statistics(Observer, ABC, Generic[AnyReport]):
     """Counts what happens in a run."""
 
     def __init__(self, cluster: Cluster) -> None:

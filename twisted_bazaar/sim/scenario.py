@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from twisted_bazaar.sim.engine.network_conditions import SLOWEST_S, Draw, constant, lognormal, uniform
 from twisted_bazaar.sim.faults import Fault, FaultKind
+from twisted_bazaar.sim.figures import count_of
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h)")
@@ -153,6 +154,17 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def counts(self) -> Mapping[str, int]:
         """How many nodes there are of each kind, in the order in which they are named."""
         raise NotImplementedError
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How large it is: how many there are of what, in words for one of them."""
+        raise NotImplementedError
+
+    @property
+    def in_words(self) -> str:
+        """What is simulated, in a line."""
+        sizes = ", ".join(count_of(number, what) for number, what in self.sizes)
+        return f"{sizes}, {self.for_}, {self.mode}"
 
     def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The settings to change for so many nodes of each kind."""

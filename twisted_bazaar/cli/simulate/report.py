@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from twisted_bazaar.cli.simulate.figures import comparison_of, count_of, figures_of, in_words
 from twisted_bazaar.cli.simulate.options import replaying_file
 from twisted_bazaar.cli.simulate.shrink import Shrunk
 from twisted_bazaar.cli.terminal.results import show_figures, show_line, show_table
+from twisted_bazaar.sim.figures import count_of
 from twisted_bazaar.sim.report import Report
 from twisted_bazaar.sim.scenario import Scenario
 
@@ -24,19 +24,9 @@ def tell_figures(console: Console, report: Report, real_s: float, scenario: Scen
 
     @param file: where the scenario comes from, if it is a file.
     """
-    words = f"{'' if file is None else f'{file}: '}{in_words(scenario)}"
-    times = f"{report.virtual_s:,.1f} s" + (f" in {real_s:,.1f} s" if real_s else "")
-    show_figures(
-        console,
-        ("scenario", words),
-        ("seed", str(report.seed)),
-        *figures_of(report),
-        ("sent by each node", f"{report.bytes_a_node:,.0f} bytes"),
-        ("messages", ", ".join(f"{count:,} {name}" for name, count in report.messages.items()) or "-"),
-        ("virtual time", times),
-        ("trace hash", report.trace_hash),
-    )
-    comparison = comparison_of(report)
+    words = f"{'' if file is None else f'{file}: '}{scenario.in_words}"
+    show_figures(console, ("scenario", words), *report.in_words(real_s))
+    comparison = report.comparison
     if comparison is not None:
         side_by_side = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         side_by_side.add_column("")

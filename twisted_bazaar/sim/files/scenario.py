@@ -88,6 +88,12 @@ class FilesScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=T
         liars = round(self.liars * self.sharers)
         return {"sharer": self.sharers - liars, "liar": liars, "getter": self.nodes - self.sharers}
 
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How large it is."""
+        counts = self.counts
+        return (self.nodes, "node"), (counts["sharer"], "sharer"), (counts["liar"], "liar"), (self.files, "file")
+
     def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The settings to change for so many nodes of each kind."""
         sharers = counts["sharer"] + counts["liar"]

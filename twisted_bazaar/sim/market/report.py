@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from attrs import frozen
 
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.figures import Figure, write_half_and_nearly_all
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.goods import levels_of, sellers_of
-from twisted_bazaar.sim.report import Figures, Report, within
+from twisted_bazaar.sim.report import Report, Statistics, within
+
+_FIGURES: Final[Sequence[Figure[MarketReport]]] = (
+    Figure("purchases", "wants met", lambda report: f"{report.purchases:,} of {report.wants:,}"),
+    Figure("searches", "searches", "{:,}"),
+    Figure("findable"),
+    Figure("found"),
+    Figure("recall", "recall", lambda report: _recall_in_words(report)),
+    Figure("messages_a_search", "messages a search", "{:,.1f}"),
+    Figure("hops", "hops to the seller", "{:.2f}"),
+    Figure(
+        "seconds_to_buy_p50",
+        "time to buy",
+        lambda report: write_half_and_nearly_all(report.to_buy(0.5), report.to_buy(0.99)),
+        value=lambda report: report.to_buy(0.5),
+    ),
+    Figure("seconds_to_buy_p99", value=lambda report: report.to_buy(0.99)),
+)
 
 
 @frozen(kw_only=True)
@@ -25,6 +43,8 @@ class MarketReport(Report):
     @ivar hops: links from buyer to seller, the mean of all purchases; None if there were none.
     @ivar seconds_to_buy: from wanting to having, for each purchase, the shortest first.
     """
+
+    figures: ClassVar = _FIGURES
 
     purchases: int
     searches: int
@@ -53,22 +73,14 @@ class MarketReport(Report):
         """Within how many seconds a share of the purchases was made; None if there were none."""
         return within(self.seconds_to_buy, share)
 
-    def own_figures(self) -> dict[str, Any]:
-        """What only a market has, in values that JSON can hold."""
-        return {
-            "purchases": self.purchases,
-            "searches": self.searches,
-            "findable": self.findable,
-            "found": self.found,
-            "recall": self.recall,
-            "messages_a_search": self.messages_a_search,
-            "hops": self.hops,
-            "seconds_to_buy_p50": self.to_buy(0.5),
-            "seconds_to_buy_p99": self.to_buy(0.99),
-        }
+
+def _recall_in_words(report: MarketReport) -> str | None:
+    if report.recall is None:
+        return "-"
+    return f"{report.recall:.1%} ({report.found:,} of {report.findable:,} searches for what a seller had)"
 
 
-class MarketFigures(Figures[MarketReport]):
+class MarketStatistics(Statistics[MarketReport]):
     """Counts what happens in a market."""
 
     def __init__(self, cluster: Cluster) -> None:

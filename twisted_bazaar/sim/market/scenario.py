@@ -81,6 +81,11 @@ class MarketScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=
         relays = self.nodes - self.sellers - self.buyers
         return {"seller": self.sellers, "buyer": self.buyers, "relay": relays}
 
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How large it is."""
+        return (self.nodes, "node"), (self.sellers, "seller"), (self.buyers, "buyer")
+
     def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The settings to change for so many nodes of each kind."""
         return {"nodes": max(1, sum(counts.values())), "buyers": counts["buyer"], "sellers": counts["seller"]}

@@ -14,6 +14,8 @@ from twisted_bazaar.sim.scenario import TAKES, Many, Scenario, Some, WantedEntry
 from twisted_bazaar.sim.scenario import told_names as told
 
 Phase = Literal["calm", "deaths", "repaired"]
+# Each with what it is called where they are compared.
+PHASES: Final[Mapping[Phase, str]] = {"calm": "before", "deaths": "when they die", "repaired": "repaired"}
 
 _LONGEST_NAME: Final = 100
 _JOINING_NODES_A_SECOND: Final = 20
@@ -106,6 +108,16 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """How many nodes there are."""
         return {"node": self.nodes}
 
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How large it is."""
+        return (self.nodes, "node"), (self.successors, "successor")
+
+    @property
+    def in_words(self) -> str:
+        """What is simulated, in a line."""
+        return f"{super().in_words}, {self.begin}, a round in {self.round}"
+
     def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The settings to change for so many nodes."""
         return {"nodes": counts["node"]}
@@ -135,7 +147,7 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def phases(self) -> Sequence[Phase]:
         """What there is to be told apart."""
-        return ("calm", "deaths", "repaired") if self.dead else ("calm",)
+        return list(PHASES) if self.dead else ["calm"]
 
     @property
     def deaths_s(self) -> float:

@@ -12,7 +12,12 @@ from twisted_bazaar.sim.scenario import Many, Scenario, Some, WantedEntry, is_nu
 from twisted_bazaar.wire.message import LARGEST_TTL
 
 Phase = Literal["flood", "routing", "dynamic"]
-PHASES: Final[tuple[Phase, ...]] = ("flood", "routing", "dynamic")
+# Each with what it is called where they are compared.
+PHASES: Final[Mapping[Phase, str]] = {
+    "flood": "plain flood",
+    "routing": "query routing",
+    "dynamic": "and dynamic querying",
+}
 
 _LONGEST_WORDS: Final = 200
 _JOINING_NODES_A_SECOND: Final = 20_000
@@ -105,6 +110,17 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
         """How many nodes there are of each kind."""
         return {"super-peer": self.super_peers, "weak-peer": self.nodes - self.super_peers}
 
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How large it is."""
+        counts = self.counts
+        return (counts["super-peer"], "super peer"), (counts["weak-peer"], "weak peer"), (self.files, "title")
+
+    @property
+    def in_words(self) -> str:
+        """What is simulated, in a line."""
+        return f"{super().in_words}, degree {self.degree}, ttl {self.ttl}"
+
     def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The settings to change for so many nodes of each kind."""
         return {"nodes": sum(counts.values()), "super_peers": counts["super-peer"]}
@@ -134,7 +150,7 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
     @property
     def drawn_phases(self) -> Sequence[Phase]:
         """The kinds of search that are compared, in their order."""
-        return self.phases or PHASES
+        return self.phases or list(PHASES)
 
     @property
     def phase_s(self) -> float:
