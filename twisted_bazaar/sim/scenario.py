@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from twisted_bazaar.sim.engine.network_conditions import SLOWEST_S, Draw, constant, lognormal, uniform
-from twisted_bazaar.sim.faults import Fault, FaultKind
+from twisted_bazaar.sim.faults import Fault, FaultKind, fault_kind
 from twisted_bazaar.sim.figures import count_of
 from twisted_bazaar.sim.setting_fields import Setting, Table, option_help, setting_of, written_as
 
@@ -53,7 +53,10 @@ Sessions = Annotated[
     written_as(_SESSIONS),
     option_help("How long they stay: exponential or weibull:SHAPE; the mean follows from --churn."),
 ]
-_Kind = Literal["crash", "kill", "pause", "partition", "one-way", "slow", "skew", "disk-full", "disk-error"]
+if TYPE_CHECKING:
+    _Kind = str
+else:
+    _Kind = Literal[tuple(kind.value for kind in FaultKind)]
 
 
 class FaultEntry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -84,7 +87,7 @@ class FaultEntry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True, r
         @raise ValueError: a time cannot be read.
         """
         for_s = parse_duration(self.for_, "for")
-        return Fault(FaultKind(self.kind), self.at_s, for_s, tuple(self.nodes), self.strength)
+        return Fault(fault_kind(self.kind), self.at_s, for_s, tuple(self.nodes), self.strength)
 
     @classmethod
     def of(cls, fault: Fault) -> Self:
@@ -295,7 +298,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def drawn_kinds(self) -> Sequence[FaultKind]:
         """The kinds of fault to draw from."""
-        return [FaultKind(kind) for kind in self.fault_kinds] or list(FaultKind)
+        return [fault_kind(kind) for kind in self.fault_kinds] or list(FaultKind)
 
     def names(self) -> list[str]:
         """The name of every member, the hub first."""

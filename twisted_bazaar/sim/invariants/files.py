@@ -12,6 +12,7 @@ from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.roles.fetching import Fetch
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.faults import FaultKind, fault_kind
 from twisted_bazaar.sim.files.part_files import chunk_on
 from twisted_bazaar.sim.files.sharing import DiskSharer
 from twisted_bazaar.sim.invariants.check import Check
@@ -119,7 +120,8 @@ class DeadAreGone(Check):
     def happened(self, event: str, details: Mapping[str, Any]) -> None:
         """The index server may have stood still until now."""
         index = self.cluster.tracker
-        if event == "fault" and details["fault"] == "pause" and index is not None and index.name in details["nodes"]:
+        stands_still = event == "fault" and fault_kind(details["fault"]) is FaultKind.PAUSE
+        if stands_still and index is not None and index.name in details["nodes"]:
             self._went_on_at = self.now
 
     def started(self, member: Member) -> None:
@@ -154,7 +156,6 @@ class DownloadsGoOn(Check):
 
     # Longer than any patience that a download has; who was cut off needs as long to notice.
     _STILL_S: ClassVar[float] = 120.0
-    _CUTS: ClassVar[frozenset[str]] = frozenset({"partition", "one-way"})
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster)
@@ -164,7 +165,7 @@ class DownloadsGoOn(Check):
 
     def happened(self, event: str, details: Mapping[str, Any]) -> None:
         """Nobody can tell a machine that is cut off from one that has nothing to say."""
-        if event == "fault" and details["fault"] in self._CUTS:
+        if event == "fault" and fault_kind(details["fault"]).nature.cuts:
             self._cuts += 1 if details["what"] == "begins" else -1
             self._healed_at = self.now
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.faults import fault_kind
 from twisted_bazaar.sim.invariants.check import Check
 
 
@@ -42,7 +43,7 @@ class LinksAgree(Check):
     def happened(self, event: str, details: Mapping[str, Any]) -> None:
         """A fault makes links one-sided, until silence is noticed."""
         if event == "fault":
-            if details["fault"] in ("partition", "one-way"):
+            if fault_kind(details["fault"]).nature.cuts:
                 self._cut_off[frozenset(details["nodes"])] = self.now if details["what"] == "ends" else float("inf")
             else:
                 for name in details["nodes"]:

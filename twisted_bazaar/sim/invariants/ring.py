@@ -17,6 +17,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
 from twisted_bazaar.discovery.ring.storage.entry import VALUES
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.faults import fault_kind
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.ring.global_view import RingView
 from twisted_bazaar.sim.ring.peer import SimulatedPeer
@@ -25,9 +26,6 @@ from twisted_bazaar.sim.ring.peer import SimulatedPeer
 _FEW: Final = 64
 _EVERY_S: Final = 10.0
 _MOST_TO_LOOK_AGAIN: Final = 2_000
-# While these go on, some are held for dead who live.
-_SILENCING: Final = frozenset({"partition", "one-way", "pause", "slow", "skew"})
-_PARTING: Final = frozenset({"partition", "one-way"})
 _PEACE_S: Final = 10.0
 _AT_ONCE_S: Final = 15.0
 
@@ -61,7 +59,7 @@ class RingHolds(RingCheck):
         """Somebody may be silent now that lives; or it is the end, and all go."""
         if event == "ending":
             self._silencing, self._is_excused = 1, True
-        elif event == "fault" and details["fault"] in _SILENCING:
+        elif event == "fault" and fault_kind(details["fault"]).nature.silences:
             self._silencing += 1 if details["what"] == "begins" else -1
             self._is_excused = True
 
@@ -147,7 +145,7 @@ class RingsMerge(RingCheck):
 
     def happened(self, event: str, details: Mapping[str, Any]) -> None:
         """There may be two rings now."""
-        self._was_parted = self._was_parted or (event == "fault" and details["fault"] in _PARTING)
+        self._was_parted = self._was_parted or (event == "fault" and fault_kind(details["fault"]).nature.cuts)
 
     def ask(self) -> None:
         """Count them."""

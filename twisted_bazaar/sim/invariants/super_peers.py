@@ -13,6 +13,7 @@ from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
 from twisted_bazaar.discovery.superpeer.messages import Query, QueryEnd, QueryHit
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.faults import fault_kind
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import Message
@@ -275,7 +276,7 @@ class FoundAgain(Check):
         """Somebody shares files; or a fault begins or ends."""
         if event == "shares" and details["digests"]:
             self._first[details["node"]] = details["digests"][0]
-        elif event == "fault" and details["fault"] not in ("kill", "crash"):
+        elif event == "fault" and not fault_kind(details["fault"]).nature.takes_down:
             self._faults += 1 if details["what"] == "begins" else -1
             self._calm_since = self.now
 
