@@ -88,7 +88,8 @@ class RingRun:
                 prompt.say(
                     f"others join with --join tcp:{_in_endpoint(host or _OWN_HOST)}:{port}; help tells the words"
                 )
-            talking = Deferred.fromCoroutine(self._talk(peer, prompt, reactor))
+            commands = RingPrompt(peer, self.directory, prompt.say, reactor, strict=not prompt.is_seen)
+            talking = Deferred.fromCoroutine(commands.talk(prompt, reactor))
             peer.finished.addCallback(lambda _: talking.cancel())
             try:
                 return await talking
@@ -99,15 +100,6 @@ class RingRun:
         finally:
             is_leaving = True
             await service.stopService()
-
-    async def _talk(self, peer: RingPeer, prompt: Prompt, reactor: Any) -> int:
-        talk = RingPrompt(peer, self.directory, prompt.say, reactor, strict=not prompt.is_seen)
-        prompt.completions = talk.completions
-        with prompt.opened(reactor):
-            status = None
-            while status is None:
-                status = await talk.take(await prompt.ask())
-        return status
 
     def _service(self, settings: dict[str, Any], peer: RingPeer, reactor: Any, note: Any) -> NodeService:
         options = without_neighbours(settings, [peer])
