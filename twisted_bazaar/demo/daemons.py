@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -78,12 +77,23 @@ class Stage:
 
     @param directory: where logs, events and states go.
     @param interruption: asked while waiting.
+    @param clock: the time, in seconds since any instant.
+    @param sleep: waits for so many seconds.
     @ivar directory: the same.
+    @ivar clock: the same.
     @ivar chronicle: what the daemons report.
     """
 
-    def __init__(self, directory: Path, interruption: Interruption) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        interruption: Interruption,
+        clock: Callable[[], float],
+        sleep: Callable[[float], object],
+    ) -> None:
         self.directory = directory
+        self.clock = clock
+        self._sleep = sleep
         self._interruption = interruption
         self._daemons: list[Daemon] = []
         self.chronicle = Events()
@@ -187,10 +197,10 @@ class Stage:
         @raise DemoFailure: it was not seen in time, or a daemon ended that should not have.
         @raise SystemExit: the demo is to end.
         """
-        deadline = time.monotonic() + within_s
+        deadline = self.clock() + within_s
         while True:
             self._interruption.check()
-            in_time = time.monotonic() < deadline
+            in_time = self.clock() < deadline
             self.chronicle.refresh()
             seen = look()
             if seen is not None:
@@ -198,7 +208,7 @@ class Stage:
             self._check_all_well()
             if not in_time:
                 raise DemoFailure(f"{failure} within {within_s:.0f} seconds")
-            time.sleep(_LOOK_S)
+            self._sleep(_LOOK_S)
 
     def stop(self) -> list[str]:
         """End all daemons, politely if they listen, else by force. The chronicle is complete then.
@@ -209,11 +219,11 @@ class Stage:
             if daemon.process.poll() is None:
                 daemon.tell(LET_GO)
                 daemon.process.terminate()
-        deadline = time.monotonic() + _GRACE_S
+        deadline = self.clock() + _GRACE_S
         killed = []
         for daemon in self._daemons:
             try:
-                daemon.process.wait(max(0.0, deadline - time.monotonic()))
+                daemon.process.wait(max(0.0, deadline - self.clock()))
             except subprocess.TimeoutExpired:
                 daemon.process.kill()
                 daemon.process.wait()
