@@ -180,7 +180,7 @@ class _Listening(Observer):
     def __init__(self) -> None:
         self.resumed: list[int] = []
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """A file may have come."""
         if event == "fetched":
             self.resumed.append(details["resumed"])

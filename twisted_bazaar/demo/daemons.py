@@ -47,7 +47,7 @@ class BadLuck(DemoFailure):
 class Daemon:
     """One process.
 
-    @ivar name: what the story calls it.
+    @ivar name: its name in the narration.
     @ivar words: its command line after C{twistd}.
     @ivar log: the file with all that it prints.
     """
@@ -63,8 +63,8 @@ class Daemon:
         told = [line for line in lines if line.strip() and not line.endswith((" terminated.", " Shut Down."))]
         return _LOG_PREFIX.sub("", told[-1])[:_LONGEST_WORDS].strip() if told else ""
 
-    def tell(self, word: bytes) -> None:
-        """Pull the leash."""
+    def write_word(self, word: bytes) -> None:
+        """Write a word to its standard input, by which it is held and released."""
         assert self.process.stdin is not None, "it is a pipe"
         with suppress(BrokenPipeError):
             # One that has ended is told of where it is waited for.
@@ -104,7 +104,7 @@ class Stage:
     def start(self, name: str, *words: str) -> Daemon:
         """Start a daemon.
 
-        @param name: what the story calls it.
+        @param name: its name in the narration.
         @param words: the command line after C{twistd}.
         @raise DemoFailure: the system does not let it.
         """
@@ -123,16 +123,16 @@ class Stage:
         @raise DemoFailure: it does not.
         """
         held_before = daemon.log.read_bytes().count(HELD)
-        daemon.tell(HOLD)
+        daemon.write_word(HOLD)
 
         def is_held() -> bool | None:
             return daemon.log.read_bytes().count(HELD) > held_before or None
 
         self.wait_for(f"{daemon.name} did not stand still", is_held, _GRACE_S)
 
-    def let_go(self, daemon: Daemon) -> None:
+    def release(self, daemon: Daemon) -> None:
         """Let a daemon go on that was held."""
-        daemon.tell(LET_GO)
+        daemon.write_word(LET_GO)
 
     def kill(self, daemon: Daemon) -> None:
         """End a daemon as a power cut does: it is not asked, and cannot do anything about it."""
@@ -217,7 +217,7 @@ class Stage:
         """
         for daemon in self._daemons:
             if daemon.process.poll() is None:
-                daemon.tell(LET_GO)
+                daemon.write_word(LET_GO)
                 daemon.process.terminate()
         deadline = self.clock() + _GRACE_S
         killed = []

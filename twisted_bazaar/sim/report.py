@@ -17,7 +17,7 @@ from twisted_bazaar.wire.message import Message
 
 
 @frozen
-class Kept:
+class PromiseReport:
     """The verdict on a promise.
 
     @ivar checked: how often it was checked.
@@ -51,7 +51,7 @@ class Report(ABC):
     messages: Mapping[str, int]
     wants: int
     bytes_a_node: float
-    promises: Sequence[Kept]
+    promises: Sequence[PromiseReport]
     violations: Sequence[Violation]
 
     @property
@@ -103,8 +103,8 @@ class Report(ABC):
 AnyReport = TypeVar("AnyReport", bound=Report)
 
 
-def within(times: Sequence[float], share: float) -> float | None:
-    """Within how many seconds a share of them was done; None if there are none.
+def quantile(times: Sequence[float], share: float) -> float | None:
+    """The quantile of some times: within how many seconds a share of them was done; None if there are none.
 
     @param times: the shortest first.
     """
@@ -118,7 +118,7 @@ class Statistics(Observer, ABC, Generic[AnyReport]):
         self._cluster = cluster
         self._sent: Counter[type[Message]] = Counter()
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """Count a message."""
         self._sent[type(message)] += 1
 
@@ -127,10 +127,10 @@ class Statistics(Observer, ABC, Generic[AnyReport]):
         """Ask everybody what it wanted and what it has; to be called while they run."""
 
     @abstractmethod
-    def report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> AnyReport:
+    def make_report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> AnyReport:
         """Everything so far."""
 
-    def _common(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> dict[str, Any]:
+    def _common_figures(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> dict[str, Any]:
         """What every report has, but for what was wanted."""
         members = self._cluster.members.values()
         violations = [violation for check in checks for violation in check.violations]
@@ -141,6 +141,6 @@ class Statistics(Observer, ABC, Generic[AnyReport]):
             "events": self._cluster.network.timeline.happened,
             "messages": {str(cls.__struct_config__.tag): count for cls, count in self._sent.most_common()},
             "bytes_a_node": sum(member.host.bytes_sent for member in members) / len(members),
-            "promises": [Kept(check.promise, check.checked, len(check.violations)) for check in checks],
+            "promises": [PromiseReport(check.promise, check.checked, len(check.violations)) for check in checks],
             "violations": sorted(violations, key=lambda violation: violation.at_s),
         }

@@ -111,7 +111,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
                 phases.append((scenario.settle_s, self._ask))
             phases += [(0.0, self._stop_all), (_STOPPING_S, lambda: None)]
             for for_s, then in phases:
-                ended = self._go_on(for_s, whole_s, progress, stop_at_violation)
+                ended = self._run_for(for_s, whole_s, progress, stop_at_violation)
                 if ended:
                     self._statistics.count_wants()
                     break
@@ -121,7 +121,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
                 check.end()
                 for violation in check.violations:
                     self.cluster.note("violation", promise=violation.promise, at_s=violation.at_s, text=violation.text)
-        return self._statistics.report(scenario.seed, self._trace.digest, self._checks)
+        return self._statistics.make_report(scenario.seed, self._trace.digest, self._checks)
 
     def fixed(self) -> AnyScenario:
         """The same scenario with all that was drawn named, so that some can be left out; its run is the same."""
@@ -180,7 +180,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
         for member in self.cluster.running():
             member.stop()
 
-    def _go_on(self, for_s: float, whole_s: float, progress: Progress | None, stop_at_violation: bool) -> bool:
+    def _run_for(self, for_s: float, whole_s: float, progress: Progress | None, stop_at_violation: bool) -> bool:
         """Let time pass, and look into the nodes now and then; returns whether the run is to end."""
         timeline = self.network.timeline
         until = timeline.now + for_s

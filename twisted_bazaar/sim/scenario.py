@@ -234,7 +234,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 self._check_begin(fault.to_fault().at_s, fault.at)
                 for name in fault.nodes:
                     if name not in names:
-                        raise ValueError(f"nodes: takes {self._told_names()}, not {name!r}")
+                        raise ValueError(f"nodes: takes {self._names_in_words()}, not {name!r}")
         for number, entry in enumerate(self.wanted):
             with _in_place(f"{self.wanted_by}[{number}]"):
                 self._check_begin(entry.at_s, entry.at)
@@ -304,8 +304,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The name of every member, the hub first."""
         return [*self._hubs, *(f"{kind}-{n + 1}" for kind, number in self.counts.items() for n in range(number))]
 
-    def _told_names(self) -> str:
-        return ", ".join([*self._hubs, *(told_names(kind, most) for kind, most in self.counts.items() if most)])
+    def _names_in_words(self) -> str:
+        return ", ".join([*self._hubs, *(names_in_words(kind, most) for kind, most in self.counts.items() if most)])
 
     @property
     def _hubs(self) -> Sequence[str]:
@@ -364,7 +364,7 @@ def _in_place(place: str) -> Iterator[None]:
         raise ValueError(f"{place}.{error}") from None
 
 
-def told_names(kind: str, most: int) -> str:
+def names_in_words(kind: str, most: int) -> str:
     """Names that are numbered, in words."""
     if most < 2:
         return f"{kind}-1" if most else f"nothing, there being no {kind}"

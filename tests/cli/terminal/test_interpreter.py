@@ -45,7 +45,7 @@ class InterpreterTests(SynchronousTestCase):
 
     def tell(self, *lines: str | None) -> list[int | None]:
         """Type some lines; returns what comes of each."""
-        return [self.successResultOf(Deferred.fromCoroutine(self.parrot.take(line))) for line in lines]
+        return [self.successResultOf(Deferred.fromCoroutine(self.parrot.run_line(line))) for line in lines]
 
     def test_words(self) -> None:
         """A line does what its first word says, in any case, by each of its names; others do nothing."""

@@ -61,17 +61,17 @@ class ShellCommands(Interpreter):
         self._choice: tuple[FoundFile, Sequence[str]] | None = None
         self._waiting: list[Deferred[None]] = []
 
-    async def take_end(self) -> int | None:
+    async def run_end(self) -> int | None:
         """There are no more lines: at the end of a pipe, wait for all downloads."""
         if self._patient:
             await self._wait("")
-        return await super().take_end()
+        return await super().run_end()
 
     def completions(self) -> list[str]:
         """The beginnings of all lines that can be typed, and lines that fetch what was shown."""
         return [*super().completions(), *(f"get {file.name}" for file in self._shown)]
 
-    def leave(self) -> bool:
+    def show_left(self) -> bool:
         """Say what is left; returns whether anything is."""
         left = self._fetcher.under_way()
         if left:
@@ -87,8 +87,8 @@ class ShellCommands(Interpreter):
         await self._show(Search.of(unquoted(rest) if rest else None, _MOST))
 
     async def _show(self, wanted: Search) -> None:
-        await self._joined()
-        finds = await self._patiently(lambda: wanted.run(self._fetcher.catalogue))
+        await self._wait_for_index()
+        finds = await self._ask_while_busy(lambda: wanted.run(self._fetcher.catalogue))
         self._shown = finds.files
         self._choice = None
         if not finds.files:
@@ -102,7 +102,7 @@ class ShellCommands(Interpreter):
         found = self._numbered(number)
         if found is None:
             raise UsageError("choose what? query first, and then write choose and a number of what is shown")
-        sources = await self._patiently(lambda: self._fetcher.catalogue.sources(found.digest))
+        sources = await self._ask_while_busy(lambda: self._fetcher.catalogue.sources(found.digest))
         for source in sources:
             load = f"; serves {told_count(source.load, 'download')}" if source.load else ""
             self._say(f"  {told_source(source)}{'' if source.is_whole else ', in part'}{load}")
@@ -114,12 +114,12 @@ class ShellCommands(Interpreter):
     async def _get(self, rest: str) -> None:
         if not rest and self._choice is None:
             raise UsageError("get what? write get NAME, or query first and then get NUMBER")
-        await self._joined()
+        await self._wait_for_index()
         while self._patient and len(self._fetcher.under_way()) >= _MOST_FROM_A_PIPE:
-            await self._one_ended()
+            await self._next_end()
         found, nodes = self._choice if self._choice and not rest else (await self._chosen(unquoted(rest)), ())
         try:
-            fetch = await self._fetcher.begin(found, self._ended, accept=lambda source: is_named(source, nodes))
+            fetch = await self._fetcher.begin(found, self._show_end, accept=lambda source: is_named(source, nodes))
         except AlreadyThere:
             self._say(f"{found.name} is here already, whole")
             return
@@ -132,7 +132,7 @@ class ShellCommands(Interpreter):
         if numbered is not None:
             return numbered
         try:
-            return await self._patiently(lambda: choose(self._fetcher.catalogue, wanted))
+            return await self._ask_while_busy(lambda: choose(self._fetcher.catalogue, wanted))
         except SeveralFound as several:
             self._shown = several.files
             for line in _lines_of(Finds(several.files, len(several.files))):
@@ -159,7 +159,7 @@ class ShellCommands(Interpreter):
 
     async def _wait(self, rest: str) -> None:
         while self._fetcher.under_way():
-            await self._one_ended()
+            await self._next_end()
 
     async def _exit(self, rest: str) -> int | None:
         left = self._fetcher.under_way()
@@ -168,9 +168,9 @@ class ShellCommands(Interpreter):
             count = told_count(len(left), "download")
             self._say(f"{count} under way: wait lets them end; exit again leaves them to be gone on with")
             return None
-        return RESUMABLE if self.leave() else (self.status if self._patient else DONE)
+        return RESUMABLE if self.show_left() else (self.status if self._patient else DONE)
 
-    def _ended(self, fetch: Fetch) -> None:
+    def _show_end(self, fetch: Fetch) -> None:
         outcome = fetch.outcome
         if isinstance(outcome, Receipt):
             for line in told_receipt(fetch.found, outcome):
@@ -183,13 +183,13 @@ class ShellCommands(Interpreter):
         for each in waiting:
             each.callback(None)
 
-    def _one_ended(self) -> Deferred[None]:
+    def _next_end(self) -> Deferred[None]:
         """Wait for a download to come to its end."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         return waiting
 
-    async def _patiently(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def _ask_while_busy(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """What an index answers; while it has been asked too much, as from a pipe, it is asked again after a moment."""
         for _ in range(_MOST_TRIES):
             try:
@@ -198,7 +198,7 @@ class ShellCommands(Interpreter):
                 await deferLater(self._reactor, _BUSY_S)
         return await ask()
 
-    async def _joined(self) -> None:
+    async def _wait_for_index(self) -> None:
         """Wait a moment for the index; if it is not there then, who asks it is told so."""
         await fires_within(self._fetcher.joined, _JOIN_S, self._reactor)
 

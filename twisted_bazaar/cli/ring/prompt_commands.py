@@ -51,25 +51,25 @@ class RingPrompt(Interpreter):
 
     async def _store(self, rest: str) -> None:
         file, name = self._file_and_name(rest)
-        await self._joined()
+        await self._wait_for_ring()
         row = await self._peer.desk.store(str(file), name)
         self._say(told_stored(msgspec.convert(row, Stored)))
 
     async def _request(self, rest: str) -> None:
         name = _named(rest, "request")
-        await self._joined()
+        await self._wait_for_ring()
         row = msgspec.convert(await self._peer.desk.request(name, str(self._directory)), Fetched)
         self._say(told_fetched(row))
         self._say(row.path)
 
     async def _delete(self, rest: str) -> None:
         name = _named(rest, "delete")
-        await self._joined()
+        await self._wait_for_ring()
         self._say(told_deleted(msgspec.convert(await self._peer.desk.delete(name), Deleted)))
 
     async def _find(self, rest: str) -> None:
         name = _named(rest, "find")
-        await self._joined()
+        await self._wait_for_ring()
         rows = msgspec.convert(await self._peer.desk.find(name), list[Found])
         for line in told_found(rows):
             self._say(line)
@@ -80,12 +80,12 @@ class RingPrompt(Interpreter):
         name, _, value = rest.partition(" ")
         if not value.strip():
             raise UsageError("put what? write put NAME VALUE")
-        await self._joined()
+        await self._wait_for_ring()
         self._say(told_put(msgspec.convert(await self._peer.desk.put(name, unquoted(value.strip())), Put)))
 
     async def _get(self, rest: str) -> None:
         name = _named(rest, "get")
-        await self._joined()
+        await self._wait_for_ring()
         rows = msgspec.convert(await self._peer.desk.get(name), list[Value])
         for row in rows:
             self._say(row.value)
@@ -95,7 +95,7 @@ class RingPrompt(Interpreter):
     async def _show_status(self, rest: str) -> None:
         if self._strict:
             # Whoever sits before it sees that it has not joined yet, and asks again.
-            await self._joined()
+            await self._wait_for_ring()
         standing = msgspec.convert(await self._peer.desk.status(), Standing)
         for what, figure in standing_figures(standing):
             self._say(f"  {what:12}  {figure}")
@@ -105,7 +105,7 @@ class RingPrompt(Interpreter):
             return DONE
         if self.status == DONE:
             try:
-                await self._joined()
+                await self._wait_for_ring()
             except UsageError:
                 self._say("this peer has not come on the ring")
                 return FAILED
@@ -129,7 +129,7 @@ class RingPrompt(Interpreter):
                 return like[0], file
         return path, name
 
-    async def _joined(self) -> None:
+    async def _wait_for_ring(self) -> None:
         """Wait for this peer to be on the ring.
 
         @raise UsageError: that takes too long.

@@ -89,7 +89,7 @@ class RingRun:
                     f"others join with --join tcp:{_in_endpoint(host or _OWN_HOST)}:{port}; help tells the words"
                 )
             commands = RingPrompt(peer, self.directory, prompt.say, reactor, strict=not prompt.is_seen)
-            talking = Deferred.fromCoroutine(commands.talk(prompt, reactor))
+            talking = Deferred.fromCoroutine(commands.run(prompt, reactor))
             peer.finished.addCallback(lambda _: talking.cancel())
             try:
                 return await talking

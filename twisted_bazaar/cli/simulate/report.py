@@ -19,7 +19,7 @@ from twisted_bazaar.sim.scenario import Scenario
 _MOST_TOLD: Final = 5
 
 
-def tell_figures(console: Console, report: Report, real_s: float, scenario: Scenario, file: str | None) -> None:
+def show_report(console: Console, report: Report, real_s: float, scenario: Scenario, file: str | None) -> None:
     """Show what was counted, and what became of each promise.
 
     @param file: where the scenario comes from, if it is a file.
@@ -48,7 +48,7 @@ def tell_figures(console: Console, report: Report, real_s: float, scenario: Scen
     show_table(console, promises)
 
 
-def tell_failure(console: Console, report: Report, replay: str) -> None:
+def show_failure(console: Console, report: Report, replay: str) -> None:
     """Say which promises were broken, how and when, and how to see it again."""
     broken = sum(kept.broken > 0 for kept in report.promises)
     were = "was" if broken == 1 else "were"
@@ -62,7 +62,7 @@ def tell_failure(console: Console, report: Report, replay: str) -> None:
     show_line(console, f"  {replay}")
 
 
-def tell_shrunk(console: Console, shrunk: Shrunk[Any]) -> None:
+def show_shrunk(console: Console, shrunk: Shrunk[Any]) -> None:
     """Say what the smallest run that fails is, and how to see it."""
     scenario = shrunk.scenario
     size = f"{count_of(scenario.nodes, 'node')} and {count_of(len(scenario.faults), 'fault')} in {scenario.for_}"

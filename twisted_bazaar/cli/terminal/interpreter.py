@@ -50,22 +50,22 @@ class Interpreter:
         self._say = say
         self._by_name = {name: word for word in words for name in (word.name, *word.also)}
 
-    async def talk(self, prompt: Prompt, reactor: Any) -> int:
+    async def run(self, prompt: Prompt, reactor: Any) -> int:
         """Take lines until one ends it, or there are no more; returns the exit status."""
         prompt.completions = self.completions
         with prompt.opened(reactor):
             status = None
             while status is None:
-                status = await self.take(await prompt.ask())
+                status = await self.run_line(await prompt.ask())
         return status
 
-    async def take(self, line: str | None) -> int | None:
+    async def run_line(self, line: str | None) -> int | None:
         """Do what a line says; None is the end of all lines.
 
         @return: an exit status if that was the last; None to go on.
         """
         if line is None:
-            return await self.take_end()
+            return await self.run_end()
         name, _, rest = line.strip().partition(" ")
         if not name or name.startswith("#"):
             return None
@@ -81,7 +81,7 @@ class Interpreter:
             self.previous = word
         return None
 
-    async def take_end(self) -> int | None:
+    async def run_end(self) -> int | None:
         """There are no more lines: do what the last word does."""
         last = self._words[-1]
         status = await last.action(self, "")

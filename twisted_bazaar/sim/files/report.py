@@ -13,7 +13,7 @@ from twisted_bazaar.sim.figures import Figure, write_half_and_nearly_all
 from twisted_bazaar.sim.files.part_files import whole_files
 from twisted_bazaar.sim.files.sharing import DiskSharer
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.report import Report, Statistics, within
+from twisted_bazaar.sim.report import Report, Statistics, quantile
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message
 
@@ -100,7 +100,7 @@ class FilesReport(Report):
 
     def to_fetch(self, share: float) -> float | None:
         """Within how many seconds a share of the files had come; None if none had."""
-        return within(self.seconds_to_fetch, share)
+        return quantile(self.seconds_to_fetch, share)
 
 
 class FilesStatistics(Statistics[FilesReport]):
@@ -113,19 +113,19 @@ class FilesStatistics(Statistics[FilesReport]):
         self._fetched = self._attempts = self._dropped = self._liars_found = self._partial = self._index_messages = 0
         self._bytes_by: Counter[str] = Counter()
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """Count a message, and whether the index server is at an end of its way."""
-        super().sent(member, peer, message)
+        super().on_message(member, peer, message)
         index = self._cluster.tracker
         if index is not None and (member is index or (peer is not None and not peer.key)):
             self._index_messages += 1
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Note when somebody began to want a file."""
         if event == "wanted":
             self._wanted_at.setdefault((details["node"], details["digest"]), self._cluster.network.timeline.now)
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """Count what a getter does."""
         if event == "fetching":
             self._attempts += 1
@@ -146,12 +146,12 @@ class FilesStatistics(Statistics[FilesReport]):
             digest in whole_files(self._cluster.members[name].host.disk) for name, digest in self._wanted_at
         )
 
-    def report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> FilesReport:
+    def make_report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> FilesReport:
         """Everything so far."""
         members = self._cluster.members.values()
         getters = [member for member in members if any(isinstance(role, DiskSharer) for role in member.roles)]
         return FilesReport(
-            **self._common(seed, trace_hash, checks),
+            **self._common_figures(seed, trace_hash, checks),
             wants=len(self._wanted_at),
             fetched=self._fetched,
             attempts=self._attempts,

@@ -16,8 +16,8 @@ from twisted_bazaar.sim.scenario import (
     Some,
     WantedEntry,
     is_numbered,
+    names_in_words,
     parse_duration,
-    told_names,
 )
 from twisted_bazaar.sim.setting_fields import option_help
 
@@ -141,12 +141,12 @@ class FilesScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=T
     def check_there(self, entry: FetchEntry) -> None:
         """Refuse a fetch of what no honest sharer has."""
         if not self.counts["sharer"]:
-            raise ValueError(f"file: takes what honest sharers have, {told_names('file', 0)}, not {entry.file!r}")
+            raise ValueError(f"file: takes what honest sharers have, {names_in_words('file', 0)}, not {entry.file!r}")
 
     def check_wanted(self, entry: FetchEntry) -> None:
         """Refuse a fetch that cannot be."""
         if not is_numbered("file", entry.file, self.files):
-            raise ValueError(f"file: takes {told_names('file', self.files)}, not {entry.file!r}")
+            raise ValueError(f"file: takes {names_in_words('file', self.files)}, not {entry.file!r}")
         getters = self.counts["getter"]
         if not is_numbered("getter", entry.getter, getters):
-            raise ValueError(f"getter: takes {told_names('getter', getters)}, not {entry.getter!r}")
+            raise ValueError(f"getter: takes {names_in_words('getter', getters)}, not {entry.getter!r}")

@@ -28,19 +28,19 @@ class LinksAgree(Check):
         self._disturbed: dict[str, float] = defaultdict(lambda: float("-inf"))
         self._cut_off: dict[frozenset[str], float] = {}
 
-    def started(self, member: Member) -> None:
+    def on_start(self, member: Member) -> None:
         """Links to what ran there before may still be known."""
         self._disturbed[member.name] = self.now
 
-    def stopped(self, member: Member) -> None:
+    def on_stop(self, member: Member) -> None:
         """Links to it may be known a moment longer."""
         self._disturbed[member.name] = self.now
 
-    def ended(self, member: Member) -> None:
+    def on_death(self, member: Member) -> None:
         """Links to it are known until its silence is noticed."""
         self._disturbed[member.name] = self.now
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A fault makes links one-sided, until silence is noticed."""
         if event == "fault":
             if fault_kind(details["fault"]).nature.cuts:

@@ -55,7 +55,7 @@ class RingHolds(RingCheck):
         self._silencing = 0
         self._next_at = 0.0
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Somebody may be silent now that lives; or it is the end, and all go."""
         if event == "ending":
             self._silencing, self._is_excused = 1, True
@@ -143,7 +143,7 @@ class RingsMerge(RingCheck):
         super().__init__(cluster)
         self._was_parted = False
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """There may be two rings now."""
         self._was_parted = self._was_parted or (event == "fault" and fault_kind(details["fault"]).nature.cuts)
 
@@ -165,7 +165,7 @@ class LookupsAreRight(RingCheck):
         self.view.watch(self._changed, self._gone)
         self._wrong_at = 0.0
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A lookup has ended."""
         is_last = event == "last-found"
         if is_last or (event == "found" and self._was_right_for(details["seconds"])):
@@ -188,7 +188,7 @@ class NeverAnother(RingCheck):
 
     promise = "who asks for a value gets what was put under its name, or nothing"
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Somebody has got something."""
         if event in ("got", "last-got"):
             name, values = details["name"], details["values"]
@@ -200,7 +200,7 @@ class KeptIsFound(RingCheck):
 
     promise = "when faults have stopped, what anybody keeps is got by everybody"
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Somebody has asked for something."""
         if event == "last-got" and details["is_there"]:
             self.expect(bool(details["values"]), f"{details['node']} has not got {details['name']}, which is there")
@@ -219,19 +219,19 @@ class NothingIsLost(RingCheck):
         self._deaths: dict[str, deque[float]] = {}
         self._is_over = False
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Something is kept from now on; or it is the end, and all go."""
         if event == "kept":
             self._deaths[details["name"]] = deque()
         elif event == "ending":
             self._is_over = True
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """Somebody may have gone, and is to have handed over what it had."""
         if event in self._EVENTS:
             self._look_for_what(member, has_died=False)
 
-    def ended(self, member: Member) -> None:
+    def on_death(self, member: Member) -> None:
         """Somebody has died."""
         self._look_for_what(member, has_died=True)
 

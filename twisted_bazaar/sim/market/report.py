@@ -12,7 +12,7 @@ from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.figures import Figure, write_half_and_nearly_all
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.goods import levels_of, sellers_of
-from twisted_bazaar.sim.report import Report, Statistics, within
+from twisted_bazaar.sim.report import Report, Statistics, quantile
 
 _FIGURES: Final[Sequence[Figure[MarketReport]]] = (
     Figure("purchases", "wants met", lambda report: f"{report.purchases:,} of {report.wants:,}"),
@@ -71,7 +71,7 @@ class MarketReport(Report):
 
     def to_buy(self, share: float) -> float | None:
         """Within how many seconds a share of the purchases was made; None if there were none."""
-        return within(self.seconds_to_buy, share)
+        return quantile(self.seconds_to_buy, share)
 
 
 def _recall_in_words(report: MarketReport) -> str | None:
@@ -91,7 +91,7 @@ class MarketStatistics(Statistics[MarketReport]):
         self._searches = self._findable = self._found = 0
         self._wants = self._purchases = 0
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """Count what a buyer does."""
         now = self._cluster.network.timeline.now
         if event == "wanted":
@@ -119,10 +119,10 @@ class MarketStatistics(Statistics[MarketReport]):
         wants = [want for role in roles if isinstance(role, Buyer) for want in role.wants]
         self._wants, self._purchases = len(wants), sum(not want.missing for want in wants)
 
-    def report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> MarketReport:
+    def make_report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> MarketReport:
         """Everything so far."""
         return MarketReport(
-            **self._common(seed, trace_hash, checks),
+            **self._common_figures(seed, trace_hash, checks),
             wants=self._wants,
             purchases=self._purchases,
             searches=self._searches,

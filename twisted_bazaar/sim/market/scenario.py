@@ -16,8 +16,8 @@ from twisted_bazaar.sim.scenario import (
     Some,
     WantedEntry,
     is_numbered,
+    names_in_words,
     parse_duration,
-    told_names,
 )
 from twisted_bazaar.sim.setting_fields import option_help
 
@@ -118,15 +118,15 @@ class MarketScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=
     def check_wanted(self, entry: PurchaseEntry) -> None:
         """Refuse a purchase that cannot be."""
         if not is_numbered("item", entry.item, self.items):
-            raise ValueError(f"item: takes {told_names('item', self.items)}, not {entry.item!r}")
+            raise ValueError(f"item: takes {names_in_words('item', self.items)}, not {entry.item!r}")
         if not is_numbered("buyer", entry.buyer, self.buyers):
-            raise ValueError(f"buyer: takes {told_names('buyer', self.buyers)}, not {entry.buyer!r}")
+            raise ValueError(f"buyer: takes {names_in_words('buyer', self.buyers)}, not {entry.buyer!r}")
 
     def check_there(self, entry: PurchaseEntry) -> None:
         """Refuse a purchase of what no seller has."""
         stocked = len(self.stocked_items)
         if not is_numbered("item", entry.item, stocked):
-            raise ValueError(f"item: takes what sellers have, {told_names('item', stocked)}, not {entry.item!r}")
+            raise ValueError(f"item: takes what sellers have, {names_in_words('item', stocked)}, not {entry.item!r}")
 
     @property
     def stocked_items(self) -> Sequence[str]:

@@ -20,7 +20,7 @@ from twisted_bazaar.sim.figures import (
     write_seconds,
 )
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.report import Report, Statistics, within
+from twisted_bazaar.sim.report import Report, Statistics, quantile
 from twisted_bazaar.sim.ring.global_view import RingView
 from twisted_bazaar.sim.ring.scenario import PHASES, Phase
 from twisted_bazaar.values.addresses import Address
@@ -63,20 +63,20 @@ _FIGURES_OF_A_PHASE: Final[Sequence[Figure[PhaseReport]]] = (
     Figure("half_log2_nodes", "half of log2 of nodes", "{:.2f}", lambda phase: phase.half_log2),
     Figure("questions", "nodes asked a lookup", "{:.2f}"),
     Figure("late", "of these, late or dead", "{:.2f}"),
-    Figure("late_p99", value=lambda phase: within(phase.lates, _NEARLY_ALL)),
+    Figure("late_p99", value=lambda phase: quantile(phase.lates, _NEARLY_ALL)),
     Figure("dead", "of these, dead", "{:.2f}"),
-    Figure("dead_p99", value=lambda phase: within(phase.timeouts, _NEARLY_ALL)),
+    Figure("dead_p99", value=lambda phase: quantile(phase.timeouts, _NEARLY_ALL)),
     Figure(
         "seconds_to_find_p50",
         "time to find, half of them",
         "{:.3f} s",
-        lambda phase: within(phase.seconds_to_find, 0.5),
+        lambda phase: quantile(phase.seconds_to_find, 0.5),
     ),
     Figure(
         "seconds_to_find_p99",
         "time to find, 99 of 100",
         "{:.3f} s",
-        lambda phase: within(phase.seconds_to_find, _NEARLY_ALL),
+        lambda phase: quantile(phase.seconds_to_find, _NEARLY_ALL),
     ),
     Figure("seconds"),
     Figure("bytes_a_node_a_second", "other bytes a node a second", "{:,.1f}", lambda phase: phase.bytes_a_second),
@@ -126,7 +126,7 @@ class PhaseReport:
     @property
     def p99_hops(self) -> float | None:
         """Within how many hops 99 of 100 got there; None if none was found."""
-        return within(self.hops, _NEARLY_ALL)
+        return quantile(self.hops, _NEARLY_ALL)
 
     @property
     def late(self) -> float | None:
@@ -253,7 +253,7 @@ class RingStatistics(Statistics[RingReport]):
 
     # What the run says.
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A phase begins, or something has come of a lookup or a value."""
         now = self._cluster.network.timeline.now
         match event:
@@ -282,7 +282,7 @@ class RingStatistics(Statistics[RingReport]):
             case "looked":
                 self._claimed_twice = max(self._claimed_twice, details["claimed_twice"])
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         """Count a datagram; if it is of a lookup, apart."""
         self._sent[type(message)] += 1
         if isinstance(message, RingFind):
@@ -329,12 +329,12 @@ class RingStatistics(Statistics[RingReport]):
         member = self._cluster.members[name]
         return member.starts == starts and self._view.contact_of(member) is not None
 
-    def report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> RingReport:
+    def make_report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> RingReport:
         """Everything so far."""
         phases = [_report_of(phase) for phase in self._phases]
         asked = sum(phase.asked for phase in phases)
         return RingReport(
-            **self._common(seed, trace_hash, checks),
+            **self._common_figures(seed, trace_hash, checks),
             wants=asked,
             right=asked - sum(phase.failed for phase in phases),
             phases=phases,

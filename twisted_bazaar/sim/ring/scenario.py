@@ -23,7 +23,7 @@ from twisted_bazaar.sim.scenario import (
     is_numbered,
     parse_duration,
 )
-from twisted_bazaar.sim.scenario import told_names as told
+from twisted_bazaar.sim.scenario import names_in_words as told
 from twisted_bazaar.sim.setting_fields import option_help
 
 Phase = Literal["calm", "deaths", "repaired"]

@@ -14,7 +14,7 @@ from twisted_bazaar.discovery.superpeer.messages import Query, QueryHit, Table
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.figures import Comparison, Figure, figures_side_by_side, figures_to_json
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.report import Report, Statistics, within
+from twisted_bazaar.sim.report import Report, Statistics, quantile
 from twisted_bazaar.sim.superpeer.scenario import PHASES, Phase
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import Message
@@ -73,7 +73,7 @@ class Searches:
 
     def to_hit(self, share: float) -> float | None:
         """Within how many seconds a share of them had a hit; None if none had."""
-        return within(self.seconds_to_hit, share)
+        return quantile(self.seconds_to_hit, share)
 
     def to_json(self) -> dict[str, Any]:
         """All of it in values that JSON can hold."""
@@ -188,7 +188,7 @@ class SuperPeerStatistics(Statistics[SuperPeerReport]):
 
     # What the run says.
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A kind of search begins to be used, or none is used any more; or somebody asks."""
         if event == "phase":
             self._end_phase()
@@ -206,9 +206,9 @@ class SuperPeerStatistics(Statistics[SuperPeerReport]):
 
     # What nodes send.
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """Count a message over a link: it may be a question, or an answer to one who has asked."""
-        super().sent(member, peer, message)
+        super().on_message(member, peer, message)
         if isinstance(message, Query):
             search = self._unsent.get((member.name, message.words or ""))
             if search is not None:
@@ -219,7 +219,7 @@ class SuperPeerStatistics(Statistics[SuperPeerReport]):
         elif isinstance(message, Table) and self._present is not None:
             self._present.table_bytes += len(_encode(message))
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         """Count a datagram."""
         self._sent[type(message)] += 1
         present = self._present
@@ -260,10 +260,10 @@ class SuperPeerStatistics(Statistics[SuperPeerReport]):
         """Everything has been counted as it happened."""
         self._end_phase()
 
-    def report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> SuperPeerReport:
+    def make_report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> SuperPeerReport:
         """Everything so far."""
         return SuperPeerReport(
-            **self._common(seed, trace_hash, checks),
+            **self._common_figures(seed, trace_hash, checks),
             wants=len(self._searches),
             met=sum(bool(search.hits) for search in self._searches),
             phases=[self._report_of(phase) for phase in self._phases],

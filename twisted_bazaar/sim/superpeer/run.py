@@ -259,7 +259,7 @@ class _Starting(Observer):
     def __init__(self, run: SuperPeerRun) -> None:
         self._run = run
 
-    def started(self, member: Member) -> None:
+    def on_start(self, member: Member) -> None:
         """A super peer may have been."""
         for role in member.roles:
             if isinstance(role, SuperPeer):

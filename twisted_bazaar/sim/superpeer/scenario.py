@@ -18,8 +18,8 @@ from twisted_bazaar.sim.scenario import (
     Some,
     WantedEntry,
     is_numbered,
+    names_in_words,
     parse_duration,
-    told_names,
 )
 from twisted_bazaar.sim.setting_fields import option_help
 from twisted_bazaar.wire.message import LARGEST_TTL
@@ -195,4 +195,4 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
         """Refuse a question that cannot be."""
         weak_peers = self.counts["weak-peer"]
         if not is_numbered("weak-peer", entry.asker, weak_peers):
-            raise ValueError(f"asker: takes {told_names('weak-peer', weak_peers)}, not {entry.asker!r}")
+            raise ValueError(f"asker: takes {names_in_words('weak-peer', weak_peers)}, not {entry.asker!r}")

@@ -44,7 +44,7 @@ class TalkTests(FilesCase):
         """Type some lines; returns the exit status, if the last ends it."""
         status = None
         for line in lines:
-            status = self.result(talk.take(line))
+            status = self.result(talk.run_line(line))
         return status
 
     def words(self) -> list[str]:
@@ -215,7 +215,7 @@ class TalkTests(FilesCase):
         async def pipe() -> int | None:
             status = None
             while status is None:
-                status = await talk.take(next(lines))
+                status = await talk.run_line(next(lines))
             return status
 
         self.assertEqual(self.result(pipe()), DONE)

@@ -61,12 +61,12 @@ class _Run:
                 member.fetcher, self._directory, prompt.say, reactor, patient=not prompt.is_seen
             )
             member.fetcher.joined.addCallback(lambda _: prompt.say("joined; help tells which words there are"))
-            return await member.stay(commands.talk(prompt, reactor))
+            return await member.stay(commands.run(prompt, reactor))
 
     def tell_rest(self) -> None:
         """Say what was left when it was interrupted."""
         if self._commands is not None:
-            self.has_left = self._commands.leave()
+            self.has_left = self._commands.show_left()
 
     def _make_fetcher(self, catalogue: ICatalogue) -> Fetcher:
         return Fetcher(catalogue, parts_in(self._directory))
