@@ -71,7 +71,7 @@ class _Counter(Observer):
     def __init__(self) -> None:
         self.count = 0
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """Count one."""
         self.count += 1
 

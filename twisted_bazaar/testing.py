@@ -346,15 +346,15 @@ class _Record(Observer):
     def __init__(self, network: SimulatedNetwork) -> None:
         self._network = network
 
-    def stopped(self, member: Member) -> None:
+    def on_stop(self, member: Member) -> None:
         self._network._left_by_stopped += things_of(member.host)
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         assert member.node is not None, "only a node that runs reports"
         self._network.events.append((member.node, event, dict(details)))
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         self._network.traffic.append((member.id, None if peer is None else peer.id, message))
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         self._network.datagrams.append((member.id, address, message))

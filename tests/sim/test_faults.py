@@ -24,7 +24,7 @@ class _Notes(Observer):
     def __init__(self) -> None:
         self.notes: list[tuple[str, str]] = []
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         self.notes.append((details["fault"], details["what"]))
 
 

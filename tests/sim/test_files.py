@@ -25,7 +25,8 @@ from twisted_bazaar.sim.files.run import FilesRun
 from twisted_bazaar.sim.files.scenario import FetchEntry, FilesScenario
 from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.scenario import FaultEntry, setting_names
-from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, setting_takes, write_file
+from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, write_file
+from twisted_bazaar.sim.setting_fields import setting_takes
 
 OTHER: Final[dict[str, Any]] = {
     "nodes": 30,
@@ -179,7 +180,7 @@ class _Listening(Observer):
     def __init__(self) -> None:
         self.resumed: list[int] = []
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """A file may have come."""
         if event == "fetched":
             self.resumed.append(details["resumed"])

@@ -22,7 +22,7 @@ INDEX: Final = "tracker"
 
 def crash(at: str, *nodes: str, kind: str = "crash", for_: str = "20s") -> FaultEntry:
     """Something that happens to machines."""
-    return FaultEntry(kind=kind, at=at, for_=for_, nodes=list(nodes))  # type: ignore[arg-type] # one of the kinds
+    return FaultEntry(kind=kind, at=at, for_=for_, nodes=list(nodes))
 
 
 # Each step takes 0.4 s: to ask the index, to connect, to greet, to ask the seller. The order leaves at 3.6 s.
@@ -48,7 +48,7 @@ class _Sales(Observer):
     def __init__(self) -> None:
         self.orders: dict[str, list[str]] = {"sold": [], "bought": []}
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """Keep an order."""
         if event in self.orders:
             self.orders[event].append(details["order"])

@@ -12,7 +12,8 @@ from twisted_bazaar.sim.faults import Fault, FaultKind
 from twisted_bazaar.sim.market.run import MarketRun
 from twisted_bazaar.sim.market.scenario import MarketScenario, PurchaseEntry
 from twisted_bazaar.sim.scenario import FaultEntry, parse_duration, write_duration
-from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, setting_takes, write_file
+from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, write_file
+from twisted_bazaar.sim.setting_fields import setting_takes
 
 FAULT = {"kind": "pause", "at": "1s", "for": "2s", "nodes": ["relay-1", "tracker"]}
 PURCHASE = {"buyer": "buyer-2", "at": "90s", "item": "item-7", "quantity": 3}

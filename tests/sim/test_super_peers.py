@@ -18,7 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.discovery.index.words import is_fitting, question_of
 from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.scenario import setting_names
-from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, setting_takes, write_file
+from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, write_file
+from twisted_bazaar.sim.setting_fields import setting_takes
 from twisted_bazaar.sim.superpeer.graph import random_regular_graph
 from twisted_bazaar.sim.superpeer.run import SuperPeerRun
 from twisted_bazaar.sim.superpeer.scenario import AskEntry, SuperPeerScenario

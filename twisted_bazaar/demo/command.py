@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,7 @@ def run_demo() -> int:
     @raise SystemExit: the user interrupted it.
     """
     try:
-        story = Narration()
+        story = Narration(time.monotonic)
         story.title("A market without a market place")
         with Interruption() as interruption:
             _run_until_lucky(story, interruption)
@@ -65,7 +66,7 @@ def _run_once(story: Narration, interruption: Interruption, *, is_last: bool) ->
     try:
         if len(os.fsencode(directory)) > _LONGEST_DIRECTORY:
             raise DemoFailure(f"{directory.parent} has too long a name for sockets in it; set TMPDIR to a shorter one")
-        _play(Stage(directory, interruption), story)
+        _play(Stage(directory, interruption, time.monotonic, time.sleep), story)
     except DemoFailure as failure:
         if (isinstance(failure, BadLuck) and not is_last) or not any(directory.iterdir()):
             raise

@@ -71,7 +71,7 @@ class CrashScene:
         self._stage.hold(self._otto)
         self._until("Paul did not order", "sent", "Paul", type="buy")
         self._stage.hold(paul)
-        self._stage.let_go(self._otto)
+        self._stage.release(self._otto)
         sale = self._until("Otto did not sell", "sold", "Otto")
         self._until("Otto did not answer", "sent", "Otto", type="buyOK")
         if self._chronicle.first("bought", "Paul") is not None:

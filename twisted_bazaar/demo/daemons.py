@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -48,7 +47,7 @@ class BadLuck(DemoFailure):
 class Daemon:
     """One process.
 
-    @ivar name: what the story calls it.
+    @ivar name: its name in the narration.
     @ivar words: its command line after C{twistd}.
     @ivar log: the file with all that it prints.
     """
@@ -64,8 +63,8 @@ class Daemon:
         told = [line for line in lines if line.strip() and not line.endswith((" terminated.", " Shut Down."))]
         return _LOG_PREFIX.sub("", told[-1])[:_LONGEST_WORDS].strip() if told else ""
 
-    def tell(self, word: bytes) -> None:
-        """Pull the leash."""
+    def write_word(self, word: bytes) -> None:
+        """Write a word to its standard input, by which it is held and released."""
         assert self.process.stdin is not None, "it is a pipe"
         with suppress(BrokenPipeError):
             # One that has ended is told of where it is waited for.
@@ -78,12 +77,23 @@ class Stage:
 
     @param directory: where logs, events and states go.
     @param interruption: asked while waiting.
+    @param clock: the time, in seconds since any instant.
+    @param sleep: waits for so many seconds.
     @ivar directory: the same.
+    @ivar clock: the same.
     @ivar chronicle: what the daemons report.
     """
 
-    def __init__(self, directory: Path, interruption: Interruption) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        interruption: Interruption,
+        clock: Callable[[], float],
+        sleep: Callable[[float], object],
+    ) -> None:
         self.directory = directory
+        self.clock = clock
+        self._sleep = sleep
         self._interruption = interruption
         self._daemons: list[Daemon] = []
         self.chronicle = Events()
@@ -94,7 +104,7 @@ class Stage:
     def start(self, name: str, *words: str) -> Daemon:
         """Start a daemon.
 
-        @param name: what the story calls it.
+        @param name: its name in the narration.
         @param words: the command line after C{twistd}.
         @raise DemoFailure: the system does not let it.
         """
@@ -113,16 +123,16 @@ class Stage:
         @raise DemoFailure: it does not.
         """
         held_before = daemon.log.read_bytes().count(HELD)
-        daemon.tell(HOLD)
+        daemon.write_word(HOLD)
 
         def is_held() -> bool | None:
             return daemon.log.read_bytes().count(HELD) > held_before or None
 
         self.wait_for(f"{daemon.name} did not stand still", is_held, _GRACE_S)
 
-    def let_go(self, daemon: Daemon) -> None:
+    def release(self, daemon: Daemon) -> None:
         """Let a daemon go on that was held."""
-        daemon.tell(LET_GO)
+        daemon.write_word(LET_GO)
 
     def kill(self, daemon: Daemon) -> None:
         """End a daemon as a power cut does: it is not asked, and cannot do anything about it."""
@@ -187,10 +197,10 @@ class Stage:
         @raise DemoFailure: it was not seen in time, or a daemon ended that should not have.
         @raise SystemExit: the demo is to end.
         """
-        deadline = time.monotonic() + within_s
+        deadline = self.clock() + within_s
         while True:
             self._interruption.check()
-            in_time = time.monotonic() < deadline
+            in_time = self.clock() < deadline
             self.chronicle.refresh()
             seen = look()
             if seen is not None:
@@ -198,7 +208,7 @@ class Stage:
             self._check_all_well()
             if not in_time:
                 raise DemoFailure(f"{failure} within {within_s:.0f} seconds")
-            time.sleep(_LOOK_S)
+            self._sleep(_LOOK_S)
 
     def stop(self) -> list[str]:
         """End all daemons, politely if they listen, else by force. The chronicle is complete then.
@@ -207,13 +217,13 @@ class Stage:
         """
         for daemon in self._daemons:
             if daemon.process.poll() is None:
-                daemon.tell(LET_GO)
+                daemon.write_word(LET_GO)
                 daemon.process.terminate()
-        deadline = time.monotonic() + _GRACE_S
+        deadline = self.clock() + _GRACE_S
         killed = []
         for daemon in self._daemons:
             try:
-                daemon.process.wait(max(0.0, deadline - time.monotonic()))
+                daemon.process.wait(max(0.0, deadline - self.clock()))
             except subprocess.TimeoutExpired:
                 daemon.process.kill()
                 daemon.process.wait()

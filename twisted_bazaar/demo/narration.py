@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rich import box
@@ -27,13 +26,15 @@ _INDENT: Final = "  "
 class Narration:
     """Tells a demo as it goes, to a terminal or to a pipe.
 
+    @param clock: the time, in seconds since any instant.
     @param console: what to print to.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, clock: Callable[[], float], console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
         self._console.width = min(self._console.width, _WIDEST)
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = clock()
         self._arrow = "->" if self._console.options.ascii_only else "→"
 
     def title(self, text: str) -> None:
@@ -47,7 +48,7 @@ class Narration:
 
     def tell(self, text: str, style: str = "") -> None:
         """Say what happens, with the time it took so far."""
-        self._row(f"{time.monotonic() - self._began:{_MARGIN - 4}.1f} s  ", text, style)
+        self._row(f"{self._clock() - self._began:{_MARGIN - 4}.1f} s  ", text, style)
 
     def sale(self, sentence: str, path: Sequence[str], messages: Counter[str]) -> None:
         """Say who sold what to whom, over which path, in how many messages."""

@@ -6,7 +6,6 @@ depend on relays take no connections and have room for one link.
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import Final
 
@@ -104,10 +103,10 @@ class Market:
         self._tracker, self._ana, self._bob = (f"tcp:127.0.0.1:{port}" for port in ports)
         tracker, ana, bob = (f"tcp:{port}:interface=127.0.0.1" for port in ports)
         self._story.tell("Opening: a tracker, two relays, three sellers; each a daemon of its own.")
-        began = time.monotonic()
+        began = self._stage.clock()
         self._stage.start("tracker", "bazaar-tracker", "--listen", tracker)
         self._stage.wait_for("the tracker did not start", lambda: self._chronicle.first("listening"), _START_S)
-        start_s = time.monotonic() - began
+        start_s = self._stage.clock() - began
         self._node("relay Bob", "relay", "--listen", bob, "--min-links", "0")
         self._node("relay Ana", "relay", "--listen", ana, "--min-links", "0", "--connect", self._bob)
         for goods in (_SAM, _XENIA, _YARA):

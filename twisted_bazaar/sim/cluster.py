@@ -39,25 +39,25 @@ _START_AGAIN_S: Final = 5.0
 class Observer:
     """Sees what happens in a cluster; a base for those that want to see some of it."""
 
-    def started(self, member: Member) -> None:
+    def on_start(self, member: Member) -> None:
         """A program has been started."""
 
-    def stopped(self, member: Member) -> None:
+    def on_stop(self, member: Member) -> None:
         """A program has stopped politely; what it left behind is still there to be seen."""
 
-    def ended(self, member: Member) -> None:
+    def on_death(self, member: Member) -> None:
         """A program was killed, or its machine lost its power."""
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """A node reported something."""
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """A node sent a message; C{peer} is None to one that has not greeted."""
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         """A node sent a message as a datagram, of so many bytes with its cookie."""
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Something happened to machines or ways."""
 
 
@@ -155,7 +155,7 @@ class Member:
             self.node = None
             failures[0].raiseException()
         for observer in cluster.observers:
-            observer.started(self)
+            observer.on_start(self)
         return self.node
 
     def keep_running(self) -> None:
@@ -179,7 +179,7 @@ class Member:
         def stopped(result: None) -> None:
             if self.host.epoch == epoch:
                 for observer in self._cluster.observers:
-                    observer.stopped(self)
+                    observer.on_stop(self)
                 self.node = None
                 if not self._cluster.others_on(self):
                     self.host.kill()
@@ -199,7 +199,7 @@ class Member:
         if self.node is not None:
             self.node = None
             for observer in self._cluster.observers:
-                observer.ended(self)
+                observer.on_death(self)
 
     def _make_node(self, rng: random.Random, key: KeyPair) -> Node:
         host, cluster, programme = self.host, self._cluster, self.programme
@@ -247,7 +247,7 @@ class Member:
         if event == "joined":
             self._keep_id()
         for observer in self._cluster.observers:
-            observer.reported(self, event, details)
+            observer.on_report(self, event, details)
 
     def _trace(self, peer: Peer | None, message: Message) -> None:
         for sent in self._cluster.sent_to:
@@ -283,10 +283,10 @@ class Cluster:
     def observe(self, observer: Observer) -> None:
         """Let somebody see everything from now on."""
         self.observers.append(observer)
-        if type(observer).sent is not Observer.sent:
-            self.sent_to.append(observer.sent)
-        if type(observer).datagram_sent is not Observer.datagram_sent:
-            self.datagrams_sent_to.append(observer.datagram_sent)
+        if type(observer).on_message is not Observer.on_message:
+            self.sent_to.append(observer.on_message)
+        if type(observer).on_datagram is not Observer.on_datagram:
+            self.datagrams_sent_to.append(observer.on_datagram)
 
     def add_tracker(
         self, make_roles: Callable[[Member], Sequence[IRole]], limits: Limits | None = None, name: str = TRACKER
@@ -325,7 +325,7 @@ class Cluster:
     def note(self, event: str, **details: Any) -> None:
         """Tell the observers of something that happened to machines or ways."""
         for observer in self.observers:
-            observer.happened(event, details)
+            observer.on_event(event, details)
 
     def running(self) -> list[Member]:
         """The members whose program runs."""

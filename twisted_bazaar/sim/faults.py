@@ -3,6 +3,8 @@
 Every fault has a beginning and an end; at its end it is undone: a machine has power again and its
 program is started, a partition heals. Faults overlap: a machine is slow, still or full for as long as
 one of those that make it so is under way.
+
+A new kind is a member of L{FaultKind}, which says all that others want to know of it, and a method of C{_Effects}.
 """
 
 from __future__ import annotations
@@ -14,31 +16,21 @@ from enum import Enum
 from functools import partial
 from itertools import count
 from math import prod
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self
 
 from attrs import frozen
 
-from twisted_bazaar.sim.cluster import Cluster, Member
-from twisted_bazaar.sim.engine.hosts import Host
+if TYPE_CHECKING:
+    # Who reads a trace wants to know the kinds of fault, and is not to wait for all that a simulated machine needs.
+    from twisted_bazaar.sim.cluster import Cluster, Member
+    from twisted_bazaar.sim.engine.hosts import Host
 
 Undo = Callable[[], None]
 
-
-class FaultKind(Enum):
-    """A kind of fault."""
-
-    CRASH = "crash"
-    KILL = "kill"
-    PAUSE = "pause"
-    PARTITION = "partition"
-    ONE_WAY = "one-way"
-    SLOW = "slow"
-    SKEW = "skew"
-    DISK_FULL = "disk-full"
-    DISK_ERROR = "disk-error"
-
-    # Members are alone of their kind; a hash of the name would differ between two runs.
-    __hash__ = object.__hash__
+# What is drawn is exact to the millisecond, so that it can stand in a file.
+_DIGITS: Final = 3
+_TICK_S: Final = 0.001
+_SLOWEST_BYTES_A_SECOND: Final = 4_000.0
 
 
 @frozen
@@ -58,119 +50,6 @@ class Fault:
     strength: float = 1.0
 
 
-# How long a drawn fault lasts, in seconds: the least and the most. Some outlast the silence after
-# which a node is taken for dead, most do not.
-_LENGTHS: Final[Mapping[FaultKind, tuple[float, float]]] = {
-    FaultKind.CRASH: (1.0, 60.0),
-    FaultKind.KILL: (0.5, 30.0),
-    FaultKind.PAUSE: (0.1, 120.0),
-    FaultKind.PARTITION: (1.0, 120.0),
-    FaultKind.ONE_WAY: (1.0, 120.0),
-    FaultKind.SLOW: (5.0, 120.0),
-    FaultKind.SKEW: (10.0, 300.0),
-    FaultKind.DISK_FULL: (1.0, 60.0),
-    FaultKind.DISK_ERROR: (0.5, 30.0),
-}
-# What is drawn is exact to the millisecond, so that it can stand in a file.
-_DIGITS: Final = 3
-_TICK_S: Final = 0.001
-_OF_SEVERAL: Final = frozenset({FaultKind.PARTITION, FaultKind.ONE_WAY})
-_DOWN: Final = frozenset({FaultKind.CRASH, FaultKind.KILL})
-_SLOWEST_BYTES_A_SECOND: Final = 4_000.0
-
-
-def draw_faults(
-    rng: random.Random, names: Sequence[str], until_s: float, a_minute: float, kinds: Sequence[FaultKind]
-) -> list[Fault]:
-    """Faults at random times, of random kinds, that befall random members.
-
-    @param names: whom they may befall.
-    @param until_s: by when all have ended.
-    @param a_minute: how many begin in a minute, on average.
-    """
-    faults: list[Fault] = []
-    if not a_minute or not names or not kinds:
-        return faults
-    at_s = rng.expovariate(a_minute / 60)
-    while (begin_s := round(at_s, _DIGITS)) < until_s:
-        kind = rng.choice(kinds)
-        least_s, most_s = _LENGTHS[kind]
-        for_s = round(min(rng.uniform(least_s, most_s), until_s - begin_s), _DIGITS)
-        if begin_s + for_s > until_s:
-            # Rounding, or the sum itself, has put its end past the end of all.
-            for_s = round(for_s - _TICK_S, _DIGITS)
-        several = rng.randint(1, max(1, len(names) // 2)) if kind in _OF_SEVERAL else 1
-        strength = {FaultKind.SLOW: rng.uniform(2, 50), FaultKind.SKEW: rng.uniform(0.9, 1.1)}.get(kind, 1.0)
-        nodes = tuple(sorted(rng.sample(names, several)))
-        faults.append(Fault(kind, begin_s, for_s, nodes, round(strength, _DIGITS)))
-        at_s += rng.expovariate(a_minute / 60)
-    return faults
-
-
-class Faults:
-    """Lets things go wrong in a cluster.
-
-    @param cluster: whom they befall.
-    """
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._effects = _Effects(cluster)
-        self._number = count()
-        self._to_come: dict[int, Fault] = {}
-        self._under_way: dict[int, tuple[Fault, Undo]] = {}
-
-    @property
-    def under_way(self) -> list[Fault]:
-        """Those that have begun and not ended, in the order in which they began."""
-        return [fault for fault, _ in self._under_way.values()]
-
-    def schedule(self, faults: Sequence[Fault]) -> None:
-        """Let these begin and end at their times, counted from now.
-
-        @raise ValueError: one names a member that there is not.
-        """
-        timeline = self._cluster.network.timeline
-        for fault in faults:
-            strangers = [name for name in fault.nodes if name not in self._cluster.members]
-            if strangers:
-                raise ValueError(f"there is no member {strangers[0]!r}")
-        for fault in faults:
-            number = next(self._number)
-            self._to_come[number] = fault
-            timeline.at(timeline.now + fault.at_s, self._begin, number)
-
-    def end_all(self) -> None:
-        """Undo everything that is under way, and call off what was to come.
-
-        Programs are started last, when their disks work again and their ways are open.
-        """
-        self._to_come.clear()
-        for number in sorted(self._under_way, key=lambda number: self._under_way[number][0].kind in _DOWN):
-            self._end(number)
-
-    def _begin(self, number: int) -> None:
-        fault = self._to_come.pop(number, None)
-        if fault is None:
-            return
-        self._note("begins", fault)
-        members = [self._cluster.members[name] for name in fault.nodes]
-        self._under_way[number] = (fault, _BEGIN[fault.kind](self._effects, fault, members))
-        timeline = self._cluster.network.timeline
-        timeline.at(timeline.now + fault.for_s, self._end, number)
-
-    def _end(self, number: int) -> None:
-        fault, undo = self._under_way.pop(number, (None, None))
-        if fault is not None and undo is not None:
-            self._note("ends", fault)
-            undo()
-
-    def _note(self, what: str, fault: Fault) -> None:
-        self._cluster.note(
-            "fault", fault=fault.kind.value, what=what, nodes=fault.nodes, strength=fault.strength, for_s=fault.for_s
-        )
-
-
 class _Effects:
     """The effects of faults, each with how it is undone, and how many do the same to one machine."""
 
@@ -182,11 +61,11 @@ class _Effects:
 
     def crash(self, fault: Fault, members: Sequence[Member]) -> Undo:
         """Take the power away."""
-        return self._take_down(members, Member.crash)
+        return self._take_down(members, lambda member: member.crash())
 
     def kill(self, fault: Fault, members: Sequence[Member]) -> Undo:
         """End programs."""
-        return self._take_down(members, Member.kill)
+        return self._take_down(members, lambda member: member.kill())
 
     def pause(self, fault: Fault, members: Sequence[Member]) -> Undo:
         """Let programs stand still; those that are started later do not."""
@@ -204,8 +83,11 @@ class _Effects:
 
     def partition(self, fault: Fault, members: Sequence[Member]) -> Undo:
         """Cut some off from all others."""
-        cut = self._ways.cut([member.host.name for member in members], one_way=fault.kind is FaultKind.ONE_WAY)
-        return partial(self._ways.heal, cut)
+        return self._cut(members, one_way=False)
+
+    def cut_one_way(self, fault: Fault, members: Sequence[Member]) -> Undo:
+        """Let nothing get from some to all others."""
+        return self._cut(members, one_way=True)
 
     def slow(self, fault: Fault, members: Sequence[Member]) -> Undo:
         """Make ways slow and narrow."""
@@ -257,6 +139,10 @@ class _Effects:
 
         return undo
 
+    def _cut(self, members: Sequence[Member], *, one_way: bool) -> Undo:
+        cut = self._ways.cut([member.host.name for member in members], one_way=one_way)
+        return partial(self._ways.heal, cut)
+
     def _take_down(self, members: Sequence[Member], how: Callable[[Member], None]) -> Undo:
         for member in members:
             self._add("down", member)
@@ -286,14 +172,154 @@ class _Effects:
         return True
 
 
-_BEGIN: Final[Mapping[FaultKind, Callable[[_Effects, Fault, Sequence[Member]], Undo]]] = {
-    FaultKind.CRASH: _Effects.crash,
-    FaultKind.KILL: _Effects.kill,
-    FaultKind.PAUSE: _Effects.pause,
-    FaultKind.PARTITION: _Effects.partition,
-    FaultKind.ONE_WAY: _Effects.partition,
-    FaultKind.SLOW: _Effects.slow,
-    FaultKind.SKEW: _Effects.skew,
-    FaultKind.DISK_FULL: _Effects.fill_disk,
-    FaultKind.DISK_ERROR: _Effects.break_disk,
-}
+@frozen
+class _Nature:
+    """All that is known of a kind of fault.
+
+    @ivar begin: lets it befall some members; returns what undoes it.
+    @ivar lengths_s: how long a drawn one lasts: the least and the most. Some outlast the silence after which a node
+        is taken for dead, most do not.
+    @ivar strengths: how strong a drawn one is: the least and the most; None if all are equally strong.
+    @ivar cuts: whether some can send nothing to all others; drawn, it then befalls several.
+    @ivar silences: whether some may be taken for dead that live.
+    @ivar takes_down: whether programs do not run while it lasts.
+    """
+
+    begin: Callable[[_Effects, Fault, Sequence[Member]], Undo]
+    lengths_s: tuple[float, float]
+    strengths: tuple[float, float] | None = None
+    cuts: bool = False
+    silences: bool = False
+    takes_down: bool = False
+
+
+class FaultKind(Enum):
+    """A kind of fault. Its value is what files, options and traces call it; all else follows from its nature."""
+
+    _value_: str
+
+    CRASH = "crash", _Nature(_Effects.crash, (1.0, 60.0), takes_down=True)
+    KILL = "kill", _Nature(_Effects.kill, (0.5, 30.0), takes_down=True)
+    PAUSE = "pause", _Nature(_Effects.pause, (0.1, 120.0), silences=True)
+    PARTITION = "partition", _Nature(_Effects.partition, (1.0, 120.0), cuts=True, silences=True)
+    ONE_WAY = "one-way", _Nature(_Effects.cut_one_way, (1.0, 120.0), cuts=True, silences=True)
+    SLOW = "slow", _Nature(_Effects.slow, (5.0, 120.0), (2.0, 50.0), silences=True)
+    SKEW = "skew", _Nature(_Effects.skew, (10.0, 300.0), (0.9, 1.1), silences=True)
+    DISK_FULL = "disk-full", _Nature(_Effects.fill_disk, (1.0, 60.0))
+    DISK_ERROR = "disk-error", _Nature(_Effects.break_disk, (0.5, 30.0))
+
+    def __new__(cls, value: str, nature: _Nature) -> Self:
+        """A kind, known by its value alone."""
+        kind = object.__new__(cls)
+        kind._value_ = value
+        kind.nature = nature
+        return kind
+
+    nature: _Nature
+
+    # Members are alone of their kind; a hash of the name would differ between two runs.
+    __hash__ = object.__hash__
+
+
+_BY_NAME: Final[Mapping[str, FaultKind]] = {kind.value: kind for kind in FaultKind}
+
+
+def fault_kind(name: str) -> FaultKind:
+    """The kind of fault that files, options and traces call by a name.
+
+    @raise KeyError: there is none.
+    """
+    return _BY_NAME[name]
+
+
+def draw_faults(
+    rng: random.Random, names: Sequence[str], until_s: float, a_minute: float, kinds: Sequence[FaultKind]
+) -> list[Fault]:
+    """Faults at random times, of random kinds, that befall random members.
+
+    @param names: whom they may befall.
+    @param until_s: by when all have ended.
+    @param a_minute: how many begin in a minute, on average.
+    """
+    faults: list[Fault] = []
+    if not a_minute or not names or not kinds:
+        return faults
+    at_s = rng.expovariate(a_minute / 60)
+    while (begin_s := round(at_s, _DIGITS)) < until_s:
+        kind = rng.choice(kinds)
+        for_s = round(min(rng.uniform(*kind.nature.lengths_s), until_s - begin_s), _DIGITS)
+        if begin_s + for_s > until_s:
+            # Rounding, or the sum itself, has put its end past the end of all.
+            for_s = round(for_s - _TICK_S, _DIGITS)
+        several = rng.randint(1, max(1, len(names) // 2)) if kind.nature.cuts else 1
+        # One is drawn for each kind that has one, whichever it is: so the rest does not depend on the kind.
+        strengths = {each: rng.uniform(*each.nature.strengths) for each in FaultKind if each.nature.strengths}
+        strength = strengths.get(kind, 1.0)
+        nodes = tuple(sorted(rng.sample(names, several)))
+        faults.append(Fault(kind, begin_s, for_s, nodes, round(strength, _DIGITS)))
+        at_s += rng.expovariate(a_minute / 60)
+    return faults
+
+
+class Faults:
+    """Lets things go wrong in a cluster.
+
+    @param cluster: whom they befall.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._effects = _Effects(cluster)
+        self._number = count()
+        self._to_come: dict[int, Fault] = {}
+        self._under_way: dict[int, tuple[Fault, Undo]] = {}
+
+    @property
+    def under_way(self) -> list[Fault]:
+        """Those that have begun and not ended, in the order in which they began."""
+        return [fault for fault, _ in self._under_way.values()]
+
+    def schedule(self, faults: Sequence[Fault]) -> None:
+        """Let these begin and end at their times, counted from now.
+
+        @raise ValueError: one names a member that there is not.
+        """
+        timeline = self._cluster.network.timeline
+        for fault in faults:
+            strangers = [name for name in fault.nodes if name not in self._cluster.members]
+            if strangers:
+                raise ValueError(f"there is no member {strangers[0]!r}")
+        for fault in faults:
+            number = next(self._number)
+            self._to_come[number] = fault
+            timeline.at(timeline.now + fault.at_s, self._begin, number)
+
+    def end_all(self) -> None:
+        """Undo everything that is under way, and call off what was to come.
+
+        Programs are started last, when their disks work again and their ways are open.
+        """
+        self._to_come.clear()
+        for number in sorted(self._under_way, key=lambda number: self._under_way[number][0].kind.nature.takes_down):
+            self._end(number)
+
+    def _begin(self, number: int) -> None:
+        fault = self._to_come.pop(number, None)
+        if fault is None:
+            return
+        self._note("begins", fault)
+        members = [self._cluster.members[name] for name in fault.nodes]
+        self._under_way[number] = (fault, fault.kind.nature.begin(self._effects, fault, members))
+        timeline = self._cluster.network.timeline
+        timeline.at(timeline.now + fault.for_s, self._end, number)
+
+    def _end(self, number: int) -> None:
+        fault, undo = self._under_way.pop(number, (None, None))
+        if fault is not None and undo is not None:
+            self._note("ends", fault)
+            undo()
+
+    def _note(self, what: str, fault: Fault) -> None:
+        self._cluster.note(
+            "fault", fault=fault.kind.value, what=what, nodes=fault.nodes, strength=fault.strength, for_s=fault.for_s
+        )

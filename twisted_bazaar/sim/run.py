@@ -19,7 +19,7 @@ from twisted_bazaar.sim.engine.hosts import Network
 from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.sim.faults import Fault, Faults, draw_faults
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.report import AnyReport, Figures
+from twisted_bazaar.sim.report import AnyReport, Statistics
 from twisted_bazaar.sim.scenario import AnyScenario, FaultEntry, Scenario, write_duration
 from twisted_bazaar.sim.trace import Trace
 
@@ -58,9 +58,9 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
         self.network = Network(scenario.seed, usual, scenario.latency_draw)
         self.cluster = Cluster(self.network)
         self._trace = Trace(self.network.timeline, trace_file)
-        self._figures = self._make_figures()
+        self._statistics = self._make_statistics()
         self._checks = [check(self.cluster) for check in checks]
-        for observer in (self._trace, self._figures, *self._checks):
+        for observer in (self._trace, self._statistics, *self._checks):
             self.cluster.observe(observer)
         self._faults = Faults(self.cluster)
         self._churns = scenario.churn > 0
@@ -72,7 +72,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
     # What each kind of run says for itself.
 
     @abstractmethod
-    def _make_figures(self) -> Figures[AnyReport]:
+    def _make_statistics(self) -> Statistics[AnyReport]:
         """What is counted."""
 
     @abstractmethod
@@ -111,9 +111,9 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
                 phases.append((scenario.settle_s, self._ask))
             phases += [(0.0, self._stop_all), (_STOPPING_S, lambda: None)]
             for for_s, then in phases:
-                ended = self._go_on(for_s, whole_s, progress, stop_at_violation)
+                ended = self._run_for(for_s, whole_s, progress, stop_at_violation)
                 if ended:
-                    self._figures.count_wants()
+                    self._statistics.count_wants()
                     break
                 then()
         finally:
@@ -121,7 +121,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
                 check.end()
                 for violation in check.violations:
                     self.cluster.note("violation", promise=violation.promise, at_s=violation.at_s, text=violation.text)
-        return self._figures.report(scenario.seed, self._trace.digest, self._checks)
+        return self._statistics.make_report(scenario.seed, self._trace.digest, self._checks)
 
     def fixed(self) -> AnyScenario:
         """The same scenario with all that was drawn named, so that some can be left out; its run is the same."""
@@ -176,11 +176,11 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
     def _stop_all(self) -> None:
         self._churns = False
         self._faults.end_all()
-        self._figures.count_wants()
+        self._statistics.count_wants()
         for member in self.cluster.running():
             member.stop()
 
-    def _go_on(self, for_s: float, whole_s: float, progress: Progress | None, stop_at_violation: bool) -> bool:
+    def _run_for(self, for_s: float, whole_s: float, progress: Progress | None, stop_at_violation: bool) -> bool:
         """Let time pass, and look into the nodes now and then; returns whether the run is to end."""
         timeline = self.network.timeline
         until = timeline.now + for_s

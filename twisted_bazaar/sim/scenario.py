@@ -1,6 +1,7 @@
 """Scenarios: every setting of a run, checked once and for all.
 
 Here stands what every scenario has; each kind of scenario adds its own, in a package of its own beside this module.
+Each setting is one field: its annotation says what it takes, and the help of its option.
 
 How settings stand in a file is left to L{twisted_bazaar.sim.scenario_file}.
 """
@@ -10,13 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from twisted_bazaar.sim.engine.network_conditions import SLOWEST_S, Draw, constant, lognormal, uniform
-from twisted_bazaar.sim.faults import Fault, FaultKind
+from twisted_bazaar.sim.faults import Fault, FaultKind, fault_kind
+from twisted_bazaar.sim.figures import count_of
+from twisted_bazaar.sim.setting_fields import Setting, Table, option_help, setting_of, written_as
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h)")
@@ -29,28 +33,33 @@ _LARGEST: Final = 2**53
 _WIDEST_SIGMA: Final = 10.0
 _NARROWEST: Final = 1_000.0
 _WIDEST: Final = 1e12
-_DURATIONS: Final = "a time up to 7 days such as 250ms, 90s, 10m or 2h"
-TAKES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("for", "settle", "at", "ping", "round"), _DURATIONS),
-    "latency": f"20ms, uniform:5ms:80ms or lognormal:20ms:0.5, with times up to {SLOWEST_S:g}s, of two the shorter "
-    f"first, and a last number from 0 to {_WIDEST_SIGMA:g}",
-    "bandwidth": f"0 for any number, or a number from {_NARROWEST:,.0f} to {_WIDEST:,.0f}",
-    "sessions": "exponential or weibull:SHAPE, SHAPE from 0.1 to 10",
-}
+DURATIONS: Final = "a time up to 7 days such as 250ms, 90s, 10m or 2h"
+_LATENCIES: Final = (
+    f"20ms, uniform:5ms:80ms or lognormal:20ms:0.5, with times up to {SLOWEST_S:g}s, of two the shorter first, and a "
+    f"last number from 0 to {_WIDEST_SIGMA:g}"
+)
+_BANDWIDTHS: Final = f"0 for any number, or a number from {_NARROWEST:,.0f} to {_WIDEST:,.0f}"
+_SESSIONS: Final = "exponential or weibull:SHAPE, SHAPE from 0.1 to 10"
 
 _FAULTS: Final = ("faults-a-minute", "fault-kinds", "faults")
 
 Share = Annotated[float, Meta(ge=0, le=1)]
-_Loss = Annotated[float, Meta(ge=0, le=0.9)]
 Many = Annotated[int, Meta(ge=0, le=_MOST)]
 Some = Annotated[int, Meta(ge=1, le=_MOST)]
-_Rate = Annotated[float, Meta(ge=0, le=6000)]
-_Seed = Annotated[int, Meta(ge=0, le=_LARGEST)]
-_Bandwidth = Annotated[float, Meta(ge=0, le=_WIDEST)]
-_Kind = Literal["crash", "kill", "pause", "partition", "one-way", "slow", "skew", "disk-full", "disk-error"]
+Duration = Annotated[str, written_as(DURATIONS, "TIME")]
+Mode = Literal["liveness", "safety"]
+Sessions = Annotated[
+    str,
+    written_as(_SESSIONS),
+    option_help("How long they stay: exponential or weibull:SHAPE; the mean follows from --churn."),
+]
+if TYPE_CHECKING:
+    _Kind = str
+else:
+    _Kind = Literal[tuple(kind.value for kind in FaultKind)]
 
 
-class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FaultEntry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """One fault as a file names it.
 
     @ivar at: when it begins, such as C{30s}, counted from when all nodes have been started.
@@ -59,9 +68,11 @@ class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     @ivar strength: with C{slow}, how many times slower; with C{skew}, the rate of the clock.
     """
 
+    example: ClassVar[str] = "pause:30s:10s:seller-1"
+
     kind: _Kind
-    at: str
-    for_: str = msgspec.field(name="for")
+    at: Duration
+    for_: Duration
     nodes: Annotated[list[str], Meta(min_length=1)]
     strength: Annotated[float, Meta(gt=0, le=1000)] = 1.0
 
@@ -76,7 +87,7 @@ class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         @raise ValueError: a time cannot be read.
         """
         for_s = parse_duration(self.for_, "for")
-        return Fault(FaultKind(self.kind), self.at_s, for_s, tuple(self.nodes), self.strength)
+        return Fault(fault_kind(self.kind), self.at_s, for_s, tuple(self.nodes), self.strength)
 
     @classmethod
     def of(cls, fault: Fault) -> Self:
@@ -90,7 +101,7 @@ class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
 
-class WantedEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WantedEntry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """One thing that somebody is sure to want, as a file names it; who wants what is its scenario's to say."""
 
     @property
@@ -113,18 +124,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @cvar fewest: the kinds of node, in the order in which to do without them, and how many of each there have to be.
     @cvar wanted_by: the setting that names what is wanted; its entries are L{WantedEntry}.
     @ivar nodes: how many nodes there are; the hub, if there is one, comes on top.
-    @ivar seed: decides everything that chance decides.
     @ivar for_: how long faults, churn and wants go on.
     @ivar settle: how long after that everything that can be had may take.
     @ivar mode: C{liveness} ends all faults after C{for} and asks whether it was had; C{safety} never does.
-    @ivar loss: the share of packets that get lost.
     @ivar churn: the share of nodes, of the kinds that do, that leave in a minute; half of them without a word.
-    @ivar sessions: how long they stay, C{exponential} or C{weibull:SHAPE}; the mean follows from C{churn}.
-    @ivar latency: between two hosts: C{20ms}, C{uniform:5ms:80ms} or C{lognormal:20ms:0.5} (median and sigma).
-    @ivar bandwidth: bytes a second from each host to each other, at least 1,000; 0 for any number.
-    @ivar faults_a_minute: how many faults begin in a minute, on average.
-    @ivar fault_kinds: which kinds are drawn; all if none is named.
-    @ivar faults: those that are sure to happen.
     """
 
     name: ClassVar[str]
@@ -133,19 +136,43 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fewest: ClassVar[Mapping[str, int]]
     wanted_by: ClassVar[str]
 
-    nodes: Some = 100
-    seed: _Seed = 1
-    for_: str = msgspec.field(name="for", default="5m")
-    settle: str = "2m"
-    mode: Literal["liveness", "safety"] = "liveness"
-    loss: _Loss = 0.0
-    churn: Share = 0.0
-    sessions: str = "exponential"
-    latency: str = "lognormal:20ms:0.5"
-    bandwidth: _Bandwidth = 0.0
-    faults_a_minute: _Rate = 0.0
-    fault_kinds: list[_Kind] = []
-    faults: list[FaultEntry] = []
+    nodes: Some
+    seed: Annotated[
+        int,
+        Meta(ge=0, le=_LARGEST),
+        option_help("Decides everything that chance decides: the same seed is the same run."),
+    ] = 1
+    for_: Duration
+    settle: Duration
+    mode: Mode
+    loss: Annotated[float, Meta(ge=0, le=0.9), option_help("The share of packets that get lost.")] = 0.0
+    churn: Share
+    sessions: Sessions = "exponential"
+    latency: Annotated[
+        str,
+        written_as(_LATENCIES),
+        option_help("Between two hosts: 20ms, uniform:5ms:80ms or lognormal:20ms:0.5 (median and sigma)."),
+    ] = "lognormal:20ms:0.5"
+    bandwidth: Annotated[
+        float,
+        Meta(ge=0, le=_WIDEST),
+        written_as(_BANDWIDTHS),
+        option_help("Bytes a second from each host to each other."),
+    ] = 0.0
+    faults_a_minute: Annotated[
+        float, Meta(ge=0, le=6000), option_help("How many faults begin in a minute, on average.")
+    ] = 0.0
+    fault_kinds: Annotated[
+        list[_Kind],
+        option_help(
+            "A kind of fault to draw; may be given several times. All kinds if not given.",
+            each="fault-kind",
+        ),
+    ] = []
+    faults: Annotated[
+        list[FaultEntry],
+        option_help("A fault that is sure to happen, {shape}; may be given several times.", each="fault"),
+    ] = []
 
     # What a scenario says of itself.
 
@@ -153,6 +180,17 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def counts(self) -> Mapping[str, int]:
         """How many nodes there are of each kind, in the order in which they are named."""
         raise NotImplementedError
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How large it is: how many there are of what, in words for one of them."""
+        raise NotImplementedError
+
+    @property
+    def in_words(self) -> str:
+        """What is simulated, in a line."""
+        sizes = ", ".join(count_of(number, what) for number, what in self.sizes)
+        return f"{sizes}, {self.for_}, {self.mode}"
 
     def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The settings to change for so many nodes of each kind."""
@@ -180,10 +218,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         if 0 < self.bandwidth < _NARROWEST:
-            raise ValueError(f"bandwidth: takes {TAKES['bandwidth']}, not {self.bandwidth!r}")
+            raise ValueError(f"bandwidth: takes {_BANDWIDTHS}, not {self.bandwidth!r}")
         _ = self.settle_s, self.latency_draw, self.session_shape
         if not self.for_s:
-            raise ValueError(f"for: takes {TAKES['for']}, above 0, not {self.for_!r}")
+            raise ValueError(f"for: takes {DURATIONS}, above 0, not {self.for_!r}")
         for setting, many in self.many_drawn:
             if many > _MOST_DRAWN:
                 raise ValueError(f"{setting}: {many:,.0f} in all; at most {_MOST_DRAWN:,} are drawn for one run")
@@ -196,7 +234,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 self._check_begin(fault.to_fault().at_s, fault.at)
                 for name in fault.nodes:
                     if name not in names:
-                        raise ValueError(f"nodes: takes {self._told_names()}, not {name!r}")
+                        raise ValueError(f"nodes: takes {self._names_in_words()}, not {name!r}")
         for number, entry in enumerate(self.wanted):
             with _in_place(f"{self.wanted_by}[{number}]"):
                 self._check_begin(entry.at_s, entry.at)
@@ -242,7 +280,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                     return constant(_latency(seconds))
         except ValueError:
             pass
-        raise ValueError(f"latency: takes {TAKES['latency']}, not {self.latency!r}")
+        raise ValueError(f"latency: takes {_LATENCIES}, not {self.latency!r}")
 
     @property
     def session_shape(self) -> float:
@@ -255,19 +293,19 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 return float(shape)
         except ValueError:
             pass
-        raise ValueError(f"sessions: takes {TAKES['sessions']}, not {self.sessions!r}")
+        raise ValueError(f"sessions: takes {_SESSIONS}, not {self.sessions!r}")
 
     @property
     def drawn_kinds(self) -> Sequence[FaultKind]:
         """The kinds of fault to draw from."""
-        return [FaultKind(kind) for kind in self.fault_kinds] or list(FaultKind)
+        return [fault_kind(kind) for kind in self.fault_kinds] or list(FaultKind)
 
     def names(self) -> list[str]:
         """The name of every member, the hub first."""
         return [*self._hubs, *(f"{kind}-{n + 1}" for kind, number in self.counts.items() for n in range(number))]
 
-    def _told_names(self) -> str:
-        return ", ".join([*self._hubs, *(told_names(kind, most) for kind, most in self.counts.items() if most)])
+    def _names_in_words(self) -> str:
+        return ", ".join([*self._hubs, *(names_in_words(kind, most) for kind, most in self.counts.items() if most)])
 
     @property
     def _hubs(self) -> Sequence[str]:
@@ -288,6 +326,12 @@ def setting_names(cls: type[Scenario]) -> list[str]:
     return list(dict.fromkeys([*(name for name in names if name not in last), *last]))
 
 
+@cache
+def settings_by_name(cls: type[Scenario]) -> Mapping[str, Setting]:
+    """The settings of a kind of scenario by their names in files, in their order."""
+    return {name: setting_of(cls, name) for name in setting_names(cls)}
+
+
 def parse_duration(text: str, key: str) -> float:
     """Read C{90s}, C{10m}, C{2h} or C{250ms}; a bare number is seconds.
 
@@ -295,7 +339,7 @@ def parse_duration(text: str, key: str) -> float:
     """
     match = _DURATION.fullmatch(text if not text.replace(".", "", 1).isdigit() else text + "s")
     if match is None or not (seconds := float(match["number"]) * _UNITS[match["unit"]]) <= _LONGEST_S:
-        raise ValueError(f"{key}: takes {_DURATIONS}, not {text!r}")
+        raise ValueError(f"{key}: takes {DURATIONS}, not {text!r}")
     return seconds
 
 
@@ -320,7 +364,7 @@ def _in_place(place: str) -> Iterator[None]:
         raise ValueError(f"{place}.{error}") from None
 
 
-def told_names(kind: str, most: int) -> str:
+def names_in_words(kind: str, most: int) -> str:
     """Names that are numbered, in words."""
     if most < 2:
         return f"{kind}-1" if most else f"nothing, there being no {kind}"

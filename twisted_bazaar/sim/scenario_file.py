@@ -1,24 +1,23 @@
 """Scenarios in files: read from TOML, written as TOML, and words for what cannot be.
 
-What is impossible is refused with the name of the setting and what it may be: the words come from the
-same annotations that the check does.
+What is impossible is refused with the name of the setting and what it may be.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
 import msgspec
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.sim.scenario import TAKES, AnyScenario, Scenario, setting_names
+from twisted_bazaar.sim.scenario import AnyScenario, Scenario, setting_names, settings_by_name
+from twisted_bazaar.sim.setting_fields import Table, setting_takes, value_at
 
 _AT_KEY: Final = re.compile(r"^(?P<reason>.*) - at `\$\.?(?P<key>[^`]*)`$", re.DOTALL)
 _OWN_WORDS: Final = re.compile(r"^(?P<key>[a-z-]+(\[\d+\]\.[a-z-]+)?): (?P<reason>.*)$", re.DOTALL)
-_STEP: Final = re.compile(r"(?P<name>[a-z-]+)|\[(?P<number>\d+)\]")
 
 
 class ImpossibleSetting(UsageError):
@@ -86,42 +85,13 @@ def settings_of(scenario: Scenario) -> dict[str, Any]:
 @cache
 def usual_settings(cls: type[Scenario]) -> Mapping[str, Any]:
     """Every setting of a kind of scenario with what it is unless it is given, in their order."""
-    usual = msgspec.to_builtins(cls())
-    return {name: usual[name] for name in setting_names(cls)}
+    return {name: setting.usual for name, setting in settings_by_name(cls).items()}
 
 
 @cache
-def entries_of(cls: type[Scenario]) -> Mapping[str, type[msgspec.Struct]]:
+def entries_of(cls: type[Scenario]) -> Mapping[str, type[Table]]:
     """The settings of a kind of scenario that are lists of tables, and what these hold."""
-    kind: Any = msgspec.inspect.type_info(cls)
-    kinds = {field.encode_name: getattr(field.type, "item_type", None) for field in kind.fields}
-    tables = {name: kinds[name] for name in setting_names(cls)}
-    return {name: kind.cls for name, kind in tables.items() if isinstance(kind, msgspec.inspect.StructType)}
-
-
-def setting_takes(cls: type[Scenario], key: str) -> str:
-    """What a setting may be, in words.
-
-    @param key: its name, as a file has it, such as C{loss} or C{faults[0].kind}.
-    """
-    *_, name = [step["name"] for step in _STEP.finditer(key) if step["name"]]
-    return TAKES.get(name) or _words_for(_type_of(cls, key))
-
-
-def setting_choices(cls: type[Scenario], key: str) -> Sequence[str]:
-    """The words of which a setting takes one; none if it takes other things."""
-    kind = _type_of(cls, key)
-    return [str(value) for value in kind.values] if isinstance(kind, msgspec.inspect.LiteralType) else ()
-
-
-def _type_of(cls: type[Scenario], key: str) -> Any:
-    kind: Any = msgspec.inspect.type_info(cls)
-    for step in _STEP.finditer(key):
-        if step["name"]:
-            kind = next(each.type for each in kind.fields if each.encode_name == step["name"])
-        else:
-            kind = kind.item_type
-    return kind
+    return {name: setting.table for name, setting in settings_by_name(cls).items() if setting.table is not None}
 
 
 def _impossible(cls: type[Scenario], error: str, settings: Mapping[str, Any]) -> ImpossibleSetting:
@@ -137,33 +107,7 @@ def _impossible(cls: type[Scenario], error: str, settings: Mapping[str, Any]) ->
             entry = entries_of(cls).get(key.partition("[")[0])
             names = ", ".join(setting_names(cls) if entry is None else entry.__struct_encode_fields__)
             return ImpossibleSetting(key, f"{words.format(reason.split('`')[-2])}; the settings are {names}")
-    value: Any = settings
-    for step in _STEP.finditer(key):
-        value = value[step["name"] or int(step["number"])]
-    return ImpossibleSetting(key, f"takes {setting_takes(cls, key)}, not {value!r}")
-
-
-def _words_for(kind: Any) -> str:
-    """What a type takes, in words."""
-    match kind:
-        case msgspec.inspect.LiteralType(values=values):
-            *most, last = map(str, values)
-            return f"{', '.join(most)} or {last}"
-        case msgspec.inspect.IntType(ge=least, le=most):
-            return f"a whole number from {least:,} to {most:,}"
-        case msgspec.inspect.FloatType(gt=above, ge=least, le=most):
-            return (
-                f"a number {'above' if least is None else 'from'} {above if least is None else least:g} to {most:,.15g}"
-            )
-        case msgspec.inspect.ListType(item_type=msgspec.inspect.StructType(cls=entry)):
-            return f"a list of tables with {', '.join(entry.__struct_encode_fields__)}"
-        case msgspec.inspect.ListType(item_type=msgspec.inspect.StrType()):
-            return "a list of at least one name"
-        case msgspec.inspect.ListType(item_type=item):
-            return f"a list of {_words_for(item)}"
-        case msgspec.inspect.StructType(cls=entry):
-            return f"a table with {', '.join(entry.__struct_encode_fields__)}"
-    return "a text"
+    return ImpossibleSetting(key, f"takes {setting_takes(cls, key)}, not {value_at(settings, key)!r}")
 
 
 def _toml(value: object) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from attrs import frozen
 
 from twisted_bazaar.sim.scenario import AnyScenario, FaultEntry, Scenario, WantedEntry
-from twisted_bazaar.sim.scenario_file import write_file
+from twisted_bazaar.sim.scenario_file import usual_settings, write_file
 
 _Part = TypeVar("_Part")
 
@@ -113,7 +113,7 @@ class Shrinking(Generic[AnyScenario]):
         """Take away what is not needed, one by one."""
         simple: tuple[tuple[str, Mapping[str, Any]], ...] = (
             ("no packets lost", {"loss": 0.0}),
-            ("nobody comes and goes", {"churn": 0.0, "sessions": type(self.smallest)().sessions}),
+            ("nobody comes and goes", {"churn": 0.0, "sessions": usual_settings(type(self.smallest))["sessions"]}),
             ("all ways equally long", {"latency": "20ms"}),
             ("all ways as wide as can be", {"bandwidth": 0.0}),
         )

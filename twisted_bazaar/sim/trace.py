@@ -38,33 +38,33 @@ class Trace(Observer):
         """The hash over all lines so far."""
         return self._hash.hexdigest()
 
-    def started(self, member: Member) -> None:
+    def on_start(self, member: Member) -> None:
         """A program has been started."""
         self._enter(member.name, "started", {})
 
-    def stopped(self, member: Member) -> None:
+    def on_stop(self, member: Member) -> None:
         """A program has stopped politely."""
         self._enter(member.name, "stopped", {})
 
-    def ended(self, member: Member) -> None:
+    def on_death(self, member: Member) -> None:
         """A program was killed."""
         self._enter(member.name, "ended", {})
 
-    def reported(self, member: Member, event: str, details: Mapping[str, object]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, object]) -> None:
         """A node reported something."""
         self._enter(member.name, event, details)
 
-    def happened(self, event: str, details: Mapping[str, object]) -> None:
+    def on_event(self, event: str, details: Mapping[str, object]) -> None:
         """Something happened to machines or ways."""
         self._enter(None, event, details)
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """A node sent a message."""
         to = b"null" if peer is None else b"%d" % peer.id
         head = b'{"time":%.6f,"node":"%b","event":"sent","to":%b,' % (self._timeline.now, member.name.encode(), to)
         self._write(head + self._encode(message)[1:] + b"\n")
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         """A node sent a message as a datagram."""
         head = b'{"time":%.6f,"node":"%b","event":"datagram","to":"%b","bytes":%d,' % (
             self._timeline.now,

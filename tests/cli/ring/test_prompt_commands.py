@@ -46,7 +46,7 @@ class RingTalkTests(PeersTestCase):
         status: int | None = None
         for line in lines:
             outcome: list[int | Failure | None] = []
-            Deferred.fromCoroutine(talk.take(line)).addBoth(outcome.append)
+            Deferred.fromCoroutine(talk.run_line(line)).addBoth(outcome.append)
             self.network.run_until(lambda done=outcome: done, 60.0)
             [given] = outcome
             if isinstance(given, Failure):

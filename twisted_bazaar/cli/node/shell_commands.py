@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Awaitable, Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from attrs import frozen
 from rich.console import Console
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -16,6 +14,7 @@ from twisted.internet.task import deferLater
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST, Finds, Search, is_named, told_sources
 from twisted_bazaar.cli.node.transfers import told_receipt, told_source, told_status
 from twisted_bazaar.cli.terminal.amounts import told_count, told_size
+from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word, fires_within, unquoted
 from twisted_bazaar.cli.terminal.results import console_for_results
 from twisted_bazaar.cli.terminal.session import DONE, FAILED, RESUMABLE
 from twisted_bazaar.discovery.index.messages import Busy
@@ -31,37 +30,12 @@ _BUSY_S: Final = 1.0
 _MOST_TRIES: Final = 10
 # Who types gets what is typed; of a pipe nobody knows how long it is.
 _MOST_FROM_A_PIPE: Final = 32
-_SAME: Final = {"search": "query", "find": "query", "ls": "list", "quit": "exit", "bye": "exit", "?": "help"}
 
 _Answer = TypeVar("_Answer")
 
 
-@frozen
-class Word:
-    """One of the words that are understood.
-
-    @ivar takes: what follows it.
-    """
-
-    name: str
-    takes: str
-    meaning: str
-
-
-WORDS: Final = (
-    Word("query", "NAME", "look for files with this name, or with these words in it"),
-    Word("list", "", "all files that there are"),
-    Word("choose", "NUMBER [NODE...]", "who has a file of those shown last; get alone fetches it, from these nodes"),
-    Word("get", "NUMBER|NAME|DIGEST", "fetch a file: its number in what was shown last, its name or its digest"),
-    Word("status", "", "how downloads are, and what others fetch from here"),
-    Word("wait", "", "until all downloads are done"),
-    Word("help", "", "these words"),
-    Word("exit", "", "end; downloads under way can be gone on with another time"),
-)
-
-
-class ShellCommands:
-    """Understands what is typed.
+class ShellCommands(Interpreter):
+    """Understands what is typed at the prompt of C{bazaar shell}.
 
     @param fetcher: finds and fetches.
     @param directory: where files go.
@@ -78,57 +52,26 @@ class ShellCommands:
         *,
         patient: bool,
     ) -> None:
+        super().__init__(WORDS, say)
         self._fetcher = fetcher
         self._directory = directory
-        self._say = say
         self._reactor = reactor
         self._patient = patient
         self._shown: Sequence[FoundFile] = ()
         self._choice: tuple[FoundFile, Sequence[str]] | None = None
         self._waiting: list[Deferred[None]] = []
-        self._status = DONE
-        self._wants_to_leave = False
-        self._actions: dict[str, Callable[[str], Awaitable[int | None]]] = {
-            "query": self._query,
-            "list": self._list,
-            "choose": self._choose,
-            "get": self._get,
-            "status": self._tell,
-            "wait": self._wait,
-            "help": self._help,
-            "exit": self._exit,
-        }
 
-    async def take(self, line: str | None) -> int | None:
-        """Do what a line says; None is the end of all lines.
-
-        @return: an exit status if that was the last; None to go on.
-        """
-        if line is None:
-            if self._patient:
-                await self._wait("")
-            return await self._exit("")
-        word, _, rest = line.strip().partition(" ")
-        if not word or word.startswith("#"):
-            return None
-        name = word.lower()
-        if name != "exit":
-            self._wants_to_leave = False
-        action = self._actions.get(_SAME.get(name, name))
-        try:
-            if action is None:
-                raise UsageError(_hint(word))
-            return await action(rest.strip())
-        except BazaarError as error:
-            self._status = FAILED
-            self._say(str(error))
-        return None
+    async def run_end(self) -> int | None:
+        """There are no more lines: at the end of a pipe, wait for all downloads."""
+        if self._patient:
+            await self._wait("")
+        return await super().run_end()
 
     def completions(self) -> list[str]:
-        """What can be said now."""
-        return [*(word.name + " " * bool(word.takes) for word in WORDS), *(f"get {file.name}" for file in self._shown)]
+        """The beginnings of all lines that can be typed, and lines that fetch what was shown."""
+        return [*super().completions(), *(f"get {file.name}" for file in self._shown)]
 
-    def leave(self) -> bool:
+    def show_left(self) -> bool:
         """Say what is left; returns whether anything is."""
         left = self._fetcher.under_way()
         if left:
@@ -144,8 +87,8 @@ class ShellCommands:
         await self._show(Search.of(unquoted(rest) if rest else None, _MOST))
 
     async def _show(self, wanted: Search) -> None:
-        await self._joined()
-        finds = await self._patiently(lambda: wanted.run(self._fetcher.catalogue))
+        await self._wait_for_index()
+        finds = await self._ask_while_busy(lambda: wanted.run(self._fetcher.catalogue))
         self._shown = finds.files
         self._choice = None
         if not finds.files:
@@ -159,7 +102,7 @@ class ShellCommands:
         found = self._numbered(number)
         if found is None:
             raise UsageError("choose what? query first, and then write choose and a number of what is shown")
-        sources = await self._patiently(lambda: self._fetcher.catalogue.sources(found.digest))
+        sources = await self._ask_while_busy(lambda: self._fetcher.catalogue.sources(found.digest))
         for source in sources:
             load = f"; serves {told_count(source.load, 'download')}" if source.load else ""
             self._say(f"  {told_source(source)}{'' if source.is_whole else ', in part'}{load}")
@@ -171,12 +114,12 @@ class ShellCommands:
     async def _get(self, rest: str) -> None:
         if not rest and self._choice is None:
             raise UsageError("get what? write get NAME, or query first and then get NUMBER")
-        await self._joined()
+        await self._wait_for_index()
         while self._patient and len(self._fetcher.under_way()) >= _MOST_FROM_A_PIPE:
-            await self._one_ended()
+            await self._next_end()
         found, nodes = self._choice if self._choice and not rest else (await self._chosen(unquoted(rest)), ())
         try:
-            fetch = await self._fetcher.begin(found, self._ended, accept=lambda source: is_named(source, nodes))
+            fetch = await self._fetcher.begin(found, self._show_end, accept=lambda source: is_named(source, nodes))
         except AlreadyThere:
             self._say(f"{found.name} is here already, whole")
             return
@@ -189,7 +132,7 @@ class ShellCommands:
         if numbered is not None:
             return numbered
         try:
-            return await self._patiently(lambda: choose(self._fetcher.catalogue, wanted))
+            return await self._ask_while_busy(lambda: choose(self._fetcher.catalogue, wanted))
         except SeveralFound as several:
             self._shown = several.files
             for line in _lines_of(Finds(several.files, len(several.files))):
@@ -202,7 +145,7 @@ class ShellCommands:
             return self._shown[int(number) - 1]
         return None
 
-    async def _tell(self, rest: str) -> None:
+    async def _show_status(self, rest: str) -> None:
         fetches = self._fetcher.under_way()
         for fetch in fetches:
             self._say(f"{fetch.found.name}: {told_status(fetch.status())}")
@@ -216,41 +159,37 @@ class ShellCommands:
 
     async def _wait(self, rest: str) -> None:
         while self._fetcher.under_way():
-            await self._one_ended()
-
-    async def _help(self, rest: str) -> None:
-        for word in WORDS:
-            self._say(f"  {f'{word.name} {word.takes}'.strip():24}  {word.meaning}")
+            await self._next_end()
 
     async def _exit(self, rest: str) -> int | None:
         left = self._fetcher.under_way()
-        if left and not self._patient and not self._wants_to_leave:
-            self._wants_to_leave = True
+        is_first = self.previous is None or self.previous.name != "exit"
+        if left and not self._patient and is_first:
             count = told_count(len(left), "download")
             self._say(f"{count} under way: wait lets them end; exit again leaves them to be gone on with")
             return None
-        return RESUMABLE if self.leave() else (self._status if self._patient else DONE)
+        return RESUMABLE if self.show_left() else (self.status if self._patient else DONE)
 
-    def _ended(self, fetch: Fetch) -> None:
+    def _show_end(self, fetch: Fetch) -> None:
         outcome = fetch.outcome
         if isinstance(outcome, Receipt):
             for line in told_receipt(fetch.found, outcome):
                 self._say(line)
             self._say(f"{self._directory / fetch.found.name}")
         elif outcome is not None and outcome.check(BazaarError):
-            self._status = FAILED
+            self.status = FAILED
             self._say(f"{fetch.found.name} was not fetched: {outcome.getErrorMessage()}")
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(None)
 
-    def _one_ended(self) -> Deferred[None]:
+    def _next_end(self) -> Deferred[None]:
         """Wait for a download to come to its end."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         return waiting
 
-    async def _patiently(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def _ask_while_busy(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """What an index answers; while it has been asked too much, as from a pipe, it is asked again after a moment."""
         for _ in range(_MOST_TRIES):
             try:
@@ -259,31 +198,43 @@ class ShellCommands:
                 await deferLater(self._reactor, _BUSY_S)
         return await ask()
 
-    async def _joined(self) -> None:
-        """Wait a moment for the index.
-
-        @raise LinkClosed: it is not there.
-        """
-        joined: Deferred[None] = Deferred()
-        if not self._fetcher.joined.called:
-            self._fetcher.joined.addCallback(lambda _: None if joined.called else joined.callback(None))
-            joined.addTimeout(_JOIN_S, self._reactor, lambda result, timeout: None)
-            await joined
+    async def _wait_for_index(self) -> None:
+        """Wait a moment for the index; if it is not there then, who asks it is told so."""
+        await fires_within(self._fetcher.joined, _JOIN_S, self._reactor)
 
 
-def _hint(word: str) -> str:
-    names = [*(each.name for each in WORDS), *_SAME]
-    close = get_close_matches(word.lower(), names, n=1)
-    if close:
-        return f"there is no {word!r}; did you mean {close[0]}?"
-    return f"there is no {word!r}; the words are {', '.join(each.name for each in WORDS)}"
-
-
-def unquoted(text: str) -> str:
-    """A name as it is typed: with or without quotes around it; blanks in it need none."""
-    if text[:1] in "\"'" and text[-1:] == text[:1] and len(text) > 1:
-        return text[1:-1]
-    return text
+WORDS: Final = (
+    Word(
+        "query",
+        "NAME",
+        "look for files with this name, or with these words in it",
+        ShellCommands._query,
+        ("search", "find"),
+    ),
+    Word("list", "", "all files that there are", ShellCommands._list, ("ls",)),
+    Word(
+        "choose",
+        "NUMBER [NODE...]",
+        "who has a file of those shown last; get alone fetches it, from these nodes",
+        ShellCommands._choose,
+    ),
+    Word(
+        "get",
+        "NUMBER|NAME|DIGEST",
+        "fetch a file: its number in what was shown last, its name or its digest",
+        ShellCommands._get,
+    ),
+    Word("status", "", "how downloads are, and what others fetch from here", ShellCommands._show_status),
+    Word("wait", "", "until all downloads are done", ShellCommands._wait),
+    HELP,
+    Word(
+        "exit",
+        "",
+        "end; downloads under way can be gone on with another time",
+        ShellCommands._exit,
+        ("quit", "bye"),
+    ),
+)
 
 
 def _lines_of(finds: Finds) -> list[str]:

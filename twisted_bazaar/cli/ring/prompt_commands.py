@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from difflib import get_close_matches
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from twisted.internet import defer
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from twisted_bazaar.cli.node.shell_commands import Word, unquoted
 from twisted_bazaar.cli.ring.rows import (
     Deleted,
     Fetched,
@@ -28,28 +24,16 @@ from twisted_bazaar.cli.ring.rows import (
     told_put,
     told_stored,
 )
+from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word, fires_within, unquoted
 from twisted_bazaar.cli.terminal.session import DONE, FAILED
-from twisted_bazaar.errors import BazaarError, UsageError
+from twisted_bazaar.errors import UsageError
 from twisted_bazaar.roles.ring_peer import RingPeer
 
 _JOIN_S: Final = 15.0
-_SAME: Final = {"exit": "quit", "bye": "quit", "?": "help"}
-
-WORDS: Final = (
-    Word("store", "FILE|NUMBER [NAME]", "have a file kept in the ring, by its own name or another"),
-    Word("request", "NAME|NUMBER", "fetch a file out of the ring"),
-    Word("delete", "NAME", "have kept no longer what was stored or put from here"),
-    Word("find", "NAME", "which files are kept under a name"),
-    Word("put", "NAME VALUE", "have a small text kept"),
-    Word("get", "NAME", "the small texts under a name"),
-    Word("status", "", "where this peer stands, and what it keeps"),
-    Word("help", "", "these words"),
-    Word("quit", "", "hand over what is kept, tell the neighbours, and leave"),
-)
 
 
-class RingPrompt:
-    """Understands what is typed.
+class RingPrompt(Interpreter):
+    """Understands what is typed at the prompt of C{bazaar ring}.
 
     @param directory: where files go, and where those are that are stored by a number alone.
     @param say: takes a line for the user.
@@ -59,69 +43,33 @@ class RingPrompt:
     def __init__(
         self, peer: RingPeer, directory: Path, say: Callable[[str], object], reactor: IReactorTime, *, strict: bool
     ) -> None:
+        super().__init__(WORDS, say)
         self._peer = peer
         self._directory = directory
-        self._say = say
         self._reactor = reactor
         self._strict = strict
-        self._status = DONE
-        self._actions: dict[str, Callable[[str], Awaitable[int | None]]] = {
-            "store": self._store,
-            "request": self._request,
-            "delete": self._delete,
-            "find": self._find,
-            "put": self._put,
-            "get": self._get,
-            "status": self._tell,
-            "help": self._help,
-            "quit": self._quit,
-        }
-
-    async def take(self, line: str | None) -> int | None:
-        """Do what a line says; None is the end of all lines.
-
-        @return: an exit status if that was the last; None to go on.
-        """
-        if line is None:
-            return await self._quit("")
-        word, _, rest = line.strip().partition(" ")
-        if not word or word.startswith("#"):
-            return None
-        action = self._actions.get(_SAME.get(word.lower(), word.lower()))
-        try:
-            if action is None:
-                raise UsageError(_hint(word))
-            return await action(rest.strip())
-        except BazaarError as error:
-            self._status = FAILED
-            self._say(str(error))
-        return None
-
-    def completions(self) -> list[str]:
-        """What can be said."""
-        return [word.name + " " * bool(word.takes) for word in WORDS]
 
     async def _store(self, rest: str) -> None:
         file, name = self._file_and_name(rest)
-        await self._joined()
+        await self._wait_for_ring()
         row = await self._peer.desk.store(str(file), name)
         self._say(told_stored(msgspec.convert(row, Stored)))
 
     async def _request(self, rest: str) -> None:
         name = _named(rest, "request")
-        await self._joined()
+        await self._wait_for_ring()
         row = msgspec.convert(await self._peer.desk.request(name, str(self._directory)), Fetched)
         self._say(told_fetched(row))
         self._say(row.path)
 
     async def _delete(self, rest: str) -> None:
         name = _named(rest, "delete")
-        await self._joined()
+        await self._wait_for_ring()
         self._say(told_deleted(msgspec.convert(await self._peer.desk.delete(name), Deleted)))
 
     async def _find(self, rest: str) -> None:
         name = _named(rest, "find")
-        await self._joined()
+        await self._wait_for_ring()
         rows = msgspec.convert(await self._peer.desk.find(name), list[Found])
         for line in told_found(rows):
             self._say(line)
@@ -132,40 +80,36 @@ class RingPrompt:
         name, _, value = rest.partition(" ")
         if not value.strip():
             raise UsageError("put what? write put NAME VALUE")
-        await self._joined()
+        await self._wait_for_ring()
         self._say(told_put(msgspec.convert(await self._peer.desk.put(name, unquoted(value.strip())), Put)))
 
     async def _get(self, rest: str) -> None:
         name = _named(rest, "get")
-        await self._joined()
+        await self._wait_for_ring()
         rows = msgspec.convert(await self._peer.desk.get(name), list[Value])
         for row in rows:
             self._say(row.value)
         if not rows:
             self._say(f"nobody has put anything there as {name!r}")
 
-    async def _tell(self, rest: str) -> None:
+    async def _show_status(self, rest: str) -> None:
         if self._strict:
             # Whoever sits before it sees that it has not joined yet, and asks again.
-            await self._joined()
+            await self._wait_for_ring()
         standing = msgspec.convert(await self._peer.desk.status(), Standing)
         for what, figure in standing_figures(standing):
             self._say(f"  {what:12}  {figure}")
 
-    async def _help(self, rest: str) -> None:
-        for word in WORDS:
-            self._say(f"  {f'{word.name} {word.takes}'.strip():24}  {word.meaning}")
-
     async def _quit(self, rest: str) -> int | None:
         if not self._strict:
             return DONE
-        if self._status == DONE:
+        if self.status == DONE:
             try:
-                await self._joined()
+                await self._wait_for_ring()
             except UsageError:
                 self._say("this peer has not come on the ring")
                 return FAILED
-        return self._status
+        return self.status
 
     def _file_and_name(self, rest: str) -> tuple[Path, str]:
         """Which file is meant, and what it is to be found by.
@@ -185,29 +129,29 @@ class RingPrompt:
                 return like[0], file
         return path, name
 
-    async def _joined(self) -> None:
+    async def _wait_for_ring(self) -> None:
         """Wait for this peer to be on the ring.
 
         @raise UsageError: that takes too long.
         """
-        if self._peer.joined.called:
-            return
-        joined: Deferred[None] = Deferred()
-        self._peer.joined.addCallback(lambda _: None if joined.called else joined.callback(None))
-        try:
-            await joined.addTimeout(_JOIN_S, self._reactor)
-        except defer.TimeoutError:
-            raise UsageError("this peer is not on the ring yet; try again when it says that it is") from None
+        if not await fires_within(self._peer.joined, _JOIN_S, self._reactor):
+            raise UsageError("this peer is not on the ring yet; try again when it says that it is")
+
+
+WORDS: Final = (
+    Word("store", "FILE|NUMBER [NAME]", "have a file kept in the ring, by its own name or another", RingPrompt._store),
+    Word("request", "NAME|NUMBER", "fetch a file out of the ring", RingPrompt._request),
+    Word("delete", "NAME", "have kept no longer what was stored or put from here", RingPrompt._delete),
+    Word("find", "NAME", "which files are kept under a name", RingPrompt._find),
+    Word("put", "NAME VALUE", "have a small text kept", RingPrompt._put),
+    Word("get", "NAME", "the small texts under a name", RingPrompt._get),
+    Word("status", "", "where this peer stands, and what it keeps", RingPrompt._show_status),
+    HELP,
+    Word("quit", "", "hand over what is kept, tell the neighbours, and leave", RingPrompt._quit, ("exit", "bye")),
+)
 
 
 def _named(rest: str, word: str) -> str:
     if not rest:
         raise UsageError(f"{word} what? write {word} NAME")
     return unquoted(rest)
-
-
-def _hint(word: str) -> str:
-    close = get_close_matches(word.lower(), [*(each.name for each in WORDS), *_SAME], n=1)
-    if close:
-        return f"there is no {word!r}; did you mean {close[0]}?"
-    return f"there is no {word!r}; the words are {', '.join(each.name for each in WORDS)}"

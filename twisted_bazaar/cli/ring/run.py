@@ -17,7 +17,7 @@ from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.roles.discovery.flood import FloodMethod
-from twisted_bazaar.roles.ring_peer import RingPeer, make_role
+from twisted_bazaar.roles.ring_peer import make_role
 from twisted_bazaar.service.config import read_config
 from twisted_bazaar.service.service import NodeService
 from twisted_bazaar.settings.option import OptionValues
@@ -68,7 +68,8 @@ class RingRun:
                 prompt.say(
                     f"others join with --join tcp:{_in_endpoint(host or _OWN_HOST)}:{port}; help tells the words"
                 )
-            talking = Deferred.fromCoroutine(self._talk(peer, prompt, reactor))
+            commands = RingPrompt(peer, self.directory, prompt.say, reactor, strict=not prompt.is_seen)
+            talking = Deferred.fromCoroutine(commands.run(prompt, reactor))
             peer.finished.addCallback(lambda _: talking.cancel())
             try:
                 return await talking
@@ -79,15 +80,6 @@ class RingRun:
         finally:
             watcher.is_leaving = True
             await service.stopService()
-
-    async def _talk(self, peer: RingPeer, prompt: Prompt, reactor: Any) -> int:
-        talk = RingPrompt(peer, self.directory, prompt.say, reactor, strict=not prompt.is_seen)
-        prompt.completions = talk.completions
-        with prompt.opened(reactor):
-            status = None
-            while status is None:
-                status = await talk.take(await prompt.ask())
-        return status
 
 
 class _Watcher(JoinObserver):

@@ -14,21 +14,12 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from twisted_bazaar.cli.simulate.option_help import HELP, METAVARS, ONE_OF, SHAPES
 from twisted_bazaar.cli.terminal.errors import UserError, open_or_refuse
 from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.sim.scenario import AnyScenario, Scenario
-from twisted_bazaar.sim.scenario_file import (
-    ImpossibleSetting,
-    entries_of,
-    read_file,
-    read_scenario,
-    setting_choices,
-    setting_takes,
-    settings_of,
-    usual_settings,
-)
+from twisted_bazaar.sim.scenario import AnyScenario, Scenario, settings_by_name
+from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, settings_of
+from twisted_bazaar.sim.setting_fields import Setting, Table
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -45,29 +36,27 @@ def scenario_options(cls: type[Scenario]) -> Callable[[_Decorated], _Decorated]:
     """Gives a command one option for every setting of a kind of scenario, and one for a file with them."""
 
     def decorate(command: _Decorated) -> _Decorated:
-        for name, usual in reversed(list(usual_settings(cls).items())):
-            command = _option(cls, name, usual)(command)
+        for setting in reversed(list(settings_by_name(cls).values())):
+            command = _option(setting)(command)
         words = "A TOML file with settings by these names; options on the command line win over it."
         return click.option("--scenario", "scenario_file", metavar="FILE", help=words)(command)
 
     return decorate
 
 
-def _option(cls: type[Scenario], name: str, usual: Any) -> Callable[[_Decorated], _Decorated]:
+def _option(setting: Setting) -> Callable[[_Decorated], _Decorated]:
     """The option for one setting."""
-    words = HELP[cls.name][name]
-    choices = setting_choices(cls, f"{name}[0]" if name in ONE_OF and name not in SHAPES else name)
-    shape = METAVARS.get(name) or {int: "N", float: "X"}.get(type(usual), "TEXT")
+    words, usual = setting.help, setting.usual
     if isinstance(usual, int | float):
-        words += f"  [{setting_takes(cls, name)}; {usual:g}]"
-    elif name not in ONE_OF:
+        words += f"  [{setting.takes}; {usual:g}]"
+    elif not setting.is_list:
         words += f"  [{usual}]"
     return click.option(
-        f"--{ONE_OF.get(name, name)}",
-        name.replace("-", "_"),
-        type=_Choice(choices) if choices else str,
-        metavar=None if choices else shape,
-        multiple=name in ONE_OF,
+        f"--{setting.option}",
+        _parameter(setting),
+        type=_Choice(setting.choices) if setting.choices else str,
+        metavar=None if setting.choices else setting.metavar,
+        multiple=setting.is_list,
         help=words,
     )
 
@@ -85,14 +74,14 @@ def settle_scenario(cls: type[AnyScenario], file: str | None, options: Mapping[s
         scenario = read_scenario(cls, {**settings, **given})
     except ImpossibleSetting as error:
         if error.key.partition("[")[0] in given:
-            raise UserError(f"--{_option_of(error.key)}: {error.reason}") from None
+            raise UserError(f"--{_option_of(cls, error.key)}: {error.reason}") from None
         raise UserError(f"{file}: {error}" if file is not None else f"--{error}") from None
     for entry in scenario.wanted if cls.wanted_by in given else ():
         # A file may hold what was drawn, and chance does not ask whether anybody has it.
         try:
             scenario.check_there(entry)
         except ValueError as error:
-            raise UserError(f"--{ONE_OF[cls.wanted_by]} {error}") from None
+            raise UserError(f"--{settings_by_name(cls)[cls.wanted_by].option} {error}") from None
     return scenario
 
 
@@ -103,13 +92,13 @@ def replaying(scenario: Scenario, file: str | None, options: Mapping[str, Any]) 
     """
     cls = type(scenario)
     words = [] if file is None else ["--scenario", file]
-    unusual, entries, settings = settings_of(scenario), entries_of(cls), msgspec.to_builtins(scenario)
+    unusual, values = settings_of(scenario), msgspec.to_builtins(scenario)
     named = unusual if file is None else _given(cls, options)
-    for name in usual_settings(cls):
+    for name, setting in settings_by_name(cls).items():
         if name in named:
-            value = unusual.get(name, settings[name])
-            for each in value if isinstance(value, list) else [value]:
-                words += [f"--{ONE_OF.get(name, name)}", _written(each) if name in entries else str(each)]
+            value = unusual.get(name, values[name])
+            for each in value if setting.is_list else [value]:
+                words += [f"--{setting.option}", str(each) if setting.table is None else _written(each)]
     return f"{how_to_call('bazaar')} simulate {cls.name} {shlex.join(words)}"
 
 
@@ -131,34 +120,31 @@ def _read(path: str) -> dict[str, Any]:
 def _given(cls: type[Scenario], options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that stand on the command line, as a file would hold them."""
     given: dict[str, Any] = {}
-    entries = entries_of(cls)
-    for name, usual in usual_settings(cls).items():
-        value = options.get(name.replace("-", "_"))
-        if name in entries and value:
-            given[name] = [_entry(entries[name], name, word) for word in value]
-        elif name in ONE_OF and value:
-            given[name] = list(value)
-        elif value is not None and name not in ONE_OF:
-            given[name] = _number(value, type(usual)) if isinstance(usual, int | float) else value
+    for name, setting in settings_by_name(cls).items():
+        value = options.get(_parameter(setting))
+        if setting.is_list and value:
+            given[name] = [each if setting.table is None else _entry(setting, setting.table, each) for each in value]
+        elif value is not None and not setting.is_list:
+            given[name] = _number(value, type(setting.usual)) if isinstance(setting.usual, int | float) else value
     return given
 
 
-def _entry(shape: type[msgspec.Struct], setting: str, word: str) -> dict[str, Any]:
+def _entry(setting: Setting, table: type[Table], word: str) -> dict[str, Any]:
     """A table from an option, its parts with colons between.
 
     @raise Refusal: it has too few parts, or too many.
     """
-    fields = msgspec.structs.fields(shape)
+    fields = msgspec.structs.fields(table)
     values = word.split(":")
     if not sum(field.required for field in fields) <= len(values) <= len(fields):
-        raise UserError(f"--{ONE_OF[setting]}: takes {SHAPES[setting]}, not {word!r}")
-    table: dict[str, Any] = dict(zip((field.encode_name for field in fields), values, strict=False))
+        raise UserError(f"--{setting.option}: takes {table.shape()}, not {word!r}")
+    entry: dict[str, Any] = dict(zip((field.encode_name for field in fields), values, strict=False))
     for field in fields:
-        if field.encode_name in table and isinstance(field.default, int | float):
-            table[field.encode_name] = _number(table[field.encode_name], type(field.default))
-    if "nodes" in table:
-        table["nodes"] = table["nodes"].split(",")
-    return table
+        if field.encode_name in entry and isinstance(field.default, int | float):
+            entry[field.encode_name] = _number(entry[field.encode_name], type(field.default))
+    if "nodes" in entry:
+        entry["nodes"] = entry["nodes"].split(",")
+    return entry
 
 
 def _written(table: Mapping[str, Any]) -> str:
@@ -174,8 +160,13 @@ def _number(text: str, kind: type) -> Any:
         return text
 
 
-def _option_of(key: str) -> str:
+def _parameter(setting: Setting) -> str:
+    """By which name click hands over the option for a setting."""
+    return setting.name.replace("-", "_")
+
+
+def _option_of(cls: type[Scenario], key: str) -> str:
     """How the command line names a setting, or a part of one."""
     name, bracket, rest = key.partition("[")
     part = rest.partition(".")[2] if bracket else ""
-    return f"{ONE_OF.get(name, name)} {part}".rstrip()
+    return f"{settings_by_name(cls)[name].option} {part}".rstrip()

@@ -9,34 +9,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from twisted_bazaar.cli.simulate.figures import comparison_of, count_of, figures_of, in_words
 from twisted_bazaar.cli.simulate.options import replaying_file
 from twisted_bazaar.cli.simulate.shrink import Shrunk
 from twisted_bazaar.cli.terminal.results import show_figures, show_line, show_table
+from twisted_bazaar.sim.figures import count_of
 from twisted_bazaar.sim.report import Report
 from twisted_bazaar.sim.scenario import Scenario
 
 _MOST_TOLD: Final = 5
 
 
-def tell_figures(console: Console, report: Report, real_s: float, scenario: Scenario, file: str | None) -> None:
+def show_report(console: Console, report: Report, real_s: float, scenario: Scenario, file: str | None) -> None:
     """Show what was counted, and what became of each promise.
 
     @param file: where the scenario comes from, if it is a file.
     """
-    words = f"{'' if file is None else f'{file}: '}{in_words(scenario)}"
-    times = f"{report.virtual_s:,.1f} s" + (f" in {real_s:,.1f} s" if real_s else "")
-    show_figures(
-        console,
-        ("scenario", words),
-        ("seed", str(report.seed)),
-        *figures_of(report),
-        ("sent by each node", f"{report.bytes_a_node:,.0f} bytes"),
-        ("messages", ", ".join(f"{count:,} {name}" for name, count in report.messages.items()) or "-"),
-        ("virtual time", times),
-        ("trace hash", report.trace_hash),
-    )
-    comparison = comparison_of(report)
+    words = f"{'' if file is None else f'{file}: '}{scenario.in_words}"
+    show_figures(console, ("scenario", words), *report.in_words(real_s))
+    comparison = report.comparison
     if comparison is not None:
         side_by_side = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         side_by_side.add_column("")
@@ -58,7 +48,7 @@ def tell_figures(console: Console, report: Report, real_s: float, scenario: Scen
     show_table(console, promises)
 
 
-def tell_failure(console: Console, report: Report, replay: str) -> None:
+def show_failure(console: Console, report: Report, replay: str) -> None:
     """Say which promises were broken, how and when, and how to see it again."""
     broken = sum(kept.broken > 0 for kept in report.promises)
     were = "was" if broken == 1 else "were"
@@ -72,7 +62,7 @@ def tell_failure(console: Console, report: Report, replay: str) -> None:
     show_line(console, f"  {replay}")
 
 
-def tell_shrunk(console: Console, shrunk: Shrunk[Any]) -> None:
+def show_shrunk(console: Console, shrunk: Shrunk[Any]) -> None:
     """Say what the smallest run that fails is, and how to see it."""
     scenario = shrunk.scenario
     size = f"{count_of(scenario.nodes, 'node')} and {count_of(len(scenario.faults), 'fault')} in {scenario.for_}"

@@ -12,12 +12,12 @@ import click
 from rich import box
 from rich.table import Table
 
-from twisted_bazaar.cli.simulate.figures import count_of
 from twisted_bazaar.cli.simulate.options import settle_scenario
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.cli.terminal.process import few_collections, hold_back_log
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
+from twisted_bazaar.sim.figures import count_of
 from twisted_bazaar.sim.ring.scenario import RingScenario
 from twisted_bazaar.sim.ring.tables import TABLES, RingTable, TableRow
 

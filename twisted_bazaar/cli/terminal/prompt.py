@@ -138,9 +138,9 @@ class Prompt:
                 asked.callback(line)
 
     def _read(self) -> None:
-        """In a thread: read a line whenever one is wanted."""
-        line: str | None = ""
-        while line is not None:
+        """In a thread: read a line whenever one is wanted; whoever types goes on after Ctrl-D, if that ends nothing."""
+        line: str | None
+        while True:
             self._wanted.acquire()
             try:
                 line = self._typed_line() if self.is_seen else self._next_line()

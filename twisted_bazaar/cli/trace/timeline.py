@@ -14,8 +14,10 @@ from attrs import define, field, frozen
 from twisted_bazaar.cli.trace.reader import Line, id_of
 from twisted_bazaar.cli.trace.statements import goods_in_words
 from twisted_bazaar.cli.trace.summary import Names
+from twisted_bazaar.sim.faults import FaultKind
 
-_WAYS: Final = ("partition", "one-way")
+_CUTS: Final = frozenset(kind.value for kind in FaultKind if kind.nature.cuts)
+_OF_SOME_STRENGTH: Final = frozenset(kind.value for kind in FaultKind if kind.nature.strengths)
 _MOST_NAMED: Final = 4
 _SHORT_ID: Final = 12
 _ABOUT_SEARCHES: Final = ("search", "reply", "error")
@@ -240,11 +242,11 @@ class Timeline:
         if line.event != "fault":
             return f"{line.node} {_COMES_AND_GOES[line.event]}" if line.node in self._taking_part else None
         befallen = [name for name in self._taking_part if name in line.nodes]
-        if not befallen or (line.fault in _WAYS and len(befallen) == len(self._taking_part)):
+        if not befallen or (line.fault in _CUTS and len(befallen) == len(self._taking_part)):
             return None
-        if line.fault in _WAYS:
+        if line.fault in _CUTS:
             return self._parting(line, befallen)
-        strength = f", strength {line.strength:g}" if line.fault in ("slow", "skew") else ""
+        strength = f", strength {line.strength:g}" if line.fault in _OF_SOME_STRENGTH else ""
         lasting = f" for {line.for_s:g} s" if line.what == "begins" else ""
         return f"{line.fault} of {_some(befallen)} {line.what}{lasting}{strength}"
 
@@ -253,7 +255,7 @@ class Timeline:
         if line.what != "begins":
             return f"{line.fault} {line.what}"
         others = [name for name in self._taking_part if name not in line.nodes]
-        verb = "cannot be heard by" if line.fault == "one-way" else "cut off from"
+        verb = "cannot be heard by" if line.fault == FaultKind.ONE_WAY.value else "cut off from"
         return f"{line.fault} begins: {_some(befallen)} {verb} {_some(others)}, for {line.for_s:g} s"
 
 

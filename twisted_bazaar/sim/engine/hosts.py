@@ -36,7 +36,7 @@ from twisted_bazaar.sim.engine.names import ANY, LOOPBACK, AddressResolver, Inte
 from twisted_bazaar.sim.engine.network_conditions import Conditions, Draw, Ways
 from twisted_bazaar.sim.engine.tcp import Transport
 from twisted_bazaar.sim.engine.timeline import Timeline
-from twisted_bazaar.sim.engine.timers import Timer
+from twisted_bazaar.sim.engine.timers import DelayedCall
 from twisted_bazaar.sim.engine.udp import UDPPort
 
 log = Logger()
@@ -125,7 +125,7 @@ class Host:
         self.outages = 0
         self.disk = Disk()
         self.backlog: list[tuple[Callable[[Any], object], Any]] = []
-        self.timers: dict[Timer, None] = {}
+        self.timers: dict[DelayedCall, None] = {}
         self.ports: dict[tuple[str, int], Port] = {}
         self.udp_ports: dict[tuple[str, int], UDPPort] = {}
         self.transports: dict[Transport, None] = {}
@@ -173,10 +173,10 @@ class Host:
         for timer in self.timers:
             timer.queue()
 
-    def callLater(self, delay: float, callable: Callable[..., object], *args: Any, **kwargs: Any) -> Timer:  # noqa: A002
+    def callLater(self, delay: float, callable: Callable[..., object], *args: Any, **kwargs: Any) -> DelayedCall:  # noqa: A002
         """Do something later, by the clock of this host."""
         assert delay >= 0, f"{delay} is not greater than or equal to 0 seconds"
-        return Timer(self, delay, callable, args, kwargs)
+        return DelayedCall(self, delay, callable, args, kwargs)
 
     def getDelayedCalls(self) -> list[IDelayedCall]:
         """The timers that are still to ring."""

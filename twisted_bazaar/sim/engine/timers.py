@@ -20,8 +20,8 @@ _NEVER: Final = -1.0
 
 
 @implementer(IDelayedCall)
-class Timer:
-    """Something that a host will do."""
+class DelayedCall:
+    """A call that a machine makes later, as the C{DelayedCall} of Twisted's reactor."""
 
     __slots__ = ("_args", "_at", "_call", "_due", "_host", "_kwargs", "_over")
 
@@ -101,7 +101,7 @@ class Timer:
             return
         self._at = _NEVER
         if host.is_paused:
-            host.backlog.append((Timer.queue, self))
+            host.backlog.append((DelayedCall.queue, self))
             return
         if host.seconds() < self._due:
             self.queue()
@@ -124,5 +124,5 @@ class Timer:
             self.queue()
 
 
-def _ring(timer: Timer) -> None:
+def _ring(timer: DelayedCall) -> None:
     timer.ring()

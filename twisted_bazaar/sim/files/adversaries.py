@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IProtocol
+from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
@@ -26,6 +26,7 @@ from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.sim.files.library import Original, original_of
 from twisted_bazaar.sim.files.part_files import OwnFile
 from twisted_bazaar.sim.files.scenario import Lie
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import SharedFile
 from twisted_bazaar.wire.framing import FrameSplitter, frame
@@ -133,11 +134,10 @@ class _Drip(_Silence):
 
     def __init__(self, all_of_them: set[_Silence], host: Host, original: Original) -> None:
         super().__init__(all_of_them)
-        self._host = host
         self._original = original
         self._splitter = FrameSplitter(_LARGEST_REQUEST_BYTES)
         self._unsent = b""
-        self._next: IDelayedCall | None = None
+        self._next_byte = Timer(host, self._send_byte)
 
     def connectionMade(self) -> None:
         """Say what the file is made of."""
@@ -154,8 +154,7 @@ class _Drip(_Silence):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The other end has had enough."""
         super().connectionLost(reason)
-        if self._next is not None:
-            self._next.cancel()
+        self._next_byte.cancel()
 
     def _answer(self, message: Message) -> None:
         match message:
@@ -173,7 +172,7 @@ class _Drip(_Silence):
     def _send_byte(self) -> None:
         self.transport.write(self._unsent[:1])
         self._unsent = self._unsent[1:]
-        self._next = self._host.callLater(_BYTE_S, self._send_byte)
+        self._next_byte.set(_BYTE_S)
 
     def _say(self, message: Message) -> None:
         self.transport.write(frame(ANSWERED_CODEC.encode(message)))

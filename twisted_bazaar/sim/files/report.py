@@ -4,17 +4,49 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from attrs import frozen
 
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.figures import Figure, write_half_and_nearly_all
 from twisted_bazaar.sim.files.part_files import whole_files
 from twisted_bazaar.sim.files.sharing import DiskSharer
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.report import Figures, Report, within
+from twisted_bazaar.sim.report import Report, Statistics, quantile
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message
+
+_FIGURES: Final[Sequence[Figure[FilesReport]]] = (
+    Figure(
+        "fetched",
+        "files fetched",
+        lambda report: f"{report.fetched:,} of {report.wants:,}, in {report.attempts:,} downloads",
+    ),
+    Figure("attempts"),
+    Figure(
+        "seconds_to_fetch_p50",
+        "time to fetch",
+        lambda report: write_half_and_nearly_all(report.to_fetch(0.5), report.to_fetch(0.99)),
+        value=lambda report: report.to_fetch(0.5),
+    ),
+    Figure("seconds_to_fetch_p99", value=lambda report: report.to_fetch(0.99)),
+    Figure(
+        "bytes_by",
+        "right bytes",
+        lambda report: ", ".join(f"{_mib(size)} by {kind}s" for kind, size in report.bytes_by.items()) or "-",
+        value=lambda report: dict(report.bytes_by),
+    ),
+    Figure("partial_share", "from partial sources", "{:.1%}"),
+    Figure("vain_bytes", "in vain", lambda report: _mib(report.vain_bytes)),
+    Figure(
+        "dropped",
+        "sources given up",
+        lambda report: f"{report.dropped:,}, {report.liars_found:,} of them found to lie",
+    ),
+    Figure("liars_found"),
+    Figure("index_messages_a_second", "messages to the index", "{:.2f} a node a second, with its answers"),
+)
 
 
 @frozen(kw_only=True)
@@ -32,6 +64,8 @@ class FilesReport(Report):
     @ivar index_messages: how many messages went to the index server, and came from it.
     @ivar nodes: how many there are besides the index server.
     """
+
+    figures: ClassVar = _FIGURES
 
     fetched: int
     attempts: int
@@ -66,25 +100,10 @@ class FilesReport(Report):
 
     def to_fetch(self, share: float) -> float | None:
         """Within how many seconds a share of the files had come; None if none had."""
-        return within(self.seconds_to_fetch, share)
-
-    def own_figures(self) -> dict[str, Any]:
-        """What only a run with files has, in values that JSON can hold."""
-        return {
-            "fetched": self.fetched,
-            "attempts": self.attempts,
-            "seconds_to_fetch_p50": self.to_fetch(0.5),
-            "seconds_to_fetch_p99": self.to_fetch(0.99),
-            "bytes_by": dict(self.bytes_by),
-            "partial_share": self.partial_share,
-            "vain_bytes": self.vain_bytes,
-            "dropped": self.dropped,
-            "liars_found": self.liars_found,
-            "index_messages_a_second": self.index_messages_a_second,
-        }
+        return quantile(self.seconds_to_fetch, share)
 
 
-class FilesFigures(Figures[FilesReport]):
+class FilesStatistics(Statistics[FilesReport]):
     """Counts what happens in a run with files."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -94,19 +113,19 @@ class FilesFigures(Figures[FilesReport]):
         self._fetched = self._attempts = self._dropped = self._liars_found = self._partial = self._index_messages = 0
         self._bytes_by: Counter[str] = Counter()
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """Count a message, and whether the index server is at an end of its way."""
-        super().sent(member, peer, message)
+        super().on_message(member, peer, message)
         index = self._cluster.tracker
         if index is not None and (member is index or (peer is not None and not peer.key)):
             self._index_messages += 1
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Note when somebody began to want a file."""
         if event == "wanted":
             self._wanted_at.setdefault((details["node"], details["digest"]), self._cluster.network.timeline.now)
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """Count what a getter does."""
         if event == "fetching":
             self._attempts += 1
@@ -127,12 +146,12 @@ class FilesFigures(Figures[FilesReport]):
             digest in whole_files(self._cluster.members[name].host.disk) for name, digest in self._wanted_at
         )
 
-    def report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> FilesReport:
+    def make_report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> FilesReport:
         """Everything so far."""
         members = self._cluster.members.values()
         getters = [member for member in members if any(isinstance(role, DiskSharer) for role in member.roles)]
         return FilesReport(
-            **self._common(seed, trace_hash, checks),
+            **self._common_figures(seed, trace_hash, checks),
             wants=len(self._wanted_at),
             fetched=self._fetched,
             attempts=self._attempts,
@@ -151,3 +170,7 @@ def _right_bytes(member: Member) -> int:
     """How much of files has come to a member, and is there."""
     disk = member.host.disk
     return sum(len(disk.seen(name)) for name in disk.names() if name.startswith("file/"))
+
+
+def _mib(size: float) -> str:
+    return f"{size / (1 << 20):,.1f} MiB"

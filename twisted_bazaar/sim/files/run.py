@@ -19,7 +19,7 @@ from twisted_bazaar.roles.index_server import IndexServer
 from twisted_bazaar.sim.cluster import Member, Programme, limits_of
 from twisted_bazaar.sim.files.adversaries import Adversary
 from twisted_bazaar.sim.files.library import Library, Original
-from twisted_bazaar.sim.files.report import FilesFigures, FilesReport
+from twisted_bazaar.sim.files.report import FilesReport, FilesStatistics
 from twisted_bazaar.sim.files.scenario import FetchEntry, FilesScenario, Lie
 from twisted_bazaar.sim.files.sharing import DiskSharer
 from twisted_bazaar.sim.invariants import FILES_CHECKS
@@ -54,8 +54,8 @@ class FilesRun(Run[FilesScenario, FilesReport]):
         self._held: dict[str, list[Original]] = {}
         super().__init__(scenario, trace_file, checks)
 
-    def _make_figures(self) -> FilesFigures:
-        return FilesFigures(self.cluster)
+    def _make_statistics(self) -> FilesStatistics:
+        return FilesStatistics(self.cluster)
 
     # Who is there.
 

@@ -8,20 +8,23 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from twisted_bazaar.sim.scenario import (
+    Duration,
     Many,
+    Mode,
     Scenario,
     Share,
     Some,
     WantedEntry,
     is_numbered,
+    names_in_words,
     parse_duration,
-    told_names,
 )
+from twisted_bazaar.sim.setting_fields import option_help
 
 Lie = Literal["bytes", "manifest", "size", "silence", "drip", "address"]
 
 
-class FetchEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FetchEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """One file that somebody is sure to want, as a file of settings names it.
 
     @ivar getter: who wants it, by name, such as C{getter-2}.
@@ -29,8 +32,10 @@ class FetchEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=T
     @ivar file: what, by name, such as C{file-4}.
     """
 
+    example: ClassVar[str] = "getter-2:31s:file-4"
+
     getter: str
-    at: str
+    at: Duration
     file: str
 
     @property
@@ -45,19 +50,7 @@ class FetchEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class FilesScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """All settings of one network that shares files.
-
-    @ivar sharers: how many of the nodes share files from the beginning; the rest are getters.
-    @ivar liars: the share of them that lie.
-    @ivar lies: in what ways they do, each in one; in all if none is named.
-    @ivar files: how many files there are.
-    @ivar copies: how many honest sharers have each.
-    @ivar size: how large half of the files are at most, in MiB.
-    @ivar spread: how far sizes lie apart: the sigma of their log-normal distribution.
-    @ivar zipf: how much more popular the first file is: the n-th is wanted 1/n**zipf as often.
-    @ivar wants: how many files each getter wants, spread over the run.
-    @ivar fetches: those that are sure to be wanted, besides C{wants}.
-    """
+    """All settings of one network that shares files."""
 
     name: ClassVar[str] = "files"
     hub: ClassVar[str] = "index"
@@ -65,17 +58,57 @@ class FilesScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=T
     fewest: ClassVar[Mapping[str, int]] = {"getter": 1, "liar": 0, "sharer": 1}
     wanted_by: ClassVar[str] = "fetches"
 
-    nodes: Some = 50
-    sharers: Many = 10
-    liars: Share = 0.0
-    lies: list[Lie] = []
-    files: Annotated[int, Meta(ge=1, le=10_000)] = 100
-    copies: Some = 3
-    size: Annotated[float, Meta(ge=0.001, le=64)] = 1.0
-    spread: Annotated[float, Meta(ge=0, le=2)] = 0.8
-    zipf: Annotated[float, Meta(ge=0, le=4)] = 1.0
-    wants: Many = 3
-    fetches: list[FetchEntry] = []
+    nodes: Annotated[
+        Some, option_help("How many nodes there are, sharers and getters; the index server comes on top.")
+    ] = 50
+    sharers: Annotated[
+        Many, option_help("How many of them share files from the beginning; the others are getters.")
+    ] = 10
+    liars: Annotated[Share, option_help("The share of sharers that lie.")] = 0.0
+    lies: Annotated[
+        list[Lie],
+        option_help(
+            "A way in which they do, each in one; may be given several times. All ways if not given.",
+            each="lie",
+        ),
+    ] = []
+    for_: Annotated[Duration, option_help("How long faults, churn and wants go on.")] = "5m"
+    settle: Annotated[Duration, option_help("How long after that every file that can be fetched may take.")] = "2m"
+    mode: Annotated[
+        Mode,
+        option_help("With liveness faults end, and every file is to be fetched then; with safety they never do."),
+    ] = "liveness"
+    churn: Annotated[
+        Share,
+        option_help("The share of honest sharers and getters that leave in a minute, half of them without a word."),
+    ] = 0.0
+    files: Annotated[int, Meta(ge=1, le=10_000), option_help("How many files there are.")] = 100
+    copies: Annotated[Some, option_help("How many honest sharers have each.")] = 3
+    size: Annotated[
+        float,
+        Meta(ge=0.001, le=64),
+        option_help("How large half of the files are at most, in MiB; none is larger than 16."),
+    ] = 1.0
+    spread: Annotated[
+        float,
+        Meta(ge=0, le=2),
+        option_help("How far their sizes lie apart: the sigma of a log-normal distribution."),
+    ] = 0.8
+    zipf: Annotated[
+        float,
+        Meta(ge=0, le=4),
+        option_help("How much more popular the first file is: the n-th is wanted 1/n to the power of this as often."),
+    ] = 1.0
+    wants: Annotated[
+        Many,
+        option_help(
+            "How many files each getter wants, spread over the run; what nobody wants then, somebody wants once."
+        ),
+    ] = 3
+    fetches: Annotated[
+        list[FetchEntry],
+        option_help("A file that is sure to be wanted, {shape}; may be given several times.", each="fetch"),
+    ] = []
 
     def __post_init__(self) -> None:
         if self.sharers > self.nodes:
@@ -87,6 +120,12 @@ class FilesScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=T
         """How many nodes there are of each kind."""
         liars = round(self.liars * self.sharers)
         return {"sharer": self.sharers - liars, "liar": liars, "getter": self.nodes - self.sharers}
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How large it is."""
+        counts = self.counts
+        return (self.nodes, "node"), (counts["sharer"], "sharer"), (counts["liar"], "liar"), (self.files, "file")
 
     def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The settings to change for so many nodes of each kind."""
@@ -102,12 +141,12 @@ class FilesScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=T
     def check_there(self, entry: FetchEntry) -> None:
         """Refuse a fetch of what no honest sharer has."""
         if not self.counts["sharer"]:
-            raise ValueError(f"file: takes what honest sharers have, {told_names('file', 0)}, not {entry.file!r}")
+            raise ValueError(f"file: takes what honest sharers have, {names_in_words('file', 0)}, not {entry.file!r}")
 
     def check_wanted(self, entry: FetchEntry) -> None:
         """Refuse a fetch that cannot be."""
         if not is_numbered("file", entry.file, self.files):
-            raise ValueError(f"file: takes {told_names('file', self.files)}, not {entry.file!r}")
+            raise ValueError(f"file: takes {names_in_words('file', self.files)}, not {entry.file!r}")
         getters = self.counts["getter"]
         if not is_numbered("getter", entry.getter, getters):
-            raise ValueError(f"getter: takes {told_names('getter', getters)}, not {entry.getter!r}")
+            raise ValueError(f"getter: takes {names_in_words('getter', getters)}, not {entry.getter!r}")

@@ -12,6 +12,7 @@ from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.roles.fetching import Fetch
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.faults import FaultKind, fault_kind
 from twisted_bazaar.sim.files.part_files import chunk_on
 from twisted_bazaar.sim.files.sharing import DiskSharer
 from twisted_bazaar.sim.invariants.check import Check
@@ -33,7 +34,7 @@ class FilesAreRight(Check):
         super().__init__(cluster)
         self._known: set[tuple[str, int, str, str, int]] = set()
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """A file may have come: compare every byte of it."""
         if event != "fetched":
             return
@@ -75,7 +76,7 @@ class NotAskedAgain(Check):
         super().__init__(cluster)
         self._dropped: dict[Fetch, set[tuple[str, object]]] = defaultdict(set)
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """A source was found, or given up."""
         if event.startswith("source-"):
             self._look_at(member)
@@ -116,25 +117,26 @@ class DeadAreGone(Check):
         # A server that stood still reads then what the dead have said in time.
         self._went_on_at = 0.0
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """The index server may have stood still until now."""
         index = self.cluster.tracker
-        if event == "fault" and details["fault"] == "pause" and index is not None and index.name in details["nodes"]:
+        stands_still = event == "fault" and fault_kind(details["fault"]) is FaultKind.PAUSE
+        if stands_still and index is not None and index.name in details["nodes"]:
             self._went_on_at = self.now
 
-    def started(self, member: Member) -> None:
+    def on_start(self, member: Member) -> None:
         """It lives."""
         self._died_at.pop(member.key, None)
 
-    def stopped(self, member: Member) -> None:
+    def on_stop(self, member: Member) -> None:
         """It has gone."""
         self._died_at[member.key] = self.now
 
-    def ended(self, member: Member) -> None:
+    def on_death(self, member: Member) -> None:
         """It has died."""
         self._died_at[member.key] = self.now
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """See whom an answer names."""
         if not isinstance(message, FoundSources):
             return
@@ -154,7 +156,6 @@ class DownloadsGoOn(Check):
 
     # Longer than any patience that a download has; who was cut off needs as long to notice.
     _STILL_S: ClassVar[float] = 120.0
-    _CUTS: ClassVar[frozenset[str]] = frozenset({"partition", "one-way"})
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster)
@@ -162,9 +163,9 @@ class DownloadsGoOn(Check):
         self._cuts = 0
         self._healed_at = 0.0
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Nobody can tell a machine that is cut off from one that has nothing to say."""
-        if event == "fault" and details["fault"] in self._CUTS:
+        if event == "fault" and fault_kind(details["fault"]).nature.cuts:
             self._cuts += 1 if details["what"] == "begins" else -1
             self._healed_at = self.now
 
@@ -226,11 +227,11 @@ class LittleInVain(Check):
         self._allowed: Counter[str] = Counter()
         self._believed: dict[tuple[str, str], int] = {}
 
-    def started(self, member: Member) -> None:
+    def on_start(self, member: Member) -> None:
         """What was on its way when it died has to come again."""
         self._allowed[member.name] += _AHEAD_BYTES
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """A source was given up, or a file has come."""
         if event == "source-dropped":
             self._allowed[member.name] += _AHEAD_BYTES

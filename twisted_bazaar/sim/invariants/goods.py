@@ -39,11 +39,11 @@ class StockAddsUp(Check):
 
     promise = "supplied = in stock + sold + withdrawn, and stock is never negative"
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """A seller may have told something."""
         self._count(member)
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """A seller may have sold something."""
         self._count(member)
 
@@ -63,7 +63,7 @@ class SoldOnce(Check):
         super().__init__(cluster)
         self._sold: set[OrderKey] = set()
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """Something was sold, or bought."""
         if event == "sold":
             sale = (details["buyer_key"], details["order"])
@@ -85,7 +85,7 @@ class NeverFailedWhileSold(Check):
         super().__init__(cluster)
         self._failed: list[tuple[Member, dict[str, Any]]] = []
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """A buyer has given an order up."""
         if event in ("missed", "cancelled") and "seller_key" in details:
             self._failed.append((member, dict(details)))

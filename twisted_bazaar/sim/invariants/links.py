@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.faults import fault_kind
 from twisted_bazaar.sim.invariants.check import Check
 
 
@@ -27,22 +28,22 @@ class LinksAgree(Check):
         self._disturbed: dict[str, float] = defaultdict(lambda: float("-inf"))
         self._cut_off: dict[frozenset[str], float] = {}
 
-    def started(self, member: Member) -> None:
+    def on_start(self, member: Member) -> None:
         """Links to what ran there before may still be known."""
         self._disturbed[member.name] = self.now
 
-    def stopped(self, member: Member) -> None:
+    def on_stop(self, member: Member) -> None:
         """Links to it may be known a moment longer."""
         self._disturbed[member.name] = self.now
 
-    def ended(self, member: Member) -> None:
+    def on_death(self, member: Member) -> None:
         """Links to it are known until its silence is noticed."""
         self._disturbed[member.name] = self.now
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A fault makes links one-sided, until silence is noticed."""
         if event == "fault":
-            if details["fault"] in ("partition", "one-way"):
+            if fault_kind(details["fault"]).nature.cuts:
                 self._cut_off[frozenset(details["nodes"])] = self.now if details["what"] == "ends" else float("inf")
             else:
                 for name in details["nodes"]:

@@ -60,7 +60,7 @@ class NothingLeft(Check):
 
     promise = "no timer and no socket is left when a node has stopped"
 
-    def stopped(self, member: Member) -> None:
+    def on_stop(self, member: Member) -> None:
         """Look at its machine."""
         host = member.host
         # A connection that nobody has accepted yet is the kernel's.
@@ -78,7 +78,7 @@ class NoFaultOfOurs(Check):
         super().__init__(cluster)
         globalLogPublisher.addObserver(self._logged)  # type: ignore[arg-type] # any callable will do
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """One thing more that went well."""
         self.checked += 1
 

@@ -27,7 +27,7 @@ class ForwardedOnce(Check):
         self._burst: set[int] = set()
         self._burst_of: object = None
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """A search may have been passed on: to several neighbours, but in one go."""
         if not isinstance(message, Flooded) or peer is None:
             return
@@ -67,7 +67,7 @@ class NoLoops(Check):
         self._causes_before: Counter[str] = Counter()
         self._window_began = 0.0
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """Compare what is sent with what can have caused it."""
         if self.now - self._window_began >= self._WINDOW_S:
             self._window_began = self.now

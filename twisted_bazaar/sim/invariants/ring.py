@@ -17,6 +17,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
 from twisted_bazaar.discovery.ring.storage.entry import VALUES
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.faults import fault_kind
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.ring.global_view import RingView
 from twisted_bazaar.sim.ring.peer import SimulatedPeer
@@ -25,9 +26,6 @@ from twisted_bazaar.sim.ring.peer import SimulatedPeer
 _FEW: Final = 64
 _EVERY_S: Final = 10.0
 _MOST_TO_LOOK_AGAIN: Final = 2_000
-# While these go on, some are held for dead who live.
-_SILENCING: Final = frozenset({"partition", "one-way", "pause", "slow", "skew"})
-_PARTING: Final = frozenset({"partition", "one-way"})
 _PEACE_S: Final = 10.0
 _AT_ONCE_S: Final = 15.0
 
@@ -57,11 +55,11 @@ class RingHolds(RingCheck):
         self._silencing = 0
         self._next_at = 0.0
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Somebody may be silent now that lives; or it is the end, and all go."""
         if event == "ending":
             self._silencing, self._is_excused = 1, True
-        elif event == "fault" and details["fault"] in _SILENCING:
+        elif event == "fault" and fault_kind(details["fault"]).nature.silences:
             self._silencing += 1 if details["what"] == "begins" else -1
             self._is_excused = True
 
@@ -145,9 +143,9 @@ class RingsMerge(RingCheck):
         super().__init__(cluster)
         self._was_parted = False
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """There may be two rings now."""
-        self._was_parted = self._was_parted or (event == "fault" and details["fault"] in _PARTING)
+        self._was_parted = self._was_parted or (event == "fault" and fault_kind(details["fault"]).nature.cuts)
 
     def ask(self) -> None:
         """Count them."""
@@ -167,7 +165,7 @@ class LookupsAreRight(RingCheck):
         self.view.watch(self._changed, self._gone)
         self._wrong_at = 0.0
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A lookup has ended."""
         is_last = event == "last-found"
         if is_last or (event == "found" and self._was_right_for(details["seconds"])):
@@ -190,7 +188,7 @@ class NeverAnother(RingCheck):
 
     promise = "who asks for a value gets what was put under its name, or nothing"
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Somebody has got something."""
         if event in ("got", "last-got"):
             name, values = details["name"], details["values"]
@@ -202,7 +200,7 @@ class KeptIsFound(RingCheck):
 
     promise = "when faults have stopped, what anybody keeps is got by everybody"
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Somebody has asked for something."""
         if event == "last-got" and details["is_there"]:
             self.expect(bool(details["values"]), f"{details['node']} has not got {details['name']}, which is there")
@@ -221,19 +219,19 @@ class NothingIsLost(RingCheck):
         self._deaths: dict[str, deque[float]] = {}
         self._is_over = False
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Something is kept from now on; or it is the end, and all go."""
         if event == "kept":
             self._deaths[details["name"]] = deque()
         elif event == "ending":
             self._is_over = True
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """Somebody may have gone, and is to have handed over what it had."""
         if event in self._EVENTS:
             self._look_for_what(member, has_died=False)
 
-    def ended(self, member: Member) -> None:
+    def on_death(self, member: Member) -> None:
         """Somebody has died."""
         self._look_for_what(member, has_died=True)
 

@@ -13,6 +13,7 @@ from twisted_bazaar.discovery.superpeer.leaf.leaf import Leaf
 from twisted_bazaar.discovery.superpeer.messages import Query, QueryEnd, QueryHit
 from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.faults import fault_kind
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import Message
@@ -82,18 +83,18 @@ class HitsAreTrue(Check):
         self._had: dict[str, set[str]] = {}
         self._ended_at: dict[str, float] = {}
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Somebody shares files."""
         if event == "shares":
             self._had[details["node"]] = set(details["digests"])
 
-    def stopped(self, member: Member) -> None:
+    def on_stop(self, member: Member) -> None:
         """It is there no more."""
         self._ended_at[member.name] = self.now
 
-    ended = stopped
+    on_death = on_stop
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """Somebody may be told of a hit."""
         if not isinstance(message, QueryHit):
             return
@@ -155,7 +156,7 @@ class AnsweredOnce(_WatchesQueries):
 
     promise = "each super peer answers a query once, and passes it on once for each reach"
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         """A query may be passed on, or be answered."""
         if isinstance(message, Query):
             self._passed_on(member, address, message)
@@ -177,7 +178,7 @@ class TrafficIsBounded(_WatchesQueries):
 
     promise = "one search sends at most two queries over each link in each round"
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         """One query more."""
         if not isinstance(message, Query):
             return
@@ -203,7 +204,7 @@ class SearchesEnd(Check):
         # By asker and query: since when somebody waits for the end mark, and of whom.
         self._unmarked: dict[tuple[str, str], tuple[float, Member, int]] = {}
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """Somebody asks a super peer, or gets its end mark."""
         if peer is None or not isinstance(message, Query | QueryEnd):
             return
@@ -214,7 +215,7 @@ class SearchesEnd(Check):
         elif other is not None:
             self._unmarked[member.name, message.id] = (self.now, other, other.starts)
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A search begins or ends."""
         if event in ("asked", "sought"):
             member = self.cluster.members[details["node"]]
@@ -271,15 +272,15 @@ class FoundAgain(Check):
         self._faults = 0
         self._calm_since = 0.0
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Somebody shares files; or a fault begins or ends."""
         if event == "shares" and details["digests"]:
             self._first[details["node"]] = details["digests"][0]
-        elif event == "fault" and details["fault"] not in ("kill", "crash"):
+        elif event == "fault" and not fault_kind(details["fault"]).nature.takes_down:
             self._faults += 1 if details["what"] == "begins" else -1
             self._calm_since = self.now
 
-    def started(self, member: Member) -> None:
+    def on_start(self, member: Member) -> None:
         """Who has just come is not found yet, and that is no fault."""
         if member.name in self._first:
             self._new.add(member.name)
@@ -331,7 +332,7 @@ class TablesNeverHide(Check):
         super().__init__(cluster)
         self._due: dict[tuple[str, str], int] = {}
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A file is sought whose holders are known; or that has ended."""
         if event == "sought":
             member = self.cluster.members[details["node"]]
@@ -371,12 +372,12 @@ class PathsExpire(Check):
         self._ids: set[str] = set()
         self._most = 0
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         """A query may be new."""
         if isinstance(message, Query):
             self._begin(message)
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """A query may be new."""
         if isinstance(message, Query):
             self._begin(message)

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from attrs import frozen
 
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.figures import Figure, write_half_and_nearly_all
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.goods import levels_of, sellers_of
-from twisted_bazaar.sim.report import Figures, Report, within
+from twisted_bazaar.sim.report import Report, Statistics, quantile
+
+_FIGURES: Final[Sequence[Figure[MarketReport]]] = (
+    Figure("purchases", "wants met", lambda report: f"{report.purchases:,} of {report.wants:,}"),
+    Figure("searches", "searches", "{:,}"),
+    Figure("findable"),
+    Figure("found"),
+    Figure("recall", "recall", lambda report: _recall_in_words(report)),
+    Figure("messages_a_search", "messages a search", "{:,.1f}"),
+    Figure("hops", "hops to the seller", "{:.2f}"),
+    Figure(
+        "seconds_to_buy_p50",
+        "time to buy",
+        lambda report: write_half_and_nearly_all(report.to_buy(0.5), report.to_buy(0.99)),
+        value=lambda report: report.to_buy(0.5),
+    ),
+    Figure("seconds_to_buy_p99", value=lambda report: report.to_buy(0.99)),
+)
 
 
 @frozen(kw_only=True)
@@ -25,6 +43,8 @@ class MarketReport(Report):
     @ivar hops: links from buyer to seller, the mean of all purchases; None if there were none.
     @ivar seconds_to_buy: from wanting to having, for each purchase, the shortest first.
     """
+
+    figures: ClassVar = _FIGURES
 
     purchases: int
     searches: int
@@ -51,24 +71,16 @@ class MarketReport(Report):
 
     def to_buy(self, share: float) -> float | None:
         """Within how many seconds a share of the purchases was made; None if there were none."""
-        return within(self.seconds_to_buy, share)
-
-    def own_figures(self) -> dict[str, Any]:
-        """What only a market has, in values that JSON can hold."""
-        return {
-            "purchases": self.purchases,
-            "searches": self.searches,
-            "findable": self.findable,
-            "found": self.found,
-            "recall": self.recall,
-            "messages_a_search": self.messages_a_search,
-            "hops": self.hops,
-            "seconds_to_buy_p50": self.to_buy(0.5),
-            "seconds_to_buy_p99": self.to_buy(0.99),
-        }
+        return quantile(self.seconds_to_buy, share)
 
 
-class MarketFigures(Figures[MarketReport]):
+def _recall_in_words(report: MarketReport) -> str | None:
+    if report.recall is None:
+        return "-"
+    return f"{report.recall:.1%} ({report.found:,} of {report.findable:,} searches for what a seller had)"
+
+
+class MarketStatistics(Statistics[MarketReport]):
     """Counts what happens in a market."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -79,7 +91,7 @@ class MarketFigures(Figures[MarketReport]):
         self._searches = self._findable = self._found = 0
         self._wants = self._purchases = 0
 
-    def reported(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         """Count what a buyer does."""
         now = self._cluster.network.timeline.now
         if event == "wanted":
@@ -107,10 +119,10 @@ class MarketFigures(Figures[MarketReport]):
         wants = [want for role in roles if isinstance(role, Buyer) for want in role.wants]
         self._wants, self._purchases = len(wants), sum(not want.missing for want in wants)
 
-    def report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> MarketReport:
+    def make_report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> MarketReport:
         """Everything so far."""
         return MarketReport(
-            **self._common(seed, trace_hash, checks),
+            **self._common_figures(seed, trace_hash, checks),
             wants=self._wants,
             purchases=self._purchases,
             searches=self._searches,

@@ -23,7 +23,7 @@ from twisted_bazaar.roles.want import Want
 from twisted_bazaar.sim.cluster import Member, Programme, limits_of
 from twisted_bazaar.sim.invariants import MARKET_CHECKS
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.market.report import MarketFigures, MarketReport
+from twisted_bazaar.sim.market.report import MarketReport, MarketStatistics
 from twisted_bazaar.sim.market.scenario import MarketScenario, PurchaseEntry
 from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import Scenario
@@ -62,8 +62,8 @@ class MarketRun(Run[MarketScenario, MarketReport]):
         """What is wanted, drawn or named, in the order of time."""
         return self.wanted
 
-    def _make_figures(self) -> MarketFigures:
-        return MarketFigures(self.cluster)
+    def _make_statistics(self) -> MarketStatistics:
+        return MarketStatistics(self.cluster)
 
     # Who is there.
 

@@ -7,10 +7,22 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from twisted_bazaar.sim.scenario import Many, Scenario, Some, WantedEntry, is_numbered, parse_duration, told_names
+from twisted_bazaar.sim.scenario import (
+    Duration,
+    Many,
+    Mode,
+    Scenario,
+    Share,
+    Some,
+    WantedEntry,
+    is_numbered,
+    names_in_words,
+    parse_duration,
+)
+from twisted_bazaar.sim.setting_fields import option_help
 
 
-class PurchaseEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PurchaseEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """One purchase as a file names it.
 
     @ivar buyer: who wants something, by name, such as C{buyer-2}.
@@ -19,8 +31,10 @@ class PurchaseEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_field
     @ivar quantity: how many.
     """
 
+    example: ClassVar[str] = "buyer-2:31s:item-4:3"
+
     buyer: str
-    at: str
+    at: Duration
     item: str
     quantity: Some = 1
 
@@ -36,18 +50,7 @@ class PurchaseEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class MarketScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """All settings of one market.
-
-    @ivar sellers: how many of the nodes sell.
-    @ivar buyers: how many buy; the rest are relays.
-    @ivar degree: how many links each node wants at least.
-    @ivar max_links: how many it takes at most.
-    @ivar items: how many kinds of goods there are.
-    @ivar stock: how many pieces of an item a seller has.
-    @ivar kinds: how many kinds of goods a seller has.
-    @ivar wants: how many purchases each buyer makes, spread over the run.
-    @ivar purchases: those that are sure to be wanted, besides C{wants}.
-    """
+    """All settings of one market. The nodes that neither sell nor buy are relays."""
 
     name: ClassVar[str] = "market"
     hub: ClassVar[str] = "tracker"
@@ -55,15 +58,32 @@ class MarketScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=
     fewest: ClassVar[Mapping[str, int]] = {"buyer": 1, "relay": 0, "seller": 1}
     wanted_by: ClassVar[str] = "purchases"
 
-    sellers: Many = 5
-    buyers: Many = 10
-    degree: Annotated[int, Meta(ge=1, le=64)] = 3
-    max_links: Annotated[int, Meta(ge=1, le=64)] = 8
-    items: Some = 20
-    stock: Some = 20
-    kinds: Some = 5
-    wants: Many = 5
-    purchases: list[PurchaseEntry] = []
+    nodes: Annotated[
+        Some,
+        option_help("How many nodes there are, buyers and sellers among them; the tracker comes on top."),
+    ] = 100
+    sellers: Annotated[Many, option_help("How many of them sell.")] = 5
+    buyers: Annotated[Many, option_help("How many of them buy.")] = 10
+    for_: Annotated[Duration, option_help("How long faults, churn and wants go on.")] = "5m"
+    settle: Annotated[Duration, option_help("How long after that every want that can be met may take.")] = "2m"
+    mode: Annotated[
+        Mode,
+        option_help("With liveness faults end, and every want is to be met then; with safety they never do."),
+    ] = "liveness"
+    churn: Annotated[
+        Share,
+        option_help("The share of relays and sellers that leave in a minute, half of them without a word."),
+    ] = 0.0
+    degree: Annotated[int, Meta(ge=1, le=64), option_help("How many links each node wants at least.")] = 3
+    max_links: Annotated[int, Meta(ge=1, le=64), option_help("How many links it takes at most.")] = 8
+    items: Annotated[Some, option_help("How many kinds of goods there are.")] = 20
+    stock: Annotated[Some, option_help("How many pieces of an item a seller has.")] = 20
+    kinds: Annotated[Some, option_help("How many kinds of goods a seller has.")] = 5
+    wants: Annotated[Many, option_help("How many purchases each buyer makes, spread over the run.")] = 5
+    purchases: Annotated[
+        list[PurchaseEntry],
+        option_help("Something that is sure to be wanted, {shape}; may be given several times.", each="purchase"),
+    ] = []
 
     def __post_init__(self) -> None:
         if self.sellers + self.buyers > self.nodes:
@@ -81,6 +101,11 @@ class MarketScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=
         relays = self.nodes - self.sellers - self.buyers
         return {"seller": self.sellers, "buyer": self.buyers, "relay": relays}
 
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How large it is."""
+        return (self.nodes, "node"), (self.sellers, "seller"), (self.buyers, "buyer")
+
     def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The settings to change for so many nodes of each kind."""
         return {"nodes": max(1, sum(counts.values())), "buyers": counts["buyer"], "sellers": counts["seller"]}
@@ -93,15 +118,15 @@ class MarketScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=
     def check_wanted(self, entry: PurchaseEntry) -> None:
         """Refuse a purchase that cannot be."""
         if not is_numbered("item", entry.item, self.items):
-            raise ValueError(f"item: takes {told_names('item', self.items)}, not {entry.item!r}")
+            raise ValueError(f"item: takes {names_in_words('item', self.items)}, not {entry.item!r}")
         if not is_numbered("buyer", entry.buyer, self.buyers):
-            raise ValueError(f"buyer: takes {told_names('buyer', self.buyers)}, not {entry.buyer!r}")
+            raise ValueError(f"buyer: takes {names_in_words('buyer', self.buyers)}, not {entry.buyer!r}")
 
     def check_there(self, entry: PurchaseEntry) -> None:
         """Refuse a purchase of what no seller has."""
         stocked = len(self.stocked_items)
         if not is_numbered("item", entry.item, stocked):
-            raise ValueError(f"item: takes what sellers have, {told_names('item', stocked)}, not {entry.item!r}")
+            raise ValueError(f"item: takes what sellers have, {names_in_words('item', stocked)}, not {entry.item!r}")
 
     @property
     def stocked_items(self) -> Sequence[str]:

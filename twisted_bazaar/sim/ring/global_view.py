@@ -131,22 +131,22 @@ class RingView(Observer):
 
     # What happens.
 
-    def started(self, member: Member) -> None:
+    def on_start(self, member: Member) -> None:
         """It is not on the ring yet, and says so when it is."""
         for role in member.roles:
             if isinstance(role, SimulatedPeer):
                 role.member.watch(partial(self._note, member, role))
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         """It may say farewell, and is let go of by whoever hears that."""
         if isinstance(message, RingQuit):
             self._remove(member)
 
-    def stopped(self, member: Member) -> None:
+    def on_stop(self, member: Member) -> None:
         """It has gone."""
         self._remove(member)
 
-    def ended(self, member: Member) -> None:
+    def on_death(self, member: Member) -> None:
         """It has died."""
         self._remove(member)
 

@@ -4,21 +4,83 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from attrs import define, field, frozen
+from attrs import asdict, define, field, frozen
 
 from twisted_bazaar.discovery.ring.rpc.messages import RingFind, RingFound
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.figures import (
+    Comparison,
+    Figure,
+    count_of,
+    figures_side_by_side,
+    figures_to_json,
+    write_seconds,
+)
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.report import Figures, Report, within
+from twisted_bazaar.sim.report import Report, Statistics, quantile
 from twisted_bazaar.sim.ring.global_view import RingView
-from twisted_bazaar.sim.ring.scenario import Phase
+from twisted_bazaar.sim.ring.scenario import PHASES, Phase
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import Message
 
 _NEARLY_ALL: Final = 0.99
+
+_FIGURES: Final[Sequence[Figure[RingReport]]] = (
+    Figure("right", "lookups that were right", lambda report: f"{report.right:,} of {report.wants:,}"),
+    Figure("dead", "died at once", lambda report: count_of(report.dead, "node") if report.dead else None),
+    Figure(
+        "repaired_s",
+        "all successors right",
+        lambda report: f"{write_seconds(report.repaired_s)} later" if report.dead else None,
+    ),
+    Figure(
+        "values",
+        "values lost",
+        lambda report: f"{report.values.lost:,} of {report.values.kept:,}",
+        value=lambda report: asdict(report.values),
+    ),
+    Figure(
+        "",
+        "values not got then",
+        lambda report: f"{report.values.missed:,} of {report.values.asked:,} that were there" if report.dead else None,
+    ),
+    Figure("claimed_twice", "claimed by two, at most", lambda report: count_of(report.claimed_twice, "node")),
+    Figure("phases", value=lambda report: [phase.to_json() for phase in report.phases]),
+)
+_FIGURES_OF_A_PHASE: Final[Sequence[Figure[PhaseReport]]] = (
+    Figure("name"),
+    Figure("nodes", "nodes", "{:,}"),
+    Figure("asked", "lookups", "{:,}"),
+    Figure("failed", "of these, failed", "{:,}"),
+    Figure("unfound"),
+    Figure("unended", "of these, not ended", "{:,}"),
+    Figure("left"),
+    Figure("hops_mean", "hops, mean", "{:.2f}", lambda phase: phase.mean_hops),
+    Figure("hops_p99", "hops, 99 of 100", "{:.0f}", lambda phase: phase.p99_hops),
+    Figure("half_log2_nodes", "half of log2 of nodes", "{:.2f}", lambda phase: phase.half_log2),
+    Figure("questions", "nodes asked a lookup", "{:.2f}"),
+    Figure("late", "of these, late or dead", "{:.2f}"),
+    Figure("late_p99", value=lambda phase: quantile(phase.lates, _NEARLY_ALL)),
+    Figure("dead", "of these, dead", "{:.2f}"),
+    Figure("dead_p99", value=lambda phase: quantile(phase.timeouts, _NEARLY_ALL)),
+    Figure(
+        "seconds_to_find_p50",
+        "time to find, half of them",
+        "{:.3f} s",
+        lambda phase: quantile(phase.seconds_to_find, 0.5),
+    ),
+    Figure(
+        "seconds_to_find_p99",
+        "time to find, 99 of 100",
+        "{:.3f} s",
+        lambda phase: quantile(phase.seconds_to_find, _NEARLY_ALL),
+    ),
+    Figure("seconds"),
+    Figure("bytes_a_node_a_second", "other bytes a node a second", "{:,.1f}", lambda phase: phase.bytes_a_second),
+)
 
 
 @frozen(kw_only=True)
@@ -64,7 +126,7 @@ class PhaseReport:
     @property
     def p99_hops(self) -> float | None:
         """Within how many hops 99 of 100 got there; None if none was found."""
-        return within(self.hops, _NEARLY_ALL)
+        return quantile(self.hops, _NEARLY_ALL)
 
     @property
     def late(self) -> float | None:
@@ -88,27 +150,7 @@ class PhaseReport:
 
     def to_json(self) -> dict[str, Any]:
         """All of it in values that JSON can hold."""
-        return {
-            "name": self.name,
-            "nodes": self.nodes,
-            "asked": self.asked,
-            "failed": self.failed,
-            "unfound": self.unfound,
-            "unended": self.unended,
-            "left": self.left,
-            "hops_mean": self.mean_hops,
-            "hops_p99": self.p99_hops,
-            "half_log2_nodes": self.half_log2,
-            "questions": self.questions,
-            "late": self.late,
-            "late_p99": within(self.lates, _NEARLY_ALL),
-            "dead": self.dead,
-            "dead_p99": within(self.timeouts, _NEARLY_ALL),
-            "seconds_to_find_p50": within(self.seconds_to_find, 0.5),
-            "seconds_to_find_p99": within(self.seconds_to_find, _NEARLY_ALL),
-            "seconds": self.seconds,
-            "bytes_a_node_a_second": self.bytes_a_second,
-        }
+        return figures_to_json(_FIGURES_OF_A_PHASE, self)
 
 
 @frozen
@@ -126,10 +168,6 @@ class ValuesReport:
     asked: int
     missed: int
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it in values that JSON can hold."""
-        return {"kept": self.kept, "lost": self.lost, "asked": self.asked, "missed": self.missed}
-
 
 @frozen(kw_only=True)
 class RingReport(Report):
@@ -142,6 +180,8 @@ class RingReport(Report):
     @ivar values: what became of the values.
     @ivar claimed_twice: how many nodes claimed what belongs to others at once, at the most, as seen once a second.
     """
+
+    figures: ClassVar = _FIGURES
 
     phases: Sequence[PhaseReport]
     right: int
@@ -162,16 +202,13 @@ class RingReport(Report):
         """
         return {phase.name: phase for phase in self.phases}[name]
 
-    def own_figures(self) -> dict[str, Any]:
-        """What only a run of a ring has, in values that JSON can hold."""
-        return {
-            "right": self.right,
-            "dead": self.dead,
-            "repaired_s": self.repaired_s,
-            "claimed_twice": self.claimed_twice,
-            "values": self.values.to_json(),
-            "phases": [phase.to_json() for phase in self.phases],
-        }
+    @property
+    def comparison(self) -> Comparison | None:
+        """The phases; None if none began."""
+        if not self.phases:
+            return None
+        rows = figures_side_by_side(_FIGURES_OF_A_PHASE, self.phases)
+        return Comparison([PHASES[phase.name] for phase in self.phases], rows)
 
 
 @define(eq=False)
@@ -192,7 +229,7 @@ class _PhaseCount:
     left: int = 0
 
 
-class RingFigures(Figures[RingReport]):
+class RingStatistics(Statistics[RingReport]):
     """Counts what happens on a ring."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -216,7 +253,7 @@ class RingFigures(Figures[RingReport]):
 
     # What the run says.
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A phase begins, or something has come of a lookup or a value."""
         now = self._cluster.network.timeline.now
         match event:
@@ -245,7 +282,7 @@ class RingFigures(Figures[RingReport]):
             case "looked":
                 self._claimed_twice = max(self._claimed_twice, details["claimed_twice"])
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         """Count a datagram; if it is of a lookup, apart."""
         self._sent[type(message)] += 1
         if isinstance(message, RingFind):
@@ -292,12 +329,12 @@ class RingFigures(Figures[RingReport]):
         member = self._cluster.members[name]
         return member.starts == starts and self._view.contact_of(member) is not None
 
-    def report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> RingReport:
+    def make_report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> RingReport:
         """Everything so far."""
         phases = [_report_of(phase) for phase in self._phases]
         asked = sum(phase.asked for phase in phases)
         return RingReport(
-            **self._common(seed, trace_hash, checks),
+            **self._common_figures(seed, trace_hash, checks),
             wants=asked,
             right=asked - sum(phase.failed for phase in phases),
             phases=phases,

@@ -29,7 +29,7 @@ from twisted_bazaar.sim.ring.churn import Churn
 from twisted_bazaar.sim.ring.global_view import RingView
 from twisted_bazaar.sim.ring.ideal_ring import seats_of
 from twisted_bazaar.sim.ring.peer import AnyMember, SimulatedPeer
-from twisted_bazaar.sim.ring.report import PhaseReport, RingFigures, RingReport
+from twisted_bazaar.sim.ring.report import PhaseReport, RingReport, RingStatistics
 from twisted_bazaar.sim.ring.scenario import LookupEntry, Phase, RingScenario
 from twisted_bazaar.sim.run import Progress, Run
 from twisted_bazaar.sim.scenario import Scenario, write_duration
@@ -73,8 +73,8 @@ class RingRun(Run[RingScenario, RingReport]):
         super().__init__(scenario, trace_file, checks)
         self.view = RingView.of(self.cluster)
 
-    def _make_figures(self) -> RingFigures:
-        return RingFigures(self.cluster)
+    def _make_statistics(self) -> RingStatistics:
+        return RingStatistics(self.cluster)
 
     # Who is there.
 
@@ -291,7 +291,7 @@ class RingRun(Run[RingScenario, RingReport]):
             super()._stop_all()
         else:
             # Nobody looks at what they leave.
-            self._figures.count_wants()
+            self._statistics.count_wants()
             for member in self.cluster.running():
                 member.kill()
 

@@ -10,10 +10,25 @@ from msgspec import Meta
 
 from twisted_bazaar.discovery.ring.rpc.messages import MOST_SUCCESSORS
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
-from twisted_bazaar.sim.scenario import TAKES, Many, Scenario, Some, WantedEntry, is_numbered, parse_duration
-from twisted_bazaar.sim.scenario import told_names as told
+from twisted_bazaar.sim.scenario import (
+    DURATIONS,
+    Duration,
+    Many,
+    Mode,
+    Scenario,
+    Sessions,
+    Share,
+    Some,
+    WantedEntry,
+    is_numbered,
+    parse_duration,
+)
+from twisted_bazaar.sim.scenario import names_in_words as told
+from twisted_bazaar.sim.setting_fields import option_help
 
 Phase = Literal["calm", "deaths", "repaired"]
+# Each with what it is called where they are compared.
+PHASES: Final[Mapping[Phase, str]] = {"calm": "before", "deaths": "when they die", "repaired": "repaired"}
 
 _LONGEST_NAME: Final = 100
 _JOINING_NODES_A_SECOND: Final = 20
@@ -29,7 +44,7 @@ _TURNED_OVER_AT: Final = 0.4
 _HIGHEST_RATE: Final = 100
 
 
-class LookupEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LookupEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """One lookup as a file of settings names it.
 
     @ivar node: who looks, by name, such as C{node-2}; if it is away then, some other that is there does.
@@ -37,8 +52,10 @@ class LookupEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=
     @ivar key: the name whose place is looked for.
     """
 
+    example: ClassVar[str] = "node-2:31s:some-name"
+
     node: str
-    at: str
+    at: Duration
     key: Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME)]
 
     @property
@@ -58,17 +75,8 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Session lengths are those that Stutzbach and Rejaie, "Understanding Churn in Peer-to-Peer Networks" (IMC 2006),
     measured, as for super peers; their C{churn} is 0.0155.
 
-    @ivar begin: C{placed} into a ring that is right already, all at once, as in the paper on Chord; or C{joined}, one
-        after the other by those that are there.
-    @ivar successors: how many nodes after itself each knows.
-    @ivar replicas: on how many nodes a value is besides the one that it belongs to.
-    @ivar round: the time between two rounds of keeping the neighbours right.
-    @ivar rate: how many nodes join in a second that were not there before, and how many die for good, both by a
-        Poisson process, as in the paper on Chord. It goes without C{dead} and C{churn}.
-    @ivar dead: the share of nodes that die at once, half way.
-    @ivar lookups: how many places are looked for before they die, at the instant they do, and afterwards: so many each.
-    @ivar values: how many values are kept, and asked for when nodes have died, and in the end.
-    @ivar seeks: lookups that are sure to be made, besides C{lookups}.
+    @ivar begin: C{placed} is as in the paper on Chord; those that have C{joined} did so by those that were there.
+    @ivar rate: both by a Poisson process, as in the paper on Chord. It goes without C{dead} and C{churn}.
     """
 
     name: ClassVar[str] = "ring"
@@ -77,23 +85,69 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fewest: ClassVar[Mapping[str, int]] = {"node": 1}
     wanted_by: ClassVar[str] = "seeks"
 
-    nodes: Some = 1000
-    for_: str = "60s"
-    settle: str = "60s"
-    sessions: str = "weibull:0.59"
-    begin: Literal["placed", "joined"] = "placed"
-    successors: Annotated[int, Meta(ge=1, le=MOST_SUCCESSORS)] = USUAL.successors
-    replicas: Annotated[int, Meta(ge=0, le=MOST_SUCCESSORS)] = 3
-    round: str = "500ms"
-    rate: Annotated[float, Meta(ge=0, le=_HIGHEST_RATE)] = 0.0
-    dead: Annotated[float, Meta(ge=0, le=0.9)] = 0.3
-    lookups: Many = 1000
-    values: Many = 100
-    seeks: list[LookupEntry] = []
+    nodes: Annotated[Some, option_help("How many nodes there are.")] = 1000
+    for_: Annotated[
+        Duration,
+        option_help(
+            "How long faults and churn go on; half way nodes die, and after three quarters it is looked again."
+        ),
+    ] = "60s"
+    settle: Annotated[
+        Duration,
+        option_help("How long after that the ring may take to be right, with those that have come back."),
+    ] = "60s"
+    mode: Annotated[
+        Mode,
+        option_help("With liveness faults end, and everything is to be right then; with safety they never do."),
+    ] = "liveness"
+    churn: Annotated[Share, option_help("The share of nodes that leave in a minute, half of them without a word.")] = (
+        0.0
+    )
+    sessions: Sessions = "weibull:0.59"
+    begin: Annotated[
+        Literal["placed", "joined"],
+        option_help("Nodes are placed into a ring that is right already, all at once, or have joined one by one."),
+    ] = "placed"
+    successors: Annotated[
+        int,
+        Meta(ge=1, le=MOST_SUCCESSORS),
+        option_help("How many nodes after itself each knows."),
+    ] = USUAL.successors
+    replicas: Annotated[
+        int,
+        Meta(ge=0, le=MOST_SUCCESSORS),
+        option_help("On how many nodes a value is besides the one that it belongs to."),
+    ] = 3
+    round: Annotated[
+        Duration,
+        option_help("The time from one round of looking after neighbours to the next."),
+    ] = "500ms"
+    rate: Annotated[
+        float,
+        Meta(ge=0, le=_HIGHEST_RATE),
+        option_help("How many new nodes join in a second, and how many die for good; with --dead 0."),
+    ] = 0.0
+    dead: Annotated[
+        float,
+        Meta(ge=0, le=0.9),
+        option_help("The share of nodes that die at once, half way."),
+    ] = 0.3
+    lookups: Annotated[
+        Many,
+        option_help("How many places are looked for before nodes die, when they do, and afterwards: so many each."),
+    ] = 1000
+    values: Annotated[
+        Many,
+        option_help("How many values are kept, and asked for when nodes have died and in the end."),
+    ] = 100
+    seeks: Annotated[
+        list[LookupEntry],
+        option_help("A lookup that is sure to be made, {shape}; may be given several times.", each="seek"),
+    ] = []
 
     def __post_init__(self) -> None:
         if self.round_s < _QUICKEST_ROUND_S:
-            raise ValueError(f"round: takes {TAKES['for']}, at least {_QUICKEST_ROUND_S:g}s, not {self.round!r}")
+            raise ValueError(f"round: takes {DURATIONS}, at least {_QUICKEST_ROUND_S:g}s, not {self.round!r}")
         if self.replicas > self.successors:
             raise ValueError(f"replicas: takes as many as there are successors, {self.successors}, not {self.replicas}")
         if self.rate and (self.dead or self.churn):
@@ -105,6 +159,16 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def counts(self) -> Mapping[str, int]:
         """How many nodes there are."""
         return {"node": self.nodes}
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How large it is."""
+        return (self.nodes, "node"), (self.successors, "successor")
+
+    @property
+    def in_words(self) -> str:
+        """What is simulated, in a line."""
+        return f"{super().in_words}, {self.begin}, a round in {self.round}"
 
     def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The settings to change for so many nodes."""
@@ -135,7 +199,7 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def phases(self) -> Sequence[Phase]:
         """What there is to be told apart."""
-        return ("calm", "deaths", "repaired") if self.dead else ("calm",)
+        return list(PHASES) if self.dead else ["calm"]
 
     @property
     def deaths_s(self) -> float:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 from attrs import frozen
 
 from twisted_bazaar.sim.invariants.ring import NothingIsLost
-from twisted_bazaar.sim.report import within
+from twisted_bazaar.sim.report import quantile
 from twisted_bazaar.sim.ring.run import RingRun, look_only
 from twisted_bazaar.sim.ring.scenario import RingScenario
 from twisted_bazaar.sim.run import Progress
@@ -99,7 +99,7 @@ class PathTable(RingTable):
         """One size."""
         phase = look_only(scenario, progress)
         hops = phase.hops
-        ends = f"{_number(within(hops, _FEW), 0)}, {_number(within(hops, _NEARLY_ALL), 0)}"
+        ends = f"{_number(quantile(hops, _FEW), 0)}, {_number(quantile(hops, _NEARLY_ALL), 0)}"
         ours = (_number(phase.mean_hops, 2), ends, _number(phase.failed_of_10_000, 0))
         return TableRow((f"{scenario.nodes:,}", f"{phase.half_log2:.2f}", *ours), phase.to_json())
 
@@ -136,7 +136,7 @@ class DeathsTable(RingTable):
             _with_ends(phase.dead, phase.timeouts),
             _number(phase.late, 2),
             _number(phase.failed_of_10_000, 0),
-            f"{_number(within(phase.seconds_to_find, _NEARLY_ALL), 2)} s",
+            f"{_number(quantile(phase.seconds_to_find, _NEARLY_ALL), 2)} s",
         )
         return TableRow(cells, {"died": scenario.dead, **phase.to_json()})
 
@@ -235,7 +235,7 @@ TABLES: Final[Mapping[str, RingTable]] = {
 
 def _with_ends(mean: float | None, all_of_them: Sequence[int]) -> str:
     """A mean with the first and the 99th percentile, as in Table II."""
-    ends = (within(all_of_them, share) for share in (_FEW, _NEARLY_ALL))
+    ends = (quantile(all_of_them, share) for share in (_FEW, _NEARLY_ALL))
     return f"{_number(mean, 2)} ({', '.join(_number(end, 0) for end in ends)})"
 
 

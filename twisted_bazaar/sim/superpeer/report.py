@@ -4,22 +4,51 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal
+from itertools import chain
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 from attrs import define, field, frozen
 
 from twisted_bazaar.discovery.superpeer.messages import Query, QueryHit, Table
 from twisted_bazaar.sim.cluster import Cluster, Member
+from twisted_bazaar.sim.figures import Comparison, Figure, figures_side_by_side, figures_to_json
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.report import Figures, Report, within
-from twisted_bazaar.sim.superpeer.scenario import Phase
+from twisted_bazaar.sim.report import Report, Statistics, quantile
+from twisted_bazaar.sim.superpeer.scenario import PHASES, Phase
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import Message
 
 FEW_COPIES: Final = 3
 Sort = Literal["all", "popular", "rare"]
-SORTS: Final[tuple[Sort, ...]] = ("all", "popular", "rare")
+# Each with what it is called where searches are compared.
+SORTS: Final[Mapping[Sort, str]] = {"all": "all", "popular": "popular files", "rare": "rare files"}
+
+_FIGURES: Final[Sequence[Figure[SuperPeerReport]]] = (
+    Figure("met", "searches with a hit", lambda report: f"{report.met:,} of {report.wants:,}"),
+    Figure("phases", value=lambda report: [phase.to_json() for phase in report.phases]),
+)
+_FIGURES_OF_A_PHASE: Final[Sequence[Figure[PhaseReport]]] = (
+    Figure("name"),
+    Figure("seconds"),
+    Figure("bytes_a_node_a_second", "bytes a node a second", "{:,.1f}", lambda phase: phase.bytes_a_second),
+    Figure("table_bytes_a_node_a_second", "of these, tables of words", "{:,.1f}", lambda phase: phase.tables_a_second),
+    Figure(
+        "search_bytes_a_node_a_second",
+        "of these, queries and hits",
+        "{:,.1f}",
+        lambda phase: phase.searches_a_second,
+    ),
+    Figure("datagrams", value=lambda phase: dict(phase.messages)),
+)
+_FIGURES_OF_SEARCHES: Final[Sequence[Figure[Searches]]] = (
+    Figure("asked", "searches", "{:,}"),
+    Figure("messages_a_query", "messages a query", "{:,.1f}", lambda searches: searches.messages),
+    Figure("bytes_a_query", value=lambda searches: searches.bytes),
+    Figure("recall", "recall", "{:.1%}"),
+    Figure("seconds_to_hit_p50", "first hit, half of them", "{:.3f} s", lambda searches: searches.to_hit(0.5)),
+    Figure("seconds_to_hit_p99", "first hit, 99 of 100", "{:.3f} s", lambda searches: searches.to_hit(0.99)),
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -44,18 +73,11 @@ class Searches:
 
     def to_hit(self, share: float) -> float | None:
         """Within how many seconds a share of them had a hit; None if none had."""
-        return within(self.seconds_to_hit, share)
+        return quantile(self.seconds_to_hit, share)
 
     def to_json(self) -> dict[str, Any]:
         """All of it in values that JSON can hold."""
-        return {
-            "asked": self.asked,
-            "messages_a_query": self.messages,
-            "bytes_a_query": self.bytes,
-            "recall": self.recall,
-            "seconds_to_hit_p50": self.to_hit(0.5),
-            "seconds_to_hit_p99": self.to_hit(0.99),
-        }
+        return figures_to_json(_FIGURES_OF_SEARCHES, self)
 
 
 @frozen(kw_only=True)
@@ -81,15 +103,8 @@ class PhaseReport:
 
     def to_json(self) -> dict[str, Any]:
         """All of it in values that JSON can hold."""
-        return {
-            "name": self.name,
-            "seconds": self.seconds,
-            "bytes_a_node_a_second": self.bytes_a_second,
-            "table_bytes_a_node_a_second": self.tables_a_second,
-            "search_bytes_a_node_a_second": self.searches_a_second,
-            "datagrams": dict(self.messages),
-            **{sort: searches.to_json() for sort, searches in self.searches.items()},
-        }
+        of_sorts: dict[str, Any] = {sort: searches.to_json() for sort, searches in self.searches.items()}
+        return figures_to_json(_FIGURES_OF_A_PHASE, self) | of_sorts
 
 
 @frozen(kw_only=True)
@@ -100,6 +115,8 @@ class SuperPeerReport(Report):
     @ivar met: how many searches had a hit.
     """
 
+    figures: ClassVar = _FIGURES
+
     phases: Sequence[PhaseReport]
     met: int
 
@@ -108,9 +125,18 @@ class SuperPeerReport(Report):
         """How many searches had a hit."""
         return self.met
 
-    def own_figures(self) -> dict[str, Any]:
-        """What only a run with super peers has, in values that JSON can hold."""
-        return {"met": self.met, "phases": [phase.to_json() for phase in self.phases]}
+    @property
+    def comparison(self) -> Comparison | None:
+        """The kinds of search, each figure for all files and for popular and rare ones; None if none began."""
+        if not self.phases:
+            return None
+        of_sorts = [
+            figures_side_by_side([figure], [phase.searches[sort] for phase in self.phases], f": {words}")
+            for figure in _FIGURES_OF_SEARCHES
+            for sort, words in SORTS.items()
+        ]
+        rows = [*chain.from_iterable(of_sorts), *figures_side_by_side(_FIGURES_OF_A_PHASE, self.phases)]
+        return Comparison([PHASES[phase.name] for phase in self.phases], rows)
 
 
 @define(eq=False)
@@ -145,7 +171,7 @@ class _PhaseCount:
     datagrams: Counter[type[Message]] = field(factory=Counter)
 
 
-class SuperPeerFigures(Figures[SuperPeerReport]):
+class SuperPeerStatistics(Statistics[SuperPeerReport]):
     """Counts what happens in a network of super peers.
 
     @param results: how many hits are enough.
@@ -162,7 +188,7 @@ class SuperPeerFigures(Figures[SuperPeerReport]):
 
     # What the run says.
 
-    def happened(self, event: str, details: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A kind of search begins to be used, or none is used any more; or somebody asks."""
         if event == "phase":
             self._end_phase()
@@ -180,9 +206,9 @@ class SuperPeerFigures(Figures[SuperPeerReport]):
 
     # What nodes send.
 
-    def sent(self, member: Member, peer: Peer | None, message: Message) -> None:
+    def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """Count a message over a link: it may be a question, or an answer to one who has asked."""
-        super().sent(member, peer, message)
+        super().on_message(member, peer, message)
         if isinstance(message, Query):
             search = self._unsent.get((member.name, message.words or ""))
             if search is not None:
@@ -193,7 +219,7 @@ class SuperPeerFigures(Figures[SuperPeerReport]):
         elif isinstance(message, Table) and self._present is not None:
             self._present.table_bytes += len(_encode(message))
 
-    def datagram_sent(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
+    def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         """Count a datagram."""
         self._sent[type(message)] += 1
         present = self._present
@@ -234,10 +260,10 @@ class SuperPeerFigures(Figures[SuperPeerReport]):
         """Everything has been counted as it happened."""
         self._end_phase()
 
-    def report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> SuperPeerReport:
+    def make_report(self, seed: int, trace_hash: str, checks: Sequence[Check]) -> SuperPeerReport:
         """Everything so far."""
         return SuperPeerReport(
-            **self._common(seed, trace_hash, checks),
+            **self._common_figures(seed, trace_hash, checks),
             wants=len(self._searches),
             met=sum(bool(search.hits) for search in self._searches),
             phases=[self._report_of(phase) for phase in self._phases],

@@ -27,7 +27,7 @@ from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import Scenario, write_duration
 from twisted_bazaar.sim.superpeer.graph import random_regular_graph
-from twisted_bazaar.sim.superpeer.report import SuperPeerFigures, SuperPeerReport
+from twisted_bazaar.sim.superpeer.report import SuperPeerReport, SuperPeerStatistics
 from twisted_bazaar.sim.superpeer.scenario import AskEntry, Phase, SuperPeerScenario
 from twisted_bazaar.sim.superpeer.titles import Titles
 from twisted_bazaar.values.addresses import Address
@@ -70,8 +70,8 @@ class SuperPeerRun(Run[SuperPeerScenario, SuperPeerReport]):
         super().__init__(scenario, trace_file, checks)
         self.cluster.observe(_Starting(self))
 
-    def _make_figures(self) -> SuperPeerFigures:
-        return SuperPeerFigures(self.cluster, self._scenario.results)
+    def _make_statistics(self) -> SuperPeerStatistics:
+        return SuperPeerStatistics(self.cluster, self._scenario.results)
 
     # Who is there.
 
@@ -259,7 +259,7 @@ class _Starting(Observer):
     def __init__(self, run: SuperPeerRun) -> None:
         self._run = run
 
-    def started(self, member: Member) -> None:
+    def on_start(self, member: Member) -> None:
         """A super peer may have been."""
         for role in member.roles:
             if isinstance(role, SuperPeer):

@@ -8,11 +8,29 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from msgspec import Meta
 
 from twisted_bazaar.discovery.superpeer.messages import MOST_RESULTS
-from twisted_bazaar.sim.scenario import Many, Scenario, Some, WantedEntry, is_numbered, parse_duration, told_names
+from twisted_bazaar.sim.scenario import (
+    Duration,
+    Many,
+    Mode,
+    Scenario,
+    Sessions,
+    Share,
+    Some,
+    WantedEntry,
+    is_numbered,
+    names_in_words,
+    parse_duration,
+)
+from twisted_bazaar.sim.setting_fields import option_help
 from twisted_bazaar.wire.message import LARGEST_TTL
 
 Phase = Literal["flood", "routing", "dynamic"]
-PHASES: Final[tuple[Phase, ...]] = ("flood", "routing", "dynamic")
+# Each with what it is called where they are compared.
+PHASES: Final[Mapping[Phase, str]] = {
+    "flood": "plain flood",
+    "routing": "query routing",
+    "dynamic": "and dynamic querying",
+}
 
 _LONGEST_WORDS: Final = 200
 _JOINING_NODES_A_SECOND: Final = 20_000
@@ -22,7 +40,7 @@ _QUIET_S: Final = 12.0
 _LOUD_SHARE: Final = 0.5
 
 
-class AskEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AskEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """One question as a file of settings names it.
 
     @ivar asker: who asks, by name, such as C{weak-peer-2}; if it is away then, the next one that is there does.
@@ -30,8 +48,10 @@ class AskEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @ivar words: what for; as in every search by words, the last may be the beginning of one.
     """
 
+    example: ClassVar[str] = "'weak-peer-2:31s:some words'"
+
     asker: str
-    at: str
+    at: Duration
     words: Annotated[str, Meta(min_length=1, max_length=_LONGEST_WORDS)]
 
     @property
@@ -52,19 +72,7 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
     Networks" (IMC 2006), fitted to one of the swarms they measured: Weibull, of shape 0.59 and a mean of 64 minutes,
     of which C{churn} is the inverse. They found churn in Gnutella to be much like it.
 
-    @ivar super_peers: how many of the nodes are super peers; the rest are weak peers.
-    @ivar degree: how many others each super peer is given as neighbours.
-    @ivar leaves: how many weak peers a super peer takes.
-    @ivar ttl: over how many links between super peers a search goes.
-    @ivar results: how many hits are enough.
-    @ivar ping: after how long a silence on a link the other end is asked whether it lives; three times that, and it
-        is taken for dead.
-    @ivar files: how many titles there are.
-    @ivar shared: how many of them a weak peer has on average.
-    @ivar zipf: how much more popular the first title is: the n-th has, and is wanted, 1/n**zipf as often.
-    @ivar phases: which kinds of search to compare, one after the other; all if none is named.
-    @ivar queries: how many questions are asked in each of them, the same ones.
-    @ivar asks: those that are sure to be asked, besides C{queries}.
+    @ivar ping: three times that silent, and a node is taken for dead.
     """
 
     name: ClassVar[str] = "superpeer"
@@ -73,23 +81,49 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
     fewest: ClassVar[Mapping[str, int]] = {"weak-peer": 1, "super-peer": 1}
     wanted_by: ClassVar[str] = "asks"
 
-    nodes: Some = 21_000
-    super_peers: Some = 1000
-    for_: str = "90s"
-    settle: str = "30s"
-    churn: Annotated[float, Meta(ge=0, le=1)] = 0.0155
-    sessions: str = "weibull:0.59"
-    degree: Annotated[int, Meta(ge=1, le=64)] = 6
-    leaves: Annotated[int, Meta(ge=1, le=10_000)] = 300
-    ttl: Annotated[int, Meta(ge=1, le=LARGEST_TTL)] = 4
-    results: Annotated[int, Meta(ge=1, le=MOST_RESULTS)] = 50
-    ping: str = "30s"
-    files: Some = 50_000
-    shared: Annotated[int, Meta(ge=1, le=1000)] = 15
-    zipf: Annotated[float, Meta(ge=0, le=4)] = 1.0
-    phases: list[Phase] = []
-    queries: Many = 100
-    asks: list[AskEntry] = []
+    nodes: Annotated[Some, option_help("How many nodes there are, super peers and weak peers.")] = 21_000
+    super_peers: Annotated[Some, option_help("How many of them are super peers.")] = 1000
+    for_: Annotated[
+        Duration,
+        option_help("How long faults, churn and questions go on, in all kinds of search together."),
+    ] = "90s"
+    settle: Annotated[Duration, option_help("How long after that the network may take to be in order.")] = "30s"
+    mode: Annotated[
+        Mode,
+        option_help("With liveness faults end, and everything is to be found then; with safety they never do."),
+    ] = "liveness"
+    churn: Annotated[Share, option_help("The share of nodes that leave in a minute, half of them without a word.")] = (
+        0.0155
+    )
+    sessions: Sessions = "weibull:0.59"
+    degree: Annotated[int, Meta(ge=1, le=64), option_help("How many neighbours each super peer is given.")] = 6
+    leaves: Annotated[int, Meta(ge=1, le=10_000), option_help("How many weak peers a super peer takes.")] = 300
+    ttl: Annotated[
+        int,
+        Meta(ge=1, le=LARGEST_TTL),
+        option_help("Over how many links between super peers a search goes."),
+    ] = 4
+    results: Annotated[int, Meta(ge=1, le=MOST_RESULTS), option_help("How many hits are enough.")] = 50
+    ping: Annotated[
+        Duration,
+        option_help("After how long a silence a link is looked after; daemons take 2.5s."),
+    ] = "30s"
+    files: Annotated[Some, option_help("How many titles there are.")] = 50_000
+    shared: Annotated[int, Meta(ge=1, le=1000), option_help("How many of them a weak peer has on average.")] = 15
+    zipf: Annotated[
+        float,
+        Meta(ge=0, le=4),
+        option_help("How much more popular the first title is: the n-th is had and wanted 1/n to the power of this."),
+    ] = 1.0
+    phases: Annotated[
+        list[Phase],
+        option_help("A kind of search to compare; may be given several times. All kinds if not given.", each="phase"),
+    ] = []
+    queries: Annotated[Many, option_help("How many questions are asked in each kind of search, the same ones.")] = 100
+    asks: Annotated[
+        list[AskEntry],
+        option_help("A question that is sure to be asked, {shape}; may be given several times.", each="ask"),
+    ] = []
 
     def __post_init__(self) -> None:
         if self.super_peers >= self.nodes:
@@ -104,6 +138,17 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
     def counts(self) -> Mapping[str, int]:
         """How many nodes there are of each kind."""
         return {"super-peer": self.super_peers, "weak-peer": self.nodes - self.super_peers}
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How large it is."""
+        counts = self.counts
+        return (counts["super-peer"], "super peer"), (counts["weak-peer"], "weak peer"), (self.files, "title")
+
+    @property
+    def in_words(self) -> str:
+        """What is simulated, in a line."""
+        return f"{super().in_words}, degree {self.degree}, ttl {self.ttl}"
 
     def with_counts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The settings to change for so many nodes of each kind."""
@@ -134,7 +179,7 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
     @property
     def drawn_phases(self) -> Sequence[Phase]:
         """The kinds of search that are compared, in their order."""
-        return self.phases or PHASES
+        return self.phases or list(PHASES)
 
     @property
     def phase_s(self) -> float:
@@ -150,4 +195,4 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
         """Refuse a question that cannot be."""
         weak_peers = self.counts["weak-peer"]
         if not is_numbered("weak-peer", entry.asker, weak_peers):
-            raise ValueError(f"asker: takes {told_names('weak-peer', weak_peers)}, not {entry.asker!r}")
+            raise ValueError(f"asker: takes {names_in_words('weak-peer', weak_peers)}, not {entry.asker!r}")

@@ -44,7 +44,7 @@ class TalkTests(FilesCase):
         """Type some lines; returns the exit status, if the last ends it."""
         status = None
         for line in lines:
-            status = self.result(talk.take(line))
+            status = self.result(talk.run_line(line))
         return status
 
     def words(self) -> list[str]:
@@ -179,6 +179,14 @@ class TalkTests(FilesCase):
         self.assertEqual(self.words()[-1], "1 download left: the same get goes on from there")
         self.assertEqual(self.tell(self.talk(), "EXIT"), DONE)
 
+    def test_exit_by_another_word(self) -> None:
+        """The same goes for other words for it, and for the end of what is typed; a word between them begins anew."""
+        self.catalogue.add("a", LARGE, self.site(LARGE, rate=MIB).source)
+        talk = self.talk()
+        self.tell(talk, "get a")
+        self.assertIsNone(self.tell(talk, "quit", "status", "bye"))
+        self.assertEqual(self.tell(talk, None), RESUMABLE)
+
     def test_end_of_pipe(self) -> None:
         """At the end of a pipe downloads come to their end first; what went wrong makes the status 1."""
         self.catalogue.add("a", SMALL, self.site(SMALL).source)
@@ -207,7 +215,7 @@ class TalkTests(FilesCase):
         async def pipe() -> int | None:
             status = None
             while status is None:
-                status = await talk.take(next(lines))
+                status = await talk.run_line(next(lines))
             return status
 
         self.assertEqual(self.result(pipe()), DONE)

@@ -17,12 +17,14 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.simulate.option_help import HELP, ONE_OF
 from twisted_bazaar.sim.faults import FaultKind
 from twisted_bazaar.sim.files.scenario import FilesScenario
 from twisted_bazaar.sim.market.run import MarketRun
 from twisted_bazaar.sim.market.scenario import MarketScenario
+from twisted_bazaar.sim.ring.scenario import RingScenario
+from twisted_bazaar.sim.scenario import settings_by_name
 from twisted_bazaar.sim.scenario_file import read_file, read_scenario
+from twisted_bazaar.sim.superpeer.scenario import SuperPeerScenario
 
 SMALL = "--nodes 8 --sellers 2 --buyers 2 --for 20s --settle 20s"
 # What is wanted at the last moment cannot be there the moment after.
@@ -237,11 +239,13 @@ class OptionTests(SimulateCase):
 
     def test_every_setting(self) -> None:
         """There is an option with words for every setting of a scenario, and none for others."""
-        for cls in (MarketScenario, FilesScenario):
-            self.assertEqual(set(HELP[cls.name]), {field.encode_name for field in msgspec.structs.fields(cls)})
+        for cls in (MarketScenario, FilesScenario, SuperPeerScenario, RingScenario):
+            settings = settings_by_name(cls)
+            self.assertEqual(set(settings), {field.encode_name for field in msgspec.structs.fields(cls)})
+            self.assertEqual([name for name, setting in settings.items() if not setting.help], [])
             told = self.simulate("--help", cls.name).stdout
-            for name in HELP[cls.name]:
-                self.assertRegex(told, rf"(?m)^  --{ONE_OF.get(name, name)} ([A-Z]+|\[[a-z|-]+\])\s")
+            for setting in settings.values():
+                self.assertRegex(told, rf"(?m)^  --{setting.option} ([A-Z]+|\[[a-z|-]+\])\s")
 
     def test_help(self) -> None:
         """Where there are a few words to choose from they are named, and numbers are written out."""

@@ -46,7 +46,7 @@ class _Run:
         self._directory = directory
         self._membership = membership
         self._prompt = Prompt()
-        self._talk: ShellCommands | None = None
+        self._commands: ShellCommands | None = None
         self.has_left = False
 
     async def work(self, reactor: Any) -> int:
@@ -54,24 +54,16 @@ class _Run:
         joining = self._membership.join(reactor, self._make_fetcher, stays=True, late=self._tell_late)
         async with joining as member:
             prompt = self._prompt
-            talk = self._talk = ShellCommands(
+            commands = self._commands = ShellCommands(
                 member.fetcher, self._directory, prompt.say, reactor, patient=not prompt.is_seen
             )
             member.fetcher.joined.addCallback(lambda _: prompt.say("joined; help tells which words there are"))
-            prompt.completions = talk.completions
-            return await member.stay(self._talk_on(talk, reactor))
-
-    async def _talk_on(self, talk: ShellCommands, reactor: Any) -> int:
-        with self._prompt.opened(reactor):
-            status = None
-            while status is None:
-                status = await talk.take(await self._prompt.ask())
-        return status
+            return await member.stay(commands.run(prompt, reactor))
 
     def tell_rest(self) -> None:
         """Say what was left when it was interrupted."""
-        if self._talk is not None:
-            self.has_left = self._talk.leave()
+        if self._commands is not None:
+            self.has_left = self._commands.show_left()
 
     def _make_fetcher(self, catalogue: ICatalogue) -> Fetcher:
         return Fetcher(catalogue, parts_in(self._directory))

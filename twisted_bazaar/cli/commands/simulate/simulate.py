@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twisted_bazaar.cli.simulate.options import replaying, replaying_file, scenario_options, settle_scenario
-from twisted_bazaar.cli.simulate.report import tell_failure, tell_figures, tell_shrunk
+from twisted_bazaar.cli.simulate.report import show_failure, show_report, show_shrunk
 from twisted_bazaar.cli.simulate.ring_table import RingTables, in_a_row
 from twisted_bazaar.cli.simulate.shrink import Place, Shrunk, shrink_run
 from twisted_bazaar.cli.simulate.trace_file import trace_file
@@ -221,7 +221,7 @@ class _Simulation:
         if self._wishes.as_json:
             click.echo(json.dumps(self._to_json(report, real_s, shrunk)))
         elif shrunk is not None:
-            tell_shrunk(console_for_results(), shrunk)
+            show_shrunk(console_for_results(), shrunk)
         if shrunk is not None and not shrunk.is_finished:
             _note(f"interrupted; the smallest run so far that fails stands in {shrunk.path or 'no file'}")
             self._interruption.check()
@@ -246,9 +246,9 @@ class _Simulation:
     def _tell(self, report: Report, real_s: float) -> None:
         console = console_for_results()
         if self._wishes.talks:
-            tell_figures(console, report, real_s, self._scenario, self._wishes.keep)
+            show_report(console, report, real_s, self._scenario, self._wishes.keep)
         if report.violations:
-            tell_failure(console, report, self._replay)
+            show_failure(console, report, self._replay)
 
     def _shrink(self, run: Run[Any, Any], report: Report) -> Shrunk[Any]:
         wishes = self._wishes

@@ -1,0 +1,122 @@
+"""Words that are typed, and what they do."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word, fires_within, unquoted
+from twisted_bazaar.cli.terminal.session import DONE, FAILED
+from twisted_bazaar.errors import UsageError
+
+
+class Parrot(Interpreter):
+    """Says what it is told to."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        super().__init__(WORDS, self.said.append)
+
+    async def _repeat(self, rest: str) -> None:
+        if not rest:
+            raise UsageError("say what?")
+        self._say(unquoted(rest))
+
+    async def _end(self, rest: str) -> int | None:
+        before = "" if self.previous is None else self.previous.name
+        self._say(f"after {before}")
+        return self.status if before == "end" else None
+
+
+WORDS = (
+    Word("say", "TEXT", "it is said again", Parrot._repeat, ("tell",)),
+    HELP,
+    Word("end", "", "asked twice, it ends", Parrot._end, ("bye",)),
+)
+
+
+class InterpreterTests(SynchronousTestCase):
+    """One loop for all prompts."""
+
+    def setUp(self) -> None:
+        """Have somebody to talk to."""
+        self.parrot = Parrot()
+
+    def tell(self, *lines: str | None) -> list[int | None]:
+        """Type some lines; returns what comes of each."""
+        return [self.successResultOf(Deferred.fromCoroutine(self.parrot.run_line(line))) for line in lines]
+
+    def test_words(self) -> None:
+        """A line does what its first word says, in any case, by each of its names; others do nothing."""
+        self.assertEqual(self.tell("say a b", " TELL  'c d' ", "", "  ", "# say e"), [None] * 5)
+        self.assertEqual(self.parrot.said, ["a b", "c d"])
+
+    def test_hints(self) -> None:
+        """A word that there is not gets one that is like it, also one that help does not name, or all."""
+        self.tell("sai a", "byee", "xyzzy")
+        self.assertEqual(
+            self.parrot.said,
+            [
+                "there is no 'sai'; did you mean say?",
+                "there is no 'byee'; did you mean bye?",
+                "there is no 'xyzzy'; the words are say, help, end",
+            ],
+        )
+
+    def test_help(self) -> None:
+        """Help has each word with what follows it and what it means."""
+        self.tell("?")
+        self.assertEqual(
+            self.parrot.said,
+            [
+                "  say TEXT                  it is said again",
+                "  help                      these words",
+                "  end                       asked twice, it ends",
+            ],
+        )
+
+    def test_completions(self) -> None:
+        """Words can be completed, with a blank where something follows."""
+        self.assertEqual(self.parrot.completions(), ["say ", "help", "end"])
+
+    def test_status(self) -> None:
+        """What goes wrong is said, and in the status from then on."""
+        self.assertEqual(self.tell("end", "end"), [None, DONE])
+        self.assertEqual(self.tell("say", "end", "bye"), [None, None, FAILED])
+        self.assertEqual(self.parrot.said, ["after ", "after end", "say what?", "after say", "after end"])
+
+    def test_end(self) -> None:
+        """The end of all lines is the last word; a line without a word does not come between two, a wrong word does."""
+        self.assertEqual(self.tell("end", "xyzzy", None), [None, None, None])
+        self.assertEqual(self.tell("", "# say a", None), [None, None, FAILED])
+
+
+class WaitingTests(SynchronousTestCase):
+    """Waiting for what others wait for too."""
+
+    def setUp(self) -> None:
+        """Have something to wait for."""
+        self.clock = Clock()
+        self.event: Deferred[str] = Deferred()
+
+    def wait(self) -> Deferred[bool]:
+        """Wait for five seconds."""
+        return Deferred.fromCoroutine(fires_within(self.event, 5.0, self.clock))
+
+    def test_in_time(self) -> None:
+        """What comes in time has come, and others get what it brings."""
+        waiting = self.wait()
+        self.clock.advance(4.0)
+        self.event.callback("news")
+        self.assertEqual((self.successResultOf(waiting), self.successResultOf(self.event)), (True, "news"))
+        self.assertTrue(self.successResultOf(self.wait()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_late(self) -> None:
+        """What comes late comes to others all the same."""
+        waiting = self.wait()
+        self.clock.advance(5.0)
+        self.assertFalse(self.successResultOf(waiting))
+        self.event.callback("news")
+        self.assertEqual(self.successResultOf(self.event), "news")

@@ -1,0 +1,130 @@
+"""A line-oriented command interpreter, as Python's C{cmd.Cmd}: lines begin with a word, which has an action.
+
+Lines are typed at a prompt or come from a pipe or a file. Empty ones, and those that begin with a C{#}, do nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from difflib import get_close_matches
+from typing import Any, Final
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from twisted_bazaar.cli.terminal.prompt import Prompt
+from twisted_bazaar.cli.terminal.session import DONE, FAILED
+from twisted_bazaar.errors import BazaarError, UsageError
+
+
+@frozen
+class Word:
+    """One of the words that are understood.
+
+    @ivar takes: what follows it.
+    @ivar action: a method of the interpreter: does it, given what follows it; returns an exit status to end, or None.
+    @ivar also: other words for the same, which help does not name.
+    """
+
+    name: str
+    takes: str
+    meaning: str
+    action: Callable[[Any, str], Awaitable[int | None]]
+    also: tuple[str, ...] = ()
+
+
+class Interpreter:
+    """Understands what is typed. What goes wrong is said, and the next line is taken.
+
+    @param words: those that are understood, in the order of the help; the last one ends.
+    @param say: takes a line for the user.
+    @ivar status: what has become of all lines so far, as an exit status.
+    @ivar previous: the word of the line before this one; None if that had none.
+    """
+
+    def __init__(self, words: Sequence[Word], say: Callable[[str], object]) -> None:
+        self.status = DONE
+        self.previous: Word | None = None
+        self._words = words
+        self._say = say
+        self._by_name = {name: word for word in words for name in (word.name, *word.also)}
+
+    async def run(self, prompt: Prompt, reactor: Any) -> int:
+        """Take lines until one ends it, or there are no more; returns the exit status."""
+        prompt.completions = self.completions
+        with prompt.opened(reactor):
+            status = None
+            while status is None:
+                status = await self.run_line(await prompt.ask())
+        return status
+
+    async def run_line(self, line: str | None) -> int | None:
+        """Do what a line says; None is the end of all lines.
+
+        @return: an exit status if that was the last; None to go on.
+        """
+        if line is None:
+            return await self.run_end()
+        name, _, rest = line.strip().partition(" ")
+        if not name or name.startswith("#"):
+            return None
+        word = self._by_name.get(name.lower())
+        try:
+            if word is None:
+                raise UsageError(self._hint(name))
+            return await word.action(self, rest.strip())
+        except BazaarError as error:
+            self.status = FAILED
+            self._say(str(error))
+        finally:
+            self.previous = word
+        return None
+
+    async def run_end(self) -> int | None:
+        """There are no more lines: do what the last word does."""
+        last = self._words[-1]
+        status = await last.action(self, "")
+        self.previous = last
+        return status
+
+    def completions(self) -> list[str]:
+        """The beginnings of all lines that can be typed."""
+        return [word.name + " " * bool(word.takes) for word in self._words]
+
+    async def show_help(self, rest: str) -> None:
+        """Say what each word means."""
+        for word in self._words:
+            self._say(f"  {f'{word.name} {word.takes}'.strip():24}  {word.meaning}")
+
+    def _hint(self, name: str) -> str:
+        """What is said of a word that there is not: it names one that is like it, or all."""
+        close = get_close_matches(name.lower(), self._by_name, n=1)
+        if close:
+            return f"there is no {name!r}; did you mean {close[0]}?"
+        return f"there is no {name!r}; the words are {', '.join(each.name for each in self._words)}"
+
+
+HELP: Final = Word("help", "", "these words", Interpreter.show_help, ("?",))
+
+
+async def fires_within(event: Deferred[Any], within_s: float, clock: IReactorTime) -> bool:
+    """Wait for something that others wait for too; returns whether it has come in time."""
+    if event.called:
+        return True
+    seen: Deferred[bool] = Deferred()
+
+    def fire(result: Any) -> Any:
+        if not seen.called:
+            seen.callback(True)
+        return result
+
+    event.addCallback(fire)
+    return await seen.addTimeout(within_s, clock, lambda result, timeout: False)
+
+
+def unquoted(text: str) -> str:
+    """A name as it is typed: with or without quotes around it; blanks in it need none."""
+    if text[:1] in "\"'" and text[-1:] == text[:1] and len(text) > 1:
+        return text[1:-1]
+    return text
