@@ -41,6 +41,7 @@ from twisted_bazaar.service import (
 from twisted_bazaar.state import SOCKET, STATE, StateDirectory
 from twisted_bazaar.taps.finding import SUPER, super_peer_at
 from twisted_bazaar.taps.room import UdpPlace
+from twisted_bazaar.timer import Timer
 
 INDEX: Final = "tcp:127.0.0.1:9100"
 _JOIN_S: Final = 10.0
@@ -282,12 +283,12 @@ class _Joining:
 
         @raise Denial: it does not.
         """
-        timer = self._reactor.callLater(within_s, lambda: self._answered(self._reason(within_s)))
+        timer = Timer(self._reactor, lambda: self._answered(self._reason(within_s)))
+        timer.set(within_s)
         try:
             reason = await self._answer
         finally:
-            if timer.active():
-                timer.cancel()
+            timer.cancel()
         if reason is not None:
             raise NegativeAnswer(self._wish.asked.absent(reason))
 
