@@ -38,7 +38,7 @@ from twisted_bazaar.files.messages import (
 from twisted_bazaar.files.stream import ASKED_CODEC, Stream
 from twisted_bazaar.files.upload.choking import Progress
 from twisted_bazaar.files.upload.progress_watch import ProgressWatch, unsent_bytes
-from twisted_bazaar.files.upload.rate_limit import RateLimit
+from twisted_bazaar.files.upload.shared_rate import SharedRate
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import network_of
 from twisted_bazaar.wire.framing import FrameSplitter
@@ -73,7 +73,7 @@ def _bound_unsent(transport: Any) -> None:
 class ServingOwner(Protocol):
     """The interface from a connection to those who hand out slots."""
 
-    pace: RateLimit
+    pace: SharedRate
 
     def queued(self, serving: UploadConnection) -> None:
         """It wants a slot."""

@@ -18,7 +18,7 @@ from twisted_bazaar.files.stream import Stream
 from twisted_bazaar.files.upload.choking import Choker, Verdict
 from twisted_bazaar.files.upload.connection import Refusal, UploadConnection
 from twisted_bazaar.files.upload.progress_watch import unsent_bytes
-from twisted_bazaar.files.upload.rate_limit import RateLimit
+from twisted_bazaar.files.upload.shared_rate import SharedRate
 from twisted_bazaar.files.upload.super_seeding import SuperSeeding
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.timer import Timer
@@ -92,7 +92,7 @@ class Uploads:
         self._most = most_connections
         self._changed = changed
         self._on_changed_file = on_changed_file
-        self.pace = RateLimit(reactor, rate)
+        self.pace = SharedRate(reactor, rate)
         self.sent_bytes = 0
         self._servings: dict[UploadConnection, None] = {}
         self._streams: dict[Stream, None] = {}

@@ -14,7 +14,7 @@ _SMALLEST_PIECE: Final = 1024
 _BURST_S: Final = 0.1
 
 
-class RateLimit:
+class SharedRate:
     """Says when the next piece may be sent.
 
     Who has to wait stands in line, with one piece each. The hosts take turns, and so do those of one host: so all hosts
