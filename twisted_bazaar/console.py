@@ -16,13 +16,14 @@ from typing import Any, Final
 
 import msgspec
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IListeningPort, ITCPTransport
+from twisted.internet.interfaces import IListeningPort, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import UNREADABLE, BazaarError, FrameError, UsageError
 from twisted_bazaar.interfaces import Command, IRole
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
 LONGEST_REQUEST_BYTES: Final = 65_536
@@ -138,9 +139,10 @@ class _Conversation(Protocol):
         self._factory = factory
 
     def connectionMade(self) -> None:
+        assert ITCPTransport.providedBy(self.transport), "what a stream socket has"
         self._splitter: FrameSplitter | None = FrameSplitter(LONGEST_REQUEST_BYTES)
-        self._cut_off: IDelayedCall | None = None
-        self._be_patient()
+        self._cut_off = Timer(self._factory.reactor, self.transport.abortConnection)
+        self._cut_off.set(_PATIENCE_S)
 
     def dataReceived(self, data: bytes) -> None:
         if self._splitter is None:
@@ -154,25 +156,16 @@ class _Conversation(Protocol):
             return
         if payloads:
             self._splitter = None
-            self._be_patient_no_more()
+            self._cut_off.cancel()
             self._factory.console.ask(payloads[0]).addCallback(self._answer)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         # Twisted leaves it as it was.
         self.connected = 0
-        self._be_patient_no_more()
+        self._cut_off.cancel()
 
     def _answer(self, payload: bytes) -> None:
         if self.transport is not None and self.connected:
-            self._be_patient_no_more()
-            self._be_patient()
+            self._cut_off.set(_PATIENCE_S)
             self.transport.write(frame(payload))
             self.transport.loseConnection()
-
-    def _be_patient(self) -> None:
-        assert ITCPTransport.providedBy(self.transport), "what a stream socket has"
-        self._cut_off = self._factory.reactor.callLater(_PATIENCE_S, self.transport.abortConnection)
-
-    def _be_patient_no_more(self) -> None:
-        if self._cut_off is not None and self._cut_off.active():
-            self._cut_off.cancel()

@@ -35,8 +35,10 @@ class Timer:
 
     def set(self, delay_s: float) -> None:
         """Call in so many seconds from now, and not when it was to be before."""
-        self.cancel()
-        self._call = self._clock.callLater(delay_s, self._fire)
+        if self._call is None:
+            self._call = self._clock.callLater(delay_s, self._fire)
+        else:
+            self._call.reset(delay_s)
 
     def set_earlier(self, delay_s: float) -> None:
         """Call in so many seconds from now, unless it is to be earlier."""

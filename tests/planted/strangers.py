@@ -131,9 +131,9 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a rate shared by connections",
-            "files/upload/test_rate_limit.py",
+            "files/upload/test_shared_rate.py",
             (
-                "files/upload/rate_limit.py",
+                "files/upload/shared_rate.py",
                 "host = next(iter(self._lines))",
                 "host = max(self._lines, key=lambda each: len(self._lines[each]))",
             ),

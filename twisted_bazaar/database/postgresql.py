@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import StorageError, UsageError
+from twisted_bazaar.timer import Timer
 
 T = TypeVar("T")
 
@@ -156,13 +157,13 @@ class Database:
         if self._pool is None:
             return fail(StorageError(f"the {self._kind.name} was never opened"))
         self._is_given_up = self._is_committing = False
-        patience = self._reactor.callLater(self._patience_s, self._give_up)
+        patience = Timer(self._reactor, self._give_up)
+        patience.set(self._patience_s)
         done: Deferred[T] = self._pool.runWithConnection(self._transact, work)
 
         def finish(result: T | Failure) -> T | Failure:
             self._at_work = None
-            if patience.active():
-                patience.cancel()
+            patience.cancel()
             return result
 
         def explain(failure: Failure) -> Failure:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.discovery.offer import MOST_OFFERS, best_first
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.sale import Offer
 
 
@@ -28,7 +28,7 @@ class Gathering:
         self._accept = accept
         self._gather_s = gather_s
         self._offers: dict[int, Offer] = {}
-        self._timer: IDelayedCall | None = None
+        self._timer = Timer(node.clock, self.end)
         self.done: Deferred[Sequence[Offer]] = Deferred()
         # Who waits may stop waiting.
         self.done.addBoth(self._over)
@@ -53,8 +53,8 @@ class Gathering:
                 price=offer.price,
                 search=offer.search_id,
             )
-        if self._timer is None:
-            self._timer = self._node.clock.callLater(self._gather_s, self.end)
+        if not (self._timer.is_set or self.done.called):
+            self._timer.set(self._gather_s)
 
     def end(self) -> None:
         """Gather no more; what has come so far is all."""
@@ -62,6 +62,5 @@ class Gathering:
             self.done.callback(best_first(self._offers.values()))
 
     def _over(self, found: Any) -> Any:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._timer.cancel()
         return found

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from twisted_bazaar.files.messages import ANSWERED, ASKED, LARGEST_PIECE_BYTES
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.message import Message
@@ -39,17 +39,18 @@ class Stream(TwistedProtocol):
 
     transport: Any
     log = limited_logger(__name__)
+    _grace: Timer
 
     def __init__(self, reactor: Any, codec: Codec) -> None:
         self.reactor = reactor
         self.codec = codec
         self.is_open = False
         self.gone: Callable[[], object] = _nothing
-        self._grace: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         """Begin."""
         self.is_open = True
+        self._grace = Timer(self.reactor, self.transport.abortConnection)
         self.transport.setTcpNoDelay(True)
         # Who waits for a slot says nothing for long; a machine that is gone is found out so.
         self.transport.setTcpKeepAlive(True)
@@ -58,12 +59,11 @@ class Stream(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
-        if self._grace is not None and self._grace.active():
-            self._grace.cancel()
+        self._grace.cancel()
         was_open, self.is_open = self.is_open, False
         if was_open:
             self.lost()
-        gone, self.gone, self._grace = self.gone, _nothing, None
+        gone, self.gone = self.gone, _nothing
         gone()
 
     def lost(self) -> None:
@@ -89,7 +89,7 @@ class Stream(TwistedProtocol):
         self.transport.unregisterProducer()
         self.transport.resumeProducing()
         self.transport.loseConnection()
-        self._grace = self.reactor.callLater(_GRACE_S, self.transport.abortConnection)
+        self._grace.set(_GRACE_S)
 
     def cut_short(self) -> None:
         """Do not wait any more until what was said last has been heard."""

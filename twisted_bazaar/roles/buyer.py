@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,6 +24,7 @@ from twisted_bazaar.roles.discovery.flood import FloodMethod
 from twisted_bazaar.roles.goods import at_least, parse_seconds
 from twisted_bazaar.roles.want import Want, parse_label, parse_wants
 from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.trade.contract import read_offer, read_presence
 from twisted_bazaar.trade.messages import BuyNo, BuyOK
 from twisted_bazaar.trade.order import EXPIRED, OrderRecord, OrderState
@@ -115,12 +115,12 @@ class Buyer(Role):
         self._running: list[Deferred[None]] = []
         self._joined: Deferred[None] = Deferred()
         self._resumed: Deferred[None] = Deferred()
-        self._give_up: IDelayedCall | None = None
         self._faults_told = Ration(_FAULTS_TOLD_A_MINUTE)
 
     def start(self, node: INode) -> None:
         """Go on with what has no answer yet, and look for everything at once."""
         super().start(node)
+        self._give_up = Timer(node.clock, self._time_is_over)
         self._search = self._discovery.search(node, self._gather_s)
         self.purchases = Purchases(node, self._store, self._seek)
         self._want_list = WantList(self._store)
@@ -136,12 +136,11 @@ class Buyer(Role):
         for want in self.wants:
             self._pursue(want)
         if self._once_s is not None:
-            self._give_up = node.clock.callLater(self._once_s, self._time_is_over)
+            self._give_up.set(self._once_s)
 
     def stop(self) -> Deferred[None]:
         """Stop looking; an order without an answer stays as it is."""
-        if self._give_up is not None and self._give_up.active():
-            self._give_up.cancel()
+        self._give_up.cancel()
         for deferred in self._running:
             deferred.cancel()
         self._search.stop()
@@ -341,8 +340,7 @@ class Buyer(Role):
         self._finish(status)
 
     def _finish(self, status: int) -> None:
-        if self._give_up is not None and self._give_up.active():
-            self._give_up.cancel()
+        self._give_up.cancel()
         if self._once_s is not None and not self.finished.called:
             self.finished.callback(status)
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -19,6 +18,7 @@ from twisted_bazaar.errors import BazaarError, PeerError, UsageError
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.files.download.swarm import Download, DownloadStatus, Receipt
 from twisted_bazaar.interfaces import ICatalogue, INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, SharedFile
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -139,7 +139,7 @@ class Fetch:
         self._offered = False
         self._asked = 0
         self._is_over = False
-        self._next: IDelayedCall | None = None
+        self._next = Timer(node.clock, self._ask)
         self._unwatch: Callable[[], None] = lambda: None
         self.outcome: Receipt | Failure | None = None
         self._download = Download(
@@ -181,7 +181,6 @@ class Fetch:
 
     def _ask(self) -> None:
         """Ask who has the file, now and again."""
-        self._next = None
         asking = self._catalogue.sources(self.found.digest)
         asking.addCallbacks(self._take, lambda failure: failure.trap(PeerError))
         asking.addErrback(lambda failure: self.log.failure("asking for sources failed", failure))
@@ -195,7 +194,7 @@ class Fetch:
         if not self._is_over:
             delay = _ASK_AGAIN_S[min(self._asked, len(_ASK_AGAIN_S) - 1)]
             self._asked += 1
-            self._next = self._node.clock.callLater(delay, self._ask)
+            self._next.set(delay)
 
     def _offer_part(self) -> None:
         """Offer the part to others, if that was not done yet."""
@@ -222,9 +221,7 @@ class Fetch:
         self._is_over = True
         self._unwatch()
         self._unwatch = lambda: None
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        self._next.cancel()
         if self._offered:
             self._offered = False
             self._publish([], [self.found.name])

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -22,6 +21,7 @@ from twisted_bazaar.roles.goods import parse_goods
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import StateDirectory
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.trade.ledger import Ledger
 from twisted_bazaar.trade.messages import Buy, BuyNo, BuyOK, Cancel, handle_of
 from twisted_bazaar.trade.offers import Offers
@@ -104,15 +104,14 @@ class Seller(Role):
             Cancel: partial(self._order_received, is_withdrawal=True),
         }
         self.commands = SalesCommands(node, self.ledger, self._answers.changed).commands
-        self._stocking: IDelayedCall | None = None
+        self._stocking = Timer(node.clock, self._put_on_shelf)
         self._put_on_shelf()
 
     def stop(self) -> Deferred[None]:
         """Take no more orders; the last count goes into the journal."""
         self._is_stopped = True
         self._answers.stop()
-        if self._stocking is not None and self._stocking.active():
-            self._stocking.cancel()
+        self._stocking.cancel()
         counting = self.ledger.levels().addCallbacks(self._report_levels, lambda failure: failure.trap(StorageError))
         return counting.addBoth(lambda _: self.ledger.stop())
 
@@ -144,9 +143,8 @@ class Seller(Role):
 
     def _stock_later(self, failure: Failure) -> None:
         failure.trap(StorageError)
-        if self._is_stopped:
-            return
-        self._stocking = self.node.clock.callLater(_STOCK_AGAIN_S, self._put_on_shelf)
+        if not self._is_stopped:
+            self._stocking.set(_STOCK_AGAIN_S)
 
     def _order_received(self, message: Buy | Cancel, origin: Origin, *, is_withdrawal: bool) -> None:
         try:

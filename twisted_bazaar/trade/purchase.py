@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -21,6 +20,7 @@ from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NoRoute, StorageError, UsageError, WrongWay
 from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.trade.contract import (
     ID_BYTES,
     Answer,
@@ -57,7 +57,7 @@ class _OpenOrder:
     # How long to wait between searches for the seller, and when the next may begin.
     patience: Backoff
     done: Deferred[OrderRecord]
-    repeat: IDelayedCall | None = None
+    repeat: Timer
     was_sent: bool = False
     # Whether its end is being written.
     is_ending: bool = False
@@ -97,7 +97,7 @@ class Purchases:
         """Send nothing more, and close the book. What is open stays open: no answer is not a no."""
         self._is_stopped = True
         for opened in self._open.values():
-            _cancel(opened.repeat)
+            opened.repeat.cancel()
         return self._store.close()
 
     def resume(self) -> Deferred[Sequence[OrderRecord]]:
@@ -271,7 +271,8 @@ class Purchases:
     def _begin(self, record: OrderRecord, route: Route | None) -> _OpenOrder:
         backoff = Backoff(self._node.rng, _FIRST_REPEAT_S, _LONGEST_REPEAT_S, factor=2.0)
         patience = Backoff(self._node.rng, _FIRST_REPEAT_S, _LONGEST_SEEK_S, factor=1.5)
-        opened = _OpenOrder(record, order_life(record), route, backoff, patience, Deferred())
+        repeat = Timer(self._node.clock, lambda: self._repeat(opened))
+        opened = _OpenOrder(record, order_life(record), route, backoff, patience, Deferred(), repeat)
         self._open[record.id] = opened
         return opened
 
@@ -286,7 +287,7 @@ class Purchases:
             record.answer, record.code, record.reason = answer, code, reason
             end(opened.life, outcome)
             self._open.pop(record.id, None)
-            _cancel(opened.repeat)
+            opened.repeat.cancel()
             opened.done.callback(record)
 
         def not_written(failure: Failure) -> None:
@@ -325,8 +326,8 @@ class Purchases:
 
     def _wait(self, opened: _OpenOrder) -> None:
         """Set the time to repeat an order, if it is not set."""
-        if not self._is_stopped and (opened.repeat is None or not opened.repeat.active()):
-            opened.repeat = self._node.clock.callLater(opened.backoff.delay(), self._repeat, opened)
+        if not self._is_stopped and not opened.repeat.is_set:
+            opened.repeat.set(opened.backoff.delay())
 
     def _repeat(self, opened: _OpenOrder) -> None:
         if opened.is_ending:
@@ -397,11 +398,6 @@ def _read_answer(envelope: Envelope, record: OrderRecord, buyer: str) -> Answer:
 
 def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
-def _cancel(call: IDelayedCall | None) -> None:
-    if call is not None and call.active():
-        call.cancel()
 
 
 def is_sold(record: OrderRecord) -> bool:

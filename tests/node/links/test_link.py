@@ -15,6 +15,7 @@ from tests.raw_peer import accept, connect, link
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import SimulatedNetwork
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.framing import frame
 
@@ -426,7 +427,7 @@ class ManyLinksTests(SynchronousTestCase):
             begun.append(len(self.network.traffic))
             go_on()
 
-        self.patch(turn, "_next", count)
+        self.patch(turn, "_turn", Timer(turn._clock, count))
         for peer in self.bursting:
             peer.transport.write(frame(b'{"type":"ping"}') * 400)
         self.quiet.tell("ping")

@@ -31,6 +31,7 @@ from twisted_bazaar.service.service import NodeService
 from twisted_bazaar.settings.endpoints import NOWHERE
 from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.state import StateDirectory
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.joining import MOST_TELLING, JoinObserver, NotJoined
 
 _JOIN_S: Final = 10.0
@@ -227,12 +228,12 @@ class _Joining(JoinObserver):
 
         @raise NegativeAnswer: nobody does.
         """
-        timer = self._reactor.callLater(within_s, lambda: self._answered(self._reason(within_s)))
+        timer = Timer(self._reactor, lambda: self._answered(self._reason(within_s)))
+        timer.set(within_s)
         try:
             reason = await self._answer
         finally:
-            if timer.active():
-                timer.cancel()
+            timer.cancel()
         if reason is not None:
             raise NegativeAnswer(self._wish.asked.absent(reason))
 

@@ -7,11 +7,11 @@ little. Each round is a search with an id of its own: nodes pass one id on once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -21,6 +21,7 @@ from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import StorageError
 from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin
 from twisted_bazaar.values.sale import Offer
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
@@ -39,9 +40,9 @@ class _Hunt:
     quantity: int
     seller: str | None
     gathering: Gathering
+    timer: Timer
     round: int = 0
     search_ids: list[int] = field(factory=list)
-    timer: IDelayedCall | None = None
 
 
 @implementer(IDiscovery)
@@ -62,7 +63,8 @@ class FloodSearch:
         self, item: str, quantity: int, accept: Callable[[Offer], bool], seller: str | None = None
     ) -> Deferred[Sequence[Offer]]:
         """Look for sellers of an item, or for one of them; fires with offers, best first, or with none."""
-        hunt = _Hunt(quantity, seller, Gathering(self._node, item, accept, self._gather_s))
+        gathering = Gathering(self._node, item, accept, self._gather_s)
+        hunt = _Hunt(quantity, seller, gathering, Timer(self._node.clock, lambda: self._next_round(hunt)))
         hunt.gathering.done.addBoth(self._forget, hunt)
         self._next_round(hunt)
         return hunt.gathering.done
@@ -87,7 +89,7 @@ class FloodSearch:
         )
         hunt.search_ids.append(search.id)
         self._hunts[search.id] = hunt
-        hunt.timer = self._node.clock.callLater(ROUND_S[hunt.round], self._next_round, hunt)
+        hunt.timer.set(ROUND_S[hunt.round])
         hunt.round += 1
         self._node.flood(search)
 
@@ -99,14 +101,10 @@ class FloodSearch:
             Offer(origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route, reply.quote)
         )
         if len(hunt.gathering):
-            self._end_rounds(hunt)
-
-    def _end_rounds(self, hunt: _Hunt) -> None:
-        if hunt.timer is not None and hunt.timer.active():
             hunt.timer.cancel()
 
     def _forget(self, found: Any, hunt: _Hunt) -> Any:
-        self._end_rounds(hunt)
+        hunt.timer.cancel()
         for search_id in hunt.search_ids:
             del self._hunts[search_id]
         return found
@@ -125,7 +123,7 @@ class FloodAnswers:
     def __init__(self, node: INode, shelf: IOffers) -> None:
         self._node = node
         self._shelf = shelf
-        self._releases: dict[int, IDelayedCall] = {}
+        self._releases: dict[int, Timer] = {}
         self._is_stopped = False
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Search: self._search_received}
 
@@ -185,10 +183,10 @@ class FloodAnswers:
         """Keep the direct link as long as a reservation lasts."""
         if self._is_stopped:
             return
-        if buyer in self._releases:
-            self._releases[buyer].reset(DIRECT_LINK_S)
-        else:
-            self._releases[buyer] = self._node.clock.callLater(DIRECT_LINK_S, self._release, buyer)
+        release = self._releases.get(buyer)
+        if release is None:
+            release = self._releases[buyer] = Timer(self._node.clock, partial(self._release, buyer))
+        release.set(DIRECT_LINK_S)
 
     def _release(self, buyer: int) -> None:
         del self._releases[buyer]

@@ -13,10 +13,11 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
 
@@ -89,23 +90,20 @@ class _Race:
 
     def __init__(self, clock: Any, endpoints: Sequence[IStreamClientEndpoint], factory: IProtocolFactory) -> None:
         self.won: Deferred[IProtocol] = Deferred(lambda _: self._end())
-        self._clock = clock
         self._waiting = list(endpoints)
         self._factory = factory
         self._running: list[Deferred[IProtocol]] = []
-        self._timer: IDelayedCall | None = None
+        self._timer = Timer(clock, self._start)
         self._is_over = False
         self._start()
 
     def _start(self) -> None:
         """Let the next begin."""
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+        self._timer.cancel()
         connecting = self._waiting.pop(0).connect(self._factory)
         self._running.append(connecting)
         if self._waiting:
-            self._timer = self._clock.callLater(HEAD_START_S, self._start)
+            self._timer.set(HEAD_START_S)
         connecting.addCallbacks(self._connected, self._failed, callbackArgs=(connecting,), errbackArgs=(connecting,))
 
     def _connected(self, protocol: IProtocol, connecting: Deferred[IProtocol]) -> None:
@@ -130,7 +128,6 @@ class _Race:
     def _end(self) -> None:
         """Try no more."""
         self._is_over = True
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._timer.cancel()
         for connecting in list(self._running):
             connecting.cancel()

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import BazaarError, StorageError, TransferFailed, WrongWhole
@@ -29,6 +28,7 @@ from twisted_bazaar.files.download.source import DESCRIBED, Source, State
 from twisted_bazaar.files.download.source_manager import SourceManager, about
 from twisted_bazaar.files.download.timeouts import TransferLimits
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.files import FileSource
 
 __all__ = ["Download", "DownloadStatus", "Receipt", "SourceStatus", "TransferLimits"]
@@ -79,7 +79,7 @@ class Download:
         self._is_busy = False
         self._done: Deferred[Receipt] = Deferred(lambda _: self._stop())
         self._is_over = False
-        self._look: IDelayedCall | None = None
+        self._look = Timer(reactor, self._look_round)
         self._began = self._usable_at = 0.0
         self._give_up_s: float | None = None
         self._resumed: int | None = None
@@ -109,7 +109,7 @@ class Download:
         elif self._part.manifest is not None:
             self._believe(self._part.manifest)
         if not self._is_over:
-            self._look = self._reactor.callLater(_LOOK_S, self._look_round)
+            self._look.set(_LOOK_S)
         return self._done
 
     def add_sources(self, sources: Sequence[FileSource]) -> None:
@@ -350,7 +350,7 @@ class Download:
     def _look_round(self) -> None:
         """Measure, give up who is too slow, and see whether anybody is of use."""
         now = self._reactor.seconds()
-        self._look = self._reactor.callLater(_LOOK_S, self._look_round)
+        self._look.set(_LOOK_S)
         self._samples.append((now, sum(each.received_bytes for each in self._sources.values())))
         (since, before), (_, received) = self._samples[0], self._samples[-1]
         self._rate = (received - before) / (now - since) if now > since else 0.0
@@ -386,8 +386,7 @@ class Download:
         self._is_over = True
         if self._allotment is not None:
             self._allotment.end()
-        if self._look is not None and self._look.active():
-            self._look.cancel()
+        self._look.cancel()
         for source in self._sources.values():
             source.close()
 

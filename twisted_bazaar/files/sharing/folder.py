@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -28,6 +27,7 @@ from twisted_bazaar.files.sharing.remembered import HashMemory
 from twisted_bazaar.files.sharing.scan import Look, Sighting, Survey
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.files.sharing.watch import Watch
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.files import SharedFile
 
 __all__ = ["Folder", "HashMemory", "HashingProgress"]
@@ -91,8 +91,8 @@ class Folder:
         self._left_out: Mapping[str, str] = {}
         self._unreadable: dict[str, str] = {}
         self._doubted: set[str] = set()
-        self._timer: IDelayedCall | None = None
-        self._progress_timer: IDelayedCall | None = None
+        self._timer = Timer(reactor, self._look)
+        self._progress_timer = Timer(reactor, self._tell_progress)
         self._retry_at = 0.0
         self._looking: Deferred[None] | None = None
         self._awaiting: list[Deferred[None]] = []
@@ -110,9 +110,8 @@ class Folder:
     def stop(self) -> Deferred[None]:
         """Offer nothing more; fires when nothing is under way."""
         self._is_stopped = True
-        for timer in (self._timer, self._progress_timer):
-            if timer is not None and timer.active():
-                timer.cancel()
+        self._timer.cancel()
+        self._progress_timer.cancel()
         self._offered.clear()
         self._by_digest.clear()
         awaiting, self._awaiting = self._awaiting, []
@@ -178,13 +177,8 @@ class Folder:
 
     def _look_in(self, delay_s: float) -> None:
         """Look after a while at the latest."""
-        if self._is_stopped:
-            return
-        if self._timer is not None and self._timer.active():
-            if self._timer.getTime() <= self._reactor.seconds() + delay_s:
-                return
-            self._timer.cancel()
-        self._timer = self._reactor.callLater(delay_s, self._look)
+        if not self._is_stopped:
+            self._timer.set_earlier(delay_s)
 
     def _look(self) -> None:
         if self._looking is not None:
@@ -322,12 +316,12 @@ class Folder:
 
     def _show_progress(self) -> None:
         """Tell how far hashing is, until it is done."""
-        if self._is_stopped or (self._progress_timer is not None and self._progress_timer.active()):
+        if self._is_stopped or self._progress_timer.is_set:
             return
         progress = self._queue.progress
         if progress.files_left:
             self._progress(progress)
-            self._progress_timer = self._reactor.callLater(_PROGRESS_EVERY_S, self._tell_progress)
+            self._progress_timer.set(_PROGRESS_EVERY_S)
 
     def _tell_progress(self) -> None:
         if self._queue.progress.files_left:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import NoSlots, WireError
 from twisted_bazaar.interfaces import Opening
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
@@ -27,17 +27,18 @@ class Guest(TwistedProtocol):
     """A stream of which is not known yet what it is for."""
 
     transport: Any
+    _timer: Timer
 
     def __init__(self, reactor: Any, openings: Mapping[type[Message], Opening], codec: Codec) -> None:
         self._reactor = reactor
         self._openings = openings
         self._codec = codec
         self._splitter = FrameSplitter(_FRAME_BYTES)
-        self._timer: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         """Wait for its first frame, but not for ever."""
-        self._timer = self._reactor.callLater(_PATIENCE_S, self._cut)
+        self._timer = Timer(self._reactor, self.transport.abortConnection)
+        self._timer.set(_PATIENCE_S)
 
     def dataReceived(self, data: bytes) -> None:
         """Take the first frame."""
@@ -51,7 +52,7 @@ class Guest(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is gone."""
-        self._stop()
+        self._timer.cancel()
 
     def _hand_over(self, first: Message) -> None:
         """Leave the stream to what this message begins, with all that has come after it."""
@@ -60,7 +61,7 @@ class Guest(TwistedProtocol):
         if successor is None:
             self._refuse(Error.telling(NoSlots("no streams of this kind are taken now"), first))
             return
-        self._stop()
+        self._timer.cancel()
         rest = self._splitter.leave()
         self.transport.protocol = successor
         successor.makeConnection(self.transport)
@@ -68,17 +69,9 @@ class Guest(TwistedProtocol):
             successor.dataReceived(rest)
 
     def _refuse(self, farewell: Error) -> None:
-        self._stop()
         self.transport.write(frame(self._codec.encode(farewell)))
         self.transport.loseConnection()
-        self._timer = self._reactor.callLater(_GRACE_S, self._cut)
-
-    def _stop(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-
-    def _cut(self) -> None:
-        self.transport.abortConnection()
+        self._timer.set(_GRACE_S)
 
 
 class Doorway(Factory):

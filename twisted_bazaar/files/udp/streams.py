@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
@@ -31,6 +31,7 @@ from twisted_bazaar.files.window.segment import (
     is_segment,
 )
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import network_of
 
 _REMEMBERED: Final = 4096
@@ -99,7 +100,7 @@ class Streams:
         # Those that are over, and what to say to an end that has not heard so.
         self._past: FairTable[bytes, bytes] = FairTable(_REMEMBERED, 2 * SLOT_S)
         self._due: list[StreamTransport] = []
-        self._turning: IDelayedCall | None = None
+        self._turning = Timer(reactor, self._turn_all)
         self._is_stopped = False
         self._until_gone: list[Deferred[None]] = []
 
@@ -196,8 +197,8 @@ class Streams:
             return
         transport.is_due = True
         self._due.append(transport)
-        if self._turning is None:
-            self._turning = self.reactor.callLater(0, self._turn_all)
+        if not self._turning.is_set:
+            self._turning.set(0)
 
     def turn(self, transport: StreamTransport) -> None:
         """It has its turn."""
@@ -239,7 +240,6 @@ class Streams:
     # Inside.
 
     def _turn_all(self) -> None:
-        self._turning = None
         due, self._due = self._due, []
         until = self.reactor.seconds() + _TURN_S
         for number, transport in enumerate(due, 1):
@@ -248,8 +248,8 @@ class Streams:
             if number < len(due) and self.reactor.seconds() >= until:
                 # Others than streams are to have their turn too.
                 self._due[:0] = due[number:]
-                if self._turning is None:
-                    self._turning = self.reactor.callLater(0, self._turn_all)
+                if not self._turning.is_set:
+                    self._turning.set(0)
                 return
 
     def _remember(self, transport: StreamTransport, farewell: bytes) -> None:

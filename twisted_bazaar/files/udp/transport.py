@@ -7,11 +7,12 @@ from typing import Any, Final, Protocol
 
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, ITransport
+from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.files.window import Ended, State, Stream
+from twisted_bazaar.timer import Timer
 
 Where = tuple[str, int]
 """An IP address and a port, as the socket says it."""
@@ -82,7 +83,7 @@ class StreamTransport:
         self._is_streaming = False
         self._is_producer_paused = False
         self._is_paused = False
-        self._timer: IDelayedCall | None = None
+        self._timer = Timer(owner.reactor, self._rung)
         self._timer_at = 0.0
 
     @property
@@ -246,22 +247,16 @@ class StreamTransport:
 
     def _set_timer(self, now: float) -> None:
         at = self.stream.next_at(now)
-        timer = self._timer
-        if timer is None or not timer.active():
-            self._timer = self._reactor.callLater(max(0.0, at - now), self._rung)
-        elif self._timer_at > at:
-            timer.reset(max(0.0, at - now))
-        else:
-            # It looks again then; to move it with every datagram costs more.
-            return
-        self._timer_at = at
+        # Where it is set for a time before that, it looks again then; to move it with every datagram costs more.
+        if self._timer_at > at or not self._timer.is_set:
+            self._timer.set(max(0.0, at - now))
+            self._timer_at = at
 
     def _rung(self) -> None:
         self._owner.turn(self)
 
     def _over(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._timer.cancel()
         self._owner.forget(self)
         ended = self.stream.ended
         assert ended is not None, "what is over has an end"

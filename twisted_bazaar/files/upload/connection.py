@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -38,7 +38,8 @@ from twisted_bazaar.files.messages import (
 from twisted_bazaar.files.stream import ASKED_CODEC, Stream
 from twisted_bazaar.files.upload.choking import Progress
 from twisted_bazaar.files.upload.progress_watch import ProgressWatch, unsent_bytes
-from twisted_bazaar.files.upload.rate_limit import RateLimit
+from twisted_bazaar.files.upload.shared_rate import SharedRate
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import network_of
 from twisted_bazaar.wire.framing import FrameSplitter
 from twisted_bazaar.wire.message import Message
@@ -72,7 +73,7 @@ def _bound_unsent(transport: Any) -> None:
 class ServingOwner(Protocol):
     """The interface from a connection to those who hand out slots."""
 
-    pace: RateLimit
+    pace: SharedRate
 
     def queued(self, serving: UploadConnection) -> None:
         """It wants a slot."""
@@ -152,7 +153,6 @@ class UploadConnection(Stream):
         self._held_up_s = 0.0
         self._unwatch: Callable[[], None] | None = None
         self._grown: list[int] = []
-        self._telling: IDelayedCall | None = None
         self._go_told = 0
 
     # What the transport calls.
@@ -169,6 +169,7 @@ class UploadConnection(Stream):
         if not is_whole:
             for page in bits_pages(holdings.to_bytes()):
                 self.send_binary(page)
+            self._telling = Timer(self.reactor, self._tell)
             self._unwatch = self.content.watch(self._chunk_came)
 
     def dataReceived(self, data: bytes) -> None:
@@ -415,11 +416,10 @@ class UploadConnection(Stream):
 
     def _chunk_came(self, chunk: int) -> None:
         self._grown.append(chunk)
-        if self._telling is None:
-            self._telling = self.reactor.callLater(_GATHER_S, self._tell)
+        if not self._telling.is_set:
+            self._telling.set(_GATHER_S)
 
     def _tell(self) -> None:
-        self._telling = None
         if self.content.manifest is not self.manifest:
             self._end_changed()
             return
@@ -436,7 +436,5 @@ class UploadConnection(Stream):
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
-        if self._telling is not None:
             self._telling.cancel()
-            self._telling = None
         self._owner.ended(self)

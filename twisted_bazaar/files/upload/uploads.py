@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IProtocol
+from twisted.internet.interfaces import IProtocol
 
 from twisted_bazaar.files.chunks import Manifest
 from twisted_bazaar.files.content import IShare
@@ -18,9 +18,10 @@ from twisted_bazaar.files.stream import Stream
 from twisted_bazaar.files.upload.choking import Choker, Verdict
 from twisted_bazaar.files.upload.connection import Refusal, UploadConnection
 from twisted_bazaar.files.upload.progress_watch import unsent_bytes
-from twisted_bazaar.files.upload.rate_limit import RateLimit
+from twisted_bazaar.files.upload.shared_rate import SharedRate
 from twisted_bazaar.files.upload.super_seeding import SuperSeeding
 from twisted_bazaar.interfaces import Opening
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import Message
 
@@ -91,15 +92,15 @@ class Uploads:
         self._most = most_connections
         self._changed = changed
         self._on_changed_file = on_changed_file
-        self.pace = RateLimit(reactor, rate)
+        self.pace = SharedRate(reactor, rate)
         self.sent_bytes = 0
         self._servings: dict[UploadConnection, None] = {}
         self._streams: dict[Stream, None] = {}
         # By manifest: while a file is fetched here it may be taken for two.
         self._crowds: dict[Manifest, _Crowd] = {}
         self._told = 0
-        self._look: IDelayedCall | None = None
-        self._deciding: IDelayedCall | None = None
+        self._look = Timer(reactor, self._look_round)
+        self._deciding = Timer(reactor, self._give_slots)
         self._is_stopped = False
         self._until_gone: list[Deferred[None]] = []
 
@@ -130,10 +131,8 @@ class Uploads:
     def stop(self) -> Deferred[None]:
         """Serve nobody any more; fires when all connections are closed."""
         self._is_stopped = True
-        for timer in (self._look, self._deciding):
-            if timer is not None:
-                timer.cancel()
-        self._look = self._deciding = None
+        self._look.cancel()
+        self._deciding.cancel()
         for serving in list(self._servings):
             serving.end("busy", "this node is leaving")
         if not self._streams:
@@ -256,15 +255,11 @@ class Uploads:
             elif self._choker.waits(serving):
                 self._give_back(serving)
                 serving.wait(self._choker.ahead(serving))
-        if self._choker.has_line and self._deciding is None and not self._is_stopped:
-            self._deciding = self._reactor.callLater(_DECIDE_S, self._decide_again)
+        if self._choker.has_line and not self._deciding.is_set and not self._is_stopped:
+            self._deciding.set(_DECIDE_S)
         if self._choker.busy != self._told:
             self._told = self._choker.busy
             self._changed(self._told)
-
-    def _decide_again(self) -> None:
-        self._deciding = None
-        self._give_slots()
 
     def _end_turn(self, serving: UploadConnection) -> None:
         """Let somebody stand in line again, at its end."""
@@ -296,12 +291,11 @@ class Uploads:
                 each.go(self._crowds[manifest].size, self._fresh_for(each))
 
     def _look_later(self) -> None:
-        if self._look is None and self._servings and not self._is_stopped:
-            self._look = self._reactor.callLater(_LOOK_S, self._look_round)
+        if not self._look.is_set and self._servings and not self._is_stopped:
+            self._look.set(_LOOK_S)
 
     def _look_round(self) -> None:
         """See who is stuck, and who uses a slot for nothing."""
-        self._look = None
         now = self._reactor.seconds()
         for serving in list(self._servings):
             if serving.is_stuck(now):

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from attrs import define, field
-from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.node.control import Cookie, Knock
 from twisted_bazaar.node.datagrams.cookies import COOKIE_DIGITS
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import Message
 
@@ -64,7 +64,7 @@ class AddressValidation:
         self._say = say
         # One machine may have many sockets: half of all there is room for.
         self._knocked: FairTable[Address, _Knocked] = FairTable(_MOST_KNOCKED_AT, _WAIT_S, shares=2)
-        self._timer: IDelayedCall | None = None
+        self._timer = Timer(reactor, self._knock_again)
 
     def __len__(self) -> int:
         return len(self._knocked)
@@ -140,9 +140,7 @@ class AddressValidation:
 
     def stop(self) -> None:
         """Ask no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.cancel()
 
     def _of(self, address: Address, now: float) -> _Knocked | None:
         """What is under way with an address; nothing, if the clock has been set back since."""
@@ -151,8 +149,8 @@ class AddressValidation:
 
     def _note(self, address: Address, knocked: _Knocked, now: float) -> None:
         self._knocked.put(address, knocked, network_of(address.host), now)
-        if self._timer is None:
-            self._timer = self._reactor.callLater(_FIRST_AGAIN_S, self._knock_again)
+        if not self._timer.is_set:
+            self._timer.set(_FIRST_AGAIN_S)
 
     def _knock(self, knocked: _Knocked, address: Address) -> None:
         if knocked.message is None:
@@ -163,7 +161,6 @@ class AddressValidation:
     def _knock_again(self) -> None:
         """Repeat what was not answered, for it or the answer may be lost; instead of a question, knock."""
         now = self._reactor.seconds()
-        self._timer = None
         self._knocked.expire(now)
         for address, knocked in self._knocked.items(now):
             if now >= knocked.again_at:
@@ -171,4 +168,4 @@ class AddressValidation:
                 knocked.again_at = now + knocked.pause_s
                 self._knock(knocked, address)
         if len(self._knocked):
-            self._timer = self._reactor.callLater(_FIRST_AGAIN_S, self._knock_again)
+            self._timer.set(_FIRST_AGAIN_S)

@@ -36,6 +36,7 @@ from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
 from twisted_bazaar.node.datagrams.unvalidated import Answering, Unvalidated
 from twisted_bazaar.node.datagrams.validated_addresses import ValidatedAddresses
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, plain_host
 from twisted_bazaar.wire.codec import codec_of
 from twisted_bazaar.wire.message import Message
@@ -240,11 +241,11 @@ class Datagrams(DatagramProtocol):
         if self.streams is None or self._listening is None:
             return self._close()
         streams = self.streams
-        timer = self._reactor.callLater(self._grace_s, streams.abort)
+        timer = Timer(self._reactor, streams.abort)
+        timer.set(self._grace_s)
 
         def ended(_: None) -> Deferred[None]:
-            if timer.active():
-                timer.cancel()
+            timer.cancel()
             return self._close()
 
         return streams.stop().addCallback(ended)

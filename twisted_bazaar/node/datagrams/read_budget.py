@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted_bazaar.timer import Timer
 
 # So much takes some milliseconds.
 _WORK_A_TURN: Final = 512
@@ -20,28 +20,24 @@ class DatagramReadBudget:
     @ivar left: how much work is still to be taken on; whoever does some takes it off, and rests when there is none.
     """
 
-    __slots__ = ("_reactor", "_reading_on", "_transport", "left")
+    __slots__ = ("_reading_on", "_transport", "left")
 
     def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
         self.left = _WORK_A_TURN
-        self._reading_on: IDelayedCall | None = None
+        self._reading_on = Timer(reactor, self._read_on)
         self._transport: Any = None
 
     def rest(self, transport: Any) -> None:
         """Read the next datagram in the next turn."""
-        if self._reading_on is None:
+        if not self._reading_on.is_set:
             self._transport = transport
             transport.maxThroughput = 0
-            self._reading_on = self._reactor.callLater(0, self._read_on)
+            self._reading_on.set(0)
 
     def stop(self) -> None:
         """Nothing is read any more."""
-        if self._reading_on is not None:
-            self._reading_on.cancel()
-            self._reading_on = None
+        self._reading_on.cancel()
 
     def _read_on(self) -> None:
-        self._reading_on = None
         self.left = _WORK_A_TURN
         del self._transport.maxThroughput

@@ -7,12 +7,13 @@ hears something moves its deadline without telling anybody, so traffic costs no 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 
 log = limited_logger(__name__)
 
@@ -40,7 +41,7 @@ class Deadlines:
         self._at = float("inf")
         self._looked_at = float("-inf")
         self._to_look_at: deque[Watched] = deque()
-        self._call: IDelayedCall | None = None
+        self._timer = Timer(clock, self._wake)
 
     def wake_by(self, at: float) -> None:
         """Look at everything at this time, or a quarter of a second later if there was a look just before."""
@@ -49,27 +50,21 @@ class Deadlines:
             return
         self._at = at
         if not self._to_look_at:
-            self._set_timer(max(0.0, at - self._clock.seconds()), self._look)
+            self._timer.set(max(0.0, at - self._clock.seconds()))
 
     def stop(self) -> None:
         """Look no more, until the next deadline is named."""
         self._at = float("inf")
         self._to_look_at.clear()
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        self._timer.cancel()
 
-    def _look(self) -> None:
-        self._call = None
-        self._at = float("inf")
-        self._looked_at = self._clock.seconds()
-        self._to_look_at.extend(self._watched)
-        self._look_on()
-
-    def _look_on(self) -> None:
-        """Look at some, and leave the rest for the next turn of the reactor."""
-        self._call = None
+    def _wake(self) -> None:
+        """Look at some, of those that are left or of all, and leave the rest for the next turn of the reactor."""
         now = self._clock.seconds()
+        if not self._to_look_at:
+            self._at = float("inf")
+            self._looked_at = now
+            self._to_look_at.extend(self._watched)
         for _ in range(min(_LOOKS_A_TURN, len(self._to_look_at))):
             thing = self._to_look_at.popleft()
             try:
@@ -79,11 +74,6 @@ class Deadlines:
             else:
                 self._at = min(self._at, max(at, self._looked_at + _TICK_S))
         if self._to_look_at:
-            self._set_timer(0.0, self._look_on)
+            self._timer.set(0.0)
         elif self._at < float("inf"):
-            self._set_timer(max(0.0, self._at - now), self._look)
-
-    def _set_timer(self, delay_s: float, what: Callable[[], None]) -> None:
-        if self._call is not None:
-            self._call.cancel()
-        self._call = self._clock.callLater(delay_s, what)
+            self._timer.set(max(0.0, self._at - now))

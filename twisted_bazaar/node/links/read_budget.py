@@ -17,7 +17,9 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Final, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
+
+from twisted_bazaar.timer import Timer
 
 _NEVER: Final = float("inf")
 # Between two looks at the clock, and where others wait: an answer to one may take a hundred times as long as to others.
@@ -66,6 +68,7 @@ class ReadBudget:
         self._time_s = time_s
         self._left = frames
         self._untimed = max(0, frames - _UNTIMED)
+        # When the turn ends; for as long as no timer is set for it, never.
         self._until = _NEVER
         self._at_a_time = _FRAMES_AT_A_TIME
         self._frame_s = time_s / frames
@@ -76,7 +79,7 @@ class ReadBudget:
         self._came = count()
         self._served: dict[str, float] = {}
         self._now_s = 0.0
-        self._call: IDelayedCall | None = None
+        self._turn = Timer(clock, self._next)
 
     def admit(self, now: float) -> bool:
         """Take one frame off the budget; False if nothing is left."""
@@ -90,7 +93,7 @@ class ReadBudget:
 
         @return: how many may be taken, at most C{most}; 0 if nothing is left.
         """
-        if self._call is None and self._left <= self._untimed:
+        if self._until == _NEVER and self._left <= self._untimed:
             self._begin(now)
         if self._left <= 0 or now >= self._until:
             return 0
@@ -109,7 +112,7 @@ class ReadBudget:
             of_its_host = self._waiting[link.host] = OrderedDict()
             self._line_up(link.host)
         of_its_host[link] = None
-        if self._call is None:
+        if not self._turn.is_set:
             self._begin(self._clock.seconds())
 
     def leave(self, link: Waiting) -> None:
@@ -122,17 +125,15 @@ class ReadBudget:
     def stop(self) -> None:
         """Nobody waits any more."""
         self._forget_all()
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        self._turn.cancel()
+        self._until = _NEVER
 
     def _begin(self, now: float) -> None:
         self._until = now + self._time_s
-        self._call = self._clock.callLater(0, self._next)
+        self._turn.set(0)
 
     def _next(self) -> None:
         """A turn begins."""
-        self._call = None
         self._left = self._frames
         self._until = _NEVER
         waiting = sum(map(len, self._waiting.values()))

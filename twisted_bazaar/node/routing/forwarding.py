@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall
-
 from twisted_bazaar.errors import NoRoute, PeerError, WrongWay
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link_table import LinkTable
@@ -18,6 +16,7 @@ from twisted_bazaar.node.routing.dispatch import Claim
 from twisted_bazaar.node.routing.duplicate_filter import DuplicateFilter
 from twisted_bazaar.node.routing.fair_share import FairShare, FlowLabels, flow_of
 from twisted_bazaar.node.routing.router import Router, position_on_path
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Origin, Peer, Route
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
@@ -48,7 +47,7 @@ class Forwarding:
             limits.searches_a_second, limits.waiting_searches, limits.search_wait_s
         )
         self._label_of = FlowLabels(secret).of
-        self._serving: IDelayedCall | None = None
+        self._serving = Timer(links.clock, self._serve)
         self._routed_as = links.id
         self._claims: Mapping[type[Message], Claim] = {}
         self._error_claims: Sequence[Claim] = ()
@@ -67,9 +66,7 @@ class Forwarding:
     def stop(self) -> None:
         """Drop the searches that wait; the links are closed."""
         self._share.clear()
-        if self._serving is not None:
-            self._serving.cancel()
-            self._serving = None
+        self._serving.cancel()
 
     # Out.
 
@@ -149,15 +146,14 @@ class Forwarding:
             self._pass_on(peer, message, now)
             return
         self._share.wait(flow_of(message, peer.network), (peer, message), now)
-        if self._serving is None:
+        if not self._serving.is_set:
             self._serve_later(now)
 
     def _serve_later(self, now: float) -> None:
-        self._serving = self._links.clock.callLater(max(0.0, self._share.next_at() - now), self._serve)
+        self._serving.set(max(0.0, self._share.next_at() - now))
 
     def _serve(self) -> None:
         """Pass on those that have waited and whose turn it is."""
-        self._serving = None
         now = self._links.clock.seconds()
         while (waited := self._share.next(now, self._is_over)) is not None:
             self._pass_on(*waited, now)

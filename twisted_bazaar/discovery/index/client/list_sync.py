@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from twisted.internet.interfaces import IDelayedCall
-
 from twisted_bazaar.discovery.index.client.published_list import PublishedList
 from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, Listed, Renew
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import Message
 
@@ -61,8 +60,8 @@ class ListSync:
         self._renewal_id: int | None = None
         self._renewed_at = float("-inf")
         self._renew_every_s = _LEASE_S / _RENEWALS
-        self._renewing: IDelayedCall | None = None
-        self._telling: IDelayedCall | None = None
+        self._renewing = Timer(node.clock, self._renew)
+        self._telling = Timer(node.clock, self.tell)
 
     @property
     def has_told_all(self) -> bool:
@@ -77,10 +76,8 @@ class ListSync:
     def left(self) -> None:
         """The server is gone; the list is kept for when it comes back."""
         self._is_joined = self._is_resumed = False
-        for timer in (self._renewing, self._telling):
-            if timer is not None and timer.active():
-                timer.cancel()
-        self._renewing = self._telling = None
+        self._renewing.cancel()
+        self._telling.cancel()
 
     def loaded(self, downloads: int) -> None:
         """Say how many downloads this node serves now."""
@@ -98,10 +95,9 @@ class ListSync:
             if update is None:
                 break
             self._say(update)
-        is_set = self._telling is not None and self._telling.active()
-        if self.listing.has_more and not self.listing.under_way and not is_set:
+        if self.listing.has_more and not self.listing.under_way and not self._telling.is_set:
             # What is next has not been found in the time of one turn.
-            self._telling = self._node.clock.callLater(0, self.tell)
+            self._telling.set(0)
 
     def listed_received(self, answer: Listed) -> None:
         """The server has answered."""
@@ -148,18 +144,11 @@ class ListSync:
         self._renewal_id = self._new_id()
         self.listing.asked()
         self._say(Renew(id=self._renewal_id, mark=self.listing.mark, load=self._load))
-        if self._renewing is not None and self._renewing.active():
-            self._renewing.cancel()
-        self._renewing = self._node.clock.callLater(self._renew_every_s, self._renew)
+        self._renewing.set(self._renew_every_s)
 
     def _renew_by(self, at: float) -> None:
         """Renew at an instant, or now if it has passed; or when it would be done anyway, if that is earlier."""
-        wait_s = max(0.0, at - self._node.clock.seconds())
-        if self._renewing is not None and self._renewing.active():
-            if self._renewing.getTime() <= self._node.clock.seconds() + wait_s:
-                return
-            self._renewing.cancel()
-        self._renewing = self._node.clock.callLater(wait_s, self._renew)
+        self._renewing.set_earlier(max(0.0, at - self._node.clock.seconds()))
 
     def _new_id(self) -> int:
         return self._node.rng.getrandbits(53)

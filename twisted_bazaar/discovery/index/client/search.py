@@ -7,11 +7,11 @@ for that, and answers for itself. So an index can hide sellers, but neither inve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -22,6 +22,7 @@ from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import PeerError, StorageError
 from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.sale import Offer
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
@@ -227,15 +228,15 @@ class _LinksForAWhile:
 
     def __init__(self, node: INode) -> None:
         self._node = node
-        self._releases: dict[int, IDelayedCall] = {}
+        self._releases: dict[int, Timer] = {}
 
     def keep(self, node_id: int, seconds: float) -> None:
         """Keep the link to a node for so long at least."""
         release = self._releases.get(node_id)
         if release is None:
-            self._releases[node_id] = self._node.clock.callLater(seconds, self._release, node_id)
-        elif release.getTime() < self._node.clock.seconds() + seconds:
-            release.reset(seconds)
+            release = self._releases[node_id] = Timer(self._node.clock, partial(self._release, node_id))
+        if release.due is None or release.due < self._node.clock.seconds() + seconds:
+            release.set(seconds)
 
     def is_kept(self, node_id: int) -> bool:
         """Whether the link to a node is going to be released."""
@@ -268,7 +269,7 @@ class IndexAnswers:
         self._index = index
         self._shelf = shelf
         self._published: frozenset[str] = frozenset()
-        self._look_again: IDelayedCall | None = None
+        self._look_again = Timer(node.clock, self.changed)
         self._is_stopped = False
         # Each answer costs a look into the book and a signature.
         self._rations: FairTable[int, Ration] = FairTable(_MOST_ASKERS, _MINUTE_S, shares=1)
@@ -276,11 +277,9 @@ class IndexAnswers:
 
     def changed(self) -> None:
         """Publish what is on the shelf now, and go on looking: another seller may share its book."""
-        if self._look_again is not None and self._look_again.active():
-            self._look_again.cancel()
         if self._is_stopped:
             return
-        self._look_again = self._node.clock.callLater(LOOK_AGAIN_S, self.changed)
+        self._look_again.set(LOOK_AGAIN_S)
         looking = self._shelf.items()
         looking.addCallbacks(self._publish, self._not_answered)
         looking.addErrback(lambda failure: self.log.failure("the names of the goods could not be published", failure))
@@ -288,8 +287,7 @@ class IndexAnswers:
     def stop(self) -> None:
         """Answer no more, and look no more."""
         self._is_stopped = True
-        if self._look_again is not None and self._look_again.active():
-            self._look_again.cancel()
+        self._look_again.cancel()
 
     def _publish(self, items: Sequence[str]) -> None:
         # What is sold out stays: its buyers may still have to find the way back to this seller.

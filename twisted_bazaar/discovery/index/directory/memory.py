@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.index.directory.directory import Counts, Directory, Steps
@@ -15,6 +14,7 @@ from twisted_bazaar.discovery.index.messages import File, Update
 from twisted_bazaar.discovery.index.scheduling.time_slicing import TimeSlicer
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
 
@@ -38,22 +38,23 @@ class MemoryDirectory:
         self._directory = directory or Directory()
         self.lease_s = self._directory.lease_s
         self.most_a_peer = self._directory.most_a_peer
-        self._looking: IDelayedCall | None = None
-        self._working: IDelayedCall | None = None
+        self._is_running = False
 
     def start(self, reactor: Any) -> None:
         """Begin."""
         self._reactor = reactor
         self._turns = TimeSlicer(reactor)
-        self._looking = reactor.callLater(_LOOK_S, self._look)
+        self._looking = Timer(reactor, self._look)
+        self._working = Timer(reactor, self._begin_work)
+        self._is_running = True
+        self._looking.set(_LOOK_S)
 
     def stop(self) -> Deferred[None]:
         """End every timer; who waits for an answer is told."""
-        if self._looking is not None:
+        if self._is_running:
+            self._is_running = False
             self._looking.cancel()
-            self._looking = None
-            if self._working is not None and self._working.active():
-                self._working.cancel()
+            self._working.cancel()
             self._turns.stop()
         return succeed(None)
 
@@ -119,7 +120,7 @@ class MemoryDirectory:
 
     def _look(self) -> None:
         """Let leases expire, every now and then."""
-        self._looking = self._reactor.callLater(_LOOK_S, self._look)
+        self._looking.set(_LOOK_S)
         self._expire()
         self._work_later()
 
@@ -129,18 +130,15 @@ class MemoryDirectory:
 
     def _work_later(self) -> None:
         """Index and clear some more after a while; a search for words before then has it done at once."""
-        if self._working is None and self._directory.has_work and self._looking is not None:
-            self._working = self._reactor.callLater(_PAUSE_S, self._begin_work)
+        is_to_come = self._working.is_set or self._turns.is_waiting(None)
+        if self._is_running and self._directory.has_work and not is_to_come:
+            self._working.set(_PAUSE_S)
 
     def _begin_work(self) -> None:
         working = self._turns.do(None, self._work())
         working.addErrback(lambda failure: failure.trap(LinkClosed))
         working.addErrback(lambda failure: self.log.failure("clearing and indexing in the directory failed", failure))
-        working.addCallback(lambda _: self._end_work())
-
-    def _end_work(self) -> None:
-        self._working = None
-        self._work_later()
+        working.addCallback(lambda _: self._work_later())
 
     def _work(self) -> Steps[None]:
         while self._directory.has_work:

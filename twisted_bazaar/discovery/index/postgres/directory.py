@@ -12,7 +12,6 @@ from importlib.resources import files
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, fail, gatherResults
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -26,6 +25,7 @@ from twisted_bazaar.discovery.index.postgres.questions import Questions
 from twisted_bazaar.discovery.index.postgres.workers import Worker
 from twisted_bazaar.errors import LinkClosed, PeerError, StorageError
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
 
@@ -68,7 +68,6 @@ class PostgresDirectory:
         # What takes long is not to stand before what does not.
         self._changes, self._questions, self._searches = (Database(url, kind, patience_s) for _ in range(3))
         self._server: str | None = None
-        self._looking: IDelayedCall | None = None
         self._is_stopped = False
 
     def check(self) -> None:
@@ -80,17 +79,16 @@ class PostgresDirectory:
 
     def start(self, reactor: Any) -> None:
         """Begin."""
-        self._reactor = reactor
         for database in (self._changes, self._questions, self._searches):
             database.open(reactor)
         self._workers = {each: Worker(reactor) for each in (self._changes, self._questions, self._searches)}
-        self._looking = reactor.callLater(_LOOK_S, self._look)
+        self._looking = Timer(reactor, self._look)
+        self._looking.set(_LOOK_S)
 
     def stop(self) -> Deferred[None]:
         """End when everything begun is done; fires then."""
         self._is_stopped = True
-        if self._looking is not None and self._looking.active():
-            self._looking.cancel()
+        self._looking.cancel()
         for worker in self._workers.values():
             worker.stop()
         # Each closes when what it is at work on is done.
@@ -177,4 +175,4 @@ class PostgresDirectory:
 
     def _look_in(self, seconds: float) -> None:
         if not self._is_stopped:
-            self._looking = self._reactor.callLater(seconds, self._look)
+            self._looking.set(seconds)

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.messages import Busy, Update
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message
 
@@ -60,11 +60,10 @@ class PendingRequests:
     """
 
     def __init__(self, reactor: Any, is_behind: Callable[[Peer], bool]) -> None:
-        self._reactor = reactor
         self._is_behind = is_behind
         self._budget = ByteBudget(MOST_BYTES)
         self._queues: dict[str, _Queue] = {}
-        self._looking: IDelayedCall | None = None
+        self._looking = Timer(reactor, self._look)
 
     @property
     def size_bytes(self) -> int:
@@ -114,9 +113,7 @@ class PendingRequests:
         """Begin nothing more."""
         for queue in list(self._queues.values()):
             self.forget(queue.peer)
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        self._looking.cancel()
 
     # Inside.
 
@@ -146,12 +143,11 @@ class PendingRequests:
             del self._queues[queue.peer.key]
 
     def _look_later(self) -> None:
-        if self._looking is None:
-            self._looking = self._reactor.callLater(LOOK_AGAIN_S, self._look)
+        if not self._looking.is_set:
+            self._looking.set(LOOK_AGAIN_S)
 
     def _look(self) -> None:
         """See who has read what it was answered."""
-        self._looking = None
         for queue in list(self._queues.values()):
             if queue.waiting and not queue.is_gone:
                 self._go_on(queue)

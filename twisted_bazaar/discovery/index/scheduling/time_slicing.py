@@ -10,12 +10,12 @@ from typing import Any, Final, TypeVar
 
 from attrs import define
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.index.messages import Busy
 from twisted_bazaar.discovery.index.scheduling.fair_queue import FairQueue
 from twisted_bazaar.errors import LinkClosed
+from twisted_bazaar.timer import Timer
 
 # A step is a millisecond, or some. So many are for what waits, and as many for what comes; fewer if they take long, so
 # that what has come over the links meanwhile is looked at.
@@ -45,7 +45,7 @@ class TimeSlicer:
         self._reactor = reactor
         self._queue: FairQueue[_Work] = FairQueue(FAIR_STEP)
         self._left = STEPS_A_TURN
-        self._next: IDelayedCall | None = None
+        self._next = Timer(reactor, self._turn)
         self._is_stopped = False
 
     def do(self, owner: Hashable, steps: Generator[None, None, T], host: Hashable = None) -> Deferred[T]:
@@ -82,9 +82,7 @@ class TimeSlicer:
     def stop(self) -> None:
         """Run no more work; what waits fails with L{LinkClosed}."""
         self._is_stopped = True
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        self._next.cancel()
         for work in self._queue.clear():
             work.steps.close()
             work.done.errback(LinkClosed("the index server is stopping"))
@@ -92,11 +90,10 @@ class TimeSlicer:
     # Inside.
 
     def _call_later(self) -> None:
-        if self._next is None:
-            self._next = self._reactor.callLater(0, self._turn)
+        if not self._next.is_set:
+            self._next.set(0)
 
     def _turn(self) -> None:
-        self._next = None
         self._left = STEPS_A_TURN
         end = self._reactor.seconds() + TURN_S
         for number in range(STEPS_A_TURN):

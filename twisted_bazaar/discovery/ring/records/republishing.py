@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from attrs import define
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.records.own_records import OwnRecords
@@ -25,6 +26,7 @@ from twisted_bazaar.discovery.ring.storage.replication import Pacing
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 
 LIFETIME_S: Final = 1_800.0
 # Each is a search for a place, and an entry to four nodes.
@@ -72,6 +74,7 @@ class Republisher:
     """
 
     log = limited_logger(__name__)
+    _timer: Timer
 
     def __init__(self, keeping: DhtClient, own: OwnRecords) -> None:
         self._keeping = keeping
@@ -81,7 +84,6 @@ class Republisher:
         self._numbers = count()
         self._pacing = Pacing(PUTS_A_SECOND)
         self._under_way: dict[RecordKey, Deferred[None]] = {}
-        self._timer: IDelayedCall | None = None
         self._node: INode | None = None
         self._is_stopped = False
         self._is_going = False
@@ -95,6 +97,7 @@ class Republisher:
     def start(self, node: INode) -> None:
         """Begin; what is to be found is put when this node is on the ring."""
         self._node = node
+        self._timer = Timer(node.clock, self._go)
         self._keeping.member.watch(self._neighbours_changed)
         self.changed(self._own)
 
@@ -121,7 +124,7 @@ class Republisher:
     def stop(self) -> None:
         """Put nothing any more."""
         self._is_stopped = True
-        self._cancel_timer()
+        self._timer.cancel()
         for doing in list(self._under_way.values()):
             doing.cancel()
 
@@ -136,21 +139,20 @@ class Republisher:
         if self._is_stopped or self._is_going or self._node is None:
             # What is put at once, by a node that is alone, goes on with the next here.
             return
-        self._cancel_timer()
+        self._timer.cancel()
         self._is_going = True
         try:
             wait_s = self._begin_due()
         finally:
             self._is_going = False
         if wait_s is not None:
-            self._timer = self._node.clock.callLater(wait_s, self._go)
+            self._timer.set(wait_s)
 
     def _neighbours_changed(self) -> None:
         if self._awaits_ring and not self._is_stopped:
             self._awaits_ring = False
-            self._cancel_timer()
             # Whoever tells this is to be done first.
-            self._timer = self._clock().callLater(0, self._go)
+            self._timer.set(0)
 
     def _begin_due(self) -> float | None:
         """Begin with as many as may be under way; returns when to look again, if not when one of them is done, or
@@ -242,18 +244,11 @@ class Republisher:
             await doing.addTimeout(left_s, clock, onTimeoutCancel=lambda result, timeout_s: None)
 
     async def _wait(self, seconds: float) -> None:
-        waited: Deferred[None] = Deferred(lambda _: timer.cancel())
-        timer = self._clock().callLater(seconds, waited.callback, None)
-        await waited
+        await deferLater(self._clock(), seconds)
 
     def _clock(self) -> IReactorTime:
         assert self._node is not None, "it has begun"
         return self._node.clock
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
 
     def _now(self) -> float:
         return float(self._clock().seconds())

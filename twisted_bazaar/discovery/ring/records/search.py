@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail, gatherResults, succeed
-from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
@@ -38,6 +37,7 @@ from twisted_bazaar.discovery.ring.storage.replica_server import first_failure
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.interfaces import ICatalogue, INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
@@ -66,6 +66,7 @@ class RingSearch:
     """
 
     _node: INode
+    _entering: Timer
 
     def __init__(self, keeping: DhtClient) -> None:
         self._keeping = keeping
@@ -74,7 +75,6 @@ class RingSearch:
         self._posting: Republisher | None = None
         # What has been said, and not entered yet; a folder may be told of as a whole.
         self._said: deque[tuple[Sequence[SharedFile], Sequence[str]]] = deque()
-        self._entering: IDelayedCall | None = None
         self._items: Sequence[str] = ()
         self._known: FairTable[str, Contact] = FairTable(_MOST_KNOWN, _KNOWN_S, shares=1)
         self._pages: Recent[RingFindings] = Recent(MOST_KEPT)
@@ -84,6 +84,7 @@ class RingSearch:
         self._node = node
         if self._member.is_guest:
             return
+        self._entering = Timer(node.clock, self._enter)
         own = self._own = OwnRecords(node.bazaar)
         own.set_items(self._items)
         self._posting = Republisher(self._keeping, own)
@@ -93,10 +94,8 @@ class RingSearch:
 
     def stop(self) -> None:
         """Have the ring know nothing more."""
-        if self._entering is not None:
-            self._entering.cancel()
-            self._entering = None
         if self._posting is not None:
+            self._entering.cancel()
             self._posting.stop()
 
     @property
@@ -115,7 +114,7 @@ class RingSearch:
             self._said.append(((), removed[first : first + _ENTERED_AT_ONCE]))
         for first in range(0, len(added), _ENTERED_AT_ONCE):
             self._said.append((added[first : first + _ENTERED_AT_ONCE], ()))
-        if self._own is not None and self._entering is None:
+        if self._own is not None and not self._entering.is_set:
             self._enter()
 
     def publish_goods(self, items: Sequence[str]) -> None:
@@ -169,13 +168,12 @@ class RingSearch:
 
     def _enter(self) -> None:
         """Enter some of what has been said, and the rest when others have had their turn."""
-        self._entering = None
         if self._own is None or not self._said:
             return
         added, removed = self._said.popleft()
         self._tell(self._own.change_files(added, removed))
         if self._said:
-            self._entering = self._node.clock.callLater(0, self._enter)
+            self._entering.set(0)
 
     def _tell(self, changed: Iterable[RecordKey]) -> None:
         if self._posting is not None:

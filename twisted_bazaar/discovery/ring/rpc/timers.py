@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final, Generic, Protocol, TypeVar
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
+
+from twisted_bazaar.timer import Timer
 
 NEVER: Final = float("inf")
 # Between two looks at least, however many deadlines there are one after the other.
@@ -44,7 +46,7 @@ class Timers(Generic[T]):
         self._things = things
         self._over = over
         self._at = NEVER
-        self._timer: IDelayedCall | None = None
+        self._timer = Timer(clock, self._look)
 
     def wake_by(self, at: float) -> None:
         """Something has this deadline now."""
@@ -56,15 +58,13 @@ class Timers(Generic[T]):
         self._wake_at(NEVER)
 
     def _wake_at(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         self._at = at
         if at < NEVER:
-            self._timer = self._clock.callLater(max(0.0, at - self._clock.seconds()), self._look)
+            self._timer.set(max(0.0, at - self._clock.seconds()))
+        else:
+            self._timer.cancel()
 
     def _look(self) -> None:
-        self._timer = None
         if not self._things:
             self._at = NEVER
             return

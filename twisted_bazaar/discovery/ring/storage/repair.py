@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
@@ -25,6 +24,7 @@ from twisted_bazaar.discovery.ring.storage.store import Mark
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 
 LOOK_S: Final = 0.25
 # What comes without being told here, as an entry that does not live long, is not seen sooner.
@@ -50,6 +50,7 @@ class Repair:
     log = limited_logger(__name__)
     replication: Replication
     _node: INode
+    _timer: Timer
 
     def __init__(self, keeping: ReplicaServer, pacing: Pacing | None = None) -> None:
         self.sent = 0
@@ -59,7 +60,6 @@ class Repair:
         self._digits = (self._ring.digits * 4 + TAG_BITS) // 4
         self._marks = _ROOM // (self._digits + _MARKED_ROOM)
         self._pacing = pacing or Pacing()
-        self._timer: IDelayedCall | None = None
         self._under_way: Deferred[Any] | None = None
         self._is_stopped = False
         self._member.serve({RingCompare: self._compare_asked}, [RingCompared])
@@ -71,14 +71,13 @@ class Repair:
     def start(self, node: INode) -> None:
         """Begin."""
         self._node = node
+        self._timer = Timer(node.clock, self._look)
         self._look_later()
 
     def stop(self) -> Deferred[None]:
         """End; fires when nothing is under way any more."""
         self._is_stopped = True
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+        self._timer.cancel()
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
             under_way.cancel()
@@ -143,14 +142,12 @@ class Repair:
     def _look_later(self) -> None:
         """Look when something is due, but not at once."""
         if not self._is_stopped:
-            self._timer = self._node.clock.callLater(self._rest_s(), self._look)
+            self._timer.set(self._rest_s())
 
     def _look_sooner(self) -> None:
         """Something may be due sooner than when it was looked last."""
-        if self._timer is not None:
-            rest_s = self._rest_s()
-            if self._now() + rest_s < self._timer.getTime():
-                self._timer.reset(rest_s)
+        if self._timer.is_set:
+            self._timer.set_earlier(self._rest_s())
 
     def _rest_s(self) -> float:
         """How long there is nothing to do."""
@@ -161,7 +158,6 @@ class Repair:
         return max(least_s, min(due - self._now(), _LONGEST_REST_S))
 
     def _look(self) -> None:
-        self._timer = None
         now = self._now()
         self._keeping.store.expire(now, _EXPIRED_AT_ONCE)
         if self._owner is None or not self._member.is_member:

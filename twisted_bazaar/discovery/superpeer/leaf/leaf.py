@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -36,6 +36,7 @@ from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import Command, ICatalogue, INode
 from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 from twisted_bazaar.values.joining import JoinObserver
@@ -200,12 +201,10 @@ class Leaf(Role):
             is_first = not findings.sources()
             findings.take(hits)
             if is_first and findings.sources():
-                timers.append(self.node.clock.callLater(_GATHER_S, asking.cancel))
+                timer.set(_GATHER_S)
 
         def end(result: object) -> None:
-            for timer in timers:
-                if timer.active():
-                    timer.cancel()
+            timer.cancel()
             if answer.called:
                 return
             if isinstance(result, Failure) and not findings.sources():
@@ -213,7 +212,7 @@ class Leaf(Role):
             else:
                 answer.callback(findings.sources())
 
-        timers: list[IDelayedCall] = []
+        timer = Timer(self.node.clock, lambda: asking.cancel())
         asking = self.ask({"digest": digest}, take)
         asking.addBoth(end)
         return answer

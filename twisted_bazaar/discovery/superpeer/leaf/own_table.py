@@ -6,12 +6,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from twisted.internet.interfaces import IDelayedCall
-
 from twisted_bazaar.discovery.index.client.published_list import PublishedList
 from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, token_of_seller, tokens_of_file, tokens_of_item
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.files import SharedFile
 
 # So many names are cut into words in one go; more would be felt.
@@ -33,7 +32,7 @@ class LeafTable:
         self._items: frozenset[str] = frozenset()
         # Files whose words are to come into the table, or to go.
         self._news: deque[tuple[SharedFile, bool]] = deque()
-        self._working: IDelayedCall | None = None
+        self._working = Timer(node.clock, self._work)
 
     @property
     def is_settled(self) -> bool:
@@ -46,7 +45,7 @@ class LeafTable:
             self._replace(name, None)
         for file in added:
             self._replace(file.name, file)
-        if self._working is None:
+        if not self._working.is_set:
             self._work()
 
     def set_items(self, items: Sequence[str]) -> None:
@@ -75,8 +74,7 @@ class LeafTable:
     def stop(self) -> None:
         """Do nothing any more."""
         self._news.clear()
-        if self._working is not None and self._working.active():
-            self._working.cancel()
+        self._working.cancel()
 
     def _replace(self, name: str, file: SharedFile | None) -> None:
         before = self._files.pop(name, None)
@@ -88,7 +86,6 @@ class LeafTable:
 
     def _work(self) -> None:
         """Take the words of some files in, or out."""
-        self._working = None
         for _ in range(min(len(self._news), _FILES_A_TURN)):
             file, is_added = self._news.popleft()
             tokens = tokens_of_file(file.name, file.digest)
@@ -97,6 +94,6 @@ class LeafTable:
             else:
                 self.table.discard(tokens)
         if self._news:
-            self._working = self._node.clock.callLater(0, self._work)
+            self._working.set(0)
         else:
             self._changed()

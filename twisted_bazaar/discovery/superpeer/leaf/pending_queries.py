@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.discovery.superpeer.leaf.registration import Registration
 from twisted_bazaar.discovery.superpeer.messages import Found, Query, QueryEnd, QueryHit
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Origin
 
 # A super peer searches for ten at most.
@@ -44,13 +44,13 @@ class _Question:
     what: Mapping[str, Any]
     found: Callable[[Sequence[Found]], None]
     answer: Deferred[QueryEnd | None]
+    timer: Timer
+    patience: Timer
     id: str = ""
     asked: int | None = None
     refused_by: dict[int, PeerError] = field(factory=dict)
     hits: int = 0
     is_answered: bool = False
-    timer: IDelayedCall | None = None
-    patience: IDelayedCall | None = None
 
 
 class PendingQueries:
@@ -79,7 +79,14 @@ class PendingQueries:
         """
         if self._is_stopped:
             return fail(LinkClosed("this node is stopping"))
-        question = _Question(what, found, Deferred(lambda answer: self._forget(question)))
+        clock = self._node.clock
+        question = _Question(
+            what,
+            found,
+            Deferred(lambda answer: self._forget(question)),
+            timer=Timer(clock, lambda: self._time_is_up(question)),
+            patience=Timer(clock, lambda: self._nobody_came(question)),
+        )
         self._questions.append(question)
         self._ask(question)
         return question.answer
@@ -87,7 +94,8 @@ class PendingQueries:
     def changed(self) -> None:
         """Super peers have come or gone: ask others what was asked of those that are gone."""
         for question in list(self._questions):
-            if question.asked not in self._moorings:
+            # What becomes of one may have ended another.
+            if question in self._questions and question.asked not in self._moorings:
                 self._ask(question)
 
     def hit_received(self, hit: QueryHit, origin: Origin) -> None:
@@ -134,14 +142,14 @@ class PendingQueries:
             question.id = f"{self._node.rng.getrandbits(128):032x}"
             if mooring.say(Query(id=question.id, **question.what)):
                 question.asked = mooring.peer.id
-                self._cancel(question.patience)
-                if question.timer is None:
-                    question.timer = self._node.clock.callLater(SEARCH_S, self._time_is_up, question)
+                question.patience.cancel()
+                if not question.timer.is_set:
+                    question.timer.set(SEARCH_S)
                 return
         if question.refused_by and not others:
             self._fail(question, next(reversed(question.refused_by.values())))
-        elif question.patience is None or not question.patience.active():
-            question.patience = self._node.clock.callLater(WAIT_S, self._nobody_came, question)
+        elif not question.patience.is_set:
+            question.patience.set(WAIT_S)
 
     def _of(self, query_id: str, origin: Origin) -> _Question | None:
         """The question with an id, if it was asked of the super peer that answers."""
@@ -174,9 +182,5 @@ class PendingQueries:
         """A question is over."""
         if question in self._questions:
             self._questions.remove(question)
-        for timer in (question.timer, question.patience):
-            self._cancel(timer)
-
-    def _cancel(self, timer: IDelayedCall | None) -> None:
-        if timer is not None and timer.active():
-            timer.cancel()
+        question.timer.cancel()
+        question.patience.cancel()

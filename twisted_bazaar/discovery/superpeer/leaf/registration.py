@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec.structs import replace
-from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.discovery.index.client.list_sync import ListSync, Warn
 from twisted_bazaar.discovery.index.messages import Listed
@@ -13,6 +12,7 @@ from twisted_bazaar.discovery.superpeer.leaf.own_table import LeafTable
 from twisted_bazaar.discovery.superpeer.messages import NO_TABLE, Found
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import Message
@@ -42,7 +42,7 @@ class Registration:
         self.enrolment = ListSync(node, words.new_listing(), self.say, warn, f"super peer {peer.id}")
         self.enrolment.loaded(load)
         self._told = NO_TABLE
-        self._telling: IDelayedCall | None = None
+        self._telling = Timer(node.clock, self._tell_table)
 
     @property
     def has_told_all(self) -> bool:
@@ -57,13 +57,12 @@ class Registration:
     def left(self) -> None:
         """It is gone."""
         self.enrolment.left()
-        if self._telling is not None and self._telling.active():
-            self._telling.cancel()
+        self._telling.cancel()
 
     def table_changed(self) -> None:
         """It is to have the new table, soon."""
-        if self._telling is None or not self._telling.active():
-            self._telling = self._node.clock.callLater(TABLE_EVERY_S, self._tell_table)
+        if not self._telling.is_set:
+            self._telling.set(TABLE_EVERY_S)
 
     def listed_received(self, answer: Listed) -> None:
         """It has said what it has of the list."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from twisted_bazaar.backoff import Backoff
@@ -16,6 +15,7 @@ from twisted_bazaar.discovery.superpeer.messages import Register, Registered, Un
 from twisted_bazaar.errors import LinkClosed, NoSlots, PeerError, Unreachable
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Whereabouts, text_of_endpoint
 from twisted_bazaar.values.joining import JoinObserver, NotJoined
 from twisted_bazaar.wire.error import Error
@@ -79,7 +79,7 @@ class Registrations:
         self._registering: dict[int, tuple[Peer, Deferred[Registered]]] = {}
         self._tracker_waits = Backoff(node.rng, _TRACKER_AGAIN_S, _TRACKER_LONGEST_S)
         self._tracker_at = float("-inf")
-        self._looking: IDelayedCall | None = None
+        self._looking = Timer(node.clock, self.look)
         self._alone_since = node.clock.seconds()
         self._has_said_alone = False
         self._is_stopped = False
@@ -92,7 +92,7 @@ class Registrations:
     def stop(self) -> None:
         """Leave all, and try no more."""
         self._is_stopped = True
-        self._cancel_look()
+        self._looking.cancel()
         for _, trying in list(self._tries.values()):
             trying.cancel()
         for mooring in list(self.taken.values()):
@@ -143,7 +143,7 @@ class Registrations:
 
     def look(self) -> None:
         """Try to register with more super peers, while there are too few."""
-        self._cancel_look()
+        self._looking.cancel()
         if self._is_stopped or self._node.id == NO_ID:
             return
         now = self._node.clock.seconds()
@@ -370,18 +370,8 @@ class Registrations:
 
     def _look_in(self, wait_s: float) -> None:
         """Look again after a while, or earlier if that has been said already."""
-        if self._is_stopped:
-            return
-        if self._looking is not None and self._looking.active():
-            if self._looking.getTime() <= self._node.clock.seconds() + wait_s:
-                return
-            self._looking.cancel()
-        self._looking = self._node.clock.callLater(wait_s, self.look)
-
-    def _cancel_look(self) -> None:
-        if self._looking is not None and self._looking.active():
-            self._looking.cancel()
-        self._looking = None
+        if not self._is_stopped:
+            self._looking.set_earlier(wait_s)
 
 
 def _reason_in(error: PeerError) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from twisted.internet.interfaces import IDelayedCall
-
 from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.timer import Timer
 
 # Some greetings and their answers may get lost.
 UNANSWERED_S: Final = 5.0
@@ -22,13 +21,13 @@ class Alerts:
         self._neighbours = neighbours
         self._has_said_alone = False
         self._is_running = False
-        self._asking: IDelayedCall | None = None
-        self._alone: IDelayedCall | None = None
+        self._asking = Timer(node.clock, self._say_who_is_missing)
+        self._alone = Timer(node.clock, self._say_alone)
 
     def start(self) -> None:
         """Begin, when the neighbours are greeted for the first time."""
         self._is_running = True
-        self._asking = self._node.clock.callLater(UNANSWERED_S, self._say_who_is_missing)
+        self._asking.set(UNANSWERED_S)
         self.changed()
 
     def changed(self) -> None:
@@ -36,16 +35,15 @@ class Alerts:
         if not self._is_running or self._has_said_alone:
             return
         if self._neighbours.linked:
-            _cancel(self._alone)
-            self._alone = None
-        elif self._alone is None:
-            self._alone = self._node.clock.callLater(ALONE_S, self._say_alone)
+            self._alone.cancel()
+        elif not self._alone.is_set:
+            self._alone.set(ALONE_S)
 
     def stop(self) -> None:
         """Tell no more."""
         self._is_running = False
-        _cancel(self._asking)
-        _cancel(self._alone)
+        self._asking.cancel()
+        self._alone.cancel()
 
     def _say_who_is_missing(self) -> None:
         for address in self._neighbours.unanswered():
@@ -60,8 +58,3 @@ class Alerts:
             "this super peer knows no other: only what its own weak peers have is found; "
             "others come by --neighbour HOST:PORT, here or there, or by a --tracker of all",
         )
-
-
-def _cancel(timer: IDelayedCall | None) -> None:
-    if timer is not None and timer.active():
-        timer.cancel()

@@ -16,8 +16,6 @@ from collections.abc import Callable, Sequence
 from statistics import median_low
 from typing import Final
 
-from twisted.internet.interfaces import IDelayedCall
-
 from twisted_bazaar.bounded import FairTable, Ration
 from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.discovery.superpeer.messages import MOST_OTHERS, NO_TABLE, Other, SuperHello, Table
@@ -28,6 +26,7 @@ from twisted_bazaar.discovery.superpeer.qrp.sync import Allowance, TableSync
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, network_of
 from twisted_bazaar.wire.message import TRACKER_ID
 
@@ -104,7 +103,7 @@ class Neighbours:
         self._has_table_news = False
         self._has_met_itself = False
         self._is_running = False
-        self._waking: IDelayedCall | None = None
+        self._waking = Timer(node.clock, self._work)
         self._reports = Ration(_REPORTS_A_MINUTE)
         self._pending_bytes = 0
 
@@ -130,9 +129,7 @@ class Neighbours:
         self.linked.clear()
         self._by_key.clear()
         self._pending_bytes = 0
-        if self._waking is not None:
-            self._waking.cancel()
-            self._waking = None
+        self._waking.cancel()
 
     # What comes from others.
 
@@ -344,7 +341,6 @@ class Neighbours:
     # What is done when its time has come.
 
     def _work(self) -> None:
-        self._waking = None
         now = self._now()
         try:
             self._has_table_news = False
@@ -389,12 +385,7 @@ class Neighbours:
         """Do what is due at an instant, or earlier."""
         if not self._is_running or at == NEVER:
             return
-        delay_s = max(_MOMENT_S, at - self._now())
-        if self._waking is not None:
-            if self._waking.getTime() <= self._now() + delay_s:
-                return
-            self._waking.cancel()
-        self._waking = self._node.clock.callLater(delay_s, self._work)
+        self._waking.set_earlier(max(_MOMENT_S, at - self._now()))
 
     def _greet(self, address: Address, *, have: int = NO_TABLE, leaving: bool = False) -> None:
         if self._node.id <= TRACKER_ID:

@@ -13,7 +13,6 @@ from typing import Final
 
 from attrs import define
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.messages import Busy
@@ -30,6 +29,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, Q
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route
 from twisted_bazaar.wire.error import Error
 
@@ -62,8 +62,8 @@ class Search:
     enough: int
     answers: QueryHits
     rounds: DynamicQuery
+    next: Timer
     probed: Sequence[Address] = ()
-    next: IDelayedCall | None = None
     weight: int = 0
 
 
@@ -178,12 +178,15 @@ class QueryControl:
         registrant = self._leaves.registrants.get(peer.id)
         if registrant is None or registrant.peer != peer or query.id in self._of.get(peer.id, ()):
             return
-        search = Search(query, peer, route, self._id_for(query), enough, QueryHits(enough), self._rounds(enough))
+        search_id = self._id_for(query)
+        # By its id: a search that its own timer held would take its room until the next collection of garbage.
+        timer = Timer(self._node.clock, partial(self._go_on, search_id))
+        search = Search(query, peer, route, search_id, enough, QueryHits(enough), self._rounds(enough), timer)
         search.answers.take_own(found)
         has_room = self._has_charged(search)
         self._under_way[search.id] = self._of.setdefault(peer.id, {})[query.id] = search
         if has_room:
-            self._go_on(search)
+            self._go_on(search.id)
         else:
             self._node.send(
                 Error.telling(Busy("too many searches of your host are under way; ask again"), query), route
@@ -222,9 +225,9 @@ class QueryControl:
             is_dynamic=policy.dynamic_querying,
         )
 
-    def _go_on(self, search: Search) -> None:
-        """Begin the next round; one that goes to nobody is over at once."""
-        search.next = None
+    def _go_on(self, search_id: str) -> None:
+        """Begin the next round of a search; one that goes to nobody is over at once."""
+        search = self._under_way[search_id]
         now = self._node.clock.seconds()
         while True:
             is_behind = self._node.is_behind(search.peer.id)
@@ -233,7 +236,7 @@ class QueryControl:
                 self._end(search)
                 return
             if self._send(search, following, now):
-                search.next = self._node.clock.callLater(following.wait_s, self._go_on, search)
+                search.next.set(following.wait_s)
                 return
 
     def _send(self, search: Search, following: Round, now: float) -> int:
@@ -273,8 +276,7 @@ class QueryControl:
 
     def _forget(self, search: Search) -> None:
         self.budget.charge(search.peer.network, -search.weight)
-        if search.next is not None and search.next.active():
-            search.next.cancel()
+        search.next.cancel()
         del self._under_way[search.id]
         of_peer = self._of[search.peer.id]
         del of_peer[search.query.id]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from twisted.internet.interfaces import IDelayedCall
-
 from twisted_bazaar.discovery.superpeer.ultrapeer.leaves import NotRegistered
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Peer
 
 REGISTER_WITHIN_S: Final = 10.0
@@ -27,7 +26,7 @@ class Unregistered:
         self._may_stay = may_stay
         # By node id, who it is and until when it may stay; the first to go is first.
         self._until: dict[int, tuple[Peer, float]] = {}
-        self._waking: IDelayedCall | None = None
+        self._waking = Timer(node.clock, self._look)
         self._is_stopped = False
 
     def came(self, peer: Peer) -> None:
@@ -52,14 +51,11 @@ class Unregistered:
 
     def _wake(self) -> None:
         """Look again when the first has to go."""
-        if self._waking is not None and (not self._until or not self._waking.active()):
-            if self._waking.active():
-                self._waking.cancel()
-            self._waking = None
-        if self._waking is None and self._until:
+        if not self._until:
+            self._waking.cancel()
+        elif not self._waking.is_set:
             _, until = next(iter(self._until.values()))
-            wait_s = max(_MOMENT_S, until - self._node.clock.seconds())
-            self._waking = self._node.clock.callLater(wait_s, self._look)
+            self._waking.set(max(_MOMENT_S, until - self._node.clock.seconds()))
 
     def _look(self) -> None:
         now = self._node.clock.seconds()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted_bazaar.timer import Timer
 
 # A piece is to take so long at most: with longer ones the others would wait.
 _PIECE_S: Final = 0.2
@@ -14,7 +14,7 @@ _SMALLEST_PIECE: Final = 1024
 _BURST_S: Final = 0.1
 
 
-class RateLimit:
+class SharedRate:
     """Says when the next piece may be sent.
 
     Who has to wait stands in line, with one piece each. The hosts take turns, and so do those of one host: so all hosts
@@ -29,7 +29,7 @@ class RateLimit:
         self._rate = rate
         self._free_at = float("-inf")
         self._lines: dict[str, dict[Callable[[], object], int]] = {}
-        self._timer: IDelayedCall | None = None
+        self._timer = Timer(reactor, self._next)
 
     def piece_bytes(self, most: int) -> int:
         """How large a piece is to be."""
@@ -60,20 +60,18 @@ class RateLimit:
             line.pop(ready, None)
             if not line:
                 del self._lines[host]
-        if not self._lines and self._timer is not None:
+        if not self._lines:
             self._timer.cancel()
-            self._timer = None
 
     def _charge(self, size: int) -> None:
         assert self._rate is not None, "who has no limit pays nothing"
         self._free_at = max(self._free_at, self._reactor.seconds() - _BURST_S) + size / self._rate
 
     def _set_timer(self) -> None:
-        if self._timer is None and self._lines:
-            self._timer = self._reactor.callLater(max(0.0, self._free_at - self._reactor.seconds()), self._next)
+        if self._lines and not self._timer.is_set:
+            self._timer.set(max(0.0, self._free_at - self._reactor.seconds()))
 
     def _next(self) -> None:
-        self._timer = None
         host = next(iter(self._lines))
         line = self._lines.pop(host)
         ready = next(iter(line))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.files.upload.rate_limit import RateLimit
+from twisted_bazaar.files.upload.shared_rate import SharedRate
 
 
 class PaceTests(SynchronousTestCase):
@@ -21,7 +21,7 @@ class PaceTests(SynchronousTestCase):
         @return: what each has sent.
         """
         clock = Clock()
-        pace = RateLimit(clock, rate)
+        pace = SharedRate(clock, rate)
         sent: Counter[int] = Counter()
         size = pace.piece_bytes(1 << 19)
 
@@ -59,7 +59,7 @@ class PaceTests(SynchronousTestCase):
     def test_idle_time_is_no_credit(self) -> None:
         """Who was silent for long may not send it all at once."""
         clock = Clock()
-        pace = RateLimit(clock, 1000)
+        pace = SharedRate(clock, 1000)
         clock.advance(1000)
         taken = 0
         while pace.take(100, "x", lambda: None):
@@ -68,6 +68,6 @@ class PaceTests(SynchronousTestCase):
 
     def test_no_limit(self) -> None:
         """Without a rate nobody waits."""
-        pace = RateLimit(Clock(), None)
+        pace = SharedRate(Clock(), None)
         self.assertTrue(all(pace.take(1 << 19, "x", lambda: None) for _ in range(1000)))
         self.assertEqual(pace.piece_bytes(77), 77)
