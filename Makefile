@@ -7,13 +7,14 @@
 # make planted   each bug that the tests are known to catch, planted in a copy and caught again; ONLY=7 for one promise
 # make soak      simulated markets under faults, SEEDS=1000 of each kind
 # make format    put the code into its house form
+# make wheel     dist/: a source distribution, and a wheel built from that; the same sources make the same wheel
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 SEEDS ?= 100
 
-.PHONY: demo test test-all lint bench bench-peers attack planted soak format clean
+.PHONY: demo test test-all lint bench bench-peers attack planted soak format wheel clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -57,6 +58,11 @@ soak: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+# All that would tell one build from another: the time, here that of the last commit, and who may write to new files.
+wheel: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
+wheel: $(VENV)/.installed-dev
+	umask 022 && $(RUN) -m build --outdir dist
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis _trial_temp*
