@@ -1,6 +1,8 @@
 # make demo      see the bazaar at work
 # make test      what must hold, in some minutes: lint, types, each unit test, some of each integration test
 # make test-all  all that must hold: the slow tests too, each with more tries; trial, covered branches, soak
+# make lint      the first of that alone: form and types of the sources
+# make review    what is usual for projects on PyPI and GitHub, and whether the files for public CI are in order
 # make bench     how fast it is, beside others; ONLY=wire runs one module
 # make bench-peers  install those others
 # make attack    what strangers must not be able to do, tried on real daemons; ONLY=pings-tracker makes one attack
@@ -14,7 +16,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SEEDS ?= 100
 
-.PHONY: demo test test-all lint bench bench-peers attack planted soak format wheel clean
+.PHONY: demo lint review test test-all bench bench-peers attack planted soak format wheel clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -32,13 +34,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(VENV)/bin/bazaar demo
 
-test test-all: $(VENV)/.installed-dev
+lint review test test-all: $(VENV)/.installed-dev
 	@$(RUN) -m tests.stages $@
-
-lint: $(VENV)/.installed-dev
-	$(RUN) -m ruff check .
-	$(RUN) -m ruff format --check --quiet .
-	$(RUN) -m mypy
 
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks $(ONLY)
