@@ -2,6 +2,7 @@
 # make test      what must hold, in some minutes: lint, types, each unit test, some of each integration test
 # make test-all  all that must hold: the slow tests too, each with more tries; trial, covered branches, soak
 # make lint      the first of that alone: form and types of the sources
+# make types     whether each public name of the built wheel has a type that others can rely on
 # make review    what is usual for projects on PyPI and GitHub, and whether the files for public CI are in order
 # make bench     how fast it is, beside others; ONLY=wire runs one module
 # make bench-peers  install those others
@@ -16,7 +17,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SEEDS ?= 100
 
-.PHONY: demo lint review test test-all bench bench-peers attack planted soak format wheel clean
+.PHONY: demo lint review types test test-all bench bench-peers attack planted soak format wheel clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -34,7 +35,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(VENV)/bin/bazaar demo
 
-lint review test test-all: $(VENV)/.installed-dev
+lint review types test test-all: $(VENV)/.installed-dev
 	@$(RUN) -m tests.stages $@
 
 bench: $(VENV)/.installed-dev

@@ -1,4 +1,4 @@
-"""C{python -m tests.stages lint|review|test|test-all}: what C{make} does when it is told to check, stage by stage.
+"""C{python -m tests.stages NAME}: what C{make NAME} does, stage by stage, for all names by which it checks something.
 
 A test that only C{make test-all} runs has the mark C{slow}.
 """
@@ -65,6 +65,7 @@ LINT: Final = (
     Stage("format", module("ruff", "format", "--check", "--quiet", ".")),
     Stage("types", module("mypy")),
 )
+TYPES: Final = (Stage("types of the wheel", module("tests.typed_wheel")),)
 SCHEMA: Final = "--builtin-schema"
 # What others see first: how the project is laid out, and what public continuous integration is to run.
 REVIEW: Final = (
@@ -78,7 +79,7 @@ REVIEW: Final = (
 COMPILED: Final = Stage("bytecode", module("compileall", "-q", "-j", WORKERS, "twisted_bazaar", "tests"))
 TEST: Final = (*LINT, COMPILED, Stage("tests", pytest("-m", "not slow")))
 # All but C{test-all}.
-SHORT: Final[Mapping[str, Sequence[Stage]]] = {"lint": LINT, "review": REVIEW, "test": TEST}
+SHORT: Final[Mapping[str, Sequence[Stage]]] = {"lint": LINT, "review": REVIEW, "types": TYPES, "test": TEST}
 
 
 def test_all(scratch: Path) -> Sequence[Stage]:
@@ -116,6 +117,7 @@ def test_all(scratch: Path) -> Sequence[Stage]:
             "trial",
             module("twisted.trial", "--reporter=text", "-j", WORKERS, f"--temp-directory={scratch / 'trial'}", *units),
         ),
+        *TYPES,
         Stage("soak", module("tests.soak", SOAK_SEEDS)),
         Stage("attacks in short", module("tests.attack", "--short")),
     )

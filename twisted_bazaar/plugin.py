@@ -22,7 +22,7 @@ from twisted_bazaar.interfaces import INode, IRole, IRolePlugin, Opening
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.wire.message import Message
 
-log = Logger()
+log: Final = Logger()
 
 WAY: Final = "way"
 """Where roles find the way of finding of their node among their options; where there is none, it is flooding."""

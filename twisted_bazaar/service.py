@@ -63,7 +63,7 @@ class NodeService(Service):
     @param udp: the interface and the port where it takes datagrams; None for nowhere.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self,

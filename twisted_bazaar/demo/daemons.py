@@ -86,7 +86,7 @@ class Stage:
         self.directory = directory
         self._interruption = interruption
         self._daemons: list[Daemon] = []
-        self.chronicle = Events()
+        self.chronicle: Events = Events()
 
     def __len__(self) -> int:
         return len(self._daemons)

@@ -38,12 +38,12 @@ class Stream(TwistedProtocol):
     """
 
     transport: Any
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, reactor: Any, codec: Codec) -> None:
         self.reactor = reactor
         self.codec = codec
-        self.is_open = False
+        self.is_open: bool = False
         self.gone: Callable[[], object] = _nothing
         self._grace: IDelayedCall | None = None
 

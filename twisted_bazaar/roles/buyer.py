@@ -19,7 +19,7 @@ from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
-from twisted_bazaar.interfaces import IDiscoveryMethod, IErrand, INode, IOperable
+from twisted_bazaar.interfaces import Command, IDiscoveryMethod, IErrand, INode, IOperable, Receivers
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.commands.trade import PurchasesCommands
 from twisted_bazaar.roles.goods import parse_count, parse_seconds
@@ -62,8 +62,8 @@ T = TypeVar("T")
 class Options(usage.Options):
     """The options of a buyer."""
 
-    optFlags = [["once", None, "Exit when everything is bought, or the timeout is over."]]
-    optParameters = [
+    optFlags: Sequence[Sequence[object]] = [["once", None, "Exit when everything is bought, or the timeout is over."]]
+    optParameters: Sequence[Sequence[object]] = [
         ["max-price", None, None, "The most to pay for one piece, in minor units."],
         ["timeout", None, None, "With --once: how many seconds to look; 60 if not given."],
         ["for", None, None, "What it is for, in your words: what was bought for the same before counts."],
@@ -95,7 +95,7 @@ class Buyer(Role):
     @ivar purchases: its orders; there from L{start} on.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Buyer(Role):
         way: IDiscoveryMethod | None = None,
     ) -> None:
         self._way = way or FloodWay()
-        self.wants = list(wants)
+        self.wants: list[Want] = list(wants)
         self._store = store or MemoryStore(MemoryPurchases())
         self._max_price = max_price
         self._gather_s = gather_s
@@ -127,15 +127,15 @@ class Buyer(Role):
         """Go on with what has no answer yet, and look for everything at once."""
         super().start(node)
         self._search = self._way.search(node, self._gather_s)
-        self.purchases = Purchases(node, self._store, self._seek)
+        self.purchases: Purchases = Purchases(node, self._store, self._seek)
         self._want_list = WantList(self._store)
-        self.receives = {
+        self.receives: Receivers = {
             **self._search.receives,
             BuyOK: self.purchases.answered,
             BuyNo: self.purchases.answered,
             Error: self.purchases.failed,
         }
-        self.commands = PurchasesCommands(node, self.purchases).commands
+        self.commands: Mapping[str, Command] = PurchasesCommands(node, self.purchases).commands
         self.purchases.start()
         self._run(self._resume())
         for want in self.wants:

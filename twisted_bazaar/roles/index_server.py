@@ -5,7 +5,7 @@ It carries no searches, no sales and no files. Its state is soft: peers tell it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -39,7 +39,7 @@ from twisted_bazaar.discovery.index.messages import (
 from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests
 from twisted_bazaar.discovery.index.scheduling.rate_limits import RateLimits
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
-from twisted_bazaar.interfaces import INode, IOperable, IRegistrar
+from twisted_bazaar.interfaces import Command, INode, IOperable, IRegistrar, Receivers
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.goods import parse_count, parse_memory, parse_seconds
 from twisted_bazaar.roles.numbers import Numbers
@@ -57,13 +57,13 @@ _FAULTS_TOLD_A_MINUTE: Final = 5
 class Options(usage.Options):
     """The options of an index server."""
 
-    optParameters = [
+    optParameters: Sequence[Sequence[object]] = [
         ["directory", None, None, "Where it is kept: postgresql://..., for several servers; in memory if not given."],
         ["list-memory", None, str(MOST_BYTES // MIB), "How many MiB all lists may take, also in a database."],
         ["most-files-a-peer", None, str(MOST_A_PEER), "How many files and goods one peer may list."],
         ["lease", None, f"{LEASE_S:g}", "For how many seconds a peer is believed that says nothing more."],
     ]
-    optFlags = [["verbose", "v", "Tell of each peer that comes or goes."]]
+    optFlags: Sequence[Sequence[object]] = [["verbose", "v", "Tell of each peer that comes or goes."]]
 
 
 @implementer(IRegistrar, IOperable)
@@ -74,7 +74,7 @@ class IndexServer(Role):
     @param verbose: whether the log tells of each peer that comes or goes.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, directory: IDirectory | None = None, *, verbose: bool = False) -> None:
         self._verbose = verbose
@@ -82,7 +82,7 @@ class IndexServer(Role):
         self._allowances = RateLimits()
         self._faults_told = Ration(_FAULTS_TOLD_A_MINUTE)
         self._is_stopped = False
-        self.receives = {
+        self.receives: Receivers = {
             AddFile: self._file_added,
             RemoveFile: self._file_removed,
             Update: self._updated,
@@ -91,7 +91,9 @@ class IndexServer(Role):
             FindSources: self._sources_sought,
             FindSellers: self._sellers_sought,
         }
-        self.commands = {"status": lambda request: self.directory.counts().addCallback(self._tell_status)}
+        self.commands: Mapping[str, Command] = {
+            "status": lambda request: self.directory.counts().addCallback(self._tell_status)
+        }
 
     def start(self, node: INode) -> None:
         """Begin; nothing is linked yet."""

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
-from twisted_bazaar.interfaces import IDiscoveryMethod, ILedger, INode, IOperable
+from twisted_bazaar.interfaces import Command, IDiscoveryMethod, ILedger, INode, IOperable, Receivers
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.commands.trade import SalesCommands
 from twisted_bazaar.roles.goods import parse_goods
@@ -45,7 +45,7 @@ _BOOK_FILE: Final = "book"
 class Options(usage.Options):
     """The options of a seller."""
 
-    optParameters = [
+    optParameters: Sequence[Sequence[object]] = [
         [
             "ledger",
             None,
@@ -73,7 +73,7 @@ class Seller(Role):
     @ivar shelf: what it offers, and what it holds back for whom; there from L{start} on.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     # For what its owner causes: none of it is left out, however much there is.
     _own_log = Logger(__name__)
 
@@ -86,7 +86,7 @@ class Seller(Role):
     ) -> None:
         self._way = way or FloodWay()
         self._opened = opened
-        self.store = store or MemoryStore(MemorySales())
+        self.store: IStore[SalesBook] = store or MemoryStore(MemorySales())
         self.ledger: ILedger = Ledger(self.store)
         self._supplies = supplies
         self._sales_told = Ration(_SALES_TOLD_A_MINUTE)
@@ -97,14 +97,14 @@ class Seller(Role):
         """Put the goods on the shelf."""
         super().start(node)
         self.ledger.start(node.clock)
-        self.shelf = Offers(self.ledger, node)
+        self.shelf: Offers = Offers(self.ledger, node)
         self._answers = self._way.answers(node, self.shelf)
-        self.receives = {
+        self.receives: Receivers = {
             **self._answers.receives,
             Buy: partial(self._order_received, is_withdrawal=False),
             Cancel: partial(self._order_received, is_withdrawal=True),
         }
-        self.commands = SalesCommands(node, self.ledger, self._answers.changed).commands
+        self.commands: Mapping[str, Command] = SalesCommands(node, self.ledger, self._answers.changed).commands
         self._stocking: IDelayedCall | None = None
         self._put_on_shelf()
 

@@ -18,7 +18,7 @@ from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMemory
 from twisted_bazaar.files.sharing.shared import SharedContent
-from twisted_bazaar.interfaces import ICatalogue, INode, IOperable
+from twisted_bazaar.interfaces import Command, ICatalogue, INode, IOperable
 from twisted_bazaar.roles.commands.files import FilesCommands
 from twisted_bazaar.roles.fetcher import USUAL_SLOTS, Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch
@@ -39,7 +39,7 @@ _TOLD_ONE_BY_ONE: Final = 3
 class Options(usage.Options):
     """The options of a sharer."""
 
-    optParameters = [
+    optParameters: Sequence[Sequence[object]] = [
         ["folder", None, None, "The folder whose files are shared; what is fetched goes there too."],
         ["upload-slots", None, str(USUAL_SLOTS), "How many uploads go on at once; others wait for their turn."],
         ["upload-rate", None, None, "Bytes a second for all uploads together, such as 500K or 2M; else no limit."],
@@ -69,7 +69,7 @@ class Sharer(Fetcher):
         **options: Any,
     ) -> None:
         # Links are followed once: what was meant at the start is what is written to later.
-        self.path = path.resolve()
+        self.path: Path = path.resolve()
         super().__init__(catalogue, parts_in(self.path), **options)
         self._memory = memory
         self._progress = progress
@@ -82,8 +82,10 @@ class Sharer(Fetcher):
     def start(self, node: INode) -> None:
         """Begin to look into the folder."""
         super().start(node)
-        self.folder = Folder(node.clock, self.path, self._memory, self._changed, self._progress, watched=self._watched)
-        self.commands = FilesCommands(self, self.folder).commands
+        self.folder: Folder = Folder(
+            node.clock, self.path, self._memory, self._changed, self._progress, watched=self._watched
+        )
+        self.commands: Mapping[str, Command] = FilesCommands(self, self.folder).commands
         self.folder.start()
         self._watching.clock = node.clock
         self._watching.start(_LOOK_S, now=False).addErrback(

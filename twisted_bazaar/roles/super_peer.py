@@ -30,7 +30,16 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import QueryCont
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import ReversePaths
 from twisted_bazaar.discovery.superpeer.ultrapeer.unregistered import Unregistered
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IFloodsNothing, INode, IOperable, ISelfNumbered, ITakesDatagrams
+from twisted_bazaar.interfaces import (
+    Command,
+    DatagramReceivers,
+    IFloodsNothing,
+    INode,
+    IOperable,
+    ISelfNumbered,
+    ITakesDatagrams,
+    Receivers,
+)
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.goods import parse_memory
 from twisted_bazaar.system.limited_log import limited_logger
@@ -59,14 +68,14 @@ _UDP_IF_IT_LEADS: Final = UdpNeed(
 class Options(usage.Options):
     """The options of a super peer."""
 
-    optParameters = [
+    optParameters: Sequence[Sequence[object]] = [
         ["ttl", None, str(TTL), "Over how many links between super peers a search goes at most."],
         ["leaves", None, str(LEAVES), "How many weak peers it takes."],
         ["list-memory", None, str(MOST_BYTES // MIB), "How many MiB the lists and words of weak peers may take."],
         ["results", None, str(RESULTS), "How many hits are enough for one search."],
         ["degree", None, str(DEGREE), "How many other super peers it looks for."],
     ]
-    optFlags = [
+    optFlags: Sequence[Sequence[object]] = [
         ["no-query-routing", None, "Send searches to neighbours that have none of the words, too."],
         ["no-dynamic-querying", None, "Send every search as far as it may go at once."],
         ["verbose", "v", "Tell of each weak peer that comes or goes."],
@@ -96,7 +105,7 @@ class SuperPeer(Role):
     @ivar leaves: its weak peers; there from L{start} on, like its neighbours and the searches of its weak peers.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     udp_need = _UDP_TO_LEAD
     leaves: Leaves
     neighbours: Neighbours
@@ -115,17 +124,17 @@ class SuperPeer(Role):
         dynamic_querying: bool = True,
         verbose: bool = False,
     ) -> None:
-        self.policy = Policy(ttl, results, query_routing, dynamic_querying)
-        self.counters = Counters()
-        self.is_leading = True
-        self.kind = KIND
+        self.policy: Policy = Policy(ttl, results, query_routing, dynamic_querying)
+        self.counters: Counters = Counters()
+        self.is_leading: bool = True
+        self.kind: str | None = KIND
         self._given = list(neighbours)
         self._most_leaves = leaves
         self._budget = budget
         self._degree = degree
         self._verbose = verbose
         self._has_begun = False
-        self.commands = {"status": self._status}
+        self.commands: Mapping[str, Command] = {"status": self._status}
 
     @classmethod
     def dormant(cls, **options: Any) -> Self:
@@ -184,8 +193,8 @@ class SuperPeer(Role):
         self.searches = QueryControl(self.leaves, *parts)
         self._passing = QueryForwarding(*parts, self.searches.hit_received)
         self._promotion = Promotion(node, self.leaves, lambda: list(self.neighbours.linked.values()))
-        self.receives = {**self.leaves.receives, Query: self.searches.query_received}
-        self.datagrams = {
+        self.receives: Receivers = {**self.leaves.receives, Query: self.searches.query_received}
+        self.datagrams: DatagramReceivers = {
             **self._passing.datagrams,
             SuperHello: self.neighbours.hello_received,
             Table: self.neighbours.table_received,

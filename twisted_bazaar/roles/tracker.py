@@ -6,13 +6,13 @@ tracker that lost its memory learns its nodes again from their greetings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.python import usage
 from zope.interface import implementer
 
-from twisted_bazaar.interfaces import INode, IRegistrar
+from twisted_bazaar.interfaces import INode, IRegistrar, Receivers
 from twisted_bazaar.node.control import NodeReply, NodeRequest
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.roles.numbers import Numbers
@@ -22,7 +22,7 @@ from twisted_bazaar.values.addresses import Origin, Peer
 class Options(usage.Options):
     """The options of a tracker."""
 
-    optFlags = [["verbose", "v", "Tell of each node that comes, goes or asks."]]
+    optFlags: Sequence[Sequence[object]] = [["verbose", "v", "Tell of each node that comes, goes or asks."]]
 
 
 class _Draw:
@@ -66,7 +66,7 @@ class Tracker(Role):
         # Those that can be dialled, by kind: by everybody, and by nodes on the tracker's machine only.
         self._open: dict[str | None, _Draw] = {}
         self._local: dict[str | None, _Draw] = {}
-        self.receives = {NodeRequest: self._request_received}
+        self.receives: Receivers = {NodeRequest: self._request_received}
 
     def start(self, node: INode) -> None:
         """Begin; nothing is linked yet."""

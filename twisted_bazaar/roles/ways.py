@@ -83,8 +83,8 @@ class SuperPeerWay:
     registrar = None
 
     def __init__(self, super_peers: Sequence[IStreamClientEndpoint | Address] = (), *, may_lead: bool = False) -> None:
-        self.super_peer = SuperPeer.dormant() if may_lead else None
-        self.leaf = Leaf(super_peers, lead=None if self.super_peer is None else self.super_peer.lead)
+        self.super_peer: SuperPeer | None = SuperPeer.dormant() if may_lead else None
+        self.leaf: Leaf = Leaf(super_peers, lead=None if self.super_peer is None else self.super_peer.lead)
         self.roles: Sequence[IRole] = (self.leaf,) if self.super_peer is None else (self.leaf, self.super_peer)
 
     def search(self, node: INode, gather_s: float) -> IDiscovery:
@@ -113,7 +113,7 @@ class RingWay:
     registrar = None
 
     def __init__(self, join: IStreamClientEndpoint | Address | str | None = None, **about: Any) -> None:
-        self.finder = RingFinder(join, **about)
+        self.finder: RingFinder = RingFinder(join, **about)
         self.roles: Sequence[IRole] = (self.finder,)
 
     def search(self, node: INode, gather_s: float) -> IDiscovery:

@@ -14,7 +14,7 @@ from enum import Enum
 from functools import partial
 from itertools import count
 from math import prod
-from typing import Final
+from typing import Any, ClassVar, Final
 
 from attrs import frozen
 
@@ -38,7 +38,7 @@ class FaultKind(Enum):
     DISK_ERROR = "disk-error"
 
     # Members are alone of their kind; a hash of the name would differ between two runs.
-    __hash__ = object.__hash__
+    __hash__: ClassVar[Callable[[Any], int]] = object.__hash__
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from twisted.application.service import IServiceMaker
 from twisted.logger import Logger
@@ -13,7 +14,7 @@ from twisted_bazaar.plugin import known_roles
 from twisted_bazaar.settings.known import COMMANDS, NEVER_SET, NODE, TRACKER, Known
 from twisted_bazaar.settings.values import Kind, Kinds
 
-log = Logger()
+log: Final = Logger()
 
 
 def kinds_of(options: usage.Options) -> Kinds:

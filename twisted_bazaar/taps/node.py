@@ -17,7 +17,7 @@ from twisted_bazaar.roles.ring.options import RingOptions
 from twisted_bazaar.roles.ways import WAY
 from twisted_bazaar.service import build_service, parse_limits, usual_limits
 from twisted_bazaar.settings.known import NODE, ROLE
-from twisted_bazaar.settings.values import Kind, Setting
+from twisted_bazaar.settings.values import Kind, Setting, Settings
 from twisted_bazaar.state import STATE, StateDirectory, state_path
 from twisted_bazaar.taps.finding import MAY_LEAD, SUPER_PEER, is_on_ring, is_typed, tracker_of_node, way_of_node
 from twisted_bazaar.taps.leaving import hurry_if_told_again
@@ -35,7 +35,7 @@ class _NodeOptions(DaemonOptions, TransferOptions):
     program = NODE
     synopsis = "[--role ROLE]... [options]"
     longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
-    optParameters = [
+    optParameters: Sequence[Sequence[object]] = [
         [
             "listen",
             "l",
@@ -56,7 +56,7 @@ class _NodeOptions(DaemonOptions, TransferOptions):
         ["state", None, None, "The directory for what outlives the process: key, orders, stock."],
         ["name", None, None, "What to call its directory where --state is not given; its roles if not given."],
     ]
-    optFlags = [
+    optFlags: Sequence[Sequence[object]] = [
         ["ephemeral", None, "Keep nothing: a new key, and orders in memory."],
         [MAY_LEAD, None, "With --via superpeer: become a super peer itself when there are too few."],
     ]
@@ -105,7 +105,8 @@ class Options(_NodeOptions, RingOptions):
         full.parseOptions(words)
         if full.get(ROLE, []) != names:
             raise self.refusal(UsageError("write --role ROLE in full"))
-        self.settings, self._full = full.settings, full
+        self.settings: Settings = full.settings
+        self._full = full
         self.update(full)
 
     def in_force(self) -> dict[str, Setting]:

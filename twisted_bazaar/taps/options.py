@@ -34,7 +34,7 @@ class DaemonOptions(usage.Options):
 
     program = "bazaar"
     tables: Sequence[str] = ()
-    optParameters = [
+    optParameters: Sequence[Sequence[object]] = [
         [CONFIG, None, None, "A TOML file with settings for what is not said here; see bazaar config show."],
         ["max-links", None, None, "How many nodes may be linked to this one."],
         ["advertise", None, None, "HOST:PORT where others reach this node, if not where it listens."],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.application.service import IService
@@ -18,10 +19,10 @@ class Options(DaemonOptions, tracker.Options):
     """The options of a tracker."""
 
     program = TRACKER
-    tables = (TRACKER, "tracker")
+    tables: Sequence[str] = (TRACKER, "tracker")
     synopsis = "[options]"
     longdesc = "The tracker gives ids to nodes and names them to each other. It sees no searches and no sales."
-    optParameters = [
+    optParameters: Sequence[Sequence[object]] = [
         [
             "listen",
             "l",

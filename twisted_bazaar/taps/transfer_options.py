@@ -24,4 +24,4 @@ TRANSFER_OPTIONS: Final[Sequence[tuple[str, str, str]]] = (
 class TransferOptions(usage.Options):
     """These options as a part of those of a node."""
 
-    optParameters = [[name, None, None, text] for name, _, text in TRANSFER_OPTIONS]
+    optParameters: Sequence[Sequence[object]] = [[name, None, None, text] for name, _, text in TRANSFER_OPTIONS]

@@ -24,7 +24,7 @@ class DatagramReadBudget:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self.left = _WORK_A_TURN
+        self.left: int = _WORK_A_TURN
         self._reading_on: IDelayedCall | None = None
         self._transport: Any = None
 

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from twisted_bazaar.system.limited_log import limited_logger
 
-log = limited_logger(__name__)
+log: Final = limited_logger(__name__)
 
 _TICK_S: Final = 0.25
 _LOOKS_A_TURN: Final = 500

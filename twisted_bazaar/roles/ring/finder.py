@@ -23,6 +23,7 @@ from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import (
     Command,
+    DatagramReceivers,
     IErrand,
     IFloodsNothing,
     IHandsOver,
@@ -57,7 +58,7 @@ class RingFinder(Role):
     @ivar search: what is found by it.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     udp_need: ClassVar[UdpNeed] = UdpNeed(
         beside_links=False, no_udp="--via ring goes by datagrams; write a port, or leave out --udp for any that is free"
     )
@@ -74,13 +75,15 @@ class RingFinder(Role):
         if is_guest and join is None:
             raise UsageError("--via ring: say where a member of the ring listens, with --join tcp:HOST:PORT")
         settings = evolve(settings, leaving_s=_LEAVING_S)
-        self.member = RingClient(settings) if is_guest else RingMember(settings)
+        self.member: RingClient | RingMember = RingClient(settings) if is_guest else RingMember(settings)
         is_classic = not settings.has_fingers
-        self.keeping = DhtClient(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
-        self.search = RingSearch(self.keeping)
-        self.stay = RingLifecycle(self.keeping, None if is_guest else Repair(self.keeping), join)
-        self.finished = self.stay.finished
-        self.datagrams = self.member.datagrams
+        self.keeping: DhtClient = DhtClient(
+            self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic)
+        )
+        self.search: RingSearch = RingSearch(self.keeping)
+        self.stay: RingLifecycle = RingLifecycle(self.keeping, None if is_guest else Repair(self.keeping), join)
+        self.finished: Deferred[int] = self.stay.finished
+        self.datagrams: DatagramReceivers = self.member.datagrams
         self.commands: Mapping[str, Command] = {"status": self._status, "ring.status": self._ring_status}
 
     def start(self, node: INode) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import evolve
@@ -22,7 +22,7 @@ _LARGEST_PORT: Final = 65_535
 class RingOptions(usage.Options):
     """The options of a node about its ring."""
 
-    optParameters = [
+    optParameters: Sequence[Sequence[object]] = [
         ["join", None, None, f"Where a member of the ring listens, such as {MEMBER}; a new ring if not given."],
         ["bits", None, None, "The ring has 2 to the power of this many places: 64 if not given, 8 with --classic."],
         ["successors", None, None, "How many nodes after itself it knows: 8 if not given, 2 with --classic."],
@@ -33,7 +33,9 @@ class RingOptions(usage.Options):
             "On how many nodes all is besides the one it belongs to: 3 if not given, 2 if classic.",
         ],
     ]
-    optFlags = [["classic", None, "A ring as in a classroom: two successors, no shortcuts, files called by numbers."]]
+    optFlags: Sequence[Sequence[object]] = [
+        ["classic", None, "A ring as in a classroom: two successors, no shortcuts, files called by numbers."]
+    ]
 
 
 RING_OPTIONS: Final = ("join", "bits", "successors", "replicas", "classic")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -24,7 +24,7 @@ from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed
-from twisted_bazaar.interfaces import INode, ISelfNumbered
+from twisted_bazaar.interfaces import DatagramReceivers, INode, ISelfNumbered
 from twisted_bazaar.plugin import Role
 from twisted_bazaar.values.addresses import Address
 
@@ -41,14 +41,14 @@ class SimulatedPeer(Role):
     @ivar keeping: what it keeps.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self, settings: Settings, replicas: int, join: IStreamClientEndpoint | None = None, seat: Seat | None = None
     ) -> None:
-        self.member = RingMember(settings)
-        self.keeping = DhtClient(self.member, replicas=replicas)
-        self.datagrams = self.member.datagrams
+        self.member: RingMember = RingMember(settings)
+        self.keeping: DhtClient = DhtClient(self.member, replicas=replicas)
+        self.datagrams: DatagramReceivers = self.member.datagrams
         self._repair = Repair(self.keeping)
         self._join = join
         self._seat = seat

@@ -101,8 +101,8 @@ def ring(ctx: click.Context, /, **options: Any) -> None:
     raise SystemExit(status)
 
 
-for command in COMMANDS:
-    ring.add_command(command)
+for _command in COMMANDS:
+    ring.add_command(_command)
 
 
 def _state(state: str | None, name: str | None, *, ephemeral: bool) -> StateDirectory | None:

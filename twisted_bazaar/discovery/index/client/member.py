@@ -30,7 +30,7 @@ from twisted_bazaar.discovery.index.messages import (
     TooMany,
 )
 from twisted_bazaar.errors import LinkClosed, NotNow, PeerError
-from twisted_bazaar.interfaces import ICatalogue, INode, IRole, Opening
+from twisted_bazaar.interfaces import ICatalogue, INode, IRole, Opening, Receivers
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, SharedFile
@@ -59,14 +59,14 @@ class IndexMember:
     Its questions wait for the server for C{ANSWER_S}, if it is not there or says nothing.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     openings: Mapping[type[Message], Opening] = {}
     datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
     kind: str | None = None
     node: INode
 
     def __init__(self) -> None:
-        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
+        self.receives: Receivers = {
             Listed: self._listed_received,
             FoundFiles: self._answer_received,
             FoundSources: self._answer_received,

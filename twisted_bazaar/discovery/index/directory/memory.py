@@ -32,12 +32,12 @@ class MemoryDirectory:
     @param directory: all that is known; nothing if not given.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, directory: Directory | None = None) -> None:
         self._directory = directory or Directory()
-        self.lease_s = self._directory.lease_s
-        self.most_a_peer = self._directory.most_a_peer
+        self.lease_s: float = self._directory.lease_s
+        self.most_a_peer: int = self._directory.most_a_peer
         self._looking: IDelayedCall | None = None
         self._working: IDelayedCall | None = None
 

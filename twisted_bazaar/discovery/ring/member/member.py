@@ -67,7 +67,7 @@ class RingMember:
         *("_neighbourhood", "_door"),
     )
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     is_guest: ClassVar[bool] = False
     cards: ContactEncoder
     _node: INode
@@ -77,7 +77,7 @@ class RingMember:
     _door: Door
 
     def __init__(self, settings: Settings = USUAL, ring_id: int | None = None) -> None:
-        self.ring = Ring(settings.bits)
+        self.ring: Ring = Ring(settings.bits)
         self.settings = settings
         self.datagrams: dict[type[Message], Callable[[Any, Address], None]] = {
             RingJoin: self._join_asked,

@@ -71,7 +71,7 @@ class Republisher:
     @param own: says what they are to be.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, keeping: DhtClient, own: OwnRecords) -> None:
         self._keeping = keeping

@@ -33,7 +33,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
     Registered,
 )
 from twisted_bazaar.errors import PeerError
-from twisted_bazaar.interfaces import Command, ICatalogue, INode, IOperable, ISelfNumbered, Opening
+from twisted_bazaar.interfaces import Command, ICatalogue, INode, IOperable, ISelfNumbered, Opening, Receivers
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
@@ -62,7 +62,7 @@ class Leaf:
     @param results: how many hits are enough for one question.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     openings: Mapping[type[Message], Opening] = {}
     datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
     kind: str | None = None
@@ -75,7 +75,7 @@ class Leaf:
         lead: Callable[[str, Sequence[Address]], None] | None = None,
         results: int = ENOUGH,
     ) -> None:
-        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
+        self.receives: Receivers = {
             Registered: self._registered_received,
             Listed: self._listed_received,
             QueryHit: self._hit_received,
