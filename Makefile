@@ -1,19 +1,23 @@
 # make demo      see the bazaar at work
 # make test      what must hold, in some minutes: lint, types, each unit test, some of each integration test
 # make test-all  all that must hold: the slow tests too, each with more tries; trial, covered branches, soak
+# make lint      the first of that alone: form and types of the sources
+# make types     whether each public name of the built wheel has a type that others can rely on
+# make review    what is usual for projects on PyPI and GitHub, and whether the files for public CI are in order
 # make bench     how fast it is, beside others; ONLY=wire runs one module
 # make bench-peers  install those others
 # make attack    what strangers must not be able to do, tried on real daemons; ONLY=pings-tracker makes one attack
 # make planted   each bug that the tests are known to catch, planted in a copy and caught again; ONLY=7 for one promise
 # make soak      simulated markets under faults, SEEDS=1000 of each kind
 # make format    put the code into its house form
+# make wheel     dist/: a source distribution, and a wheel built from that; the same sources make the same wheel
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 SEEDS ?= 100
 
-.PHONY: demo test test-all lint bench bench-peers attack planted soak format clean
+.PHONY: demo lint review types test test-all bench bench-peers attack planted soak format wheel clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -31,13 +35,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(VENV)/bin/bazaar demo
 
-test test-all: $(VENV)/.installed-dev
+lint review types test test-all: $(VENV)/.installed-dev
 	@$(RUN) -m tests.stages $@
-
-lint: $(VENV)/.installed-dev
-	$(RUN) -m ruff check .
-	$(RUN) -m ruff format --check --quiet .
-	$(RUN) -m mypy
 
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks $(ONLY)
@@ -57,6 +56,11 @@ soak: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+# All that would tell one build from another: the time, here that of the last commit, and who may write to new files.
+wheel: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
+wheel: $(VENV)/.installed-dev
+	umask 022 && $(RUN) -m build --outdir dist
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis _trial_temp*

@@ -1,4 +1,4 @@
-"""C{python -m tests.stages test|test-all}: what C{make test} and C{make test-all} do, stage by stage.
+"""C{python -m tests.stages NAME}: what C{make NAME} does, stage by stage, for all names by which it checks something.
 
 A test that only C{make test-all} runs has the mark C{slow}.
 """
@@ -50,6 +50,11 @@ def module(name: str, *words: str) -> tuple[str, ...]:
     return PYTHON, "-m", name, *words
 
 
+def program(name: str, *words: str) -> tuple[str, ...]:
+    """The command that runs a program of the environment that is no module."""
+    return str(Path(PYTHON).parent / name), *words
+
+
 def pytest(*words: str) -> tuple[str, ...]:
     """The command that runs tests on all cores, and shows how far it is."""
     return module("pytest", "-q", "-n", WORKERS, *words)
@@ -60,9 +65,21 @@ LINT: Final = (
     Stage("format", module("ruff", "format", "--check", "--quiet", ".")),
     Stage("types", module("mypy")),
 )
+TYPES: Final = (Stage("types of the wheel", module("tests.typed_wheel")),)
+SCHEMA: Final = "--builtin-schema"
+# What others see first: how the project is laid out, and what public continuous integration is to run.
+REVIEW: Final = (
+    Stage("repository", module("repo_review", "--show", "err", ".")),
+    Stage("workflow", module("check_jsonschema", SCHEMA, "vendor.github-workflows", ".github/workflows/ci.yml")),
+    Stage("updates", module("check_jsonschema", SCHEMA, "vendor.dependabot", ".github/dependabot.yml")),
+    Stage("hooks", module("pre_commit", "validate-config")),
+    Stage("security of the workflow", program("zizmor", "--offline", "--quiet", "--persona", "pedantic", ".github")),
+)
 # Else each of the processes that run tests compiles all of it, at the same time.
 COMPILED: Final = Stage("bytecode", module("compileall", "-q", "-j", WORKERS, "twisted_bazaar", "tests"))
 TEST: Final = (*LINT, COMPILED, Stage("tests", pytest("-m", "not slow")))
+# All but C{test-all}.
+SHORT: Final[Mapping[str, Sequence[Stage]]] = {"lint": LINT, "review": REVIEW, "types": TYPES, "test": TEST}
 
 
 def test_all(scratch: Path) -> Sequence[Stage]:
@@ -75,6 +92,7 @@ def test_all(scratch: Path) -> Sequence[Stage]:
     units = [str(path) for path in sorted((ROOT / "tests").iterdir()) if is_unit(path)]
     return (
         *LINT,
+        *REVIEW,
         COMPILED,
         Stage(
             "tests, counting branches",
@@ -99,6 +117,7 @@ def test_all(scratch: Path) -> Sequence[Stage]:
             "trial",
             module("twisted.trial", "--reporter=text", "-j", WORKERS, f"--temp-directory={scratch / 'trial'}", *units),
         ),
+        *TYPES,
         Stage("soak", module("tests.soak", SOAK_SEEDS)),
         Stage("attacks in short", module("tests.attack", "--short")),
     )
@@ -133,13 +152,13 @@ def run(stages: Sequence[Stage]) -> int:
 def main(words: Sequence[str]) -> int:
     """Do what the command line says; returns the exit status."""
     match words:
-        case ["test"]:
-            return run(TEST)
+        case [name] if name in SHORT:
+            return run(SHORT[name])
         case ["test-all"]:
             with tempfile.TemporaryDirectory(prefix="bazaar-test-all-") as scratch:
                 return run(test_all(Path(scratch)))
         case _:
-            print("usage: python -m tests.stages test|test-all", file=sys.stderr)
+            print(f"usage: python -m tests.stages {'|'.join(SHORT)}|test-all", file=sys.stderr)
             return 2
 
 

@@ -62,7 +62,7 @@ class FairTable(Generic[K, V]):
     __slots__ = ("_entries", "_lifetime_s", "_owners", "_ranking", "_share", "cap")
 
     def __init__(self, cap: int, lifetime_s: float, shares: int = 8) -> None:
-        self.cap = cap
+        self.cap: int = cap
         self._lifetime_s = lifetime_s
         self._share = max(1, cap // shares)
         # In the order of expiry, which is that of entering: all live equally long. That of each owner's is in the

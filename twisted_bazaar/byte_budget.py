@@ -92,9 +92,9 @@ class ByteBudget:
 
     def __init__(self, total: int, held: Mapping[Hashable, int] | None = None, retired: int = 0) -> None:
         self.total = total
-        self.retired = retired
+        self.retired: int = retired
         self._held: Counter[Hashable] = Counter({owner: size for owner, size in (held or {}).items() if size})
-        self.used = self._held.total() + retired
+        self.used: int = self._held.total() + retired
 
     @property
     def most_a_host(self) -> int:

@@ -41,7 +41,7 @@ class Console:
     @param status: what the node says about itself.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(self, roles: Sequence[IRole], status: Callable[[], Mapping[str, Any]]) -> None:
         self._roles = roles

@@ -12,11 +12,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
-from zope.interface import Attribute, Interface
+from zope.interface import Attribute
 
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.identity.signed import Envelope
+from twisted_bazaar.interface_bases import Interface
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 from twisted_bazaar.values.joining import Asked
@@ -28,6 +29,15 @@ Opening = Callable[[Any, Address], IProtocol | None]
 """Takes the first message of a connection and where it comes from; gives what is to take the connection over.
 
 That gets the transport by C{makeConnection}, with whatever else has arrived. None refuses the connection."""
+
+Receivers = Mapping[type[Message], Callable[[Any, Origin], None]]
+"""By the class of a message: what takes it, and where it comes from."""
+
+DatagramReceivers = Mapping[type[Message], Callable[[Any, Address], None]]
+"""The same for messages that come by datagram."""
+
+Openings = Mapping[type[Message], Opening]
+"""By the class of a message with which a connection may begin: what takes that over."""
 
 
 Command = Callable[[Mapping[str, Any]], Deferred[Any]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import msgspec
 from twisted.logger import Logger
@@ -27,7 +27,7 @@ class EventFile:
     @param seconds: tells the time.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(self, file: IO[str], seconds: Callable[[], float]) -> None:
         self._file: IO[str] | None = file

@@ -12,15 +12,16 @@ from typing import Any, Final, TypeVar, cast
 
 from attrs import frozen
 from twisted.logger import Logger
-from twisted.plugin import IPlugin, getPlugins
+from twisted.plugin import getPlugins
 from zope.interface import Attribute, implementer
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interface_bases import IPlugin
 from twisted_bazaar.interfaces import IDiscoveryMethod, IRole
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import StateDirectory
 
-log = Logger()
+log: Final = Logger()
 
 _PASSED_ON: Final = ("twisted_bazaar.discovery.flood.messages", "twisted_bazaar.trade.messages")
 _Loaded = TypeVar("_Loaded")

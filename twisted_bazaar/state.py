@@ -64,11 +64,11 @@ class StateDirectory:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = written_path(path, "--state").absolute()
+        self.path: Path = written_path(path, "--state").absolute()
         if len(os.fsencode(self.path / SOCKET)) > LONGEST_SOCKET_PATH:
             raise UsageError(f"--state {self.path}: the path is too long for a socket in it; choose a shorter one")
         try:
-            self.files = PrivateDirectory.open(self.path, "--state")
+            self.files: PrivateDirectory = PrivateDirectory.open(self.path, "--state")
         except OSError as error:
             raise UsageError(
                 f"--state {self.path}: {error.strerror}; choose another, or --ephemeral to keep nothing"

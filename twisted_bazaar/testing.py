@@ -208,7 +208,7 @@ class SimulatedNetwork:
     """
 
     def __init__(self, seed: int = 1) -> None:
-        self.network = Network(seed, Conditions(latency_s=_LATENCY_S))
+        self.network: Network = Network(seed, Conditions(latency_s=_LATENCY_S))
         self.nodes: list[Node] = []
         self.events: list[tuple[Node, str, dict[str, Any]]] = []
         self.traffic: list[tuple[int, int | None, Message]] = []

@@ -13,7 +13,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 LONGEST_S: Final = 600.0
-_SOURCES: Final = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "twisted", "twisted_bazaar")
+_SOURCES: Final = ("Makefile", "setup.py", "pyproject.toml", "README.md", "LICENSE", "twisted", "twisted_bazaar")
 
 
 def run(words: tuple[str | Path, ...], directory: Path, environment: Mapping[str, str] | None = None) -> str:
@@ -36,19 +36,24 @@ def run(words: tuple[str | Path, ...], directory: Path, environment: Mapping[str
     return done.stdout
 
 
+def copy_sources(directory: Path) -> Path:
+    """Copy what a wheel is built from to a new directory; returns that."""
+    directory.mkdir()
+    for name in _SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
+        else:
+            shutil.copy(ROOT / name, directory)
+    return directory
+
+
 def build_wheel(directory: Path, constraints: tuple[str, ...] = ()) -> Path:
     """Build a wheel from a copy of the sources: building leaves traces, and takes up those of earlier builds.
 
     @param directory: where the copy and the wheel go.
     @param constraints: which versions to build with.
     """
-    source = directory / "source"
-    source.mkdir()
-    for name in _SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
-        else:
-            shutil.copy(ROOT / name, source)
+    source = copy_sources(directory / "source")
     (directory / "constraints.txt").write_text("\n".join(constraints), encoding="utf-8")
     run(
         (sys.executable, "-m", "build", "--wheel", "--outdir", directory, source),

@@ -31,7 +31,10 @@ from tests.planted.bug import PACKAGE, Bug, Moved
 from tests.planted.bugs import chosen
 
 ROOT: Final = Path(__file__).parents[2]
-COPIED: Final = ("docs", "tests", "twisted", PACKAGE, "Makefile", "README.md", "pyproject.toml", "setup.py")
+COPIED: Final = (
+    *("docs", "tests", "twisted", PACKAGE, ".ci", ".github", ".pre-commit-config.yaml"),
+    *("Makefile", "README.md", "pyproject.toml", "setup.py"),
+)
 # Tells the processes of tests that were ended from others.
 MARK: Final = "PLANTED_IN_COPY"
 # Statuses of pytest.

@@ -543,9 +543,9 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "roles/test_ring_peer.py",
             (
                 "roles/ring_peer.py",
-                "        self.kept = self._kept_in(place, keep_bytes)\n",
+                "        self.kept: KeptFiles = self._kept_in(place, keep_bytes)\n",
                 "        if self._ephemeral is not None:\n            self._ephemeral.open()\n"
-                "        self.kept = self._kept_in(place, keep_bytes)\n",
+                "        self.kept: KeptFiles = self._kept_in(place, keep_bytes)\n",
             ),
         ),
         bug(

@@ -96,7 +96,7 @@ class Stage:
         self._sleep = sleep
         self._interruption = interruption
         self._daemons: list[Daemon] = []
-        self.chronicle = Events()
+        self.chronicle: Events = Events()
 
     def __len__(self) -> int:
         return len(self._daemons)

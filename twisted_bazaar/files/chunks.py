@@ -88,7 +88,7 @@ class Holdings:
     __slots__ = ("_bits", "_held", "count")
 
     def __init__(self, count: int, *, is_whole: bool = False) -> None:
-        self.count = count
+        self.count: int = count
         self._bits = bytearray((b"\x01" if is_whole else b"\x00") * count)
         self._held = count if is_whole else 0
 

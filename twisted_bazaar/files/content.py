@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from zope.interface import Attribute, Interface
+from zope.interface import Attribute
 
 from twisted_bazaar.files.chunks import Holdings, Manifest
+from twisted_bazaar.interface_bases import Interface
 
 
 class IContent(Interface):

@@ -61,7 +61,7 @@ class MemoryContent:
         self, manifest: Manifest, content: bytes, *, reactor: Any = None, delay_s: float = 0.0, is_whole: bool = True
     ) -> None:
         self.manifest = manifest
-        self.holdings = Holdings(manifest.count, is_whole=is_whole)
+        self.holdings: Holdings = Holdings(manifest.count, is_whole=is_whole)
         self.fault: StorageError | None = None
         self.reads: list[int] = []
         self._content = content
@@ -130,12 +130,12 @@ class MemoryPart:
     ) -> None:
         self.digest = digest
         self.manifest: Manifest | None = None
-        self.holdings = Holdings(0)
+        self.holdings: Holdings = Holdings(0)
         self.room_bytes = 1 << 40
         self.fault: StorageError | None = None
         self.written: list[int] = []
-        self.is_finished = False
-        self.is_closed = False
+        self.is_finished: bool = False
+        self.is_closed: bool = False
         self._chunks = {} if chunks is None else chunks
         self._reactor = reactor
         self._delay_s = delay_s

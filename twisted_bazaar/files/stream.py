@@ -44,7 +44,7 @@ class Stream(TwistedProtocol):
     def __init__(self, reactor: Any, codec: Codec) -> None:
         self.reactor = reactor
         self.codec = codec
-        self.is_open = False
+        self.is_open: bool = False
         self.gone: Callable[[], object] = _nothing
 
     def connectionMade(self) -> None:

@@ -45,7 +45,7 @@ class Bootstrap:
     @param neighbours: nodes to stay linked to, whatever else happens.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,

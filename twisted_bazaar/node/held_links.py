@@ -34,7 +34,7 @@ class HeldLinks:
     @param links: all its links.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, links: LinkTable) -> None:
         self._links = links

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from weakref import ref
 
 from attrs import evolve
@@ -27,7 +27,7 @@ from twisted_bazaar.errors import (
     Unreachable,
 )
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IRegistrar, Opening
+from twisted_bazaar.interfaces import IRegistrar, Openings
 from twisted_bazaar.node.admission import Admission
 from twisted_bazaar.node.control import PROTOCOL_VERSION, Disconnect, ThisIsMe, ThisIsYou
 from twisted_bazaar.node.dialler import Dialler, LinkFactory
@@ -86,7 +86,7 @@ class LinkTable:
     @ivar openings: by the message that a connection begins with, what takes it over instead of a link.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,
@@ -99,24 +99,26 @@ class LinkTable:
     ) -> None:
         self._owner = owner
         # Nothing is to be added here on the way up.
-        self.message_received = owner.message_received
+        self.message_received: Callable[[Link, Message], None] = owner.message_received
         self.clock = reactor
         self.limits = limits
         self.codec = codec
         self._key = key
         self._registrar = registrar
-        self.is_tracker = registrar is not None
+        self.is_tracker: bool = registrar is not None
         self.id = NO_ID if registrar is None else TRACKER_ID
-        self.peers = Peers(key.public, limits.max_links, limits.known_paths, limits.known_s, is_fair=registrar is None)
+        self.peers: Peers = Peers(
+            key.public, limits.max_links, limits.known_paths, limits.known_s, is_fair=registrar is None
+        )
         self.tracker: Link | None = None
         self.advertised: tuple[str | None, int] = (None, 0)
         self.trace: Trace | None = None
-        self.openings: Mapping[type[Message], Opening] = {}
+        self.openings: Openings = {}
         self._port: IListeningPort | None = None
         self._all: dict[Link, None] = {}
         self._admission: Admission[Link | ref[Any]] = Admission(limits.max_connections, limits.max_greeting)
-        self.turn = ReadBudget(reactor, limits.all_frames_a_turn, limits.turn_s)
-        self.link_bytes = LinkBytes(limits.all_links_bytes, self._all)
+        self.turn: ReadBudget = ReadBudget(reactor, limits.all_frames_a_turn, limits.turn_s)
+        self.link_bytes: LinkBytes = LinkBytes(limits.all_links_bytes, self._all)
         self._watch = Deadlines(reactor, self._all)
         self._dialler = Dialler(reactor, self._build_dialled, limits.connect_s, limits.dials_at_once)
         self._ended: Deferred[None] | None = None

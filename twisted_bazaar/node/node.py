@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
@@ -93,7 +93,7 @@ class Node:
         self._stopping: list[Deferred[None]] = []
         self._journal = journal
         # Most of what is reported is what strangers do.
-        self.log = limited_logger(f"{__name__}.Node")
+        self.log: Final = limited_logger(f"{__name__}.Node")
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
         self._links = LinkTable(self, reactor, key, limits, Codec(), registrars[0] if registrars else None)
         if not registrars:
@@ -106,7 +106,7 @@ class Node:
         self._meetings = HeldLinks(self._links)
         self.streams_first = streams_first
         streams = None if make_streams is None else partial(make_streams, secret=key.secret_for(STREAMS))
-        self.datagrams = Datagrams(reactor, rng, key.secret_for(COOKIES), limits, datagram_trace, streams)
+        self.datagrams: Datagrams = Datagrams(reactor, rng, key.secret_for(COOKIES), limits, datagram_trace, streams)
         self.send_datagram: Callable[[Message, Sequence[Address]], None] = self.datagrams.send
 
     @property

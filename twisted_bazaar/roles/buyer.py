@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -16,7 +16,7 @@ from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
-from twisted_bazaar.interfaces import IDiscoveryMethod, INode
+from twisted_bazaar.interfaces import Command, IDiscoveryMethod, INode, Receivers
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.trade import PurchasesCommands
@@ -90,7 +90,7 @@ class Buyer(Role):
     @ivar purchases: its orders; there from L{start} on.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self,
@@ -124,13 +124,13 @@ class Buyer(Role):
         self._search = self._discovery.search(node, self._gather_s)
         self.purchases = Purchases(node, self._store, self._seek)
         self._want_list = WantList(self._store)
-        self.receives = {
+        self.receives: Receivers = {
             **self._search.receives,
             BuyOK: self.purchases.answered,
             BuyNo: self.purchases.answered,
             Error: self.purchases.failed,
         }
-        self.commands = PurchasesCommands(node, self.purchases).commands
+        self.commands: Mapping[str, Command] = PurchasesCommands(node, self.purchases).commands
         self.purchases.start()
         self._run(self._resume())
         for want in self.wants:

@@ -19,7 +19,7 @@ from twisted_bazaar.files.download.swarm import Receipt
 from twisted_bazaar.files.partial import PartContent
 from twisted_bazaar.files.upload.connection import UploadConnection
 from twisted_bazaar.files.upload.uploads import Uploads
-from twisted_bazaar.interfaces import ICatalogue, INode, Opening
+from twisted_bazaar.interfaces import ICatalogue, INode, Opening, Openings
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.fetching import Fetch
 from twisted_bazaar.roles.rates import parse_rate
@@ -75,7 +75,7 @@ class Fetcher(Role):
     @ivar uploads: what is served; there from L{start} on.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Fetcher(Role):
         """Begin to serve."""
         super().start(node)
         self._open_part = self._opening(node)
-        self.uploads = Uploads(
+        self.uploads: Uploads = Uploads(
             node.clock,
             node.rng,
             self,
@@ -109,7 +109,9 @@ class Fetcher(Role):
             changed=self.catalogue.loaded,
             on_changed_file=self.changed_while_served,
         )
-        self.openings = {message: self._telling(opening) for message, opening in self.uploads.openings.items()}
+        self.openings: Openings = {
+            message: self._telling(opening) for message, opening in self.uploads.openings.items()
+        }
 
     def stop(self) -> Deferred[None]:
         """End all downloads and uploads; what there is of a file stays."""

@@ -117,7 +117,7 @@ class Fetch:
     @ivar outcome: None while it is under way; then what came from whom, or why it failed.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ It carries no searches, no sales and no files. Its state is soft: peers tell it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -38,7 +38,7 @@ from twisted_bazaar.discovery.index.messages import (
 from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests
 from twisted_bazaar.discovery.index.scheduling.rate_limits import RateLimits
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
-from twisted_bazaar.interfaces import INode, IRegistrar
+from twisted_bazaar.interfaces import Command, INode, IRegistrar, Receivers
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.goods import at_least, parse_memory, parse_seconds
@@ -108,7 +108,7 @@ class IndexServer(Role):
         self._allowances = RateLimits()
         self._faults_told = Ration(_FAULTS_TOLD_A_MINUTE)
         self._is_stopped = False
-        self.receives = {
+        self.receives: Receivers = {
             AddFile: self._file_added,
             RemoveFile: self._file_removed,
             Update: self._updated,
@@ -117,7 +117,9 @@ class IndexServer(Role):
             FindSources: self._sources_sought,
             FindSellers: self._sellers_sought,
         }
-        self.commands = {"status": lambda request: self.directory.counts().addCallback(self._tell_status)}
+        self.commands: Mapping[str, Command] = {
+            "status": lambda request: self.directory.counts().addCallback(self._tell_status)
+        }
 
     def start(self, node: INode) -> None:
         """Begin; nothing is linked yet."""

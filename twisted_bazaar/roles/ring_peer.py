@@ -7,7 +7,7 @@ verified by its digest; so is one that is requested, by whoever requests it. So 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from twisted_bazaar.errors import AlreadyThere, FileChanged, PeerError, UsageErr
 from twisted_bazaar.files.content import IContent, IPart
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.folder import Folder, HashMemory
-from twisted_bazaar.interfaces import INode
+from twisted_bazaar.interfaces import Command, DatagramReceivers, INode
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.roles.commands.ring import RingCommands
 from twisted_bazaar.roles.fetcher import Fetcher, OpenPart
@@ -111,27 +111,27 @@ class RingPeer(Fetcher):
         observer: JoinObserver | None = None,
         **options: Any,
     ) -> None:
-        self.ring_catalogue = RingCatalogue()
+        self.ring_catalogue: RingCatalogue = RingCatalogue()
         super().__init__(self.ring_catalogue, self._opener, **options)
         self.stop_s = settings.leaving_s + _CLOSING_S
         self.is_classic = self.is_stop_and_wait = not settings.has_fingers
         self.member = RingMember(settings, ring_id, observer)
         place = EphemeralDirectory() if state is None else state.folder(KEPT_FOLDER)
         self._ephemeral = place if isinstance(place, EphemeralDirectory) else None
-        self.kept = self._kept_in(place, keep_bytes)
+        self.kept: KeptFiles = self._kept_in(place, keep_bytes)
         place_of = places_of(self.member.ring, self.is_classic)
-        self.keeping = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=place_of)
+        self.keeping: DhtClient = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=place_of)
         self.ring_catalogue.keeping, self.ring_catalogue.kept = self.keeping, self.kept
-        self.repair = Repair(self.keeping)
+        self.repair: Repair = Repair(self.keeping)
         self.member.before_leaving(self._hand_over)
-        self.datagrams = self.member.datagrams
-        self.offered = Offered()
-        self.stay = RingLifecycle(self.keeping, self.repair, join)
-        self.finished = self.stay.finished
+        self.datagrams: DatagramReceivers = self.member.datagrams
+        self.offered: Offered = Offered()
+        self.stay: RingLifecycle = RingLifecycle(self.keeping, self.repair, join)
+        self.finished: Deferred[int] = self.stay.finished
         self._memory = HashMemory(None if state is None else state.files, HASHES_FILE)
         self._checkpoints = Checkpoints(self.keeping, None if state is None else EntryMemory(state))
         self._sending = UploadEvents(self.kept, self.offered)
-        self.desk = RingCommands(
+        self.desk: RingCommands = RingCommands(
             self,
             self.ring_catalogue,
             self.member,
@@ -141,7 +141,7 @@ class RingPeer(Fetcher):
             self.whole_content,
             is_classic=self.is_classic,
         )
-        self.commands = self.desk.commands
+        self.commands: Mapping[str, Command] = self.desk.commands
 
     def start(self, node: INode) -> None:
         """Begin, or join, the ring."""
@@ -149,7 +149,7 @@ class RingPeer(Fetcher):
         self._sending.start(node)
         if self._ephemeral is not None:
             self._ephemeral.open()
-        self.folder = Folder(
+        self.folder: Folder = Folder(
             node.clock,
             self.kept.folder,
             self._memory,

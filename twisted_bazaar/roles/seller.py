@@ -72,7 +72,7 @@ class Seller(Role):
     @ivar shelf: what it offers, and what it holds back for whom; there from L{start} on.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     # For what its owner causes: none of it is left out, however much there is.
     _own_log = Logger(__name__)
 
@@ -85,7 +85,7 @@ class Seller(Role):
     ) -> None:
         self._discovery = discovery or FloodMethod()
         self._opened = opened
-        self.store = store or MemoryStore(MemorySales())
+        self.store: IStore[SalesBook] = store or MemoryStore(MemorySales())
         self.ledger: ILedger = Ledger(self.store)
         self._supplies = supplies
         self._sales_told = Ration(_SALES_TOLD_A_MINUTE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMemory
 from twisted_bazaar.files.sharing.shared import SharedContent
-from twisted_bazaar.interfaces import ICatalogue, INode
+from twisted_bazaar.interfaces import Command, ICatalogue, INode
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.roles.commands.files import FilesCommands
 from twisted_bazaar.roles.fetcher import UPLOAD_RATE, UPLOAD_SLOTS, Fetcher, parts_in
@@ -63,7 +63,7 @@ class Sharer(Fetcher):
         **options: Any,
     ) -> None:
         # Links are followed once: what was meant at the start is what is written to later.
-        self.path = path.resolve()
+        self.path: Path = path.resolve()
         super().__init__(catalogue, parts_in(self.path), **options)
         self._memory = memory
         self._progress = progress
@@ -76,8 +76,10 @@ class Sharer(Fetcher):
     def start(self, node: INode) -> None:
         """Begin to look into the folder."""
         super().start(node)
-        self.folder = Folder(node.clock, self.path, self._memory, self._changed, self._progress, watched=self._watched)
-        self.commands = FilesCommands(self, self.folder).commands
+        self.folder: Folder = Folder(
+            node.clock, self.path, self._memory, self._changed, self._progress, watched=self._watched
+        )
+        self.commands: Mapping[str, Command] = FilesCommands(self, self.folder).commands
         self.folder.start()
         self._watching.clock = node.clock
         self._watching.start(_LOOK_S, now=False).addErrback(

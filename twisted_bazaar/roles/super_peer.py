@@ -28,7 +28,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import QueryCont
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import ReversePaths
 from twisted_bazaar.discovery.superpeer.ultrapeer.unregistered import Unregistered
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import INode
+from twisted_bazaar.interfaces import DatagramReceivers, INode, Receivers
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.goods import parse_memory
@@ -145,10 +145,10 @@ class SuperPeer(Role):
         dynamic_querying: bool = True,
         verbose: bool = False,
     ) -> None:
-        self.policy = Policy(ttl, results, query_routing, dynamic_querying)
-        self.counters = Counters()
-        self.is_leading = True
-        self.kind = KIND
+        self.policy: Policy = Policy(ttl, results, query_routing, dynamic_querying)
+        self.counters: Counters = Counters()
+        self.is_leading: bool = True
+        self.kind: str | None = KIND
         self._given = list(neighbours)
         self._most_leaves = leaves
         self._budget = budget
@@ -218,8 +218,8 @@ class SuperPeer(Role):
         self.searches = QueryControl(self.leaves, *parts)
         self._passing = QueryForwarding(*parts, self.searches.hit_received)
         self._promotion = Promotion(node, self.leaves, lambda: list(self.neighbours.linked.values()))
-        self.receives = {**self.leaves.receives, Query: self.searches.query_received}
-        self.datagrams = {
+        self.receives: Receivers = {**self.leaves.receives, Query: self.searches.query_received}
+        self.datagrams: DatagramReceivers = {
             **self._passing.datagrams,
             SuperHello: self.neighbours.hello_received,
             Table: self.neighbours.table_received,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from zope.interface import implementer
 
-from twisted_bazaar.interfaces import INode, IRegistrar
+from twisted_bazaar.interfaces import INode, IRegistrar, Receivers
 from twisted_bazaar.node.control import NodeReply, NodeRequest
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
@@ -66,7 +66,7 @@ class Tracker(Role):
         # Those that can be dialled, by kind: by everybody, and by nodes on the tracker's machine only.
         self._open: dict[str | None, _Draw] = {}
         self._local: dict[str | None, _Draw] = {}
-        self.receives = {NodeRequest: self._request_received}
+        self.receives: Receivers = {NodeRequest: self._request_received}
 
     def start(self, node: INode) -> None:
         """Begin; nothing is linked yet."""

@@ -26,7 +26,7 @@ from twisted_bazaar.sim.engine.hosts import Host, Network
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import NO_ID, Message
 
-log = Logger()
+log: Final = Logger()
 
 TRACKER: Final = "tracker"
 NODE_PORT: Final = 9000
@@ -101,8 +101,8 @@ class Member:
         self.programme = programme
         self.node: Node | None = None
         self.roles: Sequence[IRole] = ()
-        self.starts = 0
-        self.key = ""
+        self.starts: int = 0
+        self.key: str = ""
 
     def __repr__(self) -> str:
         return f"<member {self.name}>"

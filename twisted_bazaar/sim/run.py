@@ -55,8 +55,8 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
     ) -> None:
         self._scenario = scenario
         usual = Conditions(loss=scenario.loss, bytes_a_second=scenario.bandwidth)
-        self.network = Network(scenario.seed, usual, scenario.latency_draw)
-        self.cluster = Cluster(self.network)
+        self.network: Network = Network(scenario.seed, usual, scenario.latency_draw)
+        self.cluster: Cluster = Cluster(self.network)
         self._trace = Trace(self.network.timeline, trace_file)
         self._statistics = self._make_statistics()
         self._checks = [check(self.cluster) for check in checks]
@@ -66,7 +66,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
         self._churns = scenario.churn > 0
         self._sessions: dict[str, random.Random] = {}
         self._build()
-        self.faults = self._all_faults()
+        self.faults: list[Fault] = self._all_faults()
         self.wanted: list[Any] = sorted([*self._draw_wanted(), *scenario.wanted], key=lambda entry: entry.at_s)
 
     # What each kind of run says for itself.

@@ -62,8 +62,8 @@ class Shrinking(Generic[AnyScenario]):
         tell: Callable[[Attempt[AnyScenario]], object] = lambda attempt: None,
         most_runs: int = USUAL_RUNS,
     ) -> None:
-        self.smallest = scenario
-        self.runs = 0
+        self.smallest: AnyScenario = scenario
+        self.runs: int = 0
         self._fails = fails
         self._tell = tell
         self._most_runs = most_runs

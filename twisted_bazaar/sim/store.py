@@ -36,7 +36,7 @@ class DiskStore(Generic[AnyBook]):
         self._make_book = make_book
         self._one_by_one = DeferredLock()
         self._is_read = False
-        self.book = make_book()
+        self.book: AnyBook = make_book()
 
     def open(self, reactor: Any) -> None:
         """The first transaction reads what the disk holds, and if it fails the next one does."""

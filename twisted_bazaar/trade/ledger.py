@@ -58,7 +58,7 @@ class Ledger:
     @ivar fault: why the book could not be read or written when it was last tried; None if it could.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, store: IStore[SalesBook]) -> None:
         self._store = store

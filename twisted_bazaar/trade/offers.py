@@ -41,7 +41,7 @@ class Offers:
     def __init__(self, ledger: ILedger, node: INode) -> None:
         self._ledger = ledger
         self._node = node
-        self.reservations = Reservations()
+        self.reservations: Reservations = Reservations()
         # Quotes that need not be verified when they come back: this seller has just made them.
         # Known by what they hash to: what was signed of a long name takes as much again as its terms.
         self._quotes: FairTable[bytes, Quote] = FairTable(_QUOTES_REMEMBERED, QUOTE_S)

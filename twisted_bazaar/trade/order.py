@@ -136,7 +136,7 @@ for _end in _ENDINGS.values():
     for _input in (*_ENDINGS, OrderLife.doubt):
         _states[_end].upon(_input).loop().returns(None)
 
-order_life = _builder.build()
+order_life: Final = _builder.build()
 """Makes the life of an L{OrderRecord}, which begins pending."""
 
 

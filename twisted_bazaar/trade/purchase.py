@@ -75,7 +75,7 @@ class Purchases:
     @param seek: called with an order that goes unanswered, to look for another way to its seller.
     """
 
-    log = Logger()
+    log: Final = Logger()
     fault: str | None = None
 
     def __init__(self, node: INode, store: IStore[PurchaseBook], seek: Callable[[OrderRecord], object]) -> None:

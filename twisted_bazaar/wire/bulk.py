@@ -64,7 +64,7 @@ class BulkSplitter:
     )
 
     def __init__(self, reader: BulkReader, *, tag: int, header_bytes: int, limit: int, bulk_limit: int) -> None:
-        self.limit = limit
+        self.limit: int = limit
         self._reader = reader
         self._tag = tag
         self._to_header = header_bytes

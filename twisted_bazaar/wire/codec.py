@@ -42,7 +42,7 @@ class Codec:
         known = tuple(MESSAGE_TYPES.values() if types is None else types)
         self._names = {cls.__struct_config__.tag for cls in known}
         self.read: Callable[[bytes], Message] = msgspec.json.Decoder(Union[known]).decode
-        self.encode = msgspec.json.Encoder().encode
+        self.encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
     def decode(self, payload: bytes) -> Message:
         """Read one message.

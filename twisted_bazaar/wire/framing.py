@@ -79,7 +79,7 @@ class FrameSplitter:
     __slots__ = ("_buffer", "_fault", "_missing", "_position", "_rest", "limit")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self.limit: int = limit
         self._buffer = b""
         self._position = 0
         self._rest: bytearray | None = None

@@ -34,7 +34,7 @@ class Prompt:
 
     def __init__(self, words: str = _PROMPT) -> None:
         self._words = words
-        self.is_seen = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        self.is_seen: bool = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
         self.completions: Callable[[], Sequence[str]] = list
         self._reactor: Any = None
         self._wanted = threading.Semaphore(0)

@@ -25,14 +25,16 @@ class SearchSeen:
     __slots__ = ("began_s", "bought", "by", "id", "item", "offers", "quantity", "replies", "seller", "ttl")
 
     def __init__(self, first: Line, message_id: int) -> None:
-        self.id = message_id
-        self.by = str(first.node)
-        self.began_s = first.time
-        self.item = first.item
-        self.quantity = first.quantity
-        self.ttl = first.ttl
-        self.seller = first.seller
-        self.replies = self.offers = self.bought = 0
+        self.id: int = message_id
+        self.by: str = str(first.node)
+        self.began_s: float = first.time
+        self.item: str = first.item
+        self.quantity: int = first.quantity
+        self.ttl: int = first.ttl
+        self.seller: int | str | None = first.seller
+        self.replies: int = 0
+        self.offers: int = 0
+        self.bought: int = 0
 
     @property
     def ending(self) -> str:
@@ -66,13 +68,13 @@ class OrderSeen:
 
     def __init__(self, first: Line, handle: int) -> None:
         said = first.said
-        self.id = id_of(handle)
-        self.by = str(first.node)
-        self.began_s = first.time
-        self.goods = "something unreadable" if said is None else goods_in_words(said.item, said.quantity, None)
-        self.seller = first.path[-1] if first.path else first.to
-        self.seller_key = "" if said is None else said.seller
-        self.tries = 0
+        self.id: str = id_of(handle)
+        self.by: str = str(first.node)
+        self.began_s: float = first.time
+        self.goods: str = "something unreadable" if said is None else goods_in_words(said.item, said.quantity, None)
+        self.seller: int | None = first.path[-1] if first.path else first.to
+        self.seller_key: str = "" if said is None else said.seller
+        self.tries: int = 0
         self.sold_s: float | None = None
         self.ended_s: float | None = None
         self.refusal: str | None = None
@@ -129,7 +131,7 @@ class TraceSummary:
     """
 
     def __init__(self) -> None:
-        self.names = Names()
+        self.names: Names = Names()
         self.searches: dict[tuple[int, int], SearchSeen] = {}
         self.orders: dict[int, OrderSeen] = {}
         self._by_id: dict[int, SearchSeen] = {}

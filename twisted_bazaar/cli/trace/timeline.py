@@ -103,11 +103,11 @@ class Timeline:
     def __init__(self, about: int | OrderName) -> None:
         self._about = about
         self._is_order = isinstance(about, OrderName)
-        self.names = Names()
-        self.ended = False
+        self.names: Names = Names()
+        self.ended: bool = False
         self.began_s: float | None = None
-        self.last_s = 0.0
-        self.title = ""
+        self.last_s: float = 0.0
+        self.title: str = ""
         self._passages: list[Passage] = []
         self._spreading: _Spreading | None = None
         self._taking_part: dict[str, None] = {}

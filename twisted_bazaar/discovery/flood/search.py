@@ -6,7 +6,7 @@ little. Each round is a search with an id of its own: nodes pass one id on once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -19,12 +19,12 @@ from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.discovery.gathering import Gathering
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import StorageError
-from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers
+from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers, Receivers
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin
 from twisted_bazaar.values.sale import Offer
-from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
+from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 REACHES: Final = (2, 4, 7)
 ROUND_S: Final = (1.0, 2.0, 4.0)
@@ -57,7 +57,7 @@ class FloodSearch:
         self._node = node
         self._gather_s = gather_s
         self._hunts: dict[int, _Hunt] = {}
-        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Reply: self._reply_received}
+        self.receives: Receivers = {Reply: self._reply_received}
 
     def find(
         self, item: str, quantity: int, accept: Callable[[Offer], bool], seller: str | None = None
@@ -118,14 +118,14 @@ class FloodAnswers:
     @param shelf: what there is to offer.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, node: INode, shelf: IOffers) -> None:
         self._node = node
         self._shelf = shelf
         self._releases: dict[int, Timer] = {}
         self._is_stopped = False
-        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Search: self._search_received}
+        self.receives: Receivers = {Search: self._search_received}
 
     def changed(self) -> None:
         """Do nothing: by flooding nobody learns of goods before asking."""

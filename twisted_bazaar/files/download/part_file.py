@@ -78,7 +78,7 @@ class PartFile:
             raise UsageError(f"{str(error).removeprefix('name: ')}; choose another name, with --as") from None
         if name.startswith("."):
             raise UsageError(f"{name}: a hidden file would be made; choose another name, with --as")
-        self.path = directory / name
+        self.path: Path = directory / name
         self.digest = digest
         self._name = name
         self._overwrite = overwrite

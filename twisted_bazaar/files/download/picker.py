@@ -41,7 +41,7 @@ class Picker:
     """
 
     def __init__(self, holdings: Holdings, rng: random.Random) -> None:
-        self.count = holdings.count
+        self.count: int = holdings.count
         self._rng = rng
         self._last = packed_bits(self.count) - 1
         self._missing = all_of(self.count) & ~int.from_bytes(holdings.to_bytes(), "big")

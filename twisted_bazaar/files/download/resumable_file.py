@@ -33,10 +33,10 @@ class ResumableFile:
     """
 
     def __init__(self, reactor: Any, landing: PartFile) -> None:
-        self.digest = landing.digest
+        self.digest: str = landing.digest
         self.manifest: Manifest | None = None
-        self.holdings = Holdings(0)
-        self.path = landing.path
+        self.holdings: Holdings = Holdings(0)
+        self.path: Path = landing.path
         self.resumed_bytes = 0
         self.signature: Signature | None = None
         self._reactor = reactor

@@ -101,29 +101,29 @@ class Source:
     @ivar rests_until: when one that rests is asked again.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, reactor: Any, owner: SourceOwner, origin: FileSource, digest: str) -> None:
         self._reactor = reactor
         self._owner = owner
         self._digest = digest
         self.origin = origin
-        self.state = State.NEW
+        self.state: State = State.NEW
         self.why: str | None = None
         self.head: Head | None = None
         self.has: int | None = None
-        self.askers = 1
+        self.askers: int = 1
         self.writing = 0
         self.right_bytes = 0
         self.rate: float | None = None
         self.counts = False
         self.wanted: dict[int, None] = {}
         self.fresh: deque[int] = deque(maxlen=_MOST_FRESH)
-        self.rests_until = 0.0
+        self.rests_until: float = 0.0
         self._rests = 0
         self._asking: DownloadConnection | None = None
         self._connecting: Deferred[Any] | None = None
-        self.since = 0.0
+        self.since: float = 0.0
         # Since when it has said nothing of its line, and whether it has said that this node stands there.
         self._in_line_at = 0.0
         self._is_in_line = False
@@ -132,7 +132,7 @@ class Source:
         self._stall_at = 0.0
         self._stall_bytes = 0
         self._heard_at = 0.0
-        self.received_bytes = 0
+        self.received_bytes: int = 0
         self._owed_since: float | None = None
 
     # What the download calls.

@@ -50,7 +50,7 @@ class Download:
     @ivar ways_in: how sources are reached.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,
@@ -68,8 +68,10 @@ class Download:
         self._rng = rng
         self._part = part
         self._tell = on_event or (lambda event, details: None)
-        self.limits = limits or TransferLimits()
-        self.ways_in = HappyEyeballs(reactor, self.limits.connect_s, stream_to, streams_first=streams_first)
+        self.limits: TransferLimits = limits or TransferLimits()
+        self.ways_in: HappyEyeballs = HappyEyeballs(
+            reactor, self.limits.connect_s, stream_to, streams_first=streams_first
+        )
         self._roster = SourceManager(reactor, self, part.digest, own_key, self._tell)
         self._sources = self._roster.sources
         self._belief = ManifestTrust(reactor, self, part.digest, self._sources.values(), self.limits)

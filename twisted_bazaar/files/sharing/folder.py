@@ -62,7 +62,7 @@ class Folder:
     @ivar fault: why nothing is offered, if the folder is not there or cannot be read.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Folder:
         every_s: float = USUAL_EVERY_S,
     ) -> None:
         # Links are followed once, and never again: what its owner meant is what is shared.
-        self.path = Path(os.path.realpath(path.expanduser()))
+        self.path: Path = Path(os.path.realpath(path.expanduser()))
         self.fault: str | None = None
         self._reactor = reactor
         self._memory = HashMemory() if memory is None else memory

@@ -84,7 +84,7 @@ class HashQueue:
     @param hashed: is called with what came of some of them; not for those that were dropped.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self, reactor: Any, folder: Path, memory: HashMemory, hashed: Callable[[Sequence[Hashed]], object]

@@ -47,7 +47,7 @@ class HashMemory:
     @param name: the file; it is made if it is not there.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(self, directory: PrivateDirectory | None = None, name: str = HASHES_FILE) -> None:
         self._directory = directory

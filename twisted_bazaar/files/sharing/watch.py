@@ -42,7 +42,7 @@ class Watch(FileSystemEventHandler):
     @param noticed: is called, in a thread, when something has happened; once until L{look_begins}.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(self, path: Path, noticed: Callable[[], object]) -> None:
         self._path = path

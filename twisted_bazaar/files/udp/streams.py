@@ -68,7 +68,7 @@ class Streams:
     @ivar counts: how many datagrams were not taken, or not sent, by why.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,

@@ -29,12 +29,12 @@ class SharedStreams:
     @ivar longest_bytes: how long a datagram of theirs may be that is taken.
     """
 
-    first_byte = bytes((KIND,))
+    first_byte: bytes = bytes((KIND,))
 
     def __init__(self, streams: Streams, mss: int, log: TransferLog | None = None) -> None:
-        self.longest_bytes = max(mss + MOST_OVERHEAD_BYTES, LONGEST_PLAIN_BYTES)
+        self.longest_bytes: int = max(mss + MOST_OVERHEAD_BYTES, LONGEST_PLAIN_BYTES)
         self.streams = streams
-        self.datagram_received = streams.datagram_received
+        self.datagram_received: Callable[[bytes, Where], bool] = streams.datagram_received
         self._log = log
 
     def listen(self, openings: Mapping[type[Message], Opening]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, Final
 
 from twisted_bazaar.files.udp.transport import Where
 from twisted_bazaar.files.window import Watcher
@@ -20,7 +20,7 @@ class TransferLog:
     @param began: the time, in seconds, that counts as 0.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, file: IO[str], began: float) -> None:
         self._file: IO[str] | None = file

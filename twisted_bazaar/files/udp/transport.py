@@ -66,8 +66,8 @@ class StreamTransport:
     @ivar protocol: who is told what comes; it may leave its place to another.
     """
 
-    disconnecting = False
-    connected = False
+    disconnecting: bool = False
+    connected: bool = False
 
     def __init__(self, owner: TransportOwner, stream: Stream, where: Where, is_called: bool) -> None:
         self.stream = stream

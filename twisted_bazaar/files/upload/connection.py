@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.errors import FileChanged, StorageError, WireError
-from twisted_bazaar.files.chunks import DIGEST_BYTES
+from twisted_bazaar.files.chunks import DIGEST_BYTES, Manifest
 from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.messages import (
     CHUNKS_IN_HAVE,
@@ -125,16 +125,16 @@ class UploadConnection(Stream):
         super().__init__(reactor, ASKED_CODEC)
         self.content = content
         self.host = host
-        self.network = network_of(host)
-        self.has_slot = False
-        self.is_finishing = False
-        self.sent_bytes = 0
-        self.idle_since = 0.0
-        self.missed = 0
+        self.network: str = network_of(host)
+        self.has_slot: bool = False
+        self.is_finishing: bool = False
+        self.sent_bytes: int = 0
+        self.idle_since: float = 0.0
+        self.missed: int = 0
         self.promised: dict[int, None] = {}
         self._owner = owner
-        self.manifest = content.manifest
-        self.digest = self.manifest.digest
+        self.manifest: Manifest = content.manifest
+        self.digest: str = self.manifest.digest
         self._splitter = FrameSplitter(_LARGEST_REQUEST_BYTES)
         self._unfinished_since: float | None = None
         self._wants: deque[int] = deque()

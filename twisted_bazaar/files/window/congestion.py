@@ -95,9 +95,9 @@ class Model:
         self._segment_bytes = segment_bytes
         self._rng = rng
         self._least_window = _FEWEST_SEGMENTS * segment_bytes
-        self.mode = Mode.STARTUP
-        self.rate = 0.0
-        self.window_bytes = FIRST_SEGMENTS * segment_bytes
+        self.mode: Mode = Mode.STARTUP
+        self.rate: float = 0.0
+        self.window_bytes: int = FIRST_SEGMENTS * segment_bytes
         # The greatest rates of delivery, falling, each with its round and time.
         self._rates: deque[tuple[int, float, float]] = deque()
         self._round = 0

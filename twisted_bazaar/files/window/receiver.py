@@ -33,8 +33,8 @@ class Receiver:
         self._most_held = _SMALL * settings.most_kept + _A_FEW
         self._counters = counters
         self._watcher = watcher
-        self.next = 0
-        self.is_over = False
+        self.next: int = 0
+        self.is_over: bool = False
         self.ack_at: float | None = None
         self._edge = self._capacity
         self._told_edge = self._edge

@@ -31,8 +31,8 @@ class RoundTrip:
 
     def __init__(self) -> None:
         self.smoothed_s: float | None = None
-        self.latest_s = 0.0
-        self.least_s = float("inf")
+        self.latest_s: float = 0.0
+        self.least_s: float = float("inf")
         self._variation_s = 0.0
         self._backoff = 1
 

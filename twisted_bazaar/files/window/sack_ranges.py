@@ -17,7 +17,7 @@ class SackRanges:
     def __init__(self) -> None:
         self._firsts: list[int] = []
         self._ends: list[int] = []
-        self.total = 0
+        self.total: int = 0
 
     def __len__(self) -> int:
         return len(self._firsts)

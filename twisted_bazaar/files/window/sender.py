@@ -37,11 +37,11 @@ class Sender:
         self._counters = counters
         self._watcher = watcher
         self._is_plain = watcher is None and not settings.drop
-        self.model = Model(mss, rng)
-        self.round_trip = RoundTrip()
-        self.flight = SentSegments(self.model, self.round_trip, counters, now)
-        self.unsent_bytes = 0
-        self.progress_at = now
+        self.model: Model = Model(mss, rng)
+        self.round_trip: RoundTrip = RoundTrip()
+        self.flight: SentSegments = SentSegments(self.model, self.round_trip, counters, now)
+        self.unsent_bytes: int = 0
+        self.progress_at: float = now
         self._unsent: deque[bytes] = deque()
         self._unsent_from = 0
         self._edge = 0

@@ -51,13 +51,17 @@ class Sent:
     )
 
     def __init__(self, offset: int, payload: bytes, end: int) -> None:
-        self.offset = offset
-        self.payload = payload
-        self.end = end
-        self.has_come = self.is_again = self.is_app_limited = False
-        self.number = -1
-        self.sent_at = self.total_at = self.first_at = 0.0
-        self.total = 0
+        self.offset: int = offset
+        self.payload: bytes = payload
+        self.end: int = end
+        self.has_come: bool = False
+        self.is_again: bool = False
+        self.is_app_limited: bool = False
+        self.number: int = -1
+        self.sent_at: float = 0.0
+        self.total_at: float = 0.0
+        self.first_at: float = 0.0
+        self.total: int = 0
 
 
 class SentSegments:
@@ -71,9 +75,9 @@ class SentSegments:
     """
 
     def __init__(self, model: Model, round_trip: RoundTrip, counters: Counters, now: float) -> None:
-        self.acknowledged = 0
-        self.in_flight = 0
-        self.next = 0
+        self.acknowledged: int = 0
+        self.in_flight: int = 0
+        self.next: int = 0
         self.lost: deque[Sent] = deque()
         self.overtaken_at: float | None = None
         self._model = model

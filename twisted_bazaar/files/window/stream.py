@@ -87,9 +87,9 @@ class Stream:
     ) -> None:
         self.settings = settings
         self.own_id = own_id
-        self.other_id = NOBODY
+        self.other_id: bytes = NOBODY
         self.ended: Ended | None = None
-        self.counters = Counters()
+        self.counters: Counters = Counters()
         self._rng = rng
         self._watcher = watcher
         self._receiver = Receiver(settings, self.counters, watcher)
@@ -102,7 +102,7 @@ class Stream:
         # Whether the other end may not know yet who this is: then each segment says so.
         self._is_unknown = False
         if other is None:
-            self.state = State.CALLING
+            self.state: State = State.CALLING
             self._say_at = now
         else:
             self.state = State.OPEN

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from array import array
+from collections.abc import Callable
 from typing import Final
 from zlib import crc32
 
@@ -41,7 +42,7 @@ class Head(msgspec.Struct, gc=False):
     give: str | None = None
 
 
-read_head = msgspec.json.Decoder(Head).decode
+read_head: Final[Callable[[bytes], Head]] = msgspec.json.Decoder(Head).decode
 
 
 class Cookies:

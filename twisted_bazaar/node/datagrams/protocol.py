@@ -79,7 +79,7 @@ class Datagrams(DatagramProtocol):
     )
 
     transport: Any
-    log = Logger()
+    log: Final = Logger()
     noisy = False
 
     def __init__(
@@ -95,7 +95,7 @@ class Datagrams(DatagramProtocol):
         self._seconds: Callable[[], float] = reactor.seconds
         self._trace = trace
         self._grace_s = limits.grace_s
-        self.port = 0
+        self.port: int = 0
         self.counts: Counter[str] = Counter()
         self._cookies = Cookies(secret, limits.cookie_s)
         self._strangers = Unvalidated(limits.strangers_a_second)

@@ -74,7 +74,7 @@ class ValidatedAddresses:
         self._is_traced = is_traced
         self.table: FairTable[Where, Association] = FairTable(limits.correspondents, 2 * limits.cookie_s)
         self._questions = StrangersShare(_QUESTIONS_A_SECOND)
-        self.knocking = AddressValidation(reactor, rng, self._say_knock)
+        self.knocking: AddressValidation = AddressValidation(reactor, rng, self._say_knock)
 
     def enter(self, address: Address, now: float) -> Association:
         """Remember an address, or go on doing so with the cookies that are right for it now."""

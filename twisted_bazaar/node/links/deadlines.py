@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 
-log = limited_logger(__name__)
+log: Final = limited_logger(__name__)
 
 _TICK_S: Final = 0.25
 _LOOKS_A_TURN: Final = 500

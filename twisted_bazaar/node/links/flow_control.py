@@ -9,9 +9,9 @@ A plain table instead of a machine object for each link, as in L{life<twisted_ba
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Final
+from typing import Any, ClassVar, Final
 
 
 class Flow(Enum):
@@ -30,7 +30,7 @@ class Flow(Enum):
     ENDED = "ended"
 
     # Members are alone of their kind, and theirs is the fastest hash there is.
-    __hash__ = object.__hash__
+    __hash__: ClassVar[Callable[[Any], int]] = object.__hash__
 
 
 class FlowEvent(Enum):
@@ -46,7 +46,7 @@ class FlowEvent(Enum):
     BEHIND = "behind"
     ENDED = "ended"
 
-    __hash__ = object.__hash__
+    __hash__: ClassVar[Callable[[Any], int]] = object.__hash__
 
 
 NEXT_FLOW: Final[Mapping[tuple[Flow, FlowEvent], Flow]] = {

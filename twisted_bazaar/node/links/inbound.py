@@ -51,11 +51,11 @@ class Inbound:
     @ivar silence: how long nothing has been heard, and why.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, owner: LinkOwner[Any], reader: Reader) -> None:
-        self.flow = Flow.READING
-        self.silence = Keepalive(0.0)
+        self.flow: Flow = Flow.READING
+        self.silence: Keepalive = Keepalive(0.0)
         self._owner = owner
         self._reader = reader
         self._splitter = FrameSplitter(owner.limits.greeting_frame_bytes)

@@ -85,7 +85,7 @@ class Link(TwistedProtocol):
 
     def __init__(self, owner: LinkOwner[Link], *, dialled: bool, to_tracker: bool = False, host: str = "") -> None:
         self._owner = owner
-        self.host = host
+        self.host: str = host
         self.dialled = dialled
         self.to_tracker = to_tracker
         self.peer: Peer | None = None
@@ -93,7 +93,7 @@ class Link(TwistedProtocol):
         self._inbound = Inbound(owner, self)
         self._receive: Callable[[Message], None] | None = self._receive_greeting
         self._deadline: Callable[[float], float] = self._greeting_deadline
-        self.stage = Stage.GREETING
+        self.stage: Stage = Stage.GREETING
 
     def __repr__(self) -> str:
         return f"<link to {self.host or 'an address that is being dialled'}, {self.stage.value}>"

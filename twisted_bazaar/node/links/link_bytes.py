@@ -44,7 +44,7 @@ class LinkBytes:
     def __init__(self, cap_bytes: int, holders: Iterable[Holder]) -> None:
         self._cap_bytes = cap_bytes
         self._holders = holders
-        self.total = 0
+        self.total: int = 0
         self._is_cutting = False
 
     def hold(self, holder: Holder, by_bytes: int) -> None:

@@ -5,9 +5,9 @@ A plain table instead of a machine object for each link: a tracker makes one for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Final
+from typing import Any, ClassVar, Final
 
 
 class Stage(Enum):
@@ -21,7 +21,7 @@ class Stage(Enum):
     CLOSED = "closed"
 
     # Members are alone of their kind, and theirs is the fastest hash there is.
-    __hash__ = object.__hash__
+    __hash__: ClassVar[Callable[[Any], int]] = object.__hash__
 
 
 class Event(Enum):
@@ -37,7 +37,7 @@ class Event(Enum):
     ENDED = "ended"
     LOST = "lost"
 
-    __hash__ = object.__hash__
+    __hash__: ClassVar[Callable[[Any], int]] = object.__hash__
 
 
 NEXT: Final[Mapping[tuple[Stage, Event], Stage]] = {

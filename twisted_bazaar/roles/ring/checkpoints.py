@@ -33,7 +33,7 @@ class Checkpoints:
     @param memory: where it is written; None for nowhere.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(self, keeping: ReplicaServer, memory: EntryMemory | None) -> None:
         self._keeping = keeping

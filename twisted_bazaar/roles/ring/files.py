@@ -75,7 +75,7 @@ class KeptFiles:
     @ivar room: how much there is, and who has it.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class KeptFiles:
         tell: Callable[[Contact, str], object],
     ) -> None:
         self._folder = folder
-        self.room = Quota(limit_bytes)
+        self.room: Quota = Quota(limit_bytes)
         self._has, self._get, self._drop, self._deleted, self._tell = has, get, drop, deleted, tell
         self._wanted: dict[str, dict[EntryKey, Entry]] = {}
         self._sources: dict[str, OrderedDict[Contact, None]] = {}

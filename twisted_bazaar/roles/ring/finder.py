@@ -20,7 +20,7 @@ from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Command, INode
+from twisted_bazaar.interfaces import Command, DatagramReceivers, INode
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.options import places_of
@@ -73,11 +73,13 @@ class RingFinder(Role):
         make = RingClient if is_guest else RingMember
         self.member = make(settings, observer=observer)
         is_classic = not settings.has_fingers
-        self.keeping = DhtClient(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
-        self.search = RingSearch(self.keeping)
-        self.stay = RingLifecycle(self.keeping, None if is_guest else Repair(self.keeping), join)
-        self.finished = self.stay.finished
-        self.datagrams = self.member.datagrams
+        self.keeping: DhtClient = DhtClient(
+            self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic)
+        )
+        self.search: RingSearch = RingSearch(self.keeping)
+        self.stay: RingLifecycle = RingLifecycle(self.keeping, None if is_guest else Repair(self.keeping), join)
+        self.finished: Deferred[int] = self.stay.finished
+        self.datagrams: DatagramReceivers = self.member.datagrams
         self.commands: Mapping[str, Command] = {"status": self._status, "ring.status": self._ring_status}
 
     def start(self, node: INode) -> None:

@@ -43,7 +43,7 @@ class Quota:
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        self.size_bytes = 0
+        self.size_bytes: int = 0
         self._taken: dict[str, _Taken] = {}
         self._owned: Counter[str] = Counter()
         self._awaited: Counter[Hashable] = Counter()

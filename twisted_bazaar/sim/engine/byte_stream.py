@@ -40,7 +40,7 @@ class ByteStream:
     def __init__(self, sender: StreamEnd) -> None:
         self._sender = sender
         self._powered = sender.host.outages
-        self.size_bytes = 0
+        self.size_bytes: int = 0
         # When each piece arrives, and its bytes, FIN or RESET; None, not an empty list, for nothing.
         self._pieces: list[tuple[float, bytes | None]] | None = None
         self._launched_at = -1.0

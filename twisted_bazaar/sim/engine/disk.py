@@ -17,7 +17,7 @@ class Disk:
     """
 
     def __init__(self) -> None:
-        self.capacity_bytes = _NO_LIMIT
+        self.capacity_bytes: int = _NO_LIMIT
         self.is_failing = False
         self._seen: dict[str, bytes] = {}
         self._synced: dict[str, bytes] = {}

@@ -22,7 +22,7 @@ from twisted_bazaar.sim.engine.interfaces import Host
 from twisted_bazaar.sim.engine.names import ANY, InternetAddress, is_v6, map_to_v6
 from twisted_bazaar.sim.engine.tcp import Transport
 
-log = Logger()
+log: Final = Logger()
 
 # As on Linux: sent again after 1 s, twice that and so on, and given up after the sixth time.
 _FIRST_RESEND_S: Final = 1.0

@@ -39,7 +39,7 @@ from twisted_bazaar.sim.engine.timeline import Timeline
 from twisted_bazaar.sim.engine.timers import DelayedCall
 from twisted_bazaar.sim.engine.udp import UDPPort
 
-log = Logger()
+log: Final = Logger()
 
 _FIRST_FREE_PORT: Final = 49_152
 _PORTS: Final = 65_536
@@ -62,9 +62,9 @@ class Network:
         self, seed: object, usual: Conditions | None = None, latency: Draw | None = None, cut_share: float = 0.05
     ) -> None:
         self.seed = seed
-        self.timeline = Timeline()
-        self.rng = random.Random(f"{seed}/network")
-        self.ways = Ways(seed, usual or Conditions(), latency)
+        self.timeline: Timeline = Timeline()
+        self.rng: random.Random = random.Random(f"{seed}/network")
+        self.ways: Ways = Ways(seed, usual or Conditions(), latency)
         self.cut_share = cut_share
         self.hosts: dict[str, Host] = {}
         self._hosts_at: dict[str, Host] = {}
@@ -119,11 +119,11 @@ class Host:
         self.network = network
         self.name = name
         self.addresses = addresses
-        self.is_up = is_up
-        self.is_paused = False
-        self.epoch = 0
-        self.outages = 0
-        self.disk = Disk()
+        self.is_up: bool = is_up
+        self.is_paused: bool = False
+        self.epoch: int = 0
+        self.outages: int = 0
+        self.disk: Disk = Disk()
         self.backlog: list[tuple[Callable[[Any], object], Any]] = []
         self.timers: dict[DelayedCall, None] = {}
         self.ports: dict[tuple[str, int], Port] = {}
@@ -131,10 +131,10 @@ class Host:
         self.transports: dict[Transport, None] = {}
         self.bytes_sent = 0
         self.bytes_received = 0
-        self.clock_rate = 1.0
+        self.clock_rate: float = 1.0
         self._clock_base = (0.0, 0.0)
         self._clock_is_right = True
-        self.storage_s = 0.002
+        self.storage_s: float = 0.002
         self.nameResolver: Any = AddressResolver()
         self._next_port = _FIRST_FREE_PORT
 

@@ -94,7 +94,7 @@ class Ways:
         self._free_at: dict[tuple[str, str], float] = {}
         self._queues_to_sweep = _FEW_QUEUES
         self.cuts: dict[Cut, None] = {}
-        self.version = 0
+        self.version: int = 0
 
     def conditions(self, source: str, target: str) -> Conditions:
         """What the way from one host to another is like now."""

@@ -23,7 +23,7 @@ from twisted_bazaar.sim.engine.byte_stream import FIN, RESET, WINDOW_BYTES, Byte
 from twisted_bazaar.sim.engine.interfaces import ConnectionWatcher, Host
 from twisted_bazaar.sim.engine.names import InternetAddress
 
-log = Logger()
+log: Final = Logger()
 
 _CONNECTION_LOST: Final = Failure(error.ConnectionLost())
 
@@ -58,11 +58,11 @@ class Transport:
         self.far: Transport | None = None
         self.protocol: Any = None
         self.producer: Any = None
-        self.streaming = False
+        self.streaming: bool = False
         # As Twisted's: what is read at once, and where a producer is asked to pause.
         self.bufferSize = _BUFFER_BYTES
-        self.connected = True
-        self.disconnecting = False
+        self.connected: bool = True
+        self.disconnecting: bool = False
         self._own = own
         self._out = _OPEN
         self._waits = False

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
-log = Logger()
+log: Final = Logger()
 
 Happening = tuple[float, int, Callable[[Any], object], Any]
 
@@ -35,8 +35,8 @@ class Timeline:
     """
 
     def __init__(self) -> None:
-        self.now = 0.0
-        self.happened = 0
+        self.now: float = 0.0
+        self.happened: int = 0
         # What is due in the slot that has begun, as a heap; the rest by slot, in no order; the slots, as a heap.
         self._present: list[Happening] = []
         self._present_slot = -1

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from twisted_bazaar.sim.engine.interfaces import Host
 from twisted_bazaar.sim.engine.names import ANY, InternetAddress, is_v6
 
-log = Logger()
+log: Final = Logger()
 
 LARGEST_DATAGRAM: Final = 65_507
 # How much later a datagram may come that others overtake, in latencies of its way.

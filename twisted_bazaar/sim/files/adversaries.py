@@ -20,7 +20,7 @@ from twisted_bazaar.files.memory import MemoryShare
 from twisted_bazaar.files.messages import Described, Digests, Fetch, Go, Queue, Want, digests_page, piece_head
 from twisted_bazaar.files.stream import ANSWERED_CODEC, ASKED_CODEC
 from twisted_bazaar.files.upload.uploads import Uploads
-from twisted_bazaar.interfaces import ICatalogue, INode, Opening
+from twisted_bazaar.interfaces import ICatalogue, INode, Opening, Openings
 from twisted_bazaar.role import Role
 from twisted_bazaar.sim.engine.hosts import Host
 from twisted_bazaar.sim.files.library import Original, original_of
@@ -75,7 +75,7 @@ class Adversary(Role):
         self._uploads = Uploads(node.clock, node.rng, share)
         opens: Mapping[str, Opening] = {"silence": self._say_nothing, "drip": self._drip}
         self._open: Opening = opens.get(self._lie, self._uploads.open)
-        self.openings = {Fetch: self._opened}
+        self.openings: Openings = {Fetch: self._opened}
         listed = [
             SharedFile(each.title, contents[each.manifest.digest].manifest.size, each.manifest.digest)
             for each in self._originals

@@ -56,8 +56,8 @@ class OwnFile:
     def __init__(self, host: Host, original: Original) -> None:
         self._host = host
         self.original = original
-        self.manifest = original.manifest
-        self.holdings = Holdings(self.manifest.count, is_whole=True)
+        self.manifest: Manifest = original.manifest
+        self.holdings: Holdings = Holdings(self.manifest.count, is_whole=True)
 
     def read(self, chunk: int) -> Deferred[bytes]:
         """One chunk, whole."""
@@ -87,8 +87,8 @@ class DiskPart:
         self._library = library
         self.digest = digest
         self.manifest: Manifest | None = None
-        self.holdings = Holdings(0)
-        self.is_finished = False
+        self.holdings: Holdings = Holdings(0)
+        self.is_finished: bool = False
         self._watchers = Watchers()
 
     @classmethod

@@ -49,7 +49,7 @@ class FilesRun(Run[FilesScenario, FilesReport]):
         trace_file: BinaryIO | None = None,
         checks: Sequence[type[Check]] = FILES_CHECKS,
     ) -> None:
-        self.library = Library({f"file-{n + 1}": _draw_size(scenario, n + 1) for n in range(scenario.files)})
+        self.library: Library = Library({f"file-{n + 1}": _draw_size(scenario, n + 1) for n in range(scenario.files)})
         self._asked: dict[str, list[Original]] = {}
         self._held: dict[str, list[Original]] = {}
         super().__init__(scenario, trace_file, checks)

@@ -18,7 +18,7 @@ from twisted_bazaar.errors import BazaarError
 from twisted_bazaar.files.content import IContent, IPart
 from twisted_bazaar.files.download.progress import Receipt
 from twisted_bazaar.files.messages import Fetch as FetchMessage
-from twisted_bazaar.interfaces import ICatalogue, INode
+from twisted_bazaar.interfaces import ICatalogue, INode, Openings
 from twisted_bazaar.roles.fetcher import Fetcher, OpenPart
 from twisted_bazaar.roles.fetching import Fetch, SeveralFound, choose
 from twisted_bazaar.sim.engine.hosts import Host
@@ -55,7 +55,7 @@ class DiskSharer(Fetcher):
         super().__init__(catalogue, self._parts)
         self._host = host
         self.library = library
-        self.wanted = dict.fromkeys(wanted)
+        self.wanted: dict[Original, None] = dict.fromkeys(wanted)
         self._is_leaving = False
         self._obtaining: dict[str, Deferred[None]] = {}
         self.own: dict[str, IContent] = {each.manifest.digest: OwnFile(host, each) for each in originals}
@@ -66,7 +66,7 @@ class DiskSharer(Fetcher):
         @raise OSError: the disk fails.
         """
         super().start(node)
-        self.openings = {FetchMessage: self._opened}
+        self.openings: Openings = {FetchMessage: self._opened}
         for digest in whole_files(self._host.disk):
             part = DiskPart(self._host, self.library, digest)
             part.load()

@@ -40,7 +40,7 @@ class Check(Observer):
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.checked = 0
+        self.checked: int = 0
         self.violations: list[Violation] = []
 
     @property

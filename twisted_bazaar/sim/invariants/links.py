@@ -61,7 +61,7 @@ class LinksAgree(Check):
         for name, others in linked.items():
             for other in others:
                 if name in linked.get(other, ()):
-                    self.checked += 1
+                    self.expect(True, "")
                     continue
                 key = (name, self.cluster.members[name].starts, other, self.cluster.members[other].starts)
                 since = one_sided[key] = self._one_sided.get(key, self.now)

@@ -80,7 +80,7 @@ class NoFaultOfOurs(Check):
 
     def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         """One thing more that went well."""
-        self.checked += 1
+        self.expect(True, "")
 
     def end(self) -> None:
         """Listen no more."""

@@ -35,7 +35,7 @@ class RingCheck(Check):
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster)
-        self.view = RingView.of(cluster)
+        self.view: RingView = RingView.of(cluster)
 
 
 class RingHolds(RingCheck):

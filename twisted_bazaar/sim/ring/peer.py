@@ -24,7 +24,7 @@ from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed
-from twisted_bazaar.interfaces import INode
+from twisted_bazaar.interfaces import DatagramReceivers, INode
 from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Address
 
@@ -47,9 +47,9 @@ class SimulatedPeer(Role):
     def __init__(
         self, settings: Settings, replicas: int, join: IStreamClientEndpoint | None = None, seat: Seat | None = None
     ) -> None:
-        self.member = RingMember(settings)
-        self.keeping = DhtClient(self.member, replicas=replicas)
-        self.datagrams = self.member.datagrams
+        self.member: RingMember = RingMember(settings)
+        self.keeping: DhtClient = DhtClient(self.member, replicas=replicas)
+        self.datagrams: DatagramReceivers = self.member.datagrams
         self._repair = Repair(self.keeping)
         self._join = join
         self._seat = seat

@@ -35,7 +35,7 @@ from twisted_bazaar.sim.run import Progress, Run
 from twisted_bazaar.sim.scenario import Scenario, write_duration
 from twisted_bazaar.values.addresses import Address
 
-log = Logger()
+log: Final = Logger()
 
 # Values are put when all nodes have been started, and are there before anything is looked for.
 _VALUES_AFTER_S: Final = 4.0
@@ -71,7 +71,7 @@ class RingRun(Run[RingScenario, RingReport]):
         self._turnover = Churn(scenario.rate)
         self._is_ending = False
         super().__init__(scenario, trace_file, checks)
-        self.view = RingView.of(self.cluster)
+        self.view: RingView = RingView.of(self.cluster)
 
     def _make_statistics(self) -> RingStatistics:
         return RingStatistics(self.cluster)

@@ -87,7 +87,13 @@ class PathTable(RingTable):
     """Lengths of lookups by the number of nodes."""
 
     words = "the length of ways on a ring that is right"
-    columns = ("nodes", "half of log2, as theirs", "hops, mean", "1 and 99 of 100", "failed of 10,000")
+    columns: ClassVar[Sequence[str]] = (
+        "nodes",
+        "half of log2, as theirs",
+        "hops, mean",
+        "1 and 99 of 100",
+        "failed of 10,000",
+    )
     usual: ClassVar[Mapping[str, str]] = {**_STILL, "for": "12s"}
 
     def runs(self, scenario: RingScenario) -> Sequence[RingScenario]:
@@ -108,7 +114,7 @@ class DeathsTable(RingTable):
     """Lookups when nodes have died all at once: Table II."""
 
     words = "lookups that begin when so many nodes have died at once, beside Table II"
-    columns = (
+    columns: ClassVar[Sequence[str]] = (
         "died",
         "hops, theirs",
         "hops, ours",
@@ -145,7 +151,7 @@ class ChurnTable(RingTable):
     """Lookups while nodes come and go: Table III."""
 
     words = "lookups while so many nodes join and as many die in a second, for each 1,000, beside Table III"
-    columns = (
+    columns: ClassVar[Sequence[str]] = (
         "rate",
         "in a round",
         "hops, theirs",
@@ -194,7 +200,7 @@ class RepairTable(RingTable):
     """The fate of a ring after many nodes have died at once, and the cost of its repair."""
 
     words = "after so many nodes have died at once"
-    columns = (
+    columns: ClassVar[Sequence[str]] = (
         "died",
         "all successors right after",
         "values lost",

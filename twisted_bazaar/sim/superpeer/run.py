@@ -33,7 +33,7 @@ from twisted_bazaar.sim.superpeer.titles import Titles
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileQuery, Page, SharedFile
 
-log = Logger()
+log: Final = Logger()
 
 _SUPER_PEERS_KEPT: Final = 2
 _SILENCES: Final = 3.0
@@ -65,7 +65,7 @@ class SuperPeerRun(Run[SuperPeerScenario, SuperPeerReport]):
         checks: Sequence[type[Check]] = SUPER_PEER_CHECKS,
     ) -> None:
         self._weak_peers = [f"weak-peer-{n + 1}" for n in range(scenario.counts["weak-peer"])]
-        self.titles = Titles(scenario, self._weak_peers)
+        self.titles: Titles = Titles(scenario, self._weak_peers)
         self.phase: Phase = scenario.drawn_phases[0]
         super().__init__(scenario, trace_file, checks)
         self.cluster.observe(_Starting(self))

@@ -62,14 +62,14 @@ class Titles:
 
     def __init__(self, scenario: SuperPeerScenario, peers: Sequence[str]) -> None:
         self._seed = scenario.seed
-        self.popularity = Popularity(scenario.files, scenario.zipf)
+        self.popularity: Popularity = Popularity(scenario.files, scenario.zipf)
         words = Popularity(_FEW_WORDS + scenario.files // 2, 1.0)
         # Each once: nobody can share two files of one name.
         names: dict[str, None] = {}
         rng = random.Random(f"{scenario.seed}/titles")
         while len(names) < scenario.files:
             names[_title(rng, words)] = None
-        self.names = list(names)
+        self.names: list[str] = list(names)
         self.held: Mapping[str, Sequence[int]] = {peer: self._held_by(peer, scenario.shared) for peer in peers}
         self.holders: dict[int, list[str]] = {}
         for peer, titles in self.held.items():

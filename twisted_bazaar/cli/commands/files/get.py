@@ -138,7 +138,7 @@ class Getting:
         self._say = say
         self._fetch: Fetch | None = None
         self._found: FoundFile | None = None
-        self.path = wish.directory
+        self.path: Path = wish.directory
 
     async def work_unless_there(self, reactor: Any) -> tuple[FoundFile, Receipt]:
         """The same as L{work}; of a file that was fetched before, nothing has come from anybody."""

@@ -87,8 +87,8 @@ def ring(ctx: click.Context, /, options: OptionValues) -> None:
     raise SystemExit(status)
 
 
-for command in COMMANDS:
-    ring.add_command(command)
+for _command in COMMANDS:
+    ring.add_command(_command)
 
 
 def _state(state: str | None, name: str | None, *, ephemeral: bool) -> StateDirectory | None:

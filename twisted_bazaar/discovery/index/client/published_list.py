@@ -57,7 +57,7 @@ class PublishedList:
     def __init__(self, rng: random.Random, bazaar: str) -> None:
         self._rng = rng
         self._bazaar = bazaar
-        self.mark = NOTHING_LISTED
+        self.mark: int = NOTHING_LISTED
         # Names, and what is there now, that have not been looked at.
         self._news: deque[tuple[str, SharedFile | None]] = deque()
         self._files: dict[str, SharedFile] = {}

@@ -6,7 +6,7 @@ for that, and answers for itself. So an index can hide sellers, but neither inve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -20,12 +20,12 @@ from twisted_bazaar.discovery.gathering import Gathering
 from twisted_bazaar.discovery.index.client.quote_messages import Inquiry, Quotation
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import PeerError, StorageError
-from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers
+from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers, Receivers
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.sale import Offer
-from twisted_bazaar.wire.message import LARGEST_INTEGER, Message
+from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 ASKED_AT_ONCE: Final = 8
 MOST_ASKED: Final = 64
@@ -94,7 +94,7 @@ class IndexSearch:
     @param gather_s: how long to go on collecting after the first offer.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, node: INode, index: GoodsIndex, gather_s: float = GATHER_S) -> None:
         self._node = node
@@ -104,7 +104,7 @@ class IndexSearch:
         self._links = _LinksForAWhile(node)
         # Where sellers were: with it an order can be finished while the index is down.
         self._known: FairTable[tuple[str, str], Peer] = FairTable(_SELLERS_KNOWN, _SELLERS_KNOWN_S)
-        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Quotation: self._quotation_received}
+        self.receives: Receivers = {Quotation: self._quotation_received}
 
     def __len__(self) -> int:
         return len(self._hunts)
@@ -262,7 +262,7 @@ class IndexAnswers:
     @param shelf: what there is to offer.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, node: INode, index: GoodsIndex, shelf: IOffers) -> None:
         self._node = node
@@ -273,7 +273,7 @@ class IndexAnswers:
         self._is_stopped = False
         # Each answer costs a look into the book and a signature.
         self._rations: FairTable[int, Ration] = FairTable(_MOST_ASKERS, _MINUTE_S, shares=1)
-        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Inquiry: self._inquiry_received}
+        self.receives: Receivers = {Inquiry: self._inquiry_received}
 
     def changed(self) -> None:
         """Publish what is on the shelf now, and go on looking: another seller may share its book."""

@@ -85,7 +85,7 @@ class Directory:
     ) -> None:
         self.lease_s = lease_s
         self.most_a_peer = most_a_peer
-        self.budget = budget or ByteBudget(MOST_BYTES)
+        self.budget: ByteBudget = budget or ByteBudget(MOST_BYTES)
         self._listers = Leases(lease_s)
         self._titles = Catalogue()
         # By bazaar and item, who sells it.

@@ -32,7 +32,7 @@ class MemoryDirectory:
     @param directory: all that is known; nothing if not given.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, directory: Directory | None = None) -> None:
         self._directory = directory or Directory()

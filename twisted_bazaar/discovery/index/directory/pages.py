@@ -71,10 +71,10 @@ class PageMaker:
         self._most = min(query.most, MOST_ENTRY_BYTES // _ENTRY_BYTES + 1)
         self._is_list = is_list_of_all(query)
         self._exact = None if query.words is None else folded(query.words)
-        self.after = None if query.after is None else read_cursor(query.after)
+        self.after: Rank | None = None if query.after is None else read_cursor(query.after)
         self._first: list[tuple[Rank, FoundFile]] = []
         self._last: Rank | None = None
-        self.total = 0
+        self.total: int = 0
 
     @property
     def is_full(self) -> bool:

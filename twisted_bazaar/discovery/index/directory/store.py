@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from zope.interface import Attribute, Interface
+from zope.interface import Attribute
 
 from twisted_bazaar.discovery.index.directory.directory import Counts
 from twisted_bazaar.discovery.index.messages import File, Update
+from twisted_bazaar.interface_bases import Interface
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, Page
 

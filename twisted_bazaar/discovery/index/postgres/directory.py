@@ -50,7 +50,7 @@ class PostgresDirectory:
     @raise UsageError: psycopg is not installed, or the URL is none.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,

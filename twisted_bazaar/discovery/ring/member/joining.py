@@ -174,7 +174,7 @@ class Returning:
     @param found: called with a member that is there.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, node: INode, door: Door, found: Callable[[Contact], None]) -> None:
         self._node = node

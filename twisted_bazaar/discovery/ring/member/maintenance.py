@@ -82,7 +82,7 @@ class Maintenance:
         *("_doubtful", "_restraint", "meeting", "_callers", "_timer", "_is_stopped"),
     )
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,
@@ -101,9 +101,9 @@ class Maintenance:
         self._settings = settings
         self._refused = refused
         self._changed = changed
-        self.dead = RecentlyFailed()
-        self.fingers = Fingers(cards.own.id, cards.ring, dead=self.dead)
-        self.membership = Stabilization(
+        self.dead: RecentlyFailed = RecentlyFailed()
+        self.fingers: Fingers = Fingers(cards.own.id, cards.ring, dead=self.dead)
+        self.membership: Stabilization = Stabilization(
             cards.own,
             cards.ring,
             settings.successors,
@@ -112,7 +112,7 @@ class Maintenance:
             silence_s=settings.silence_s,
             lists_s=settings.round_s * (settings.successors + _ROUNDS_TO_NOTICE),
         )
-        self.likely = OwnerEstimate(cards.ring, self.membership, self.fingers, self.dead)
+        self.likely: OwnerEstimate = OwnerEstimate(cards.ring, self.membership, self.fingers, self.dead)
         self._known: tuple[Contact | None, tuple[Contact, ...], bool] = (None, (), False)
         self._pongs = PingState(cards)
         # Who is being asked how it stands.
@@ -123,7 +123,7 @@ class Maintenance:
         self._shown_s = max(_SHOWN_S, 3 * settings.silence_s)
         self._doubtful = ReconnectCandidates(_MOST_DOUBTFUL)
         self._restraint = PerHostLimit(_ASKED_A_ROUND, settings.round_s)
-        self.meeting = ContactVerification(
+        self.meeting: ContactVerification = ContactVerification(
             node, asking, self.membership, self.fingers, self._take_met, is_closed=not settings.has_fingers
         )
         calling_s = _CALLING_ROUNDS * settings.round_s

@@ -69,7 +69,7 @@ class RingMember:
         *("_neighbourhood", "_door", "observer"),
     )
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     is_guest: ClassVar[bool] = False
     cards: ContactEncoder
     _node: INode

@@ -39,7 +39,7 @@ class ContactEncoder:
     own_card: Card
 
     def __init__(self, own: Contact, ring: Ring) -> None:
-        self.ring = ring
+        self.ring: Ring = ring
         # The same few stand in message after message.
         self._written: dict[Contact, Card] = {}
         self._read: dict[tuple[Card, bool], Contact] = {}

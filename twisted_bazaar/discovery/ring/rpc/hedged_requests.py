@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -39,7 +39,7 @@ class HedgedRequests(Generic[T]):
 
     __slots__ = ("_ask", "_came", "_is_patient", "_missed", "_open", "_over", "_rest", "_wanted", "answers", "asked")
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class Awaited:
     """
 
     def __init__(self, most: int) -> None:
-        self.hosts = Counter[Address | str]()
+        self.hosts: Counter[Address | str] = Counter[Address | str]()
         self._most = most
         self._contacts: set[Contact] = set()
 

@@ -92,8 +92,8 @@ class Requests:
     __slots__ = ("_deadlines", "_is_stopped", "_node", "_questions", "_seconds", "_send", "_stamp", "cards", "sites")
 
     def __init__(self, node: INode, cards: ContactEncoder) -> None:
-        self.cards = cards
-        self.sites = RttTable()
+        self.cards: ContactEncoder = cards
+        self.sites: RttTable = RttTable()
         self._node = node
         self._seconds: Callable[[], float] = node.clock.seconds
         self._send = node.send_datagram

@@ -89,8 +89,8 @@ class Fingers:
         self._parts = parts
         self._dead = RecentlyFailed() if dead is None else dead
         self._refresh_s = refresh_s
-        self.circle = SortedContacts(own, ring)
-        self.changes = 0
+        self.circle: SortedContacts = SortedContacts(own, ring)
+        self.changes: int = 0
         self._slots: dict[_Slot, _Part] = {}
         self._held: set[Contact] = set()
         self._by_host: Counter[Hashable] = Counter()

@@ -89,7 +89,7 @@ class Lookup:
         is_wary: bool = True,
         until: Until = "answered",
     ) -> None:
-        self.is_over = False
+        self.is_over: bool = False
         # Without wariness each says so itself: a single one that makes up a name could be believed.
         self._until: Until = until if is_wary else "answered"
         self._place = place

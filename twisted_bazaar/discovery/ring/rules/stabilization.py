@@ -69,7 +69,7 @@ class Stabilization:
         self.own = own
         self.predecessor: Contact | None = None
         self.successors: tuple[Contact, ...] = ()
-        self.is_member = False
+        self.is_member: bool = False
         self._ring = ring
         self.most = most
         self._asks = asks

@@ -96,7 +96,7 @@ class Read:
         *("_listings", "_going_on", "_verified"),
     )
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self, keeper: ReplicaServer, clock: IReactorTime, space: str, name: str, copies: int = USUAL_COPIES

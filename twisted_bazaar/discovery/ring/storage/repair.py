@@ -47,13 +47,13 @@ class Repair:
     @ivar sent: how many entries it has sent to others.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     replication: Replication
     _node: INode
     _timer: Timer
 
     def __init__(self, keeping: ReplicaServer, pacing: Pacing | None = None) -> None:
-        self.sent = 0
+        self.sent: int = 0
         self._keeping = keeping
         self._member = keeping.member
         self._ring = keeping.member.ring

@@ -93,7 +93,7 @@ class Replication:
     def __init__(
         self, own: Contact, ring: Ring, store: Store, rng: random.Random, replicas: int = USUAL_REPLICAS
     ) -> None:
-        self.claims = ComparedRanges()
+        self.claims: ComparedRanges = ComparedRanges()
         self._own = own
         self._ring = ring
         self._store = store

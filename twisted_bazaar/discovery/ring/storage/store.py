@@ -122,7 +122,7 @@ class Store:
         self._share = max(1, most // shares)
         self._share_bytes = most_bytes // shares
         self._changed = changed
-        self.changes = 0
+        self.changes: int = 0
         self._held: dict[EntryKey, _Held] = {}
         # What is under each name, in the order of the tags.
         self._names: dict[tuple[str, str], list[_Held]] = {}

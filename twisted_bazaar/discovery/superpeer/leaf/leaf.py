@@ -33,7 +33,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
     Registered,
 )
 from twisted_bazaar.errors import PeerError
-from twisted_bazaar.interfaces import Command, ICatalogue, INode
+from twisted_bazaar.interfaces import Command, ICatalogue, INode, Receivers
 from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
@@ -42,7 +42,6 @@ from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
-from twisted_bazaar.wire.message import Message
 
 ENOUGH: Final = 50
 # How long after the first source others are still waited for.
@@ -78,7 +77,7 @@ class Leaf(Role):
         results: int = ENOUGH,
         observer: JoinObserver | None = None,
     ) -> None:
-        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
+        self.receives: Receivers = {
             Registered: self._registered_received,
             Listed: self._listed_received,
             QueryHit: self._hit_received,

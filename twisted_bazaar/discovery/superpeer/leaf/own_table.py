@@ -27,7 +27,7 @@ class LeafTable:
     def __init__(self, node: INode, changed: Callable[[], None]) -> None:
         self._node = node
         self._changed = changed
-        self.table = OwnTable(least_bits=MOST_TABLE_BITS)
+        self.table: OwnTable = OwnTable(least_bits=MOST_TABLE_BITS)
         self._files: dict[str, SharedFile] = {}
         self._items: frozenset[str] = frozenset()
         # Files whose words are to come into the table, or to go.

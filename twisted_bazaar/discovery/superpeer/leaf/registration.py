@@ -37,9 +37,9 @@ class Registration:
         self._node = node
         self.peer = peer
         self._words = words
-        self.since = node.clock.seconds()
+        self.since: float = node.clock.seconds()
         self.refusal: PeerError | None = None
-        self.enrolment = ListSync(node, words.new_listing(), self.say, warn, f"super peer {peer.id}")
+        self.enrolment: ListSync = ListSync(node, words.new_listing(), self.say, warn, f"super peer {peer.id}")
         self.enrolment.loaded(load)
         self._told = NO_TABLE
         self._telling = Timer(node.clock, self._tell_table)

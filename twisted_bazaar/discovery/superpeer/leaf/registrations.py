@@ -51,7 +51,7 @@ class Registrations:
     @ivar taken: by node id, those that have taken it.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,

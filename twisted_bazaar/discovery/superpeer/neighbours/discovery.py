@@ -29,7 +29,7 @@ class NeighbourDiscovery:
     @ivar due: when to ask next; never, while an answer has to come first, or nobody is wanted.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class NeighbourDiscovery:
         is_linked: Callable[[Address], bool],
         changed: Callable[[], None],
     ) -> None:
-        self.due = NEVER
+        self.due: float = NEVER
         self._node = node
         self._contacts = contacts
         self._have = have

@@ -64,7 +64,7 @@ class Neighbours:
     @ivar rubbish: how many parts of tables were not taken: they were none, or too many.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Neighbours:
         self.degree = degree
         self.linked: dict[Address, Neighbour] = {}
         self.tells_tables = True
-        self.rubbish = 0
+        self.rubbish: int = 0
         self._node = node
         self._table = table
         self._own = own

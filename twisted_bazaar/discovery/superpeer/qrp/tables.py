@@ -102,7 +102,8 @@ class OwnTable:
     """
 
     def __init__(self, began: int = 1, least_bits: int = LEAST_TABLE_BITS) -> None:
-        self.bits = self._least_bits = least_bits
+        self.bits: int = least_bits
+        self._least_bits = least_bits
         # Slots of the widest table, how many, and how much more often than once some are there.
         self._wide = SlotSet((), MOST_TABLE_BITS)
         self._count = 0
@@ -255,11 +256,11 @@ class RouteTable:
 
     def __init__(self, bits: int | None = None) -> None:
         self._only_bits = bits
-        self.bits = bits or LEAST_TABLE_BITS
+        self.bits: int = bits or LEAST_TABLE_BITS
         self._slots = SlotSet((), self.bits)
         self._pending: Pending | None = None
-        self.version = NO_TABLE
-        self.is_full = False
+        self.version: int = NO_TABLE
+        self.is_full: bool = False
         self._is_open = True
 
     def __len__(self) -> int:

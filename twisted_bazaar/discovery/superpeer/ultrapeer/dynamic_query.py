@@ -57,7 +57,7 @@ class DynamicQuery:
         self._reached = 0
         # How many super peers are known to have been asked, or not to need it; this one is the first.
         self._horizon = 1.0
-        self.reached_all = not neighbours or ttl < 1
+        self.reached_all: bool = not neighbours or ttl < 1
 
     def next(self, hits: int, now: float) -> Round | None:
         """The next round, when the last has had its time; None when there is none, and the search is over.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
 from twisted_bazaar.discovery.superpeer.messages import Found, Query, QueryHit
 from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
@@ -17,9 +17,9 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.policy import Policy
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import parts_of
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import INode
+from twisted_bazaar.interfaces import DatagramReceivers, INode
 from twisted_bazaar.values.addresses import Address, network_of
-from twisted_bazaar.wire.message import LARGEST_TTL, Message
+from twisted_bazaar.wire.message import LARGEST_TTL
 
 # What fits into a datagram, with room for what the node adds.
 MOST_PART_BYTES: Final = 1_100
@@ -55,7 +55,7 @@ class QueryForwarding:
         self._counters = counters
         self._answers = count(node.rng.getrandbits(ANSWER_BITS))
         self._own_hit = own_hit
-        self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {
+        self.datagrams: DatagramReceivers = {
             Query: self._query_received,
             QueryHit: self._hit_received,
         }

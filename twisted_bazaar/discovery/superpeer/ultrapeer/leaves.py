@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from attrs import define
@@ -29,7 +29,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
 from twisted_bazaar.discovery.superpeer.qrp.tables import Change, OwnTable, RouteTable
 from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters
 from twisted_bazaar.errors import LinkClosed, PeerError
-from twisted_bazaar.interfaces import INode
+from twisted_bazaar.interfaces import INode, Receivers
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer, Route
 from twisted_bazaar.wire.error import Error
@@ -93,7 +93,7 @@ class Leaves:
     @ivar is_open: whether anybody is taken now.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,
@@ -121,16 +121,16 @@ class Leaves:
         self._full_told = Ration(_FULL_TOLD_A_MINUTE)
         self._table_changed = table_changed
         self.registrants: dict[int, Registrant] = {}
-        self.directory = Directory(budget=self._budget)
+        self.directory: Directory = Directory(budget=self._budget)
         self._lists = MemoryDirectory(self.directory)
         self._turns = TimeSlicer(node.clock)
-        self.pending = PendingRequests(node.clock, lambda peer: node.is_behind(peer.id))
+        self.pending: PendingRequests = PendingRequests(node.clock, lambda peer: node.is_behind(peer.id))
         self._from: Counter[str] = Counter()
         # Who has gone and whose words are in the table yet: whoever comes and goes is not to fill the memory.
         self._leaving: Counter[str] = Counter()
-        self.is_open = False
+        self.is_open: bool = False
         self._told: Sequence[int] = ()
-        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
+        self.receives: Receivers = {
             Register: self._register_received,
             Unregister: self._unregister_received,
             Update: self._update_received,

@@ -39,7 +39,7 @@ class LocalSearch:
     @param reactor: time and timers.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, directory: Directory, reactor: Any) -> None:
         self._directory = directory

@@ -96,7 +96,7 @@ class QueryControl:
         self._counters = counters
         self._answers = count(node.rng.getrandbits(ANSWER_BITS))
         self._allowances = RateLimits()
-        self.budget = ByteBudget(MOST_BYTES)
+        self.budget: ByteBudget = ByteBudget(MOST_BYTES)
         self._under_way: dict[str, Search] = {}
         self._of: dict[int, dict[str, Search]] = {}
 
