@@ -12,6 +12,7 @@ from tests.docs.pages import ROOT, PageTests, blocks, read_page, section, table_
 from twisted_bazaar import state
 from twisted_bazaar.console import LONGEST_REQUEST_BYTES, Console
 from twisted_bazaar.discovery.flood.search import REACHES
+from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.files.chunks import CHUNK_BYTES
 from twisted_bazaar.files.download.happy_eyeballs import HEAD_START_S
 from twisted_bazaar.files.download.timeouts import TransferLimits
@@ -145,6 +146,7 @@ class NumberTests(PageTests):
             section(PAGE, "The way of one order"),
             f"reach {near}, then {farther}, then {far} links",
             f"holds pieces back for {RESERVATION_S:g} s and signs a `Quote`, good for {QUOTE_S:g} s",
+            f"collects offers for {GATHER_S:g} s after the first",
         )
 
     def test_chunk(self) -> None:
