@@ -144,6 +144,17 @@ def names_a_node(command: _Command) -> _Command:
     return command
 
 
+def check_state_or_name(state: str | None, name: str | None) -> None:
+    """Refuse what cannot be the state directory of one node.
+
+    @raise Refusal: it cannot.
+    """
+    if state is not None and name is not None:
+        raise UserError("--state and --name: give one of them")
+    if state == "":
+        raise UserError("--state: write a directory")
+
+
 def chosen_node(state: str | None, name: str | None, command: str, what: str) -> RunningNode:
     """The node that the command line names; if it names none, the only one that knows a command.
 
@@ -151,10 +162,7 @@ def chosen_node(state: str | None, name: str | None, command: str, what: str) ->
     @param what: what people call such a node.
     @raise Refusal: it is not one.
     """
-    if state is not None and name is not None:
-        raise UserError("--state and --name: give one of them")
-    if state == "":
-        raise UserError("--state: write a directory")
+    check_state_or_name(state, name)
     try:
         if state is not None:
             directory = written_path(Path(state), "--state").absolute()

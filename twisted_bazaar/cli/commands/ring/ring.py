@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.ring.client_commands import COMMANDS
+from twisted_bazaar.cli.control.client import check_state_or_name
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
@@ -112,10 +113,7 @@ def _state(state: str | None, name: str | None, *, ephemeral: bool) -> StateDire
     """
     if ephemeral and not (state is None and name is None):
         raise UserError("--ephemeral keeps nothing: leave out --state and --name")
-    if state is not None and name is not None:
-        raise UserError("--state and --name: give one of them")
-    if state == "":
-        raise UserError("--state: write a directory")
+    check_state_or_name(state, name)
     try:
         if state is not None:
             return StateDirectory(Path(state))
