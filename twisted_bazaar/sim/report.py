@@ -103,6 +103,11 @@ class Report(ABC):
 AnyReport = TypeVar("AnyReport", bound=Report)
 
 
+def mean(numbers: Sequence[float]) -> float | None:
+    """The mean of some numbers; None if there are none."""
+    return sum(numbers) / len(numbers) if numbers else None
+
+
 def quantile(times: Sequence[float], share: float) -> float | None:
     """The quantile of some times: within how many seconds a share of them was done; None if there are none.
 

@@ -20,7 +20,7 @@ from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.sim.faults import Fault, Faults, draw_faults
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.report import AnyReport, Statistics
-from twisted_bazaar.sim.scenario import AnyScenario, FaultEntry, Scenario, write_duration
+from twisted_bazaar.sim.scenario import AnyScenario, FaultEntry, Scenario, write_instant
 from twisted_bazaar.sim.trace import Trace
 
 Progress = Callable[[float, float], None]
@@ -29,8 +29,6 @@ _LOOK_S: Final = 1.0
 # Who waits for a large run wants to hear more often than that.
 _PROGRESS_S: Final = 0.1
 _FIRST_LINKS_S: Final = 10.0
-# What is drawn stands in files too, to the millisecond.
-_TICK_S: Final = 0.001
 _AWAY_S: Final = 30.0
 _STOPPING_S: Final = 10.0
 
@@ -209,7 +207,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
 
     def _draw_instant(self, rng: random.Random) -> str:
         """Some instant before everything comes to rest, as an entry has it."""
-        return write_duration(rng.uniform(0, self._scenario.for_s) // _TICK_S * _TICK_S)
+        return write_instant(rng.uniform(0, self._scenario.for_s))
 
     def _all_faults(self) -> list[Fault]:
         scenario = self._scenario

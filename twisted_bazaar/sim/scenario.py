@@ -27,6 +27,7 @@ _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h)")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 _JOINING_NODES_A_SECOND: Final = 100
 _LONGEST_S: Final = 7 * 86_400.0
+_TICK_S: Final = 0.001
 _MOST: Final = 100_000
 _MOST_DRAWN: Final = 1_000_000
 _LARGEST: Final = 2**53
@@ -59,7 +60,23 @@ else:
     _Kind = Literal[tuple(kind.value for kind in FaultKind)]
 
 
-class FaultEntry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+class _Timed:
+    """What begins at an instant, counted from when all nodes have been started."""
+
+    __slots__ = ()
+
+    at: str
+
+    @property
+    def at_s(self) -> float:
+        """When it begins, in seconds.
+
+        @raise ValueError: the time cannot be read.
+        """
+        return parse_duration(self.at, "at")
+
+
+class FaultEntry(_Timed, Table, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """One fault as a file names it.
 
     @ivar at: when it begins, such as C{30s}, counted from when all nodes have been started.
@@ -75,11 +92,6 @@ class FaultEntry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True, r
     for_: Duration
     nodes: Annotated[list[str], Meta(min_length=1)]
     strength: Annotated[float, Meta(gt=0, le=1000)] = 1.0
-
-    @property
-    def at_s(self) -> float:
-        """When it begins, in seconds."""
-        return parse_duration(self.at, "at")
 
     def to_fault(self) -> Fault:
         """The fault itself.
@@ -101,18 +113,13 @@ class FaultEntry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True, r
         )
 
 
-class WantedEntry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """One thing that somebody is sure to want, as a file names it; who wants what is its scenario's to say."""
-
-    @property
-    def at_s(self) -> float:
-        """When, in seconds, counted from when all nodes have been started."""
-        raise NotImplementedError
+class WantedEntry(_Timed, Table, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """One thing that somebody is sure to want, as a file names it: who, when, and what, in this order."""
 
     @property
     def who(self) -> str:
         """The name of the node that wants it."""
-        raise NotImplementedError
+        return str(getattr(self, self.__struct_fields__[0]))
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -348,6 +355,11 @@ def _latency(text: str) -> float:
     if seconds > SLOWEST_S:
         raise ValueError("latency: too long")
     return seconds
+
+
+def write_instant(seconds: float) -> str:
+    """An instant as a file has it, to the millisecond; the part of one that is left is dropped."""
+    return write_duration(seconds // _TICK_S * _TICK_S)
 
 
 def write_duration(seconds: float) -> str:

@@ -142,6 +142,17 @@ def _connect(connection: socket.socket, path: Path, deadline: float) -> None:
             time.sleep(_TRIED_AGAIN_S)
 
 
+def check_state_or_name(state: str | None, name: str | None) -> None:
+    """Refuse what cannot be the state directory of one node.
+
+    @raise Refusal: it cannot.
+    """
+    if state is not None and name is not None:
+        raise UserError("--state and --name: give one of them")
+    if state == "":
+        raise UserError("--state: write a directory")
+
+
 def chosen_node(options: OptionValues, command: str, what: str) -> RunningNode:
     """The node that the command line names; if it names none, the only one that knows a command.
 
@@ -151,10 +162,7 @@ def chosen_node(options: OptionValues, command: str, what: str) -> RunningNode:
     @raise Refusal: it is not one.
     """
     state, name = options["state"], options["name"]
-    if state is not None and name is not None:
-        raise UserError("--state and --name: give one of them")
-    if state == "":
-        raise UserError("--state: write a directory")
+    check_state_or_name(state, name)
     try:
         if state is not None:
             directory = written_path(Path(state), "--state").absolute()

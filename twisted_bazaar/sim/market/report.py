@@ -12,7 +12,7 @@ from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.figures import Figure, write_half_and_nearly_all
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.goods import levels_of, sellers_of
-from twisted_bazaar.sim.report import Report, Statistics, quantile
+from twisted_bazaar.sim.report import Report, Statistics, mean, quantile
 
 _FIGURES: Final[Sequence[Figure[MarketReport]]] = (
     Figure("purchases", "wants met", lambda report: f"{report.purchases:,} of {report.wants:,}"),
@@ -128,6 +128,6 @@ class MarketStatistics(Statistics[MarketReport]):
             searches=self._searches,
             findable=self._findable,
             found=self._found,
-            hops=sum(self._hops) / len(self._hops) if self._hops else None,
+            hops=mean(self._hops),
             seconds_to_buy=sorted(self._to_buy),
         )

@@ -17,7 +17,6 @@ from twisted_bazaar.sim.scenario import (
     WantedEntry,
     is_numbered,
     names_in_words,
-    parse_duration,
 )
 from twisted_bazaar.sim.setting_fields import option_help
 
@@ -37,16 +36,6 @@ class PurchaseEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_field
     at: Duration
     item: str
     quantity: Some = 1
-
-    @property
-    def at_s(self) -> float:
-        """When, in seconds."""
-        return parse_duration(self.at, "at")
-
-    @property
-    def who(self) -> str:
-        """The buyer."""
-        return self.buyer
 
 
 class MarketScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):

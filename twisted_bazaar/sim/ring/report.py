@@ -20,7 +20,7 @@ from twisted_bazaar.sim.figures import (
     write_seconds,
 )
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.report import Report, Statistics, quantile
+from twisted_bazaar.sim.report import Report, Statistics, mean, quantile
 from twisted_bazaar.sim.ring.global_view import RingView
 from twisted_bazaar.sim.ring.scenario import PHASES, Phase
 from twisted_bazaar.values.addresses import Address
@@ -121,7 +121,7 @@ class PhaseReport:
     @property
     def mean_hops(self) -> float | None:
         """The mean of hops; None if none was found."""
-        return sum(self.hops) / len(self.hops) if self.hops else None
+        return mean(self.hops)
 
     @property
     def p99_hops(self) -> float | None:
@@ -131,12 +131,12 @@ class PhaseReport:
     @property
     def late(self) -> float | None:
         """The mean of lates; None if no lookup ended."""
-        return _mean(self.lates)
+        return mean(self.lates)
 
     @property
     def dead(self) -> float | None:
         """The mean of timeouts; None if no lookup ended."""
-        return _mean(self.timeouts)
+        return mean(self.timeouts)
 
     @property
     def failed_of_10_000(self) -> float | None:
@@ -357,14 +357,10 @@ def _report_of(phase: _PhaseCount) -> PhaseReport:
         unended=len(phase.looking),
         left=phase.left,
         hops=sorted(found["hops"] for found in right),
-        questions=_mean([found["asked"] for found in phase.found]),
+        questions=mean([found["asked"] for found in phase.found]),
         lates=sorted(found["late"] for found in phase.found),
         timeouts=sorted(found["dead"] for found in phase.found),
         seconds_to_find=sorted(found["seconds"] for found in right),
         seconds=phase.seconds,
         bytes_a_second=(phase.bytes - phase.lookup_bytes) / node_seconds if node_seconds else 0.0,
     )
-
-
-def _mean(numbers: Sequence[float]) -> float | None:
-    return sum(numbers) / len(numbers) if numbers else None

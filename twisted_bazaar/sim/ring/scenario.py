@@ -58,16 +58,6 @@ class LookupEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=
     at: Duration
     key: Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME)]
 
-    @property
-    def at_s(self) -> float:
-        """When, in seconds."""
-        return parse_duration(self.at, "at")
-
-    @property
-    def who(self) -> str:
-        """Who looks."""
-        return self.node
-
 
 class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """All settings of one ring.

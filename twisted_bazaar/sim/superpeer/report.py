@@ -14,7 +14,7 @@ from twisted_bazaar.discovery.superpeer.messages import Query, QueryHit, Table
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.figures import Comparison, Figure, figures_side_by_side, figures_to_json
 from twisted_bazaar.sim.invariants.check import Check
-from twisted_bazaar.sim.report import Report, Statistics, quantile
+from twisted_bazaar.sim.report import Report, Statistics, mean, quantile
 from twisted_bazaar.sim.superpeer.scenario import PHASES, Phase
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import Message
@@ -300,12 +300,8 @@ class SuperPeerStatistics(Statistics[SuperPeerReport]):
         ]
         return Searches(
             asked=len(ours),
-            messages=_mean([search.messages for search in ours]),
-            bytes=_mean([search.bytes for search in ours]),
-            recall=_mean([min(1.0, share) for share in shares]),
+            messages=mean([search.messages for search in ours]),
+            bytes=mean([search.bytes for search in ours]),
+            recall=mean([min(1.0, share) for share in shares]),
             seconds_to_hit=sorted(search.first_s for search in ours if search.first_s is not None),
         )
-
-
-def _mean(numbers: Sequence[float]) -> float | None:
-    return sum(numbers) / len(numbers) if numbers else None

@@ -25,7 +25,7 @@ from twisted_bazaar.sim.cluster import NODE_PORT, Member, Observer, Programme
 from twisted_bazaar.sim.invariants import SUPER_PEER_CHECKS
 from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.run import Run
-from twisted_bazaar.sim.scenario import Scenario, write_duration
+from twisted_bazaar.sim.scenario import Scenario, write_instant
 from twisted_bazaar.sim.superpeer.graph import random_regular_graph
 from twisted_bazaar.sim.superpeer.report import SuperPeerReport, SuperPeerStatistics
 from twisted_bazaar.sim.superpeer.scenario import AskEntry, Phase, SuperPeerScenario
@@ -45,7 +45,6 @@ _MOST_LAST: Final = 50
 _FEW_HOLDERS: Final = 5
 # How long before the end the last searches begin, so that they end before it.
 _LAST_SEARCH_S: Final = 15.0
-_TICK_S: Final = 0.001
 
 
 class SuperPeerRun(Run[SuperPeerScenario, SuperPeerReport]):
@@ -153,7 +152,7 @@ class SuperPeerRun(Run[SuperPeerScenario, SuperPeerReport]):
                 title = titles.popularity.draw(rng)
             asker, at_s = rng.choice(self._weak_peers), rng.uniform(0, scenario.asking_s)
             for number in range(len(scenario.drawn_phases)):
-                at = write_duration((number * scenario.phase_s + at_s) // _TICK_S * _TICK_S)
+                at = write_instant(number * scenario.phase_s + at_s)
                 drawn.append(AskEntry(asker=asker, at=at, words=titles.names[title]))
         return drawn
 

@@ -54,16 +54,6 @@ class AskEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     at: Duration
     words: Annotated[str, Meta(min_length=1, max_length=_LONGEST_WORDS)]
 
-    @property
-    def at_s(self) -> float:
-        """When, in seconds."""
-        return parse_duration(self.at, "at")
-
-    @property
-    def who(self) -> str:
-        """The asker."""
-        return self.asker
-
 
 class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """All settings of one network of super peers.

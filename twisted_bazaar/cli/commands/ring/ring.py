@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.options import OUTPUT
 from twisted_bazaar.cli.commands.ring.client_commands import COMMANDS
+from twisted_bazaar.cli.control.client import check_state_or_name
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
@@ -98,10 +99,7 @@ def _state(state: str | None, name: str | None, *, ephemeral: bool) -> StateDire
     """
     if ephemeral and not (state is None and name is None):
         raise UserError("--ephemeral keeps nothing: leave out --state and --name")
-    if state is not None and name is not None:
-        raise UserError("--state and --name: give one of them")
-    if state == "":
-        raise UserError("--state: write a directory")
+    check_state_or_name(state, name)
     try:
         if state is not None:
             return StateDirectory(Path(state))
