@@ -24,7 +24,7 @@ PACKAGE: Final = Path(twisted_bazaar.__file__).resolve().parent
 NAME: Final = "twisted_bazaar"
 
 # What everybody may stand on, and what itself stands on nothing.
-GROUND: Final = frozenset({"errors", "bounded", "backoff", "byte_budget", "timer"})
+GROUND: Final = frozenset({"errors", "bounded", "backoff", "byte_budget", "rate_limit", "timer"})
 FLOORS: Final = {
     **dict.fromkeys(("wire", "identity", "system"), 1),
     "values": 2,
@@ -47,6 +47,7 @@ PURE: Final = frozenset(
             "bounded",
             "backoff",
             "byte_budget",
+            "rate_limit",
             "wire",
             "identity",
             "values",

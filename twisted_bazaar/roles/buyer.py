@@ -15,11 +15,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.backoff import Backoff
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
 from twisted_bazaar.interfaces import IDiscoveryMethod, IErrand, INode, IOperable
 from twisted_bazaar.plugin import Role
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.roles.commands.trade import PurchasesCommands
 from twisted_bazaar.roles.goods import parse_count, parse_seconds
 from twisted_bazaar.roles.want import Want, parse_label, parse_wants
@@ -120,7 +120,7 @@ class Buyer(Role):
         self._running: list[Deferred[None]] = []
         self._joined: Deferred[None] = Deferred()
         self._resumed: Deferred[None] = Deferred()
-        self._faults_told = Ration(_FAULTS_TOLD_A_MINUTE)
+        self._faults_told = RateLimit.a_minute(_FAULTS_TOLD_A_MINUTE)
 
     def start(self, node: INode) -> None:
         """Go on with what has no answer yet, and look for everything at once."""
@@ -314,7 +314,7 @@ class Buyer(Role):
             try:
                 return await ask()
             except StorageError as error:
-                if self._faults_told.admit(self.node.clock.seconds()) is not None:
+                if self._faults_told.allow(self.node.clock.seconds()):
                     self.log.error("nothing can be ordered: {reason}", reason=str(error))
                 await deferLater(self.node.clock, _STORE_AGAIN_S)
 

@@ -12,10 +12,10 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
 from twisted_bazaar.interfaces import IDiscoveryMethod, ILedger, INode, IOperable
 from twisted_bazaar.plugin import Role
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.roles.commands.trade import SalesCommands
 from twisted_bazaar.roles.goods import parse_goods
 from twisted_bazaar.roles.ways import FloodWay, way_of
@@ -89,8 +89,8 @@ class Seller(Role):
         self.store = store or MemoryStore(MemorySales())
         self.ledger: ILedger = Ledger(self.store)
         self._supplies = supplies
-        self._sales_told = Ration(_SALES_TOLD_A_MINUTE)
-        self._refusals_told = Ration(_REFUSALS_TOLD_A_MINUTE)
+        self._sales_told = RateLimit.a_minute(_SALES_TOLD_A_MINUTE)
+        self._refusals_told = RateLimit.a_minute(_REFUSALS_TOLD_A_MINUTE)
         self._is_stopped = False
 
     def start(self, node: INode) -> None:
@@ -190,12 +190,11 @@ class Seller(Role):
         sentence = self._told(self._refusals_told, "refused node {buyer}: {reason}")
         self.node.report("refused", sentence, reason=deal.reason, **details)
 
-    def _told(self, ration: Ration, sentence: str) -> str | None:
+    def _told(self, limit: RateLimit, sentence: str) -> str | None:
         """A sentence for the log, as long as there have not been too many of its kind; None if there have."""
-        untold = ration.admit(self.node.clock.seconds())
-        if untold is None:
+        if not limit.allow(self.node.clock.seconds()):
             return None
-        return sentence + (f" ({untold} more not told)" if untold else "")
+        return sentence + (f" ({limit.suppressed} more not told)" if limit.suppressed else "")
 
     def _report_levels(self, levels: Sequence[StockLevel]) -> None:
         for level in levels:

@@ -12,13 +12,13 @@ from twisted.internet.task import LoopingCall
 from twisted.python import usage
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMemory
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import ICatalogue, INode, IOperable
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.roles.commands.files import FilesCommands
 from twisted_bazaar.roles.fetcher import USUAL_SLOTS, Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch
@@ -76,7 +76,7 @@ class Sharer(Fetcher):
         self._watched = watched
         self._fault: str | None = None
         self._uncounted = 0
-        self._uploads_told = Ration(_UPLOADS_TOLD_A_MINUTE)
+        self._uploads_told = RateLimit.a_minute(_UPLOADS_TOLD_A_MINUTE)
         self._watching = LoopingCall(self._watch_folder)
 
     def start(self, node: INode) -> None:
@@ -115,9 +115,9 @@ class Sharer(Fetcher):
         """Somebody has fetched something from the folder, and is gone."""
         content = self.folder.content(digest)
         name = content.seen.name if isinstance(content, SharedContent) else digest
-        untold = self._uploads_told.admit(self.node.clock.seconds())
         # Strangers must not be able to fill the log.
-        sentence = None if untold is None else "sent {bytes} bytes of {name} to {host}"
+        is_told = self._uploads_told.allow(self.node.clock.seconds())
+        sentence = "sent {bytes} bytes of {name} to {host}" if is_told else None
         self.node.report("uploaded", sentence, name=name, digest=digest, host=host, bytes=sent_bytes)
 
     def completed(self, fetch: Fetch) -> Deferred[None]:

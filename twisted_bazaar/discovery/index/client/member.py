@@ -14,7 +14,6 @@ from attrs import define
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.index.client.list_sync import ListSync
 from twisted_bazaar.discovery.index.client.published_list import PublishedList
 from twisted_bazaar.discovery.index.messages import (
@@ -31,6 +30,7 @@ from twisted_bazaar.discovery.index.messages import (
 )
 from twisted_bazaar.errors import LinkClosed, NotNow, PeerError
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole, Opening
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, SharedFile
@@ -75,7 +75,7 @@ class IndexMember:
         }
         self._is_joined = False
         self._is_stopped = False
-        self._warnings = Ration(_WARNINGS_A_MINUTE)
+        self._warnings = RateLimit.a_minute(_WARNINGS_A_MINUTE)
         self._questions: dict[int, _Question] = {}
 
     # What the node calls: IRole.
@@ -239,7 +239,7 @@ class IndexMember:
 
     def _warn(self, sentence: str, **details: Any) -> None:
         """Say something, but not over and over."""
-        if self._warnings.admit(self.node.clock.seconds()) is not None:
+        if self._warnings.allow(self.node.clock.seconds()):
             self.log.warn(sentence, **details)
 
 

@@ -15,12 +15,13 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import FairTable, Ration
+from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.gathering import Gathering
 from twisted_bazaar.discovery.index.client.quote_messages import Inquiry, Quotation
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import PeerError, StorageError
 from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers
+from twisted_bazaar.rate_limit import RateLimits
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin, Peer
@@ -38,7 +39,6 @@ LINK_WITHOUT_OFFER_S: Final = 5.0
 LOOK_AGAIN_S: Final = 60.0
 INQUIRIES_A_MINUTE: Final = 3_000
 _MOST_ASKERS: Final = 4_096
-_MINUTE_S: Final = 60.0
 _SELLERS_KNOWN: Final = 1_024
 _SELLERS_KNOWN_S: Final = 3_600.0
 
@@ -272,7 +272,7 @@ class IndexAnswers:
         self._look_again = Timer(node.clock, self.changed)
         self._is_stopped = False
         # Each answer costs a look into the book and a signature.
-        self._rations: FairTable[int, Ration] = FairTable(_MOST_ASKERS, _MINUTE_S, shares=1)
+        self._rate_limits: RateLimits[int] = RateLimits.a_minute(_MOST_ASKERS, INQUIRIES_A_MINUTE)
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {Inquiry: self._inquiry_received}
 
     def changed(self) -> None:
@@ -316,7 +316,9 @@ class IndexAnswers:
     async def _answer(self, inquiry: Inquiry, origin: Origin) -> Quotation | None:
         """What there is to say to an inquiry; None for nothing."""
         node = self._node
-        if inquiry.bazaar != node.bazaar or inquiry.seller not in (None, node.key.public) or not self._admit(origin):
+        if inquiry.bazaar != node.bazaar or inquiry.seller not in (None, node.key.public):
+            return None
+        if not self._rate_limits.allow(origin.id, node.clock.seconds()):
             return None
         answer = Quotation(id=inquiry.id, item=inquiry.item)
         if inquiry.seller is not None:
@@ -325,12 +327,3 @@ class IndexAnswers:
         if quote is None:
             return None
         return answer.evolve(quantity=quote.quantity, price=quote.price, quote=quote.statement)
-
-    def _admit(self, origin: Origin) -> bool:
-        """Whether somebody may ask once more now."""
-        now = self._node.clock.seconds()
-        ration = self._rations.get(origin.id, now)
-        if ration is None:
-            ration = Ration(INQUIRIES_A_MINUTE)
-            self._rations.put(origin.id, ration, None, now)
-        return ration.admit(now) is not None

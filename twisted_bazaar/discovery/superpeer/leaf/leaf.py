@@ -15,7 +15,6 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.index.messages import MOST_ON_PAGE, Listed
 from twisted_bazaar.discovery.index.words import question_of
 from twisted_bazaar.discovery.recent import Recent
@@ -34,6 +33,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
 )
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import Command, ICatalogue, INode, IOperable, ISelfNumbered, Opening
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin, Peer
@@ -89,7 +89,7 @@ class Leaf:
         self._super_peers = super_peers
         self._lead = lead
         self._load = 0
-        self._warnings = Ration(_WARNINGS_A_MINUTE)
+        self._warnings = RateLimit.a_minute(_WARNINGS_A_MINUTE)
         self._pages: Recent[Findings] = Recent(MOST_KEPT)
 
     # What the node calls: IRole.
@@ -309,7 +309,7 @@ class Leaf:
 
     def _warn(self, sentence: str, **details: Any) -> None:
         """Say something, but not over and over."""
-        if self._warnings.admit(self.node.clock.seconds()) is not None:
+        if self._warnings.allow(self.node.clock.seconds()):
             self.log.warn(sentence, **details)
 
 
