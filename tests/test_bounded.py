@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
 from tests.weighing import weight_of
-from twisted_bazaar.bounded import FairTable, Ration
+from twisted_bazaar.bounded import FairTable
 
 LIFETIME_S: Final = 10.0
 
@@ -291,13 +291,3 @@ class FairTableTests(SynchronousTestCase):
 def live_text(table: FairTable[int, str], now: float) -> dict[int, str]:
     """Everything in a table of texts."""
     return dict(table.items(now))
-
-
-class RationTests(SynchronousTestCase):
-    """What anybody can cause any number of times is told a few times a minute, and counted."""
-
-    def test_a_few_a_minute(self) -> None:
-        """So many pass in a minute; the next minute brings as many, and how many were held back."""
-        ration = Ration(2)
-        self.assertEqual([ration.admit(now) for now in (0.0, 1.0, 2.0, 59.0)], [0, 0, None, None])
-        self.assertEqual([ration.admit(now) for now in (60.0, 61.0, 62.0, 300.0)], [2, 0, None, 1])

@@ -48,6 +48,7 @@ PURE: Final = frozenset(
             "bounded",
             "backoff",
             "byte_budget",
+            "rate_limit",
             "wire",
             "identity",
             "values",

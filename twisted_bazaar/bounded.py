@@ -18,7 +18,6 @@ import msgspec
 
 # Enough for a table to shrink, and too few to be felt.
 _EXPIRED_AT_ONCE: Final = 16
-_MINUTE_S: Final = 60.0
 _NOTHING: Final = object()
 
 K = TypeVar("K", bound=Hashable)
@@ -206,30 +205,3 @@ class _Ranking:
             self._owners_with.setdefault(after, OrderedDict())[owner] = None
         if after > self._most or (before == self._most and before not in self._owners_with):
             self._most = after
-
-
-class Ration:
-    """Lets so many of something through in a minute, and counts the rest.
-
-    @param a_minute: how many.
-    """
-
-    def __init__(self, a_minute: int) -> None:
-        self._a_minute = a_minute
-        self._began = float("-inf")
-        self._passed = 0
-        self._held_back = 0
-
-    def admit(self, now: float) -> int | None:
-        """Ask for one.
-
-        @return: None when it is one too many; else how many were held back since the last that passed.
-        """
-        if now - self._began >= _MINUTE_S:
-            self._began, self._passed = now, 0
-        if self._passed >= self._a_minute:
-            self._held_back += 1
-            return None
-        self._passed += 1
-        held_back, self._held_back = self._held_back, 0
-        return held_back

@@ -46,7 +46,7 @@ from twisted_bazaar.discovery.index import words as index_words
 from twisted_bazaar.discovery.index.client import member, search
 from twisted_bazaar.discovery.index.directory import directory, leases, weights
 from twisted_bazaar.discovery.index.messages import Busy, File, FoundFiles, Hit, Seller, Source, TooMany
-from twisted_bazaar.discovery.index.scheduling import fair_queue, pending, rate_limits
+from twisted_bazaar.discovery.index.scheduling import fair_queue, pending
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.discovery.ring.rpc.messages import Card, RingMessage, Seen
 from twisted_bazaar.discovery.ring.storage.entry import Kept
@@ -394,7 +394,7 @@ class IndexTests(PageTests):
             f"{pending.MOST_BYTES // MIB} MiB; of one host",
             f"to {pending.MOST_UNDER_WAY} requests under way",
             f"kept for {leases.KEPT_S:g} s",
-            f"{rate_limits.QUESTIONS_AT_ONCE:g} questions at once, then {rate_limits.QUESTIONS_A_SECOND:g} a second",
+            f"{pending.QUESTIONS_AT_ONCE} questions at once, then {pending.QUESTIONS_A_SECOND} a second",
             f"{fair_queue.MOST_WAITING} messages",
             f"the first {index_words.MOST_WORDS} words",
             f"within {member.ANSWER_S:g} s",

@@ -469,22 +469,26 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "a rate that forgets what it has let through",
-            "system/test_limited_log.py",
-            (_LOG, "of_kind.tokens -= 1", "pass"),
+            "test_rate_limit.py system/test_limited_log.py",
+            ("rate_limit.py", "self._tokens -= 1", "pass"),
         ),
         bug(
             "made-up hosts that each have a share",
             "system/test_limited_log.py",
             (
                 _LOG,
-                "of_kind.tokens < 1 or (of_host is not None and of_host.tokens < 1)",
-                "(of_kind if of_host is None else of_host).tokens < 1",
+                "of_kind.allow(now, None if host is None else self._hosts.of((kind, host), now))",
+                "(of_kind if host is None else self._hosts.of((kind, host), now)).allow(now)",
             ),
         ),
         bug(
             "a log without a rate",
             "integration/test_log.py",
-            (_LOG, "        if left_out is None:\n            return\n", ""),
+            (
+                _LOG,
+                '        if not rate.allow(kind, _host_in(event), event["log_time"]):\n            return\n',
+                '        rate.allow(kind, _host_in(event), event["log_time"])\n',
+            ),
         ),
         bug(
             "a control socket that expects only errors in values",

@@ -17,7 +17,7 @@ from twisted_bazaar.discovery.index.directory.directory import Counts, Directory
 from twisted_bazaar.discovery.index.directory.leases import KEPT_S
 from twisted_bazaar.discovery.index.directory.memory import MemoryDirectory
 from twisted_bazaar.discovery.index.messages import MOST_IN_UPDATE, FindFiles, Renew, Update
-from twisted_bazaar.discovery.index.scheduling.rate_limits import QUESTIONS_AT_ONCE
+from twisted_bazaar.discovery.index.scheduling.pending import QUESTIONS_AT_ONCE
 from twisted_bazaar.errors import LinkClosed, StorageError, UsageError
 from twisted_bazaar.interfaces import IRegistrar
 from twisted_bazaar.node.node import Node
@@ -252,7 +252,7 @@ class PlainPeerTests(ServerTestCase):
         """Who asks without end is told to ask less; others are answered."""
         peer, other = self.join(1), self.join(2)
         peer.received.clear()
-        for number in range(int(QUESTIONS_AT_ONCE) + 50):
+        for number in range(QUESTIONS_AT_ONCE + 50):
             peer.tell("findfiles", id=number, name="a")
         self.network.run(0.3)
         self.assertEqual(len(peer.received), QUESTIONS_AT_ONCE + 50)

@@ -32,7 +32,7 @@ class RateTests(SynchronousTestCase):
 
     def admitted(self, count: int, kind: object = "left", host: object = None, now: float = 0.0) -> int:
         """How many of so many are."""
-        return sum(self.rate.admit(kind, host, now) is not None for _ in range(count))
+        return sum(self.rate.allow(kind, host, now) for _ in range(count))
 
     def test_burst(self) -> None:
         """So many come at once, then so many a minute for as long as it goes on."""
@@ -43,8 +43,8 @@ class RateTests(SynchronousTestCase):
     def test_told(self) -> None:
         """The next that is written knows how many were left out."""
         self.admitted(20)
-        self.assertEqual(self.rate.admit("left", None, 15.0), 12)
-        self.assertEqual(self.rate.admit("left", None, 30.0), 0)
+        self.assertEqual((self.rate.allow("left", None, 15.0), self.rate.left_out), (True, 12))
+        self.assertEqual((self.rate.allow("left", None, 30.0), self.rate.left_out), (True, 0))
 
     def test_kinds(self) -> None:
         """Many of one kind leave room for another; kinds past the most are one kind together."""
@@ -73,7 +73,7 @@ class RateTests(SynchronousTestCase):
         rate, now, written = LogRate(FEW), 0.0, {"a": 0, "b": 0, "c": 0}
         for kind, host, later_s in asked:
             now += later_s
-            written[kind] += rate.admit(kind, host, now) is not None
+            written[kind] += rate.allow(kind, host, now)
         self.assertLessEqual(max(written.values()), FEW.burst + FEW.a_minute * now / 60.0 + 1e-6)
 
 

@@ -13,7 +13,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.backoff import Backoff
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
 from twisted_bazaar.interfaces import Command, IDiscoveryMethod, INode, Receivers
@@ -115,7 +114,7 @@ class Buyer(Role):
         self._running: list[Deferred[None]] = []
         self._joined: Deferred[None] = Deferred()
         self._resumed: Deferred[None] = Deferred()
-        self._faults_told = Ration(_FAULTS_TOLD_A_MINUTE)
+        self._faults_told = RateLimit.a_minute(_FAULTS_TOLD_A_MINUTE)
 
     def start(self, node: INode) -> None:
         """Go on with what has no answer yet, and look for everything at once."""

@@ -12,7 +12,6 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.discovery.index.directory.directory import LEASE_S, MOST_A_PEER, MOST_BYTES, Counts, Directory
 from twisted_bazaar.discovery.index.directory.memory import MemoryDirectory
@@ -35,8 +34,7 @@ from twisted_bazaar.discovery.index.messages import (
     Source,
     Update,
 )
-from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests
-from twisted_bazaar.discovery.index.scheduling.rate_limits import RateLimits
+from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests, limit_of_questions
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
 from twisted_bazaar.interfaces import Command, INode, IRegistrar, Receivers
 from twisted_bazaar.plugin import RoleContext
@@ -105,8 +103,8 @@ class IndexServer(Role):
     def __init__(self, directory: IDirectory | None = None, *, verbose: bool = False) -> None:
         self._verbose = verbose
         self.directory: IDirectory = directory or MemoryDirectory()
-        self._allowances = RateLimits()
-        self._faults_told = Ration(_FAULTS_TOLD_A_MINUTE)
+        self._rate_limits = limit_of_questions()
+        self._faults_told = RateLimit.a_minute(_FAULTS_TOLD_A_MINUTE)
         self._is_stopped = False
         self.receives: Receivers = {
             AddFile: self._file_added,
@@ -148,7 +146,7 @@ class IndexServer(Role):
         now = self.node.clock.seconds()
         if not self._numbers.left(peer, now):
             return
-        self._allowances.forget(peer.key)
+        self._rate_limits.forget(peer.key)
         self._pending.forget(peer)
         leaving = self.directory.leave(peer)
         leaving.addErrback(self._directory_failed)
@@ -205,7 +203,7 @@ class IndexServer(Role):
     ) -> None:
         """Answer a question, unless this peer asks too many."""
         peer = self._numbers.holders.get(origin.id)
-        if peer is not None and not self._allowances.admit(peer.key, self.node.clock.seconds()):
+        if peer is not None and not self._rate_limits.allow(peer.key, self.node.clock.seconds()):
             self.node.send(Error.telling(Busy("too many questions; ask fewer a second"), message), origin.route)
             return
         self._do(message, origin, look, answer)

@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
 from twisted_bazaar.interfaces import IDiscoveryMethod, ILedger, INode
 from twisted_bazaar.plugin import RoleContext
@@ -88,8 +87,8 @@ class Seller(Role):
         self.store: IStore[SalesBook] = store or MemoryStore(MemorySales())
         self.ledger: ILedger = Ledger(self.store)
         self._supplies = supplies
-        self._sales_told = Ration(_SALES_TOLD_A_MINUTE)
-        self._refusals_told = Ration(_REFUSALS_TOLD_A_MINUTE)
+        self._sales_told = RateLimit.a_minute(_SALES_TOLD_A_MINUTE)
+        self._refusals_told = RateLimit.a_minute(_REFUSALS_TOLD_A_MINUTE)
         self._is_stopped = False
 
     def start(self, node: INode) -> None:
@@ -193,12 +192,11 @@ class Seller(Role):
         sentence = self._told(self._refusals_told, "refused {quantity} {item} to node {buyer}: {reason}")
         self.node.report("refused", sentence, reason=deal.reason, **details)
 
-    def _told(self, ration: Ration, sentence: str) -> str | None:
+    def _told(self, limit: RateLimit, sentence: str) -> str | None:
         """A sentence for the log, as long as there have not been too many of its kind; None if there have."""
-        untold = ration.admit(self.node.clock.seconds())
-        if untold is None:
+        if not limit.allow(self.node.clock.seconds()):
             return None
-        return sentence + (f" ({untold} more not told)" if untold else "")
+        return sentence + (f" ({limit.suppressed} more not told)" if limit.suppressed else "")
 
     def _report_levels(self, levels: Sequence[StockLevel]) -> None:
         for level in levels:

@@ -10,7 +10,6 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.download.resumable_file import ResumableFile
@@ -70,7 +69,7 @@ class Sharer(Fetcher):
         self._watched = watched
         self._fault: str | None = None
         self._uncounted = 0
-        self._uploads_told = Ration(_UPLOADS_TOLD_A_MINUTE)
+        self._uploads_told = RateLimit.a_minute(_UPLOADS_TOLD_A_MINUTE)
         self._watching = LoopingCall(self._watch_folder)
 
     def start(self, node: INode) -> None:
@@ -111,9 +110,9 @@ class Sharer(Fetcher):
         """Somebody has fetched something from the folder, and is gone."""
         content = self.folder.content(digest)
         name = content.seen.name if isinstance(content, SharedContent) else digest
-        untold = self._uploads_told.admit(self.node.clock.seconds())
         # Strangers must not be able to fill the log.
-        sentence = None if untold is None else "sent {bytes} bytes of {name} to {host}"
+        is_told = self._uploads_told.allow(self.node.clock.seconds())
+        sentence = "sent {bytes} bytes of {name} to {host}" if is_told else None
         self.node.report("uploaded", sentence, name=name, digest=digest, host=host, bytes=sent_bytes)
 
     def completed(self, fetch: Fetch) -> Deferred[None]:

@@ -6,13 +6,14 @@ a line is cut off. So the log grows by so many bytes a minute and no more, whoev
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from zope.interface import implementer
+
+from twisted_bazaar.rate_limit import RateLimit, RateLimits
 
 _MINUTE_S: Final = 60.0
 _OWN_WORDS: Final = frozenset({"log_format", "log_namespace"})
@@ -38,59 +39,35 @@ class LogLimits:
     most_hosts: int = 1024
 
 
-@define
-class _Bucket:
-    tokens: float
-    filled_at: float
-    left_out: int = 0
-
-    def fill(self, now: float, size: float, a_minute: float) -> None:
-        # A clock that is set back gives nothing.
-        since_s = max(0.0, now - self.filled_at)
-        self.tokens = min(size, self.tokens + since_s * a_minute / _MINUTE_S)
-        self.filled_at = now
-
-
 class LogRate:
-    """Says which lines are written. Sans-IO."""
+    """Says which lines are written. Sans-IO.
+
+    @ivar left_out: how many of the same kind were left out before the last line that was allowed.
+    """
 
     def __init__(self, limits: LogLimits = LogLimits()) -> None:
+        self.left_out = 0
         self._limits = limits
-        self._kinds: dict[Hashable, _Bucket] = {}
-        # The one of which nothing was heard for longest comes first.
-        self._hosts: OrderedDict[tuple[Hashable, Hashable], _Bucket] = OrderedDict()
+        self._every_s = _MINUTE_S / limits.a_minute
+        self._kinds: dict[Hashable, RateLimit] = {}
+        # Whoever makes up hosts still has no more than the kind has.
+        self._hosts: RateLimits[tuple[Hashable, Hashable]] = RateLimits(
+            limits.most_hosts, int(limits.burst * limits.host_share), self._every_s / limits.host_share
+        )
 
-    def admit(self, kind: Hashable, host: Hashable | None, now: float) -> int | None:
-        """Ask for a line.
+    def allow(self, kind: Hashable, host: Hashable | None, now: float) -> bool:
+        """Whether one more line is written.
 
         @param host: whom it is about; None for nobody.
-        @return: None when it is one too many; else how many of its kind were left out since the last that was not.
         """
-        limits = self._limits
-        if kind not in self._kinds and len(self._kinds) >= limits.most_kinds:
-            kind = None
-        of_kind = self._kinds.setdefault(kind, _Bucket(limits.burst, now))
-        of_kind.fill(now, limits.burst, limits.a_minute)
-        of_host = None if host is None else self._of_host(kind, host, now)
-        if of_kind.tokens < 1 or (of_host is not None and of_host.tokens < 1):
-            of_kind.left_out += 1
-            return None
-        of_kind.tokens -= 1
-        if of_host is not None:
-            of_host.tokens -= 1
-        left_out, of_kind.left_out = of_kind.left_out, 0
-        return left_out
-
-    def _of_host(self, kind: Hashable, host: Hashable, now: float) -> _Bucket:
-        limits, key = self._limits, (kind, host)
-        share = limits.burst * limits.host_share
-        bucket = self._hosts.setdefault(key, _Bucket(share, now))
-        self._hosts.move_to_end(key)
-        if len(self._hosts) > limits.most_hosts:
-            # Whoever makes up hosts still has no more than the kind has.
-            self._hosts.popitem(last=False)
-        bucket.fill(now, share, limits.a_minute * limits.host_share)
-        return bucket
+        of_kind = self._kinds.get(kind)
+        if of_kind is None:
+            kind = kind if len(self._kinds) < self._limits.most_kinds else None
+            of_kind = self._kinds.setdefault(kind, RateLimit(self._limits.burst, self._every_s))
+        if not of_kind.allow(now, None if host is None else self._hosts.of((kind, host), now)):
+            return False
+        self.left_out = of_kind.suppressed
+        return True
 
 
 FAILURES: Final = LogLimits(burst=30, a_minute=5)
@@ -125,13 +102,12 @@ class LimitedObserver:
         """Take an event."""
         rate = self._rates.failures if "log_failure" in event else self._rates.lines
         kind = event.get("log_level"), event.get("log_format")
-        left_out = rate.admit(kind, _host_in(event), event["log_time"])
-        if left_out is None:
+        if not rate.allow(kind, _host_in(event), event["log_time"]):
             return
         event = {name: _cut(value) if name not in _OWN_WORDS else value for name, value in event.items()}
-        if left_out:
+        if rate.left_out:
             event["log_format"] = f"{event['log_format']} ({{left_out}} more like it were left out)"
-            event["left_out"] = left_out
+            event["left_out"] = rate.left_out
         self._observer(event)
 
 

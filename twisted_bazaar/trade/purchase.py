@@ -16,10 +16,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.backoff import Backoff
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import Forged, NoRoute, StorageError, UsageError, WrongWay
 from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.trade.contract import (
     ID_BYTES,
@@ -83,7 +83,7 @@ class Purchases:
         self._store = store
         self._seek = seek
         self._open: dict[str, _OpenOrder] = {}
-        self._odd_told = Ration(_ODD_TOLD_A_MINUTE)
+        self._odd_told = RateLimit.a_minute(_ODD_TOLD_A_MINUTE)
         self._is_stopped = False
 
     def __len__(self) -> int:
@@ -237,7 +237,7 @@ class Purchases:
         try:
             answer = _read_answer(message.answer, opened.record, self._node.key.public)
         except Forged as error:
-            if self._odd_told.admit(self._node.clock.seconds()) is not None:
+            if self._odd_told.allow(self._node.clock.seconds()):
                 self._node.report(
                     "odd",
                     "an answer to order {order} does not hold, and is ignored: {reason}",

@@ -36,7 +36,7 @@ from tests.discovery.ring.tables import Net
 from tests.raw_datagram import RawSocket
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rpc.messages import RingMessage, RingPing
-from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, PerHostLimit
+from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.lookup import MOST_ASKED, Lookup
 from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
@@ -48,6 +48,7 @@ from twisted_bazaar.discovery.ring.storage.messages import RingKept, RingRequest
 from twisted_bazaar.discovery.ring.storage.store import NEAR_SHARES, SHARES, Outcome, Store
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.node.node import Node
+from twisted_bazaar.rate_limit import RateLimits
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
@@ -351,7 +352,7 @@ class StormTests(ClaimTestCase):
 
     def test_planted_storm(self) -> None:
         """Without restraint it is asked as often as it answers."""
-        self.patch(PerHostLimit, "admits", lambda self, address, now: True)
+        self.patch(RateLimits, "allow", lambda self, host, now: True)
         self.assertGreater(self.storm(1.0), 500)
 
 

@@ -76,19 +76,19 @@ class StrangersShareTests(SynchronousTestCase):
     def test_one_host(self) -> None:
         """One host gets so many at once, and so many in each second after."""
         share = StrangersShare(50)
-        self.assertEqual(sum(share.admit("10.0.0.1", 0.0) for _ in range(1000)), 50)
-        later = sum(share.admit("10.0.0.1", now / 1000) for now in range(10_000))
+        self.assertEqual(sum(share.allow("10.0.0.1", 0.0) for _ in range(1000)), 50)
+        later = sum(share.allow("10.0.0.1", now / 1000) for now in range(10_000))
         self.assertAlmostEqual(later, 500, delta=1)
 
     def test_others(self) -> None:
         """Another host has its own share."""
         share = StrangersShare(50)
         for _ in range(1000):
-            share.admit("10.0.0.1", 0.0)
-        self.assertTrue(share.admit("10.0.0.2", 0.0))
+            share.allow("10.0.0.1", 0.0)
+        self.assertTrue(share.allow("10.0.0.2", 0.0))
 
     def test_all_hosts(self) -> None:
         """However many hosts there are, the answers to all of them have an end."""
         share = StrangersShare(50)
         hosts = [f"10.{a}.{b}.{c}" for a in range(4) for b in range(50) for c in range(250)]
-        self.assertLessEqual(sum(share.admit(host, 0.0) for host in hosts), 128 * 50)
+        self.assertLessEqual(sum(share.allow(host, 0.0) for host in hosts), 128 * 50)

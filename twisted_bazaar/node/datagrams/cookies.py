@@ -103,7 +103,7 @@ class StrangersShare:
         # For each group, until when it is used up.
         self._used_until = array("d", bytes(8 * groups))
 
-    def admit(self, host: str, now: float) -> bool:
+    def allow(self, host: str, now: float) -> bool:
         """Ask for one answer to a host."""
         group = crc32(host.encode()) % len(self._used_until)
         used_until = self._used_until[group]

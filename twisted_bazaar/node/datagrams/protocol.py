@@ -25,7 +25,6 @@ from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import UNREADABLE, UsageError
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.node.control import Cookie, Knock, Stale
@@ -36,6 +35,7 @@ from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
 from twisted_bazaar.node.datagrams.unvalidated import Answering, Unvalidated
 from twisted_bazaar.node.datagrams.validated_addresses import ValidatedAddresses
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, plain_host
 from twisted_bazaar.wire.codec import codec_of
@@ -123,7 +123,7 @@ class Datagrams(DatagramProtocol):
         self._is_v6 = False
         self._reading = DatagramReadBudget(reactor)
         self._is_open = False
-        self._faults = Ration(_FAULTS_LOGGED_A_MINUTE)
+        self._faults = RateLimit.a_minute(_FAULTS_LOGGED_A_MINUTE)
         self._claims: Mapping[type[Message], DatagramClaim] = {}
         self._questions: frozenset[str] = frozenset()
         self._decode: Callable[[bytes], Message] = _decode_about_cookies
@@ -135,7 +135,7 @@ class Datagrams(DatagramProtocol):
                 rng=rng,
                 send=self._send_segment,
                 own_address=self._own_address,
-                may_answer=lambda where: self._strangers.admit(where[0], reactor.seconds()),
+                may_answer=lambda where: self._strangers.allow(where[0], reactor.seconds()),
             )
             self._segments_begin = self.streams.first_byte
 
@@ -418,7 +418,7 @@ class Datagrams(DatagramProtocol):
     def _answer(self, message: Message, where: Where, most_bytes: int | None, now: float) -> None:
         """Answer; an address that has not shown that it receives there seldom, and with no more bytes than it sent."""
         data = _encode(message)
-        if most_bytes is not None and (len(data) > most_bytes or not self._strangers.admit(where[0], now)):
+        if most_bytes is not None and (len(data) > most_bytes or not self._strangers.allow(where[0], now)):
             self.counts["unanswered"] += 1
             return
         self._write(message, data, Address(*where))

@@ -69,9 +69,9 @@ class Unvalidated:
         self._share = StrangersShare(a_second)
         self._questions = StrangersShare(_QUESTIONS_A_SECOND, groups=1)
 
-    def admit(self, host: str, now: float) -> bool:
+    def allow(self, host: str, now: float) -> bool:
         """Ask for one answer to a host."""
-        return self._share.admit(host, now)
+        return self._share.allow(host, now)
 
     def answering(self, address: Address, shown: str, question_bytes: int, now: float) -> Answering | None:
         """Begin to answer a question of a stranger.
@@ -79,6 +79,6 @@ class Unvalidated:
         @param shown: what the answer has to show.
         @return: None if the host has had too many answers.
         """
-        if not self.admit(address.host, now):
+        if not self.allow(address.host, now):
             return None
-        return Answering(address, shown, question_bytes, not self._questions.admit("", now))
+        return Answering(address, shown, question_bytes, not self._questions.allow("", now))

@@ -160,7 +160,7 @@ class ValidatedAddresses:
 
     def _may_ask(self, address: Address, now: float) -> bool:
         """Whether a question, long as it is, may go to a host that has not shown that it wants any."""
-        return address.is_local or self._questions.admit(network_of(address.host), now)
+        return address.is_local or self._questions.allow(network_of(address.host), now)
 
     def _trust(self, to: Association, give: str, now: float) -> None:
         to.given = give

@@ -22,7 +22,6 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.errors import (
     AlreadyLinked,
     LinkClosed,
@@ -39,6 +38,7 @@ from twisted_bazaar.node.links.inbound import Inbound
 from twisted_bazaar.node.links.interfaces import LinkOwner
 from twisted_bazaar.node.links.keepalive import NEVER, Due
 from twisted_bazaar.node.links.states import NEXT, Event, Stage
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
@@ -77,7 +77,7 @@ class Link(TwistedProtocol):
     transport: Any
 
     _since = 0.0
-    _refusals: Ration | None = None
+    _refusals: RateLimit | None = None
     _backlog_bytes = 0
     _has_repeated_greeting = False
     is_named = False
@@ -222,9 +222,9 @@ class Link(TwistedProtocol):
     def _refuse(self, error: WireError) -> None:
         """Say what was wrong with a message, unless this happens too often."""
         if self._refusals is None:
-            self._refusals = Ration(self._owner.limits.refusals_a_minute)
+            self._refusals = RateLimit.a_minute(self._owner.limits.refusals_a_minute)
         name = error.message if isinstance(error, MalformedMessage | UnknownMessage) else None
-        if self._refusals.admit(self._inbound.silence.last_heard) is None:
+        if not self._refusals.allow(self._inbound.silence.last_heard):
             if not isinstance(error, UnknownMessage):
                 self.close(Error(code=error.code, info="too many malformed messages"))
         elif name not in _NEVER_ANSWERED:

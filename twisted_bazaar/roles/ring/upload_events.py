@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.roles.ring.files import KeptFiles
 from twisted_bazaar.roles.ring.offered import Offered
 
@@ -23,7 +23,7 @@ class UploadEvents:
     def __init__(self, kept: KeptFiles, offered: Offered) -> None:
         self._kept = kept
         self._offered = offered
-        self._ration = Ration(_TOLD_A_MINUTE)
+        self._limit = RateLimit.a_minute(_TOLD_A_MINUTE)
 
     def start(self, node: INode) -> None:
         """Tell a node's journal from now on."""
@@ -38,7 +38,7 @@ class UploadEvents:
         self._tell("ring-sent", digest, host=host, bytes=sent_bytes)
 
     def _tell(self, event: str, digest: str, **details: Any) -> None:
-        if self._ration.admit(float(self._node.clock.seconds())) is None:
+        if not self._limit.allow(self._node.clock.seconds()):
             return
         entry, offered = self._kept.entry_of(digest), self._offered.get(digest)
         name = digest if entry is None else entry.kept.name

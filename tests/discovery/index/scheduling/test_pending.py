@@ -16,7 +16,10 @@ from twisted_bazaar.discovery.index.scheduling.pending import (
     MOST_UNDER_WAY,
     MOST_WAITING,
     MOST_WAITING_BYTES,
+    QUESTIONS_A_SECOND,
+    QUESTIONS_AT_ONCE,
     PendingRequests,
+    limit_of_questions,
 )
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message
@@ -141,3 +144,30 @@ class PendingTests(SynchronousTestCase):
         self.ask(peer(1))
         self.pending.stop()
         self.assertEqual((self.begun, self.clock.getDelayedCalls(), self.pending.size_bytes), ([], [], 0))
+
+
+class QuestionLimitTests(SynchronousTestCase):
+    """How much each peer may ask."""
+
+    def setUp(self) -> None:
+        """Nobody has asked yet."""
+        self.limits = limit_of_questions()
+
+    def asked(self, key: str, now: float) -> int:
+        """How many questions of one are answered, if it asks without end."""
+        count = 0
+        while self.limits.allow(key, now):
+            count += 1
+        return count
+
+    def test_spent(self) -> None:
+        """Each may ask so much at once, and then so much a second, whatever others ask."""
+        self.assertEqual([self.asked(key, 0.0) for key in "aba"], [QUESTIONS_AT_ONCE, QUESTIONS_AT_ONCE, 0])
+        self.assertEqual(self.asked("a", 1.0), QUESTIONS_A_SECOND)
+        self.assertEqual(self.asked("a", 1_000.0), QUESTIONS_AT_ONCE)
+
+    def test_clock_set_back(self) -> None:
+        """A clock that goes back gives nothing, and takes nothing."""
+        self.asked("a", 10.0)
+        self.assertEqual(self.asked("a", 5.0), 0)
+        self.assertEqual(self.asked("a", 6.0), QUESTIONS_A_SECOND)

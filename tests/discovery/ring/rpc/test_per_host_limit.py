@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, PerHostLimit
+from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, host_of, per_host_limit
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.values.addresses import Address
 
@@ -14,11 +14,11 @@ class RestraintTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Have asked nobody."""
-        self.restraint = PerHostLimit(3, 2.0)
+        self.restraint = per_host_limit(3, 2.0)
 
     def admitted(self, count: int, now: float, host: str = "10.0.0.1") -> int:
         """How many of some questions to nodes of a host may be asked."""
-        return sum(self.restraint.admits(Address(host, 9_000 + number), now) for number in range(count))
+        return sum(self.restraint.allow(host_of(Address(host, 9_000 + number)), now) for number in range(count))
 
     def test_most(self) -> None:
         """No more go to one host, whatever nodes it has; another host counts for itself."""

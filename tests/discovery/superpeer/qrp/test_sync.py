@@ -19,8 +19,8 @@ from twisted_bazaar.discovery.superpeer.qrp.sync import (
     MOST_TABLE_BYTES,
     NEVER,
     PARTS_AT_ONCE,
-    Allowance,
     TableSync,
+    parts_limit,
 )
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, RouteTable, hash_of
 from twisted_bazaar.identity.keys import KeyPair
@@ -49,12 +49,16 @@ class AllowanceTests(SynchronousTestCase):
 
     def test_allowance(self) -> None:
         """The largest table at once, and then a little all the time; what is not used does not add up."""
-        allowance = Allowance(0.0)
-        self.assertEqual(allowance.admit(1000, 0.0), 256)
-        self.assertEqual(allowance.admit(1, 0.0), 0)
-        self.assertEqual(allowance.admit(1000, 1.0), 20)
-        self.assertEqual(allowance.admit(1000, 0.5), 0, "a clock that is set back gives nothing")
-        self.assertEqual(allowance.admit(1000, 10_000.0), 256)
+        limit = parts_limit()
+
+        def allowed(most: int, now: float) -> int:
+            return sum(limit.allow(now) for _ in range(most))
+
+        self.assertEqual(allowed(1000, 0.0), 256)
+        self.assertEqual(allowed(1, 0.0), 0)
+        self.assertEqual(allowed(1000, 1.0), 20)
+        self.assertEqual(allowed(1000, 0.5), 0, "a clock that is set back gives nothing")
+        self.assertEqual(allowed(1000, 10_000.0), 256)
 
 
 class TellingTests(SynchronousTestCase):

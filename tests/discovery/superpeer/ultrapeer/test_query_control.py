@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.discovery.superpeer.fakes import SuperPeerTestCase, found_at, place, query_id
 from tests.discovery.superpeer.nets import NetTestCase, digest_of
-from twisted_bazaar.discovery.index.scheduling.rate_limits import QUESTIONS_AT_ONCE
+from twisted_bazaar.discovery.index.scheduling.pending import QUESTIONS_AT_ONCE
 from twisted_bazaar.discovery.superpeer.messages import Query, QueryEnd, QueryHit, SuperHello
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import MOST_UNDER_WAY, SEARCH_BYTES
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, QueryHits
@@ -274,7 +274,7 @@ class OwnSearchTests(SuperPeerTestCase):
         """Who asks without end is told that it is too much; others are answered."""
         self.weak_peer(10)
         self.weak_peer(11)
-        for number in range(int(QUESTIONS_AT_ONCE) + 5):
+        for number in range(QUESTIONS_AT_ONCE + 5):
             self.ask(10, number)
         self.assertEqual(self.codes(10), ["busy"] * 5)
         self.assertEqual(len(self.ends(10)), QUESTIONS_AT_ONCE + 5)

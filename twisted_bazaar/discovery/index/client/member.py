@@ -14,7 +14,6 @@ from attrs import define
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.index.client.list_sync import ListSync
 from twisted_bazaar.discovery.index.client.published_list import PublishedList
 from twisted_bazaar.discovery.index.messages import (
@@ -76,7 +75,7 @@ class IndexMember(Role):
         self._observer = observer or JoinObserver()
         self._is_joined = False
         self._is_stopped = False
-        self._warnings = Ration(_WARNINGS_A_MINUTE)
+        self._warnings = RateLimit.a_minute(_WARNINGS_A_MINUTE)
         self._questions: dict[int, _Question] = {}
 
     # What the node calls: IRole.

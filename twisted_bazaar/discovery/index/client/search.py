@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import FairTable, Ration
+from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.gathering import Gathering
 from twisted_bazaar.discovery.index.client.quote_messages import Inquiry, Quotation
 from twisted_bazaar.discovery.offer import GATHER_S
@@ -38,7 +38,6 @@ LINK_WITHOUT_OFFER_S: Final = 5.0
 LOOK_AGAIN_S: Final = 60.0
 INQUIRIES_A_MINUTE: Final = 3_000
 _MOST_ASKERS: Final = 4_096
-_MINUTE_S: Final = 60.0
 _SELLERS_KNOWN: Final = 1_024
 _SELLERS_KNOWN_S: Final = 3_600.0
 
@@ -316,7 +315,9 @@ class IndexAnswers:
     async def _answer(self, inquiry: Inquiry, origin: Origin) -> Quotation | None:
         """The answer to an inquiry; None if there is nothing to offer."""
         node = self._node
-        if inquiry.bazaar != node.bazaar or inquiry.seller not in (None, node.key.public) or not self._admit(origin):
+        if inquiry.bazaar != node.bazaar or inquiry.seller not in (None, node.key.public):
+            return None
+        if not self._rate_limits.allow(origin.id, node.clock.seconds()):
             return None
         answer = Quotation(id=inquiry.id, item=inquiry.item)
         if inquiry.seller is not None:
@@ -325,12 +326,3 @@ class IndexAnswers:
         if quote is None:
             return None
         return answer.evolve(quantity=quote.quantity, price=quote.price, quote=quote.statement)
-
-    def _admit(self, origin: Origin) -> bool:
-        """Whether somebody may ask once more now."""
-        now = self._node.clock.seconds()
-        ration = self._rations.get(origin.id, now)
-        if ration is None:
-            ration = Ration(INQUIRIES_A_MINUTE)
-            self._rations.put(origin.id, ration, None, now)
-        return ration.admit(now) is not None

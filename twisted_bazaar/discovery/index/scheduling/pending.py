@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.messages import Busy, Update
+from twisted_bazaar.rate_limit import RateLimits
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.message import Message
@@ -26,6 +27,10 @@ MOST_WAITING: Final = 64
 MOST_WAITING_BYTES: Final = 1 * MIB
 MOST_BYTES: Final = 32 * MIB
 LOOK_AGAIN_S: Final = 0.02
+QUESTIONS_A_SECOND: Final = 100
+QUESTIONS_AT_ONCE: Final = 500
+# More than there are links.
+_MOST_PEERS: Final = 65_536
 
 # The longest question, with what stands around it, and what an entry of a list weighs besides its name.
 _QUESTION_BYTES: Final = 2_048
@@ -50,6 +55,11 @@ class _Queue:
     waiting: deque[tuple[int, Begin]] = field(factory=deque)
     size_bytes: int = 0
     is_gone: bool = False
+
+
+def limit_of_questions() -> RateLimits[str]:
+    """A limit on what peers ask, by their keys: so much at once, and then so much a second."""
+    return RateLimits(_MOST_PEERS, QUESTIONS_AT_ONCE, 1 / QUESTIONS_A_SECOND)
 
 
 class PendingRequests:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from twisted_bazaar.discovery.ring.rpc.messages import RingMessage, RingPing, RingPong
-from twisted_bazaar.discovery.ring.rpc.per_host_limit import PerHostLimit
+from twisted_bazaar.discovery.ring.rpc.per_host_limit import host_of, per_host_limit
 from twisted_bazaar.discovery.ring.rpc.requests import Requests
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
@@ -49,7 +49,7 @@ class ContactVerification:
         self._fingers = fingers
         self._tell = met
         self._is_closed = is_closed
-        self._restraint = PerHostLimit(_MOST_MET, _MET_EACH_S)
+        self._restraint = per_host_limit(_MOST_MET, _MET_EACH_S)
         self._asked: set[Contact] = set()
 
     def meet(self, contact: Contact) -> None:
@@ -64,7 +64,7 @@ class ContactVerification:
             return
         if not self._node.has_shown(contact.address):
             return
-        if self._restraint.admits(contact.address, self._node.clock.seconds()):
+        if self._restraint.allow(host_of(contact.address), self._node.clock.seconds()):
             self._asked.add(contact)
             came, failed = partial(self._came, contact), partial(self._failed, contact)
             self._asking.question(contact, RingPing, came, failed, patience=_ONCE)

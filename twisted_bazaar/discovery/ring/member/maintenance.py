@@ -12,7 +12,6 @@ from typing import Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from twisted_bazaar.bounded import FairTable, Ration
 from twisted_bazaar.discovery.ring.member.contact_verification import ContactVerification
 from twisted_bazaar.discovery.ring.member.lookup_driver import LookupDriver
 from twisted_bazaar.discovery.ring.member.ping_state import PingState, Told
@@ -30,7 +29,7 @@ from twisted_bazaar.discovery.ring.rpc.messages import (
     RingQuit,
     RingUpdate,
 )
-from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, PerHostLimit
+from twisted_bazaar.discovery.ring.rpc.per_host_limit import Awaited, host_of, per_host_limit
 from twisted_bazaar.discovery.ring.rpc.requests import Make, Requests
 from twisted_bazaar.discovery.ring.rpc.rtt_table import RttEntry
 from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, NodeState, Refused, Report, Seat, Seek, Step
@@ -45,6 +44,7 @@ from twisted_bazaar.discovery.ring.rules.reconnect_candidates import ReconnectCa
 from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.rate_limit import RateLimits
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import network_of
 
@@ -117,7 +117,7 @@ class Maintenance:
         self._pongs = PingState(cards)
         # Who is being asked how it stands.
         self._asked = Awaited(_AWAITED_AT_A_HOST)
-        self._hearsay: FairTable[str, Ration] = FairTable(_TALKERS, 120.0, shares=_TALKERS)
+        self._hearsay: RateLimits[str] = RateLimits.a_minute(_TALKERS, _HEARSAY_A_MINUTE)
         self._telling = RingEvents(node, cards.ring, tells_all=settings.tells_all)
         asking.sites.forget_shown(node.clock.seconds())
         self._shown_s = max(_SHOWN_S, 3 * settings.silence_s)
@@ -275,12 +275,7 @@ class Maintenance:
     def hear(self, message: RingUpdate | RingAbrupt, sender: Contact) -> None:
         """Somebody says something about another; that one is asked."""
         now = self._now()
-        talker = network_of(sender.address.host)
-        ration = self._hearsay.get(talker, now)
-        if ration is None:
-            ration = Ration(_HEARSAY_A_MINUTE)
-            self._hearsay.put(talker, ration, talker, now)
-        if ration.admit(now) is None:
+        if not self._hearsay.allow(network_of(sender.address.host), now):
             return
         for about in self._cards.read_all((message.about,), sender.address):
             if isinstance(message, RingUpdate):
@@ -352,7 +347,7 @@ class Maintenance:
         membership = self.membership
         if not self._asked.takes(contact):
             return
-        if membership.is_member and not self._restraint.admits(contact.address, self._now()):
+        if membership.is_member and not self._restraint.allow(host_of(contact.address), self._now()):
             return
         self._asked.add(contact)
         question: Make = RingJoin

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.rate_limit import RateLimit
 
 _CHANGES_A_MINUTE: Final = 120
 _CALLS_A_MINUTE: Final = 120
@@ -29,8 +29,8 @@ class RingEvents:
         self._ring = ring
         self._tells_all = tells_all
         # So that who calls much does not hide what becomes of neighbours.
-        self._changes = Ration(_CHANGES_A_MINUTE)
-        self._calls = Ration(_CALLS_A_MINUTE)
+        self._changes = RateLimit.a_minute(_CHANGES_A_MINUTE)
+        self._calls = RateLimit.a_minute(_CALLS_A_MINUTE)
 
     def dead(self, contact: Contact) -> None:
         """A neighbour does not answer."""
@@ -50,7 +50,7 @@ class RingEvents:
 
     def successors(self, contacts: Sequence[Contact]) -> None:
         """The successors are not what they were."""
-        if self._tells_all and self._changes.admit(self._now()) is not None:
+        if self._tells_all and self._changes.allow(self._now()):
             self._node.report("ring-successors", "the successors are {ids}", ids=self._called(contacts))
 
     def pinged(self, contact: Contact) -> None:
@@ -63,7 +63,7 @@ class RingEvents:
 
     def sought(self, place: int, by: Contact, answer: LookupReply) -> None:
         """Somebody looks for a place, and has been answered."""
-        if not self._tells_all or self._calls.admit(self._now()) is None:
+        if not self._tells_all or not self._calls.allow(self._now()):
             return
         nearer = [*answer.after[:1], *answer.before]
         details = {"place": self._ring.called(place), "by": self._ring.called(by.id)}
@@ -77,11 +77,11 @@ class RingEvents:
     # Inside.
 
     def _tell(self, event: str, sentence: str, contact: Contact) -> None:
-        if self._changes.admit(self._now()) is not None:
+        if self._changes.allow(self._now()):
             self._report(event, sentence, contact)
 
     def _call(self, event: str, sentence: str, contact: Contact) -> None:
-        if self._tells_all and self._calls.admit(self._now()) is not None:
+        if self._tells_all and self._calls.allow(self._now()):
             self._report(event, sentence, contact)
 
     def _report(self, event: str, sentence: str, contact: Contact) -> None:

@@ -15,7 +15,6 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.discovery.index.messages import MOST_ON_PAGE, Listed
 from twisted_bazaar.discovery.index.words import question_of
 from twisted_bazaar.discovery.recent import Recent
@@ -91,7 +90,7 @@ class Leaf(Role):
         self._observer = observer or JoinObserver()
         self._lead = lead
         self._load = 0
-        self._warnings = Ration(_WARNINGS_A_MINUTE)
+        self._warnings = RateLimit.a_minute(_WARNINGS_A_MINUTE)
         self._pages: Recent[Findings] = Recent(MOST_KEPT)
 
     # What the node calls: IRole.

@@ -9,8 +9,9 @@ from typing import Final
 from attrs import Factory, define, frozen
 
 from twisted_bazaar.discovery.superpeer.messages import SuperHello
-from twisted_bazaar.discovery.superpeer.qrp.sync import Allowance, TableSync
+from twisted_bazaar.discovery.superpeer.qrp.sync import TableSync
 from twisted_bazaar.discovery.superpeer.qrp.tables import RouteTable
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.values.addresses import Address
 
 # No super peer has more neighbours that count: how far a search has to go is worked out from this.
@@ -48,7 +49,7 @@ class Neighbour:
     @ivar address: where it takes datagrams.
     @ivar hello: the last greeting that came from it.
     @ivar telling: what it has of this super peer's table.
-    @ivar allowance: how much it may tell of its own.
+    @ivar parts_limit: how many parts of its own table it may tell.
     @ivar route: its own table, as far as it has told.
     @ivar pending_bytes: what is taken by what it has not told all of.
     @ivar linked_at: when it became a neighbour.
@@ -61,7 +62,7 @@ class Neighbour:
     entry: Entry
     hello: SuperHello
     telling: TableSync
-    allowance: Allowance
+    parts_limit: RateLimit
     linked_at: float
     heard_at: float
     greeted_at: float

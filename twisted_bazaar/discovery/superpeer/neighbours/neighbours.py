@@ -16,15 +16,16 @@ from collections.abc import Callable, Sequence
 from statistics import median_low
 from typing import Final
 
-from twisted_bazaar.bounded import FairTable, Ration
+from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.discovery.superpeer.messages import MOST_OTHERS, NO_TABLE, Other, SuperHello, Table
 from twisted_bazaar.discovery.superpeer.neighbours.contacts import NEVER, Contacts
 from twisted_bazaar.discovery.superpeer.neighbours.discovery import NeighbourDiscovery
 from twisted_bazaar.discovery.superpeer.neighbours.neighbour import Entry, Neighbour, Standing
-from twisted_bazaar.discovery.superpeer.qrp.sync import Allowance, TableSync
+from twisted_bazaar.discovery.superpeer.qrp.sync import TableSync, parts_limit
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, network_of
@@ -104,7 +105,7 @@ class Neighbours:
         self._has_met_itself = False
         self._is_running = False
         self._waking = Timer(node.clock, self._work)
-        self._reports = Ration(_REPORTS_A_MINUTE)
+        self._reports = RateLimit.a_minute(_REPORTS_A_MINUTE)
         self._pending_bytes = 0
 
     def start(self, given: Sequence[Address] = ()) -> None:
@@ -173,7 +174,7 @@ class Neighbours:
             return
         now = self._now()
         neighbour.heard_at = now
-        if not neighbour.allowance.admit(1, now):
+        if not neighbour.parts_limit.allow(now):
             self.rubbish += 1
             return
         before = neighbour.route.version
@@ -299,7 +300,7 @@ class Neighbours:
             entry,
             hello,
             telling=TableSync(self._table, now),
-            allowance=Allowance(now),
+            parts_limit=parts_limit(),
             linked_at=now,
             heard_at=now,
             greeted_at=greeted_at,
@@ -333,7 +334,7 @@ class Neighbours:
 
     def _report(self, event: str, sentence: str, neighbour: Neighbour, now: float, **details: str) -> None:
         """Report what happens to neighbours that were chosen; of those that come and go some."""
-        if neighbour.entry is Entry.CAME and self._reports.admit(now) is None:
+        if neighbour.entry is Entry.CAME and not self._reports.allow(now):
             return
         address = neighbour.address
         self._node.report(event, sentence, id=neighbour.id, host=address.host, port=address.port, **details)

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from attrs import define
-
 from twisted_bazaar.discovery.superpeer.messages import NO_TABLE, Table
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable
+from twisted_bazaar.rate_limit import RateLimit
 
 # What is left of a datagram besides the cookie.
 MOST_TABLE_BYTES: Final = 1100
@@ -22,8 +21,8 @@ BETWEEN_TABLES_S: Final = 1.0
 PARTS_AT_ONCE: Final = 12
 BETWEEN_PARTS_S: Final = 0.1
 # Enough for the largest table, and for one of some thousand words in each second.
-_MOST_PARTS: Final = 256.0
-_PARTS_A_SECOND: Final = 20.0
+_MOST_PARTS: Final = 256
+_PARTS_A_SECOND: Final = 20
 # A new neighbour does not know yet that its greeting has arrived, and would not take a table.
 _SETTLING_S: Final = 0.3
 # A greeting that was sent before the last part came says nothing of it.
@@ -34,26 +33,12 @@ _MOST_TRIES: Final = 5
 NEVER: Final = float("inf")
 
 
-@define
-class Allowance:
+def parts_limit() -> RateLimit:
     """A limit on the parts of tables that one super peer sends another: so many at once, and then so many a second.
 
     Whoever sends keeps to it, so that whoever takes them can hold others to it.
-
-    @ivar left: how many were left when it was last asked.
-    @ivar at: when that was.
     """
-
-    at: float
-    left: float = _MOST_PARTS
-
-    def admit(self, most: int, now: float) -> int:
-        """Take as many as there are, up to C{most}; returns how many."""
-        self.left = min(_MOST_PARTS, self.left + max(0.0, now - self.at) * _PARTS_A_SECOND)
-        self.at = now
-        admitted = min(most, int(self.left))
-        self.left -= admitted
-        return admitted
+    return RateLimit(_MOST_PARTS, 1 / _PARTS_A_SECOND)
 
 
 class TableSync:
@@ -70,7 +55,7 @@ class TableSync:
         self._sent_at = now
         self._tries = 0
         self._not_before = now + _SETTLING_S
-        self._allowance = Allowance(now)
+        self._limit = parts_limit()
 
     @property
     def due(self) -> float:
@@ -102,9 +87,10 @@ class TableSync:
             self._parts = self._table.changes_since(self._has, MOST_TABLE_BYTES)
             self._not_before = now + BETWEEN_TABLES_S
         # The very same parts go out again if some are lost: the neighbour has kept the others.
-        admitted = self._allowance.admit(min(PARTS_AT_ONCE, len(self._parts) - self._sent), now)
-        parts = self._parts[self._sent : self._sent + admitted]
-        self._sent += admitted
+        first, most = self._sent, min(self._sent + PARTS_AT_ONCE, len(self._parts))
+        while self._sent < most and self._limit.allow(now):
+            self._sent += 1
+        parts = self._parts[first : self._sent]
         self._sent_at = now
         return parts
 

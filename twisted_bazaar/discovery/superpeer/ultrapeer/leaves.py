@@ -10,7 +10,6 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from twisted_bazaar.bounded import Ration
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.directory.directory import Directory, Steps
 from twisted_bazaar.discovery.index.directory.memory import MemoryDirectory
@@ -118,7 +117,7 @@ class Leaves:
         self._changed = changed
         self._gone = gone
         self._verbose = verbose
-        self._full_told = Ration(_FULL_TOLD_A_MINUTE)
+        self._full_told = RateLimit.a_minute(_FULL_TOLD_A_MINUTE)
         self._table_changed = table_changed
         self.registrants: dict[int, Registrant] = {}
         self.directory: Directory = Directory(budget=self._budget)
@@ -261,7 +260,7 @@ class Leaves:
 
     def _turned_away(self, peer: Peer) -> None:
         self._counters.turned_away += 1
-        if self._full_told.admit(self._node.clock.seconds()) is not None:
+        if self._full_told.allow(self._node.clock.seconds()):
             sentence = "there is room for {most} weak peers, and none for node {id}"
             self._node.report("full", sentence, id=peer.id, most=self.most)
 

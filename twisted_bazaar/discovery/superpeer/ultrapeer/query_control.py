@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget, Room
 from twisted_bazaar.discovery.index.messages import Busy
-from twisted_bazaar.discovery.index.scheduling.rate_limits import RateLimits
+from twisted_bazaar.discovery.index.scheduling.pending import limit_of_questions
 from twisted_bazaar.discovery.superpeer.messages import Found, Query, QueryEnd, QueryHit
 from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
 from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters
@@ -113,7 +113,7 @@ class QueryControl:
         for search in list(self._of.get(peer.id, {}).values()):
             self._forget(search)
         self._lookups.forget(peer.key)
-        self._allowances.forget(peer.key)
+        self._rate_limits.forget(peer.key)
 
     def query_received(self, query: Query, origin: Origin) -> None:
         """A weak peer asks."""
@@ -125,7 +125,7 @@ class QueryControl:
         of_peer = self._of.get(peer.id, {})
         if query.id in of_peer:
             return
-        if len(of_peer) >= MOST_UNDER_WAY or not self._allowances.admit(peer.key, self._node.clock.seconds()):
+        if len(of_peer) >= MOST_UNDER_WAY or not self._rate_limits.allow(peer.key, self._node.clock.seconds()):
             self._refuse(query, origin.route, Busy("too many searches; ask fewer a second, and fewer at once"))
             return
         try:
