@@ -17,6 +17,7 @@ from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
 from twisted_bazaar.interfaces import Command, IDiscoveryMethod, INode, Receivers
 from twisted_bazaar.plugin import RoleContext
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.trade import PurchasesCommands
 from twisted_bazaar.roles.discovery.flood import FloodMethod
@@ -310,7 +311,7 @@ class Buyer(Role):
             try:
                 return await ask()
             except StorageError as error:
-                if self._faults_told.admit(self.node.clock.seconds()) is not None:
+                if self._faults_told.allow(self.node.clock.seconds()):
                     self.log.error(
                         "the book cannot be read or written, so nothing can be ordered: {reason}; trying again every "
                         "{every_s:g} s",

@@ -38,6 +38,7 @@ from twisted_bazaar.discovery.index.scheduling.pending import PendingRequests, l
 from twisted_bazaar.errors import NotNow, PeerError, StorageError, UsageError
 from twisted_bazaar.interfaces import Command, INode, IRegistrar, Receivers
 from twisted_bazaar.plugin import RoleContext
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.goods import at_least, parse_memory, parse_seconds
 from twisted_bazaar.roles.numbers import LIMITS, MANY_OBJECTS, Numbers
@@ -246,7 +247,7 @@ class IndexServer(Role):
 
     def _directory_failed(self, failure: Failure) -> None:
         failure.trap(StorageError)
-        if self._faults_told.admit(self.node.clock.seconds()) is not None:
+        if self._faults_told.allow(self.node.clock.seconds()):
             self.log.error("the directory cannot be read or written: {reason}", reason=failure.getErrorMessage())
 
     def _tell(self, event: str, sentence: str, **details: Any) -> None:

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
 from twisted_bazaar.interfaces import IDiscoveryMethod, ILedger, INode
 from twisted_bazaar.plugin import RoleContext
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.trade import SalesCommands
 from twisted_bazaar.roles.discovery.flood import FloodMethod

@@ -17,6 +17,7 @@ from twisted_bazaar.files.sharing.folder import Folder, HashingProgress, HashMem
 from twisted_bazaar.files.sharing.shared import SharedContent
 from twisted_bazaar.interfaces import Command, ICatalogue, INode
 from twisted_bazaar.plugin import RoleContext
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.roles.commands.files import FilesCommands
 from twisted_bazaar.roles.fetcher import UPLOAD_RATE, UPLOAD_SLOTS, Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch

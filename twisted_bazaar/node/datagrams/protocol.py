@@ -341,7 +341,7 @@ class Datagrams(DatagramProtocol):
 
     def _note_fault(self, message: Message, address: Address, now: float) -> None:
         self.counts["faults"] += 1
-        if self._faults.admit(now) is not None:
+        if self._faults.allow(now):
             self.log.failure(
                 "a datagram {name} from {address} could not be handled", name=message.wire_name, address=address
             )

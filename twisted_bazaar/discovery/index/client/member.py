@@ -30,6 +30,7 @@ from twisted_bazaar.discovery.index.messages import (
 )
 from twisted_bazaar.errors import LinkClosed, NotNow, PeerError
 from twisted_bazaar.interfaces import ICatalogue, INode
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
@@ -234,7 +235,7 @@ class IndexMember(Role):
 
     def _warn(self, sentence: str, **details: Any) -> None:
         """Log a warning, unless there were many lately."""
-        if self._warnings.admit(self.node.clock.seconds()) is not None:
+        if self._warnings.allow(self.node.clock.seconds()):
             self.log.warn(sentence, **details)
 
 

@@ -21,6 +21,7 @@ from twisted_bazaar.discovery.index.client.quote_messages import Inquiry, Quotat
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import PeerError, StorageError
 from twisted_bazaar.interfaces import IAnswers, IDiscovery, INode, IOffers, Receivers
+from twisted_bazaar.rate_limit import RateLimits
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin, Peer
@@ -271,7 +272,7 @@ class IndexAnswers:
         self._look_again = Timer(node.clock, self.changed)
         self._is_stopped = False
         # Each answer costs a look into the book and a signature.
-        self._rations: FairTable[int, Ration] = FairTable(_MOST_ASKERS, _MINUTE_S, shares=1)
+        self._rate_limits: RateLimits[int] = RateLimits.a_minute(_MOST_ASKERS, INQUIRIES_A_MINUTE)
         self.receives: Receivers = {Inquiry: self._inquiry_received}
 
     def changed(self) -> None:

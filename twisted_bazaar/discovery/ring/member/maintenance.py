@@ -122,7 +122,7 @@ class Maintenance:
         asking.sites.forget_shown(node.clock.seconds())
         self._shown_s = max(_SHOWN_S, 3 * settings.silence_s)
         self._doubtful = ReconnectCandidates(_MOST_DOUBTFUL)
-        self._restraint = PerHostLimit(_ASKED_A_ROUND, settings.round_s)
+        self._restraint = per_host_limit(_ASKED_A_ROUND, settings.round_s)
         self.meeting: ContactVerification = ContactVerification(
             node, asking, self.membership, self.fingers, self._take_met, is_closed=not settings.has_fingers
         )

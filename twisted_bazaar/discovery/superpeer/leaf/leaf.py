@@ -33,6 +33,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
 )
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import Command, ICatalogue, INode, Receivers
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
@@ -315,7 +316,7 @@ class Leaf(Role):
 
     def _warn(self, sentence: str, **details: Any) -> None:
         """Log a warning, unless there were many lately."""
-        if self._warnings.admit(self.node.clock.seconds()) is not None:
+        if self._warnings.allow(self.node.clock.seconds()):
             self.log.warn(sentence, **details)
 
 

@@ -29,6 +29,7 @@ from twisted_bazaar.discovery.superpeer.qrp.tables import Change, OwnTable, Rout
 from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode, Receivers
+from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer, Route
 from twisted_bazaar.wire.error import Error

@@ -95,7 +95,7 @@ class QueryControl:
         self._lookups = lookups
         self._counters = counters
         self._answers = count(node.rng.getrandbits(ANSWER_BITS))
-        self._allowances = RateLimits()
+        self._rate_limits = limit_of_questions()
         self.budget: ByteBudget = ByteBudget(MOST_BYTES)
         self._under_way: dict[str, Search] = {}
         self._of: dict[int, dict[str, Search]] = {}
