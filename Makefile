@@ -4,6 +4,7 @@
 # make lint      the first of that alone: form and types of the sources
 # make types     whether each public name of the built wheel has a type that others can rely on
 # make review    what is usual for projects on PyPI and GitHub, and whether the files for public CI are in order
+# make docs      build/docs/index.html: these pages and the API, as a site
 # make bench     how fast it is, beside others; ONLY=wire runs one module
 # make bench-peers  install those others
 # make attack    what strangers must not be able to do, tried on real daemons; ONLY=pings-tracker makes one attack
@@ -17,7 +18,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SEEDS ?= 100
 
-.PHONY: demo lint review types test test-all bench bench-peers attack planted soak format wheel clean
+.PHONY: demo lint review types docs test test-all bench bench-peers attack planted soak format wheel clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -28,14 +29,14 @@ $(VENV)/.installed: setup.py pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
 	touch $@
 	@echo "The environment is made, in $(VENV)."
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/bazaar demo
 
-lint review types test test-all: $(VENV)/.installed-dev
+lint review types docs test test-all: $(VENV)/.installed-dev
 	@$(RUN) -m tests.stages $@
 
 bench: $(VENV)/.installed-dev

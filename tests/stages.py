@@ -65,6 +65,17 @@ LINT: Final = (
     Stage("format", module("ruff", "format", "--check", "--quiet", ".")),
     Stage("types", module("mypy")),
 )
+# All is made anew: what is for another version is not taken for what is for this one.
+DOCS: Final = (
+    Stage(
+        "pages",
+        module(
+            *("sphinx", "--conf-dir", "docs", "--builder", "html", "--jobs", "auto", "--quiet"),
+            *("--fail-on-warning", "--keep-going", "--fresh-env", "--write-all", "--doctree-dir", "build/doctrees"),
+            *(".", "build/docs"),
+        ),
+    ),
+)
 TYPES: Final = (Stage("types of the wheel", module("tests.typed_wheel")),)
 SCHEMA: Final = "--builtin-schema"
 # What others see first: how the project is laid out, and what public continuous integration is to run.
@@ -79,7 +90,13 @@ REVIEW: Final = (
 COMPILED: Final = Stage("bytecode", module("compileall", "-q", "-j", WORKERS, "twisted_bazaar", "tests"))
 TEST: Final = (*LINT, COMPILED, Stage("tests", pytest("-m", "not slow")))
 # All but C{test-all}.
-SHORT: Final[Mapping[str, Sequence[Stage]]] = {"lint": LINT, "review": REVIEW, "types": TYPES, "test": TEST}
+SHORT: Final[Mapping[str, Sequence[Stage]]] = {
+    "lint": LINT,
+    "review": REVIEW,
+    "types": TYPES,
+    "docs": DOCS,
+    "test": TEST,
+}
 
 
 def test_all(scratch: Path) -> Sequence[Stage]:
@@ -118,6 +135,7 @@ def test_all(scratch: Path) -> Sequence[Stage]:
             module("twisted.trial", "--reporter=text", "-j", WORKERS, f"--temp-directory={scratch / 'trial'}", *units),
         ),
         *TYPES,
+        *DOCS,
         Stage("soak", module("tests.soak", SOAK_SEEDS)),
         Stage("attacks in short", module("tests.attack", "--short")),
     )

@@ -3,11 +3,11 @@
 All travel as netstrings. A payload whose first byte is below 0x20 is binary; any other is a message in JSON.
 Numbers in binary frames are unsigned, 32 bits, the highest byte first.
 
-- C{0x01 first digests}: the SHA-256 of chunks from C{first} on, 32 bytes each; what answers C{digests}.
-- C{0x02 chunk offset bytes}: a piece of a chunk. The pieces of a chunk come in order and without gaps, those of
-  two chunks never mixed, and none is longer than 512 KiB.
-- C{0x03 first bits}: which chunks from C{first} on there are, one bit each, the first in the highest bit of the
-  first byte; C{first} is a multiple of 8. A source that has not the whole sends these after its C{manifest}.
+  - C{0x01 first digests}: the SHA-256 of chunks from C{first} on, 32 bytes each; what answers C{digests}.
+  - C{0x02 chunk offset bytes}: a piece of a chunk. The pieces of a chunk come in order and without gaps, those of
+    two chunks never mixed, and none is longer than 512 KiB.
+  - C{0x03 first bits}: which chunks from C{first} on there are, one bit each, the first in the highest bit of the
+    first byte; C{first} is a multiple of 8. A source that has not the whole sends these after its C{manifest}.
 
 Who asks begins with C{fetch}, in place of a greeting. Sans-IO.
 """

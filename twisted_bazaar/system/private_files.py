@@ -266,7 +266,7 @@ class _Walk:
 
 
 def open_named(path: str, flags: int) -> int:
-    """Open a file that the user has named for writing; an C{opener} for L{open}.
+    """Open a file that the user has named for writing; an C{opener} for C{open}.
 
     What the user names is the user's business. But in a directory where everybody may write, somebody else can have
     put a link there that leads to a file of the user, or a file of his own to read what is written.

@@ -196,7 +196,7 @@ class Table(Message, tag="table", kw_only=True):
     @ivar base: the version that this changes; 0 for an empty table.
     @ivar version: the version that comes of all C{parts}.
     @ivar bits: the table has 2**bits slots.
-    @ivar on: slots that are set now; see L{query_routing.write_slots}.
+    @ivar on: slots that are set now; see L{write_slots<twisted_bazaar.discovery.superpeer.qrp.slot_set.write_slots>}.
     @ivar off: slots that are set no more.
     @ivar full: whether there are too many to be told: everything may be there.
     """

@@ -61,7 +61,7 @@ class Streams:
     @param reactor: time and timers.
     @param rng: gives ids that nobody is to guess, so no weak one.
     @param secret: what only this node knows; the ids that strangers are given follow from it.
-    @param send: sends a datagram; what it raises of L{OSError} is taken for a loss.
+    @param send: sends a datagram; what it raises of C{OSError} is taken for a loss.
     @param own_address: where the socket is.
     @param watched: gives what is told of each segment of a stream with somebody, for a log of transfers.
     @param may_answer: whether an address may be answered that has not shown that it receives there.
@@ -120,7 +120,7 @@ class Streams:
         """Open a stream.
 
         @param timeout_s: how long to try.
-        @return: fires with the protocol, or fails with L{ConnectError}.
+        @return: fires with the protocol, or fails with C{ConnectError}.
         """
         if self._is_stopped:
             return fail(ConnectError(string="this node is leaving"))

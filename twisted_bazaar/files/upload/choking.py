@@ -3,16 +3,16 @@
 After the choker of BitTorrent (B. Cohen, "Incentives Build Robustness in BitTorrent", 2003, section 3; BEP 3), with
 max-min fair shares by host:
 
-- A slot is a lease that progress keeps. Each chunk renews it, until the turn is over. Who lets the source wait too long
-  for one chunk, because it reads slowly or wants nothing, loses the slot to who waits, but is not cut off: it finishes
-  its chunk beside the slots. So a slow reader keeps nobody from a slot, and still gets its chunk.
-- A host that was slow lately does not need a slot: it is served chunk by chunk beside them, until one comes fast.
-- A host with several slots more than one that waits gives one up at once, and finishes that chunk in the same way.
-- As many as the node has room for are served beside the slots. Past that the host that has most of them is choked
-  first, then who hardly reads at all and is much slower than the newcomer.
-- If none of that is of help, one slot goes round among hosts that have nothing, each for one lease: the optimistic
-  unchoke, which finds out who is faster.
-- Hosts take turns in the line, and so do the connections of one host.
+  - A slot is a lease that progress keeps. Each chunk renews it, until the turn is over. Who lets the source wait too
+    long for one chunk, because it reads slowly or wants nothing, loses the slot to who waits, but is not cut off: it
+    finishes its chunk beside the slots. So a slow reader keeps nobody from a slot, and still gets its chunk.
+  - A host that was slow lately does not need a slot: it is served chunk by chunk beside them, until one comes fast.
+  - A host with several slots more than one that waits gives one up at once, and finishes that chunk in the same way.
+  - As many as the node has room for are served beside the slots. Past that the host that has most of them is choked
+    first, then who hardly reads at all and is much slower than the newcomer.
+  - If none of that is of help, one slot goes round among hosts that have nothing, each for one lease: the optimistic
+    unchoke, which finds out who is faster.
+  - Hosts take turns in the line, and so do the connections of one host.
 """
 
 from __future__ import annotations

@@ -38,6 +38,9 @@ class _Goods(msgspec.Struct, frozen=True):
         check_item_name(self.item)
 
 
+_BeginningOfId = Annotated[str, Meta(pattern=r"^[0-9a-f]{1,32}\Z")]
+
+
 class _List(msgspec.Struct, frozen=True):
     """A list of orders.
 
@@ -53,7 +56,7 @@ class _One(msgspec.Struct, frozen=True):
     @ivar id: its id, or the beginning of it.
     """
 
-    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{1,32}\Z")]
+    id: _BeginningOfId
 
 
 class SalesCommands:

@@ -16,6 +16,7 @@ _SHORT_ID: Final = 12
 _SHORT_KEY: Final = 8
 _HEX_DIGITS: Final = frozenset("0123456789abcdef")
 _LONGEST_ID: Final = 32
+_Id = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 
 
 class OrderRow(msgspec.Struct, frozen=True):
@@ -27,7 +28,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     @ivar ordered_at: when its buyer sent it first, or its seller decided it; by that one's clock.
     """
 
-    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    id: _Id
     side: str
     state: str
     item: str
