@@ -36,18 +36,14 @@ _FIGURES: Final[Sequence[Figure[RingReport]]] = (
         "all successors right",
         lambda report: f"{write_seconds(report.repaired_s)} later" if report.dead else None,
     ),
-    Figure(
-        "values",
-        "values lost",
-        lambda report: f"{report.values.lost:,} of {report.values.kept:,}",
-        value=lambda report: asdict(report.values),
-    ),
+    Figure("", "values lost", lambda report: f"{report.values.lost:,} of {report.values.kept:,}"),
     Figure(
         "",
         "values not got then",
         lambda report: f"{report.values.missed:,} of {report.values.asked:,} that were there" if report.dead else None,
     ),
     Figure("claimed_twice", "claimed by two, at most", lambda report: count_of(report.claimed_twice, "node")),
+    Figure("values", value=lambda report: asdict(report.values)),
     Figure("phases", value=lambda report: [phase.to_json() for phase in report.phases]),
 )
 _FIGURES_OF_A_PHASE: Final[Sequence[Figure[PhaseReport]]] = (
