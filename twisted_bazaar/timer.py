@@ -35,10 +35,9 @@ class Timer:
 
     def set(self, delay_s: float) -> None:
         """Call in so many seconds from now, and not when it was to be before."""
-        if self._call is None:
-            self._call = self._clock.callLater(delay_s, self._fire)
-        else:
-            self._call.reset(delay_s)
+        # Not `reset`: to move one forward, Twisted's reactors look through all calls that there are.
+        self.cancel()
+        self._call = self._clock.callLater(delay_s, self._fire)
 
     def set_earlier(self, delay_s: float) -> None:
         """Call in so many seconds from now, unless it is to be earlier."""
