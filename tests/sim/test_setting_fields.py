@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.simulate.options import replaying, scenario_options, settle_scenario
+from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.scenario import Duration, Some, settings_by_name
 from twisted_bazaar.sim.setting_fields import Setting, Table, option_help, setting_of
@@ -75,13 +77,12 @@ class SettingFieldsTests(SynchronousTestCase):
         )
         settled: list[LaterMarket] = []
 
-        @click.command()
-        @scenario_options(LaterMarket)
-        def command(scenario_file: str | None, **options: object) -> None:
-            settled.append(settle_scenario(LaterMarket, scenario_file, options))
+        @click.command(cls=PlainCommand, declared=scenario_options(LaterMarket))
+        def command(options: OptionValues) -> None:
+            settled.append(settle_scenario(LaterMarket, options["scenario"], options))
 
         told = CliRunner().invoke(command, ["--help"]).output
-        self.assertRegex(told, r"--opens-at TIME +When it opens\.  \[8h\]")
+        self.assertRegex(told, r"--opens-at TIME +When it opens\. \[8h\]")
         words = ["--opens-at", "9h", "--visit", "30s:seller-1,seller-2:3"]
         result = CliRunner().invoke(command, words)
         self.assertEqual(result.exit_code, 0, result.output)

@@ -7,57 +7,49 @@ checked where settings from a file are.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final
 
-import click
 import msgspec
 
 from twisted_bazaar.cli.terminal.errors import UserError, open_or_refuse
 from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.settings.option import Option
 from twisted_bazaar.sim.scenario import AnyScenario, Scenario, settings_by_name
 from twisted_bazaar.sim.scenario_file import ImpossibleSetting, read_file, read_scenario, settings_of
 from twisted_bazaar.sim.setting_fields import Setting, Table
 
-_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+SETTINGS: Final = "The scenario"
+SCENARIO: Final = "scenario"
+_FILE: Final = Option(
+    SCENARIO, "A TOML file with settings by these names; options on the command line win over it.", "FILE"
+)
 
 
-class _Choice(click.Choice):  # type: ignore[type-arg] # older versions take none
-    """One of a few words. Whether it is one of them is checked where settings from a file are."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Take it as it is."""
-        return str(value)
+def scenario_options(cls: type[Scenario]) -> Sequence[Option]:
+    """One option for every setting of a kind of scenario, and one for a file with them."""
+    return (_FILE, *map(_option, settings_by_name(cls).values()))
 
 
-def scenario_options(cls: type[Scenario]) -> Callable[[_Decorated], _Decorated]:
-    """Gives a command one option for every setting of a kind of scenario, and one for a file with them."""
-
-    def decorate(command: _Decorated) -> _Decorated:
-        for setting in reversed(list(settings_by_name(cls).values())):
-            command = _option(setting)(command)
-        words = "A TOML file with settings by these names; options on the command line win over it."
-        return click.option("--scenario", "scenario_file", metavar="FILE", help=words)(command)
-
-    return decorate
-
-
-def _option(setting: Setting) -> Callable[[_Decorated], _Decorated]:
-    """The option for one setting."""
-    words, usual = setting.help, setting.usual
+def _option(setting: Setting) -> Option:
+    """The option for one setting. Its text is checked where settings from a file are."""
+    usual, shown = setting.usual, None
     if isinstance(usual, int | float):
-        words += f"  [{setting.takes}; {usual:g}]"
+        shown = f"{setting.takes}; {usual:g}"
     elif not setting.is_list:
-        words += f"  [{usual}]"
-    return click.option(
-        f"--{setting.option}",
-        _parameter(setting),
-        type=_Choice(setting.choices) if setting.choices else str,
-        metavar=None if setting.choices else setting.metavar,
-        multiple=setting.is_list,
-        help=words,
+        shown = f"{usual}"
+    words = setting.help
+    if setting.choices:
+        words = f"{words.removesuffix('.')}: {', '.join(setting.choices)}."
+    return Option(
+        setting.option,
+        words,
+        "KIND" if setting.choices else setting.metavar,
+        shown=shown,
+        is_many=setting.is_list,
+        group=SETTINGS,
     )
 
 
@@ -65,7 +57,7 @@ def settle_scenario(cls: type[AnyScenario], file: str | None, options: Mapping[s
     """The scenario that a command line asks for.
 
     @param file: a file with settings, if one was named.
-    @param options: the settings on the command line, by the names of their parameters.
+    @param options: what stands on the command line, by the names of options.
     @raise Refusal: a setting cannot be, or the file cannot be read.
     """
     settings = {} if file is None else _read(file)
@@ -121,7 +113,7 @@ def _given(cls: type[Scenario], options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that stand on the command line, as a file would hold them."""
     given: dict[str, Any] = {}
     for name, setting in settings_by_name(cls).items():
-        value = options.get(_parameter(setting))
+        value = options.get(setting.option)
         if setting.is_list and value:
             given[name] = [each if setting.table is None else _entry(setting, setting.table, each) for each in value]
         elif value is not None and not setting.is_list:
@@ -158,11 +150,6 @@ def _number(text: str, kind: type) -> Any:
         return kind(text)
     except ValueError:
         return text
-
-
-def _parameter(setting: Setting) -> str:
-    """By which name click hands over the option for a setting."""
-    return setting.name.replace("-", "_")
 
 
 def _option_of(cls: type[Scenario], key: str) -> str:

@@ -24,17 +24,7 @@ from twisted_bazaar.sim.ring.tables import TABLES, RingTable, TableRow
 Bar = Callable[[], AbstractContextManager[Callable[[float, float], None]]]
 
 # What each row says by itself, or what names nodes that one row has and another has not.
-_OF_SINGLE_RUNS: Final[Mapping[str, str]] = {
-    "dead": "dead",
-    "rate": "rate",
-    "churn": "churn",
-    "faults": "fault",
-    "seeks": "seek",
-    "scenario_file": "scenario",
-    "trace": "trace",
-    "shrinks": "shrink",
-    "quiet": "quiet",
-}
+_OF_SINGLE_RUNS: Final = ("dead", "rate", "churn", "fault", "seek", "scenario", "trace", "shrink", "quiet")
 
 
 def in_a_row(names: Iterable[str]) -> str:
@@ -47,7 +37,7 @@ class RingTables:
     """Makes one of the tables.
 
     @param name: which.
-    @param options: all that stands on the command line, by the names of the parameters.
+    @param options: all that stands on the command line, by the names of options.
     @param bar: shows how far a row is.
     @raise Refusal: a setting cannot be, or goes with single runs only.
     """
@@ -55,8 +45,8 @@ class RingTables:
     def __init__(self, name: str, options: Mapping[str, Any], bar: Bar, interruption: Interruption) -> None:
         if name not in TABLES:
             raise UserError(f"--table: takes {in_a_row(TABLES)}, not {name!r}")
-        for setting, option in _OF_SINGLE_RUNS.items():
-            if options.get(setting):
+        for option in _OF_SINGLE_RUNS:
+            if options.get(option):
                 raise UserError(f"--{option}: goes with a single run, and not with --table")
         self._name = name
         self._table: RingTable = TABLES[name]

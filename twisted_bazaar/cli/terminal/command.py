@@ -103,10 +103,6 @@ def _parameter(option: Option) -> str:
 
 def _click_option(option: Option) -> click.Option:
     words = [f"--{option.name}", *([f"-{option.short}"] if option.short else ()), _parameter(option)]
-    return click.Option(
-        words,
-        metavar=option.metavar,
-        is_flag=option.kind is Kind.FLAG,
-        multiple=option.is_many,
-        help=option.described,
-    )
+    if option.kind is Kind.FLAG:
+        return click.Option(words, is_flag=True, help=option.described)
+    return click.Option(words, metavar=option.metavar, multiple=option.is_many, help=option.described)

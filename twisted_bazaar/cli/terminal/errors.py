@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, Final
 
@@ -53,21 +53,6 @@ def whole_text(text: str, what: str) -> str:
         # Names on a disk can be any bytes; on the wire they are text.
         raise UserError(f"{what}: {text!r} is not UTF-8") from None
     return text
-
-
-def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:
-    """What reads a whole number for an option, and says no to what is none or out of range."""
-
-    def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if not least <= number <= most:
-            raise UserError(f"{option}: takes a whole number from {least:,} to {most:,}, not {text!r}")
-        return number
-
-    return read
 
 
 @contextmanager

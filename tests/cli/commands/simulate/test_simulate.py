@@ -251,8 +251,9 @@ class OptionTests(SimulateCase):
         """Where there are a few words to choose from they are named, and numbers are written out."""
         told = " ".join(self.simulate("--help").stdout.split())
         for words in (
-            "--mode [liveness|safety] ",
-            "--fault-kind [crash|disk-error|disk-full|kill|one-way|partition|pause|skew|slow] ",
+            "--mode KIND ",
+            ": liveness, safety. [liveness]",
+            ": crash, disk-error, disk-full, kill, one-way, partition, pause, skew, slow; may be repeated.",
             "[0 for any number, or a number from 1,000 to 1,000,000,000,000; 0]",
             "--shrink-runs N With --shrink: how many runs to try at most. [a whole number from 1 to 100,000; 200]",
         ):
@@ -283,7 +284,7 @@ class OptionTests(SimulateCase):
             "--unheard-of": "No such option '?--unheard-of",
             "--nodes": "Option '--nodes' requires an argument",
             "surplus": "Got unexpected extra argument",
-            "--shrink-runs 0": "--shrink-runs: takes a whole number from 1 to 100,000, not '0'",
+            "--shrink-runs 0": "--shrink-runs '0': takes a whole number from 1 to 100000",
             "--shrink-to x.toml": "--shrink-to goes with --shrink",
             "--shrink --force": "--force goes with --shrink-to",
         }.items():

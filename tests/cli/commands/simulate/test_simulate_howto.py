@@ -75,8 +75,10 @@ class SimulateHowtoTests(SynchronousTestCase):
         self.assertGreater(len(typed), 7)
         for name, words in typed:
             command, cls = COMMANDS[name]
-            options: dict[str, Any] = dict(command.make_context(name, shlex.split(words)).params)
-            settle_scenario(cls, options.pop("scenario_file"), options)
+            context = command.make_context(name, shlex.split(words))
+            with context:
+                options = command.values(context, context.params)
+            settle_scenario(cls, options["scenario"], options)
 
     def test_files(self) -> None:
         """Both files are scenarios."""

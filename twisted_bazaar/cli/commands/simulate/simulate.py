@@ -11,20 +11,22 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from twisted_bazaar.cli.simulate.options import replaying, replaying_file, scenario_options, settle_scenario
+from twisted_bazaar.cli.commands.options import JSON
+from twisted_bazaar.cli.simulate.options import SCENARIO, replaying, replaying_file, scenario_options, settle_scenario
 from twisted_bazaar.cli.simulate.report import show_failure, show_report, show_shrunk
 from twisted_bazaar.cli.simulate.ring_table import RingTables, in_a_row
 from twisted_bazaar.cli.simulate.shrink import Place, Shrunk, shrink_run
 from twisted_bazaar.cli.simulate.trace_file import trace_file
 from twisted_bazaar.cli.terminal.command import PlainCommand
-from twisted_bazaar.cli.terminal.errors import UserError, whole_number
+from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.cli.terminal.process import few_collections, hold_back_log
 from twisted_bazaar.cli.terminal.results import console_for_results
+from twisted_bazaar.settings.option import Option, OptionValues, whole_number
 from twisted_bazaar.sim.files.run import FilesRun
 from twisted_bazaar.sim.market.run import MarketRun
 from twisted_bazaar.sim.report import Report
@@ -80,48 +82,57 @@ def simulate() -> None:
 
 
 _WISHES: Final = (
-    click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object."),
-    click.option("--quiet", is_flag=True, help="Print nothing unless a promise is broken."),
-    click.option("--trace", metavar="FILE", help="Write one JSON line for each event and message; see bazaar trace."),
-    click.option(
-        "--shrink", "shrinks", is_flag=True, help="If a promise is broken, look for a small run that breaks it."
+    evolve(JSON, help="Print the report as one JSON object."),
+    Option("quiet", "Print nothing unless a promise is broken."),
+    Option("trace", "Write one JSON line for each event and message; see bazaar trace.", "FILE"),
+    Option("shrink", "If a promise is broken, look for a small run that breaks it."),
+    Option(
+        "shrink-runs",
+        "With --shrink: how many runs to try at most.",
+        "N",
+        f"{USUAL_RUNS}",
+        shown=f"a whole number from 1 to {_MOST_RUNS:,}; {USUAL_RUNS}",
+        read=whole_number(1, _MOST_RUNS),
     ),
-    click.option(
-        "--shrink-runs",
-        type=whole_number("--shrink-runs", 1, _MOST_RUNS),
-        default=USUAL_RUNS,
-        metavar="N",
-        help=f"With --shrink: how many runs to try at most.  [a whole number from 1 to {_MOST_RUNS:,}; {USUAL_RUNS}]",
-    ),
-    click.option("--shrink-to", metavar="FILE", help="With --shrink: where that goes.  [failing-seed-SEED.toml]"),
-    click.option("--force", "overwrites", is_flag=True, help="With --shrink-to: the file may be there already."),
+    Option("shrink-to", "With --shrink: where that goes.", "FILE", shown="failing-seed-SEED.toml"),
+    Option("force", "With --shrink-to: the file may be there already."),
+)
+_TABLE: Final = Option(
+    "table", f"Make a table of several runs, for some beside that of the paper on Chord: {in_a_row(TABLES)}.", "WHICH"
 )
 
 
-def _scenario_command(
-    run_class: type[Run[Any, Any]], *more: Callable[[Any], Any]
-) -> Callable[[Callable[[], None]], click.Command]:
+def _scenario_command(run_class: type[Run[Any, Any]], *more: Option) -> Callable[[Callable[[], None]], click.Command]:
     """Make a command that runs one kind of scenario; what is decorated has its words.
 
     @param more: options that only this one has.
     """
+    name = run_class.of.name
 
     def decorate(words: Callable[[], None]) -> click.Command:
-        def run(scenario_file: str | None, table: str | None = None, **options: Any) -> None:
-            if table is not None:
-                _show_table(table, {**options, "scenario_file": scenario_file})
+        def run(options: OptionValues) -> None:
+            if options.get(_TABLE.name) is not None:
+                _show_table(options)
                 return
-            names = ("as_json", "quiet", "trace", "shrinks", "shrink_runs", "shrink_to", "overwrites")
-            wishes = Wishes(keep=scenario_file, **{name: options.pop(name) for name in names})
+            wishes = Wishes(
+                options[SCENARIO],
+                options["json"],
+                options["quiet"],
+                options["trace"],
+                options["shrink"],
+                options["shrink-runs"],
+                options["shrink-to"],
+                options["force"],
+            )
             with Interruption(insists=True) as interruption:
-                scenario = settle_scenario(run_class.of, scenario_file, options)
-                replay = replaying(scenario, scenario_file, options)
+                scenario = settle_scenario(run_class.of, options[SCENARIO], options)
+                replay = replaying(scenario, options[SCENARIO], options)
                 raise SystemExit(_Simulation(run_class, scenario, replay, wishes, interruption).run())
 
         run.__doc__ = words.__doc__
-        for option in reversed((*more, *_WISHES)):
-            run = option(run)
-        return simulate.command(run_class.of.name, cls=PlainCommand)(scenario_options(run_class.of)(run))
+        declared = (*more, *_WISHES, *scenario_options(run_class.of))
+        example = f"bazaar simulate {name} --seed 7 --trace run.jsonl"
+        return simulate.command(name, cls=PlainCommand, declared=declared, example=example)(run)
 
     return decorate
 
@@ -157,14 +168,7 @@ def superpeer() -> None:
     """
 
 
-@_scenario_command(
-    RingRun,
-    click.option(
-        "--table",
-        metavar="WHICH",
-        help=f"Make a table of several runs, for some beside that of the paper on Chord: {in_a_row(TABLES)}.",
-    ),
-)
+@_scenario_command(RingRun, _TABLE)
 def ring() -> None:
     """Let nodes find places on a ring, and keep values there.
 
@@ -175,10 +179,10 @@ def ring() -> None:
     """
 
 
-def _show_table(name: str, options: Mapping[str, Any]) -> None:
+def _show_table(options: OptionValues) -> None:
     with Interruption(insists=True) as interruption:
         bar = _bar if sys.stderr.isatty() else _no_bar
-        RingTables(name, options, bar, interruption).show(as_json=options["as_json"])
+        RingTables(options["table"], options, bar, interruption).show(as_json=options["json"])
 
 
 class _Simulation:

@@ -9,41 +9,54 @@ from typing import Final
 import click
 
 from twisted_bazaar.cli.terminal.command import PlainCommand
-from twisted_bazaar.cli.terminal.errors import UserError, open_or_refuse, whole_number
+from twisted_bazaar.cli.terminal.errors import UserError, open_or_refuse
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.trace.reader import Line, TraceFile, id_of, names_of, side_by_side
 from twisted_bazaar.cli.trace.summary import TraceSummary
 from twisted_bazaar.cli.trace.timeline import OrderName, Timeline
+from twisted_bazaar.settings.option import Option, OptionValues, whole_number
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
-_SEARCH: Final = whole_number("--search", 0, LARGEST_INTEGER)
 _HEX_DIGITS: Final = frozenset("0123456789abcdef")
 _LONGEST_ID: Final = 32
 _MOST_NAMED: Final = 4
 
 
-def _order(text: str) -> OrderName:
+def _order(text: str, option: str) -> OrderName:
     """Read what names an order.
 
     @raise Refusal: nothing could be named so.
     """
     name = text.lower()
     if not 0 < len(name) <= _LONGEST_ID or not set(name) <= _HEX_DIGITS:
-        raise UserError(f"--order: takes the id of an order, or its beginning, or the number in messages, not {text!r}")
+        raise UserError(
+            f"{option}: takes the id of an order, or its beginning, or the number in messages, not {text!r}"
+        )
     return OrderName(name)
 
 
-@click.command(cls=PlainCommand)
+_OPTIONS: Final = (
+    Option(
+        "search",
+        "Show the search with this id, message by message.",
+        "ID",
+        read=whole_number(0, LARGEST_INTEGER),
+    ),
+    Option("order", "Show the order whose id begins so, message by message.", "ID", read=_order),
+)
+
+
+@click.command(cls=PlainCommand, declared=_OPTIONS, example="bazaar trace run.jsonl --order 74a0")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--search", type=_SEARCH, metavar="ID", help="Show the search with this id, message by message.")
-@click.option("--order", type=_order, metavar="ID", help="Show the order whose id begins so, message by message.")
-def trace(files: Sequence[str], search: int | None, order: OrderName | None) -> None:
+def trace(files: Sequence[str], options: OptionValues) -> None:
     """Show who told whom what.
 
     FILE is what bazaar simulate writes with --trace, or what daemons write with --events; of these
     several can be given, each of one daemon, which goes by the name of its file. Without options all
     searches and orders are listed.
     """
+    search: int | None = options["search"]
+    order: OrderName | None = options["order"]
     if search is not None and order is not None:
         raise UserError("--search and --order: give one of them")
     with ExitStack() as opened:
