@@ -157,7 +157,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             (
                 _MEETING,
                 "_: Exception) -> None:\n",
-                "_: Exception) -> None:\n        self._membership.failed(contact, self._node.clock.seconds())\n",
+                "_: Exception) -> None:\n        self._stabilization.failed(contact, self._node.clock.seconds())\n",
             ),
         ),
     ),

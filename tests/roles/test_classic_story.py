@@ -67,7 +67,7 @@ class ClassroomTestCase(PeersTestCase):
 
     def successors(self, number: int) -> list[int]:
         """The successors of a peer."""
-        return [contact.id for contact in self.peers[self.at[number]].member.membership.successors]
+        return [contact.id for contact in self.peers[self.at[number]].member.stabilization.successors]
 
     def right_successors(self, number: int) -> list[int]:
         """Those that it should have."""
@@ -82,7 +82,7 @@ class ClassroomTestCase(PeersTestCase):
             return False
         numbers = sorted(members)
         for position, number in enumerate(numbers):
-            before = members[number].membership.predecessor
+            before = members[number].stabilization.predecessor
             if before is None or before.id != numbers[position - 1]:
                 return False
         return all(self.successors(number) == self.right_successors(number) for number in numbers)

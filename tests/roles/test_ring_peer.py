@@ -97,10 +97,10 @@ class PeersTestCase(SynchronousTestCase):
             members = [self.peers[node].member for node in self.network.nodes]
             if not all(member.is_member for member in members):
                 return False
-            counts = [len(member.membership.successors) for member in members]
+            counts = [len(member.stabilization.successors) for member in members]
             most = members[0].settings.successors
             return all(count >= min(most, len(members) - 1) for count in counts) and all(
-                member.membership.predecessor is not None for member in members
+                member.stabilization.predecessor is not None for member in members
             )
 
         self.network.run_until(is_ideal if len(self.network.nodes) > 1 else lambda: True, 60.0)

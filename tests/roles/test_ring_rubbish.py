@@ -83,8 +83,8 @@ class RubbishTests(PeersTestCase):
         return [
             (
                 peer.member.is_member,
-                peer.member.membership.predecessor,
-                peer.member.membership.successors,
+                peer.member.stabilization.predecessor,
+                peer.member.stabilization.successors,
                 [entry.text for entry in peer.keeping.store],
                 len(peer.kept),
                 peer.kept.size_bytes,

@@ -432,7 +432,7 @@ class PlantedTests(RingCase):
         """Who takes whoever stands at the place of an owner for that owner names a node that has not got the file."""
 
         async def locate(search: RingSearch, owner: str) -> Any:
-            holders = await search._member.lookup(search._member.ring.id_of_key(owner))
+            holders = (await search._ring_node.lookups.find(search._ring_node.ring.id_of_key(owner))).holders
             return replace(holders[0], key=owner)
 
         self.patch(RingSearch, "_locate", locate)
@@ -469,8 +469,8 @@ class GuestTests(RingCase):
         keys = {guest.key.public for guest in guests}
         for node in self.network.nodes:
             member = self.ways[node].finder.member
-            near = {member.membership.predecessor, *member.membership.successors} - {None}
-            known = {contact.key for contact in (*near, *member._neighbourhood.fingers) if contact is not None}
+            near = {member.stabilization.predecessor, *member.stabilization.successors} - {None}
+            known = {contact.key for contact in (*near, *member.table.fingers) if contact is not None}
             self.assertFalse(known & keys)
         self.assertEqual([len(self.ways[guest].finder.keeping.store) for guest in guests], [0, 0, 0])
         self.assertFalse(any(self.ways[guest].finder.member.is_member for guest in guests))
@@ -488,8 +488,8 @@ class GuestTests(RingCase):
         nodes = self.ring(2)
         asking, _ = self.guest(nodes[0])
         member = self.ways[asking].finder.member
-        for contact in list(member._neighbourhood.fingers):
-            member._neighbourhood.fingers.failed(contact)
+        for contact in list(member.table.fingers):
+            member.table.fingers.failed(contact)
         self.ways[nodes[1]].finder.search.publish([shared("paper.pdf", SMALL)], [])
         self.settle()
         self.assertEqual(self.found(asking, words="paper"), ["paper.pdf"])

@@ -117,7 +117,7 @@ class RingPeer(Fetcher):
         place_of = places_of(self.member.ring, self.is_classic)
         self.keeping = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=place_of)
         self.ring_catalogue.keeping, self.ring_catalogue.kept = self.keeping, self.kept
-        self.repair = Repair(self.keeping)
+        self.repair = Repair(self.member, self.keeping)
         self.member.before_leaving(self._hand_over)
         self.datagrams = self.member.datagrams
         self.offered = Offered()
@@ -279,7 +279,7 @@ class RingPeer(Fetcher):
         """See that whoever follows has the files that belong here."""
         entries = [entry for digest in self.kept.digests() if (entry := self.kept.entry_of(digest)) is not None]
         entries = [entry for entry in entries if self.repair.is_own(entry)]
-        followers = self.member.membership.successors[:1]
+        followers = self.member.stabilization.successors[:1]
         return Deferred.fromCoroutine(self._hand_over_files(entries, followers))
 
     async def _hand_over_files(self, entries: Sequence[Entry], followers: Sequence[Contact]) -> None:

@@ -27,7 +27,7 @@ class KeepingRole(RingRole):
 
     def __init__(self, member: RingMember, join: Any = None, **options: Any) -> None:
         self.keeping = DhtClient(member, **options)
-        self.repair = Repair(self.keeping)
+        self.repair = Repair(member, self.keeping)
         super().__init__(member, join)
 
     def start(self, node: INode) -> None:

@@ -162,32 +162,33 @@ class SlanderTests(MuteTestCase):
         for _ in range(int(seconds / 0.25)):
             send(self.mute, member.ring, partial(RingPing, next=True), near, self.seen(member))
             self.network.run(0.25)
-            seen.add(member.membership.predecessor)
+            seen.add(member.stabilization.predecessor)
         return seen
 
     def test_mute_predecessor(self) -> None:
         """Who asks over and over from right before a node, and answers nothing, is never taken for its predecessor."""
         victim = self.ringed[2]
-        before = self.members[victim].membership.predecessor
+        before = self.members[victim].stabilization.predecessor
         self.assertEqual(self.usurp(victim, 20.0), {before})
 
     def test_planted_mute_predecessor(self) -> None:
         """One that believes whoever asks is robbed of what belongs to it."""
         victim = self.ringed[2]
         member, is_near = self.members[victim], Stabilization.is_near
-        self.patch(Stabilization, "is_near", lambda self, contact: self is member.membership or is_near(self, contact))
+        self.patch(
+            Stabilization, "is_near", lambda self, contact: self is member.stabilization or is_near(self, contact)
+        )
         self.assertGreater(len(self.usurp(victim, 2.0)), 1)
 
     def test_ghosts(self) -> None:
         """Names of nodes that never were do not make those forgotten who were lost."""
         member = self.members[self.ringed[0]]
-        neighbourhood = member._neighbourhood
-        lost = neighbourhood.membership._lost
+        lost = member.stabilization._lost
         missing = replace(self.contact(self.ringed[1]))
         lost.add(missing, self.network.seconds())
         for number in range(500):
             ghost = Contact(number, key_pair(1).public, Address(f"10.7.{number // 250}.{number % 250}", 9_001))
-            neighbourhood.failed(ghost)
+            member._incarnation.maintenance.on_failure(ghost)
         self.assertIn(missing, lost)
         for number in range(500):
             lost.add(Contact(number, "aa", Address("10.7.7.7", number)), self.network.seconds())
@@ -276,7 +277,7 @@ class ClaimTestCase(HostileTestCase):
         for _ in range(count):
             place = rng.randrange(ring.size)
             true = min((self.seen(each) for each in honest), key=lambda contact: ring.distance(place, contact.id))
-            found = self.result(rng.choice(honest).find(place), 60.0)
+            found = self.result(rng.choice(honest).lookups.find(place), 60.0)
             self.assertLessEqual(found.asked, MOST_ASKED)
             right += bool(found.holders) and found.holders[0] == true
         return right
@@ -377,7 +378,7 @@ class ClassicClaimTests(HostileTestCase):
     def right(self, places: Iterable[int]) -> int:
         """How many places each lookup of one honest node finds the holder of, of the honest and the liar."""
         looking = self.members[self.ringed[0]]
-        found = [(place, self.result(looking.find(place), 600.0).holders) for place in places]
+        found = [(place, self.result(looking.lookups.find(place), 600.0).holders) for place in places]
         return sum(bool(holders) and holders[0] == self.holder(place) for place, holders in found)
 
     def test_claims(self) -> None:
@@ -606,7 +607,7 @@ class ReplayTests(HostileTestCase):
         liar = self.members[self.ringed[0]]
         outcomes = []
         for node in self.ringed[1:]:
-            asking = [liar.ask(self.contact(node), make) for make in stores(entry, left)]
+            asking = [liar.requests.ask(self.contact(node), make) for make in stores(entry, left)]
             outcomes += [self.result(each).outcome for each in asking]
         return outcomes
 
@@ -813,7 +814,7 @@ class PartingTests(HostileTestCase):
         self.assertEqual(self.successResultOf(self.members[going].displaced), self.contact(keeping))
         self.network.stop(going)
         self.until_ideal()
-        found = {self.result(member.find(1 << 60)).holders[0] for member in self.living()}
+        found = {self.result(member.lookups.find(1 << 60)).holders[0] for member in self.living()}
         self.assertEqual(found, {self.contact(keeping)})
 
     def test_planted_twins(self) -> None:

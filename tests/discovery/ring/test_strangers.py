@@ -61,12 +61,11 @@ class StrangersTests(KeepingTestCase):
 
     def test_no_effect(self) -> None:
         """However many ask, nobody comes to be known by it, and no more goes out than came in."""
-        neighbourhood = self.member._neighbourhood
         rng = self.network.network.rng
 
         def known() -> tuple[Any, ...]:
-            fingers = frozenset(neighbourhood.fingers)
-            return self.member.membership.standing, fingers, tuple(neighbourhood.callers())
+            fingers = frozenset(self.member.table.fingers)
+            return self.member.stabilization.standing, fingers, tuple(self.member.callers)
 
         before = known()
         for number in range(300):

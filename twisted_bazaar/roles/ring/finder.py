@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.discovery.ring.member.client import RingClient
 from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.member.ring_node import RingNode
 from twisted_bazaar.discovery.ring.records.search import RingSearch
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
@@ -74,11 +75,12 @@ class RingFinder(Role):
         if is_guest and join is None:
             raise UsageError("--via ring: say where a member of the ring listens, with --join tcp:HOST:PORT")
         settings = evolve(settings, leaving_s=_LEAVING_S)
-        self.member = RingClient(settings) if is_guest else RingMember(settings)
+        member = None if is_guest else RingMember(settings)
+        self.member: RingNode = RingClient(settings) if member is None else member
         is_classic = not settings.has_fingers
         self.keeping = DhtClient(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
-        self.search = RingSearch(self.keeping)
-        self.stay = RingLifecycle(self.keeping, None if is_guest else Repair(self.keeping), join)
+        self.search = RingSearch(self.keeping, member)
+        self.stay = RingLifecycle(self.keeping, None if member is None else Repair(member, self.keeping), join)
         self.finished = self.stay.finished
         self.datagrams = self.member.datagrams
         self.commands: Mapping[str, Command] = {"status": self._status, "ring.status": self._ring_status}
@@ -102,11 +104,11 @@ class RingFinder(Role):
         told: Callable[[int], str] = self.member.ring.called
         status = {"role": "ring", "joined": True, "place": told(self.member.own.id), "untold": self.search.untold}
         if not self.member.is_guest:
-            membership = self.member.membership
-            before = membership.predecessor
+            stabilization = self.member.stabilization
+            before = stabilization.predecessor
             status |= {
                 "predecessor": None if before is None else str(before.address),
-                "successors": [str(contact.address) for contact in membership.successors],
+                "successors": [str(contact.address) for contact in stabilization.successors],
                 "kept": len(self.keeping.store),
             }
         return succeed(status)

@@ -49,7 +49,7 @@ class SimulatedPeer(Role):
         self.member = RingMember(settings)
         self.keeping = DhtClient(self.member, replicas=replicas)
         self.datagrams = self.member.datagrams
-        self._repair = Repair(self.keeping)
+        self._repair = Repair(self.member, self.keeping)
         self._join = join
         self._seat = seat
 

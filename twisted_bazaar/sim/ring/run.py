@@ -224,7 +224,7 @@ class RingRun(Run[RingScenario, RingReport]):
             )
 
         self.cluster.note("sought", node=member.name, starts=starts, place=text, phase=phase, number=number)
-        peer.member.find(place).addCallback(found).addErrback(_log_failure)
+        peer.member.lookups.find(place).addCallback(found).addErrback(_log_failure)
 
     # What is kept.
 

@@ -52,11 +52,6 @@ class HandKeeping:
         for changed in self.watchers:
             changed()
 
-    @property
-    def member(self) -> Any:
-        """The member."""
-        return self
-
     def put(self, space: str, name: str, value: bytes | None = b"", *, lifetime: int) -> Deferred[Any]:
         """Note it."""
         self.done.append((space, name, value, lifetime))
@@ -90,7 +85,7 @@ class PostingTests(SynchronousTestCase):
         self.keeping: Any = HandKeeping(**about)
         self.own = OwnRecords(self.node.bazaar)
         self.own.change_files(files(count), [])
-        self.posting = Republisher(self.keeping, self.own)
+        self.posting = Republisher(self.keeping, self.keeping, self.own)
         self.posting.start(self.node)
 
     def run_for(self, seconds: float, step_s: float = 0.05) -> None:

@@ -243,7 +243,7 @@ class LiarsTests(KeepingTestCase):
         wrong = right.text.replace("A", "B", 1)
         liar = self.members[nodes[1]]
         answer = self.result(
-            liar.ask(self.contact(nodes[2]), partial(RingStore, whole=name_of(wrong), text=wrong[:700]))
+            liar.requests.ask(self.contact(nodes[2]), partial(RingStore, whole=name_of(wrong), text=wrong[:700]))
         )
         self.assertEqual(answer.outcome, "refused")
         first = self.keeping(self.right_ones("x")[0])
@@ -256,7 +256,7 @@ class LiarsTests(KeepingTestCase):
         nodes = self.ring(2)
         text = "\U0001f600" * 100
         part = partial(RingStore, whole=name_of(text), part=0, parts=6, text=text)
-        answer = self.result(self.members[nodes[1]].ask(self.contact(nodes[0]), part))
+        answer = self.result(self.members[nodes[1]].requests.ask(self.contact(nodes[0]), part))
         self.assertEqual(answer.outcome, "refused")
 
     def test_one_that_knows_nothing(self) -> None:

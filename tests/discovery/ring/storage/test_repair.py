@@ -120,10 +120,10 @@ class PacingTests(KeepingTestCase):
         victim = self.members[nodes[0]]
         looks = list[float]()
         self.note_looks(self.keeping(nodes[0]).store, looks)
-        before = next(each for each in self.members.values() if each.own == victim.membership.predecessor)
+        before = next(each for each in self.members.values() if each.own == victim.stabilization.predecessor)
         for _ in range(100):
-            before.tell(self.contact(nodes[0]), RingQuit)
-            before.tell(self.contact(nodes[0]), partial(RingPing, next=True))
+            before._requests.tell(self.contact(nodes[0]), RingQuit)
+            before._requests.tell(self.contact(nodes[0]), partial(RingPing, next=True))
             self.network.run(0.1)
         self.assertGreater(len(looks), 5)
 
@@ -138,8 +138,8 @@ class HandedOnTests(KeepingTestCase):
         owner = self.right_ones("x")[0]
         around = self.network.nodes
         ahead = [node for node in around if node not in self.right_ones("x")]
-        here = next(node for node in ahead if self.members[node].membership.successors[0] != self.members[owner].own)
-        follower = self.members[here].membership.successors[0]
+        here = next(node for node in ahead if self.members[node].stabilization.successors[0] != self.members[owner].own)
+        follower = self.members[here].stabilization.successors[0]
         sender = next(node for node in around if self.members[node].own == follower)
         one = sign_entry(key_pair(50), Kept(space=VALUES, name="x", owner=key_pair(50).public, version=1))
         self.result(self.keeping(sender).send(self.contact(here), one))
@@ -163,11 +163,12 @@ class LiarsTests(KeepingTestCase):
             partial(RingRequest),
             partial(RingStore, whole=name_of("x"), part=3, parts=2, text="x"),
         ):
-            asker.tell(asked, make)
-        self.assertEqual(self.result(asker.ask(asked, partial(RingRequest, position=beyond))).parts, 0)
-        answer = self.result(asker.ask(asked, partial(RingRequest, space=VALUES, name="x", tag="0" * 16)))
+            asker._requests.tell(asked, make)
+        self.assertEqual(self.result(asker.requests.ask(asked, partial(RingRequest, position=beyond))).parts, 0)
+        answer = self.result(asker.requests.ask(asked, partial(RingRequest, space=VALUES, name="x", tag="0" * 16)))
         self.assertEqual(answer.parts, 0)
-        answer = self.result(asker.ask(asked, partial(RingStore, whole=name_of("x"), text=entry.text[:PART_CHARS])))
+        store = partial(RingStore, whole=name_of("x"), text=entry.text[:PART_CHARS])
+        answer = self.result(asker.requests.ask(asked, store))
         self.assertEqual(answer.outcome, "refused")
         self.assertEqual(self.get(nodes[2], "x"), [b"1"])
 
@@ -193,7 +194,7 @@ class LiarsTests(KeepingTestCase):
         asker = self.members[nodes[0]]
         zero = "0" * 32
         make = partial(RingCompare, low=zero, high=zero, total="0" * 32, own=True)
-        answer = self.result(asker.ask(self.contact(nodes[1]), make))
+        answer = self.result(asker.requests.ask(self.contact(nodes[1]), make))
         assert isinstance(answer, RingCompared)
         self.assertEqual((answer.same, len(answer.marked)), (False, 1))
 
@@ -238,7 +239,7 @@ class GivingBackTests(KeepingTestCase):
         """A node compares with the last all that belongs to it, as if that were what follows another."""
         low, high = (self.members[self.nodes[number]].own.id for number in (first, by))
         compare = partial(RingCompare, low=f"{low:016x}{'f' * 16}", high=f"{high:016x}{'f' * 16}", total="0" * 32)
-        self.result(self.members[self.nodes[by]].ask(self.contact(self.last), partial(compare, own=True)))
+        self.result(self.members[self.nodes[by]].requests.ask(self.contact(self.last), partial(compare, own=True)))
 
     def are_right(self) -> bool:
         """Whether all have it that are to have it, and nobody else."""

@@ -17,6 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.records.own_records import OwnRecords
 from twisted_bazaar.discovery.ring.records.records import PROVIDERS, SELLERS, WORDS, RecordKey
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
@@ -67,13 +68,15 @@ def lifetime_of(records: int) -> int:
 class Republisher:
     """The records of one node in the ring.
 
+    @param member: the node on its ring.
     @param keeping: has them kept.
     @param own: says what they are to be.
     """
 
     log = limited_logger(__name__)
 
-    def __init__(self, keeping: DhtClient, own: OwnRecords) -> None:
+    def __init__(self, member: RingMember, keeping: DhtClient, own: OwnRecords) -> None:
+        self._member = member
         self._keeping = keeping
         self._own = own
         self._posted: dict[RecordKey, _Posted] = {}
@@ -95,7 +98,7 @@ class Republisher:
     def start(self, node: INode) -> None:
         """Begin; what is to be found is put when this node is on the ring."""
         self._node = node
-        self._keeping.member.watch(self._neighbours_changed)
+        self._member.watch(self._neighbours_changed)
         self.changed(self._own)
 
     def changed(self, keys: Iterable[RecordKey]) -> None:
@@ -155,7 +158,7 @@ class Republisher:
     def _begin_due(self) -> float | None:
         """Begin with as many as may be under way; returns when to look again, if not when one of them is done, or
         this node has joined."""
-        self._awaits_ring = not self._keeping.member.is_member
+        self._awaits_ring = not self._member.is_member
         if self._awaits_ring:
             return None
         while self._order and len(self._under_way) < _AT_ONCE:

@@ -19,6 +19,7 @@ from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.discovery.index.messages import MOST_ON_PAGE
 from twisted_bazaar.discovery.index.words import question_of
 from twisted_bazaar.discovery.recent import Recent
+from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.records.findings import MOST_KEPT, RingFindings
 from twisted_bazaar.discovery.ring.records.own_records import OwnRecords
 from twisted_bazaar.discovery.ring.records.records import (
@@ -62,14 +63,16 @@ Lookup = tuple[str | None, str | None, str | None]
 class RingSearch:
     """Search by a ring, and being found by it.
 
-    @param keeping: what there is in the ring; its member may be a guest, which can ask and has nothing to offer.
+    @param keeping: what there is in the ring.
+    @param member: the node as a member of the ring; None for a client, which can ask and has nothing to offer.
     """
 
     _node: INode
 
-    def __init__(self, keeping: DhtClient) -> None:
+    def __init__(self, keeping: DhtClient, member: RingMember | None) -> None:
         self._keeping = keeping
-        self._member = keeping.member
+        self._ring_node = keeping.member
+        self._member = member
         self._own: OwnRecords | None = None
         self._posting: Republisher | None = None
         # What has been said, and not entered yet; a folder may be told of as a whole.
@@ -82,11 +85,11 @@ class RingSearch:
     def start(self, node: INode) -> None:
         """Begin; the member has not joined yet."""
         self._node = node
-        if self._member.is_guest:
+        if self._member is None:
             return
         own = self._own = OwnRecords(node.bazaar)
         own.set_items(self._items)
-        self._posting = Republisher(self._keeping, own)
+        self._posting = Republisher(self._member, self._keeping, own)
         self._posting.start(node)
         self._member.before_leaving(self._posting.withdraw)
         self._enter()
@@ -109,7 +112,7 @@ class RingSearch:
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
         """Let others find files of this node from now on, and others no more."""
-        if self._member.is_guest:
+        if self._member is None:
             return
         for first in range(0, len(removed), _ENTERED_AT_ONCE):
             self._said.append(((), removed[first : first + _ENTERED_AT_ONCE]))
@@ -244,7 +247,7 @@ class RingSearch:
 
     async def _get(self, key: RecordKey) -> Sequence[Holding]:
         """What there is under a key."""
-        if not self._member.can_ask:
+        if not self._ring_node.can_ask:
             raise LinkClosed("this node is not on the ring yet")
         return await self._keeping.get(*key)
 
@@ -266,13 +269,13 @@ class RingSearch:
 
     async def _locate(self, owner: str) -> Contact | None:
         """Where the node with a key is, if it is on the ring; it has just answered, or a moment ago."""
-        if not self._member.can_ask:
+        if not self._ring_node.can_ask:
             raise LinkClosed("this node is not on the ring yet")
         now = self._now()
         known = self._known.get(owner, now)
         if known is not None:
             return known
-        holders = await self._member.lookup(self._member.ring.id_of_key(owner))
+        holders = (await self._ring_node.lookups.find(self._ring_node.ring.id_of_key(owner))).holders
         # Only the first has answered: the others are what somebody says.
         if not holders or holders[0].key != owner:
             return None

@@ -121,7 +121,7 @@ class Read:
 
         @raise LinkClosed: nobody was there to ask.
         """
-        likely = self._member.likely(self._place, self._most) if self._copies <= USUAL_COPIES else ()
+        likely = self._member.lookups.likely_owners(self._place, self._most) if self._copies <= USUAL_COPIES else ()
         if not likely:
             return Deferred.fromCoroutine(self._search()).addCallback(_present)
         asking = HedgedRequests(likely, self._copies, self._list, is_patient=False)
@@ -202,12 +202,12 @@ class Read:
 
     async def _search(self) -> Sequence[Holding]:
         """What those have who are found to be the keepers."""
-        named = (await self._member.find(self._place, until="named")).holders[: self._most]
+        named = (await self._member.lookups.find(self._place, until="named")).holders[: self._most]
         listings, asked = await self._list_some(named, self._copies)
         found = await self._read_all(listings)
         if not found or len(listings) < min(self._copies, USUAL_COPIES):
             # One that is quick could hide what another has; and who was named need not be the one.
-            holders = (await self._member.find(self._place, until="late")).holders[: self._most]
+            holders = (await self._member.lookups.find(self._place, until="late")).holders[: self._most]
             rest = [holder for holder in holders if holder not in asked]
             more, _ = await self._list_some(rest, len(rest))
             listings += more
@@ -268,7 +268,7 @@ class Read:
             rest.addCallbacks(came, lambda failure: failed(failure.value))
             rest.addErrback(lambda failure: self.log.failure("what a node has was not taken", failure))
 
-        self._member.question(contact, self._make, take, failed, late)
+        self._member.requests.question(contact, self._make, take, failed, late)
 
     async def _list_rest(self, listing: _Listing, after: str | None, late: Callable[[], None]) -> _Listing:
         """What there is on further pages."""
@@ -276,7 +276,7 @@ class Read:
             if after is None:
                 break
             after = self._take(
-                listing, await self._member.ask(listing.at, partial(self._make, after=after), late), after
+                listing, await self._member.requests.ask(listing.at, partial(self._make, after=after), late), after
             )
         self._listings[listing.at] = listing
         return listing
@@ -302,9 +302,9 @@ class Read:
         keeper = self._keeper
         pairs = keeper.list_own(self._space, self._name, _MOST_PAGES * MOST_LISTED)
         texts = {listed.tag: entry.text for listed, entry in pairs}
-        membership = self._member.membership
-        is_own = membership.is_responsible(self._place)
-        before = None if is_own else membership.predecessor
+        stabilization = self._member.stabilization
+        is_own = stabilization.is_responsible(self._place)
+        before = None if is_own else stabilization.predecessor
         return _Listing(self._member.own, [listed for listed, _ in pairs], texts, is_own, before)
 
     # What holds.

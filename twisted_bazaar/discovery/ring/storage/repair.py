@@ -14,7 +14,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.member.member import Reply
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.member.ring_node import Reply
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.anti_entropy import AntiEntropy, Compared, compare
 from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS, Entry
@@ -42,7 +43,8 @@ _MARKED_ROOM: Final = 22
 class Repair:
     """The repair of one node.
 
-    @param keeping: what it keeps; its member has not started yet.
+    @param member: the node on its ring; it has not started yet.
+    @param keeping: what it keeps.
     @param pacing: how fast; as usual if not given.
     @ivar sent: how many entries it has sent to others.
     """
@@ -51,11 +53,11 @@ class Repair:
     replication: Replication
     _node: INode
 
-    def __init__(self, keeping: ReplicaServer, pacing: Pacing | None = None) -> None:
+    def __init__(self, member: RingMember, keeping: ReplicaServer, pacing: Pacing | None = None) -> None:
         self.sent = 0
         self._keeping = keeping
-        self._member = keeping.member
-        self._ring = keeping.member.ring
+        self._member = member
+        self._ring = member.ring
         self._digits = (self._ring.digits * 4 + TAG_BITS) // 4
         self._marks = _ROOM // (self._digits + _MARKED_ROOM)
         self._pacing = pacing or Pacing()
@@ -97,7 +99,7 @@ class Repair:
     async def _hand_over(self) -> None:
         """Give what is here to all neighbours, until these are the same afterwards: some may have died meanwhile."""
         handed: tuple[Contact | None, Sequence[Contact]] | None = None
-        while handed != (around := (self._member.membership.predecessor, self.replication.followers)):
+        while handed != (around := (self._member.stabilization.predecessor, self.replication.followers)):
             handed = around
             if not await self._hand_round():
                 break
@@ -106,7 +108,7 @@ class Repair:
     async def _hand_round(self) -> bool:
         """Give it to all neighbours at once; returns whether there is time for more."""
         self.replication.hurry()
-        before = self._member.membership.predecessor
+        before = self._member.stabilization.predecessor
         others = dict.fromkeys((*self.replication.followers, *([] if before is None else [before])))
         results: list[tuple[bool, Any]] = await DeferredList(
             [Deferred.fromCoroutine(self._sync(contact, is_paced=False)) for contact in others], consumeErrors=True
@@ -131,8 +133,8 @@ class Repair:
             self.replication = Replication(
                 member.own, self._ring, self._keeping.store, self._node.rng, self._keeping.replicas
             )
-        membership = member.membership
-        self.replication.changed(membership.predecessor, membership.successors, self._now())
+        stabilization = member.stabilization
+        self.replication.changed(stabilization.predecessor, stabilization.successors, self._now())
         self._look_sooner()
 
     def _handed(self, entry: Entry, by: Contact) -> None:
@@ -206,7 +208,7 @@ class Repair:
             make = partial(
                 RingCompare, low=self._text(span[0]), high=self._text(span[1]), total=f"{total:032x}", own=sync.is_own
             )
-            answer = await self._member.ask(sync.to, make)
+            answer = await self._member.requests.ask(sync.to, make)
             if not isinstance(answer, RingCompared):
                 raise LinkClosed("it answers something else")
             comparison.answered(self._read(answer, span[1]))
@@ -262,7 +264,7 @@ class Repair:
         """Give an entry to where it belongs, and drop it if that is not here."""
         await self._pace(len(entry.text))
         store = self._keeping.store
-        found = await self._member.find(store.place_of(entry), until="late")
+        found = await self._member.lookups.find(store.place_of(entry), until="late")
         holders = found.holders[: self._keeping.replicas + 1]
         others = [holder for holder in holders if holder != self._member.own]
         if not others:

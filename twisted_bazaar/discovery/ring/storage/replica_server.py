@@ -14,7 +14,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.member.member import Reply, RingMember
+from twisted_bazaar.discovery.ring.member.ring_node import Reply, RingNode
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.entry import TOMBSTONE_S, Entry, read_entry
 from twisted_bazaar.discovery.ring.storage.fragments import Assembly, name_of, parts_of
@@ -121,7 +121,7 @@ class ReplicaServer:
 
     def __init__(
         self,
-        member: RingMember,
+        member: RingNode,
         *,
         replicas: int = USUAL_REPLICAS,
         place_of: Callable[[str], int] | None = None,
@@ -167,7 +167,7 @@ class ReplicaServer:
 
     def tell_whole(self, contact: Contact, digest: str) -> None:
         """Tell a node that all of a file has come that it had asked this one to keep."""
-        telling = self.member.ask(contact, partial(RingKept, digest=digest))
+        telling = self.member.requests.ask(contact, partial(RingKept, digest=digest))
         telling.addErrback(lambda failure: failure.trap(PeerError))
         telling.addErrback(lambda failure: self.log.failure("a node was not told of its file", failure))
 
@@ -205,9 +205,8 @@ class ReplicaServer:
         parts = parts_of(entry.text)
         left = None if left_s is None or left_s == float("inf") else max(0, min(TOMBSTONE_S, int(left_s)))
         make = partial(RingStore, whole=name_of(entry.text), parts=len(parts), left=left)
-        asking = [
-            self.member.ask(contact, partial(make, part=part, text=text), late) for part, text in enumerate(parts)
-        ]
+        ask = self.member.requests.ask
+        asking = [ask(contact, partial(make, part=part, text=text), late) for part, text in enumerate(parts)]
         return gatherResults(asking, consumeErrors=True).addCallbacks(self._verdict, first_failure, (contact,))
 
     def fetch(self, contact: Contact, make: Callable[..., RingRequest]) -> Deferred[tuple[Entry, float | None]]:
@@ -236,10 +235,10 @@ class ReplicaServer:
         return Copy(contact, outcome, 0 if newest is None else newest.kept.version, is_whole)
 
     async def _fetch(self, contact: Contact, make: Callable[..., RingRequest]) -> tuple[Entry, float | None]:
-        first: Any = await self.member.ask(contact, make)
+        first: Any = await self.member.requests.ask(contact, make)
         if not isinstance(first, RingTransfer) or not first.parts:
             raise LinkClosed("it has gone from there")
-        rest = [self.member.ask(contact, partial(make, part=part)) for part in range(1, first.parts)]
+        rest = [self.member.requests.ask(contact, partial(make, part=part)) for part in range(1, first.parts)]
         answers = await gatherResults(rest, consumeErrors=True).addErrback(first_failure)
         texts = [first.text, *(answer.text for answer in answers if isinstance(answer, RingTransfer))]
         return read_entry("".join(texts)), None if first.left is None else float(first.left)
@@ -278,7 +277,7 @@ class ReplicaServer:
             return
         elif message.tag is None:
             first = 0 if message.after is None else int(message.after, 16) + 1
-            is_own = self.member.membership.is_responsible(store.place_under(space, name))
+            is_own = self.member.stabilization.is_responsible(store.place_under(space, name))
             self._reply_list(store.by_tag(space, name, self._now(), MOST_LISTED + 1, first), is_own, reply)
         else:
             nearest = store.by_tag(space, name, self._now(), 1, int(message.tag, 16))
@@ -302,7 +301,7 @@ class ReplicaServer:
         if size > PART_CHARS or len(page) * _LISTED_ROOM + size > _ROOM:
             text = ""
         listed = tuple([self._listed(entry) for entry in page])
-        before = None if is_own else self.member.membership.predecessor
+        before = None if is_own else self.member.stabilization.predecessor
         reply(
             partial(
                 RingTransfer,
@@ -336,8 +335,8 @@ class ReplicaServer:
         """Who is charged for what somebody sends, and whether that is a neighbour, whose it is to send much."""
         if sender is None:
             return None, False
-        membership = self.member.membership
-        return self._network(sender), membership.is_near(sender)
+        stabilization = self.member.stabilization
+        return self._network(sender), stabilization.is_near(sender)
 
     def _network(self, contact: Contact) -> str:
         return network_of(contact.address.host)
