@@ -54,7 +54,7 @@ class ClassroomTestCase(PeersTestCase):
         """Start a peer."""
         options = {"classic": True, "ring-id": str(number), **self.options}
         peer = make_role(options)
-        peer.stay.join = None if by is None else Address(*self.network.where(self.at[by]))
+        peer.lifecycle.join = None if by is None else Address(*self.network.where(self.at[by]))
         log = self.logs[number] = io.StringIO()
         transfer: Transfer = evolve(read_transfer(options, Limits(), 0.0), log=TransferLog(log, 0.0))
         node = self.network.add_node(peer, udp=True, min_links=0, key=key_pair(number), transfer=transfer)

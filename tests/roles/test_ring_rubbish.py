@@ -85,7 +85,7 @@ class RubbishTests(PeersTestCase):
                 peer.member.is_member,
                 peer.member.stabilization.predecessor,
                 peer.member.stabilization.successors,
-                [entry.text for entry in peer.keeping.store],
+                [entry.text for entry in peer.dht.store],
                 len(peer.kept),
                 peer.kept.size_bytes,
             )

@@ -54,14 +54,14 @@ class ViaRingTests(SynchronousTestCase):
         for words, ports in ((JOIN, [9300]), ((), [])):
             reactor = MemoryReactorClock()
             role = finder_of(make_service(*VIA, *words, reactor=reactor))
-            self.assertEqual([role.stay.join], [words[1] if words else None])
+            self.assertEqual([role.lifecycle.join], [words[1] if words else None])
             self.assertEqual(bool(ports), bool(words))
 
     def test_below(self) -> None:
         """A way and a member can be written down; what is for nodes of another way is passed over."""
         environment = {"BAZAAR_VIA": "ring", "BAZAAR_JOIN": JOIN[1], "BAZAAR_BITS": "32"}
         role = finder_of(make_service(environment=environment))
-        self.assertEqual((role.stay.join, role.member.ring.bits), (JOIN[1], 32))
+        self.assertEqual((role.lifecycle.join, role.member.ring.bits), (JOIN[1], 32))
         other = make_service("--via", "flood", environment=environment)
         self.assertFalse(any(isinstance(each, RingFinder) for each in other._roles))
         [peer] = make_service("--role", "ring_peer", environment=environment)._roles
@@ -70,12 +70,10 @@ class ViaRingTests(SynchronousTestCase):
     def test_settings(self) -> None:
         """It lives on its ring as it is told to."""
         role = finder_of(make_service(*VIA, "--bits", "16", "--successors", "4", "--replicas", "1"))
-        self.assertEqual(
-            (role.member.settings.bits, role.member.settings.successors, role.keeping.replicas), (16, 4, 1)
-        )
+        self.assertEqual((role.member.settings.bits, role.member.settings.successors, role.dht.replicas), (16, 4, 1))
         classic = finder_of(make_service(*VIA, "--classic"))
-        self.assertEqual((classic.member.settings.bits, classic.keeping.replicas), (8, 2))
-        self.assertEqual(classic.keeping.store.place_of_name("2012"), 2012 % 256)
+        self.assertEqual((classic.member.settings.bits, classic.dht.replicas), (8, 2))
+        self.assertEqual(classic.dht.store.place_of_name("2012"), 2012 % 256)
 
     def test_roles(self) -> None:
         """Buyer, seller and sharer find by it, alone or together."""

@@ -82,7 +82,7 @@ class HostileTestCase(KeepingTestCase):
 
     def ask_for(self, name: str, asker: Node | None = None) -> list[bytes]:
         """The values of a name, however long it takes."""
-        found: list[Any] = self.result(self.keeping(asker or self.ringed[0]).get(VALUES, name), 120.0)
+        found: list[Any] = self.result(self.dht(asker or self.ringed[0]).get(VALUES, name), 120.0)
         return [holding.entry.kept.value for holding in found]
 
 
@@ -233,7 +233,7 @@ class OnBehalfTests(MuteTestCase):
         heard: list[RingMessage] = []
         kept: list[Contact] = []
         digest = "ab" * 32
-        self.keeping(self.ringed[1]).watch_whole(digest, kept.append)
+        self.dht(self.ringed[1]).watch_whole(digest, kept.append)
         role = self.members[self.ringed[5]]
         for kind in list(role.datagrams):
             role.datagrams[kind] = partial(_note, heard, role.datagrams[kind], liar.id)
@@ -569,7 +569,7 @@ class CrowdedNameTests(MuteTestCase):
                 send(self.mute, member.ring, make, liar, self.seen(member))
             self.network.run(0.01)
         for node in self.right_ones("x"):
-            self.keeping(node).take(right, None)
+            self.dht(node).take(right, None)
         self.network.run(70.0)
         return self.ask_for("x", asker)
 
@@ -593,7 +593,7 @@ class CrowdedNameTests(MuteTestCase):
         asker = next(node for node in self.ringed if node not in keepers)
         for node in keepers:
             make = partial(RingRequest, space=VALUES, name="x", tag=entry.tag_text)
-            fetching = self.keeping(asker).fetch(self.contact(node), make)
+            fetching = self.dht(asker).fetch(self.contact(node), make)
             self.assertEqual(self.result(fetching)[0], entry)
 
 
@@ -613,7 +613,7 @@ class ReplayTests(HostileTestCase):
 
     def newest(self, name: str) -> Entry:
         """An entry as it is kept."""
-        return self.keeping(self.having(name)[0]).store.under(VALUES, name, self.network.seconds())[0]
+        return self.dht(self.having(name)[0]).store.under(VALUES, name, self.network.seconds())[0]
 
     def test_older(self) -> None:
         """An older version that its owner once signed takes nobody's place."""
@@ -633,7 +633,7 @@ class ReplayTests(HostileTestCase):
         self.network.run(5.0)
         self.replay(old)
         self.assertEqual(self.ask_for("x", self.ringed[2]), [])
-        first = self.keeping(self.right_ones("x")[0]).store
+        first = self.dht(self.right_ones("x")[0]).store
         self.assertEqual(first.put(old, self.network.seconds() + TOMBSTONE_S - 60.0), Outcome.OLDER)
 
     def test_after_a_tombstone(self) -> None:
@@ -668,7 +668,7 @@ class ReplayTests(HostileTestCase):
             fake = owned(5, "x")
             object.__setattr__(fake, "text", text)
             self.assertNotIn("kept", self.replay(fake), text)
-        self.assertEqual(sum(len(self.keeping(node).store) for node in self.ringed), 0)
+        self.assertEqual(sum(len(self.dht(node).store) for node in self.ringed), 0)
 
 
 class LyingKeepersTests(HostileTestCase):
@@ -693,9 +693,9 @@ class LyingKeepersTests(HostileTestCase):
         asker = self.asker("x")
         liar = Older(self.members[self.first("x")])
         self.refit(self.first("x"))
-        self.result(self.keeping(asker).put(VALUES, "x", b"1"), 60.0)
+        self.result(self.dht(asker).put(VALUES, "x", b"1"), 60.0)
         self.assertGreater(liar.lies, 0)
-        return self.keeping(asker)._versions[VALUES, "x"]
+        return self.dht(asker)._versions[VALUES, "x"]
 
     def test_older(self) -> None:
         """Who says that it has a newer version and cannot show it does not make its owner use up its versions."""
@@ -707,7 +707,7 @@ class LyingKeepersTests(HostileTestCase):
         async def believe(entry: Entry, copies: Any) -> int:
             return max((copy.version for copy in copies if copy.outcome == "older"), default=0)
 
-        self.keeping(self.asker("x"))._newest_shown = believe  # type: ignore[method-assign]
+        self.dht(self.asker("x"))._newest_shown = believe  # type: ignore[method-assign]
         self.assertEqual(self.put_through_a_liar(), LARGEST_INTEGER)
 
     def crowd(self, *, answers: bool) -> float:

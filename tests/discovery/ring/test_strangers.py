@@ -28,7 +28,7 @@ class StrangersTests(KeepingTestCase):
         """Have a ring, which keeps something, and a stranger."""
         super().setUp()
         self.nodes = self.ring(4)
-        self.success(self.keeping(self.nodes[0]).put(VALUES, "greeting", b"hello"))
+        self.success(self.dht(self.nodes[0]).put(VALUES, "greeting", b"hello"))
         self.member = self.members[self.nodes[1]]
         self.socket = RawSocket(self.network, self.nodes[1], "10.9.0.1")
 

@@ -29,14 +29,14 @@ _NEVER: Final = -1
 class Checkpoints:
     """Writes down the entries of one node, one time after another.
 
-    @param keeping: what is kept.
+    @param dht: what is kept.
     @param memory: where it is written; None for nowhere.
     """
 
     log = Logger()
 
-    def __init__(self, keeping: ReplicaServer, memory: EntryMemory | None) -> None:
-        self._keeping = keeping
+    def __init__(self, dht: ReplicaServer, memory: EntryMemory | None) -> None:
+        self._dht = dht
         self._memory = memory
         self._reactor: Any = None
         # Two threads would write one file.
@@ -68,7 +68,7 @@ class Checkpoints:
         clock = self._reactor
         for entries in await self._in_thread(partial(memory.recall, clock.seconds())):
             for entry, left_s in entries:
-                self._keeping.take(entry, None, left_s)
+                self._dht.take(entry, None, left_s)
             # Others are to have their turn.
             await deferLater(clock, 0, lambda: None)
 
@@ -84,7 +84,7 @@ class Checkpoints:
 
     def _save_later(self) -> None:
         if not self._is_stopped:
-            wait_s = max(SAVE_S, self._keeping.store.size_bytes / _SAVED_A_SECOND)
+            wait_s = max(SAVE_S, self._dht.store.size_bytes / _SAVED_A_SECOND)
             self._timer = self._reactor.callLater(wait_s, self._save_soon)
 
     def _save_soon(self) -> None:
@@ -98,7 +98,7 @@ class Checkpoints:
         return self._lock.run(self._write).addCallbacks(self._written, self._not_written)
 
     def _write(self) -> Deferred[None]:
-        store, now = self._keeping.store, self._reactor.seconds()
+        store, now = self._dht.store, self._reactor.seconds()
         if self._memory is None or self._saved == store.changes:
             return succeed(None)
         self._saved = store.changes

@@ -53,7 +53,7 @@ class RingFinder(Role):
     @param replicas: on how many nodes everything is besides the one that it belongs to.
     @param is_guest: whether it only asks.
     @ivar finished: fires with 1 if it cannot join, or another keeps its place.
-    @ivar stay: how it comes and goes.
+    @ivar lifecycle: how it comes and goes.
     @ivar member: its place among the others.
     @ivar search: what is found by it.
     """
@@ -78,25 +78,25 @@ class RingFinder(Role):
         member = None if is_guest else RingMember(settings)
         self.member: RingNode = RingClient(settings) if member is None else member
         is_classic = not settings.has_fingers
-        self.keeping = DhtClient(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
-        self.search = RingSearch(self.keeping, member)
-        self.stay = RingLifecycle(self.keeping, None if member is None else Repair(member, self.keeping), join)
-        self.finished = self.stay.finished
+        self.dht = DhtClient(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
+        self.search = RingSearch(self.dht, member)
+        self.lifecycle = RingLifecycle(self.dht, None if member is None else Repair(member, self.dht), join)
+        self.finished = self.lifecycle.finished
         self.datagrams = self.member.datagrams
         self.commands: Mapping[str, Command] = {"status": self._status, "ring.status": self._ring_status}
 
     def start(self, node: INode) -> None:
         """Begin, or join, the ring."""
         super().start(node)
-        self.stay.start(node)
+        self.lifecycle.start(node)
         self.search.start(node)
 
     def stop(self) -> Deferred[None]:
         """Withdraw what is to be found here, hand over what is kept, and leave."""
-        return self.stay.stop().addCallback(lambda _: self.search.stop())
+        return self.lifecycle.stop().addCallback(lambda _: self.search.stop())
 
     def _ring_status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
-        return succeed({"role": "ring", **standing(self.member), "entries": len(self.keeping.store)})
+        return succeed({"role": "ring", **standing(self.member), "entries": len(self.dht.store)})
 
     def _status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
         if not self.member.can_ask:
@@ -109,6 +109,6 @@ class RingFinder(Role):
             status |= {
                 "predecessor": None if before is None else str(before.address),
                 "successors": [str(contact.address) for contact in stabilization.successors],
-                "kept": len(self.keeping.store),
+                "kept": len(self.dht.store),
             }
         return succeed(status)

@@ -25,7 +25,7 @@ from twisted_bazaar.values.addresses import Address
 class RingLifecycle:
     """The stay of one role.
 
-    @param keeping: what it keeps; its member has not started yet.
+    @param dht: what it keeps; its member has not started yet.
     @param repair: sees that what is kept is where it belongs; None for a guest, who keeps nothing.
     @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
     @ivar finished: fires with 1 if it cannot join, or another keeps its place.
@@ -35,11 +35,11 @@ class RingLifecycle:
     _node: INode
 
     def __init__(
-        self, keeping: DhtClient, repair: Repair | None, join: IStreamClientEndpoint | Address | str | None
+        self, dht: DhtClient, repair: Repair | None, join: IStreamClientEndpoint | Address | str | None
     ) -> None:
         self.finished: Deferred[int] = Deferred()
         self.join = join
-        self._keeping = keeping
+        self._dht = dht
         self._repair = repair
 
     def start(self, node: INode, joined: Callable[[], object] = lambda: None) -> None:
@@ -48,10 +48,10 @@ class RingLifecycle:
         @param joined: called when that is done.
         """
         self._node = node
-        self._keeping.start(node)
+        self._dht.start(node)
         if self._repair is not None:
             self._repair.start(node)
-        member = self._keeping.member
+        member = self._dht.member
         member.displaced.addCallback(self._displaced)
         join = clientFromString(node.clock, self.join) if isinstance(self.join, str) else self.join
         joining = member.start(node, join).addCallbacks(lambda _: joined(), self._refused)
@@ -59,7 +59,7 @@ class RingLifecycle:
 
     def stop(self) -> Deferred[None]:
         """Hand over what is kept, and leave; fires when that is over, and never fails."""
-        leaving = self._keeping.member.stop()
+        leaving = self._dht.member.stop()
         leaving.addErrback(lambda failure: self.log.failure("the ring was not left as it should be", failure))
         return leaving.addCallback(lambda _: None if self._repair is None else self._repair.stop())
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from twisted_bazaar.bounded import Ration
 from twisted_bazaar.interfaces import INode
-from twisted_bazaar.roles.ring.files import KeptFiles
+from twisted_bazaar.roles.ring.kept_files import KeptFiles
 from twisted_bazaar.roles.ring.offered import Offered
 
 # Anybody may ask for a file, over and over.
@@ -29,11 +29,11 @@ class UploadEvents:
         """Tell a node's journal from now on."""
         self._node = node
 
-    def begun(self, digest: str, host: str) -> None:
+    def upload_begun(self, digest: str, host: str) -> None:
         """Somebody would fetch a file."""
         self._tell("ring-sending", digest, host=host)
 
-    def ended(self, digest: str, host: str, sent_bytes: int) -> None:
+    def upload_ended(self, digest: str, host: str, sent_bytes: int) -> None:
         """Somebody has fetched something, and is gone."""
         self._tell("ring-sent", digest, host=host, bytes=sent_bytes)
 

@@ -38,7 +38,7 @@ class SimulatedPeer(Role):
     @param join: where a member takes links; None to begin a ring.
     @param seat: its place on a ring that is begun by many at once.
     @ivar member: its place among the others.
-    @ivar keeping: what it keeps.
+    @ivar dht: what it keeps.
     """
 
     log = Logger()
@@ -47,16 +47,16 @@ class SimulatedPeer(Role):
         self, settings: Settings, replicas: int, join: IStreamClientEndpoint | None = None, seat: Seat | None = None
     ) -> None:
         self.member = RingMember(settings)
-        self.keeping = DhtClient(self.member, replicas=replicas)
+        self.dht = DhtClient(self.member, replicas=replicas)
         self.datagrams = self.member.datagrams
-        self._repair = Repair(self.member, self.keeping)
+        self._repair = Repair(self.member, self.dht)
         self._join = join
         self._seat = seat
 
     def start(self, node: INode) -> None:
         """Begin."""
         super().start(node)
-        self.keeping.start(node)
+        self.dht.start(node)
         self._repair.start(node)
         self.member.start(node, self._join, self._seat).addErrback(self._not_joined)
 

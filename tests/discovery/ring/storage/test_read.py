@@ -42,9 +42,9 @@ class GuessTests(KeepingTestCase):
 
     def age(self, *nodes: Node) -> None:
         """Have nodes keep what was there before."""
-        [new] = self.keeping(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
+        [new] = self.dht(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
         for node in nodes:
-            self.keeping(node).store.drop(new.key)
+            self.dht(node).store.drop(new.key)
 
     def test_right(self) -> None:
         """If those that are taken for the keepers have it, and one says that it belongs to it, nobody looks for it."""
@@ -124,7 +124,7 @@ class GuessTests(KeepingTestCase):
         others = [node for node in self.network.nodes if node not in (*self.holders, self.asker)]
         self.guess(*others[:2])
         for finds in (0, 1):
-            getting = self.keeping(self.asker).get(VALUES, "x")
+            getting = self.dht(self.asker).get(VALUES, "x")
             self.network.run_until(lambda finds=finds: self.finds == finds, 1.0)  # type: ignore[misc]
             getting.cancel()
             self.failureResultOf(getting, CancelledError)
@@ -149,10 +149,10 @@ class GuessTests(KeepingTestCase):
         former = [node for node in self.network.nodes if node not in (*self.holders, self.asker)][:2]
         ring, place = self.members_ring(), self.members_ring().key_of("x")
         former.sort(key=lambda node: ring.distance(place, self.members[node].own.id))
-        [old] = self.keeping(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
+        [old] = self.dht(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
         self.put(self.network.nodes[0], "x", b"newer")
         for node in former:
-            self.keeping(node).store.put(old, self.network.seconds())
+            self.dht(node).store.put(old, self.network.seconds())
             self.members[node].stabilization.predecessor = None
         self.guess(*former)
         self.assertEqual(self.get(self.asker, "x"), [b"newer"])

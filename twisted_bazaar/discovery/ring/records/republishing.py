@@ -69,15 +69,15 @@ class Republisher:
     """The records of one node in the ring.
 
     @param member: the node on its ring.
-    @param keeping: has them kept.
+    @param dht: has them kept.
     @param own: says what they are to be.
     """
 
     log = limited_logger(__name__)
 
-    def __init__(self, member: RingMember, keeping: DhtClient, own: OwnRecords) -> None:
+    def __init__(self, member: RingMember, dht: DhtClient, own: OwnRecords) -> None:
         self._member = member
-        self._keeping = keeping
+        self._dht = dht
         self._own = own
         self._posted: dict[RecordKey, _Posted] = {}
         self._order: list[tuple[float, int, RecordKey]] = []
@@ -195,7 +195,7 @@ class Republisher:
         if value is not None:
             posted.is_there = True
             try:
-                await self._keeping.put(space, name, value, lifetime=lifetime)
+                await self._dht.put(space, name, value, lifetime=lifetime)
             finally:
                 posted.until = max(posted.until, self._now() + lifetime)
         elif posted.is_there:
@@ -206,7 +206,7 @@ class Republisher:
     def _delete(self, key: RecordKey, posted: _Posted) -> Deferred[Any]:
         """Delete a record, for as long as somebody who does not hear of that could go on keeping it."""
         left_s = max(LIFETIME_S, posted.until - self._now())
-        return self._keeping.delete(*key, lifetime=min(LONGEST_LIFETIME_S, ceil(left_s)))
+        return self._dht.delete(*key, lifetime=min(LONGEST_LIFETIME_S, ceil(left_s)))
 
     def _not_done(self, failure: Failure, posted: _Posted) -> None:
         posted.failures += 1

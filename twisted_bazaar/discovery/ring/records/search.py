@@ -63,15 +63,15 @@ Lookup = tuple[str | None, str | None, str | None]
 class RingSearch:
     """Search by a ring, and being found by it.
 
-    @param keeping: what there is in the ring.
+    @param dht: what there is in the ring.
     @param member: the node as a member of the ring; None for a client, which can ask and has nothing to offer.
     """
 
     _node: INode
 
-    def __init__(self, keeping: DhtClient, member: RingMember | None) -> None:
-        self._keeping = keeping
-        self._ring_node = keeping.member
+    def __init__(self, dht: DhtClient, member: RingMember | None) -> None:
+        self._dht = dht
+        self._ring_node = dht.member
         self._member = member
         self._own: OwnRecords | None = None
         self._posting: Republisher | None = None
@@ -89,7 +89,7 @@ class RingSearch:
             return
         own = self._own = OwnRecords(node.bazaar)
         own.set_items(self._items)
-        self._posting = Republisher(self._member, self._keeping, own)
+        self._posting = Republisher(self._member, self._dht, own)
         self._posting.start(node)
         self._member.before_leaving(self._posting.withdraw)
         self._enter()
@@ -249,7 +249,7 @@ class RingSearch:
         """What there is under a key."""
         if not self._ring_node.can_ask:
             raise LinkClosed("this node is not on the ring yet")
-        return await self._keeping.get(*key)
+        return await self._dht.get(*key)
 
     async def _locate_all(self, owners: Iterable[str], found: Callable[[Contact], None]) -> None:
         """Look up where some owners are; those that are not there are left out, and so is this node."""

@@ -44,7 +44,7 @@ class Repair:
     """The repair of one node.
 
     @param member: the node on its ring; it has not started yet.
-    @param keeping: what it keeps.
+    @param dht: what it keeps.
     @param pacing: how fast; as usual if not given.
     @ivar sent: how many entries it has sent to others.
     """
@@ -53,9 +53,9 @@ class Repair:
     replication: Replication
     _node: INode
 
-    def __init__(self, member: RingMember, keeping: ReplicaServer, pacing: Pacing | None = None) -> None:
+    def __init__(self, member: RingMember, dht: ReplicaServer, pacing: Pacing | None = None) -> None:
         self.sent = 0
-        self._keeping = keeping
+        self._dht = dht
         self._member = member
         self._ring = member.ring
         self._digits = (self._ring.digits * 4 + TAG_BITS) // 4
@@ -67,7 +67,7 @@ class Repair:
         self._member.serve({RingCompare: self._compare_asked}, [RingCompared])
         self._member.watch(self._changed)
         self._member.before_leaving(self.hand_over)
-        keeping.watch_handed(self._handed)
+        dht.watch_handed(self._handed)
         self._owner: Contact | None = None
 
     def start(self, node: INode) -> None:
@@ -88,7 +88,7 @@ class Repair:
 
     def is_own(self, entry: Entry) -> bool:
         """Whether an entry belongs to this node, as far as it knows."""
-        return self._owner is not None and self.replication.is_own(self._keeping.store.place_of(entry))
+        return self._owner is not None and self.replication.is_own(self._dht.store.place_of(entry))
 
     def hand_over(self) -> Deferred[None]:
         """See that those who stay have all that is here."""
@@ -130,16 +130,14 @@ class Repair:
         if self._owner != member.own:
             # The place is known only now, or anew.
             self._owner = member.own
-            self.replication = Replication(
-                member.own, self._ring, self._keeping.store, self._node.rng, self._keeping.replicas
-            )
+            self.replication = Replication(member.own, self._ring, self._dht.store, self._node.rng, self._dht.replicas)
         stabilization = member.stabilization
         self.replication.changed(stabilization.predecessor, stabilization.successors, self._now())
         self._look_sooner()
 
     def _handed(self, entry: Entry, by: Contact) -> None:
         if self._owner is not None:
-            self.replication.handed(self._keeping.store.position_of(entry), by, self._now())
+            self.replication.handed(self._dht.store.position_of(entry), by, self._now())
             self._look_sooner()
 
     def _look_later(self) -> None:
@@ -157,7 +155,7 @@ class Repair:
     def _rest_s(self) -> float:
         """How long there is nothing to do."""
         least_s = LOOK_S * self._node.rng.uniform(0.75, 1.25)
-        due = self._keeping.store.expires_at
+        due = self._dht.store.expires_at
         if self._owner is not None and self._member.is_member:
             due = min(due, self.replication.due)
         return max(least_s, min(due - self._now(), _LONGEST_REST_S))
@@ -165,7 +163,7 @@ class Repair:
     def _look(self) -> None:
         self._timer = None
         now = self._now()
-        self._keeping.store.expire(now, _EXPIRED_AT_ONCE)
+        self._dht.store.expire(now, _EXPIRED_AT_ONCE)
         if self._owner is None or not self._member.is_member:
             self._look_later()
             return
@@ -199,7 +197,7 @@ class Repair:
         self.replication.done(contact, self._now())
 
     async def _sync_span(self, sync: Sync, until: float, *, is_paced: bool) -> None:
-        comparison = AntiEntropy(self._keeping.store, sync.span, is_mutual=sync.is_own)
+        comparison = AntiEntropy(self._dht.store, sync.span, is_mutual=sync.is_own)
         while not comparison.is_over:
             self._check_time(until)
             span, total = comparison.next()
@@ -214,7 +212,7 @@ class Repair:
             comparison.answered(self._read(answer, span[1]))
         for first in range(0, len(comparison.to_send), _AT_ONCE):
             self._check_time(until)
-            sending = map(self._keeping.store.at, comparison.to_send[first : first + _AT_ONCE])
+            sending = map(self._dht.store.at, comparison.to_send[first : first + _AT_ONCE])
             await self._send(sync.to, [entry for entry in sending if entry is not None], is_paced=is_paced)
         for position in comparison.to_fetch:
             self._check_time(until)
@@ -233,8 +231,8 @@ class Repair:
             return
         if is_paced:
             await self._pace(sum(len(entry.text) for entry in entries), len(entries))
-        store, now = self._keeping.store, self._now()
-        sending = [self._keeping.send(contact, entry, store.left_s(entry, now)) for entry in entries]
+        store, now = self._dht.store, self._now()
+        sending = [self._dht.send(contact, entry, store.left_s(entry, now)) for entry in entries]
         results: list[tuple[bool, Any]] = await DeferredList(sending, consumeErrors=True)
         for is_done, result in results:
             if not is_done:
@@ -244,11 +242,11 @@ class Repair:
     async def _fetch(self, contact: Contact, position: int) -> None:
         """Get what a neighbour has newer."""
         make = partial(RingRequest, position=self._text(position))
-        entry, left_s = await self._keeping.fetch(contact, make)
-        if self._keeping.store.position_of(entry) != position:
+        entry, left_s = await self._dht.fetch(contact, make)
+        if self._dht.store.position_of(entry) != position:
             # It would have others kept here than it had named.
             raise LinkClosed("it has sent another than was asked for")
-        self._keeping.take(entry, contact, entry.lifetime_s if left_s is None else left_s)
+        self._dht.take(entry, contact, entry.lifetime_s if left_s is None else left_s)
 
     async def _give_back_some(self, first: Entry) -> None:
         """Give back an entry, and a few more that are not to be here either; what fails is here still, and looked at
@@ -263,13 +261,13 @@ class Repair:
     async def _give_back(self, entry: Entry) -> None:
         """Give an entry to where it belongs, and drop it if that is not here."""
         await self._pace(len(entry.text))
-        store = self._keeping.store
+        store = self._dht.store
         found = await self._member.lookups.find(store.place_of(entry), until="late")
-        holders = found.holders[: self._keeping.replicas + 1]
+        holders = found.holders[: self._dht.replicas + 1]
         others = [holder for holder in holders if holder != self._member.own]
         if not others:
             return
-        copy = await self._keeping.send(others[0], entry, store.left_s(entry, self._now()))
+        copy = await self._dht.send(others[0], entry, store.left_s(entry, self._now()))
         has_all = entry.kept.digest is None or copy.is_whole
         is_theirs = copy.is_kept or (copy.outcome == "older" and copy.version > entry.kept.version)
         if len(others) == len(holders) and is_theirs and (has_all or copy.outcome == "older"):
@@ -294,7 +292,7 @@ class Repair:
         if message.own:
             self.replication.claimed(contact, span, self._now())
             self._look_sooner()
-        answer = compare(self._keeping.store, span, int(message.total, 16), self._marks)
+        answer = compare(self._dht.store, span, int(message.total, 16), self._marks)
         marked = tuple(Marked(self._text(mark.position), mark.version) for mark in answer.marks)
         until = None if answer.is_same else self._text(answer.until)
         reply(partial(RingCompared, same=answer.is_same, marked=marked, until=until))

@@ -60,7 +60,7 @@ class Files(Protocol):
         @param source: who has sent the entry, and may have the file; to be told when it is here.
         """
 
-    def let_go(self, entry: Entry) -> None:
+    def drop(self, entry: Entry) -> None:
         """The entry is kept no longer, and needs its file no longer."""
 
 
@@ -78,7 +78,7 @@ class NoFiles:
     def keep(self, entry: Entry, source: Contact | None) -> None:
         """That is for others."""
 
-    def let_go(self, entry: Entry) -> None:
+    def drop(self, entry: Entry) -> None:
         """There is nothing."""
 
 
@@ -145,12 +145,12 @@ class ReplicaServer:
         self._node = node
         self._now = node.clock.seconds
 
-    def watch_whole(self, digest: str, told: Callable[[Contact], object]) -> Callable[[], None]:
-        """Be told of each node to which all of a file has come, from now on; what is given back ends that."""
-        self._awaited.setdefault(digest, []).append(told)
+    def watch_whole(self, digest: str, on_whole: Callable[[Contact], object]) -> Callable[[], None]:
+        """Call back for each node to which all of a file has come, from now on. Returns a function that stops this."""
+        self._awaited.setdefault(digest, []).append(on_whole)
 
         def end() -> None:
-            self._awaited[digest].remove(told)
+            self._awaited[digest].remove(on_whole)
             if not self._awaited[digest]:
                 del self._awaited[digest]
 
@@ -160,10 +160,10 @@ class ReplicaServer:
         """Be told of each entry that is new here and was sent by a node that does not own it."""
         self._handed = told
 
-    def is_whole(self, contact: Contact, digest: str) -> None:
+    def on_whole(self, contact: Contact, digest: str) -> None:
         """All of a file has come to a node."""
-        for told in tuple(self._awaited.get(digest, ())):
-            told(contact)
+        for on_whole in tuple(self._awaited.get(digest, ())):
+            on_whole(contact)
 
     def tell_whole(self, contact: Contact, digest: str) -> None:
         """Tell a node that all of a file has come that it had asked this one to keep."""
@@ -316,7 +316,7 @@ class ReplicaServer:
 
     def _kept_told(self, message: RingKept, contact: Contact, reply: Reply) -> None:
         reply(RingNoted)
-        self.is_whole(contact, message.digest)
+        self.on_whole(contact, message.digest)
 
     # Inside.
 
@@ -329,7 +329,7 @@ class ReplicaServer:
     def _changed(self, before: Entry | None, after: Entry | None) -> None:
         digest = None if before is None else before.kept.digest
         if before is not None and digest is not None and (after is None or after.kept.digest != digest):
-            self._files.let_go(before)
+            self._files.drop(before)
 
     def _charged(self, sender: Contact | None) -> tuple[str | None, bool]:
         """Who is charged for what somebody sends, and whether that is a neighbour, whose it is to send much."""
