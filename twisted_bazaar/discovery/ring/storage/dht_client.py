@@ -77,7 +77,7 @@ class DhtClient(ReplicaServer):
             who are to have it are asked if these know nothing.
         @raise LinkClosed: nobody was there to ask.
         """
-        return Read(self, self._node.clock, space, name, copies).holdings()
+        return Deferred.fromCoroutine(Read(self, self._node.clock, space, name, copies).holdings())
 
     # Putting.
 
@@ -125,12 +125,12 @@ class DhtClient(ReplicaServer):
 
         def send(
             contact: Contact,
-            came: Callable[[Copy], None],
-            failed: Callable[[Exception], None],
+            on_copy: Callable[[Copy], None],
+            on_failure: Callable[[Exception], None],
             late: Callable[[], None],
         ) -> None:
             sent = self.send(contact, entry, late=late)
-            sent.addCallbacks(came, lambda failure: failed(failure.value))
+            sent.addCallbacks(on_copy, lambda failure: on_failure(failure.value))
             sent.addErrback(lambda failure: self.log.failure("an entry was not sent on", failure))
 
         sending = HedgedRequests(found.holders, self.replicas + 1, send)
