@@ -16,11 +16,11 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.discovery.findings import MOST_KEPT, Findings
 from twisted_bazaar.discovery.index.messages import MOST_ON_PAGE
 from twisted_bazaar.discovery.index.words import question_of
 from twisted_bazaar.discovery.recent import Recent
 from twisted_bazaar.discovery.ring.member.member import RingMember
-from twisted_bazaar.discovery.ring.records.findings import MOST_KEPT, RingFindings
 from twisted_bazaar.discovery.ring.records.own_records import OwnRecords
 from twisted_bazaar.discovery.ring.records.records import (
     RecordKey,
@@ -80,7 +80,7 @@ class RingSearch:
         self._entering: IDelayedCall | None = None
         self._items: Sequence[str] = ()
         self._known: FairTable[str, Contact] = FairTable(_MOST_KNOWN, _KNOWN_S, shares=1)
-        self._pages: Recent[RingFindings] = Recent(MOST_KEPT)
+        self._pages: Recent[Findings] = Recent(MOST_KEPT)
 
     def start(self, node: INode) -> None:
         """Begin; the member has not joined yet."""
@@ -185,7 +185,7 @@ class RingSearch:
             self._posting.changed(changed)
 
     async def _search(self, query: FileQuery, lookup: Lookup) -> Page:
-        findings = RingFindings(query)
+        findings = Findings(query)
         if query.digest is not None:
             if _DIGEST.fullmatch(query.digest):
                 for holding in await self._get(provider_key(query.digest)):
@@ -199,10 +199,10 @@ class RingSearch:
         self._pages.put(lookup, findings, self._now())
         return findings.page(query)
 
-    def _list(self, word: str, findings: RingFindings) -> Deferred[None]:
+    def _list(self, word: str, findings: Findings) -> Deferred[None]:
         return Deferred.fromCoroutine(self._list_pages(word, findings))
 
-    async def _list_pages(self, word: str, findings: RingFindings) -> None:
+    async def _list_pages(self, word: str, findings: Findings) -> None:
         """Take what owners have listed under a word, page by page."""
         number = 0
         pages = 1
