@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from twisted.internet.interfaces import IDelayedCall
-
 from twisted_bazaar.discovery.ring.member.lookup_driver import Lookups
 from twisted_bazaar.discovery.ring.member.pinger import Pinger
 from twisted_bazaar.discovery.ring.member.ring_events import RingEvents
@@ -27,6 +25,7 @@ from twisted_bazaar.discovery.ring.rules.routing_table import RoutingTable
 from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 
 # Rounds come a little irregularly, so that those of many nodes do not fall together.
 _JITTER: Final = 0.25
@@ -49,7 +48,7 @@ class Maintenance:
 
     __slots__ = (
         *("_node", "_now", "_requests", "_cards", "_settings", "_table", "_stabilization", "_fingers", "_failed"),
-        *("_pinger", "_events", "_refused", "_changed", "_known", "_shown_s", "_timer", "_is_stopped"),
+        *("_pinger", "_events", "_refused", "_changed", "_known", "_shown_s", "_rounds", "_is_stopped"),
         *("doubtful", "lookups"),
     )
 
@@ -84,7 +83,7 @@ class Maintenance:
         self._known: tuple[Contact | None, tuple[Contact, ...], bool] = (None, (), False)
         requests.sites.forget_shown(node.clock.seconds())
         self._shown_s = max(_SHOWN_S, 3 * settings.silence_s)
-        self._timer: IDelayedCall | None = None
+        self._rounds = Timer(node.clock, self._round)
         self._is_stopped = False
 
     def take_seat(self, seat: Seat) -> None:
@@ -96,15 +95,13 @@ class Maintenance:
 
     def start(self) -> None:
         """Begin with the rounds that keep the neighbours right."""
-        if self._timer is None and not self._is_stopped:
+        if not self._rounds.is_set and not self._is_stopped:
             self._round()
 
     def stop(self) -> None:
         """End all of it; to be called before the questions of this node are ended."""
         self._is_stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._rounds.cancel()
 
     def perform(self, steps: Sequence[Step]) -> None:
         """Do what the rules want to be done; then see what has come of what they were told."""
@@ -218,9 +215,7 @@ class Maintenance:
 
     def _round(self) -> None:
         now = self._now()
-        self._timer = self._node.clock.callLater(
-            self._settings.round_s * self._node.rng.uniform(1 - _JITTER, 1 + _JITTER), self._round
-        )
+        self._rounds.set(self._settings.round_s * self._node.rng.uniform(1 - _JITTER, 1 + _JITTER))
         self.perform(self._stabilization.stabilise(now))
         before, doubtful = self._stabilization.predecessor, self.doubtful.next(now)
         if before is not None and not self._requests.sites.has_shown(before, now):

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 
 from twisted_bazaar.discovery.ring.member.incarnation import Incarnation
 from twisted_bazaar.discovery.ring.member.joining import Door, Joining, Met, Where
@@ -36,6 +35,7 @@ from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
 from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import Message
 
@@ -86,7 +86,7 @@ class RingNode(ABC):
         }
         self.displaced: Deferred[Contact] = Deferred()
         self._ring_id = None if ring_id is None else self.ring.check(ring_id)
-        self._beginning: tuple[IDelayedCall, Deferred[None]] | None = None
+        self._beginning: tuple[Timer, Deferred[None]] | None = None
         self._joining: Joining | None = None
         self._is_open = False
         self._is_leaving = False
@@ -190,7 +190,9 @@ class RingNode(ABC):
         self._seconds = node.clock.seconds
         # When the node listens: it says where.
         began: Deferred[None] = Deferred()
-        self._beginning = node.clock.callLater(0, self._begin, come_in, began), began
+        timer = Timer(node.clock, partial(self._begin, come_in, began))
+        timer.set(0)
+        self._beginning = timer, began
         return began
 
     def _become(self, own: Contact) -> None:
