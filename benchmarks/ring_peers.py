@@ -185,7 +185,7 @@ class RingNodes:
 
     def put(self, name: str, done: Callable[[bool], None]) -> None:
         """Have a value kept."""
-        putting = random.choice(self._roles).keeping.put("value", name, value_of(name))
+        putting = random.choice(self._roles).dht.put("value", name, value_of(name))
         putting.addCallbacks(lambda stored: bool(stored.keepers), lambda _: False).addCallback(done)
 
     def get(self, name: str, done: Callable[[bool], None]) -> None:
@@ -197,7 +197,7 @@ class RingNodes:
         self._get(name, 1, done)
 
     def _get(self, name: str, copies: int, done: Callable[[bool], None]) -> None:
-        getting = random.choice(self._roles).keeping.get("value", name, copies)
+        getting = random.choice(self._roles).dht.get("value", name, copies)
         getting.addCallbacks(lambda held: [each.entry.kept.value for each in held], lambda _: [])
         getting.addCallback(lambda values: done(values == [value_of(name)]))
 

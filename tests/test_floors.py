@@ -66,6 +66,7 @@ PURE: Final = frozenset(
             "trade.messages",
             "trade.reservations",
             "discovery.offer",
+            "discovery.findings",
             "files.chunks",
             "files.messages",
             "files.download.picker",
@@ -77,7 +78,7 @@ PURE: Final = frozenset(
             f"discovery.ring.storage.{rule}"
             for rule in ("entry", "store", "range_sums", "replication", "fragments", "messages")
         ),
-        *(f"discovery.ring.records.{rule}" for rule in ("records", "own_records", "findings")),
+        *(f"discovery.ring.records.{rule}" for rule in ("records", "own_records")),
         "discovery.superpeer.qrp",
         *(f"discovery.superpeer.ultrapeer.{rule}" for rule in ("reverse_paths", "dynamic_query", "query_hits")),
         *(

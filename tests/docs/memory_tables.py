@@ -14,16 +14,16 @@ from attrs import field, frozen
 from twisted.internet.task import Clock
 
 from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.discovery import findings
 from twisted_bazaar.discovery.index.directory import directory
 from twisted_bazaar.discovery.index.messages import File
 from twisted_bazaar.discovery.index.scheduling import pending
-from twisted_bazaar.discovery.ring.records import findings
 from twisted_bazaar.discovery.ring.rpc import contact_encoding, rtt_table
 from twisted_bazaar.discovery.ring.rpc.messages import Card
 from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS, Contact, Ring
 from twisted_bazaar.discovery.ring.storage import fragments, store
 from twisted_bazaar.discovery.ring.storage.messages import MOST_PARTS, PART_CHARS
-from twisted_bazaar.discovery.superpeer.leaf import findings as hits
+from twisted_bazaar.discovery.superpeer.leaf.leaf import take_hits
 from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS, Found, Table
 from twisted_bazaar.discovery.superpeer.neighbours import neighbours
 from twisted_bazaar.discovery.superpeer.qrp.slot_set import write_slots
@@ -150,16 +150,17 @@ def _numbers(count: int) -> object:
 
 
 def _hits(count: int) -> object:
-    found = hits.Findings(ANYTHING, "")
+    found = findings.Findings(ANYTHING)
     for number in range(count):
         file = File(name=name_of(number), size=LARGE + number, digest=key_of(number))
         places = [host_of(4 * number + place) for place in range(4)]
-        found.take([Found(id=LARGE + number, key=key_of(number), port=PORT, host=at, files=(file,)) for at in places])
+        hits = [Found(id=LARGE + number, key=key_of(number), port=PORT, host=at, files=(file,)) for at in places]
+        take_hits(found, "", hits)
     return found
 
 
 def _records(count: int) -> object:
-    found = findings.RingFindings(ANYTHING)
+    found = findings.Findings(ANYTHING)
     for number in range(count):
         found.take(key_of(number), [SharedFile(name_of(number), LARGE + number, key_of(number), True)])
     return found
@@ -288,7 +289,7 @@ TABLES: Final[Mapping[str, Filled]] = {
     "queries that a super peer has passed on": Filled(65_536, _queries),
     "searches that have passed": Filled(LIMITS.seen_ids, _floods),
     "ids of nodes that have gone": Filled(numbers._REMEMBERED, _numbers),
-    "hits for the last questions, from super peers": Filled(hits.MOST_KEPT, _hits, 175),
+    "hits for the last questions, from super peers": Filled(findings.MOST_KEPT, _hits, 175),
     "tables of neighbours, whole": Filled(neighbours.LEAST_COMING + 2 * neighbours.DEGREE, _tables, 1),
     "quotes that a seller has made": Filled(offers._QUOTES_REMEMBERED, _quotes, 175),
     "addresses of a ring": Filled(rtt_table._REMEMBERED, _sites),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from tests.docs.pages import RING, PageTests, datagrams, section, table_with, word
+from twisted_bazaar.discovery.findings import MOST_KEPT
 from twisted_bazaar.discovery.index.words import MOST_WORDS
-from twisted_bazaar.discovery.ring.records.findings import MOST_KEPT
 from twisted_bazaar.discovery.ring.records.records import (
     MOST_PAGES,
     PROVIDERS,

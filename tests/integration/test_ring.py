@@ -13,7 +13,7 @@ import pytest
 from tests.integration.daemons import BAZAAR, Daemon, Daemons, free_port, until
 from tests.integration.test_files import MIB, file_of
 from twisted_bazaar.cli.control.client import NotThere, RunningNode
-from twisted_bazaar.roles.ring_peer import KEPT_FOLDER
+from twisted_bazaar.roles.ring.kept_folder import KEPT_FOLDER
 
 NAMES: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 NOBODY_HAS_IT: Final = 3

@@ -118,7 +118,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "a node that hands over nothing",
             "integration/test_ring.py::test_hands_over",
             (_REPAIR, "return Deferred.fromCoroutine(self._hand_over())", "return succeed(None)"),
-            ("roles/ring_peer.py", "self._hand_over_files(entries, followers)", "self._hand_over_files((), followers)"),
+            ("roles/ring/handover.py", "self._hand_over_all(entries, followers)", "self._hand_over_all((), followers)"),
         ),
         bug(
             "copies that nobody makes anew",
@@ -128,7 +128,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "a node that does not read what it had written down",
             "integration/test_ring.py::test_restarts",
-            ("roles/ring/checkpoints.py", "self._keeping.take(entry, None, left_s)", "pass"),
+            ("roles/ring/checkpoints.py", "self._dht.take(entry, None, left_s)", "pass"),
         ),
         bug(
             "one that cannot be hurried",
@@ -157,7 +157,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             (
                 _MEETING,
                 "_: Exception) -> None:\n",
-                "_: Exception) -> None:\n        self._membership.failed(contact, self._node.clock.seconds())\n",
+                "_: Exception) -> None:\n        self._stabilization.failed(contact, self._node.clock.seconds())\n",
             ),
         ),
     ),

@@ -546,10 +546,10 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "a directory that is made before it is needed",
             "roles/test_ring_peer.py",
             (
-                "roles/ring_peer.py",
-                "        self.kept: KeptFiles = self._kept_in(place, keep_bytes)\n",
+                "roles/ring/kept_folder.py",
+                "        self._folder: Folder | None = None\n",
                 "        if self._ephemeral is not None:\n            self._ephemeral.open()\n"
-                "        self.kept: KeptFiles = self._kept_in(place, keep_bytes)\n",
+                "        self._folder: Folder | None = None\n",
             ),
         ),
         bug(

@@ -56,7 +56,7 @@ class ClassroomTestCase(PeersTestCase):
         """Start a peer."""
         options = OptionValues.of((*OPTIONS, *TRANSFER), classic=True, ring_id=str(number), **self.options)
         peer = make_role(options, context_of())
-        peer.stay.join = None if by is None else Address(*self.network.where(self.at[by]))
+        peer.lifecycle.join = None if by is None else Address(*self.network.where(self.at[by]))
         log = self.logs[number] = io.StringIO()
         transfer = read_transfer(options, [peer], Limits(), 0.0, takes_datagrams=True)
         transfer = evolve(transfer, log=TransferLog(log, 0.0))
@@ -70,7 +70,7 @@ class ClassroomTestCase(PeersTestCase):
 
     def successors(self, number: int) -> list[int]:
         """The successors of a peer."""
-        return [contact.id for contact in self.peers[self.at[number]].member.membership.successors]
+        return [contact.id for contact in self.peers[self.at[number]].member.stabilization.successors]
 
     def right_successors(self, number: int) -> list[int]:
         """Those that it should have."""
@@ -85,7 +85,7 @@ class ClassroomTestCase(PeersTestCase):
             return False
         numbers = sorted(members)
         for position, number in enumerate(numbers):
-            before = members[number].membership.predecessor
+            before = members[number].stabilization.predecessor
             if before is None or before.id != numbers[position - 1]:
                 return False
         return all(self.successors(number) == self.right_successors(number) for number in numbers)

@@ -98,10 +98,10 @@ class PeersTestCase(SynchronousTestCase):
             members = [self.peers[node].member for node in self.network.nodes]
             if not all(member.is_member for member in members):
                 return False
-            counts = [len(member.membership.successors) for member in members]
+            counts = [len(member.stabilization.successors) for member in members]
             most = members[0].settings.successors
             return all(count >= min(most, len(members) - 1) for count in counts) and all(
-                member.membership.predecessor is not None for member in members
+                member.stabilization.predecessor is not None for member in members
             )
 
         self.network.run_until(is_ideal if len(self.network.nodes) > 1 else lambda: True, 60.0)
@@ -134,10 +134,10 @@ class PeersTestCase(SynchronousTestCase):
     def right_ones(self, name: str) -> list[Node]:
         """Those that are to keep what has a name, the one to which it belongs first."""
         peer = self.peers[self.network.nodes[0]]
-        place = peer.keeping.store.place_of_name(name)
+        place = peer.dht.store.place_of_name(name)
         distance = peer.member.ring.distance
         near = sorted(self.network.nodes, key=lambda node: distance(place, self.peers[node].member.own.id))
-        return near[: peer.keeping.replicas + 1]
+        return near[: peer.dht.replicas + 1]
 
     def keeping(self, content: bytes) -> set[Node]:
         """Those that keep a file."""
@@ -207,7 +207,7 @@ class FilesTests(PeersTestCase):
         outcome: list[Any] = []
         first = peer.commands["ring.request"]({"name": "paper", "folder": folder, "file": "one"})
         self.assertRaises(UsageError, self.ask, asking, "ring.request", name="again", folder=folder, file="two")
-        peer.ring_catalogue.sources(digest).addCallback(outcome.extend)
+        peer.catalogue.sources(digest).addCallback(outcome.extend)
         self.network.run(1.0)
         self.assertNotEqual(outcome, [])
         self.network.run_until(lambda: first.called, 60.0)
@@ -231,7 +231,7 @@ class FilesTests(PeersTestCase):
         digest = manifest_of(LARGE).digest
         storing = self.peers[nodes[0]].commands["ring.store"]({"path": self.write("paper", LARGE)})
         keeper = self.peers[nodes[2]]
-        self.network.run_until(lambda: keeper.under_way(), 10.0)
+        self.network.run_until(lambda: keeper.transfers.under_way(), 10.0)
         self.assertEqual((keeper.kept.whole, len(keeper.kept), keeper.kept.has(digest)), (0, 1, False))
         self.assertEqual(self.fetch(nodes[2], "paper"), LARGE)
         self.assertEqual((keeper.kept.whole, keeper.kept.has(digest)), (1, True))
@@ -266,7 +266,7 @@ class FilesTests(PeersTestCase):
         self.network.run(5.0)
         self.assertEqual(self.keeping(PAPER), set())
         digest = manifest_of(PAPER).digest
-        self.assertEqual([each for peer in self.peers.values() if (each := peer.kept.folder / digest).exists()], [])
+        self.assertEqual([each for peer in self.peers.values() if (each := peer.folder.path / digest).exists()], [])
 
     def test_two_of_one_content(self) -> None:
         """What two have stored under two names stays for the other when one deletes it, and goes with the last."""
@@ -400,6 +400,19 @@ class ComingAndGoingTests(PeersTestCase):
             state.keep("ring-entries", rubbish)
             self.assertEqual(memory.recall(1010.0), [])
 
+    def test_sweeps(self) -> None:
+        """A node that keeps nothing on the disk for longer than it runs removes what killed ones left, when it starts,
+        and what it had itself when it has gone."""
+        temporary = self.place / "temporary"
+        left = temporary / "bazaar-ephemeral-left"
+        left.mkdir()
+        (left / "file").write_bytes(PAPER)
+        [node] = self.ring(1)
+        self.assertEqual(os.listdir(temporary), [self.peers[node].folder.path.name])
+        self.network.stop(node)
+        self.network.run(10.0)
+        self.assertEqual(os.listdir(temporary), [])
+
     def test_a_taken_place(self) -> None:
         """A node whose place is taken says so, and its process ends."""
         first = self.add(ring_id=5)
@@ -436,9 +449,9 @@ class LiarsTests(PeersTestCase):
         """Let a node serve something else in place of a file."""
         wrong = bytes([content[0] ^ 1]) + content[1:]
         fake = Manifest(manifest_of(content).digest, len(content), manifest_of(wrong).chunk_digests)
-        peer = self.peers[node]
-        right = peer.content
-        peer.content = (  # type: ignore[method-assign]
+        transfers = self.peers[node].transfers
+        right = transfers.content
+        transfers.content = (  # type: ignore[method-assign]
             lambda digest: MemoryContent(fake, wrong) if digest == fake.digest else right(digest)
         )
 
@@ -458,7 +471,7 @@ class LiarsTests(PeersTestCase):
         peer = self.peers[nodes[0]]
         content = MemoryContent(manifest_of(PAPER), PAPER)
         peer.offered.offer("paper", content)  # type: ignore[arg-type]
-        peer.keeping.put(FILES, "paper", digest=manifest_of(PAPER).digest, size=10, file="paper")
+        peer.dht.put(FILES, "paper", digest=manifest_of(PAPER).digest, size=10, file="paper")
         self.network.run(20.0)
         self.assertEqual(self.keeping(PAPER), set())
         # Another, who says what is right, is not hindered by it.
@@ -490,7 +503,7 @@ class LiarsTests(PeersTestCase):
                 size=size,
                 file="x",
             )
-            sending: Deferred[Any] = self.peers[liar].keeping.send(self.contact(first), sign_entry(key, about))
+            sending: Deferred[Any] = self.peers[liar].dht.send(self.contact(first), sign_entry(key, about))
             self.network.run_until(lambda sending=sending: sending.called, 10.0)
             outcomes.append(self.successResultOf(sending).outcome)
         return outcomes
@@ -656,7 +669,7 @@ class ClassicTests(PeersTestCase):
         nodes = []
         for ring_id in (2, 60, 120, 200):
             peer = make_role(typed(OPTIONS, "--classic", "--ring-id", str(ring_id)), context_of())
-            peer.stay.join = Address(*self.network.where(nodes[0])) if nodes else None
+            peer.lifecycle.join = Address(*self.network.where(nodes[0])) if nodes else None
             node = self.network.add_node(peer, udp=True, min_links=0, key=key_pair(ring_id))
             self.peers[node] = peer
             nodes.append(node)
@@ -664,7 +677,7 @@ class ClassicTests(PeersTestCase):
         self.network.run(60.0)
         self.ask(nodes[0], "ring.store", path=self.write("2012.pdf", PAPER), name="2012")
         # 2012 mod 256.
-        self.assertEqual(self.peers[nodes[0]].keeping.store.place_of_name("2012"), 220)
+        self.assertEqual(self.peers[nodes[0]].dht.store.place_of_name("2012"), 220)
         self.assertEqual(self.keeping(PAPER), {nodes[0], nodes[1], nodes[2]})
         self.assertEqual(self.fetch(nodes[3], "2012"), PAPER)
 
@@ -683,10 +696,19 @@ class OptionsTests(SynchronousTestCase):
             self.made()
             self.assertEqual(os.listdir(place), [])
 
+    def test_nothing_swept(self) -> None:
+        """One that is only made has not looked for what killed processes left either."""
+        with tempfile.TemporaryDirectory() as place:
+            self.patch(tempfile, "tempdir", place)
+            left = Path(place) / "bazaar-ephemeral-left"
+            left.mkdir()
+            self.made()
+            self.assertEqual(os.listdir(place), [left.name])
+
     def test_usual(self) -> None:
         """Without options it begins a ring of 64 bits with eight successors and three replicas."""
         peer = self.made()
-        self.assertEqual((peer.member.ring.bits, peer.member.settings.successors, peer.keeping.replicas), (64, 8, 3))
+        self.assertEqual((peer.member.ring.bits, peer.member.settings.successors, peer.dht.replicas), (64, 8, 3))
         self.assertEqual((peer.kept.limit_bytes, peer.is_classic), (1 << 30, False))
 
     def test_classic(self) -> None:

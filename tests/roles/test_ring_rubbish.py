@@ -83,9 +83,9 @@ class RubbishTests(PeersTestCase):
         return [
             (
                 peer.member.is_member,
-                peer.member.membership.predecessor,
-                peer.member.membership.successors,
-                [entry.text for entry in peer.keeping.store],
+                peer.member.stabilization.predecessor,
+                peer.member.stabilization.successors,
+                [entry.text for entry in peer.dht.store],
                 len(peer.kept),
                 peer.kept.size_bytes,
             )

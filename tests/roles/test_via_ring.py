@@ -146,12 +146,12 @@ class RingCase(FilesCase):
 
     def under(self, node: Node, key: tuple[str, str]) -> list[str]:
         """Who has put something under a key."""
-        holdings = self.result(self.ways[node].finder.keeping.get(*key))
+        holdings = self.result(self.ways[node].finder.dht.get(*key))
         return [holding.entry.kept.owner for holding in holdings]
 
     def put(self, node: Node, key: tuple[str, str], value: bytes) -> None:
         """Have a node say something, whatever it is."""
-        self.result(self.ways[node].finder.keeping.put(*key, value, lifetime=3600))
+        self.result(self.ways[node].finder.dht.put(*key, value, lifetime=3600))
 
 
 class GoodsTests(RingCase):
@@ -412,14 +412,14 @@ class LiarsTests(RingCase):
         """Who fills the ring with records pushes out nobody's, and has no more than its share."""
         nodes = self.ring(3)
         for node in nodes:
-            store = self.ways[node].finder.keeping.store
+            store = self.ways[node].finder.dht.store
             store._most, store._share = 400, 50
         self.hold(nodes[0], "paper.pdf", SMALL)
         files = [SharedFile(f"spam {number}.txt", 1, f"{number:064x}") for number in range(300)]
         self.ways[nodes[1]].finder.search.publish(files, [])
         self.network.run(120)
         for node in nodes:
-            store = self.ways[node].finder.keeping.store
+            store = self.ways[node].finder.dht.store
             owned = [entry for entry in store if entry.kept.owner == nodes[1].key.public]
             self.assertLessEqual(len(owned), 50)
         self.assertEqual(self.found(nodes[2], name="paper.pdf"), ["paper.pdf"])
@@ -432,7 +432,7 @@ class PlantedTests(RingCase):
         """Who takes whoever stands at the place of an owner for that owner names a node that has not got the file."""
 
         async def locate(search: RingSearch, owner: str) -> Any:
-            holders = await search._member.lookup(search._member.ring.id_of_key(owner))
+            holders = (await search._ring_node.lookups.find(search._ring_node.ring.id_of_key(owner))).holders
             return replace(holders[0], key=owner)
 
         self.patch(RingSearch, "_locate", locate)
@@ -469,10 +469,10 @@ class GuestTests(RingCase):
         keys = {guest.key.public for guest in guests}
         for node in self.network.nodes:
             member = self.ways[node].finder.member
-            near = {member.membership.predecessor, *member.membership.successors} - {None}
-            known = {contact.key for contact in (*near, *member._neighbourhood.fingers) if contact is not None}
+            near = {member.stabilization.predecessor, *member.stabilization.successors} - {None}
+            known = {contact.key for contact in (*near, *member.table.fingers) if contact is not None}
             self.assertFalse(known & keys)
-        self.assertEqual([len(self.ways[guest].finder.keeping.store) for guest in guests], [0, 0, 0])
+        self.assertEqual([len(self.ways[guest].finder.dht.store) for guest in guests], [0, 0, 0])
         self.assertFalse(any(self.ways[guest].finder.member.is_member for guest in guests))
 
     def test_door_dies(self) -> None:
@@ -488,8 +488,8 @@ class GuestTests(RingCase):
         nodes = self.ring(2)
         asking, _ = self.guest(nodes[0])
         member = self.ways[asking].finder.member
-        for contact in list(member._neighbourhood.fingers):
-            member._neighbourhood.fingers.failed(contact)
+        for contact in list(member.table.fingers):
+            member.table.fingers.failed(contact)
         self.ways[nodes[1]].finder.search.publish([shared("paper.pdf", SMALL)], [])
         self.settle()
         self.assertEqual(self.found(asking, words="paper"), ["paper.pdf"])

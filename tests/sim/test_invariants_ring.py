@@ -145,8 +145,8 @@ class PlantedBugTests(PlantedBugCase):
         """A node that asks for what stands under another name, now and then."""
 
         def make(right: Callable[..., Deferred[Sequence[Holding]]]) -> Callable[..., Deferred[Sequence[Holding]]]:
-            def get(keeping: DhtClient, space: str, name: str, *more: Any) -> Deferred[Sequence[Holding]]:
-                return right(keeping, space, "value-1" if name == "value-2" else name, *more)
+            def get(dht: DhtClient, space: str, name: str, *more: Any) -> Deferred[Sequence[Holding]]:
+                return right(dht, space, "value-1" if name == "value-2" else name, *more)
 
             return get
 
@@ -155,7 +155,7 @@ class PlantedBugTests(PlantedBugCase):
 
     def test_not_got(self) -> None:
         """A node that says that there is nothing, and has asked nobody."""
-        self.plant(DhtClient, "get", lambda right: lambda keeping, *asked: succeed(()))
+        self.plant(DhtClient, "get", lambda right: lambda dht, *asked: succeed(()))
         self.assert_caught(KeptIsFound, DYING, checks=[KeptIsFound])
 
     def test_no_repair(self) -> None:

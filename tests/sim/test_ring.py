@@ -8,16 +8,17 @@ import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.member.lookup_driver import Lookups
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.invariant import flaws
+from twisted_bazaar.discovery.ring.rules.lookup import Found
 from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.sim.ring.global_view import RingView
 from twisted_bazaar.sim.ring.ideal_ring import seats_of
@@ -170,7 +171,13 @@ class RingRunTests(SynchronousTestCase):
 
     def test_never_ended(self) -> None:
         """A lookup that does not end has failed."""
-        self.patch(RingMember, "find", lambda member, place, **how: Deferred())
+        find = Lookups.find
+
+        def never(lookups: Lookups, place: int, *start: Any, **how: Any) -> Deferred[Found]:
+            # Those that keep the ring right say how they are to be made.
+            return find(lookups, place, *start, **how) if how else Deferred()
+
+        self.patch(Lookups, "find", never)
         report = RingRun(SMALL.evolve(dead=0.0, values=0, for_="12s", mode="safety"), checks=()).run()
         phase = report.phase("calm")
         self.assertEqual((phase.asked, phase.failed, phase.unended, phase.left, phase.mean_hops), (20, 20, 20, 0, None))

@@ -54,13 +54,13 @@ class ViaRingTests(SynchronousTestCase):
         for words, ports in ((JOIN, [9300]), ((), [])):
             reactor = MemoryReactorClock()
             role = finder_of(make_service(*VIA, *words, reactor=reactor))
-            self.assertEqual([getattr(role.stay.join, "_port", None)], ports or [None])
+            self.assertEqual([getattr(role.lifecycle.join, "_port", None)], ports or [None])
 
     def test_below(self) -> None:
         """A way and a member can be written down; what is for nodes of another way is passed over."""
         environment = {"BAZAAR_VIA": "ring", "BAZAAR_JOIN": JOIN[1], "BAZAAR_BITS": "32"}
         role = finder_of(make_service(environment=environment))
-        self.assertEqual((role.stay.join._port, role.member.ring.bits), (9300, 32))
+        self.assertEqual((role.lifecycle.join._port, role.member.ring.bits), (9300, 32))
         other = make_service("--via", "flood", environment=environment)
         self.assertFalse(any(isinstance(each, RingFinder) for each in other.roles))
         [peer] = make_service("--role", "ring_peer", environment=environment).roles
@@ -69,12 +69,10 @@ class ViaRingTests(SynchronousTestCase):
     def test_settings(self) -> None:
         """It lives on its ring as it is told to."""
         role = finder_of(make_service(*VIA, "--bits", "16", "--successors", "4", "--replicas", "1"))
-        self.assertEqual(
-            (role.member.settings.bits, role.member.settings.successors, role.keeping.replicas), (16, 4, 1)
-        )
+        self.assertEqual((role.member.settings.bits, role.member.settings.successors, role.dht.replicas), (16, 4, 1))
         classic = finder_of(make_service(*VIA, "--classic"))
-        self.assertEqual((classic.member.settings.bits, classic.keeping.replicas), (8, 2))
-        self.assertEqual(classic.keeping.store.place_of_name("2012"), 2012 % 256)
+        self.assertEqual((classic.member.settings.bits, classic.dht.replicas), (8, 2))
+        self.assertEqual(classic.dht.store.place_of_name("2012"), 2012 % 256)
 
     def test_roles(self) -> None:
         """Buyer, seller and sharer find by it, alone or together."""

@@ -116,12 +116,7 @@ class Fetcher(Role):
     def stop(self) -> Deferred[None]:
         """End all downloads and uploads; what there is of a file stays."""
         self._is_stopped = True
-        ended = []
-        for fetch in self.under_way():
-            over: Deferred[None] = Deferred()
-            self._awaited[fetch] = over
-            ended.append(over)
-            fetch.stop()
+        ended = [self.cancel(fetch) for fetch in self.under_way()]
         ending = gatherResults(ended).addCallback(lambda _: self.uploads.stop())
         return ending.addCallback(lambda _: self._close_all())
 
@@ -173,6 +168,12 @@ class Fetcher(Role):
     def under_way(self) -> Sequence[Fetch]:
         """The downloads that go on now."""
         return list(self._under_way.values())
+
+    def cancel(self, fetch: Fetch) -> Deferred[None]:
+        """End a download; fires when nothing of it is under way any more. What there is of the file stays."""
+        over = self._awaited[fetch] = Deferred[None]()
+        fetch.stop().addErrback(lambda failure: self.log.failure("a download was not stopped", failure))
+        return over
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
         """Let others find what there is of a file, or no more."""

@@ -6,56 +6,44 @@ verified by its digest; so is one that is requested, by whoever requests it. So 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.threads import deferToThreadPool
 
 from twisted_bazaar.discovery.ring.member.member import RingMember
-from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.rules.identifiers import Ring
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
-from twisted_bazaar.discovery.ring.storage.entry import Entry
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
-from twisted_bazaar.errors import AlreadyThere, FileChanged, PeerError, UsageError
-from twisted_bazaar.files.content import IContent, IPart
-from twisted_bazaar.files.download.resumable_file import ResumableFile
-from twisted_bazaar.files.sharing.folder import Folder, HashMemory
-from twisted_bazaar.interfaces import Command, DatagramReceivers, INode
+from twisted_bazaar.errors import UsageError
+from twisted_bazaar.interfaces import INode
 from twisted_bazaar.plugin import RoleContext
+from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.ring import RingCommands
-from twisted_bazaar.roles.fetcher import Fetcher, OpenPart
-from twisted_bazaar.roles.fetching import Fetch
 from twisted_bazaar.roles.rates import parse_bytes
 from twisted_bazaar.roles.ring.catalogue import RingCatalogue
 from twisted_bazaar.roles.ring.checkpoints import Checkpoints
 from twisted_bazaar.roles.ring.entries import EntryMemory
-from twisted_bazaar.roles.ring.files import KeptFiles, KeptPart, copy_into
+from twisted_bazaar.roles.ring.file_keeper import FileKeeper
+from twisted_bazaar.roles.ring.handover import FileHandover
+from twisted_bazaar.roles.ring.kept_files import KeptFiles
+from twisted_bazaar.roles.ring.kept_folder import KeptFolder
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.offered import Offered
 from twisted_bazaar.roles.ring.options import RING, RING_OPTIONS, places_of, read_replicas, read_settings
+from twisted_bazaar.roles.ring.transfers import RingTransfers
 from twisted_bazaar.roles.ring.upload_events import UploadEvents
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import StateDirectory
-from twisted_bazaar.system.ephemeral import EphemeralDirectory, remove_leftovers
 from twisted_bazaar.values.addresses import Address
-from twisted_bazaar.values.files import FoundFile
 from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.values.needs import UdpNeed
 
-KEPT_FOLDER: Final = "ring"
-HASHES_FILE: Final = "ring-hashes"
 USUAL_KEEP: Final = "1G"
-_GIVE_UP_S: Final = 30.0
 # Besides handing over: to tell the neighbours, and to close what is open.
 _CLOSING_S: Final = 5.0
-# What is kept comes and goes by this node alone; somebody may tidy up behind its back.
-_LOOKED_EVERY_S: Final = 30.0
 _UDP: Final = UdpNeed(
     beside_links=True,
     no_udp="members of a ring talk to each other by datagrams; write a port, such as 9300",
@@ -78,7 +66,7 @@ OPTIONS: Final = (
 """The options of a member of a ring."""
 
 
-class RingPeer(Fetcher):
+class RingPeer(Role):
     """A member of a ring that keeps files.
 
     @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
@@ -86,16 +74,21 @@ class RingPeer(Fetcher):
     @param keep_bytes: how many bytes of files it keeps for others.
     @param state: where what it keeps outlives the process; None for nowhere.
     @param observer: told how it joins.
+    @param options: what else L{RingTransfers} is to know.
+    @ivar joined: fires when it is on the ring.
     @ivar finished: fires with 1 if it cannot join, or another keeps its place.
-    @ivar stay: how it comes and goes.
+    @ivar lifecycle: how it comes and goes.
     @ivar member: its place among the others.
-    @ivar keeping: what is kept, besides the content of files.
-    @ivar kept: the files that it keeps.
+    @ivar dht: what is kept in the ring, besides the content of files.
+    @ivar kept: the files that it is to keep.
+    @ivar folder: those of them that have come.
+    @ivar offered: the files that were stored from here.
+    @ivar transfers: what it fetches, and what others fetch from it.
+    @ivar operator: what its operator can have done.
     """
 
     is_self_numbered = True
     needs_neighbours = False
-
     udp_need = _UDP
     finished: Deferred[int]
 
@@ -111,212 +104,63 @@ class RingPeer(Fetcher):
         observer: JoinObserver | None = None,
         **options: Any,
     ) -> None:
-        self.ring_catalogue: RingCatalogue = RingCatalogue()
-        super().__init__(self.ring_catalogue, self._opener, **options)
+        self.joined: Deferred[None] = Deferred()
         self.stop_s = settings.leaving_s + _CLOSING_S
         self.is_classic = self.is_stop_and_wait = not settings.has_fingers
         self.member = RingMember(settings, ring_id, observer)
-        place = EphemeralDirectory() if state is None else state.folder(KEPT_FOLDER)
-        self._ephemeral = place if isinstance(place, EphemeralDirectory) else None
-        self.kept: KeptFiles = self._kept_in(place, keep_bytes)
+        self.datagrams = self.member.datagrams
+        self.folder = KeptFolder(state)
+        self.kept = KeptFiles(keep_bytes, self.folder)
         place_of = places_of(self.member.ring, self.is_classic)
-        self.keeping: DhtClient = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=place_of)
-        self.ring_catalogue.keeping, self.ring_catalogue.kept = self.keeping, self.kept
-        self.repair: Repair = Repair(self.keeping)
-        self.member.before_leaving(self._hand_over)
-        self.datagrams: DatagramReceivers = self.member.datagrams
-        self.offered: Offered = Offered()
-        self.stay: RingLifecycle = RingLifecycle(self.keeping, self.repair, join)
-        self.finished: Deferred[int] = self.stay.finished
-        self._memory = HashMemory(None if state is None else state.files, HASHES_FILE)
-        self._checkpoints = Checkpoints(self.keeping, None if state is None else EntryMemory(state))
-        self._sending = UploadEvents(self.kept, self.offered)
-        self.desk: RingCommands = RingCommands(
-            self,
-            self.ring_catalogue,
-            self.member,
-            self.keeping,
+        self.dht = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=place_of)
+        repair = Repair(self.member, self.dht)
+        self._handover = FileHandover(self.dht, repair, self.kept, self.folder)
+        self.member.before_leaving(self._handover.hand_over)
+        self.offered = Offered()
+        self.catalogue = RingCatalogue(self.dht, self.kept)
+        self._events = UploadEvents(self.kept, self.offered)
+        self.transfers = RingTransfers(self.catalogue, self.kept, self.folder, self.offered, self._events, **options)
+        self._keeper = FileKeeper(self.kept, self.folder, self.offered, self.transfers, self.dht)
+        self._checkpoints = Checkpoints(self.dht, None if state is None else EntryMemory(state))
+        self.lifecycle = RingLifecycle(self.dht, repair, join)
+        self.finished = self.lifecycle.finished
+        self.operator = RingCommands(
+            self.dht,
+            self.transfers,
+            self.catalogue,
             self.kept,
+            self.folder,
+            self._keeper,
             self.offered,
-            self.whole_content,
             is_classic=self.is_classic,
         )
-        self.commands: Mapping[str, Command] = self.desk.commands
+        self.commands = self.operator.commands
 
     def start(self, node: INode) -> None:
         """Begin, or join, the ring."""
         super().start(node)
-        self._sending.start(node)
-        if self._ephemeral is not None:
-            self._ephemeral.open()
-        self.folder: Folder = Folder(
-            node.clock,
-            self.kept.folder,
-            self._memory,
-            lambda added, removed: None,
-            watched=False,
-            every_s=_LOOKED_EVERY_S,
-        )
-        self.folder.start()
-        self.stay.start(node, self._joined)
+        self.transfers.start(node)
+        self.openings = self.transfers.openings
+        self._events.start(node)
+        self._handover.start(node)
+        self.folder.start(node.clock)
+        self.lifecycle.start(node, self._on_joined)
 
     def stop(self) -> Deferred[None]:
         """Hand over what is here, and leave."""
-        leaving = self.stay.stop().addCallback(lambda _: self.kept.stop())
-        leaving.addCallback(lambda _: super(RingPeer, self).stop()).addCallback(lambda _: self.folder.stop())
-        return leaving.addCallback(lambda _: self._close_state())
+        return Deferred.fromCoroutine(self._stop())
 
-    def _joined(self) -> None:
-        self.kept.start(self.node.clock)
+    async def _stop(self) -> None:
+        await self.lifecycle.stop()
+        self._keeper.stop()
+        await self.transfers.stop()
+        await self.folder.stop()
+        await gatherResults([self._checkpoints.stop(), self.folder.remove()])
+
+    def _on_joined(self) -> None:
+        self._keeper.start(self.node)
         self._checkpoints.start(self.node.clock)
-        if not self.joined.called:
-            self.joined.callback(None)
-
-    def _close_state(self) -> Deferred[None]:
-        ending = [self._checkpoints.stop()]
-        if self._ephemeral is not None:
-            reactor: Any = self.node.clock
-            ending.append(deferToThreadPool(reactor, reactor.getThreadPool(), self._ephemeral.close))
-        return gatherResults(ending).addCallback(lambda _: None)
-
-    # What is served.
-
-    def opened(self, digest: str, host: str) -> None:
-        """Somebody would fetch a file from here."""
-        self._sending.begun(digest, host)
-
-    def uploaded(self, digest: str, host: str, sent_bytes: int) -> None:
-        """Somebody has fetched something from here, and is gone."""
-        self._sending.ended(digest, host, sent_bytes)
-
-    def content(self, digest: str) -> IContent | None:
-        """What there is of a file: kept, about to be kept, or stored from here."""
-        return self.folder.content(digest) or self.offered.get(digest) or super().content(digest)
-
-    def whole_content(self, digest: str) -> IContent | None:
-        """All of a file, if it is here to be kept."""
-        finished = self._finished.get(digest)
-        is_kept = finished is not None and finished.found.name == digest
-        return self.folder.content(digest) or (super().content(digest) if is_kept else None)
-
-    def changed_while_served(self, digest: str) -> None:
-        """A file that was stored from here is not what it was any more; whoever keeps it has it still."""
-        self.offered.forget(digest)
-
-    def completed(self, fetch: Fetch) -> Deferred[None]:
-        """A file has come; one that is to be kept is served from now on."""
-        return super().completed(fetch).addCallback(lambda _: self._adopt(fetch.part) if _is_kept(fetch) else None)
-
-    def _adopt(self, part: IPart) -> Deferred[None]:
-        assert isinstance(part, ResumableFile), "it was opened here"
-        assert part.signature is not None, "it is whole"
-        assert part.manifest is not None, "it is whole"
-        return self.folder.adopt(part.digest, part.signature, part.manifest)
-
-    def _opener(self, node: INode) -> OpenPart:
-        """Opens the place for a file that is kept for others: it is called by its digest."""
-
-        async def open_part(name: str, digest: str, overwrite: bool) -> IPart:
-            part = await KeptPart.open(node.clock, self.kept.folder, digest, digest, overwrite=True)
-            part.sizes = self.kept.sizes_of(digest)
-            part.take_room = partial(self.kept.take_room, digest)
-            return part
-
-        return open_part
-
-    # What is kept.
-
-    def _kept_in(self, folder: os.PathLike[str], keep_bytes: int) -> KeptFiles:
-        def tell(contact: Contact, digest: str) -> None:
-            self.keeping.tell_whole(contact, digest)
-
-        def deleted() -> None:
-            self.folder.refresh()
-
-        return KeptFiles(folder, keep_bytes, self._has_whole, self._get_kept, self._drop_kept, deleted, tell)
-
-    def _has_whole(self, digest: str) -> bool:
-        return self.whole_content(digest) is not None
-
-    async def _get_kept(self, entry: Entry) -> None:
-        """Get a file that is to be kept."""
-        digest = entry.kept.digest
-        assert digest is not None, "it is about a file"
-        try:
-            if not await self._copy_offered(digest):
-                ended: Deferred[Fetch] = Deferred()
-                found = FoundFile(digest, entry.kept.size, digest, 1)
-                await self.begin(found, ended.callback, overwrite=True, give_up_s=_GIVE_UP_S)
-                await ended
-        except AlreadyThere:
-            await self.folder.refresh()
-        if self._has_whole(digest):
-            self.keeping.is_whole(self.member.own, digest)
-            self.node.report("ring-keeps", "keeping {name}, {size} bytes", name=entry.kept.name, size=entry.kept.size)
-
-    async def _copy_offered(self, digest: str) -> bool:
-        """Make what is to be kept of what was stored from here; False if that is not here, or is not what it was."""
-        here = self.offered.get(digest)
-        if here is None:
-            return False
-        part = await KeptPart.open(self.node.clock, self.kept.folder, digest, digest, overwrite=True)
-        part.sizes = self.kept.sizes_of(digest)
-        try:
-            await copy_into(self.node.clock, here, part)
-        except FileChanged:
-            self.changed_while_served(digest)
-            return False
-        await part.close()
-        await self._adopt(part)
-        return True
-
-    def _drop_kept(self, digest: str) -> Deferred[None]:
-        """A file is to be kept no longer."""
-        for fetch in self.under_way():
-            if fetch.found.digest == digest and _is_kept(fetch):
-                ending: Deferred[None] = Deferred()
-                self._awaited[fetch] = ending
-                fetch.stop().addErrback(lambda failure: self.log.failure("a download could not be stopped", failure))
-                return ending
-        return self.close_finished(lambda fetch: fetch.found.digest == digest and _is_kept(fetch))
-
-    def _hand_over(self) -> Deferred[None]:
-        """See that whoever follows has the files that belong here."""
-        entries = [entry for digest in self.kept.digests() if (entry := self.kept.entry_of(digest)) is not None]
-        entries = [entry for entry in entries if self.repair.is_own(entry)]
-        followers = self.member.membership.successors[:1]
-        return Deferred.fromCoroutine(self._hand_over_files(entries, followers))
-
-    async def _hand_over_files(self, entries: Sequence[Entry], followers: Sequence[Contact]) -> None:
-        for contact in followers:
-            for entry in entries:
-                try:
-                    await self._hand_over_file(entry, contact)
-                except (PeerError, CancelledError):
-                    # There are others who have it, if there were any.
-                    self.node.report("ring-not-handed-over", None, name=entry.kept.name)
-                    return
-
-    async def _hand_over_file(self, entry: Entry, contact: Contact) -> None:
-        digest = entry.kept.digest or ""
-        whole: Deferred[None] = Deferred()
-
-        def told(by: Contact) -> None:
-            if by == contact and not whole.called:
-                whole.callback(None)
-
-        end = self.keeping.watch_whole(digest, told)
-        try:
-            copy = await self.keeping.send(contact, entry)
-            if copy.is_kept and not copy.is_whole and self._has_whole(digest):
-                await whole
-        finally:
-            end()
-
-
-def _is_kept(fetch: Fetch) -> bool:
-    """Whether a file is fetched to be kept for others."""
-    return fetch.found.name == fetch.found.digest
+        self.joined.callback(None)
 
 
 def make_role(options: OptionValues, context: RoleContext, observer: JoinObserver | None = None) -> RingPeer:
@@ -326,9 +170,6 @@ def make_role(options: OptionValues, context: RoleContext, observer: JoinObserve
     @raise UsageError: one of them cannot be read.
     """
     settings = read_settings(options)
-    if context.state is None:
-        # It is going to have a directory of that kind itself.
-        remove_leftovers()
     text: str | None = options["ring-id"]
     ring_id = None if text is None else read_place(text, settings.bits)
     return RingPeer(

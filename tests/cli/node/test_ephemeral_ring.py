@@ -83,7 +83,7 @@ class JoiningTests(SynchronousTestCase):
         self.assertTrue(member.fetcher.joined.called)
         self.assertIn("ring-visited", self.told)
         self.network.run(5)
-        self.assertEqual(finder.member.membership.successors, ())
+        self.assertEqual(finder.member.stabilization.successors, ())
         self.leave.callback(None)
         self.network.run_until(lambda: self.ended)
         self.assertEqual(self.ended, [None])
@@ -95,11 +95,11 @@ class JoiningTests(SynchronousTestCase):
         self.join(stays=True)
         self.network.run_until(lambda: "ring-joined" in self.told, 5.0)
         self.network.run(3)
-        self.assertEqual(len(finder.member.membership.successors), 1)
+        self.assertEqual(len(finder.member.stabilization.successors), 1)
         self.leave.callback(None)
         self.network.run_until(lambda: self.ended)
         self.network.run(1)
-        self.assertEqual(finder.member.membership.successors, ())
+        self.assertEqual(finder.member.stabilization.successors, ())
         self.assertEqual((list(self.host.timers), list(self.host.ports), list(self.host.udp_ports)), ([], [], []))
 
     def test_nobody(self) -> None:

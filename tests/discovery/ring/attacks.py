@@ -16,7 +16,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.discovery.ring.nets import key_pair
-from twisted_bazaar.discovery.ring.member.member import Reply, RingMember
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.member.responder import Responder
+from twisted_bazaar.discovery.ring.member.ring_node import Reply, RingNode
 from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import (
     Card,
@@ -98,13 +100,13 @@ class Glutton(RingMember):
         super().__init__(**options)
         self.friends = friends
         self.lies = 0
-        self.datagrams[RingFind] = partial(self._take, self._claim)
+        self.datagrams[RingFind] = partial(self._answer, self._claim)
 
-    def _claim(self, message: RingFind, sender: Contact) -> None:
+    def _claim(self, _: Responder, message: RingFind, sender: Contact) -> None:
         self.lies += 1
         named = self.cards.write_all((self.own, *self.friends))
         found = partial(RingFound, before=named[1:], after=named, predecessor=self.cards.write(sender))
-        self._asking.answer(message, sender.address, message.source, found)
+        self._requests.answer(message, sender.address, message.source, found)
 
 
 class Chameleon(RingMember):
@@ -139,7 +141,7 @@ class Chameleon(RingMember):
             stamp=message.stamp,
             origin=as_asked.write(as_asked.own),
         )
-        self._asking.send(answer, address)
+        self._requests.send(answer, address)
 
     def _found(self, message: RingFind, place: int) -> Make:
         sought = self.ring.read(message.place)
@@ -187,7 +189,7 @@ def stores(entry: Entry, left: int | None = None) -> list[Make]:
 class Older:
     """A keeper that says of everything that it has the last version there can be."""
 
-    def __init__(self, member: RingMember) -> None:
+    def __init__(self, member: RingNode) -> None:
         self.lies = 0
         member.serve({RingStore: self._store_asked})
 

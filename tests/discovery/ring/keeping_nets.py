@@ -21,18 +21,18 @@ from twisted_bazaar.values.addresses import Address
 class KeepingRole(RingRole):
     """A member of a ring that keeps what it is asked to.
 
-    @ivar keeping: what it keeps.
+    @ivar dht: what it keeps.
     @ivar repair: sees that others do too.
     """
 
     def __init__(self, member: RingMember, join: Any = None, **options: Any) -> None:
-        self.keeping = DhtClient(member, **options)
-        self.repair = Repair(self.keeping)
+        self.dht = DhtClient(member, **options)
+        self.repair = Repair(member, self.dht)
         super().__init__(member, join)
 
     def start(self, node: INode) -> None:
         """Begin."""
-        self.keeping.start(node)
+        self.dht.start(node)
         self.repair.start(node)
         super().start(node)
 
@@ -56,19 +56,19 @@ class KeepingTestCase(RingTestCase):
         self.members[node], self.roles[node] = made, role
         return node
 
-    def keeping(self, node: Node) -> DhtClient:
+    def dht(self, node: Node) -> DhtClient:
         """What a node keeps."""
         role = self.roles[node]
         assert isinstance(role, KeepingRole)
-        return role.keeping
+        return role.dht
 
     def put(self, node: Node, name: str, value: bytes, space: str = VALUES, **said: Any) -> Any:
         """Have something kept."""
-        return self.result(self.keeping(node).put(space, name, value, **said))
+        return self.result(self.dht(node).put(space, name, value, **said))
 
     def delete(self, node: Node, name: str, space: str = VALUES) -> Any:
         """Have it kept no longer."""
-        return self.result(self.keeping(node).delete(space, name))
+        return self.result(self.dht(node).delete(space, name))
 
     def get(self, node: Node, name: str, space: str = VALUES, **how: Any) -> list[bytes]:
         """The values under a name."""
@@ -76,20 +76,20 @@ class KeepingTestCase(RingTestCase):
 
     def holdings(self, node: Node, name: str, space: str = VALUES, **how: Any) -> Sequence[Holding]:
         """What there is under a name."""
-        found: Sequence[Holding] = self.result(self.keeping(node).get(space, name, **how))
+        found: Sequence[Holding] = self.result(self.dht(node).get(space, name, **how))
         return found
 
     def having(self, name: str, space: str = VALUES) -> list[Node]:
         """The nodes that have something under a name, be it a tombstone."""
         now = self.network.seconds()
-        return [node for node in self.network.nodes if self.keeping(node).store.under(space, name, now)]
+        return [node for node in self.network.nodes if self.dht(node).store.under(space, name, now)]
 
     def right_ones(self, name: str) -> list[Node]:
         """Those that are to have it, the one to which it belongs first."""
         ring = self.members_ring()
         place = ring.key_of(name)
         count = next(iter(self.network.nodes))
-        replicas = self.keeping(count).replicas
+        replicas = self.dht(count).replicas
         ringed = [node for node in self.network.nodes if node in self.members]
         near = sorted(ringed, key=lambda node: ring.distance(place, self.members[node].own.id))
         return near[: replicas + 1]

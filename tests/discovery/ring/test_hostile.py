@@ -83,7 +83,7 @@ class HostileTestCase(KeepingTestCase):
 
     def ask_for(self, name: str, asker: Node | None = None) -> list[bytes]:
         """The values of a name, however long it takes."""
-        found: list[Any] = self.result(self.keeping(asker or self.ringed[0]).get(VALUES, name), 120.0)
+        found: list[Any] = self.result(self.dht(asker or self.ringed[0]).get(VALUES, name), 120.0)
         return [holding.entry.kept.value for holding in found]
 
 
@@ -163,32 +163,33 @@ class SlanderTests(MuteTestCase):
         for _ in range(int(seconds / 0.25)):
             send(self.mute, member.ring, partial(RingPing, next=True), near, self.seen(member))
             self.network.run(0.25)
-            seen.add(member.membership.predecessor)
+            seen.add(member.stabilization.predecessor)
         return seen
 
     def test_mute_predecessor(self) -> None:
         """Who asks over and over from right before a node, and answers nothing, is never taken for its predecessor."""
         victim = self.ringed[2]
-        before = self.members[victim].membership.predecessor
+        before = self.members[victim].stabilization.predecessor
         self.assertEqual(self.usurp(victim, 20.0), {before})
 
     def test_planted_mute_predecessor(self) -> None:
         """One that believes whoever asks is robbed of what belongs to it."""
         victim = self.ringed[2]
         member, is_near = self.members[victim], Stabilization.is_near
-        self.patch(Stabilization, "is_near", lambda self, contact: self is member.membership or is_near(self, contact))
+        self.patch(
+            Stabilization, "is_near", lambda self, contact: self is member.stabilization or is_near(self, contact)
+        )
         self.assertGreater(len(self.usurp(victim, 2.0)), 1)
 
     def test_ghosts(self) -> None:
         """Names of nodes that never were do not make those forgotten who were lost."""
         member = self.members[self.ringed[0]]
-        neighbourhood = member._neighbourhood
-        lost = neighbourhood.membership._lost
+        lost = member.stabilization._lost
         missing = replace(self.contact(self.ringed[1]))
         lost.add(missing, self.network.seconds())
         for number in range(500):
             ghost = Contact(number, key_pair(1).public, Address(f"10.7.{number // 250}.{number % 250}", 9_001))
-            neighbourhood.failed(ghost)
+            member._incarnation.maintenance.on_failure(ghost)
         self.assertIn(missing, lost)
         for number in range(500):
             lost.add(Contact(number, "aa", Address("10.7.7.7", number)), self.network.seconds())
@@ -233,7 +234,7 @@ class OnBehalfTests(MuteTestCase):
         heard: list[RingMessage] = []
         kept: list[Contact] = []
         digest = "ab" * 32
-        self.keeping(self.ringed[1]).watch_whole(digest, kept.append)
+        self.dht(self.ringed[1]).watch_whole(digest, kept.append)
         role = self.members[self.ringed[5]]
         for kind in list(role.datagrams):
             role.datagrams[kind] = partial(_note, heard, role.datagrams[kind], liar.id)
@@ -277,7 +278,7 @@ class ClaimTestCase(HostileTestCase):
         for _ in range(count):
             place = rng.randrange(ring.size)
             true = min((self.seen(each) for each in honest), key=lambda contact: ring.distance(place, contact.id))
-            found = self.result(rng.choice(honest).find(place), 60.0)
+            found = self.result(rng.choice(honest).lookups.find(place), 60.0)
             self.assertLessEqual(found.asked, MOST_ASKED)
             right += bool(found.holders) and found.holders[0] == true
         return right
@@ -378,7 +379,7 @@ class ClassicClaimTests(HostileTestCase):
     def right(self, places: Iterable[int]) -> int:
         """How many places each lookup of one honest node finds the holder of, of the honest and the liar."""
         looking = self.members[self.ringed[0]]
-        found = [(place, self.result(looking.find(place), 600.0).holders) for place in places]
+        found = [(place, self.result(looking.lookups.find(place), 600.0).holders) for place in places]
         return sum(bool(holders) and holders[0] == self.holder(place) for place, holders in found)
 
     def test_claims(self) -> None:
@@ -569,7 +570,7 @@ class CrowdedNameTests(MuteTestCase):
                 send(self.mute, member.ring, make, liar, self.seen(member))
             self.network.run(0.01)
         for node in self.right_ones("x"):
-            self.keeping(node).take(right, None)
+            self.dht(node).take(right, None)
         self.network.run(70.0)
         return self.ask_for("x", asker)
 
@@ -593,7 +594,7 @@ class CrowdedNameTests(MuteTestCase):
         asker = next(node for node in self.ringed if node not in keepers)
         for node in keepers:
             make = partial(RingRequest, space=VALUES, name="x", tag=entry.tag_text)
-            fetching = self.keeping(asker).fetch(self.contact(node), make)
+            fetching = self.dht(asker).fetch(self.contact(node), make)
             self.assertEqual(self.result(fetching)[0], entry)
 
 
@@ -607,13 +608,13 @@ class ReplayTests(HostileTestCase):
         liar = self.members[self.ringed[0]]
         outcomes = []
         for node in self.ringed[1:]:
-            asking = [liar.ask(self.contact(node), make) for make in stores(entry, left)]
+            asking = [liar.requests.ask(self.contact(node), make) for make in stores(entry, left)]
             outcomes += [self.result(each).outcome for each in asking]
         return outcomes
 
     def newest(self, name: str) -> Entry:
         """An entry as it is kept."""
-        return self.keeping(self.having(name)[0]).store.under(VALUES, name, self.network.seconds())[0]
+        return self.dht(self.having(name)[0]).store.under(VALUES, name, self.network.seconds())[0]
 
     def test_older(self) -> None:
         """An older version that its owner once signed takes nobody's place."""
@@ -633,7 +634,7 @@ class ReplayTests(HostileTestCase):
         self.network.run(5.0)
         self.replay(old)
         self.assertEqual(self.ask_for("x", self.ringed[2]), [])
-        first = self.keeping(self.right_ones("x")[0]).store
+        first = self.dht(self.right_ones("x")[0]).store
         self.assertEqual(first.put(old, self.network.seconds() + TOMBSTONE_S - 60.0), Outcome.OLDER)
 
     def test_after_a_tombstone(self) -> None:
@@ -668,7 +669,7 @@ class ReplayTests(HostileTestCase):
             fake = owned(5, "x")
             object.__setattr__(fake, "text", text)
             self.assertNotIn("kept", self.replay(fake), text)
-        self.assertEqual(sum(len(self.keeping(node).store) for node in self.ringed), 0)
+        self.assertEqual(sum(len(self.dht(node).store) for node in self.ringed), 0)
 
 
 class LyingKeepersTests(HostileTestCase):
@@ -693,9 +694,9 @@ class LyingKeepersTests(HostileTestCase):
         asker = self.asker("x")
         liar = Older(self.members[self.first("x")])
         self.refit(self.first("x"))
-        self.result(self.keeping(asker).put(VALUES, "x", b"1"), 60.0)
+        self.result(self.dht(asker).put(VALUES, "x", b"1"), 60.0)
         self.assertGreater(liar.lies, 0)
-        return self.keeping(asker)._versions[VALUES, "x"]
+        return self.dht(asker)._versions[VALUES, "x"]
 
     def test_older(self) -> None:
         """Who says that it has a newer version and cannot show it does not make its owner use up its versions."""
@@ -707,7 +708,7 @@ class LyingKeepersTests(HostileTestCase):
         async def believe(entry: Entry, copies: Any) -> int:
             return max((copy.version for copy in copies if copy.outcome == "older"), default=0)
 
-        self.keeping(self.asker("x"))._newest_shown = believe  # type: ignore[method-assign]
+        self.dht(self.asker("x"))._newest_shown = believe  # type: ignore[method-assign]
         self.assertEqual(self.put_through_a_liar(), LARGEST_INTEGER)
 
     def crowd(self, *, answers: bool) -> float:
@@ -814,7 +815,7 @@ class PartingTests(HostileTestCase):
         self.assertEqual(self.successResultOf(self.members[going].displaced), self.contact(keeping))
         self.network.stop(going)
         self.until_ideal()
-        found = {self.result(member.find(1 << 60)).holders[0] for member in self.living()}
+        found = {self.result(member.lookups.find(1 << 60)).holders[0] for member in self.living()}
         self.assertEqual(found, {self.contact(keeping)})
 
     def test_planted_twins(self) -> None:

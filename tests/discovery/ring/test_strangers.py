@@ -28,7 +28,7 @@ class StrangersTests(KeepingTestCase):
         """Have a ring, which keeps something, and a stranger."""
         super().setUp()
         self.nodes = self.ring(4)
-        self.success(self.keeping(self.nodes[0]).put(VALUES, "greeting", b"hello"))
+        self.success(self.dht(self.nodes[0]).put(VALUES, "greeting", b"hello"))
         self.member = self.members[self.nodes[1]]
         self.socket = RawSocket(self.network, self.nodes[1], "10.9.0.1")
 
@@ -61,12 +61,11 @@ class StrangersTests(KeepingTestCase):
 
     def test_no_effect(self) -> None:
         """However many ask, nobody comes to be known by it, and no more goes out than came in."""
-        neighbourhood = self.member._neighbourhood
         rng = self.network.network.rng
 
         def known() -> tuple[Any, ...]:
-            fingers = frozenset(neighbourhood.fingers)
-            return self.member.membership.standing, fingers, tuple(neighbourhood.callers())
+            fingers = frozenset(self.member.table.fingers)
+            return self.member.stabilization.standing, fingers, tuple(self.member.callers)
 
         before = known()
         for number in range(300):

@@ -84,9 +84,9 @@ class CheckpointsTests(SynchronousTestCase):
         self.memory: Any = HandMemory()
         node = FakeNode()
         node.clock = self.reactor
-        self.keeping = DhtClient(RingMember())
-        self.keeping.start(node)
-        self.checkpoints = Checkpoints(self.keeping, self.memory)
+        self.dht = DhtClient(RingMember())
+        self.dht.start(node)
+        self.checkpoints = Checkpoints(self.dht, self.memory)
 
     def begin(self) -> None:
         """Read what there was, and go on."""
@@ -96,7 +96,7 @@ class CheckpointsTests(SynchronousTestCase):
 
     def take(self, number: int) -> None:
         """Keep something more."""
-        self.keeping.take(owned(number, f"n{number}"), None)
+        self.dht.take(owned(number, f"n{number}"), None)
 
     def test_now_and_then(self) -> None:
         """What has changed is written after some seconds; what has not is not."""
@@ -169,7 +169,7 @@ class CheckpointsTests(SynchronousTestCase):
         """What was written before is kept again."""
         self.memory.before = [owned(1, "n1"), owned(2, "n2")]
         self.begin()
-        self.assertEqual(len(self.keeping.store), 2)
+        self.assertEqual(len(self.dht.store), 2)
 
     def test_stopped_before_all_is_recalled(self) -> None:
         """Who never joined, or is stopped while it reads, leaves what was written as it is."""
@@ -185,7 +185,7 @@ class CheckpointsTests(SynchronousTestCase):
 
     def test_nowhere(self) -> None:
         """Who has nowhere to write writes nothing."""
-        checkpoints = Checkpoints(self.keeping, None)
+        checkpoints = Checkpoints(self.dht, None)
         checkpoints.start(self.reactor)
         self.successResultOf(checkpoints.stop())
         self.assertEqual((self.reactor.works, self.reactor.getDelayedCalls()), ([], []))

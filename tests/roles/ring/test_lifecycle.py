@@ -76,8 +76,8 @@ class StayTests(SynchronousTestCase):
         self.node = FakeNode()
         self.hand: Any = HandMember()
         self.joined: list[None] = []
-        self.stay = RingLifecycle(self.hand, self.hand, "tcp:127.0.0.1:9300")
-        self.stay.start(self.node, lambda: self.joined.append(None))
+        self.lifecycle = RingLifecycle(self.hand, self.hand, "tcp:127.0.0.1:9300")
+        self.lifecycle.start(self.node, lambda: self.joined.append(None))
 
     def refusals(self) -> list[str]:
         """Why it was refused."""
@@ -89,30 +89,30 @@ class StayTests(SynchronousTestCase):
         self.assertEqual((self.joined, self.hand.started), ([], 2))
         self.hand.joining.callback(None)
         self.assertEqual(self.joined, [None])
-        self.assertNoResult(self.stay.finished)
+        self.assertNoResult(self.lifecycle.finished)
 
     def test_refused(self) -> None:
         """Who cannot join says why, and is done."""
         self.hand.joining.errback(UsageError("no such ring"))
         self.assertEqual((self.refusals(), self.joined), (["no such ring"], []))
-        self.assertEqual(self.successResultOf(self.stay.finished), 1)
+        self.assertEqual(self.successResultOf(self.lifecycle.finished), 1)
 
     def test_stopped_before(self) -> None:
         """Who is stopped before it has joined is not refused."""
         self.hand.joining.errback(LinkClosed("this node stops"))
         self.assertEqual(self.refusals(), [])
-        self.assertNoResult(self.stay.finished)
+        self.assertNoResult(self.lifecycle.finished)
 
     def test_displaced(self) -> None:
         """Who loses its place to another says so, and is done; it is so once, whatever comes after."""
         self.hand.displaced.callback(contact(1))
-        self.assertEqual(self.successResultOf(self.stay.finished), 1)
+        self.assertEqual(self.successResultOf(self.lifecycle.finished), 1)
         self.hand.joining.errback(UsageError("no such ring"))
         self.assertEqual(len(self.refusals()), 2)
 
     def test_leaves(self) -> None:
         """Repair ends when it has left, and not before: what is here is handed over by it."""
-        leaving = self.stay.stop()
+        leaving = self.lifecycle.stop()
         self.assertEqual(self.hand.stopped, 0)
         self.hand.leaving.callback(None)
         self.successResultOf(leaving)
@@ -121,5 +121,5 @@ class StayTests(SynchronousTestCase):
     def test_leaving_fails(self) -> None:
         """If leaving fails that is logged, and the rest ends all the same."""
         self.hand.leaving = fail(ZeroDivisionError())
-        self.successResultOf(self.stay.stop())
+        self.successResultOf(self.lifecycle.stop())
         self.assertEqual((self.hand.stopped, len(self.flushLoggedErrors(ZeroDivisionError))), (1, 1))

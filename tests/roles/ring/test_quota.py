@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
 from tests.weighing import weight_of
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.entry import FILE_BYTES, FILES, Entry, Kept
-from twisted_bazaar.roles.ring.files import KeptFiles
+from twisted_bazaar.roles.ring.file_keeper import FileKeeper
+from twisted_bazaar.roles.ring.kept_files import KeptFiles
 from twisted_bazaar.roles.ring.quota import Quota
 from twisted_bazaar.values.addresses import Address
 
@@ -112,14 +115,13 @@ class FileWeightTests(SynchronousTestCase):
             Entry(Kept(space=FILES, name=key, owner=key, version=1, digest=key, size=1, file="f"), "") for key in keys
         ]
 
-        def told() -> KeptFiles:
-            async def get(entry: Entry) -> None:
-                raise NotImplementedError
-
-            files = KeptFiles("", 1 << 40, lambda _: False, get, succeed, lambda: None, lambda *_: None)
+        def told() -> tuple[KeptFiles, FileKeeper]:
+            nothing: Any = SimpleNamespace(has=lambda digest: False)
+            files = KeptFiles(1 << 40, nothing)
+            keeper = FileKeeper(files, nothing, nothing, nothing, nothing)
             for entry in entries:
                 for contact in contacts:
                     files.keep(entry, contact)
-            return files
+            return files, keeper
 
         self.assertLess(weight_of(told) / len(entries), FILE_BYTES)

@@ -52,25 +52,25 @@ class RingPrompt(Interpreter):
     async def _store(self, rest: str) -> None:
         file, name = self._file_and_name(rest)
         await self._wait_for_ring()
-        row = await self._peer.desk.store(str(file), name)
+        row = await self._peer.operator.store(str(file), name)
         self._say(told_stored(msgspec.convert(row, Stored)))
 
     async def _request(self, rest: str) -> None:
         name = _named(rest, "request")
         await self._wait_for_ring()
-        row = msgspec.convert(await self._peer.desk.request(name, str(self._directory)), Fetched)
+        row = msgspec.convert(await self._peer.operator.request(name, str(self._directory)), Fetched)
         self._say(told_fetched(row))
         self._say(row.path)
 
     async def _delete(self, rest: str) -> None:
         name = _named(rest, "delete")
         await self._wait_for_ring()
-        self._say(told_deleted(msgspec.convert(await self._peer.desk.delete(name), Deleted)))
+        self._say(told_deleted(msgspec.convert(await self._peer.operator.delete(name), Deleted)))
 
     async def _find(self, rest: str) -> None:
         name = _named(rest, "find")
         await self._wait_for_ring()
-        rows = msgspec.convert(await self._peer.desk.find(name), list[Found])
+        rows = msgspec.convert(await self._peer.operator.find(name), list[Found])
         for line in told_found(rows):
             self._say(line)
         if not rows:
@@ -81,12 +81,12 @@ class RingPrompt(Interpreter):
         if not value.strip():
             raise UsageError("put what? write put NAME VALUE")
         await self._wait_for_ring()
-        self._say(told_put(msgspec.convert(await self._peer.desk.put(name, unquoted(value.strip())), Put)))
+        self._say(told_put(msgspec.convert(await self._peer.operator.put(name, unquoted(value.strip())), Put)))
 
     async def _get(self, rest: str) -> None:
         name = _named(rest, "get")
         await self._wait_for_ring()
-        rows = msgspec.convert(await self._peer.desk.get(name), list[Value])
+        rows = msgspec.convert(await self._peer.operator.get(name), list[Value])
         for row in rows:
             self._say(row.value)
         if not rows:
@@ -96,7 +96,7 @@ class RingPrompt(Interpreter):
         if self._strict:
             # Whoever sits before it sees that it has not joined yet, and asks again.
             await self._wait_for_ring()
-        standing = msgspec.convert(await self._peer.desk.status(), Standing)
+        standing = msgspec.convert(await self._peer.operator.status(), Standing)
         for what, figure in standing_figures(standing):
             self._say(f"  {what:12}  {figure}")
 

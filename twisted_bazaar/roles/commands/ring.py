@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,21 +13,23 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, is_number
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient, Holding
 from twisted_bazaar.discovery.ring.storage.entry import FILES, LONGEST_NAME, VALUE_BYTES, VALUES, Kept
 from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
-from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.interfaces import Command
 from twisted_bazaar.roles.commands.requests import read_request
-from twisted_bazaar.roles.fetcher import Fetcher, parts_in
+from twisted_bazaar.roles.fetcher import parts_in
 from twisted_bazaar.roles.fetching import Fetch, NotFound, read_beginning
 from twisted_bazaar.roles.ring.catalogue import RingCatalogue
-from twisted_bazaar.roles.ring.files import KeptFiles, copy_into, offer_blocking
+from twisted_bazaar.roles.ring.file_keeper import FileKeeper
+from twisted_bazaar.roles.ring.kept_files import KeptFiles
+from twisted_bazaar.roles.ring.kept_folder import KeptFolder
+from twisted_bazaar.roles.ring.local_files import copy_into, offer_blocking
 from twisted_bazaar.roles.ring.offered import Offered
 from twisted_bazaar.roles.ring.status import standing
+from twisted_bazaar.roles.ring.transfers import RingTransfers
 from twisted_bazaar.values.files import FoundFile
 from twisted_bazaar.wire.files import check_file_name
 
@@ -79,34 +81,36 @@ class _Put(msgspec.Struct, frozen=True):
 class RingCommands:
     """Answers the operator.
 
-    @param fetcher: what fetches files and serves them.
-    @param catalogue: where it finds who has them.
+    @param dht: what is kept in the ring.
+    @param transfers: fetches files and serves them.
+    @param catalogue: finds who has them.
     @param kept: the files that this member keeps for others.
+    @param folder: those of them that have come.
+    @param keeper: gets the others.
     @param offered: those that were stored from here.
-    @param whole_content: gives all of a file, if it is here to be kept.
     @param is_classic: whether this is a ring of a classroom.
     @ivar commands: by name, what can be asked.
     """
 
     def __init__(
         self,
-        fetcher: Fetcher,
+        dht: DhtClient,
+        transfers: RingTransfers,
         catalogue: RingCatalogue,
-        member: RingMember,
-        keeping: DhtClient,
         kept: KeptFiles,
+        folder: KeptFolder,
+        keeper: FileKeeper,
         offered: Offered,
-        whole_content: Callable[[str], IContent | None],
         *,
         is_classic: bool,
     ) -> None:
-        self._fetcher = fetcher
+        self._dht = dht
+        self._transfers = transfers
         self._catalogue = catalogue
-        self._member = member
-        self._keeping = keeping
         self._kept = kept
+        self._folder = folder
+        self._keeper = keeper
         self._offered = offered
-        self._whole_content = whole_content
         self._is_classic = is_classic
         # Who waits for what to be where.
         self._brought: dict[tuple[str, Path], list[Deferred[Any]]] = {}
@@ -161,7 +165,7 @@ class RingCommands:
     def put(self, name: str, value: str) -> Deferred[dict[str, Any]]:
         """Have a small text kept, in place of what this node had put there before."""
         self._check()
-        putting = self._keeping.put(VALUES, name, value.encode())
+        putting = self._dht.put(VALUES, name, value.encode())
         return putting.addCallback(lambda stored: {"name": name, "copies": len(stored.keepers)})
 
     def get(self, name: str) -> Deferred[list[dict[str, Any]]]:
@@ -172,12 +176,12 @@ class RingCommands:
             kept = [holding.entry.kept for holding in holdings]
             return [{"value": each.value.decode(errors="replace"), "owner": each.owner} for each in kept]
 
-        return self._keeping.get(VALUES, name).addCallback(rows)
+        return self._dht.get(VALUES, name).addCallback(rows)
 
     def status(self) -> Deferred[dict[str, Any]]:
         """How this member stands, and what it keeps."""
-        status = {"role": "ring_peer", **standing(self._member)}
-        store, kept = self._keeping.store, self._kept
+        status = {"role": "ring_peer", **standing(self._dht.member)}
+        store, kept = self._dht.store, self._kept
         status |= {"entries": len(store), "files": kept.whole, "coming": len(kept) - kept.whole}
         status |= {"bytes": kept.size_bytes, "keep_bytes": kept.limit_bytes}
         return succeed(status)
@@ -186,15 +190,15 @@ class RingCommands:
 
     async def _store(self, path: Path, name: str) -> dict[str, Any]:
         self._check()
-        reactor: Any = self._fetcher.node.clock
+        reactor: Any = self._transfers.node.clock
         content = await deferToThreadPool(reactor, reactor.getThreadPool(), offer_blocking, reactor, path)
         manifest, name = content.manifest, name or content.seen.name
         self._offered.offer(name, content)
         whole = dict[Contact, None]()
-        end = self._keeping.watch_whole(manifest.digest, lambda contact: whole.setdefault(contact, None))
+        end = self._dht.watch_whole(manifest.digest, lambda contact: whole.setdefault(contact, None))
         try:
             about: dict[str, Any] = {"digest": manifest.digest, "size": manifest.size, "file": content.seen.name}
-            stored = await self._keeping.put(FILES, name, **about)
+            stored = await self._dht.put(FILES, name, **about)
             whole |= {copy.at: None for copy in stored.copies if copy.is_kept and copy.is_whole}
             await self._until_whole(manifest.digest, whole, stored.keepers)
         finally:
@@ -202,22 +206,22 @@ class RingCommands:
         keepers = [contact for contact in stored.keepers if contact in whole]
         if not keepers:
             raise TransferFailed(f"{name} was not fetched by any of those that are to keep it")
-        self._fetcher.node.report("ring-stored", "{name} is kept by {copies} nodes", name=name, copies=len(keepers))
+        self._transfers.node.report("ring-stored", "{name} is kept by {copies} nodes", name=name, copies=len(keepers))
         return {"name": name, "digest": manifest.digest, "size": manifest.size, "copies": self._places(keepers)}
 
     async def _until_whole(self, digest: str, whole: Mapping[Contact, None], keepers: Sequence[Contact]) -> None:
         """Wait until those that are to keep a file have all of it, or nothing of it goes out any more."""
         while not whole.keys() >= set(keepers):
-            moved = (self._fetcher.uploads.gone_bytes(digest), len(whole))
+            moved = (self._transfers.uploads.gone_bytes(digest), len(whole))
             come: Deferred[None] = Deferred()
-            end = self._keeping.watch_whole(digest, partial(_fire, come))
+            end = self._dht.watch_whole(digest, partial(_fire, come))
             try:
                 await come.addTimeout(
-                    _STALLED_S, self._fetcher.node.clock, onTimeoutCancel=lambda result, timeout_s: None
+                    _STALLED_S, self._transfers.node.clock, onTimeoutCancel=lambda result, timeout_s: None
                 )
             finally:
                 end()
-            if (self._fetcher.uploads.gone_bytes(digest), len(whole)) == moved:
+            if (self._transfers.uploads.gone_bytes(digest), len(whole)) == moved:
                 return
 
     # Requesting.
@@ -225,8 +229,8 @@ class RingCommands:
     async def _request(self, name: str, folder: Path, digest: str, overwrite: bool, file: str) -> dict[str, Any]:
         beginning = read_beginning(digest)
         self._check()
-        place = self._member.ring.called(self._keeping.store.place_of_name(name))
-        self._fetcher.node.report("ring-requested", "{name} is looked for, at place {place}", name=name, place=place)
+        place = self._dht.member.ring.called(self._dht.store.place_of_name(name))
+        self._transfers.node.report("ring-requested", "{name} is looked for, at place {place}", name=name, place=place)
         holdings = [each for each in await self._holdings(name) if (each.entry.kept.digest or "").startswith(beginning)]
         contents = {holding.entry.kept.digest: holding for holding in reversed(holdings)}
         if not contents:
@@ -243,7 +247,7 @@ class RingCommands:
         row = {"name": name, "file": file, "path": str(folder / file), "size": kept.size}
         row["digest"], row["owner"] = kept.digest, kept.owner
         at = self._places(holdings[0].sources)
-        self._fetcher.node.report("ring-found", "{name} is at {at}", name=name, at=", ".join(at) or "nobody now")
+        self._transfers.node.report("ring-found", "{name} is at {at}", name=name, at=", ".join(at) or "nobody now")
         return {**row, "sources": await self._bring(name, folder, file, kept.digest, kept.size, overwrite)}
 
     def _bring(self, name: str, folder: Path, file: str, digest: str, size: int, overwrite: bool) -> Deferred[Any]:
@@ -268,16 +272,16 @@ class RingCommands:
         self, name: str, folder: Path, file: str, digest: str, size: int, overwrite: bool
     ) -> Mapping[str, int]:
         try:
-            here = self._whole_content(digest)
-            if here is None and (keeping := self._kept.being_got(digest)) is not None:
+            here = self._folder.content(digest)
+            if here is None and (getting := self._keeper.being_got(digest)) is not None:
                 # It is on its way here to be kept.
-                await keeping
-                here = self._whole_content(digest)
+                await getting
+                here = self._folder.content(digest)
             if here is None:
                 sources: Mapping[str, int] = await self._fetch(name, folder, file, digest, size, overwrite)
                 return sources
-            part = await ResumableFile.open(self._fetcher.node.clock, folder, file, digest, overwrite=overwrite)
-            await copy_into(self._fetcher.node.clock, here, part)
+            part = await ResumableFile.open(self._transfers.node.clock, folder, file, digest, overwrite=overwrite)
+            await copy_into(here, part)
             await part.close()
         except AlreadyThere:
             pass
@@ -287,21 +291,21 @@ class RingCommands:
         """What a file is called that has come: in a classroom, that it has come, its number, and for whom."""
         if not (self._is_classic and is_number(name)):
             return file
-        return f"received_file_{name}_{self._member.own.id}{Path(file).suffix}"
+        return f"received_file_{name}_{self._dht.member.own.id}{Path(file).suffix}"
 
     async def _fetch(self, name: str, folder: Path, file: str, digest: str, size: int, overwrite: bool) -> Any:
         if digest in self._catalogue.names:
             raise UsageError(f"{file} is being fetched already, to another place; ask again when it is there")
         ended: Deferred[Fetch] = Deferred()
         self._catalogue.names[digest] = name
-        self._fetcher.node.report("ring-fetching", None, name=name, file=file, size=size)
+        self._transfers.node.report("ring-fetching", None, name=name, file=file, size=size)
         try:
-            await self._fetcher.begin(
+            await self._transfers.begin(
                 FoundFile(file, size, digest, 1),
                 ended.callback,
                 overwrite=overwrite,
                 give_up_s=_GIVE_UP_S,
-                open_part=parts_in(folder)(self._fetcher.node),
+                open_part=parts_in(folder)(self._transfers.node),
             )
             outcome = (await ended).outcome
         finally:
@@ -309,7 +313,7 @@ class RingCommands:
         if isinstance(outcome, Failure):
             outcome.raiseException()
         assert outcome is not None, "it has ended"
-        self._fetcher.node.report("ring-fetched", "{file} has come, {size} bytes", file=file, size=size, name=name)
+        self._transfers.node.report("ring-fetched", "{file} has come, {size} bytes", file=file, size=size, name=name)
         return {str(source.id): sent for source, sent in outcome.by_source.items()}
 
     # The rest.
@@ -318,25 +322,25 @@ class RingCommands:
         self._check()
         deleted = 0
         for space in (FILES, VALUES):
-            for holding in await self._keeping.get(space, name, self._keeping.replicas + 1):
-                if holding.entry.kept.owner == self._fetcher.node.key.public:
-                    await self._keeping.delete(space, name)
+            for holding in await self._dht.get(space, name, self._dht.replicas + 1):
+                if holding.entry.kept.owner == self._transfers.node.key.public:
+                    await self._dht.delete(space, name)
                     self._offered.withdraw(name, holding.entry.kept.digest or "")
                     deleted += 1
         if not deleted:
             raise UsageError(f"nothing that this node has stored is called {name!r}; only its owner deletes it")
-        self._fetcher.node.report("ring-deleted", "{name} is deleted", name=name)
+        self._transfers.node.report("ring-deleted", "{name} is deleted", name=name)
         return {"name": name, "deleted": deleted}
 
     def _holdings(self, name: str) -> Deferred[Sequence[Holding]]:
         self._check()
-        return self._keeping.get(FILES, name, self._keeping.replicas + 1)
+        return self._dht.get(FILES, name, self._dht.replicas + 1)
 
     def _places(self, contacts: Sequence[Contact]) -> list[str]:
-        return [self._member.ring.called(contact.id) for contact in contacts]
+        return [self._dht.member.ring.called(contact.id) for contact in contacts]
 
     def _check(self) -> None:
-        if not self._member.is_member:
+        if not self._dht.member.is_member:
             raise UsageError("this node is not on the ring yet; try again when it has joined")
 
 

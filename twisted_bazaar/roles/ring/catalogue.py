@@ -14,7 +14,7 @@ from twisted_bazaar.discovery.ring.storage.entry import FILES
 from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.interfaces import ICatalogue
-from twisted_bazaar.roles.ring.files import KeptFiles
+from twisted_bazaar.roles.ring.kept_files import KeptFiles
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 
@@ -23,16 +23,15 @@ from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 class RingCatalogue:
     """Finds who has the files that go round in the ring.
 
-    @ivar keeping: what is kept in the ring; to be set before anything is asked.
-    @ivar kept: the files that this node keeps; the same.
+    @param dht: what is kept in the ring.
+    @param kept: the files that this node keeps.
     @ivar names: what is being fetched is called by its digest; by what it was asked for.
     """
 
-    keeping: DhtClient
-    kept: KeptFiles
-
-    def __init__(self) -> None:
+    def __init__(self, dht: DhtClient, kept: KeptFiles) -> None:
         self.names: dict[str, str] = {}
+        self._dht = dht
+        self._kept = kept
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
         """What this node has it serves to those whom the ring sends."""
@@ -46,12 +45,12 @@ class RingCatalogue:
 
     def sources(self, digest: str) -> Deferred[Sequence[FileSource]]:
         """Who has a file, as those say who have."""
-        known = self.kept.entry_of(digest)
+        known = self._kept.entry_of(digest)
         name = self.names.get(digest) or (None if known is None else known.kept.name)
-        hints = self.kept.sources_of(digest)
+        hints = self._kept.sources_of(digest)
         if name is None:
             return succeed(_sources(hints))
-        asking = self.keeping.get(FILES, name, self.keeping.replicas + 1)
+        asking = self._dht.get(FILES, name, self._dht.replicas + 1)
 
         def found(holdings: Sequence[Holding]) -> Sequence[FileSource]:
             named = [each.sources for each in holdings if each.entry.kept.digest == digest]

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -18,6 +17,7 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.discovery.ring.storage.replica_server import ReplicaServer
 from twisted_bazaar.roles.ring.entries import EntryMemory
+from twisted_bazaar.timer import Timer
 
 T = TypeVar("T")
 SAVE_S: Final = 5.0
@@ -29,19 +29,19 @@ _NEVER: Final = -1
 class Checkpoints:
     """Writes down the entries of one node, one time after another.
 
-    @param keeping: what is kept.
+    @param dht: what is kept.
     @param memory: where it is written; None for nowhere.
     """
 
     log: Final = Logger()
 
-    def __init__(self, keeping: ReplicaServer, memory: EntryMemory | None) -> None:
-        self._keeping = keeping
+    def __init__(self, dht: ReplicaServer, memory: EntryMemory | None) -> None:
+        self._dht = dht
         self._memory = memory
         self._reactor: Any = None
         # Two threads would write one file.
         self._lock = DeferredLock()
-        self._timer: IDelayedCall | None = None
+        self._timer: Timer | None = None
         self._recalling: Deferred[None] | None = None
         self._saved = _NEVER
         self._is_recalled = self._is_failing = self._is_stopped = False
@@ -51,6 +51,7 @@ class Checkpoints:
         if self._memory is None or self._is_stopped:
             return
         self._reactor = reactor
+        self._timer = Timer(reactor, self._save_soon)
         self._recalling = Deferred.fromCoroutine(self._recall(self._memory))
         self._recalling.addErrback(self._not_recalled).addCallback(lambda _: self._go_on())
 
@@ -59,7 +60,6 @@ class Checkpoints:
         self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         if self._recalling is not None:
             self._recalling.cancel()
         return self._save()
@@ -68,7 +68,7 @@ class Checkpoints:
         clock = self._reactor
         for entries in await self._in_thread(partial(memory.recall, clock.seconds())):
             for entry, left_s in entries:
-                self._keeping.take(entry, None, left_s)
+                self._dht.take(entry, None, left_s)
             # Others are to have their turn.
             await deferLater(clock, 0, lambda: None)
 
@@ -83,12 +83,10 @@ class Checkpoints:
             self._save_later()
 
     def _save_later(self) -> None:
-        if not self._is_stopped:
-            wait_s = max(SAVE_S, self._keeping.store.size_bytes / _SAVED_A_SECOND)
-            self._timer = self._reactor.callLater(wait_s, self._save_soon)
+        if self._timer is not None and not self._is_stopped:
+            self._timer.set(max(SAVE_S, self._dht.store.size_bytes / _SAVED_A_SECOND))
 
     def _save_soon(self) -> None:
-        self._timer = None
         self._save().addCallback(lambda _: self._save_later())
 
     def _save(self) -> Deferred[None]:
@@ -98,7 +96,7 @@ class Checkpoints:
         return self._lock.run(self._write).addCallbacks(self._written, self._not_written)
 
     def _write(self) -> Deferred[None]:
-        store, now = self._keeping.store, self._reactor.seconds()
+        store, now = self._dht.store, self._reactor.seconds()
         if self._memory is None or self._saved == store.changes:
             return succeed(None)
         self._saved = store.changes

@@ -14,13 +14,14 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.discovery.ring.member.client import RingClient
 from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.member.ring_node import RingNode
 from twisted_bazaar.discovery.ring.records.search import RingSearch
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Command, DatagramReceivers, INode
+from twisted_bazaar.interfaces import Command, INode
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.options import places_of
@@ -43,14 +44,13 @@ class RingFinder(Role):
     @param is_guest: whether it only asks.
     @param observer: told how it joins.
     @ivar finished: fires with 1 if it cannot join, or another keeps its place.
-    @ivar stay: how it comes and goes.
+    @ivar lifecycle: how it comes and goes.
     @ivar member: its place among the others.
     @ivar search: what is found by it.
     """
 
     is_self_numbered = True
     needs_neighbours = False
-
     log = limited_logger(__name__)
     udp_need = UdpNeed(
         beside_links=False, no_udp="--via ring goes by datagrams; write a port, or leave out --udp for any that is free"
@@ -70,30 +70,28 @@ class RingFinder(Role):
             raise UsageError("--via ring: say where a member of the ring listens, with --join tcp:HOST:PORT")
         settings = evolve(settings, leaving_s=_LEAVING_S)
         self.is_stop_and_wait = not settings.has_fingers
-        make = RingClient if is_guest else RingMember
-        self.member = make(settings, observer=observer)
+        member = None if is_guest else RingMember(settings, observer=observer)
+        self.member: RingNode = RingClient(settings, observer=observer) if member is None else member
         is_classic = not settings.has_fingers
-        self.keeping: DhtClient = DhtClient(
-            self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic)
-        )
-        self.search: RingSearch = RingSearch(self.keeping)
-        self.stay: RingLifecycle = RingLifecycle(self.keeping, None if is_guest else Repair(self.keeping), join)
-        self.finished: Deferred[int] = self.stay.finished
-        self.datagrams: DatagramReceivers = self.member.datagrams
+        self.dht = DhtClient(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
+        self.search = RingSearch(self.dht, member)
+        self.lifecycle = RingLifecycle(self.dht, None if member is None else Repair(member, self.dht), join)
+        self.finished = self.lifecycle.finished
+        self.datagrams = self.member.datagrams
         self.commands: Mapping[str, Command] = {"status": self._status, "ring.status": self._ring_status}
 
     def start(self, node: INode) -> None:
         """Begin, or join, the ring."""
         super().start(node)
-        self.stay.start(node)
+        self.lifecycle.start(node)
         self.search.start(node)
 
     def stop(self) -> Deferred[None]:
         """Withdraw what is to be found here, hand over what is kept, and leave."""
-        return self.stay.stop().addCallback(lambda _: self.search.stop())
+        return self.lifecycle.stop().addCallback(lambda _: self.search.stop())
 
     def _ring_status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
-        return succeed({"role": "ring", **standing(self.member), "entries": len(self.keeping.store)})
+        return succeed({"role": "ring", **standing(self.member), "entries": len(self.dht.store)})
 
     def _status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
         if not self.member.can_ask:
@@ -101,11 +99,11 @@ class RingFinder(Role):
         told: Callable[[int], str] = self.member.ring.called
         status = {"role": "ring", "joined": True, "place": told(self.member.own.id), "untold": self.search.untold}
         if not self.member.is_guest:
-            membership = self.member.membership
-            before = membership.predecessor
+            stabilization = self.member.stabilization
+            before = stabilization.predecessor
             status |= {
                 "predecessor": None if before is None else str(before.address),
-                "successors": [str(contact.address) for contact in membership.successors],
-                "kept": len(self.keeping.store),
+                "successors": [str(contact.address) for contact in stabilization.successors],
+                "kept": len(self.dht.store),
             }
         return succeed(status)

@@ -6,7 +6,6 @@ What it keeps there, and finds by it, is up to the role.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
@@ -26,21 +25,21 @@ from twisted_bazaar.values.addresses import Address
 class RingLifecycle:
     """The stay of one role.
 
-    @param keeping: what it keeps; its member has not started yet.
+    @param dht: what it keeps; its member has not started yet.
     @param repair: sees that what is kept is where it belongs; None for a guest, who keeps nothing.
     @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
     @ivar finished: fires with 1 if it cannot join, or another keeps its place.
     """
 
-    log: Final = Logger()
+    log = Logger()
     _node: INode
 
     def __init__(
-        self, keeping: DhtClient, repair: Repair | None, join: IStreamClientEndpoint | Address | str | None
+        self, dht: DhtClient, repair: Repair | None, join: IStreamClientEndpoint | Address | str | None
     ) -> None:
         self.finished: Deferred[int] = Deferred()
         self.join = join
-        self._keeping = keeping
+        self._dht = dht
         self._repair = repair
 
     def start(self, node: INode, joined: Callable[[], object] = lambda: None) -> None:
@@ -49,18 +48,18 @@ class RingLifecycle:
         @param joined: called when that is done.
         """
         self._node = node
-        self._keeping.start(node)
+        self._dht.start(node)
         if self._repair is not None:
             self._repair.start(node)
-        member = self._keeping.member
+        member = self._dht.member
         member.displaced.addCallback(self._displaced)
         join = clientFromString(node.clock, self.join) if isinstance(self.join, str) else self.join
         joining = member.start(node, join).addCallbacks(lambda _: joined(), self._refused)
-        joining.addErrback(lambda failure: self.log.failure("joining the ring failed", failure))
+        joining.addErrback(lambda failure: self.log.failure("the ring was not joined", failure))
 
     def stop(self) -> Deferred[None]:
         """Hand over what is kept, and leave; fires when that is over, and never fails."""
-        leaving = self._keeping.member.stop()
+        leaving = self._dht.member.stop()
         leaving.addErrback(lambda failure: self.log.failure("leaving the ring failed", failure))
         return leaving.addCallback(lambda _: None if self._repair is None else self._repair.stop())
 
@@ -75,6 +74,6 @@ class RingLifecycle:
 
     def _end(self, sentence: str, why: str) -> None:
         self._node.report("ring-refused", sentence, why=why)
-        self._keeping.member.observer.refused(why)
+        self._dht.member.observer.refused(why)
         if not self.finished.called:
             self.finished.callback(1)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.member.ring_node import RingNode
 
 
-def standing(member: RingMember) -> dict[str, Any]:
+def standing(member: RingNode) -> dict[str, Any]:
     """Whether it is on the ring, and then where, and whom it knows."""
     if not member.is_member:
         return {"member": False}
-    membership, text = member.membership, member.ring.called
-    before = membership.predecessor
+    stabilization, text = member.stabilization, member.ring.called
+    before = stabilization.predecessor
     return {
         "member": True,
         "ring_id": text(member.own.id),
         "predecessor": None if before is None else text(before.id),
         "callers": [text(contact.id) for contact in member.callers],
-        "successors": [text(contact.id) for contact in membership.successors],
+        "successors": [text(contact.id) for contact in stabilization.successors],
     }

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.rate_limit import RateLimit
-from twisted_bazaar.roles.ring.files import KeptFiles
+from twisted_bazaar.roles.ring.kept_files import KeptFiles
 from twisted_bazaar.roles.ring.offered import Offered
 
 # Anybody may ask for a file, over and over.
@@ -23,17 +23,17 @@ class UploadEvents:
     def __init__(self, kept: KeptFiles, offered: Offered) -> None:
         self._kept = kept
         self._offered = offered
-        self._limit = RateLimit.a_minute(_TOLD_A_MINUTE)
+        self._limit: RateLimit = RateLimit.a_minute(_TOLD_A_MINUTE)
 
     def start(self, node: INode) -> None:
         """Tell a node's journal from now on."""
         self._node = node
 
-    def begun(self, digest: str, host: str) -> None:
+    def upload_begun(self, digest: str, host: str) -> None:
         """Somebody would fetch a file."""
         self._tell("ring-sending", digest, host=host)
 
-    def ended(self, digest: str, host: str, sent_bytes: int) -> None:
+    def upload_ended(self, digest: str, host: str, sent_bytes: int) -> None:
         """Somebody has fetched something, and is gone."""
         self._tell("ring-sent", digest, host=host, bytes=sent_bytes)
 

@@ -239,12 +239,12 @@ class NothingIsLost(RingCheck):
         """See whether others have what a node had."""
         for role in member.roles if not self._is_over else ():
             if isinstance(role, SimulatedPeer):
-                for entry in role.keeping.store:
+                for entry in role.dht.store:
                     deaths = self._deaths.get(entry.kept.name) if entry.kept.space == VALUES else None
                     if deaths is not None:
                         if has_died:
                             deaths.append(self.now)
-                        self._look_for(entry.kept.name, deaths, role.keeping.replicas)
+                        self._look_for(entry.kept.name, deaths, role.dht.replicas)
 
     def _look_for(self, name: str, deaths: deque[float], replicas: int) -> None:
         while deaths and deaths[0] < self.now - _AT_ONCE_S:

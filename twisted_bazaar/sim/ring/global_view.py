@@ -101,8 +101,8 @@ class RingView(Observer):
 
     def standing(self, contact: Contact) -> NodeState:
         """How a node stands."""
-        membership = self._member(contact).membership
-        return NodeState(contact, membership.predecessor, membership.successors)
+        stabilization = self._member(contact).stabilization
+        return NodeState(contact, stabilization.predecessor, stabilization.successors)
 
     def standings(self) -> list[NodeState]:
         """How all stand, in their order on the ring."""
@@ -111,7 +111,7 @@ class RingView(Observer):
     def has(self, contact: Contact, name: str) -> bool:
         """Whether a node has a value under a name."""
         peer = self.peers[contact]
-        return bool(peer.keeping.store.under(VALUES, name, peer.node.clock.seconds()))
+        return bool(peer.dht.store.under(VALUES, name, peer.node.clock.seconds()))
 
     def is_kept(self, name: str) -> bool:
         """Whether anybody has a value under a name."""
@@ -125,8 +125,8 @@ class RingView(Observer):
         claiming = 0
         for index, contact in enumerate(self._order):
             before = self._order[index - 1]
-            membership = self._member(contact).membership
-            claiming += before != contact and membership.is_responsible(before.id)
+            stabilization = self._member(contact).stabilization
+            claiming += before != contact and stabilization.is_responsible(before.id)
         return claiming
 
     # What happens.
@@ -197,12 +197,12 @@ class RingView(Observer):
     def _look_at(self, index: int) -> None:
         order, count = self._order, len(self._order)
         contact = order[index]
-        membership = self._member(contact).membership
+        stabilization = self._member(contact).stabilization
         length = min(self.most, count - 1)
         following = tuple(order[(index + step) % count] for step in range(1, length + 1))
-        _put(self.wrong_after, contact, membership.successors != following)
+        _put(self.wrong_after, contact, stabilization.successors != following)
         before = order[index - 1] if count > 1 else None
-        _put(self.wrong_before, contact, membership.predecessor != before)
+        _put(self.wrong_before, contact, stabilization.predecessor != before)
 
 
 def _put(wrong: dict[Contact, None], contact: Contact, is_wrong: bool) -> None:

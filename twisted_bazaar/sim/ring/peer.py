@@ -24,7 +24,7 @@ from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed
-from twisted_bazaar.interfaces import DatagramReceivers, INode
+from twisted_bazaar.interfaces import INode
 from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Address
 
@@ -37,7 +37,7 @@ class SimulatedPeer(Role):
     @param join: where a member takes links; None to begin a ring.
     @param seat: its place on a ring that is begun by many at once.
     @ivar member: its place among the others.
-    @ivar keeping: what it keeps.
+    @ivar dht: what it keeps.
     """
 
     is_self_numbered = True
@@ -47,17 +47,17 @@ class SimulatedPeer(Role):
     def __init__(
         self, settings: Settings, replicas: int, join: IStreamClientEndpoint | None = None, seat: Seat | None = None
     ) -> None:
-        self.member: RingMember = RingMember(settings)
-        self.keeping: DhtClient = DhtClient(self.member, replicas=replicas)
-        self.datagrams: DatagramReceivers = self.member.datagrams
-        self._repair = Repair(self.keeping)
+        self.member = RingMember(settings)
+        self.dht = DhtClient(self.member, replicas=replicas)
+        self.datagrams = self.member.datagrams
+        self._repair = Repair(self.member, self.dht)
         self._join = join
         self._seat = seat
 
     def start(self, node: INode) -> None:
         """Begin."""
         super().start(node)
-        self.keeping.start(node)
+        self.dht.start(node)
         self._repair.start(node)
         self.member.start(node, self._join, self._seat).addErrback(self._not_joined)
 

@@ -224,7 +224,7 @@ class RingRun(Run[RingScenario, RingReport]):
             )
 
         self.cluster.note("sought", node=member.name, starts=starts, place=text, phase=phase, number=number)
-        peer.member.find(place).addCallback(found).addErrback(_log_failure)
+        peer.member.lookups.find(place).addCallback(found).addErrback(_log_failure)
 
     # What is kept.
 
@@ -239,7 +239,7 @@ class RingRun(Run[RingScenario, RingReport]):
             if len(stored.keepers) > min(self._scenario.replicas, len(self.view) - 1):
                 self.cluster.note("kept", node=member.name, name=key)
 
-        putting = peer.keeping.put(VALUES, key, value_of(key).encode()).addCallback(kept)
+        putting = peer.dht.put(VALUES, key, value_of(key).encode()).addCallback(kept)
         putting.addErrback(lambda failure: failure.trap(BazaarError) and None).addErrback(_log_failure)
 
     def _get(self, name: str, key: str, *, is_last: bool = False) -> None:
@@ -263,7 +263,7 @@ class RingRun(Run[RingScenario, RingReport]):
             failure.trap(BazaarError)
             got(None)
 
-        peer.keeping.get(VALUES, key).addCallbacks(got, not_got).addErrback(_log_failure)
+        peer.dht.get(VALUES, key).addCallbacks(got, not_got).addErrback(_log_failure)
 
     # What is asked in the end, when nobody comes or goes any more.
 

@@ -32,11 +32,12 @@ class MeetingTests(RingTestCase):
 
     def knows(self, one: RingMember, other: RingMember) -> bool:
         """Whether one member knows another."""
-        return self.seen(other) in one._neighbourhood.fingers
+        return self.seen(other) in one.table.fingers
 
     def ask(self, asker: RingMember, asked: RingMember) -> RingMessage:
         """Have one ask another something, in a member's way."""
-        found: RingMessage = self.result(asker.ask(self.seen(asked), partial(RingFind, place=asked.ring.text(0))))
+        find = partial(RingFind, place=asked.ring.text(0))
+        found: RingMessage = self.result(asker.requests.ask(self.seen(asked), find))
         self.network.run(0.1)
         return found
 
@@ -51,7 +52,7 @@ class MeetingTests(RingTestCase):
     def near(self, one: RingMember, other: RingMember) -> bool:
         """Whether one has another in its list, or the other way round."""
         seen = self.seen(one), self.seen(other)
-        return seen[1] in one.membership.successors or seen[0] in other.membership.successors
+        return seen[1] in one.stabilization.successors or seen[0] in other.stabilization.successors
 
     def pings(self, by: RingMember, to: Address) -> int:
         """How often one member has asked somebody how it stands."""
@@ -81,19 +82,19 @@ class MeetingTests(RingTestCase):
         asker, asked = self.strangers()
         self.ask(asker, asked)
         for _ in range(10):
-            asker.ask(self.seen(asked), partial(RingFind, place=asked.ring.text(0)))
+            asker.requests.ask(self.seen(asked), partial(RingFind, place=asked.ring.text(0)))
         self.network.run(0.5)
         self.assertEqual(self.pings(asked, self.seen(asker).address), 1)
         self.assertTrue(self.knows(asked, asker))
-        self.assertEqual(asked._neighbourhood.meeting._asked, set())
+        self.assertEqual(asked._incarnation.verification._asked, set())
 
     def test_neighbour(self) -> None:
         """Neighbours are asked in rounds, and not for asking."""
         asked = self.living()[0]
-        neighbour, neighbourhood = asked.membership.successors[0], asked._neighbourhood
-        neighbourhood.fingers.failed(neighbour)
-        neighbourhood.meeting.meet(neighbour)
-        self.assertEqual(neighbourhood.meeting._asked, set())
+        neighbour, verification = asked.stabilization.successors[0], asked._incarnation.verification
+        asked.table.fingers.failed(neighbour)
+        verification.verify(neighbour)
+        self.assertEqual(verification._asked, set())
 
     def test_guest(self) -> None:
         """Who only asks is no node that others are to be led to."""
@@ -105,8 +106,8 @@ class MeetingTests(RingTestCase):
             self.ask(guest, asked)
         where = self.network.where_datagrams(node)
         self.assertIn(self.pings(asked, where), range(1, 5))
-        self.assertEqual(asked._neighbourhood.meeting._asked, set())
-        known = [each for member in self.living() for each in member._neighbourhood.fingers]
+        self.assertEqual(asked._incarnation.verification._asked, set())
+        known = [each for member in self.living() for each in member.table.fingers]
         self.assertNotIn(where, [contact.address for contact in known])
 
     def test_no_room(self) -> None:
@@ -150,8 +151,8 @@ class ByHandTests(RingTestCase):
 
     def known(self) -> tuple[object, ...]:
         """Whom the member knows, and whom it takes for dead or doubts."""
-        neighbourhood = self.member._neighbourhood
-        return frozenset(neighbourhood.fingers), len(neighbourhood.dead), len(neighbourhood._doubtful)
+        table = self.member.table
+        return frozenset(table.fingers), len(table.failed), len(self.member._incarnation.maintenance.doubtful)
 
     def test_mute(self) -> None:
         """It is asked seldom, in however many names it asks; it is not known by that, and nobody is taken for dead."""
@@ -161,7 +162,7 @@ class ByHandTests(RingTestCase):
             self.ask(number, cookie)
         self.network.run(5.0)
         self.assertEqual(self.known(), before)
-        self.assertEqual(self.member._neighbourhood.meeting._asked, set())
+        self.assertEqual(self.member._incarnation.verification._asked, set())
         self.assertEqual(len(self.socket.of_type("ringfound")), 200)
         self.assertIn(len(self.socket.of_type("ringping")), range(1, 5))
 
@@ -196,9 +197,9 @@ class ByHandTests(RingTestCase):
     def test_not_yet(self) -> None:
         """Who has not joined yet asks nobody back: it would say that it is a member."""
         cookie = self.socket.cookie(self.network)
-        self.member.membership.is_member = False
+        self.member.stabilization.is_member = False
         self.ask(0, cookie)
-        self.member.membership.is_member = True
+        self.member.stabilization.is_member = True
         self.assertEqual(self.socket.of_type("ringping"), [])
         self.ask(1, cookie)
         self.assertEqual(len(self.socket.of_type("ringping")), 1)
@@ -207,7 +208,8 @@ class ByHandTests(RingTestCase):
         """Who asks from the place of who is asked is no shortcut, and does no harm."""
         self.socket.cookie(self.network)
         own = self.member.own
-        self.member._neighbourhood.meeting.meet(Contact(own.id, self.contact(0).key, Address("10.9.0.1", 7_000), 0))
+        there = Contact(own.id, self.contact(0).key, Address("10.9.0.1", 7_000), 0)
+        self.member._incarnation.verification.verify(there)
         self.network.run(0.05)
         self.assertEqual(self.socket.of_type("ringping"), [])
 
@@ -231,7 +233,7 @@ class ClassroomTests(RingTestCase):
         self.network.run(60.0)
         asker, asked = self.members[nodes[0]], self.members[nodes[2]]
         for _ in range(3):
-            self.result(asker.ask(self.seen(asked), partial(RingFind, place=asked.ring.text(0))))
+            self.result(asker.requests.ask(self.seen(asked), partial(RingFind, place=asked.ring.text(0))))
         self.network.run(0.1)
-        self.assertNotIn(self.seen(asker), asked._neighbourhood.fingers)
-        self.assertEqual(asked._neighbourhood.meeting._asked, set())
+        self.assertNotIn(self.seen(asker), asked.table.fingers)
+        self.assertEqual(asked._incarnation.verification._asked, set())

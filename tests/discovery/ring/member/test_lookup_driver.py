@@ -10,6 +10,7 @@ from twisted_bazaar.discovery.ring.member.lookup_driver import LookupDriver
 from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import RingExit, RingFind, RingFound
 from twisted_bazaar.discovery.ring.rpc.requests import Requests
+from twisted_bazaar.discovery.ring.rpc.rtt_table import RttEntry
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import Lookup
 from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
@@ -30,10 +31,18 @@ class SearchTests(SynchronousTestCase):
         lookup = Lookup(PLACE, RING, LookupReply(OWN, tuple(reversed(OTHERS[:3]))), alpha=1, is_wary=False)
         self.answered: list[Contact] = []
         self.failed: list[Contact] = []
-        self.search = LookupDriver(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
+        self.search = LookupDriver(PLACE, lookup, self.asking, self)
         self.addCleanup(lambda: self.assertEqual(self.node.clock.getDelayedCalls(), []))
         self.addCleanup(self.asking.stop)
-        self.search.go()
+        self.search.ask_next()
+
+    def on_answer(self, contact: Contact, site: RttEntry | None = None) -> None:
+        """Note who has answered."""
+        self.answered.append(contact)
+
+    def on_failure(self, contact: Contact) -> None:
+        """Note who has not."""
+        self.failed.append(contact)
 
     def asked(self) -> list[Contact]:
         """Who was asked, each once."""
@@ -93,9 +102,9 @@ class SearchTests(SynchronousTestCase):
     def test_overdue(self) -> None:
         """Who is late for the third time is not waited for if another claims the place, be that sure or not."""
         lookup = Lookup(PLACE, RING, LookupReply(OWN, (BEFORE, OTHERS[2])), alpha=2)
-        search = LookupDriver(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
+        search = LookupDriver(PLACE, lookup, self.asking, self)
         self.node.datagrams.clear()
-        search.go()
+        search.ask_next()
         self.answer(BEFORE, after=(HOLDER,))
         self.pass_time(0.3)
         self.answer(HOLDER, after=(HOLDER,))
@@ -108,9 +117,9 @@ class SearchTests(SynchronousTestCase):
     def test_late_after_the_end(self) -> None:
         """Who is late when the search is over leaves no timer behind."""
         lookup = Lookup(PLACE, RING, LookupReply(OWN, (BEFORE, OTHERS[2])), alpha=2, is_wary=False)
-        search = LookupDriver(PLACE, lookup, self.asking, self.answered.append, self.failed.append)
+        search = LookupDriver(PLACE, lookup, self.asking, self)
         self.node.datagrams.clear()
-        search.go()
+        search.ask_next()
         self.answer(BEFORE, after=(HOLDER,))
         self.answer(HOLDER, after=(HOLDER,))
         self.successResultOf(search.found)

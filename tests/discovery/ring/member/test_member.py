@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.nets import key_pair
-from twisted_bazaar.discovery.ring.member.maintenance import Maintenance
+from twisted_bazaar.discovery.ring.member.incarnation import Incarnation
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import (
@@ -131,7 +131,7 @@ class MemberTestCase(SynchronousTestCase):
 
     def neighbours(self) -> tuple[int | None, list[int]]:
         """The places of its predecessor and its successors."""
-        before, successors = self.member.membership.predecessor, self.member.membership.successors
+        before, successors = self.member.stabilization.predecessor, self.member.stabilization.successors
         return None if before is None else before.id, [each.id for each in successors]
 
     def events(self, name: str) -> list[dict[str, Any]]:
@@ -176,7 +176,7 @@ class ComingTests(MemberTestCase):
         self.begin()
         self.assertTrue(self.member.is_member)
         self.assertEqual(self.neighbours(), (None, []))
-        [own] = self.successResultOf(self.member.lookup(3))
+        [own] = self.successResultOf(self.member.lookups.find(3)).holders
         self.assertEqual(own, self.member.own)
         self.assertEqual(self.events("ring-joined"), [{"id": "100"}])
 
@@ -375,7 +375,7 @@ class StayingTests(MemberTestCase):
         forger = Contact(victim.id, victim.key, Address("10.6.6.6", 9_100), victim.port)
         self.say(forger, RingPing)
         self.live(contact(50), contact(150), seconds=3.0)
-        self.assertEqual(self.member.membership.successors[0], victim)
+        self.assertEqual(self.member.stabilization.successors[0], victim)
 
     def test_mute_caller(self) -> None:
         """Who asks over and over counts as a caller only when it has answered itself: a mute one drives out nobody."""
@@ -474,15 +474,15 @@ class CarryingTests(MemberTestCase):
 
     def test_asks(self) -> None:
         """What they ask is answered; the rules are told who does not."""
-        answer = self.member.ask(contact(50), partial(Note, text="hi"))
+        answer = self.member.requests.ask(contact(50), partial(Note, text="hi"))
         [question] = self.said(contact(50), Note)
         self.say(contact(50), Thanks, stamp=question.stamp)
         self.assertIsInstance(self.successResultOf(answer), Thanks)
-        answer = self.member.ask(contact(50), partial(Note, text="hi"))
+        answer = self.member.requests.ask(contact(50), partial(Note, text="hi"))
         self.pass_time(4.0)
         self.failureResultOf(answer, LinkClosed)
-        self.assertEqual(self.member.membership._dead.living([contact(50)], self.node.clock.seconds()), ())
-        self.assertNotIn(contact(50), list(self.member._neighbourhood.fingers))
+        self.assertEqual(self.member.table.failed.living([contact(50)], self.node.clock.seconds()), ())
+        self.assertNotIn(contact(50), list(self.member.table.fingers))
 
     def test_told_of_changes(self) -> None:
         """They are told when neighbours have changed, and only then."""
@@ -566,9 +566,9 @@ class AnewTests(SynchronousTestCase):
         """What still comes for the try before does not keep it from learning whom it meets now."""
         node, other = FakeNode(), contact(50)
         asking = Requests(node, ContactEncoder(contact(100), RING))
-        before = Maintenance(node, asking, SMALL, lambda refused: None, lambda: None)
-        before.stop()
-        now = Maintenance(node, asking, SMALL, lambda refused: None, lambda: None)
-        self.assertFalse(before.answered(other))
-        self.assertTrue(now.answered(other))
-        self.assertIn(other, now.fingers)
+        before = Incarnation.begin(node, asking, SMALL, lambda refused: None, lambda: None)
+        before.maintenance.stop()
+        now = Incarnation.begin(node, asking, SMALL, lambda refused: None, lambda: None)
+        self.assertFalse(before.maintenance.on_answer(other))
+        self.assertTrue(now.maintenance.on_answer(other))
+        self.assertIn(other, now.table.fingers)

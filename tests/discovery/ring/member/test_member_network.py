@@ -63,7 +63,7 @@ class RingNetworkTestCase(RingTestCase):
         looked = []
         for _ in range(count):
             place = rng.randrange(self.members_ring().size)
-            found = self.result(rng.choice(askers or self.living()).find(place))
+            found = self.result(rng.choice(askers or self.living()).lookups.find(place))
             looked.append((found, self.holder(place)))
         return looked
 
@@ -83,7 +83,7 @@ class RingNetworkTestCase(RingTestCase):
         """Let time pass until nobody has one of these as its successor."""
 
         def is_gone() -> bool:
-            near = [each for member in self.living() for each in member.membership.successors[:1]]
+            near = [each for member in self.living() for each in member.stabilization.successors[:1]]
             return all(each.id not in dead for each in near)
 
         self.network.run_until(is_gone, most_s)
@@ -199,11 +199,12 @@ class RefusalTests(RingNetworkTestCase):
         """Who answers as another than the node that is at an address is not believed, whatever it was asked."""
         nodes = self.ring(5)
         member, there = self.members[nodes[0]], self.seen(self.members[nodes[1]])
-        self.result(member.ask(there, RingPing))
-        neighbourhood, site = member._neighbourhood, member._asking.sites.at(there.address, self.network.seconds())
+        self.result(member.requests.ask(there, RingPing))
+        maintenance = member._incarnation.maintenance
+        site = member._requests.sites.at(there.address, self.network.seconds())
         thief = Contact(there.id + 1, key_pair(77).public, there.address, there.port)
-        self.assertEqual([neighbourhood.answered(each, site) for each in (thief, there, thief)], [False, True, False])
-        self.assertNotIn(thief, neighbourhood.fingers)
+        self.assertEqual([maintenance.on_answer(each, site) for each in (thief, there, thief)], [False, True, False])
+        self.assertNotIn(thief, member.table.fingers)
 
     def test_comes_back_elsewhere(self) -> None:
         """So does one that is there again at another port."""
@@ -310,7 +311,7 @@ class DyingTests(RingNetworkTestCase):
             self.network.stop(node)
             self.network.run(0.5)
         self.until_ideal(5.0)
-        self.assertIsNone(self.members[nodes[0]].membership.predecessor)
+        self.assertIsNone(self.members[nodes[0]].stabilization.predecessor)
         self.add(nodes[0])
         self.until_joined(self.network.nodes)
         self.until_ideal(5.0)
@@ -388,7 +389,7 @@ class MergingTests(RingNetworkTestCase):
         nodes = self.ring(6)
         cut = self.network.network.ways.cut([self.network.host_of(nodes[2]).name])
         self.network.run(200.0)
-        self.assertEqual(self.members[nodes[2]].membership.successors, ())
+        self.assertEqual(self.members[nodes[2]].stabilization.successors, ())
         self.network.network.ways.heal(cut)
         self.until_ideal(150.0)
 

@@ -134,7 +134,7 @@ class AskingTests(MemberTestCase):
         self.answer(self.asked(), same=True)
         self.assertEqual(self.neighbours(), (50, [150, 200, 50]))
         question = self.asked()
-        self.member.membership.successors = (contact(150),)
+        self.member.stabilization.successors = (contact(150),)
         self.answer(question, same=True)
         self.assertEqual(self.neighbours(), (50, [150, 200, 50]))
 

@@ -52,11 +52,6 @@ class HandKeeping:
         for changed in self.watchers:
             changed()
 
-    @property
-    def member(self) -> Any:
-        """The member."""
-        return self
-
     def put(self, space: str, name: str, value: bytes | None = b"", *, lifetime: int) -> Deferred[Any]:
         """Note it."""
         self.done.append((space, name, value, lifetime))
@@ -87,10 +82,10 @@ class PostingTests(SynchronousTestCase):
     def begin(self, count: int = 1, **about: Any) -> None:
         """Start it."""
         self.node = FakeNode()
-        self.keeping: Any = HandKeeping(**about)
+        self.dht: Any = HandKeeping(**about)
         self.own = OwnRecords(self.node.bazaar)
         self.own.change_files(files(count), [])
-        self.posting = Republisher(self.keeping, self.own)
+        self.posting = Republisher(self.dht, self.dht, self.own)
         self.posting.start(self.node)
 
     def run_for(self, seconds: float, step_s: float = 0.05) -> None:
@@ -99,13 +94,13 @@ class PostingTests(SynchronousTestCase):
 
     def put(self) -> list[tuple[str, str]]:
         """What has been put or deleted since the last time."""
-        done, self.keeping.done = self.keeping.done, []
+        done, self.dht.done = self.dht.done, []
         return [(space, name) for space, name, _, _ in done]
 
     def test_at_once(self) -> None:
         """What there is at the start is put at once, for half an hour."""
         self.begin()
-        lifetimes = {lifetime for _, _, _, lifetime in self.keeping.done}
+        lifetimes = {lifetime for _, _, _, lifetime in self.dht.done}
         self.assertEqual(set(self.put()), {provider_key(files(1)[0].digest), word_key("f00000")})
         self.assertEqual((lifetimes, self.posting.waiting), ({1800}, 0))
 
@@ -117,12 +112,12 @@ class PostingTests(SynchronousTestCase):
         self.assertEqual(self.posting.waiting, 2)
         # It does not look either, until it is told.
         self.assertEqual(self.node.clock.getDelayedCalls(), [])
-        [changed] = self.keeping.watchers
+        [changed] = self.dht.watchers
         changed()
         self.run_for(1)
         self.assertEqual(self.put(), [])
         for _ in range(3):
-            self.keeping.join()
+            self.dht.join()
         self.run_for(1)
         self.assertEqual(len(self.put()), 2)
 
@@ -131,9 +126,9 @@ class PostingTests(SynchronousTestCase):
         for is_told_before in (False, True):
             self.begin(is_member=False)
             if is_told_before:
-                self.keeping.join()
+                self.dht.join()
             self.posting.stop()
-            self.keeping.join()
+            self.dht.join()
             self.assertEqual(self.node.clock.getDelayedCalls(), [])
             self.run_for(1)
             self.assertEqual(self.put(), [])
@@ -159,7 +154,7 @@ class PostingTests(SynchronousTestCase):
         self.assertEqual((len(self.put()) > 0, self.posting.waiting), (True, 0))
         self.begin(500, is_slow=True)
         self.run_for(10)
-        self.assertLess(len(self.keeping.waiting), 20)
+        self.assertLess(len(self.dht.waiting), 20)
 
     def test_very_many(self) -> None:
         """Who has very much puts it for longer, so that it is put anew no faster than half as fast as at first."""
@@ -175,7 +170,7 @@ class PostingTests(SynchronousTestCase):
         self.posting.changed(self.own.change_files([SharedFile("f00000", 1, files(1)[0].digest, False)], []))
         self.assertEqual(len(self.put()), 2)
         self.posting.changed(self.own.change_files([], ["f00000"]))
-        self.assertEqual({(value, lifetime) for _, _, value, lifetime in self.keeping.done}, {(None, 1800)})
+        self.assertEqual({(value, lifetime) for _, _, value, lifetime in self.dht.done}, {(None, 1800)})
         self.put()
         self.run_for(3 * LIFETIME_S, 1.0)
         self.assertEqual(self.put(), [])
@@ -184,12 +179,12 @@ class PostingTests(SynchronousTestCase):
         """Who had very much, which lasts for long, and has nothing any more, has it deleted for as long as it lasts."""
         self.begin(10_000, is_member=False)
         lasts_s = lifetime_of(len(self.own))
-        self.keeping.join()
+        self.dht.join()
         self.run_for(2)
         there = set(self.put())
         self.posting.changed(self.own.change_files([], [each.name for each in files(10_000)]))
         self.run_for(5)
-        lifetimes = [lifetime for _, _, value, lifetime in self.keeping.done if value is None]
+        lifetimes = [lifetime for _, _, value, lifetime in self.dht.done if value is None]
         self.assertEqual((set(self.put()), self.posting.waiting), (there, 0))
         self.assertGreater(min(lifetimes), lasts_s - 10)
         self.assertLessEqual(max(lifetimes), lasts_s)
@@ -199,23 +194,23 @@ class PostingTests(SynchronousTestCase):
         self.begin(is_slow=True)
         self.posting.changed(self.own.change_files([], ["f00000"]))
         self.put()
-        for doing in self.keeping.waiting:
+        for doing in self.dht.waiting:
             doing.callback(None)
-        self.assertEqual([value for _, _, value, _ in self.keeping.done], [None, None])
+        self.assertEqual([value for _, _, value, _ in self.dht.done], [None, None])
 
     def test_never_there(self) -> None:
         """What has gone before it was put is not deleted."""
         self.begin(is_member=False)
         self.posting.changed(self.own.change_files([], ["f00000"]))
-        self.keeping.join()
+        self.dht.join()
         self.run_for(3)
         self.assertEqual((self.put(), self.posting.waiting), ([], 0))
 
     def test_trouble(self) -> None:
         """What nobody has room for, or nobody takes, is tried again, each time after a longer while."""
         self.begin(is_member=False)
-        self.keeping.trouble = [NotNow("full"), LinkClosed("nobody"), LinkClosed("nobody"), LinkClosed("nobody")]
-        self.keeping.join()
+        self.dht.trouble = [NotNow("full"), LinkClosed("nobody"), LinkClosed("nobody"), LinkClosed("nobody")]
+        self.dht.join()
         self.run_for(0.2)
         self.assertEqual((len(self.put()), self.posting.waiting), (2, 2))
         self.run_for(2)
@@ -231,7 +226,7 @@ class PostingTests(SynchronousTestCase):
         self.posting.changed(self.own.set_items(["apple"]))
         self.put()
         self.successResultOf(self.posting.withdraw())
-        self.assertEqual([value for _, _, value, _ in self.keeping.done], [None] * 3)
+        self.assertEqual([value for _, _, value, _ in self.dht.done], [None] * 3)
         self.assertEqual([space for space, _ in self.put()][:2], [SELLERS, PROVIDERS])
         self.assertEqual(self.node.clock.getDelayedCalls(), [])
 
@@ -239,7 +234,7 @@ class PostingTests(SynchronousTestCase):
         """Who leaves does not wait for long, however much it has put and whoever does not answer."""
         self.begin(40)
         self.run_for(10)
-        self.keeping.is_slow = True
+        self.dht.is_slow = True
         leaving = self.posting.withdraw()
         self.assertNoResult(leaving)
         self.run_for(WITHDRAWING_S + 0.1)

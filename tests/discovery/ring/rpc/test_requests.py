@@ -224,12 +224,12 @@ class AskingTests(AskingTestCase):
         class Watching:
             """Notes what it is told, and fails."""
 
-            def answered(self, contact: Contact, site: RttEntry) -> None:
+            def on_answer(self, contact: Contact, site: RttEntry | None = None) -> None:
                 told.append(("answered", contact))
                 sites.append(site)
                 raise RuntimeError
 
-            def failed(self, contact: Contact) -> None:
+            def on_failure(self, contact: Contact) -> None:
                 told.append(("failed", contact))
                 raise RuntimeError
 
@@ -248,10 +248,10 @@ class AskingTests(AskingTestCase):
         class Ending:
             """Wants no answer any more."""
 
-            def answered(self, contact: Contact, site: RttEntry) -> None:
+            def on_answer(self, contact: Contact, site: RttEntry | None = None) -> None:
                 answer.cancel()
 
-            def failed(self, contact: Contact) -> None:
+            def on_failure(self, contact: Contact) -> None:
                 answer.cancel()
 
         answer = self.ask(witness=Ending())

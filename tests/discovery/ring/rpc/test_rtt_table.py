@@ -120,13 +120,13 @@ class AnsweringTests(RingTestCase):
         """Who has answered lately counts for 15 s from its last answer on, whatever it was asked before."""
         member = self.members[self.add()]
         self.network.run(1.0)
-        sites = member._asking.sites
+        sites = member._requests.sites
         for other, is_at_hand in ((contact(1), True), (contact(2), False)):
             for wait_s in (0.0, 3.0, 6.0, 9.0, 12.0):
                 self.network.run(wait_s)
                 last, where = self.network.seconds(), other.address
                 site = sites.at(where, last) if is_at_hand else None
-                self.assertTrue(member._neighbourhood.answered(other, site))
+                self.assertTrue(member._incarnation.maintenance.on_answer(other, site))
                 shown = [sites.at(where, last + after_s).shown_at(last + after_s) for after_s in (14.9, 15.1)]
                 self.assertEqual(shown, [other, None], (wait_s, is_at_hand))
 
@@ -134,22 +134,23 @@ class AnsweringTests(RingTestCase):
         """Who has not answered, or has gone, and answers again later is known as before, at once."""
         member = self.members[self.add()]
         self.network.run(1.0)
-        neighbourhood, sites, other = member._neighbourhood, member._asking.sites, contact(1)
+        incarnation, sites, other = member._incarnation, member._requests.sites, contact(1)
+        maintenance, responder = incarnation.maintenance, incarnation.responder
         farewell = RingQuit(
             **ENVELOPE | {"source": RING.text(other.id), "origin": ContactEncoder(other, RING).own_card}
         )
         for wait_s in (1.0, 20.0):
-            for lose in (lambda: neighbourhood.failed(other), lambda: neighbourhood.let_go(farewell, other)):
-                self.assertTrue(neighbourhood.answered(other, sites.at(other.address, self.network.seconds())))
-                self.assertIn(other, neighbourhood.fingers)
+            for lose in (lambda: maintenance.on_failure(other), lambda: responder.on_quit(farewell, other)):
+                self.assertTrue(maintenance.on_answer(other, sites.at(other.address, self.network.seconds())))
+                self.assertIn(other, member.table.fingers)
                 self.network.run(wait_s)
                 site = sites.at(other.address, self.network.seconds())
                 lose()
-                self.assertNotIn(other, neighbourhood.fingers)
-                self.assertTrue(neighbourhood.dead.has(other, self.network.seconds()))
-                self.assertTrue(neighbourhood.answered(other, site))
-                self.assertIn(other, neighbourhood.fingers)
-                self.assertFalse(neighbourhood.dead.has(other, self.network.seconds()))
+                self.assertNotIn(other, member.table.fingers)
+                self.assertTrue(member.table.failed.has(other, self.network.seconds()))
+                self.assertTrue(maintenance.on_answer(other, site))
+                self.assertIn(other, member.table.fingers)
+                self.assertFalse(member.table.failed.has(other, self.network.seconds()))
 
 
 class WaitTests(SynchronousTestCase):

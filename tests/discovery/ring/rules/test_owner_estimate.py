@@ -131,5 +131,5 @@ class CrowdedTests(KeepingTestCase):
         for number in range(30):
             self.put(asker, f"{number}", b"here")
         for place in range(9_000, 50_000, 7_000):
-            guessed = self.members[asker].likely(place, 2)
+            guessed = self.members[asker].lookups.likely_owners(place, 2)
             self.assertEqual(guessed[:1], (self.holder(place),), place)

@@ -76,17 +76,17 @@ class TellingTests(SynchronousTestCase):
 
     def test_called(self) -> None:
         """Places are told as people write them: in a classroom as numbers, else in hexadecimal digits."""
-        self.telling.dead(caller(150))
+        self.telling.neighbour_failed(caller(150))
         self.assertEqual(self.node.reports[0], ("ring-dead", {"id": "150", "host": "10.0.0.1", "port": 9150}))
         self.assertEqual((Ring(8).called(150), Ring(64).called(150)), ("150", "0000000000000096"))
 
     def test_sought(self) -> None:
         """It is told whether a place is here, or whom the question is sent on to."""
         own, by, near, after = caller(8), caller(3), caller(10), caller(12)
-        self.telling.sought(8, by, LookupReply(own, (), (own, near)))
-        self.telling.sought(11, by, LookupReply(own, (near,), (after,)))
-        self.telling.sought(220, by, LookupReply(own, (near,)))
-        self.telling.sought(220, by, LookupReply(own))
+        self.telling.lookup_answered(8, by, LookupReply(own, (), (own, near)))
+        self.telling.lookup_answered(11, by, LookupReply(own, (near,), (after,)))
+        self.telling.lookup_answered(220, by, LookupReply(own, (near,)))
+        self.telling.lookup_answered(220, by, LookupReply(own))
         self.assertEqual(
             self.node.reports,
             [
@@ -99,23 +99,23 @@ class TellingTests(SynchronousTestCase):
     def test_flood(self) -> None:
         """However much strangers call, it is told some times in a minute, and hides nothing of the neighbours."""
         for _ in range(10_000):
-            self.telling.pinged(caller(5))
-            self.telling.sought(220, caller(5), LookupReply(caller(8), (caller(10),)))
+            self.telling.ping_received(caller(5))
+            self.telling.lookup_answered(220, caller(5), LookupReply(caller(8), (caller(10),)))
         self.assertLessEqual(len(self.events()), 120)
-        self.telling.dead(caller(10))
-        self.telling.successors([caller(12), caller(15)])
+        self.telling.neighbour_failed(caller(10))
+        self.telling.successors_changed([caller(12), caller(15)])
         self.assertEqual(self.events(), ["ring-dead", "ring-successors"])
         self.node.clock.advance(60.0)
-        self.telling.pinged(caller(5))
+        self.telling.ping_received(caller(5))
         self.assertEqual(self.events(), ["ring-pinged"])
 
     def test_in_earnest(self) -> None:
         """Outside a classroom it is not told who calls, nor of successors that are not the first."""
         telling = RingEvents(self.node, Ring(64), tells_all=False)
-        telling.pinged(caller(5))
-        telling.ponged(caller(5))
-        telling.successors([caller(12)])
-        telling.sought(8, caller(5), LookupReply(caller(8), (), (caller(8),)))
+        telling.ping_received(caller(5))
+        telling.pong_received(caller(5))
+        telling.successors_changed([caller(12)])
+        telling.lookup_answered(8, caller(5), LookupReply(caller(8), (), (caller(8),)))
         self.assertEqual(self.events(), [])
-        telling.precedes(caller(12))
+        telling.successor_changed(caller(12))
         self.assertEqual(self.events(), ["ring-successor"])

@@ -41,7 +41,7 @@ class ValuesTests(KeepingTestCase):
             value = bytes(index * 7 % 256 for index in range(size))
             self.put(nodes[0], "size", value)
             self.assertEqual(self.get(nodes[2], "size"), [value])
-        self.failureResultOf(self.keeping(nodes[0]).put(VALUES, "size", bytes(VALUE_BYTES + 1)), UsageError)
+        self.failureResultOf(self.dht(nodes[0]).put(VALUES, "size", bytes(VALUE_BYTES + 1)), UsageError)
 
     def test_names(self) -> None:
         """A name may be of any script, and long; one that can be misread is refused."""
@@ -50,7 +50,7 @@ class ValuesTests(KeepingTestCase):
             self.put(nodes[0], name, bytes(VALUE_BYTES))
             self.assertEqual(self.get(nodes[1], name), [bytes(VALUE_BYTES)])
         for name in ("", "a\nb", "x" * 256, "e\u0301"):
-            self.failureResultOf(self.keeping(nodes[0]).put(VALUES, name, b""), UsageError)
+            self.failureResultOf(self.dht(nodes[0]).put(VALUES, name, b""), UsageError)
 
     def test_the_newest(self) -> None:
         """What is put again takes the place of what was there."""
@@ -64,20 +64,20 @@ class ValuesTests(KeepingTestCase):
         nodes = self.ring(5)
         key = nodes[0].key
         ahead = sign_entry(key, Kept(space=VALUES, name="n", owner=key.public, version=10**12, value=b"old"))
-        self.result(Deferred.fromCoroutine(self.keeping(nodes[0])._spread(ahead)))
-        self.keeping(nodes[0]).store.drop(ahead.key)
+        self.result(Deferred.fromCoroutine(self.dht(nodes[0])._spread(ahead)))
+        self.dht(nodes[0]).store.drop(ahead.key)
         self.put(nodes[0], "n", b"new")
         self.assertEqual(self.get(nodes[1], "n"), [b"new"])
 
     def test_versions_are_bounded(self) -> None:
         """However much a node puts, it remembers no more than the last versions; what it has forgotten it replaces."""
         nodes = self.ring(4)
-        keeping = self.keeping(nodes[0])
+        dht = self.dht(nodes[0])
         self.put(nodes[0], "colour", b"blue")
         for number in range(10_050):
-            keeping._next_version(VALUES, f"n{number}", 0)
-        self.assertEqual(len(keeping._versions), 10_000)
-        self.assertNotIn((VALUES, "colour"), keeping._versions)
+            dht._next_version(VALUES, f"n{number}", 0)
+        self.assertEqual(len(dht._versions), 10_000)
+        self.assertNotIn((VALUES, "colour"), dht._versions)
         self.put(nodes[0], "colour", b"red")
         self.assertEqual(self.get(nodes[1], "colour"), [b"red"])
 
@@ -214,9 +214,9 @@ class ComingAndGoingTests(KeepingTestCase):
         """A node that missed a deletion, and still has what was deleted, does not bring it back."""
         nodes = self.ring(5)
         self.put(nodes[0], "x", b"1")
-        old = self.keeping(self.right_ones("x")[0]).store.under(VALUES, "x", self.network.seconds())[0]
+        old = self.dht(self.right_ones("x")[0]).store.under(VALUES, "x", self.network.seconds())[0]
         self.delete(nodes[0], "x")
-        behind = self.keeping(self.right_ones("x")[1]).store
+        behind = self.dht(self.right_ones("x")[1]).store
         behind.drop(old.key)
         behind.put(old, self.network.seconds())
         self.assertEqual(self.get(nodes[4], "x", copies=4), [])
@@ -239,14 +239,14 @@ class LiarsTests(KeepingTestCase):
         """What was not signed by its owner is kept by nobody, and believed by nobody."""
         nodes = self.ring(4)
         self.put(nodes[0], "x", b"right")
-        [right] = self.keeping(self.right_ones("x")[0]).store.under(VALUES, "x", self.network.seconds())
+        [right] = self.dht(self.right_ones("x")[0]).store.under(VALUES, "x", self.network.seconds())
         wrong = right.text.replace("A", "B", 1)
         liar = self.members[nodes[1]]
         answer = self.result(
-            liar.ask(self.contact(nodes[2]), partial(RingStore, whole=name_of(wrong), text=wrong[:700]))
+            liar.requests.ask(self.contact(nodes[2]), partial(RingStore, whole=name_of(wrong), text=wrong[:700]))
         )
         self.assertEqual(answer.outcome, "refused")
-        first = self.keeping(self.right_ones("x")[0])
+        first = self.dht(self.right_ones("x")[0])
         object.__setattr__(right, "text", wrong)
         self.assertIs(first.store.under(VALUES, "x", self.network.seconds())[0], right)
         self.assertEqual(self.get(nodes[3], "x"), [b"right"])
@@ -256,7 +256,7 @@ class LiarsTests(KeepingTestCase):
         nodes = self.ring(2)
         text = "\U0001f600" * 100
         part = partial(RingStore, whole=name_of(text), part=0, parts=6, text=text)
-        answer = self.result(self.members[nodes[1]].ask(self.contact(nodes[0]), part))
+        answer = self.result(self.members[nodes[1]].requests.ask(self.contact(nodes[0]), part))
         self.assertEqual(answer.outcome, "refused")
 
     def test_one_that_knows_nothing(self) -> None:
@@ -266,7 +266,7 @@ class LiarsTests(KeepingTestCase):
         first, second, *_ = self.right_ones("x")
         asker = next(node for node in nodes if node not in self.right_ones("x"))
         for node in (first, second):
-            store = self.keeping(node).store
+            store = self.dht(node).store
             for entry in list(store):
                 store.drop(entry.key)
         self.assertEqual(self.get(asker, "x"), [b"right"])
@@ -304,7 +304,7 @@ class CrowdTests(KeepingTestCase):
         self.put(nodes[1], "mine", b"1")
         refused = 0
         for number in range(60):
-            outcome = self.keeping(nodes[0]).put(VALUES, f"n{number}", b"x")
+            outcome = self.dht(nodes[0]).put(VALUES, f"n{number}", b"x")
             self.network.run_until(lambda outcome=outcome: outcome.called)
             failure: list[object] = []
             outcome.addErrback(lambda failed, failure=failure: failure.append(failed.check(NotNow)))

@@ -7,7 +7,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from tests.discovery.ring.keeping_nets import KeepingTestCase
-from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.member.lookup_driver import Lookups
+from twisted_bazaar.discovery.ring.rpc.requests import WitnessedRequests
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import Found
 from twisted_bazaar.discovery.ring.storage.entry import VALUES
@@ -25,24 +26,25 @@ class GuessTests(KeepingTestCase):
         self.holders = self.right_ones("x")
         self.asker = next(node for node in self.network.nodes if node not in self.holders)
         self.finds = 0
-        asker, find = self.members[self.asker], RingMember.find
+        asker, find = self.members[self.asker], Lookups.find
 
-        def counted(member: RingMember, place: int, **how: Any) -> Deferred[Found]:
-            self.finds += member is asker
-            return find(member, place, **how)
+        def counted(lookups: Lookups, place: int, *start: Any, **how: Any) -> Deferred[Found]:
+            # Those that keep its fingers right do not say until when.
+            self.finds += lookups is asker.lookups and "until" in how
+            return find(lookups, place, *start, **how)
 
-        self.patch(RingMember, "find", counted)
+        self.patch(Lookups, "find", counted)
 
     def guess(self, *nodes: Node) -> None:
         """Have the asker take some nodes for the keepers."""
         likely: tuple[Contact, ...] = tuple(self.contact(node) for node in nodes)
-        self.patch(RingMember, "likely", lambda member, place, most: likely)
+        self.patch(Lookups, "likely_owners", lambda lookups, place, most: likely)
 
     def age(self, *nodes: Node) -> None:
         """Have nodes keep what was there before."""
-        [new] = self.keeping(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
+        [new] = self.dht(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
         for node in nodes:
-            self.keeping(node).store.drop(new.key)
+            self.dht(node).store.drop(new.key)
 
     def test_right(self) -> None:
         """If those that are taken for the keepers have it, and one says that it belongs to it, nobody looks for it."""
@@ -122,7 +124,7 @@ class GuessTests(KeepingTestCase):
         others = [node for node in self.network.nodes if node not in (*self.holders, self.asker)]
         self.guess(*others[:2])
         for finds in (0, 1):
-            getting = self.keeping(self.asker).get(VALUES, "x")
+            getting = self.dht(self.asker).get(VALUES, "x")
             self.network.run_until(lambda finds=finds: self.finds == finds, 1.0)  # type: ignore[misc]
             getting.cancel()
             self.failureResultOf(getting, CancelledError)
@@ -133,13 +135,13 @@ class GuessTests(KeepingTestCase):
     def count_questions(self) -> list[int]:
         """How many the asker asks what they have from now on, until it looks for the place."""
         asked, before = [0], self.finds
-        asker, question = self.members[self.asker], RingMember.question
+        asker, question = self.members[self.asker], WitnessedRequests.question
 
-        def counted(member: RingMember, *about: Any) -> None:
-            asked[0] += member is asker and self.finds == before
-            question(member, *about)
+        def counted(requests: WitnessedRequests, *about: Any) -> None:
+            asked[0] += requests is asker.requests and self.finds == before
+            question(requests, *about)
 
-        self.patch(RingMember, "question", counted)
+        self.patch(WitnessedRequests, "question", counted)
         return asked
 
     def test_those_that_kept_it_once(self) -> None:
@@ -147,11 +149,11 @@ class GuessTests(KeepingTestCase):
         former = [node for node in self.network.nodes if node not in (*self.holders, self.asker)][:2]
         ring, place = self.members_ring(), self.members_ring().key_of("x")
         former.sort(key=lambda node: ring.distance(place, self.members[node].own.id))
-        [old] = self.keeping(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
+        [old] = self.dht(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
         self.put(self.network.nodes[0], "x", b"newer")
         for node in former:
-            self.keeping(node).store.put(old, self.network.seconds())
-            self.members[node].membership.predecessor = None
+            self.dht(node).store.put(old, self.network.seconds())
+            self.members[node].stabilization.predecessor = None
         self.guess(*former)
         self.assertEqual(self.get(self.asker, "x"), [b"newer"])
         self.assertTrue(self.finds)

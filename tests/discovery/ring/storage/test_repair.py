@@ -49,15 +49,15 @@ class PacingTests(KeepingTestCase):
                 Kept(space=VALUES, name=f"n{number}", owner=key_pair(number % 20).public, version=1),
             )
             for node in nodes:
-                self.keeping(node).store.put(one, now)
+                self.dht(node).store.put(one, now)
         newcomer = self.add(nodes[0])
         self.until_joined([newcomer])
         before = len(self.network.datagrams)
         self.network.run(1.0)
         stores = [each for each in self.network.datagrams[before:] if isinstance(each[2], RingStore)]
         self.assertLess(len(stores), 2 * 450)
-        self.assertLess(len(self.keeping(newcomer).store), 1000)
-        self.network.run_until(lambda: len(self.keeping(newcomer).store) == 1000, 20.0)
+        self.assertLess(len(self.dht(newcomer).store), 1000)
+        self.network.run_until(lambda: len(self.dht(newcomer).store) == 1000, 20.0)
 
     def test_at_rest(self) -> None:
         """Where nothing changes, next to nothing is said, however much there is."""
@@ -88,7 +88,7 @@ class PacingTests(KeepingTestCase):
         """Where nothing is due a node looks seldom; what does not live long is let go of in time nevertheless."""
         nodes = self.ring(4)
         self.network.run(COMPARE_S)
-        store, looks = self.keeping(nodes[0]).store, list[float]()
+        store, looks = self.dht(nodes[0]).store, list[float]()
         self.note_looks(store, looks)
         self.network.run(COMPARE_S / 2)
         self.assertLess(len(looks), 15)
@@ -119,11 +119,11 @@ class PacingTests(KeepingTestCase):
         nodes = self.ring(5)
         victim = self.members[nodes[0]]
         looks = list[float]()
-        self.note_looks(self.keeping(nodes[0]).store, looks)
-        before = next(each for each in self.members.values() if each.own == victim.membership.predecessor)
+        self.note_looks(self.dht(nodes[0]).store, looks)
+        before = next(each for each in self.members.values() if each.own == victim.stabilization.predecessor)
         for _ in range(100):
-            before.tell(self.contact(nodes[0]), RingQuit)
-            before.tell(self.contact(nodes[0]), partial(RingPing, next=True))
+            before._requests.tell(self.contact(nodes[0]), RingQuit)
+            before._requests.tell(self.contact(nodes[0]), partial(RingPing, next=True))
             self.network.run(0.1)
         self.assertGreater(len(looks), 5)
 
@@ -138,11 +138,11 @@ class HandedOnTests(KeepingTestCase):
         owner = self.right_ones("x")[0]
         around = self.network.nodes
         ahead = [node for node in around if node not in self.right_ones("x")]
-        here = next(node for node in ahead if self.members[node].membership.successors[0] != self.members[owner].own)
-        follower = self.members[here].membership.successors[0]
+        here = next(node for node in ahead if self.members[node].stabilization.successors[0] != self.members[owner].own)
+        follower = self.members[here].stabilization.successors[0]
         sender = next(node for node in around if self.members[node].own == follower)
         one = sign_entry(key_pair(50), Kept(space=VALUES, name="x", owner=key_pair(50).public, version=1))
-        self.result(self.keeping(sender).send(self.contact(here), one))
+        self.result(self.dht(sender).send(self.contact(here), one))
         self.assertEqual(self.having("x"), [here])
         self.network.run(10.0)
         self.assertIn(owner, self.having("x"))
@@ -156,18 +156,19 @@ class LiarsTests(KeepingTestCase):
         nodes = self.ring(3)
         self.put(nodes[0], "x", b"1")
         asker, asked = self.members[nodes[0]], self.contact(nodes[1])
-        entry = next(iter(self.keeping(nodes[0]).store))
+        entry = next(iter(self.dht(nodes[0]).store))
         beyond = "f" * 33
         for make in (
             partial(RingCompare, low=beyond, high=beyond, total="0" * 32),
             partial(RingRequest),
             partial(RingStore, whole=name_of("x"), part=3, parts=2, text="x"),
         ):
-            asker.tell(asked, make)
-        self.assertEqual(self.result(asker.ask(asked, partial(RingRequest, position=beyond))).parts, 0)
-        answer = self.result(asker.ask(asked, partial(RingRequest, space=VALUES, name="x", tag="0" * 16)))
+            asker._requests.tell(asked, make)
+        self.assertEqual(self.result(asker.requests.ask(asked, partial(RingRequest, position=beyond))).parts, 0)
+        answer = self.result(asker.requests.ask(asked, partial(RingRequest, space=VALUES, name="x", tag="0" * 16)))
         self.assertEqual(answer.parts, 0)
-        answer = self.result(asker.ask(asked, partial(RingStore, whole=name_of("x"), text=entry.text[:PART_CHARS])))
+        store = partial(RingStore, whole=name_of("x"), text=entry.text[:PART_CHARS])
+        answer = self.result(asker.requests.ask(asked, store))
         self.assertEqual(answer.outcome, "refused")
         self.assertEqual(self.get(nodes[2], "x"), [b"1"])
 
@@ -193,7 +194,7 @@ class LiarsTests(KeepingTestCase):
         asker = self.members[nodes[0]]
         zero = "0" * 32
         make = partial(RingCompare, low=zero, high=zero, total="0" * 32, own=True)
-        answer = self.result(asker.ask(self.contact(nodes[1]), make))
+        answer = self.result(asker.requests.ask(self.contact(nodes[1]), make))
         assert isinstance(answer, RingCompared)
         self.assertEqual((answer.same, len(answer.marked)), (False, 1))
 
@@ -232,13 +233,13 @@ class GivingBackTests(KeepingTestCase):
         self.nodes, self.last = nodes, nodes[-1]
         owner = key_pair(0)
         self.one = sign_entry(owner, Kept(space=VALUES, name="x", owner=owner.public, version=1))
-        self.keeping(self.last).store.put(self.one, self.network.seconds())
+        self.dht(self.last).store.put(self.one, self.network.seconds())
 
     def claim(self, by: int, first: int) -> None:
         """A node compares with the last all that belongs to it, as if that were what follows another."""
         low, high = (self.members[self.nodes[number]].own.id for number in (first, by))
         compare = partial(RingCompare, low=f"{low:016x}{'f' * 16}", high=f"{high:016x}{'f' * 16}", total="0" * 32)
-        self.result(self.members[self.nodes[by]].ask(self.contact(self.last), partial(compare, own=True)))
+        self.result(self.members[self.nodes[by]].requests.ask(self.contact(self.last), partial(compare, own=True)))
 
     def are_right(self) -> bool:
         """Whether all have it that are to have it, and nobody else."""
@@ -255,18 +256,18 @@ class GivingBackTests(KeepingTestCase):
 
     def test_many(self) -> None:
         """Many are there soon too."""
-        store, now = self.keeping(self.last).store, self.network.seconds()
+        store, now = self.dht(self.last).store, self.network.seconds()
         for number in range(1, 64):
             owner = key_pair(number)
             store.put(sign_entry(owner, Kept(space=VALUES, name="x", owner=owner.public, version=1)), now)
         self.claim(6, 7)
         self.claim(6, 5)
         self.network.run_until(lambda: len(store) == 0, 20.0)
-        self.assertEqual(len(self.keeping(self.nodes[0]).store), 64)
+        self.assertEqual(len(self.dht(self.nodes[0]).store), 64)
 
     def test_found_at_the_last(self) -> None:
         """What an owner finds at the last of those that follow it is soon at the others too."""
-        self.keeping(self.nodes[3]).store.put(self.one, self.network.seconds())
+        self.dht(self.nodes[3]).store.put(self.one, self.network.seconds())
         owner = self.roles[self.nodes[0]]
         assert isinstance(owner, KeepingRole)
         owner.repair.replication.hurry()

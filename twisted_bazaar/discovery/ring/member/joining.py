@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from attrs import frozen
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
@@ -18,6 +18,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself, ReachedTracker, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Peer
 
 _FIRST_AGAIN_S: Final = 0.5
@@ -133,7 +134,6 @@ class Joining:
         self._enter = enter
         self._tried = tried
         self._waits = Backoff(node.rng, _FIRST_AGAIN_S, _LONGEST_AGAIN_S)
-        self._waiting: tuple[IDelayedCall, Deferred[None]] | None = None
         self.joined: Deferred[None] = Deferred.fromCoroutine(self._join())
 
     def stop(self) -> None:
@@ -181,7 +181,7 @@ class Returning:
         self._door = door
         self._found = found
         self._waits = Backoff(node.rng, _ALONE_S, _ALONE_LONGEST_S)
-        self._timer: IDelayedCall | None = None
+        self._timer = Timer(node.clock, self._knock)
         self._knocking: Deferred[None] | None = None
         self._is_alone = False
 
@@ -190,24 +190,18 @@ class Returning:
         self._is_alone = is_alone
         if not is_alone:
             self._waits.reset()
-            self._cancel_timer()
-        elif self._timer is None and self._knocking is None:
-            self._timer = self._node.clock.callLater(self._waits.delay(), self._knock)
+            self._timer.cancel()
+        elif not self._timer.is_set and self._knocking is None:
+            self._timer.set(self._waits.delay())
 
     def stop(self) -> None:
         """Look no more."""
         self._is_alone = False
-        self._cancel_timer()
+        self._timer.cancel()
         if self._knocking is not None:
             self._knocking.cancel()
 
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _knock(self) -> None:
-        self._timer = None
         self._knocking = Deferred.fromCoroutine(self._look())
         self._knocking.addErrback(lambda failure: self.log.failure("looking for a member of the ring failed", failure))
         self._knocking.addBoth(self._knocked)

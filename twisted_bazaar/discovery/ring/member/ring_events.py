@@ -32,36 +32,36 @@ class RingEvents:
         self._changes = RateLimit.a_minute(_CHANGES_A_MINUTE)
         self._calls = RateLimit.a_minute(_CALLS_A_MINUTE)
 
-    def dead(self, contact: Contact) -> None:
-        """A neighbour does not answer."""
+    def neighbour_failed(self, contact: Contact) -> None:
+        """A neighbour does not answer: C{ring-dead}."""
         self._tell("ring-dead", "node {id} at {host} port {port} does not answer, and is taken for dead", contact)
 
-    def left(self, contact: Contact) -> None:
+    def neighbour_left(self, contact: Contact) -> None:
         """A neighbour goes."""
         self._tell("ring-left", "node {id} at {host} port {port} leaves", contact)
 
-    def follows(self, contact: Contact) -> None:
+    def predecessor_changed(self, contact: Contact) -> None:
         """There is another predecessor."""
         self._tell("ring-predecessor", "node {id} at {host} port {port} is the predecessor", contact)
 
-    def precedes(self, contact: Contact) -> None:
+    def successor_changed(self, contact: Contact) -> None:
         """There is another first successor."""
         self._tell("ring-successor", "node {id} at {host} port {port} is the successor", contact)
 
-    def successors(self, contacts: Sequence[Contact]) -> None:
+    def successors_changed(self, contacts: Sequence[Contact]) -> None:
         """The successors are not what they were."""
         if self._tells_all and self._changes.allow(self._now()):
             self._node.report("ring-successors", "the successors are {ids}", ids=self._called(contacts))
 
-    def pinged(self, contact: Contact) -> None:
+    def ping_received(self, contact: Contact) -> None:
         """A member has asked how this one stands."""
         self._call("ring-pinged", "a ping request came from node {id}", contact)
 
-    def ponged(self, contact: Contact) -> None:
+    def pong_received(self, contact: Contact) -> None:
         """A member has said how it stands."""
         self._call("ring-ponged", "a ping response came from node {id}", contact)
 
-    def sought(self, place: int, by: Contact, answer: LookupReply) -> None:
+    def lookup_answered(self, place: int, by: Contact, answer: LookupReply) -> None:
         """Somebody looks for a place, and has been answered."""
         if not self._tells_all or not self._calls.allow(self._now()):
             return

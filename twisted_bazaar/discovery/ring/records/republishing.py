@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from attrs import define
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.records.own_records import OwnRecords
 from twisted_bazaar.discovery.ring.records.records import PROVIDERS, SELLERS, WORDS, RecordKey
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
@@ -26,7 +26,6 @@ from twisted_bazaar.discovery.ring.storage.replication import Pacing
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
-from twisted_bazaar.timer import Timer
 
 LIFETIME_S: Final = 1_800.0
 # Each is a search for a place, and an entry to four nodes.
@@ -69,21 +68,23 @@ def lifetime_of(records: int) -> int:
 class Republisher:
     """The records of one node in the ring.
 
-    @param keeping: has them kept.
+    @param member: the node on its ring.
+    @param dht: has them kept.
     @param own: says what they are to be.
     """
 
     log = limited_logger(__name__)
-    _timer: Timer
 
-    def __init__(self, keeping: DhtClient, own: OwnRecords) -> None:
-        self._keeping = keeping
+    def __init__(self, member: RingMember, dht: DhtClient, own: OwnRecords) -> None:
+        self._member = member
+        self._dht = dht
         self._own = own
         self._posted: dict[RecordKey, _Posted] = {}
         self._order: list[tuple[float, int, RecordKey]] = []
         self._numbers = count()
         self._pacing = Pacing(PUTS_A_SECOND)
         self._under_way: dict[RecordKey, Deferred[None]] = {}
+        self._timer: IDelayedCall | None = None
         self._node: INode | None = None
         self._is_stopped = False
         self._is_going = False
@@ -97,8 +98,7 @@ class Republisher:
     def start(self, node: INode) -> None:
         """Begin; what is to be found is put when this node is on the ring."""
         self._node = node
-        self._timer = Timer(node.clock, self._go)
-        self._keeping.member.watch(self._neighbours_changed)
+        self._member.watch(self._neighbours_changed)
         self.changed(self._own)
 
     def changed(self, keys: Iterable[RecordKey]) -> None:
@@ -124,7 +124,7 @@ class Republisher:
     def stop(self) -> None:
         """Put nothing any more."""
         self._is_stopped = True
-        self._timer.cancel()
+        self._cancel_timer()
         for doing in list(self._under_way.values()):
             doing.cancel()
 
@@ -139,25 +139,26 @@ class Republisher:
         if self._is_stopped or self._is_going or self._node is None:
             # What is put at once, by a node that is alone, goes on with the next here.
             return
-        self._timer.cancel()
+        self._cancel_timer()
         self._is_going = True
         try:
             wait_s = self._begin_due()
         finally:
             self._is_going = False
         if wait_s is not None:
-            self._timer.set(wait_s)
+            self._timer = self._node.clock.callLater(wait_s, self._go)
 
     def _neighbours_changed(self) -> None:
         if self._awaits_ring and not self._is_stopped:
             self._awaits_ring = False
+            self._cancel_timer()
             # Whoever tells this is to be done first.
-            self._timer.set(0)
+            self._timer = self._clock().callLater(0, self._go)
 
     def _begin_due(self) -> float | None:
         """Begin with as many as may be under way; returns when to look again, if not when one of them is done, or
         this node has joined."""
-        self._awaits_ring = not self._keeping.member.is_member
+        self._awaits_ring = not self._member.is_member
         if self._awaits_ring:
             return None
         while self._order and len(self._under_way) < _AT_ONCE:
@@ -194,7 +195,7 @@ class Republisher:
         if value is not None:
             posted.is_there = True
             try:
-                await self._keeping.put(space, name, value, lifetime=lifetime)
+                await self._dht.put(space, name, value, lifetime=lifetime)
             finally:
                 posted.until = max(posted.until, self._now() + lifetime)
         elif posted.is_there:
@@ -205,12 +206,12 @@ class Republisher:
     def _delete(self, key: RecordKey, posted: _Posted) -> Deferred[Any]:
         """Delete a record, for as long as somebody who does not hear of that could go on keeping it."""
         left_s = max(LIFETIME_S, posted.until - self._now())
-        return self._keeping.delete(*key, lifetime=min(LONGEST_LIFETIME_S, ceil(left_s)))
+        return self._dht.delete(*key, lifetime=min(LONGEST_LIFETIME_S, ceil(left_s)))
 
     def _not_done(self, failure: Failure, posted: _Posted) -> None:
         posted.failures += 1
         if not failure.check(PeerError, CancelledError):
-            self.log.failure("a record of this node could not be published on the ring", failure)
+            self.log.failure("what this node has could not be told in the ring", failure)
 
     def _done(self, key: RecordKey, posted: _Posted) -> None:
         del self._under_way[key]
@@ -244,11 +245,18 @@ class Republisher:
             await doing.addTimeout(left_s, clock, onTimeoutCancel=lambda result, timeout_s: None)
 
     async def _wait(self, seconds: float) -> None:
-        await deferLater(self._clock(), seconds)
+        waited: Deferred[None] = Deferred(lambda _: timer.cancel())
+        timer = self._clock().callLater(seconds, waited.callback, None)
+        await waited
 
     def _clock(self) -> IReactorTime:
         assert self._node is not None, "it has begun"
         return self._node.clock
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
 
     def _now(self) -> float:
         return float(self._clock().seconds())

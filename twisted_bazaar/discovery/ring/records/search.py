@@ -15,10 +15,11 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, fail, gatherResu
 from zope.interface import implementer
 
 from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.discovery.findings import MOST_KEPT, Findings
 from twisted_bazaar.discovery.index.messages import MOST_ON_PAGE
 from twisted_bazaar.discovery.index.words import question_of
 from twisted_bazaar.discovery.recent import Recent
-from twisted_bazaar.discovery.ring.records.findings import MOST_KEPT, RingFindings
+from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.records.own_records import OwnRecords
 from twisted_bazaar.discovery.ring.records.records import (
     RecordKey,
@@ -62,32 +63,34 @@ Lookup = tuple[str | None, str | None, str | None]
 class RingSearch:
     """Search by a ring, and being found by it.
 
-    @param keeping: what there is in the ring; its member may be a guest, which can ask and has nothing to offer.
+    @param dht: what there is in the ring.
+    @param member: the node as a member of the ring; None for a client, which can ask and has nothing to offer.
     """
 
     _node: INode
     _entering: Timer
 
-    def __init__(self, keeping: DhtClient) -> None:
-        self._keeping = keeping
-        self._member = keeping.member
+    def __init__(self, dht: DhtClient, member: RingMember | None) -> None:
+        self._dht = dht
+        self._ring_node = dht.member
+        self._member = member
         self._own: OwnRecords | None = None
         self._posting: Republisher | None = None
         # What has been said, and not entered yet; a folder may be told of as a whole.
         self._said: deque[tuple[Sequence[SharedFile], Sequence[str]]] = deque()
         self._items: Sequence[str] = ()
         self._known: FairTable[str, Contact] = FairTable(_MOST_KNOWN, _KNOWN_S, shares=1)
-        self._pages: Recent[RingFindings] = Recent(MOST_KEPT)
+        self._pages: Recent[Findings] = Recent(MOST_KEPT)
 
     def start(self, node: INode) -> None:
         """Begin; the member has not joined yet."""
         self._node = node
-        if self._member.is_guest:
+        if self._member is None:
             return
         self._entering = Timer(node.clock, self._enter)
         own = self._own = OwnRecords(node.bazaar)
         own.set_items(self._items)
-        self._posting = Republisher(self._keeping, own)
+        self._posting = Republisher(self._member, self._dht, own)
         self._posting.start(node)
         self._member.before_leaving(self._posting.withdraw)
         self._enter()
@@ -108,7 +111,7 @@ class RingSearch:
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
         """Let others find files of this node from now on, and others no more."""
-        if self._member.is_guest:
+        if self._member is None:
             return
         for first in range(0, len(removed), _ENTERED_AT_ONCE):
             self._said.append(((), removed[first : first + _ENTERED_AT_ONCE]))
@@ -180,7 +183,7 @@ class RingSearch:
             self._posting.changed(changed)
 
     async def _search(self, query: FileQuery, lookup: Lookup) -> Page:
-        findings = RingFindings(query)
+        findings = Findings(query)
         if query.digest is not None:
             if _DIGEST.fullmatch(query.digest):
                 for holding in await self._get(provider_key(query.digest)):
@@ -194,10 +197,10 @@ class RingSearch:
         self._pages.put(lookup, findings, self._now())
         return findings.page(query)
 
-    def _list(self, word: str, findings: RingFindings) -> Deferred[None]:
+    def _list(self, word: str, findings: Findings) -> Deferred[None]:
         return Deferred.fromCoroutine(self._list_pages(word, findings))
 
-    async def _list_pages(self, word: str, findings: RingFindings) -> None:
+    async def _list_pages(self, word: str, findings: Findings) -> None:
         """Take what owners have listed under a word, page by page."""
         number = 0
         pages = 1
@@ -242,9 +245,9 @@ class RingSearch:
 
     async def _get(self, key: RecordKey) -> Sequence[Holding]:
         """What there is under a key."""
-        if not self._member.can_ask:
+        if not self._ring_node.can_ask:
             raise LinkClosed("this node is not on the ring yet")
-        return await self._keeping.get(*key)
+        return await self._dht.get(*key)
 
     async def _locate_all(self, owners: Iterable[str], found: Callable[[Contact], None]) -> None:
         """Look up where some owners are; those that are not there are left out, and so is this node."""
@@ -264,13 +267,13 @@ class RingSearch:
 
     async def _locate(self, owner: str) -> Contact | None:
         """Where the node with a key is, if it is on the ring; it has just answered, or a moment ago."""
-        if not self._member.can_ask:
+        if not self._ring_node.can_ask:
             raise LinkClosed("this node is not on the ring yet")
         now = self._now()
         known = self._known.get(owner, now)
         if known is not None:
             return known
-        holders = await self._member.lookup(self._member.ring.id_of_key(owner))
+        holders = (await self._ring_node.lookups.find(self._ring_node.ring.id_of_key(owner))).holders
         # Only the first has answered: the others are what somebody says.
         if not holders or holders[0].key != owner:
             return None

@@ -1,4 +1,4 @@
-"""Asking some of several nodes that can all answer: for each that takes long, or does not answer, one more is asked.
+"""Hedged requests: asks some of several nodes that can all answer, and one more for each that takes long or fails.
 
 So who has just died costs the time of one late answer, and not the time until it is certain that there will be none.
 Nobody is taken for dead for being late; whoever is asked goes on being asked.
@@ -31,13 +31,16 @@ class HedgedRequests(Generic[T]):
     @param contacts: who may be asked, in this order.
     @param wanted: how many answers are.
     @param ask: asks one; a L{PeerError} is no answer, and any other error is logged.
-    @param came: called with each answer that comes before it is over.
+    @param on_answer: called with each answer that comes before it is over.
     @param is_patient: whether it waits for those that take long when there is nobody left to ask in their place.
     @ivar asked: who has been asked.
     @ivar answers: what has come.
     """
 
-    __slots__ = ("_ask", "_came", "_is_patient", "_missed", "_open", "_over", "_rest", "_wanted", "answers", "asked")
+    __slots__ = (
+        *("_ask", "_is_patient", "_missed", "_on_answer", "_open", "_over", "_rest", "_wanted"),
+        *("answers", "asked"),
+    )
 
     log: Final = limited_logger(__name__)
 
@@ -46,7 +49,7 @@ class HedgedRequests(Generic[T]):
         contacts: Sequence[Contact],
         wanted: int,
         ask: Ask[T],
-        came: Callable[[T], None] | None = None,
+        on_answer: Callable[[T], None] | None = None,
         *,
         is_patient: bool = True,
     ) -> None:
@@ -55,27 +58,19 @@ class HedgedRequests(Generic[T]):
         self._rest = list(contacts)
         self._wanted = wanted
         self._ask = ask
-        self._came = came
+        self._on_answer = on_answer
         self._is_patient = is_patient
         self._open: set[Contact] = set()
         self._missed: set[Contact] = set()
         # None when it is over, and before it has begun.
-        self._over: Callable[[], object] | None = None
-
-    def go(self, over: Callable[[], object]) -> None:
-        """Begin.
-
-        @param over: called when all that is wanted has come, or all that can come, or L{end} is called.
-        """
-        self._over = over
-        for _ in range(self._wanted):
-            self._next()
-        self._settle()
+        self._over: Deferred[None] | None = None
 
     async def run(self) -> None:
-        """The same, until then."""
-        over: Deferred[None] = Deferred(lambda _: self.stop())
-        self.go(partial(over.callback, None))
+        """Ask, until all that is wanted has come, or all that can come, or L{end} is called."""
+        over = self._over = Deferred(self._stop)
+        for _ in range(self._wanted):
+            self._ask_next()
+        self._settle()
         await over
 
     def end(self) -> None:
@@ -83,26 +78,29 @@ class HedgedRequests(Generic[T]):
         self._rest.clear()
         over, self._over = self._over, None
         if over is not None:
-            over()
+            over.callback(None)
 
-    def stop(self) -> None:
-        """The same, and nobody wants to know that it is over."""
+    # Inside.
+
+    def _stop(self, _: object) -> None:
+        """Nobody wants to know any more."""
         self._over = None
-        self.end()
+        self._rest.clear()
 
-    def _next(self) -> None:
+    def _ask_next(self) -> None:
         if not self._rest:
             return
         contact = self._rest.pop(0)
         self.asked.append(contact)
         self._open.add(contact)
-        self._ask(contact, partial(self._take, contact), partial(self._fail, contact), partial(self._miss, contact))
+        take, fail = partial(self._take, contact), partial(self._on_failure, contact)
+        self._ask(contact, take, fail, partial(self._on_late, contact))
 
-    def _miss(self, contact: Contact) -> None:
+    def _on_late(self, contact: Contact) -> None:
         """Ask another in place of one, once."""
         if contact not in self._missed and contact in self._open and self._over is not None:
             self._missed.add(contact)
-            self._next()
+            self._ask_next()
             self._settle()
 
     def _take(self, contact: Contact, answer: T) -> None:
@@ -110,12 +108,12 @@ class HedgedRequests(Generic[T]):
         if self._over is None:
             return
         self.answers[contact] = answer
-        if self._came is not None:
-            self._came(answer)
+        if self._on_answer is not None:
+            self._on_answer(answer)
         self._settle()
 
-    def _fail(self, contact: Contact, error: Exception) -> None:
-        self._miss(contact)
+    def _on_failure(self, contact: Contact, error: Exception) -> None:
+        self._on_late(contact)
         self._open.discard(contact)
         if not isinstance(error, PeerError):
             self.log.failure("a hedged request failed", Failure(error))

@@ -37,13 +37,14 @@ _STAMP_BITS: Final = 52
 class Witness(Protocol):
     """Somebody who is told which nodes answer, whatever they are asked."""
 
-    def answered(self, contact: Contact, site: RttEntry) -> object:
+    def on_answer(self, contact: Contact, site: RttEntry | None = None) -> object:
         """A node has answered.
 
-        @param site: what was known of its address when it was asked; it may have been let go of since.
+        @param site: what was known of its address when it was asked, where that is at hand; it may have been let go of
+            since.
         """
 
-    def failed(self, contact: Contact) -> object:
+    def on_failure(self, contact: Contact) -> object:
         """A node has not answered, or another is where it was."""
 
 
@@ -195,7 +196,7 @@ class Requests:
         witness = question.witness
         try:
             if witness is not None and to is not None:
-                witness.answered(to, site)
+                witness.on_answer(to, site)
         finally:
             question.came(message)
 
@@ -266,7 +267,7 @@ class Requests:
     def _fail(self, question: _Question, why: str) -> None:
         try:
             if question.to is not None and question.witness is not None:
-                question.witness.failed(question.to)
+                question.witness.on_failure(question.to)
         finally:
             question.failed(LinkClosed(why))
 
@@ -305,3 +306,37 @@ class Requests:
     def _end(self, question: _Question) -> None:
         self._questions.pop(question.message.stamp, None)
         question.due = NEVER
+
+
+class WitnessedRequests:
+    """Requests of which a witness is told who has answered them, and who has not.
+
+    @param requests: what sends them.
+    """
+
+    __slots__ = ("_requests", "_witness")
+
+    def __init__(self, requests: Requests, witness: Witness) -> None:
+        self._requests = requests
+        self._witness = witness
+
+    def ask(self, to: Contact, make: Make, late: Callable[[], None] | None = None) -> Deferred[RingMessage]:
+        """Ask a node.
+
+        @param make: the class of the message, or a C{functools.partial} with what is its own.
+        @param late: called if it takes longer than usual.
+        @return: fires with the answer.
+        @raise LinkClosed: there is none, or somebody else is there.
+        @raise UsageError: the question does not fit into a datagram.
+        """
+        return self._requests.ask(to, make, late=late, witness=self._witness)
+
+    def question(
+        self, to: Contact, make: Make, came: Answered, failed: Unanswered, late: Callable[[], None] | None = None
+    ) -> None:
+        """The same without a Deferred, for what is asked all the time.
+
+        @param came: called with the answer.
+        @param failed: called with why there is none.
+        """
+        self._requests.question(to, make, came, failed, late, witness=self._witness)

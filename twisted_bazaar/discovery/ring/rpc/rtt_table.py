@@ -112,6 +112,16 @@ class RttTable:
         """Know of an address from now on, which has answered: who only speaks, or is spoken of, takes no room here."""
         self._sites.put(site.address, site, network_of(site.address.host), now)
 
+    def has_shown(self, contact: Contact, now: float) -> bool:
+        """Whether a node has answered from its address lately, and nobody else has since."""
+        return self.at(contact.address, now).shown_at(now) == contact
+
+    def forget_shown_by(self, contact: Contact, now: float) -> None:
+        """That a node has answered counts no longer: when it answers again that is news."""
+        site = self.known(contact.address, now)
+        if site is not None and site.shown == contact:
+            site.shown = None
+
     def forget_shown(self, now: float) -> None:
         """Begin anew: nobody counts as having answered."""
         for _, site in self._sites.items(now):

@@ -77,7 +77,7 @@ class DhtClient(ReplicaServer):
             who are to have it are asked if these know nothing.
         @raise LinkClosed: nobody was there to ask.
         """
-        return Read(self, self._node.clock, space, name, copies).holdings()
+        return Deferred.fromCoroutine(Read(self, self._node.clock, space, name, copies).holdings())
 
     # Putting.
 
@@ -101,8 +101,8 @@ class DhtClient(ReplicaServer):
         if stored.keepers:
             return stored
         if any(copy.outcome == "full" for copy in stored.copies):
-            raise NotNow(f"none of the nodes that are to keep {name!r} has room for it")
-        raise LinkClosed(f"none of the nodes that are to keep {name!r} answers")
+            raise NotNow(f"nobody who is to keep {name!r} has room for it")
+        raise LinkClosed(f"nobody is there to keep {name!r}")
 
     async def _newest_shown(self, entry: Entry, copies: Sequence[Copy]) -> int:
         """The newest version of an entry that those can show who say that they have a newer one; 0 for none.
@@ -121,16 +121,16 @@ class DhtClient(ReplicaServer):
 
     async def _spread(self, entry: Entry) -> Stored:
         """Send an entry to all that are to have it; for who takes long, to one more."""
-        found = await self.member.find(self.store.place_of(entry), until="late")
+        found = await self.member.lookups.find(self.store.place_of(entry), until="late")
 
         def send(
             contact: Contact,
-            came: Callable[[Copy], None],
-            failed: Callable[[Exception], None],
+            on_copy: Callable[[Copy], None],
+            on_failure: Callable[[Exception], None],
             late: Callable[[], None],
         ) -> None:
             sent = self.send(contact, entry, late=late)
-            sent.addCallbacks(came, lambda failure: failed(failure.value))
+            sent.addCallbacks(on_copy, lambda failure: on_failure(failure.value))
             sent.addErrback(
                 lambda failure: self.log.failure("an entry could not be sent to a node that is to keep it", failure)
             )

@@ -1,6 +1,6 @@
 """Keeps what is in the ring where it belongs, as nodes come and go: compares with neighbours, sends what they lack.
 
-When, with whom and how fast is decided by L{replication}; here it is done.
+When, with whom and how fast is decided by L{replicas}; here it is done.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.member.member import Reply
+from twisted_bazaar.discovery.ring.member.member import RingMember
+from twisted_bazaar.discovery.ring.member.ring_node import Reply
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.anti_entropy import AntiEntropy, Compared, compare
 from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS, Entry
@@ -24,7 +26,6 @@ from twisted_bazaar.discovery.ring.storage.store import Mark
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
-from twisted_bazaar.timer import Timer
 
 LOOK_S: Final = 0.25
 # What comes without being told here, as an entry that does not live long, is not seen sooner.
@@ -42,42 +43,44 @@ _MARKED_ROOM: Final = 22
 class Repair:
     """The repair of one node.
 
-    @param keeping: what it keeps; its member has not started yet.
+    @param member: the node on its ring; it has not started yet.
+    @param dht: what it keeps.
     @param pacing: how fast; as usual if not given.
     @ivar sent: how many entries it has sent to others.
     """
 
-    log: Final = limited_logger(__name__)
+    log = limited_logger(__name__)
     replication: Replication
     _node: INode
-    _timer: Timer
 
-    def __init__(self, keeping: ReplicaServer, pacing: Pacing | None = None) -> None:
-        self.sent: int = 0
-        self._keeping = keeping
-        self._member = keeping.member
-        self._ring = keeping.member.ring
+    def __init__(self, member: RingMember, dht: ReplicaServer, pacing: Pacing | None = None) -> None:
+        self.sent = 0
+        self._dht = dht
+        self._member = member
+        self._ring = member.ring
         self._digits = (self._ring.digits * 4 + TAG_BITS) // 4
         self._marks = _ROOM // (self._digits + _MARKED_ROOM)
         self._pacing = pacing or Pacing()
+        self._timer: IDelayedCall | None = None
         self._under_way: Deferred[Any] | None = None
         self._is_stopped = False
         self._member.serve({RingCompare: self._compare_asked}, [RingCompared])
         self._member.watch(self._changed)
         self._member.before_leaving(self.hand_over)
-        keeping.watch_handed(self._handed)
+        dht.watch_handed(self._handed)
         self._owner: Contact | None = None
 
     def start(self, node: INode) -> None:
         """Begin."""
         self._node = node
-        self._timer = Timer(node.clock, self._look)
         self._look_later()
 
     def stop(self) -> Deferred[None]:
         """End; fires when nothing is under way any more."""
         self._is_stopped = True
-        self._timer.cancel()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
             under_way.cancel()
@@ -85,7 +88,7 @@ class Repair:
 
     def is_own(self, entry: Entry) -> bool:
         """Whether an entry belongs to this node, as far as it knows."""
-        return self._owner is not None and self.replication.is_own(self._keeping.store.place_of(entry))
+        return self._owner is not None and self.replication.is_own(self._dht.store.place_of(entry))
 
     def hand_over(self) -> Deferred[None]:
         """See that those who stay have all that is here."""
@@ -96,7 +99,7 @@ class Repair:
     async def _hand_over(self) -> None:
         """Give what is here to all neighbours, until these are the same afterwards: some may have died meanwhile."""
         handed: tuple[Contact | None, Sequence[Contact]] | None = None
-        while handed != (around := (self._member.membership.predecessor, self.replication.followers)):
+        while handed != (around := (self._member.stabilization.predecessor, self.replication.followers)):
             handed = around
             if not await self._hand_round():
                 break
@@ -105,7 +108,7 @@ class Repair:
     async def _hand_round(self) -> bool:
         """Give it to all neighbours at once; returns whether there is time for more."""
         self.replication.hurry()
-        before = self._member.membership.predecessor
+        before = self._member.stabilization.predecessor
         others = dict.fromkeys((*self.replication.followers, *([] if before is None else [before])))
         results: list[tuple[bool, Any]] = await DeferredList(
             [Deferred.fromCoroutine(self._sync(contact, is_paced=False)) for contact in others], consumeErrors=True
@@ -113,7 +116,7 @@ class Repair:
         failures = [result for is_done, result in results if not is_done]
         for failure in failures:
             if not failure.check(PeerError, CancelledError):
-                self.log.failure("the entries of this node could not be handed over to a neighbour", failure)
+                self.log.failure("something was not handed over", failure)
         # The node may wait less than this takes: then it is cancelled.
         return not any(failure.check(CancelledError) for failure in failures)
 
@@ -127,39 +130,40 @@ class Repair:
         if self._owner != member.own:
             # The place is known only now, or anew.
             self._owner = member.own
-            self.replication = Replication(
-                member.own, self._ring, self._keeping.store, self._node.rng, self._keeping.replicas
-            )
-        membership = member.membership
-        self.replication.changed(membership.predecessor, membership.successors, self._now())
+            self.replication = Replication(member.own, self._ring, self._dht.store, self._node.rng, self._dht.replicas)
+        stabilization = member.stabilization
+        self.replication.changed(stabilization.predecessor, stabilization.successors, self._now())
         self._look_sooner()
 
     def _handed(self, entry: Entry, by: Contact) -> None:
         if self._owner is not None:
-            self.replication.handed(self._keeping.store.position_of(entry), by, self._now())
+            self.replication.handed(self._dht.store.position_of(entry), by, self._now())
             self._look_sooner()
 
     def _look_later(self) -> None:
         """Look when something is due, but not at once."""
         if not self._is_stopped:
-            self._timer.set(self._rest_s())
+            self._timer = self._node.clock.callLater(self._rest_s(), self._look)
 
     def _look_sooner(self) -> None:
         """Something may be due sooner than when it was looked last."""
-        if self._timer.is_set:
-            self._timer.set_earlier(self._rest_s())
+        if self._timer is not None:
+            rest_s = self._rest_s()
+            if self._now() + rest_s < self._timer.getTime():
+                self._timer.reset(rest_s)
 
     def _rest_s(self) -> float:
         """How long there is nothing to do."""
         least_s = LOOK_S * self._node.rng.uniform(0.75, 1.25)
-        due = self._keeping.store.expires_at
+        due = self._dht.store.expires_at
         if self._owner is not None and self._member.is_member:
             due = min(due, self.replication.due)
         return max(least_s, min(due - self._now(), _LONGEST_REST_S))
 
     def _look(self) -> None:
+        self._timer = None
         now = self._now()
-        self._keeping.store.expire(now, _EXPIRED_AT_ONCE)
+        self._dht.store.expire(now, _EXPIRED_AT_ONCE)
         if self._owner is None or not self._member.is_member:
             self._look_later()
             return
@@ -179,7 +183,7 @@ class Repair:
     def _failed(self, failure: Failure) -> None:
         self._under_way = None
         if not self._is_stopped and not failure.check(PeerError):
-            self.log.failure("anti-entropy with a neighbour failed", failure)
+            self.log.failure("repair failed", failure)
 
     async def _sync(self, contact: Contact, *, is_paced: bool = True) -> None:
         """Make a neighbour have what it is to have."""
@@ -193,7 +197,7 @@ class Repair:
         self.replication.done(contact, self._now())
 
     async def _sync_span(self, sync: Sync, until: float, *, is_paced: bool) -> None:
-        comparison = AntiEntropy(self._keeping.store, sync.span, is_mutual=sync.is_own)
+        comparison = AntiEntropy(self._dht.store, sync.span, is_mutual=sync.is_own)
         while not comparison.is_over:
             self._check_time(until)
             span, total = comparison.next()
@@ -202,13 +206,13 @@ class Repair:
             make = partial(
                 RingCompare, low=self._text(span[0]), high=self._text(span[1]), total=f"{total:032x}", own=sync.is_own
             )
-            answer = await self._member.ask(sync.to, make)
+            answer = await self._member.requests.ask(sync.to, make)
             if not isinstance(answer, RingCompared):
-                raise LinkClosed("it has answered something else")
+                raise LinkClosed("it answers something else")
             comparison.answered(self._read(answer, span[1]))
         for first in range(0, len(comparison.to_send), _AT_ONCE):
             self._check_time(until)
-            sending = map(self._keeping.store.at, comparison.to_send[first : first + _AT_ONCE])
+            sending = map(self._dht.store.at, comparison.to_send[first : first + _AT_ONCE])
             await self._send(sync.to, [entry for entry in sending if entry is not None], is_paced=is_paced)
         for position in comparison.to_fetch:
             self._check_time(until)
@@ -227,8 +231,8 @@ class Repair:
             return
         if is_paced:
             await self._pace(sum(len(entry.text) for entry in entries), len(entries))
-        store, now = self._keeping.store, self._now()
-        sending = [self._keeping.send(contact, entry, store.left_s(entry, now)) for entry in entries]
+        store, now = self._dht.store, self._now()
+        sending = [self._dht.send(contact, entry, store.left_s(entry, now)) for entry in entries]
         results: list[tuple[bool, Any]] = await DeferredList(sending, consumeErrors=True)
         for is_done, result in results:
             if not is_done:
@@ -238,11 +242,11 @@ class Repair:
     async def _fetch(self, contact: Contact, position: int) -> None:
         """Get what a neighbour has newer."""
         make = partial(RingRequest, position=self._text(position))
-        entry, left_s = await self._keeping.fetch(contact, make)
-        if self._keeping.store.position_of(entry) != position:
+        entry, left_s = await self._dht.fetch(contact, make)
+        if self._dht.store.position_of(entry) != position:
             # It would have others kept here than it had named.
             raise LinkClosed("it has sent another entry than was asked for")
-        self._keeping.take(entry, contact, entry.lifetime_s if left_s is None else left_s)
+        self._dht.take(entry, contact, entry.lifetime_s if left_s is None else left_s)
 
     async def _give_back_some(self, first: Entry) -> None:
         """Give back an entry, and a few more that are not to be here either; what fails is here still, and looked at
@@ -257,13 +261,13 @@ class Repair:
     async def _give_back(self, entry: Entry) -> None:
         """Give an entry to where it belongs, and drop it if that is not here."""
         await self._pace(len(entry.text))
-        store = self._keeping.store
-        found = await self._member.find(store.place_of(entry), until="late")
-        holders = found.holders[: self._keeping.replicas + 1]
+        store = self._dht.store
+        found = await self._member.lookups.find(store.place_of(entry), until="late")
+        holders = found.holders[: self._dht.replicas + 1]
         others = [holder for holder in holders if holder != self._member.own]
         if not others:
             return
-        copy = await self._keeping.send(others[0], entry, store.left_s(entry, self._now()))
+        copy = await self._dht.send(others[0], entry, store.left_s(entry, self._now()))
         has_all = entry.kept.digest is None or copy.is_whole
         is_theirs = copy.is_kept or (copy.outcome == "older" and copy.version > entry.kept.version)
         if len(others) == len(holders) and is_theirs and (has_all or copy.outcome == "older"):
@@ -288,7 +292,7 @@ class Repair:
         if message.own:
             self.replication.claimed(contact, span, self._now())
             self._look_sooner()
-        answer = compare(self._keeping.store, span, int(message.total, 16), self._marks)
+        answer = compare(self._dht.store, span, int(message.total, 16), self._marks)
         marked = tuple(Marked(self._text(mark.position), mark.version) for mark in answer.marks)
         until = None if answer.is_same else self._text(answer.until)
         reply(partial(RingCompared, same=answer.is_same, marked=marked, until=until))
@@ -298,7 +302,7 @@ class Repair:
             marks = tuple(Mark(self._place(mark.position), mark.version) for mark in answer.marked)
             return Compared(answer.same, marks, end if answer.until is None else self._place(answer.until))
         except ValueError:
-            raise LinkClosed("it names positions that are not on this ring") from None
+            raise LinkClosed("it names what is not on this ring") from None
 
     def _text(self, position: int) -> str:
         return f"{position:0{self._digits}x}"

@@ -14,7 +14,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.member.member import Reply, RingMember
+from twisted_bazaar.discovery.ring.member.ring_node import Reply, RingNode
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.entry import TOMBSTONE_S, Entry, read_entry
 from twisted_bazaar.discovery.ring.storage.fragments import Assembly, name_of, parts_of
@@ -60,7 +60,7 @@ class Files(Protocol):
         @param source: who has sent the entry, and may have the file; to be told when it is here.
         """
 
-    def let_go(self, entry: Entry) -> None:
+    def drop(self, entry: Entry) -> None:
         """The entry is kept no longer, and needs its file no longer."""
 
 
@@ -78,7 +78,7 @@ class NoFiles:
     def keep(self, entry: Entry, source: Contact | None) -> None:
         """That is for others."""
 
-    def let_go(self, entry: Entry) -> None:
+    def drop(self, entry: Entry) -> None:
         """There is nothing."""
 
 
@@ -115,22 +115,22 @@ class ReplicaServer:
 
     __slots__ = ("_assembly", "_awaited", "_files", "_handed", "_node", "_now", "member", "replicas", "store")
 
-    log: Final = limited_logger(__name__)
+    log = limited_logger(__name__)
     _node: INode
     _now: Callable[[], float]
 
     def __init__(
         self,
-        member: RingMember,
+        member: RingNode,
         *,
         replicas: int = USUAL_REPLICAS,
         place_of: Callable[[str], int] | None = None,
         files: Files | None = None,
         **limits: Any,
     ) -> None:
-        self.member: RingMember = member
-        self.replicas: int = replicas
-        self.store: Store = Store(place_of or member.ring.key_of, changed=self._changed, **limits)
+        self.member = member
+        self.replicas = replicas
+        self.store = Store(place_of or member.ring.key_of, changed=self._changed, **limits)
         self._files = NoFiles() if files is None else files
         self._assembly = Assembly()
         self._awaited: dict[str, list[Callable[[Contact], object]]] = {}
@@ -145,12 +145,12 @@ class ReplicaServer:
         self._node = node
         self._now = node.clock.seconds
 
-    def watch_whole(self, digest: str, told: Callable[[Contact], object]) -> Callable[[], None]:
-        """Be told of each node to which all of a file has come, from now on; what is given back ends that."""
-        self._awaited.setdefault(digest, []).append(told)
+    def watch_whole(self, digest: str, on_whole: Callable[[Contact], object]) -> Callable[[], None]:
+        """Call back for each node to which all of a file has come, from now on. Returns a function that stops this."""
+        self._awaited.setdefault(digest, []).append(on_whole)
 
         def end() -> None:
-            self._awaited[digest].remove(told)
+            self._awaited[digest].remove(on_whole)
             if not self._awaited[digest]:
                 del self._awaited[digest]
 
@@ -160,16 +160,16 @@ class ReplicaServer:
         """Be told of each entry that is new here and was sent by a node that does not own it."""
         self._handed = told
 
-    def is_whole(self, contact: Contact, digest: str) -> None:
+    def on_whole(self, contact: Contact, digest: str) -> None:
         """All of a file has come to a node."""
-        for told in tuple(self._awaited.get(digest, ())):
-            told(contact)
+        for on_whole in tuple(self._awaited.get(digest, ())):
+            on_whole(contact)
 
     def tell_whole(self, contact: Contact, digest: str) -> None:
         """Tell a node that all of a file has come that it had asked this one to keep."""
-        telling = self.member.ask(contact, partial(RingKept, digest=digest))
+        telling = self.member.requests.ask(contact, partial(RingKept, digest=digest))
         telling.addErrback(lambda failure: failure.trap(PeerError))
-        telling.addErrback(lambda failure: self.log.failure("a node could not be told that its file has come", failure))
+        telling.addErrback(lambda failure: self.log.failure("a node was not told of its file", failure))
 
     # What is done with an entry.
 
@@ -205,9 +205,8 @@ class ReplicaServer:
         parts = parts_of(entry.text)
         left = None if left_s is None or left_s == float("inf") else max(0, min(TOMBSTONE_S, int(left_s)))
         make = partial(RingStore, whole=name_of(entry.text), parts=len(parts), left=left)
-        asking = [
-            self.member.ask(contact, partial(make, part=part, text=text), late) for part, text in enumerate(parts)
-        ]
+        ask = self.member.requests.ask
+        asking = [ask(contact, partial(make, part=part, text=text), late) for part, text in enumerate(parts)]
         return gatherResults(asking, consumeErrors=True).addCallbacks(self._verdict, first_failure, (contact,))
 
     def fetch(self, contact: Contact, make: Callable[..., RingRequest]) -> Deferred[tuple[Entry, float | None]]:
@@ -236,10 +235,10 @@ class ReplicaServer:
         return Copy(contact, outcome, 0 if newest is None else newest.kept.version, is_whole)
 
     async def _fetch(self, contact: Contact, make: Callable[..., RingRequest]) -> tuple[Entry, float | None]:
-        first: Any = await self.member.ask(contact, make)
+        first: Any = await self.member.requests.ask(contact, make)
         if not isinstance(first, RingTransfer) or not first.parts:
             raise LinkClosed("the entry is not there any more")
-        rest = [self.member.ask(contact, partial(make, part=part)) for part in range(1, first.parts)]
+        rest = [self.member.requests.ask(contact, partial(make, part=part)) for part in range(1, first.parts)]
         answers = await gatherResults(rest, consumeErrors=True).addErrback(first_failure)
         texts = [first.text, *(answer.text for answer in answers if isinstance(answer, RingTransfer))]
         return read_entry("".join(texts)), None if first.left is None else float(first.left)
@@ -278,7 +277,7 @@ class ReplicaServer:
             return
         elif message.tag is None:
             first = 0 if message.after is None else int(message.after, 16) + 1
-            is_own = self.member.membership.is_responsible(store.place_under(space, name))
+            is_own = self.member.stabilization.is_responsible(store.place_under(space, name))
             self._reply_list(store.by_tag(space, name, self._now(), MOST_LISTED + 1, first), is_own, reply)
         else:
             nearest = store.by_tag(space, name, self._now(), 1, int(message.tag, 16))
@@ -302,7 +301,7 @@ class ReplicaServer:
         if size > PART_CHARS or len(page) * _LISTED_ROOM + size > _ROOM:
             text = ""
         listed = tuple([self._listed(entry) for entry in page])
-        before = None if is_own else self.member.membership.predecessor
+        before = None if is_own else self.member.stabilization.predecessor
         reply(
             partial(
                 RingTransfer,
@@ -317,7 +316,7 @@ class ReplicaServer:
 
     def _kept_told(self, message: RingKept, contact: Contact, reply: Reply) -> None:
         reply(RingNoted)
-        self.is_whole(contact, message.digest)
+        self.on_whole(contact, message.digest)
 
     # Inside.
 
@@ -330,14 +329,14 @@ class ReplicaServer:
     def _changed(self, before: Entry | None, after: Entry | None) -> None:
         digest = None if before is None else before.kept.digest
         if before is not None and digest is not None and (after is None or after.kept.digest != digest):
-            self._files.let_go(before)
+            self._files.drop(before)
 
     def _charged(self, sender: Contact | None) -> tuple[str | None, bool]:
         """Who is charged for what somebody sends, and whether that is a neighbour, whose it is to send much."""
         if sender is None:
             return None, False
-        membership = self.member.membership
-        return self._network(sender), membership.is_near(sender)
+        stabilization = self.member.stabilization
+        return self._network(sender), stabilization.is_near(sender)
 
     def _network(self, contact: Contact) -> str:
         return network_of(contact.address.host)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -15,10 +16,10 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_bazaar.discovery.findings import MOST_KEPT, Findings
 from twisted_bazaar.discovery.index.messages import MOST_ON_PAGE, Listed
 from twisted_bazaar.discovery.index.words import question_of
 from twisted_bazaar.discovery.recent import Recent
-from twisted_bazaar.discovery.superpeer.leaf.findings import MOST_KEPT, Findings
 from twisted_bazaar.discovery.superpeer.leaf.own_table import LeafTable
 from twisted_bazaar.discovery.superpeer.leaf.pending_queries import PendingQueries
 from twisted_bazaar.discovery.superpeer.leaf.registration import Registration, place_told_by
@@ -193,12 +194,12 @@ class Leaf(Role):
         """
         if not _DIGEST.fullmatch(digest):
             return succeed(())
-        findings = Findings(FileQuery(digest=digest), self.node.key.public)
+        findings = Findings(FileQuery(digest=digest))
         answer: Deferred[Sequence[FileSource]] = Deferred(lambda _: asking.cancel())
 
         def take(hits: Sequence[Found]) -> None:
             is_first = not findings.sources()
-            findings.take(hits)
+            take_hits(findings, self.node.key.public, hits)
             if is_first and findings.sources():
                 timer.set(_GATHER_S)
 
@@ -253,8 +254,9 @@ class Leaf(Role):
     # Inside.
 
     def _find(self, query: FileQuery, what: Mapping[str, Any]) -> Deferred[Findings]:
-        findings = Findings(query, self.node.key.public)
-        return self.ask(what, findings.take).addCallback(lambda _: findings)
+        findings = Findings(query)
+        take = partial(take_hits, findings, self.node.key.public)
+        return self.ask(what, take).addCallback(lambda _: findings)
 
     def _turn_to(self, findings: Findings, lookup: Lookup, query: FileQuery) -> Page:
         self._pages.put(lookup, findings, self.node.clock.seconds())
@@ -318,6 +320,20 @@ class Leaf(Role):
         """Log a warning, unless there were many lately."""
         if self._warnings.allow(self.node.clock.seconds()):
             self.log.warn(sentence, **details)
+
+
+def take_hits(findings: Findings, own_key: str, hits: Sequence[Found]) -> None:
+    """Keep what is new of some hits, all of which have a host.
+
+    @param own_key: of this node, which does not look for itself.
+    """
+    for hit in hits:
+        if hit.key == own_key or hit.host is None:
+            continue
+        files = [SharedFile(file.name, file.size, file.digest, file.whole) for file in hit.files]
+        place = FileSource(hit.id, hit.key, Address(hit.host, hit.port), load=hit.load, udp=hit.udp)
+        if not findings.take(hit.key, files, place):
+            return
 
 
 def _what_of(query: FileQuery) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What a weak peer makes of the hits that come to one question."""
+"""What comes of the answers to one question: hits of super peers here, and records of a ring in the same way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.superpeer.cases import DIGEST, OTHER_DIGEST, found
-from twisted_bazaar.discovery.superpeer.leaf.findings import MOST_KEPT, Findings
+from twisted_bazaar.discovery.findings import MOST_KEPT, Findings
+from twisted_bazaar.discovery.superpeer.leaf.leaf import take_hits
 from twisted_bazaar.discovery.superpeer.messages import Found
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.values.addresses import Address
@@ -21,8 +22,8 @@ OWN: str = f"{1:064x}"
 
 def page_of(query: FileQuery, *hits: Found) -> Any:
     """The first page of what has come."""
-    findings = Findings(query, OWN)
-    findings.take(hits)
+    findings = Findings(query)
+    take_hits(findings, OWN, hits)
     return findings.page(query)
 
 
@@ -49,8 +50,8 @@ class FindingsTests(SynchronousTestCase):
     def test_pages(self) -> None:
         """Each file stands on exactly one page."""
         query = FileQuery(words="song", most=3)
-        findings = Findings(query, OWN)
-        findings.take([found(5, *(f"song {number}" for number in range(8)))])
+        findings = Findings(query)
+        take_hits(findings, OWN, [found(5, *(f"song {number}" for number in range(8)))])
         names: list[str] = []
         after = None
         for size in (3, 3, 2):
@@ -75,9 +76,9 @@ class FindingsTests(SynchronousTestCase):
 
     def test_sources(self) -> None:
         """Who has a file comes with where it is, the least loaded first; one with the whole has the whole."""
-        findings = Findings(FileQuery(digest=DIGEST), OWN)
-        findings.take([found(5, "a", load=3), found(6, "b", host="10.0.0.6", whole=False)])
-        findings.take([found(6, "b", host="10.0.0.6", load=1, whole=False), found(7)])
+        findings = Findings(FileQuery(digest=DIGEST))
+        take_hits(findings, OWN, [found(5, "a", load=3), found(6, "b", host="10.0.0.6", whole=False)])
+        take_hits(findings, OWN, [found(6, "b", host="10.0.0.6", load=1, whole=False), found(7)])
         key5, key6 = f"{5:064x}", f"{6:064x}"
         expected = [
             FileSource(6, key6, Address("10.0.0.6", 9000), False, 1),
@@ -87,25 +88,25 @@ class FindingsTests(SynchronousTestCase):
 
     def test_datagrams(self) -> None:
         """Who takes datagrams is known to, if one of those who name it tells so: not every super peer does."""
-        findings = Findings(FileQuery(digest=DIGEST), OWN)
+        findings = Findings(FileQuery(digest=DIGEST))
         telling = replace(found(5, "a"), udp=9001)
         for hits in ([found(5, "a")], [telling, found(6, "a")], [found(5, "a")]):
-            findings.take(hits)
+            take_hits(findings, OWN, hits)
         self.assertEqual({source.id: source.udp for source in findings.sources()}, {5: 9001, 6: 0})
 
     def test_two_places(self) -> None:
         """One that is named in two places hides neither, and counts once; of very many places some are kept."""
-        findings = Findings(FileQuery(digest=DIGEST), OWN)
-        findings.take([found(5, "a", host=f"10.0.1.{number}") for number in range(1, 100)])
+        findings = Findings(FileQuery(digest=DIGEST))
+        take_hits(findings, OWN, [found(5, "a", host=f"10.0.1.{number}") for number in range(1, 100)])
         self.assertEqual(len(findings.sources()), 4)
         [file] = findings.page(FileQuery(digest=DIGEST)).files
         self.assertEqual(file.sources, 1)
 
     def test_too_much(self) -> None:
         """However much comes, no more than so much is kept."""
-        findings = Findings(FileQuery(words="song"), OWN)
+        findings = Findings(FileQuery(words="song"))
         for number in range(2, 90):
-            findings.take([found(number, *(f"song {number} {each}" for each in range(100)))])
+            take_hits(findings, OWN, [found(number, *(f"song {number} {each}" for each in range(100)))])
         self.assertEqual((len(findings), findings.page(FileQuery(words="song")).total), (MOST_KEPT, MOST_KEPT))
 
     @given(st.lists(st.tuples(st.integers(2, 5), st.sampled_from(["song a", "song b", "x"]), st.booleans())), st.data())
