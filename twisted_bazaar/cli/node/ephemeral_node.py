@@ -296,7 +296,7 @@ class _Joining:
         if wish.via == _BY_RING:
             check_endpoint(wish.member)
             member = self._reported(wish.member, clientFromString(self._reactor, wish.member))
-            return make_way(wish.via, join=member, settings=evolve(USUAL, bits=wish.bits), is_guest=not self._stays)
+            return make_way(wish.via, join=member, settings=evolve(USUAL, bits=wish.bits), is_client=not self._stays)
         if wish.via != _BY_SUPER_PEERS:
             return make_way(wish.via)
         super_peers = [self._reported(text, super_peer_at(self._reactor, text)) for text in wish.asked.places]
