@@ -79,7 +79,7 @@ class IDiscoveryPlugin(IPlugin):
         """Import its class; see L{twisted_bazaar.roles.discovery.method.DiscoveryMethod}."""
 
 
-@implementer(IPlugin, IRolePlugin)
+@implementer(IRolePlugin)
 @frozen
 class RolePlugin:
     """Names a role and the module it lives in.
@@ -106,7 +106,7 @@ class RolePlugin:
         return cast(IRole, import_module(self.module).make_role(options, context))
 
 
-@implementer(IPlugin, IDiscoveryPlugin)
+@implementer(IDiscoveryPlugin)
 @frozen
 class DiscoveryPlugin:
     """Names a way to find, the module it lives in, and its class there.

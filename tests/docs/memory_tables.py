@@ -180,7 +180,7 @@ def _sites(count: int) -> object:
     for number in range(count):
         site = table.at(address_of(number), 0.0)
         site.round_trip = rtt_table.Estimate(0.5 + number, 0.25 + number)
-        site.has_shown(contact_of(number), number * 1e-6, 600.0)
+        site.note_answer(contact_of(number), number * 1e-6, 600.0)
         site._card, site._sender = card_of(number, None), contact_of(number)
         site._source = f"{number:040x}"
         table.remember(site, number * 1e-6)

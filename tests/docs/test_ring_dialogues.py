@@ -83,7 +83,7 @@ class RingDialoguesTests(SynchronousTestCase):
             pair = PAIRS[message.source]
             own = Contact(CIRCLE.id_of_key(pair.public), pair.public, Address(host_of(speaker), PORT), PORT)
             pongs = PingState(ContactEncoder(own, CIRCLE))
-            made = pongs.pong(pongs.read(message, own))(
+            made = pongs.pong(pongs.read_state(message, own))(
                 source=message.source,
                 destination=message.destination,
                 stamp=message.stamp,

@@ -90,7 +90,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "discovery/ring/rules/test_stabilization.py",
             (
                 "discovery/ring/rules/stabilization.py",
-                "                self._lost.add(node, now)\n",
+                "                self._reconnect.add(node, now)\n",
                 "                pass\n",
             ),
         ),
@@ -102,7 +102,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "what is given back staying on one node",
             "discovery/ring/storage/test_replication.py discovery/ring/storage/test_repair.py",
-            ("discovery/ring/storage/replication.py", "self.gained(by, now)", "pass"),
+            ("discovery/ring/storage/replication.py", "self.on_gained(by, now)", "pass"),
         ),
         bug(
             "a download that is patient with who serves nothing",
@@ -123,12 +123,12 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "copies that nobody makes anew",
             "integration/test_ring.py::test_story",
-            (_REPAIR, "contact = self.replication.next(now)", "contact = None"),
+            (_REPAIR, "contact = self.replication.next_neighbour(now)", "contact = None"),
         ),
         bug(
             "a node that does not read what it had written down",
             "integration/test_ring.py::test_restarts",
-            ("roles/ring/checkpoints.py", "self._dht.take(entry, None, left_s)", "pass"),
+            ("roles/ring/checkpoints.py", "self._dht.keep(entry, None, left_s)", "pass"),
         ),
         bug(
             "one that cannot be hurried",

@@ -94,7 +94,7 @@ class RingCase(FilesCase):
     def settle(self) -> None:
         """Let time pass until all are on the ring, and all have told what they have."""
         living = [self.ways[node].finder for node in self.network.nodes if node in self.ways]
-        self.until(lambda: all(finder.member.can_ask and not finder.search.untold for finder in living))
+        self.until(lambda: all(finder.member.can_ask and not finder.search.unpublished for finder in living))
         self.network.run(3.0)
 
     def sell(self, by: Node) -> Node:
@@ -122,12 +122,12 @@ class RingCase(FilesCase):
         holder = _Holder(way, content, self.open_part)
         node = self.add(way, holder)
         holder.publish([shared(name, content)], [])
-        self.until(lambda: way.finder.member.is_member and not way.finder.search.untold)
+        self.until(lambda: way.finder.member.is_member and not way.finder.search.unpublished)
         return node
 
     def guest(self, by: Node) -> tuple[Node, Fetcher]:
         """Start a node that only asks, and fetches."""
-        way = self.way(by, is_guest=True)
+        way = self.way(by, is_client=True)
         catalogue = way.catalogue()
         assert catalogue is not None
         fetcher = Fetcher(catalogue, self.open_part)
@@ -489,7 +489,7 @@ class GuestTests(RingCase):
         asking, _ = self.guest(nodes[0])
         member = self.ways[asking].finder.member
         for contact in list(member.table.fingers):
-            member.table.fingers.failed(contact)
+            member.table.fingers.remove(contact)
         self.ways[nodes[1]].finder.search.publish([shared("paper.pdf", SMALL)], [])
         self.settle()
         self.assertEqual(self.found(asking, words="paper"), ["paper.pdf"])
@@ -513,4 +513,4 @@ class GuestTests(RingCase):
 
     def test_needs_a_door(self) -> None:
         """A guest of no ring is refused."""
-        self.assertRaises(UsageError, RingMethod, is_guest=True)
+        self.assertRaises(UsageError, RingMethod, is_client=True)

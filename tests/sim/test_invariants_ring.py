@@ -82,8 +82,8 @@ class PlantedBugTests(PlantedBugCase):
         """A node that takes for its successors whoever is named, be it that it is once round."""
 
         def make(right: Callable[..., Any]) -> Callable[..., Any]:
-            def fitted(membership: Stabilization, contacts: Iterable[Contact]) -> tuple[Contact, ...]:
-                return tuple(each for each in contacts if each != membership.own)[: membership.most]
+            def fitted(stabilization: Stabilization, contacts: Iterable[Contact]) -> tuple[Contact, ...]:
+                return tuple(each for each in contacts if each != stabilization.own)[: stabilization.most]
 
             return fitted
 
@@ -94,10 +94,10 @@ class PlantedBugTests(PlantedBugCase):
         """A node that joins behind whomever it asks first, and so may leave out others."""
 
         def make(right: Callable[..., Any]) -> Callable[..., Any]:
-            def walk_on(membership: Stabilization, by: NodeState, now: float) -> Any:
-                following = [each for each in by.successors if each.id != membership.own.id]
-                membership.successors = tuple(following[-1:] or [by.node])
-                membership.is_member = True
+            def walk_on(stabilization: Stabilization, by: NodeState, now: float) -> Any:
+                following = [each for each in by.successors if each.id != stabilization.own.id]
+                stabilization.successors = tuple(following[-1:] or [by.node])
+                stabilization.is_member = True
                 return ()
 
             return walk_on
@@ -107,13 +107,13 @@ class PlantedBugTests(PlantedBugCase):
 
     def test_never_looked_after(self) -> None:
         """A node that asks nobody how it stands once it has joined."""
-        self.plant(Stabilization, "stabilise", lambda right: lambda membership, now: ())
+        self.plant(Stabilization, "stabilize", lambda right: lambda stabilization, now: ())
         self.assert_caught(NeighboursAreRight, CALM.evolve(mode="liveness", settle="20s", values=0))
 
     def test_never_merged(self) -> None:
         """A node that never asks again those whom it has lost, nor where it would stand if there were others."""
-        self.plant(ReconnectCandidates, "next", lambda right: lambda lost, now: None)
-        self.plant(Maintenance, "_seek", lambda right: lambda neighbourhood, sought: None)
+        self.plant(ReconnectCandidates, "next_due", lambda right: lambda lost, now: None)
+        self.plant(Maintenance, "_seek", lambda right: lambda maintenance, sought: None)
         self.assert_caught(RingsMerge, SPLIT, checks=[RingsMerge])
 
     def test_first_word_counts(self) -> None:
@@ -133,8 +133,8 @@ class PlantedBugTests(PlantedBugCase):
         """A node that claims what belongs to the one before it."""
 
         def make(right: Callable[..., bool]) -> Callable[..., bool]:
-            def is_responsible(membership: Stabilization, place: int) -> bool:
-                return right(membership, place) or (membership.standing.predecessor is not None and place % 2 == 0)
+            def is_responsible(stabilization: Stabilization, place: int) -> bool:
+                return right(stabilization, place) or (stabilization.state.predecessor is not None and place % 2 == 0)
 
             return is_responsible
 
@@ -186,8 +186,8 @@ class PlantedBugTests(PlantedBugCase):
         """A member that stops and goes on looking after its neighbours."""
 
         def make(right: Callable[..., None]) -> Callable[..., None]:
-            def stop(neighbourhood: Any) -> None:
-                neighbourhood._is_stopped = True
+            def stop(maintenance: Any) -> None:
+                maintenance._is_stopped = True
 
             return stop
 
@@ -197,9 +197,9 @@ class PlantedBugTests(PlantedBugCase):
     def test_fault_of_our_own(self) -> None:
         """A member that raises when somebody has gone."""
 
-        def failed(membership: Stabilization, contact: Contact, now: float) -> Any:
+        def failed(stabilization: Stabilization, contact: Contact, now: float) -> Any:
             raise KeyError("a planted fault")
 
-        self.plant(Stabilization, "failed", lambda right: failed)
+        self.plant(Stabilization, "on_failure", lambda right: failed)
         self.assert_caught(NoFaultOfOurs, RESTLESS)
         self.forgive(KeyError)

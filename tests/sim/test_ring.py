@@ -85,15 +85,15 @@ class SeatsTests(SynchronousTestCase):
         contacts = [Contact(rng.getrandbits(64), f"{n}", Address("10.0.0.1", n + 1)) for n in range(count)]
         memberships = []
         for contact, seat in seats_of(ring, contacts, 4).items():
-            membership = Stabilization(contact, ring, 4)
-            membership.begin(seat)
-            memberships.append(membership)
+            stabilization = Stabilization(contact, ring, 4)
+            stabilization.begin(seat)
+            memberships.append(stabilization)
         return memberships
 
     def test_right(self) -> None:
         """Everybody knows exactly its neighbours, on rings smaller than their lists too."""
         for count in (1, 2, 3, 5, 6, 40):
-            standings = [membership.standing for membership in self.seats(count)]
+            standings = [stabilization.state for stabilization in self.seats(count)]
             self.assertEqual(list(flaws(Ring(), standings, 4)), [], count)
             self.assertTrue(all(standing.is_member for standing in standings))
 
@@ -232,7 +232,7 @@ class RingViewTests(SynchronousTestCase):
         seen, view = [], run.view
 
         def compare(contact: Contact) -> None:
-            found = list(flaws(view.ring, view.standings(), view.most))
+            found = list(flaws(view.ring, view.states(), view.most))
             seen.append(len(found))
             self.assertEqual(len(view.wrong_after) + len(view.wrong_before), len(found))
 

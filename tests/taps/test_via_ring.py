@@ -37,7 +37,7 @@ class ViaRingTests(SynchronousTestCase):
     def test_member(self) -> None:
         """It is a member of the ring, by its key, asks no tracker, and takes datagrams at any port."""
         service = make_service(*VIA, *JOIN)
-        self.assertFalse(finder_of(service).member.is_guest)
+        self.assertFalse(finder_of(service).member.is_client)
         self.assertIsNone(tracker_of(service))
         self.assertEqual(service.node.id, own_id(service.node.key.public))
         self.assertEqual(service.config.udp, ("127.0.0.1", 0))

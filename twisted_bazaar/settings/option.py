@@ -24,7 +24,8 @@ def as_text(text: str, option: str) -> str:
 def whole_number(least: int, most: int) -> Read:
     """What reads a whole number.
 
-    @param least, most: the range that is taken.
+    @param least: the smallest that is taken.
+    @param most: the largest.
     """
 
     def read(text: str, option: str) -> int:

@@ -113,28 +113,28 @@ class Keepers:
     def look(self, node: Contact) -> None:
         """A node learns who its neighbours are."""
         before, after = self.neighbours(node)
-        self.nodes[node].replication.changed(before[0] if before else None, after, self.now)
+        self.nodes[node].replication.on_neighbours(before[0] if before else None, after, self.now)
 
     def sync(self, node: Contact, other: Contact) -> None:
         """A node compares with another what it is to compare."""
         keeper, far = self.nodes[node], self.nodes.get(other)
         syncs = keeper.replication.syncs_with(other)
         if far is None:
-            keeper.replication.failed(other, self.now)
+            keeper.replication.on_sync_failed(other, self.now)
             return
         for sync in syncs:
             comparison = AntiEntropy(keeper.store, sync.span, is_mutual=sync.is_own)
             if sync.is_own:
-                far.replication.claimed(node, sync.span, self.now)
+                far.replication.on_claimed(node, sync.span, self.now)
             while not comparison.is_over:
                 self.asked += 1
-                span, total = comparison.next()
-                comparison.answered(compare(far.store, span, total))
+                span, total = comparison.next_span()
+                comparison.on_compared(compare(far.store, span, total))
             self.send(node, other, comparison.to_send)
             self.move(far.store, keeper.store, comparison.to_fetch)
             if comparison.to_fetch:
-                keeper.replication.gained(other, self.now)
-        keeper.replication.done(other, self.now)
+                keeper.replication.on_gained(other, self.now)
+        keeper.replication.on_synced(other, self.now)
 
     def send(self, node: Contact, other: Contact, positions: Iterable[int]) -> None:
         """A node has another keep entries, and that one notes what is new to it."""
@@ -143,7 +143,7 @@ class Keepers:
             before = far.store.at(position)
             self.move(store, far.store, [position])
             if far.store.at(position) != before:
-                far.replication.handed(position, node, self.now)
+                far.replication.on_handed(position, node, self.now)
 
     def move(self, one: Store, other: Store, positions: Iterable[int]) -> None:
         """Entries go from one node to another."""
@@ -162,7 +162,7 @@ class Keepers:
                 far = self.nodes[first]
                 outcome = far.store.put(each, self.now, left_s=store.left_s(each, self.now))
                 if outcome is Outcome.KEPT:
-                    far.replication.handed(far.store.position_of(each), node, self.now)
+                    far.replication.on_handed(far.store.position_of(each), node, self.now)
                 if outcome is not Outcome.FULL and node not in holders:
                     store.drop(each.key)
 
@@ -172,7 +172,7 @@ class Keepers:
             return
         self.look(node)
         replication = self.nodes[node].replication
-        other = replication.next(self.now)
+        other = replication.next_neighbour(self.now)
         if other is not None:
             self.sync(node, other)
         unclaimed = replication.to_give_back(self.now)

@@ -131,7 +131,7 @@ class RingTestCase(SynchronousTestCase):
 
     def standings(self, members: Iterable[RingMember]) -> list[NodeState]:
         """How members stand; one that never joined anybody does not know its own address."""
-        return [evolve(member.stabilization.standing, node=self.seen(member)) for member in members]
+        return [evolve(member.stabilization.state, node=self.seen(member)) for member in members]
 
     def members_ring(self) -> Any:
         """The circle that all are on."""

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from attrs import define, field, frozen
 
-from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, NodeState, Refused, Report, Seek, Step
+from twisted_bazaar.discovery.ring.rules.actions import Action, Hint, NodeState, Ping, Refused, Report, Seek
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
 from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
@@ -98,7 +98,7 @@ class World:
 
     def make_node(self, node: Contact) -> Stabilization:
         """A node that has not joined."""
-        self.nodes[node] = self.make(node, self.ring, self.most, dead=RecentlyFailed(10.0))
+        self.nodes[node] = self.make(node, self.ring, self.most, failed=RecentlyFailed(10.0))
         return self.nodes[node]
 
     def begin(self, places: Sequence[int]) -> None:
@@ -113,7 +113,7 @@ class World:
 
     def members(self) -> list[NodeState]:
         """How those stand who have joined."""
-        return [node.standing for node in self.nodes.values() if node.is_member]
+        return [node.state for node in self.nodes.values() if node.is_member]
 
     def faults(self) -> list[str]:
         """In what the ring is broken."""
@@ -157,14 +157,14 @@ class World:
 
     def quit(self, node: Contact) -> None:
         """A node goes, and says so."""
-        standing = self.nodes[node].standing
-        farewells = self.nodes[node].farewells()
+        standing = self.nodes[node].state
+        farewells = self.nodes[node].farewell_recipients()
         self.die(node)
         self.on_the_way += [Said(to, standing) for to in farewells]
 
-    def stabilise(self, node: Contact) -> None:
+    def stabilize(self, node: Contact) -> None:
         """A node's round."""
-        self.do(node, self.nodes[node].stabilise(self.now))
+        self.do(node, self.nodes[node].stabilize(self.now))
 
     def deliver(self, index: int) -> None:
         """A message arrives."""
@@ -177,8 +177,8 @@ class World:
                 self.on_the_way.append(Failure(message.by, message.to))
                 return
             if message.is_member:
-                self.do(message.to, node.asked(message.by, self.now, comes_next=message.comes_next))
-            self.on_the_way.append(Answer(message.by, node.standing))
+                self.do(message.to, node.on_ping(message.by, self.now, comes_next=message.comes_next))
+            self.on_the_way.append(Answer(message.by, node.state))
             return
         if isinstance(message, Answer):
             self.asking.discard((message.to, message.standing.node))
@@ -188,21 +188,21 @@ class World:
             return
         match message:
             case Answer(standing=standing):
-                self.do(message.to, node.answered(standing, self.now))
+                self.do(message.to, node.on_pong(standing, self.now))
             case Failure(missing=missing):
-                self.do(message.to, node.failed(missing, self.now))
+                self.do(message.to, node.on_failure(missing, self.now))
             case Said(what=Hint(about=about)):
-                self.do(message.to, node.told(about, self.now))
+                self.do(message.to, node.on_update(about, self.now))
             case Said(what=Report(dead=dead)):
-                self.do(message.to, node.told_dead(dead))
+                self.do(message.to, node.on_death_report(dead))
             case Said(what=NodeState() as standing):
-                self.do(message.to, node.left(standing, self.now))
+                self.do(message.to, node.on_quit(standing, self.now))
 
-    def do(self, node: Contact, steps: Sequence[Step]) -> None:
+    def do(self, node: Contact, steps: Sequence[Action]) -> None:
         """Send what a node wants to be sent."""
         for step in steps:
             match step:
-                case Ask(to=to):
+                case Ping(to=to):
                     if (node, to) not in self.asking:
                         self.asking.add((node, to))
                         made = self.nodes[node]
@@ -227,7 +227,7 @@ class World:
             if not after or self.ring.is_within(before.id, sought.place, after[0].id):
                 break
             before = after[0]
-        self.do(node, self.nodes[node].found(sought, before, after, self.now))
+        self.do(node, self.nodes[node].on_found(sought, before, after, self.now))
 
     # How it goes on.
 
@@ -239,7 +239,7 @@ class World:
         if self.on_the_way and choice < 0.8:
             self.deliver(self.rng.randrange(len(self.on_the_way)))
         else:
-            self.stabilise(self.rng.choice(list(self.nodes)))
+            self.stabilize(self.rng.choice(list(self.nodes)))
 
     def churn(self, places: int, chance: float = 0.05) -> None:
         """Now and then a node joins, dies or quits."""
@@ -263,7 +263,7 @@ class World:
             self.now += 1.0
             for node in self.rng.sample(list(self.nodes), len(self.nodes)):
                 if node in self.nodes:
-                    self.stabilise(node)
+                    self.stabilize(node)
             self.arrive()
 
     def arrive(self) -> None:

@@ -11,7 +11,7 @@ from tests.discovery.ring.rings import contact
 from twisted_bazaar.discovery.ring.rules.fingers import PARTS, Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.lookup import MOST_STARTS, Found, Lookup
-from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply, answer_for
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply, reply_for
 from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
 from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 
@@ -35,13 +35,13 @@ class Net:
         self.places = [node.id for node in self.nodes]
         self.dead = set[Contact]()
         self.liars: dict[Contact, Callable[[int], LookupReply]] = {}
-        self.memberships = dict[Contact, Stabilization]()
+        self.neighbours = dict[Contact, Stabilization]()
         self.fingers = dict[Contact, Fingers]()
         self.known_dead = dict[Contact, RecentlyFailed]()
         count = len(self.nodes)
         for index, node in enumerate(self.nodes):
             dead = self.known_dead[node] = RecentlyFailed()
-            made = self.memberships[node] = Stabilization(node, ring, most, dead=dead)
+            made = self.neighbours[node] = Stabilization(node, ring, most, failed=dead)
             made.begin()
             length = min(most, count - 1)
             made.successors = tuple(self.nodes[(index + step) % count] for step in range(1, length + 1))
@@ -55,7 +55,7 @@ class Net:
 
     def _fingers(self, node: Contact, made: Stabilization, dead: RecentlyFailed, parts: int) -> Fingers:
         """A table for which everything has been looked up once."""
-        fingers = Fingers(node.id, self.ring, max(1, parts), dead=dead)
+        fingers = Fingers(node.id, self.ring, max(1, parts), failed=dead)
         while parts and (place := fingers.refresh(made.successors, 1.0, self.rng)) is not None:
             fingers.learn(self.holder(place))
         return fingers
@@ -88,9 +88,7 @@ class Net:
         """What one says."""
         if node in self.liars:
             return self.liars[node](place)
-        return answer_for(
-            place, self.ring, self.memberships[node], self.fingers[node], self.known_dead[node], 1.0, most
-        )
+        return reply_for(place, self.ring, self.neighbours[node], self.fingers[node], self.known_dead[node], 1.0, most)
 
     def lookup(self, by: Contact, place: int, **settings: Any) -> Lookup:
         """A search that has not begun."""
@@ -98,12 +96,12 @@ class Net:
 
     def go_on(self, lookup: Lookup, place: int) -> list[Contact]:
         """One round: all who are to be asked answer, or do not. Who was asked."""
-        asked = lookup.next()
+        asked = lookup.next_contacts()
         for node in asked:
-            if node in self.liars or (node in self.memberships and node not in self.dead):
-                lookup.answered(self.answer(node, place))
+            if node in self.liars or (node in self.neighbours and node not in self.dead):
+                lookup.on_reply(self.answer(node, place))
             else:
-                lookup.failed(node)
+                lookup.on_failure(node)
         return asked
 
     def look_up(self, by: Contact, place: int, **settings: Any) -> Found:

@@ -184,7 +184,7 @@ class SlanderTests(MuteTestCase):
     def test_ghosts(self) -> None:
         """Names of nodes that never were do not make those forgotten who were lost."""
         member = self.members[self.ringed[0]]
-        lost = member.stabilization._lost
+        lost = member.stabilization._reconnect
         missing = replace(self.contact(self.ringed[1]))
         lost.add(missing, self.network.seconds())
         for number in range(500):
@@ -452,27 +452,27 @@ class WaryTests(SynchronousTestCase):
         lookup = Lookup(place, ring, LookupReply(Contact(0, "aa", Address("10.0.0.1", 1)), (start,)))
         asked = 0
         while not lookup.is_over:
-            for node in lookup.next():
+            for node in lookup.next_contacts():
                 asked += 1
-                lookup.answered(LookupReply(node, (next_to(node),)))
+                lookup.on_reply(LookupReply(node, (next_to(node),)))
         self.assertLessEqual(asked, MOST_ASKED)
         self.assertEqual(lookup.found.holders, ())
 
 
 def _rename(net: Net, alias: dict[Contact, Contact]) -> None:
     net.nodes = [alias.get(node, node) for node in net.nodes]
-    for table in (net.memberships, net.fingers, net.known_dead):
+    for table in (net.neighbours, net.fingers, net.known_dead):
         for node, other in alias.items():
             table[other] = table.pop(node)
-    for membership in net.memberships.values():
-        membership.own = alias.get(membership.own, membership.own)
-        membership.successors = tuple(alias.get(each, each) for each in membership.successors)
-        if membership.predecessor is not None:
-            membership.predecessor = alias.get(membership.predecessor, membership.predecessor)
+    for rules in net.neighbours.values():
+        rules.own = alias.get(rules.own, rules.own)
+        rules.successors = tuple(alias.get(each, each) for each in rules.successors)
+        if rules.predecessor is not None:
+            rules.predecessor = alias.get(rules.predecessor, rules.predecessor)
     for fingers in net.fingers.values():
         for part in fingers._slots.values():
             part.held = [alias.get(each, each) for each in part.held]
-        fingers.circle.contacts = [alias.get(each, each) for each in fingers.circle.contacts]
+        fingers.sorted.contacts = [alias.get(each, each) for each in fingers.sorted.contacts]
         fingers._held = {alias.get(each, each) for each in fingers._held}
 
 
@@ -570,7 +570,7 @@ class CrowdedNameTests(MuteTestCase):
                 send(self.mute, member.ring, make, liar, self.seen(member))
             self.network.run(0.01)
         for node in self.right_ones("x"):
-            self.dht(node).take(right, None)
+            self.dht(node).keep(right, None)
         self.network.run(70.0)
         return self.ask_for("x", asker)
 

@@ -13,7 +13,7 @@ from typing import Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import World, contact, stories
-from twisted_bazaar.discovery.ring.rules.actions import Ask, NodeState, Seek, Step
+from twisted_bazaar.discovery.ring.rules.actions import Action, NodeState, Ping, Seek
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.invariant import faults
 from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
@@ -119,7 +119,7 @@ class StoriesTests(SynchronousTestCase):
             world.begin(places[:10])
             world.begin(places[10:])
             one, other = contact(places[0]), contact(places[10])
-            world.do(one, [Ask(other)])
+            world.do(one, [Ping(other)])
             for _ in range(3):
                 world.do(one, [Seek(other.id, other)])
                 world.rounds(1)
@@ -175,8 +175,8 @@ class StoriesTests(SynchronousTestCase):
 class _AdoptsUnasked(Stabilization):
     """Believes its successor about who stands between them, and asks that one for a list later."""
 
-    def answered(self, standing: NodeState, now: float) -> Sequence[Step]:
-        steps = super().answered(standing, now)
+    def on_pong(self, standing: NodeState, now: float) -> Sequence[Action]:
+        steps = super().on_pong(standing, now)
         between = standing.predecessor
         if between is not None and self.is_member and self._follows(between):
             self.successors = (between,)
@@ -186,19 +186,19 @@ class _AdoptsUnasked(Stabilization):
 class _NeverLetsGo(Stabilization):
     """Does not care who has failed."""
 
-    def failed(self, contact: Contact, now: float) -> Sequence[Step]:
-        return () if self.is_member else super().failed(contact, now)
+    def on_failure(self, contact: Contact, now: float) -> Sequence[Action]:
+        return () if self.is_member else super().on_failure(contact, now)
 
 
 class _JoinsAnywhere(Stabilization):
     """Joins where it asks first, without looking for its place."""
 
-    def answered(self, standing: NodeState, now: float) -> Sequence[Step]:
+    def on_pong(self, standing: NodeState, now: float) -> Sequence[Action]:
         if self.is_member:
-            return super().answered(standing, now)
+            return super().on_pong(standing, now)
         self.is_member = True
         self.successors = self._fitted((standing.node, *standing.successors))
-        return (Ask(standing.node),)
+        return (Ping(standing.node),)
 
 
 class _KeepsOldList(Stabilization):
@@ -212,7 +212,7 @@ class _KeepsOldList(Stabilization):
 class _TakesAnyPredecessor(Stabilization):
     """Takes everybody who asks for its predecessor."""
 
-    def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Step]:
+    def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Action]:
         self.predecessor, self._heard = contact, now
         return ()
 
@@ -220,14 +220,14 @@ class _TakesAnyPredecessor(Stabilization):
 class _NeverRectifies(Stabilization):
     """Learns from its successor only."""
 
-    def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Step]:
+    def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Action]:
         return ()
 
 
 class _KeepsDeadPredecessor(Stabilization):
     """Never asks whether its predecessor lives."""
 
-    def _drop(self, contact: Contact) -> Sequence[Step]:
+    def _drop(self, contact: Contact) -> Sequence[Action]:
         before = self.predecessor
         steps = super()._drop(contact)
         self.predecessor = before
@@ -251,7 +251,7 @@ class _LooksFarAhead(Stabilization):
 class _SkipsAhead(Stabilization):
     """When its first successor has failed, it takes the one after the next."""
 
-    def _drop(self, contact: Contact) -> Sequence[Step]:
+    def _drop(self, contact: Contact) -> Sequence[Action]:
         steps = super()._drop(contact)
         self.successors = self.successors[1:] or self.successors
         return steps
@@ -260,9 +260,9 @@ class _SkipsAhead(Stabilization):
 class _Forgets(Stabilization):
     """Does not remember who is lost, and looks for nobody."""
 
-    def stabilise(self, now: float) -> Sequence[Step]:
-        self._lost.__init__()  # type: ignore[misc]
-        return [step for step in super().stabilise(now) if not isinstance(step, Seek)]
+    def stabilize(self, now: float) -> Sequence[Action]:
+        self._reconnect.__init__()  # type: ignore[misc]
+        return [step for step in super().stabilize(now) if not isinstance(step, Seek)]
 
 
 class PlantedTests(SynchronousTestCase):

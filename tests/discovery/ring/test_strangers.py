@@ -65,7 +65,7 @@ class StrangersTests(KeepingTestCase):
 
         def known() -> tuple[Any, ...]:
             fingers = frozenset(self.member.table.fingers)
-            return self.member.stabilization.standing, fingers, tuple(self.member.callers)
+            return self.member.stabilization.state, fingers, tuple(self.member.callers)
 
         before = known()
         for number in range(300):

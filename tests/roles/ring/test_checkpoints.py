@@ -96,7 +96,7 @@ class CheckpointsTests(SynchronousTestCase):
 
     def take(self, number: int) -> None:
         """Keep something more."""
-        self.dht.take(owned(number, f"n{number}"), None)
+        self.dht.keep(owned(number, f"n{number}"), None)
 
     def test_now_and_then(self) -> None:
         """What has changed is written after some seconds; what has not is not."""

@@ -33,12 +33,12 @@ class RoomTests(SynchronousTestCase):
             name = f"{self.room.size_bytes}-{size}"
             taken.append(self.room.fits(name, name, size, host))
             if taken[-1]:
-                self.room.take(name, name, size, host)
+                self.room.reserve(name, name, size, host)
         return taken
 
     def test_owner(self) -> None:
         """An owner has half, and no more."""
-        self.room.take("one", "owner", 400, None)
+        self.room.reserve("one", "owner", 400, None)
         self.assertEqual([self.room.fits("two", "owner", size, None) for size in (100, 101)], [True, False])
         self.assertTrue(self.room.fits("two", "other", 500, None))
 
@@ -49,25 +49,25 @@ class RoomTests(SynchronousTestCase):
 
     def test_come(self) -> None:
         """What has come counts for its host no more, and its room is used."""
-        self.room.take("one", "owner", 400, "a")
+        self.room.reserve("one", "owner", 400, "a")
         self.assertFalse(self.room.fits("two", "other", 300, "a"))
-        self.room.has_come("one")
+        self.room.confirm("one")
         self.assertTrue(self.room.fits("two", "other", 300, "a"))
         self.assertEqual(self.room.size_bytes, 400)
 
     def test_given_back(self) -> None:
         """Room that is given back is there for others; twice is no more than once."""
-        self.room.take("one", "owner", 500, "a")
+        self.room.reserve("one", "owner", 500, "a")
         for _ in range(2):
-            self.room.give_back("one")
+            self.room.release("one")
             self.assertEqual((self.room.size_bytes, "one" in self.room), (0, False))
         self.assertEqual(self.reserve("a", 250), [True])
 
     def test_longer(self) -> None:
         """Who says that a file is longer is charged for all of it, in place of who was; a shorter one fits."""
-        self.room.take("one", "owner", 300, "a")
+        self.room.reserve("one", "owner", 300, "a")
         self.assertTrue(self.room.fits("one", "another", 200, "b"))
-        self.room.take("one", "another", 500, "b")
+        self.room.reserve("one", "another", 500, "b")
         self.assertEqual(self.room.size_bytes, 500)
         self.assertTrue(self.room.fits("two", "owner", 500, "a"))
 
@@ -91,12 +91,12 @@ class RoomTests(SynchronousTestCase):
             if step == "fitting" and room.fits(digest, owner, size, host):
                 if size > taken.get(digest, ("", -1))[1]:
                     # Of several that want a file who says that it is longest is charged.
-                    room.take(digest, owner, size, host)
+                    room.reserve(digest, owner, size, host)
                     taken[digest] = (owner, size)
             elif step == "come":
-                room.has_come(digest)
+                room.confirm(digest)
             elif step == "back":
-                room.give_back(digest)
+                room.release(digest)
                 taken.pop(digest, None)
             self.assertEqual(room.size_bytes, sum(each for _, each in taken.values()))
             self.assertLessEqual(room.size_bytes, 1_000)

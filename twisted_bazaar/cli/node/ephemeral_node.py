@@ -139,7 +139,7 @@ class EphemeralNode:
         @raise UsageError: an option cannot be.
         @raise NegativeAnswer: nobody answers, or there is no listening there.
         """
-        joining = _Joining(self, reactor, late, observer or JoinObserver(), is_guest=not stays)
+        joining = _Joining(self, reactor, late, observer or JoinObserver(), is_client=not stays)
         member, service = joining.build(make_fetcher, journals, state=state, listens=listens)
         try:
             try:
@@ -184,7 +184,7 @@ class _Joining(JoinObserver):
         late: Callable[[Reason], object] | None,
         observer: JoinObserver,
         *,
-        is_guest: bool,
+        is_client: bool,
     ) -> None:
         self._wish = wish
         self._reactor = reactor
@@ -195,7 +195,7 @@ class _Joining(JoinObserver):
         self._answer: Deferred[Reason | None] = Deferred()
         self._refusal: Deferred[str] = Deferred()
         self._has_joined: Deferred[None] = Deferred()
-        self._context = DiscoveryContext(reactor, (), is_guest, self, self._observed)
+        self._context = DiscoveryContext(reactor, (), is_client, self, self._observed)
 
     def build(
         self,

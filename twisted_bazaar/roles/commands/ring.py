@@ -28,7 +28,7 @@ from twisted_bazaar.roles.ring.kept_files import KeptFiles
 from twisted_bazaar.roles.ring.kept_folder import KeptFolder
 from twisted_bazaar.roles.ring.local_files import copy_into, offer_blocking
 from twisted_bazaar.roles.ring.offered import Offered
-from twisted_bazaar.roles.ring.status import standing
+from twisted_bazaar.roles.ring.status import ring_status
 from twisted_bazaar.roles.ring.transfers import RingTransfers
 from twisted_bazaar.values.files import FoundFile
 from twisted_bazaar.wire.files import check_file_name
@@ -180,7 +180,7 @@ class RingCommands:
 
     def status(self) -> Deferred[dict[str, Any]]:
         """How this member stands, and what it keeps."""
-        status = {"role": "ring_peer", **standing(self._dht.member)}
+        status = {"role": "ring_peer", **ring_status(self._dht.member)}
         store, kept = self._dht.store, self._kept
         status |= {"entries": len(store), "files": kept.whole, "coming": len(kept) - kept.whole}
         status |= {"bytes": kept.size_bytes, "keep_bytes": kept.limit_bytes}

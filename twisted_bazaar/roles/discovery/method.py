@@ -27,14 +27,14 @@ class DiscoveryContext:
 
     @ivar reactor: what it runs on.
     @ivar roles: the names of its roles.
-    @ivar is_guest: whether it only asks, for as long as one command takes.
+    @ivar is_client: whether it only asks, for as long as one command takes.
     @ivar observer: told how it joins.
     @ivar observed: lets somebody hear whether anybody is at an endpoint, whose text is the first argument.
     """
 
     reactor: Any
     roles: Sequence[str] = ()
-    is_guest: bool = False
+    is_client: bool = False
     observer: JoinObserver = field(factory=JoinObserver)
     observed: Callable[[str, IStreamClientEndpoint], IStreamClientEndpoint] = _not_observed
 

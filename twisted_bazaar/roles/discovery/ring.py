@@ -59,7 +59,7 @@ class RingMethod(DiscoveryMethod):
             None if join is None else context.endpoint(join, _ASKED),
             settings=settings,
             replicas=read_replicas(options, settings),
-            is_guest=context.is_guest,
+            is_client=context.is_client,
             observer=context.observer,
         )
 

@@ -68,7 +68,7 @@ class Checkpoints:
         clock = self._reactor
         for entries in await self._in_thread(partial(memory.recall, clock.seconds())):
             for entry, left_s in entries:
-                self._dht.take(entry, None, left_s)
+                self._dht.keep(entry, None, left_s)
             # Others are to have their turn.
             await deferLater(clock, 0, lambda: None)
 

@@ -149,13 +149,13 @@ class FileKeeper:
             waiting.callback(None)
 
     def _on_come(self, digest: str) -> None:
-        self._kept.room.has_come(digest)
+        self._kept.room.confirm(digest)
         for contact in self._kept.sources_of(digest):
             self._dht.tell_whole(contact, digest)
 
     def _try_later(self, digest: str, failures: int) -> None:
         if failures >= _TRIES_WITH_ROOM:
-            self._kept.room.give_back(digest)
+            self._kept.room.release(digest)
         timer = self._again[digest] = Timer(self._node.clock, partial(self._try_again, digest, failures))
         timer.set(_AGAIN_S[min(failures - 1, len(_AGAIN_S) - 1)])
 

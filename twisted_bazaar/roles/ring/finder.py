@@ -25,7 +25,7 @@ from twisted_bazaar.interfaces import Command, INode
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.options import places_of
-from twisted_bazaar.roles.ring.status import standing
+from twisted_bazaar.roles.ring.status import ring_status
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.joining import JoinObserver
@@ -41,7 +41,7 @@ class RingFinder(Role):
 
     @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
     @param replicas: on how many nodes everything is besides the one that it belongs to.
-    @param is_guest: whether it only asks.
+    @param is_client: whether it only asks.
     @param observer: told how it joins.
     @ivar finished: fires with 1 if it cannot join, or another keeps its place.
     @ivar lifecycle: how it comes and goes.
@@ -63,14 +63,14 @@ class RingFinder(Role):
         *,
         settings: Settings = USUAL,
         replicas: int = USUAL_REPLICAS,
-        is_guest: bool = False,
+        is_client: bool = False,
         observer: JoinObserver | None = None,
     ) -> None:
-        if is_guest and join is None:
+        if is_client and join is None:
             raise UsageError("--via ring: say where a member of the ring listens, with --join tcp:HOST:PORT")
         settings = evolve(settings, leaving_s=_LEAVING_S)
         self.is_stop_and_wait = not settings.has_fingers
-        member = None if is_guest else RingMember(settings, observer=observer)
+        member = None if is_client else RingMember(settings, observer=observer)
         self.member: RingNode = RingClient(settings, observer=observer) if member is None else member
         is_classic = not settings.has_fingers
         self.dht = DhtClient(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
@@ -91,14 +91,14 @@ class RingFinder(Role):
         return self.lifecycle.stop().addCallback(lambda _: self.search.stop())
 
     def _ring_status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
-        return succeed({"role": "ring", **standing(self.member), "entries": len(self.dht.store)})
+        return succeed({"role": "ring", **ring_status(self.member), "entries": len(self.dht.store)})
 
     def _status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
         if not self.member.can_ask:
             return succeed({"role": "ring", "joined": False})
         told: Callable[[int], str] = self.member.ring.called
-        status = {"role": "ring", "joined": True, "place": told(self.member.own.id), "untold": self.search.untold}
-        if not self.member.is_guest:
+        status = {"role": "ring", "joined": True, "place": told(self.member.own.id), "untold": self.search.unpublished}
+        if not self.member.is_client:
             stabilization = self.member.stabilization
             before = stabilization.predecessor
             status |= {

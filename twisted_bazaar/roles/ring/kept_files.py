@@ -152,7 +152,7 @@ class KeptFiles:
 
     # What fetching calls.
 
-    def take_room(self, digest: str) -> bool:
+    def reserve_room(self, digest: str) -> bool:
         """Somebody serves a file: see that there is room for it, as there may not be any more."""
         if digest not in self.room:
             longest = self._longest(digest)
@@ -167,10 +167,10 @@ class KeptFiles:
         """Charge for a file whoever says that it is longest, of all that want it."""
         longest = self._longest(digest)
         if longest is None:
-            self.room.give_back(digest)
+            self.room.release(digest)
         else:
             host = None if self._here.has(digest) else self._hosts.get(digest)
-            self.room.take(digest, longest.kept.owner, longest.kept.size, host)
+            self.room.reserve(digest, longest.kept.owner, longest.kept.size, host)
 
     def _longest(self, digest: str) -> Entry | None:
         return max(self._wanted.get(digest, {}).values(), key=lambda entry: entry.kept.size, default=None)

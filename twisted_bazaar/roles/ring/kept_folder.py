@@ -36,17 +36,17 @@ class KeptPart(ResumableFile):
     """A file on its way to be kept, which may be no longer than its owner has said.
 
     @ivar sizes: how long owners say that it is; one of them may lie.
-    @ivar take_room: says whether there is room for it, and takes that.
+    @ivar reserve_room: says whether there is room for it, and takes that.
     """
 
     sizes: frozenset[int] = frozenset()
-    take_room: Callable[[], bool] = staticmethod(_always)
+    reserve_room: Callable[[], bool] = staticmethod(_always)
 
     def begin(self, manifest: Manifest) -> Deferred[None]:
         """Take a manifest, if it is of the right length."""
         if manifest.size not in self.sizes:
             return fail(StorageError(f"{manifest.size} bytes, of which no owner has spoken"))
-        if not self.take_room():
+        if not self.reserve_room():
             return fail(StorageError("there is no room for it now"))
         return super().begin(manifest)
 
@@ -106,16 +106,18 @@ class KeptFolder:
         content = None if self._folder is None else self._folder.content(digest)
         return content or (None if held is None else PartContent(held))
 
-    async def open_part(self, digest: str, sizes: frozenset[int], take_room: Callable[[], bool] = _always) -> KeptPart:
+    async def open_part(
+        self, digest: str, sizes: frozenset[int], reserve_room: Callable[[], bool] = _always
+    ) -> KeptPart:
         """Open the place for a file that is to be kept.
 
         @param sizes: how long it may be.
-        @param take_room: says whether there is room for it, and takes that.
+        @param reserve_room: says whether there is room for it, and takes that.
         @raise AlreadyThere: it is there.
         @raise StorageError: it cannot be put there.
         """
         part = await KeptPart.open(self._reactor, self.path, digest, digest, overwrite=True)
-        part.sizes, part.take_room = sizes, take_room
+        part.sizes, part.reserve_room = sizes, reserve_room
         return part
 
     def adopt(self, part: KeptPart) -> Deferred[None]:

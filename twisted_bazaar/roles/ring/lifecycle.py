@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.member.joining import told_displaced
+from twisted_bazaar.discovery.ring.member.joining import displaced_message
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
@@ -70,7 +70,7 @@ class RingLifecycle:
         self._end("this node cannot join: {why}", failure.getErrorMessage())
 
     def _displaced(self, holder: Contact) -> None:
-        self._end("this node cannot stay on the ring: {why}", told_displaced(holder))
+        self._end("this node cannot stay on the ring: {why}", displaced_message(holder))
 
     def _end(self, sentence: str, why: str) -> None:
         self._node.report("ring-refused", sentence, why=why)

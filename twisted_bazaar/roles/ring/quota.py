@@ -66,22 +66,22 @@ class Quota:
         awaited = 0 if host is None else self._awaited[host]
         return not awaited or awaited + more <= self.limit_bytes // HOSTS
 
-    def take(self, digest: str, owner: str, size: int, host: Hashable | None) -> None:
+    def reserve(self, digest: str, owner: str, size: int, host: Hashable | None) -> None:
         """Charge for a file, in place of who was charged for it."""
-        self.give_back(digest)
+        self.release(digest)
         self._taken[digest] = _Taken(owner, size, host)
         self.size_bytes += size
         self._owned[owner] += size
         if host is not None:
             self._awaited[host] += size
 
-    def has_come(self, digest: str) -> None:
+    def confirm(self, digest: str) -> None:
         """A file is here: its room is used."""
         taken = self._taken.get(digest)
         if taken is not None:
-            self.take(digest, taken.owner, taken.size, None)
+            self.reserve(digest, taken.owner, taken.size, None)
 
-    def give_back(self, digest: str) -> None:
+    def release(self, digest: str) -> None:
         """A file needs no room, now or any more."""
         taken = self._taken.pop(digest, None)
         if taken is None:

@@ -7,7 +7,7 @@ from typing import Any
 from twisted_bazaar.discovery.ring.member.ring_node import RingNode
 
 
-def standing(member: RingNode) -> dict[str, Any]:
+def ring_status(member: RingNode) -> dict[str, Any]:
     """Whether it is on the ring, and then where, and whom it knows."""
     if not member.is_member:
         return {"member": False}

@@ -102,7 +102,7 @@ class RingTransfers(Fetcher):
 
         async def open_part(name: str, digest: str, overwrite: bool) -> IPart:
             return await self._folder.open_part(
-                digest, self._kept.sizes_of(digest), partial(self._kept.take_room, digest)
+                digest, self._kept.sizes_of(digest), partial(self._kept.reserve_room, digest)
             )
 
         return open_part

@@ -79,7 +79,7 @@ class RingHolds(RingCheck):
         if len(view) <= _FEW:
             self._look_at_all()
             return
-        successors = view.standing(contact).successors
+        successors = view.state(contact).successors
         ways = [0, *(view.ring.distance(contact.id, each.id) for each in successors)]
         self.expect(all(one < other for one, other in pairwise(ways)), f"{contact.id:x} has them out of order")
         self.expect(self._has_living(contact), f"{contact.id:x} has no successor that lives")
@@ -102,7 +102,7 @@ class RingHolds(RingCheck):
 
     def _faults(self) -> list[str]:
         view = self.view
-        return list(faults(view.ring, view.standings(), view.most, self._base))
+        return list(faults(view.ring, view.states(), view.most, self._base))
 
     def _note_right(self) -> None:
         """The ring is right now. Lists that are on their way may still leave out whoever is new."""
@@ -113,7 +113,7 @@ class RingHolds(RingCheck):
         self._is_excused = False
 
     def _has_living(self, contact: Contact) -> bool:
-        successors = self.view.standing(contact).successors
+        successors = self.view.state(contact).successors
         return not successors or any(each in self.view.peers for each in successors)
 
 
@@ -130,7 +130,7 @@ class NeighboursAreRight(RingCheck):
         for contact in (*view.wrong_after, *view.wrong_before):
             self.expect(False, f"{contact.id:x} has others for its neighbours")
         if len(view) and len(view) <= _MOST_TO_LOOK_AGAIN:
-            found = list(flaws(view.ring, view.standings(), view.most))
+            found = list(flaws(view.ring, view.states(), view.most))
             self.expect(not found, "; ".join(found[:3]))
 
 
@@ -151,7 +151,7 @@ class RingsMerge(RingCheck):
         """Count them."""
         view = self.view
         if self._was_parted and len(view):
-            found = [fault for fault in faults(view.ring, view.standings(), view.most, ()) if fault.endswith(" rings")]
+            found = [fault for fault in faults(view.ring, view.states(), view.most, ()) if fault.endswith(" rings")]
             self.expect(not found, "; ".join(found))
 
 

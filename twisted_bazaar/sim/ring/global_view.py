@@ -99,14 +99,14 @@ class RingView(Observer):
         """Somebody on the ring; None if nobody is."""
         return rng.choice(self._order) if self._order else None
 
-    def standing(self, contact: Contact) -> NodeState:
+    def state(self, contact: Contact) -> NodeState:
         """How a node stands."""
         stabilization = self._member(contact).stabilization
         return NodeState(contact, stabilization.predecessor, stabilization.successors)
 
-    def standings(self) -> list[NodeState]:
+    def states(self) -> list[NodeState]:
         """How all stand, in their order on the ring."""
-        return [self.standing(contact) for contact in self._order]
+        return [self.state(contact) for contact in self._order]
 
     def has(self, contact: Contact, name: str) -> bool:
         """Whether a node has a value under a name."""

@@ -92,7 +92,7 @@ class MeetingTests(RingTestCase):
         """Neighbours are asked in rounds, and not for asking."""
         asked = self.living()[0]
         neighbour, verification = asked.stabilization.successors[0], asked._incarnation.verification
-        asked.table.fingers.failed(neighbour)
+        asked.table.fingers.remove(neighbour)
         verification.verify(neighbour)
         self.assertEqual(verification._asked, set())
 

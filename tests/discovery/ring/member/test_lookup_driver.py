@@ -62,7 +62,7 @@ class SearchTests(SynchronousTestCase):
             before=cards.write_all(before),
             after=cards.write_all(after),
         )
-        self.asking.answered(found, by.address)
+        self.asking.on_answer(found, by.address)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass in small steps."""
@@ -156,5 +156,5 @@ class SearchTests(SynchronousTestCase):
         strange = RingExit(
             source=RING.text(OTHERS[2].id), destination="", stamp=question.stamp, origin=cards.write(OTHERS[2])
         )
-        self.asking.answered(strange, OTHERS[2].address)
+        self.asking.on_answer(strange, OTHERS[2].address)
         self.assertEqual(self.asked(), [OTHERS[2], OTHERS[1]])

@@ -167,9 +167,9 @@ class PostingTests(SynchronousTestCase):
         """What changes is put at once; what is no more is deleted, for as long as it could have lasted."""
         self.begin()
         self.put()
-        self.posting.changed(self.own.change_files([SharedFile("f00000", 1, files(1)[0].digest, False)], []))
+        self.posting.update(self.own.change_files([SharedFile("f00000", 1, files(1)[0].digest, False)], []))
         self.assertEqual(len(self.put()), 2)
-        self.posting.changed(self.own.change_files([], ["f00000"]))
+        self.posting.update(self.own.change_files([], ["f00000"]))
         self.assertEqual({(value, lifetime) for _, _, value, lifetime in self.dht.done}, {(None, 1800)})
         self.put()
         self.run_for(3 * LIFETIME_S, 1.0)
@@ -182,7 +182,7 @@ class PostingTests(SynchronousTestCase):
         self.dht.join()
         self.run_for(2)
         there = set(self.put())
-        self.posting.changed(self.own.change_files([], [each.name for each in files(10_000)]))
+        self.posting.update(self.own.change_files([], [each.name for each in files(10_000)]))
         self.run_for(5)
         lifetimes = [lifetime for _, _, value, lifetime in self.dht.done if value is None]
         self.assertEqual((set(self.put()), self.posting.waiting), (there, 0))
@@ -192,7 +192,7 @@ class PostingTests(SynchronousTestCase):
     def test_changed_meanwhile(self) -> None:
         """What changes while it is being put is put once more."""
         self.begin(is_slow=True)
-        self.posting.changed(self.own.change_files([], ["f00000"]))
+        self.posting.update(self.own.change_files([], ["f00000"]))
         self.put()
         for doing in self.dht.waiting:
             doing.callback(None)
@@ -201,7 +201,7 @@ class PostingTests(SynchronousTestCase):
     def test_never_there(self) -> None:
         """What has gone before it was put is not deleted."""
         self.begin(is_member=False)
-        self.posting.changed(self.own.change_files([], ["f00000"]))
+        self.posting.update(self.own.change_files([], ["f00000"]))
         self.dht.join()
         self.run_for(3)
         self.assertEqual((self.put(), self.posting.waiting), ([], 0))
@@ -223,7 +223,7 @@ class PostingTests(SynchronousTestCase):
     def test_withdrawn(self) -> None:
         """Who leaves deletes what it has put, first what others would come for."""
         self.begin()
-        self.posting.changed(self.own.set_items(["apple"]))
+        self.posting.update(self.own.set_items(["apple"]))
         self.put()
         self.successResultOf(self.posting.withdraw())
         self.assertEqual([value for _, _, value, _ in self.dht.done], [None] * 3)
@@ -247,6 +247,6 @@ class PostingTests(SynchronousTestCase):
         self.posting.stop()
         self.assertEqual(self.node.clock.getDelayedCalls(), [])
         self.put()
-        self.posting.changed(self.own.change_files([], ["f00000"]))
+        self.posting.update(self.own.change_files([], ["f00000"]))
         self.run_for(5)
         self.assertEqual(self.put(), [])

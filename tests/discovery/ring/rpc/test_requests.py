@@ -56,7 +56,7 @@ class AskingTestCase(SynchronousTestCase):
         answer = RingPong(
             source=RING.text(by.id), destination=question.source, stamp=question.stamp, origin=origin, bits=64
         )
-        self.asking.answered(answer, address)
+        self.asking.on_answer(answer, address)
         return answer
 
     def pass_time(self, seconds: float, step_s: float = 0.01) -> None:

@@ -61,7 +61,7 @@ class ShownTests(SynchronousTestCase):
     def answer(self, contact: Contact, now: float) -> None:
         """Let one answer."""
         site = self.sites.at(contact.address, now)
-        site.has_shown(contact, now, 20.0)
+        site.note_answer(contact, now, 20.0)
         self.sites.remember(site, now)
 
     def shown(self, now: float, where: Address = WHERE) -> Contact | None:
@@ -75,7 +75,7 @@ class ShownTests(SynchronousTestCase):
 
     def test_begins_anew(self) -> None:
         """Who begins anew counts nobody who has answered before; how long answers take is still known."""
-        self.sites.answered(self.sites.at(WHERE, 0.0), 0.3, 0.0)
+        self.sites.on_answer(self.sites.at(WHERE, 0.0), 0.3, 0.0)
         before = self.sites.wait_s(self.sites.at(WHERE, 0.0))
         self.sites.forget_shown(1.0)
         self.assertEqual((self.shown(1.0), self.sites.wait_s(self.sites.at(WHERE, 1.0))), (None, before))
@@ -109,7 +109,7 @@ class ShownTests(SynchronousTestCase):
         """Of two that were asked at once, before anything was known, both answers count."""
         first, second = self.sites.at(contact(3).address, 0.0), self.sites.at(contact(3).address, 0.0)
         for each, seconds in ((first, 1.0), (second, 0.2)):
-            self.sites.answered(each, seconds, 0.0)
+            self.sites.on_answer(each, seconds, 0.0)
         self.assertGreater(self.sites.wait_s(self.sites.at(contact(3).address, 0.0)), 1.0)
 
 
@@ -163,7 +163,7 @@ class WaitTests(SynchronousTestCase):
     def learn(self, *seconds: float) -> None:
         """Let answers take so long."""
         for each in seconds * 50:
-            self.sites.answered(self.sites.at(WHERE, 0.0), each, 0.0)
+            self.sites.on_answer(self.sites.at(WHERE, 0.0), each, 0.0)
 
     def wait_s(self, address: Address = WHERE) -> float:
         """How long an answer is waited for."""
@@ -178,10 +178,10 @@ class WaitTests(SynchronousTestCase):
         self.learn(0.3)
         before, near = self.wait_s(contact(2).address), contact(1)
         site = self.sites.at(near.address, 0.0)
-        site.has_shown(near, 0.0, 15.0)
+        site.note_answer(near, 0.0, 15.0)
         self.sites.remember(site, 0.0)
         for _ in range(1_000):
-            self.sites.answered(self.sites.at(near.address, 0.0), 0.001, 0.0)
+            self.sites.on_answer(self.sites.at(near.address, 0.0), 0.001, 0.0)
         self.assertGreater(self.wait_s(contact(2).address), 0.8 * before)
         self.assertEqual(self.wait_s(near.address), LEAST_WAIT_S)
 

@@ -28,7 +28,7 @@ class FingersTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.dead = RecentlyFailed(10.0)
-        self.fingers = Fingers(0, SMALL, dead=self.dead)
+        self.fingers = Fingers(0, SMALL, failed=self.dead)
 
     def learn(self, *learnt: int) -> list[bool]:
         """Which of these are kept."""
@@ -66,7 +66,7 @@ class FingersTests(SynchronousTestCase):
         full = range(128, 128 + HELD)
         self.learn(*full)
         for gone in (128, 155, 250, 0):
-            self.fingers.failed(contact(gone))
+            self.fingers.remove(contact(gone))
         self.assertEqual(self.learn(157, 156), [True, False])
         self.assertEqual(sorted(places(list(self.fingers))), [*full[1:], 157])
 
@@ -75,7 +75,7 @@ class FingersTests(SynchronousTestCase):
         self.learn(128)
         self.assertTrue(self.fingers.learn(contact(128, port=7)))
         self.assertEqual(list(self.fingers), [contact(128, port=7)])
-        self.fingers.failed(contact(128))
+        self.fingers.remove(contact(128))
         self.assertEqual(len(self.fingers), 1)
 
     def test_taken(self) -> None:
@@ -86,7 +86,7 @@ class FingersTests(SynchronousTestCase):
         learnt = [self.fingers.learn(each) for each in (first, later, thief, owner, thief)]
         self.assertEqual(learnt, [True, False, True, True, False])
         self.assertEqual(set(self.fingers), {first, owner})
-        self.fingers.failed(first)
+        self.fingers.remove(first)
         self.assertTrue(self.fingers.learn(later))
 
     @thorough
@@ -101,7 +101,7 @@ class FingersTests(SynchronousTestCase):
             if rng.random() < 0.8:
                 fingers.learn(contact(place))
             else:
-                fingers.failed(rng.choice(list(fingers) or [contact(place)]))
+                fingers.remove(rng.choice(list(fingers) or [contact(place)]))
             # What is kept in order has to notice what changes.
             self.assertEqual(len(fingers.preceding(own, 0.0, 10_000)), len(fingers))
         self.assertLessEqual(len(fingers), HELD * parts * bits)
@@ -181,7 +181,7 @@ class RefreshTests(SynchronousTestCase):
         begin += 42 * int(REFRESH_S)
         self.times(128, begin - 40 * int(REFRESH_S), begin)
         for place in (138, 140):
-            self.fingers.failed(contact(place))
+            self.fingers.remove(contact(place))
         [first, *_] = self.times(128, begin, begin + 2 * int(REFRESH_S))
         self.assertLessEqual(first - begin, 1.25 * REFRESH_S / 4 + 1)
         # Somebody who lives there now is none to be in a hurry about.

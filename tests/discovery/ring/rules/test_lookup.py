@@ -15,7 +15,7 @@ from tests.discovery.ring.tables import USUAL, Net
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import ALPHA, MOST_ASKED, Lookup
-from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply, answer_for
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply, reply_for
 from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
 from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 
@@ -41,16 +41,16 @@ class AnswerTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.dead = RecentlyFailed()
-        self.node = Stabilization(contact(100), SMALL, 3, dead=self.dead)
+        self.node = Stabilization(contact(100), SMALL, 3, failed=self.dead)
         self.node.begin()
         self.node.successors, self.node.predecessor = nodes(110, 120, 130), contact(90)
-        self.fingers = Fingers(100, SMALL, dead=self.dead)
+        self.fingers = Fingers(100, SMALL, failed=self.dead)
         for place in (135, 150, 200, 240):
             self.fingers.learn(contact(place))
 
     def answer(self, place: int) -> LookupReply:
         """What it says."""
-        return answer_for(place, SMALL, self.node, self.fingers, self.dead, 0.0)
+        return reply_for(place, SMALL, self.node, self.fingers, self.dead, 0.0)
 
     def test_own(self) -> None:
         """What it is responsible for itself."""
@@ -100,9 +100,9 @@ class LookupTests(SynchronousTestCase):
     def test_own_list(self) -> None:
         """Whom the own list names has only to show that it lives."""
         lookup = Lookup(150, SMALL, answer(0, (140,), (160, 170)))
-        self.assertIn(contact(160), lookup.next())
+        self.assertIn(contact(160), lookup.next_contacts())
         self.assertFalse(lookup.is_over)
-        lookup.answered(answer(160, (140,), (160, 170), 140))
+        lookup.on_reply(answer(160, (140,), (160, 170), 140))
         found = lookup.found
         self.assertTrue(lookup.is_over)
         self.assertEqual((found.holders, found.before, found.hops), (nodes(160, 170), contact(0), 1))
@@ -110,14 +110,14 @@ class LookupTests(SynchronousTestCase):
     def test_steps(self) -> None:
         """The nearest are asked, several at once, and those whom they name; the last names who it is, who answers."""
         lookup = Lookup(150, SMALL, answer(0, (100, 60, 30)))
-        self.assertEqual(lookup.next(), list(nodes(100, 60, 30)))
-        self.assertEqual(lookup.next(), [])
-        lookup.answered(answer(100, (140, 130)))
-        self.assertEqual(lookup.next(), [contact(140)])
-        lookup.answered(answer(60, (140, 110)))
-        lookup.answered(answer(140, (), (160, 170)))
-        self.assertIn(contact(160), lookup.next())
-        lookup.answered(answer(160, (140,), (160, 170, 180), 140))
+        self.assertEqual(lookup.next_contacts(), list(nodes(100, 60, 30)))
+        self.assertEqual(lookup.next_contacts(), [])
+        lookup.on_reply(answer(100, (140, 130)))
+        self.assertEqual(lookup.next_contacts(), [contact(140)])
+        lookup.on_reply(answer(60, (140, 110)))
+        lookup.on_reply(answer(140, (), (160, 170)))
+        self.assertIn(contact(160), lookup.next_contacts())
+        lookup.on_reply(answer(160, (140,), (160, 170, 180), 140))
         found = lookup.found
         self.assertEqual((found.holders, found.before, found.hops), (nodes(160, 170, 180), contact(140), 3))
 
@@ -125,119 +125,119 @@ class LookupTests(SynchronousTestCase):
         """Whom one node alone has led to is asked round first, unless that is not wanted."""
         for is_wary in (True, False):
             lookup = Lookup(150, SMALL, answer(0, (100, 60, 30)), is_wary=is_wary)
-            lookup.next()
-            lookup.answered(answer(100, (), (151,)))
-            self.assertEqual(lookup.next(), [contact(151)])
-            lookup.answered(answer(151, (), (151,)))
+            lookup.next_contacts()
+            lookup.on_reply(answer(100, (), (151,)))
+            self.assertEqual(lookup.next_contacts(), [contact(151)])
+            lookup.on_reply(answer(151, (), (151,)))
             self.assertEqual(lookup.is_over, not is_wary)
             if is_wary:
-                lookup.answered(answer(60, (140, 130)))
-                lookup.answered(answer(30, (140, 130)))
-                self.assertEqual(lookup.next(), list(nodes(140, 130)))
-                lookup.answered(answer(140, (), (160, 170)))
-                lookup.answered(answer(130, (140,), (160, 170)))
-                self.assertEqual(lookup.next(), [contact(160)])
-                lookup.answered(answer(160, (140,), (160, 170), 140))
+                lookup.on_reply(answer(60, (140, 130)))
+                lookup.on_reply(answer(30, (140, 130)))
+                self.assertEqual(lookup.next_contacts(), list(nodes(140, 130)))
+                lookup.on_reply(answer(140, (), (160, 170)))
+                lookup.on_reply(answer(130, (140,), (160, 170)))
+                self.assertEqual(lookup.next_contacts(), [contact(160)])
+                lookup.on_reply(answer(160, (140,), (160, 170), 140))
                 self.assertTrue(lookup.is_over)
                 self.assertEqual((lookup.found.holders, lookup.found.is_sure), (nodes(160, 170, 151), True))
 
     def test_nearer_one(self) -> None:
         """One that has joined just now is found by who comes after it."""
         lookup = Lookup(150, SMALL, answer(0, (140,), (160, 170)))
-        lookup.next()
-        lookup.answered(answer(160, (), (), 155))
-        self.assertEqual(lookup.next(), list(nodes(155, 140)))
-        lookup.answered(answer(155, (140,), (155, 160), 140))
-        lookup.answered(answer(140, (), (160, 170)))
+        lookup.next_contacts()
+        lookup.on_reply(answer(160, (), (), 155))
+        self.assertEqual(lookup.next_contacts(), list(nodes(155, 140)))
+        lookup.on_reply(answer(155, (140,), (155, 160), 140))
+        lookup.on_reply(answer(140, (), (160, 170)))
         self.assertTrue(lookup.is_over)
         self.assertEqual(lookup.found.holders, nodes(155, 160, 170))
 
     def test_no_more_than_needed(self) -> None:
         """While who is named by two ways is asked nobody else is; if it takes long, others are."""
         lookup = Lookup(150, SMALL, answer(0, (140, 130, 120)))
-        lookup.next()
-        lookup.answered(answer(140, (148,), (160, 170)))
-        lookup.answered(answer(130, (), (160, 170)))
-        lookup.late(contact(120))
-        self.assertEqual(lookup.next(), list(nodes(160)))
-        lookup.late(contact(160))
-        self.assertEqual(lookup.next(), list(nodes(170, 148)))
+        lookup.next_contacts()
+        lookup.on_reply(answer(140, (148,), (160, 170)))
+        lookup.on_reply(answer(130, (), (160, 170)))
+        lookup.on_late(contact(120))
+        self.assertEqual(lookup.next_contacts(), list(nodes(160)))
+        lookup.on_late(contact(160))
+        self.assertEqual(lookup.next_contacts(), list(nodes(170, 148)))
 
     def test_side_by_side(self) -> None:
         """Several that stand side by side and are dead are asked in turn as each takes long, not as each fails."""
         lookup = Lookup(150, SMALL, answer(0, (140, 130)))
-        lookup.next()
+        lookup.next_contacts()
         for before in (140, 130):
-            lookup.answered(answer(before, (), (160, 170, 180)))
+            lookup.on_reply(answer(before, (), (160, 170, 180)))
         for place in (160, 170):
-            self.assertIn(contact(place), lookup.next())
-            lookup.late(contact(place))
-        self.assertIn(contact(180), lookup.next())
-        lookup.answered(answer(180, (), (), 170))
+            self.assertIn(contact(place), lookup.next_contacts())
+            lookup.on_late(contact(place))
+        self.assertIn(contact(180), lookup.next_contacts())
+        lookup.on_reply(answer(180, (), (), 170))
         self.assertFalse(lookup.is_over)
-        lookup.failed(contact(160))
-        lookup.failed(contact(170))
-        while asked := lookup.next():
+        lookup.on_failure(contact(160))
+        lookup.on_failure(contact(170))
+        while asked := lookup.next_contacts():
             for each in asked:
-                lookup.failed(each)
+                lookup.on_failure(each)
         self.assertEqual((lookup.is_over, lookup.found.holders[:1]), (True, nodes(180)))
 
     def test_overdue_side_by_side(self) -> None:
         """Who has been asked several times is not waited for once another that follows claims the place."""
         lookup = Lookup(150, SMALL, answer(0, (140, 130)))
-        lookup.next()
+        lookup.next_contacts()
         for before in (140, 130):
-            lookup.answered(answer(before, (), (160, 170)))
-        lookup.next()
-        lookup.late(contact(160))
-        lookup.next()
-        lookup.answered(answer(170, (140,), (170, 180)))
-        lookup.next()
+            lookup.on_reply(answer(before, (), (160, 170)))
+        lookup.next_contacts()
+        lookup.on_late(contact(160))
+        lookup.next_contacts()
+        lookup.on_reply(answer(170, (140,), (170, 180)))
+        lookup.next_contacts()
         self.assertFalse(lookup.is_over)
-        lookup.overdue(contact(160))
-        while asked := lookup.next():
+        lookup.on_overdue(contact(160))
+        while asked := lookup.next_contacts():
             for each in asked:
-                lookup.failed(each)
+                lookup.on_failure(each)
         self.assertEqual((lookup.is_over, lookup.found.holders[:1]), (True, nodes(170)))
 
     def test_until_named(self) -> None:
         """Who wants only names asks nobody who is named by two ways, and does not take one that one way names."""
         for by, is_over in ((130, True), (140, False)):
             lookup = Lookup(150, SMALL, answer(0, (140, 130)), until="named")
-            self.assertEqual(lookup.next(), list(nodes(140, 130)))
-            lookup.answered(answer(140, (), (160, 170)))
+            self.assertEqual(lookup.next_contacts(), list(nodes(140, 130)))
+            lookup.on_reply(answer(140, (), (160, 170)))
             self.assertFalse(lookup.is_over)
-            lookup.answered(answer(by, (), (160, 170)))
+            lookup.on_reply(answer(by, (), (160, 170)))
             self.assertEqual(lookup.is_over, is_over)
             self.assertEqual(lookup.found.holders, nodes(160, 170) if is_over else ())
 
     def test_until_named_denied(self) -> None:
         """Who was named by one way is asked, and not taken if it says that it is not responsible."""
         lookup = Lookup(150, SMALL, answer(0, (140,)), until="named")
-        lookup.next()
-        lookup.answered(answer(140, (), (160,)))
-        self.assertEqual(lookup.next(), list(nodes(160)))
-        lookup.answered(answer(160, (), (), 155))
+        lookup.next_contacts()
+        lookup.on_reply(answer(140, (), (160,)))
+        self.assertEqual(lookup.next_contacts(), list(nodes(160)))
+        lookup.on_reply(answer(160, (), (), 155))
         self.assertFalse(lookup.is_over)
-        self.assertEqual(lookup.next(), list(nodes(155)))
+        self.assertEqual(lookup.next_contacts(), list(nodes(155)))
 
     def test_until_late(self) -> None:
         """Who does not want to wait takes who is responsible when that one takes long, or has said so."""
         for until, is_over in (("late", True), ("answered", False)):
             lookup = Lookup(150, SMALL, answer(0, (), (160, 170)), until=until)  # type: ignore[arg-type]
-            lookup.next()
+            lookup.next_contacts()
             self.assertFalse(lookup.is_over)
-            lookup.late(contact(160))
+            lookup.on_late(contact(160))
             self.assertEqual(lookup.is_over, is_over)
             self.assertEqual(lookup.found.holders, nodes(160, 170) if is_over else ())
 
     def test_dead_holder(self) -> None:
         """When the first is dead, the next is the one."""
         lookup = Lookup(150, SMALL, answer(0, (), (160, 170)))
-        self.assertEqual(lookup.next(), [contact(160)])
-        lookup.failed(contact(160))
-        self.assertEqual(lookup.next(), [contact(170)])
-        lookup.answered(answer(170, (), (), 160))
+        self.assertEqual(lookup.next_contacts(), [contact(160)])
+        lookup.on_failure(contact(160))
+        self.assertEqual(lookup.next_contacts(), [contact(170)])
+        lookup.on_reply(answer(170, (), (), 160))
         self.assertTrue(lookup.is_over)
         self.assertEqual(lookup.found.holders, nodes(170))
 
@@ -245,8 +245,8 @@ class LookupTests(SynchronousTestCase):
         """When all are dead, nobody is found."""
         lookup = Lookup(150, SMALL, answer(0, (140, 130), (160,)))
         while not lookup.is_over:
-            for each in lookup.next():
-                lookup.failed(each)
+            for each in lookup.next_contacts():
+                lookup.on_failure(each)
         found = lookup.found
         self.assertEqual((found.holders, found.hops, found.asked, found.is_sure), ((), 0, 3, False))
 
@@ -254,100 +254,100 @@ class LookupTests(SynchronousTestCase):
         """Who does not answer is not waited for to the end once another claims the place, but by who puts there."""
         for until, is_over in (("answered", True), ("named", True), ("late", False)):
             lookup = Lookup(150, SMALL, answer(0, (140, 130)), until=until)  # type: ignore[arg-type]
-            self.assertEqual(lookup.next(), list(nodes(140, 130)))
-            lookup.late(contact(130))
-            lookup.overdue(contact(130))
-            lookup.answered(answer(140, (), (160, 170)))
+            self.assertEqual(lookup.next_contacts(), list(nodes(140, 130)))
+            lookup.on_late(contact(130))
+            lookup.on_overdue(contact(130))
+            lookup.on_reply(answer(140, (), (160, 170)))
             self.assertFalse(lookup.is_over, until)
-            self.assertEqual(lookup.next()[:1], list(nodes(160)))
-            lookup.answered(answer(160, (140,), (160, 170)))
-            while asked := lookup.next():
+            self.assertEqual(lookup.next_contacts()[:1], list(nodes(160)))
+            lookup.on_reply(answer(160, (140,), (160, 170)))
+            while asked := lookup.next_contacts():
                 for each in asked:
-                    lookup.failed(each)
+                    lookup.on_failure(each)
             self.assertEqual(lookup.is_over, is_over, until)
             self.assertEqual((lookup.found.holders[0], lookup.found.is_sure), (contact(160), False))
-            lookup.failed(contact(130))
+            lookup.on_failure(contact(130))
             self.assertTrue(lookup.is_over)
 
     def test_overdue_without_a_claim(self) -> None:
         """As long as nobody claims the place whoever is late is waited for."""
         lookup = Lookup(150, SMALL, answer(0, (140,)))
-        lookup.next()
-        lookup.late(contact(140))
-        lookup.overdue(contact(140))
-        self.assertEqual(lookup.next(), [])
+        lookup.next_contacts()
+        lookup.on_late(contact(140))
+        lookup.on_overdue(contact(140))
+        self.assertEqual(lookup.next_contacts(), [])
         self.assertFalse(lookup.is_over)
 
     def test_late(self) -> None:
         """One that takes long makes room for others, and may still answer; it is waited for when nobody else knows."""
         lookup = Lookup(150, SMALL, answer(0, (140, 130, 120, 110)), alpha=1)
-        self.assertEqual(lookup.next(), [contact(140)])
-        lookup.late(contact(140))
+        self.assertEqual(lookup.next_contacts(), [contact(140)])
+        lookup.on_late(contact(140))
         for each in (130, 120, 110):
-            self.assertEqual(lookup.next(), [contact(each)])
-            lookup.failed(contact(each))
-        self.assertEqual((lookup.next(), lookup.is_over), ([], False))
-        lookup.answered(answer(140, (), (160,)))
-        self.assertEqual(lookup.next(), [contact(160)])
-        lookup.late(contact(160))
-        lookup.failed(contact(160))
+            self.assertEqual(lookup.next_contacts(), [contact(each)])
+            lookup.on_failure(contact(each))
+        self.assertEqual((lookup.next_contacts(), lookup.is_over), ([], False))
+        lookup.on_reply(answer(140, (), (160,)))
+        self.assertEqual(lookup.next_contacts(), [contact(160)])
+        lookup.on_late(contact(160))
+        lookup.on_failure(contact(160))
         self.assertTrue(lookup.is_over)
 
     def test_unasked(self) -> None:
         """Who was not asked, or has answered, says nothing."""
         lookup = Lookup(150, SMALL, answer(0, (140, 130, 120, 110)))
-        lookup.next()
+        lookup.next_contacts()
         for _ in range(2):
-            lookup.answered(answer(110, (), (155,)))
-            lookup.answered(answer(99, (), (155,)))
-        lookup.answered(answer(140, (), (160,)))
-        lookup.answered(answer(140, (), (151,)))
-        self.assertEqual(lookup.next(), [contact(160)])
+            lookup.on_reply(answer(110, (), (155,)))
+            lookup.on_reply(answer(99, (), (155,)))
+        lookup.on_reply(answer(140, (), (160,)))
+        lookup.on_reply(answer(140, (), (151,)))
+        self.assertEqual(lookup.next_contacts(), [contact(160)])
 
     def test_not_nearer(self) -> None:
         """Those who are named and do not come nearer are not asked."""
         lookup = Lookup(150, SMALL, answer(0, (140, 100)))
-        self.assertEqual(lookup.next(), list(nodes(140, 100)))
-        lookup.answered(answer(140, (100, 90, 140, 139)))
-        lookup.answered(answer(100, (99, 150, 155, 0)))
-        self.assertEqual((lookup.next(), lookup.is_over), ([], True))
+        self.assertEqual(lookup.next_contacts(), list(nodes(140, 100)))
+        lookup.on_reply(answer(140, (100, 90, 140, 139)))
+        lookup.on_reply(answer(100, (99, 150, 155, 0)))
+        self.assertEqual((lookup.next_contacts(), lookup.is_over), ([], True))
 
     def test_disorder(self) -> None:
         """Who is named after the place is taken as far as the list is in order."""
         lookup = Lookup(150, SMALL, answer(0, (140, 130)), is_wary=False)
-        lookup.next()
-        lookup.answered(answer(140, (), (160, 170, 165, 155)))
-        lookup.next()
-        lookup.answered(answer(160, (), (160, 170)))
+        lookup.next_contacts()
+        lookup.on_reply(answer(140, (), (160, 170, 165, 155)))
+        lookup.next_contacts()
+        lookup.on_reply(answer(160, (), (160, 170)))
         self.assertEqual(lookup.found.holders, nodes(160, 170))
 
     def test_so_far(self) -> None:
         """When there are no questions left, who has answered comes before who is only said to be there."""
         lookup = Lookup(150, SMALL, answer(0, (140, 130), (160, 170)), most_asked=1)
-        self.assertEqual(lookup.next(), [contact(160)])
-        lookup.answered(answer(160, (), (), 155))
-        self.assertEqual((lookup.next(), lookup.is_over), ([], True))
+        self.assertEqual(lookup.next_contacts(), [contact(160)])
+        lookup.on_reply(answer(160, (), (), 155))
+        self.assertEqual((lookup.next_contacts(), lookup.is_over), ([], True))
         self.assertEqual((lookup.found.holders, lookup.found.is_sure), (nodes(160, 155, 170), False))
 
     def test_no_more(self) -> None:
         """The last questions are fewer than could be asked at once."""
         lookup = Lookup(150, SMALL, answer(0, (140, 130, 120, 110, 100)), most_asked=4)
-        self.assertEqual(len(lookup.next()), 3)
-        lookup.failed(contact(140))
-        self.assertEqual(lookup.next(), [contact(110)])
-        lookup.failed(contact(130))
-        self.assertEqual(lookup.next(), [])
+        self.assertEqual(len(lookup.next_contacts()), 3)
+        lookup.on_failure(contact(140))
+        self.assertEqual(lookup.next_contacts(), [contact(110)])
+        lookup.on_failure(contact(130))
+        self.assertEqual(lookup.next_contacts(), [])
 
     def test_bounded(self) -> None:
         """However far it is said to be, there are so many questions and no more."""
         lookup = Lookup(0, USUAL, LookupReply(contact(1), nodes(2, 3, 4)))
         asked = 0
         while not lookup.is_over:
-            picked = lookup.next()
+            picked = lookup.next_contacts()
             self.assertLessEqual(len(picked), ALPHA)
             asked += len(picked)
             for each in picked:
-                lookup.answered(LookupReply(each, nodes(*(each.id + step for step in range(1, 5)))))
+                lookup.on_reply(LookupReply(each, nodes(*(each.id + step for step in range(1, 5)))))
         self.assertEqual(asked, MOST_ASKED)
 
 

@@ -34,19 +34,19 @@ class LikelyTests(SynchronousTestCase):
         @param heard: who has told what comes after it: its place, and theirs.
         """
         gone = RecentlyFailed()
-        membership = Stabilization(contact(0), SMALL, 2, dead=gone)
-        membership.begin(Seat(contact(252), (contact(4), contact(8)), ()))
-        fingers = Fingers(0, SMALL, dead=gone)
+        stabilization = Stabilization(contact(0), SMALL, 2, failed=gone)
+        stabilization.begin(Seat(contact(252), (contact(4), contact(8)), ()))
+        fingers = Fingers(0, SMALL, failed=gone)
         for each in known:
             fingers.learn(self.moved(each) if each in same_host else contact(each))
         if dead is not None:
             gone.add(contact(dead), 0.0)
-        likely = OwnerEstimate(SMALL, membership, fingers, gone)
-        likely.holders(place, 1.0, most)
+        likely = OwnerEstimate(SMALL, stabilization, fingers, gone)
+        likely.likely_owners(place, 1.0, most)
         for teller, *after in heard:
             by = self.moved(teller) if teller in same_host else contact(teller)
-            likely.hear(by, [contact(each) for each in after])
-        return [each.id for each in likely.holders(place, 1.0, most)]
+            likely.on_successors(by, [contact(each) for each in after])
+        return [each.id for each in likely.likely_owners(place, 1.0, most)]
 
     def moved(self, place: int) -> Contact:
         """A node that is on the machine of another."""
@@ -98,21 +98,21 @@ class LikelyTests(SynchronousTestCase):
     def test_no_member(self) -> None:
         """Who is no member guesses nothing."""
         nobody = OwnerEstimate(SMALL, Stabilization(contact(0), SMALL, 2), Fingers(0, SMALL), RecentlyFailed())
-        self.assertEqual(nobody.holders(1, 0.0, 4), ())
+        self.assertEqual(nobody.likely_owners(1, 0.0, 4), ())
 
     def test_changes(self) -> None:
         """Who comes and who goes counts at once."""
         gone = RecentlyFailed()
-        membership = Stabilization(contact(0), SMALL, 2, dead=gone)
-        membership.begin(Seat(contact(252), (contact(4), contact(8)), ()))
-        fingers = Fingers(0, SMALL, dead=gone)
-        likely = OwnerEstimate(SMALL, membership, fingers, gone)
-        self.assertEqual(likely.holders(245, 1.0, 2), (contact(252), contact(0)))
+        stabilization = Stabilization(contact(0), SMALL, 2, failed=gone)
+        stabilization.begin(Seat(contact(252), (contact(4), contact(8)), ()))
+        fingers = Fingers(0, SMALL, failed=gone)
+        likely = OwnerEstimate(SMALL, stabilization, fingers, gone)
+        self.assertEqual(likely.likely_owners(245, 1.0, 2), (contact(252), contact(0)))
         fingers.learn(contact(248))
-        self.assertEqual(likely.holders(245, 1.0, 2), (contact(248), contact(252)))
-        fingers.failed(contact(248))
-        membership.failed(contact(252), 1.0)
-        self.assertEqual(likely.holders(245, 1.0, 2), (contact(0), contact(4)))
+        self.assertEqual(likely.likely_owners(245, 1.0, 2), (contact(248), contact(252)))
+        fingers.remove(contact(248))
+        stabilization.on_failure(contact(252), 1.0)
+        self.assertEqual(likely.likely_owners(245, 1.0, 2), (contact(0), contact(4)))
 
 
 class CrowdedTests(KeepingTestCase):

@@ -29,34 +29,34 @@ class CallersTests(SynchronousTestCase):
     def test_nearest(self) -> None:
         """The two nearest behind count, whoever else asks, and whenever."""
         for place in (10, 5, 250, 4, 3):
-            self.callers.note(caller(place), 0.0)
-        self.assertEqual([each.id for each in self.callers.lately(1.0)], [5, 4])
+            self.callers.on_ping(caller(place), 0.0)
+        self.assertEqual([each.id for each in self.callers.recent(1.0)], [5, 4])
 
     def test_silence(self) -> None:
         """Who has not asked for a while counts no longer, and who is farther away comes in again."""
-        self.callers.note(caller(5), 0.0)
-        self.callers.note(caller(4), 10.0)
-        self.assertEqual([each.id for each in self.callers.lately(17.5)], [4])
-        self.callers.note(caller(3), 18.0)
-        self.assertEqual([each.id for each in self.callers.lately(18.0)], [4, 3])
+        self.callers.on_ping(caller(5), 0.0)
+        self.callers.on_ping(caller(4), 10.0)
+        self.assertEqual([each.id for each in self.callers.recent(17.5)], [4])
+        self.callers.on_ping(caller(3), 18.0)
+        self.assertEqual([each.id for each in self.callers.recent(18.0)], [4, 3])
 
     def test_again(self) -> None:
         """Who asks again counts from then on."""
         for now in (0.0, 10.0, 20.0):
-            self.callers.note(caller(5), now)
-        self.assertEqual([each.id for each in self.callers.lately(37.0)], [5])
+            self.callers.on_ping(caller(5), now)
+        self.assertEqual([each.id for each in self.callers.recent(37.0)], [5])
 
     def test_gone(self) -> None:
         """Who has gone counts no longer."""
-        self.callers.note(caller(5), 0.0)
+        self.callers.on_ping(caller(5), 0.0)
         self.callers.discard(caller(5))
         self.callers.discard(caller(4))
-        self.assertEqual(self.callers.lately(0.0), [])
+        self.assertEqual(self.callers.recent(0.0), [])
 
     def test_bounded(self) -> None:
         """However many ask, two are remembered."""
         for place in range(256):
-            self.callers.note(caller(place), 0.0)
+            self.callers.on_ping(caller(place), 0.0)
         self.assertEqual(len(self.callers._asked), 2)
 
 

@@ -66,7 +66,7 @@ class LostTests(SynchronousTestCase):
         """One that is lost is asked after 4 s, then after twice as long each time, at most every 5 minutes, for 2 h."""
         lost = ReconnectCandidates()
         lost.add(one, 0.0)
-        asked = [second for second in range(int(REMEMBERED_S) + 1_000) if lost.next(float(second)) is not None]
+        asked = [second for second in range(int(REMEMBERED_S) + 1_000) if lost.next_due(float(second)) is not None]
         self.assertEqual(asked[:6], [4, 12, 28, 60, 124, 252])
         self.assertEqual({later - earlier for earlier, later in pairwise(asked[7:])}, {300})
         self.assertTrue(asked[-1] < REMEMBERED_S)
@@ -76,16 +76,16 @@ class LostTests(SynchronousTestCase):
         """One that is found is lost no more, and that is told once."""
         lost = ReconnectCandidates()
         lost.add(one, 0.0)
-        self.assertEqual([lost.discard(one), lost.discard(one), lost.next(100.0)], [True, False, None])
+        self.assertEqual([lost.discard(one), lost.discard(one), lost.next_due(100.0)], [True, False, None])
 
     def test_turns(self) -> None:
         """One is asked at a time; failing again does not make it come sooner."""
         lost = ReconnectCandidates()
         for each in (one, two):
             lost.add(each, 0.0)
-        self.assertEqual(lost.next(5.0), one)
+        self.assertEqual(lost.next_due(5.0), one)
         lost.add(one, 5.0)
-        self.assertEqual([lost.next(5.0), lost.next(5.0)], [two, None])
+        self.assertEqual([lost.next_due(5.0), lost.next_due(5.0)], [two, None])
 
     def test_bounded(self) -> None:
         """It does not grow without end: the first that were lost are forgotten."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import SMALL, contact
-from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, NodeState, Refused, Report, Seek, Step
+from twisted_bazaar.discovery.ring.rules.actions import Action, Hint, NodeState, Ping, Refused, Report, Seek
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
 from twisted_bazaar.discovery.ring.rules.reconnect_candidates import FIRST_WAIT_S
@@ -30,11 +30,11 @@ class Case(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.dead = RecentlyFailed(10.0)
-        self.node = Stabilization(contact(100), SMALL, 3, dead=self.dead, silence_s=3.0)
+        self.node = Stabilization(contact(100), SMALL, 3, failed=self.dead, silence_s=3.0)
         self.node.begin()
         self.node.successors = nodes(110, 120, 130)
-        self.node.asked(contact(90), 0.0, comes_next=True)
-        self.node.stabilise(0.0)
+        self.node.on_ping(contact(90), 0.0, comes_next=True)
+        self.node.stabilize(0.0)
 
     def assert_neighbours(self, before: int | None, *following: int) -> None:
         """These are its neighbours now."""
@@ -53,73 +53,73 @@ class JoiningTests(SynchronousTestCase):
         self.assertFalse(self.node.is_responsible(5))
         self.node.begin()
         self.assertTrue(self.node.is_responsible(5))
-        self.assertEqual(self.node.standing, NodeState(contact(100)))
-        self.assertEqual(self.node.stabilise(0.0), [Seek(101)])
-        self.assertEqual(self.node.farewells(), ())
+        self.assertEqual(self.node.state, NodeState(contact(100)))
+        self.assertEqual(self.node.stabilize(0.0), [Seek(101)])
+        self.assertEqual(self.node.farewell_recipients(), ())
 
     def test_second(self) -> None:
         """Who joins by one that is alone comes after it; and that one learns of it by being asked."""
-        self.assertEqual(self.node.join(contact(50)), (Ask(contact(50)),))
-        self.assertEqual(self.node.answered(standing(50), 0.0), (Ask(contact(50)),))
-        self.assertEqual(self.node.standing, standing(100, 50))
+        self.assertEqual(self.node.join(contact(50)), (Ping(contact(50)),))
+        self.assertEqual(self.node.on_pong(standing(50), 0.0), (Ping(contact(50)),))
+        self.assertEqual(self.node.state, standing(100, 50))
         first = Stabilization(contact(50), SMALL, 3)
         first.begin()
-        self.assertEqual(first.asked(contact(100), 0.0), [Ask(contact(100))])
-        self.assertEqual(first.answered(standing(100, 50), 0.0), [])
-        self.assertEqual(first.standing, standing(50, 100, before=100))
+        self.assertEqual(first.on_ping(contact(100), 0.0), [Ping(contact(100))])
+        self.assertEqual(first.on_pong(standing(100, 50), 0.0), [])
+        self.assertEqual(first.state, standing(50, 100, before=100))
 
     def test_place(self) -> None:
         """Who joins goes from node to node until its place is behind one of them, and takes that one's list."""
         self.node.join(contact(200))
-        self.assertEqual(self.node.answered(standing(200, 220, 40, 60), 0.0), (Ask(contact(60)),))
-        self.assertEqual(self.node.answered(standing(60, 90, 120, 200), 0.0), (Ask(contact(90)),))
+        self.assertEqual(self.node.on_pong(standing(200, 220, 40, 60), 0.0), (Ping(contact(60)),))
+        self.assertEqual(self.node.on_pong(standing(60, 90, 120, 200), 0.0), (Ping(contact(90)),))
         self.assertFalse(self.node.is_member)
-        self.assertEqual(self.node.answered(standing(90, 120, 200, 220), 0.0), (Ask(contact(120)), Ask(contact(90))))
-        self.assertEqual(self.node.standing, standing(100, 120, 200, 220))
+        self.assertEqual(self.node.on_pong(standing(90, 120, 200, 220), 0.0), (Ping(contact(120)), Ping(contact(90))))
+        self.assertEqual(self.node.state, standing(100, 120, 200, 220))
 
     def test_taken(self) -> None:
         """A place that is taken is refused, but only by who has it."""
         self.node.join(contact(90))
         other = contact(100, "another")
-        self.assertEqual(self.node.answered(NodeState(contact(90), None, (other,)), 0.0), (Ask(other),))
-        self.assertEqual(self.node.answered(NodeState(other), 0.0), (Refused(other),))
+        self.assertEqual(self.node.on_pong(NodeState(contact(90), None, (other,)), 0.0), (Ping(other),))
+        self.assertEqual(self.node.on_pong(NodeState(other), 0.0), (Refused(other),))
 
     def test_taken_by_the_dead(self) -> None:
         """A place is free again when who had it does not answer: the one before is asked anew."""
         self.node.join(contact(90))
         other = contact(100, "another")
-        self.node.answered(NodeState(contact(90), None, (other, contact(120))), 0.0)
-        self.assertEqual(self.node.failed(other, 0.0), (Ask(contact(90)),))
-        self.node.answered(NodeState(contact(90), None, (other, contact(120))), 0.0)
-        self.assertEqual(self.node.standing, standing(100, 120))
+        self.node.on_pong(NodeState(contact(90), None, (other, contact(120))), 0.0)
+        self.assertEqual(self.node.on_failure(other, 0.0), (Ping(contact(90)),))
+        self.node.on_pong(NodeState(contact(90), None, (other, contact(120))), 0.0)
+        self.assertEqual(self.node.state, standing(100, 120))
 
     def test_back(self) -> None:
         """A node that begins anew is not in its own way."""
         self.node.join(contact(90))
-        self.node.answered(standing(90, 100, 120, 130), 0.0)
-        self.assertEqual(self.node.standing, standing(100, 120, 130))
+        self.node.on_pong(standing(90, 100, 120, 130), 0.0)
+        self.assertEqual(self.node.state, standing(100, 120, 130))
 
     def test_dead_on_the_way(self) -> None:
         """Who does not answer is gone round; if the first does not, or knows only the dead, there is no joining."""
         self.node.join(contact(60))
-        self.node.answered(standing(60, 80, 90, 120), 0.0)
-        self.assertEqual(self.node.failed(contact(90), 0.0), (Ask(contact(60)),))
-        self.assertEqual(self.node.answered(standing(60, 80, 90, 120), 0.0), (Ask(contact(80)),))
-        self.node.failed(contact(80), 0.0)
-        self.node.failed(contact(120), 0.0)
-        self.assertEqual(self.node.answered(standing(60, 80, 90, 120), 0.0), (Refused(),))
-        self.assertEqual(self.node.failed(contact(60), 0.0), (Refused(),))
-        self.assertEqual(Stabilization(contact(1), SMALL).failed(contact(2), 0.0), (Refused(),))
+        self.node.on_pong(standing(60, 80, 90, 120), 0.0)
+        self.assertEqual(self.node.on_failure(contact(90), 0.0), (Ping(contact(60)),))
+        self.assertEqual(self.node.on_pong(standing(60, 80, 90, 120), 0.0), (Ping(contact(80)),))
+        self.node.on_failure(contact(80), 0.0)
+        self.node.on_failure(contact(120), 0.0)
+        self.assertEqual(self.node.on_pong(standing(60, 80, 90, 120), 0.0), (Refused(),))
+        self.assertEqual(self.node.on_failure(contact(60), 0.0), (Refused(),))
+        self.assertEqual(Stabilization(contact(1), SMALL).on_failure(contact(2), 0.0), (Refused(),))
 
     def test_not_a_member(self) -> None:
         """Nobody is joined by who has not joined; and who has not joined takes part in nothing."""
         self.node.join(contact(60))
-        self.assertEqual(self.node.answered(standing(60, is_member=False), 0.0), (Refused(),))
-        self.assertEqual(self.node.asked(contact(60), 0.0), ())
-        self.assertEqual(self.node.told(contact(60), 0.0), ())
-        self.assertEqual(self.node.stabilise(0.0), ())
-        self.assertEqual(self.node.left(standing(60), 0.0), ())
-        self.assertEqual(self.node.standing, standing(100, is_member=False))
+        self.assertEqual(self.node.on_pong(standing(60, is_member=False), 0.0), (Refused(),))
+        self.assertEqual(self.node.on_ping(contact(60), 0.0), ())
+        self.assertEqual(self.node.on_update(contact(60), 0.0), ())
+        self.assertEqual(self.node.stabilize(0.0), ())
+        self.assertEqual(self.node.on_quit(standing(60), 0.0), ())
+        self.assertEqual(self.node.state, standing(100, is_member=False))
 
     def test_no_walk_without_end(self) -> None:
         """Who is led on and on gives up."""
@@ -129,8 +129,8 @@ class JoiningTests(SynchronousTestCase):
             if steps == (Refused(),):
                 return
             step = steps[0]
-            assert isinstance(step, Ask)
-            steps = node.answered(NodeState(step.to, None, (contact(step.to.id + 1),)), 0.0)
+            assert isinstance(step, Ping)
+            steps = node.on_pong(NodeState(step.to, None, (contact(step.to.id + 1),)), 0.0)
         self.fail("it goes on")
 
 
@@ -139,11 +139,11 @@ class StabilisingTests(Case):
 
     def test_round(self) -> None:
         """In each round the first successor is asked; one that keeps more in view asks more."""
-        self.assertEqual(self.node.stabilise(SOON), [Ask(contact(110))])
+        self.assertEqual(self.node.stabilize(SOON), [Ping(contact(110))])
         classic = Stabilization(contact(100), SMALL, 2, asks=2)
         classic.begin()
         classic.successors = nodes(110, 120)
-        self.assertEqual(classic.stabilise(0.0)[:2], [Ask(contact(110)), Ask(contact(120))])
+        self.assertEqual(classic.stabilize(0.0)[:2], [Ping(contact(110)), Ping(contact(120))])
 
     def test_near(self) -> None:
         """The predecessor and the successors are its neighbours, and nobody else."""
@@ -152,88 +152,89 @@ class StabilisingTests(Case):
 
     def test_list(self) -> None:
         """Its list is taken, behind itself; as long as the own may be, and not farther than round."""
-        self.node.answered(standing(110, 115, 120, 125, before=100), SOON)
+        self.node.on_pong(standing(110, 115, 120, 125, before=100), SOON)
         self.assert_neighbours(90, 110, 115, 120)
-        self.node.answered(standing(110, 90, 100, 110, before=100), SOON)
+        self.node.on_pong(standing(110, 90, 100, 110, before=100), SOON)
         self.assert_neighbours(90, 110, 90)
 
     def test_between(self) -> None:
         """One that lies between is asked first, and taken when it has answered."""
-        self.assertEqual(self.node.answered(standing(110, 120, 130, before=105), SOON), [Ask(contact(105))])
+        self.assertEqual(self.node.on_pong(standing(110, 120, 130, before=105), SOON), [Ping(contact(105))])
         self.assert_neighbours(90, 110, 120, 130)
-        self.node.answered(standing(105, 110, 120, 130, before=100), SOON)
+        self.node.on_pong(standing(105, 110, 120, 130, before=100), SOON)
         self.assert_neighbours(90, 105, 110, 120)
 
     def test_between_and_dead(self) -> None:
         """One that lies between and does not answer is not taken, and not asked again for a while."""
-        self.node.answered(standing(110, 120, 130, before=105), SOON)
-        self.node.failed(contact(105), SOON)
-        self.assertEqual(self.node.answered(standing(110, 120, 130, before=105), 2.0), [])
-        self.node.asked(contact(90), 20.0)
-        self.assertEqual(self.node.answered(standing(110, 120, 130, before=105), 20.0), [Ask(contact(105))])
+        self.node.on_pong(standing(110, 120, 130, before=105), SOON)
+        self.node.on_failure(contact(105), SOON)
+        self.assertEqual(self.node.on_pong(standing(110, 120, 130, before=105), 2.0), [])
+        self.node.on_ping(contact(90), 20.0)
+        self.assertEqual(self.node.on_pong(standing(110, 120, 130, before=105), 20.0), [Ping(contact(105))])
 
     def test_several_between(self) -> None:
         """Of several that lie between, the nearest is asked; and of several before."""
         self.assertEqual(
-            self.node.answered(standing(110, 104, 107, 93, 97, before=106), SOON), [Ask(contact(104)), Ask(contact(97))]
+            self.node.on_pong(standing(110, 104, 107, 93, 97, before=106), SOON),
+            [Ping(contact(104)), Ping(contact(97))],
         )
 
     def test_back_to_life(self) -> None:
         """Who answers is not dead."""
-        self.node.failed(contact(120), SOON)
-        self.node.answered(standing(120, 130), 2.0)
+        self.node.on_failure(contact(120), SOON)
+        self.node.on_pong(standing(120, 130), 2.0)
         self.assertFalse(self.dead.has(contact(120), 2.0))
 
     def test_second(self) -> None:
         """What a farther successor says makes the rest of the list right."""
-        self.node.answered(standing(120, 125, 130, 140, before=110), SOON)
+        self.node.on_pong(standing(120, 125, 130, 140, before=110), SOON)
         self.assert_neighbours(90, 110, 120, 125)
 
     def test_stranger(self) -> None:
         """What others say makes no difference to the list, but they may name somebody nearer."""
         self.assertEqual(
-            self.node.answered(standing(200, 210, 105, before=95), SOON), [Ask(contact(105)), Ask(contact(95))]
+            self.node.on_pong(standing(200, 210, 105, before=95), SOON), [Ping(contact(105)), Ping(contact(95))]
         )
         self.assert_neighbours(90, 110, 120, 130)
 
     def test_known_dead(self) -> None:
         """Who is known to be dead is not taken from a list."""
-        self.node.failed(contact(120), SOON)
-        self.node.answered(standing(110, 120, 130, 140, before=100), SOON)
+        self.node.on_failure(contact(120), SOON)
+        self.node.on_pong(standing(110, 120, 130, 140, before=100), SOON)
         self.assert_neighbours(90, 110, 130, 140)
 
     def test_dead_and_back(self) -> None:
         """Who died longer ago than lists name the dead has come back: it is taken, and asked; if in vain, it goes."""
         listed = standing(110, 120, 130, 140, before=100)
-        self.node.failed(contact(120), SOON)
+        self.node.on_failure(contact(120), SOON)
         for now in (SOON + LISTS_S / 2, SOON + LISTS_S + 1):
-            self.node.asked(contact(90), now)
-            steps = self.node.answered(listed, now)
-        self.assertEqual(steps, [Ask(contact(120))])
+            self.node.on_ping(contact(90), now)
+            steps = self.node.on_pong(listed, now)
+        self.assertEqual(steps, [Ping(contact(120))])
         self.assert_neighbours(90, 110, 120, 130)
-        self.node.failed(contact(120), 8.0)
-        self.node.answered(listed, 9.0)
+        self.node.on_failure(contact(120), 8.0)
+        self.node.on_pong(listed, 9.0)
         self.assert_neighbours(90, 110, 130, 140)
 
     def test_disorder(self) -> None:
         """A list is taken as far as it is in order."""
-        self.node.answered(standing(110, 120, 115, 130, before=100), SOON)
+        self.node.on_pong(standing(110, 120, 115, 130, before=100), SOON)
         self.assert_neighbours(90, 110, 120)
 
     def test_began_anew(self) -> None:
         """A successor that has to join again is a successor no more."""
         self.assertEqual(
-            self.node.answered(standing(110, is_member=False), SOON),
-            [Report(contact(90), contact(110)), Ask(contact(120))],
+            self.node.on_pong(standing(110, is_member=False), SOON),
+            [Report(contact(90), contact(110)), Ping(contact(120))],
         )
 
     def test_look_round(self) -> None:
         """Now and then it looks whether others know somebody between it and its successor."""
-        self.assertNotIn(Seek(101), self.node.stabilise(LOOK_ROUND_S - 1))
-        self.assertIn(Seek(101), self.node.stabilise(LOOK_ROUND_S))
-        self.assertNotIn(Seek(101), self.node.stabilise(LOOK_ROUND_S + 1))
+        self.assertNotIn(Seek(101), self.node.stabilize(LOOK_ROUND_S - 1))
+        self.assertIn(Seek(101), self.node.stabilize(LOOK_ROUND_S))
+        self.assertNotIn(Seek(101), self.node.stabilize(LOOK_ROUND_S + 1))
         self.assertEqual(
-            self.node.found(Seek(101), contact(95), nodes(105, 107), 61.0), [Ask(contact(95)), Ask(contact(105))]
+            self.node.on_found(Seek(101), contact(95), nodes(105, 107), 61.0), [Ping(contact(95)), Ping(contact(105))]
         )
 
 
@@ -243,7 +244,7 @@ class RectifyingTests(Case):
     def test_nearer(self) -> None:
         """Whoever asks from nearer is the predecessor, and what is before it is not this node's any more."""
         self.assertTrue(self.node.is_responsible(91))
-        self.node.asked(contact(95), SOON)
+        self.node.on_ping(contact(95), SOON)
         self.assert_neighbours(95, 110, 120, 130)
         self.assertEqual(
             [self.node.is_responsible(place) for place in (91, 95, 96, 100, 101)], [False, False, True, True, False]
@@ -251,55 +252,55 @@ class RectifyingTests(Case):
 
     def test_farther(self) -> None:
         """Who asks from farther away is not, while the predecessor asks too."""
-        self.assertEqual(self.node.asked(contact(80), SOON), [])
+        self.assertEqual(self.node.on_ping(contact(80), SOON), [])
         self.assert_neighbours(90, 110, 120, 130)
 
     def test_silent(self) -> None:
         """A predecessor that has been silent is asked; if it does not answer, the next who asks is the one."""
-        self.assertEqual(self.node.asked(contact(80), 4.0), [Ask(contact(90))])
-        self.assertIn(Ask(contact(90)), self.node.stabilise(4.0))
-        self.assertEqual(self.node.failed(contact(90), 5.0), ())
+        self.assertEqual(self.node.on_ping(contact(80), 4.0), [Ping(contact(90))])
+        self.assertIn(Ping(contact(90)), self.node.stabilize(4.0))
+        self.assertEqual(self.node.on_failure(contact(90), 5.0), ())
         self.assert_neighbours(None, 110, 120, 130)
-        self.node.asked(contact(80), 6.0, comes_next=True)
+        self.node.on_ping(contact(80), 6.0, comes_next=True)
         self.assert_neighbours(80, 110, 120, 130)
 
     def test_none(self) -> None:
         """Without a predecessor no more is this node's than before; only who says that it comes next is one."""
-        self.node.failed(contact(90), SOON)
-        self.node.asked(contact(60), SOON)
-        self.node.answered(standing(110, 120, 130), SOON)
-        self.node.answered(standing(60, 70, 80), SOON)
+        self.node.on_failure(contact(90), SOON)
+        self.node.on_ping(contact(60), SOON)
+        self.node.on_pong(standing(110, 120, 130), SOON)
+        self.node.on_pong(standing(60, 70, 80), SOON)
         self.assert_neighbours(None, 110, 120, 130)
         self.assertEqual([self.node.is_responsible(place) for place in (61, 90, 91, 100)], [False, False, True, True])
-        self.node.answered(standing(80, 100, 110), SOON)
+        self.node.on_pong(standing(80, 100, 110), SOON)
         self.assert_neighbours(80, 110, 120, 130)
         self.assertTrue(self.node.is_responsible(81))
 
     def test_is_there(self) -> None:
         """A predecessor that answers stays."""
-        self.node.answered(standing(90, 100, 110), 4.0)
-        self.assertEqual(self.node.asked(contact(80), 5.0), [])
+        self.node.on_pong(standing(90, 100, 110), 4.0)
+        self.assertEqual(self.node.on_ping(contact(80), 5.0), [])
 
     def test_ahead(self) -> None:
         """Who asks and lies between this node and its successor is asked, and so comes in."""
-        self.assertEqual(self.node.asked(contact(105), SOON), [Ask(contact(105))])
+        self.assertEqual(self.node.on_ping(contact(105), SOON), [Ping(contact(105))])
 
     def test_same_place(self) -> None:
         """Somebody at a neighbour's place is nobody while that one answers, and takes over when it does not."""
         for place in (90, 110):
             other = contact(place, "another")
-            self.assertEqual(self.node.asked(other, SOON), (Ask(contact(place)),))
-            self.assertEqual(self.node.answered(NodeState(other), SOON), (Ask(contact(place)),))
+            self.assertEqual(self.node.on_ping(other, SOON), (Ping(contact(place)),))
+            self.assertEqual(self.node.on_pong(NodeState(other), SOON), (Ping(contact(place)),))
             self.assert_neighbours(90, 110, 120, 130)
-        self.node.failed(contact(90), SOON)
-        self.node.asked(contact(90, "another"), SOON, comes_next=True)
+        self.node.on_failure(contact(90), SOON)
+        self.node.on_ping(contact(90, "another"), SOON, comes_next=True)
         self.assertEqual(self.node.predecessor, contact(90, "another"))
 
     def test_own_place(self) -> None:
         """Somebody at this node's own place is no neighbour, and names none."""
         other = contact(100, "another")
-        self.assertEqual(self.node.asked(other, SOON), (Ask(other),))
-        self.assertEqual(self.node.answered(NodeState(other, None, nodes(105)), SOON), ())
+        self.assertEqual(self.node.on_ping(other, SOON), (Ping(other),))
+        self.assertEqual(self.node.on_pong(NodeState(other, None, nodes(105)), SOON), ())
         self.assert_neighbours(90, 110, 120, 130)
 
 
@@ -308,60 +309,62 @@ class FailingTests(Case):
 
     def test_first(self) -> None:
         """When the first successor fails, the next takes its place and is asked at once; who is before is told."""
-        self.assertEqual(self.node.failed(contact(110), SOON), [Report(contact(90), contact(110)), Ask(contact(120))])
+        self.assertEqual(
+            self.node.on_failure(contact(110), SOON), [Report(contact(90), contact(110)), Ping(contact(120))]
+        )
         self.assert_neighbours(90, 120, 130)
 
     def test_other(self) -> None:
         """When another fails, it goes; and strangers make no difference."""
-        self.assertEqual(self.node.failed(contact(130), SOON), [Report(contact(90), contact(130))])
-        self.assertEqual(self.node.failed(contact(200), SOON), ())
+        self.assertEqual(self.node.on_failure(contact(130), SOON), [Report(contact(90), contact(130))])
+        self.assertEqual(self.node.on_failure(contact(200), SOON), ())
         self.assert_neighbours(90, 110, 120)
 
     def test_all(self) -> None:
         """When all have failed, who is before is asked, and others are looked for."""
         for place in (110, 120):
-            self.node.failed(contact(place), SOON)
+            self.node.on_failure(contact(place), SOON)
         self.assertEqual(
-            self.node.failed(contact(130), SOON), [Report(contact(90), contact(130)), Ask(contact(90)), Seek(101)]
+            self.node.on_failure(contact(130), SOON), [Report(contact(90), contact(130)), Ping(contact(90)), Seek(101)]
         )
-        self.assertIn(Ask(contact(90)), self.node.stabilise(2.0))
-        self.node.answered(standing(90, 100, 110, 120), 2.0)
+        self.assertIn(Ping(contact(90)), self.node.stabilize(2.0))
+        self.node.on_pong(standing(90, 100, 110, 120), 2.0)
         self.assert_neighbours(90, 90)
 
     def test_told(self) -> None:
         """That somebody is dead is not believed: a neighbour is asked, others are no concern."""
         for place in (90, 110, 130):
-            self.assertEqual(self.node.told_dead(contact(place)), (Ask(contact(place)),))
-        self.assertEqual(self.node.told_dead(contact(200)), ())
+            self.assertEqual(self.node.on_death_report(contact(place)), (Ping(contact(place)),))
+        self.assertEqual(self.node.on_death_report(contact(200)), ())
         self.assert_neighbours(90, 110, 120, 130)
 
     def test_told_alive(self) -> None:
         """That somebody lives is not believed: it is asked, if it would be a neighbour."""
-        self.assertEqual(self.node.told(contact(105), SOON), (Ask(contact(105)),))
-        self.assertEqual(self.node.told(contact(95), SOON), (Ask(contact(95)),))
+        self.assertEqual(self.node.on_update(contact(105), SOON), (Ping(contact(105)),))
+        self.assertEqual(self.node.on_update(contact(95), SOON), (Ping(contact(95)),))
         for place in (115, 80, 100):
-            self.assertEqual(self.node.told(contact(place), SOON), ())
-        self.node.failed(contact(105), SOON)
-        self.assertEqual(self.node.told(contact(105), 2.0), ())
+            self.assertEqual(self.node.on_update(contact(place), SOON), ())
+        self.node.on_failure(contact(105), SOON)
+        self.assertEqual(self.node.on_update(contact(105), 2.0), ())
 
     def test_lost(self) -> None:
         """One that was lost is asked again after a while; when it is back where it was, all is as before."""
-        self.node.failed(contact(110), SOON)
+        self.node.on_failure(contact(110), SOON)
         due = SOON + FIRST_WAIT_S
-        self.node.asked(contact(90), due)
-        self.assertIn(Ask(contact(110)), self.node.stabilise(due))
-        self.assertEqual(self.node.answered(standing(110, 120, 130, before=100), due), [])
+        self.node.on_ping(contact(90), due)
+        self.assertIn(Ping(contact(110)), self.node.stabilize(due))
+        self.assertEqual(self.node.on_pong(standing(110, 120, 130, before=100), due), [])
         self.assert_neighbours(90, 110, 120, 130)
 
     def asked_again(self, place: int) -> int:
         """How often a node is asked again that answers each time that it is no member, in half a minute or so."""
-        asked, now = list[Step](), SOON
+        asked, now = list[Action](), SOON
         for _ in range(8):
-            self.node.answered(standing(place, is_member=False), now)
+            self.node.on_pong(standing(place, is_member=False), now)
             now += FIRST_WAIT_S
-            self.node.asked(contact(90), now)
-            asked += self.node.stabilise(now)
-        return asked.count(Ask(contact(place)))
+            self.node.on_ping(contact(90), now)
+            asked += self.node.stabilize(now)
+        return asked.count(Ping(contact(place)))
 
     def test_lost_while_it_joins(self) -> None:
         """A neighbour that has begun anew, and has not joined when it is asked, is asked again, more and more seldom:
@@ -370,7 +373,7 @@ class FailingTests(Case):
 
     def test_lost_before_it_joins(self) -> None:
         """The same holds for one that did not answer before."""
-        self.node.failed(contact(110), SOON)
+        self.node.on_failure(contact(110), SOON)
         self.assertEqual(self.asked_again(110), 3)
 
     def test_no_member(self) -> None:
@@ -380,20 +383,20 @@ class FailingTests(Case):
     def test_lost_elsewhere(self) -> None:
         """One that was lost and lives, but not near, is looked for: if nobody knows it, there are two rings."""
         lost = contact(200)
-        self.node.failed(lost, SOON)
-        self.assertEqual(self.node.answered(standing(200, 210, 220, before=190), 2.0), [Seek(200, lost)])
-        self.assertEqual(self.node.answered(standing(200, 210, 220, before=190), 2.0), [])
+        self.node.on_failure(lost, SOON)
+        self.assertEqual(self.node.on_pong(standing(200, 210, 220, before=190), 2.0), [Seek(200, lost)])
+        self.assertEqual(self.node.on_pong(standing(200, 210, 220, before=190), 2.0), [])
         sought = Seek(200, lost)
-        self.assertEqual(self.node.found(sought, contact(180), nodes(200, 220), 2.0), ())
+        self.assertEqual(self.node.on_found(sought, contact(180), nodes(200, 220), 2.0), ())
         self.assertEqual(
-            self.node.found(sought, contact(180), nodes(220), 2.0),
+            self.node.on_found(sought, contact(180), nodes(220), 2.0),
             [Hint(lost, contact(180)), Hint(contact(180), lost), Hint(lost, contact(220)), Hint(contact(220), lost)],
         )
 
     def test_lost_asks(self) -> None:
         """One that was lost and asks is asked back."""
-        self.node.failed(contact(200), SOON)
-        self.assertEqual(self.node.asked(contact(200), 2.0), [Ask(contact(200))])
+        self.node.on_failure(contact(200), SOON)
+        self.assertEqual(self.node.on_ping(contact(200), 2.0), [Ping(contact(200))])
 
 
 class TwinTests(Case):
@@ -406,7 +409,7 @@ class TwinTests(Case):
 
     def member(self, own: Contact, ring: Ring = SMALL) -> Stabilization:
         """A member."""
-        node = Stabilization(own, ring, 3, dead=self.dead)
+        node = Stabilization(own, ring, 3, failed=self.dead)
         node.begin()
         node.successors = nodes(110, 120, 130)
         return node
@@ -416,27 +419,27 @@ class TwinTests(Case):
         twin, same = contact(100, "11"), contact(100, "77", 2)
         for node, expected in ((twin, True), (same, False)):
             steps = (
-                self.node.answered(NodeState(contact(110), node, nodes(120, 130)), SOON),
-                self.node.answered(NodeState(contact(90), None, (node, *nodes(110, 120))), SOON),
-                self.node.asked(node, SOON),
-                self.node.told(node, SOON),
-                self.node.found(Seek(101), node, nodes(110), SOON),
+                self.node.on_pong(NodeState(contact(110), node, nodes(120, 130)), SOON),
+                self.node.on_pong(NodeState(contact(90), None, (node, *nodes(110, 120))), SOON),
+                self.node.on_ping(node, SOON),
+                self.node.on_update(node, SOON),
+                self.node.on_found(Seek(101), node, nodes(110), SOON),
             )
-            self.assertEqual([Ask(node) in each for each in steps], [expected] * 5)
+            self.assertEqual([Ping(node) in each for each in steps], [expected] * 5)
 
     def test_dead(self) -> None:
         """One that does not answer is not asked again and again."""
         twin = contact(100, "11")
-        self.node.failed(twin, SOON)
-        self.assertNotIn(Ask(twin), self.node.answered(NodeState(contact(110), twin), SOON))
+        self.node.on_failure(twin, SOON)
+        self.assertNotIn(Ping(twin), self.node.on_pong(NodeState(contact(110), twin), SOON))
 
     def test_lower_key(self) -> None:
         """Of two of one kind the one with the lower key keeps the place, and the other gives way, when it answers."""
         lower, higher = contact(100, "11"), contact(100, "99")
-        self.assertEqual(self.node.answered(NodeState(higher), SOON), ())
-        self.assertEqual(self.node.answered(NodeState(lower), SOON), (Refused(lower),))
-        self.assertEqual(self.node.answered(NodeState(lower, is_member=False), SOON), ())
-        self.assertEqual(self.node.answered(NodeState(contact(100, "77", 2)), SOON), ())
+        self.assertEqual(self.node.on_pong(NodeState(higher), SOON), ())
+        self.assertEqual(self.node.on_pong(NodeState(lower), SOON), (Refused(lower),))
+        self.assertEqual(self.node.on_pong(NodeState(lower, is_member=False), SOON), ())
+        self.assertEqual(self.node.on_pong(NodeState(contact(100, "77", 2)), SOON), ())
 
     def test_chosen(self) -> None:
         """Who stands where its key has it stand gives way to nobody who has chosen the place, and those do to it."""
@@ -444,8 +447,8 @@ class TwinTests(Case):
         key = "99"
         place = ring.id_of_key(key)
         of_key, chosen = contact(place, key), contact(place, "11")
-        self.assertEqual(self.member(of_key, ring).answered(NodeState(chosen), SOON), ())
-        self.assertEqual(self.member(chosen, ring).answered(NodeState(of_key), SOON), (Refused(of_key),))
+        self.assertEqual(self.member(of_key, ring).on_pong(NodeState(chosen), SOON), ())
+        self.assertEqual(self.member(chosen, ring).on_pong(NodeState(of_key), SOON), (Refused(of_key),))
 
 
 class LeavingTests(Case):
@@ -453,22 +456,22 @@ class LeavingTests(Case):
 
     def test_farewells(self) -> None:
         """Who is before and who is after are told."""
-        self.assertEqual(self.node.farewells(), nodes(90, 110))
+        self.assertEqual(self.node.farewell_recipients(), nodes(90, 110))
 
     def test_successor(self) -> None:
         """When the first successor goes, the next is asked at once, and whom it names is not taken unasked."""
-        steps = self.node.left(standing(110, 115, 120, before=100), SOON)
-        self.assertEqual(steps, [Ask(contact(120)), Ask(contact(115))])
+        steps = self.node.on_quit(standing(110, 115, 120, before=100), SOON)
+        self.assertEqual(steps, [Ping(contact(120)), Ping(contact(115))])
         self.assert_neighbours(90, 120, 130)
 
     def test_predecessor(self) -> None:
         """When the predecessor goes, the one before it is asked."""
-        self.assertEqual(self.node.left(standing(90, 100, 110, before=85), SOON), [Ask(contact(85))])
+        self.assertEqual(self.node.on_quit(standing(90, 100, 110, before=85), SOON), [Ping(contact(85))])
         self.assert_neighbours(None, 110, 120, 130)
 
     def test_stranger(self) -> None:
         """When a stranger goes, whom it names is no concern."""
-        self.assertEqual(list(self.node.left(standing(200, 105, before=95), SOON)), [])
+        self.assertEqual(list(self.node.on_quit(standing(200, 105, before=95), SOON)), [])
 
 
 class NoNewsTests(Case):
@@ -479,35 +482,35 @@ class NoNewsTests(Case):
         super().setUp()
         self.first = standing(110, 120, 130, 140, before=100)
         for _ in range(2):
-            self.assertEqual(tuple(self.node.answered(self.first, 0.0)), ())
+            self.assertEqual(tuple(self.node.on_pong(self.first, 0.0)), ())
 
     def test_silence(self) -> None:
         """The predecessor that has been silent is asked all the same."""
-        self.assertEqual(tuple(self.node.answered(self.first, 3.0)), (Ask(contact(90)),))
+        self.assertEqual(tuple(self.node.on_pong(self.first, 3.0)), (Ping(contact(90)),))
 
     def test_forgotten(self) -> None:
         """It counts anew when the own neighbours have changed."""
-        self.node.told_dead(contact(120))
-        self.node.failed(contact(120), 0.0)
+        self.node.on_death_report(contact(120))
+        self.node.on_failure(contact(120), 0.0)
         self.assert_neighbours(90, 110, 130)
-        self.node.answered(self.first, 0.0)
+        self.node.on_pong(self.first, 0.0)
         self.assert_neighbours(90, 110, 130, 140)
-        self.node.answered(self.first, 20.0)
+        self.node.on_pong(self.first, 20.0)
         self.assert_neighbours(90, 110, 120, 130)
 
     def test_nearer(self) -> None:
         """Somebody nearer whom it names is asked each time, until that one has answered or failed."""
         named = standing(110, 120, 130, before=105)
         for _ in range(3):
-            self.assertEqual(tuple(self.node.answered(named, 0.0)), (Ask(contact(105)),))
-        self.node.failed(contact(105), 0.0)
-        self.assertEqual(tuple(self.node.answered(named, 1.0)), ())
-        self.assertIn(Ask(contact(105)), self.node.answered(named, 11.0))
+            self.assertEqual(tuple(self.node.on_pong(named, 0.0)), (Ping(contact(105)),))
+        self.node.on_failure(contact(105), 0.0)
+        self.assertEqual(tuple(self.node.on_pong(named, 1.0)), ())
+        self.assertIn(Ping(contact(105)), self.node.on_pong(named, 11.0))
 
     def test_lost(self) -> None:
         """One that is far away, and says the same as before it was lost, is looked for."""
         far = standing(200, 210, before=190)
         for _ in range(2):
-            self.assertEqual(tuple(self.node.answered(far, 0.0)), ())
-        self.node.failed(contact(200), 0.0)
-        self.assertIn(Seek(200, contact(200)), self.node.answered(far, 20.0))
+            self.assertEqual(tuple(self.node.on_pong(far, 0.0)), ())
+        self.node.on_failure(contact(200), 0.0)
+        self.assertIn(Seek(200, contact(200)), self.node.on_pong(far, 20.0))

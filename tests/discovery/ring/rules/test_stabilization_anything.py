@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
 from tests.discovery.ring.rings import SMALL, contact
-from twisted_bazaar.discovery.ring.rules.actions import NodeState, Seek, Step
+from twisted_bazaar.discovery.ring.rules.actions import Action, NodeState, Seek
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 
@@ -37,23 +37,23 @@ class AnythingTests(SynchronousTestCase):
             following = tuple(somebody() for _ in range(rng.randrange(5)))
             return NodeState(somebody(), before, following, rng.random() < 0.9)
 
-        def something(now: float) -> Sequence[Step]:
+        def something(now: float) -> Sequence[Action]:
             match rng.randrange(8):
                 case 0:
-                    return node.answered(somehow(), now)
+                    return node.on_pong(somehow(), now)
                 case 1:
-                    return node.asked(somebody(), now)
+                    return node.on_ping(somebody(), now)
                 case 2:
-                    return node.failed(rng.choice((somebody(), *node.successors)), now)
+                    return node.on_failure(rng.choice((somebody(), *node.successors)), now)
                 case 3:
-                    return node.told(somebody(), now)
+                    return node.on_update(somebody(), now)
                 case 4:
-                    return node.told_dead(somebody())
+                    return node.on_death_report(somebody())
                 case 5:
-                    return node.left(somehow(), now)
+                    return node.on_quit(somehow(), now)
                 case 6:
-                    return node.found(Seek(5, rng.choice((None, somebody()))), somebody(), [somebody()], now)
-            return node.stabilise(now)
+                    return node.on_found(Seek(5, rng.choice((None, somebody()))), somebody(), [somebody()], now)
+            return node.stabilize(now)
 
         for now in range(60):
             steps = something(float(now))

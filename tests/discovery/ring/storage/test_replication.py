@@ -87,7 +87,7 @@ def compared(one: Store, other: Store, span: tuple[int, int] | None = None) -> t
     asked = 0
     while not comparison.is_over:
         asked += 1
-        comparison.answered(compare(other, *comparison.next()))
+        comparison.on_compared(compare(other, *comparison.next_span()))
     return comparison, asked
 
 
@@ -275,16 +275,16 @@ class ComparisonTests(SynchronousTestCase):
         asked = 0
         while not comparison.is_over:
             asked += 1
-            (low, _), _ = comparison.next()
-            comparison.answered(Compared(False, (Mark(low + 1, 1),), low + 1))
+            (low, _), _ = comparison.next_span()
+            comparison.on_compared(Compared(False, (Mark(low + 1, 1),), low + 1))
         self.assertLess(asked, 300)
 
     def test_answers_that_cannot_be(self) -> None:
         """An answer that goes nowhere, or past the end, ends it."""
         for until in (0, end_of(100)):
             comparison = AntiEntropy(filled(5), span_of(200, 50))
-            comparison.next()
-            comparison.answered(Compared(False, (), until if until else end_of(200)))
+            comparison.next_span()
+            comparison.on_compared(Compared(False, (), until if until else end_of(200)))
             self.assertTrue(comparison.is_over)
 
     def test_marks_fit(self) -> None:
@@ -301,15 +301,15 @@ class ReplicationTests(SynchronousTestCase):
         """Have a node with neighbours."""
         self.store = Store(place_of)
         self.replication = Replication(contact(100), SMALL, self.store, random.Random(1), 2)
-        self.replication.changed(contact(50), [contact(150), contact(200), contact(250)], 0.0)
+        self.replication.on_neighbours(contact(50), [contact(150), contact(200), contact(250)], 0.0)
 
     def due(self, now: float) -> list[int]:
         """With whom it compares now, all going well."""
         due = list[int]()
-        while (other := self.replication.next(now)) is not None:
+        while (other := self.replication.next_neighbour(now)) is not None:
             due.append(other.id)
             self.replication.syncs_with(other)
-            self.replication.done(other, now)
+            self.replication.on_synced(other, now)
         return sorted(due)
 
     def test_what_with_whom(self) -> None:
@@ -328,7 +328,7 @@ class ReplicationTests(SynchronousTestCase):
         nobody = Replication(contact(100), SMALL, self.store, random.Random(1), 2)
         self.assertEqual(nobody.due, float("inf"))
         # Alone it looks for strays at last, and again after a while.
-        nobody.changed(None, [], 0.0)
+        nobody.on_neighbours(None, [], 0.0)
         self.assertEqual(nobody.due, UNCLAIMED_S)
         nobody.to_give_back(UNCLAIMED_S)
         self.assertGreater(nobody.due, UNCLAIMED_S)
@@ -339,76 +339,76 @@ class ReplicationTests(SynchronousTestCase):
             self.replication.to_give_back(max(now, due))
             self.assertGreater(self.replication.due, max(now, due))
             self.assertLess(self.replication.due, max(now, due) + 1.3 * COMPARE_S)
-        self.replication.changed(contact(50), [contact(150), contact(180), contact(200)], 500.0)
+        self.replication.on_neighbours(contact(50), [contact(150), contact(180), contact(200)], 500.0)
         self.assertLess(self.replication.due, 500.0 + 2 * SETTLE_S)
 
     def test_who_is_new(self) -> None:
         """Only who is new among the followers is compared with soon; all, when what belongs here has changed."""
         self.due(1.0)
-        self.replication.changed(contact(50), [contact(150), contact(180), contact(200)], 1.0)
+        self.replication.on_neighbours(contact(50), [contact(150), contact(180), contact(200)], 1.0)
         self.assertEqual(self.due(2.0), [180])
-        self.replication.changed(contact(20), [contact(150), contact(180), contact(200)], 2.0)
+        self.replication.on_neighbours(contact(20), [contact(150), contact(180), contact(200)], 2.0)
         self.assertEqual(self.due(3.0), [20, 150, 180])
 
     def test_what_changes_meanwhile(self) -> None:
         """What a neighbour has become while it was compared with is not done by that."""
         self.due(1.0)
-        self.replication.changed(contact(80), [contact(150), contact(200)], 1.0)
+        self.replication.on_neighbours(contact(80), [contact(150), contact(200)], 1.0)
         self.replication.syncs_with(contact(80))
-        self.replication.changed(contact(80), [contact(80), contact(150)], 1.1)
-        self.replication.done(contact(80), 1.2)
+        self.replication.on_neighbours(contact(80), [contact(80), contact(150)], 1.1)
+        self.replication.on_synced(contact(80), 1.2)
         self.assertIn(80, self.due(2.0))
 
     def test_what_comes_from_behind(self) -> None:
         """What one that follows hands on, and does not claim, goes on to the one before, be that under way or not."""
         rest, own = 10 << TAG_BITS, 60 << TAG_BITS
         self.due(1.0)
-        self.replication.claims.note(contact(200), span_of(0, 40), 1.0)
+        self.replication.compared_ranges.note(contact(200), span_of(0, 40), 1.0)
         for position, by in ((own, 150), (rest, 50), (rest, 250), (rest, 200)):
-            self.replication.handed(position, contact(by), 1.0)
+            self.replication.on_handed(position, contact(by), 1.0)
         self.assertEqual(self.due(2.0), [])
-        self.replication.handed(rest, contact(150), 2.0)
+        self.replication.on_handed(rest, contact(150), 2.0)
         self.assertEqual(self.due(3.0), [50])
-        self.replication.handed(rest, contact(150), 3.0)
+        self.replication.on_handed(rest, contact(150), 3.0)
         self.assertEqual([each.span for each in self.replication.syncs_with(contact(50))], [span_of(100, 50)])
-        self.replication.handed(rest, contact(150), 3.1)
-        self.replication.done(contact(50), 3.2)
+        self.replication.on_handed(rest, contact(150), 3.1)
+        self.replication.on_synced(contact(50), 3.2)
         self.assertEqual(self.due(4.0), [50])
 
     def test_what_comes_from_behind_later(self) -> None:
         """On a ring where nobody comes it does not go on: else one that lies could have anything kept by all nodes."""
         self.due(1.0)
         for position in range(10, 40):
-            self.replication.handed(position << TAG_BITS, contact(150), HANDED_ON_S)
+            self.replication.on_handed(position << TAG_BITS, contact(150), HANDED_ON_S)
         self.assertEqual(self.due(HANDED_ON_S + 1), [])
-        self.replication.changed(contact(60), [contact(150), contact(200)], 100.0)
+        self.replication.on_neighbours(contact(60), [contact(150), contact(200)], 100.0)
         self.assertIn(60, self.due(101.0))
-        self.replication.handed(10 << TAG_BITS, contact(150), 100.0 + HANDED_ON_S - 2)
+        self.replication.on_handed(10 << TAG_BITS, contact(150), 100.0 + HANDED_ON_S - 2)
         self.assertEqual(self.due(100.0 + HANDED_ON_S - 1), [60])
 
     def test_what_comes_without_end(self) -> None:
         """Who hands on one after another does not keep the one before from being given what there is."""
         self.due(1.0)
         for tenth in range(10, 20):
-            self.replication.handed(10 << TAG_BITS, contact(150), tenth / 10)
-        self.assertEqual(self.replication.next(1.9), contact(50))
+            self.replication.on_handed(10 << TAG_BITS, contact(150), tenth / 10)
+        self.assertEqual(self.replication.next_neighbour(1.9), contact(50))
 
     def test_what_is_given_back_to_it(self) -> None:
         """What belongs here, and came from one that is not to have it, goes to those that follow soon."""
         self.due(1.0)
         own = 60 << TAG_BITS
-        self.replication.handed(own, contact(150), 10.0)
+        self.replication.on_handed(own, contact(150), 10.0)
         self.assertEqual(self.due(11.0), [])
         for now, by in ((20.0, 10), (30.0, 50)):
-            self.replication.handed(own, contact(by), now)
+            self.replication.on_handed(own, contact(by), now)
             self.assertEqual(self.due(now + 1.0), [150, 200])
 
     def test_what_is_given_back_meanwhile(self) -> None:
         """What comes while a follower is compared with goes to that one too."""
         self.due(1.0)
         self.replication.syncs_with(contact(150))
-        self.replication.handed(60 << TAG_BITS, contact(10), 100.0)
-        self.replication.done(contact(150), 100.1)
+        self.replication.on_handed(60 << TAG_BITS, contact(10), 100.0)
+        self.replication.on_synced(contact(150), 100.1)
         self.assertIn(150, self.due(101.0))
 
     def test_given_back_without_end(self) -> None:
@@ -416,7 +416,7 @@ class ReplicationTests(SynchronousTestCase):
         self.due(1.0)
         compared = list[int]()
         for tenth in range(20, 320):
-            self.replication.handed(60 << TAG_BITS, contact(10), tenth / 10)
+            self.replication.on_handed(60 << TAG_BITS, contact(10), tenth / 10)
             compared += self.due(tenth / 10)
         self.assertIn(compared.count(150), range(5, 8))
 
@@ -425,14 +425,14 @@ class ReplicationTests(SynchronousTestCase):
         self.due(1.0)
         for _ in range(6):
             self.replication.syncs_with(contact(200))
-            self.replication.failed(contact(200), 1.0)
-        self.replication.handed(60 << TAG_BITS, contact(10), 10.0)
+            self.replication.on_sync_failed(contact(200), 1.0)
+        self.replication.on_handed(60 << TAG_BITS, contact(10), 10.0)
         self.assertEqual(self.due(15.0), [150])
 
     def withdraw(self, *spans: tuple[int, int], by: int = 50, now: float = 1.0) -> None:
         """Somebody compares one span after another."""
         for span in spans:
-            self.replication.claimed(contact(by), span_of(*span), now)
+            self.replication.on_claimed(contact(by), span_of(*span), now)
 
     def given(self, now: float) -> list[str]:
         """What is to be given back now."""
@@ -484,7 +484,7 @@ class ReplicationTests(SynchronousTestCase):
         for number in range(1000, 1200):
             stranger = Contact(51, f"{number:x}", contact(51).address, 1)
             for span in (span_of(40, 51), span_of(45, 51)):
-                self.replication.claimed(stranger, span, 2.0)
+                self.replication.on_claimed(stranger, span, 2.0)
         self.assertLessEqual(len(self.replication._withdrawn), 64)
         self.assertEqual(self.given(1.0 + WITHDRAWN_S), ["20"])
 
@@ -499,11 +499,11 @@ class ReplicationTests(SynchronousTestCase):
         """As long as what belongs here is not known nothing is given back, and nothing is done for it."""
         self.store.put(entry("20"), 0.0)
         self.withdraw((200, 50), (30, 50))
-        self.replication.changed(None, [contact(150), contact(200)], 2.0)
+        self.replication.on_neighbours(None, [contact(150), contact(200)], 2.0)
         self.due(4.0)
         self.assertEqual(self.given(20.0), [])
         self.assertGreater(self.replication.due, 30.0)
-        self.replication.changed(contact(50), [contact(150), contact(200)], 30.0)
+        self.replication.on_neighbours(contact(50), [contact(150), contact(200)], 30.0)
         self.assertEqual(self.given(30.0), ["20"])
 
     def test_now_and_then(self) -> None:
@@ -515,14 +515,14 @@ class ReplicationTests(SynchronousTestCase):
     def test_failing(self) -> None:
         """One with whom it fails is left for longer and longer."""
         now, waits = 1.0, list[float]()
-        self.replication.changed(None, [contact(150)], now)
+        self.replication.on_neighbours(None, [contact(150)], now)
         for _ in range(8):
             began = now
-            while self.replication.next(now) is None:
+            while self.replication.next_neighbour(now) is None:
                 now += 0.1
             waits.append(now - began)
             self.replication.syncs_with(contact(150))
-            self.replication.failed(contact(150), now)
+            self.replication.on_sync_failed(contact(150), now)
         self.assertLess(waits[1], 3.0)
         self.assertLess(20.0, waits[-1])
         self.assertLess(waits[-1], 40.0)
@@ -530,8 +530,8 @@ class ReplicationTests(SynchronousTestCase):
     def test_alone(self) -> None:
         """One that is alone has nobody to compare with, and everything is its own."""
         alone = Replication(contact(1), SMALL, self.store, random.Random(1))
-        alone.changed(None, [], 0.0)
-        self.assertEqual((alone.next(10.0), alone.is_own(200)), (None, True))
+        alone.on_neighbours(None, [], 0.0)
+        self.assertEqual((alone.next_neighbour(10.0), alone.is_own(200)), (None, True))
 
 
 class ClaimsTests(SynchronousTestCase):
@@ -539,27 +539,27 @@ class ClaimsTests(SynchronousTestCase):
 
     def test_for_a_while(self) -> None:
         """What has been asked about is claimed, and no longer than it is asked about."""
-        claims = ComparedRanges()
-        claims.note(contact(1), span_of(200, 20), 0.0)
+        compared_ranges = ComparedRanges()
+        compared_ranges.note(contact(1), span_of(200, 20), 0.0)
         inside, outside = 10 << TAG_BITS, 100 << TAG_BITS
-        self.assertTrue(claims.has(inside, 100.0))
-        self.assertFalse(claims.has(outside, 100.0))
-        self.assertFalse(claims.has(inside, 1000.0))
-        self.assertEqual([claims.has(inside, 100.0, contact(place)) for place in (1, 2)], [True, False])
+        self.assertTrue(compared_ranges.has(inside, 100.0))
+        self.assertFalse(compared_ranges.has(outside, 100.0))
+        self.assertFalse(compared_ranges.has(inside, 1000.0))
+        self.assertEqual([compared_ranges.has(inside, 100.0, contact(place)) for place in (1, 2)], [True, False])
 
     def test_parts(self) -> None:
         """Who asks on about a part has not given up the rest."""
-        claims = ComparedRanges()
-        claims.note(contact(1), span_of(200, 20), 0.0)
-        claims.note(contact(1), span_of(200, 210), 1.0)
-        self.assertTrue(claims.has(10 << TAG_BITS, 2.0))
+        compared_ranges = ComparedRanges()
+        compared_ranges.note(contact(1), span_of(200, 20), 0.0)
+        compared_ranges.note(contact(1), span_of(200, 210), 1.0)
+        self.assertTrue(compared_ranges.has(10 << TAG_BITS, 2.0))
 
     def test_withdrawn(self) -> None:
         """Who compares less than before, from another node's place to its own, has given up the rest; who compares
         more, or a part, or what it has not compared for long, has not."""
-        claims = ComparedRanges()
+        compared_ranges = ComparedRanges()
         said = [
-            claims.note(contact(50), span, now)
+            compared_ranges.note(contact(50), span, now)
             for span, now in (
                 (span_of(200, 50), 0.0),
                 (span_of(240, 50), 1.0),
@@ -573,16 +573,16 @@ class ClaimsTests(SynchronousTestCase):
 
     def test_withdrawn_by_nonsense(self) -> None:
         """Who has compared what does not end at its place gives up nothing by comparing what does."""
-        claims = ComparedRanges()
-        claims.note(contact(50), span_of(20, 200), 0.0)
-        self.assertIsNone(claims.note(contact(50), span_of(20, 50), 1.0))
+        compared_ranges = ComparedRanges()
+        compared_ranges.note(contact(50), span_of(20, 200), 0.0)
+        self.assertIsNone(compared_ranges.note(contact(50), span_of(20, 50), 1.0))
 
     def test_a_crowd(self) -> None:
         """However many claim something, few are remembered."""
-        claims = ComparedRanges()
+        compared_ranges = ComparedRanges()
         for place in range(256):
-            claims.note(contact(place), span_of(place, place), 0.0)
-        self.assertLessEqual(len(claims._claims), 64)
+            compared_ranges.note(contact(place), span_of(place, place), 0.0)
+        self.assertLessEqual(len(compared_ranges._claims), 64)
 
 
 class PacingTests(SynchronousTestCase):

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from twisted_bazaar.discovery.ring.member.joining import Door, Met, Where
+from twisted_bazaar.discovery.ring.member.joining import BootstrapNode, Met, Where
 from twisted_bazaar.discovery.ring.member.lookup_driver import Lookups
 from twisted_bazaar.discovery.ring.member.ring_node import RingNode, Service
 from twisted_bazaar.discovery.ring.rpc.messages import RingMessage
@@ -87,10 +87,10 @@ class ClientLookups(Lookups):
 class RingClient(RingNode):
     """One that asks the members of a ring."""
 
-    __slots__ = ("_door", "_has_met", "_lookups")
+    __slots__ = ("_bootstrap", "_has_met", "_lookups")
 
-    is_guest: ClassVar[bool] = True
-    _door: Door
+    is_client: ClassVar[bool] = True
+    _bootstrap: BootstrapNode
     _lookups: ClientLookups
 
     def __init__(
@@ -127,8 +127,8 @@ class RingClient(RingNode):
     # Inside.
 
     def _come_in(self, join: Where, began: Deferred[None]) -> None:
-        self._door = Door(self._node, self._requests, self.ring, join)
-        self._join(self._door, began)
+        self._bootstrap = BootstrapNode(self._node, self._requests, self.ring, join)
+        self._join(self._bootstrap, began)
 
     def _become(self, own: Contact) -> None:
         super()._become(own)
@@ -136,7 +136,7 @@ class RingClient(RingNode):
         self._lookups = ClientLookups(self._requests, self.settings, table, maintenance, self._meet)
 
     async def _meet(self) -> Met:
-        return await self._door.knock()
+        return await self._bootstrap.meet()
 
     async def _enter(self, met: Met) -> Contact | None:
         """Get to know a member, and by it some others."""

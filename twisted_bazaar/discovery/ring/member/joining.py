@@ -43,7 +43,7 @@ class Met:
     own: Contact
 
 
-def told_displaced(holder: Contact) -> str:
+def displaced_message(holder: Contact) -> str:
     """What to say of a place that another keeps, and what to do.
 
     @param holder: that one.
@@ -54,19 +54,19 @@ def told_displaced(holder: Contact) -> str:
     )
 
 
-class Door:
+class BootstrapNode:
     """The member of a ring by which this node comes in, wherever that is.
 
     @param where: where it takes links.
     """
 
-    def __init__(self, node: INode, asking: Requests, ring: Ring, where: Where) -> None:
+    def __init__(self, node: INode, requests: Requests, ring: Ring, where: Where) -> None:
         self._node = node
-        self._asking = asking
+        self._requests = requests
         self._ring = ring
         self._where = where
 
-    async def knock(self) -> Met:
+    async def meet(self) -> Met:
         """Meet it.
 
         @raise UsageError: it is of no use to try again.
@@ -89,7 +89,7 @@ class Door:
                 "the node to join by takes no datagrams, and so is no member of a ring; name a member with --join"
             )
         address = Address(peer.address.host, peer.udp_port)
-        return self._read(await self._asking.ask_at(address, RingJoin), address)
+        return self._read(await self._requests.ask_at(address, RingJoin), address)
 
     def _part(self, met: Answered, peer_id: int) -> Answered:
         self._node.part(peer_id)
@@ -102,7 +102,7 @@ class Door:
             raise UsageError(
                 f"the ring to join has {pong.bits} bits, not {self._ring.bits}; write --bits {pong.bits} to join it"
             )
-        own = self._asking.cards.own
+        own = self._requests.cards.own
         if pong.you is not None:
             own = replace(own, address=Address(pong.you.host, pong.you.udp))
         # From now on it can be told from others that say they are this node.
@@ -115,7 +115,7 @@ class Door:
 class Joining:
     """The tries of one node to come into a ring.
 
-    @param door: where it is to come in.
+    @param bootstrap: where it is to come in.
     @param enter: tries once with a member that has been met; fires with who holds this node's place, with None if it
         has joined, and fails with L{PeerError} if it may be tried again.
     @param tried: called with why, each time that it has come to nothing.
@@ -125,12 +125,12 @@ class Joining:
     def __init__(
         self,
         node: INode,
-        door: Door,
+        bootstrap: BootstrapNode,
         enter: Callable[[Met], Awaitable[Contact | None]],
         tried: Callable[[str], None],
     ) -> None:
         self._node = node
-        self._door = door
+        self._bootstrap = bootstrap
         self._enter = enter
         self._tried = tried
         self._waits = Backoff(node.rng, _FIRST_AGAIN_S, _LONGEST_AGAIN_S)
@@ -143,7 +143,7 @@ class Joining:
     async def _join(self) -> None:
         while True:
             try:
-                met = await self._door.knock()
+                met = await self._bootstrap.meet()
                 holder = await self._enter(met)
             except CancelledError:
                 raise LinkClosed("this node is stopping") from None
@@ -168,7 +168,7 @@ class Joining:
             raise LinkClosed("this node is stopping") from None
 
 
-class Returning:
+class Rejoining:
     """Looks where a node once came in, while it is alone.
 
     @param found: called with a member that is there.
@@ -176,9 +176,9 @@ class Returning:
 
     log: Final = limited_logger(__name__)
 
-    def __init__(self, node: INode, door: Door, found: Callable[[Contact], None]) -> None:
+    def __init__(self, node: INode, bootstrap: BootstrapNode, found: Callable[[Contact], None]) -> None:
         self._node = node
-        self._door = door
+        self._bootstrap = bootstrap
         self._found = found
         self._waits = Backoff(node.rng, _ALONE_S, _ALONE_LONGEST_S)
         self._timer = Timer(node.clock, self._knock)
@@ -208,7 +208,7 @@ class Returning:
 
     async def _look(self) -> None:
         try:
-            met = await self._door.knock()
+            met = await self._bootstrap.meet()
         except (PeerError, UsageError, CancelledError):
             # It will be tried again; or this node stops.
             return

@@ -57,7 +57,7 @@ class LookupDriver:
             # Somebody has failed at once; or nobody wants to know any more.
             return
         self._is_asking = True
-        while contacts := self._lookup.next():
+        while contacts := self._lookup.next_contacts():
             for contact in contacts:
                 self._ask(contact)
         self._is_asking = False
@@ -90,22 +90,22 @@ class LookupDriver:
         now = self._clock.seconds()
         # Each wait is somewhat longer than the last.
         self._timers.append(self._clock.callLater(_TIMES_LATE * (now - asked_at), self._on_overdue, contact))
-        self._lookup.late(contact)
+        self._lookup.on_late(contact)
         self.ask_next()
 
     def _on_overdue(self, contact: Contact) -> None:
-        self._lookup.overdue(contact)
+        self._lookup.on_overdue(contact)
         self.ask_next()
 
     def _on_found(self, message: RingMessage, contact: Contact) -> None:
         if not isinstance(message, RingFound):
-            self._lookup.failed(contact)
+            self._lookup.on_failure(contact)
         else:
             read_all = self._requests.cards.read_all
             where = contact.address
             predecessor = () if message.predecessor is None else read_all((message.predecessor,), where)
             self._witness.on_answer(contact)
-            self._lookup.answered(
+            self._lookup.on_reply(
                 LookupReply(
                     contact,
                     read_all(message.before, where),
@@ -119,7 +119,7 @@ class LookupDriver:
     def _on_failure(self, failure: Failure, contact: Contact) -> None:
         failure.trap(PeerError)
         self._witness.on_failure(contact)
-        self._lookup.failed(contact)
+        self._lookup.on_failure(contact)
         self.ask_next()
 
 
@@ -160,4 +160,4 @@ class Lookups:
 
     def likely_owners(self, place: int, most: int) -> Sequence[Contact]:
         """Who is at a place and after it, as far as this node knows without asking; nobody if others may well be."""
-        return self._table.owners.holders(place, self._now(), most) if self._settings.has_fingers else ()
+        return self._table.owners.likely_owners(place, self._now(), most) if self._settings.has_fingers else ()

@@ -16,7 +16,7 @@ from twisted_bazaar.discovery.ring.member.ring_events import RingEvents
 from twisted_bazaar.discovery.ring.rpc.messages import RingAbrupt, RingPong, RingUpdate
 from twisted_bazaar.discovery.ring.rpc.requests import Make, Requests
 from twisted_bazaar.discovery.ring.rpc.rtt_table import RttEntry
-from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, NodeState, Refused, Report, Seat, Seek, Step
+from twisted_bazaar.discovery.ring.rules.actions import Action, Hint, NodeState, Ping, Refused, Report, Seat, Seek
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import Found
 from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
@@ -103,13 +103,13 @@ class Maintenance:
         self._is_stopped = True
         self._rounds.cancel()
 
-    def perform(self, steps: Sequence[Step]) -> None:
+    def perform(self, steps: Sequence[Action]) -> None:
         """Do what the rules want to be done; then see what has come of what they were told."""
         if self._is_stopped:
             return
         for step in steps:
             match step:
-                case Ask(to=to):
+                case Ping(to=to):
                     self.ping(to)
                 case Hint(to=to, about=about):
                     self._tell(to, partial(RingUpdate, about=self._cards.write(about)))
@@ -151,7 +151,7 @@ class Maintenance:
         self._failed.discard(contact)
         self.doubtful.discard(contact)
         if now >= site.note_at or known != contact:
-            site.has_shown(contact, now, self._shown_s)
+            site.note_answer(contact, now, self._shown_s)
             sites.remember(site, now)
             if self._settings.has_fingers:
                 self._fingers.learn(contact)
@@ -182,9 +182,9 @@ class Maintenance:
             self._events.neighbour_failed(contact)
         is_known = is_near or has_shown or contact in self._fingers
         self._table.callers.discard(contact)
-        self._fingers.failed(contact)
+        self._fingers.remove(contact)
         if is_known or not self._stabilization.is_member:
-            self.perform(self._stabilization.failed(contact, now))
+            self.perform(self._stabilization.on_failure(contact, now))
         else:
             # Somebody has named it, and perhaps it never was there: it is not to make those forgotten who were.
             self._failed.add(contact, now)
@@ -199,9 +199,9 @@ class Maintenance:
         if not self.on_answer(contact):
             return False
         if state.is_member and is_news:
-            self._table.owners.hear(contact, state.successors)
+            self._table.owners.on_successors(contact, state.successors)
         self._events.pong_received(contact)
-        self.perform(self._stabilization.answered(state, self._now()))
+        self.perform(self._stabilization.on_pong(state, self._now()))
         return True
 
     def on_verified(self, contact: Contact, message: RingPong) -> None:
@@ -216,8 +216,8 @@ class Maintenance:
     def _round(self) -> None:
         now = self._now()
         self._rounds.set(self._settings.round_s * self._node.rng.uniform(1 - _JITTER, 1 + _JITTER))
-        self.perform(self._stabilization.stabilise(now))
-        before, doubtful = self._stabilization.predecessor, self.doubtful.next(now)
+        self.perform(self._stabilization.stabilize(now))
+        before, doubtful = self._stabilization.predecessor, self.doubtful.next_due(now)
         if before is not None and not self._requests.sites.has_shown(before, now):
             self.ping(before)
         if doubtful is not None:
@@ -232,7 +232,7 @@ class Maintenance:
         start = self._answer_by_others(sought.place) if sought.about is None else None
 
         def tell(found: Found) -> None:
-            self.perform(self._stabilization.found(sought, found.before, found.holders, self._now()))
+            self.perform(self._stabilization.on_found(sought, found.before, found.holders, self._now()))
 
         found = self.lookups.find(sought.place, start, is_wary=False).addCallback(tell)
         found.addErrback(

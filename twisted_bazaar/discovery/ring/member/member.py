@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Final
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.member.joining import Door, Met, Returning, Where
+from twisted_bazaar.discovery.ring.member.joining import BootstrapNode, Met, Rejoining, Where
 from twisted_bazaar.discovery.ring.member.ring_node import RingNode
 from twisted_bazaar.discovery.ring.rpc.messages import RingQuit
-from twisted_bazaar.discovery.ring.rules.actions import Ask, Refused, Seat
+from twisted_bazaar.discovery.ring.rules.actions import Ping, Refused, Seat
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
@@ -28,10 +28,10 @@ _FAREWELL_S: Final = 1.0
 class RingMember(RingNode):
     """One member of a ring."""
 
-    __slots__ = ("_duties", "_returning", "_verdict", "_watchers")
+    __slots__ = ("_duties", "_rejoining", "_verdict", "_watchers")
 
     log = limited_logger(__name__)
-    is_guest: ClassVar[bool] = False
+    is_client: ClassVar[bool] = False
 
     def __init__(
         self, settings: Settings = USUAL, ring_id: int | None = None, observer: JoinObserver | None = None
@@ -40,7 +40,7 @@ class RingMember(RingNode):
         self._watchers: list[Callable[[], None]] = []
         self._duties: list[Callable[[], Deferred[Any]]] = []
         self._verdict: Deferred[Contact | None] | None = None
-        self._returning: Returning | None = None
+        self._rejoining: Rejoining | None = None
 
     @property
     def can_ask(self) -> bool:
@@ -78,9 +78,9 @@ class RingMember(RingNode):
         began.callback(None)
 
     def _join_ring(self, join: Where, began: Deferred[None]) -> None:
-        door = Door(self._node, self._requests, self.ring, join)
-        self._returning = Returning(self._node, door, self._on_member_found)
-        self._join(door, began)
+        bootstrap = BootstrapNode(self._node, self._requests, self.ring, join)
+        self._rejoining = Rejoining(self._node, bootstrap, self._on_member_found)
+        self._join(bootstrap, began)
 
     async def _enter(self, met: Met) -> Contact | None:
         """Try to join by a member; returns who holds this node's place, or None if it has joined."""
@@ -109,9 +109,9 @@ class RingMember(RingNode):
         if verdict is not None and stabilization.is_member:
             self._verdict = None
             verdict.callback(None)
-        if self._returning is not None:
+        if self._rejoining is not None:
             is_alone = stabilization.is_member and stabilization.predecessor is None and not stabilization.successors
-            self._returning.set_alone(is_alone)
+            self._rejoining.set_alone(is_alone)
         for changed in self._watchers:
             changed()
 
@@ -122,14 +122,14 @@ class RingMember(RingNode):
 
     def _on_member_found(self, contact: Contact) -> None:
         """Where this node once came in somebody is, while it is alone."""
-        self._incarnation.maintenance.perform((Ask(contact),))
+        self._incarnation.maintenance.perform((Ping(contact),))
 
     # Going.
 
     async def _leave(self) -> None:
         await super()._leave()
-        if self._returning is not None:
-            self._returning.stop()
+        if self._rejoining is not None:
+            self._rejoining.stop()
 
     async def _say_goodbye(self) -> None:
         if self.is_member and not self._is_leaving:
@@ -154,7 +154,7 @@ class RingMember(RingNode):
             predecessor=None if before is None else write(before),
             successors=self.cards.write_all(stabilization.successors),
         )
-        told = (*stabilization.farewells(), *self.callers)
+        told = (*stabilization.farewell_recipients(), *self.callers)
         asked = [self._requests.ask(contact, farewell) for contact in dict.fromkeys(told)]
         answered = DeferredList(asked, consumeErrors=True)
         await answered.addTimeout(_FAREWELL_S, self._node.clock, onTimeoutCancel=_give_up)

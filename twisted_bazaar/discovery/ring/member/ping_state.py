@@ -34,63 +34,63 @@ class PingState:
 
     def __init__(self, cards: ContactEncoder) -> None:
         self._cards = cards
-        self._standing: NodeState | None = None
+        self._state: NodeState | None = None
         self._mark = NO_MARK
         self._whole: partial[RingPong]
         self._short: partial[RingPong]
         self._told: dict[Contact, Told] = {}
 
-    def pong(self, standing: NodeState, known: str = NO_MARK) -> partial[RingPong]:
+    def pong(self, state: NodeState, known: str = NO_MARK) -> partial[RingPong]:
         """What to answer.
 
-        @param standing: how this node stands.
+        @param state: how this node stands.
         @param known: the mark of what the asker has been told last.
         """
-        if standing != self._standing:
-            self._write(standing)
+        if state != self._state:
+            self._write(state)
         return self._short if known == self._mark and known != NO_MARK else self._whole
 
-    def told(self, contact: Contact) -> Told | None:
+    def last_said(self, contact: Contact) -> Told | None:
         """What a node has said last, if that is kept."""
         return self._told.get(contact)
 
-    def hear(self, message: RingPong, sender: Contact, told: Told | None) -> NodeState | None:
+    def read_pong(self, message: RingPong, sender: Contact, told: Told | None) -> NodeState | None:
         """How one stands that was asked; None if it says that all is as before to who has shown no mark.
 
         @param told: what was kept of that one when it was asked.
         """
         if not message.same:
-            return self.read(message, sender, is_member=message.member)
+            return self.read_state(message, sender, is_member=message.member)
         if told is None or message.member:
             return told and told[1]
         return evolve(told[1], is_member=False)
 
-    def read(self, message: RingPong | RingQuit, sender: Contact, *, is_member: bool = True) -> NodeState:
+    def read_state(self, message: RingPong | RingQuit, sender: Contact, *, is_member: bool = True) -> NodeState:
         """How somebody says that it stands."""
         read_all, where = self._cards.read_all, sender.address
         before = () if message.predecessor is None else read_all((message.predecessor,), where)
         return NodeState(sender, before[0] if before else None, read_all(message.successors, where), is_member)
 
-    def keep(self, mark: str, standing: NodeState) -> None:
+    def keep(self, mark: str, state: NodeState) -> None:
         """Keep what one has said that is asked over and over, until it says something else."""
         if mark == NO_MARK:
-            self._told.pop(standing.node, None)
+            self._told.pop(state.node, None)
         else:
-            self._told[standing.node] = mark, standing
+            self._told[state.node] = mark, state
 
     def keep_only(self, contacts: Collection[Contact | None]) -> None:
         """Forget what all but some have said."""
         self._told = {contact: told for contact, told in self._told.items() if contact in contacts}
 
-    def _write(self, standing: NodeState) -> None:
-        before = standing.predecessor
+    def _write(self, state: NodeState) -> None:
+        before = state.predecessor
         lists = {
             "predecessor": None if before is None else self._cards.write(before),
-            "successors": self._cards.write_all(standing.successors),
+            "successors": self._cards.write_all(state.successors),
         }
-        whole = partial(RingPong, bits=self._cards.ring.bits, member=standing.is_member)
+        whole = partial(RingPong, bits=self._cards.ring.bits, member=state.is_member)
         # Who is no member is not asked over and over.
-        self._mark = hashlib.sha256(_encode(lists)).hexdigest()[:MARK_DIGITS] if standing.is_member else NO_MARK
+        self._mark = hashlib.sha256(_encode(lists)).hexdigest()[:MARK_DIGITS] if state.is_member else NO_MARK
         self._whole = partial(whole, mark=self._mark, **lists)
         self._short = partial(whole, same=True)
-        self._standing = standing
+        self._state = state

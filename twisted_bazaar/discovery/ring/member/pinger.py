@@ -69,7 +69,7 @@ class Pinger:
         question: Make = RingJoin
         told: Told | None = None
         if stabilization.is_member:
-            told = self._pings.told(contact)
+            told = self._pings.last_said(contact)
             question = partial(RingPing, next=stabilization.comes_next(contact), mark=told[0] if told else NO_MARK)
         came, failed = partial(self.take_pong, contact, told, by), partial(self._on_failure, contact, by)
         self._requests.question(contact, question, came, failed, partial(self._on_late, contact, by), self._patience)
@@ -83,7 +83,7 @@ class Pinger:
         self._awaited.discard(contact)
         state: NodeState | None = None
         if isinstance(message, RingPong) and message.bits == self._ring.bits:
-            state = self._pings.hear(message, contact, told)
+            state = self._pings.read_pong(message, contact, told)
         if not isinstance(message, RingPong) or state is None:
             by.on_no_pong(contact)
             return

@@ -72,18 +72,18 @@ class Responder:
 
     def on_join(self, message: RingJoin, address: Address) -> None:
         """Somebody who has not joined asks how this node stands, be it of this ring or of another."""
-        pong = self._pings.pong(self._stabilization.standing)
+        pong = self._pings.pong(self._stabilization.state)
         self._requests.answer(message, address, message.source, partial(pong, you=Seen(address.host, address.port)))
 
     def on_ping(self, message: RingPing, sender: Contact) -> None:
         """A member asks how this node stands."""
         stabilization, now = self._stabilization, self._now()
-        pong = self._pings.pong(stabilization.standing, message.mark)
+        pong = self._pings.pong(stabilization.state, message.mark)
         self._requests.answer(message, sender.address, message.source, pong)
         self._events.ping_received(sender)
         if stabilization.is_near(sender) or self._requests.sites.has_shown(sender, now):
-            self._table.callers.note(sender, now)
-            self._maintenance.perform(stabilization.asked(sender, now, comes_next=message.next))
+            self._table.callers.on_ping(sender, now)
+            self._maintenance.perform(stabilization.on_ping(sender, now, comes_next=message.next))
         elif stabilization.is_member:
             # It counts when it answers: else one that is mute could be the predecessor, and what belongs here be lost.
             self._maintenance.ping(sender)
@@ -95,9 +95,9 @@ class Responder:
             return
         for about in self._cards.read_all((message.about,), sender.address):
             if isinstance(message, RingUpdate):
-                self._maintenance.perform(self._stabilization.told(about, now))
+                self._maintenance.perform(self._stabilization.on_update(about, now))
             else:
-                self._maintenance.perform(self._stabilization.told_dead(about))
+                self._maintenance.perform(self._stabilization.on_death_report(about))
 
     def on_quit(self, message: RingQuit, sender: Contact) -> None:
         """Somebody goes."""
@@ -106,10 +106,10 @@ class Responder:
             self._events.neighbour_left(sender)
         self._table.callers.discard(sender)
         self._requests.sites.forget_shown_by(sender, now)
-        self._table.fingers.failed(sender)
-        state = self._pings.read(message, sender)
+        self._table.fingers.remove(sender)
+        state = self._pings.read_state(message, sender)
         self._requests.answer(message, sender.address, message.source, RingExit)
-        self._maintenance.perform(self._stabilization.left(state, now))
+        self._maintenance.perform(self._stabilization.on_quit(state, now))
 
     def on_find(self, message: RingFind, sender: Contact) -> None:
         """Somebody looks for a place."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 from twisted.internet.defer import Deferred
 
 from twisted_bazaar.discovery.ring.member.incarnation import Incarnation
-from twisted_bazaar.discovery.ring.member.joining import Door, Joining, Met, Where
+from twisted_bazaar.discovery.ring.member.joining import BootstrapNode, Joining, Met, Where
 from twisted_bazaar.discovery.ring.member.lookup_driver import Lookups
 from twisted_bazaar.discovery.ring.member.responder import Responder
 from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
@@ -58,7 +58,7 @@ class RingNode(ABC):
     @ivar datagrams: what it takes by datagram, for the table of its role.
     @ivar displaced: fires with who has the place of this node, if another keeps it; then this one is to stop.
     @ivar cards: writes and reads contacts in messages; there from when it has begun, as are the properties.
-    @cvar is_guest: whether it only asks, and never joins.
+    @cvar is_client: whether it only asks, and never joins.
     @raise ValueError: there is no such place.
     """
 
@@ -68,7 +68,7 @@ class RingNode(ABC):
         *("_is_leaving", "_node", "_seconds", "_requests", "_incarnation"),
     )
 
-    is_guest: ClassVar[bool]
+    is_client: ClassVar[bool]
     cards: ContactEncoder
     _node: INode
     _seconds: Callable[[], float]
@@ -115,7 +115,7 @@ class RingNode(ABC):
     @property
     def callers(self) -> Sequence[Contact]:
         """Who asks over and over how this node stands, the nearest first: its predecessors, as pings show them."""
-        return self.table.callers.lately(self._seconds())
+        return self.table.callers.recent(self._seconds())
 
     @property
     def requests(self) -> WitnessedRequests:
@@ -208,9 +208,9 @@ class RingNode(ABC):
             self._node, self._requests, self.settings, self._on_refused, self._on_changed
         )
 
-    def _join(self, door: Door, began: Deferred[None]) -> None:
+    def _join(self, bootstrap: BootstrapNode, began: Deferred[None]) -> None:
         """Come in by a member, however often it has to be tried."""
-        self._joining = Joining(self._node, door, self._enter, self._on_not_entered)
+        self._joining = Joining(self._node, bootstrap, self._enter, self._on_not_entered)
         self._joining.joined.addCallback(lambda _: self._entered()).chainDeferred(began)
 
     # Inside.
@@ -271,7 +271,7 @@ class RingNode(ABC):
 
     def _on_answer(self, message: RingMessage, address: Address) -> None:
         if self._is_open:
-            self._requests.answered(message, address)
+            self._requests.on_answer(message, address)
 
     def _sender(self, message: RingMessage, address: Address) -> Contact | None:
         """Who has sent a message, if it is for this node and not on behalf of another."""

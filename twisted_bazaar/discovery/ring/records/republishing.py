@@ -99,9 +99,9 @@ class Republisher:
         """Begin; what is to be found is put when this node is on the ring."""
         self._node = node
         self._member.watch(self._neighbours_changed)
-        self.changed(self._own)
+        self.update(self._own)
 
-    def changed(self, keys: Iterable[RecordKey]) -> None:
+    def update(self, keys: Iterable[RecordKey]) -> None:
         """Some records are to be others than they were."""
         if self._node is None:
             return

@@ -75,9 +75,9 @@ class RingSearch:
         self._ring_node = dht.member
         self._member = member
         self._own: OwnRecords | None = None
-        self._posting: Republisher | None = None
+        self._republisher: Republisher | None = None
         # What has been said, and not entered yet; a folder may be told of as a whole.
-        self._said: deque[tuple[Sequence[SharedFile], Sequence[str]]] = deque()
+        self._unentered: deque[tuple[Sequence[SharedFile], Sequence[str]]] = deque()
         self._items: Sequence[str] = ()
         self._known: FairTable[str, Contact] = FairTable(_MOST_KNOWN, _KNOWN_S, shares=1)
         self._pages: Recent[Findings] = Recent(MOST_KEPT)
@@ -90,22 +90,22 @@ class RingSearch:
         self._entering = Timer(node.clock, self._enter)
         own = self._own = OwnRecords(node.bazaar)
         own.set_items(self._items)
-        self._posting = Republisher(self._member, self._dht, own)
-        self._posting.start(node)
-        self._member.before_leaving(self._posting.withdraw)
+        self._republisher = Republisher(self._member, self._dht, own)
+        self._republisher.start(node)
+        self._member.before_leaving(self._republisher.withdraw)
         self._enter()
 
     def stop(self) -> None:
         """Have the ring know nothing more."""
-        if self._posting is not None:
+        if self._republisher is not None:
             self._entering.cancel()
-            self._posting.stop()
+            self._republisher.stop()
 
     @property
-    def untold(self) -> int:
+    def unpublished(self) -> int:
         """How many records of this node the ring does not have yet as they are to be."""
-        said = sum(len(added) + len(removed) for added, removed in self._said)
-        return said + (0 if self._posting is None else self._posting.waiting)
+        said = sum(len(added) + len(removed) for added, removed in self._unentered)
+        return said + (0 if self._republisher is None else self._republisher.waiting)
 
     # Being found.
 
@@ -114,9 +114,9 @@ class RingSearch:
         if self._member is None:
             return
         for first in range(0, len(removed), _ENTERED_AT_ONCE):
-            self._said.append(((), removed[first : first + _ENTERED_AT_ONCE]))
+            self._unentered.append(((), removed[first : first + _ENTERED_AT_ONCE]))
         for first in range(0, len(added), _ENTERED_AT_ONCE):
-            self._said.append((added[first : first + _ENTERED_AT_ONCE], ()))
+            self._unentered.append((added[first : first + _ENTERED_AT_ONCE], ()))
         if self._own is not None and not self._entering.is_set:
             self._enter()
 
@@ -171,16 +171,16 @@ class RingSearch:
 
     def _enter(self) -> None:
         """Enter some of what has been said, and the rest when others have had their turn."""
-        if self._own is None or not self._said:
+        if self._own is None or not self._unentered:
             return
-        added, removed = self._said.popleft()
+        added, removed = self._unentered.popleft()
         self._tell(self._own.change_files(added, removed))
-        if self._said:
+        if self._unentered:
             self._entering.set(0)
 
     def _tell(self, changed: Iterable[RecordKey]) -> None:
-        if self._posting is not None:
-            self._posting.changed(changed)
+        if self._republisher is not None:
+            self._republisher.update(changed)
 
     async def _search(self, query: FileQuery, lookup: Lookup) -> Page:
         findings = Findings(query)

@@ -178,7 +178,7 @@ class Requests:
                 raise
             self.send(shorter, address)
 
-    def answered(self, message: RingMessage, address: Address) -> None:
+    def on_answer(self, message: RingMessage, address: Address) -> None:
         """An answer has come, perhaps."""
         question = self._questions.get(message.stamp)
         if question is None:
@@ -192,7 +192,7 @@ class Requests:
             return
         if question.is_first and question.is_timed:
             now = self._seconds()
-            self.sites.answered(site, now - question.asked_at, now)
+            self.sites.on_answer(site, now - question.asked_at, now)
         witness = question.witness
         try:
             if witness is not None and to is not None:

@@ -73,7 +73,7 @@ class RttEntry:
     _sender: Contact | None = field(default=None, init=False)
     _source: str = field(default="", init=False)
 
-    def has_shown(self, contact: Contact, now: float, counts_s: float) -> None:
+    def note_answer(self, contact: Contact, now: float, counts_s: float) -> None:
         """Somebody has answered from there, which counts for so long."""
         self.shown, self.shown_until, self.note_at = contact, now + counts_s, now + _NOTED_AGAIN_S
 
@@ -127,7 +127,7 @@ class RttTable:
         for _, site in self._sites.items(now):
             site.shown = None
 
-    def answered(self, site: RttEntry, seconds: float, now: float) -> None:
+    def on_answer(self, site: RttEntry, seconds: float, now: float) -> None:
         """An answer has come after so long; one to a question that was asked only once."""
         if site.round_trip is None:
             # Several may have been asked before the first has answered.

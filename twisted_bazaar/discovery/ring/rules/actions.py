@@ -38,7 +38,7 @@ class Seat:
 
 
 @frozen
-class Ask:
+class Ping:
     """Ask a node how it stands; then say what it has answered, or that it has not. While it is being asked, that will
     do for further steps of this kind."""
 
@@ -82,4 +82,4 @@ class Refused:
     holder: Contact | None = None
 
 
-Step = Ask | Hint | Report | Seek | Refused
+Action = Ping | Hint | Report | Seek | Refused

@@ -64,14 +64,14 @@ class Fingers:
 
     @param own: its place.
     @param parts: into how many parts each octave is cut; a power of two. More parts make fewer steps.
-    @param dead: who has not answered lately.
+    @param failed: who has not answered lately.
     @param refresh_s: how often each part is looked into.
-    @ivar circle: all of them, from its place on.
+    @ivar sorted: all of them, from its place on.
     @ivar changes: how often they have become others.
     """
 
     __slots__ = (
-        *("_own", "_ring", "_parts", "_dead", "_refresh_s", "circle", "changes", "_slots", "_held", "_by_host"),
+        *("_own", "_ring", "_parts", "_failed", "_refresh_s", "sorted", "changes", "_slots", "_held", "_by_host"),
         *("_scale", "_next_due", "_settled"),
     )
 
@@ -81,15 +81,15 @@ class Fingers:
         ring: Ring,
         parts: int = PARTS,
         *,
-        dead: RecentlyFailed | None = None,
+        failed: RecentlyFailed | None = None,
         refresh_s: float = REFRESH_S,
     ) -> None:
         self._own = own
         self._ring = ring
         self._parts = parts
-        self._dead = RecentlyFailed() if dead is None else dead
+        self._failed = RecentlyFailed() if failed is None else failed
         self._refresh_s = refresh_s
-        self.circle: SortedContacts = SortedContacts(own, ring)
+        self.sorted: SortedContacts = SortedContacts(own, ring)
         self.changes: int = 0
         self._slots: dict[_Slot, _Part] = {}
         self._held: set[Contact] = set()
@@ -137,16 +137,16 @@ class Fingers:
             held.append(contact)
         self._held.add(contact)
         self._by_host[_host_of(contact)] += 1
-        self.circle.add(contact)
+        self.sorted.add(contact)
         self.changes += 1
         return True
 
-    def failed(self, contact: Contact) -> None:
+    def remove(self, contact: Contact) -> None:
         """Let go of a node that has not answered; whoever is next in its part takes its place."""
         if contact in self._held:
             self._slots[self._slot_of(contact.id)].held.remove(contact)
             self._forget(contact)
-            self.circle.remove(contact)
+            self.sorted.remove(contact)
             self.changes += 1
 
     def _forget(self, contact: Contact) -> None:
@@ -158,11 +158,11 @@ class Fingers:
 
     def preceding(self, place: int, now: float, most: int) -> list[Contact]:
         """Whom to ask about a place: those before it, the last first, but not who is taken for dead."""
-        contacts = self.circle.contacts
+        contacts = self.sorted.contacts
         found = list[Contact]()
         for index in range(self._before(place) - 1, -1, -1):
             contact = contacts[index]
-            if not self._dead.has(contact, now):
+            if not self._failed.has(contact, now):
                 found.append(contact)
                 if len(found) == most:
                     break
@@ -171,12 +171,12 @@ class Fingers:
     def beyond(self, place: int, now: float, most: int) -> list[Contact]:
         """Those after a place, the nearest first, but not who is taken for dead."""
         start = self._before((place + 1) % self._ring.size)
-        after = self.circle.contacts[start : start + most]
-        return [contact for contact in after if not self._dead.has(contact, now)]
+        after = self.sorted.contacts[start : start + most]
+        return [contact for contact in after if not self._failed.has(contact, now)]
 
     def _before(self, place: int) -> int:
         """How many are met on the way up to a place; to its own that is all of them."""
-        return len(self.circle.contacts) if place == self._own else self.circle.index(place)
+        return len(self.sorted.contacts) if place == self._own else self.sorted.index(place)
 
     def refresh(self, successors: Sequence[Contact], now: float, rng: random.Random) -> int | None:
         """A place to look for now, so that the fingers stay right; None when there is nothing to do.

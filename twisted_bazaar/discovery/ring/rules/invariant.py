@@ -26,48 +26,48 @@ def faults(
     @param base: nodes that have been members all along; if not given, any that nobody leaves out will do, as long as
         there are enough. A ring that has never had C{most + 1} members in peace has no base: then empty.
     """
-    standings = {standing.node: standing for standing in members}
-    first = {node: _first_living(standing, standings) for node, standing in standings.items()}
+    states = {state.node: state for state in members}
+    first = {node: _first_living(state, states) for node, state in states.items()}
     for node, successor in first.items():
         if successor is None:
             yield f"{node.id:x} has no successor that lives"
-    for standing in standings.values():
-        yield from _list_faults(ring, standing)
+    for state in states.values():
+        yield from _list_faults(ring, state)
     yield from _circle_faults(ring, first)
-    skipped = _skipped(ring, standings)
+    skipped = _skipped(ring, states)
     if base is not None:
         yield from (f"{node.id:x} of the base is left out" for node in base if node in skipped)
-    elif len(standings) - len(skipped) < min(most + 1, len(standings)):
-        yield f"only {len(standings) - len(skipped)} nodes are left out by nobody"
+    elif len(states) - len(skipped) < min(most + 1, len(states)):
+        yield f"only {len(states) - len(skipped)} nodes are left out by nobody"
 
 
 def flaws(ring: Ring, members: Iterable[NodeState], most: int) -> Iterator[str]:
     """In what a ring is not ideal: where somebody does not have exactly the neighbours that it should."""
-    standings = sorted(members, key=lambda standing: standing.node.id)
-    nodes = [standing.node for standing in standings]
+    states = sorted(members, key=lambda state: state.node.id)
+    nodes = [state.node for state in states]
     length = min(most, len(nodes) - 1)
-    for place, standing in enumerate(standings):
+    for place, state in enumerate(states):
         following = tuple(nodes[(place + step) % len(nodes)] for step in range(1, length + 1))
-        if standing.successors != following:
-            yield f"{standing.node.id:x} is followed by {_ids(following)}, and says by {_ids(standing.successors)}"
+        if state.successors != following:
+            yield f"{state.node.id:x} is followed by {_ids(following)}, and says by {_ids(state.successors)}"
         before = nodes[place - 1] if len(nodes) > 1 else None
-        if standing.predecessor != before:
-            yield f"{standing.node.id:x} comes after {_ids([before])}, and says after {_ids([standing.predecessor])}"
+        if state.predecessor != before:
+            yield f"{state.node.id:x} comes after {_ids([before])}, and says after {_ids([state.predecessor])}"
 
 
-def _first_living(standing: NodeState, living: Collection[Contact]) -> Contact | None:
+def _first_living(state: NodeState, living: Collection[Contact]) -> Contact | None:
     """The nearest successor that lives; one that knows of none is its own, and a ring by itself."""
-    if not standing.successors:
-        return standing.node
-    return next((contact for contact in standing.successors if contact in living), None)
+    if not state.successors:
+        return state.node
+    return next((contact for contact in state.successors if contact in living), None)
 
 
-def _list_faults(ring: Ring, standing: NodeState) -> Iterator[str]:
+def _list_faults(ring: Ring, state: NodeState) -> Iterator[str]:
     """What is wrong with one list of successors: a repeat, or one that is not in order."""
-    own = standing.node.id
-    distances = [ring.distance(own, contact.id) for contact in standing.successors]
+    own = state.node.id
+    distances = [ring.distance(own, contact.id) for contact in state.successors]
     if not all(one < other for one, other in pairwise([0, *distances])):
-        yield f"{own:x} has successors twice, or out of order: {_ids(standing.successors)}"
+        yield f"{own:x} has successors twice, or out of order: {_ids(state.successors)}"
 
 
 def _circle_faults(ring: Ring, first: Mapping[Contact, Contact | None]) -> Iterator[str]:
@@ -91,13 +91,13 @@ def _circle_faults(ring: Ring, first: Mapping[Contact, Contact | None]) -> Itera
             yield f"a ring goes round more than once: {_ids(circle)}"
 
 
-def _skipped(ring: Ring, standings: Mapping[Contact, NodeState]) -> set[Contact]:
+def _skipped(ring: Ring, states: Mapping[Contact, NodeState]) -> set[Contact]:
     """The members that somebody's list leaves out."""
-    nodes = sorted(standings, key=lambda node: node.id)
+    nodes = sorted(states, key=lambda node: node.id)
     places = [node.id for node in nodes]
     skipped = set[Contact]()
-    for standing in standings.values():
-        for low, high in pairwise((standing.node, *standing.successors)):
+    for state in states.values():
+        for low, high in pairwise((state.node, *state.successors)):
             start = bisect_left(places, (low.id + 1) % ring.size)
             for step in range(len(nodes)):
                 node = nodes[(start + step) % len(nodes)]

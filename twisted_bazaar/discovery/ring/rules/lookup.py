@@ -68,7 +68,7 @@ class Lookup:
     """One search.
 
     @param place: what is looked for.
-    @param own: what this node itself knows, by L{answer_for} with C{most=MOST_STARTS}.
+    @param own: what this node itself knows, by L{reply_for} with C{most=MOST_STARTS}.
     @param wanted: how many holders are of use.
     @param alpha: how many are asked at the same time.
     @param most_asked: how many are asked in all.
@@ -120,7 +120,7 @@ class Lookup:
             self._take_after(contact, None)
         self._settle()
 
-    def next(self) -> list[Contact]:
+    def next_contacts(self) -> list[Contact]:
         """Whom to ask now; each of them is to be said to have answered or failed, or to be late."""
         picked = list[Contact]()
         while not self.is_over and len(self._flying) < self._alpha and self._asked < self._most_asked:
@@ -134,7 +134,7 @@ class Lookup:
             picked.append(named.contact)
         return picked
 
-    def answered(self, answer: LookupReply) -> None:
+    def on_reply(self, answer: LookupReply) -> None:
         """A node has answered, from its own address; it may be late, but not unasked."""
         named = self._all.get(answer.node)
         if named is None or not named.is_asked or named.has_answered:
@@ -163,7 +163,7 @@ class Lookup:
             self._take_after(predecessor, named)
         self._settle()
 
-    def failed(self, contact: Contact) -> None:
+    def on_failure(self, contact: Contact) -> None:
         """A node has not answered, and will not."""
         self._flying.discard(contact)
         self._late.discard(contact)
@@ -172,13 +172,13 @@ class Lookup:
             named.has_failed = True
         self._settle()
 
-    def overdue(self, contact: Contact) -> None:
+    def on_overdue(self, contact: Contact) -> None:
         """A node has been asked several times: it is not waited for once another claims the place; but by who puts."""
         if contact in self._late:
             self._overdue.add(contact)
             self._settle()
 
-    def late(self, contact: Contact) -> None:
+    def on_late(self, contact: Contact) -> None:
         """A node takes long: somebody else may be asked meanwhile. It still is to be said to answer or to fail."""
         if contact in self._flying:
             self._flying.discard(contact)

@@ -35,32 +35,32 @@ class LookupReply:
     beyond: tuple[Contact, ...] = ()
 
 
-def answer_for(
+def reply_for(
     place: int,
     ring: Ring,
-    membership: Stabilization,
+    stabilization: Stabilization,
     fingers: Fingers,
-    dead: RecentlyFailed,
+    failed: RecentlyFailed,
     now: float,
     most: int = MOST_BEFORE,
 ) -> LookupReply:
     """What a node says about a place, by what it knows."""
-    own, successors = membership.own, dead.living(membership.successors, now)
-    if membership.is_responsible(place):
-        before = () if membership.predecessor is None else (membership.predecessor,)
-        return LookupReply(own, before, (own, *successors), membership.predecessor)
+    own, successors = stabilization.own, failed.living(stabilization.successors, now)
+    if stabilization.is_responsible(place):
+        before = () if stabilization.predecessor is None else (stabilization.predecessor,)
+        return LookupReply(own, before, (own, *successors), stabilization.predecessor)
     near = [contact for contact in reversed(successors) if ring.is_between(own.id, contact.id, place)]
     if len(near) < len(successors):
         # The place is in reach of the list: no finger is nearer. A list that is not full goes all the way round.
         after = successors[len(near) :]
         beyond: tuple[Contact, ...] = ()
-        if len(membership.successors) < membership.most:
+        if len(stabilization.successors) < stabilization.most:
             after = (*after, own, *reversed(near))
         else:
             beyond = tuple(fingers.beyond(successors[-1].id, now, MOST_BEYOND))
-        return LookupReply(own, tuple(near[:most]), after, membership.predecessor, beyond)
+        return LookupReply(own, tuple(near[:most]), after, stabilization.predecessor, beyond)
     far = [each for each in fingers.preceding(place, now, most) if each not in near]
     known = sorted((*far, *near[:most]), key=lambda contact: ring.distance(contact.id, place))
     return LookupReply(
-        own, tuple(known[:most]), (), membership.predecessor, tuple(fingers.beyond(place, now, MOST_BEYOND))
+        own, tuple(known[:most]), (), stabilization.predecessor, tuple(fingers.beyond(place, now, MOST_BEYOND))
     )

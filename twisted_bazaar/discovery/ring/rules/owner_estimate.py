@@ -29,22 +29,22 @@ _LISTS: Final = 32
 class OwnerEstimate:
     """All contacts of one node, near and far, in the order of the ring."""
 
-    __slots__ = ("_apart", "_dead", "_farthest", "_fingers", "_known", "_made_of", "_membership", "_ring")
+    __slots__ = ("_apart", "_failed", "_farthest", "_fingers", "_known", "_made_of", "_ring", "_stabilization")
 
-    def __init__(self, ring: Ring, membership: Stabilization, fingers: Fingers, dead: RecentlyFailed) -> None:
+    def __init__(self, ring: Ring, stabilization: Stabilization, fingers: Fingers, failed: RecentlyFailed) -> None:
         self._ring = ring
-        self._membership = membership
+        self._stabilization = stabilization
         self._fingers = fingers
-        self._dead = dead
+        self._failed = failed
         # All of them and the node itself; how far after a place the second may stand, if there are no others between;
         # and what both were made of.
-        self._known = SortedContacts(membership.own.id, ring)
+        self._known = SortedContacts(stabilization.own.id, ring)
         self._farthest = 0.0
         self._made_of: tuple[object, ...] = ()
         # How far apart nodes stand, by what each host has told, the latest last.
         self._apart: OrderedDict[Hashable, float] = OrderedDict()
 
-    def hear(self, contact: Contact, successors: Sequence[Contact]) -> None:
+    def on_successors(self, contact: Contact, successors: Sequence[Contact]) -> None:
         """A member has told who comes after it."""
         far = self._ring.distance(contact.id, successors[-1].id) if successors else 0
         if not far:
@@ -57,36 +57,38 @@ class OwnerEstimate:
         if len(self._apart) > _LISTS:
             self._apart.popitem(last=False)
 
-    def holders(self, place: int, now: float, most: int) -> tuple[Contact, ...]:
+    def likely_owners(self, place: int, now: float, most: int) -> tuple[Contact, ...]:
         """The first nodes at a place and after it as far as they are known, one of each host, and none that is taken
         for dead.
 
         @param most: how many at most.
         @return: none if there probably are others between them, and if one host is behind all.
         """
-        membership = self._membership
-        successors = membership.successors
-        if not successors or not membership.is_member:
+        stabilization = self._stabilization
+        successors = stabilization.successors
+        if not successors or not stabilization.is_member:
             return ()
-        made_of = (self._fingers.changes, membership.predecessor, successors)
+        made_of = (self._fingers.changes, stabilization.predecessor, successors)
         if made_of != self._made_of:
             self._make()
             self._made_of = made_of
-        dead = None if self._dead.is_empty(now) else self._dead
+        failed = None if self._failed.is_empty(now) else self._failed
         # Nearly always none of the first is to be left out.
-        likely = self._usable(self._known.from_place(place, most), dead, now, most)
+        likely = self._usable(self._known.from_place(place, most), failed, now, most)
         if len(likely) < most:
-            likely = self._usable(self._known.from_place(place), dead, now, most)
+            likely = self._usable(self._known.from_place(place), failed, now, most)
         if len(likely) < 2 or self._ring.distance(place, likely[1].id) > self._farthest:
             return ()
         return tuple(likely)
 
-    def _usable(self, contacts: Iterable[Contact], dead: RecentlyFailed | None, now: float, most: int) -> list[Contact]:
+    def _usable(
+        self, contacts: Iterable[Contact], failed: RecentlyFailed | None, now: float, most: int
+    ) -> list[Contact]:
         """The first of some nodes that are not taken for dead, one of each host."""
         first = list[Contact]()
         hosts = set[Hashable]()
         for contact in contacts:
-            if dead is not None and dead.has(contact, now):
+            if failed is not None and failed.has(contact, now):
                 continue
             # On this machine each node counts as a host.
             if not contact.address.is_local:
@@ -100,11 +102,11 @@ class OwnerEstimate:
         return first
 
     def _make(self) -> None:
-        membership, ring = self._membership, self._ring
-        own, successors = membership.own, membership.successors
-        before = () if membership.predecessor is None else (membership.predecessor,)
-        self._known = self._fingers.circle.with_more((*before, *successors, own))
-        if len(successors) < membership.most:
+        stabilization, ring = self._stabilization, self._ring
+        own, successors = stabilization.own, stabilization.successors
+        before = () if stabilization.predecessor is None else (stabilization.predecessor,)
+        self._known = self._fingers.sorted.with_more((*before, *successors, own))
+        if len(successors) < stabilization.most:
             # The list goes once round: these are all there are.
             self._farthest = ring.size
             return

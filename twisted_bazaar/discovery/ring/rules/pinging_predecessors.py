@@ -25,20 +25,20 @@ class PingingPredecessors:
         self._lifetime_s = lifetime_s
         self._asked: dict[Contact, float] = {}
 
-    def note(self, contact: Contact, now: float) -> None:
+    def on_ping(self, contact: Contact, now: float) -> None:
         """Somebody has asked."""
         is_known = contact in self._asked
         self._asked[contact] = now
         if is_known:
             return
-        near = self.lately(now)
+        near = self.recent(now)
         self._asked = {each: self._asked[each] for each in near}
 
     def discard(self, contact: Contact) -> None:
         """Somebody has gone."""
         self._asked.pop(contact, None)
 
-    def lately(self, now: float) -> Sequence[Contact]:
+    def recent(self, now: float) -> Sequence[Contact]:
         """Who has asked lately, the nearest first."""
         fresh = [each for each, asked in self._asked.items() if now - asked < self._lifetime_s]
         return sorted(fresh, key=lambda each: self._ring.distance(each.id, self._own))[: self._most]

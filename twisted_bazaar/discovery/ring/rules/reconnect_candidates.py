@@ -62,7 +62,7 @@ class ReconnectCandidates:
         """Note that a node is there. Whether it had been lost."""
         return bool(self._absences) and self._absences.pop(contact, None) is not None
 
-    def next(self, now: float) -> Contact | None:
+    def next_due(self, now: float) -> Contact | None:
         """One that may be asked again now, if any; that counts as having been asked."""
         for contact, absence in list(self._absences.items()):
             if absence.until <= now:

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
-from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply, answer_for
+from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply, reply_for
 from twisted_bazaar.discovery.ring.rules.owner_estimate import OwnerEstimate
 from twisted_bazaar.discovery.ring.rules.pinging_predecessors import PingingPredecessors
 from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
@@ -46,12 +46,12 @@ class RoutingTable:
         @param own: that node.
         """
         failed = RecentlyFailed()
-        fingers = Fingers(own.id, ring, dead=failed)
+        fingers = Fingers(own.id, ring, failed=failed)
         stabilization = Stabilization(
             own,
             ring,
             settings.successors,
-            dead=failed,
+            failed=failed,
             asks=settings.asks,
             silence_s=settings.silence_s,
             lists_s=settings.round_s * (settings.successors + _ROUNDS_TO_NOTICE),
@@ -65,4 +65,4 @@ class RoutingTable:
 
         @param most: how many contacts before the place it names; as many as go to others if not given.
         """
-        return answer_for(place, self.ring, self.stabilization, self.fingers, self.failed, now, *most)
+        return reply_for(place, self.ring, self.stabilization, self.fingers, self.failed, now, *most)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from twisted_bazaar.discovery.ring.rules.actions import Ask, Hint, NodeState, Refused, Report, Seat, Seek, Step
+from twisted_bazaar.discovery.ring.rules.actions import Action, Hint, NodeState, Ping, Refused, Report, Seat, Seek
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
 from twisted_bazaar.discovery.ring.rules.reconnect_candidates import ReconnectCandidates
@@ -40,7 +40,7 @@ class Stabilization:
     """The neighbours of one node.
 
     @param most: how many successors it keeps, if there are so many.
-    @param dead: who has not answered lately; everybody who has failed is to be in there.
+    @param failed: who has not answered lately; everybody who has failed is to be in there.
     @param asks: how many successors are asked in each round.
     @param silence_s: a predecessor that has been silent for so long is asked whether it is there.
     @param lists_s: for so long after its death somebody may still stand in lists; who is named later may be back.
@@ -52,7 +52,7 @@ class Stabilization:
 
     __slots__ = (
         *("own", "predecessor", "successors", "is_member", "_ring", "most", "_asks", "_silence_s", "_lists_s"),
-        *("_dead", "_lost", "_heard", "_look_round", "_by", "_walked", "_no_news", "_last_before"),
+        *("_failed", "_reconnect", "_heard", "_look_round", "_by", "_walked", "_no_news", "_last_before"),
     )
 
     def __init__(
@@ -61,7 +61,7 @@ class Stabilization:
         ring: Ring,
         most: int = USUAL_SUCCESSORS,
         *,
-        dead: RecentlyFailed | None = None,
+        failed: RecentlyFailed | None = None,
         asks: int = 1,
         silence_s: float = SILENCE_S,
         lists_s: float = LISTS_S,
@@ -75,8 +75,8 @@ class Stabilization:
         self._asks = asks
         self._silence_s = silence_s
         self._lists_s = lists_s
-        self._dead = RecentlyFailed() if dead is None else dead
-        self._lost = ReconnectCandidates()
+        self._failed = RecentlyFailed() if failed is None else failed
+        self._reconnect = ReconnectCandidates()
         self._heard = 0.0
         self._look_round = 0.0
         self._by: Contact | None = None
@@ -88,7 +88,7 @@ class Stabilization:
         self._last_before: int | None = None
 
     @property
-    def standing(self) -> NodeState:
+    def state(self) -> NodeState:
         """What to answer when asked."""
         return NodeState(self.own, self.predecessor, self.successors, self.is_member)
 
@@ -120,7 +120,7 @@ class Stabilization:
             if seat.predecessor is not None:
                 self._follow(seat.predecessor)
 
-    def join(self, by: Contact) -> Sequence[Step]:
+    def join(self, by: Contact) -> Sequence[Action]:
         """Begin to join a ring.
 
         @param by: one of its members, best the last before this node's place.
@@ -128,16 +128,16 @@ class Stabilization:
         self._walked, self._by = 0, None
         return self._walk_to(by)
 
-    def _walk_to(self, contact: Contact) -> Sequence[Step]:
+    def _walk_to(self, contact: Contact) -> Sequence[Action]:
         self._walked += 1
-        return (Ask(contact),) if self._walked <= _LONGEST_WALK else (Refused(),)
+        return (Ping(contact),) if self._walked <= _LONGEST_WALK else (Refused(),)
 
-    def _walk_on(self, by: NodeState, now: float) -> Sequence[Step]:
+    def _walk_on(self, by: NodeState, now: float) -> Sequence[Action]:
         """Join behind a node, or go on to one that is nearer."""
         if not by.is_member:
             return (Refused(),)
         self._by = by.node
-        named = self._dead.living((by.node, *by.successors), now)
+        named = self._failed.living((by.node, *by.successors), now)
         for contact in named:
             if contact.id == self.own.id and contact != self.own:
                 return (Refused(contact),) if contact == by.node else self._walk_to(contact)
@@ -151,11 +151,11 @@ class Stabilization:
         # This is the place: no list that leaves out nobody before it leaves out anybody now.
         self.successors = self._fitted(following or [by.node])
         self.is_member, self._by = True, None
-        return tuple(Ask(contact) for contact in dict.fromkeys((self.successors[0], by.node)))
+        return tuple(Ping(contact) for contact in dict.fromkeys((self.successors[0], by.node)))
 
     # Staying.
 
-    def stabilise(self, now: float) -> Sequence[Step]:
+    def stabilize(self, now: float) -> Sequence[Action]:
         """What to do in each round; rounds are best a little irregular."""
         if not self.is_member:
             return ()
@@ -163,88 +163,88 @@ class Stabilization:
         before = self.predecessor
         if before is not None and (not asked or now - self._heard >= self._silence_s):
             asked.append(before)
-        missing = self._lost.next(now)
+        missing = self._reconnect.next_due(now)
         if missing is not None:
             asked.append(missing)
-        steps: list[Step] = [Ask(contact) for contact in dict.fromkeys(asked)]
+        steps: list[Action] = [Ping(contact) for contact in dict.fromkeys(asked)]
         if now >= self._look_round:
             self._look_round = now + LOOK_ROUND_S
             steps.append(self._seek_own())
         return steps
 
-    def answered(self, standing: NodeState, now: float) -> Sequence[Step]:
+    def on_pong(self, state: NodeState, now: float) -> Sequence[Action]:
         """A node has answered, from its own address, how it stands."""
-        node = standing.node
-        self._dead.discard(node)
+        node = state.node
+        self._failed.discard(node)
         if not self.is_member:
-            return self._walk_on(standing, now)
-        was_lost = standing.is_member and self._lost.discard(node)
+            return self._walk_on(state, now)
+        was_lost = state.is_member and self._reconnect.discard(node)
         if node.id == self.own.id:
-            return (Refused(node),) if standing.is_member and self._gives_way_to(node) else ()
-        if not standing.is_member:
+            return (Refused(node),) if state.is_member and self._gives_way_to(node) else ()
+        if not state.is_member:
             # It was here before it began anew, and may be on another ring soon.
             if self.is_near(node):
-                self._lost.add(node, now)
+                self._reconnect.add(node, now)
             return self._drop(node)
-        comes_next = any(contact.id == self.own.id for contact in standing.successors[:1])
-        heard = standing, self.predecessor, self.successors, was_lost, self._dead.is_empty(now)
+        comes_next = any(contact.id == self.own.id for contact in state.successors[:1])
+        heard = state, self.predecessor, self.successors, was_lost, self._failed.is_empty(now)
         if heard == self._no_news:
             return self._rectify(node, now, comes_next=comes_next)
         other = self._other_at(node)
         if other is not None:
-            return (Ask(other),)
-        self._adopt(standing, now)
+            return (Ping(other),)
+        self._adopt(state, now)
         steps = [*self._rectify(node, now, comes_next=comes_next)]
-        asked: list[Step] = [*self._nearer(standing, node, now)]
+        asked: list[Action] = [*self._nearer(state, node, now)]
         if was_lost and node not in self.successors and node != self.predecessor:
             asked.append(Seek(node.id, node))
         # Two that came to one place while the ring was parted: who is in nobody's list hears of the other here.
-        before = () if standing.predecessor is None else (standing.predecessor,)
-        twins = [each for each in (*before, *standing.successors) if self._is_twin(each, now)]
-        asked += [Ask(twin) for twin in twins[:1]]
-        asked += [Ask(each) for each in self.successors if self._dead.has(each, now)]
-        if not asked and heard == (standing, self.predecessor, self.successors, False, True):
+        before = () if state.predecessor is None else (state.predecessor,)
+        twins = [each for each in (*before, *state.successors) if self._is_twin(each, now)]
+        asked += [Ping(twin) for twin in twins[:1]]
+        asked += [Ping(each) for each in self.successors if self._failed.has(each, now)]
+        if not asked and heard == (state, self.predecessor, self.successors, False, True):
             self._no_news = heard
         return [*steps, *asked]
 
-    def failed(self, contact: Contact, now: float) -> Sequence[Step]:
+    def on_failure(self, contact: Contact, now: float) -> Sequence[Action]:
         """A node that was asked, whatever for, has not answered."""
-        self._dead.add(contact, now)
+        self._failed.add(contact, now)
         if not self.is_member:
             # What the one before said is old by now, and others of its list may be dead too: it is asked anew.
             return (Refused(),) if self._by is None or self._by == contact else self._walk_to(self._by)
-        self._lost.add(contact, now)
+        self._reconnect.add(contact, now)
         return self._drop(contact)
 
-    def asked(self, by: Contact, now: float, *, comes_next: bool = False) -> Sequence[Step]:
+    def on_ping(self, by: Contact, now: float, *, comes_next: bool = False) -> Sequence[Action]:
         """A member has asked how this node stands.
 
         @param comes_next: whether it says that this node comes next to it; see the method.
         """
-        self._dead.discard(by)
-        was_lost = self._lost.discard(by)
+        self._failed.discard(by)
+        was_lost = self._reconnect.discard(by)
         if not self.is_member or by.id == self.own.id:
-            return (Ask(by),) if self._is_twin(by, now) else ()
+            return (Ping(by),) if self._is_twin(by, now) else ()
         other = self._other_at(by)
         if other is not None:
-            return (Ask(other),)
+            return (Ping(other),)
         steps = [*self._rectify(by, now, comes_next=comes_next)]
         if was_lost or self._follows(by):
-            steps.append(Ask(by))
+            steps.append(Ping(by))
         return steps
 
-    def told(self, about: Contact, now: float) -> Sequence[Step]:
+    def on_update(self, about: Contact, now: float) -> Sequence[Action]:
         """Somebody says that a node lives."""
         if self._is_twin(about, now):
-            return (Ask(about),)
-        is_wanted = self.is_member and about.id != self.own.id and not self._dead.has(about, now)
-        return (Ask(about),) if is_wanted and (self._follows(about) or self._precedes(about)) else ()
+            return (Ping(about),)
+        is_wanted = self.is_member and about.id != self.own.id and not self._failed.has(about, now)
+        return (Ping(about),) if is_wanted and (self._follows(about) or self._precedes(about)) else ()
 
-    def told_dead(self, contact: Contact) -> Sequence[Step]:
+    def on_death_report(self, contact: Contact) -> Sequence[Action]:
         """Somebody says that a node does not answer."""
-        return (Ask(contact),) if contact in self.successors or contact == self.predecessor else ()
+        return (Ping(contact),) if contact in self.successors or contact == self.predecessor else ()
 
-    def found(self, sought: Seek, before: Contact | None, after: Sequence[Contact], now: float) -> Sequence[Step]:
+    def on_found(self, sought: Seek, before: Contact | None, after: Sequence[Contact], now: float) -> Sequence[Action]:
         """Say what has come of looking for a place.
 
         @param before: the last node before it.
@@ -252,50 +252,50 @@ class Stabilization:
         """
         near = [contact for contact in (before, *after[:1]) if contact is not None]
         if sought.about is None:
-            return [step for contact in near for step in self.told(contact, now)]
+            return [step for contact in near for step in self.on_update(contact, now)]
         if not self.is_member or any(contact.id == sought.place for contact in near):
             return ()
         # Two rings: the lost node and its neighbours in this one are told about each other.
-        steps = list[Step]()
+        steps = list[Action]()
         for contact in near:
             steps += [Hint(sought.about, contact)]
-            steps += self.told(sought.about, now) if contact == self.own else [Hint(contact, sought.about)]
+            steps += self.on_update(sought.about, now) if contact == self.own else [Hint(contact, sought.about)]
         return steps
 
     # Going.
 
-    def farewells(self) -> tuple[Contact, ...]:
+    def farewell_recipients(self) -> tuple[Contact, ...]:
         """Whom to tell that this node goes, and what its neighbours are."""
         near = (self.predecessor, *self.successors[:1])
         return tuple(dict.fromkeys(contact for contact in near if contact is not None))
 
-    def left(self, standing: NodeState, now: float) -> Sequence[Step]:
+    def on_quit(self, state: NodeState, now: float) -> Sequence[Action]:
         """A node has said, from its own address, that it goes, and who its neighbours were."""
         if not self.is_member:
             return ()
-        was_near = standing.node in self.successors or standing.node == self.predecessor
-        self._dead.add(standing.node, now)
-        steps = [step for step in self._drop(standing.node) if not isinstance(step, Report)]
-        return [*steps, *self._nearer(standing, self.own, now)] if was_near else steps
+        was_near = state.node in self.successors or state.node == self.predecessor
+        self._failed.add(state.node, now)
+        steps = [step for step in self._drop(state.node) if not isinstance(step, Report)]
+        return [*steps, *self._nearer(state, self.own, now)] if was_near else steps
 
     # The rules.
 
-    def _adopt(self, standing: NodeState, now: float) -> None:
+    def _adopt(self, state: NodeState, now: float) -> None:
         """Take a node that has answered for a successor, with its list, if it is one.
 
         Who died lately is left out. Who died longer ago and stands there nevertheless has come back, as it seems, and
         to leave it out would break the ring: it is a successor until it has not answered again.
         """
-        node = standing.node
+        node = state.node
         if not self.successors or node == self.successors[0] or self._follows(node):
             kept: tuple[Contact, ...] = ()
         elif node in self.successors:
             kept = self.successors[: self.successors.index(node)]
         else:
             return
-        self.successors = self._fitted((*kept, node, *self._dead.living(standing.successors, now, self._lists_s)))
+        self.successors = self._fitted((*kept, node, *self._failed.living(state.successors, now, self._lists_s)))
 
-    def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Step]:
+    def _rectify(self, contact: Contact, now: float, *, comes_next: bool) -> Sequence[Action]:
         """Take a node that lives for the predecessor, if it is nearer; if not, see that the predecessor lives.
 
         Where there is none, only a node will do that says that this one comes next: between any other and this one
@@ -309,21 +309,21 @@ class Stabilization:
         elif self._ring.is_between(before.id, contact.id, self.own.id):
             self._follow(contact)
         elif contact != before:
-            return (Ask(before),) if now - self._heard >= self._silence_s else ()
+            return (Ping(before),) if now - self._heard >= self._silence_s else ()
         self._heard = now
         return ()
 
     def _follow(self, contact: Contact) -> None:
         self.predecessor, self._last_before = contact, contact.id
 
-    def _nearer(self, standing: NodeState, behind: Contact, now: float) -> Sequence[Step]:
+    def _nearer(self, state: NodeState, behind: Contact, now: float) -> Sequence[Action]:
         """Ask those that a node has named, if they are nearer than the neighbours there are.
 
         @param behind: of those that may be predecessors only what follows it, and so is nearer. If that were not who
             has named them, two that name each other would be asked in turn for ever.
         """
-        named = standing.successors if standing.predecessor is None else (standing.predecessor, *standing.successors)
-        named = self._dead.living((each for each in named if each.id != self.own.id), now)
+        named = state.successors if state.predecessor is None else (state.predecessor, *state.successors)
+        named = self._failed.living((each for each in named if each.id != self.own.id), now)
         asked = list[Contact]()
         following = [contact for contact in named if self._follows(contact)]
         if following:
@@ -333,9 +333,9 @@ class Stabilization:
         ]
         if preceding:
             asked.append(min(preceding, key=lambda contact: self._ring.distance(contact.id, self.own.id)))
-        return tuple(Ask(contact) for contact in dict.fromkeys(asked))
+        return tuple(Ping(contact) for contact in dict.fromkeys(asked))
 
-    def _drop(self, contact: Contact) -> Sequence[Step]:
+    def _drop(self, contact: Contact) -> Sequence[Action]:
         """Let go of a node, and make good for it."""
         if self.predecessor == contact:
             self.predecessor = None
@@ -343,14 +343,14 @@ class Stabilization:
             return ()
         was_first = self.successors[0] == contact
         self.successors = tuple(each for each in self.successors if each != contact)
-        steps = list[Step]()
+        steps = list[Action]()
         if self.predecessor is not None:
             steps.append(Report(self.predecessor, contact))
         if self.successors:
-            return [*steps, Ask(self.successors[0])] if was_first else steps
+            return [*steps, Ping(self.successors[0])] if was_first else steps
         # More have died at once than the list is long. Behind is where somebody may know more.
         if self.predecessor is not None:
-            steps.append(Ask(self.predecessor))
+            steps.append(Ping(self.predecessor))
         return [*steps, self._seek_own()]
 
     def _seek_own(self) -> Seek:
@@ -379,7 +379,7 @@ class Stabilization:
         own = self.own
         # By its key: this one itself may be known by several addresses.
         is_other = contact.id == own.id and contact.key != own.key
-        return is_other and self.is_member and not self._dead.has(contact, now)
+        return is_other and self.is_member and not self._failed.has(contact, now)
 
     def _gives_way_to(self, twin: Contact) -> bool:
         """Whether the place of this node is left to another that has answered from there.

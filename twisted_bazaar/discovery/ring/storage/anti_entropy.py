@@ -84,12 +84,12 @@ class AntiEntropy:
         """Whether everything is compared."""
         return not self._spans
 
-    def next(self) -> tuple[Span, int]:
+    def next_span(self) -> tuple[Span, int]:
         """Which span to ask about, and the sum of it."""
         span, _ = self._spans[-1]
         return span, self._store.sum(span)
 
-    def answered(self, answer: Compared) -> None:
+    def on_compared(self, answer: Compared) -> None:
         """Take the answer to what was asked last; one that cannot be ends the span."""
         span, row = self._spans.pop()
         if answer.is_same:

@@ -67,7 +67,7 @@ class Repair:
         self._member.serve({RingCompare: self._compare_asked}, [RingCompared])
         self._member.watch(self._changed)
         self._member.before_leaving(self.hand_over)
-        dht.watch_handed(self._handed)
+        dht.watch_handovers(self._handed)
         self._owner: Contact | None = None
 
     def start(self, node: INode) -> None:
@@ -132,12 +132,12 @@ class Repair:
             self._owner = member.own
             self.replication = Replication(member.own, self._ring, self._dht.store, self._node.rng, self._dht.replicas)
         stabilization = member.stabilization
-        self.replication.changed(stabilization.predecessor, stabilization.successors, self._now())
+        self.replication.on_neighbours(stabilization.predecessor, stabilization.successors, self._now())
         self._look_sooner()
 
     def _handed(self, entry: Entry, by: Contact) -> None:
         if self._owner is not None:
-            self.replication.handed(self._dht.store.position_of(entry), by, self._now())
+            self.replication.on_handed(self._dht.store.position_of(entry), by, self._now())
             self._look_sooner()
 
     def _look_later(self) -> None:
@@ -167,7 +167,7 @@ class Repair:
         if self._owner is None or not self._member.is_member:
             self._look_later()
             return
-        contact = self.replication.next(now)
+        contact = self.replication.next_neighbour(now)
         if contact is not None:
             doing = Deferred.fromCoroutine(self._sync(contact))
         else:
@@ -192,15 +192,15 @@ class Repair:
             for sync in self.replication.syncs_with(contact):
                 await self._sync_span(sync, until, is_paced=is_paced)
         except PeerError:
-            self.replication.failed(contact, self._now())
+            self.replication.on_sync_failed(contact, self._now())
             raise
-        self.replication.done(contact, self._now())
+        self.replication.on_synced(contact, self._now())
 
     async def _sync_span(self, sync: Sync, until: float, *, is_paced: bool) -> None:
         comparison = AntiEntropy(self._dht.store, sync.span, is_mutual=sync.is_own)
         while not comparison.is_over:
             self._check_time(until)
-            span, total = comparison.next()
+            span, total = comparison.next_span()
             if is_paced:
                 await self._pace(0)
             make = partial(
@@ -209,7 +209,7 @@ class Repair:
             answer = await self._member.requests.ask(sync.to, make)
             if not isinstance(answer, RingCompared):
                 raise LinkClosed("it answers something else")
-            comparison.answered(self._read(answer, span[1]))
+            comparison.on_compared(self._read(answer, span[1]))
         for first in range(0, len(comparison.to_send), _AT_ONCE):
             self._check_time(until)
             sending = map(self._dht.store.at, comparison.to_send[first : first + _AT_ONCE])
@@ -220,7 +220,7 @@ class Repair:
                 await self._pace(0)
             await self._fetch(sync.to, position)
         if comparison.to_fetch:
-            self.replication.gained(sync.to, self._now())
+            self.replication.on_gained(sync.to, self._now())
 
     def _check_time(self, until: float) -> None:
         if self._now() > until:
@@ -246,7 +246,7 @@ class Repair:
         if self._dht.store.position_of(entry) != position:
             # It would have others kept here than it had named.
             raise LinkClosed("it has sent another entry than was asked for")
-        self._dht.take(entry, contact, entry.lifetime_s if left_s is None else left_s)
+        self._dht.keep(entry, contact, entry.lifetime_s if left_s is None else left_s)
 
     async def _give_back_some(self, first: Entry) -> None:
         """Give back an entry, and a few more that are not to be here either; what fails is here still, and looked at
@@ -290,7 +290,7 @@ class Repair:
         except ValueError:
             return
         if message.own:
-            self.replication.claimed(contact, span, self._now())
+            self.replication.on_claimed(contact, span, self._now())
             self._look_sooner()
         answer = compare(self._dht.store, span, int(message.total, 16), self._marks)
         marked = tuple(Marked(self._text(mark.position), mark.version) for mark in answer.marks)

@@ -156,7 +156,7 @@ class ReplicaServer:
 
         return end
 
-    def watch_handed(self, told: Callable[[Entry, Contact], object]) -> None:
+    def watch_handovers(self, told: Callable[[Entry, Contact], object]) -> None:
         """Be told of each entry that is new here and was sent by a node that does not own it."""
         self._handed = told
 
@@ -173,7 +173,7 @@ class ReplicaServer:
 
     # What is done with an entry.
 
-    def take(self, entry: Entry, sender: Contact | None, left_s: float | None = None) -> Outcome:
+    def keep(self, entry: Entry, sender: Contact | None, left_s: float | None = None) -> Outcome:
         """Keep an entry here.
 
         @param sender: who has sent it; None for this node itself.
@@ -200,7 +200,7 @@ class ReplicaServer:
         @raise LinkClosed: it does not answer.
         """
         if contact == self.member.own:
-            outcome = self.take(entry, None, left_s)
+            outcome = self.keep(entry, None, left_s)
             return succeed(self._copy(contact, entry, outcome.value))
         parts = parts_of(entry.text)
         left = None if left_s is None or left_s == float("inf") else max(0, min(TOMBSTONE_S, int(left_s)))
@@ -263,7 +263,7 @@ class ReplicaServer:
         except Forged:
             reply(partial(RingStored, outcome="refused"))
             return
-        outcome = self.take(entry, contact, None if message.left is None else float(message.left))
+        outcome = self.keep(entry, contact, None if message.left is None else float(message.left))
         if outcome is Outcome.KEPT and entry.kept.owner != contact.key:
             self._handed(entry, contact)
         copy = self._copy(contact, entry, outcome.value)

@@ -93,7 +93,7 @@ class Replication:
     def __init__(
         self, own: Contact, ring: Ring, store: Store, rng: random.Random, replicas: int = USUAL_REPLICAS
     ) -> None:
-        self.claims: ComparedRanges = ComparedRanges()
+        self.compared_ranges: ComparedRanges = ComparedRanges()
         self._own = own
         self._ring = ring
         self._store = store
@@ -127,7 +127,7 @@ class Replication:
             return not self._followers
         return self._ring.is_within(before.id, place, self._own.id)
 
-    def changed(self, predecessor: Contact | None, successors: Sequence[Contact], now: float) -> None:
+    def on_neighbours(self, predecessor: Contact | None, successors: Sequence[Contact], now: float) -> None:
         """Say who the neighbours are now."""
         if self._began is None:
             self._began = now
@@ -176,7 +176,7 @@ class Replication:
             syncs.append(Sync(contact, span_of(self._own.id, before.id), is_own=False))
         return syncs
 
-    def next(self, now: float) -> Contact | None:
+    def next_neighbour(self, now: float) -> Contact | None:
         """With whom to compare now, if with anybody."""
         due = [(each.due, contact) for contact, each in self._neighbours.items() if each.due <= now]
         return min(due, key=lambda pair: pair[0])[1] if due else None
@@ -193,7 +193,7 @@ class Replication:
             due += [each.due for each in self._withdrawn.values()]
         return min(due, default=_NEVER)
 
-    def done(self, contact: Contact, now: float) -> None:
+    def on_synced(self, contact: Contact, now: float) -> None:
         """A neighbour has what it was to have when that was asked for."""
         begun, neighbour = self._begun.pop(contact, None), self._neighbours.get(contact)
         if neighbour is not None and neighbour is begun:
@@ -204,7 +204,7 @@ class Replication:
                 if contact not in self._followers:
                     neighbour.due = _NEVER
 
-    def failed(self, contact: Contact, now: float) -> None:
+    def on_sync_failed(self, contact: Contact, now: float) -> None:
         """Comparing with a neighbour has failed, or it would not take everything."""
         begun, neighbour = self._begun.pop(contact, None), self._neighbours.get(contact)
         if neighbour is not None and neighbour is begun:
@@ -212,7 +212,7 @@ class Replication:
             wait_s = min(_LONGEST_RETRY_S, _RETRY_S * 2 ** min(neighbour.failures - 1, 8))
             neighbour.due = now + wait_s * self._rng.uniform(0.75, 1.25)
 
-    def handed(self, position: int, by: Contact, now: float) -> None:
+    def on_handed(self, position: int, by: Contact, now: float) -> None:
         """An entry is new here, and was sent by a node that is not its owner.
 
         Of several nodes that come at once one may have given its predecessor the rest before it got that itself. So
@@ -222,17 +222,17 @@ class Replication:
         """
         if self.is_own(position >> TAG_BITS):
             if by not in self._followers:
-                self.gained(by, now)
+                self.on_gained(by, now)
             return
         before = self._predecessor
-        is_rest = by in self._followers and not self.claims.has(position, now, by)
+        is_rest = by in self._followers and not self.compared_ranges.has(position, now, by)
         if before is None or now >= self._new_until or not is_rest:
             return
         if self._has_been_given or before in self._begun:
             self._has_been_given = False
             self._neighbours[before] = self._soon(now)
 
-    def gained(self, by: Contact, now: float) -> None:
+    def on_gained(self, by: Contact, now: float) -> None:
         """Something that belongs here has come from a node; others that follow may not have it."""
         for contact in self._followers:
             neighbour = self._neighbours[contact]
@@ -244,9 +244,9 @@ class Replication:
             if contact in self._begun or due < neighbour.due:
                 self._neighbours[contact] = _Neighbour(due, done_at=neighbour.done_at)
 
-    def claimed(self, by: Contact, span: Span, now: float) -> None:
+    def on_claimed(self, by: Contact, span: Span, now: float) -> None:
         """A node that this one follows compares what belongs to it."""
-        withdrawn = self.claims.note(by, span, now)
+        withdrawn = self.compared_ranges.note(by, span, now)
         if withdrawn is None:
             return
         known = self._withdrawn.get(by)
@@ -296,7 +296,7 @@ class Replication:
         """Note what of a span is not to be here, from its beginning; returns how far that goes if that is not all."""
         positions = self._store.positions(span, _LOOKED_AT)
         self._to_give_back = [
-            each for each in positions if not self.is_own(each >> TAG_BITS) and not self.claims.has(each, now)
+            each for each in positions if not self.is_own(each >> TAG_BITS) and not self.compared_ranges.has(each, now)
         ]
         return positions[-1] if len(positions) == _LOOKED_AT and positions[-1] != span[1] else None
 
