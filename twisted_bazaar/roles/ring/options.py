@@ -1,4 +1,4 @@
-"""The options of a node that lives on a ring, be it to keep files for others or to find by it."""
+"""The options of a node on a ring, for roles that keep files and for finding."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RING_OPTIONS: Final = ("join", "bits", "successors", "replicas", "classic")
 
 
 def read_settings(options: Mapping[str, Any]) -> Settings:
-    """How a node is to live on its ring.
+    """The settings of a node on its ring, from its options.
 
     @raise UsageError: it cannot.
     """
@@ -53,7 +53,7 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
 
 
 def read_replicas(options: Mapping[str, Any], settings: Settings) -> int:
-    """On how many nodes everything is to be besides the one that it belongs to.
+    """The number of replicas, besides the node to which something belongs.
 
     @raise UsageError: there cannot be so many.
     """
@@ -75,7 +75,7 @@ def check_endpoint(text: str) -> None:
 
 
 def places_of(ring: Ring, is_classic: bool) -> Callable[[str], int]:
-    """What says where things belong by their names; in a classroom a number of four digits is its place."""
+    """The hash function of names; in a classroom a number of four digits is its own identifier."""
 
     def place_of(name: str) -> int:
         return ring.classroom_key(int(name)) if is_number(name) else ring.key_of(name)
