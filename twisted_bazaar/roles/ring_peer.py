@@ -1,4 +1,4 @@
-"""A member of a ring: keeps files and small values for others, and has others keep its own.
+"""The role of a member of a ring that keeps files and small values for others, and has others keep its own.
 
 A file that is stored is fetched by those that are to keep it, from whoever stores it and then from each other, and is
 verified by its digest; so is one that is requested, by whoever requests it. So a node that lies or dies costs a try.
@@ -67,7 +67,7 @@ OPTIONS: Final = (
 
 
 class RingPeer(Role):
-    """A member of a ring that keeps files.
+    """A member of a ring that keeps files: joins the parts that do so.
 
     @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
     @param replicas: on how many nodes everything is besides the one that it belongs to.

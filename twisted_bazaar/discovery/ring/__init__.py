@@ -1,1 +1,1 @@
-"""Finding by a ring: each node and each key has a place on a circle, and a key is kept by the node that follows it."""
+"""Finding by a Chord ring: nodes and keys share one identifier circle, and the node after a key keeps it."""

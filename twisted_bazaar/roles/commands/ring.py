@@ -79,7 +79,7 @@ class _Put(msgspec.Struct, frozen=True):
 
 
 class RingCommands:
-    """Answers the operator.
+    """The commands of a member of a ring that keeps files.
 
     @param dht: what is kept in the ring.
     @param transfers: fetches files and serves them.

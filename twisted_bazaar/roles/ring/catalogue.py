@@ -21,7 +21,7 @@ from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
 
 @implementer(ICatalogue)
 class RingCatalogue:
-    """Finds who has the files that go round in the ring.
+    """Finds the sources of files that are stored in the ring.
 
     @param dht: what is kept in the ring.
     @param kept: the files that this node keeps.

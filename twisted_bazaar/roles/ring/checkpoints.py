@@ -1,4 +1,4 @@
-"""Has what a node of a ring keeps outlive its process: it is written down now and then, and at the end.
+"""Checkpoints of a node's store: writes its entries to disk now and then, and reads them back at the next start.
 
 What the lines say is the business of L{EntryMemory}.
 """
@@ -27,7 +27,7 @@ _NEVER: Final = -1
 
 
 class Checkpoints:
-    """Writes down the entries of one node, one time after another.
+    """Writes the checkpoints of one node.
 
     @param dht: what is kept.
     @param memory: where it is written; None for nowhere.

@@ -1,4 +1,4 @@
-"""The entries that a node of a ring keeps, as they outlive its process. All of it blocks, and belongs into threads."""
+"""The file of a checkpoint: the entries of a node, and when they were written. All of it blocks: call it in threads."""
 
 from __future__ import annotations
 

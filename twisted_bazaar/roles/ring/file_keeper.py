@@ -1,4 +1,4 @@
-"""Sees that the files which entries ask for are on this node: fetches them, and deletes them with the last such entry.
+"""Replicates files to this node: fetches those that entries ask for, and deletes them with the last such entry.
 
 Of one host few are fetched at a time. A file that could not be got a few times has no room any more; it is tried now
 and then all the same, and has room when somebody begins to serve it.
@@ -36,7 +36,7 @@ _AGAIN_S: Final = (2.0, 5.0, 15.0, 60.0)
 
 
 class FileKeeper:
-    """Keeps the files of one node.
+    """Fetches and deletes the kept files of one node.
 
     @param kept: which are wanted.
     @param folder: where they are.

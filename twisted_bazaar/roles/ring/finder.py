@@ -1,4 +1,4 @@
-"""Finding by a ring: a place there, or only questions to it.
+"""The role of a node that finds by a ring: as a member of it, or as a client.
 
 A member keeps for others what they have said about files and goods, but no files.
 """
@@ -37,7 +37,7 @@ _CLOSING_S: Final = 3.0
 
 
 class RingFinder(Role):
-    """A member of a ring for the sake of finding and being found, or a guest there.
+    """Finds by a ring, and is found by it.
 
     @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
     @param replicas: on how many nodes everything is besides the one that it belongs to.

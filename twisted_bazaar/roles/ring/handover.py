@@ -17,7 +17,7 @@ from twisted_bazaar.roles.ring.kept_folder import KeptFolder
 
 
 class FileHandover:
-    """The handing over of one node.
+    """Hands the files of one node over to its successor.
 
     @param dht: sends entries, and hears who has got their files.
     @param repair: knows what belongs to this node.

@@ -1,4 +1,4 @@
-"""The files that a node of a ring is to keep for others, by the entries that ask for them. Sans-IO.
+"""The index of the files that a node of a ring is to keep for others, by the entries that ask for them. Sans-IO.
 
 Each file is called by its digest, and is kept while an entry asks for it. How much room there is for whom is the
 business of L{Quota}.
@@ -26,7 +26,7 @@ class WholeFiles(Protocol):
 
 
 class Keeper(Protocol):
-    """Whoever sees that wanted files are here, and others are not."""
+    """Is told which files are wanted, and which are not any more."""
 
     def on_wanted(self, digest: str, *, is_news: bool) -> None:
         """An entry asks for a file.

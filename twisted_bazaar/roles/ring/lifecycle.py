@@ -1,6 +1,6 @@
-"""The stay of a role on a ring: it comes, is told when that cannot be, and goes.
+"""The lifecycle of a role on a ring: joins, reports when that cannot be, and leaves.
 
-What it keeps there, and finds by it, is up to the role.
+What the role keeps there, and finds by it, is its own business.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from twisted_bazaar.values.addresses import Address
 
 
 class RingLifecycle:
-    """The stay of one role.
+    """Joins and leaves for one role.
 
     @param dht: what it keeps; its member has not started yet.
     @param repair: sees that what is kept is where it belongs; None for a guest, who keeps nothing.

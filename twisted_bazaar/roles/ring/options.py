@@ -1,4 +1,4 @@
-"""The options of a node that lives on a ring, be it to keep files for others or to find by it."""
+"""The options of a node on a ring, for roles that keep files and for finding."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def read_replicas(options: Mapping[str, Any], settings: Settings) -> int:
 
 
 def places_of(ring: Ring, is_classic: bool) -> Callable[[str], int]:
-    """What says where things belong by their names; in a classroom a number of four digits is its place."""
+    """The hash function of names; in a classroom a number of four digits is its own identifier."""
 
     def place_of(name: str) -> int:
         return ring.classroom_key(int(name)) if is_number(name) else ring.key_of(name)

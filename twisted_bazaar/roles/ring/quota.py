@@ -1,4 +1,4 @@
-"""The room that a node of a ring has for files of others: who has how much of it. Sans-IO.
+"""The quota for files of others on a node of a ring: bytes reserved by owner and by host. Sans-IO.
 
 What an owner says about the size of a file is all that it may take, and it is only said: room is reserved for what may
 never come. So no owner has more than half, of what has not come yet no host has more than a quarter or one file, and
@@ -35,7 +35,7 @@ class _Taken:
 
 
 class Quota:
-    """The bytes that there are for files of others, and who has them.
+    """Reserves bytes for files, at most so many for one owner and for one host.
 
     @param limit_bytes: how many bytes all files may have.
     @ivar size_bytes: how many they have, with those to come.

@@ -8,7 +8,7 @@ from twisted_bazaar.discovery.ring.member.ring_node import RingNode
 
 
 def ring_status(member: RingNode) -> dict[str, Any]:
-    """Whether it is on the ring, and then where, and whom it knows."""
+    """The status of a node: whether it is on the ring, and then its identifier and its neighbours."""
     if not member.is_member:
         return {"member": False}
     stabilization, text = member.stabilization, member.ring.called

@@ -14,7 +14,7 @@ _TOLD_A_MINUTE: Final = 120
 
 
 class UploadEvents:
-    """Tells of what is sent.
+    """Reports uploads, at most so many a minute.
 
     @param kept: the files that are kept for others.
     @param offered: those that were stored from here.

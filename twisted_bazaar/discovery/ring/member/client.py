@@ -33,7 +33,7 @@ _LOOKED_AROUND: Final = 4
 
 
 class ClientLookups(Lookups):
-    """The lookups of a node without a place: if nobody is left whom it knows, it comes in anew.
+    """The lookups of a client. If it knows nobody who lives, it meets a member first, as it did when it came in.
 
     @param meet: meets a member.
     """
@@ -85,7 +85,7 @@ class ClientLookups(Lookups):
 
 
 class RingClient(RingNode):
-    """One that asks the members of a ring."""
+    """A client: it asks members, and answers nothing that would make it one."""
 
     __slots__ = ("_bootstrap", "_has_met", "_lookups")
 

@@ -1,4 +1,4 @@
-"""Verification of contacts: a member asks back, once, whoever asks it and is not known.
+"""Contact verification: pings a node that has asked something before it is made a finger (BEP 5, good nodes).
 
 So who is asked gets to know as many as who asks, and all who have to do with each other need fewer steps.
 """
@@ -24,7 +24,7 @@ _ONCE: Final = Patience(tries=1)
 
 
 class ContactVerification:
-    """Asks those back that are not known, where there is room for one more that lives.
+    """Pings unknown nodes that ask, once each, where the fingers have room for one more.
 
     @param table: whom this node knows.
     @param verified: called with a member that has answered, and its answer.

@@ -21,7 +21,7 @@ from twisted_bazaar.interfaces import INode
 
 @frozen
 class Incarnation:
-    """A node as it is known to itself now: it begins with nobody in its table.
+    """One incarnation of a node: complete, and with an empty routing table.
 
     @ivar table: whom it knows.
     @ivar maintenance: keeps the table right.

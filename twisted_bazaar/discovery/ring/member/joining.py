@@ -1,4 +1,4 @@
-"""Joining a ring: a node meets a member, looks for its place, and falls in there."""
+"""Joining a ring by a bootstrap node: meets it, again and again with backoff, and comes back to it when alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Answered = TypeVar("Answered")
 
 @frozen
 class Met:
-    """A member that has been met.
+    """The answer of a bootstrap node.
 
     @ivar contact: itself.
     @ivar own: this node, as it is seen there.
@@ -44,7 +44,7 @@ class Met:
 
 
 def displaced_message(holder: Contact) -> str:
-    """What to say of a place that another keeps, and what to do.
+    """The message that another node keeps this one's place, with what to do.
 
     @param holder: that one.
     """
@@ -55,7 +55,7 @@ def displaced_message(holder: Contact) -> str:
 
 
 class BootstrapNode:
-    """The member of a ring by which this node comes in, wherever that is.
+    """The bootstrap node: the member by which this node comes in.
 
     @param where: where it takes links.
     """
@@ -113,7 +113,7 @@ class BootstrapNode:
 
 
 class Joining:
-    """The tries of one node to come into a ring.
+    """Joins a ring, with exponential backoff between tries.
 
     @param bootstrap: where it is to come in.
     @param enter: tries once with a member that has been met; fires with who holds this node's place, with None if it
@@ -169,7 +169,7 @@ class Joining:
 
 
 class Rejoining:
-    """Looks where a node once came in, while it is alone.
+    """Rejoins by the bootstrap node while this node has no neighbours at all.
 
     @param found: called with a member that is there.
     """

@@ -25,7 +25,7 @@ _TIMES_LATE: Final = 2.7
 
 
 class LookupDriver:
-    """One lookup, and its questions.
+    """Sends the requests of one lookup.
 
     @param lookup: whom to ask.
     @param witness: told who has answered, and who has not.

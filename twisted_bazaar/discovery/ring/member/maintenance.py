@@ -35,7 +35,7 @@ _MOST_DOUBTFUL: Final = 16
 
 
 class Maintenance:
-    """The neighbours and the fingers of one node, kept right.
+    """Keeps the neighbours and the fingers of one node right: stabilizes in rounds, and takes every answer and failure.
 
     It is told of every answer and of every failure, whatever was asked: it is the witness of L{Requests}.
 

@@ -26,7 +26,7 @@ _FAREWELL_S: Final = 1.0
 
 
 class RingMember(RingNode):
-    """One member of a ring."""
+    """A member: a node with a place on the ring, which others know as their neighbour."""
 
     __slots__ = ("_duties", "_rejoining", "_verdict", "_watchers")
 

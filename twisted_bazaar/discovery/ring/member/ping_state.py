@@ -1,4 +1,4 @@
-"""Pings that leave out what has not changed: what each of the nodes that ask over and over was told last. Sans-IO.
+"""Differential pongs: a pong leaves out the neighbours if the asker shows the mark under which it has them. Sans-IO.
 
 Each pong has a mark, which says what stands in it; who asks again shows the mark of the last, if that is still kept.
 While it is the same, the answer is that all is as before. A mark is made and understood by one node alone, and means
@@ -27,7 +27,7 @@ Told = tuple[str, NodeState]
 
 
 class PingState:
-    """The pongs of one node, and the last of those it asks over and over.
+    """The pong of one node, and the last pong of each of its neighbours.
 
     @param cards: how contacts are written; this node does not become another while this is used.
     """

@@ -1,4 +1,4 @@
-"""Pings: asks nodes how they stand, nobody twice at a time, and few of one host.
+"""Pings nodes for their state (Chord, stabilize): nobody twice at a time, and few of one host.
 
 A node that has joined pings. One that has not asks to join, which is answered in the same way, and by which nobody
 takes it for a neighbour.
@@ -24,7 +24,7 @@ _AWAITED_AT_A_HOST: Final = 32
 
 
 class Pinging(Protocol):
-    """Whoever has a node pinged."""
+    """Receives the outcome of a ping."""
 
     def on_pong(self, state: NodeState, *, is_news: bool) -> bool:
         """A node has said how it stands; whether that counts.
@@ -37,7 +37,7 @@ class Pinging(Protocol):
 
 
 class Pinger:
-    """The pings of one node.
+    """Sends the pings of one node, and reads the pongs.
 
     @param stabilization: its neighbours.
     @param pings: what was said last in answer to pings.

@@ -1,6 +1,6 @@
-"""Answers to what others ask a member of a ring: how it stands, and whom it knows; and what they say of each other.
+"""Answers the requests of other nodes (ping, find, quit), and follows up what they report about each other.
 
-Whatever is said of somebody else is only a reason to ask that one.
+A report about another node is only a reason to ping that one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TALKERS: Final = 1_024
 
 
 class Responder:
-    """Takes what members begin, and answers it.
+    """Answers other nodes on behalf of one.
 
     @param table: whom this node knows.
     @param pings: how this node says that it stands.

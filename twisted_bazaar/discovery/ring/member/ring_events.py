@@ -19,7 +19,7 @@ _CALLS_A_MINUTE: Final = 120
 
 
 class RingEvents:
-    """The events of one member.
+    """Reports the events of one member, at most so many a minute.
 
     @param tells_all: whether each step is told.
     """

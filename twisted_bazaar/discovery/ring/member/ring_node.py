@@ -51,7 +51,7 @@ _NO_HOST: Final = "0.0.0.0"
 
 
 class RingNode(ABC):
-    """One node that asks the members of a ring, and answers them.
+    """A node with datagrams of its own on a ring: base of members and clients.
 
     @param ring_id: its place; as follows from its key if not given.
     @param observer: told how it joins.

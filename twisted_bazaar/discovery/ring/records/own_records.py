@@ -29,7 +29,7 @@ _USUAL_BYTES: Final = 120
 
 
 class OwnRecords:
-    """The records of one node.
+    """The records that one node is to have in the ring.
 
     @param bazaar: in which it sells.
     """

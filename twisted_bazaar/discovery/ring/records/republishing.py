@@ -1,4 +1,4 @@
-"""Keeps in a ring what one node is to be found by there: puts it, puts it anew before it expires, deletes it.
+"""Republishing: puts the records of a node into the ring, again before they expire, and deletes them (Kademlia, 2.5).
 
 What is put lasts for some time only, so that whoever dies is forgotten. Who has very much puts it at the same pace as
 others, and for longer.
@@ -66,7 +66,7 @@ def lifetime_of(records: int) -> int:
 
 
 class Republisher:
-    """The records of one node in the ring.
+    """Republishes the records of one node.
 
     @param member: the node on its ring.
     @param dht: has them kept.

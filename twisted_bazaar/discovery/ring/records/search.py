@@ -1,4 +1,4 @@
-"""Finding files and goods by a ring, and being found: what a node asks of the ring, and what it has the ring know.
+"""Search by keyword and by digest in a ring (an inverted index in a DHT), and publishing what this node has.
 
 The ring names owners. Where each is, is looked up on the ring by its key: so nobody is named who is not there now, and
 nobody at an address that is not its own.
@@ -61,7 +61,7 @@ Lookup = tuple[str | None, str | None, str | None]
 
 @implementer(ICatalogue)
 class RingSearch:
-    """Search by a ring, and being found by it.
+    """Finds files and goods by the records of a ring, and publishes those of one node.
 
     @param dht: what there is in the ring.
     @param member: the node as a member of the ring; None for a client, which can ask and has nothing to offer.

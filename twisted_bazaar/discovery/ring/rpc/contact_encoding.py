@@ -1,4 +1,4 @@
-"""Between the nodes of a ring as they are known and as they stand in messages. Sans-IO.
+"""Encoding of contacts: a node as it is known here, and as it stands on a card in a message. Sans-IO.
 
 A node does not know by which address others see it, so it never names itself by one: who gets a message knows where it
 came from. Others it names as it knows them.

@@ -26,7 +26,7 @@ Ask = Callable[[Contact, Callable[[T], None], Callable[[Exception], None], Calla
 
 
 class HedgedRequests(Generic[T]):
-    """One thing that is asked of several.
+    """A request to several nodes, of which some answers are wanted.
 
     @param contacts: who may be asked, in this order.
     @param wanted: how many answers are.

@@ -1,4 +1,4 @@
-"""Questions of one node to others, by datagram: asked again while there is no answer, and given up after some time."""
+"""Requests over datagrams: retransmitted with RFC 6298 timeouts, and failed after some tries (the failure detector)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STAMP_BITS: Final = 52
 
 
 class Witness(Protocol):
-    """Somebody who is told which nodes answer, whatever they are asked."""
+    """Is told by the failure detector which nodes answer and which do not."""
 
     def on_answer(self, contact: Contact, site: RttEntry | None = None) -> object:
         """A node has answered.
@@ -49,7 +49,7 @@ class Witness(Protocol):
 
 
 class _Question(msgspec.Struct, eq=False):
-    """A question under way.
+    """A request without an answer yet.
 
     @ivar to: who is asked; None for whoever is at the address.
     @ivar came: called with the answer.
@@ -84,7 +84,7 @@ class _Question(msgspec.Struct, eq=False):
 
 
 class Requests:
-    """The questions of one node, and whatever else it says.
+    """Sends the requests, answers and notices of one node.
 
     @ivar cards: how this node writes itself and others; may be replaced when it knows more about itself.
     @ivar sites: what it knows of the addresses of others.
@@ -309,7 +309,7 @@ class Requests:
 
 
 class WitnessedRequests:
-    """Requests of which a witness is told who has answered them, and who has not.
+    """Requests whose outcome a witness is told.
 
     @param requests: what sends them.
     """

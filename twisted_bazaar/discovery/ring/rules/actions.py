@@ -39,15 +39,14 @@ class Seat:
 
 @frozen
 class Ping:
-    """Ask a node how it stands; then say what it has answered, or that it has not. While it is being asked, that will
-    do for further steps of this kind."""
+    """Ping a node, unless it is being pinged; then say what it has answered, or that it has not."""
 
     to: Contact
 
 
 @frozen
 class Hint:
-    """Tell a node about another that lives and may be its neighbour; it will ask that one itself."""
+    """Tell a node of another that lives and may be its neighbour; it will ping that one itself."""
 
     to: Contact
     about: Contact
@@ -63,7 +62,7 @@ class Report:
 
 @frozen
 class Seek:
-    """Look for the nodes round a place, best by others than the own neighbours, and say who has been found.
+    """Look up the nodes round a place, best by others than the own neighbours, and say who has been found.
 
     @ivar about: a node at that place that lives; whether others of this ring know it is the question.
     """

@@ -1,4 +1,4 @@
-"""Shortcuts across the ring: whom a node knows far away, so that a place is found in few steps. Sans-IO.
+"""Fingers (Chord, 4.3): contacts at exponentially growing distances, so that lookups take few hops. Sans-IO.
 
 The way round the ring is cut into octaves, each twice as long as the one before, and each octave into parts. Of each
 part one node is looked for, and others that have answered are kept as well, up to a number: to take its place, and so
@@ -60,7 +60,7 @@ class _Part:
 
 
 class Fingers:
-    """The shortcuts of one node.
+    """The finger table of one node.
 
     @param own: its place.
     @param parts: into how many parts each octave is cut; a power of two. More parts make fewer steps.

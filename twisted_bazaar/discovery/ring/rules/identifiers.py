@@ -1,4 +1,4 @@
-"""Places on the ring, and who stands where. Sans-IO.
+"""Identifiers on the circle, and the contacts that have them (Chord, 4.2). Sans-IO.
 
 The ring is a circle of 2**bits places. A node's place follows from its public key, that of a key from its name; a key
 belongs to its successor, the first node at its place or after it. On the wire places are hexadecimal texts of fixed
@@ -30,7 +30,7 @@ _SHA256_BITS: Final = 256
 
 
 class Contact(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
-    """A node of the ring, and where it is.
+    """A contact: a node's identifier, key and address.
 
     @ivar id: its place.
     @ivar key: its public key.
@@ -46,7 +46,7 @@ class Contact(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
 
 @frozen
 class Ring:
-    """A circle of 2**bits places, numbered from 0.
+    """The identifier circle: arithmetic modulo 2**bits.
 
     @ivar bits: 3 to 160.
     @ivar size: how many places there are.

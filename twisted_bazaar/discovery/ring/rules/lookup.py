@@ -65,7 +65,7 @@ _after_by: Final = attrgetter("after")
 
 
 class Lookup:
-    """One search.
+    """The state of one lookup: whom to ask next, and who has been found.
 
     @param place: what is looked for.
     @param own: what this node itself knows, by L{reply_for} with C{most=MOST_STARTS}.

@@ -44,7 +44,7 @@ def reply_for(
     now: float,
     most: int = MOST_BEFORE,
 ) -> LookupReply:
-    """What a node says about a place, by what it knows."""
+    """The reply of a node, from its routing table."""
     own, successors = stabilization.own, failed.living(stabilization.successors, now)
     if stabilization.is_responsible(place):
         before = () if stabilization.predecessor is None else (stabilization.predecessor,)

@@ -1,4 +1,4 @@
-"""An estimate of who keeps what stands at a place, by what one node knows without asking anybody. Sans-IO.
+"""One-hop estimate of the owners of a key, from one node's routing table and the density of nodes. Sans-IO.
 
 On a ring that is not large a node knows nearly everybody, and need not look for them. How far its knowledge goes it
 sees from how close nodes stand that come one after another: where those that it knows are much farther apart, it does
@@ -27,7 +27,7 @@ _LISTS: Final = 32
 
 
 class OwnerEstimate:
-    """All contacts of one node, near and far, in the order of the ring."""
+    """Estimates owners from all contacts of one node, near and far."""
 
     __slots__ = ("_apart", "_failed", "_farthest", "_fingers", "_known", "_made_of", "_ring", "_stabilization")
 

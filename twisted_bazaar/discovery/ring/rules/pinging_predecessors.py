@@ -11,7 +11,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 
 
 class PingingPredecessors:
-    """The nearest of those that have asked lately.
+    """The nearest nodes that have pinged this one lately.
 
     @param own: the place of this node.
     @param most: how many there are to be; others farther away are forgotten.

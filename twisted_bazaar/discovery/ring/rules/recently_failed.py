@@ -1,4 +1,4 @@
-"""A negative cache of contacts that have not answered lately. Sans-IO.
+"""A negative cache of contacts that failed lately; the failure detector is the timer of a request. Sans-IO.
 
 A node that is taken for dead is not asked and not passed on for a while. The memory is short: what is dead stays out
 of the tables of others by itself, and who was only slow is let in again.
@@ -17,7 +17,7 @@ _CAP: Final = 1_024
 
 
 class RecentlyFailed:
-    """The nodes that have not answered, for a while.
+    """The contacts that failed in the last so many seconds.
 
     @param remembered_s: for how long.
     @param cap: how many at most; the oldest are forgotten first.

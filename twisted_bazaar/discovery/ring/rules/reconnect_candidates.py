@@ -30,7 +30,7 @@ class _Absence:
 
 
 class ReconnectCandidates:
-    """Nodes that were part of the ring and do not answer. They are asked again, ever more seldom.
+    """Contacts that failed, each with the time of its next try, which come ever more seldom.
 
     @param cap: how many are remembered; of the host that has most, the first that was lost is forgotten first.
     """

@@ -23,7 +23,7 @@ _CALLING_ROUNDS: Final = 2.5
 
 @frozen
 class RoutingTable:
-    """All that one node knows of others.
+    """The routing table of one node.
 
     @ivar stabilization: its successors and its predecessor.
     @ivar fingers: whom it knows farther away.

@@ -1,4 +1,4 @@
-"""Nodes in the order of the ring, as they come when one goes up from a place. Sans-IO."""
+"""Contacts sorted by their distance from an identifier, clockwise. Sans-IO."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 
 
 class SortedContacts:
-    """Some nodes, no two of one place.
+    """A sorted list of contacts, no two of one identifier.
 
     @param start: the place that it begins and ends at.
     @param contacts: some to begin with; of those of one place the last.

@@ -37,7 +37,7 @@ _LONGEST_WALK: Final = 512
 
 
 class Stabilization:
-    """The neighbours of one node.
+    """The successor list and the predecessor of one node.
 
     @param most: how many successors it keeps, if there are so many.
     @param failed: who has not answered lately; everybody who has failed is to be in there.

@@ -1,4 +1,4 @@
-"""A node that others have named while a place is looked for, and how far that is to be believed. Sans-IO."""
+"""Unverified contacts of a lookup: who has named whom, for disjoint paths (S/Kademlia). Sans-IO."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted_bazaar.values.addresses import network_of
 
 @define(eq=False)
 class UnverifiedContacts:
-    """A node that has been named. On a small ring one may come before the place as well as after it.
+    """A contact that was named in a lookup. On a small ring one may come before the place as well as after it.
 
     @ivar before: how far it is from it up to the place.
     @ivar after: how far it is from the place up to it.

@@ -1,4 +1,4 @@
-"""Finding out in what two nodes differ that keep the same span of a ring. Sans-IO.
+"""Anti-entropy: narrows down by range digests in which entries two replicas differ (Dynamo, 4.7). Sans-IO.
 
 Comparing is cheap where nothing is different: one number each way. Where there is a difference the span is cut up until
 few entries are left.
@@ -61,7 +61,7 @@ def compare(store: Store, span: Span, total: int, most: int = MOST_MARKS) -> Com
 
 
 class AntiEntropy:
-    """Finds out in what another node differs in a span.
+    """Compares a span of this node's store with that of another node.
 
     @param store: what this node has.
     @param is_mutual: whether what this node lacks is to be fetched too.

@@ -1,4 +1,4 @@
-"""The client of the distributed hash table: entries are put, got and deleted.
+"""The client of the distributed hash table: put, get, delete.
 
 An entry goes to the node to which its name belongs and to some that follow it. How it is got from them is another
 matter: L{twisted_bazaar.discovery.ring.storage.read}.
@@ -49,7 +49,7 @@ class Stored:
 
 
 class DhtClient(ReplicaServer):
-    """The client of the hash table on one node: it puts, gets and deletes, and owns what this node keeps."""
+    """Puts, gets and deletes entries of one owner; keeps those of others as the replica server that it is."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -1,4 +1,4 @@
-"""Texts of entries in parts, as they go into datagrams, and put together again. Sans-IO."""
+"""Fragmentation and reassembly: texts of entries in parts that fit into datagrams. Sans-IO."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def name_of(text: str) -> str:
 
 
 class Assembly:
-    """Texts of which some parts have come."""
+    """The reassembly buffer: texts of which some parts have come."""
 
     def __init__(self) -> None:
         self._parts: FairTable[Hashable, dict[int, str]] = FairTable(_MOST_UNDER_WAY, _PATIENCE_S)

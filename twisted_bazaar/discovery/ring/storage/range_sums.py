@@ -1,4 +1,4 @@
-"""Numbers in order, each with a weight, of which many come and go while sums of stretches are asked for. Sans-IO.
+"""Range sums over a sorted sequence that changes: the range digests of anti-entropy. Sans-IO.
 
 Strangers decide how often both happens, one after the other. So neither may take as long as there are many: the numbers
 lie in blocks, and of each block is known how many there are and what they weigh.

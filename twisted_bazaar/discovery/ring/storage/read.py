@@ -76,7 +76,7 @@ OnListing = Callable[[_Listing], None]
 
 
 class Read:
-    """One get.
+    """One quorum read.
 
     @param dht: the node that gets, and what it keeps itself.
     @param clock: the source of time and timers.

@@ -1,4 +1,4 @@
-"""Keeps what is in the ring where it belongs, as nodes come and go: compares with neighbours, sends what they lack.
+"""Repair: brings replicas to the nodes that are to have them, by anti-entropy with the neighbours.
 
 When, with whom and how fast is decided by L{replicas}; here it is done.
 """
@@ -41,7 +41,7 @@ _MARKED_ROOM: Final = 22
 
 
 class Repair:
-    """The repair of one node.
+    """Repairs the replicas of one node and its neighbours.
 
     @param member: the node on its ring; it has not started yet.
     @param dht: what it keeps.

@@ -103,7 +103,7 @@ class Copy:
 
 
 class ReplicaServer:
-    """The server of replicas on one node.
+    """Keeps replicas for other nodes, and answers store and request.
 
     @param member: the node on its ring; it has not started yet.
     @param replicas: on how many nodes everything is besides the one that it belongs to.

@@ -84,7 +84,7 @@ class _Withdrawn:
 
 
 class Replication:
-    """The duties of one node towards what is kept in the ring.
+    """Decides with whom one node compares which span, and when.
 
     @param own: itself.
     @param replicas: on how many nodes after the one that it belongs to everything is.

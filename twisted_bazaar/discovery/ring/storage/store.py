@@ -84,7 +84,7 @@ def _tag_of(held: _Held) -> int:
 
 
 class Store:
-    """The entries of one node.
+    """The store of one node.
 
     A position is the place of an entry followed by its tag, so that each has its own.
 
