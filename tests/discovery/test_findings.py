@@ -15,7 +15,7 @@ from twisted_bazaar.discovery.superpeer.leaf.leaf import take_hits
 from twisted_bazaar.discovery.superpeer.messages import Found
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.values.addresses import Address
-from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile
+from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, SharedFile
 
 OWN: str = f"{1:064x}"
 
@@ -108,6 +108,14 @@ class FindingsTests(SynchronousTestCase):
         for number in range(2, 90):
             take_hits(findings, OWN, [found(number, *(f"song {number} {each}" for each in range(100)))])
         self.assertEqual((len(findings), findings.page(FileQuery(words="song")).total), (MOST_KEPT, MOST_KEPT))
+
+    def test_room(self) -> None:
+        """Who puts something in is told whether there was room for it; what was not asked for needs none."""
+        findings = Findings(FileQuery(words="song"))
+        files = [SharedFile(f"song {number}", 1, DIGEST) for number in range(MOST_KEPT)]
+        self.assertEqual([findings.take("a", files), findings.is_full], [True, True])
+        self.assertEqual([findings.take("b", [file]) for file in (files[0], SharedFile("x", 1, DIGEST))], [False, True])
+        self.assertEqual((len(findings), findings.sources()), (MOST_KEPT, []))
 
     @given(st.lists(st.tuples(st.integers(2, 5), st.sampled_from(["song a", "song b", "x"]), st.booleans())), st.data())
     def test_doubles_and_order_do_no_harm(self, hits: list[tuple[int, str, bool]], data: st.DataObject) -> None:

@@ -53,7 +53,7 @@ class Checkpoints:
         self._reactor = reactor
         self._timer = Timer(reactor, self._save_soon)
         self._recalling = Deferred.fromCoroutine(self._recall(self._memory))
-        self._recalling.addErrback(self._not_recalled).addCallback(lambda _: self._go_on())
+        self._recalling.addErrback(self._not_recalled).addCallback(lambda _: self._start_saving())
 
     def stop(self) -> Deferred[None]:
         """Write down what there is; fires when nothing is written any more, and never fails."""
@@ -76,7 +76,7 @@ class Checkpoints:
         if not failure.check(CancelledError):
             self.log.failure("the entries in the state directory could not be read", failure)
 
-    def _go_on(self) -> None:
+    def _start_saving(self) -> None:
         self._recalling = None
         if not self._is_stopped:
             self._is_recalled = True

@@ -181,8 +181,8 @@ class Rejoining:
         self._bootstrap = bootstrap
         self._found = found
         self._waits = Backoff(node.rng, _ALONE_S, _ALONE_LONGEST_S)
-        self._timer = Timer(node.clock, self._knock)
-        self._knocking: Deferred[None] | None = None
+        self._timer = Timer(node.clock, self._try)
+        self._trying: Deferred[None] | None = None
         self._is_alone = False
 
     def set_alone(self, is_alone: bool) -> None:
@@ -191,22 +191,22 @@ class Rejoining:
         if not is_alone:
             self._waits.reset()
             self._timer.cancel()
-        elif not self._timer.is_set and self._knocking is None:
+        elif not self._timer.is_set and self._trying is None:
             self._timer.set(self._waits.delay())
 
     def stop(self) -> None:
         """Look no more."""
         self._is_alone = False
         self._timer.cancel()
-        if self._knocking is not None:
-            self._knocking.cancel()
+        if self._trying is not None:
+            self._trying.cancel()
 
-    def _knock(self) -> None:
-        self._knocking = Deferred.fromCoroutine(self._look())
-        self._knocking.addErrback(lambda failure: self.log.failure("looking for a member of the ring failed", failure))
-        self._knocking.addBoth(self._knocked)
+    def _try(self) -> None:
+        self._trying = Deferred.fromCoroutine(self._meet())
+        self._trying.addErrback(lambda failure: self.log.failure("looking for a member of the ring failed", failure))
+        self._trying.addBoth(self._on_tried)
 
-    async def _look(self) -> None:
+    async def _meet(self) -> None:
         try:
             met = await self._bootstrap.meet()
         except (PeerError, UsageError, CancelledError):
@@ -214,7 +214,7 @@ class Rejoining:
             return
         self._found(met.contact)
 
-    def _knocked(self, _: object) -> None:
-        self._knocking = None
+    def _on_tried(self, _: object) -> None:
+        self._trying = None
         if self._is_alone:
             self.set_alone(True)

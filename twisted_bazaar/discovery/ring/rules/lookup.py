@@ -216,13 +216,13 @@ class Lookup:
 
     def _take_before(self, contact: Contact, by: UnverifiedContacts | None) -> None:
         """Note that a node before the place has been named; nobody but this node itself says so if C{by} is None."""
-        named = self._name(contact, by)
+        named = self._add_named(contact, by)
         if named not in self._before and named.before:
             insort(self._before, named, key=_before_by)
 
     def _take_after(self, contact: Contact, by: UnverifiedContacts | None, *, is_listed: bool = False) -> None:
         """Note that a node at the place or after it has been named."""
-        named = self._name(contact, by)
+        named = self._add_named(contact, by)
         # Who names itself is not named; and one host can be as many nodes as it likes.
         is_by_other = by is None or host_of(by.contact) != host_of(contact)
         named.is_listed = named.is_listed or (is_listed and is_by_other)
@@ -232,7 +232,7 @@ class Lookup:
         if named not in self._after:
             insort(self._after, named, key=_after_by)
 
-    def _name(self, contact: Contact, by: UnverifiedContacts | None) -> UnverifiedContacts:
+    def _add_named(self, contact: Contact, by: UnverifiedContacts | None) -> UnverifiedContacts:
         named = self._all.get(contact)
         if named is None:
             hops = 1 if by is None else by.hops + 1

@@ -232,7 +232,7 @@ class Read:
         answer: RingMessage,
     ) -> None:
         try:
-            following = self._take(listing, answer, after)
+            following = self._read_page(listing, answer, after)
         except PeerError as error:
             on_failure(error)
             return
@@ -243,7 +243,7 @@ class Read:
         self._listings[listing.at] = listing
         on_listing(listing)
 
-    def _take(self, listing: _Listing, answer: RingMessage, after: str) -> str | None:
+    def _read_page(self, listing: _Listing, answer: RingMessage, after: str) -> str | None:
         """Note a page; returns after which tag there are more.
 
         @raise LinkClosed: it is none.
