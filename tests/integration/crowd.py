@@ -34,7 +34,7 @@ def main() -> None:
         options = node.Options()
         options.parseOptions(words)
         service: Any = node.makeService(options)
-        service._exit_with = lambda status, number=number: ended(number, status)
+        service.on_exit = lambda status, number=number: ended(number, status)
         services.append(service)
         reactor.callLater(0.02 * number, service.startService)  # type: ignore[attr-defined]
     reactor.run()  # type: ignore[attr-defined]

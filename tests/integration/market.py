@@ -19,7 +19,7 @@ from twisted.internet.task import deferLater
 from tests.configured import config_of
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.tracker import Tracker
-from twisted_bazaar.service.service import NodeService, build_service
+from twisted_bazaar.service.service import NodeService
 
 LONGEST_S: Final = 20.0
 
@@ -106,7 +106,7 @@ class Market:
         self._started += 1
         events_file = self._directory / f"{self._started}.jsonl"
         config = config_of(reactor, role, events=str(events_file), **options)
-        built = build_service(config, [role], reactor)
+        built = NodeService(reactor, config, [role], self.statuses.append)
         member = Member(built, role, events_file)
         self._members.append(member)
         built.startService()

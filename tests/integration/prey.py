@@ -33,7 +33,7 @@ def main(held: str, flaw: str, *words: str) -> None:
     globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stdout)], redirectStandardIO=False)
     service: Any = node.makeService(options)
     status = [0]
-    service._exit_with = lambda code: (status.__setitem__(0, code), reactor.callWhenRunning(reactor.stop))
+    service.on_exit = lambda code: (status.__setitem__(0, code), reactor.callWhenRunning(reactor.stop))
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()

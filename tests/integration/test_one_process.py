@@ -20,7 +20,6 @@ from twisted.internet.tcp import Port
 
 from tests.integration.market import LONGEST_S, Market, Member, client, family_of, reactor, server, until
 from tests.integration.watched_node import framed
-from twisted_bazaar import service
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.buyer import Buyer
@@ -53,11 +52,9 @@ def host(request: pytest.FixtureRequest) -> str:
 
 
 @pytest_twisted.async_yield_fixture
-async def market(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Market]:
+async def market(host: str, tmp_path: Path) -> AsyncIterator[Market]:
     """A market with a tracker. When it has closed, nothing of it is open."""
     statuses: list[int] = []
-    # A node that is done ends its process; here that would be the process of all tests.
-    monkeypatch.setattr(service, "exit_with", lambda reactor, status: statuses.append(status))
     market = Market(host, tmp_path, statuses)
     assert market.left_open() != set(), "a tracker is running: who does not see that sees nothing that stays open"
     yield market

@@ -36,11 +36,11 @@ class NodeService(Service):
     @param reactor: what the node runs on.
     @param config: its configuration.
     @param roles: what the node carries.
-    @param exit_with: called with an exit status when the process is to end.
     @param journals: who else is told of everything worth telling.
     @ivar config: the same.
     @ivar roles: the same.
     @ivar node: the node.
+    @ivar on_exit: called with an exit status when the process is to end; may be changed before it starts.
     """
 
     log = Logger()
@@ -50,7 +50,7 @@ class NodeService(Service):
         reactor: Any,
         config: NodeConfig,
         roles: Sequence[IRole],
-        exit_with: Callable[[int], object],
+        on_exit: Callable[[int], object],
         *journals: Journal,
     ) -> None:
         self._reactor = reactor
@@ -58,7 +58,7 @@ class NodeService(Service):
         self.roles = roles
         self.node = build_node(config, roles, reactor, *journals)
         self._console = Console(roles, self._status)
-        self._exit_with = exit_with
+        self.on_exit: Callable[[int], object] = on_exit
 
     def startService(self) -> None:
         """Start the node; if that is impossible, say why and end the process."""
@@ -67,7 +67,7 @@ class NodeService(Service):
         starting.addErrback(self._cannot_start)
         for role in self.roles:
             if role.finished is not None:
-                role.finished.addCallback(self._exit_with)
+                role.finished.addCallback(self.on_exit)
 
     def stopService(self) -> Deferred[None]:
         """Leave politely; fires when every socket is closed."""
@@ -137,7 +137,7 @@ class NodeService(Service):
             )
         else:
             self.log.failure("the node could not start", failure)
-        self._exit_with(CANNOT_START)
+        self.on_exit(CANNOT_START)
 
 
 def build_service(config: NodeConfig, roles: Sequence[IRole], reactor: Any) -> NodeService:
