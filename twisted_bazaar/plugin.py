@@ -61,6 +61,9 @@ class IRolePlugin(IPlugin):
     def options() -> Sequence[Option]:
         """The options that this role adds to the node's."""
 
+    def example() -> str:
+        """The options of this role on a command line, for the end of help; may be empty."""
+
     def make_role(options: OptionValues, context: RoleContext) -> IRole:
         """Make the role.
 
@@ -85,7 +88,7 @@ class RolePlugin:
     """Names a role and the module it lives in.
 
     @ivar name: the word after C{--role}.
-    @ivar module: the dotted name of a module with C{OPTIONS} and C{make_role}.
+    @ivar module: the dotted name of a module with C{OPTIONS} and C{make_role}, and C{EXAMPLE} for the end of help.
     @ivar description: one line for C{--help-roles}.
     """
 
@@ -100,6 +103,10 @@ class RolePlugin:
     def options(self) -> Sequence[Option]:
         """The options that this role adds to the node's."""
         return cast("Sequence[Option]", import_module(self.module).OPTIONS)
+
+    def example(self) -> str:
+        """The options of this role on a command line, for the end of help; may be empty."""
+        return getattr(import_module(self.module), "EXAMPLE", "")
 
     def make_role(self, options: OptionValues, context: RoleContext) -> IRole:
         """Make the role from what the command line gave."""

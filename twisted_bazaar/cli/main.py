@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -33,13 +34,18 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+# Longer lines are hard to read.
+_WIDEST: Final = 80
+
+
 class _Commands(click.Group):
     """The commands, of which those with many options are imported when they are called by name."""
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         """Read the command line up to the name of the command."""
         with _ending_in_a_line():
-            return super().make_context(*args, **options)
+            width = min(_WIDEST, shutil.get_terminal_size().columns)
+            return super().make_context(*args, **{"terminal_width": width, **options})
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

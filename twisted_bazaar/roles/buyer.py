@@ -69,6 +69,7 @@ OPTIONS: Final = (
     ),
 )
 """The options of a buyer."""
+EXAMPLE: Final = "--want apple"
 
 
 class Buyer(Role):

@@ -87,6 +87,7 @@ OPTIONS: Final = (
     Option("verbose", "Tell of each peer that comes or goes.", short="v"),
 )
 """The options of an index server."""
+EXAMPLE: Final = "--listen tcp:9100"
 
 
 @implementer(IRegistrar)

@@ -32,7 +32,7 @@ from twisted_bazaar.roles.ring.kept_files import KeptFiles
 from twisted_bazaar.roles.ring.kept_folder import KeptFolder
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.offered import Offered
-from twisted_bazaar.roles.ring.options import RING, RING_OPTIONS, places_of, read_replicas, read_settings
+from twisted_bazaar.roles.ring.options import RING_OPTIONS, places_of, read_replicas, read_settings
 from twisted_bazaar.roles.ring.transfers import RingTransfers
 from twisted_bazaar.roles.ring.upload_events import UploadEvents
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -53,17 +53,17 @@ _UDP: Final = UdpNeed(
 
 OPTIONS: Final = (
     *RING_OPTIONS,
-    Option("ring-id", "The place of this node.", "N", shown="as follows from its key", group=RING),
+    Option("ring-id", "The place of this node.", "N", shown="as follows from its key"),
     Option(
         "keep-bytes",
         "How many bytes of files it keeps for others, such as 500M or 2G.",
         "BYTES",
         USUAL_KEEP,
-        group=RING,
         read=parse_bytes,
     ),
 )
 """The options of a member of a ring."""
+EXAMPLE: Final = "--listen tcp:9300"
 
 
 class RingPeer(Role):

@@ -58,6 +58,7 @@ OPTIONS: Final = (
     ),
 )
 """The options of a seller."""
+EXAMPLE: Final = "--stock apple=5"
 
 
 class Seller(Role):

@@ -39,6 +39,7 @@ OPTIONS: Final = (
     UPLOAD_RATE,
 )
 """The options of a sharer."""
+EXAMPLE: Final = "--folder ~/music --via index --index tcp:127.0.0.1:9100"
 
 
 class Sharer(Fetcher):

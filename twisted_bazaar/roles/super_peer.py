@@ -102,6 +102,7 @@ OPTIONS: Final = (
     Option("verbose", "Tell of each weak peer that comes or goes.", short="v"),
 )
 """The options of a super peer."""
+EXAMPLE: Final = "--listen tcp:9200"
 
 
 class SuperPeer(Role):

@@ -27,6 +27,8 @@ from twisted_bazaar.wire.goods import BAZAAR
 
 _CLASSIC_WINDOW: Final = 1
 _LARGEST_LIMIT: Final = 2**40
+# These limits are options of their own, too.
+_OF_LINKS: Final = ("max-links", "min-links")
 
 
 @frozen
@@ -73,7 +75,8 @@ def read_config(
     @param beside: the endpoint at whose interface it takes datagrams, where that is not the one where it listens.
     @raise UsageError: an option cannot be read, or two do not go together.
     """
-    listen = options.get("listen") or NOWHERE
+    given = options.get("listen")
+    listen = NOWHERE if given is None else given
     udp = udp_place(options.get("udp"), beside or listen, roles, reactor)
     limits = read_limits(options, discovery, roles)
     transfer = read_transfer(options, roles, limits, reactor.seconds(), takes_datagrams=udp is not None)
@@ -121,8 +124,8 @@ def changed_limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
     @raise UsageError: there is no such limit, or the value is not a number that it takes.
     """
     known = fields_dict(Limits)
-    changes = [f"{name}={options[name]}" for name in ("max-links", "min-links") if options.get(name) is not None]
-    for text in [*changes, *(options.get("limit") or ())]:
+    own = [(f"--{name}", f"{name}={options[name]}") for name in _OF_LINKS if options.get(name) is not None]
+    for option, text in [*own, *(("--limit", text) for text in options.get("limit") or ())]:
         name, _, value = text.partition("=")
         attribute = known.get(name.replace("-", "_"))
         if attribute is None:
@@ -134,8 +137,8 @@ def changed_limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
         except ValueError:
             number = -1
         if not least <= number <= _LARGEST_LIMIT:
-            option = name if name in ("max-links", "min-links") else f"limit {name}"
-            raise UsageError(f"--{option} must be a number of {least} or more, not {value!r}")
+            named = option if option != "--limit" else f"--limit {name}"
+            raise UsageError(f"{named} must be a number of {least} or more, not {value!r}")
         changed: dict[str, Any] = {attribute.name: number}
         limits = evolve(limits, **changed)
     if limits.min_links > limits.max_links:

@@ -6,6 +6,7 @@ from typing import Final
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.window.settings import LARGEST_WINDOW
+from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.settings.endpoints import parse_address
 from twisted_bazaar.settings.known import CONFIG
 from twisted_bazaar.settings.option import Option, whole_number
@@ -25,12 +26,12 @@ def _parse_bazaar(name: str, option: str) -> str:
 
     @raise UsageError: it is too long, or could be read differently by two people.
     """
+    if not 1 <= len(name) <= _LONGEST_BAZAAR:
+        raise UsageError(f"{option} {name!r}: {len(name)} characters; 1 to {_LONGEST_BAZAAR} are taken")
     try:
         check_item_name(name)
     except ValueError as error:
         raise UsageError(f"{option} {name!r}: {str(error).removeprefix('item: ')}") from None
-    if len(name) > _LONGEST_BAZAAR:
-        raise UsageError(f"{option} {name!r}: {len(name)} characters; 1 to {_LONGEST_BAZAAR} are taken")
     return name
 
 
@@ -68,8 +69,20 @@ TRACKER: Final = Option(
     "tracker", "Where the tracker listens.", "ENDPOINT", "tcp:127.0.0.1:9000", short="t", group=LINKS
 )
 CONNECT: Final = Option("connect", "A node to stay linked to.", "ENDPOINT", is_many=True, group=LINKS)
-MIN_LINKS: Final = Option("min-links", "Below this many links the node looks for more.", "N", group=LINKS)
-MAX_LINKS: Final = Option("max-links", "How many nodes may be linked to this one.", "N", group=LINKS)
+MIN_LINKS: Final = Option(
+    "min-links",
+    "Below this many links the node looks for more.",
+    "N",
+    shown=f"{Limits().min_links}, or what its roles need",
+    group=LINKS,
+)
+MAX_LINKS: Final = Option(
+    "max-links",
+    "How many nodes may be linked to this one.",
+    "N",
+    shown=f"{Limits().max_links}, or what its roles need",
+    group=LINKS,
+)
 LIMIT: Final = Option(
     "limit", "Change another limit, such as searches-a-second=100.", "NAME=VALUE", is_many=True, group=LINKS
 )

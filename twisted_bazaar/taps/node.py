@@ -41,7 +41,7 @@ from twisted_bazaar.settings.option import Option
 from twisted_bazaar.settings.values import Kind
 from twisted_bazaar.state import StateDirectory, state_path
 from twisted_bazaar.taps.leaving import hurry_if_told_again
-from twisted_bazaar.taps.options import DaemonOptions, values_of
+from twisted_bazaar.taps.options import DaemonOptions, show, values_of
 
 _EVERY_NODE: Final = "every node"
 _RELAY: Final = "relay"
@@ -186,7 +186,7 @@ def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:
     every_node = [*_BEFORE, via, *of_methods, *_LINKS, *_AFTER]
     owners = {option.name: _EVERY_NODE for option in every_node}
     # What a way to find and a role that lives by it have in common.
-    shared = {option.name: option for option in of_methods}
+    shared = {option.name: option for method in methods for option in method.options}
     names = [plugin.name for plugin in plugins]
     of_roles: list[Option] = []
     for plugin in plugins:
@@ -202,13 +202,15 @@ def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:
             owners[option.name] = f"role {plugin.name}"
             of_roles.append(option if option.group else evolve(option, group=f"Role {plugin.name}"))
     declared = (*_BEFORE, *of_roles, *every_node[len(_BEFORE) :])
-    cls: type[NodeOptions] = type("Options", (NodeOptions,), {"declared": declared, "__doc__": NodeOptions.__doc__})
+    about: dict[str, Any] = {"declared": declared, "__doc__": NodeOptions.__doc__}
+    if plugins:
+        words = " ".join(f"--role {plugin.name} {plugin.example()}".strip() for plugin in plugins)
+        about["example"] = f"twistd -n bazaar-node {words}"
+    cls: type[NodeOptions] = type("Options", (NodeOptions,), about)
     return cls()
 
 
 def _list(plugins: Sequence[Any]) -> None:
     """Print names, with a line for each, and end."""
     width = max(len(plugin.name) for plugin in plugins)
-    for plugin in plugins:
-        sys.stdout.write(f"{plugin.name:{width}}  {plugin.description}\n")
-    raise SystemExit(0)
+    show("\n".join(f"{plugin.name:{width}}  {plugin.description}" for plugin in plugins))

@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from twisted.python import usage
 
@@ -82,6 +82,10 @@ class DaemonOptions(usage.Options):
             lines += ["Example:", f"  {self.example}", ""]
         return "\n".join(lines)
 
+    def opt_help(self) -> None:
+        """Show this, and end."""
+        show(str(self))
+
     def more(self) -> Sequence[Entry]:
         """Further options that only tell something."""
         return ()
@@ -154,6 +158,17 @@ class DaemonOptions(usage.Options):
             # It is told by who reads them all.
             return set()
         return {self.synonyms[name.lstrip("-")] for name, _ in pairs}
+
+
+def show(text: str) -> NoReturn:
+    """Print something that was asked for, and end; nothing is said when the reader has closed a pipe."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Or Python would try again at its end, and say so in lines of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(0)
 
 
 def _add_repeated(cls: type[DaemonOptions], option: Option) -> None:

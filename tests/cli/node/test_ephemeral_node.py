@@ -9,11 +9,14 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.node.cases import asked_at, node_for
-from twisted_bazaar.cli.node.ephemeral_node import Member, fetching_nothing
+from twisted_bazaar.cli.commands.files.options import GET
+from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member, fetching_nothing
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.roles.index_server import IndexServer
+from twisted_bazaar.settings.option import OptionValues
+from twisted_bazaar.settings.values import TYPED, Place, Setting, Source
 from twisted_bazaar.testing import SimulatedNetwork
 
 
@@ -128,6 +131,22 @@ class JoiningTests(SynchronousTestCase):
 
             failed = self.failureResultOf(Deferred.fromCoroutine(begin(**wish)), UsageError)
             self.assertIn(expected, str(failed.value))
+
+    def test_empty(self) -> None:
+        """An endpoint with nothing in it is refused, and not taken for none."""
+
+        async def begin() -> None:
+            await node_for(listen="").join(self.host, fetching_nothing).__aenter__()
+
+        failed = self.failureResultOf(Deferred.fromCoroutine(begin()), UsageError)
+        self.assertIn("--listen '': not an endpoint", str(failed.value))
+
+    def test_advertised(self) -> None:
+        """What a file says of an address means nothing to a node that does not listen; what is typed does."""
+        below = {"advertise": Setting("192.0.2.7:1", Source(Place.FILE, "b.toml")), "listen": Setting("none", TYPED)}
+        node = EphemeralNode.read(OptionValues(GET, below))
+        self.assertIsNone(node.node_options["advertise"])
+        self.assertIsNotNone(node_for(listen="none", advertise="192.0.2.7:1").node_options["advertise"])
 
     def test_where_to_listen(self) -> None:
         """Other machines can connect if the index is on one of them, and not otherwise, unless it is said."""

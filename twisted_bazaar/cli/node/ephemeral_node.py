@@ -161,7 +161,11 @@ class EphemeralNode:
     @property
     def node_options(self) -> OptionValues:
         """The options of its node."""
-        changes = {"listen": self.options.get("listen") or self.usual_place}
+        listen = self.options.get("listen")
+        changes: dict[str, str | None] = {"listen": self.usual_place if listen is None else listen}
+        if listen == NOWHERE and not self.options.is_typed("advertise"):
+            # It may be meant for other programs that share a file.
+            changes["advertise"] = None
         is_about_datagrams = any(self.options.is_given(option.name) for option in TRANSFER)
         if is_about_datagrams and not self.options.is_given("udp"):
             # Who says how files come by datagrams is to have them.

@@ -16,7 +16,6 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.settings.option import Option, whole_number
 
 MEMBER: Final = "tcp:127.0.0.1:9300"
-RING: Final = "Ring"
 _LARGEST_PORT: Final = 65_535
 
 
@@ -40,7 +39,6 @@ JOIN: Final = Option(
     f"Where a member of the ring listens, such as {MEMBER}.",
     "ENDPOINT",
     shown="begin a new ring",
-    group=RING,
     read=parse_member,
 )
 BITS: Final = Option(
@@ -48,14 +46,12 @@ BITS: Final = Option(
     "The ring has 2 to the power of this many places.",
     "N",
     shown=f"{USUAL.bits}; {CLASSIC.bits} with --classic",
-    group=RING,
     read=whole_number(LEAST_BITS, MOST_BITS),
 )
 CLASSIC_OPTION: Final = Option(
     "classic",
     f"A ring as in a classroom: {1 << CLASSIC.bits} places, two successors, no shortcuts, files called by numbers "
     "that come by udp, with --window 1.",
-    group=RING,
 )
 RING_OPTIONS: Final = (
     JOIN,
@@ -65,7 +61,6 @@ RING_OPTIONS: Final = (
         "How many nodes after itself it knows.",
         "N",
         shown=f"{USUAL.successors}; {CLASSIC.successors} with --classic",
-        group=RING,
         read=whole_number(1, MOST_SUCCESSORS),
     ),
     Option(
@@ -73,7 +68,6 @@ RING_OPTIONS: Final = (
         "On how many nodes everything is besides the one that it belongs to.",
         "N",
         shown=f"{USUAL_REPLICAS}; {CLASSIC.successors} with --classic",
-        group=RING,
         read=whole_number(0, MOST_SUCCESSORS),
     ),
     CLASSIC_OPTION,
