@@ -43,7 +43,7 @@ class NodeService(Service):
     @ivar node: the node.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class NodeService(Service):
         self._reactor = reactor
         self.config = config
         self.roles = roles
-        self.node = build_node(config, roles, reactor, *journals)
+        self.node: Node = build_node(config, roles, reactor, *journals)
         self._console = Console(roles, self._status)
         self._exit_with = exit_with
 
