@@ -44,7 +44,7 @@ class RateLimit:
         # Since when the next to come back are waited for; of no meaning while none is missing.
         self._since = 0.0
         self._refused = 0
-        self.suppressed = 0
+        self.suppressed: int = 0
 
     @classmethod
     def a_minute(cls, most: int) -> RateLimit:

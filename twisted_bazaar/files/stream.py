@@ -38,7 +38,7 @@ class Stream(TwistedProtocol):
     """
 
     transport: Any
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     _grace: Timer
 
     def __init__(self, reactor: Any, codec: Codec) -> None:

@@ -105,7 +105,7 @@ class Buyer(Role):
         discovery: IDiscoveryMethod | None = None,
     ) -> None:
         self._discovery = discovery or FloodMethod()
-        self.wants = list(wants)
+        self.wants: list[Want] = list(wants)
         self._store = store or MemoryStore(MemoryPurchases())
         self._max_price = max_price
         self._gather_s = gather_s
@@ -123,7 +123,7 @@ class Buyer(Role):
         super().start(node)
         self._give_up = Timer(node.clock, self._time_is_over)
         self._search = self._discovery.search(node, self._gather_s)
-        self.purchases = Purchases(node, self._store, self._seek)
+        self.purchases: Purchases = Purchases(node, self._store, self._seek)
         self._want_list = WantList(self._store)
         self.receives: Receivers = {
             **self._search.receives,

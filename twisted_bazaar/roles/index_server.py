@@ -98,9 +98,9 @@ class IndexServer(Role):
     @param verbose: whether the log tells of each peer that comes or goes.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     limits = LIMITS
-    collect_after = MANY_OBJECTS
+    collect_after: int | None = MANY_OBJECTS
 
     def __init__(self, directory: IDirectory | None = None, *, verbose: bool = False) -> None:
         self._verbose = verbose

@@ -6,6 +6,7 @@ verified by its digest; so is one that is requested, by whoever requests it. So 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -18,7 +19,7 @@ from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import INode
+from twisted_bazaar.interfaces import Command, INode, Opening
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.ring import RingCommands
@@ -40,6 +41,7 @@ from twisted_bazaar.state import StateDirectory
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.values.needs import UdpNeed
+from twisted_bazaar.wire.message import Message
 
 USUAL_KEEP: Final = "1G"
 # Besides handing over: to tell the neighbours, and to close what is open.
@@ -89,7 +91,7 @@ class RingPeer(Role):
 
     is_self_numbered = True
     needs_neighbours = False
-    udp_need = _UDP
+    udp_need: UdpNeed | None = _UDP
     finished: Deferred[int]
 
     def __init__(
@@ -105,26 +107,29 @@ class RingPeer(Role):
         **options: Any,
     ) -> None:
         self.joined: Deferred[None] = Deferred()
-        self.stop_s = settings.leaving_s + _CLOSING_S
-        self.is_classic = self.is_stop_and_wait = not settings.has_fingers
-        self.member = RingMember(settings, ring_id, observer)
-        self.datagrams = self.member.datagrams
-        self.folder = KeptFolder(state)
-        self.kept = KeptFiles(keep_bytes, self.folder)
+        self.stop_s: float = settings.leaving_s + _CLOSING_S
+        self.is_classic: bool = not settings.has_fingers
+        self.is_stop_and_wait: bool = self.is_classic
+        self.member: RingMember = RingMember(settings, ring_id, observer)
+        self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = self.member.datagrams
+        self.folder: KeptFolder = KeptFolder(state)
+        self.kept: KeptFiles = KeptFiles(keep_bytes, self.folder)
         place_of = places_of(self.member.ring, self.is_classic)
-        self.dht = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=place_of)
+        self.dht: DhtClient = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=place_of)
         repair = Repair(self.member, self.dht)
         self._handover = FileHandover(self.dht, repair, self.kept, self.folder)
         self.member.before_leaving(self._handover.hand_over)
-        self.offered = Offered()
-        self.catalogue = RingCatalogue(self.dht, self.kept)
+        self.offered: Offered = Offered()
+        self.catalogue: RingCatalogue = RingCatalogue(self.dht, self.kept)
         self._events = UploadEvents(self.kept, self.offered)
-        self.transfers = RingTransfers(self.catalogue, self.kept, self.folder, self.offered, self._events, **options)
+        self.transfers: RingTransfers = RingTransfers(
+            self.catalogue, self.kept, self.folder, self.offered, self._events, **options
+        )
         self._keeper = FileKeeper(self.kept, self.folder, self.offered, self.transfers, self.dht)
         self._checkpoints = Checkpoints(self.dht, None if state is None else EntryMemory(state))
-        self.lifecycle = RingLifecycle(self.dht, repair, join)
+        self.lifecycle: RingLifecycle = RingLifecycle(self.dht, repair, join)
         self.finished = self.lifecycle.finished
-        self.operator = RingCommands(
+        self.operator: RingCommands = RingCommands(
             self.dht,
             self.transfers,
             self.catalogue,
@@ -134,13 +139,13 @@ class RingPeer(Role):
             self.offered,
             is_classic=self.is_classic,
         )
-        self.commands = self.operator.commands
+        self.commands: Mapping[str, Command] = self.operator.commands
 
     def start(self, node: INode) -> None:
         """Begin, or join, the ring."""
         super().start(node)
         self.transfers.start(node)
-        self.openings = self.transfers.openings
+        self.openings: Mapping[type[Message], Opening] = self.transfers.openings
         self._events.start(node)
         self._handover.start(node)
         self.folder.start(node.clock)

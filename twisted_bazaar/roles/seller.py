@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import Forged, NotNow, StorageError, UsageError
-from twisted_bazaar.interfaces import IDiscoveryMethod, ILedger, INode
+from twisted_bazaar.interfaces import Command, IDiscoveryMethod, ILedger, INode
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
@@ -31,6 +31,7 @@ from twisted_bazaar.trade.stores.store import IStore, SalesBook
 from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.values.sale import Deal, Outcome, Settlement, StockLevel, Supply
 from twisted_bazaar.wire.error import Error
+from twisted_bazaar.wire.message import Message
 
 # A seller of thousands in a second has them all in its book.
 _SALES_TOLD_A_MINUTE: Final = 600
@@ -97,14 +98,14 @@ class Seller(Role):
         """Put the goods on the shelf."""
         super().start(node)
         self.ledger.start(node.clock)
-        self.shelf = Offers(self.ledger, node)
+        self.shelf: Offers = Offers(self.ledger, node)
         self._answers = self._discovery.answers(node, self.shelf)
-        self.receives = {
+        self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
             **self._answers.receives,
             Buy: partial(self._order_received, is_withdrawal=False),
             Cancel: partial(self._order_received, is_withdrawal=True),
         }
-        self.commands = SalesCommands(node, self.ledger, self._answers.changed).commands
+        self.commands: Mapping[str, Command] = SalesCommands(node, self.ledger, self._answers.changed).commands
         self._stocking = Timer(node.clock, self._put_on_shelf)
         self._put_on_shelf()
 

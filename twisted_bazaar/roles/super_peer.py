@@ -28,7 +28,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import QueryCont
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import ReversePaths
 from twisted_bazaar.discovery.superpeer.ultrapeer.unregistered import Unregistered
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import DatagramReceivers, INode, Receivers
+from twisted_bazaar.interfaces import Command, DatagramReceivers, INode, Receivers
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.goods import parse_memory
@@ -126,9 +126,9 @@ class SuperPeer(Role):
     is_self_numbered = True
     needs_neighbours = False
 
-    log = limited_logger(__name__)
-    udp_need = _UDP_TO_LEAD
-    collect_after = _COLLECT_AFTER
+    log: Final = limited_logger(__name__)
+    udp_need: UdpNeed | None = _UDP_TO_LEAD
+    collect_after: int | None = _COLLECT_AFTER
     leaves: Leaves
     neighbours: Neighbours
     searches: QueryControl
@@ -156,10 +156,10 @@ class SuperPeer(Role):
         self._degree = degree
         self._verbose = verbose
         self._has_begun = False
-        self.commands = {"status": self._status}
+        self.commands: Mapping[str, Command] = {"status": self._status}
         # When a super peer dies, all of its weak peers may come here at once.
         most = leaves + _OTHER_LINKS
-        self.limits = {"max_links": most, "max_greeting": most, **FIND_OUT_SOON}
+        self.limits: Mapping[str, Any] = {"max_links": most, "max_greeting": most, **FIND_OUT_SOON}
 
     @classmethod
     def dormant(cls, **options: Any) -> Self:

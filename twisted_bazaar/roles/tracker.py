@@ -59,7 +59,7 @@ class Tracker(Role):
     """
 
     limits = LIMITS
-    collect_after = MANY_OBJECTS
+    collect_after: int | None = MANY_OBJECTS
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose

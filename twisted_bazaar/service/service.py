@@ -43,7 +43,7 @@ class NodeService(Service):
     @ivar on_exit: called with an exit status when the process is to end; may be changed before it starts.
     """
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class NodeService(Service):
         self._reactor = reactor
         self.config = config
         self.roles = roles
-        self.node = build_node(config, roles, reactor, *journals)
+        self.node: Node = build_node(config, roles, reactor, *journals)
         self._console = Console(roles, self._status)
         self.on_exit: Callable[[int], object] = on_exit
 

@@ -108,8 +108,10 @@ class OptionValues(Mapping[str, Any]):
     """
 
     def __init__(self, options: Iterable[Option], settings: Mapping[str, Setting] | None = None) -> None:
-        self.options = {option.name: option for option in options}
-        self.settings = {name: (settings or {}).get(name) or each.usual for name, each in self.options.items()}
+        self.options: dict[str, Option] = {option.name: option for option in options}
+        self.settings: dict[str, Setting] = {
+            name: (settings or {}).get(name) or each.usual for name, each in self.options.items()
+        }
 
     @classmethod
     def of(cls, options: Iterable[Option], **values: Value | list[str] | None) -> Self:

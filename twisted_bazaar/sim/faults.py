@@ -16,7 +16,7 @@ from enum import Enum
 from functools import partial
 from itertools import count
 from math import prod
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from attrs import frozen
 
@@ -218,7 +218,7 @@ class FaultKind(Enum):
     nature: _Nature
 
     # Members are alone of their kind; a hash of the name would differ between two runs.
-    __hash__ = object.__hash__
+    __hash__: ClassVar[Callable[[Any], int]] = object.__hash__
 
 
 _BY_NAME: Final[Mapping[str, FaultKind]] = {kind.value: kind for kind in FaultKind}

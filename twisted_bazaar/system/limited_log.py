@@ -46,7 +46,7 @@ class LogRate:
     """
 
     def __init__(self, limits: LogLimits = LogLimits()) -> None:
-        self.left_out = 0
+        self.left_out: int = 0
         self._limits = limits
         self._every_s = _MINUTE_S / limits.a_minute
         self._kinds: dict[Hashable, RateLimit] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ from twisted_bazaar.service.service import build_service
 from twisted_bazaar.settings.help import Entry
 from twisted_bazaar.settings.known import NODE, ROLE
 from twisted_bazaar.settings.option import Option
-from twisted_bazaar.settings.values import Kind
+from twisted_bazaar.settings.values import Kind, Settings
 from twisted_bazaar.state import StateDirectory, state_path
 from twisted_bazaar.taps.leaving import hurry_if_told_again
 from twisted_bazaar.taps.options import DaemonOptions, show, values_of
@@ -69,6 +69,9 @@ class NodeOptions(DaemonOptions):
     """The command line of a node: which options it knows depends on the roles it names, and on what is installed."""
 
     program = NODE
+    declared: Sequence[Option]
+    settings: Settings
+    typed: Collection[str]
     synopsis = "[--role ROLE]... [options]"
     longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
     example = "twistd -n bazaar-node --role buyer --want apple"

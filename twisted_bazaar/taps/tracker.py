@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import evolve
@@ -15,6 +16,7 @@ from twisted_bazaar.service.config import read_config
 from twisted_bazaar.service.options import ADVERTISE, CONFIG_OPTION, EVENTS, LIMIT, LISTEN, MAX_LINKS
 from twisted_bazaar.service.service import build_service
 from twisted_bazaar.settings.known import TRACKER
+from twisted_bazaar.settings.option import Option
 from twisted_bazaar.taps.options import DaemonOptions
 
 
@@ -22,7 +24,7 @@ class Options(DaemonOptions):
     """The options of a tracker."""
 
     program = TRACKER
-    declared = (
+    declared: Sequence[Option] = (
         evolve(
             LISTEN,
             help="Where to take connections; tcp:9000 is open to other machines.",
@@ -35,7 +37,7 @@ class Options(DaemonOptions):
         EVENTS,
         CONFIG_OPTION,
     )
-    tables = (TRACKER, "tracker")
+    tables: Sequence[str] = (TRACKER, "tracker")
     synopsis = "[options]"
     longdesc = "The tracker gives ids to nodes and names them to each other. It sees no searches and no sales."
     example = "twistd -n bazaar-tracker --listen tcp:9000"

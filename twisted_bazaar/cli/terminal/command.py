@@ -37,9 +37,9 @@ class PlainCommand(click.Command):
         super().__init__(*args, **attributes)
         self.declared = declared
         self._example = example
-        self.params += map(_click_option, declared)
+        self.params.extend(map(_click_option, declared))
         if self.callback is not None and declared:
-            self.callback = self._with_values(self.callback)
+            self.callback: Callable[..., Any] | None = self._with_values(self.callback)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line."""

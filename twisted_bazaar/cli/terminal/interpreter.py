@@ -44,7 +44,7 @@ class Interpreter:
     """
 
     def __init__(self, words: Sequence[Word], say: Callable[[str], object]) -> None:
-        self.status = DONE
+        self.status: int = DONE
         self.previous: Word | None = None
         self._words = words
         self._say = say

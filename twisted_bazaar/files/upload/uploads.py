@@ -92,8 +92,8 @@ class Uploads:
         self._most = most_connections
         self._changed = changed
         self._on_changed_file = on_changed_file
-        self.pace = SharedRate(reactor, rate)
-        self.sent_bytes = 0
+        self.pace: SharedRate = SharedRate(reactor, rate)
+        self.sent_bytes: int = 0
         self._servings: dict[UploadConnection, None] = {}
         self._streams: dict[Stream, None] = {}
         # By manifest: while a file is fetched here it may be taken for two.

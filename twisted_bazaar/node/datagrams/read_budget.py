@@ -23,7 +23,7 @@ class DatagramReadBudget:
     __slots__ = ("_reading_on", "_transport", "left")
 
     def __init__(self, reactor: Any) -> None:
-        self.left = _WORK_A_TURN
+        self.left: int = _WORK_A_TURN
         self._reading_on = Timer(reactor, self._read_on)
         self._transport: Any = None
 

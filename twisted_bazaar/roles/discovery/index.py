@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Self
+from collections.abc import Sequence
+from typing import ClassVar, Final, Self
 
 from attrs import evolve
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -10,7 +11,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted_bazaar.discovery.index.client.member import IndexMember
 from twisted_bazaar.discovery.index.client.search import IndexAnswers, IndexSearch
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IOffers
+from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IOffers, IRole
 from twisted_bazaar.roles.discovery.method import DiscoveryContext, DiscoveryMethod
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.values.joining import Asked, JoinObserver
@@ -35,16 +36,18 @@ class IndexMethod(DiscoveryMethod):
     """
 
     name = "index"
-    options = (_INDEX,)
-    command_options = (evolve(_INDEX, help="Where the index server listens.", default=_ASKED.usual),)
-    asked = _ASKED
+    options: ClassVar[Sequence[Option]] = (_INDEX,)
+    command_options: ClassVar[Sequence[Option]] = (
+        evolve(_INDEX, help="Where the index server listens.", default=_ASKED.usual),
+    )
+    asked: ClassVar[Asked] = _ASKED
     gives_ids = True
     lists_everything = True
 
     def __init__(self, registrar: IStreamClientEndpoint | None = None, *, observer: JoinObserver | None = None) -> None:
-        self.registrar = registrar
+        self.registrar: IStreamClientEndpoint | None = registrar
         self._member = IndexMember(observer)
-        self.roles = (self._member,)
+        self.roles: Sequence[IRole] = (self._member,)
 
     @classmethod
     def from_options(cls, options: OptionValues, context: DiscoveryContext) -> Self:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, Self
 
 from attrs import evolve
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -11,11 +11,11 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted_bazaar.discovery.index.client.search import IndexAnswers, IndexSearch
 from twisted_bazaar.discovery.ring.rules.identifiers import USUAL_BITS
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IOffers
+from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IOffers, IRole
 from twisted_bazaar.roles.discovery.method import DiscoveryContext, DiscoveryMethod
 from twisted_bazaar.roles.ring.finder import RingFinder
 from twisted_bazaar.roles.ring.options import BITS, JOIN, MEMBER, RING_OPTIONS, read_replicas, read_settings
-from twisted_bazaar.settings.option import OptionValues
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.joining import Asked
 from twisted_bazaar.values.needs import FEW_LINKS, FIND_OUT_SOON
@@ -32,18 +32,20 @@ class RingMethod(DiscoveryMethod):
     """
 
     name = "ring"
-    options = RING_OPTIONS
-    command_options = (
+    options: ClassVar[Sequence[Option]] = RING_OPTIONS
+    command_options: ClassVar[Sequence[Option]] = (
         evolve(JOIN, help=f"Where a member of the ring listens, such as {MEMBER}.", shown=None),
         evolve(BITS, default=f"{USUAL_BITS}", shown=None),
     )
-    asked = _ASKED
-    nobody_asked = "no member of a ring could be asked; say where one listens, with --join tcp:HOST:PORT"
-    limits = {**FEW_LINKS, **FIND_OUT_SOON}
+    asked: ClassVar[Asked] = _ASKED
+    nobody_asked: ClassVar[str | None] = (
+        "no member of a ring could be asked; say where one listens, with --join tcp:HOST:PORT"
+    )
+    limits: ClassVar[Mapping[str, Any]] = {**FEW_LINKS, **FIND_OUT_SOON}
 
     def __init__(self, join: IStreamClientEndpoint | Address | str | None = None, **about: Any) -> None:
-        self.finder = RingFinder(join, **about)
-        self.roles = (self.finder,)
+        self.finder: RingFinder = RingFinder(join, **about)
+        self.roles: Sequence[IRole] = (self.finder,)
 
     @classmethod
     def from_options(cls, options: OptionValues, context: DiscoveryContext) -> Self:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, Self
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
@@ -33,11 +33,11 @@ class SuperPeerMethod(DiscoveryMethod):
     """
 
     name = "superpeer"
-    options = (_SUPER, _MAY_LEAD)
-    command_options = (_SUPER,)
-    asked = _ASKED
-    nobody_asked = "no super peer could be asked; start one with --role super_peer"
-    limits = {**FEW_LINKS, **FIND_OUT_SOON}
+    options: ClassVar[Sequence[Option]] = (_SUPER, _MAY_LEAD)
+    command_options: ClassVar[Sequence[Option]] = (_SUPER,)
+    asked: ClassVar[Asked] = _ASKED
+    nobody_asked: ClassVar[str | None] = "no super peer could be asked; start one with --role super_peer"
+    limits: ClassVar[Mapping[str, Any]] = {**FEW_LINKS, **FIND_OUT_SOON}
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class SuperPeerMethod(DiscoveryMethod):
         may_lead: bool = False,
         observer: JoinObserver | None = None,
     ) -> None:
-        self.super_peer = SuperPeer.dormant() if may_lead else None
+        self.super_peer: SuperPeer | None = SuperPeer.dormant() if may_lead else None
         lead = None if self.super_peer is None else self.super_peer.lead
-        self.leaf = Leaf(super_peers, lead=lead, observer=observer)
+        self.leaf: Leaf = Leaf(super_peers, lead=lead, observer=observer)
         self.roles: Sequence[IRole] = (self.leaf,) if self.super_peer is None else (self.leaf, self.super_peer)
 
     @classmethod

@@ -45,7 +45,7 @@ class FileKeeper:
     @param dht: tells those that have asked for a file to be kept that it has come.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     _node: INode
 
     def __init__(

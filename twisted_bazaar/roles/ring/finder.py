@@ -30,6 +30,7 @@ from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.values.needs import UdpNeed
+from twisted_bazaar.wire.message import Message
 
 # It hands over no files, so it needs less time for that than who keeps some.
 _LEAVING_S: Final = 8.0
@@ -51,11 +52,11 @@ class RingFinder(Role):
 
     is_self_numbered = True
     needs_neighbours = False
-    log = limited_logger(__name__)
-    udp_need = UdpNeed(
+    log: Final = limited_logger(__name__)
+    udp_need: UdpNeed | None = UdpNeed(
         beside_links=False, no_udp="--via ring goes by datagrams; write a port, or leave out --udp for any that is free"
     )
-    stop_s = _LEAVING_S + _CLOSING_S
+    stop_s: float = _LEAVING_S + _CLOSING_S
 
     def __init__(
         self,
@@ -69,15 +70,19 @@ class RingFinder(Role):
         if is_client and join is None:
             raise UsageError("--via ring: say where a member of the ring listens, with --join tcp:HOST:PORT")
         settings = evolve(settings, leaving_s=_LEAVING_S)
-        self.is_stop_and_wait = not settings.has_fingers
+        self.is_stop_and_wait: bool = not settings.has_fingers
         member = None if is_client else RingMember(settings, observer=observer)
         self.member: RingNode = RingClient(settings, observer=observer) if member is None else member
         is_classic = not settings.has_fingers
-        self.dht = DhtClient(self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic))
-        self.search = RingSearch(self.dht, member)
-        self.lifecycle = RingLifecycle(self.dht, None if member is None else Repair(member, self.dht), join)
-        self.finished = self.lifecycle.finished
-        self.datagrams = self.member.datagrams
+        self.dht: DhtClient = DhtClient(
+            self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic)
+        )
+        self.search: RingSearch = RingSearch(self.dht, member)
+        self.lifecycle: RingLifecycle = RingLifecycle(
+            self.dht, None if member is None else Repair(member, self.dht), join
+        )
+        self.finished: Deferred[int] = self.lifecycle.finished
+        self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = self.member.datagrams
         self.commands: Mapping[str, Command] = {"status": self._status, "ring.status": self._ring_status}
 
     def start(self, node: INode) -> None:

@@ -50,7 +50,7 @@ class KeptFiles:
     """
 
     def __init__(self, limit_bytes: int, here: WholeFiles) -> None:
-        self.room = Quota(limit_bytes)
+        self.room: Quota = Quota(limit_bytes)
         self._here = here
         self._wanted: dict[str, dict[EntryKey, Entry]] = {}
         self._sources: dict[str, OrderedDict[Contact, None]] = {}

@@ -6,6 +6,7 @@ What the role keeps there, and finds by it, is its own business.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
@@ -31,7 +32,7 @@ class RingLifecycle:
     @ivar finished: fires with 1 if it cannot join, or another keeps its place.
     """
 
-    log = Logger()
+    log: Final = Logger()
     _node: INode
 
     def __init__(

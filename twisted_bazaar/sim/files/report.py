@@ -65,7 +65,7 @@ class FilesReport(Report):
     @ivar nodes: how many there are besides the index server.
     """
 
-    figures: ClassVar = _FIGURES
+    figures: ClassVar[Sequence[Figure[Any]]] = _FIGURES
 
     fetched: int
     attempts: int

@@ -44,7 +44,7 @@ class MarketReport(Report):
     @ivar seconds_to_buy: from wanting to having, for each purchase, the shortest first.
     """
 
-    figures: ClassVar = _FIGURES
+    figures: ClassVar[Sequence[Figure[Any]]] = _FIGURES
 
     purchases: int
     searches: int

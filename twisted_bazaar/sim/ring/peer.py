@@ -7,8 +7,8 @@ in one process have too many, and how they travel is the scenario C{files}.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -27,6 +27,7 @@ from twisted_bazaar.errors import LinkClosed
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.wire.message import Message
 
 _CONNECT_S = 5.0
 
@@ -42,14 +43,14 @@ class SimulatedPeer(Role):
 
     is_self_numbered = True
 
-    log = Logger()
+    log: Final = Logger()
 
     def __init__(
         self, settings: Settings, replicas: int, join: IStreamClientEndpoint | None = None, seat: Seat | None = None
     ) -> None:
-        self.member = RingMember(settings)
-        self.dht = DhtClient(self.member, replicas=replicas)
-        self.datagrams = self.member.datagrams
+        self.member: RingMember = RingMember(settings)
+        self.dht: DhtClient = DhtClient(self.member, replicas=replicas)
+        self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = self.member.datagrams
         self._repair = Repair(self.member, self.dht)
         self._join = join
         self._seat = seat

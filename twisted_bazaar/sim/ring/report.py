@@ -177,7 +177,7 @@ class RingReport(Report):
     @ivar claimed_twice: how many nodes claimed what belongs to others at once, at the most, as seen once a second.
     """
 
-    figures: ClassVar = _FIGURES
+    figures: ClassVar[Sequence[Figure[Any]]] = _FIGURES
 
     phases: Sequence[PhaseReport]
     right: int

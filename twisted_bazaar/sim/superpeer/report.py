@@ -115,7 +115,7 @@ class SuperPeerReport(Report):
     @ivar met: how many searches had a hit.
     """
 
-    figures: ClassVar = _FIGURES
+    figures: ClassVar[Sequence[Figure[Any]]] = _FIGURES
 
     phases: Sequence[PhaseReport]
     met: int

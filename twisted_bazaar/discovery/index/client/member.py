@@ -63,7 +63,7 @@ class IndexMember(Role):
     @param observer: told when the server is there.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, observer: JoinObserver | None = None) -> None:
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {

@@ -36,8 +36,8 @@ class MemoryDirectory:
 
     def __init__(self, directory: Directory | None = None) -> None:
         self._directory = directory or Directory()
-        self.lease_s = self._directory.lease_s
-        self.most_a_peer = self._directory.most_a_peer
+        self.lease_s: float = self._directory.lease_s
+        self.most_a_peer: int = self._directory.most_a_peer
         self._is_running = False
 
     def start(self, reactor: Any) -> None:

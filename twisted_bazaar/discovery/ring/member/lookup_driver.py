@@ -32,7 +32,7 @@ class LookupDriver:
     @ivar found: fires when it is over, once; never fails. To cancel it ends the search.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,

@@ -52,7 +52,7 @@ class Maintenance:
         *("doubtful", "lookups"),
     )
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,
@@ -78,8 +78,8 @@ class Maintenance:
         self._events = events
         self._refused = refused
         self._changed = changed
-        self.lookups = Lookups(requests, settings, table, self)
-        self.doubtful = ReconnectCandidates(_MOST_DOUBTFUL)
+        self.lookups: Lookups = Lookups(requests, settings, table, self)
+        self.doubtful: ReconnectCandidates = ReconnectCandidates(_MOST_DOUBTFUL)
         self._known: tuple[Contact | None, tuple[Contact, ...], bool] = (None, (), False)
         requests.sites.forget_shown(node.clock.seconds())
         self._shown_s = max(_SHOWN_S, 3 * settings.silence_s)

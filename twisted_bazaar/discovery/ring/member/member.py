@@ -30,7 +30,7 @@ class RingMember(RingNode):
 
     __slots__ = ("_duties", "_rejoining", "_verdict", "_watchers")
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     is_client: ClassVar[bool] = False
 
     def __init__(

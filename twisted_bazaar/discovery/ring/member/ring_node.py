@@ -79,7 +79,7 @@ class RingNode(ABC):
         self, settings: Settings = USUAL, ring_id: int | None = None, observer: JoinObserver | None = None
     ) -> None:
         self.observer: JoinObserver = observer or JoinObserver()
-        self.ring = Ring(settings.bits)
+        self.ring: Ring = Ring(settings.bits)
         self.settings = settings
         self.datagrams: dict[type[Message], Callable[[Any, Address], None]] = {
             RingJoin: self._on_join,

@@ -73,7 +73,7 @@ class Republisher:
     @param own: says what they are to be.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(self, member: RingMember, dht: DhtClient, own: OwnRecords) -> None:
         self._member = member

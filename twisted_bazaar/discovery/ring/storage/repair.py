@@ -49,12 +49,12 @@ class Repair:
     @ivar sent: how many entries it has sent to others.
     """
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     replication: Replication
     _node: INode
 
     def __init__(self, member: RingMember, dht: ReplicaServer, pacing: Pacing | None = None) -> None:
-        self.sent = 0
+        self.sent: int = 0
         self._dht = dht
         self._member = member
         self._ring = member.ring

@@ -115,7 +115,7 @@ class ReplicaServer:
 
     __slots__ = ("_assembly", "_awaited", "_files", "_handed", "_node", "_now", "member", "replicas", "store")
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
     _node: INode
     _now: Callable[[], float]
 
@@ -128,9 +128,9 @@ class ReplicaServer:
         files: Files | None = None,
         **limits: Any,
     ) -> None:
-        self.member = member
-        self.replicas = replicas
-        self.store = Store(place_of or member.ring.key_of, changed=self._changed, **limits)
+        self.member: RingNode = member
+        self.replicas: int = replicas
+        self.store: Store = Store(place_of or member.ring.key_of, changed=self._changed, **limits)
         self._files = NoFiles() if files is None else files
         self._assembly = Assembly()
         self._awaited: dict[str, list[Callable[[Contact], object]]] = {}

@@ -68,7 +68,7 @@ class Leaf(Role):
 
     is_self_numbered = True
 
-    log = limited_logger(__name__)
+    log: Final = limited_logger(__name__)
 
     def __init__(
         self,
