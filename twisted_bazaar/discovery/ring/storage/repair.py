@@ -1,6 +1,6 @@
 """Keeps what is in the ring where it belongs, as nodes come and go: compares with neighbours, sends what they lack.
 
-When, with whom and how fast is decided by L{replicas}; here it is done.
+When, with whom and how fast is decided by L{twisted_bazaar.discovery.ring.storage.replication}; here it is done.
 """
 
 from __future__ import annotations
