@@ -6,6 +6,7 @@ same on the site as in the repository. Nothing is fetched.
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def setup(app: Sphinx) -> None:
         app.add_lexer(language, TextLexer)
     app.connect("html-page-context", _break_paths)
     _make_bases_known()
+    _keep_texts_of_annotated()
 
 
 def _break_paths(app: Sphinx, name: str, template: str, context: dict[str, Any], page: object) -> None:
@@ -77,3 +79,19 @@ def _make_bases_known() -> None:
     zopeinterface.namesInterface = lambda system, name: (
         name.startswith("twisted_bazaar.interface_bases.") or names_interface(system, name)
     )
+
+
+def _keep_texts_of_annotated() -> None:
+    """Have pydoctor leave alone what C{Annotated} says besides the type: it takes each text there for a type."""
+    from pydoctor.astutils import _AnnotationStringParser as Parser
+
+    visit = Parser.visit_Subscript
+
+    def visit_subscript(parser: Parser, node: ast.Subscript) -> ast.Subscript:
+        match node:
+            case ast.Subscript(ast.Name("Annotated"), ast.Tuple([kind, *about])):
+                elements = ast.Tuple([parser.visit(kind), *about], ast.Load())
+                return ast.copy_location(ast.Subscript(node.value, elements, node.ctx), node)
+        return visit(parser, node)
+
+    Parser.visit_Subscript = visit_subscript

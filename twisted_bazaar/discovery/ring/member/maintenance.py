@@ -1,7 +1,7 @@
 """Chord's stabilization on one node: drives the rules, does what they ask for, and gives them what comes.
 
-The rules are L{Stabilization}, L{Fingers} and L{Lookup}. Here is when they are asked: in rounds, and whenever a node
-has answered or has not.
+The rules are L{Stabilization}, L{Fingers} and L{twisted_bazaar.discovery.ring.rules.lookup.Lookup}. Here is when they
+are asked: in rounds, and whenever a node has answered or has not.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Repair: brings replicas to the nodes that are to have them, by anti-entropy with the neighbours.
 
-When, with whom and how fast is decided by L{replicas}; here it is done.
+When, with whom and how fast is decided by L{twisted_bazaar.discovery.ring.storage.replication}; here it is done.
 """
 
 from __future__ import annotations
