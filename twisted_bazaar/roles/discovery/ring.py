@@ -69,8 +69,10 @@ class RingMethod(DiscoveryMethod):
     def places(cls, options: OptionValues) -> Sequence[str]:
         """The endpoint of a member.
 
-        @raise UsageError: none is named.
+        @raise UsageError: none is named, or what is said of the ring cannot be.
         """
+        # Told before anything begins: whoever asks for places has not run the reactor yet.
+        read_replicas(options, read_settings(options))
         if options["join"] is None:
             raise UsageError(f"--via ring: say where a member of the ring listens, with --join such as {MEMBER}")
         return (options["join"],)
