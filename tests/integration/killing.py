@@ -239,7 +239,7 @@ def _wait_until_idle(process: fork_server.Process) -> None:
         assert time.monotonic() < until, "it is never idle"
         try:
             spent, unread = _spent(process.pid), _unread_bytes(process.pid)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue
         calm, before = (calm + 1 if spent == before and not unread else 0), spent
         time.sleep(0.01)
