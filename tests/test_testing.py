@@ -75,15 +75,15 @@ class FakeNodeTests(SynchronousTestCase):
     def test_reach(self) -> None:
         """A link comes about if the test has said so, once; one that is there is enough."""
         node, address = FakeNode(reachable={9}), Address("10.0.0.5", 4000)
-        reached = [self.successResultOf(node.reach(id, address)) for id in (8, 9, 9)]
+        reached = [self.successResultOf(node.try_hold_link(id, address, self)) for id in (8, 9, 9)]
         self.assertEqual((reached, node.peers()), ([False, True, True], [Peer(9, f"{9:064x}", address)]))
 
     def test_meet(self) -> None:
         """Whom the test has put somewhere is met there, and linked once; nobody is anywhere else."""
         node, address = FakeNode(), Address("10.0.0.5", 4000)
         node.present[address] = Peer(9, f"{9:064x}", address)
-        met = [self.successResultOf(node.meet(address)) for _ in range(2)]
-        self.failureResultOf(node.meet(Address("10.0.0.5", 4001)), LinkClosed)
+        met = [self.successResultOf(node.hold_link(address, self)) for _ in range(2)]
+        self.failureResultOf(node.hold_link(Address("10.0.0.5", 4001), self), LinkClosed)
         self.assertEqual((met, node.linked), ([node.present[address]] * 2, [node.present[address]]))
         self.assertEqual(node.met, [address, address, Address("10.0.0.5", 4001)])
 
@@ -91,7 +91,9 @@ class FakeNodeTests(SynchronousTestCase):
         """The tracker names whom the test has given, one after the other, and then nobody."""
         named = [Whereabouts(id, Address("10.0.0.5", 4000), 4001) for id in (8, 9)]
         node = FakeNode(named=list(named))
-        self.assertEqual([self.successResultOf(node.another("baker", [id])) for id in (7, 8, 9)], [*named, None])
+        self.assertEqual(
+            [self.successResultOf(node.ask_tracker_for("baker", [id])) for id in (7, 8, 9)], [*named, None]
+        )
         self.assertEqual(node.asked, [("baker", (7,)), ("baker", (8,)), ("baker", (9,))])
 
     def test_datagrams(self) -> None:

@@ -7,7 +7,7 @@ prose says what is promised.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -79,27 +79,31 @@ class INode(Interface):
     def routes_to(node_id: int) -> Sequence[Route]:
         """The known routes to a node: a direct link first, then by length. Empty if there is none."""
 
-    def reach(node_id: int, address: Address) -> Deferred[bool]:
-        """Try to have a direct link to a node.
+    def try_hold_link(node_id: int, address: Address, holder: Hashable) -> Deferred[bool]:
+        """Try to have a direct link to a node that somebody else has named, and may have named in vain.
 
+        One that is made for this stays until it is released; one that is there already is not held.
+
+        @param holder: for whom: whoever gives the same to L{release_link}.
         @return: fires with whether there is one now; never fails.
         """
 
-    def meet(where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
-        """Have a direct link to whoever is at an address, which stays until C{part} is said.
+    def hold_link(where: Address | IStreamClientEndpoint, holder: Hashable) -> Deferred[Peer]:
+        """Have a direct link to whoever is at an address, which stays until it is released.
 
+        @param holder: for whom: whoever gives the same to L{release_link}.
         @raise ReachedItself: this node is there.
         @raise ReachedTracker: a tracker is there.
         @raise PeerError: nobody is there, or who is there does not want to.
         """
 
-    def release(node_id: int) -> None:
-        """Say that a link made by L{reach} is needed no longer; one that C{meet} was answered with stays."""
+    def release_link(node_id: int, holder: Hashable) -> None:
+        """Give up a hold on a link.
 
-    def part(node_id: int) -> None:
-        """Say that a link that L{meet} was answered with is needed no longer."""
+        One that was made for holders closes with its last, unless the node needs it to stay in the network.
+        """
 
-    def dismiss(node_id: int, why: PeerError) -> bool:
+    def dismiss_peer(node_id: int, why: PeerError) -> bool:
         """Say that there is nothing to be done over a link: its node is told why, and the link closes.
 
         It stays if this node made it, the user named its node, or the node carries other roles too.
@@ -110,7 +114,7 @@ class INode(Interface):
     def kind_changed() -> None:
         """Say that the kind of a role is not what it was: the tracker is greeted anew."""
 
-    def another(kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
+    def ask_tracker_for(kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
         """Ask the tracker for a node of a kind, at random; fires with None if it names none, or is not there.
 
         @param have: ids of nodes not to be named.
@@ -124,7 +128,7 @@ class INode(Interface):
         @raise UsageError: it does not fit into a datagram, or this node takes none.
         """
 
-    def has_shown(address: Address) -> bool:
+    def has_validated(address: Address) -> bool:
         """Whether whoever is at an address has shown that it receives datagrams there, and has given its cookie.
 
         If what is being taken from there shows nothing, it has not: somebody else may have sent it in its name.
@@ -224,7 +228,7 @@ class IRole(Interface):
 class IRegistrar(IRole):
     """A role that hands out ids. A node that carries one answers greetings with C{thisisyou}."""
 
-    def number(key: str, claimed: int) -> int:
+    def assign_id(key: str, claimed: int) -> int:
         """The id of the node that just greeted.
 
         @param key: its public key.

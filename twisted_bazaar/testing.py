@@ -8,7 +8,7 @@ test moves.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import define, field
@@ -47,10 +47,10 @@ class FakeNode:
     @ivar sentences: the sentence of each for the log, None for what is not to be logged.
     @ivar linked: who is linked; a route to a node that is not there cannot be used.
     @ivar routes: the routes known, by their target.
-    @ivar reachable: ids of nodes to which L{reach} makes a link.
+    @ivar reachable: ids of nodes to which L{try_hold_link} makes a link.
     @ivar dismissed: whom a role has sent away, and why.
-    @ivar present: by address or endpoint, to whom L{meet} makes a link; nobody is anywhere else.
-    @ivar met: where it was asked to meet somebody.
+    @ivar present: by address or endpoint, to whom L{hold_link} makes a link; nobody is anywhere else.
+    @ivar met: where it was asked to hold a link.
     @ivar named: whom the tracker names, one after the other, whatever it is asked for.
     @ivar asked: what the tracker was asked for: the kind, and the ids not to be named.
     @ivar datagrams: each datagram sent, with its address.
@@ -108,13 +108,13 @@ class FakeNode:
         direct: list[Route] = [(self.id, node_id)] if node_id in {peer.id for peer in self.linked} else []
         return [*direct, *self.routes.get(node_id, [])]
 
-    def reach(self, node_id: int, address: Address) -> Deferred[bool]:
+    def try_hold_link(self, node_id: int, address: Address, holder: Hashable) -> Deferred[bool]:
         """Make a link if the test has said that one can be made."""
         if node_id in self.reachable and node_id not in {peer.id for peer in self.linked}:
             self.linked.append(Peer(node_id, f"{node_id:064x}", address))
         return succeed(node_id in {peer.id for peer in self.linked})
 
-    def meet(self, where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
+    def hold_link(self, where: Address | IStreamClientEndpoint, holder: Hashable) -> Deferred[Peer]:
         """Make a link to whom the test has put there; the role has still to be told that it joined."""
         self.met.append(where)
         peer = self.present.get(where)
@@ -126,11 +126,7 @@ class FakeNode:
             self.linked.append(peer)
         return succeed(peer)
 
-    def part(self, node_id: int) -> None:
-        """Keep that a link is needed no longer, with those that are released."""
-        self.release(node_id)
-
-    def dismiss(self, node_id: int, why: PeerError) -> bool:
+    def dismiss_peer(self, node_id: int, why: PeerError) -> bool:
         """Keep whom a role has sent away, and why; it has still to be told that its link is gone."""
         self.dismissed.append((node_id, why))
         return True
@@ -139,7 +135,7 @@ class FakeNode:
         """Report that a role is of another kind."""
         self.report("kind_changed", None)
 
-    def another(self, kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
+    def ask_tracker_for(self, kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
         """Name the next whom the test has given."""
         self.asked.append((kind, tuple(have)))
         return succeed(self.named.pop(0) if self.named else None)
@@ -149,7 +145,7 @@ class FakeNode:
         check_fits(message, Limits().datagram_bytes)
         self.datagrams += [(message, address) for address in addresses]
 
-    def has_shown(self, address: Address) -> bool:
+    def has_validated(self, address: Address) -> bool:
         """Everybody has."""
         return True
 
@@ -157,8 +153,8 @@ class FakeNode:
         """What the test has put there."""
         return self.streams.get(address)
 
-    def release(self, node_id: int) -> None:
-        """Keep that a link is needed no longer."""
+    def release_link(self, node_id: int, holder: Hashable) -> None:
+        """Keep that a link is held no longer."""
         self.released.append(node_id)
 
     def peers(self) -> Sequence[Peer]:

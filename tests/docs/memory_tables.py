@@ -144,8 +144,8 @@ def _numbers(count: int) -> object:
     for number in range(count):
         node_id = (1 << 30) + number
         peer = Peer(node_id, key_of(number), address_of(number), seen_host=host_of(number))
-        table.joined(peer)
-        table.left(peer, number * 1e-6)
+        table.id_taken(peer)
+        table.id_freed(peer, number * 1e-6)
     return table
 
 
@@ -213,7 +213,7 @@ def _waiting(count: int) -> object:
     known = _acquaintances()
     for number in range(count):
         address = address_of(number)
-        known.table.put((address.host, address.port), known.enter(address, 0.0), host_of(number), 0.0)
+        known.table.put((address.host, address.port), known.add(address, 0.0), host_of(number), 0.0)
         for _ in range(address_validation._MOST_WAITING):
             head = bytes(LIMITS.datagram_bytes - ROOM_BYTES - 1)
             known.send(Knock(nonce="", pad=str(number % 10) * 1_000), head, address, number * 1e-6)
@@ -225,7 +225,7 @@ def _correspondents(count: int) -> object:
     for number in range(count):
         address = address_of(number)
         known.table.discard((address.host, address.port))
-        entry = known.enter(address, number * 1e-6)
+        entry = known.add(address, number * 1e-6)
         known._trust(entry, f"{number:016x}", 0.5 + number)
         entry.suffix, entry.due = f'"cookie":"{number:016x}"}}'.encode(), 0.25 + number
     return known
@@ -234,7 +234,7 @@ def _correspondents(count: int) -> object:
 def _heard_of(count: int) -> object:
     table = Peers("", 8, count, LIMITS.known_s)
     for number in range(count):
-        table.note(Peer(LARGE + number, key_of(number), address_of(number)), host_of(number), number * 1e-6)
+        table.note_seen(Peer(LARGE + number, key_of(number), address_of(number)), host_of(number), number * 1e-6)
     return table
 
 

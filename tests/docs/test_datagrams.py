@@ -105,7 +105,7 @@ class DatagramsTests(PageTests):
         for speaker, hearer, data in datagrams(PAGE):
             right = [
                 cookies.Cookies(KeyPair.from_seed(bytes([seed] * 32)).secret_for(protocol.COOKIES), Limits().cookie_s)
-                .right(*ADDRESSES[hearer], 0.0)[0]
+                .valid_cookies(*ADDRESSES[hearer], 0.0)[0]
                 .decode()
                 for seed in keys.get(speaker, [])
             ]

@@ -42,7 +42,7 @@ def said() -> Iterator[tuple[str, str, Any, dict[str, Any]]]:
 def cookie_of(place: str, host: str) -> str:
     """What the node at a place gives a host in the first slot."""
     secret = PAIRS[place].secret_for(protocol.COOKIES)
-    return cookies.Cookies(secret, Limits().cookie_s).give(host, PORT, 0.0)
+    return cookies.Cookies(secret, Limits().cookie_s).cookie_for(host, PORT, 0.0)
 
 
 class RingDialoguesTests(SynchronousTestCase):

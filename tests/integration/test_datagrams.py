@@ -111,7 +111,7 @@ async def test_turns() -> None:
         role.heard.append(address),
         len(role.heard) % 50 or reactor.callLater(0, lambda: count_at_turn.append(len(role.heard))),
     )
-    node.datagrams.take(role.datagrams)
+    node.datagrams.register_receivers(role.datagrams)
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
             peer.bind(("127.0.0.1", 0))

@@ -28,14 +28,14 @@ class AdmissionTests(SynchronousTestCase):
 
         @raise NoSlots: it was not taken.
         """
-        gone = self.admission.judge(host)
+        gone = self.admission.admit(host)
         if gone is not None:
-            self.admission.leave(gone)
+            self.admission.connection_closed(gone)
             del self.host_of[gone]
-        self.admission.enter(name, host)
+        self.admission.connection_opened(name, host)
         self.host_of[name] = host
         if settles:
-            self.admission.settle(name)
+            self.admission.connection_greeted(name)
         return gone
 
     def fill(self, host: str, count: int = 10, *, settles: bool = False) -> Sequence[str]:
@@ -49,7 +49,7 @@ class AdmissionTests(SynchronousTestCase):
         """When one host has all places with connections that say nothing, its oldest goes for somebody else."""
         self.fill("192.0.2.1")
         self.assertEqual(self.connect("honest", "192.0.2.2"), "192.0.2.1-0")
-        self.admission.settle("honest")
+        self.admission.connection_greeted("honest")
         self.assertEqual(self.connect("second", "192.0.2.3"), "192.0.2.1-1")
 
     def test_batch(self) -> None:
@@ -58,20 +58,20 @@ class AdmissionTests(SynchronousTestCase):
         gone = []
         for number in range(1000):
             with contextlib.suppress(NoSlots):
-                gone.append(self.admission.judge("192.0.2.1"))
-                self.admission.enter(f"more-{number}", "192.0.2.1")
-        gone.append(self.admission.judge("192.0.2.2"))
+                gone.append(self.admission.admit("192.0.2.1"))
+                self.admission.connection_opened(f"more-{number}", "192.0.2.1")
+        gone.append(self.admission.admit("192.0.2.2"))
         self.assertEqual(len(gone), 5)
         for connection in gone:
-            self.admission.leave(connection or "")
-        self.admission.judge("192.0.2.1")
+            self.admission.connection_closed(connection or "")
+        self.admission.admit("192.0.2.1")
 
     def test_silent_batch(self) -> None:
         """Where only places of silent ones are few, however many come in one turn, each is taken."""
         admission: Admission[int] = Admission(1_000, 10)
         for number in range(200):
-            admission.judge(f"192.0.2.{number}")
-            admission.enter(number, f"192.0.2.{number}")
+            admission.admit(f"192.0.2.{number}")
+            admission.connection_opened(number, f"192.0.2.{number}")
         self.assertEqual(len(admission), 10)
 
     def test_its_own(self) -> None:
@@ -114,11 +114,11 @@ class AdmissionTests(SynchronousTestCase):
         self.fill("192.0.2.1", 9, settles=True)
         self.connect("asks for a file", "192.0.2.1")
         self.admission.replace("asks for a file", "upload")
-        self.admission.leave("asks for a file")
+        self.admission.connection_closed("asks for a file")
         self.assertEqual(len(self.admission), 10)
-        self.assertEqual(self.admission.judge("192.0.2.2"), "upload")
-        self.admission.leave("upload")
-        self.assertIsNone(self.admission.judge("192.0.2.2"))
+        self.assertEqual(self.admission.admit("192.0.2.2"), "upload")
+        self.admission.connection_closed("upload")
+        self.assertIsNone(self.admission.admit("192.0.2.2"))
 
     def test_few_silent(self) -> None:
         """Past its own limit of silent connections the oldest of who has most of them goes, whatever room there is."""
@@ -139,8 +139,8 @@ class AdmissionTests(SynchronousTestCase):
             self.connect(f"mute-{number}", mute[number % 8])
         self.assertIn("honest", self.host_of)
         # Who has said who it is may be slow another time.
-        self.admission.settle("mute-79")
-        self.admission.leave("mute-79")
+        self.admission.connection_greeted("mute-79")
+        self.admission.connection_closed("mute-79")
         self.connect("slow", mute[79 % 8])
         for number in range(80, 87):
             self.connect(f"mute-{number}", mute[number % 8])
@@ -163,7 +163,7 @@ class AdmissionTests(SynchronousTestCase):
             if one_leaves and self.host_of:
                 leaves = next(iter(self.host_of))
                 del self.host_of[leaves]
-                self.admission.leave(leaves)
+                self.admission.connection_closed(leaves)
 
 
 class TallyTests(SynchronousTestCase):
@@ -180,4 +180,4 @@ class TallyTests(SynchronousTestCase):
             tally.change(network, by)
             self.assertEqual({each: tally[each] for each in counts}, counts)
             if counts.total():
-                self.assertEqual(counts[tally.busiest], max(counts.values()))
+                self.assertEqual(counts[tally.busiest_network], max(counts.values()))

@@ -94,7 +94,7 @@ class OneLinkTests(LinkTestCase):
         """Who dials although there is a link to be kept is told so, and that link stays."""
         address, peers = accept(self.network)
         key = "00" * 32
-        self.node.reach(88, address)
+        self.node.try_hold_link(88, address, self)
         self.network.run(0.1)
         peers[0].greet(88, key=key)
         self.network.run(0.1)

@@ -294,8 +294,8 @@ class ReachTests(NodeTestCase):
         tracker = self.network.tracker_address
         assert tracker is not None
         for address in (Address(*self.network.where(other)), tracker):
-            self.assertEqual(self.successResultOf(self.node.reach(4711, address)), False)
-            self.node.release(4711)
+            self.assertEqual(self.successResultOf(self.node.try_hold_link(4711, address, self)), False)
+            self.node.release_link(4711, self)
         self.network.run(1)
         self.assertIn(other.id, [peer.id for peer in self.node.peers()])
 
@@ -303,12 +303,12 @@ class ReachTests(NodeTestCase):
         """A link made by reach goes when it is released; one that was there stays."""
         other = self.network.add_node(min_links=0)
         self.network.run(1)
-        self.node.release(71)
-        reaching = self.node.reach(other.id, Address(*self.network.where(other)))
+        self.node.release_link(71, self)
+        reaching = self.node.try_hold_link(other.id, Address(*self.network.where(other)), self)
         self.network.run(1)
         self.assertTrue(self.successResultOf(reaching))
         self.assertEqual({71, other.id} - {peer.id for peer in self.node.peers()}, set())
-        self.node.release(other.id)
+        self.node.release_link(other.id, self)
         self.network.run(1)
         self.assertEqual({71, other.id} & {peer.id for peer in self.node.peers()}, {71})
 
@@ -316,10 +316,12 @@ class ReachTests(NodeTestCase):
         """A link that comes when nobody waits for it any more can still be released."""
         other = self.network.add_node(min_links=0)
         self.network.run(1)
-        self.node.reach(other.id, Address(*self.network.where(other))).addErrback(lambda failure: None).cancel()
+        self.node.try_hold_link(other.id, Address(*self.network.where(other)), self).addErrback(
+            lambda failure: None
+        ).cancel()
         self.network.run(1)
         self.assertIn(other.id, [peer.id for peer in self.node.peers()])
-        self.node.release(other.id)
+        self.node.release_link(other.id, self)
         self.network.run(1)
         self.assertNotIn(other.id, [peer.id for peer in self.node.peers()])
 
@@ -327,7 +329,7 @@ class ReachTests(NodeTestCase):
         """Who turns out to be another than expected is let go again."""
         other = self.network.add_node(min_links=0)
         self.network.run(1)
-        reaching = self.node.reach(4711, Address(*self.network.where(other)))
+        reaching = self.node.try_hold_link(4711, Address(*self.network.where(other)), self)
         self.network.run(3)
         self.assertFalse(self.successResultOf(reaching))
         self.assertNotIn(other.id, [peer.id for peer in self.node.peers()])
@@ -370,7 +372,7 @@ class RoleTests(NodeTestCase):
         def fail(message: Search, origin: Origin) -> None:
             raise RuntimeError("a planted fault")
 
-        self.node._forwarding.hand_to({Search: fail}, ())
+        self.node._forwarding.register_receivers({Search: fail}, ())
         self.search(self.a)
         self.network.run(0.1)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
@@ -474,7 +476,7 @@ class StopTests(SynchronousTestCase):
         node = network.add_node(Lingering(Deferred))
         stopping = node.stop()
         network.run(1.0)
-        node.hurry()
+        node.stop_now()
         network.run(3.0)
         self.successResultOf(stopping)
         self.assertEqual(self.flushLoggedErrors(), [])
@@ -486,7 +488,7 @@ class StopTests(SynchronousTestCase):
         for _ in range(5):
             network.add_node()
         network.run(5)
-        network.nodes[-1].reach(4711, Address("10.9.9.9", 9000))
+        network.nodes[-1].try_hold_link(4711, Address("10.9.9.9", 9000), self)
         stopped: list[None] = []
         for node in network.nodes:
             # Not the network's stop: it would end what the node left.

@@ -269,10 +269,10 @@ class KnownTests(PeersTestCase):
     def test_latest_first(self) -> None:
         """Those that are not linked are named, the one heard of last first."""
         for id, now in ((2, 1.0), (3, 2.0), (4, 3.0), (2, 4.0)):
-            self.peers.note(peer(id), "10.0.0.9", now)
+            self.peers.note_seen(peer(id), "10.0.0.9", now)
         self.linked(peer(3), dialled=True)
         self.assertEqual(
-            self.peers.known(5.0),
+            self.peers.unlinked(5.0),
             [
                 Known(id=2, address=peer(2).address, key=LOWER_KEY, heard_at=4.0),
                 Known(id=4, address=peer(4).address, key=LOWER_KEY, heard_at=3.0),
@@ -283,33 +283,33 @@ class KnownTests(PeersTestCase):
         """What somebody says of a node does not replace what is known of it at first hand."""
         elsewhere = Address("198.51.100.5", 22)
         self.peers.note_hearsay(2, elsewhere, 9, 1.0)
-        self.assertEqual(self.peers.known(1.0), [Known(2, elsewhere, None, 1.0)])
-        self.peers.note(peer(2), "10.0.0.9", 2.0)
+        self.assertEqual(self.peers.unlinked(1.0), [Known(2, elsewhere, None, 1.0)])
+        self.peers.note_seen(peer(2), "10.0.0.9", 2.0)
         self.peers.note_hearsay(2, elsewhere, 9, 3.0)
-        self.assertEqual(self.peers.known(3.0), [Known(2, peer(2).address, LOWER_KEY, 2.0)])
+        self.assertEqual(self.peers.unlinked(3.0), [Known(2, peer(2).address, LOWER_KEY, 2.0)])
 
     def test_hearsay(self) -> None:
         """Of what is only said of a node the latest counts."""
         for port in (1, 2):
             self.peers.note_hearsay(2, Address("198.51.100.5", port), 9, float(port))
-        self.assertEqual(self.peers.known(3.0), [Known(2, Address("198.51.100.5", 2), None, 2.0)])
+        self.assertEqual(self.peers.unlinked(3.0), [Known(2, Address("198.51.100.5", 2), None, 2.0)])
 
     def test_not_listening(self) -> None:
         """Who takes no connections is not remembered."""
-        self.peers.note(peer(2, port=0), "10.0.0.9", 1.0)
-        self.assertEqual(self.peers.known(1.0), [])
+        self.peers.note_seen(peer(2, port=0), "10.0.0.9", 1.0)
+        self.assertEqual(self.peers.unlinked(1.0), [])
 
     def test_forgotten(self) -> None:
         """Who has not been heard of for long is forgotten."""
-        self.peers.note(peer(2), "10.0.0.9", 1.0)
-        self.assertEqual([len(self.peers.known(now)) for now in (600.9, 601.0)], [1, 0])
+        self.peers.note_seen(peer(2), "10.0.0.9", 1.0)
+        self.assertEqual([len(self.peers.unlinked(now)) for now in (600.9, 601.0)], [1, 0])
 
     def test_a_talker(self) -> None:
         """One that names many nodes pushes out nobody that others are known by."""
-        self.peers.note(peer(2), "10.0.0.9", 1.0)
+        self.peers.note_seen(peer(2), "10.0.0.9", 1.0)
         for id in range(100, 200):
             self.peers.note_hearsay(id, Address("10.0.0.1", 9), 9, 2.0)
-        known = [known.id for known in self.peers.known(3.0)]
+        known = [known.id for known in self.peers.unlinked(3.0)]
         self.assertEqual((known[-1], len(known)), (2, 64 // 8 + 1))
 
 

@@ -135,7 +135,7 @@ class AnotherTests(ToTrackerTestCase):
 
     def ask(self, *have: int, kind: str = "baker") -> Deferred[Whereabouts | None]:
         """Ask for one."""
-        return self.node.another(kind, have)
+        return self.node.ask_tracker_for(kind, have)
 
     def asked(self) -> list[dict[str, Any]]:
         """What the tracker was asked for by a role since last asked, after a moment."""
@@ -187,7 +187,7 @@ class AnotherTests(ToTrackerTestCase):
     def test_gone_before(self) -> None:
         """A node without a tracker does not wait for one."""
         alone = self.network.add_node()
-        self.assertIsNone(self.successResultOf(alone.another("baker", [])))
+        self.assertIsNone(self.successResultOf(alone.ask_tracker_for("baker", [])))
 
     def test_one_at_a_time(self) -> None:
         """Of several questions one is put at a time, so that each gets its own answer."""

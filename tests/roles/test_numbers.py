@@ -28,21 +28,21 @@ class NumbersTests(SynchronousTestCase):
 
     def join(self, key: str, claimed: int = NO_ID, now: float = 0.0, port: int = 4000) -> Peer:
         """Let a node be linked; returns it with its id."""
-        joined = peer(self.numbers.number(key, claimed, now), key, port)
-        self.numbers.joined(joined)
+        joined = peer(self.numbers.assign_id(key, claimed, now), key, port)
+        self.numbers.id_taken(joined)
         return joined
 
     def test_charged_to_where_links_come_from(self) -> None:
         """Who says that each of its nodes is on another host pushes out its own ids, and not those of others."""
         honest = self.join("honest")
-        self.numbers.left(honest, 1.0)
+        self.numbers.id_freed(honest, 1.0)
         for number in range(20_000):
             liar = Peer(
                 100 + number, f"{number}", Address(f"10.1.{number >> 8}.{number & 255}", 1), seen_host="10.9.9.9"
             )
-            self.numbers.joined(liar)
-            self.numbers.left(liar, 2.0)
-        self.assertEqual(self.numbers.number("honest", NO_ID, 3.0), honest.id)
+            self.numbers.id_taken(liar)
+            self.numbers.id_freed(liar, 2.0)
+        self.assertEqual(self.numbers.assign_id("honest", NO_ID, 3.0), honest.id)
 
     def test_coming_and_going(self) -> None:
         """Whoever comes and goes under ever other ids, or keys, leaves little behind, and keeps its last id."""
@@ -51,11 +51,11 @@ class NumbersTests(SynchronousTestCase):
             numbers = Numbers(random.Random(1))
             for number in range(2_000):
                 for each in (peer(1 + number, "restless"), peer(10_000 + number, f"{number % 10}")):
-                    numbers.joined(each)
-                    numbers.left(each, float(number))
-            self.assertEqual(numbers.number("restless", NO_ID, 2_000.0), 2_000)
-            self.assertNotEqual(numbers.number("another", 2_000, 2_000.0), 2_000)
-            self.assertEqual(numbers.number("another", 1_999, 2_000.0), 1_999, "it was left for another id")
+                    numbers.id_taken(each)
+                    numbers.id_freed(each, float(number))
+            self.assertEqual(numbers.assign_id("restless", NO_ID, 2_000.0), 2_000)
+            self.assertNotEqual(numbers.assign_id("another", 2_000, 2_000.0), 2_000)
+            self.assertEqual(numbers.assign_id("another", 1_999, 2_000.0), 1_999, "it was left for another id")
             return numbers
 
         self.assertLess(weight_of(filled), 30_000)
@@ -63,30 +63,30 @@ class NumbersTests(SynchronousTestCase):
     def test_remembered(self) -> None:
         """A node has the same id while it is there, and when it comes back within an hour."""
         first = self.join("a")
-        self.assertEqual(self.numbers.number("a", NO_ID, 1.0), first.id)
-        self.numbers.left(first, 2.0)
-        self.assertEqual(self.numbers.number("a", 4711, 3000.0), first.id)
+        self.assertEqual(self.numbers.assign_id("a", NO_ID, 1.0), first.id)
+        self.numbers.id_freed(first, 2.0)
+        self.assertEqual(self.numbers.assign_id("a", 4711, 3000.0), first.id)
 
     def test_claimed(self) -> None:
         """One who says what id it had gets that, if nobody else has it and it is one."""
         self.assertEqual(self.join("a", 4711).id, 4711)
         for claimed in (NO_ID, 0, -5, 1 << 31, 4711, 2**53):
-            self.assertNotEqual(self.numbers.number("b", claimed, 0.0), claimed)
+            self.assertNotEqual(self.numbers.assign_id("b", claimed, 0.0), claimed)
 
     def test_kept(self) -> None:
         """The id of who has gone is kept for it for an hour, and then free."""
-        self.numbers.left(self.join("a", 4711), 0.0)
-        self.assertNotEqual(self.numbers.number("b", 4711, 3599.0), 4711)
-        self.assertEqual(self.numbers.number("b", 4711, 3601.0), 4711)
+        self.numbers.id_freed(self.join("a", 4711), 0.0)
+        self.assertNotEqual(self.numbers.assign_id("b", 4711, 3599.0), 4711)
+        self.assertEqual(self.numbers.assign_id("b", 4711, 3601.0), 4711)
 
     def test_linked_twice(self) -> None:
         """When a newer link of the same node has taken over, the end of the older one is nobody's leaving."""
         old = self.join("a", port=4000)
         new = self.join("a", port=4001)
-        self.assertFalse(self.numbers.left(old, 1.0))
+        self.assertFalse(self.numbers.id_freed(old, 1.0))
         self.assertEqual(self.numbers.holders, {new.id: new})
-        self.assertTrue(self.numbers.left(new, 2.0))
-        self.assertFalse(self.numbers.left(new, 3.0))
+        self.assertTrue(self.numbers.id_freed(new, 2.0))
+        self.assertFalse(self.numbers.id_freed(new, 3.0))
         self.assertEqual(self.numbers.holders, {})
 
     @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(-1, 6), st.booleans()), max_size=40))
@@ -96,9 +96,9 @@ class NumbersTests(SynchronousTestCase):
         there: dict[str, Peer] = {}
         for now, (key, claimed, is_coming) in enumerate(steps):
             if is_coming:
-                there[key] = peer(numbers.number(key, claimed, now), key)
-                numbers.joined(there[key])
+                there[key] = peer(numbers.assign_id(key, claimed, now), key)
+                numbers.id_taken(there[key])
             elif key in there:
-                numbers.left(there.pop(key), now)
+                numbers.id_freed(there.pop(key), now)
             self.assertEqual(numbers.holders, {each.id: each for each in there.values()})
             self.assertEqual(len(numbers.holders), len(there))

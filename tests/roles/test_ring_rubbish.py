@@ -167,7 +167,7 @@ class RubbishTests(PeersTestCase):
         peer, victim = self.peers[self.victim], self.victim
         for kind, take in list(peer.member.datagrams.items()):
             peer.member.datagrams[kind] = partial(_note, heard, take)
-        victim.datagrams.take(peer.datagrams)
+        victim.datagrams.register_receivers(peer.datagrams)
 
         @settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
         @given(self.messages())

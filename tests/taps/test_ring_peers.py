@@ -108,7 +108,7 @@ class LeavingTests(SynchronousTestCase):
         listening: list[Any] = []
 
         class Service:
-            def hurry(self) -> None:
+            def stop_now(self) -> None:
                 hurried.append(None)
 
         class Reactor(MemoryReactorClock):

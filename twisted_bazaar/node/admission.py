@@ -45,7 +45,7 @@ class Tally:
         return self._counts.get(network, 0)
 
     @property
-    def busiest(self) -> str:
+    def busiest_network(self) -> str:
         """The network that has most; there is one."""
         return next(iter(self._networks[self._most]))
 
@@ -90,10 +90,10 @@ class Admission(Generic[C]):
     def __len__(self) -> int:
         return len(self._seats)
 
-    def judge(self, host: str) -> C | None:
+    def admit(self, host: str) -> C | None:
         """Decide whether one more connection from a host is taken.
 
-        @return: who is to be cut off for it, and then to L{leave}; None when there is room.
+        @return: who is to be cut off for it, and then to L{connection_closed}; None when there is room.
         @raise NoSlots: it is not taken.
         """
         newcomer = _network(host)
@@ -110,15 +110,15 @@ class Admission(Generic[C]):
             raise NoSlots("no slots available: too many connections at once")
         if self._seats[goes].is_silent:
             self._note_mute(self._seats[goes].network)
-        self.leave(goes)
+        self.connection_closed(goes)
         self._going.add(goes)
         return goes
 
-    def enter(self, connection: C, host: str) -> None:
+    def connection_opened(self, connection: C, host: str) -> None:
         """A connection was made; nothing has come over it."""
         self._put(connection, _Seat(_network(host), is_silent=True))
 
-    def settle(self, connection: C) -> None:
+    def connection_greeted(self, connection: C) -> None:
         """The other end has said who it is; that it goes counts less from now on."""
         self.replace(connection, connection)
 
@@ -127,10 +127,10 @@ class Admission(Generic[C]):
         seat = self._seats.get(connection)
         if seat is not None:
             self._mute.pop(seat.network, None)
-            self.leave(connection)
+            self.connection_closed(connection)
             self._put(by, _Seat(seat.network, is_silent=False))
 
-    def leave(self, connection: C) -> None:
+    def connection_closed(self, connection: C) -> None:
         """A connection is closed, or goes on under another name."""
         self._going.discard(connection)
         seat = self._seats.pop(connection, None)
@@ -164,7 +164,7 @@ class Admission(Generic[C]):
         Whoever holds the most silent connections loses its oldest: nobody locks others out. Hundreds of hosts with one
         each could, if they came again and again; so they go before who comes for the first time.
         """
-        busiest = self._taken_in_silence.busiest
+        busiest = self._taken_in_silence.busiest_network
         if self._taken_in_silence[busiest] == 1 and self._silent_again:
             return next(iter(self._silent_again))
         return next(iter(self._silent_of[busiest]))
@@ -180,7 +180,7 @@ class Admission(Generic[C]):
 
         @raise NoSlots: nobody has more than it would have, and all have said who they are.
         """
-        busiest = self._taken.busiest
+        busiest = self._taken.busiest_network
         if self._taken[busiest] > self._taken[newcomer] + 1 or busiest == newcomer:
             silent = self._silent_of.get(busiest)
             if silent:

@@ -81,7 +81,7 @@ class Bootstrap:
         for deferred in running:
             deferred.cancel()
 
-    def changed(self) -> None:
+    def links_changed(self) -> None:
         """Wake all that wait: links, or the link to the tracker, have changed."""
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
@@ -93,7 +93,7 @@ class Bootstrap:
         if self._answer is not None and not self._answer.called and reply.kind == self._asked_kind:
             self._answer.callback(reply)
 
-    def another(self, kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
+    def ask_tracker_for(self, kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
         """Ask the tracker for a node of a kind, at random; fires with None if it names none, or is not there.
 
         @param have: ids of nodes not to be named.
@@ -209,7 +209,7 @@ class Bootstrap:
         linked = [links.id, *links.peers.links]
         have = [*linked, *(node_id for node_id, _ in self._avoid.items(now))][:MOST_NAMED_IN_REQUEST]
         if links.tracker is None:
-            known = [node for node in links.peers.known(now) if node.id not in have][:_LATEST_KNOWN]
+            known = [node for node in links.peers.unlinked(now) if node.id not in have][:_LATEST_KNOWN]
             chosen = self._rng.choice(known) if known else None
             return None if chosen is None else (chosen.id, chosen.address)
         reply = await self._ask_tracker(NodeRequest(have=tuple(have)))

@@ -28,8 +28,7 @@ _HOSTS: Final = 1_024
 class HeldLinks:
     """The links of one node that its roles have asked for.
 
-    Those who reach somebody for a while and those who meet somebody to stay know nothing of each other: a link that
-    both want stays until both have said that they do not.
+    Holders know nothing of each other: a link stays until the last of those that hold it has released it.
 
     @param links: all its links.
     """
@@ -39,16 +38,15 @@ class HeldLinks:
     def __init__(self, links: LinkTable) -> None:
         self._links = links
         self._linked = links.peers.links
-        # The links that were made for a role, and those that are wanted by either.
+        # The links that were made for a role, and by whom links are held.
         self._made: set[int] = set()
-        self._reached: set[int] = set()
-        self._met: set[int] = set()
+        self._holders: dict[int, set[Hashable]] = {}
         self._dialling: set[Deferred[Peer]] = set()
         # How often a host was dialled in vain within a second.
         self._in_vain: FairTable[Hashable, int] = FairTable(_HOSTS, _SECOND_S, shares=_HOSTS)
 
-    def reach(self, node_id: int, address: Address) -> Deferred[bool]:
-        """Try to have a direct link to a node; fires with whether there is one."""
+    def try_hold_link(self, node_id: int, address: Address, holder: Hashable) -> Deferred[bool]:
+        """Try to have a direct link to a node; fires with whether there is one. One that is there is not held."""
         if node_id in self._linked:
             return succeed(True)
         if self._links.peers.is_full or not address.port or self._links.is_taken(address):
@@ -64,9 +62,9 @@ class HeldLinks:
             if peer.id not in before:
                 self._made.add(peer.id)
                 if peer.id == node_id:
-                    self._reached.add(peer.id)
+                    self._hold(peer.id, holder)
                 else:
-                    self._close_if_unwanted(peer.id)
+                    self._close_if_unheld(peer.id)
             return node_id in self._linked
 
         def not_linked(failure: Failure) -> bool:
@@ -83,15 +81,15 @@ class HeldLinks:
         dialling.addErrback(lambda failure: self.log.failure("dialling {address} failed", failure, address=address))
         return answer
 
-    def meet(self, where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
-        """Have a direct link to whoever is at an address.
+    def hold_link(self, where: Address | IStreamClientEndpoint, holder: Hashable) -> Deferred[Peer]:
+        """Have a direct link to whoever is at an address, which stays until the holder releases it.
 
         @return: fires with the peer, or fails with a L{PeerError}.
         """
         links = self._links
         linked = links.peer_at(where)
         if linked is not None:
-            self._met.add(linked.id)
+            self._hold(linked.id, holder)
             return succeed(linked)
         if links.id == NO_ID:
             return fail(LinkClosed("this node has no id yet"))
@@ -99,57 +97,58 @@ class HeldLinks:
             return fail(PeerError(f"no node takes links at {where}"))
         before = set(self._linked)
 
-        def met(peer: Peer) -> Peer:
+        def linked_now(peer: Peer) -> Peer:
             if peer.id not in before:
                 self._made.add(peer.id)
-            self._met.add(peer.id)
+            self._hold(peer.id, holder)
             return peer
 
-        def not_met(failure: Failure) -> Peer | Failure:
+        def not_linked(failure: Failure) -> Peer | Failure:
             if failure.check(AlreadyLinked):
                 # It dialled first.
                 there = links.peer_at(where)
                 if there is not None:
-                    self._met.add(there.id)
+                    self._hold(there.id, holder)
                     return there
             return failure
 
-        return self._dial(where).addCallbacks(met, not_met)
+        return self._dial(where).addCallbacks(linked_now, not_linked)
 
-    def release(self, node_id: int) -> None:
-        """Give up the hold of L{reach} on a link."""
-        self._reached.discard(node_id)
-        self._close_if_unwanted(node_id)
+    def release_link(self, node_id: int, holder: Hashable) -> None:
+        """Give up a hold on a link, if there is one; the last closes a link that was made for holders."""
+        holders = self._holders.get(node_id, set())
+        holders.discard(holder)
+        if not holders:
+            self._holders.pop(node_id, None)
+        self._close_if_unheld(node_id)
 
-    def part(self, node_id: int) -> None:
-        """Give up the hold of L{meet} on a link."""
-        self._met.discard(node_id)
-        self._close_if_unwanted(node_id)
-
-    def dismiss(self, node_id: int, why: PeerError) -> bool:
+    def dismiss_peer(self, node_id: int, why: PeerError) -> bool:
         """Close a link that nobody here has asked for, and say why; returns whether it was one."""
         link = self._linked.get(node_id)
-        if link is None or link.peer is None or link.dialled or node_id in self._reached or node_id in self._met:
+        if link is None or link.peer is None or link.dialled or node_id in self._holders:
             return False
-        if self._links.peers.is_named(link, link.peer, link.peer.seen_host):
+        if self._links.peers.is_user_named(link, link.peer, link.peer.seen_host):
             return False
         link.close(Error.telling(why))
         return True
 
     def peer_left(self, peer: Peer) -> None:
         """A node is linked no more."""
-        for ids in (self._made, self._reached, self._met):
-            ids.discard(peer.id)
+        self._made.discard(peer.id)
+        self._holders.pop(peer.id, None)
 
     def stop(self) -> None:
         """Dial no more."""
         for dialling in list(self._dialling):
             dialling.cancel()
 
-    def _close_if_unwanted(self, node_id: int) -> None:
+    def _hold(self, node_id: int, holder: Hashable) -> None:
+        self._holders.setdefault(node_id, set()).add(holder)
+
+    def _close_if_unheld(self, node_id: int) -> None:
         """Close a link that was made for a role, unless the node needs it to stay in the network."""
         link = self._linked.get(node_id)
-        if node_id not in self._made or node_id in self._reached or node_id in self._met or link is None:
+        if node_id not in self._made or node_id in self._holders or link is None:
             return
         if len(self._linked) > self._links.limits.min_links:
             link.close(Disconnect())

@@ -243,7 +243,7 @@ class LinkTable:
         peer = Peer(greeting.id, greeting.key, address, greeting.kind, greeting.udp, seen_host)
         answer: Message | None = None
         if self._registrar is not None:
-            peer = evolve(peer, id=self._registrar.number(greeting.key, greeting.id))
+            peer = evolve(peer, id=self._registrar.assign_id(greeting.key, greeting.id))
             answer = ThisIsYou(id=peer.id, host=address.host, port=address.port)
         elif self.id == NO_ID:
             raise LinkClosed("this node has no id yet")
@@ -264,18 +264,18 @@ class LinkTable:
         """Whether a connection may begin with this that is to be no link."""
         return type(message) in self.openings
 
-    def take_over(self, link: Link, message: Message) -> IProtocol | None:
+    def find_opening(self, link: Link, message: Message) -> IProtocol | None:
         """What takes over a connection that begins with this; None if nothing wants to."""
         if self._ended is not None:
             return None
         successor = self.openings[type(message)](message, _address_at(link))
         if successor is not None:
-            self._admission.replace(link, ref(link.transport, self._admission.leave))
+            self._admission.replace(link, ref(link.transport, self._admission.connection_closed))
         return successor
 
     def link_opened(self, link: Link) -> None:
         """The handshake is done."""
-        self._admission.settle(link)
+        self._admission.connection_greeted(link)
         peer = link.peer
         if link.to_tracker:
             self.tracker = link
@@ -288,7 +288,7 @@ class LinkTable:
             if second is link:
                 return
             if not self.is_tracker:
-                self.peers.note(peer, _address_at(link).host, self.clock.seconds())
+                self.peers.note_seen(peer, _address_at(link).host, self.clock.seconds())
             if before is not None and before.peer is not None and before.peer != peer:
                 self._owner.peer_left(before.peer)
                 before = None
@@ -302,19 +302,19 @@ class LinkTable:
             self._owner.tracker_changed()
         elif self.peers.remove(link) and link.peer is not None:
             if not self.is_tracker:
-                self.peers.note(link.peer, _address_at(link).host, self.clock.seconds())
+                self.peers.note_seen(link.peer, _address_at(link).host, self.clock.seconds())
             self._owner.peer_left(link.peer)
 
     def link_lost(self, link: Link) -> None:
         """The socket is closed."""
         self.link_closed(link)
-        self._admission.leave(link)
+        self._admission.connection_closed(link)
         self._all.pop(link, None)
         self._end_if_empty()
 
     def deadline_set(self, at: float) -> None:
         """A link wants to be looked at by then."""
-        self._watch.wake_by(at)
+        self._watch.schedule_check(at)
 
     # Inside.
 
@@ -323,7 +323,7 @@ class LinkTable:
             return None
         host = _host_of(addr)
         try:
-            goes = self._admission.judge(host)
+            goes = self._admission.admit(host)
         except NoSlots:
             return None
         if isinstance(goes, Link):
@@ -332,7 +332,7 @@ class LinkTable:
             transport.abortConnection()
         link = Link(self, dialled=False, host=host)
         self._all[link] = None
-        self._admission.enter(link, host)
+        self._admission.connection_opened(link, host)
         return link
 
     def _build_dialled(self, to_tracker: bool = False) -> Link:

@@ -8,7 +8,7 @@ its class.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -103,7 +103,7 @@ class Node:
         self._bootstrap = Bootstrap(self._links, rng, None if registrars else tracker, neighbours)
         self._linked = self._links.peers.links
         self._forwarding = Forwarding(self._links, limits, key.secret_for(FLOW_LABELS))
-        self._meetings = HeldLinks(self._links)
+        self._held_links = HeldLinks(self._links)
         self.streams_first = streams_first
         streams = None if make_streams is None else partial(make_streams, secret=key.secret_for(STREAMS))
         self.datagrams: Datagrams = Datagrams(reactor, rng, key.secret_for(COOKIES), limits, datagram_trace, streams)
@@ -149,11 +149,11 @@ class Node:
         for role in self._roles:
             role.start(self)
             self._started.append(role)
-        self._forwarding.hand_to(*claims_of(self._roles))
+        self._forwarding.register_receivers(*claims_of(self._roles))
         self._links.openings = openings_of(self._roles)
         datagram_claims = datagram_claims_of(self._roles)
         if udp is not None:
-            self.datagrams.take(datagram_claims, self._links.openings)
+            self.datagrams.register_receivers(datagram_claims, self._links.openings)
         if endpoint is not None:
             await self._links.listen(endpoint, advertised)
             host, port = self._links.advertised
@@ -166,7 +166,7 @@ class Node:
         @return: fires when every socket is closed.
         """
         self._bootstrap.stop()
-        self._meetings.stop()
+        self._held_links.stop()
         self._stopping = [maybeDeferred(role.stop) for role in self._started]
         for role, stopping in zip(self._started, self._stopping, strict=True):
             stopping.addTimeout(role.stop_s, self.clock)
@@ -175,7 +175,7 @@ class Node:
         stopped.addCallback(lambda _: self._close())
         return stopped
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Wait no longer for what roles do before they stop."""
         for stopping in self._stopping:
             stopping.cancel()
@@ -199,33 +199,29 @@ class Node:
         """The known routes to a node, best first."""
         return self._forwarding.routes_to(node_id)
 
-    def reach(self, node_id: int, address: Address) -> Deferred[bool]:
+    def try_hold_link(self, node_id: int, address: Address, holder: Hashable) -> Deferred[bool]:
         """Try to have a direct link to a node; fires with whether there is one."""
-        return self._meetings.reach(node_id, address)
+        return self._held_links.try_hold_link(node_id, address, holder)
 
-    def meet(self, where: Address | IStreamClientEndpoint) -> Deferred[Peer]:
+    def hold_link(self, where: Address | IStreamClientEndpoint, holder: Hashable) -> Deferred[Peer]:
         """Have a direct link to whoever is at an address; fires with the peer."""
-        return self._meetings.meet(where)
+        return self._held_links.hold_link(where, holder)
 
-    def release(self, node_id: int) -> None:
-        """Say that a link made by L{reach} is needed no longer; it stays if the node needs it, or has it by L{meet}."""
-        self._meetings.release(node_id)
+    def release_link(self, node_id: int, holder: Hashable) -> None:
+        """Give up a hold on a link; it stays if the node needs it, or somebody else holds it."""
+        self._held_links.release_link(node_id, holder)
 
-    def part(self, node_id: int) -> None:
-        """Say that a link made by L{meet} is needed no longer; it stays if the node needs it, or has reached it."""
-        self._meetings.part(node_id)
-
-    def dismiss(self, node_id: int, why: PeerError) -> bool:
+    def dismiss_peer(self, node_id: int, why: PeerError) -> bool:
         """Close a link that no role of this node needs; what one role has no use for another may have."""
-        return len(self._roles) == 1 and self._meetings.dismiss(node_id, why)
+        return len(self._roles) == 1 and self._held_links.dismiss_peer(node_id, why)
 
-    def another(self, kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
+    def ask_tracker_for(self, kind: str, have: Sequence[int]) -> Deferred[Whereabouts | None]:
         """Ask the tracker for a node of a kind; fires with None if it names none."""
-        return self._bootstrap.another(kind, have)
+        return self._bootstrap.ask_tracker_for(kind, have)
 
-    def has_shown(self, address: Address) -> bool:
+    def has_validated(self, address: Address) -> bool:
         """Whether whoever is at an address has shown that it receives datagrams there, and does so now."""
-        return self.datagrams.has_shown(address)
+        return self.datagrams.has_validated(address)
 
     def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
         """Where to open a stream over datagrams to whoever takes some at an address; None if this node has none."""
@@ -268,26 +264,26 @@ class Node:
         """A node is linked that was not."""
         for role in self._roles:
             role.peer_joined(peer)
-        self._bootstrap.changed()
+        self._bootstrap.links_changed()
 
     def peer_left(self, peer: Peer) -> None:
         """A node is linked no more."""
-        self._meetings.peer_left(peer)
+        self._held_links.peer_left(peer)
         for role in self._roles:
             role.peer_left(peer)
-        self._bootstrap.changed()
+        self._bootstrap.links_changed()
 
     def tracker_changed(self) -> None:
         """The link to the tracker has opened or gone."""
         if self._links.tracker is not None:
-            self._forwarding.numbered()
+            self._forwarding.id_assigned()
             self.report("joined", "joined the network as node {id}", id=self.id)
         for role in self._roles:
             if self._links.tracker is not None:
                 role.tracker_joined()
             else:
                 role.tracker_left()
-        self._bootstrap.changed()
+        self._bootstrap.links_changed()
 
     def message_received(self, link: Link, message: Message) -> None:
         """A message came over an open link."""
@@ -297,7 +293,7 @@ class Node:
             if link.to_tracker:
                 self._take_from_tracker(message)
             else:
-                self._forwarding.take(peer, message)
+                self._forwarding.message_received(peer, message)
         except PeerError as error:
             if not isinstance(message, Error):
                 link.send(Error.telling(error, message))

@@ -74,7 +74,7 @@ class Peers:
         if peer.id == own_id or (old is not None and old.peer is not None and old.peer.key != peer.key):
             raise PeerError(f"the id {peer.id} belongs to another node")
         if old is None:
-            most = self._max_links if self.is_named(link, peer, seen_host) else self._most_strangers
+            most = self._max_links if self.is_user_named(link, peer, seen_host) else self._most_strangers
             if len(self.links) < most:
                 return None
             loser = self._youngest_of_many(peer) if self._is_fair and not link.dialled else None
@@ -86,7 +86,7 @@ class Peers:
             raise AlreadyLinked("a link is open already")
         return None
 
-    def is_named(self, link: Link, peer: Peer, seen_host: str) -> bool:
+    def is_user_named(self, link: Link, peer: Peer, seen_host: str) -> bool:
         """Whether a link leads to a node that the user named."""
         # What it says of itself is not enough: it must come from there too.
         return link.is_named or (peer.address.host == seen_host and peer.address in self.named.values())
@@ -123,7 +123,7 @@ class Peers:
                 return False
         return True
 
-    def note(self, peer: Peer, seen_host: str, now: float) -> None:
+    def note_seen(self, peer: Peer, seen_host: str, now: float) -> None:
         """Remember a node that is or was linked, for when the tracker is away.
 
         @param seen_host: where its connection comes from, which the entry is charged to: it could name any host.
@@ -137,7 +137,7 @@ class Peers:
         if known is None or known.key is None:
             self._known.put(node_id, Known(node_id, address, None, now), teller, now)
 
-    def known(self, now: float) -> Sequence[Known]:
+    def unlinked(self, now: float) -> Sequence[Known]:
         """The nodes heard of that are not linked, the one last heard of first."""
         entries = [known for _, known in self._known.items(now) if known.id not in self.links]
         return sorted(entries, key=lambda known: known.heard_at, reverse=True)
@@ -159,7 +159,7 @@ class Peers:
             peer = link.peer
             if peer is None or peer.network != busiest or link.dialled:
                 continue
-            if not self.is_named(link, peer, peer.seen_host):
+            if not self.is_user_named(link, peer, peer.seen_host):
                 return link
         return None
 

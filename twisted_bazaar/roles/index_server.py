@@ -134,19 +134,19 @@ class IndexServer(Role):
         self._pending.stop()
         return self.directory.stop()
 
-    def number(self, key: str, claimed: int) -> int:
+    def assign_id(self, key: str, claimed: int) -> int:
         """The number of the peer that just greeted: its old one if it had one and it is free."""
-        return self._numbers.number(key, claimed, self.node.clock.seconds())
+        return self._numbers.assign_id(key, claimed, self.node.clock.seconds())
 
     def peer_joined(self, peer: Peer) -> None:
         """A peer is there; what it has is for it to say."""
-        self._numbers.joined(peer)
+        self._numbers.id_taken(peer)
         self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
 
     def peer_left(self, peer: Peer) -> None:
         """A peer has gone, and is named to nobody any more."""
         now = self.node.clock.seconds()
-        if not self._numbers.left(peer, now):
+        if not self._numbers.id_freed(peer, now):
             return
         self._rate_limits.forget(peer.key)
         self._pending.forget(peer)

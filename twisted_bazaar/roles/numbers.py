@@ -38,7 +38,7 @@ class Numbers:
         # as the first.
         self._kept_for: dict[int, str] = {}
 
-    def number(self, key: str, claimed: int, now: float) -> int:
+    def assign_id(self, key: str, claimed: int, now: float) -> int:
         """The id of the node that just greeted: its old one if it had one and it is free."""
         remembered = self._ids.get(key) or self._gone.get(key, now)
         for node_id in (remembered, claimed):
@@ -49,12 +49,12 @@ class Numbers:
             if node_id and self._is_free(node_id, key, now):
                 return node_id
 
-    def joined(self, peer: Peer) -> None:
+    def id_taken(self, peer: Peer) -> None:
         """A node uses its id."""
         self.holders[peer.id] = peer
         self._ids[peer.key] = peer.id
 
-    def left(self, peer: Peer, now: float) -> bool:
+    def id_freed(self, peer: Peer, now: float) -> bool:
         """A node has gone; its id is kept for it for a while.
 
         @return: whether it was there; not so if a newer link of the same node has taken over.

@@ -73,13 +73,13 @@ class Tracker(Role):
         super().start(node)
         self._numbers = Numbers(node.rng)
 
-    def number(self, key: str, claimed: int) -> int:
+    def assign_id(self, key: str, claimed: int) -> int:
         """The id of the node that just greeted: its old one if it had one and it is free."""
-        return self._numbers.number(key, claimed, self.node.clock.seconds())
+        return self._numbers.assign_id(key, claimed, self.node.clock.seconds())
 
     def peer_joined(self, peer: Peer) -> None:
         """List a node."""
-        self._numbers.joined(peer)
+        self._numbers.id_taken(peer)
         if peer.address.port:
             (self._local if peer.address.is_local else self._open).setdefault(peer.kind, _Draw()).add(peer)
         if self._verbose:
@@ -87,7 +87,7 @@ class Tracker(Role):
 
     def peer_left(self, peer: Peer) -> None:
         """Strike a node off, but remember its id for a while."""
-        self._numbers.left(peer, self.node.clock.seconds())
+        self._numbers.id_freed(peer, self.node.clock.seconds())
         for lists in (self._open, self._local):
             listed = lists.get(peer.kind)
             if listed is not None:

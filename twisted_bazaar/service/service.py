@@ -74,9 +74,9 @@ class NodeService(Service):
         super().stopService()
         return self._console.close().addCallback(lambda _: self.node.stop())
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Leave at once: what roles are still doing is left undone."""
-        self.node.hurry()
+        self.node.stop_now()
 
     async def open(self) -> None:
         """Start the node, for those who want to know how that goes; L{stopService} ends it all the same.

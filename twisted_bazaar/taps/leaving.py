@@ -21,7 +21,7 @@ def hurry_if_told_again(service: NodeService, reactor: Any) -> None:
     """
 
     def told_again(number: int, frame: FrameType | None) -> None:
-        reactor.callFromThread(service.hurry)
+        reactor.callFromThread(service.stop_now)
 
     def listen() -> None:
         for number in _SIGNALS:

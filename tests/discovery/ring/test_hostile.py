@@ -203,7 +203,7 @@ class ClaimantsTests(MuteTestCase):
     def names_asked(self) -> int:
         """It asks as 500 nodes within 5 s; under how many names it is asked, each of which is waited for meanwhile."""
         member, rng, asked = self.members[self.ringed[0]], random.Random(self.id()), set[str]()
-        self.mute.datagrams.take({RingPing: lambda message, address: asked.add(message.destination)})
+        self.mute.datagrams.register_receivers({RingPing: lambda message, address: asked.add(message.destination)})
         for _ in range(50):
             for _ in range(10):
                 own = Contact(rng.randrange(member.ring.size), key_pair(666).public, Address("10.0.0.9", 9_001))
@@ -238,7 +238,7 @@ class OnBehalfTests(MuteTestCase):
         role = self.members[self.ringed[5]]
         for kind in list(role.datagrams):
             role.datagrams[kind] = partial(_note, heard, role.datagrams[kind], liar.id)
-        self.ringed[5].datagrams.take(role.datagrams)
+        self.ringed[5].datagrams.register_receivers(role.datagrams)
         for member in (each for each in members if each is not role):
             for make in (partial(RingRequest, space=VALUES, name="x"), partial(RingKept, digest=digest), RingPing):
                 send(self.mute, member.ring, make, liar, self.seen(member), origin=victim)
@@ -683,7 +683,7 @@ class LyingKeepersTests(HostileTestCase):
 
     def refit(self, node: Node) -> None:
         """Have its node take what it takes now."""
-        node.datagrams.take(self.members[node].datagrams)
+        node.datagrams.register_receivers(self.members[node].datagrams)
 
     def asker(self, name: str) -> Node:
         """One that is not to keep what has a name."""

@@ -15,7 +15,7 @@ hosts = st.ip_addresses().map(str)
 
 def given_to(host: str = "10.0.0.1", port: int = 7, now: float = 0.0, secret: bytes = b"s" * 32) -> str:
     """The cookie that an address is given."""
-    return Cookies(secret, SLOT_S).right(host, port, now)[0].decode()
+    return Cookies(secret, SLOT_S).valid_cookies(host, port, now)[0].decode()
 
 
 class CookiesTests(SynchronousTestCase):
@@ -31,7 +31,7 @@ class CookiesTests(SynchronousTestCase):
         others = [given_to(host="10.0.0.2"), given_to(port=8), given_to(secret=b"t" * 32), given_to(now=SLOT_S)]
         self.assertEqual(len({given_to(), *others}), 5)
         for cookie in (given_to(host="10.0.0.2"), given_to(port=8), given_to(secret=b"t" * 32)):
-            self.assertFalse(COOKIES.is_right(cookie, "10.0.0.1", 7, 0.0))
+            self.assertFalse(COOKIES.is_valid(cookie, "10.0.0.1", 7, 0.0))
 
     def test_give(self) -> None:
         """What an address is given is right for it, whichever others are asked about before and between."""
@@ -39,9 +39,9 @@ class CookiesTests(SynchronousTestCase):
         asked = [("10.0.0.1", 7, 0.0), ("10.0.0.1", 8, 0.0), ("10.0.0.2", 7, 0.0), ("10.0.0.1", 7, SLOT_S)]
         for host, port, now in asked * 2 + asked[::-1]:
             true = given_to(host, port, now)
-            gives = [cookies.give(host, port, now), cookies.right(host, port, now)[0].decode()]
-            self.assertEqual([*gives, cookies.give(host, port, now)], [true] * 3)
-            self.assertTrue(cookies.is_right(true, host, port, now))
+            gives = [cookies.cookie_for(host, port, now), cookies.valid_cookies(host, port, now)[0].decode()]
+            self.assertEqual([*gives, cookies.cookie_for(host, port, now)], [true] * 3)
+            self.assertTrue(cookies.is_valid(true, host, port, now))
 
     def test_not_run_together(self) -> None:
         """Host and port are kept apart: no two addresses look alike in the hash."""
@@ -51,23 +51,23 @@ class CookiesTests(SynchronousTestCase):
     @given(hosts, st.integers(0, 65535), st.floats(0, 1e10), st.floats(0, SLOT_S))
     def test_lasts(self, host: str, port: int, now: float, later_s: float) -> None:
         """Whenever it is given, a cookie is right for one slot at least, and after two never."""
-        cookie = COOKIES.right(host, port, now)[0].decode()
-        self.assertTrue(COOKIES.is_right(cookie, host, port, now))
-        self.assertTrue(COOKIES.is_right(cookie, host, port, now + 0.999 * later_s))
-        self.assertFalse(COOKIES.is_right(cookie, host, port, now + 2.001 * SLOT_S))
+        cookie = COOKIES.valid_cookies(host, port, now)[0].decode()
+        self.assertTrue(COOKIES.is_valid(cookie, host, port, now))
+        self.assertTrue(COOKIES.is_valid(cookie, host, port, now + 0.999 * later_s))
+        self.assertFalse(COOKIES.is_valid(cookie, host, port, now + 2.001 * SLOT_S))
 
     def test_until(self) -> None:
         """The two that are right stay so until it is said that they do not."""
         for now in (0.0, 1.0, 99.0, 100.0, 150.0):
-            until = COOKIES.until(now)
+            until = COOKIES.valid_until(now)
             self.assertGreater(until, now)
-            self.assertEqual(COOKIES.right("::1", 1, until - 0.001), COOKIES.right("::1", 1, now))
-            self.assertNotEqual(COOKIES.right("::1", 1, until), COOKIES.right("::1", 1, now))
+            self.assertEqual(COOKIES.valid_cookies("::1", 1, until - 0.001), COOKIES.valid_cookies("::1", 1, now))
+            self.assertNotEqual(COOKIES.valid_cookies("::1", 1, until), COOKIES.valid_cookies("::1", 1, now))
 
     @given(st.text())
     def test_rubbish(self, text: str) -> None:
         """What was not given is not right, whatever it is."""
-        self.assertFalse(COOKIES.is_right(text, "10.0.0.1", 7, 0.0))
+        self.assertFalse(COOKIES.is_valid(text, "10.0.0.1", 7, 0.0))
 
 
 class StrangersShareTests(SynchronousTestCase):

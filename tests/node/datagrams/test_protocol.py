@@ -242,10 +242,10 @@ class ReceiveTests(WireTestCase):
         """When the clock is set back everybody is heard and answered as before."""
         clock, sent, heard = Clock(), SentDatagrams(), list[Note]()
         datagrams = opened(sent, Limits(datagrams_a_second=1.0, strangers_a_second=1.0), clock=clock)
-        datagrams.take({Note: lambda note, address: heard.append(note)})
+        datagrams.register_receivers({Note: lambda note, address: heard.append(note)})
         for now in (1e6, 1e6 - 4000):
             clock.rightNow = now
-            cookie = Cookies(SECRET, 300.0).right("192.0.2.1", 5, now)[0].decode()
+            cookie = Cookies(SECRET, 300.0).valid_cookies("192.0.2.1", 5, now)[0].decode()
             for data in (b'{"type":"test-note","cookie":"%b"}' % cookie.encode(), b'{"type":"test-note"}'):
                 datagrams.datagramReceived(data, ("192.0.2.1", 5))
         self.assertEqual((len(heard), len(sent.datagrams)), (2, 2))
@@ -332,7 +332,7 @@ class AmplificationTests(WireTestCase):
             datagrams = opened(sent, limits, "::" if ":" in name else "0.0.0.0")
             for number in range(1000):
                 where = (name.format(number >> 8, number & 255), 1000 + number)
-                cookie = cookies.right(*where, 0.0)[0].decode()
+                cookie = cookies.valid_cookies(*where, 0.0)[0].decode()
                 datagrams.datagramReceived(b'{"type":"test-note","cookie":"%b"}' % cookie.encode(), where)
             self.assertEqual(len(datagrams._acquaintances.table), most, name)
             self.assertEqual(datagrams.counts, {})
@@ -358,7 +358,7 @@ class SendTests(SynchronousTestCase):
 
     def show(self, address: Address = FAR) -> None:
         """Let a note come from an address that shows the right cookie."""
-        own = Cookies(SECRET, 300.0).give(address.host, address.port, self.clock.seconds())
+        own = Cookies(SECRET, 300.0).cookie_for(address.host, address.port, self.clock.seconds())
         self.datagrams.datagramReceived(
             b'{"type":"test-note","cookie":"%b"}' % own.encode(), (address.host, address.port)
         )
@@ -387,7 +387,7 @@ class SendTests(SynchronousTestCase):
         self.datagrams.send(Note(text="2"), [FAR])
         self.assertEqual(self.sent.datagrams, [])
         self.hear(Cookie(nonce=knock.nonce, give=COOKIE))
-        give = Cookies(SECRET, 300.0).give(*FAR_WHERE, 0.0).encode()
+        give = Cookies(SECRET, 300.0).cookie_for(*FAR_WHERE, 0.0).encode()
         notes = [
             b'{"type":"test-note","text":"%d","give":"%b","cookie":"c0ffee0000000000"}' % (number, give)
             for number in (1, 2)
@@ -750,5 +750,5 @@ def opened(
     datagrams = Datagrams(clock, random.Random(1), SECRET, limits or Limits(), trace)
     datagrams.listen(interface, 0)
     datagrams.transport = sent
-    datagrams.take({Note: lambda note, address: None})
+    datagrams.register_receivers({Note: lambda note, address: None})
     return datagrams

@@ -277,7 +277,7 @@ class DatagramTurnTests(SynchronousTestCase):
         """Read a datagram of so much work."""
         reading.left -= work
         if reading.left <= 0:
-            reading.rest(transport)
+            reading.read_later(transport)
 
     def test_work(self) -> None:
         """A turn reads as many segments as take as long as its messages: four times as many."""

@@ -114,13 +114,13 @@ class AskedTests(WireTestCase):
 
     def test_has_shown(self) -> None:
         """Where somebody asks from without a cookie, it need not be; when it shows the cookie, it is there."""
-        self.assertFalse(self.node.has_shown(self.socket.address))
+        self.assertFalse(self.node.has_validated(self.socket.address))
         self.ask()
         [answer] = self.answers()
-        self.assertFalse(self.node.has_shown(self.socket.address))
+        self.assertFalse(self.node.has_validated(self.socket.address))
         self.socket.tell("test-note", text="hi", give=GIVE, cookie=answer["give"])
         self.network.run(0.05)
-        self.assertTrue(self.node.has_shown(self.socket.address))
+        self.assertTrue(self.node.has_validated(self.socket.address))
 
     def test_nothing_remembered(self) -> None:
         """It is not remembered: neither the address, nor the cookie that it may have made up."""
@@ -213,7 +213,7 @@ class AskedTests(WireTestCase):
             heard.append(question)
             datagrams.send(Reply(), [address])
 
-        datagrams.take({Question: asked})
+        datagrams.register_receivers({Question: asked})
         question = msgspec.json.encode({"type": "test-question", "give": GIVE, "pad": "0" * 1000})
         for number in range(2000):
             datagrams.datagramReceived(question, (f"10.0.{number >> 8}.{number & 255}", 5))
@@ -233,7 +233,9 @@ class AskedTests(WireTestCase):
         """Whatever comes from a stranger, one datagram at most goes back, and none longer than what came."""
         sent = SentDatagrams()
         datagrams = opened(sent)
-        datagrams.take({Question: lambda question, address: datagrams.send(Reply(text="x" * want), [address])})
+        datagrams.register_receivers(
+            {Question: lambda question, address: datagrams.send(Reply(text="x" * want), [address])}
+        )
         data = msgspec.json.encode(keys)
         datagrams.datagramReceived(data, ("192.0.2.1", 5))
         self.assertLessEqual(len(sent.datagrams), 1)
@@ -255,8 +257,8 @@ class AskingTests(SynchronousTestCase):
         self.sent = SentDatagrams()
         self.datagrams = opened(self.sent, limits, clock=self.clock)
         take = lambda message, address: self.heard.append(message)  # noqa: E731
-        self.datagrams.take({Question: take, Reply: take, Note: take})
-        self.own = Cookies(SECRET, 300.0).give(*FAR_WHERE, 0.0)
+        self.datagrams.register_receivers({Question: take, Reply: take, Note: take})
+        self.own = Cookies(SECRET, 300.0).cookie_for(*FAR_WHERE, 0.0)
 
     def ask(self, want: int = 0) -> None:
         """Ask."""

@@ -61,7 +61,7 @@ class WatchTests(SynchronousTestCase):
         """A thing is looked at when its deadline comes, and not before."""
         thing = Thing([5.0])
         self.things.append(thing)
-        self.watch.wake_by(5.0)
+        self.watch.schedule_check(5.0)
         self.advance_to(4.999)
         self.assertEqual(thing.looked, [])
         self.advance_to(5.0)
@@ -71,7 +71,7 @@ class WatchTests(SynchronousTestCase):
         """After a look the earliest of all next deadlines counts."""
         first, second = Thing([5.0, 9.0, 30.0]), Thing([7.0, 8.0])
         self.things += [first, second]
-        self.watch.wake_by(5.0)
+        self.watch.schedule_check(5.0)
         self.clock.pump([1.0] * 40)
         self.assertEqual((first.looked, first.done), ([5.0, 7.0, 8.0, 9.0, 30.0], [5.0, 9.0, 30.0]))
         self.assertEqual((second.looked, second.done), (first.looked, [7.0, 8.0]))
@@ -80,12 +80,12 @@ class WatchTests(SynchronousTestCase):
         """While nothing has a deadline there is no timer; a new deadline sets it again."""
         thing = Thing([])
         self.things.append(thing)
-        self.watch.wake_by(NEVER)
+        self.watch.schedule_check(NEVER)
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.watch.wake_by(5.0)
+        self.watch.schedule_check(5.0)
         self.clock.advance(100.0)
         self.assertEqual((thing.looked, self.clock.getDelayedCalls()), ([100.0], []))
-        self.watch.wake_by(150.0)
+        self.watch.schedule_check(150.0)
         self.advance_to(150.0)
         self.assertEqual(thing.looked, [100.0, 150.0])
 
@@ -94,7 +94,7 @@ class WatchTests(SynchronousTestCase):
         thing = Thing([])
         self.things.append(thing)
         for at in (20.0, 10.0, 15.0, 30.0, 10.0):
-            self.watch.wake_by(at)
+            self.watch.schedule_check(at)
         self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [10.0])
         self.clock.pump([1.0] * 40)
         self.assertEqual(thing.looked, [10.0])
@@ -104,7 +104,7 @@ class WatchTests(SynchronousTestCase):
         thing = Thing([3.0])
         self.things.append(thing)
         self.clock.advance(50.0)
-        self.watch.wake_by(3.0)
+        self.watch.schedule_check(3.0)
         self.assertEqual(thing.looked, [])
         self.clock.advance(0)
         self.assertEqual((thing.looked, thing.done), ([50.0], [3.0]))
@@ -113,12 +113,12 @@ class WatchTests(SynchronousTestCase):
         """A stopped watch leaves no timer, and can be stopped again; a new deadline wakes it."""
         thing = Thing([])
         self.things.append(thing)
-        self.watch.wake_by(5.0)
+        self.watch.schedule_check(5.0)
         self.watch.stop()
         self.watch.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.clock.advance(10.0)
-        self.watch.wake_by(20.0)
+        self.watch.schedule_check(20.0)
         self.clock.advance(10.0)
         self.assertEqual(thing.looked, [20.0])
 
@@ -126,7 +126,7 @@ class WatchTests(SynchronousTestCase):
         """Any number of things, and of deadlines named, costs one timer."""
         self.things += [Thing([float(number % 97)]) for number in range(10_000)]
         for thing in self.things:
-            self.watch.wake_by(thing.due[0])
+            self.watch.schedule_check(thing.due[0])
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         self.clock.pump([1.0] * 100)
         self.assertEqual([thing for thing in self.things if thing.due or len(thing.done) != 1], [])
@@ -139,12 +139,12 @@ class WatchTests(SynchronousTestCase):
             def check(self, now: float) -> float:
                 things.remove(self)
                 things.append(Thing([now + 5.0]))
-                watch.wake_by(now + 5.0)
+                watch.schedule_check(now + 5.0)
                 return super().check(now)
 
         ending = [Ending([5.0]), Ending([5.0]), Ending([5.0])]
         things += ending
-        watch.wake_by(5.0)
+        watch.schedule_check(5.0)
         self.clock.advance(5.0)
         self.assertEqual([thing.looked for thing in ending], [[5.0]] * 3)
         self.assertEqual([thing.looked for thing in things], [[]] * 3)
@@ -158,12 +158,12 @@ class WatchTests(SynchronousTestCase):
         class Naming(Thing):
             def check(self, now: float) -> float:
                 if now < 6.0:
-                    watch.wake_by(7.0)
+                    watch.schedule_check(7.0)
                 return super().check(now)
 
         thing, other = Naming([5.0, 20.0]), Thing([9.0])
         self.things += [thing, other]
-        watch.wake_by(5.0)
+        watch.schedule_check(5.0)
         self.clock.pump([1.0] * 30)
         self.assertEqual(thing.looked, [5.0, 7.0, 9.0, 20.0])
 
@@ -176,7 +176,7 @@ class WatchTests(SynchronousTestCase):
         watch = Deadlines(clock, things)
         for due in deadlines:
             if due:
-                watch.wake_by(due[0])
+                watch.schedule_check(due[0])
         for now in range(1, 51):
             self.assertLessEqual(len(clock.getDelayedCalls()), 1)
             clock.advance(1.0)
@@ -194,7 +194,7 @@ class WatchTests(SynchronousTestCase):
 
         good = Thing([5.0, 9.0])
         self.things += [Faulty([]), good]
-        self.watch.wake_by(5.0)
+        self.watch.schedule_check(5.0)
         for _ in range(10):
             with contextlib.suppress(ZeroDivisionError):
                 self.clock.advance(1.0)

@@ -69,7 +69,7 @@ class Reader:
         """Keep it."""
         self.taken.append(payload)
 
-    def hold(self, by_bytes: int) -> None:
+    def charge(self, by_bytes: int) -> None:
         """Count them."""
         self.held_bytes += by_bytes
 
@@ -114,7 +114,7 @@ class Sender:
         self.owner = Owner()
         self.reader = Reader()
         self.inbound = Inbound(self.owner, self.reader)  # type: ignore[arg-type]
-        self.inbound.open()
+        self.inbound.handshake_done()
         self._pieces = deque(stream[at : at + READ_BYTES] for at in range(0, len(stream), READ_BYTES))
 
     @property
@@ -155,14 +155,14 @@ class InboundTests(SynchronousTestCase):
                     sender.next_turn()
                 case "behind":
                     reader.is_backed_up = True
-                    inbound.stall()
+                    inbound.pause()
                 case "caught up":
                     reader.is_backed_up = False
-                    inbound.catch_up()
+                    inbound.resume()
             self.assertEqual(reader.is_read, inbound.flow in READ_FROM)
             self.assertLessEqual(reader.held_bytes, 2 * READ_BYTES + FRAME_BYTES)
         reader.is_backed_up = False
-        inbound.catch_up()
+        inbound.resume()
         for _ in range(len(payloads) + 200):
             sender.send()
             sender.next_turn()
@@ -187,7 +187,7 @@ class InboundTests(SynchronousTestCase):
         for _ in range(3):
             sender.send()
         taken = len(sender.reader.taken)
-        sender.inbound.end()
+        sender.inbound.close()
         for _ in range(10):
             sender.next_turn()
             sender.send()
@@ -198,7 +198,7 @@ class InboundTests(SynchronousTestCase):
         """Who does not read its answers is in no queue, and takes no turn of others."""
         sender = Sender(frame(b'{"type":"ping"}') * 5_000)
         sender.send()
-        sender.inbound.stall()
+        sender.inbound.pause()
         taken = len(sender.reader.taken)
         for _ in range(10):
             sender.next_turn()

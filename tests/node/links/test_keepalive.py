@@ -15,13 +15,13 @@ class SilenceTests(SynchronousTestCase):
 
     def look(self, silence: Keepalive, *times: float) -> list[Due]:
         """What is due at each of these times."""
-        return [silence.look(now, LIMITS)[0] for now in times]
+        return [silence.check_deadlines(now, LIMITS)[0] for now in times]
 
     def follow(self, silence: Keepalive, until: float, *, is_listening: bool = True) -> list[tuple[float, Due]]:
         """What is due when, for who looks when told to."""
         now, all_due = 0.0, []
         while now < until:
-            due, at = silence.look(now, LIMITS, is_listening=is_listening)
+            due, at = silence.check_deadlines(now, LIMITS, is_listening=is_listening)
             if due is not Due.NOTHING:
                 all_due.append((now, due))
             now = min(at, until)
@@ -34,15 +34,15 @@ class SilenceTests(SynchronousTestCase):
     def test_unfinished(self) -> None:
         """A frame is to be finished in 20 s."""
         silence = Keepalive(0.0, unfinished_since=5.0)
-        self.assertEqual(silence.look(1.0, LIMITS), (Due.NOTHING, 25.0))
+        self.assertEqual(silence.check_deadlines(1.0, LIMITS), (Due.NOTHING, 25.0))
         self.assertEqual(self.look(silence, 25.0), [Due.CUT])
 
     def test_not_listened_to(self) -> None:
         """Who waits to be read from is not silent, and its frame is not late."""
         silence = Keepalive(0.0, unfinished_since=0.0)
         self.assertEqual(self.follow(silence, 200, is_listening=False), [])
-        silence.listen_again(200.0)
-        self.assertEqual(silence.look(200.0, LIMITS), (Due.NOTHING, 220.0))
+        silence.reset_silence(200.0)
+        self.assertEqual(silence.check_deadlines(200.0, LIMITS), (Due.NOTHING, 220.0))
 
     def test_stalled(self) -> None:
         """Who reads nothing is asked nothing more, and has 90 s."""
@@ -52,12 +52,12 @@ class SilenceTests(SynchronousTestCase):
     def test_stood_still(self) -> None:
         """A process that stood still has not listened: what was sent to it meanwhile it reads before it judges."""
         for silence in (Keepalive(0.0), Keepalive(0.0, unfinished_since=0.0), Keepalive(0.0, stalled_since=0.0)):
-            at = silence.look(1.0, LIMITS)[1]
+            at = silence.check_deadlines(1.0, LIMITS)[1]
             self.assertNotIn(Due.CUT, self.look(silence, at + 300.0))
             self.assertIn(Due.CUT, self.look(silence, *(at + 300.0 + later for later in range(100))))
 
     def test_nothing_unfinished(self) -> None:
         """Where no frame has begun none is late."""
         silence = Keepalive(0.0)
-        silence.listen_again(5.0)
+        silence.reset_silence(5.0)
         self.assertEqual((silence.unfinished_since, silence.is_stalled), (NEVER, False))

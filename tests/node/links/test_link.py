@@ -62,7 +62,7 @@ class HandshakeTests(LinkTestCase):
     def test_a_node_that_is_silent(self) -> None:
         """A node that waits for the greeting of one it dialled says notim."""
         address, peers = accept(self.network)
-        self.node.reach(88, address)
+        self.node.try_hold_link(88, address, self)
         self.network.run(10.5)
         self.assertEqual([m.get("code") for m in peers[0].received], [None, "notim"])
 
@@ -125,7 +125,7 @@ class HandshakeTests(LinkTestCase):
     def test_dialler_repeats_its_greeting_on_notim(self) -> None:
         """A node that gets notim sends its thisisme again, and no more than that."""
         address, peers = accept(self.network)
-        self.node.reach(88, address)
+        self.node.try_hold_link(88, address, self)
         self.network.run(1)
         [peer] = peers
         peer.tell("error", code="notim")
@@ -176,7 +176,7 @@ class LivenessTests(LinkTestCase):
         pace = {"ping_s": 2.5, "silence_s": 7.5, "min_links": 0}
         node, other = (self.network.add_node(**pace) for _ in range(2))
         self.network.run_until(lambda: node.id > 0 and other.id > 0)
-        node.reach(other.id, Address(*self.network.where(other)))
+        node.try_hold_link(other.id, Address(*self.network.where(other)), self)
         self.network.run_until(node.peers)
         first = node._linked[other.id]
         for _ in range(60):

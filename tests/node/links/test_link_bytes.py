@@ -26,7 +26,7 @@ class Holder:
         if self.on_abort is not None:
             self.on_abort()
         assert self.counted_by is not None
-        self.counted_by.hold(self, -self.held_bytes)
+        self.counted_by.charge(self, -self.held_bytes)
 
 
 @define(eq=False)
@@ -55,27 +55,27 @@ class LinkBytesTests(SynchronousTestCase):
     def test_counted(self) -> None:
         """What is let go of is counted no more."""
         first, second = self.holders("a", "b")
-        self.counted.hold(first, 400)
-        self.counted.hold(second, 600)
+        self.counted.charge(first, 400)
+        self.counted.charge(second, 600)
         self.assertEqual((self.counted.total, first.held_bytes, second.held_bytes), (1000, 400, 600))
-        self.counted.hold(first, -400)
-        self.counted.hold(second, -600)
+        self.counted.charge(first, -400)
+        self.counted.charge(second, -600)
         self.assertEqual((self.counted.total, first.is_cut, second.is_cut), (0, False, False))
 
     def test_heaviest_host(self) -> None:
         """A host with many links pays for all of them: its heaviest goes, not the heaviest of all."""
         light, heavy, honest = self.holders("attacker", "attacker", "honest")
-        self.counted.hold(honest, 350)
-        self.counted.hold(light, 300)
-        self.counted.hold(heavy, 340)
-        self.counted.hold(light, 20)
+        self.counted.charge(honest, 350)
+        self.counted.charge(light, 300)
+        self.counted.charge(heavy, 340)
+        self.counted.charge(light, 20)
         self.assertEqual([each.is_cut for each in (light, heavy, honest)], [False, True, False])
         self.assertEqual(self.counted.total, 670)
 
     def test_itself(self) -> None:
         """Who asks for more than there is goes itself, if it has most."""
         [only] = self.holders("a")
-        self.counted.hold(only, 1001)
+        self.counted.charge(only, 1001)
         self.assertEqual((only.is_cut, self.counted.total, only.held_bytes), (True, 0, 0))
 
     def test_never_above(self) -> None:
@@ -83,7 +83,7 @@ class LinkBytesTests(SynchronousTestCase):
         holders = self.holders(*[f"h{number % 7}" for number in range(50)])
         for number in range(2000):
             holder = holders[number * 17 % 50]
-            self.counted.hold(holder, number % 93)
+            self.counted.charge(holder, number % 93)
             self.assertLessEqual(self.counted.total, 1000)
             self.assertEqual(self.counted.total, sum(each.held_bytes for each in holders))
 
@@ -95,10 +95,10 @@ class LinkBytesTests(SynchronousTestCase):
         counted = LinkBytes(100_000, holders)
         for holder in (*crowd, honest):
             holder.counted_by = counted
-            counted.hold(holder, 190)
+            counted.charge(holder, 190)
         for holder in crowd:
             if not holder.is_cut:
-                counted.hold(holder, 190)
+                counted.charge(holder, 190)
                 self.assertLessEqual(counted.total, 100_000)
         self.assertGreater(sum(each.is_cut for each in crowd), 100)
         self.assertLess(holders.times, 20)
@@ -107,7 +107,7 @@ class LinkBytesTests(SynchronousTestCase):
     def test_meanwhile(self) -> None:
         """What is sent to others because one is cut off is counted, and they may go for it as well."""
         first, second = self.holders("a", "b")
-        self.counted.hold(second, 400)
-        first.on_abort = lambda: self.counted.hold(second, 700)
-        self.counted.hold(first, 601)
+        self.counted.charge(second, 400)
+        first.on_abort = lambda: self.counted.charge(second, 700)
+        self.counted.charge(first, 601)
         self.assertEqual((first.is_cut, second.is_cut, self.counted.total), (True, True, 0))

@@ -20,24 +20,24 @@ class Asking:
     host: str = "192.0.2.1"
     served: list[int] = field(factory=list)
 
-    def read_on(self, now: float, most: int) -> None:
+    def read_frames(self, now: float, most: int) -> None:
         """Take what may be taken, and wait with the rest."""
         took = 0
-        while took < most and self.frames and (granted := self.turn.grant(self.clock.rightNow, most - took)):
+        while took < most and self.frames and (granted := self.turn.take(self.clock.rightNow, most - took)):
             granted, given = min(granted, self.frames), granted
-            self.turn.give_back(given - granted)
+            self.turn.put_back(given - granted)
             self.frames -= granted
             took += granted
             self.clock.rightNow += granted * self.frame_s
         self.served.append(took)
         if self.frames:
-            self.turn.wait(self)
+            self.turn.enqueue(self)
 
 
 class Failing(Asking):
     """One that fails."""
 
-    def read_on(self, now: float, most: int) -> None:
+    def read_frames(self, now: float, most: int) -> None:
         """Fail."""
         raise ZeroDivisionError
 
@@ -54,7 +54,7 @@ class TurnTests(SynchronousTestCase):
         """Some that wait."""
         asking = [Asking(self.turn, self.clock, frames, frame_s) for _ in range(count)]
         for each in asking:
-            self.turn.wait(each)
+            self.turn.enqueue(each)
         return asking
 
     def next_turn(self) -> None:
@@ -67,11 +67,11 @@ class TurnTests(SynchronousTestCase):
     def test_quiet(self) -> None:
         """A few messages set no timer, and many set one for some."""
         for number in range(15):
-            self.assertTrue(self.turn.admit(float(number)))
+            self.assertTrue(self.turn.take_one(float(number)))
         self.assertEqual(self.clock.getDelayedCalls(), [])
         set_ = 0
         for number in range(1000):
-            self.assertTrue(self.turn.admit(float(number)))
+            self.assertTrue(self.turn.take_one(float(number)))
             set_ += len(self.clock.getDelayedCalls())
             self.next_turn()
         self.assertLess(set_, 1000 / 15)
@@ -79,30 +79,30 @@ class TurnTests(SynchronousTestCase):
     def test_long_messages(self) -> None:
         """Nor does a message that comes in several pieces, or is longer than most."""
         for _ in range(15):
-            self.turn.give_back(self.turn.grant(0.0, 200) - 1)
+            self.turn.put_back(self.turn.take(0.0, 200) - 1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_frames(self) -> None:
         """After 500 frames in one turn there is no more, and in the next turn there is again."""
         for _ in range(3):
-            self.assertEqual(sum(self.turn.admit(0.0) for _ in range(600)), 500)
-            self.assertEqual(self.turn.grant(0.0, 5), 0)
+            self.assertEqual(sum(self.turn.take_one(0.0) for _ in range(600)), 500)
+            self.assertEqual(self.turn.take(0.0, 5), 0)
             self.next_turn()
 
     def test_time(self) -> None:
         """After 20 ms there is no more, however few frames there were."""
         admitted = 0
-        while self.turn.admit(self.clock.seconds()) and admitted < 500:
+        while self.turn.take_one(self.clock.seconds()) and admitted < 500:
             admitted += 1
             self.clock.rightNow += 0.001
         # The first sixteen are not timed.
         self.assertLessEqual(admitted, 16 + 20)
         self.next_turn()
-        self.assertTrue(self.turn.admit(self.clock.seconds()))
+        self.assertTrue(self.turn.take_one(self.clock.seconds()))
 
     def test_clock_between_frames(self) -> None:
         """Nobody is granted so many at once that it passes the time by much."""
-        self.assertEqual(self.turn.grant(0.0, 200), 32)
+        self.assertEqual(self.turn.take(0.0, 200), 32)
 
     def test_shares(self) -> None:
         """The more wait, the less each gets at a time, and all get the same."""
@@ -126,7 +126,7 @@ class TurnTests(SynchronousTestCase):
         """A host with a thousand links is served no more often than one with a single link."""
         many = self.asking(1000, 1000, 0.0001)
         single = Asking(self.turn, self.clock, 1000, 0.0001, host="192.0.2.2")
-        self.turn.wait(single)
+        self.turn.enqueue(single)
         for _ in range(10):
             self.next_turn()
         together = sum(sum(each.served) for each in many)
@@ -137,9 +137,9 @@ class TurnTests(SynchronousTestCase):
         """Fifty whose frames take long each have a slice of the time: who comes after them waits for 50 ms, not 250."""
         self.turn = ReadBudget(self.clock, 2_000, 0.02)
         for number in range(50):
-            self.turn.wait(Asking(self.turn, self.clock, 1_000, 0.000_2, host=f"192.0.2.{number}"))
+            self.turn.enqueue(Asking(self.turn, self.clock, 1_000, 0.000_2, host=f"192.0.2.{number}"))
         last = Asking(self.turn, self.clock, 1, host="198.51.100.7")
-        self.turn.wait(last)
+        self.turn.enqueue(last)
         began = self.clock.rightNow
         while last.frames:
             self.next_turn()
@@ -148,12 +148,12 @@ class TurnTests(SynchronousTestCase):
     def test_who_asks_little(self) -> None:
         """Who asks now and then comes before twenty hosts that never pause, however long one frame of theirs takes."""
         for number in range(20):
-            self.turn.wait(Asking(self.turn, self.clock, 100_000, 0.012, host=f"192.0.2.{number}"))
+            self.turn.enqueue(Asking(self.turn, self.clock, 100_000, 0.012, host=f"192.0.2.{number}"))
         for _ in range(5):
             for _ in range(40):
                 self.next_turn()
             rare = Asking(self.turn, self.clock, 1, host="198.51.100.7")
-            self.turn.wait(rare)
+            self.turn.enqueue(rare)
             began = self.clock.rightNow
             while rare.frames:
                 self.next_turn()
@@ -163,7 +163,7 @@ class TurnTests(SynchronousTestCase):
         """Hosts that wait have equal times, whatever their frames take; none waits for ever."""
         hosts = [Asking(self.turn, self.clock, 100_000, 0.001 * n, host=f"192.0.2.{n}") for n in (1, 2, 5, 10)]
         for each in hosts:
-            self.turn.wait(each)
+            self.turn.enqueue(each)
         for _ in range(400):
             self.next_turn()
         times = [sum(each.served) * each.frame_s for each in hosts]
@@ -173,7 +173,7 @@ class TurnTests(SynchronousTestCase):
         """One that fails when its turn comes costs the others of its host nothing."""
         failing, other = Failing(self.turn, self.clock, 10), Asking(self.turn, self.clock, 10)
         for each in (failing, other):
-            self.turn.wait(each)
+            self.turn.enqueue(each)
         self.assertRaises(ZeroDivisionError, self.next_turn)
         self.next_turn()
         self.assertEqual(other.frames, 0)
@@ -181,9 +181,9 @@ class TurnTests(SynchronousTestCase):
     def test_leaves(self) -> None:
         """Who waits no more is not served, and who says twice that it waits is served once."""
         stays, goes = self.asking(2, 10)
-        self.turn.wait(stays)
-        self.turn.leave(goes)
-        self.turn.leave(goes)
+        self.turn.enqueue(stays)
+        self.turn.dequeue(goes)
+        self.turn.dequeue(goes)
         self.next_turn()
         self.assertEqual((stays.served, goes.served), ([10], []))
 
@@ -192,14 +192,14 @@ class TurnTests(SynchronousTestCase):
         self.asking(3, 10_000)
         for _ in range(4):
             self.next_turn()
-            self.assertEqual(sum(self.turn.admit(self.clock.seconds()) for _ in range(600)), 125)
+            self.assertEqual(sum(self.turn.take_one(self.clock.seconds()) for _ in range(600)), 125)
         self.turn = ReadBudget(self.clock, 500, 0.02)
         self.asking(3, 10_000, 0.0001)
         for _ in range(4):
             began = self.clock.seconds()
             self.next_turn()
             self.assertLess(self.clock.seconds() - began, 0.02)
-            self.assertTrue(self.turn.admit(self.clock.seconds()))
+            self.assertTrue(self.turn.take_one(self.clock.seconds()))
 
     def test_stop(self) -> None:
         """Nothing is left of it."""

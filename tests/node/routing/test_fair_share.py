@@ -76,7 +76,7 @@ class Crowd:
         if self.share.admit(now):
             self.passed[flow].append((now, now))
         else:
-            self.share.wait(flow, (flow, now), now)
+            self.share.enqueue(flow, (flow, now), now)
 
     def serve(self, now: float) -> None:
         """Pass on what there is room for now."""
@@ -115,7 +115,7 @@ def admitted(share: FairShare[Any], who: str, number: int, now: float) -> int:
         elif share.admit(now):
             passed += 1
         else:
-            share.wait(flow(who), who, now)
+            share.enqueue(flow(who), who, now)
     return passed
 
 
@@ -250,14 +250,14 @@ class FairShareTests(SynchronousTestCase):
         share_ = share()
         admitted(share_, "other", FOR_OTHERS + 60, 0.0)
         for _ in range(60):
-            share_.wait(flow("queue"), "queue", 0.0)
-        share_.wait(flow("one"), "one", 0.0)
+            share_.enqueue(flow("queue"), "queue", 0.0)
+        share_.enqueue(flow("one"), "one", 0.0)
         passed: Counter[str] = Counter()
         for slot in range(1, 61):
             who = share_.next(slot / FOR_OTHERS, lambda item: False)
             passed[who] += 1
             if who == "one":
-                share_.wait(flow("one"), "one", slot / FOR_OTHERS)
+                share_.enqueue(flow("one"), "one", slot / FOR_OTHERS)
         self.assertTrue(all(number in range(19, 22) for number in passed.values()), passed)
 
     def test_new_flows_without_end(self) -> None:
@@ -271,7 +271,7 @@ class FairShareTests(SynchronousTestCase):
                 if share_.admit(now):
                     passed[who] += 1
                 else:
-                    share_.wait(key, who, now)
+                    share_.enqueue(key, who, now)
             while (who := share_.next(now, lambda item: False)) is not None:
                 passed[who] += 1
         self.assertGreaterEqual(passed["old"], 0.45 * sum(passed.values()))
@@ -287,7 +287,7 @@ class FairShareTests(SynchronousTestCase):
         """Who has waited for too long is dropped, and costs nothing."""
         share_ = share()
         admitted(share_, "A", FOR_OTHERS + 5, 0.0)
-        share_.wait(flow("B"), "B", 1.0)
+        share_.enqueue(flow("B"), "B", 1.0)
         self.assertEqual((share_.next(WAIT_S + 0.1, lambda item: False), served(share_, WAIT_S + 0.1)), ("B", 0))
         self.assertEqual(admitted(share_, "A", 100, WAIT_S + 0.1), FOR_OTHERS - 1)
 
@@ -296,7 +296,7 @@ class FairShareTests(SynchronousTestCase):
         share_ = share()
         admitted(share_, "A", FOR_OTHERS, 0.0)
         for number in range(5):
-            share_.wait(flow("A"), number, 0.0)
+            share_.enqueue(flow("A"), number, 0.0)
         self.assertEqual(share_.next(1 / FOR_OTHERS, lambda number: number < 4), 4)
 
     def test_clear(self) -> None:
@@ -351,7 +351,7 @@ class EndToEndTests(SynchronousTestCase):
                 if share_.admit(now):
                     passed[who] += 1
                 else:
-                    share_.wait(key, who, now)
+                    share_.enqueue(key, who, now)
             while (who := share_.next(now, lambda item: False)) is not None:
                 passed[who] += 1
         self.assertEqual(passed["quiet"], 20)
@@ -371,9 +371,9 @@ class MemoryTests(SynchronousTestCase):
         share_ = share(most_waiting=16)
         admitted(share_, "own", 1_000, 0.0)
         for number in range(3):
-            share_.wait(flow("quiet"), f"quiet {number}", 0.0)
+            share_.enqueue(flow("quiet"), f"quiet {number}", 0.0)
         for number in range(1_000):
-            share_.wait(flow("noisy"), f"noisy {number}", 0.0)
+            share_.enqueue(flow("noisy"), f"noisy {number}", 0.0)
         self.assertEqual(len(share_), 16)
         left = list(iter(lambda: share_.next(WAIT_S / 2, lambda item: False), None))
         expected = [*(f"quiet {n}" for n in range(3)), *(f"noisy {n}" for n in range(987, 1_000))]
@@ -389,7 +389,7 @@ class MemoryTests(SynchronousTestCase):
         for _ in range(5_000):
             now += 0.005
             share_.next(now, lambda item: False)
-            share_.wait([next(numbers) for _ in range(2 * LONGEST_PATH)], None, now)
+            share_.enqueue([next(numbers) for _ in range(2 * LONGEST_PATH)], None, now)
         self.assertLess(tracemalloc.get_traced_memory()[1], 2_000_000)
         served(share_, now + 2 * WAIT_S)
         self.assertLess(tracemalloc.get_traced_memory()[0], 20_000)

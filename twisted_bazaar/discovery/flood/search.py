@@ -175,7 +175,7 @@ class FloodAnswers:
         """Whether there is a direct link to the buyer now."""
         if search.host is None:
             return any(len(route) == 2 for route in self._node.routes_to(origin.id))
-        reaching = self._node.reach(origin.id, Address(search.host, search.port or 0))
+        reaching = self._node.try_hold_link(origin.id, Address(search.host, search.port or 0), self)
         reaching.addTimeout(DIRECT_TRY_S, self._node.clock, lambda result, timeout: False)
         return await reaching
 
@@ -190,4 +190,4 @@ class FloodAnswers:
 
     def _release(self, buyer: int) -> None:
         del self._releases[buyer]
-        self._node.release(buyer)
+        self._node.release_link(buyer, self)

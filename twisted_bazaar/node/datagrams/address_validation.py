@@ -69,7 +69,7 @@ class AddressValidation:
     def __len__(self) -> int:
         return len(self._knocked)
 
-    def ask(self, address: Address, now: float, question: Waiting) -> bool:
+    def question_sent(self, address: Address, now: float, question: Waiting) -> bool:
         """Note that a question goes to an address without its cookie.
 
         @return: False if the cookie is wanted already; then nothing more is to go before it has come.
@@ -79,7 +79,7 @@ class AddressValidation:
         self._note(address, _Knocked(now + _FIRST_AGAIN_S, question=question), now)
         return True
 
-    def knock(self, address: Address, now: float, waiting: Waiting | None = None) -> bool:
+    def ask_for_cookie(self, address: Address, now: float, waiting: Waiting | None = None) -> bool:
         """Ask an address for a cookie, unless that is under way.
 
         @param waiting: what is to go there with the cookie.
@@ -97,7 +97,7 @@ class AddressValidation:
         knocked.waiting.append(waiting)
         return True
 
-    def answered(self, cookie: Cookie, address: Address, now: float) -> Sequence[Waiting] | None:
+    def cookie_received(self, cookie: Cookie, address: Address, now: float) -> Sequence[Waiting] | None:
         """An address has answered a knock.
 
         @return: what has waited for that; None if it was not asked, or not this.
@@ -121,13 +121,13 @@ class AddressValidation:
             self._knocked.discard(address)
         return True
 
-    def insist(self, address: Address, now: float) -> None:
+    def knock_if_wanted(self, address: Address, now: float) -> None:
         """Knock at an address that has not given its cookie with an answer, if it is wanted."""
         knocked = self._knocked.get(address, now)
         if knocked is not None and knocked.message is None:
             self._knock(knocked, address)
 
-    def given(self, address: Address, now: float) -> Sequence[Waiting]:
+    def cookie_shown(self, address: Address, now: float) -> Sequence[Waiting]:
         """An address has given its cookie with something else.
 
         @return: what has waited for that.

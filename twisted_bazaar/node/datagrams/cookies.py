@@ -59,7 +59,7 @@ class Cookies:
         self._last_asked: tuple[int, str, int] | None = None
         self._last_right = b"", b""
 
-    def right(self, host: str, port: int, now: float) -> tuple[bytes, bytes]:
+    def valid_cookies(self, host: str, port: int, now: float) -> tuple[bytes, bytes]:
         """The cookie that an address is given now, and the one it was given in the slot before; both are right."""
         slot = int(now // self._slot_s)
         if self._last_asked != (slot, host, port):
@@ -67,20 +67,20 @@ class Cookies:
             self._last_asked = slot, host, port
         return self._last_right
 
-    def give(self, host: str, port: int, now: float) -> str:
+    def cookie_for(self, host: str, port: int, now: float) -> str:
         """The cookie that an address is given now."""
         slot = int(now // self._slot_s)
         is_known = self._last_asked == (slot, host, port)
         return (self._last_right[0] if is_known else self._cookie(slot, host, port)).decode()
 
-    def until(self, now: float) -> float:
+    def valid_until(self, now: float) -> float:
         """When the cookies that are right now are no longer the same two."""
         return (now // self._slot_s + 1) * self._slot_s
 
-    def is_right(self, cookie: str, host: str, port: int, now: float) -> bool:
+    def is_valid(self, cookie: str, host: str, port: int, now: float) -> bool:
         """Whether an address shows what it was given; how long this takes does not tell how much of it is right."""
         shown = cookie.encode()
-        now_right, right_before = self.right(host, port, now)
+        now_right, right_before = self.valid_cookies(host, port, now)
         return hmac.compare_digest(shown, now_right) | hmac.compare_digest(shown, right_before)
 
     def _cookie(self, slot: int, host: str, port: int) -> bytes:

@@ -163,7 +163,7 @@ class Datagrams(DatagramProtocol):
         self._is_v6 = ":" in bound.host
         return Address(bound.host, bound.port)
 
-    def take(
+    def register_receivers(
         self, claims: Mapping[type[Message], DatagramClaim], openings: Mapping[type[Message], Opening] | None = None
     ) -> None:
         """Hand the messages of these classes to these from now on.
@@ -216,11 +216,11 @@ class Datagrams(DatagramProtocol):
         """Send a message to whom it cannot go at once, or while a stranger is being answered, to whom all may not."""
         answering = self._answering
         if answering is not None and address == answering.address:
-            answering.take(message, head)
+            answering.write(message, head)
         elif not self._acquaintances.send(message, head, address, now):
             self.counts["unsent"] += 1
 
-    def has_shown(self, address: Address) -> bool:
+    def has_validated(self, address: Address) -> bool:
         """Whether whoever is at an address has shown that it receives there, and has given its cookie.
 
         To a stranger, while it is being answered, nothing can be sent but the answer.
@@ -272,7 +272,7 @@ class Datagrams(DatagramProtocol):
         reading = self._reading
         reading.left -= _WORK_OF_MESSAGE
         if reading.left <= 0:
-            reading.rest(self.transport)
+            reading.read_later(self.transport)
         if len(data) > self._most_bytes:
             self.counts["oversize"] += 1
             return
@@ -289,7 +289,7 @@ class Datagrams(DatagramProtocol):
         reading = self._reading
         reading.left -= 1
         if reading.left <= 0:
-            reading.rest(self.transport)
+            reading.read_later(self.transport)
         if len(data) > streams.longest_bytes:
             self.counts["oversize"] += 1
         elif not streams.datagram_received(data, where):
@@ -326,7 +326,7 @@ class Datagrams(DatagramProtocol):
             self.counts["rubbish"] += 1
             return
         if sender.suffix is None:
-            self._acquaintances.shown(data, message, sender, now)
+            self._acquaintances.datagram_received(data, message, sender, now)
         claim = self._claims.get(type(message))
         if claim is None:
             self._receive_about_cookies(message, (sender.address.host, sender.address.port), None, now)
@@ -353,11 +353,11 @@ class Datagrams(DatagramProtocol):
         except UNREADABLE:
             self.counts["rubbish"] += 1
             return
-        if head.cookie is not None and self._cookies.is_right(head.cookie, *where, now):
+        if head.cookie is not None and self._cookies.is_valid(head.cookie, *where, now):
             # Its first with this one; or the key does not stand last.
             sender = self._acquaintances.table.get(where, now)
             if sender is None or now >= sender.endings_until:
-                sender = self._acquaintances.enter(Address(*where), now)
+                sender = self._acquaintances.add(Address(*where), now)
             self._receive(data, sender, now)
         elif head.type in _NAMES_ABOUT_COOKIES:
             try:
@@ -395,7 +395,7 @@ class Datagrams(DatagramProtocol):
                 self._note_fault(message, address, now)
             finally:
                 self._answering = None
-        answer = answering.answer(self._cookies.give(*where, now))
+        answer = answering.answer(self._cookies.cookie_for(*where, now))
         if answer is None:
             self.counts["unanswered"] += 1
         else:
@@ -408,7 +408,9 @@ class Datagrams(DatagramProtocol):
         """
         match message:
             case Knock():
-                self._answer(Cookie(nonce=message.nonce, give=self._cookies.give(*where, now)), where, most_bytes, now)
+                self._answer(
+                    Cookie(nonce=message.nonce, give=self._cookies.cookie_for(*where, now)), where, most_bytes, now
+                )
             case Cookie():
                 if not self._acquaintances.cookie_received(message, Address(*where), now):
                     self.counts["unasked"] += 1

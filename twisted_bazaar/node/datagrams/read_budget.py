@@ -27,7 +27,7 @@ class DatagramReadBudget:
         self._reading_on = Timer(reactor, self._read_on)
         self._transport: Any = None
 
-    def rest(self, transport: Any) -> None:
+    def read_later(self, transport: Any) -> None:
         """Read the next datagram in the next turn."""
         if not self._reading_on.is_set:
             self._transport = transport

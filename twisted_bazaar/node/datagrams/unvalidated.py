@@ -38,7 +38,7 @@ class Answering:
     is_busy: bool
     _answers: list[tuple[Message, bytes]] = field(factory=list, init=False)
 
-    def take(self, message: Message, head: bytes) -> None:
+    def write(self, message: Message, head: bytes) -> None:
         """Take what is said to the stranger, but for its last brace."""
         self._answers.append((message, head))
 

@@ -76,15 +76,15 @@ class ValidatedAddresses:
         self._questions = StrangersShare(_QUESTIONS_A_SECOND)
         self.knocking: AddressValidation = AddressValidation(reactor, rng, self._say_knock)
 
-    def enter(self, address: Address, now: float) -> Association:
+    def add(self, address: Address, now: float) -> Association:
         """Remember an address, or go on doing so with the cookies that are right for it now."""
         where = (address.host, address.port)
-        now_right, right_before = self._cookies.right(*where, now)
+        now_right, right_before = self._cookies.valid_cookies(*where, now)
         endings = (ending_with(now_right.decode()), ending_with(right_before.decode()))
         entry = self.table.get(where, now)
         if entry is None:
             entry = Association(address, self._on_the_socket(address), endings, 0.0)
-        entry.endings, entry.endings_until = endings, self._cookies.until(now)
+        entry.endings, entry.endings_until = endings, self._cookies.valid_until(now)
         self.table.put(where, entry, network_of(address.host), now)
         return entry
 
@@ -94,21 +94,23 @@ class ValidatedAddresses:
         @param head: the message but for its last brace.
         @return: False if it does not go, since too much waits for that address already.
         """
-        to = self.table.get((address.host, address.port), now) or self.enter(address, now)
+        to = self.table.get((address.host, address.port), now) or self.add(address, now)
         if to.given is not None and now < to.trusted_until:
             if now >= to.renew_at:
-                self.knocking.knock(to.address, now)
+                self.knocking.ask_for_cookie(to.address, now)
             self._write_giving(message, head, to, now)
             return True
         to.given = to.suffix = None
         waiting = head, (message if self._is_traced else None)
-        if not (message.is_question and self._may_ask(address, now)) or not self.knocking.ask(to.address, now, waiting):
-            return self.knocking.knock(to.address, now, waiting)
+        if not (message.is_question and self._may_ask(address, now)) or not self.knocking.question_sent(
+            to.address, now, waiting
+        ):
+            return self.knocking.ask_for_cookie(to.address, now, waiting)
         ending = asking_with(self._give(to, now), head, min(_QUESTION_BYTES, self._most_bytes))
         self._write(message, head + ending, to.address)
         return True
 
-    def shown(self, data: bytes, message: Message, sender: Association, now: float) -> None:
+    def datagram_received(self, data: bytes, message: Message, sender: Association, now: float) -> None:
         """Take what was said besides a message, by one who shows the right cookie but may not be known to keep it."""
         try:
             give = read_head(data).give
@@ -121,9 +123,9 @@ class ValidatedAddresses:
         waiting: Sequence[Waiting] = ()
         if give is not None and is_cookie(give):
             self._trust(sender, give, now)
-            waiting = self.knocking.given(address, now)
+            waiting = self.knocking.cookie_shown(address, now)
         elif may_forget:
-            self.knocking.insist(address, now)
+            self.knocking.knock_if_wanted(address, now)
         if sender.given is not None and not may_forget:
             sender.suffix = ending_with(sender.given)
         for head, each in waiting:
@@ -134,10 +136,10 @@ class ValidatedAddresses:
 
         @return: whether there was one.
         """
-        waiting = self.knocking.answered(cookie, address, now)
+        waiting = self.knocking.cookie_received(cookie, address, now)
         if waiting is None:
             return False
-        to = self.enter(address, now)
+        to = self.add(address, now)
         is_known = to.suffix is not None
         self._trust(to, cookie.give, now)
         if is_known:
@@ -150,11 +152,11 @@ class ValidatedAddresses:
         """Take the word that something was not taken."""
         to = self.table.get(where, now)
         if stale.was is None:
-            self.knocking.insist(Address(*where), now)
+            self.knocking.knock_if_wanted(Address(*where), now)
         elif to is not None and to.given == stale.was:
             # It repeats the cookie: who has not seen the datagram cannot make this node doubt one.
             to.given = to.suffix = None
-            self.knocking.knock(to.address, now)
+            self.knocking.ask_for_cookie(to.address, now)
 
     # Inside.
 
@@ -167,7 +169,7 @@ class ValidatedAddresses:
         to.renew_at, to.trusted_until = now + _RENEWED_AT * self._cookie_s, now + _TRUSTED_UNTIL * self._cookie_s
 
     def _give(self, to: Association, now: float) -> str:
-        return self._cookies.give(to.address.host, to.address.port, now)
+        return self._cookies.cookie_for(to.address.host, to.address.port, now)
 
     def _write_giving(self, message: Message | None, head: bytes, to: Association, now: float) -> None:
         """Send to an address whose cookie is known; give it this node's along, if there is room and it may need it."""

@@ -43,7 +43,7 @@ class Deadlines:
         self._to_look_at: deque[Watched] = deque()
         self._timer = Timer(clock, self._wake)
 
-    def wake_by(self, at: float) -> None:
+    def schedule_check(self, at: float) -> None:
         """Look at everything at this time, or a quarter of a second later if there was a look just before."""
         at = max(at, self._looked_at + _TICK_S)
         if at >= self._at:

@@ -36,7 +36,7 @@ class Reader(Protocol):
     def frame_received(self, payload: bytes) -> None:
         """A whole frame has come."""
 
-    def hold(self, by_bytes: int) -> None:
+    def charge(self, by_bytes: int) -> None:
         """So many bytes more are held for this connection; fewer, if negative."""
 
     def abort(self) -> None:
@@ -69,12 +69,12 @@ class Inbound:
         """Where the connection leads to: hosts have their turns one after the other."""
         return self._reader.host
 
-    def open(self) -> None:
+    def handshake_done(self) -> None:
         """The handshake is done: more may come at once, and longer frames."""
         self._at_once = self._most_in_a_turn = self._owner.limits.frames_a_turn
         self._splitter.limit = self._owner.limits.frame_bytes
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Take no more, and hold nothing."""
         if self.flow is not Flow.ENDED:
             self._happen(FlowEvent.ENDED)
@@ -84,7 +84,7 @@ class Inbound:
             # collection of garbage, which a node that has many links leaves for long.
             del self._reader
 
-    def leave(self) -> bytes:
+    def detach(self) -> bytes:
         """Leave the connection to somebody else; returns what has come and was not taken."""
         rest = self._splitter.leave()
         self._count()
@@ -102,13 +102,13 @@ class Inbound:
             self._count()
             return
         payload = self._splitter.whole_frame(data)
-        if payload is not None and self._owner.turn.admit(now):
+        if payload is not None and self._owner.turn.take_one(now):
             self._reader.frame_received(payload)
         else:
             self._splitter.receive(data)
             self._drain(now, self._most_in_a_turn)
 
-    def stall(self) -> None:
+    def pause(self) -> None:
         """Take nothing more from who does not read the answers there are."""
         if self.flow in (Flow.STALLED, Flow.ENDED):
             return
@@ -116,16 +116,16 @@ class Inbound:
         self.silence.stalled_since = now = self._owner.clock.seconds()
         self._owner.deadline_set(now + self._owner.limits.silence_s)
 
-    def catch_up(self) -> None:
+    def resume(self) -> None:
         """All answers have been sent: go on where it stalled, if it did."""
         if self.flow is Flow.STALLED:
             self.silence.stalled_since = NEVER
-            self.silence.listen_again(self._owner.clock.seconds())
+            self.silence.reset_silence(self._owner.clock.seconds())
             self._happen(FlowEvent.LEFT_OVER if self._has_more else FlowEvent.TAKEN)
 
-    def read_on(self, now: float, most: int) -> None:
+    def read_frames(self, now: float, most: int) -> None:
         """Take frames: it is the turn of this link."""
-        self.silence.listen_again(now)
+        self.silence.reset_silence(now)
         reader = self._reader
         try:
             self._drain(now, min(most, self._most_in_a_turn))
@@ -133,9 +133,9 @@ class Inbound:
             self.log.failure("a frame from {where} could not be handled", where=reader.transport.getPeer())
             reader.abort()
 
-    def look(self, now: float) -> tuple[Due, float]:
+    def check_deadlines(self, now: float) -> tuple[Due, float]:
         """What is due because of how long nothing was heard, and when to look again."""
-        return self.silence.look(now, self._owner.limits, is_listening=self.flow not in IN_QUEUE)
+        return self.silence.check_deadlines(now, self._owner.limits, is_listening=self.flow not in IN_QUEUE)
 
     @property
     def _has_more(self) -> bool:
@@ -147,12 +147,12 @@ class Inbound:
         finished_one = False
         try:
             while most > 0:
-                granted = turn.grant(now, 1 if self._reader.is_backed_up else min(most, self._at_once))
+                granted = turn.take(now, 1 if self._reader.is_backed_up else min(most, self._at_once))
                 if not granted:
                     break
                 frames = splitter.take(granted)
                 if len(frames) < granted:
-                    turn.give_back(granted - len(frames))
+                    turn.put_back(granted - len(frames))
                 for payload in frames:
                     self._reader.frame_received(payload)
                     if self.flow is Flow.ENDED:
@@ -179,9 +179,9 @@ class Inbound:
             return
         self.flow = after
         if after in IN_QUEUE:
-            self._owner.turn.wait(self)
+            self._owner.turn.enqueue(self)
         elif before in IN_QUEUE:
-            self._owner.turn.leave(self)
+            self._owner.turn.dequeue(self)
         if after in READ_FROM:
             if before not in READ_FROM:
                 self._reader.transport.resumeProducing()
@@ -193,7 +193,7 @@ class Inbound:
         held_bytes = self._splitter.held_bytes
         if held_bytes != self._held_bytes:
             by_bytes, self._held_bytes = held_bytes - self._held_bytes, held_bytes
-            self._reader.hold(by_bytes)
+            self._reader.charge(by_bytes)
 
     def _time_unfinished_frame(self, finished_one: bool) -> None:
         silence = self.silence

@@ -42,7 +42,7 @@ class LinkOwner(Protocol[L]):
     def is_opening(self, message: Message) -> bool:
         """Whether a connection may begin with this that is to be no link."""
 
-    def take_over(self, link: L, message: Message) -> IProtocol | None:
+    def find_opening(self, link: L, message: Message) -> IProtocol | None:
         """What takes over a connection that begins with this; None if nothing wants to."""
 
     def link_opened(self, link: L) -> None:

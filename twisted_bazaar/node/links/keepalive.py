@@ -46,13 +46,13 @@ class Keepalive:
         """Whether the other end does not read what it was sent."""
         return self.stalled_since != NEVER
 
-    def listen_again(self, now: float) -> None:
+    def reset_silence(self, now: float) -> None:
         """What was sent while nobody read it is not late."""
         self.last_heard = now
         if self.unfinished_since != NEVER:
             self.unfinished_since = now
 
-    def look(self, now: float, limits: Limits, *, is_listening: bool = True) -> tuple[Due, float]:
+    def check_deadlines(self, now: float, limits: Limits, *, is_listening: bool = True) -> tuple[Due, float]:
         """What is due, and when to look again.
 
         @param is_listening: whether what the other end sends is taken now; else it waits, and is not silent.

@@ -132,7 +132,7 @@ class Link(TwistedProtocol):
     def resumeProducing(self) -> None:
         """Everything has been sent."""
         self._back_up(-self._backlog_bytes)
-        self._inbound.catch_up()
+        self._inbound.resume()
 
     def stopProducing(self) -> None:
         """The connection is ending; the transport says so by C{connectionLost} as well."""
@@ -169,7 +169,7 @@ class Link(TwistedProtocol):
                 # It was cut off.
                 return
             if self._backlog_bytes > self._owner.limits.stop_reading_bytes:
-                self._inbound.stall()
+                self._inbound.pause()
         self.transport.write(data)
 
     def close(self, farewell: Message | None = None) -> None:
@@ -205,9 +205,9 @@ class Link(TwistedProtocol):
         """Whether more is unsent than a transport takes."""
         return self._backlog_bytes > 0
 
-    def hold(self, by_bytes: int) -> None:
+    def charge(self, by_bytes: int) -> None:
         """Count so many bytes more that are held for this connection; fewer, if negative."""
-        self._owner.link_bytes.hold(self, by_bytes)
+        self._owner.link_bytes.charge(self, by_bytes)
 
     def frame_received(self, payload: bytes) -> None:
         """Take one message."""
@@ -234,7 +234,7 @@ class Link(TwistedProtocol):
         """Count so many bytes more that are unsent."""
         if by_bytes:
             self._backlog_bytes += by_bytes
-            self.hold(by_bytes)
+            self.charge(by_bytes)
 
     # Messages.
 
@@ -261,11 +261,11 @@ class Link(TwistedProtocol):
 
     def _hand_over(self, opening: Message) -> None:
         """Leave the connection to what this message begins, with all that has come after it."""
-        successor = self._owner.take_over(self, opening)
+        successor = self._owner.find_opening(self, opening)
         if successor is None:
             self.close(Error.telling(NoSlots("nothing is taken here now"), opening))
             return
-        rest = self._inbound.leave()
+        rest = self._inbound.detach()
         self.transport.unregisterProducer()
         # For this end the connection is over.
         self._happen(Event.LOST)
@@ -312,7 +312,7 @@ class Link(TwistedProtocol):
             _BEGIN[stage](self)
 
     def _begin_open(self) -> None:
-        self._inbound.open()
+        self._inbound.handshake_done()
         _keep_little_unsent(self.transport)
         self._receive = self._receive_open
         self._deadline = self._open_deadline
@@ -351,7 +351,7 @@ class Link(TwistedProtocol):
 
     def _stop_taking(self) -> None:
         self._receive = None
-        self._inbound.end()
+        self._inbound.close()
 
     def fail_opening(self, error: PeerError) -> None:
         """Say why it did not open, to whoever has dialled it and waits for that."""
@@ -375,7 +375,7 @@ class Link(TwistedProtocol):
         return self._deadline(now)
 
     def _open_deadline(self, now: float) -> float:
-        due, look_at = self._inbound.look(now)
+        due, look_at = self._inbound.check_deadlines(now)
         match due:
             case Due.CUT:
                 self.abort()

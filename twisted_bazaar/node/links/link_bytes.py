@@ -47,7 +47,7 @@ class LinkBytes:
         self.total: int = 0
         self._is_cutting = False
 
-    def hold(self, holder: Holder, by_bytes: int) -> None:
+    def charge(self, holder: Holder, by_bytes: int) -> None:
         """Count so many bytes more for a link, fewer if negative; the one that goes for it may be itself."""
         holder.held_bytes += by_bytes
         self.total += by_bytes

@@ -47,7 +47,7 @@ class Waiting(Protocol):
     def host(self) -> str:
         """Where what it reads comes from; the same for as long as it waits."""
 
-    def read_on(self, now: float, most: int) -> None:
+    def read_frames(self, now: float, most: int) -> None:
         """Its turn has come.
 
         @param most: it may take so many frames now.
@@ -81,14 +81,14 @@ class ReadBudget:
         self._now_s = 0.0
         self._turn = Timer(clock, self._next)
 
-    def admit(self, now: float) -> bool:
+    def take_one(self, now: float) -> bool:
         """Take one frame off the budget; False if nothing is left."""
         if self._left > self._untimed:
             self._left -= 1
             return True
-        return self.grant(now, 1) > 0
+        return self.take(now, 1) > 0
 
-    def grant(self, now: float, most: int) -> int:
+    def take(self, now: float, most: int) -> int:
         """Take some frames off the budget; ask again when they have been read.
 
         @return: how many may be taken, at most C{most}; 0 if nothing is left.
@@ -101,11 +101,11 @@ class ReadBudget:
         self._left -= granted
         return granted
 
-    def give_back(self, frames: int) -> None:
+    def put_back(self, frames: int) -> None:
         """There were fewer than had been granted."""
         self._left += frames
 
-    def wait(self, link: Waiting) -> None:
+    def enqueue(self, link: Waiting) -> None:
         """Let something read on when its turn comes; who waits already keeps its place."""
         of_its_host = self._waiting.get(link.host)
         if of_its_host is None:
@@ -115,7 +115,7 @@ class ReadBudget:
         if not self._turn.is_set:
             self._begin(self._clock.seconds())
 
-    def leave(self, link: Waiting) -> None:
+    def dequeue(self, link: Waiting) -> None:
         """Let something wait no more, if it does."""
         of_its_host = self._waiting.get(link.host)
         if of_its_host is not None:
@@ -164,7 +164,7 @@ class ReadBudget:
         try:
             if of_its_host:
                 link, _ = of_its_host.popitem(last=False)
-                link.read_on(now, share)
+                link.read_frames(now, share)
         finally:
             now = self._clock.seconds()
             self._served[host] = at_s + max(now - began, (left - self._left) * self._frame_s)

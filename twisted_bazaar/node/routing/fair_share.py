@@ -97,7 +97,7 @@ class FairShare(Generic[T]):
         return self._flows.waiting
 
     def admit(self, now: float) -> bool:
-        """Whether one that comes now may pass at once; if not, let it L{wait}.
+        """Whether one that comes now may pass at once; if not, L{enqueue} it.
 
         @param now: seconds.
         """
@@ -107,7 +107,7 @@ class FairShare(Generic[T]):
         """Whether the node may send one more search of its own."""
         return self._own.take(now) or (not self._flows.waiting and self._others.take(now))
 
-    def wait(self, flow: Sequence[Hashable], item: T, now: float) -> None:
+    def enqueue(self, flow: Sequence[Hashable], item: T, now: float) -> None:
         """Let one wait for its turn. If too many wait already, the flow with the most of them loses its oldest.
 
         @param flow: the keys of what it belongs to, the widest first.

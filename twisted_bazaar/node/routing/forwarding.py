@@ -53,11 +53,11 @@ class Forwarding:
         self._error_claims: Sequence[Claim] = ()
         self._takes = {cls: self._taker_of(cls) for cls in MESSAGE_TYPES.values()}
 
-    def hand_to(self, claims: Mapping[type[Message], Claim], error_claims: Sequence[Claim]) -> None:
+    def register_receivers(self, claims: Mapping[type[Message], Claim], error_claims: Sequence[Claim]) -> None:
         """Hand messages for this node to these from now on."""
         self._claims, self._error_claims = claims, error_claims
 
-    def numbered(self) -> None:
+    def id_assigned(self) -> None:
         """This node has been given its id: the ways that were learnt under another are none."""
         if self._routed_as != self._links.id:
             self._routed_as = self._links.id
@@ -98,7 +98,7 @@ class Forwarding:
 
     # In.
 
-    def take(self, peer: Peer, message: Message) -> None:
+    def message_received(self, peer: Peer, message: Message) -> None:
         """Take a message that a neighbour has sent.
 
         @raise PeerError: it goes no further; what to answer.
@@ -145,7 +145,7 @@ class Forwarding:
         if self._share.admit(now):
             self._pass_on(peer, message, now)
             return
-        self._share.wait(flow_of(message, peer.network), (peer, message), now)
+        self._share.enqueue(flow_of(message, peer.network), (peer, message), now)
         if not self._serving.is_set:
             self._serve_later(now)
 

@@ -189,7 +189,7 @@ class IndexSearch:
         if self._links.is_kept(peer.id) or all(each.id != peer.id for each in self._node.peers()):
             # A link that comes too late is to be released too; one that others have made is theirs.
             self._links.keep(peer.id, LINK_WITHOUT_OFFER_S + REACH_S)
-        reaching = self._node.reach(peer.id, peer.address)
+        reaching = self._node.try_hold_link(peer.id, peer.address, self)
         reaching.addTimeout(REACH_S, self._node.clock, lambda result, timeout: False)
         is_linked = await reaching
         # It may be named in two places, and have been found in the other.
@@ -250,7 +250,7 @@ class _LinksForAWhile:
 
     def _release(self, node_id: int) -> None:
         del self._releases[node_id]
-        self._node.release(node_id)
+        self._node.release_link(node_id, self)
 
 
 @implementer(IAnswers)

@@ -61,7 +61,7 @@ class ContactVerification:
             return
         if contact.id == stabilization.own.id or stabilization.is_near(contact) or not fingers.has_room(contact):
             return
-        if not self._node.has_shown(contact.address):
+        if not self._node.has_validated(contact.address):
             return
         if self._limit.allow(host_of(contact.address), self._node.clock.seconds()):
             self._asked.add(contact)

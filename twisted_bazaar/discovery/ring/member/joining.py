@@ -73,7 +73,7 @@ class BootstrapNode:
         @raise PeerError: nobody is there, or who is there is no member now.
         """
         try:
-            peer = await self._node.meet(self._where)
+            peer = await self._node.hold_link(self._where, self)
         except ReachedItself:
             raise UsageError(
                 "the node to join by is this node itself; name another member with --join, or begin a ring without it"
@@ -92,7 +92,7 @@ class BootstrapNode:
         return self._read(await self._requests.ask_at(address, RingJoin), address)
 
     def _part(self, met: Answered, peer_id: int) -> Answered:
-        self._node.part(peer_id)
+        self._node.release_link(peer_id, self)
         return met
 
     def _read(self, pong: object, address: Address) -> Met:

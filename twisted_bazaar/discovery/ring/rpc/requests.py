@@ -255,7 +255,7 @@ class Requests:
         site = self.sites.at(address, now)
         wait_s = fixed_s or self.sites.wait_s(site)
         # Of whom nobody asks again, as of a predecessor, the first answer would be all that is known for ever.
-        is_timed = site.round_trip is not None or self._node.has_shown(address)
+        is_timed = site.round_trip is not None or self._node.has_validated(address)
         question = _Question(message, site, to, came, failed, witness, tries, tries, wait_s, fixed_s, late, is_timed)
         self._questions[message.stamp] = question
         try:

@@ -138,7 +138,7 @@ class Registrations:
     def let_go(self, node_id: int) -> None:
         """A super peer has said that this node is none of its weak peers any more."""
         if node_id in self.taken:
-            self._node.part(node_id)
+            self._node.release_link(node_id, self)
             self._lose(node_id)
 
     def look(self) -> None:
@@ -214,7 +214,7 @@ class Registrations:
             if not answer.called:
                 answer.errback(failure)
 
-        meeting = self._node.meet(where).addCallbacks(met, not_met)
+        meeting = self._node.hold_link(where, self).addCallbacks(met, not_met)
         meeting.addErrback(lambda failure: self.log.failure("dialling a super peer failed", failure))
         return answer
 
@@ -264,7 +264,7 @@ class Registrations:
 
     def _release(self, node_id: int) -> None:
         if node_id not in self.taken:
-            self._node.part(node_id)
+            self._node.release_link(node_id, self)
 
     def _tried(self, result: Any, candidate: Candidate) -> None:
         """A try is over, well or not."""
@@ -324,7 +324,7 @@ class Registrations:
         if not self.taken:
             wait_s = min(wait_s, self._node.rng.uniform(0.5, 1.0) * LONGEST_WAIT_ALONE_S)
         self._tracker_at = now + wait_s
-        asking = self._node.another(SUPER_PEER, list(self.taken))
+        asking = self._node.ask_tracker_for(SUPER_PEER, list(self.taken))
         asking.addCallback(self._named)
         asking.addErrback(lambda failure: self.log.failure("asking the tracker for a super peer failed", failure))
 

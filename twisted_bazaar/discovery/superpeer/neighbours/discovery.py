@@ -75,7 +75,7 @@ class NeighbourDiscovery:
             return
         self._is_asking = True
         have = [self._node.id, *self._have(), *self._contacts.avoided(now)][:_MOST_NAMED]
-        asking = self._node.another(KIND, have)
+        asking = self._node.ask_tracker_for(KIND, have)
         asking.addCallback(self._named)
         asking.addErrback(lambda failure: self.log.failure("asking the tracker for another super peer failed", failure))
 

@@ -68,5 +68,5 @@ class Unregistered:
             self._until.pop(peer.id, None)
             if not self._may_stay(peer):
                 why = f"this is a super peer, and you have not registered within {REGISTER_WITHIN_S:g} s"
-                self._node.dismiss(peer.id, NotRegistered(why))
+                self._node.dismiss_peer(peer.id, NotRegistered(why))
         self._wake()
