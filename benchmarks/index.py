@@ -160,8 +160,8 @@ def _full_directory() -> Directory:
         add = tuple(File(name=_name(n), size=1_000 + n, digest=_digest(n)) for n in range(number, number + 1_000))
         base = 0 if number % _TITLES_A_PEER == 0 else number
         directory.update(peer, Update(id=1, base=base, mark=number + 1_000, add=add), 0.0)
-    while directory.has_work:
-        directory.work()
+    while directory.has_backlog:
+        directory.run_backlog()
     return directory
 
 
@@ -234,7 +234,7 @@ class _AllAtOnce(IndexMember):
 
     def _listed_received(self, answer: Listed, origin: Origin) -> None:
         super()._listed_received(answer, origin)
-        if self.has_told_all:
+        if self.is_in_sync:
             self._done()
 
 

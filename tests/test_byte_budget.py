@@ -47,7 +47,7 @@ class ByteBudgetTests(SynchronousTestCase):
         self.assertEqual((self.budget.used, self.budget.held_by("a"), self.budget.heaviest()), (800, 0, "b"))
         self.assertIs(self.budget.room_for("c", 100), Room.AFTER_EVICTION)
         self.assertFalse(self.budget.must_evict_for(100))
-        self.budget.give_back(450)
+        self.budget.release(450)
         self.assertIs(self.budget.room_for("c", 100), Room.YES)
 
     def test_instead(self) -> None:

@@ -123,7 +123,7 @@ class ByteBudget:
         self.used += size_bytes
         self.retired += size_bytes
 
-    def give_back(self, size_bytes: int) -> None:
+    def release(self, size_bytes: int) -> None:
         """Retired bytes are gone."""
         self.used -= size_bytes
         self.retired -= size_bytes

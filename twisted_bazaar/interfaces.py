@@ -266,7 +266,7 @@ class IAnswers(Interface):
         "The messages it needs, for the table of the role that uses it."
     )
 
-    def changed() -> None:
+    def offers_changed() -> None:
         """The shelf is there to be looked at, or has something new on it."""
 
     def stop() -> None:
@@ -285,7 +285,7 @@ class ICatalogue(Interface):
         @param removed: names.
         """
 
-    def loaded(downloads: int) -> None:
+    def set_load(downloads: int) -> None:
         """Say how many downloads this node serves now: who has least to do is named first."""
 
     def search(query: FileQuery) -> Deferred[Page]:
@@ -321,16 +321,16 @@ class IDiscoveryMethod(Interface):
     limits: Mapping[str, Any] = Attribute("Limits of the node, by name, where its user says nothing.")
     roles: Sequence[IRole] = Attribute("What the node has to carry for it, besides the roles that use it.")
 
-    def search(node: INode, gather_s: float) -> IDiscovery:
+    def make_discovery(node: INode, gather_s: float) -> IDiscovery:
         """What looks for goods.
 
         @param gather_s: how long to collect offers after the first.
         """
 
-    def answers(node: INode, shelf: IOffers) -> IAnswers:
+    def make_answers(node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
 
-    def catalogue() -> ICatalogue | None:
+    def make_catalogue() -> ICatalogue | None:
         """What finds files; None if files are not found in this way."""
 
 

@@ -113,8 +113,8 @@ class FindingsTests(SynchronousTestCase):
         """Who puts something in is told whether there was room for it; what was not asked for needs none."""
         findings = Findings(FileQuery(words="song"))
         files = [SharedFile(f"song {number}", 1, DIGEST) for number in range(MOST_KEPT)]
-        self.assertEqual([findings.take("a", files), findings.is_full], [True, True])
-        self.assertEqual([findings.take("b", [file]) for file in (files[0], SharedFile("x", 1, DIGEST))], [False, True])
+        self.assertEqual([findings.add("a", files), findings.is_full], [True, True])
+        self.assertEqual([findings.add("b", [file]) for file in (files[0], SharedFile("x", 1, DIGEST))], [False, True])
         self.assertEqual((len(findings), findings.sources()), (MOST_KEPT, []))
 
     @given(st.lists(st.tuples(st.integers(2, 5), st.sampled_from(["song a", "song b", "x"]), st.booleans())), st.data())

@@ -114,7 +114,7 @@ def _queries(count: int) -> object:
     table = reverse_paths.ReversePaths(cap=count, shares=1)
     for number in range(count):
         for way in range(4):
-            table.arrive(f"{number:032x}", senders[(number + way) % 64], 1, 7, number * 1e-6)
+            table.query_received(f"{number:032x}", senders[(number + way) % 64], 1, 7, number * 1e-6)
     return table
 
 
@@ -122,7 +122,7 @@ def _counted(count: int) -> object:
     senders = [address_of(number) for number in range(64)]
     table = reverse_paths.ReversePaths(most_counted=count, shares=1)
     for number in range(count // 64):
-        table.arrive(f"{number:032x}", senders[0], 1, 7, number * 1e-6)
+        table.query_received(f"{number:032x}", senders[0], 1, 7, number * 1e-6)
         for sender in senders:
             table.admit_hits(f"{number:032x}", sender, number * 1e-6)
     return table
@@ -134,7 +134,7 @@ def _tables(count: int) -> object:
     for _ in range(count):
         table = RouteTable()
         for part, on in enumerate(slots):
-            table.take(Table(base=0, version=2, bits=MOST_TABLE_BITS, part=part, parts=len(slots), on=on))
+            table.apply_part(Table(base=0, version=2, bits=MOST_TABLE_BITS, part=part, parts=len(slots), on=on))
         made.append(table)
     return made
 
@@ -162,7 +162,7 @@ def _hits(count: int) -> object:
 def _records(count: int) -> object:
     found = findings.Findings(ANYTHING)
     for number in range(count):
-        found.take(key_of(number), [SharedFile(name_of(number), LARGE + number, key_of(number), True)])
+        found.add(key_of(number), [SharedFile(name_of(number), LARGE + number, key_of(number), True)])
     return found
 
 

@@ -131,7 +131,7 @@ class DatabaseTests(DirectoryCase, SynchronousTestCase):
             add = tuple(map(file, names[first : first + 500]))
             change = Update(id=1, base=mark, mark=mark + 1, add=add, offer=("apple",))
             mark = self.result_of(self.directory.update(peer(1), change))
-        self.result_of(self.directory.leave(peer(1)))
+        self.result_of(self.directory.peer_left(peer(1)))
         assert self.rows("files") == len(names)
         with psycopg.connect(self.url) as connection:
             connection.execute(_PASS_TIME, [400])
@@ -201,7 +201,7 @@ class DatabaseTests(DirectoryCase, SynchronousTestCase):
         self.result_of(self.directory.counts())
         waiting = [self.directory.find(FileQuery(name="a"), peer(1)) for _ in range(5)]
         changes = [self.directory.add(peer(1), file(name)) for name in "abc"]
-        leaving = self.directory.leave(peer(1))
+        leaving = self.directory.peer_left(peer(1))
         back = self.directory.add(peer(1), file("d"))
         self.result_of(gatherResults([leaving, back]))
         self.result_of(self.directory.counts())
@@ -213,7 +213,7 @@ class DatabaseTests(DirectoryCase, SynchronousTestCase):
         directory = self.open_directory()
         self.result_of(directory.stop())
         self.failure_of(directory.renew(peer(1), 0, 0), LinkClosed)
-        self.result_of(directory.leave(peer(1)))
+        self.result_of(directory.peer_left(peer(1)))
 
     def test_check(self) -> None:
         """A database that cannot be used is refused before there is a reactor."""
@@ -291,18 +291,18 @@ class SharedTests(DirectoryCase, SynchronousTestCase):
         assert self.found(self.other) == ["a"]
         assert [each.id for each in self.result_of(self.other.sources(digest(1), 5, ASKER))] == [1]
         assert [each.id for each in self.result_of(self.other.sellers("bazaar", "apple", None, 5, ASKER))] == [1]
-        self.result_of(self.directory.leave(peer(1)))
+        self.result_of(self.directory.peer_left(peer(1)))
         assert self.found(self.other) == []
 
     def test_moves(self) -> None:
         """Who goes from one server to the other has its list there; that the first sees it leave does nothing."""
         mark = self.list(self.directory, peer(1), file("a"))
         assert self.result_of(self.other.renew(peer(1), mark, 0)) == mark
-        self.result_of(self.directory.leave(peer(1)))
+        self.result_of(self.directory.peer_left(peer(1)))
         assert self.found(self.directory) == ["a"]
         self.list(self.other, peer(1), file("b"), base=mark, mark=2)
         assert self.found(self.directory) == ["a", "b"]
-        self.result_of(self.other.leave(peer(1)))
+        self.result_of(self.other.peer_left(peer(1)))
         assert self.found(self.directory) == []
 
     def test_at_the_same_time(self) -> None:
@@ -343,7 +343,7 @@ class SharedTests(DirectoryCase, SynchronousTestCase):
                 directory, owner = rng.choice(directories), peer(number, f"10.0.0.{number % 4}")
                 files = tuple(file(f"p{number}q {each}", turn) for each in range(rng.randrange(60)))
                 change = Update(id=1, base=0, mark=turn + 1, add=files, offer=("apple",))
-                asked.append(directory.update(owner, change) if rng.random() < 0.8 else directory.leave(owner))
+                asked.append(directory.update(owner, change) if rng.random() < 0.8 else directory.peer_left(owner))
             for each in asked:
                 each.addErrback(lambda failure: failure.trap(TooMany))
             self.result_of(gatherResults(asked))
@@ -378,7 +378,7 @@ class FailureTests(DirectoryCase, SynchronousTestCase):
             for asked in (
                 self.directory.renew(peer(1), 1, 0),
                 self.directory.find(FileQuery(), ASKER),
-                self.directory.leave(peer(1)),
+                self.directory.peer_left(peer(1)),
                 self.directory.counts(),
             ):
                 assert "s3cret" not in str(self.failure_of(asked, StorageError))

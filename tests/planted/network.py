@@ -144,7 +144,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "strangers asked back",
             "discovery/ring/member/test_contact_verification.py",
-            (_MEETING, "if not self._node.has_shown(contact.address):", "if False:"),
+            (_MEETING, "if not self._node.has_validated(contact.address):", "if False:"),
         ),
         bug(
             "guests that others are led to",

@@ -217,7 +217,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "cleared bytes that are not given back",
             _POSTGRES_TESTS,
-            (_POSTGRES_LISTS, "self._account.give_back(int(cleared))", "pass"),
+            (_POSTGRES_LISTS, "self._account.release(int(cleared))", "pass"),
         ),
         bug(
             "who goes for others and is back when these are told to try again",

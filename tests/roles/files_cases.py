@@ -55,7 +55,7 @@ class MemoryCatalogue:
             self.published.pop(name, None)
         self.published.update({file.name: file for file in added})
 
-    def loaded(self, downloads: int) -> None:
+    def set_load(self, downloads: int) -> None:
         """Note it."""
         self.loads.append(downloads)
 

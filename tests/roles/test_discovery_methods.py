@@ -67,7 +67,7 @@ class HandAnswers:
     receives: Mapping[Any, Any] = field(factory=dict)
     changes: int = 0
 
-    def changed(self) -> None:
+    def offers_changed(self) -> None:
         """Count."""
         self.changes += 1
 
@@ -93,17 +93,17 @@ class HandWay:
     searches: list[HandSearch] = field(factory=list)
     shelves: list[HandAnswers] = field(factory=list)
 
-    def search(self, node: INode, gather_s: float) -> IDiscovery:
+    def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
         """What looks for goods."""
         self.searches.append(HandSearch(gather_s))
         return self.searches[-1]
 
-    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
+    def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
         self.shelves.append(HandAnswers(shelf))
         return self.shelves[-1]
 
-    def catalogue(self) -> ICatalogue | None:
+    def make_catalogue(self) -> ICatalogue | None:
         """There is none."""
         return None
 
@@ -119,24 +119,24 @@ class WaysTests(SynchronousTestCase):
             way, node = method(), FakeNode()
             self.assertTrue(verifyObject(IDiscoveryMethod, way))
             self.assertIs(method_named(way.name), method)
-            self.assertEqual(way.finds_files, way.catalogue() is not None)
+            self.assertEqual(way.finds_files, way.make_catalogue() is not None)
             for role in way.roles:
                 self.assertTrue(verifyObject(IRole, role))
             shelf: Any = None
-            self.assertTrue(verifyObject(IDiscovery, way.search(node, 0.3)))
-            self.assertTrue(verifyObject(IAnswers, way.answers(node, shelf)))
+            self.assertTrue(verifyObject(IDiscovery, way.make_discovery(node, 0.3)))
+            self.assertTrue(verifyObject(IAnswers, way.make_answers(node, shelf)))
         self.assertTrue(verifyObject(IDiscoveryMethod, HandWay()))
 
     def test_files(self) -> None:
         """By an index or super peers files are found, not by flooding; what finds them is a role of the node."""
-        self.assertIsNone(FloodMethod().catalogue())
+        self.assertIsNone(FloodMethod().make_catalogue())
         for method in (IndexMethod, SuperPeerMethod):
             way = method()
-            self.assertTrue(verifyObject(ICatalogue, way.catalogue()))
-            self.assertEqual([way.catalogue()], list(way.roles))
+            self.assertTrue(verifyObject(ICatalogue, way.make_catalogue()))
+            self.assertEqual([way.make_catalogue()], list(way.roles))
         ring = RingMethod()
-        self.assertTrue(verifyObject(ICatalogue, ring.catalogue()))
-        self.assertEqual([role.search for role in ring.roles], [ring.catalogue()])
+        self.assertTrue(verifyObject(ICatalogue, ring.make_catalogue()))
+        self.assertEqual([role.search for role in ring.roles], [ring.make_catalogue()])
 
     def test_super_peers(self) -> None:
         """A node that finds by super peers has its id from its key, and knows those that it was given."""
@@ -156,7 +156,7 @@ class WaysTests(SynchronousTestCase):
         """One that may lead carries a super peer that does nothing until a super peer asks it to."""
         way = SuperPeerMethod(may_lead=True)
         leaf, dormant = way.roles
-        self.assertIs(leaf, way.catalogue())
+        self.assertIs(leaf, way.make_catalogue())
         self.assertIsInstance(dormant, SuperPeer)
         self.assertIsNone(dormant.kind)
         self.assertFalse(set(leaf.receives) & set(dormant.receives) - {Error})

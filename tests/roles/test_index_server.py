@@ -319,7 +319,7 @@ class MembersTests(ServerTestCase):
 
     def until_told(self, *members: IndexMember) -> None:
         """Wait until the server has all their lists."""
-        self.network.run_until(lambda: all(member.has_told_all for member in members))
+        self.network.run_until(lambda: all(member.is_in_sync for member in members))
 
     def search(self, member: IndexMember, **query: Any) -> Page:
         """Look for files."""
@@ -408,7 +408,7 @@ class MembersTests(ServerTestCase):
         self.assertIsInstance(self.result(waiting).value, LinkClosed)
         self.server = self.start_server()
         began = self.network.seconds()
-        self.network.run_until(lambda: all(member.has_told_all for member in members), BACK_S)
+        self.network.run_until(lambda: all(member.is_in_sync for member in members), BACK_S)
         self.assertLess(self.network.seconds() - began, BACK_S)
         names = [file.name for file in self.search(members[0]).files]
         self.assertEqual(names, ["0", "2", "3", "4", "while it was away"])
@@ -449,7 +449,7 @@ class MembersTests(ServerTestCase):
         asker, _ = self.add()
         self.until_told(asker, *(member for member, _ in pairs))
         for (member, _), load in zip(pairs, (5, 1, 3), strict=True):
-            member.loaded(load)
+            member.set_load(load)
         self.network.run(2)
         ids = [node.id for _, node in pairs]
         self.assertEqual(self.sources(asker, "a"), [ids[1], ids[2], ids[0]])
@@ -526,7 +526,7 @@ class OperatorTests(ServerTestCase):
         self.network.add_node(member, min_links=0)
         member.publish([shared("a song"), shared("a tale")], [])
         member.publish_goods(["apple"])
-        self.network.run_until(lambda: member.has_told_all)
+        self.network.run_until(lambda: member.is_in_sync)
         self.network.run(1)
         status = self.successResultOf(self.role.commands["status"]({}))
         self.assertEqual(status.pop("role"), "index_server")

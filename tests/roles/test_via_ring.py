@@ -50,7 +50,7 @@ class _Holder(Fetcher):
     """A node that has one file."""
 
     def __init__(self, way: RingMethod, content: bytes, open_part: Any) -> None:
-        catalogue = way.catalogue()
+        catalogue = way.make_catalogue()
         assert catalogue is not None
         super().__init__(catalogue, open_part)
         self.manifest = manifest_of(content)
@@ -128,7 +128,7 @@ class RingCase(FilesCase):
     def guest(self, by: Node) -> tuple[Node, Fetcher]:
         """Start a node that only asks, and fetches."""
         way = self.way(by, is_client=True)
-        catalogue = way.catalogue()
+        catalogue = way.make_catalogue()
         assert catalogue is not None
         fetcher = Fetcher(catalogue, self.open_part)
         node = self.add(way, fetcher)

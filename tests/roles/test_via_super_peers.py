@@ -46,7 +46,7 @@ class MarketTests(SynchronousTestCase):
         """Start a seller of five apples."""
         way = self.way(*supers)
         node = self.add(*way.roles, Seller({"apple": Supply(5)}, discovery=way))
-        self.network.run_until(lambda: way.leaf.has_told_all and way.leaf.moored)
+        self.network.run_until(lambda: way.leaf.is_in_sync and way.leaf.registered_with)
         return node
 
     def buy(self, *supers: int, quantity: int = 2) -> None:

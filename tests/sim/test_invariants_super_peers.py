@@ -88,7 +88,7 @@ class PlantedBugTests(PlantedBugCase):
 
             return look
 
-        self.plant(LocalSearch, "look", make)
+        self.plant(LocalSearch, "search", make)
         self.assert_caught(HitsAreTrue, CALM)
 
     def test_the_dead_are_named(self) -> None:
@@ -101,7 +101,7 @@ class PlantedBugTests(PlantedBugCase):
 
     def test_answered_twice(self) -> None:
         """A super peer that answers whatever it gets."""
-        self.plant(ReversePaths, "arrive", lambda right: lambda *arrived: _new_after(right(*arrived)))
+        self.plant(ReversePaths, "query_received", lambda right: lambda *arrived: _new_after(right(*arrived)))
         self.assert_caught(AnsweredOnce, CALM.evolve(degree=3))
 
     def test_forwarded_twice(self) -> None:
@@ -114,12 +114,12 @@ class PlantedBugTests(PlantedBugCase):
 
             return arrive
 
-        self.plant(ReversePaths, "arrive", make)
+        self.plant(ReversePaths, "query_received", make)
         self.assert_caught(AnsweredOnce, CALM.evolve(degree=3), checks=[AnsweredOnce])
 
     def test_flood_without_end(self) -> None:
         """The same, where only the traffic is counted."""
-        self.plant(ReversePaths, "arrive", lambda right: lambda *arrived: _new_after(right(*arrived)))
+        self.plant(ReversePaths, "query_received", lambda right: lambda *arrived: _new_after(right(*arrived)))
         self.assert_caught(TrafficIsBounded, CALM.evolve(degree=4), checks=[TrafficIsBounded])
 
     def test_no_end_mark(self) -> None:
@@ -141,7 +141,7 @@ class PlantedBugTests(PlantedBugCase):
 
             return maybe
 
-        self.plant(RouteTable, "maybe", make)
+        self.plant(RouteTable, "may_have", make)
         self.assert_caught(TablesNeverHide, SETTLING)
 
     def test_change_not_told(self) -> None:

@@ -145,7 +145,7 @@ class PlantedBugTests(SynchronousTestCase):
 
     def test_never_published(self) -> None:
         """A seller whose goods nobody is told of."""
-        self.patch(IndexAnswers, "changed", lambda answers: None)
+        self.patch(IndexAnswers, "offers_changed", lambda answers: None)
         self.assertIn(_MET, self.broken(_SMALL.evolve(stock=50)))
 
     def test_no_way_back(self) -> None:

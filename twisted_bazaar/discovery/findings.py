@@ -44,7 +44,7 @@ class Findings:
         """Whether no more is kept."""
         return self._kept >= MOST_KEPT
 
-    def take(self, owner: str, files: Iterable[SharedFile], place: FileSource | None = None) -> bool:
+    def add(self, owner: str, files: Iterable[SharedFile], place: FileSource | None = None) -> bool:
         """Keep what an owner is said to have, if it is new and was asked for. Whether there was room for it.
 
         @param owner: its key.

@@ -28,7 +28,7 @@ class Gathering:
         self._accept = accept
         self._gather_s = gather_s
         self._offers: dict[int, Offer] = {}
-        self._timer = Timer(node.clock, self.end)
+        self._timer = Timer(node.clock, self.finish)
         self.done: Deferred[Sequence[Offer]] = Deferred()
         # Who waits may stop waiting.
         self.done.addBoth(self._over)
@@ -36,7 +36,7 @@ class Gathering:
     def __len__(self) -> int:
         return len(self._offers)
 
-    def take(self, offer: Offer) -> None:
+    def add_offer(self, offer: Offer) -> None:
         """Keep an offer that has come, if it is of use: of those of one seller the nearest."""
         if offer.item != self.item or len(self) >= MOST_OFFERS or not self._accept(offer):
             return
@@ -56,7 +56,7 @@ class Gathering:
         if not (self._timer.is_set or self.done.called):
             self._timer.set(self._gather_s)
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """Gather no more; what has come so far is all."""
         if not self.done.called:
             self.done.callback(best_first(self._offers.values()))

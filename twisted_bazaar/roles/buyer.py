@@ -122,7 +122,7 @@ class Buyer(Role):
         """Go on with what has no answer yet, and look for everything at once."""
         super().start(node)
         self._give_up = Timer(node.clock, self._time_is_over)
-        self._search = self._discovery.search(node, self._gather_s)
+        self._search = self._discovery.make_discovery(node, self._gather_s)
         self.purchases: Purchases = Purchases(node, self._store, self._seek)
         self._want_list = WantList(self._store)
         self.receives: Receivers = {

@@ -106,7 +106,7 @@ class Fetcher(Role):
             self,
             slots=self._slots,
             rate=self._rate,
-            changed=self.catalogue.loaded,
+            changed=self.catalogue.set_load,
             on_changed_file=self.changed_while_served,
         )
         self.openings: Openings = {

@@ -150,7 +150,7 @@ class IndexServer(Role):
             return
         self._rate_limits.forget(peer.key)
         self._pending.forget(peer)
-        leaving = self.directory.leave(peer)
+        leaving = self.directory.peer_left(peer)
         leaving.addErrback(self._directory_failed)
         leaving.addErrback(
             lambda failure: self.log.failure(
@@ -236,7 +236,7 @@ class IndexServer(Role):
                 )
             )
 
-        self._pending.begin(peer, message, begin)
+        self._pending.submit(peer, message, begin)
 
     def _refusal(self, failure: Failure, message: Message) -> Message:
         if failure.check(StorageError):

@@ -99,13 +99,13 @@ class Seller(Role):
         super().start(node)
         self.ledger.start(node.clock)
         self.shelf: Offers = Offers(self.ledger, node)
-        self._answers = self._discovery.answers(node, self.shelf)
+        self._answers = self._discovery.make_answers(node, self.shelf)
         self.receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {
             **self._answers.receives,
             Buy: partial(self._order_received, is_withdrawal=False),
             Cancel: partial(self._order_received, is_withdrawal=True),
         }
-        self.commands: Mapping[str, Command] = SalesCommands(node, self.ledger, self._answers.changed).commands
+        self.commands: Mapping[str, Command] = SalesCommands(node, self.ledger, self._answers.offers_changed).commands
         self._stocking = Timer(node.clock, self._put_on_shelf)
         self._put_on_shelf()
 
@@ -134,7 +134,7 @@ class Seller(Role):
             self._opened()
         except OSError as error:
             self.log.warn("the name of the book cannot be kept in the state directory: {reason}", reason=error.strerror)
-        self._answers.changed()
+        self._answers.offers_changed()
         for level in known:
             self._own_log.info(
                 "{item}: {in_stock} in stock and {sold} sold, as the book says; bazaar stock add {item}=... adds more",

@@ -183,7 +183,7 @@ def make_role(options: OptionValues, context: RoleContext) -> Sharer:
     @raise UsageError: there is no such folder, an option cannot be read, or files are not found in this way.
     """
     discovery, state = context.discovery, context.state
-    catalogue = discovery.catalogue()
+    catalogue = discovery.make_catalogue()
     if catalogue is None:
         raise UsageError(
             f"files are not found by --via {discovery.name}: write --via index --index tcp:HOST:PORT, where an index "

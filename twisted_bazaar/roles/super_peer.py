@@ -247,12 +247,12 @@ class SuperPeer(Role):
 
     def peer_joined(self, peer: Peer) -> None:
         """A node is linked, which is to register."""
-        self._visitors.came(peer)
+        self._visitors.add(peer)
 
     def peer_left(self, peer: Peer) -> None:
         """A link is gone."""
         self.leaves.peer_left(peer)
-        self._visitors.left(peer)
+        self._visitors.remove(peer)
 
     def stop(self) -> Deferred[None]:
         """End: tell the neighbours, and answer nobody."""
@@ -277,7 +277,7 @@ class SuperPeer(Role):
 
     def _leaf_gone(self, peer: Peer) -> None:
         self.searches.peer_left(peer)
-        self._visitors.came(peer)
+        self._visitors.add(peer)
 
     def _may_stay(self, peer: Peer) -> bool:
         """Whether somebody is linked who is of use: a weak peer, or a super peer that is greeted as well."""
@@ -290,7 +290,7 @@ class SuperPeer(Role):
         return Standing(len(self.leaves), self.leaves.room, port, host)
 
     def _neighbours_changed(self) -> None:
-        self._attendance.changed()
+        self._attendance.neighbours_changed()
         self.leaves.others_changed()
         self._promotion.consider()
 

@@ -197,7 +197,7 @@ class Pears:
 class _SlowNode(FakeNode):
     """A node whose direct connections neither come nor fail."""
 
-    def reach(self, node_id: int, address: Address) -> Deferred[bool]:
+    def try_hold_link(self, node_id: int, address: Address, holder: Any) -> Deferred[bool]:
         return Deferred()
 
 

@@ -78,7 +78,7 @@ class PlainSuperPeer(Role):
             Unregister: lambda _, origin: self.unregistered.append(origin.id),
             Renew: self._renew,
             Update: self._update,
-            Table: lambda table, origin: self.tables[origin.id].take(table),
+            Table: lambda table, origin: self.tables[origin.id].apply_part(table),
             Query: self._query,
         }
 
@@ -90,11 +90,11 @@ class PlainSuperPeer(Role):
         """Nothing of it is found any more."""
         if self.leaves.pop(peer.id, None) is not None:
             del self.tables[peer.id]
-            self.directory.leave(peer.key, self.node.clock.seconds())
+            self.directory.peer_left(peer.key, self.node.clock.seconds())
 
     def maybe(self, node_id: int, query: Query) -> bool:
         """Whether by its table a weak peer may have what is looked for."""
-        return self.tables[node_id].maybe([hash_of(token) for token in tokens_of_query(query)])
+        return self.tables[node_id].may_have([hash_of(token) for token in tokens_of_query(query)])
 
     def _peer(self, origin: Origin) -> Peer:
         return next(peer for peer in self.node.peers() if peer.id == origin.id)

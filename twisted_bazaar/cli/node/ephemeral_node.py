@@ -217,7 +217,7 @@ class _Joining(JoinObserver):
         if not listens:
             options = options.changed(listen=NOWHERE)
         discovery = self._wish.method.from_options(options, self._context)
-        catalogue = discovery.catalogue()
+        catalogue = discovery.make_catalogue()
         assert catalogue is not None, "files are found by it"
         fetcher = make_fetcher(catalogue)
         self._has_joined.addCallback(fetcher.joined.callback)

@@ -72,11 +72,11 @@ class FloodSearch:
     def stop(self) -> None:
         """End every search under way; what waits for one gets what has come so far."""
         for gathering in dict.fromkeys(hunt.gathering for hunt in self._hunts.values()):
-            gathering.end()
+            gathering.finish()
 
     def _next_round(self, hunt: _Hunt) -> None:
         if hunt.round == len(REACHES):
-            hunt.gathering.end()
+            hunt.gathering.finish()
             return
         search = Search(
             id=self._node.rng.randrange(LARGEST_INTEGER),
@@ -97,7 +97,7 @@ class FloodSearch:
         hunt = self._hunts.get(reply.id)
         if hunt is None:
             return
-        hunt.gathering.take(
+        hunt.gathering.add_offer(
             Offer(origin.id, reply.item, reply.quantity, reply.price, reply.id, origin.route, reply.quote)
         )
         if len(hunt.gathering):
@@ -127,7 +127,7 @@ class FloodAnswers:
         self._is_stopped = False
         self.receives: Receivers = {Search: self._search_received}
 
-    def changed(self) -> None:
+    def offers_changed(self) -> None:
         """Do nothing: by flooding nobody learns of goods before asking."""
 
     def stop(self) -> None:

@@ -18,10 +18,10 @@ class FloodMethod(DiscoveryMethod):
     finds_files = False
     limits: ClassVar[Mapping[str, Any]] = {}
 
-    def search(self, node: INode, gather_s: float) -> IDiscovery:
+    def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
         """What looks for goods."""
         return FloodSearch(node, gather_s)
 
-    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
+    def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
         return FloodAnswers(node, shelf)

@@ -59,14 +59,14 @@ class IndexMethod(DiscoveryMethod):
             raise UsageError("--via index: say where the index server is, with --index tcp:HOST:PORT")
         return cls(context.endpoint(options["index"], _ASKED), observer=context.observer)
 
-    def search(self, node: INode, gather_s: float) -> IDiscovery:
+    def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
         """What looks for goods."""
         return IndexSearch(node, self._member, gather_s)
 
-    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
+    def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
         return IndexAnswers(node, self._member, shelf)
 
-    def catalogue(self) -> ICatalogue:
+    def make_catalogue(self) -> ICatalogue:
         """What finds files."""
         return self._member

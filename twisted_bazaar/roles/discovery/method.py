@@ -89,20 +89,20 @@ class DiscoveryMethod:
         """
         return () if cls.asked is None else (options[cls.asked.option.removeprefix("--")],)
 
-    def search(self, node: INode, gather_s: float) -> IDiscovery:
+    def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
         """What looks for goods.
 
         @raise UsageError: goods are not found in this way.
         """
         raise UsageError(f"goods are not found by --via {self.name}; choose another way, such as --via flood")
 
-    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
+    def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found.
 
         @raise UsageError: goods are not found in this way.
         """
         raise UsageError(f"goods are not found by --via {self.name}; choose another way, such as --via flood")
 
-    def catalogue(self) -> ICatalogue | None:
+    def make_catalogue(self) -> ICatalogue | None:
         """What finds files; None where files are not found."""
         return None

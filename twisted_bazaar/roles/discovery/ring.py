@@ -77,14 +77,14 @@ class RingMethod(DiscoveryMethod):
             raise UsageError(f"--via ring: say where a member of the ring listens, with --join such as {MEMBER}")
         return (options["join"],)
 
-    def search(self, node: INode, gather_s: float) -> IDiscovery:
+    def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
         """What looks for goods."""
         return IndexSearch(node, self.finder.search, gather_s)
 
-    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
+    def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
         return IndexAnswers(node, self.finder.search, shelf)
 
-    def catalogue(self) -> ICatalogue:
+    def make_catalogue(self) -> ICatalogue:
         """What finds files."""
         return self.finder.search

@@ -74,14 +74,14 @@ class SuperPeerMethod(DiscoveryMethod):
         """The endpoints of super peers."""
         return list(dict.fromkeys(options["super"])) or [_ASKED.usual]
 
-    def search(self, node: INode, gather_s: float) -> IDiscovery:
+    def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
         """What looks for goods."""
         return IndexSearch(node, self.leaf, gather_s)
 
-    def answers(self, node: INode, shelf: IOffers) -> IAnswers:
+    def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """What lets a shelf be found."""
         return IndexAnswers(node, self.leaf, shelf)
 
-    def catalogue(self) -> ICatalogue:
+    def make_catalogue(self) -> ICatalogue:
         """What finds files."""
         return self.leaf

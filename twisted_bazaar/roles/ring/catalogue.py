@@ -36,7 +36,7 @@ class RingCatalogue:
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
         """What this node has it serves to those whom the ring sends."""
 
-    def loaded(self, downloads: int) -> None:
+    def set_load(self, downloads: int) -> None:
         """That is of no interest."""
 
     def search(self, query: FileQuery) -> Deferred[Page]:

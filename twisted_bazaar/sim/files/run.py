@@ -139,7 +139,7 @@ class FilesRun(Run[FilesScenario, FilesReport]):
 def _with_index(make_role: Callable[[ICatalogue], IRole]) -> Sequence[IRole]:
     """A role that finds and is found through an index server, and what its node needs for that."""
     way = IndexMethod()
-    catalogue = way.catalogue()
+    catalogue = way.make_catalogue()
     assert catalogue is not None, "an index has one"
     return [*way.roles, make_role(catalogue)]
 

@@ -318,7 +318,7 @@ class FoundAgain(Check):
         return any(
             lister.peer.key == member.key
             for role in roles
-            for title in role.leaves.directory.exactly(None, digest)
+            for title in role.leaves.directory.exact_matches(None, digest)
             for lister, _ in role.leaves.directory.holders(title)
         )
 
@@ -349,7 +349,7 @@ class TablesNeverHide(Check):
         assert leaf is not None, "it asks"
         near: set[str] | None = None
         roles = {member.name: role for member, role in super_peers_in(self.cluster)}
-        for peer in leaf.moored:
+        for peer in leaf.registered_with:
             super_peer = self.cluster.member_with_key(peer.key)
             if super_peer is not None and super_peer.name in roles:
                 reached = within_reach(self.cluster, super_peer, roles[super_peer.name].ttl)

@@ -82,7 +82,7 @@ class Phonebook(Role):
 
     def _meet_all(self) -> None:
         for place, number in enumerate(self._numbers):
-            self.node.meet(number).addCallbacks(self._has_met, self._not_met, callbackArgs=(place,))
+            self.node.hold_link(number, self).addCallbacks(self._has_met, self._not_met, callbackArgs=(place,))
 
     def _has_met(self, peer: Peer, place: int) -> None:
         self._met[peer.id] = peer
@@ -113,7 +113,7 @@ class Phonebook(Role):
         for name in removed:
             self._own.pop(name, None)
 
-    def loaded(self, downloads: int) -> None:
+    def set_load(self, downloads: int) -> None:
         """Nobody is told."""
 
     def search(self, query: FileQuery) -> Deferred[Page]:
@@ -213,6 +213,6 @@ class PhonebookMethod(DiscoveryMethod):
             raise UsageError(f"--phonebook {path}: {getattr(error, 'strerror', None) or error}") from None
         return list(dict.fromkeys(lines))
 
-    def catalogue(self) -> ICatalogue:
+    def make_catalogue(self) -> ICatalogue:
         """What finds files."""
         return self.book

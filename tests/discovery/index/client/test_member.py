@@ -110,12 +110,12 @@ class ListTests(MemberTestCase):
         self.join()
         renewal = self.only(Renew)
         self.assertEqual(renewal.mark, 0)
-        self.assertFalse(self.member.has_told_all)
+        self.assertFalse(self.member.is_in_sync)
         self.has(renewal, 0)
         update = self.only(Update)
         self.assertEqual(([file.name for file in update.add], update.offer), (["a"], ("apple",)))
         self.take(update)
-        self.assertTrue(self.member.has_told_all)
+        self.assertTrue(self.member.is_in_sync)
 
     def test_few_under_way(self) -> None:
         """Of a long list a few parts are under way, and the next goes when one is answered."""
@@ -209,7 +209,7 @@ class ListTests(MemberTestCase):
             self.node.clock.advance(0.1)
             self.has(self.only(Renew), 0)
         self.take(self.only(Update))
-        self.assertTrue(self.member.has_told_all)
+        self.assertTrue(self.member.is_in_sync)
 
     def test_renewal_refused(self) -> None:
         """A server that cannot look into its directory is asked again with the next renewal."""
@@ -244,22 +244,22 @@ class ListTests(MemberTestCase):
         """A load that changes is told at once, but not more than once a second."""
         self.begin()
         self.node.clock.advance(2)
-        self.member.loaded(1)
+        self.member.set_load(1)
         self.node.clock.advance(0)
         self.assertEqual(self.only(Renew).load, 1)
         for load in (2, 3, 4):
-            self.member.loaded(load)
+            self.member.set_load(load)
             self.node.clock.advance(0.25)
         self.assertEqual(self.said(), [])
         self.node.clock.advance(0.25)
         self.assertEqual(self.only(Renew).load, 4)
-        self.member.loaded(4)
+        self.member.set_load(4)
         self.node.clock.advance(5)
         self.assertEqual(self.said(), [])
 
     def test_load_before_link(self) -> None:
         """A load from before there was a link is told with the first word."""
-        self.member.loaded(3)
+        self.member.set_load(3)
         self.join()
         self.assertEqual(self.only(Renew).load, 3)
 
@@ -272,12 +272,12 @@ class ListTests(MemberTestCase):
         deliver(self.member, Error.telling(TooMany("no"), update), 1, 7)
         self.assertEqual(self.said(), [])
         self.take(update)
-        self.assertTrue(self.member.has_told_all)
+        self.assertTrue(self.member.is_in_sync)
 
     def test_stop(self) -> None:
         """When it is stopped nothing is left."""
         self.begin()
-        self.member.loaded(1)
+        self.member.set_load(1)
         asking = self.member.search(FileQuery(name="a"))
         self.member.stop()
         self.failureResultOf(asking, LinkClosed)
@@ -420,7 +420,7 @@ class Server:
             self.is_linked = False
             self.node.linked.clear()
             self.member.tracker_left()
-            self.directory.leave(self.peer.key, self.now)
+            self.directory.peer_left(self.peer.key, self.now)
 
     def restart(self) -> None:
         """Lose everything."""
@@ -528,7 +528,7 @@ class ConvergenceTests(SynchronousTestCase):
             self.settle(server)
             server.pass_time(16.0)
         self.assertLess(self.settle(server), 5)
-        self.assertTrue(member.has_told_all)
+        self.assertTrue(member.is_in_sync)
         self.assertEqual((server.listed(), server.sold(NAMES)), (files, goods))
         member.stop()
 

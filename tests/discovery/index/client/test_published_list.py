@@ -42,7 +42,7 @@ class ListingTestCase(SynchronousTestCase):
 
     def take(self, update: Update, most: int = MOST) -> bool:
         """Let the server take a part."""
-        return self.listing.answered(Listed(id=update.id, mark=update.mark, most=most, lease=45))
+        return self.listing.update_answered(Listed(id=update.id, mark=update.mark, most=most, lease=45))
 
     def has(self, mark: int, id: int = -1, most: int = MOST) -> Listed:
         """An answer that says what the server has."""
@@ -146,9 +146,9 @@ class AnswerTests(ListingTestCase):
         """A part that was taken is done, and what it says of room is heeded."""
         self.add("a")
         update = self.next()
-        self.assertEqual(self.listing.under_way, 1)
+        self.assertEqual(self.listing.in_flight, 1)
         self.assertFalse(self.take(update))
-        self.assertEqual((self.listing.under_way, self.listing.mark), (0, update.mark))
+        self.assertEqual((self.listing.in_flight, self.listing.mark), (0, update.mark))
 
     def test_later_answer_covers_earlier(self) -> None:
         """The mark of a later part says that the earlier ones have been taken too."""
@@ -156,7 +156,7 @@ class AnswerTests(ListingTestCase):
         self.next()
         self.add("b")
         self.take(self.next())
-        self.assertEqual((self.listing.under_way, self.listing.has_more), (0, False))
+        self.assertEqual((self.listing.in_flight, self.listing.has_more), (0, False))
 
     def test_not_taken(self) -> None:
         """A part that was not taken is told again, with all that came after it."""
@@ -167,7 +167,7 @@ class AnswerTests(ListingTestCase):
         second = self.next()
         self.add("c")
         self.next()
-        self.assertFalse(self.listing.answered(self.has(first.mark, second.id)))
+        self.assertFalse(self.listing.update_answered(self.has(first.mark, second.id)))
         again = self.next()
         self.assertEqual((again.base, self.names(again)), (first.mark, ["b", "c"]))
 
@@ -177,7 +177,7 @@ class AnswerTests(ListingTestCase):
         self.take(self.next())
         self.add("c")
         update = self.next()
-        self.assertTrue(self.listing.answered(self.has(4711, update.id)))
+        self.assertTrue(self.listing.update_answered(self.has(4711, update.id)))
         again = self.next()
         self.assertEqual((again.base, sorted(self.names(again))), (0, ["a", "b", "c"]))
 
@@ -187,17 +187,17 @@ class AnswerTests(ListingTestCase):
         for name in "abcd":
             self.add(name)
             parts.append(self.next())
-        self.assertTrue(self.listing.answered(self.has(4711, parts[0].id)))
+        self.assertTrue(self.listing.update_answered(self.has(4711, parts[0].id)))
         again = self.next()
         for part in parts[1:]:
-            self.assertFalse(self.listing.answered(self.has(4711, part.id)))
-        self.assertEqual((self.listing.under_way, self.listing.has_more), (1, False))
+            self.assertFalse(self.listing.update_answered(self.has(4711, part.id)))
+        self.assertEqual((self.listing.in_flight, self.listing.has_more), (1, False))
         self.take(again)
         self.assertEqual(self.listing.mark, again.mark)
 
     def test_forgotten_and_nothing_left(self) -> None:
         """What the server has of an earlier life of this peer is struck off, even if there is nothing new to tell."""
-        self.listing.resumed(self.has(4711))
+        self.listing.resume(self.has(4711))
         self.assertTrue(self.listing.has_more)
         update = self.next()
         self.assertEqual((update.base, update.add, update.remove), (0, (), ()))
@@ -210,7 +210,7 @@ class AnswerTests(ListingTestCase):
         first = self.next()
         self.add("b")
         self.next()
-        self.listing.resumed(self.has(first.mark))
+        self.listing.resume(self.has(first.mark))
         again = self.next()
         self.assertEqual((again.base, self.names(again)), (first.mark, ["b"]))
 
@@ -218,7 +218,7 @@ class AnswerTests(ListingTestCase):
         """A server that has started anew is told everything."""
         self.add("a")
         self.take(self.next())
-        self.listing.resumed(self.has(0))
+        self.listing.resume(self.has(0))
         again = self.next()
         self.assertEqual((again.base, self.names(again)), (0, ["a"]))
 
@@ -229,34 +229,34 @@ class AnswerTests(ListingTestCase):
         self.add("b")
         lost = self.next()
         self.listing.change_files([], ["b"])
-        self.listing.resumed(self.has(lost.base))
+        self.listing.resume(self.has(lost.base))
         self.assertEqual(self.next().remove, ("b",))
 
     def test_refused(self) -> None:
         """A part that was refused is told again; an error about something else is not about the list."""
         self.add("a")
         update = self.next()
-        self.assertFalse(self.listing.refused(4711))
-        self.assertTrue(self.listing.refused(update.id))
-        self.assertEqual((self.next().base, self.listing.under_way), (0, 1))
+        self.assertFalse(self.listing.update_refused(4711))
+        self.assertTrue(self.listing.update_refused(update.id))
+        self.assertEqual((self.next().base, self.listing.in_flight), (0, 1))
 
     def test_never_answered(self) -> None:
         """What was sent before a question that has been answered, and was not, is told again; later parts wait."""
         self.add("a")
         first = self.next()
-        self.listing.asked()
+        self.listing.state_asked()
         self.add("b")
         self.next()
-        self.listing.told(self.has(0))
+        self.listing.state_answered(self.has(0))
         again = self.next()
         self.assertEqual(self.names(again), ["a", "b"])
-        self.listing.asked()
-        self.listing.told(self.has(again.mark))
+        self.listing.state_asked()
+        self.listing.state_answered(self.has(again.mark))
         self.add("c")
-        self.listing.asked()
+        self.listing.state_asked()
         self.next()
-        self.listing.told(self.has(again.mark))
-        self.assertEqual(self.listing.under_way, 1)
+        self.listing.state_answered(self.has(again.mark))
+        self.assertEqual(self.listing.in_flight, 1)
         self.assertNotEqual(first.mark, again.mark)
 
 
@@ -265,7 +265,7 @@ class RoomTests(ListingTestCase):
 
     def fill(self, most: int, *names: str) -> Update:
         """Tell a server with so much room."""
-        self.listing.resumed(self.has(0, most=most))
+        self.listing.resume(self.has(0, most=most))
         self.add(*names)
         update = self.next()
         self.take(update, most)
@@ -274,7 +274,7 @@ class RoomTests(ListingTestCase):
     def test_too_many(self) -> None:
         """What there is no room for is not told, and counted."""
         self.assertEqual(self.names(self.fill(2, "a", "b", "c")), ["a", "b"])
-        self.assertEqual((self.listing.left_out, self.listing.has_more), (1, False))
+        self.assertEqual((self.listing.left_out_count, self.listing.has_more), (1, False))
 
     def test_room_is_made(self) -> None:
         """When a file goes, one that waited comes, in one part or after it; never before."""
@@ -286,19 +286,19 @@ class RoomTests(ListingTestCase):
             told.append((self.names(update), update.remove))
             self.take(update, 2)
         self.assertEqual(told, [([], ("a",)), (["c"], ())])
-        self.assertEqual(self.listing.left_out, 0)
+        self.assertEqual(self.listing.left_out_count, 0)
 
     def test_who_waits_goes(self) -> None:
         """A file that waited and went is nothing any more."""
         self.fill(1, "a", "b")
         self.listing.change_files([], ["b"])
         self.assertIsNone(self.listing.next_update(99))
-        self.assertEqual(self.listing.left_out, 0)
+        self.assertEqual(self.listing.left_out_count, 0)
 
     def test_more_room(self) -> None:
         """A server that takes more than before is told what waited."""
         first = self.fill(1, "a", "b")
-        self.listing.resumed(self.has(first.mark, most=5))
+        self.listing.resume(self.has(first.mark, most=5))
         self.assertEqual(self.names(self.next()), ["b"])
 
     def test_change_needs_no_room(self) -> None:

@@ -82,7 +82,7 @@ class HangingNode(FakeNode):
 
     tries: list[tuple[int, Deferred[bool]]] = field(factory=list)
 
-    def reach(self, node_id: int, address: Address) -> Deferred[bool]:
+    def try_hold_link(self, node_id: int, address: Address, holder: Any) -> Deferred[bool]:
         """Try for ever."""
         self.tries.append((node_id, Deferred()))
         return self.tries[-1][1]
@@ -495,9 +495,9 @@ class IndexAnswersTests(SynchronousTestCase):
 
     def test_publishes(self) -> None:
         """What is on the shelf is published when it changes, sold out or not, and is looked at now and then."""
-        self.answers.changed()
+        self.answers.offers_changed()
         self.assertEqual(self.index.published, [["apple"]])
-        self.answers.changed()
+        self.answers.offers_changed()
         self.assertEqual(len(self.index.published), 1)
         self.shelf.has["pear"] = ShelfQuote(1, None, QUOTE)
         self.node.clock.advance(LOOK_AGAIN_S)
@@ -506,16 +506,16 @@ class IndexAnswersTests(SynchronousTestCase):
     def test_book_out_of_order(self) -> None:
         """A book that cannot be read is looked into again."""
         self.shelf.fault = StorageError("the disk is gone")
-        self.answers.changed()
+        self.answers.offers_changed()
         self.shelf.fault = None
         self.node.clock.advance(LOOK_AGAIN_S)
         self.assertEqual(self.index.published, [["apple"]])
 
     def test_stop(self) -> None:
         """Stopped, it answers and publishes no more."""
-        self.answers.changed()
+        self.answers.offers_changed()
         self.answers.stop()
         self.shelf.has["pear"] = ShelfQuote(1, None, QUOTE)
-        self.answers.changed()
+        self.answers.offers_changed()
         self.assertEqual((self.ask(), len(self.index.published)), ([], 1))
         self.assertEqual(self.node.clock.getDelayedCalls(), [])

@@ -251,7 +251,7 @@ class LeaseContract(_Asking):
         """A peer whose link is gone is found no more, at once."""
         one = peer(1)
         self.list(one, file("a"), offer=("apple",))
-        self.result_of(self.directory.leave(one))
+        self.result_of(self.directory.peer_left(one))
         self.assertEqual(
             (self.source_ids(), self.sellers(), self.sellers(None, one.key), self.find().total), ([], [], [], 0)
         )
@@ -261,7 +261,7 @@ class LeaseContract(_Asking):
         """A peer that comes back and names its list has it again, and need not tell it once more."""
         one = peer(1)
         self.list(one, file("a"), file("b"))
-        self.result_of(self.directory.leave(one))
+        self.result_of(self.directory.peer_left(one))
         self.later(LEASE_S + 10)
         self.assertEqual((self.renew(one, 1000), self.names()), (1000, ["a", "b"]))
         self.list(one, file("c"), remove=("a",))
@@ -271,7 +271,7 @@ class LeaseContract(_Asking):
         """A change that builds on a list says that the list is the right one."""
         one = peer(1)
         self.list(one, file("a"))
-        self.result_of(self.directory.leave(one))
+        self.result_of(self.directory.peer_left(one))
         self.list(one, file("b"), base=1000)
         self.assertEqual(self.names(), ["a", "b"])
 
@@ -279,7 +279,7 @@ class LeaseContract(_Asking):
         """A peer that comes back and means another list is told what is known of it, and not found by that."""
         one = peer(1)
         self.list(one, file("a"))
-        self.result_of(self.directory.leave(one))
+        self.result_of(self.directory.peer_left(one))
         self.assertEqual((self.renew(one, 77), self.names(), self.source_ids()), (1000, [], []))
         self.assertEqual(self.renew(one, 0), 1000)
         self.list(one, file("b"), base=0, mark=3)
@@ -289,7 +289,7 @@ class LeaseContract(_Asking):
         """Who comes back and adds a file without a word of the list before has that file and no other."""
         one = peer(1)
         self.list(one, file("a"))
-        self.result_of(self.directory.leave(one))
+        self.result_of(self.directory.peer_left(one))
         self.result_of(self.directory.add(one, file("b")))
         self.assertEqual(self.names(), ["b"])
 
@@ -297,7 +297,7 @@ class LeaseContract(_Asking):
         """The list of who does not come back is forgotten."""
         one = peer(1)
         self.list(one, file("a"))
-        self.result_of(self.directory.leave(one))
+        self.result_of(self.directory.peer_left(one))
         self.later(400)
         self.assertEqual((self.renew(one, 1000), self.names()), (0, []))
         self.assertEqual(self.result_of(self.directory.counts()).entries, 0)
@@ -306,7 +306,7 @@ class LeaseContract(_Asking):
         """A peer that comes back with another id or address is named with these."""
         one = peer(1)
         self.list(one, file("a"))
-        self.result_of(self.directory.leave(one))
+        self.result_of(self.directory.peer_left(one))
         moved = Peer(17, one.key, Address("10.9.9.9", 4321))
         self.renew(moved, 1000)
         self.assertEqual(self.sources(), [FileSource(17, one.key, Address("10.9.9.9", 4321))])
@@ -602,7 +602,7 @@ class RoomContract(_Asking):
         total = self.open_for(800)
         for number in (1, 2, 3):
             self.fill(peer(number), 200)
-            self.result_of(self.directory.leave(peer(number)))
+            self.result_of(self.directory.peer_left(peer(number)))
             self.later(1.0)
         self.fill(peer(4), 290)
         self.assertEqual([self.renew(peer(number)) for number in (1, 2, 3)], [0, 1000, 1000])
@@ -612,7 +612,7 @@ class RoomContract(_Asking):
         """Who has all that its host may have takes nothing from those who have gone, and may come back."""
         self.open_for(800)
         self.fill(peer(3), 100)
-        self.result_of(self.directory.leave(peer(3)))
+        self.result_of(self.directory.peer_left(peer(3)))
         self.fill(peer(1, "10.0.0.7"), 390)
         self.refused(peer(2, "10.0.0.7"), 150)
         self.assertEqual(self.renew(peer(3)), 1000)
@@ -641,8 +641,8 @@ class RoomContract(_Asking):
         self.result_of(self.directory.remove(one, "a"))
         self.result_of(self.directory.remove(one, "a"))
         self.renew(peer(2))
-        self.result_of(self.directory.leave(peer(2)))
-        self.result_of(self.directory.leave(one))
+        self.result_of(self.directory.peer_left(peer(2)))
+        self.result_of(self.directory.peer_left(one))
         self.later(400)
         self.assertEqual(self.used(), 0)
 

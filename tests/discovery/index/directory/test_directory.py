@@ -178,8 +178,8 @@ class ModelTests(SynchronousTestCase):
                     self.assertEqual(page, Page(answer, len(answer)))
                 self.compare_owners(asker)
         # When all is cleared nothing is left of those who have gone.
-        while self.directory.has_work:
-            self.directory.work(3)
+        while self.directory.has_backlog:
+            self.directory.run_backlog(3)
         kept = sum(len(known.files) + len(known.items) for known in self.naive.owners.values())
         titles = {(f.name, f.size, f.digest) for known in self.naive.owners.values() for f in known.files.values()}
         self.assertEqual((self.directory.counts.entries, self.directory.counts.files), (kept, len(titles)))
@@ -257,7 +257,7 @@ class ModelTests(SynchronousTestCase):
     def do_leave(self, number: int, owner: Peer) -> None:
         """Lose the link."""
         self.naive.leave(owner, self.now)
-        self.directory.leave(owner.key, self.now)
+        self.directory.peer_left(owner.key, self.now)
 
     def do_wait(self, number: int, seconds: float) -> None:
         """Let time pass."""
@@ -267,7 +267,7 @@ class ModelTests(SynchronousTestCase):
 
     def do_work(self, number: int, most: int) -> None:
         """Let some of what is left be done."""
-        self.directory.work(most)
+        self.directory.run_backlog(most)
 
 
 class BoundTests(SynchronousTestCase):
@@ -349,7 +349,7 @@ class BoundTests(SynchronousTestCase):
         directory = self.directory(800)
         for number in (1, 2, 3):
             self.fill(directory, peer(number), 200)
-            directory.leave(peer(number).key, 0.0)
+            directory.peer_left(peer(number).key, 0.0)
         self.fill(directory, peer(4), 290)
         self.assertEqual([directory.renew(peer(number), 1, 0, 1.0) for number in (1, 2, 3)], [0, 1, 1])
         self.assertLessEqual(directory.budget.used, directory.budget.total)
@@ -370,10 +370,10 @@ class BoundTests(SynchronousTestCase):
         directory.update(one, Update(id=1, base=0, mark=6, offer=goods), 0.0)
         directory.add(one, file("a"), 0.0)
         directory.remove(one, "a", 0.0)
-        directory.leave(one.key, 0.0)
+        directory.peer_left(one.key, 0.0)
         directory.expire(KEPT_S + 1)
-        while directory.has_work:
-            directory.work(7)
+        while directory.has_backlog:
+            directory.run_backlog(7)
         self.assertEqual((directory.budget.used, directory.budget.held_by("10.0.0.1")), (0, 0))
 
     def test_begun_anew_when_full(self) -> None:
@@ -390,10 +390,10 @@ class BoundTests(SynchronousTestCase):
         directory = Directory(LEASE_S)
         for number in range(MOST_KEPT + 10):
             self.fill(directory, peer(number, "10.0.0.1"), 1)
-            directory.leave(peer(number).key, 0.0)
+            directory.peer_left(peer(number).key, 0.0)
         directory.expire(1.0)
-        while directory.has_work:
-            directory.work()
+        while directory.has_backlog:
+            directory.run_backlog()
         self.assertEqual(directory.counts.entries, MOST_KEPT)
         self.assertEqual(directory.renew(peer(MOST_KEPT + 9, "10.0.0.1"), 0, 0, 1.0), 1)
         self.assertEqual(directory.renew(peer(0), 0, 0, 1.0), 0)
@@ -404,16 +404,16 @@ class BoundTests(SynchronousTestCase):
         for number in range(300):
             directory.add(peer(1), file(" ".join(f"{word}of{number}" for word in range(32))), 0.0)
         most = 64
-        while directory.has_work:
+        while directory.has_backlog:
             before = directory.counts.words
-            directory.work()
+            directory.run_backlog()
             self.assertLessEqual(directory.counts.words - before, 32 * most)
         self.assertEqual(directory.counts.words, 32 * 300)
-        directory.leave(peer(1).key, 0.0)
+        directory.peer_left(peer(1).key, 0.0)
         directory.expire(KEPT_S + 1)
-        while directory.has_work:
+        while directory.has_backlog:
             before = directory.counts.entries
-            directory.work()
+            directory.run_backlog()
             self.assertLessEqual(before - directory.counts.entries, most)
         self.assertEqual((directory.counts.words, directory.counts.entries), (0, 0))
 
@@ -467,10 +467,10 @@ class BoundTests(SynchronousTestCase):
             self.assertEqual(taken > 0, query.digest is None)
         steps = directory.find(FileQuery(words="p2q", most=5), ASKER)
         next(steps)
-        directory.leave(peer(2).key, 0.0)
+        directory.peer_left(peer(2).key, 0.0)
         directory.expire(KEPT_S + 1)
-        while directory.has_work:
-            directory.work()
+        while directory.has_backlog:
+            directory.run_backlog()
         self.assertLessEqual(run(steps).total, TITLES_A_STEP)
 
     def test_sources_in_steps(self) -> None:
@@ -481,8 +481,8 @@ class BoundTests(SynchronousTestCase):
         steps = directory.sources(digest(1), 50, ASKER)
         next(steps)
         for number in range(2_990):
-            directory.leave(peer(number).key, 0.0)
+            directory.peer_left(peer(number).key, 0.0)
         directory.expire(KEPT_S + 1)
-        while directory.has_work:
-            directory.work()
+        while directory.has_backlog:
+            directory.run_backlog()
         self.assertEqual(list(run(steps)), [])

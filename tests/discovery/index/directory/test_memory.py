@@ -152,7 +152,7 @@ class TurnTests(MemoryCase):
         """Who has left is in no answer that comes after, though its list is still being cleared."""
         self.fill(5_000, 1)
         self.fill(5, 2)
-        self.directory.leave(peer(1))
+        self.directory.peer_left(peer(1))
         for _ in range(11):
             self.assertEqual(self.result_of(self.directory.find(FileQuery(), ASKER)).total, 5)
             self.result_of(self.directory.renew(peer(2), 1, 0))
@@ -169,7 +169,7 @@ class TurnTests(MemoryCase):
             change = Update(id=1, base=1 if number == 0 else number + 1, mark=number + 2, add=(file("a"),))
             changes.append(self.directory.update(peer(1), change))
         self.assertFalse(changes[-1].called)
-        self.directory.leave(peer(1))
+        self.directory.peer_left(peer(1))
         self.later(3)
         self.assertNoResult(changes[-1])
         self.assertEqual(self.result_of(self.directory.find(FileQuery(), ASKER)).total, 0)
@@ -181,7 +181,7 @@ class TurnTests(MemoryCase):
         worst = 0
         for _ in range(30):
             self.fill(1_500, 1)
-            self.directory.leave(peer(1))
+            self.directory.peer_left(peer(1))
             worst = max(worst, self.result_of(self.directory.counts()).size_bytes)
         self.assertLessEqual(worst, total * 3 // 4)
 
@@ -192,6 +192,6 @@ class TurnTests(MemoryCase):
         self.successResultOf(self.directory.stop())
         self.failureResultOf(waiting, LinkClosed)
         self.failureResultOf(self.directory.find(FileQuery(), ASKER), LinkClosed)
-        self.successResultOf(self.directory.leave(peer(1)))
+        self.successResultOf(self.directory.peer_left(peer(1)))
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.successResultOf(self.directory.stop())

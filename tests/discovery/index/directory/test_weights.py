@@ -73,8 +73,8 @@ class WeightTests(SynchronousTestCase):
                 owner = peer(number if is_anew else 0, f"10.0.{number >> 8}.{number & 255}" if is_anew else "10.0.0.1")
                 directory.update(owner, msgspec.json.decode(update, type=Update), 0.0)
             del update, owner
-            while directory.has_work:
-                directory.work()
+            while directory.has_backlog:
+                directory.run_backlog()
             gc.collect()
             after, _ = tracemalloc.get_traced_memory()
             return after - before, directory.budget.used

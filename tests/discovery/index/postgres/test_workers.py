@@ -26,7 +26,7 @@ class WorkerTests(SynchronousTestCase):
 
     def do(self, owner: str, host: str | None = None, name: str = "") -> Deferred[str]:
         """Have something be done."""
-        return self.worker.do(owner, self.beginning(name or owner), host)
+        return self.worker.submit(owner, self.beginning(name or owner), host)
 
     def beginning(self, name: str) -> Callable[[], Deferred[str]]:
         """What begins something."""
@@ -95,14 +95,14 @@ class WorkerTests(SynchronousTestCase):
         def broken() -> Deferred[str]:
             raise ValueError("no")
 
-        self.failureResultOf(self.worker.do("a", broken), ValueError)
-        self.failureResultOf(self.worker.do("a", lambda: fail(ValueError("no"))), ValueError)
-        self.assertEqual(self.successResultOf(self.worker.do("a", lambda: succeed("a"))), "a")
+        self.failureResultOf(self.worker.submit("a", broken), ValueError)
+        self.failureResultOf(self.worker.submit("a", lambda: fail(ValueError("no"))), ValueError)
+        self.assertEqual(self.successResultOf(self.worker.submit("a", lambda: succeed("a"))), "a")
 
     def test_many_at_once(self) -> None:
         """However many things wait that are done at once, none is done within another."""
         self.do("first")
-        works = [self.worker.do(number, lambda: succeed("")) for number in range(5_000)]
+        works = [self.worker.submit(number, lambda: succeed("")) for number in range(5_000)]
         self.finish()
         self.assertTrue(all(work.called for work in works))
 

@@ -49,7 +49,7 @@ class PendingTests(SynchronousTestCase):
                 self.answers.append(answer)
             return answer
 
-        self.pending.begin(who, message, begin)
+        self.pending.submit(who, message, begin)
 
     def fill(self, who: Peer, message: Message = QUESTION) -> int:
         """Ask until it is too much; returns how many were taken."""

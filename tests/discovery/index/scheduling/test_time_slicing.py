@@ -54,7 +54,7 @@ class TurnsTests(SynchronousTestCase):
 
     def do(self, owner: str, steps: int, name: str = "") -> Deferred[str]:
         """Have it be done."""
-        return self.turns.do(owner, self.work(name or owner, steps))
+        return self.turns.submit(owner, self.work(name or owner, steps))
 
     def test_at_once(self) -> None:
         """What takes one step is done at once."""
@@ -71,8 +71,8 @@ class TurnsTests(SynchronousTestCase):
     def test_by_host(self) -> None:
         """A host with fifty owners has no more of the time than one with a single one."""
         for number in range(50):
-            self.turns.do(f"many {number}", self.work("many", 100), "a host")
-        self.turns.do("one", self.work("one", 100), "another")
+            self.turns.submit(f"many {number}", self.work("many", 100), "a host")
+        self.turns.submit("one", self.work("one", 100), "another")
         self.done.clear()
         while self.done.count("one") < 80:
             self.clock.turn()
@@ -82,11 +82,11 @@ class TurnsTests(SynchronousTestCase):
         """Who asks now and then comes before hosts that never pause, however many these are."""
         slow = self.slow_work
         for number in range(50):
-            self.turns.do(f"busy {number}", slow("busy", 1_000))
+            self.turns.submit(f"busy {number}", slow("busy", 1_000))
         for _ in range(200):
             self.clock.turn()
         self.done.clear()
-        short = self.turns.do("seldom", slow("seldom", 10))
+        short = self.turns.submit("seldom", slow("seldom", 10))
         turns = 0
         while not short.called:
             self.clock.turn()
@@ -97,11 +97,11 @@ class TurnsTests(SynchronousTestCase):
         """Who begins after a pause is ahead for so long only, however long the pause was."""
         slow = self.slow_work
         for number in range(4):
-            self.turns.do(f"busy {number}", slow("busy", 10_000))
+            self.turns.submit(f"busy {number}", slow("busy", 10_000))
         for _ in range(2_000):
             self.clock.turn()
         self.done.clear()
-        self.turns.do("new", slow("new", 10_000))
+        self.turns.submit("new", slow("new", 10_000))
         for _ in range(100):
             self.clock.turn()
         credit = CREDIT_S / STEP_S
@@ -110,14 +110,14 @@ class TurnsTests(SynchronousTestCase):
     def test_a_crowd_of_new_hosts(self) -> None:
         """Who has asked before waits for fifty new hosts, each a little ahead, for one step of each and no more."""
         for _ in range(20):
-            self.successResultOf(self.turns.do("known", self.question()))
+            self.successResultOf(self.turns.submit("known", self.question()))
             self.clock.turn()
         for number in range(50):
-            self.turns.do(f"new {number}", self.slow_work("new", 1_000))
+            self.turns.submit(f"new {number}", self.slow_work("new", 1_000))
         waited = []
         for _ in range(10):
             turns = 0
-            question = self.turns.do("known", self.question())
+            question = self.turns.submit("known", self.question())
             while not question.called:
                 self.clock.turn()
                 turns += 1
@@ -134,18 +134,18 @@ class TurnsTests(SynchronousTestCase):
 
     def test_a_crowd_that_asks_anew(self) -> None:
         """Who has a long search done has its share, however many hosts each ask a short question again and again."""
-        self.turns.do("long", self.slow_work("long", 1_000))
+        self.turns.submit("long", self.slow_work("long", 1_000))
         for _ in range(300):
             for number in range(50):
                 if not self.turns.is_waiting(f"short {number}"):
-                    self.turns.do(f"short {number}", self.slow_work("short", 1))
+                    self.turns.submit(f"short {number}", self.slow_work("short", 1))
             self.clock.turn()
         self.assertGreater(self.done.count("long"), len(self.done) // 220)
 
     def test_begun_at_once(self) -> None:
         """Of one host no more works have begun at a time than a number: each keeps what it has found."""
         for number in range(100):
-            self.turns.do(number, self.work(f"{number}", 5), "a host")
+            self.turns.submit(number, self.work(f"{number}", 5), "a host")
         most = 0
         for _ in range(200):
             self.clock.turn()
@@ -182,7 +182,7 @@ class TurnsTests(SynchronousTestCase):
                 yield
 
         for number in range(20):
-            self.turns.do(f"{number}", long_work())
+            self.turns.submit(f"{number}", long_work())
         most_s = 0.0
         for _ in range(50):
             before = self.reactor.spent_s
@@ -215,7 +215,7 @@ class TurnsTests(SynchronousTestCase):
             yield from self.work("x", steps)
             raise ValueError("no")
 
-        works = [self.turns.do("a", fail(0)), self.turns.do("b", fail(2)), self.do("b", 2)]
+        works = [self.turns.submit("a", fail(0)), self.turns.submit("b", fail(2)), self.do("b", 2)]
         for _ in range(5):
             self.clock.turn()
         for work in works[:2]:

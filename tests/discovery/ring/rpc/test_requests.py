@@ -143,7 +143,7 @@ class AskingTests(AskingTestCase):
 
     def test_first_contact(self) -> None:
         """What the first answer takes that has to wait for cookies is not taken for what answers take."""
-        self.patch(FakeNode, "has_shown", lambda node, address: False)
+        self.patch(FakeNode, "has_validated", lambda node, address: False)
         self.assertEqual(self.asked_after_slow(), 2)
 
     def test_second_contact(self) -> None:

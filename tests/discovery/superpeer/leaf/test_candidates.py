@@ -40,12 +40,12 @@ class CandidatesTests(SynchronousTestCase):
         while (candidate := self.next(*taken)) is not None:
             tried.append(candidate)
         for candidate in tried:
-            self.candidates.let_be(candidate)
+            self.candidates.not_needed(candidate)
         return {candidate.where for candidate in tried}
 
     def learn(self, number: int, node_id: int | None = None, is_full: bool = False, owner: object = "x") -> None:
         """Have one named."""
-        self.candidates.learn(address(number), node_id or 100 + number, is_full, repr(owner), self.now)
+        self.candidates.add(address(number), node_id or 100 + number, is_full, repr(owner), self.now)
 
     def test_each_once(self) -> None:
         """Each is tried once at a time; not everybody begins with the same."""
@@ -66,7 +66,7 @@ class CandidatesTests(SynchronousTestCase):
             for _ in range(20):
                 candidate = self.next(is_alone=is_alone)
                 assert candidate is not None
-                self.candidates.failed(candidate, self.now)
+                self.candidates.dial_failed(candidate, self.now)
                 self.assertIsNone(self.next(is_alone=is_alone))
                 wait_s = self.candidates.ready_in(self.now, (), is_alone=is_alone)
                 assert wait_s is not None
@@ -86,15 +86,15 @@ class CandidatesTests(SynchronousTestCase):
             given = self.next()
             assert given is not None
             given.id = 7
-            self.candidates.let_be(given)
-        self.candidates.failed(full, self.now)
+            self.candidates.not_needed(given)
+        self.candidates.dial_failed(full, self.now)
         self.assertEqual(self.drain(), set())
 
     def test_other_first(self) -> None:
         """Of several, those that have not failed come first, and of these those with room."""
         first = self.next()
         assert first is not None
-        self.candidates.failed(first, self.now)
+        self.candidates.dial_failed(first, self.now)
         self.now += 10
         self.learn(1, is_full=True)
         order = [candidate.where for candidate in iter(self.next, None)]
@@ -109,7 +109,7 @@ class CandidatesTests(SynchronousTestCase):
         while candidate is not None and candidate.where != "a":
             candidate = self.next()
         assert candidate is not None
-        self.candidates.took(candidate, 101)
+        self.candidates.accepted(candidate, 101)
         self.assertNotIn(address(1), self.drain(101))
 
     def test_given_and_named(self) -> None:
@@ -125,7 +125,7 @@ class CandidatesTests(SynchronousTestCase):
         self.learn(1)
         candidate = self.next()
         assert candidate is not None
-        self.candidates.failed(candidate, self.now)
+        self.candidates.dial_failed(candidate, self.now)
         self.assertIsNone(self.next())
         self.learn(1)
         self.assertIsNone(self.next())
@@ -158,9 +158,9 @@ class CandidatesTests(SynchronousTestCase):
             for _ in range(8):
                 candidate = self.next(is_alone=False)
                 assert candidate is not None
-                self.candidates.took(candidate, 7)
+                self.candidates.accepted(candidate, 7)
                 self.now += lasted_s
-                self.candidates.lost(candidate, lasted_s, self.now)
+                self.candidates.registration_lost(candidate, lasted_s, self.now)
                 waits.append(self.candidates.ready_in(self.now, (), is_alone=False) or 0.0)
                 self.now += waits[-1] + 0.001
             self.assertEqual(waits[-1] > 10, grows, waits)

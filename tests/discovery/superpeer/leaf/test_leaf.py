@@ -97,7 +97,7 @@ class LeafTestCase(SynchronousTestCase):
 
     def moored(self) -> list[int]:
         """Which super peers have taken it."""
-        return sorted(peer.id for peer in self.leaf.moored)
+        return sorted(peer.id for peer in self.leaf.registered_with)
 
     def events(self, name: str) -> list[str | None]:
         """The sentence of each event of a name."""
@@ -336,7 +336,7 @@ class AbleTests(LeafTestCase):
         self.node.clock.advance(0)
         (register, node_id), *_ = self.said(Register)
         self.answer(node_id, Registered(id=register.id, taken=True, most=300))
-        host = self.leaf.moored[0].address.host
+        host = self.leaf.registered_with[0].address.host
         self.answer(node_id, Lead(why="full", neighbours=(Place("127.0.0.1", 22), Place("::1", 9300))))
         [(_, places)] = self.led
         self.assertEqual(places[-2:], [Address(host, 22), Address(host, 9300)])
@@ -361,12 +361,12 @@ class TellingTests(LeafTestCase):
         """What some parts of a table come to."""
         route = RouteTable(20)
         for table in tables:
-            route.take(table)
+            route.apply_part(table)
         return route
 
     def maybe(self, route: RouteTable, *tokens: str) -> bool:
         """Whether everything is there, by a table."""
-        return route.maybe([hash_of(token) for token in tokens])
+        return route.may_have([hash_of(token) for token in tokens])
 
     def take_all(self) -> dict[int, list[Message]]:
         """Let both super peers take what they are told; returns that."""
@@ -389,7 +389,7 @@ class TellingTests(LeafTestCase):
 
     def test_all(self) -> None:
         """Each is told the whole list and the words."""
-        self.assertFalse(self.leaf.has_told_all)
+        self.assertFalse(self.leaf.is_in_sync)
         for messages in self.begin().values():
             [update] = [message for message in messages if isinstance(message, Update)]
             self.assertEqual(([file.name for file in update.add], update.offer), (["red song"], ("apple",)))
@@ -397,14 +397,14 @@ class TellingTests(LeafTestCase):
             self.assertTrue(self.maybe(route, *tokens_of_file("red song", DIGEST)))
             self.assertTrue(self.maybe(route, *tokens_of_item("bazaar", "apple")))
             self.assertFalse(self.maybe(route, *tokens_of_file("blue song", DIGEST)))
-        self.assertTrue(self.leaf.has_told_all)
+        self.assertTrue(self.leaf.is_in_sync)
 
     def test_differences(self) -> None:
         """Later only changes are told; those of the table at most once a second."""
         before = self.begin()
         self.leaf.publish([shared("blue song", OTHER_DIGEST)], ["red song"])
         self.leaf.publish_goods([])
-        self.assertFalse(self.leaf.has_told_all)
+        self.assertFalse(self.leaf.is_in_sync)
         told = self.take_all()
         self.assertEqual([type(message) for message in told[7]], [Update] * len(told[7]))
         self.later(1.1)
@@ -417,7 +417,7 @@ class TellingTests(LeafTestCase):
             self.assertTrue(self.maybe(route, *tokens_of_file("blue song", OTHER_DIGEST)))
             self.assertFalse(self.maybe(route, *tokens_of_file("red song", DIGEST)))
             self.assertFalse(self.maybe(route, *tokens_of_item("bazaar", "apple")))
-        self.assertTrue(self.leaf.has_told_all)
+        self.assertTrue(self.leaf.is_in_sync)
 
     def test_a_new_one(self) -> None:
         """One that takes the place of another is told everything that there is then."""
@@ -433,18 +433,18 @@ class TellingTests(LeafTestCase):
         for message, node_id in self.said(Register):
             self.answer(node_id, Registered(id=message.id, taken=True, most=300))
         [renew, *_] = [message for message, _ in self.said(Renew, Table)]
-        new = next(peer.id for peer in self.leaf.moored if peer.id != 8)
+        new = next(peer.id for peer in self.leaf.registered_with if peer.id != 8)
         self.answer(new, Listed(id=renew.id, mark=0, most=1000, lease=45))
         [(update, node_id)] = self.said(Update)
         self.assertEqual((update.base, {file.name for file in update.add}), (0, {"red song", "green song"}))
 
     def test_load(self) -> None:
         """Both are told how much this node has to do; who comes later too."""
-        self.leaf.loaded(3)
+        self.leaf.set_load(3)
         told = self.begin()
         self.assertEqual([[m.load for m in told[each] if isinstance(m, Renew)] for each in (7, 8)], [[3], [3]])
         self.later(2)
-        self.leaf.loaded(4)
+        self.leaf.set_load(4)
         self.later(0.1)
         self.assertEqual(sorted((m.load, node_id) for m, node_id in self.said(Renew)), [(4, 7), (4, 8)])
 
@@ -452,11 +452,11 @@ class TellingTests(LeafTestCase):
         """The words of very many files are found bit by bit, and then told."""
         self.begin()
         self.leaf.publish([shared(f"file {number}") for number in range(1000)], [])
-        self.assertFalse(self.leaf.has_told_all)
+        self.assertFalse(self.leaf.is_in_sync)
         self.node.clock.pump([0] * 10)
         self.later(1.1)
         self.take_all()
-        self.assertTrue(self.leaf.has_told_all)
+        self.assertTrue(self.leaf.is_in_sync)
 
     def test_refused(self) -> None:
         """What one super peer refuses it is not told over and over, and the other is told all the same."""
@@ -469,7 +469,7 @@ class TellingTests(LeafTestCase):
                 self.answer(8, Listed(id=update.id, mark=update.mark, most=1000, lease=45))
         self.later(1.1)
         self.assertEqual(sorted(node_id for _, node_id in self.said(Table, Update)), [7, 8])
-        self.assertFalse(self.leaf.has_told_all)
+        self.assertFalse(self.leaf.is_in_sync)
 
 
 class QuestionTests(LeafTestCase):
@@ -692,7 +692,7 @@ class QuestionTests(LeafTestCase):
     def test_flood_of_hits(self) -> None:
         """However many hits come, so many are looked at and no more; the end mark still counts."""
         heard: list[Found] = []
-        asking = self.leaf.ask({"words": "song"}, heard.extend)
+        asking = self.leaf.query({"words": "song"}, heard.extend)
         query, asked = self.asked()
         for number in range(300):
             self.hit(asked, query, found(5 + number, *(f"song {each}" for each in range(100))))

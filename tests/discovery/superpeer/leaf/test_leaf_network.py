@@ -58,11 +58,11 @@ class NetworkTests(SynchronousTestCase):
 
     def until_told(self, *leaves: Leaf, moored: int = 2) -> None:
         """Let time pass until all super peers know all."""
-        self.network.run_until(lambda: all(leaf.has_told_all and len(leaf.moored) == moored for leaf in leaves))
+        self.network.run_until(lambda: all(leaf.is_in_sync and len(leaf.registered_with) == moored for leaf in leaves))
 
     def nodes_of(self, leaf: Leaf) -> list[Node]:
         """The super peers that have taken a weak peer."""
-        ids = [peer.id for peer in leaf.moored]
+        ids = [peer.id for peer in leaf.registered_with]
         return [node for _, node in self.supers if node.id in ids]
 
     def test_found(self) -> None:
@@ -96,7 +96,9 @@ class NetworkTests(SynchronousTestCase):
         dead, _ = self.nodes_of(leaf)
         self.network.crash(dead)
         began = self.network.seconds()
-        self.network.run_until(lambda: dead.id not in [peer.id for peer in leaf.moored] and len(leaf.moored) == 2, 10)
+        self.network.run_until(
+            lambda: dead.id not in [peer.id for peer in leaf.registered_with] and len(leaf.registered_with) == 2, 10
+        )
         self.until_told(leaf)
         self.assertLess(self.network.seconds() - began, 10)
         holding = [role for role, each in self.supers if node.id in role.leaves and each is not dead]
@@ -111,7 +113,7 @@ class NetworkTests(SynchronousTestCase):
             self.network.crash(node)
         self.network.run(1)
         self.network.run_until(
-            lambda: len(leaf.moored) == 2 and all(n in self.network.nodes for n in self.nodes_of(leaf)), 9
+            lambda: len(leaf.registered_with) == 2 and all(n in self.network.nodes for n in self.nodes_of(leaf)), 9
         )
 
     def test_asked_dies(self) -> None:
@@ -159,7 +161,7 @@ class NetworkTests(SynchronousTestCase):
         self.assertEqual(len(self.network.events_of("alone")), 1)
         self.assertEqual(self.network.where(self.network.nodes[0])[0], "10.0.0.1")
         self.add_super()
-        self.network.run_until(lambda: leaf.moored, 10)
+        self.network.run_until(lambda: leaf.registered_with, 10)
         self.assertEqual(len(self.network.events_of("alone")), 1)
 
     def test_leaves(self) -> None:
@@ -183,7 +185,7 @@ class NetworkTests(SynchronousTestCase):
         for each, _ in self.supers:
             each.others = (own,)
         self.network.run(30)
-        self.assertEqual((sorted(role.leaves), len(leaf.moored)), ([], 2))
+        self.assertEqual((sorted(role.leaves), len(leaf.registered_with)), ([], 2))
 
     def test_nothing_left(self) -> None:
         """When all have stopped there are no timers, ports or connections."""

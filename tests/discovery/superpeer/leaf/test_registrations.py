@@ -44,8 +44,10 @@ class World:
         for _ in range(round(seconds * 4)):
             self.node.clock.advance(0.25)
             self.answer()
-            assert len(self.leaf.moored) <= KEPT, "it keeps too many"
-            assert len({peer.id for peer in self.leaf.moored}) == len(self.leaf.moored), "it keeps one twice"
+            assert len(self.leaf.registered_with) <= KEPT, "it keeps too many"
+            assert len({peer.id for peer in self.leaf.registered_with}) == len(self.leaf.registered_with), (
+                "it keeps one twice"
+            )
 
     def answer(self) -> None:
         """Let super peers answer what they were told."""
@@ -111,7 +113,7 @@ class HangingNode(FakeNode):
         self.world = world
         self.hanging: list[tuple[Peer, Deferred[Peer]]] = []
 
-    def meet(self, where: Any) -> Deferred[Peer]:
+    def hold_link(self, where: Any, holder: Any) -> Deferred[Peer]:
         """Make a link as its mood is."""
         [peer] = [peer for peer in self.world.peers if peer.address == where]
         answer: Deferred[Peer] = Deferred()
@@ -130,9 +132,9 @@ class HangingNode(FakeNode):
             self.linked.append(peer)
         answer.callback(peer)
 
-    def release(self, node_id: int) -> None:
+    def release_link(self, node_id: int, holder: Any) -> None:
         """Close a link."""
-        super().release(node_id)
+        super().release_link(node_id, holder)
         for peer in [peer for peer in self.linked if peer.id == node_id]:
             self.world.close(peer)
 
@@ -161,7 +163,7 @@ class AnythingTests(SynchronousTestCase):
             world.set_mood(number, "take" if number in taking else "gone")
         world.wake(0)
         world.settle(100)
-        moored = {peer.id for peer in world.leaf.moored}
+        moored = {peer.id for peer in world.leaf.registered_with}
         self.assertEqual(len(moored), KEPT)
         self.assertTrue(moored <= {10 + number for number in taking})
         self.assertEqual((world.registered, {peer.id for peer in world.node.linked}), (moored, moored))

@@ -89,8 +89,8 @@ class NeighbourhoodTestCase(SynchronousTestCase):
         """Whether who has a neighbour is one of it, and knows its word, and no word that it has not."""
         return all(
             host in self.members[address.host].linked
-            and neighbour.maybe([hash_of(f"w:{self.members[address.host].word}")])
-            and not neighbour.maybe([hash_of("w:nothing")])
+            and neighbour.may_have([hash_of(f"w:{self.members[address.host].word}")])
+            and not neighbour.may_have([hash_of("w:nothing")])
             for host, member in self.members.items()
             for address, neighbour in member.neighbours.linked.items()
         )

@@ -102,7 +102,7 @@ class GreetingTests(NeighboursTestCase):
         )
         self.assertEqual(self.neighbours.linked, {})
         self.neighbours.hello_received(hello(leaves=4), B)
-        self.assertTrue(self.neighbours.is_there(B))
+        self.assertTrue(self.neighbours.is_neighbour(B))
         neighbour = self.neighbours.linked[B]
         self.assertEqual((neighbour.id, neighbour.key, neighbour.leaves, neighbour.room), (2, key_of(2), 4, 10))
         self.assertEqual((neighbour.entry, neighbour.link), (Entry.GIVEN, Address(B.host, 9100)))
@@ -138,7 +138,7 @@ class GreetingTests(NeighboursTestCase):
         for _ in range(2):
             self.neighbours.hello_received(hello(), B)
             self.neighbours.table_received(Table(base=0, version=1), B)
-            self.neighbours.heard(B)
+            self.neighbours.note_alive(B)
             self.neighbours.table_changed()
             self.assertEqual(self.neighbours.linked, {})
             self.neighbours.stop()
@@ -194,20 +194,20 @@ class LifeTests(NeighboursTestCase):
         self.pass_time(7)
         self.neighbours.table_received(Table(base=0, version=1), B)
         self.pass_time(7)
-        self.neighbours.heard(B)
+        self.neighbours.note_alive(B)
         self.pass_time(7)
-        self.assertTrue(self.neighbours.is_there(B))
+        self.assertTrue(self.neighbours.is_neighbour(B))
 
     def test_comes_back(self) -> None:
         """Who comes back after its death is a neighbour again, of whose table nothing is known."""
         self.neighbours.start([B])
         self.neighbours.hello_received(hello(), B)
         self.neighbours.table_received(Table(base=0, version=5), B)
-        self.assertFalse(self.neighbours.linked[B].maybe(hashes("apple")))
+        self.assertFalse(self.neighbours.linked[B].may_have(hashes("apple")))
         self.pass_time(8)
-        self.assertFalse(self.neighbours.is_there(B))
+        self.assertFalse(self.neighbours.is_neighbour(B))
         self.neighbours.hello_received(hello(), B)
-        self.assertTrue(self.neighbours.linked[B].maybe(hashes("apple")))
+        self.assertTrue(self.neighbours.linked[B].may_have(hashes("apple")))
 
     def test_given_for_ever(self) -> None:
         """Who was given and is not there is greeted for ever, with pauses that grow to half a minute."""
@@ -219,7 +219,7 @@ class LifeTests(NeighboursTestCase):
         self.assertTrue(6 <= first <= 12, first)
         self.assertTrue(90 <= later <= 170, later)
         self.neighbours.hello_received(hello(), B)
-        self.assertTrue(self.neighbours.is_there(B))
+        self.assertTrue(self.neighbours.is_neighbour(B))
         self.pass_time(8)
         self.said(B)
         self.pass_time(10)
@@ -230,14 +230,14 @@ class LifeTests(NeighboursTestCase):
         self.neighbours.start()
         self.neighbours.hello_received(hello(), B)
         self.neighbours.hello_received(hello(3, leaving=True), B)
-        self.assertTrue(self.neighbours.is_there(B), "another key has nothing to say about it")
+        self.assertTrue(self.neighbours.is_neighbour(B), "another key has nothing to say about it")
         self.neighbours.hello_received(hello(leaving=True), B)
-        self.assertFalse(self.neighbours.is_there(B))
+        self.assertFalse(self.neighbours.is_neighbour(B))
         self.neighbours.hello_received(hello(), B)
-        self.assertFalse(self.neighbours.is_there(B))
+        self.assertFalse(self.neighbours.is_neighbour(B))
         self.pass_time(2.6)
         self.neighbours.hello_received(hello(), B)
-        self.assertTrue(self.neighbours.is_there(B))
+        self.assertTrue(self.neighbours.is_neighbour(B))
 
     def test_goodbye_of_a_stranger(self) -> None:
         """A goodbye of somebody unknown makes no neighbour."""
@@ -333,7 +333,7 @@ class IdentityTests(NeighboursTestCase):
             self.neighbours.hello_received(hello(number), B)
         self.assertIs(self.neighbours.linked[B], first)
         self.pass_time(7)
-        self.neighbours.heard(B)
+        self.neighbours.note_alive(B)
         self.pass_time(1)
         for number in range(3, 103):
             self.neighbours.hello_received(hello(number), B)
@@ -396,7 +396,7 @@ class CrowdTests(NeighboursTestCase):
         self.assertEqual(len(self.neighbours.linked), LEAST_COMING)
         self.neighbours.hello_received(hello(2), B)
         self.come(1000, "10.6.6.7", 5000)
-        self.assertTrue(self.neighbours.is_there(B))
+        self.assertTrue(self.neighbours.is_neighbour(B))
         self.assertEqual(len(self.neighbours.linked), LEAST_COMING + 1)
 
     def test_fair(self) -> None:
@@ -405,13 +405,13 @@ class CrowdTests(NeighboursTestCase):
         self.neighbours.hello_received(hello(2), B)
         self.come(1000, "10.6.6.6")
         self.neighbours.hello_received(hello(3), C)
-        self.assertTrue(self.neighbours.is_there(B))
-        self.assertTrue(self.neighbours.is_there(C))
+        self.assertTrue(self.neighbours.is_neighbour(B))
+        self.assertTrue(self.neighbours.is_neighbour(C))
         gone = Address("10.6.6.6", 100 + LEAST_COMING - 2)
-        self.assertFalse(self.neighbours.is_there(gone))
+        self.assertFalse(self.neighbours.is_neighbour(gone))
         self.assertEqual([message.leaving for message in self.said(gone)], [True])  # type: ignore[attr-defined]
         self.come(1000, "10.6.6.6", 5000)
-        self.assertTrue(self.neighbours.is_there(C))
+        self.assertTrue(self.neighbours.is_neighbour(C))
 
     def test_many_hosts(self) -> None:
         """Among hosts with one each, those that are there stay, and who was given is taken all the same."""
@@ -572,7 +572,7 @@ class SeekingTests(NeighboursTestCase):
     def test_answer_after_the_stop(self) -> None:
         """An answer that comes when the super peer has stopped is of no use to anybody."""
         waiting: Deferred[Whereabouts | None] = Deferred()
-        self.patch(FakeNode, "another", lambda *_: waiting)
+        self.patch(FakeNode, "ask_tracker_for", lambda *_: waiting)
         self.neighbours.start()
         self.pass_time(1)
         self.neighbours.stop()

@@ -161,8 +161,8 @@ class SlotSetTests(SynchronousTestCase):
         """What is in one and not in another, in both, and in a narrower table, whether few slots are set or many."""
         some, others = some | {*range(many)}, others | {*range(1_500, 1_500 + many_others)}
         one, other = SlotSet(sorted(some), 16), SlotSet(sorted(others), 16)
-        self.assertEqual([*one.without(other)], sorted(some - others))
-        self.assertEqual([*one.all()], sorted(some))
+        self.assertEqual([*one.difference(other)], sorted(some - others))
+        self.assertEqual([*one.to_list()], sorted(some))
         for spare in range(5):
             self.assertEqual([*one.narrowed(spare)], sorted({slot >> spare for slot in some}))
         one.update([*others, *others])

@@ -40,7 +40,7 @@ def slots_of(table: OwnTable) -> list[int]:
     """What somebody knows of a table who was told all of it."""
     route = RouteTable()
     for part in table.changes_since(NO_TABLE, MOST_TABLE_BYTES):
-        route.take(part)
+        route.apply_part(part)
     return route.slots()
 
 
@@ -84,20 +84,20 @@ class TellingTests(SynchronousTestCase):
         (part,) = self.send_all(0.0)
         self.assertEqual((part.base, part.version), (NO_TABLE, self.table.version))
         self.assertEqual(self.telling.due, NEVER)
-        self.telling.has(self.table.version, 2.0)
+        self.telling.version_received(self.table.version, 2.0)
         self.assertEqual(self.telling.due, NEVER)
 
     def test_changes(self) -> None:
         """What changes is told as a change, once a second at most."""
         version = self.table.version
-        self.telling.has(version, 0.0)
+        self.telling.version_received(version, 0.0)
         for round_ in range(10):
             now = 1.0 + round_ * BETWEEN_TABLES_S
             self.table.add([f"w:{round_}"])
             (part,) = self.telling.next_parts(now)
             self.assertEqual((part.base, part.version), (version, self.table.version))
             version = part.version
-            self.telling.has(version, now + 0.1)
+            self.telling.version_received(version, now + 0.1)
             self.table.add([f"w:{round_} again"])
             self.assertEqual(self.telling.next_parts(now + 0.9), ())
 
@@ -105,9 +105,9 @@ class TellingTests(SynchronousTestCase):
         """What is newer waits until what is under way has come."""
         (first,) = self.send_all(1.0)
         self.table.add(["w:pear"])
-        self.telling.has(NO_TABLE, 1.1)
+        self.telling.version_received(NO_TABLE, 1.1)
         self.assertEqual(self.telling.due, NEVER)
-        self.telling.has(first.version, 3.0)
+        self.telling.version_received(first.version, 3.0)
         (second,) = self.send_all(3.0)
         self.assertEqual(second.base, first.version)
 
@@ -117,11 +117,11 @@ class TellingTests(SynchronousTestCase):
         first = self.send_all(1.0)
         self.assertGreater(len(first), 2 * PARTS_AT_ONCE)
         self.table.add(["w:pear"])
-        self.telling.has(NO_TABLE, 5.0)
+        self.telling.version_received(NO_TABLE, 5.0)
         self.assertEqual(self.send_all(5.0), first)
         resent, now = 0, 10.0
         while now < 310:
-            self.telling.has(NO_TABLE, now)
+            self.telling.version_received(NO_TABLE, now)
             resent += len(self.telling.next_parts(now))
             now += 0.1
         self.assertTrue(resent <= 16 * len(first), resent)
@@ -137,7 +137,7 @@ class TellingTests(SynchronousTestCase):
         """Who says that it has something else is told the whole anew; what was under way is let go of."""
         self.table.add(words(20_000))
         self.telling.next_parts(1.0)
-        self.telling.has(123_456_789, 1.1)
+        self.telling.version_received(123_456_789, 1.1)
         self.assertEqual(self.telling.next_parts(1.2), ())
         parts = self.send_all(2.0)
         self.assertEqual({(part.base, part.version) for part in parts}, {(NO_TABLE, self.table.version)})
@@ -149,7 +149,7 @@ class TellingTests(SynchronousTestCase):
         rng = random.Random(1)
         sent, now = 0, 0.0
         while now < 100:
-            self.telling.has(rng.choice([NO_TABLE, self.table.version, rng.getrandbits(50)]), now)
+            self.telling.version_received(rng.choice([NO_TABLE, self.table.version, rng.getrandbits(50)]), now)
             sent += len(self.telling.next_parts(now))
             now += 0.01
         self.assertTrue(sent <= 256 + 20 * 100, sent)
@@ -256,8 +256,8 @@ class PairTests(SynchronousTestCase):
         self.assertLess(pair.seconds_until_even(5), 1.5)
         self.assertEqual([len(side.linked) for side in pair.sides], [1, 1])
         neighbour = pair.sides[0].linked[pair.addresses[1]]
-        self.assertTrue(neighbour.maybe([hash_of("w:word149")]))
-        self.assertFalse(neighbour.maybe([hash_of("w:word0")]))
+        self.assertTrue(neighbour.may_have([hash_of("w:word149")]))
+        self.assertFalse(neighbour.may_have([hash_of("w:word0")]))
 
     def test_empty(self) -> None:
         """Of a super peer without words it is known that it has none."""
@@ -345,7 +345,7 @@ class PairTests(SynchronousTestCase):
         pair.pass_time(5)
         neighbour = pair.sides[1].linked[pair.addresses[0]]
         self.assertTrue(neighbour.route.is_full)
-        self.assertTrue(neighbour.maybe([hash_of("w:anything")]))
+        self.assertTrue(neighbour.may_have([hash_of("w:anything")]))
         pair.tables[0].discard_slots(range(4000, 1 << 20, 4))
         pair.sides[0].table_changed()
         pair.pass_time(5)
@@ -364,7 +364,7 @@ class PairTests(SynchronousTestCase):
         pair.sides[0].tells_tables = False
         pair.pass_time(5)
         self.assertIsNone(pair.known(1), "what is not kept up is not believed")
-        self.assertTrue(pair.sides[1].linked[pair.addresses[0]].maybe([hash_of("w:anything")]))
+        self.assertTrue(pair.sides[1].linked[pair.addresses[0]].may_have([hash_of("w:anything")]))
 
     def test_rubbish(self) -> None:
         """Tables of rubbish, or more than is allowed, are counted and cost nothing else."""

@@ -60,7 +60,7 @@ def hashes(sought: Query) -> list[int]:
 def told(own: OwnTable, other: RouteTable, most_bytes: int = 1_100) -> None:
     """Tell somebody everything that has changed."""
     for part in own.changes_since(other.version, most_bytes):
-        other.take(part)
+        other.apply_part(part)
 
 
 def table_of(own: OwnTable) -> RouteTable:
@@ -127,15 +127,15 @@ class TokensTests(SynchronousTestCase):
         table = table_of(own)
         whole, beginning = question_of(text)
         if beginning and any(is_fitting(name, whole, beginning) for name in names):
-            self.assertTrue(table.maybe(hashes(query(words=text))))
+            self.assertTrue(table.may_have(hashes(query(words=text))))
         for name in names:
-            self.assertTrue(table.maybe(hashes(query(name=name))))
+            self.assertTrue(table.may_have(hashes(query(name=name))))
             for word, cut in ((each, size) for each in name.split() for size in range(1, len(each) + 1)):
                 whole, beginning = question_of(word[:cut])
                 if beginning and is_fitting(name, whole, beginning):
-                    self.assertTrue(table.maybe(hashes(query(words=word[:cut]))))
-        self.assertTrue(table.maybe(hashes(query(digest=DIGEST))))
-        self.assertFalse(table.maybe(hashes(query(digest=OTHER_DIGEST))))
+                    self.assertTrue(table.may_have(hashes(query(words=word[:cut]))))
+        self.assertTrue(table.may_have(hashes(query(digest=DIGEST))))
+        self.assertFalse(table.may_have(hashes(query(digest=OTHER_DIGEST))))
 
 
 class OwnTableTests(SynchronousTestCase):
@@ -147,7 +147,7 @@ class OwnTableTests(SynchronousTestCase):
         own.add(["w:a", "w:b"])
         own.add(["w:b"])
         own.discard(["w:a", "w:b", "w:c"])
-        self.assertEqual([table_of(own).maybe([hash_of(f"w:{each}")]) for each in "abc"], [False, True, False])
+        self.assertEqual([table_of(own).may_have([hash_of(f"w:{each}")]) for each in "abc"], [False, True, False])
         own.discard(["w:b"])
         self.assertEqual((len(own), len(table_of(own))), (0, 0))
 
@@ -181,7 +181,7 @@ class OwnTableTests(SynchronousTestCase):
         self.assertEqual(own.changes_since(5, 1_100), ())
         self.assertEqual(list(own.changes_since(NO_TABLE, 1_100)), [Table(base=NO_TABLE, version=5)])
         table = table_of(own)
-        self.assertEqual((table.version, table.maybe([1])), (5, False))
+        self.assertEqual((table.version, table.may_have([1])), (5, False))
 
     def test_differences(self) -> None:
         """Who has an older version is told what has changed; who has one too old, or of another run, the whole."""
@@ -221,7 +221,7 @@ class OwnTableTests(SynchronousTestCase):
             widths.append(own.bits)
             self.assertEqual((table.bits, table.version), (own.bits, own.version))
             self.assertLessEqual(len(table), most_slots(own.bits))
-            self.assertTrue(all(table.maybe([hash_of(token)]) for token in numbers(5_000, begin)))
+            self.assertTrue(all(table.may_have([hash_of(token)]) for token in numbers(5_000, begin)))
         self.assertEqual((widths, widths[0], widths[-1]), (sorted(widths), 16, 20))
         for begin in range(0, 100_000, 5_000):
             own.discard(numbers(5_000, begin))
@@ -257,13 +257,13 @@ class OwnTableTests(SynchronousTestCase):
             [Table(base=NO_TABLE, version=own.version, bits=MOST_TABLE_BITS, full=True)],
         )
         told(own, table)
-        self.assertEqual((own.is_full, table.is_full, table.maybe([3 << 12])), (True, True, True))
+        self.assertEqual((own.is_full, table.is_full, table.may_have([3 << 12])), (True, True, True))
         version = own.version
         own.discard_slots(range(0, 1_000, 8))
         self.assertEqual((own.is_full, own.version), (True, version), "it would turn over with every word")
         own.discard_slots(range(0, 400_000, 8))
         told(own, table)
-        self.assertEqual((own.is_full, table.is_full, table.maybe([3 << 12])), (False, False, False))
+        self.assertEqual((own.is_full, table.is_full, table.may_have([3 << 12])), (False, False, False))
         self.assertEqual(table.slots(), list(own._wide))
 
     def test_parts_fit(self) -> None:
@@ -297,7 +297,7 @@ class OwnTableTests(SynchronousTestCase):
                 words[which].add(token)
                 leaves[which].add([token])
             for part in leaves[which].changes_since(tables[which].version, 1_100):
-                change = tables[which].take(part)
+                change = tables[which].apply_part(part)
                 assert change is not None
                 own.merge(change)
             if not rng.randrange(40):
@@ -321,12 +321,12 @@ class OwnTableTests(SynchronousTestCase):
             Table(base=0, version=2, bits=20, full=True),
             Table(base=0, version=3, bits=20, full=True),
         ):
-            change = table.take(part)
+            change = table.apply_part(part)
             assert change is not None
             own.merge(change)
         self.assertEqual((own.is_full, len(own), table_of(own).is_full), (True, 0, True))
         own.merge(table.clear())
-        self.assertEqual((own.is_full, table_of(own).maybe([1])), (False, False))
+        self.assertEqual((own.is_full, table_of(own).may_have([1])), (False, False))
 
 
 @st.composite
@@ -356,7 +356,7 @@ class RouteTableTests(SynchronousTestCase):
         under_way: list[Table] = []
 
         def take(part: Table) -> None:
-            change = table.take(part)
+            change = table.apply_part(part)
             if change is not None:
                 self.assertTrue(summed.issuperset(change.off))
                 summed.difference_update(change.off)
@@ -389,67 +389,71 @@ class RouteTableTests(SynchronousTestCase):
     def test_unknown(self) -> None:
         """While nothing is known, everything may be there."""
         table = RouteTable()
-        self.assertEqual((table.version, table.maybe([1]), table.maybe([])), (NO_TABLE, True, True))
-        table.take(Table(base=0, version=1, on=write_slots([7]), parts=2))
-        self.assertTrue(table.maybe([1]))
-        table.take(Table(base=0, version=1, parts=2, part=1))
-        self.assertEqual([table.maybe(each) for each in ([1], [7 << 16], [7 << 16, 1], [])], [False, True, False, True])
+        self.assertEqual((table.version, table.may_have([1]), table.may_have([])), (NO_TABLE, True, True))
+        table.apply_part(Table(base=0, version=1, on=write_slots([7]), parts=2))
+        self.assertTrue(table.may_have([1]))
+        table.apply_part(Table(base=0, version=1, parts=2, part=1))
+        self.assertEqual(
+            [table.may_have(each) for each in ([1], [7 << 16], [7 << 16, 1], [])], [False, True, False, True]
+        )
         table.clear()
-        self.assertTrue(table.maybe([1]))
+        self.assertTrue(table.may_have([1]))
 
     def test_mixed(self) -> None:
         """Parts of different changes never make one table."""
         table = RouteTable()
-        table.take(Table(base=0, version=1, parts=2, part=0, on=write_slots([1])))
-        table.take(Table(base=0, version=2, parts=2, part=1, on=write_slots([2])))
+        table.apply_part(Table(base=0, version=1, parts=2, part=0, on=write_slots([1])))
+        table.apply_part(Table(base=0, version=2, parts=2, part=1, on=write_slots([2])))
         self.assertEqual(table.version, NO_TABLE)
-        table.take(Table(base=0, version=2, parts=2, part=0, on=write_slots([3])))
+        table.apply_part(Table(base=0, version=2, parts=2, part=0, on=write_slots([3])))
         self.assertEqual((table.version, table.slots()), (2, [2, 3]))
-        self.assertIsNone(table.take(Table(base=1, version=3, on=write_slots([4]))))
+        self.assertIsNone(table.apply_part(Table(base=1, version=3, on=write_slots([4]))))
         self.assertEqual((table.version, table.slots()), (2, [2, 3]))
 
     def test_lower_version(self) -> None:
         """A table from nothing replaces what was there, whatever its version: who tells it has begun anew."""
         table = RouteTable()
-        table.take(Table(base=0, version=900, on=write_slots([1, 2])))
-        self.assertEqual(table.take(Table(base=0, version=3, on=write_slots([2, 5]))), Change([5], [1]))
+        table.apply_part(Table(base=0, version=900, on=write_slots([1, 2])))
+        self.assertEqual(table.apply_part(Table(base=0, version=3, on=write_slots([2, 5]))), Change([5], [1]))
         self.assertEqual((table.version, table.slots()), (3, [2, 5]))
 
     def test_lies(self) -> None:
         """What is told is what has changed, not what somebody says has: sums of it are right whoever lies."""
         table = RouteTable(16)
-        table.take(Table(base=0, version=1, bits=16, on=write_slots([1, 2])))
-        change = table.take(Table(base=1, version=2, bits=16, on=write_slots([2, 3]), off=write_slots([3, 4])))
+        table.apply_part(Table(base=0, version=1, bits=16, on=write_slots([1, 2])))
+        change = table.apply_part(Table(base=1, version=2, bits=16, on=write_slots([2, 3]), off=write_slots([3, 4])))
         self.assertEqual((change, table.slots()), (Change([3], []), [1, 2, 3]))
-        change = table.take(Table(base=2, version=3, bits=16, on=write_slots([1]), off=write_slots([1])))
+        change = table.apply_part(Table(base=2, version=3, bits=16, on=write_slots([1]), off=write_slots([1])))
         self.assertEqual((change, table.slots()), (Change([1], [1]), [1, 2, 3]))
 
     def test_rubbish(self) -> None:
         """What is no part of a table is refused, and changes nothing."""
         table = RouteTable()
-        table.take(Table(base=0, version=5, on=write_slots([1])))
+        table.apply_part(Table(base=0, version=5, on=write_slots([1])))
         for part in (
             Table(base=0, version=6, on="rubbish"),
             Table(base=5, version=6, off="!"),
             Table(base=0, version=6, on=write_slots([65_536])),
             Table(base=5, version=6, bits=17, on=write_slots([3])),
         ):
-            self.assertRaises(ValueError, table.take, part)
-        self.assertRaises(ValueError, RouteTable(20).take, Table(base=0, version=6, bits=16))
+            self.assertRaises(ValueError, table.apply_part, part)
+        self.assertRaises(ValueError, RouteTable(20).apply_part, Table(base=0, version=6, bits=16))
         self.assertEqual((table.version, table.slots()), (5, [1]))
 
     def test_too_many(self) -> None:
         """Whoever sets more slots than there are words may have everything; no more than that is kept of it."""
         table = RouteTable(16)
         most = most_slots(16)
-        table.take(Table(base=0, version=1, bits=16, on=write_slots(range(most))))
-        table.take(Table(base=1, version=2, bits=16, on=write_slots([9_000]), off=write_slots([4])))
-        self.assertEqual((table.is_full, len(table), table.maybe([1 << 31])), (False, most, False))
-        change = table.take(Table(base=2, version=3, bits=16, on=write_slots([4, 7, 60_000]), off=write_slots([5])))
+        table.apply_part(Table(base=0, version=1, bits=16, on=write_slots(range(most))))
+        table.apply_part(Table(base=1, version=2, bits=16, on=write_slots([9_000]), off=write_slots([4])))
+        self.assertEqual((table.is_full, len(table), table.may_have([1 << 31])), (False, most, False))
+        change = table.apply_part(
+            Table(base=2, version=3, bits=16, on=write_slots([4, 7, 60_000]), off=write_slots([5]))
+        )
         assert change is not None
         self.assertEqual((list(change.on), list(change.off)), ([], sorted({*range(most), 9_000} - {4})))
-        self.assertEqual((change.full, table.is_full, len(table), table.maybe([1 << 31])), (1, True, 0, True))
-        change = table.take(Table(base=0, version=4, bits=16, on=write_slots([1])))
+        self.assertEqual((change.full, table.is_full, len(table), table.may_have([1 << 31])), (1, True, 0, True))
+        change = table.apply_part(Table(base=0, version=4, bits=16, on=write_slots([1])))
         self.assertEqual((change, table.is_full), (Change([1], [], -1), False))
 
     def test_pending_is_bounded(self) -> None:
@@ -460,9 +464,9 @@ class RouteTableTests(SynchronousTestCase):
         self.addCleanup(tracemalloc.stop)
         for version in range(1, 100):
             for part in range(3):
-                table.take(Table(base=0, version=version, bits=20, parts=1_024, part=part, on=few))
+                table.apply_part(Table(base=0, version=version, bits=20, parts=1_024, part=part, on=few))
         for part in range(48):
-            table.take(Table(base=0, version=500, bits=20, parts=1_024, part=part, on=many))
+            table.apply_part(Table(base=0, version=500, bits=20, parts=1_024, part=part, on=many))
         size, _ = tracemalloc.get_traced_memory()
         self.assertLess(size, 500_000)
 
@@ -474,16 +478,16 @@ class RouteTableTests(SynchronousTestCase):
         few, many = write_slots(range(MOST_CHANGED)), write_slots(range(MOST_CHANGED + 1))
         for parts, ons in ((1, [many]), (3, [few, write_slots([100_000])])):
             table = RouteTable(20)
-            table.take(Table(base=0, version=1, bits=20, on=write_slots([5])))
+            table.apply_part(Table(base=0, version=1, bits=20, on=write_slots([5])))
             with self.assertRaises(ValueError):
                 for part, on in enumerate(ons):
-                    table.take(Table(base=1, version=2, bits=20, part=part, parts=parts, on=on))
+                    table.apply_part(Table(base=1, version=2, bits=20, part=part, parts=parts, on=on))
             self.assertEqual((table.version, table.slots()), (1, [5]))
             self.assertFalse(table._pending)
-            change = table.take(Table(base=1, version=2, bits=20, on=few, off=""))
+            change = table.apply_part(Table(base=1, version=2, bits=20, on=few, off=""))
             assert change is not None
             self.assertEqual(change.on, sorted({*range(MOST_CHANGED)} - {5}))
-            change = table.take(Table(base=0, version=3, bits=20, on=many))
+            change = table.apply_part(Table(base=0, version=3, bits=20, on=many))
             assert change is not None
             self.assertEqual((list(change.on), list(change.off)), ([MOST_CHANGED], []))
 
@@ -494,7 +498,7 @@ class RouteTableTests(SynchronousTestCase):
         for began in (1, 1 << 40, 1 << 50):
             own, slots = OwnTable(began, MOST_TABLE_BITS), set(rng.sample(range(1 << 20), 131_000))
             own.add_slots(slots)
-            changes = [table.take(part) for part in own.changes_since(NO_TABLE, 1_100)]
+            changes = [table.apply_part(part) for part in own.changes_since(NO_TABLE, 1_100)]
             change = changes.pop()
             assert change is not None
             self.assertEqual({*changes}, {None})

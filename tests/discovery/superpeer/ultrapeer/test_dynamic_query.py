@@ -31,7 +31,7 @@ class RoundsTests(SynchronousTestCase):
         for hits, reach in ((0, 6), (1, 4), (10, 2), (40, 1), (50, None)):
             rounds = DynamicQuery(6, 50, 6, 6.0, 0.0)
             self.assertEqual(rounds.next(0, 0.0), Round(1, MOST_PROBED, 0.3))
-            rounds.probed(4, 0)
+            rounds.probe_done(4, 0)
             following = rounds.next(hits, 0.3)
             self.assertEqual(None if following is None else following.reach, reach)
             self.assertEqual(rounds.reached_all, reach == 6)
@@ -54,11 +54,11 @@ class RoundsTests(SynchronousTestCase):
         """Neighbours whose tables say that they have nothing count as asked: the next round goes farther."""
         rounds = DynamicQuery(4, 50, 30, 30.0, 0.0)
         rounds.next(0, 0.0)
-        rounds.probed(2, 28)
+        rounds.probe_done(2, 28)
         self.assertEqual(reaches(rounds, 5), [2])
         rounds = DynamicQuery(1, 50, 30, 30.0, 0.0)
         rounds.next(0, 0.0)
-        rounds.probed(0, 30)
+        rounds.probe_done(0, 30)
         self.assertEqual((rounds.reached_all, rounds.next(0, 0.0)), (True, None))
 
     def test_nobody(self) -> None:

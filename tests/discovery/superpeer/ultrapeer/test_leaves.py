@@ -210,8 +210,8 @@ class TableTests(SuperPeerTestCase):
         """Whether a word is in the table that neighbours are told."""
         heard = RouteTable()
         for part in self.own.changes_since(0, 1_100):
-            heard.take(part)
-        return heard.maybe([hash_of(f"w:{word}")])
+            heard.apply_part(part)
+        return heard.may_have([hash_of(f"w:{word}")])
 
     def test_merged(self) -> None:
         """The words of all weak peers are in the table, as long as one has them."""

@@ -233,7 +233,7 @@ class OwnSearchTests(SuperPeerTestCase):
                 before, _ = tracemalloc.get_traced_memory()
                 answers = QueryHits(1_000_000)
                 for number in range(count):
-                    answers.take(self.hit(1, found_at(number, f"{number}" * 60)), place(1))
+                    answers.add(self.hit(1, found_at(number, f"{number}" * 60)), place(1))
                 after, _ = tracemalloc.get_traced_memory()
                 self.assertLess(after - before, SEARCH_BYTES + HIT_BYTES * len(answers))
                 del answers
@@ -590,8 +590,8 @@ class LoopTests(NetTestCase):
         self.settle()
         asked = self.begin(seeker, words="holiday")
         paths = self.roles[meeting].searches.paths
-        self.network.run_until(lambda: len(paths.ways(asked, self.network.seconds())) == 2)
-        came_by = paths.ways(asked, self.network.seconds())[0]
+        self.network.run_until(lambda: len(paths.next_hops(asked, self.network.seconds())) == 2)
+        came_by = paths.next_hops(asked, self.network.seconds())[0]
         self.assertEqual(self.roles[meeting].counters.hits_forwarded, 0)
         self.network.stop(next(way for way in ways if self.network.where_datagrams(way) == came_by))
         self.network.run_until(lambda: self.is_over(seeker, asked))

@@ -122,7 +122,7 @@ class AnswersTests(SynchronousTestCase):
         random.Random(seed).shuffle(parts)
         answers, given = QueryHits(1_000), list[Found]()
         for part in parts:
-            given += answers.take(part, "neighbour")
+            given += answers.add(part, "neighbour")
 
         def keys(found: list[Found]) -> list[tuple[object, ...]]:
             return [
@@ -132,44 +132,44 @@ class AnswersTests(SynchronousTestCase):
             ]
 
         self.assertEqual(sorted(keys(given), key=repr), sorted(set(keys(found)), key=repr))
-        self.assertEqual((len(answers), answers.counted), (len(keys(given)), min(500, len(keys(given)))))
+        self.assertEqual((len(answers), answers.useful_count), (len(keys(given)), min(500, len(keys(given)))))
 
     def test_new(self) -> None:
         """Of a peer that is known, only what is new is given."""
         answers = QueryHits(50)
-        self.assertEqual(answers.take(hit(found(1, "a", "b")), "x"), [found(1, "a", "b")])
-        self.assertEqual(answers.take(hit(found(1, "b", "c"), found(2)), "y"), [found(1, "c"), found(2)])
-        self.assertEqual(answers.take(hit(found(1, "a"), found(2)), "z"), [])
-        self.assertEqual((len(answers), answers.counted), (4, 4))
+        self.assertEqual(answers.add(hit(found(1, "a", "b")), "x"), [found(1, "a", "b")])
+        self.assertEqual(answers.add(hit(found(1, "b", "c"), found(2)), "y"), [found(1, "c"), found(2)])
+        self.assertEqual(answers.add(hit(found(1, "a"), found(2)), "z"), [])
+        self.assertEqual((len(answers), answers.useful_count), (4, 4))
 
     def test_wrong_place(self) -> None:
         """Who names a peer in a wrong place does not keep the right one from being heard."""
         answers = QueryHits(50)
         right = replace(found(1, "a"), udp=9_001)
         for wrong in (found(1, "a", host="10.6.6.6"), found(1, "a"), replace(found(1, "a"), udp=6)):
-            answers.take(hit(wrong), "liar")
-        self.assertEqual(answers.take(hit(right), "honest"), [right])
+            answers.add(hit(wrong), "liar")
+        self.assertEqual(answers.add(hit(right), "honest"), [right])
 
     def test_answers_everything(self) -> None:
         """One neighbour that answers everything is half of enough at most, and takes no more room than enough."""
         answers = QueryHits(50)
         for number in range(1_000):
-            answers.take(hit(found(number, "a", "b", "c")), "liar")
-        self.assertEqual((len(answers), answers.counted), (50, 25))
+            answers.add(hit(found(number, "a", "b", "c")), "liar")
+        self.assertEqual((len(answers), answers.useful_count), (50, 25))
         for number in range(1_000, 1_010):
-            answers.take(hit(found(number, "a")), "honest")
-        self.assertEqual(answers.counted, 35)
+            answers.add(hit(found(number, "a")), "honest")
+        self.assertEqual(answers.useful_count, 35)
 
     def test_own(self) -> None:
         """What this super peer's own weak peers have counts in full, and is not counted again."""
         answers = QueryHits(4)
         own = [found(1, "a", "b", "c"), found(2)]
-        self.assertEqual(answers.take_own(own), own)
-        self.assertEqual(answers.take(hit(*own), "x"), [])
-        self.assertEqual((len(answers), answers.counted), (4, 4))
+        self.assertEqual(answers.add_own(own), own)
+        self.assertEqual(answers.add(hit(*own), "x"), [])
+        self.assertEqual((len(answers), answers.useful_count), (4, 4))
 
     def test_one_is_enough(self) -> None:
         """Where one hit is enough, that of one neighbour is."""
         answers = QueryHits(1)
-        answers.take(hit(found(1)), "x")
-        self.assertEqual(answers.counted, 1)
+        answers.add(hit(found(1)), "x")
+        self.assertEqual(answers.useful_count, 1)

@@ -69,7 +69,7 @@ class Flood:
 
     def take_query(self, node: int, sender: int | None, hops: int, reach: int) -> None:
         paths = self.paths.setdefault(node, ReversePaths(lifetime_s=1e9))
-        arrival = paths.arrive(ID, None if sender is None else at(sender), hops, reach, self.now)
+        arrival = paths.query_received(ID, None if sender is None else at(sender), hops, reach, self.now)
         if arrival is Arrival.AGAIN:
             return
         if arrival is Arrival.NEW:
@@ -79,7 +79,7 @@ class Flood:
         hops = paths.hops(ID, self.now)
         if reach - hops >= 1:
             for neighbour in sorted(self.links[node] - {sender}):
-                if at(neighbour) not in paths.ways(ID, self.now):
+                if at(neighbour) not in paths.next_hops(ID, self.now):
                     self.send(node, neighbour, (hops, reach))
 
     def take_hit(self, node: int, visited: list[int]) -> None:
@@ -87,7 +87,7 @@ class Flood:
         if node == ORIGIN:
             self.hits.append(visited)
             return
-        way = self.paths[node].way_back(ID, lambda address: address.port not in self.dead, self.now)
+        way = self.paths[node].next_hop(ID, lambda address: address.port not in self.dead, self.now)
         if way is None:
             self.dropped.append(visited)
         else:
@@ -170,7 +170,7 @@ class WaysTests(SynchronousTestCase):
         flood = Flood({0: {1, 2}, 1: {0, 3}, 2: {0, 3}, 3: {1, 2}}, random.Random(1))
         flood.ask(2)
         flood.hits.clear()
-        first = flood.paths[3].ways(ID, flood.now)[0].port
+        first = flood.paths[3].next_hops(ID, flood.now)[0].port
         flood.dead.add(first)
         flood.take_hit(3, [])
         flood.ask(1)
@@ -187,7 +187,7 @@ class PathsTests(SynchronousTestCase):
         """A query is answered once, and passed on once for each greater reach."""
         paths = ReversePaths()
         arrivals = [
-            paths.arrive(ID, at(sender), 1, reach, 0.0)
+            paths.query_received(ID, at(sender), 1, reach, 0.0)
             for sender, reach in ((1, 2), (2, 2), (1, 2), (1, 4), (2, 4), (1, 3), (3, 5))
         ]
         new, farther, again = Arrival.NEW, Arrival.FARTHER, Arrival.AGAIN
@@ -198,52 +198,52 @@ class PathsTests(SynchronousTestCase):
         """Ways back are those by which it came over no more links than the first, and of those a few."""
         paths = ReversePaths()
         for sender, hops in ((1, 3), (2, 4), (3, 3), (4, 1), (1, 3), (5, 0), (6, 0)):
-            paths.arrive(ID, at(sender), hops, 4, 0.0)
-        self.assertEqual(list(paths.ways(ID, 0.0)), [at(1), at(3), at(4), at(5)])
+            paths.query_received(ID, at(sender), hops, 4, 0.0)
+        self.assertEqual(list(paths.next_hops(ID, 0.0)), [at(1), at(3), at(4), at(5)])
         self.assertEqual(paths.hops(ID, 0.0), 4, "who lies about it later does not change the way")
-        self.assertEqual(paths.way_back(ID, lambda address: address.port > 3, 0.0), at(4))
-        self.assertIsNone(paths.way_back(ID, lambda address: False, 0.0))
-        self.assertIsNone(paths.way_back("1" * 32, lambda address: True, 0.0))
+        self.assertEqual(paths.next_hop(ID, lambda address: address.port > 3, 0.0), at(4))
+        self.assertIsNone(paths.next_hop(ID, lambda address: False, 0.0))
+        self.assertIsNone(paths.next_hop("1" * 32, lambda address: True, 0.0))
 
     def test_own(self) -> None:
         """A search of this super peer's own weak peers goes out from here, and comes back to nobody."""
         paths = ReversePaths()
-        self.assertIs(paths.arrive(ID, None, 0, 2, 0.0), Arrival.NEW)
-        self.assertIs(paths.arrive(ID, at(1), 0, 2, 0.0), Arrival.AGAIN)
-        self.assertIs(paths.arrive(ID, at(1), 0, 16, 0.0), Arrival.AGAIN, "somebody plays with it")
-        self.assertEqual((paths.hops(ID, 0.0), list(paths.ways(ID, 0.0))), (0, []))
-        self.assertIs(paths.arrive(ID, None, 0, 3, 0.0), Arrival.FARTHER)
+        self.assertIs(paths.query_received(ID, None, 0, 2, 0.0), Arrival.NEW)
+        self.assertIs(paths.query_received(ID, at(1), 0, 2, 0.0), Arrival.AGAIN)
+        self.assertIs(paths.query_received(ID, at(1), 0, 16, 0.0), Arrival.AGAIN, "somebody plays with it")
+        self.assertEqual((paths.hops(ID, 0.0), list(paths.next_hops(ID, 0.0))), (0, []))
+        self.assertIs(paths.query_received(ID, None, 0, 3, 0.0), Arrival.FARTHER)
 
     def test_forgotten(self) -> None:
         """A query is forgotten when its time is over."""
         paths = ReversePaths(lifetime_s=60.0)
-        paths.arrive(ID, at(1), 0, 4, 0.0)
-        self.assertIsNone(paths.way_back(ID, lambda address: True, 60.0))
+        paths.query_received(ID, at(1), 0, 4, 0.0)
+        self.assertIsNone(paths.next_hop(ID, lambda address: True, 60.0))
         self.assertFalse(paths.admit_hits(ID, at(2), 60.0))
-        self.assertIs(paths.arrive(ID, at(1), 0, 4, 60.0), Arrival.NEW)
+        self.assertIs(paths.query_received(ID, at(1), 0, 4, 60.0), Arrival.NEW)
 
     def test_flood(self) -> None:
         """Whoever makes up queries pushes out its own; those of others and of this super peer stay."""
         paths = ReversePaths(cap=800)
-        paths.arrive(f"{1:032x}", at(1), 0, 4, 0.0)
-        paths.arrive(f"{2:032x}", None, 0, 4, 0.0)
+        paths.query_received(f"{1:032x}", at(1), 0, 4, 0.0)
+        paths.query_received(f"{2:032x}", None, 0, 4, 0.0)
         for number in range(3, 5_000):
-            paths.arrive(f"{number:032x}", at(2), 0, 4, 0.0)
+            paths.query_received(f"{number:032x}", at(2), 0, 4, 0.0)
         self.assertEqual(len(paths), 102)
-        self.assertEqual(paths.way_back(f"{1:032x}", lambda address: True, 0.0), at(1))
-        self.assertIs(paths.arrive(f"{2:032x}", at(1), 0, 4, 0.0), Arrival.AGAIN)
+        self.assertEqual(paths.next_hop(f"{1:032x}", lambda address: True, 0.0), at(1))
+        self.assertIs(paths.query_received(f"{2:032x}", at(1), 0, 4, 0.0), Arrival.AGAIN)
 
     def test_cap(self) -> None:
         """It never holds more than its cap, however many neighbours there are."""
         paths = ReversePaths(cap=800)
         for number in range(5_000):
-            paths.arrive(f"{number:032x}", at(number % 50), 0, 4, 0.0)
+            paths.query_received(f"{number:032x}", at(number % 50), 0, 4, 0.0)
         self.assertLessEqual(len(paths), 800)
 
     def test_hits(self) -> None:
         """Of one neighbour so many parts of hits for one query are taken; others' are not touched by that."""
         paths = ReversePaths(most_hits=3)
-        paths.arrive(ID, at(1), 0, 4, 0.0)
+        paths.query_received(ID, at(1), 0, 4, 0.0)
         self.assertEqual([paths.admit_hits(ID, at(2), 0.0) for _ in range(5)], [True] * 3 + [False] * 2)
         self.assertTrue(paths.admit_hits(ID, at(3), 0.0))
         self.assertFalse(paths.admit_hits("1" * 32, at(3), 0.0))
@@ -253,7 +253,7 @@ class PathsTests(SynchronousTestCase):
         ids, neighbours = [f"{number:032x}" for number in range(1_000)], [at(number) for number in range(1, 65)]
         paths = ReversePaths(most_counted=500)
         for query_id in ids:
-            paths.arrive(query_id, neighbours[0], 0, 4, 0.0)
+            paths.query_received(query_id, neighbours[0], 0, 4, 0.0)
         tracemalloc.start()
         try:
             before, _ = tracemalloc.get_traced_memory()
@@ -273,7 +273,7 @@ class PathsTests(SynchronousTestCase):
             paths = ReversePaths(cap=2_000, shares=1)
             for number in range(2_000):
                 for neighbour in neighbours[:ways]:
-                    paths.arrive(f"{number:032x}", neighbour, 0, 4, 0.0)
+                    paths.query_received(f"{number:032x}", neighbour, 0, 4, 0.0)
                 paths.admit_hits(f"{number:032x}", neighbours[0], 0.0)
             return paths
 
@@ -289,5 +289,5 @@ class PassingTests(SuperPeerTestCase):
         address = self.neighbour(1)
         self.hear_from(1, Query(id=ID, words="film", ttl=1, hops=0))
         [own] = [each for each in self.role.neighbours.linked if each == address]
-        [way] = self.role.searches.paths.ways(ID, self.node.clock.seconds())
+        [way] = self.role.searches.paths.next_hops(ID, self.node.clock.seconds())
         self.assertIs(way, own)

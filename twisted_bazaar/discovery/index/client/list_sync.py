@@ -61,41 +61,41 @@ class ListSync:
         self._renewed_at = float("-inf")
         self._renew_every_s = _LEASE_S / _RENEWALS
         self._renewing = Timer(node.clock, self._renew)
-        self._telling = Timer(node.clock, self.tell)
+        self._telling = Timer(node.clock, self.send_updates)
 
     @property
-    def has_told_all(self) -> bool:
+    def is_in_sync(self) -> bool:
         """Whether the server has the whole list, as far as it takes it."""
-        return self._is_resumed and not self.listing.has_more and not self.listing.under_way
+        return self._is_resumed and not self.listing.has_more and not self.listing.in_flight
 
-    def joined(self) -> None:
+    def server_joined(self) -> None:
         """The server is there: see what it has of the list."""
         self._is_joined, self._is_resumed = True, False
         self._renew()
 
-    def left(self) -> None:
+    def server_left(self) -> None:
         """The server is gone; the list is kept for when it comes back."""
         self._is_joined = self._is_resumed = False
         self._renewing.cancel()
         self._telling.cancel()
 
-    def loaded(self, downloads: int) -> None:
+    def set_load(self, downloads: int) -> None:
         """Say how many downloads this node serves now."""
         if downloads != self._load:
             self._load = downloads
             if self._is_joined:
                 self._renew_by(self._renewed_at + _LEAST_BETWEEN_RENEWALS_S)
 
-    def tell(self) -> None:
+    def send_updates(self) -> None:
         """Send what the server has not been told, as much as may be under way at once."""
         if not self._is_resumed or self._is_refused:
             return
-        while self.listing.under_way < _UNDER_WAY:
+        while self.listing.in_flight < _UNDER_WAY:
             update = self.listing.next_update(self._new_id())
             if update is None:
                 break
             self._say(update)
-        if self.listing.has_more and not self.listing.under_way and not self._telling.is_set:
+        if self.listing.has_more and not self.listing.in_flight and not self._telling.is_set:
             # What is next has not been found in the time of one turn.
             self._telling.set(0)
 
@@ -104,22 +104,22 @@ class ListSync:
         self._renew_every_s = max(_LEAST_BETWEEN_RENEWALS_S, min(answer.lease, _LONGEST_LEASE_S) / _RENEWALS)
         if answer.id == self._renewal_id:
             self._resume(answer)
-        elif self._is_resumed and self.listing.answered(answer):
+        elif self._is_resumed and self.listing.update_answered(answer):
             # The answer to the question under way will be older than that.
             self._renewal_id = None
-        self.tell()
-        if self.listing.left_out and not self.listing.has_more:
+        self.send_updates()
+        if self.listing.left_out_count and not self.listing.has_more:
             self._warn(
                 "{server} lists {most} files a peer; {left_out} of this node's are not listed",
                 server=self._server,
                 most=answer.most,
-                left_out=self.listing.left_out,
+                left_out=self.listing.left_out_count,
             )
 
     def error_received(self, error: Error) -> None:
         """The server has refused something; what is none of the list's is nothing here."""
         reason = error.reason or error.code
-        if error.id is not None and self.listing.refused(error.id):
+        if error.id is not None and self.listing.update_refused(error.id):
             self._is_refused = True
             self._warn("{server} refuses the list: {reason}", server=self._server, reason=reason)
         elif error.id is not None and error.id == self._renewal_id:
@@ -130,11 +130,11 @@ class ListSync:
         """The server has said which list it has."""
         self._is_refused = False
         if self._is_resumed:
-            self.listing.told(answer)
+            self.listing.state_answered(answer)
             return
         self._is_resumed = True
         before = self.listing.mark
-        self.listing.resumed(answer)
+        self.listing.resume(answer)
         if self.listing.mark not in (before, NOTHING_LISTED):
             # It had more than it was known to have, and believes it when it is told so.
             self._renew()
@@ -142,7 +142,7 @@ class ListSync:
     def _renew(self) -> None:
         self._renewed_at = self._node.clock.seconds()
         self._renewal_id = self._new_id()
-        self.listing.asked()
+        self.listing.state_asked()
         self._say(Renew(id=self._renewal_id, mark=self.listing.mark, load=self._load))
         self._renewing.set(self._renew_every_s)
 

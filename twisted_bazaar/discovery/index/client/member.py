@@ -98,7 +98,7 @@ class IndexMember(Role):
     def tracker_joined(self) -> None:
         """The index server is there: see what it has of the list, and ask what waits to be asked."""
         self._is_joined = True
-        self._enrolment.joined()
+        self._enrolment.server_joined()
         self._observer.joined(f"at node {self.node.id}")
         for question in self._questions.values():
             self._say(question.message)
@@ -106,28 +106,28 @@ class IndexMember(Role):
     def tracker_left(self) -> None:
         """The index server is gone; the list is kept for when it comes back, and questions wait a little."""
         self._is_joined = False
-        self._enrolment.left()
+        self._enrolment.server_left()
 
     # What other roles call: ICatalogue, and the same for goods.
 
     @property
-    def has_told_all(self) -> bool:
+    def is_in_sync(self) -> bool:
         """Whether the server has the whole list, as far as it takes it."""
-        return self._enrolment.has_told_all
+        return self._enrolment.is_in_sync
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
         """Let others find files of this node from now on, and others no more."""
         self._listing.change_files(added, removed)
-        self._enrolment.tell()
+        self._enrolment.send_updates()
 
     def publish_goods(self, items: Sequence[str]) -> None:
         """Say what all the goods are that this node sells from now on."""
         self._listing.set_items(items)
-        self._enrolment.tell()
+        self._enrolment.send_updates()
 
-    def loaded(self, downloads: int) -> None:
+    def set_load(self, downloads: int) -> None:
         """Say how many downloads this node serves now."""
-        self._enrolment.loaded(downloads)
+        self._enrolment.set_load(downloads)
 
     def search(self, query: FileQuery) -> Deferred[Page]:
         """Look for files.

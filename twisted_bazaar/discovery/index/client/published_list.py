@@ -74,12 +74,12 @@ class PublishedList:
         self._last_before_question: int | None = None
 
     @property
-    def left_out(self) -> int:
+    def left_out_count(self) -> int:
         """How many entries the server has no room for."""
         return len(self._beyond)
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """How many parts have been sent and not been answered."""
         return len(self._sent)
 
@@ -127,7 +127,7 @@ class PublishedList:
         self._sent.append(_Sent(update, entries))
         return update
 
-    def answered(self, answer: Listed) -> bool:
+    def update_answered(self, answer: Listed) -> bool:
         """A part has been answered by what the server has now; returns whether everything has to be told again."""
         if all(sent.update.id != answer.id for sent in self._sent):
             # It was taken back meanwhile: what the server had then says nothing of what was sent since.
@@ -139,11 +139,11 @@ class PublishedList:
             self._take_back()
         return False
 
-    def asked(self) -> None:
+    def state_asked(self) -> None:
         """The server is asked what it has."""
         self._last_before_question = self._sent[-1].update.id if self._sent else None
 
-    def told(self, answer: Listed) -> bool:
+    def state_answered(self, answer: Listed) -> bool:
         """The server has answered what it has; returns whether everything has to be told again.
 
         It does one thing after the other, so what it was sent before the question it will never answer now.
@@ -154,12 +154,12 @@ class PublishedList:
             self._take_back()
         return False
 
-    def resumed(self, answer: Listed) -> None:
+    def resume(self, answer: Listed) -> None:
         """The server says over a new link what it has; what was under way on the old one is there, or it is not."""
         self._confirm(answer)
         self._take_back()
 
-    def refused(self, message_id: int) -> bool:
+    def update_refused(self, message_id: int) -> bool:
         """A part has been refused; returns whether there was such a part."""
         is_ours = any(sent.update.id == message_id for sent in self._sent)
         if is_ours:

@@ -125,13 +125,13 @@ class IndexSearch:
         asking = Deferred.fromCoroutine(self._ask_all(hunt))
         hunt.gathering.done.addBoth(self._forget, hunt, asking)
         asking.addErrback(self._not_asked)
-        asking.addCallback(lambda _: hunt.gathering.end())
+        asking.addCallback(lambda _: hunt.gathering.finish())
         return hunt.gathering.done
 
     def stop(self) -> None:
         """End every search under way; what waits for one gets what has come so far."""
         for hunt in list(self._hunts.values()):
-            hunt.gathering.end()
+            hunt.gathering.finish()
         self._links.forget()
 
     def _forget(self, found: Any, hunt: _Hunt, asking: Deferred[None]) -> Any:
@@ -186,9 +186,9 @@ class IndexSearch:
             await self._ask(hunt.waiting.pop(), hunt)
 
     async def _ask(self, peer: Peer, hunt: _Hunt) -> None:
-        if self._links.is_kept(peer.id) or all(each.id != peer.id for each in self._node.peers()):
+        if self._links.is_held(peer.id) or all(each.id != peer.id for each in self._node.peers()):
             # A link that comes too late is to be released too; one that others have made is theirs.
-            self._links.keep(peer.id, LINK_WITHOUT_OFFER_S + REACH_S)
+            self._links.hold_for(peer.id, LINK_WITHOUT_OFFER_S + REACH_S)
         reaching = self._node.try_hold_link(peer.id, peer.address, self)
         reaching.addTimeout(REACH_S, self._node.clock, lambda result, timeout: False)
         is_linked = await reaching
@@ -207,9 +207,9 @@ class IndexSearch:
             # Too late, or not asked.
             return
         if quotation.quote is not None:
-            if self._links.is_kept(origin.id):
-                self._links.keep(origin.id, LINK_WITH_OFFER_S)
-            hunt.gathering.take(
+            if self._links.is_held(origin.id):
+                self._links.hold_for(origin.id, LINK_WITH_OFFER_S)
+            hunt.gathering.add_offer(
                 Offer(
                     origin.id,
                     quotation.item,
@@ -230,7 +230,7 @@ class _LinksForAWhile:
         self._node = node
         self._releases: dict[int, Timer] = {}
 
-    def keep(self, node_id: int, seconds: float) -> None:
+    def hold_for(self, node_id: int, seconds: float) -> None:
         """Keep the link to a node for so long at least."""
         release = self._releases.get(node_id)
         if release is None:
@@ -238,7 +238,7 @@ class _LinksForAWhile:
         if release.due is None or release.due < self._node.clock.seconds() + seconds:
             release.set(seconds)
 
-    def is_kept(self, node_id: int) -> bool:
+    def is_held(self, node_id: int) -> bool:
         """Whether the link to a node is going to be released."""
         return node_id in self._releases
 
@@ -269,13 +269,13 @@ class IndexAnswers:
         self._index = index
         self._shelf = shelf
         self._published: frozenset[str] = frozenset()
-        self._look_again = Timer(node.clock, self.changed)
+        self._look_again = Timer(node.clock, self.offers_changed)
         self._is_stopped = False
         # Each answer costs a look into the book and a signature.
         self._rate_limits: RateLimits[int] = RateLimits.a_minute(_MOST_ASKERS, INQUIRIES_A_MINUTE)
         self.receives: Receivers = {Inquiry: self._inquiry_received}
 
-    def changed(self) -> None:
+    def offers_changed(self) -> None:
         """Publish what is on the shelf now, and go on looking: another seller may share its book."""
         if self._is_stopped:
             return

@@ -63,11 +63,11 @@ class Catalogue:
         return len(self._words)
 
     @property
-    def to_enter(self) -> int:
+    def unindexed_count(self) -> int:
         """How many are not entered into words and order."""
         return len(self._to_enter)
 
-    def hold(self, name: str, size: int, digest: bytes, code: int, weight: int) -> Title:
+    def add_holder(self, name: str, size: int, digest: bytes, code: int, weight: int) -> Title:
         """Somebody has a content under a name; returns the title for it, which may be a new one.
 
         @param weight: see L{twisted_bazaar.discovery.index.directory.weights.weight_of_file}.
@@ -84,7 +84,7 @@ class Catalogue:
         self._count += 1
         return title
 
-    def let_go(self, title: Title, code: int) -> None:
+    def remove_holder(self, title: Title, code: int) -> None:
         """Somebody has it no more, if it had. What nobody has is no title any more."""
         holders = title.holders
         if isinstance(holders, set):
@@ -105,7 +105,7 @@ class Catalogue:
         if is_last_name:
             self._names.discard(title.name)
 
-    def enter_some(self, most_bytes: int) -> int:
+    def index_some(self, most_bytes: int) -> int:
         """Enter titles into the words and the order of names, at least one; returns what they weigh."""
         entered_bytes = 0
         for title in list(islice(self._to_enter, most_bytes // LEAST_FILE_BYTES + 1)):
@@ -119,11 +119,11 @@ class Catalogue:
             self._words.add(title)
         return entered_bytes
 
-    def named(self, name: str) -> Collection[Title]:
+    def titles_named(self, name: str) -> Collection[Title]:
         """Those with a name."""
         return self._by_name.under(name)
 
-    def of(self, digest: bytes) -> Collection[Title]:
+    def titles_of(self, digest: bytes) -> Collection[Title]:
         """Those of a content."""
         return self._by_digest.under(digest)
 
@@ -139,7 +139,7 @@ class Catalogue:
             if not names:
                 return
             for name in names:
-                yield from sorted(self.named(name), key=lambda title: (title.digest, title.size))
+                yield from sorted(self.titles_named(name), key=lambda title: (title.digest, title.size))
             first, is_first = names[-1], False
 
     def _alike(self, name: str, digest: bytes) -> Collection[Title]:

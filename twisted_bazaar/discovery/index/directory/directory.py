@@ -110,20 +110,20 @@ class Directory:
         """
         lister = self._renewed(peer, now)
         if mark == lister.mark:
-            self._listers.come(lister, now)
+            self._listers.add(lister, now)
         lister.load, lister.named = load, 0
         return lister.mark
 
-    def leave(self, key: str, now: float) -> None:
+    def peer_left(self, key: str, now: float) -> None:
         """A peer's link is gone: nothing of it is found any more; its list is kept, in case it comes back."""
-        lister = self._listers.leave(key, now)
+        lister = self._listers.peer_left(key, now)
         if lister is not None and not lister.listed:
             self._dismiss(lister)
 
     def expire(self, now: float) -> None:
         """See whose time is over."""
         for key in self._listers.overdue(now):
-            self.leave(key, now)
+            self.peer_left(key, now)
         for lister in self._listers.forgettable(now):
             self._dismiss(lister)
 
@@ -141,7 +141,7 @@ class Directory:
         weights = self._check_room(lister, update, is_anew=is_anew)
         if is_anew:
             lister = self._begin_anew(lister, now)
-        self._listers.come(lister, now)
+        self._listers.add(lister, now)
         for name in update.remove:
             self._remove(lister, name)
         for item in update.withdraw:
@@ -177,15 +177,15 @@ class Directory:
     # What is done a little later.
 
     @property
-    def has_work(self) -> bool:
+    def has_backlog(self) -> bool:
         """Whether anything is left to be done."""
-        return bool(self._titles.to_enter or self._to_clear)
+        return bool(self._titles.unindexed_count or self._to_clear)
 
     @property
     def is_behind(self) -> bool:
         """Whether so much is left to be done that who adds more has to do some of it."""
         return (
-            self._titles.to_enter > _MOST_TO_ENTER
+            self._titles.unindexed_count > _MOST_TO_ENTER
             or self.budget.retired > self.budget.total // _MOST_RETIRED_PART
             or len(self._to_clear) > _MOST_TO_CLEAR
         )
@@ -200,16 +200,16 @@ class Directory:
         added = sum(weight_of_file(file.name) for file in update.add) + sum(map(weight_of_item, update.offer))
         left = 4 * (LISTER_BYTES + added)
         while left > 0 and self.is_behind:
-            left -= self.work()
+            left -= self.run_backlog()
             yield
 
-    def work(self, most_bytes: int = _STEP_BYTES) -> int:
+    def run_backlog(self, most_bytes: int = _STEP_BYTES) -> int:
         """Do some of what is left to be done: a half of it for what has come, if there is something that has gone.
 
         @param most_bytes: what may be entered and cleared, and somewhat more than that, by what it weighs.
         @return: what was.
         """
-        entered = self._titles.enter_some(most_bytes // 2 if self._to_clear else most_bytes)
+        entered = self._titles.index_some(most_bytes // 2 if self._to_clear else most_bytes)
         return entered + self._clear_some(most_bytes - entered)
 
     def _clear_some(self, most_bytes: int) -> int:
@@ -225,7 +225,7 @@ class Directory:
                 self._take_back(lister, bazaar, items.popitem()[0])
             if not lister.listed:
                 self._listers.forget(self._to_clear.popleft())
-                self.budget.give_back(lister.weight)
+                self.budget.release(lister.weight)
         return before - self.budget.retired
 
     # Questions.
@@ -238,8 +238,8 @@ class Directory:
         page = PageMaker(query)
         is_local = asker.address.is_local
         if query.name is None and query.digest is None:
-            while self._titles.to_enter:
-                self.work()
+            while self._titles.unindexed_count:
+                self.run_backlog()
                 yield
         if is_list_of_all(query):
             return (yield from self._list(page, is_local))
@@ -254,9 +254,9 @@ class Directory:
         """Who has a file and can be named to who asks, the least loaded first."""
         wholes: dict[Lister, bool] = {}
         looked_at = 0
-        for title in tuple(self._titles.of(bytes.fromhex(digest))):
+        for title in tuple(self._titles.titles_of(bytes.fromhex(digest))):
             for code in codes_of(title):
-                lister = self._listers.known(code)
+                lister = self._listers.find_by_code(code)
                 if lister is not None:
                     wholes[lister] = wholes.get(lister, False) or bool(code & 1)
                 looked_at += 1
@@ -288,15 +288,17 @@ class Directory:
 
     def holdings(self, query: FileQuery) -> Iterator[Title | None]:
         """Each file that is meant; None for work without one. See L{holders}."""
-        while self._titles.to_enter and query.name is None and query.digest is None:
-            self.work()
+        while self._titles.unindexed_count and query.name is None and query.digest is None:
+            self.run_backlog()
             yield None
         for title in self._candidates(query):
             yield title if title is not None and is_meant(title, query) else None
 
-    def exactly(self, name: str | None, digest: str | None) -> Collection[Title]:
+    def exact_matches(self, name: str | None, digest: str | None) -> Collection[Title]:
         """The files with a name, or with a content."""
-        return self._titles.named(name) if name is not None else self._titles.of(bytes.fromhex(digest or ""))
+        return (
+            self._titles.titles_named(name) if name is not None else self._titles.titles_of(bytes.fromhex(digest or ""))
+        )
 
     def holders(self, title: Title) -> Sequence[tuple[Lister, bool]]:
         """Who has a file, and whether the whole of it."""
@@ -307,14 +309,14 @@ class Directory:
     def _named(self, listers: Iterable[Lister], most: int, asker: Peer) -> list[Lister]:
         is_local = asker.address.is_local
         near = [each for each in listers if each.peer.key != asker.key and each.can_be_named_to(is_local)]
-        named = self._listers.least_burdened(near, most)
+        named = self._listers.least_loaded(near, most)
         self._listers.note_named(named)
         return named
 
     def _candidates(self, query: FileQuery) -> Iterator[Title | None]:
         """What may fit: all that does is among them."""
         if query.name is not None or query.digest is not None:
-            return iter(tuple(self.exactly(query.name, query.digest)))
+            return iter(tuple(self.exact_matches(query.name, query.digest)))
         return self._titles.having(query.words or "")
 
     def _tell(self, title: Title, is_local: bool, page: PageMaker) -> None:
@@ -433,16 +435,16 @@ class Directory:
             if weight is None:
                 # It was in the list, and the same change has taken it out.
                 weight = weight_of_file(file.name)
-            title = self._titles.hold(file.name, file.size, digest, code, weight)
+            title = self._titles.add_holder(file.name, file.size, digest, code, weight)
             # The name that the title has: two of them for each who has it would be as much again.
             lister.files[title.name] = title
             self._entries += 1
             return weight
-        title = lister.files[before.name] = self._titles.hold(before.name, file.size, digest, code, before.weight)
+        title = lister.files[before.name] = self._titles.add_holder(before.name, file.size, digest, code, before.weight)
         # What is offered already is replaced; only a part may have become the whole.
         for old in lister.codes:
             if before is not title or old != code:
-                self._titles.let_go(before, old)
+                self._titles.remove_holder(before, old)
         return 0
 
     def _remove(self, lister: Lister, name: str) -> None:
@@ -452,8 +454,8 @@ class Directory:
 
     def _let_go(self, lister: Lister, title: Title) -> None:
         """See to it that what is gone from a list is gone elsewhere."""
-        self._titles.let_go(title, lister.codes[0])
-        self._titles.let_go(title, lister.codes[1])
+        self._titles.remove_holder(title, lister.codes[0])
+        self._titles.remove_holder(title, lister.codes[1])
         self._count(lister, -1, -title.weight)
 
     def _offer(self, lister: Lister, bazaar: str, item: str) -> None:
@@ -495,6 +497,6 @@ class Directory:
         """Charge a lister for so many bytes more, or fewer if negative."""
         lister.weight += size_bytes
         if lister.is_dismissed:
-            self.budget.give_back(-size_bytes)
+            self.budget.release(-size_bytes)
         else:
             self.budget.charge(lister.host, size_bytes)

@@ -73,7 +73,7 @@ class Lister:
         """
         return self.is_there and (self.is_open or (asker_is_local and self.is_open_here))
 
-    def move(self, peer: Peer) -> None:
+    def update_address(self, peer: Peer) -> None:
         """It is to be reached elsewhere, or as it was."""
         if peer != self.peer:
             self.peer = peer
@@ -104,7 +104,7 @@ class Leases:
         """The lister that a code stands for."""
         return self._by_number[code >> 1]
 
-    def known(self, code: int) -> Lister | None:
+    def find_by_code(self, code: int) -> Lister | None:
         """The same, for a code that was read a while ago; None if it stands for nobody any more."""
         return self._by_number.get(code >> 1)
 
@@ -115,12 +115,12 @@ class Leases:
             number = next(self._numbers)
             lister = Lister(number, peer, peer.network, codes=(2 * number, 2 * number + 1))
             self._by_number[number] = lister
-        lister.move(peer)
+        lister.update_address(peer)
         if lister.is_there:
-            self.come(lister, now)
+            self.add(lister, now)
         return lister
 
-    def come(self, lister: Lister, now: float) -> None:
+    def add(self, lister: Lister, now: float) -> None:
         """A lister is there for another lease."""
         key = lister.peer.key
         self.there.pop(key, None)
@@ -129,7 +129,7 @@ class Leases:
         lister.until = now + self._lease_s
         self.there[key] = lister
 
-    def leave(self, key: str, now: float) -> Lister | None:
+    def peer_left(self, key: str, now: float) -> Lister | None:
         """A lister has gone; what it lists is found no more, but kept. Returns it if it was there."""
         lister = self.there.pop(key, None)
         if lister is not None:
@@ -163,7 +163,7 @@ class Leases:
                 return
             yield lister
 
-    def least_burdened(self, listers: Iterator[Lister] | list[Lister], most: int) -> list[Lister]:
+    def least_loaded(self, listers: Iterator[Lister] | list[Lister], most: int) -> list[Lister]:
         """Those who have least to do."""
         return nsmallest(most, listers, key=lambda lister: lister.burden)
 

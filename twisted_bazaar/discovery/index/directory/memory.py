@@ -64,7 +64,7 @@ class MemoryDirectory:
 
     def update(self, peer: Peer, update: Update) -> Deferred[int]:
         """Change a peer's list."""
-        doing = self._turns.do(peer.key, self._update(peer, update), peer.network)
+        doing = self._turns.submit(peer.key, self._update(peer, update), peer.network)
         self._work_later()
         return doing
 
@@ -76,23 +76,23 @@ class MemoryDirectory:
         """List a file no more."""
         return self._do(peer, lambda: self._directory.remove(peer, name, self._now()))
 
-    def leave(self, peer: Peer) -> Deferred[None]:
+    def peer_left(self, peer: Peer) -> Deferred[None]:
         """Remove a peer's list: nothing of it is found any more."""
         # A change that waits would bring it back.
         self._turns.forget(peer.key)
-        self._directory.leave(peer.key, self._now())
+        self._directory.peer_left(peer.key, self._now())
         self._work_later()
         return succeed(None)
 
     def find(self, query: FileQuery, asker: Peer) -> Deferred[Page]:
         """Look for files."""
         self._expire()
-        return self._turns.do(asker.key, self._directory.find(query, asker), asker.network)
+        return self._turns.submit(asker.key, self._directory.find(query, asker), asker.network)
 
     def sources(self, digest: str, most: int, asker: Peer) -> Deferred[Sequence[FileSource]]:
         """Who has a file."""
         self._expire()
-        return self._turns.do(asker.key, self._directory.sources(digest, most, asker), asker.network)
+        return self._turns.submit(asker.key, self._directory.sources(digest, most, asker), asker.network)
 
     def sellers(
         self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer
@@ -114,7 +114,7 @@ class MemoryDirectory:
 
     def _do(self, peer: Peer, change: Callable[[], T]) -> Deferred[T]:
         """Make a change in one step, after all earlier work for the same peer."""
-        doing = self._turns.do(peer.key, _one_step(change), peer.network)
+        doing = self._turns.submit(peer.key, _one_step(change), peer.network)
         self._work_later()
         return doing
 
@@ -131,19 +131,19 @@ class MemoryDirectory:
     def _work_later(self) -> None:
         """Index and clear some more after a while; a search for words before then has it done at once."""
         is_to_come = self._working.is_set or self._turns.is_waiting(None)
-        if self._is_running and self._directory.has_work and not is_to_come:
+        if self._is_running and self._directory.has_backlog and not is_to_come:
             self._working.set(_PAUSE_S)
 
     def _begin_work(self) -> None:
-        working = self._turns.do(None, self._work())
+        working = self._turns.submit(None, self._work())
         working.addErrback(lambda failure: failure.trap(LinkClosed))
         working.addErrback(lambda failure: self.log.failure("clearing and indexing in the directory failed", failure))
         working.addCallback(lambda _: self._work_later())
 
     def _work(self) -> Steps[None]:
-        while self._directory.has_work:
+        while self._directory.has_backlog:
             yield
-            self._directory.work()
+            self._directory.run_backlog()
 
 
 def _one_step(do: Callable[[], T]) -> Steps[T]:

@@ -50,7 +50,7 @@ class IDirectory(Interface):
     def remove(peer: Peer, name: str) -> Deferred[int]:
         """List a file no more; fires with the mark of the list then."""
 
-    def leave(peer: Peer) -> Deferred[None]:
+    def peer_left(peer: Peer) -> Deferred[None]:
         """A peer's link is gone: nothing of it is found any more, unless it is linked to another server.
 
         Its list is kept for a while, in case it comes back. What it asked for before may never be answered.

@@ -48,7 +48,7 @@ class Account:
         self.charge(host, -size_bytes)
         self.charge(_NOBODY, size_bytes)
 
-    def give_back(self, size_bytes: int) -> None:
+    def release(self, size_bytes: int) -> None:
         """Retired bytes are cleared."""
         self.charge(_NOBODY, -size_bytes)
 
@@ -71,7 +71,7 @@ class Account:
         held.update(self._changes)
         return ByteBudget(self._total, held, held.pop(_NOBODY, 0))
 
-    def settle(self) -> None:
+    def write_down(self) -> None:
         """Write down what has been charged."""
         changes = {host: size_bytes for host, size_bytes in sorted(self._changes.items()) if size_bytes}
         self._changes.clear()

@@ -112,12 +112,12 @@ class PostgresDirectory:
         """List a file no more."""
         return self._change(peer, lambda lists: lists.remove(peer, name))
 
-    def leave(self, peer: Peer) -> Deferred[None]:
+    def peer_left(self, peer: Peer) -> Deferred[None]:
         """A peer's link is gone: nothing of it is found any more, unless it is linked to another server."""
         # What waits is of no use any more; and what comes over its next link comes after this.
         for worker in self._workers.values():
             worker.forget(peer.key)
-        leaving = self._change(peer, lambda lists: lists.leave(peer.key))
+        leaving = self._change(peer, lambda lists: lists.peer_left(peer.key))
         # When this server stops, leases end by themselves.
         return leaving.addErrback(lambda failure: failure.trap(LinkClosed) and None)
 
@@ -152,7 +152,7 @@ class PostgresDirectory:
 
     def _do(self, owner: str | None, host: str | None, database: Database, work: Callable[[Any], T]) -> Deferred[T]:
         """Do something in the database, in a fair turn."""
-        return self._workers[database].do(owner, lambda: database.run(work), host)
+        return self._workers[database].submit(owner, lambda: database.run(work), host)
 
     def _lists(self, connection: Any) -> Lists:
         """In the thread: the lists, as this process sees them."""

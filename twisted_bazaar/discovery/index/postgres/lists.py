@@ -153,7 +153,7 @@ class Lists:
         if mark == row.mark and not row.is_there:
             self._do(_COME, self._lease_s, row.number)
         self._do(_LOAD, load, row.number)
-        self._account.settle()
+        self._account.write_down()
         return row.mark
 
     def update(self, peer: Peer, update: Update) -> int:
@@ -163,7 +163,7 @@ class Lists:
         """
         row = self._enter(peer)
         if update.base not in (NOTHING_LISTED, row.mark):
-            self._account.settle()
+            self._account.write_down()
             return row.mark
         is_anew = update.base == NOTHING_LISTED and (row.listed > 0 or not row.is_there)
         growth = self._growth(row, update, is_anew=is_anew)
@@ -206,17 +206,17 @@ class Lists:
             self._do(_REMOVE, row.number, [name])
         return self._move_on(row, row.listed - is_listed, -weight_of_file(name) if is_listed else 0)
 
-    def leave(self, key: str) -> None:
+    def peer_left(self, key: str) -> None:
         """A peer's link to this server is gone."""
         self._retire(_LEAVE, KEPT_S, bytes.fromhex(key), self._server)
-        self._account.settle()
+        self._account.write_down()
 
     def expire(self) -> bool:
         """See whose time is over, and clear some of what those had who have gone; returns whether there is more."""
         self._retire(_EXPIRE, KEPT_S)
         self._retire(_FORGET, MOST_KEPT)
         has_more, _ = self._clear(CLEARED_AT_ONCE)
-        self._account.settle()
+        self._account.write_down()
         return has_more
 
     # Inside: who lists.
@@ -254,7 +254,7 @@ class Lists:
     def _clear(self, most: int) -> tuple[bool, int]:
         """Clear some of what one had who has gone; returns whether there may be more, and the bytes given back."""
         has_more, cleared = self._connection.execute(_CLEAR, {"most": most}).fetchone()
-        self._account.give_back(int(cleared))
+        self._account.release(int(cleared))
         return bool(has_more), int(cleared)
 
     # Inside: what they list.
@@ -268,7 +268,7 @@ class Lists:
         weight = max(row.weight + more_bytes, LISTER_BYTES)
         self._do(_MARK, mark, listed, weight, row.number)
         self._account.charge(row.host, weight - row.weight)
-        self._account.settle()
+        self._account.write_down()
         return mark
 
     def _listed(self, row: _Row, names: Sequence[str]) -> set[str]:
@@ -332,7 +332,7 @@ class Lists:
         try:
             self._make_room(budget, row, more_bytes, instead_of)
         except TooMany:
-            self._account.settle()
+            self._account.write_down()
             self._connection.commit()
             raise
 
@@ -355,7 +355,7 @@ class Lists:
             if budget.used + more_bytes <= budget.total:
                 break
             has_more, cleared = self._clear(_CLEARED_AT_A_TIME)
-            budget.give_back(cleared)
+            budget.release(cleared)
             if not has_more:
                 break
         check_cleared(budget, more_bytes)

@@ -41,7 +41,7 @@ class Worker:
         self._idle: Deferred[None] = succeed(None)
         self._is_stopped = False
 
-    def do(self, owner: Hashable, begin: Callable[[], Deferred[T]], host: Hashable = None) -> Deferred[T]:
+    def submit(self, owner: Hashable, begin: Callable[[], Deferred[T]], host: Hashable = None) -> Deferred[T]:
         """Run work for an owner, after all earlier work of the same owner.
 
         @param begin: begins it; the next thing begins when its Deferred fires.

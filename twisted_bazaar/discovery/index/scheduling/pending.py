@@ -80,7 +80,7 @@ class PendingRequests:
         """What all requests weigh that wait."""
         return self._budget.used
 
-    def begin(self, peer: Peer, request: Message, begin: Begin) -> None:
+    def submit(self, peer: Peer, request: Message, begin: Begin) -> None:
         """Begin a request of a peer, now or later.
 
         @param begin: begins it; its Deferred fires when the answer has been sent.

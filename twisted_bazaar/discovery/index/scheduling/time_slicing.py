@@ -48,7 +48,7 @@ class TimeSlicer:
         self._next = Timer(reactor, self._turn)
         self._is_stopped = False
 
-    def do(self, owner: Hashable, steps: Generator[None, None, T], host: Hashable = None) -> Deferred[T]:
+    def submit(self, owner: Hashable, steps: Generator[None, None, T], host: Hashable = None) -> Deferred[T]:
         """Run work for an owner, after all earlier work of the same owner; at once if there is none, and time for it.
 
         @param host: whom the time is charged to; the owner itself if not given. It stays the same while anything of

@@ -126,7 +126,7 @@ class RingSearch:
         if self._own is not None:
             self._tell(self._own.set_items(items))
 
-    def loaded(self, downloads: int) -> None:
+    def set_load(self, downloads: int) -> None:
         """Nobody asks for that here."""
 
     # Finding.
@@ -188,7 +188,7 @@ class RingSearch:
             if _DIGEST.fullmatch(query.digest):
                 for holding in await self._get(provider_key(query.digest)):
                     file = read_provided(query.digest, holding.entry.kept.value)
-                    findings.take(holding.entry.kept.owner, () if file is None else (file,))
+                    findings.add(holding.entry.kept.owner, () if file is None else (file,))
         else:
             words = _words_of(query)
             await gatherResults([self._list(word, findings) for word in words], consumeErrors=True).addErrback(
@@ -207,7 +207,7 @@ class RingSearch:
         while number < pages and not findings.is_full:
             for holding in await self._get(word_key(word, number)):
                 page = read_page(holding.entry.kept.value)
-                findings.take(holding.entry.kept.owner, page.files)
+                findings.add(holding.entry.kept.owner, page.files)
                 if not number:
                     pages = max(pages, page.pages)
             number += 1

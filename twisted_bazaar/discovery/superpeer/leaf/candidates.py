@@ -61,7 +61,7 @@ class Candidates:
         self._given = {where: self._new(where, has_worked=True) for where in given}
         self._named: FairTable[Hashable, Candidate] = FairTable(MOST_KNOWN, KNOWN_S, _SHARES)
 
-    def learn(self, where: Hashable, node_id: int, is_full: bool, owner: Hashable, now: float) -> None:
+    def add(self, where: Hashable, node_id: int, is_full: bool, owner: Hashable, now: float) -> None:
         """Somebody has named a super peer.
 
         @param owner: who; one that names many pushes out what it has named itself.
@@ -95,7 +95,7 @@ class Candidates:
         times = [self._ready_at(each, is_alone) for each in self._all(now, taken)]
         return max(0.0, min(times) - now) if times else None
 
-    def failed(self, candidate: Candidate, now: float) -> None:
+    def dial_failed(self, candidate: Candidate, now: float) -> None:
         """A candidate was not there, or did not want this node."""
         candidate.is_busy = False
         candidate.failures += 1
@@ -109,19 +109,19 @@ class Candidates:
                 other.is_full, other.failures = candidate.is_full, candidate.failures
                 other.wait_s, other.tried_at = candidate.wait_s, now
 
-    def took(self, candidate: Candidate, node_id: int) -> None:
+    def accepted(self, candidate: Candidate, node_id: int) -> None:
         """A candidate has taken this node."""
         candidate.id = node_id
         candidate.has_worked = True
 
-    def lost(self, candidate: Candidate, lasted_s: float, now: float) -> None:
+    def registration_lost(self, candidate: Candidate, lasted_s: float, now: float) -> None:
         """A candidate that had taken this node is gone, after so long."""
         if lasted_s >= _LASTING_S:
             candidate.backoff.reset()
             candidate.failures = 0
-        self.failed(candidate, now)
+        self.dial_failed(candidate, now)
 
-    def let_be(self, candidate: Candidate) -> None:
+    def not_needed(self, candidate: Candidate) -> None:
         """A candidate was not needed after all."""
         candidate.is_busy = False
 

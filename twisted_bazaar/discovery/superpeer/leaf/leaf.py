@@ -136,35 +136,35 @@ class Leaf(Role):
     # What other roles call: ICatalogue, and the same for goods.
 
     @property
-    def moored(self) -> Sequence[Peer]:
+    def registered_with(self) -> Sequence[Peer]:
         """The super peers that have taken this node."""
         return [mooring.peer for mooring in self._moorings.taken.values()]
 
     @property
-    def has_told_all(self) -> bool:
+    def is_in_sync(self) -> bool:
         """Whether there is a super peer that has taken this node, and each knows all that it has."""
         moorings = self._moorings.taken.values()
-        return bool(moorings) and all(mooring.has_told_all for mooring in moorings)
+        return bool(moorings) and all(mooring.is_in_sync for mooring in moorings)
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
         """Let others find files of this node from now on, and others no more."""
         self._words.change_files(added, removed)
         for mooring in self._moorings.taken.values():
             mooring.enrolment.listing.change_files(added, removed)
-            mooring.enrolment.tell()
+            mooring.enrolment.send_updates()
 
     def publish_goods(self, items: Sequence[str]) -> None:
         """Say what all the goods are that this node sells from now on."""
         self._words.set_items(items)
         for mooring in self._moorings.taken.values():
             mooring.enrolment.listing.set_items(items)
-            mooring.enrolment.tell()
+            mooring.enrolment.send_updates()
 
-    def loaded(self, downloads: int) -> None:
+    def set_load(self, downloads: int) -> None:
         """Say how many downloads this node serves now."""
         self._load = downloads
         for mooring in self._moorings.taken.values():
-            mooring.enrolment.loaded(downloads)
+            mooring.enrolment.set_load(downloads)
 
     def search(self, query: FileQuery) -> Deferred[Page]:
         """Look for files; fires when the search is over. Later pages are of what was found for the first.
@@ -213,7 +213,7 @@ class Leaf(Role):
                 answer.callback(findings.sources())
 
         timer = Timer(self.node.clock, lambda: asking.cancel())
-        asking = self.ask({"digest": digest}, take)
+        asking = self.query({"digest": digest}, take)
         asking.addBoth(end)
         return answer
 
@@ -238,9 +238,9 @@ class Leaf(Role):
             )
 
         what = {"seller": seller_key} if seller_key is not None else {"item": item}
-        return self.ask({**what, "bazaar": self.node.bazaar}, name).addCallback(lambda _: None)
+        return self.query({**what, "bazaar": self.node.bazaar}, name).addCallback(lambda _: None)
 
-    def ask(self, what: Mapping[str, Any], found: Callable[[Sequence[Found]], None]) -> Deferred[QueryEnd | None]:
+    def query(self, what: Mapping[str, Any], found: Callable[[Sequence[Found]], None]) -> Deferred[QueryEnd | None]:
         """Ask a question, and hear what is found as it comes, checked by nobody.
 
         @param what: keys of a query.
@@ -249,14 +249,14 @@ class Leaf(Role):
         @raise LinkClosed: there is no super peer, or it does not answer.
         @raise PeerError: it says no.
         """
-        return self._questions.ask({"results": max(1, min(self.results, MOST_RESULTS)), **what}, found)
+        return self._questions.query({"results": max(1, min(self.results, MOST_RESULTS)), **what}, found)
 
     # Inside.
 
     def _find(self, query: FileQuery, what: Mapping[str, Any]) -> Deferred[Findings]:
         findings = Findings(query)
         take = partial(take_hits, findings, self.node.key.public)
-        return self.ask(what, take).addCallback(lambda _: findings)
+        return self.query(what, take).addCallback(lambda _: findings)
 
     def _turn_to(self, findings: Findings, lookup: Lookup, query: FileQuery) -> Page:
         self._pages.put(lookup, findings, self.node.clock.seconds())
@@ -270,10 +270,10 @@ class Leaf(Role):
             mooring.table_changed()
 
     def _moorings_changed(self) -> None:
-        self._questions.changed()
+        self._questions.super_peers_changed()
 
     def _registered_received(self, message: Registered, origin: Origin) -> None:
-        self._moorings.registered(message, origin)
+        self._moorings.registered_received(message, origin)
 
     def _listed_received(self, message: Listed, origin: Origin) -> None:
         mooring = self._moorings.taken.get(origin.id)
@@ -302,10 +302,10 @@ class Leaf(Role):
         if not origin.is_direct:
             return
         if mooring is None:
-            self._moorings.refused(error, origin)
+            self._moorings.error_received(error, origin)
             return
         if error.code == _FORGOTTEN:
-            self._moorings.let_go(origin.id)
+            self._moorings.unregister_received(origin.id)
         elif error.id is not None:
             mooring.error_received(error)
         elif error.about == "query":
@@ -313,7 +313,7 @@ class Leaf(Role):
             mooring.refusal = PeerError(error.reason or error.code)
 
     def _status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
-        super_peers = [{"id": peer.id, "address": str(peer.address)} for peer in self.moored]
+        super_peers = [{"id": peer.id, "address": str(peer.address)} for peer in self.registered_with]
         return succeed({"role": "leaf", "super_peers": super_peers})
 
     def _warn(self, sentence: str, **details: Any) -> None:
@@ -332,7 +332,7 @@ def take_hits(findings: Findings, own_key: str, hits: Sequence[Found]) -> None:
             continue
         files = [SharedFile(file.name, file.size, file.digest, file.whole) for file in hit.files]
         place = FileSource(hit.id, hit.key, Address(hit.host, hit.port), load=hit.load, udp=hit.udp)
-        if not findings.take(hit.key, files, place):
+        if not findings.add(hit.key, files, place):
             return
 
 

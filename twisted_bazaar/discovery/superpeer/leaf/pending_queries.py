@@ -68,7 +68,7 @@ class PendingQueries:
     def __len__(self) -> int:
         return len(self._questions)
 
-    def ask(self, what: Mapping[str, Any], found: Callable[[Sequence[Found]], None]) -> Deferred[QueryEnd | None]:
+    def query(self, what: Mapping[str, Any], found: Callable[[Sequence[Found]], None]) -> Deferred[QueryEnd | None]:
         """Ask something.
 
         @param what: keys of a L{Query}, without those that say how far it has gone.
@@ -91,7 +91,7 @@ class PendingQueries:
         self._ask(question)
         return question.answer
 
-    def changed(self) -> None:
+    def super_peers_changed(self) -> None:
         """Super peers have come or gone: ask others what was asked of those that are gone."""
         for question in list(self._questions):
             # What becomes of one may have ended another.
@@ -103,7 +103,7 @@ class PendingQueries:
         question = self._of(hit.id, origin)
         if question is None or question.hits >= MOST_HITS:
             return
-        placed = [self._moorings[origin.id].placed(found) for found in hit.found]
+        placed = [self._moorings[origin.id].with_host(found) for found in hit.found]
         fitting = [found for found in placed if found is not None]
         question.hits += sum(max(1, len(found.files)) for found in fitting)
         if fitting:
@@ -140,7 +140,7 @@ class PendingQueries:
         self._node.rng.shuffle(others)
         for mooring in others:
             question.id = f"{self._node.rng.getrandbits(128):032x}"
-            if mooring.say(Query(id=question.id, **question.what)):
+            if mooring.send(Query(id=question.id, **question.what)):
                 question.asked = mooring.peer.id
                 question.patience.cancel()
                 if not question.timer.is_set:

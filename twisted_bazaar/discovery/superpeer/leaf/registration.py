@@ -39,24 +39,24 @@ class Registration:
         self._words = words
         self.since: float = node.clock.seconds()
         self.refusal: PeerError | None = None
-        self.enrolment: ListSync = ListSync(node, words.new_listing(), self.say, warn, f"super peer {peer.id}")
-        self.enrolment.loaded(load)
+        self.enrolment: ListSync = ListSync(node, words.new_listing(), self.send, warn, f"super peer {peer.id}")
+        self.enrolment.set_load(load)
         self._told = NO_TABLE
         self._telling = Timer(node.clock, self._tell_table)
 
     @property
-    def has_told_all(self) -> bool:
+    def is_in_sync(self) -> bool:
         """Whether it has the list and the table."""
-        return self.enrolment.has_told_all and self._words.is_settled and self._told == self._words.table.version
+        return self.enrolment.is_in_sync and self._words.is_settled and self._told == self._words.table.version
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Tell it what this node has."""
-        self.enrolment.joined()
+        self.enrolment.server_joined()
         self._tell_table()
 
-    def left(self) -> None:
+    def link_lost(self) -> None:
         """It is gone."""
-        self.enrolment.left()
+        self.enrolment.server_left()
         self._telling.cancel()
 
     def table_changed(self) -> None:
@@ -72,7 +72,7 @@ class Registration:
         """It has refused something."""
         self.enrolment.error_received(error)
 
-    def placed(self, found: Found) -> Found | None:
+    def with_host(self, found: Found) -> Found | None:
         """A hit that it has told, with a host; None if nobody can be there.
 
         A weak peer on its own machine it names without, for it cannot know what that machine is called here.
@@ -84,13 +84,13 @@ class Registration:
         # This machine is not to be made to dial itself.
         return None if is_strange else found
 
-    def say(self, message: Message) -> bool:
+    def send(self, message: Message) -> bool:
         """Send it a message; returns whether it could go."""
         return self._node.send(message, (self._node.id, self.peer.id))
 
     def _tell_table(self) -> None:
         for table in self._words.table.changes_since(self._told, _MOST_TABLE_BYTES):
-            self.say(table)
+            self.send(table)
             self._told = table.version
 
 

@@ -79,7 +79,7 @@ class Registrations:
         self._registering: dict[int, tuple[Peer, Deferred[Registered]]] = {}
         self._tracker_waits = Backoff(node.rng, _TRACKER_AGAIN_S, _TRACKER_LONGEST_S)
         self._tracker_at = float("-inf")
-        self._looking = Timer(node.clock, self.look)
+        self._looking = Timer(node.clock, self.register_with_more)
         self._alone_since = node.clock.seconds()
         self._has_said_alone = False
         self._is_stopped = False
@@ -96,15 +96,15 @@ class Registrations:
         for _, trying in list(self._tries.values()):
             trying.cancel()
         for mooring in list(self.taken.values()):
-            mooring.say(Unregister())
-            mooring.left()
+            mooring.send(Unregister())
+            mooring.link_lost()
         self.taken.clear()
 
     def tracker_joined(self) -> None:
         """There is somebody who can name super peers, and this node has an id."""
         self._tracker_waits.reset()
         self._tracker_at = float("-inf")
-        self.look()
+        self.register_with_more()
 
     def peer_left(self, peer: Peer) -> None:
         """A link is gone."""
@@ -113,7 +113,7 @@ class Registrations:
                 answer.errback(LinkClosed("it has closed the link"))
         self._lose(peer.id)
 
-    def registered(self, message: Registered, origin: Origin) -> None:
+    def registered_received(self, message: Registered, origin: Origin) -> None:
         """A super peer has answered, or has news of others."""
         asked, answer = self._registering.get(message.id, (None, None))
         if asked is not None and asked.id == origin.id and answer is not None and not answer.called:
@@ -123,25 +123,25 @@ class Registrations:
             self._learn(message, self.taken[origin.id].peer)
             if not message.taken:
                 self._tried_as[origin.id].is_full = True
-                self.let_go(origin.id)
+                self.unregister_received(origin.id)
         else:
             return
         # It may have named those that are missing.
         self._look_in(0)
 
-    def refused(self, error: Error, origin: Origin) -> None:
+    def error_received(self, error: Error, origin: Origin) -> None:
         """Who was asked to take this node says that it cannot."""
         for asked, answer in list(self._registering.values()):
             if asked.id == origin.id and error.about == "register" and not answer.called:
                 answer.errback(PeerError(error.reason or error.code))
 
-    def let_go(self, node_id: int) -> None:
+    def unregister_received(self, node_id: int) -> None:
         """A super peer has said that this node is none of its weak peers any more."""
         if node_id in self.taken:
             self._node.release_link(node_id, self)
             self._lose(node_id)
 
-    def look(self) -> None:
+    def register_with_more(self) -> None:
         """Try to register with more super peers, while there are too few."""
         self._looking.cancel()
         if self._is_stopped or self._node.id == NO_ID:
@@ -168,7 +168,7 @@ class Registrations:
         for other in message.others:
             address = place_told_by(peer, other.host, other.port)
             if other.id != self._node.id and other.port:
-                self._candidates.learn(address, other.id, not other.room, peer.id, now)
+                self._candidates.add(address, other.id, not other.room, peer.id, now)
 
     async def _try(self, candidate: Candidate) -> None:
         """Meet a super peer, and ask it to take this node.
@@ -179,11 +179,11 @@ class Registrations:
         candidate.id = peer.id
         if peer.id in self.taken or any(peer.id == asked.id for asked, _ in self._registering.values()):
             # It was known by another address too, and has been asked.
-            self._candidates.let_be(candidate)
+            self._candidates.not_needed(candidate)
             return
         if len(self.taken) >= KEPT:
             self._release(peer.id)
-            self._candidates.let_be(candidate)
+            self._candidates.not_needed(candidate)
             return
         try:
             registered = await self._register(peer)
@@ -238,12 +238,12 @@ class Registrations:
 
     def _take(self, candidate: Candidate, peer: Peer) -> None:
         """A super peer has taken this node."""
-        self._candidates.took(candidate, peer.id)
+        self._candidates.accepted(candidate, peer.id)
         if len(self.taken) >= KEPT:
             # Two were tried for one place.
             self._node.send(Unregister(), (self._node.id, peer.id))
             self._release(peer.id)
-            self._candidates.let_be(candidate)
+            self._candidates.not_needed(candidate)
             return
         is_first = not self.taken
         self._tried_as[peer.id] = candidate
@@ -259,7 +259,7 @@ class Registrations:
             port=peer.address.port,
         )
         self._observer.joined(f"by the super peer at {peer.address}")
-        mooring.begin()
+        mooring.start()
         self._changed()
 
     def _release(self, node_id: int) -> None:
@@ -270,7 +270,7 @@ class Registrations:
         """A try is over, well or not."""
         self._tries.pop(candidate, None)
         if isinstance(result, Failure):
-            self._candidates.failed(candidate, self._node.clock.seconds())
+            self._candidates.dial_failed(candidate, self._node.clock.seconds())
             self._note_refusal(candidate, result)
             if result.check(PeerError, CancelledError) is None:
                 self.log.failure("registering with a super peer failed", result)
@@ -295,9 +295,9 @@ class Registrations:
         mooring = self.taken.pop(node_id, None)
         if mooring is None or self._is_stopped:
             return
-        mooring.left()
+        mooring.link_lost()
         now = self._node.clock.seconds()
-        self._candidates.lost(self._tried_as.pop(node_id), now - mooring.since, now)
+        self._candidates.registration_lost(self._tried_as.pop(node_id), now - mooring.since, now)
         self._tracker_waits.reset()
         self._tracker_at = float("-inf")
         if not self.taken:
@@ -305,7 +305,7 @@ class Registrations:
         self._node.report("unmoored", None, super_peer=node_id)
         self._observer.left(f"super peer {node_id}")
         self._changed()
-        self.look()
+        self.register_with_more()
 
     # Inside: when to look.
 
@@ -331,7 +331,7 @@ class Registrations:
     def _named(self, where: Whereabouts | None) -> None:
         if where is None or where.id == self._node.id or not where.address.port:
             return
-        self._candidates.learn(where.address, where.id, False, SUPER_PEER, self._node.clock.seconds())
+        self._candidates.add(where.address, where.id, False, SUPER_PEER, self._node.clock.seconds())
         self._look_in(0)
 
     def _say_if_alone(self, now: float) -> None:

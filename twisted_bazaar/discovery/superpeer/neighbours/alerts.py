@@ -28,9 +28,9 @@ class Alerts:
         """Begin, when the neighbours are greeted for the first time."""
         self._is_running = True
         self._asking.set(UNANSWERED_S)
-        self.changed()
+        self.neighbours_changed()
 
-    def changed(self) -> None:
+    def neighbours_changed(self) -> None:
         """There are other neighbours than before."""
         if not self._is_running or self._has_said_alone:
             return

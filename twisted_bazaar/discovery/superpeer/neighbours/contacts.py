@@ -66,11 +66,11 @@ class Contacts:
         return min((contact.due for contact in self._contacts.values()), default=NEVER)
 
     @property
-    def found(self) -> int:
+    def tried_count(self) -> int:
         """How many that were found are being tried."""
         return sum(not contact.is_given for contact in self._contacts.values())
 
-    def give(self, address: Address, now: float) -> None:
+    def add_configured(self, address: Address, now: float) -> None:
         """Somebody is given by hand."""
         address = canonical(address)
         known = self._contacts.get(address)
@@ -133,7 +133,7 @@ class Contacts:
         contact.due = NEVER
         return contact.greeted_at
 
-    def lost(self, address: Address, now: float, *, may_return: bool) -> None:
+    def neighbour_lost(self, address: Address, now: float, *, may_return: bool) -> None:
         """Somebody is a neighbour no more.
 
         @param may_return: whether it went without a word, and so may only be out of reach.

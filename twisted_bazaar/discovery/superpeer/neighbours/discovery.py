@@ -48,22 +48,22 @@ class NeighbourDiscovery:
         self._pause = Backoff(node.rng, _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._is_asking = False
 
-    def soon(self, now: float) -> None:
+    def ask_soon(self, now: float) -> None:
         """Ask for another soon: there may be too few neighbours."""
         if not self._is_asking:
             self.due = min(self.due, now + _SOON_S)
 
-    def later(self, now: float) -> None:
+    def ask_later(self, now: float) -> None:
         """Ask for another later: a super peer that was named cannot be had as a neighbour."""
         if not self._is_asking:
             self.due = min(self.due, now + self._pause.delay())
 
-    def found(self, now: float) -> None:
+    def ask_next(self, now: float) -> None:
         """Ask for another: one that was named is a neighbour now, and there may be more."""
         self._pause.reset()
-        self.soon(now)
+        self.ask_soon(now)
 
-    def look(self, wanted: int, now: float) -> None:
+    def ask_if_due(self, wanted: int, now: float) -> None:
         """Ask the tracker for another super peer, if it is time to.
 
         @param wanted: how many are wanted, besides the neighbours there are.
@@ -71,7 +71,7 @@ class NeighbourDiscovery:
         if now < self.due or self._is_asking:
             return
         self.due = NEVER
-        if wanted <= self._contacts.found:
+        if wanted <= self._contacts.tried_count:
             return
         self._is_asking = True
         have = [self._node.id, *self._have(), *self._contacts.avoided(now)][:_MOST_NAMED]

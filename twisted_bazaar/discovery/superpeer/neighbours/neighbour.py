@@ -103,6 +103,6 @@ class Neighbour:
         named = Address(self.hello.host or self.address.host, self.hello.port)
         return None if named.is_local and not self.address.is_local else named
 
-    def maybe(self, hashes: Iterable[int]) -> bool:
+    def may_have(self, hashes: Iterable[int]) -> bool:
         """Whether it may have what has all these hashes: yes, as long as it has not told what it has."""
-        return self.route.maybe(hashes)
+        return self.route.may_have(hashes)

@@ -96,7 +96,7 @@ class Neighbours:
             node,
             self._contacts,
             have=lambda: [neighbour.id for neighbour in self.linked.values()],
-            is_linked=self.is_there,
+            is_linked=self.is_neighbour,
             changed=lambda: self._wake_by(min(self._seeking.due, self._contacts.due)),
         )
         self._changed_at = float("-inf")
@@ -116,8 +116,8 @@ class Neighbours:
         now = self._now()
         self._is_running = True
         for address in given:
-            self._contacts.give(address, now)
-        self._seeking.soon(now)
+            self._contacts.add_configured(address, now)
+        self._seeking.ask_soon(now)
         self._wake_by(now)
 
     def stop(self) -> None:
@@ -159,7 +159,7 @@ class Neighbours:
             self._note_change(now)
         neighbour.hello = hello
         neighbour.heard_at = now
-        neighbour.telling.has(hello.have, now)
+        neighbour.telling.version_received(hello.have, now)
         if hello.version == NO_TABLE and neighbour.route.version != NO_TABLE:
             # It tells no more what it has, and what it has told will soon be wrong.
             neighbour.route.clear()
@@ -179,7 +179,7 @@ class Neighbours:
             return
         before = neighbour.route.version
         try:
-            neighbour.route.take(table)
+            neighbour.route.apply_part(table)
         except ValueError:
             self.rubbish += 1
         self._count_pending(neighbour)
@@ -188,7 +188,7 @@ class Neighbours:
             neighbour.hello_due = min(neighbour.hello_due, max(now, neighbour.greeted_at + _BETWEEN_S))
             self._wake_by(neighbour.hello_due)
 
-    def heard(self, address: Address) -> None:
+    def note_alive(self, address: Address) -> None:
         """Note that the neighbour at an address lives: something else came from there."""
         neighbour = self.linked.get(address)
         if neighbour is not None:
@@ -206,7 +206,7 @@ class Neighbours:
         """The addresses that the user gave and that have not answered a greeting."""
         return self._contacts.unanswered()
 
-    def is_there(self, address: Address) -> bool:
+    def is_neighbour(self, address: Address) -> bool:
         """Whether there is a neighbour at an address."""
         return address in self.linked
 
@@ -294,7 +294,7 @@ class Neighbours:
     def _link(self, hello: SuperHello, address: Address, entry: Entry, now: float) -> Neighbour:
         greeted_at = self._contacts.linked(address)
         if entry is Entry.FOUND:
-            self._seeking.found(now)
+            self._seeking.ask_next(now)
         neighbour = Neighbour(
             address,
             entry,
@@ -316,8 +316,8 @@ class Neighbours:
         del self.linked[neighbour.address]
         del self._by_key[neighbour.key]
         self._pending_bytes -= neighbour.pending_bytes
-        self._contacts.lost(neighbour.address, now, may_return=why == "silent")
-        self._seeking.soon(now)
+        self._contacts.neighbour_lost(neighbour.address, now, may_return=why == "silent")
+        self._seeking.ask_soon(now)
         self._wake_by(min(self._seeking.due, self._contacts.due))
         self._note_change(now)
         self._report(
@@ -351,14 +351,14 @@ class Neighbours:
                     self._unlink(neighbour, now, "silent")
                 else:
                     self._tend(neighbour, now, again_at)
-            tried = self._contacts.found
+            tried = self._contacts.tried_count
             for contact in self._contacts.to_greet(now):
                 # It may be a neighbour by another address, which is not to believe that its table was lost.
                 same = self._by_key.get(contact.key or "")
                 self._greet(contact.address, have=NO_TABLE if same is None else same.route.version)
-            if self._contacts.found < tried:
-                self._seeking.later(now)
-            self._seeking.look(self._wanted(), now)
+            if self._contacts.tried_count < tried:
+                self._seeking.ask_later(now)
+            self._seeking.ask_if_due(self._wanted(), now)
             if now >= self._changed_due:
                 self._changed_at, self._changed_due = now, NEVER
                 self._changed()

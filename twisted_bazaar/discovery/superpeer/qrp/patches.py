@@ -84,7 +84,7 @@ class Pending:
         changes = self._changes.values()
         return sum(_PART_BYTES * len(each.came) + each.on.size_bytes + each.off.size_bytes for each in changes)
 
-    def take(self, table: Table) -> tuple[SlotSet, SlotSet] | None:
+    def add_part(self, table: Table) -> tuple[SlotSet, SlotSet] | None:
         """Take a part of a change.
 
         @return: the slots to be set, and those to be set no more, when all parts have come.
@@ -99,7 +99,7 @@ class Pending:
             if len(self._changes) >= _MOST_PENDING:
                 del self._changes[next(iter(self._changes))]
             change = self._changes[key] = _Change(set(), SlotSet((), table.bits), SlotSet((), table.bits))
-        change.take(table.part, on, off)
+        change.add_part(table.part, on, off)
         if table.base != NO_TABLE and len(change.on) + len(change.off) > MOST_CHANGED:
             del self._changes[key]
             raise ValueError("parts: more changes than the whole is told for")
@@ -114,7 +114,7 @@ class _Change:
     on: SlotSet
     off: SlotSet
 
-    def take(self, part: int, on: Sequence[int], off: Sequence[int]) -> None:
+    def add_part(self, part: int, on: Sequence[int], off: Sequence[int]) -> None:
         if part not in self.came:
             self.came.add(part)
             self.on.update(on)

@@ -234,7 +234,7 @@ class SlotSet:
             self._few.buffer_info()[1] * self._few.itemsize if self._many is None else len(self._many)
         )
 
-    def all(self) -> Sequence[int]:
+    def to_list(self) -> Sequence[int]:
         """All of them as they are now, ascending."""
         return self._few.tolist() if self._many is None else Slots(bytes(self._many))
 
@@ -244,7 +244,7 @@ class SlotSet:
             return list(dict.fromkeys(slot >> spare for slot in self._few))
         return Slots(folded(bytes(self._many), spare))
 
-    def without(self, others: SlotSet) -> Sequence[int]:
+    def difference(self, others: SlotSet) -> Sequence[int]:
         """Those that are not among others of the same width, ascending."""
         if self._many is None:
             return [slot for slot in self._few if not others.has_any(slot, slot + 1)]

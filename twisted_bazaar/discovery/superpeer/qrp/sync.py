@@ -66,7 +66,7 @@ class TableSync:
             return NEVER
         return self._not_before
 
-    def has(self, version: int, now: float) -> None:
+    def version_received(self, version: int, now: float) -> None:
         """The neighbour says which version it has."""
         if self._parts and version == self._parts[0].version:
             self._has, self._parts, self._sent, self._tries = version, (), 0, 0

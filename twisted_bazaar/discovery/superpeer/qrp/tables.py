@@ -281,7 +281,7 @@ class RouteTable:
         """Keep nothing of changes of which not all has come: whoever tells of them tells again."""
         self._pending = None
 
-    def maybe(self, hashes: Iterable[int]) -> bool:
+    def may_have(self, hashes: Iterable[int]) -> bool:
         """Whether somebody may have what has all of these hashes."""
         return self._is_open or self._slots.has_all(hashes, HASH_BITS - self.bits)
 
@@ -294,12 +294,12 @@ class RouteTable:
 
         @return: what goes by that.
         """
-        change = Change((), self._slots.all(), -int(self.is_full))
+        change = Change((), self._slots.to_list(), -int(self.is_full))
         self._slots = SlotSet((), self.bits)
         self.version, self.is_full, self._is_open, self._pending = NO_TABLE, False, True, None
         return change
 
-    def take(self, table: Table) -> Change | None:
+    def apply_part(self, table: Table) -> Change | None:
         """Take a part of a change.
 
         @return: what has changed, exactly, if one width only is taken, or the width has not changed; None while
@@ -313,7 +313,7 @@ class RouteTable:
         is_known = table.version == self.version or base not in (NO_TABLE, self.version)
         if base and not is_known and (self.is_full or bits != self.bits) and not table.full:
             raise ValueError("bits: another width than that of the version it builds on")
-        whole = (Pending() if is_known else pending).take(table)
+        whole = (Pending() if is_known else pending).add_part(table)
         if whole is None or is_known:
             self._pending = pending if len(pending) else None
             return None
@@ -337,12 +337,12 @@ class RouteTable:
                 old.discard(slot)
             old.update(gone)
             self.bits, self._slots = bits, SlotSet((), bits)
-            return Change((), old.all())
+            return Change((), old.to_list())
         if new is old:
             return Change(come, gone)
         is_same_width = bits == self.bits
         self.bits, self._slots = bits, new
-        return Change(new.without(old), old.without(new)) if is_same_width else Change(new.all())
+        return Change(new.difference(old), old.difference(new)) if is_same_width else Change(new.to_list())
 
 
 def most_slots(bits: int) -> int:

@@ -75,7 +75,7 @@ class DynamicQuery:
         self.reached_all = reach >= self._farthest
         return self._round(reach, None, now)
 
-    def probed(self, asked: int, known: int) -> None:
+    def probe_done(self, asked: int, known: int) -> None:
         """Say whom the first round has found out about.
 
         @param asked: how many neighbours were asked.

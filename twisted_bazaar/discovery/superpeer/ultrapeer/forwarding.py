@@ -70,21 +70,21 @@ class QueryForwarding:
         reach = min(query.reach or min(query.ttl, LARGEST_TTL) + query.hops, LARGEST_TTL)
         # The neighbour's own: what a datagram brings along would be kept with each query.
         address = neighbour.address
-        arrival = self._paths.arrive(query.id, address, query.hops, reach, now)
+        arrival = self._paths.query_received(query.id, address, query.hops, reach, now)
         if arrival is Arrival.AGAIN:
             self._counters.repeated += 1
             return
         self._pass_on(query, address, reach, now)
         if arrival is Arrival.NEW:
             tell = partial(self._answer, query.id, address)
-            self._lookups.look(query, query.results, address, tell, host=network_of(address.host))
+            self._lookups.search(query, query.results, address, tell, host=network_of(address.host))
 
     def _pass_on(self, query: Query, address: Address, reach: int, now: float) -> None:
         hops = self._paths.hops(query.id, now)
         ttl = reach - hops
         if ttl < 1:
             return
-        passed = (address, *self._paths.ways(query.id, now))
+        passed = (address, *self._paths.next_hops(query.id, now))
         to = neighbours_for(query, self._neighbours, passed, is_last=ttl == 1 and self._policy.query_routing)
         if to:
             self._counters.forwarded += len(to)
@@ -126,7 +126,7 @@ class QueryForwarding:
                 self._counters.hits_forwarded += 1
 
     def _way_back(self, query_id: str, address: Address) -> Address | None:
-        return self._paths.way_back(query_id, self._neighbours.is_there, self._clock.seconds())
+        return self._paths.next_hop(query_id, self._neighbours.is_neighbour, self._clock.seconds())
 
 
 def neighbours_for(query: Query, neighbours: Neighbours, passed: Sequence[Address], *, is_last: bool) -> list[Address]:
@@ -139,5 +139,7 @@ def neighbours_for(query: Query, neighbours: Neighbours, passed: Sequence[Addres
         return [address for address in neighbours.linked if address not in passed]
     hashes = [hash_of(token) for token in tokens_of_query(query)]
     return [
-        address for address, neighbour in neighbours.linked.items() if address not in passed and neighbour.maybe(hashes)
+        address
+        for address, neighbour in neighbours.linked.items()
+        if address not in passed and neighbour.may_have(hashes)
     ]

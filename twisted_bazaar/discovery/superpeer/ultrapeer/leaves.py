@@ -247,7 +247,7 @@ class Leaves:
         if not self._from[peer.network]:
             del self._from[peer.network]
         self.pending.forget(peer)
-        leaving = self._lists.leave(peer)
+        leaving = self._lists.peer_left(peer)
         leaving.addErrback(
             lambda failure: self.log.failure("the list of a weak peer that has left could not be removed", failure)
         )
@@ -295,7 +295,7 @@ class Leaves:
                 lambda failure: self.log.failure("the list of a weak peer could not be changed", failure)
             )
 
-        self.pending.begin(peer, message, begin)
+        self.pending.submit(peer, message, begin)
 
     def _listed(self, mark: int, message_id: int) -> Message:
         return Listed(id=message_id, mark=mark, most=self._lists.most_a_peer, lease=int(self._lists.lease_s))
@@ -316,7 +316,7 @@ class Leaves:
         self._enter_later(registrant, self._enter(registrant, message, size_bytes))
 
     def _enter_later(self, registrant: Registrant, steps: Steps[None]) -> None:
-        entering = self._turns.do(registrant, steps, registrant.peer.network)
+        entering = self._turns.submit(registrant, steps, registrant.peer.network)
         entering.addErrback(lambda failure: failure.trap(LinkClosed))
         entering.addErrback(lambda failure: self.log.failure("the table of a weak peer could not be entered", failure))
 
@@ -325,7 +325,7 @@ class Leaves:
         registrant.tables_waiting -= 1
         before = table.size_bytes
         try:
-            change = table.take(message)
+            change = table.apply_part(message)
         except ValueError as error:
             self._node.send(Error.telling(PeerError(f"table.{error}"), message), registrant.route)
             return

@@ -49,7 +49,7 @@ class LocalSearch:
         """Answer nothing more."""
         self._turns.stop()
 
-    def look(
+    def search(
         self, query: Query, most: int, owner: Hashable, tell: Tell, asker: str = _NOBODY, host: str | None = None
     ) -> None:
         """Look for what a query means.
@@ -65,7 +65,7 @@ class LocalSearch:
             tell(self._sellers(query, most, asker))
             return
         if query.words is None:
-            titles = self._directory.exactly(query.name, query.digest)
+            titles = self._directory.exact_matches(query.name, query.digest)
             if len(titles) <= _FEW_TITLES:
                 tell(self._at_once(titles, most, asker))
                 return
@@ -76,7 +76,7 @@ class LocalSearch:
             except StopIteration as end:
                 tell(end.value)
                 return
-        looking: Any = self._turns.do(owner, steps, host)
+        looking: Any = self._turns.submit(owner, steps, host)
         looking.addErrback(_told_busy)
         looking.addCallback(tell)
         looking.addErrback(lambda failure: failure.trap(LinkClosed))

@@ -129,7 +129,7 @@ class QueryControl:
             self._refuse(query, origin.route, Busy("too many searches; ask fewer a second, and fewer at once"))
             return
         try:
-            self._leaves.pending.begin(peer, query, partial(self._look, query, peer, origin.route))
+            self._leaves.pending.submit(peer, query, partial(self._look, query, peer, origin.route))
         except Busy as fault:
             self._refuse(query, origin.route, fault)
 
@@ -141,12 +141,12 @@ class QueryControl:
         if self._node.is_behind(search.peer.id):
             self._end(search)
             return True
-        new = search.answers.take(hit, address)
+        new = search.answers.add(hit, address)
         if new:
             self._counters.hits += _count(new)
             told = QueryHit(id=search.query.id, answer=hit.answer, part=hit.part, parts=hit.parts, found=tuple(new))
             self._node.send(told, search.route)
-            if search.answers.counted >= search.enough or not self._has_charged(search):
+            if search.answers.useful_count >= search.enough or not self._has_charged(search):
                 self._end(search)
         return True
 
@@ -162,7 +162,7 @@ class QueryControl:
             self._looked(query, peer, route, enough, found)
             looked.callback(None)
 
-        self._lookups.look(query, enough, peer.key, tell, peer.key, peer.network)
+        self._lookups.search(query, enough, peer.key, tell, peer.key, peer.network)
         return looked
 
     def _looked(self, query: Query, peer: Peer, route: Route, enough: int, found: Sequence[Found] | None) -> None:
@@ -182,7 +182,7 @@ class QueryControl:
         # By its id: a search that its own timer held would take its room until the next collection of garbage.
         timer = Timer(self._node.clock, partial(self._go_on, search_id))
         search = Search(query, peer, route, search_id, enough, QueryHits(enough), self._rounds(enough), timer)
-        search.answers.take_own(found)
+        search.answers.add_own(found)
         has_room = self._has_charged(search)
         self._under_way[search.id] = self._of.setdefault(peer.id, {})[query.id] = search
         if has_room:
@@ -210,7 +210,7 @@ class QueryControl:
     def _id_for(self, query: Query) -> str:
         """The id that the weak peer has chosen, unless it has been seen: nobody would answer it once more."""
         now = self._node.clock.seconds()
-        if self.paths.arrive(query.id, None, 0, 0, now) is Arrival.NEW:
+        if self.paths.query_received(query.id, None, 0, 0, now) is Arrival.NEW:
             return query.id
         return f"{self._node.rng.getrandbits(_ID_BITS):032x}"
 
@@ -231,7 +231,7 @@ class QueryControl:
         now = self._node.clock.seconds()
         while True:
             is_behind = self._node.is_behind(search.peer.id)
-            following = None if is_behind else search.rounds.next(search.answers.counted, now)
+            following = None if is_behind else search.rounds.next(search.answers.useful_count, now)
             if following is None:
                 self._end(search)
                 return
@@ -242,7 +242,7 @@ class QueryControl:
     def _send(self, search: Search, following: Round, now: float) -> int:
         """Send a round; returns to how many neighbours it went."""
         reach = following.reach
-        self.paths.arrive(search.id, None, 0, reach, now)
+        self.paths.query_received(search.id, None, 0, reach, now)
         message = search.query.evolve(id=search.id, reach=reach, ttl=reach, hops=0, results=search.enough)
         is_routed = reach == 1 and self._policy.query_routing
         # A round that goes no farther than the probe is for those that were not probed.
@@ -251,7 +251,7 @@ class QueryControl:
             known = len(self._neighbours.linked) - len(to)
             if len(to) > following.most:
                 to = self._node.rng.sample(to, following.most)
-            search.rounds.probed(len(to), known)
+            search.rounds.probe_done(len(to), known)
             search.probed = to
         if to:
             self._counters.asked += len(to)

@@ -91,17 +91,17 @@ class QueryHits:
         return len(self._known)
 
     @property
-    def counted(self) -> int:
+    def useful_count(self) -> int:
         """How many of them count towards enough."""
         return self._own + sum(min(brought, self._half) for brought in self._brought.values())
 
-    def take_own(self, found: Sequence[Found]) -> Sequence[Found]:
+    def add_own(self, found: Sequence[Found]) -> Sequence[Found]:
         """Take what this super peer's own weak peers have; gives what is new."""
         new, count = self._new_of(found, float("inf"))
         self._own += count
         return new
 
-    def take(self, hit: QueryHit, neighbour: Hashable) -> Sequence[Found]:
+    def add(self, hit: QueryHit, neighbour: Hashable) -> Sequence[Found]:
         """Take what a neighbour brings; gives what is new."""
         brought = self._brought.get(neighbour, 0)
         new, count = self._new_of(hit.found, self._results - brought)

@@ -50,7 +50,7 @@ class _Passed(msgspec.Struct, gc=False):
     others: tuple[Address, ...] = ()
 
     @property
-    def ways(self) -> Sequence[Address]:
+    def senders(self) -> Sequence[Address]:
         """All who sent it, the first first."""
         return () if self.first is None else (self.first, *self.others)
 
@@ -90,7 +90,7 @@ class ReversePaths:
     def __len__(self) -> int:
         return len(self._passed)
 
-    def arrive(self, query_id: str, sender: Address | None, hops: int, reach: int, now: float) -> Arrival:
+    def query_received(self, query_id: str, sender: Address | None, hops: int, reach: int, now: float) -> Arrival:
         """Note that a query has come.
 
         @param sender: whom it came from; None for one that is this super peer's own.
@@ -106,7 +106,7 @@ class ReversePaths:
             if passed.first is None:
                 # A search of this super peer's own has come round: nobody else says how far it goes.
                 return Arrival.AGAIN
-            ways = passed.ways
+            ways = passed.senders
             if hops <= passed.hops and len(ways) < _MOST_WAYS and sender not in ways:
                 passed.others += (sender,)
         if reach <= passed.reach:
@@ -122,17 +122,17 @@ class ReversePaths:
         passed = self._passed.get(query_id, now)
         return 0 if passed is None else passed.hops + 1
 
-    def ways(self, query_id: str, now: float) -> Sequence[Address]:
+    def next_hops(self, query_id: str, now: float) -> Sequence[Address]:
         """Who is nearer to where a query came from, the first that sent it first."""
         passed = self._passed.get(query_id, now)
-        return () if passed is None else passed.ways
+        return () if passed is None else passed.senders
 
-    def way_back(self, query_id: str, is_there: Callable[[Address], bool], now: float) -> Address | None:
+    def next_hop(self, query_id: str, is_there: Callable[[Address], bool], now: float) -> Address | None:
         """To whom hits for a query go: the first who sent it and is still there; None if there is nobody.
 
         @param is_there: whether a neighbour is alive.
         """
-        return next((way for way in self.ways(query_id, now) if is_there(way)), None)
+        return next((way for way in self.next_hops(query_id, now) if is_there(way)), None)
 
     def admit_hits(self, query_id: str, neighbour: Address, now: float) -> bool:
         """Whether one more part of hits for a query may be taken from a neighbour; counts it."""

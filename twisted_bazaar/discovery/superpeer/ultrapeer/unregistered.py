@@ -29,7 +29,7 @@ class Unregistered:
         self._waking = Timer(node.clock, self._look)
         self._is_stopped = False
 
-    def came(self, peer: Peer) -> None:
+    def add(self, peer: Peer) -> None:
         """Somebody is linked, or is a weak peer no more."""
         if self._is_stopped:
             return
@@ -37,7 +37,7 @@ class Unregistered:
         self._until[peer.id] = peer, self._node.clock.seconds() + REGISTER_WITHIN_S
         self._wake()
 
-    def left(self, peer: Peer) -> None:
+    def remove(self, peer: Peer) -> None:
         """A link is gone."""
         if self._until.get(peer.id, (None, 0.0))[0] == peer:
             del self._until[peer.id]
