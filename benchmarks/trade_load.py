@@ -163,7 +163,7 @@ class Load:
         if not data:
             raise BenchmarkError("the seller closed a connection")
         buyer.splitter.receive(data)
-        for payload in buyer.splitter.take(16):
+        for payload in buyer.splitter.next_frames(16):
             if payload.startswith(b'{"type":"buyOK"'):
                 buyer.waits_s.append(time.perf_counter() - buyer.sent_at)
                 buyer.answers.append(payload)
@@ -196,7 +196,7 @@ def _read_frame(link: socket.socket) -> bytes:
         if not data:
             raise BenchmarkError("a connection was closed")
         splitter.receive(data)
-        payloads = splitter.take(8)
+        payloads = splitter.next_frames(8)
         for payload in payloads:
             if not msgspec.json.decode(payload).get("type", "").startswith(("ping", "pong")):
                 return payload

@@ -84,7 +84,7 @@ def _read_ours(pieces: list[bytes]) -> int:
     count = 0
     for piece in pieces:
         splitter.receive(piece)
-        while frames := splitter.take(most):
+        while frames := splitter.next_frames(most):
             for payload in frames:
                 decode(payload)
             count += len(frames)

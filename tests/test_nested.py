@@ -80,4 +80,4 @@ class NestedTests(SynchronousTestCase):
             (Path(place) / journal).write_bytes(body + checksum)
             landing = PartFile(Path(place), "file", manifest.digest)
             self.addCleanup(landing.close)
-            self.assertIsNone(landing.recall())
+            self.assertIsNone(landing.read_manifest())

@@ -149,7 +149,7 @@ class _Conversation(Protocol):
             return
         try:
             self._splitter.receive(data)
-            payloads = self._splitter.take(1)
+            payloads = self._splitter.next_frames(1)
         except FrameError as error:
             self._splitter = None
             self._answer(msgspec.json.encode({"error": str(error)}))

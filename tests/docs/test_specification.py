@@ -319,7 +319,7 @@ class MarketTests(PageTests):
             for speaker, _, data in lines:
                 splitter = FrameSplitter(LARGEST_FRAME)
                 splitter.receive(data)
-                (payload,) = splitter.take(2)
+                (payload,) = splitter.next_frames(2)
                 self.assertFalse(splitter.unfinished)
                 if payload[0] < FIRST_OF_JSON:
                     continue
@@ -344,7 +344,7 @@ class MarketTests(PageTests):
         for example in examples:
             splitter = FrameSplitter(LARGEST_FRAME)
             splitter.receive(example.encode())
-            (payload,) = splitter.take(2)
+            (payload,) = splitter.next_frames(2)
             own_codec().decode(payload)
 
     def test_dialogue_is_coherent(self) -> None:

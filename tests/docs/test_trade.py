@@ -201,20 +201,20 @@ class RuleTests(PageTests):
         """An order moves from state to state as the table says."""
         table = table_with(section(TRADE, "How a buyer orders"), "What happens")
         happenings = {
-            "an answer `sold`": "sold",
-            "an answer `refused`": "refused",
-            "an answer `cancelled`": "cancelled",
-            "three repeats without an answer": "doubt",
-            "the program starts again": "doubt",
+            "an answer `sold`": "mark_sold",
+            "an answer `refused`": "mark_refused",
+            "an answer `cancelled`": "mark_cancelled",
+            "three repeats without an answer": "mark_in_doubt",
+            "the program starts again": "mark_in_doubt",
         }
         self.assertEqual([row["What happens"] for row in table][:-1], list(happenings))
         for row in table[:-1]:
             happening = happenings[row["What happens"]]
-            for name, ways in (("pending", ()), ("unknown", ("doubt",))):
+            for name, ways in (("pending", ()), ("unknown", ("mark_in_doubt",))):
                 said = name if row[name] == "nothing" else row[name]
                 self.assertEqual(self.state_after(*ways, happening), OrderState(said))
             self.assertEqual(row["the other three"], "nothing")
-            for ending in ("sold", "refused", "cancelled"):
+            for ending in ("mark_sold", "mark_refused", "mark_cancelled"):
                 self.assertEqual(self.state_after(ending, happening), self.state_after(ending))
         states = [row["State"] for row in table_with(section(TRADE, "How a buyer orders"), "State")]
         self.assertEqual(states, [state.value for state in OrderState])

@@ -19,7 +19,7 @@ async def run(reactor: Any, folder: Path, is_slow: bool) -> None:
         await fetch(folder, tell=True)
         return
     part = await ResumableFile.open(reactor, folder, "a", manifest().digest)
-    await part.begin(manifest())
+    await part.set_manifest(manifest())
     assert await part.write(0, pieces()[0])
     sys.stdout.write("0\n")
     sys.stdout.flush()

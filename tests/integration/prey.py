@@ -71,11 +71,11 @@ def _send_before_intent() -> None:
 
     def run(store: Any, work: Any) -> Any:
         store._reactor.callLater(0.05, right, store, work)
-        return memory.MemoryStore.run(shadow, work)
+        return memory.MemoryStore.run_transaction(shadow, work)
 
     shadow: Any = memory.MemoryStore(memory.MemoryPurchases())
-    right = sqlite.SqliteStore.run
-    sqlite.SqliteStore.run = run  # type: ignore[method-assign]
+    right = sqlite.SqliteStore.run_transaction
+    sqlite.SqliteStore.run_transaction = run  # type: ignore[method-assign]
 
 
 NO_FLAW: Final = "-"

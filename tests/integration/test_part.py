@@ -59,7 +59,7 @@ async def fetch(folder: Path, *, tell: bool = False) -> ResumableFile:
     """Fetch what is missing, a few chunks at once."""
     part = await ResumableFile.open(reactor, folder, "a", manifest().digest)
     try:
-        await part.begin(manifest())
+        await part.set_manifest(manifest())
         missing = iter(list(part.holdings.missing()))
 
         async def write() -> None:

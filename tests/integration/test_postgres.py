@@ -159,7 +159,7 @@ async def test_new_items_at_once(open_store: Callable[..., PostgresStore]) -> No
 async def test_in_each_others_way(open_store: Callable[..., PostgresStore]) -> None:
     """Of two transactions that wait for each other one is done again, and both end well."""
     stores = [open_store(), open_store()]
-    await stores[0].run(enter(APPLES, StockLevel("pear", 5, 5, 0, 0, None)))
+    await stores[0].run_transaction(enter(APPLES, StockLevel("pear", 5, 5, 0, 0, None)))
     meeting = threading.Barrier(2)
     tries = []
 
@@ -175,10 +175,12 @@ async def test_in_each_others_way(open_store: Callable[..., PostgresStore]) -> N
 
         return work
 
-    await gatherResults([stores[0].run(sell_both("apple", "pear")), stores[1].run(sell_both("pear", "apple"))])
+    await gatherResults(
+        [stores[0].run_transaction(sell_both("apple", "pear")), stores[1].run_transaction(sell_both("pear", "apple"))]
+    )
 
     assert len(tries) >= 3
-    levels = await stores[0].run(lambda book: book.levels())
+    levels = await stores[0].run_transaction(lambda book: book.levels())
     assert [level.sold for level in levels.values()] == [2, 2]
 
 
@@ -186,7 +188,7 @@ async def test_in_each_others_way(open_store: Callable[..., PostgresStore]) -> N
 async def test_one_order_at_two_sellers(open_store: Callable[..., PostgresStore]) -> None:
     """Of two sellers that get one order at the same time one sells, and the other finds that it was sold."""
     stores = [open_store(), open_store()]
-    await stores[0].run(enter(APPLES))
+    await stores[0].run_transaction(enter(APPLES))
     deal = make_deal(make_order())
     meeting = threading.Barrier(2)
     tries: list[int] = []
@@ -198,14 +200,14 @@ async def test_one_order_at_two_sellers(open_store: Callable[..., PostgresStore]
             meeting.wait(10)
         book.levels(["apple"])
         if not is_known:
-            book.keep([deal])
+            book.add_deals([deal])
             book.sell("apple", 1)
         return is_known
 
-    known = await gatherResults([store.run(settle) for store in stores])
+    known = await gatherResults([store.run_transaction(settle) for store in stores])
 
     assert sorted(known) == [False, True]
-    assert (await stores[0].run(lambda book: book.levels()))["apple"].sold == 1
+    assert (await stores[0].run_transaction(lambda book: book.levels()))["apple"].sold == 1
 
 
 @pytest_twisted.ensureDeferred
@@ -213,18 +215,18 @@ async def test_server_fails(cluster: Cluster, open_store: Callable[..., Postgres
     """While the server is gone there is a clear error; when it is back, all that was told is there, and it goes on."""
     store = open_store()
     deal = make_deal(make_order())
-    await store.run(enter(APPLES))
-    await store.run(lambda book: book.keep([deal]))
+    await store.run_transaction(enter(APPLES))
+    await store.run_transaction(lambda book: book.add_deals([deal]))
     cluster.kill()
     try:
-        errors = [await error_of(store.run(lambda book: book.sell("apple", 1))) for _ in range(3)]
+        errors = [await error_of(store.run_transaction(lambda book: book.sell("apple", 1))) for _ in range(3)]
     finally:
         cluster.start()
 
-    await store.run(lambda book: book.sell("apple", 1))
+    await store.run_transaction(lambda book: book.sell("apple", 1))
 
-    assert [dict(await store.run(lambda book: book.deals([deal.order.key])))] == [{deal.order.key: deal}]
-    levels = await store.run(lambda book: book.levels())
+    assert [dict(await store.run_transaction(lambda book: book.deals([deal.order.key])))] == [{deal.order.key: deal}]
+    levels = await store.run_transaction(lambda book: book.levels())
     assert levels["apple"].sold == 1
     assert all("connect" in error for error in errors), errors
     assert not [line for line in [*errors, *heard] if PASSWORD in line or "s3cret" in line]
@@ -234,7 +236,7 @@ async def test_server_fails(cluster: Cluster, open_store: Callable[..., Postgres
 async def test_server_fails_in_the_middle(cluster: Cluster, open_store: Callable[..., PostgresStore]) -> None:
     """A transaction that loses its server is undone."""
     store = open_store()
-    await store.run(enter(APPLES))
+    await store.run_transaction(enter(APPLES))
 
     def work(book: SalesBook) -> None:
         book.sell("apple", 1)
@@ -243,53 +245,53 @@ async def test_server_fails_in_the_middle(cluster: Cluster, open_store: Callable
         book.sell("apple", 1)
 
     try:
-        await error_of(store.run(work))
+        await error_of(store.run_transaction(work))
     finally:
         cluster.start()
 
-    assert await store.run(lambda book: book.levels()) == {"apple": APPLES}
+    assert await store.run_transaction(lambda book: book.levels()) == {"apple": APPLES}
 
 
 @pytest_twisted.ensureDeferred
 async def test_server_restarts(cluster: Cluster, open_store: Callable[..., PostgresStore]) -> None:
     """Who asks for nothing while the server is restarted does not notice."""
     store = open_store()
-    await store.run(enter(APPLES))
+    await store.run_transaction(enter(APPLES))
     cluster.stop()
     cluster.start()
 
-    assert await store.run(lambda book: book.levels()) == {"apple": APPLES}
+    assert await store.run_transaction(lambda book: book.levels()) == {"apple": APPLES}
 
 
 @pytest_twisted.ensureDeferred
 async def test_server_stands_still(cluster: Cluster, open_store: Callable[..., PostgresStore]) -> None:
     """A server that says nothing is given up after a while, and asked again the next time."""
     store = open_store(patience_s=PATIENCE_S)
-    await store.run(enter(APPLES))
+    await store.run_transaction(enter(APPLES))
     began_at = reactor.seconds()
     cluster.pause()
     try:
-        error = await error_of(store.run(lambda book: book.sell("apple", 1)))
+        error = await error_of(store.run_transaction(lambda book: book.sell("apple", 1)))
         took_s = reactor.seconds() - began_at
     finally:
         cluster.resume()
 
     assert error.endswith("the server does not answer")
     assert PATIENCE_S <= took_s < PATIENCE_S + 5
-    assert await store.run(lambda book: book.levels()) == {"apple": APPLES}
+    assert await store.run_transaction(lambda book: book.levels()) == {"apple": APPLES}
 
 
 @pytest_twisted.ensureDeferred
 async def test_item_held_by_another(url: str, open_store: Callable[..., PostgresStore]) -> None:
     """Who holds an item and does not let go holds up an order for it, which is not decided, and nothing else."""
     store, other = open_store(patience_s=PATIENCE_S), open_store()
-    await store.run(enter(APPLES, StockLevel("pear", 1, 1, 0, 0, None)))
+    await store.run_transaction(enter(APPLES, StockLevel("pear", 1, 1, 0, 0, None)))
     with psycopg.connect(url) as connection:
         connection.execute("SELECT 1 FROM twisted_bazaar.stock WHERE item = 'apple' FOR UPDATE")
-        assert list(await other.run(lambda book: book.levels(["pear"]))) == ["pear"]
-        await error_of(store.run(lambda book: book.levels(["apple"])))
+        assert list(await other.run_transaction(lambda book: book.levels(["pear"]))) == ["pear"]
+        await error_of(store.run_transaction(lambda book: book.levels(["apple"])))
 
-    assert list(await store.run(lambda book: book.levels())) == ["apple", "pear"]
+    assert list(await store.run_transaction(lambda book: book.levels())) == ["apple", "pear"]
 
 
 @pytest_twisted.ensureDeferred
@@ -297,7 +299,9 @@ async def test_first_ones(url: str, open_store: Callable[..., PostgresStore]) ->
     """Several sellers that are the first make the book once."""
     stores = [open_store() for _ in range(SELLERS)]
 
-    assert await gatherResults([store.run(lambda book: book.levels()) for store in stores]) == [{}] * SELLERS
+    assert (
+        await gatherResults([store.run_transaction(lambda book: book.levels()) for store in stores]) == [{}] * SELLERS
+    )
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT number FROM twisted_bazaar.forms").fetchall() == [(1,)]
 
@@ -305,11 +309,11 @@ async def test_first_ones(url: str, open_store: Callable[..., PostgresStore]) ->
 @pytest_twisted.ensureDeferred
 async def test_newer_form(url: str, open_store: Callable[..., PostgresStore]) -> None:
     """A book that a newer version made is refused, in one line, and left as it is."""
-    await open_store().run(enter(APPLES))
+    await open_store().run_transaction(enter(APPLES))
     with psycopg.connect(url) as connection:
         connection.execute("INSERT INTO twisted_bazaar.forms VALUES (2)")
 
-    said = await error_of(open_store().run(enter()))
+    said = await error_of(open_store().run_transaction(enter()))
 
     assert said.endswith(
         "a newer version of twisted_bazaar made this book (form 2, and this one knows 1); use that version"
@@ -338,7 +342,7 @@ async def test_wrong_password(url: str, heard: list[str]) -> None:
     """A server that does not let us in is an error of the store, which shows no password, right or wrong."""
     store = PostgresStore(url.replace("s3cret", "s3cre"))
     store.open(reactor)
-    said = await error_of(store.run(lambda book: book.levels()))
+    said = await error_of(store.run_transaction(lambda book: book.levels()))
     await store.close()
 
     assert "password authentication failed" in said
@@ -358,7 +362,7 @@ async def test_synchronous_commit(url: str, open_store: Callable[..., PostgresSt
     def setting(book: Any) -> str:
         return str(book._connection.execute("SHOW synchronous_commit").fetchone()[0])
 
-    assert await store.run(setting) == then
+    assert await store.run_transaction(setting) == then
 
 
 @pytest_twisted.ensureDeferred
@@ -366,9 +370,9 @@ async def test_bad_code(open_store: Callable[..., PostgresStore]) -> None:
     """The database itself refuses what must never be: counts that do not add up, a second answer, a lost sale."""
     store = open_store()
     sold, refused = make_deal(make_order()), make_deal(make_order(), Outcome.REFUSED, "soldout")
-    await store.run(enter(APPLES))
-    await store.run(lambda book: book.keep([sold, refused]))
-    before = await store.run(lambda book: (book.levels(), book.latest("", 9)))
+    await store.run_transaction(enter(APPLES))
+    await store.run_transaction(lambda book: book.add_deals([sold, refused]))
+    before = await store.run_transaction(lambda book: (book.levels(), book.latest("", 9)))
 
     def sql(text: str) -> Callable[[Any], None]:
         def work(book: Any) -> None:
@@ -389,24 +393,24 @@ async def test_bad_code(open_store: Callable[..., PostgresStore]) -> None:
         sql("UPDATE twisted_bazaar.stock SET in_stock = in_stock - 1"),
     ]
     for number, work in enumerate(works):
-        assert await error_of(store.run(work)), number
-        assert await store.run(lambda book: (book.levels(), book.latest("", 9))) == before, number
+        assert await error_of(store.run_transaction(work)), number
+        assert await store.run_transaction(lambda book: (book.levels(), book.latest("", 9))) == before, number
 
 
 @pytest_twisted.ensureDeferred
 async def test_before_and_after(url: str) -> None:
     """What is run before the book is open waits for that; what is run after it was closed fails."""
     store = PostgresStore(url)
-    waiting = store.run(lambda book: book.levels())
+    waiting = store.run_transaction(lambda book: book.levels())
     assert not waiting.called
     store.open(reactor)
-    ended = [store.run(enter(APPLES)), store.close(), store.close()]
+    ended = [store.run_transaction(enter(APPLES)), store.close(), store.close()]
     await gatherResults(ended)
 
     assert await waiting == {}
-    assert await error_of(store.run(lambda book: None)) == "the book is closed"
+    assert await error_of(store.run_transaction(lambda book: None)) == "the book is closed"
     unopened = PostgresStore(url)
-    waiting = unopened.run(lambda book: None)
+    waiting = unopened.run_transaction(lambda book: None)
     await unopened.close()
     assert await error_of(waiting) == "the book was never opened"
 
@@ -468,6 +472,6 @@ async def test_names_in_any_encoding(cluster: Cluster) -> None:
     other = PostgresStore(urls["LATIN1"])
     other.open(reactor)
     try:
-        assert "LATIN1" in await error_of(other.run(lambda book: book.levels()))
+        assert "LATIN1" in await error_of(other.run_transaction(lambda book: book.levels()))
     finally:
         await other.close()

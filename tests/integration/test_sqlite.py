@@ -94,7 +94,7 @@ class Seller:
 
 async def book_of(store: SqliteStore[SalesBook]) -> tuple[dict[str, StockLevel], dict[tuple[str, str], Deal]]:
     """All counts and all deals."""
-    levels, deals = await store.run(lambda book: (book.levels(), book.latest("", 10**9)))
+    levels, deals = await store.run_transaction(lambda book: (book.levels(), book.latest("", 10**9)))
     return levels, {deal.order.key: deal for deal in deals}
 
 
@@ -172,9 +172,9 @@ async def test_one_process_at_a_time(tmp_path: Path) -> None:
         assert "another process has it open" in str(caught.value)
         store.open(reactor)
         with pytest.raises(StorageError, match="another process has it open"):
-            await store.run(lambda book: book.levels())
+            await store.run_transaction(lambda book: book.levels())
 
-    assert "apple" in await store.run(lambda book: book.levels())
+    assert "apple" in await store.run_transaction(lambda book: book.levels())
     await store.close()
 
 
@@ -188,7 +188,7 @@ async def test_threads(tmp_path: Path) -> None:
     def work(book: SalesBook) -> None:
         places.append(isInIOThread())
 
-    done = store.run(work).addCallback(lambda result: places.append(isInIOThread()))
+    done = store.run_transaction(work).addCallback(lambda result: places.append(isInIOThread()))
     await done
     await store.close()
     assert places == [False, True]

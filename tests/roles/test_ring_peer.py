@@ -652,7 +652,7 @@ class MisersTests(PeersTestCase):
     def test_planted_patience(self) -> None:
         """With downloads that are patient with whoever is connected a request goes on and on."""
         asker, _ = self.rob(Mean, 4)
-        self.patch(Source, "look", lambda self, now: None)
+        self.patch(Source, "check", lambda self, now: None)
         folder = str(self.place / "fetched")
         Path(folder).mkdir()
         asking = self.peers[asker].commands["ring.request"]({"name": self.name, "folder": folder})

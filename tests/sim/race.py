@@ -96,7 +96,7 @@ class Race:
         self._wait_for_all()
         self._cluster.run(60.0)
         for check in self.checks:
-            check.end()
+            check.on_end()
 
     def _wait_for_all(self) -> None:
         """Until every buyer knows how it has ended for it."""

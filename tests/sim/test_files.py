@@ -225,7 +225,7 @@ class DiskPartTests(SynchronousTestCase):
     def begin(self) -> DiskPart:
         """A part that has a manifest."""
         part = DiskPart(self.host, self.library, self.digest)
-        self.wait(part.begin(self.original.manifest))
+        self.wait(part.set_manifest(self.original.manifest))
         return part
 
     def test_resumed(self) -> None:
@@ -263,7 +263,7 @@ class DiskPartTests(SynchronousTestCase):
         """Chunks that fit a manifest of another file do not become this one."""
         other = original_of("b", CHUNK_BYTES + 5)
         part = DiskPart(self.host, self.library, self.digest)
-        self.wait(part.begin(Manifest(self.digest, other.manifest.size, other.manifest.chunk_digests)))
+        self.wait(part.set_manifest(Manifest(self.digest, other.manifest.size, other.manifest.chunk_digests)))
         for chunk in (0, 1):
             self.assertTrue(self.wait(part.write(chunk, other.chunk(chunk))))
         finishing = part.finish()

@@ -92,7 +92,7 @@ class PlantedBugTests(PlantedBugCase):
                 book.set_level(evolve(level, in_stock=max(0, level.in_stock - quantity)))
                 return level
 
-            return ledger._store.run(take)
+            return ledger._store.run_transaction(take)
 
         def make(right: Callable[..., None]) -> Callable[..., None]:
             def answer(seller: Seller, settlement: Any, *asked: Any) -> None:
@@ -115,7 +115,7 @@ class PlantedBugTests(PlantedBugCase):
                 book._set("answered", deal.order.key, deal)
 
         self.plant(MemorySales, "deals", lambda right: lambda book, keys: {})
-        self.plant(MemorySales, "keep", lambda right: keep)
+        self.plant(MemorySales, "add_deals", lambda right: keep)
         self.assert_caught(SoldOnce, STORMY)
 
     def test_told_before_it_is_on_disk(self) -> None:
@@ -132,7 +132,7 @@ class PlantedBugTests(PlantedBugCase):
             store._transact(lambda: store._write(work)).addErrback(lambda failure: None)
             return succeed(told)
 
-        self.plant(DiskStore, "run", lambda right: run)
+        self.plant(DiskStore, "run_transaction", lambda right: run)
         # Disks that fail show it, as crashes do.
         self.assert_caught(SoldOnce, STORMY.evolve(fault_kinds=["crash", "disk-full", "kill"], for_="2m"))
 
@@ -162,7 +162,7 @@ class PlantedBugTests(PlantedBugCase):
 
             return failed
 
-        self.plant(Purchases, "failed", make)
+        self.plant(Purchases, "error_received", make)
         restless = STORMY.evolve(fault_kinds=["crash", "slow"], faults_a_minute=60.0, churn=3.0, buyers=9, nodes=18)
         self.assert_caught(NeverFailedWhileSold, restless)
 

@@ -97,11 +97,11 @@ class PlantedBugTests(PlantedBugCase):
         def make(right: Callable[..., None]) -> Callable[..., None]:
             def came(picker: Picker, chunk: int) -> None:
                 thrown[picker, chunk] += 1
-                right(picker, chunk) if thrown[picker, chunk] > 2 else picker.forgot(chunk)
+                right(picker, chunk) if thrown[picker, chunk] > 2 else picker.request_dropped(chunk)
 
             return came
 
-        self.plant(Picker, "came", make)
+        self.plant(Picker, "chunk_received", make)
         self.assert_caught(LittleInVain, CALM)
 
     def test_the_dead_are_named(self) -> None:
@@ -112,7 +112,7 @@ class PlantedBugTests(PlantedBugCase):
 
     def test_waiting_for_ever(self) -> None:
         """Sources that have no slot again which they have given, and downloads that wait for one."""
-        self.plant(Choker, "leave", lambda right: lambda choker, asker: None)
+        self.plant(Choker, "remove", lambda right: lambda choker, asker: None)
         self.plant(Choker, "_free_slot", lambda right: lambda choker, host, now, changed: False)
         self.assert_caught(DownloadsGoOn, CALM.evolve(nodes=14, for_="3m"))
 
@@ -154,6 +154,6 @@ class PlantedBugTests(PlantedBugCase):
 
     def test_slots_used_up(self) -> None:
         """A source that never has a slot again that it has given."""
-        self.plant(Choker, "leave", lambda right: lambda choker, asker: None)
+        self.plant(Choker, "remove", lambda right: lambda choker, asker: None)
         self.plant(Choker, "_free_slot", lambda right: lambda choker, host, now, changed: False)
         self.assert_caught(FilesAreFetched, CALM.evolve(nodes=14, mode="liveness", settle="60s"))

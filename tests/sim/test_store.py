@@ -189,7 +189,7 @@ class PurchasesTests(DiskTestCase):
 
     def do(self, work: Callable[[MemoryPurchases], Any]) -> Any:
         """Do something in one transaction."""
-        return self.done(self.store.run(work))
+        return self.done(self.store.run_transaction(work))
 
     def test_outlives_a_crash(self) -> None:
         """Wants and orders are there again, with all that is known of them."""
@@ -210,7 +210,7 @@ class PurchasesTests(DiskTestCase):
             book.put_want(WantRow(1, "apple", 2, True))
             raise KeyError("a fault in the middle")
 
-        working = self.store.run(work)
+        working = self.store.run_transaction(work)
         self.run_for(1)
         self.failureResultOf(working, KeyError)
         self.crash()
@@ -219,10 +219,10 @@ class PurchasesTests(DiskTestCase):
     def test_one_by_one(self) -> None:
         """Transactions follow one another, and reading writes nothing."""
         self.host.disk.fill()
-        numbers = [self.store.run(lambda book: book.next_number()) for _ in range(3)]
+        numbers = [self.store.run_transaction(lambda book: book.next_number()) for _ in range(3)]
         self.host.disk.make_room()
         rows = [
-            self.store.run(lambda book, n=n: book.put_want(WantRow(book.next_number(), "apple", n, True)))
+            self.store.run_transaction(lambda book, n=n: book.put_want(WantRow(book.next_number(), "apple", n, True)))
             for n in (7, 8)
         ]
         self.run_for(1)
@@ -231,7 +231,7 @@ class PurchasesTests(DiskTestCase):
 
     def test_end(self) -> None:
         """It is closed when all that was begun is done."""
-        writing = self.store.run(lambda book: book.put_want(WantRow(1, "apple", 2, True)))
+        writing = self.store.run_transaction(lambda book: book.put_want(WantRow(1, "apple", 2, True)))
         closing = self.store.close()
         self.assertNoResult(closing)
         self.done(closing)

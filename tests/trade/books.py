@@ -155,7 +155,7 @@ class StoreContract:
 
     def do(self, work: Callable[[Any], T]) -> T:
         """What comes of a transaction."""
-        result: T = self.result_of(self.store.run(work))
+        result: T = self.result_of(self.store.run_transaction(work))
         return result
 
     def test_rolled_back(self) -> None:
@@ -166,7 +166,7 @@ class StoreContract:
             raise SoldOut("never mind")
 
         before = self.do(self.content)
-        self.assertEqual(str(self.failure_of(self.store.run(fail), SoldOut)), "never mind")
+        self.assertEqual(str(self.failure_of(self.store.run_transaction(fail), SoldOut)), "never mind")
         self.assertEqual(self.do(self.content), before)
 
     def test_result(self) -> None:
@@ -200,7 +200,7 @@ class SalesContract(StoreContract):
     def fill(self, book: SalesBook) -> None:
         """Write something of every kind."""
         book.set_level(StockLevel("apple", 5, 5, 0, 0, None))
-        book.keep([make_deal(make_order())])
+        book.add_deals([make_deal(make_order())])
         book.sell("apple", 2)
         book.close_until(SELLER.public, 77)
 
@@ -220,7 +220,7 @@ class SalesContract(StoreContract):
     def keep(self, *deals: Deal) -> None:
         """Remember deals, each in a transaction of its own."""
         for deal in deals:
-            self.do(lambda book, deal=deal: book.keep([deal]))
+            self.do(lambda book, deal=deal: book.add_deals([deal]))
 
     def test_empty(self) -> None:
         """A new book has nothing in it."""
@@ -270,7 +270,7 @@ class SalesContract(StoreContract):
         deals = [make_deal(make_order(level.item)) for level in levels]
 
         def settle(book: SalesBook) -> None:
-            book.keep(deals)
+            book.add_deals(deals)
             for level in levels:
                 book.sell(level.item, 1)
 
@@ -299,13 +299,13 @@ class SalesContract(StoreContract):
         def sell(item: str, quantity: int) -> Callable[[SalesBook], None]:
             def work(book: SalesBook) -> None:
                 book.sell("apple", 1)
-                book.keep([make_deal(make_order(item, quantity))])
+                book.add_deals([make_deal(make_order(item, quantity))])
                 book.sell(item, quantity)
 
             return work
 
         for item, quantity in (("pear", 2), ("apple", 5), ("plum", 1)):
-            error = self.failure_of(self.store.run(sell(item, quantity)), StorageError)
+            error = self.failure_of(self.store.run_transaction(sell(item, quantity)), StorageError)
             self.assertEqual(str(error), f"there are no {quantity} of {item!r} to be sold")
             self.assertEqual(self.do(self.content), before)
 
@@ -317,7 +317,7 @@ class SalesContract(StoreContract):
             make_deal(make_order(), Outcome.REFUSED, "soldout", "0 left of 'ünï'"),
             make_deal(withdrawal_on(make_quote()), Outcome.CANCELLED),
         ]
-        self.do(lambda book: book.keep(deals))
+        self.do(lambda book: book.add_deals(deals))
         for deal in deals:
             [found] = self.do(lambda book, deal=deal: book.deals([deal.order.key, ("00" * 32, new_id())])).values()
             self.assertEqual(found, deal)
@@ -399,7 +399,7 @@ class SalesContract(StoreContract):
 
         def work(book: SalesBook) -> tuple[int, int, int]:
             first = book.closed_until_ms(SELLER.public)
-            book.keep([deal])
+            book.add_deals([deal])
             book.close_until(SELLER.public, 100)
             second = book.closed_until_ms(SELLER.public)
             book.close_until(SELLER.public, 50)
@@ -413,7 +413,7 @@ class SalesContract(StoreContract):
         ids = [("ab" * 16), ("ab0" + "c" * 29), ("abf" + "0" * 29), ("b" * 32), ("0" * 32), ("f" * 32)]
         deals = [make_deal(make_order(order_id=order_id)) for order_id in ids]
         self.keep(*deals[:3])
-        self.do(lambda book: book.keep(deals[3:]))
+        self.do(lambda book: book.add_deals(deals[3:]))
 
         def ids_of(prefix: str, most: int = 99) -> list[str]:
             return [deal.order.id for deal in self.do(lambda book: book.latest(prefix, most))]
@@ -642,7 +642,7 @@ class OpenStore:
 
     def __init__(self, store: IStore[SalesBook]) -> None:
         self._store = store
-        self.run = store.run
+        self.run_transaction = store.run_transaction
 
     def open(self, reactor: Any) -> None:
         """It is."""

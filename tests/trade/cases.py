@@ -111,12 +111,12 @@ class FailingStore(MemoryStore[AnyBook]):
     is_failing: bool = False
     failures: int = 0
 
-    def run(self, work: Callable[[AnyBook], T]) -> Deferred[T]:
+    def run_transaction(self, work: Callable[[AnyBook], T]) -> Deferred[T]:
         """Do something at once, or not at all."""
         if self.is_failing or self.failures:
             self.failures = max(0, self.failures - 1)
             return fail(StorageError("the disk is full"))
-        return super().run(work)
+        return super().run_transaction(work)
 
 
 @frozen
@@ -143,7 +143,7 @@ class HandStore(Generic[AnyBook]):
         """Keep that it is open."""
         self.is_open = True
 
-    def run(self, work: Callable[[AnyBook], T]) -> Deferred[T]:
+    def run_transaction(self, work: Callable[[AnyBook], T]) -> Deferred[T]:
         """Begin a transaction."""
         if not self.is_open:
             return fail(StorageError("the store is not open"))
@@ -159,7 +159,7 @@ class HandStore(Generic[AnyBook]):
     def finish(self) -> None:
         """Finish the first transaction."""
         first = self.waiting.pop(0)
-        MemoryStore(self.book).run(first.work).chainDeferred(first.done)
+        MemoryStore(self.book).run_transaction(first.work).chainDeferred(first.done)
 
     def finish_all(self) -> None:
         """Finish what is begun, and what is begun by that."""
@@ -173,6 +173,6 @@ class HandStore(Generic[AnyBook]):
     def finish_late(self) -> None:
         """Do all that is begun before anybody hears of any of it, as a thread may."""
         begun, self.waiting = self.waiting, []
-        done = [MemoryStore(self.book).run(each.work) for each in begun]
+        done = [MemoryStore(self.book).run_transaction(each.work) for each in begun]
         for each, result in zip(begun, done, strict=True):
             result.chainDeferred(each.done)

@@ -69,9 +69,9 @@ class SlowStore(HandStore[Any]):
 
     is_quick: bool = True
 
-    def run(self, work: Callable[[Any], Any]) -> Deferred[Any]:
+    def run_transaction(self, work: Callable[[Any], Any]) -> Deferred[Any]:
         """Begin a transaction; while the disk is quick it is done at once."""
-        waiting = super().run(work)
+        waiting = super().run_transaction(work)
         if self.is_quick and len(self.waiting) == 1:
             self.finish_all()
         return waiting
@@ -79,7 +79,7 @@ class SlowStore(HandStore[Any]):
     def end(self, written: int) -> None:
         """Lose the process; some of what was begun is on the disk, and nobody hears of it."""
         for transaction in self.waiting[:written]:
-            MemoryStore(self.book).run(transaction.work).addErrback(lambda failure: None)
+            MemoryStore(self.book).run_transaction(transaction.work).addErrback(lambda failure: None)
         self.waiting = []
 
 

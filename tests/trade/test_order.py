@@ -17,14 +17,14 @@ from twisted_bazaar.values.sale import Order, Outcome, StockLevel, Verdict
 bounded = examples(200)
 
 SOLD, REFUSED, CANCELLED = Outcome.SOLD, Outcome.REFUSED, Outcome.CANCELLED
-INPUTS = ("sold", "refused", "cancelled", "doubt")
+INPUTS = ("mark_sold", "mark_refused", "mark_cancelled", "mark_in_doubt")
 # How a buyer gets into each state.
 WAYS = {
     OrderState.PENDING: (),
-    OrderState.UNKNOWN: ("doubt",),
-    OrderState.CONFIRMED: ("sold",),
-    OrderState.REFUSED: ("refused",),
-    OrderState.CANCELLED: ("cancelled",),
+    OrderState.UNKNOWN: ("mark_in_doubt",),
+    OrderState.CONFIRMED: ("mark_sold",),
+    OrderState.REFUSED: ("mark_refused",),
+    OrderState.CANCELLED: ("mark_cancelled",),
 }
 
 
@@ -175,7 +175,7 @@ class OrderLifeTests(SynchronousTestCase):
             {state: self.after(*way) for state, way in WAYS.items()}, {state: state for state in OrderState}
         )
         pending, unknown, confirmed, refused, cancelled = WAYS
-        ends = {"sold": confirmed, "refused": refused, "cancelled": cancelled}
+        ends = {"mark_sold": confirmed, "mark_refused": refused, "mark_cancelled": cancelled}
         expected = {(state, each): ends.get(each, unknown) for state in (pending, unknown) for each in INPUTS}
         expected |= {(state, each): state for state in (confirmed, refused, cancelled) for each in INPUTS}
         self.assertEqual(
@@ -201,7 +201,7 @@ class OrderLifeTests(SynchronousTestCase):
     @given(st.lists(st.sampled_from(INPUTS), max_size=12))
     def test_first_answer_is_final(self, inputs: list[str]) -> None:
         """The first answer counts, however much doubt came before it and whatever comes after it."""
-        answers = [each for each in inputs if each != "doubt"]
+        answers = [each for each in inputs if each != "mark_in_doubt"]
         if answers:
             expected = {way[0]: state for state, way in WAYS.items() if way}[answers[0]]
         else:
@@ -212,11 +212,11 @@ class OrderLifeTests(SynchronousTestCase):
     @given(st.integers(0, 50))
     def test_silence_is_no_answer(self, doubts: int) -> None:
         """No amount of silence ends an order."""
-        self.assertFalse(self.after(*["doubt"] * doubts).is_final)
+        self.assertFalse(self.after(*["mark_in_doubt"] * doubts).is_final)
 
     def test_apart(self) -> None:
         """Two orders have two lives."""
         one, other = self.record(), self.record()
         life, _ = order_life(one), order_life(other)
-        life.sold()
+        life.mark_sold()
         self.assertEqual((one.state, other.state), (OrderState.CONFIRMED, OrderState.PENDING))

@@ -80,7 +80,7 @@ class PurchaseTestCase(SynchronousTestCase):
 
     def bring(self, message: Answered, *route: int) -> None:
         """Let an answer come from the last node of a route."""
-        self.purchases.answered(message, Origin(route[-1], route))
+        self.purchases.answer_received(message, Origin(route[-1], route))
 
     def answer(self, outcome: Outcome, code: str = "", reason: str = "", asked: Buy | Cancel | None = None) -> None:
         """Let the seller answer."""
@@ -88,7 +88,8 @@ class PurchaseTestCase(SynchronousTestCase):
 
     def error(self, code: str, *route: int) -> None:
         """Let an error about the order come."""
-        self.purchases.failed(Error(code=code, info="why", id=self.buy.id, about="buy"), Origin(route[-1], route))
+        error = Error(code=code, info="why", id=self.buy.id, about="buy")
+        self.purchases.error_received(error, Origin(route[-1], route))
 
     def successResultOf(self, deferred: Deferred[Any]) -> Any:
         """What a Deferred has fired with, which can be asked for again."""
@@ -250,7 +251,7 @@ class AnswerTests(PurchaseTestCase):
         for code in ("soldout", "forged", "notnow", "wtf", "noslots", "notim", "linked", "noroute", "wrongway"):
             for route in (FOUND, (1, 7)):
                 self.error(code, *route)
-        self.purchases.failed(Error(code="soldout"), Origin(9, FOUND))
+        self.purchases.error_received(Error(code="soldout"), Origin(9, FOUND))
         self.assertNoResult(self.ordering)
         self.assertEqual(self.states(), [OrderState.PENDING])
         self.assertTrue(self.sent_in(10))

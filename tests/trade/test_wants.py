@@ -51,7 +51,7 @@ class WantTests(SynchronousTestCase):
         for number, item in ((1, "apple"), (2, "pear")):
             self.want(item, 2)
             record = OrderRecord(hex_id(number), number, "", 9, item, 1, None, quote(), 0.0)
-            self.store.run(lambda book, record=record: book.put(record))
+            self.store.run_transaction(lambda book, record=record: book.put(record))
         self.store.finish_all()
         self.restart()
         wanting = self.wants.find("pear", 2)

@@ -89,7 +89,7 @@ def take_all(splitter: FrameSplitter, most: int = ALL) -> tuple[list[bytes], str
     """Every frame there is, and the error that came after them."""
     frames: list[bytes] = []
     try:
-        while some := splitter.take(most):
+        while some := splitter.next_frames(most):
             frames += some
     except FrameError as error:
         return frames, str(error)
@@ -144,7 +144,7 @@ class SplittingTests(SynchronousTestCase):
             if isinstance(piece, bytes):
                 splitter.receive(piece)
             with contextlib.suppress(FrameError):
-                frames += splitter.take(most)
+                frames += splitter.next_frames(most)
         rest, error = take_all(splitter)
         self.assertEqual((frames + rest, error is not None), (expected, broken))
 
@@ -157,7 +157,7 @@ class SplittingTests(SynchronousTestCase):
         frames = []
         for piece in pieces_of(stream, range(step, len(stream), step)):
             splitter.receive(piece)
-            frames += splitter.take(ALL)
+            frames += splitter.next_frames(ALL)
         self.assertEqual(frames, contents)
         self.assertEqual({type(content) for content in frames} - {bytes}, set())
 
@@ -168,7 +168,7 @@ class SplittingTests(SynchronousTestCase):
         splitter = FrameSplitter(LIMIT)
         splitter.receive(b"".join(frame(content) for content in contents))
         taken = []
-        while some := splitter.take(most):
+        while some := splitter.next_frames(most):
             taken.append(some)
         self.assertEqual(taken, [contents[i : i + most] for i in range(0, len(contents), most)])
 
@@ -180,9 +180,9 @@ class SplittingTests(SynchronousTestCase):
         """A frame of a file chunk, 1 MiB, is within what can be split, and one byte more is not."""
         splitter = FrameSplitter(LARGEST_FRAME)
         splitter.receive(frame(bytes(LARGEST_FRAME)))
-        self.assertEqual(splitter.take(ALL), [bytes(LARGEST_FRAME)])
+        self.assertEqual(splitter.next_frames(ALL), [bytes(LARGEST_FRAME)])
         splitter.receive(b"1048577:")
-        self.assertRaises(FrameError, splitter.take, ALL)
+        self.assertRaises(FrameError, splitter.next_frames, ALL)
 
     @bounded
     @given(st.lists(st.tuples(payloads, st.integers(2, LIMIT)), min_size=1, max_size=6), st.integers(1, 30))
@@ -200,7 +200,7 @@ class SplittingTests(SynchronousTestCase):
         for piece in pieces_of(stream, range(step, len(stream), step)):
             splitter.receive(piece)
             try:
-                while some := splitter.take(1):
+                while some := splitter.next_frames(1):
                     frames += some
                     splitter.limit = steps[min(len(frames), len(steps) - 1)][1]
             except FrameError:
@@ -230,7 +230,7 @@ class SplittingTests(SynchronousTestCase):
         splitter = FrameSplitter(LIMIT)
         self.assertFalse(splitter.has_bytes)
         splitter.receive(b"".join(frame(content) for content in contents))
-        taken = len(splitter.take(most))
+        taken = len(splitter.next_frames(most))
         self.assertEqual(splitter.has_bytes, taken < len(contents))
         take_all(splitter)
         self.assertFalse(splitter.has_bytes)
@@ -248,7 +248,7 @@ class FrameErrorTests(SynchronousTestCase):
         splitter = FrameSplitter(limit)
         splitter.receive(start)
         with self.assertRaises(FrameError):
-            splitter.take(ALL)
+            splitter.next_frames(ALL)
 
     def test_no_length(self) -> None:
         """What does not begin with a decimal number of at most 7 digits is no frame."""
@@ -269,7 +269,7 @@ class FrameErrorTests(SynchronousTestCase):
         self.assert_refused(b"1:")
         splitter = FrameSplitter(LIMIT)
         splitter.receive(b"2:{},")
-        self.assertEqual(splitter.take(ALL), [b"{}"])
+        self.assertEqual(splitter.next_frames(ALL), [b"{}"])
 
     def test_too_large(self) -> None:
         """A length over the limit is refused when its colon has come, before any of its payload."""
@@ -326,7 +326,7 @@ class MemoryTests(SynchronousTestCase):
         """After an error a stream can go on for ever and takes no memory, whether anybody asks or not."""
         splitter = FrameSplitter(1 << 16)
         splitter.receive(b"nonsense")
-        self.assertRaises(FrameError, splitter.take, ALL)
+        self.assertRaises(FrameError, splitter.next_frames, ALL)
         megabyte = bytes(1 << 20)
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
@@ -341,7 +341,7 @@ class MemoryTests(SynchronousTestCase):
         splitters = [FrameSplitter(LARGEST_FRAME) for _ in range(64)]
         for splitter in splitters:
             splitter.receive(b"1048576:x")
-            self.assertEqual(splitter.take(ALL), [])
+            self.assertEqual(splitter.next_frames(ALL), [])
         self.assertLess(tracemalloc.get_traced_memory()[1], 1 << 20)
 
     def test_given_out(self) -> None:
@@ -351,7 +351,7 @@ class MemoryTests(SynchronousTestCase):
         self.addCleanup(tracemalloc.stop)
         for _ in range(8):
             splitter.receive(frame(bytes(LARGEST_FRAME)))
-            self.assertEqual(len(splitter.take(ALL)), 1)
+            self.assertEqual(len(splitter.next_frames(ALL)), 1)
         self.assertLess(tracemalloc.get_traced_memory()[0], 1 << 20)
 
 
@@ -366,7 +366,7 @@ class LeavingTests(SynchronousTestCase):
         cut = data.draw(st.integers(0, len(stream)))
         splitter = FrameSplitter(LIMIT)
         splitter.receive(stream[:cut])
-        given_out = splitter.take(1)
-        left = splitter.leave()
+        given_out = splitter.next_frames(1)
+        left = splitter.detach()
         self.assertEqual(b"".join(map(frame, given_out)) + left, stream[:cut])
         self.assertFalse(splitter.has_bytes or splitter.unfinished)

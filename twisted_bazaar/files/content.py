@@ -45,10 +45,10 @@ class IPart(Interface):
     """A file on its way here. Its chunks, and its manifest, outlive the process if anything here does."""
 
     digest: str = Attribute("What the whole must hash to.")
-    manifest: Manifest | None = Attribute("What it is made of, as far as is known; None before L{begin}.")
+    manifest: Manifest | None = Attribute("What it is made of, as far as is known; None before L{set_manifest}.")
     holdings: Holdings = Attribute("Which chunks are there, each checked against the manifest.")
 
-    def begin(manifest: Manifest) -> Deferred[None]:
+    def set_manifest(manifest: Manifest) -> Deferred[None]:
         """Take a manifest, in place of any before; of what is there, what fits it is kept.
 
         @raise StorageError: there is no room for a file of this size, or it cannot be written.

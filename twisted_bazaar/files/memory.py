@@ -36,7 +36,7 @@ class Watchers:
         self._watchers[token] = grown
         return lambda: void(self._watchers.pop(token, None))
 
-    def tell(self, chunk: int) -> None:
+    def notify(self, chunk: int) -> None:
         """A chunk has come."""
         for grown in list(self._watchers.values()):
             grown(chunk)
@@ -88,7 +88,7 @@ class MemoryContent:
     def grow(self, chunk: int) -> None:
         """Let another chunk be there."""
         if self.holdings.add(chunk):
-            self._watchers.tell(chunk)
+            self._watchers.notify(chunk)
 
 
 @implementer(IShare)
@@ -143,7 +143,7 @@ class MemoryPart:
         if manifest is not None:
             self._adopt(manifest)
 
-    def begin(self, manifest: Manifest) -> Deferred[None]:
+    def set_manifest(self, manifest: Manifest) -> Deferred[None]:
         """Take a manifest, in place of any before; of what is there, what fits it is kept."""
         if manifest.size > self.room_bytes:
             return fail(StorageError(f"no room for {manifest.size} bytes"))
@@ -162,7 +162,7 @@ class MemoryPart:
 
         def written(_: bool) -> bool:
             if self.holdings.add(chunk):
-                self._watchers.tell(chunk)
+                self._watchers.notify(chunk)
             return True
 
         return self._in_time(True).addCallback(written)

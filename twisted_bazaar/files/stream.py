@@ -62,11 +62,11 @@ class Stream(TwistedProtocol):
         self._grace.cancel()
         was_open, self.is_open = self.is_open, False
         if was_open:
-            self.lost()
+            self.connection_lost()
         gone, self.gone = self.gone, _nothing
         gone()
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """The connection has ended, and not by this end."""
 
     def send(self, message: Message) -> None:

@@ -127,9 +127,9 @@ class Buyer(Role):
         self._want_list = WantList(self._store)
         self.receives: Receivers = {
             **self._search.receives,
-            BuyOK: self.purchases.answered,
-            BuyNo: self.purchases.answered,
-            Error: self.purchases.failed,
+            BuyOK: self.purchases.answer_received,
+            BuyNo: self.purchases.answer_received,
+            Error: self.purchases.error_received,
         }
         self.commands: Mapping[str, Command] = PurchasesCommands(node, self.purchases).commands
         self.purchases.start()

@@ -197,7 +197,7 @@ class Fetcher(Role):
         if before is None:
             return succeed(None)
         if before.found.name != fetch.found.name:
-            self.let_go(before)
+            self.stop_serving(before)
         return before.part.close()
 
     def close_finished(self, is_over: Callable[[Fetch], bool]) -> Deferred[None]:
@@ -207,7 +207,7 @@ class Fetcher(Role):
             del self._finished[fetch.found.digest]
         return gatherResults([fetch.part.close() for fetch in over]).addCallback(lambda _: None)
 
-    def let_go(self, fetch: Fetch) -> None:
+    def stop_serving(self, fetch: Fetch) -> None:
         """A file that has come is served from here no more."""
         self.publish([], [fetch.found.name])
 

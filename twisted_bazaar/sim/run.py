@@ -116,7 +116,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
                 then()
         finally:
             for check in self._checks:
-                check.end()
+                check.on_end()
                 for violation in check.violations:
                     self.cluster.note("violation", promise=violation.promise, at_s=violation.at_s, text=violation.text)
         return self._statistics.make_report(scenario.seed, self._trace.digest, self._checks)
@@ -169,7 +169,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
 
     def _ask(self) -> None:
         for check in self._checks:
-            check.ask()
+            check.on_settled()
 
     def _stop_all(self) -> None:
         self._churns = False
@@ -189,7 +189,7 @@ class Run(ABC, Generic[AnyScenario, AnyReport]):
                 if progress is not None:
                     progress(timeline.now, whole_s)
             for check in self._checks:
-                check.look()
+                check.on_second()
             if stop_at_violation and self._is_broken:
                 return True
         # What was asked between two phases may have been answered with no.

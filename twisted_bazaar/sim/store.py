@@ -41,7 +41,7 @@ class DiskStore(Generic[AnyBook]):
     def open(self, reactor: Any) -> None:
         """The first transaction reads what the disk holds, and if it fails the next one does."""
 
-    def run(self, work: Callable[[AnyBook], T]) -> Deferred[T]:
+    def run_transaction(self, work: Callable[[AnyBook], T]) -> Deferred[T]:
         """Do something as one transaction; it is on the disk when this fires."""
         return self._transact(lambda: self._write(work))
 
@@ -73,7 +73,7 @@ class DiskStore(Generic[AnyBook]):
                 try:
                     disk.sync(self._file)
                 except OSError:
-                    disk.undo(self._file, before)
+                    disk.roll_back(self._file, before)
                     raise
         except OSError as error:
             book.roll_back()

@@ -158,11 +158,11 @@ class Ledger:
 
     def _read(self, work: Callable[[SalesBook], T]) -> Deferred[T]:
         """Read from the book. That this works does not say that it can be written."""
-        return self._store.run(work).addErrback(self._failed)
+        return self._store.run_transaction(work).addErrback(self._failed)
 
     def _run(self, work: Callable[[SalesBook], T]) -> Deferred[T]:
         """Change something in the book."""
-        return self._store.run(work).addCallbacks(self._done, self._failed)
+        return self._store.run_transaction(work).addCallbacks(self._done, self._failed)
 
     def _done(self, result: T) -> T:
         if self.fault is not None:
@@ -269,7 +269,7 @@ def settle_batch(book: SalesBook, batch: Sequence[_Waiting], now_ms: int) -> lis
         if verdict.is_kept:
             new.append(deal)
             known[order.key] = deal
-    book.keep(new)
+    book.add_deals(new)
     for item, level in levels.items():
         if level.sold > before[item].sold:
             book.sell(item, level.sold - before[item].sold)

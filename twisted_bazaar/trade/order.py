@@ -98,16 +98,16 @@ class OrderRecord:
 class OrderLife(Protocol):
     """The life of an order as its buyer sees it, as a state machine."""
 
-    def sold(self) -> None:
+    def mark_sold(self) -> None:
         """The seller said yes."""
 
-    def refused(self) -> None:
+    def mark_refused(self) -> None:
         """The seller said no."""
 
-    def cancelled(self) -> None:
+    def mark_cancelled(self) -> None:
         """The seller knows that it is not to be."""
 
-    def doubt(self) -> None:
+    def mark_in_doubt(self) -> None:
         """No answer has come for longer than an answer takes."""
 
 
@@ -123,17 +123,17 @@ def _enter(state: OrderState) -> Callable[[OrderLife, OrderRecord], None]:
 
 
 _ENDINGS: Final = {
-    OrderLife.sold: OrderState.CONFIRMED,
-    OrderLife.refused: OrderState.REFUSED,
-    OrderLife.cancelled: OrderState.CANCELLED,
+    OrderLife.mark_sold: OrderState.CONFIRMED,
+    OrderLife.mark_refused: OrderState.REFUSED,
+    OrderLife.mark_cancelled: OrderState.CANCELLED,
 }
 for _open_state in (OrderState.PENDING, OrderState.UNKNOWN):
     for _input, _end in _ENDINGS.items():
         _states[_open_state].upon(_input).to(_states[_end])(_enter(_end))
-    _states[_open_state].upon(OrderLife.doubt).to(_states[OrderState.UNKNOWN])(_enter(OrderState.UNKNOWN))
+    _states[_open_state].upon(OrderLife.mark_in_doubt).to(_states[OrderState.UNKNOWN])(_enter(OrderState.UNKNOWN))
 # The first answer is final: whatever comes after it changes nothing.
 for _end in _ENDINGS.values():
-    for _input in (*_ENDINGS, OrderLife.doubt):
+    for _input in (*_ENDINGS, OrderLife.mark_in_doubt):
         _states[_end].upon(_input).loop().returns(None)
 
 order_life: Final = _builder.build()
@@ -142,4 +142,5 @@ order_life: Final = _builder.build()
 
 def end(life: OrderLife, outcome: Outcome) -> None:
     """Let the seller's answer end an order."""
-    {Outcome.SOLD: life.sold, Outcome.REFUSED: life.refused, Outcome.CANCELLED: life.cancelled}[outcome]()
+    mark = {Outcome.SOLD: life.mark_sold, Outcome.REFUSED: life.mark_refused, Outcome.CANCELLED: life.mark_cancelled}
+    mark[outcome]()

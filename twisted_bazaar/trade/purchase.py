@@ -114,11 +114,11 @@ class Purchases:
                     opened = self._begin(record, None)
                     opened.tries = _TRIES_BEFORE_DOUBT
                     opened.was_sent = True
-                    opened.life.doubt()
+                    opened.life.mark_in_doubt()
                     self._wait(opened)
             return [opened.record for opened in self._open.values()]
 
-        return self._store.run(lambda book: book.open_orders()).addCallback(go_on)
+        return self._store.run_transaction(lambda book: book.open_orders()).addCallback(go_on)
 
     def prepare(self, want: int, offer: Offer, quantity: int) -> OrderRecord:
         """Sign an order.
@@ -217,7 +217,7 @@ class Purchases:
 
         @raise StorageError: the book cannot be read now.
         """
-        return self._store.run(lambda book: book.latest(id_prefix, most))
+        return self._store.run_transaction(lambda book: book.latest(id_prefix, most))
 
     def seller_found(self, seller: str, route: Route) -> None:
         """Ask again along a route by which a seller was just heard of, each once between two repeats.
@@ -229,7 +229,7 @@ class Purchases:
                 opened.record.seller_node = route[-1]
                 self._try(opened, route)
 
-    def answered(self, message: Answered, origin: object) -> None:
+    def answer_received(self, message: Answered, origin: object) -> None:
         """An answer came; whoever has brought it, the seller must have signed it."""
         opened = next((each for each in self._open.values() if handle_of(each.record.id) == message.id), None)
         if opened is None or opened.is_ending:
@@ -247,7 +247,7 @@ class Purchases:
             return
         self._end(opened, answer.outcome, message.answer, answer.code, _printable(answer.reason))
 
-    def failed(self, message: Any, origin: object) -> None:
+    def error_received(self, message: Any, origin: object) -> None:
         """An error came that may be about an order: none of them ends it, but some say to try another way."""
         if message.id is None or message.code not in (NoRoute.code, WrongWay.code):
             return
@@ -266,7 +266,7 @@ class Purchases:
                 self.fault = failure.getErrorMessage()
             return failure
 
-        return self._store.run(write).addCallbacks(written, failed)
+        return self._store.run_transaction(write).addCallbacks(written, failed)
 
     def _begin(self, record: OrderRecord, route: Route | None) -> _OpenOrder:
         backoff = Backoff(self._node.rng, _FIRST_REPEAT_S, _LONGEST_REPEAT_S, factor=2.0)
@@ -336,7 +336,7 @@ class Purchases:
         # A try that finds no way counts too: there may be one to be found.
         opened.tries += 1
         if opened.tries == _TRIES_BEFORE_DOUBT:
-            opened.life.doubt()
+            opened.life.mark_in_doubt()
             self._node.report(
                 "unknown",
                 "no answer from node {seller} to order {id}; asking again",

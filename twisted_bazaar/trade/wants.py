@@ -42,7 +42,7 @@ class WantList:
 
         # One after another: each is to see what the one before has taken.
         finding: Deferred[tuple[WantRow, Sequence[OrderRecord]]] = self._finding.run(
-            lambda: self._store.run(find).addCallback(take_up)
+            lambda: self._store.run_transaction(find).addCallback(take_up)
         )
         return finding
 
@@ -57,4 +57,4 @@ class WantList:
                 if want.number in self._taken_up:
                     book.put_want(evolve(want, is_open=False))
 
-        return self._store.run(close)
+        return self._store.run_transaction(close)

@@ -70,7 +70,7 @@ class FrameSplitter:
     """Splits a byte stream into frames.
 
     Any split of the stream gives the same frames. The first error is final: the frames before it
-    are still given out, everything from it on is discarded, and every later L{take} raises it
+    are still given out, everything from it on is discarded, and every later L{next_frames} raises it
     again.
 
     @ivar limit: the largest payload taken, in bytes; it may be changed between two frames.
@@ -95,7 +95,7 @@ class FrameSplitter:
 
     @property
     def has_bytes(self) -> bool:
-        """Whether there are bytes that L{take} has not looked at."""
+        """Whether there are bytes that L{next_frames} has not looked at."""
         return self._position < len(self._buffer)
 
     @property
@@ -105,7 +105,7 @@ class FrameSplitter:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the stream broke the rules; L{take} raises that, if it has not yet."""
+        """Whether the stream broke the rules; L{next_frames} raises that, if it has not yet."""
         return self._fault is not None
 
     def whole_frame(self, data: bytes) -> bytes | None:
@@ -136,7 +136,7 @@ class FrameSplitter:
         self._buffer = data
         self._position = 0
 
-    def take(self, most: int) -> list[bytes]:
+    def next_frames(self, most: int) -> list[bytes]:
         """Give out complete frames.
 
         @param most: the largest number of frames wanted.
@@ -191,7 +191,7 @@ class FrameSplitter:
         self._missing = missing
         self._buffer, self._position = b"", 0
 
-    def leave(self) -> bytes:
+    def detach(self) -> bytes:
         """Give up all that has not been given out, to somebody else who reads the stream from here on."""
         rest = self._buffer[self._position :] if self._rest is None else bytes(self._rest)
         self._buffer, self._position, self._rest = b"", 0, None

@@ -14,23 +14,23 @@ class RoomsTests(SynchronousTestCase):
     def test_used_again(self) -> None:
         """What was given back is given out again, to one only."""
         rooms = BufferPool()
-        first = rooms.take(CHUNK_BYTES)
+        first = rooms.acquire(CHUNK_BYTES)
         first[0] = 7
-        self.assertNotEqual(rooms.take(CHUNK_BYTES)[0], 7)
-        rooms.give_back(first)
-        self.assertEqual([rooms.take(CHUNK_BYTES)[0], rooms.take(CHUNK_BYTES)[0]], [7, 0])
+        self.assertNotEqual(rooms.acquire(CHUNK_BYTES)[0], 7)
+        rooms.release(first)
+        self.assertEqual([rooms.acquire(CHUNK_BYTES)[0], rooms.acquire(CHUNK_BYTES)[0]], [7, 0])
 
     def test_small(self) -> None:
         """A smaller chunk gets room of its size, which is not kept."""
         rooms = BufferPool()
-        small = rooms.take(5)
+        small = rooms.acquire(5)
         self.assertEqual(len(small), 5)
-        rooms.give_back(small)
-        self.assertEqual(len(rooms.take(CHUNK_BYTES)), CHUNK_BYTES)
+        rooms.release(small)
+        self.assertEqual(len(rooms.acquire(CHUNK_BYTES)), CHUNK_BYTES)
 
     def test_bounded(self) -> None:
         """After a rush most of the memory is let go of."""
         rooms = BufferPool()
-        for room in [rooms.take(CHUNK_BYTES) for _ in range(20)]:
-            rooms.give_back(room)
+        for room in [rooms.acquire(CHUNK_BYTES) for _ in range(20)]:
+            rooms.release(room)
         self.assertEqual(len(rooms._free), 16)

@@ -29,12 +29,12 @@ class Owner:
     def _keep(self, message: Described | Go | Have | Wait) -> None:
         self.said.append(message)
 
-    described = slot_given = slot_taken = grown = _keep
+    description_received = unchoked = choked = growth_received = _keep
 
-    def digests_came(self, first: int, digests: bytes) -> None:
+    def digests_received(self, first: int, digests: bytes) -> None:
         """Nothing."""
 
-    def bits_came(self, first: int, bits: bytes) -> None:
+    def bits_received(self, first: int, bits: bytes) -> None:
         self.said.append(first)
 
     def size_of(self, chunk: int) -> int:
@@ -43,13 +43,13 @@ class Owner:
     def room_for(self, chunk: int) -> memoryview:
         return memoryview(bytearray(100))
 
-    def bytes_came(self, size: int) -> None:
+    def bytes_received(self, size: int) -> None:
         """Nothing."""
 
-    def chunk_came(self, chunk: int, content: memoryview) -> None:
+    def chunk_received(self, chunk: int, content: memoryview) -> None:
         self.said.append(chunk)
 
-    def ended(self, code: str, reason: str) -> None:
+    def connection_ended(self, code: str, reason: str) -> None:
         self.end = code, reason
 
 

@@ -41,7 +41,7 @@ class WholeTests(SynchronousTestCase):
         """Have chunks come."""
         for chunk in chunks:
             self.holdings.add(chunk)
-            self.whole.go_on()
+            self.whole.hash_next()
 
     @given(st.permutations(range(40)), st.sets(st.integers(0, 39)))
     def test_any_order(self, order: list[int], pauses: set[int]) -> None:

@@ -55,7 +55,7 @@ class WaysInTests(SynchronousTestCase):
 
     def ways(self, source: FileSource, *, streams_first: bool = False) -> list[Any]:
         """All ways to a source, in their order."""
-        way = self.kinds[streams_first].to(source)
+        way = self.kinds[streams_first].endpoint_for(source)
         if isinstance(way, HeadStart):
             return list(way._endpoints)
         return [] if way is None else [way]
@@ -83,8 +83,10 @@ class WaysInTests(SynchronousTestCase):
         """Who takes neither is not reached, nor who takes datagrams by a node that takes none."""
         self.assertEqual(self.ways(FileSource(1, "", Address("10.0.0.1", 0))), [])
         only_streams = evolve(BOTH, address=Address("10.0.0.1", 0))
-        self.assertEqual(HappyEyeballs(Clock(), 4.0).to(only_streams), None)
-        self.assertEqual(HappyEyeballs(Clock(), 4.0, lambda address, timeout_s=None: None).to(only_streams), None)
+        self.assertEqual(HappyEyeballs(Clock(), 4.0).endpoint_for(only_streams), None)
+        self.assertEqual(
+            HappyEyeballs(Clock(), 4.0, lambda address, timeout_s=None: None).endpoint_for(only_streams), None
+        )
 
 
 class HeadStartTests(SynchronousTestCase):

@@ -39,7 +39,7 @@ class PickerTests(SynchronousTestCase):
         count, held, partials, seed = case
         picker = picker_of(count, held, seed)
         for has in partials:
-            picker.joined(set_of(count, has))
+            picker.source_joined(set_of(count, has))
         for has in [*partials, set(range(count))]:
             bits = set_of(count, has)
             useful = has - held
@@ -51,7 +51,7 @@ class PickerTests(SynchronousTestCase):
             rarity = [sum(chunk in each for each in partials) for chunk in picked]
             self.assertEqual(rarity, sorted(rarity))
             for chunk in picked:
-                picker.forgot(chunk)
+                picker.request_dropped(chunk)
 
     @given(CASE)
     def test_who_leaves_is_not_counted(self, case: tuple[int, set[int], list[set[int]], int]) -> None:
@@ -59,10 +59,10 @@ class PickerTests(SynchronousTestCase):
         count, held, partials, seed = case
         picker = picker_of(count, held, seed)
         for has in partials:
-            picker.joined(0)
-            picker.grew(set_of(count, has))
+            picker.source_joined(0)
+            picker.source_grown(set_of(count, has))
         for has in partials:
-            picker.left(set_of(count, has))
+            picker.source_left(set_of(count, has))
         picked = []
         while (chunk := picker.pick(None)) is not None:
             picked.append(chunk)
@@ -73,15 +73,15 @@ class PickerTests(SynchronousTestCase):
         picker = picker_of(2)
         self.assertEqual([picker.pick(None), picker.pick(None), picker.pick(None)], [0, 1, None])
         self.assertFalse(picker.can_pick(None))
-        self.assertEqual(picker.unasked, 0)
-        picker.forgot(0)
+        self.assertEqual(picker.unrequested, 0)
+        picker.request_dropped(0)
         self.assertTrue(picker.can_pick(None))
         self.assertEqual(picker.pick(None), 0)
-        picker.came(0)
-        picker.forgot(0)
+        picker.chunk_received(0)
+        picker.request_dropped(0)
         self.assertFalse(picker.is_missing(0))
         self.assertFalse(picker.is_done)
-        picker.came(1)
+        picker.chunk_received(1)
         self.assertEqual((picker.pick(None), picker.is_done), (None, True))
 
     def test_by_chance_among_equals(self) -> None:
@@ -100,5 +100,5 @@ class PickerTests(SynchronousTestCase):
     def test_a_large_file(self) -> None:
         """A million chunks are picked from without effort."""
         picker = picker_of(1_000_000)
-        picker.joined(set_of(1_000_000, [999_999, 5]))
+        picker.source_joined(set_of(1_000_000, [999_999, 5]))
         self.assertEqual(len({picker.pick(None) for _ in range(100)}), 100)

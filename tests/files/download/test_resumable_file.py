@@ -47,7 +47,7 @@ class PartCase(FolderCase):
     def begun(self, chunks: Sequence[int] = (), **options: bool) -> ResumableFile:
         """A download that has some chunks."""
         part = self.open(**options)
-        self.successResultOf(part.begin(MANIFEST))
+        self.successResultOf(part.set_manifest(MANIFEST))
         for chunk in chunks:
             self.assertTrue(self.successResultOf(part.write(chunk, PIECES[chunk])))
         return part
@@ -110,7 +110,7 @@ class FetchingTests(PartCase):
     def test_empty(self) -> None:
         """An empty file is a file."""
         part = self.open(digest=digest_of(b""))
-        self.successResultOf(part.begin(manifest_of(b"")))
+        self.successResultOf(part.set_manifest(manifest_of(b"")))
         self.successResultOf(part.finish())
         self.close(part)
         self.assertEqual((self.listed(), (self.folder / "a").read_bytes()), ({"a"}, b""))
@@ -131,7 +131,7 @@ class FetchingTests(PartCase):
         """The longest names that there can be have hidden ones beside them, in any script."""
         for name in ("a" * 255, "ü" * 127, "語" * 85):
             part = self.open(name)
-            self.successResultOf(part.begin(MANIFEST))
+            self.successResultOf(part.set_manifest(MANIFEST))
             self.assertTrue(all(hidden.startswith(".") for hidden in self.listed()), self.listed())
             for chunk, piece in enumerate(PIECES):
                 self.successResultOf(part.write(chunk, piece))
@@ -157,7 +157,7 @@ class ResumingTests(PartCase):
         part = self.open()
         self.assertEqual((list(part.holdings), part.manifest), ([0, 1, 4], MANIFEST))
         self.assertEqual(part.resumed_bytes, 2 * CHUNK_BYTES + 11)
-        self.successResultOf(part.begin(MANIFEST))
+        self.successResultOf(part.set_manifest(MANIFEST))
         for chunk in (3, 2):
             self.successResultOf(part.write(chunk, PIECES[chunk]))
         self.successResultOf(part.finish())
@@ -182,7 +182,7 @@ class ResumingTests(PartCase):
             (self.folder / JOURNAL).write_bytes(damaged)
             part = self.open()
             self.assertEqual((part.manifest, part.resumed_bytes), (None, 0))
-            self.successResultOf(part.begin(MANIFEST))
+            self.successResultOf(part.set_manifest(MANIFEST))
             self.assertEqual(list(part.holdings), [0, 3])
             self.close(part)
 
@@ -229,13 +229,13 @@ class LyingTests(PartCase):
         """Chunks that fit a lie do not make the file; with the truth, those that fit that too are kept."""
         false = CONTENT[:CHUNK_BYTES] + bytes(CHUNK_BYTES) + CONTENT[2 * CHUNK_BYTES :]
         part = self.open()
-        self.successResultOf(part.begin(self.lie(false)))
+        self.successResultOf(part.set_manifest(self.lie(false)))
         for chunk, piece in enumerate(pieces_of(false)):
             self.assertTrue(self.successResultOf(part.write(chunk, piece)))
         self.failureResultOf(part.finish(), WrongWhole)
         self.assertEqual(self.listed(), {PART, JOURNAL})
         self.assertTrue(part.holdings.is_whole)
-        self.successResultOf(part.begin(MANIFEST))
+        self.successResultOf(part.set_manifest(MANIFEST))
         self.assertEqual(list(part.holdings), [0, 2, 3, 4])
         self.successResultOf(part.write(1, PIECES[1]))
         self.successResultOf(part.finish())
@@ -246,11 +246,11 @@ class LyingTests(PartCase):
         part = self.begun([0, 4])
         for size in (0, 5, CHUNK_BYTES, len(CONTENT) + 5 * CHUNK_BYTES):
             if size:
-                self.successResultOf(part.begin(self.lie(bytes(size))))
+                self.successResultOf(part.set_manifest(self.lie(bytes(size))))
                 self.assertEqual(list(part.holdings), [])
             self.close(part)
             part = self.open()
-            self.successResultOf(part.begin(MANIFEST))
+            self.successResultOf(part.set_manifest(MANIFEST))
             self.assertEqual(list(part.holdings), [0, 4])
         for chunk in (1, 2, 3):
             self.successResultOf(part.write(chunk, PIECES[chunk]))
@@ -261,7 +261,7 @@ class LyingTests(PartCase):
         """A size that no disk has is refused, with what there is, before anything is written."""
         part = self.begun([0])
         self.patch(part_file, "_BLOCK_BYTES", -(1 << 50))
-        failure = self.failureResultOf(part.begin(self.lie(bytes(7))), StorageError)
+        failure = self.failureResultOf(part.set_manifest(self.lie(bytes(7))), StorageError)
         self.assertRegex(str(failure.value), r"a: [0-9,]+ bytes more are needed, and [0-9,]+ are free there$")
         self.assertEqual((list(part.holdings), part.manifest), ([0], MANIFEST))
 
@@ -274,7 +274,7 @@ class LyingTests(PartCase):
 
     def test_other_file(self) -> None:
         """A manifest of another file is refused."""
-        self.failureResultOf(self.open().begin(manifest_of(b"other")), StorageError)
+        self.failureResultOf(self.open().set_manifest(manifest_of(b"other")), StorageError)
 
     def test_changed_behind_our_back(self) -> None:
         """Nobody is called a liar because somebody here changed the part file; what is changed is fetched again."""
@@ -384,7 +384,7 @@ class TargetTests(PartCase):
         opening = ResumableFile.open(self.reactor, self.folder, name, digest, overwrite=overwrite)
         if isinstance(getattr(opening, "result", None), ResumableFile):
             part: ResumableFile = self.successResultOf(opening)
-            self.successResultOf(part.begin(manifest_of(b"x")))
+            self.successResultOf(part.set_manifest(manifest_of(b"x")))
             self.successResultOf(part.write(0, b"x"))
             self.successResultOf(part.finish())
             self.close(part)
@@ -517,7 +517,7 @@ class FailingDiskTests(PartCase):
         os.truncate(self.folder / JOURNAL, 1 << 40)
         part = self.open()
         self.assertIsNone(part.manifest)
-        self.successResultOf(part.begin(MANIFEST))
+        self.successResultOf(part.set_manifest(MANIFEST))
         self.assertEqual(list(part.holdings), [0, 1])
         self.assert_goes_on(part)
 

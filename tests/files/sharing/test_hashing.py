@@ -44,7 +44,7 @@ class QueueTests(FolderCase):
         self.reactor.work()
         found = {result.seen.name: result.manifest for result in self.results}
         self.assertEqual(found, {f"{n}": manifest_of(content) for n, content in enumerate(contents)})
-        self.assertEqual(self.memory.recall("0", files[0].signature), manifest_of(contents[0]))
+        self.assertEqual(self.memory.get("0", files[0].signature), manifest_of(contents[0]))
         self.queue.add([self.seen("b", b"xx"), self.seen("c", b"x")])
         self.queue.add([self.seen("a", b"")])
 
@@ -102,7 +102,7 @@ class QueueTests(FolderCase):
                     change()
                 self.reactor.work()
                 self.assertEqual(self.results.pop(), Hashed(seen, None, "it is being written", True))
-                self.assertIsNone(self.memory.recall("a", seen.signature))
+                self.assertIsNone(self.memory.get("a", seen.signature))
 
     def test_ends_early(self) -> None:
         """A large file that changes is not hashed to its end."""
@@ -144,7 +144,7 @@ class QueueTests(FolderCase):
         old = self.seen("a", bytes(20 * CHUNK_BYTES))
         waiting = [self.seen(name, bytes(20 * CHUNK_BYTES)) for name in "bcd"]
         self.queue.add([old, *waiting])
-        self.queue.drop(["a", "d"])
+        self.queue.remove(["a", "d"])
         new = self.seen("a", b"new")
         self.queue.add([new])
         self.reactor.work()

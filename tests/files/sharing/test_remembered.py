@@ -26,7 +26,7 @@ class MemoryTests(FolderCase):
         self.path = self.folder / "hashes"
         self.memory = self.reopened()
         for name, content in CONTENTS.items():
-            self.memory.keep(name, SIGNATURES[name], manifest_of(content))
+            self.memory.put(name, SIGNATURES[name], manifest_of(content))
         self.content = self.path.read_bytes()
 
     def reopened(self) -> HashMemory:
@@ -42,7 +42,7 @@ class MemoryTests(FolderCase):
         """The names that are known; all that is known is right."""
         names = set()
         for name, content in CONTENTS.items():
-            manifest = memory.recall(name, SIGNATURES[name])
+            manifest = memory.get(name, SIGNATURES[name])
             if manifest is not None:
                 self.assertEqual(manifest, manifest_of(content))
                 names.add(name)
@@ -57,15 +57,15 @@ class MemoryTests(FolderCase):
         """With another size, time or inode, or by another name, nothing is known."""
         was = SIGNATURES["b"]
         for other in (Signature(6, was.mtime_ns, was.inode), Signature(5, 9, was.inode), Signature(5, was.mtime_ns, 9)):
-            self.assertIsNone(self.memory.recall("b", other))
-        self.assertIsNone(self.memory.recall("a", was))
+            self.assertIsNone(self.memory.get("b", other))
+        self.assertIsNone(self.memory.get("a", was))
 
     def test_last_counts(self) -> None:
         """What was found last is what is known."""
-        self.memory.keep("b", SIGNATURES["ü"], manifest_of(CONTENTS["ü"]))
+        self.memory.put("b", SIGNATURES["ü"], manifest_of(CONTENTS["ü"]))
         again = self.reopened()
-        self.assertIsNone(again.recall("b", SIGNATURES["b"]))
-        self.assertEqual(again.recall("b", SIGNATURES["ü"]), manifest_of(CONTENTS["ü"]))
+        self.assertIsNone(again.get("b", SIGNATURES["b"]))
+        self.assertEqual(again.get("b", SIGNATURES["ü"]), manifest_of(CONTENTS["ü"]))
 
     def test_cut_anywhere(self) -> None:
         """A process may be killed at any byte: what was complete is known, and what is added then is, too."""
@@ -74,7 +74,7 @@ class MemoryTests(FolderCase):
             memory = self.reopened()
             known = self.known(memory)
             self.assertEqual(known, {*list(CONTENTS)[: len(known)]})
-            memory.keep("ü", SIGNATURES["ü"], manifest_of(CONTENTS["ü"]))
+            memory.put("ü", SIGNATURES["ü"], manifest_of(CONTENTS["ü"]))
             self.assertEqual(self.known(self.reopened()), known | {"ü"})
             memory.close()
         self.path.write_bytes(self.content)
@@ -100,7 +100,7 @@ class MemoryTests(FolderCase):
         closed.close()
         for memory in (HashMemory(directory, "folder"), HashMemory(closed), HashMemory()):
             memory.open()
-            memory.keep("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
+            memory.put("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
             self.assertEqual(self.known(memory), {"b"})
         directory.close()
 
@@ -111,7 +111,7 @@ class MemoryTests(FolderCase):
         self.path.unlink()
         self.path.symlink_to(secret)
         memory = self.reopened()
-        memory.keep("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
+        memory.put("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
         self.assertEqual(secret.read_bytes(), b"secret")
 
     def test_second_name(self) -> None:
@@ -121,7 +121,7 @@ class MemoryTests(FolderCase):
         self.path.unlink()
         self.path.hardlink_to(secret)
         memory = self.reopened()
-        memory.keep("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
+        memory.put("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
         self.assertEqual(secret.read_bytes(), b"secret")
 
     def test_planted_for_tidying(self) -> None:
@@ -130,7 +130,7 @@ class MemoryTests(FolderCase):
         secret.write_bytes(b"secret")
         (self.folder / "hashes.new").symlink_to(secret)
         self.patch(remembered, "_TIDY_AFTER_BYTES", 10)
-        self.memory.keep("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
+        self.memory.put("b", SIGNATURES["b"], manifest_of(CONTENTS["b"]))
         self.memory.tidy(["b"])
         self.assertEqual(secret.read_bytes(), b"secret")
         self.assertEqual(self.known(self.reopened()), {"b"})
@@ -143,6 +143,6 @@ class MemoryTests(FolderCase):
         self.memory.tidy(["b"])
         self.assertEqual(self.known(self.memory), {"b"})
         self.assertEqual(os.listdir(self.folder), ["hashes"])
-        self.memory.keep("a", SIGNATURES["a"], manifest_of(b""))
+        self.memory.put("a", SIGNATURES["a"], manifest_of(b""))
         self.assertEqual(self.known(self.reopened()), {"a", "b"})
         self.assertLess(self.path.stat().st_size, len(self.content))

@@ -25,7 +25,7 @@ class SurveyTests(FolderCase):
 
     def look(self, now: float, *doubted: str) -> Look:
         """Look."""
-        return self.survey.look(now, doubted)
+        return self.survey.scan(now, doubted)
 
     def names_ready(self, now: float, *doubted: str) -> list[str]:
         """What is ready to be hashed with this look."""
@@ -33,7 +33,7 @@ class SurveyTests(FolderCase):
 
     def remember(self, name: str, content: bytes = b"content") -> None:
         """Have a file's content known as it is."""
-        self.memory.keep(name, Signature.of((self.folder / name).stat()), manifest_of(content))
+        self.memory.put(name, Signature.of((self.folder / name).stat()), manifest_of(content))
 
     def test_settled(self) -> None:
         """A file is ready when two looks far enough apart have seen the same; once."""
@@ -87,7 +87,7 @@ class SurveyTests(FolderCase):
         (self.folder / "a").rename(self.folder / "b")
         look = self.look(1.0)
         self.assertEqual((look.gone, [seen.name for seen, _ in look.known]), (["a"], ["b"]))
-        self.assertIsNotNone(self.memory.recall("b", look.known[0][0].signature))
+        self.assertIsNotNone(self.memory.get("b", look.known[0][0].signature))
 
     def test_not_renamed(self) -> None:
         """A file with the time of a whole second, as out of an archive, may be another in the place of the first."""

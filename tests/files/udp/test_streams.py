@@ -469,8 +469,12 @@ class TurnTests(StreamsTestCase):
         slow = _SlowClock(self.a, 0.004)
         near.streams.reactor = slow
         for number, talker in enumerate(talkers):
-            turn = talker.transport.turn
-            talker.transport.turn = lambda turn=turn, number=number: (turns.append(str(number)), slow.pass_on(), turn())
+            turn = talker.transport.run_turn
+            talker.transport.run_turn = lambda turn=turn, number=number: (
+                turns.append(str(number)),
+                slow.pass_on(),
+                turn(),
+            )
             talker.transport.write(b"hello")
         self.a.callLater(0, turns.append, "other")
         self.a.callLater(0, lambda: self.a.callLater(0, turns.append, "later"))

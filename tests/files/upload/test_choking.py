@@ -62,11 +62,11 @@ class Source:
     def enter(self, reader: Reader) -> None:
         reader.waits_since = self.now
         reader.of_chunk = 0.0
-        self.choker.enter(reader, reader.host)
+        self.choker.enqueue(reader, reader.host)
         self.decide()
 
     def decide(self) -> None:
-        for verdict, reader in self.choker.decide(self.now):
+        for verdict, reader in self.choker.assign_slots(self.now):
             self.verdicts.append((verdict, reader.name))
             (self.holders.add if verdict is Verdict.UNCHOKE else self.holders.discard)(reader)
             if verdict is Verdict.UNCHOKE and reader.waits_since <= self.now:
@@ -94,7 +94,7 @@ class Source:
             reader.chunks += 1
             reader.since_chunk = self.now
             if self.choker.chunk_sent(reader, self.now):
-                self.choker.leave(reader)
+                self.choker.remove(reader)
                 self.holders.discard(reader)
                 self.enter(reader)
 
@@ -114,46 +114,46 @@ class ChokerTests(SynchronousTestCase):
         """Slots go to those who came first; the others wait in line."""
         choker = self.choker(2)
         for asker in "abcd":
-            choker.enter(asker, asker)
-        self.assertEqual(choker.decide(0), [(Verdict.UNCHOKE, "a"), (Verdict.UNCHOKE, "b")])
-        self.assertEqual((choker.ahead("c"), choker.ahead("d"), choker.busy), (0, 1, 4))
-        choker.leave("a")
-        self.assertEqual(choker.decide(1), [(Verdict.UNCHOKE, "c")])
+            choker.enqueue(asker, asker)
+        self.assertEqual(choker.assign_slots(0), [(Verdict.UNCHOKE, "a"), (Verdict.UNCHOKE, "b")])
+        self.assertEqual((choker.queue_position("c"), choker.queue_position("d"), choker.busy), (0, 1, 4))
+        choker.remove("a")
+        self.assertEqual(choker.assign_slots(1), [(Verdict.UNCHOKE, "c")])
         self.assertTrue(choker.serves("c") and choker.waits("d"))
 
     def test_one_host_alone(self) -> None:
         """As long as nobody else asks, one host has all slots, and more connections of it take none from the others."""
         choker = self.choker(4)
         for number in range(9):
-            choker.enter(f"x{number}", "x")
-        self.assertEqual(choker.decide(0), [(Verdict.UNCHOKE, f"x{number}") for number in range(4)])
-        self.assertEqual(choker.decide(100), [])
+            choker.enqueue(f"x{number}", "x")
+        self.assertEqual(choker.assign_slots(0), [(Verdict.UNCHOKE, f"x{number}") for number in range(4)])
+        self.assertEqual(choker.assign_slots(100), [])
 
     def test_no_more_for_more_connections(self) -> None:
         """A host with many connections has no more slots than another, as soon as that asks; it finishes a chunk."""
         choker = self.choker(4)
         for number in range(9):
-            choker.enter(f"x{number}", "x")
-        choker.decide(0)
+            choker.enqueue(f"x{number}", "x")
+        choker.assign_slots(0)
         for number in range(3):
-            choker.enter(f"y{number}", "y")
+            choker.enqueue(f"y{number}", "y")
         gone = [(Verdict.FINISH, "x3"), (Verdict.UNCHOKE, "y0"), (Verdict.FINISH, "x2"), (Verdict.UNCHOKE, "y1")]
-        self.assertEqual(choker.decide(0.1), gone)
+        self.assertEqual(choker.assign_slots(0.1), gone)
         self.assertTrue(choker.serves("x3"))
         self.assertTrue(choker.chunk_sent("x3", 0.2))
-        self.assertEqual(choker.decide(0.2), [])
+        self.assertEqual(choker.assign_slots(0.2), [])
 
     def test_turns(self) -> None:
         """A turn ends after 8 chunks or 2 s, if anybody waits."""
         choker = self.choker(1)
-        choker.enter("a", "a")
-        choker.decide(0)
+        choker.enqueue("a", "a")
+        choker.assign_slots(0)
         self.assertFalse(any(choker.chunk_sent("a", 0) for _ in range(9)))
-        choker.enter("b", "b")
+        choker.enqueue("b", "b")
         self.assertTrue(choker.chunk_sent("a", 1))
-        choker.leave("a")
-        choker.decide(1)
-        choker.enter("a", "a")
+        choker.remove("a")
+        choker.assign_slots(1)
+        choker.enqueue("a", "a")
         self.assertFalse(choker.chunk_sent("b", 2.9))
         self.assertTrue(choker.chunk_sent("b", 3))
 
@@ -174,7 +174,7 @@ class ChokerTests(SynchronousTestCase):
         source.add("slow", 4096)
         [fast] = source.add("fast", 100 * CHUNK)
         source.run(0.55)
-        source.choker.leave(fast)
+        source.choker.remove(fast)
         source.readers.remove(fast)
         source.verdicts.clear()
         source.run(5)

@@ -30,7 +30,7 @@ class PaceTests(SynchronousTestCase):
             ask(number)
 
         def ask(number: int) -> None:
-            while pace.take(size, hosts[number], ready[number]):
+            while pace.acquire(size, hosts[number], ready[number]):
                 sent[number] += size
 
         ready = [lambda number=number: go(number) for number in range(len(hosts))]
@@ -62,12 +62,12 @@ class PaceTests(SynchronousTestCase):
         pace = SharedRate(clock, 1000)
         clock.advance(1000)
         taken = 0
-        while pace.take(100, "x", lambda: None):
+        while pace.acquire(100, "x", lambda: None):
             taken += 100
         self.assertLessEqual(taken, 300)
 
     def test_no_limit(self) -> None:
         """Without a rate nobody waits."""
         pace = SharedRate(Clock(), None)
-        self.assertTrue(all(pace.take(1 << 19, "x", lambda: None) for _ in range(1000)))
+        self.assertTrue(all(pace.acquire(1 << 19, "x", lambda: None) for _ in range(1000)))
         self.assertEqual(pace.piece_bytes(77), 77)

@@ -22,15 +22,15 @@ class RoundTests(SynchronousTestCase):
             if kind == 0 and given_out:
                 back = min(given_out)
                 given_out.discard(back)
-                chunks.give_back([back])
+                chunks.put_back([back])
                 given_out |= {back} & sent
             elif kind == 1 and number < count:
-                chunks.note(number)
+                chunks.chunk_sent(number)
                 given_out.add(number)
                 sent.add(number)
             else:
-                taken = chunks.take(number)
+                taken = chunks.pick(number)
                 self.assertFalse(given_out & set(taken))
                 given_out |= set(taken)
-        given_out |= set(chunks.take(count))
+        given_out |= set(chunks.pick(count))
         self.assertEqual(given_out, set(range(count)))

@@ -437,8 +437,8 @@ class SlotTests(TransferTestCase):
             turns.append(len(waits) - before)
 
         waits: list[int] = []
-        wait = serving.wait
-        serving.wait = lambda ahead: waits.append(ahead) or wait(ahead)  # type: ignore[method-assign, func-returns-value]
+        wait = serving.choke
+        serving.choke = lambda ahead: waits.append(ahead) or wait(ahead)  # type: ignore[method-assign, func-returns-value]
         serving._drain = counting  # type: ignore[method-assign]
         second.transport.write(b'16:{"type":"queue"},' * 1000)
         self.network.run(1)

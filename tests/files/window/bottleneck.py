@@ -124,7 +124,7 @@ class Bottleneck:
         heappush(self._events, (at, next(self._numbers), what, arguments))
 
     def _start(self, flow: Flow) -> None:
-        flow.sender.opened(2 * flow.delay_s + max(0.0, self._free_at - self.now), self.now)
+        flow.sender.handshake_done(2 * flow.delay_s + max(0.0, self._free_at - self.now), self.now)
         flow.sender.may_send_to(_ROOM, self.now)
         self._turn(flow)
 
@@ -160,7 +160,7 @@ class Bottleneck:
     def _arrive(self, flow: Flow, offset: int, payload: bytes, number: int, asks: bool) -> None:
         receiver = flow.receiver
         receiver.receive(offset, payload, False, number, asks, self.now)
-        receiver.take()
+        receiver.read()
         self._acknowledge(flow)
 
     def _acknowledge(self, flow: Flow) -> None:
@@ -208,10 +208,10 @@ class Reno:
         self._lost = 0
         self._recovers_at = 0
 
-    def opened(self, round_trip_s: float, now: float) -> None:
+    def handshake_done(self, round_trip_s: float, now: float) -> None:
         """Nothing."""
 
-    def lost(self, size: int) -> None:
+    def on_loss(self, size: int) -> None:
         """Something got lost."""
         self._lost += size
 
@@ -221,7 +221,7 @@ class Reno:
         self._window = float(self._segment_bytes)
         self.window_bytes = int(self._window)
 
-    def delivered(
+    def on_delivery(
         self,
         now: float,
         size: int,
@@ -248,7 +248,7 @@ class Reno:
 class Selfish(Reno):
     """Keeps more under way than fits, whatever gets lost."""
 
-    def delivered(self, *arguments: Any) -> None:
+    def on_delivery(self, *arguments: Any) -> None:
         """As much again."""
         self.window_bytes = 4_000 * self._segment_bytes
 

@@ -117,7 +117,7 @@ class Pair:
         elif not is_near and self.is_far_reading:
             self.far_heard += stream.read(self.now)
         if stream.has_heard_all and stream.ended is None and (self.is_near_reading if is_near else self.is_far_reading):
-            self._farewells[is_near] = stream.farewell(self.now)
+            self._farewells[is_near] = stream.closing_segment(self.now)
             self.send(self._farewells[is_near], is_near)
         for data in stream.datagrams(self.now):
             self.send(data, is_near)
@@ -137,7 +137,7 @@ class Pair:
                 self.send(answer, to_far=False)
             return
         if self.far is None:
-            other = self.opening.admitted(segment, CALLER, self.now)
+            other = self.opening.accept(segment, CALLER, self.now)
             if other is None:
                 return
             self.far = Stream(self.far_settings, segment.to, self.rng, self.now, other)

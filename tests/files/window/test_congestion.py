@@ -36,7 +36,7 @@ class Way:
         self._release_at = 0.0
         # What comes back, and what is missed: when, when it was sent, and what had come then.
         self._way: deque[tuple[float, float, float, int, float, bool]] = deque()
-        self.model.opened(round_trip_s, 0.0)
+        self.model.handshake_done(round_trip_s, 0.0)
 
     def run(self, seconds: float) -> None:
         """Send for so long, as fast as the model says."""
@@ -64,13 +64,13 @@ class Way:
         self._in_flight -= MSS
         if is_lost:
             self.lost += MSS
-            self.model.lost(MSS)
+            self.model.on_loss(MSS)
             return
         self.came += MSS
         self._total += MSS
         interval_s = max(sent_at - first_at, at - prior_at)
         self._total_at, self._first_at = at, sent_at
-        self.model.delivered(self.now, MSS, self._total, prior, interval_s, False, at - sent_at, self._in_flight)
+        self.model.on_delivery(self.now, MSS, self._total, prior, interval_s, False, at - sent_at, self._in_flight)
 
 
 class ModelTests(SynchronousTestCase):
@@ -145,7 +145,7 @@ class ModelTests(SynchronousTestCase):
         model.mode, model._emptied_at = Mode.EMPTYING, None
         for now in (7.0, 8.0):
             total = model._round_ends_at
-            model.delivered(now, MSS, total + MSS, total, 0.02, False, None, 0)
+            model.on_delivery(now, MSS, total + MSS, total, 0.02, False, None, 0)
         self.assertEqual((model.mode, model._is_contended), (Mode.CRUISE, False))
 
     def test_timeout(self) -> None:

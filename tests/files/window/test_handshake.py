@@ -52,24 +52,24 @@ class OpeningTests(SynchronousTestCase):
         """Who shows the id that it was given, from where it was given, is let in; for a slot or two."""
         third = segment(OPEN, self.given(100.0), NAME)
         for later_s in (0.0, SLOT_S - 1):
-            self.assertEqual(self.opening.admitted(third, HERE, 100.0 + later_s), (b"stranger", 1000))
-        self.assertEqual(self.opening.admitted(third, HERE, 100.0 + 2 * SLOT_S), None)
+            self.assertEqual(self.opening.accept(third, HERE, 100.0 + later_s), (b"stranger", 1000))
+        self.assertEqual(self.opening.accept(third, HERE, 100.0 + 2 * SLOT_S), None)
 
     def test_wrong(self) -> None:
         """From elsewhere, under another name, or of another node, it is worth nothing."""
         given = self.given(100.0)
         third = segment(OPEN, given, NAME)
-        self.assertEqual(self.opening.admitted(third, ("10.0.0.1", 4001), 100.0), None)
-        self.assertEqual(self.opening.admitted(third, ("10.0.0.2", 4000), 100.0), None)
+        self.assertEqual(self.opening.accept(third, ("10.0.0.1", 4001), 100.0), None)
+        self.assertEqual(self.opening.accept(third, ("10.0.0.2", 4000), 100.0), None)
         other = segment(OPEN, given, encode_name(b"somebody", 1000))
-        self.assertEqual(self.opening.admitted(other, HERE, 100.0), None)
-        self.assertEqual(Handshake(b"other", Settings()).admitted(third, HERE, 100.0), None)
+        self.assertEqual(self.opening.accept(other, HERE, 100.0), None)
+        self.assertEqual(Handshake(b"other", Settings()).accept(third, HERE, 100.0), None)
 
     def test_nameless(self) -> None:
         """Who does not say who it is gets no answer."""
         syn = segment(SYN, bytes(8), b"short")
         self.assertEqual((self.opening.answer(syn, HERE, 0.0), refusal(syn)), (None, None))
-        self.assertEqual(self.opening.admitted(segment(OPEN, bytes(8), b""), HERE, 0.0), None)
+        self.assertEqual(self.opening.accept(segment(OPEN, bytes(8), b""), HERE, 0.0), None)
 
     def test_refusals(self) -> None:
         """Refusals have no more than a head."""

@@ -87,7 +87,7 @@ class DiskTests(SynchronousTestCase):
         """What could not be synced can be taken back, even while the disk fails."""
         self.disk.write("a", b"one")
         self.disk.is_failing = True
-        self.disk.undo("a", b"")
+        self.disk.roll_back("a", b"")
         self.disk.is_failing = False
         self.assertEqual(self.disk.read("a"), b"")
 

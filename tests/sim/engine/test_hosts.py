@@ -70,7 +70,7 @@ class HostTests(NetworkTestCase):
                 rung: list[int] = []
                 self.connect()
                 timer = self.a.callLater(1, rung.append, 1)
-                self.a.soon(lambda rung=rung: rung.append(2))  # type: ignore[misc] # mypy
+                self.a.call_soon(lambda rung=rung: rung.append(2))  # type: ignore[misc] # mypy
                 self.a.listenUDP(PORT, Letters())
                 self.listen(self.a)
                 if is_paused:
@@ -88,10 +88,10 @@ class HostTests(NetworkTestCase):
         """A machine without power does nothing."""
         rung: list[int] = []
         self.a.crash()
-        self.a.soon(lambda: rung.append(1))
+        self.a.call_soon(lambda: rung.append(1))
         self.run_for(1)
         self.a.power_up()
-        self.a.soon(lambda: rung.append(2))
+        self.a.call_soon(lambda: rung.append(2))
         self.run_for(1)
         self.assertEqual(rung, [2])
 

@@ -83,7 +83,7 @@ class TimelineTests(SynchronousTestCase):
         for number in range(10_000):
             self.timeline.at(1.0, self.happened.append, _Entry(1.0 if number < 10 else None))
         for _ in range(9_990):
-            self.timeline.spend()
+            self.timeline.note_cancelled()
         self.assertLess(len(self.timeline), 6_000)
         self.timeline.run_until(1.0)
         self.assertEqual(sum(entry.at == 1.0 for entry in self.happened), 10)
@@ -93,5 +93,5 @@ class TimelineTests(SynchronousTestCase):
         for _ in range(20_000):
             self.timeline.at(1.0, self.happened.append, _Entry(None))
         for _ in range(9_000):
-            self.timeline.spend()
+            self.timeline.note_cancelled()
         self.assertEqual(len(self.timeline), 20_000)

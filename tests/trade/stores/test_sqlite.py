@@ -79,7 +79,7 @@ class Case(SynchronousTestCase):
 
     def do(self, store: SqliteStore, work: Work) -> Any:
         """What comes of a transaction."""
-        return self.successResultOf(store.run(work))
+        return self.successResultOf(store.run_transaction(work))
 
     def error_of(self, deferred: Deferred[object]) -> str:
         """What a transaction says that has failed because of the book."""
@@ -90,7 +90,7 @@ class Case(SynchronousTestCase):
         store = store or SqliteStore(path, kind, InlineThreads)
         said = str(self.assertRaises(UsageError, store.check))
         store.open(InlineReactor())
-        self.assertEqual(self.error_of(store.run(lambda book: None)), said)
+        self.assertEqual(self.error_of(store.run_transaction(lambda book: None)), said)
         self.successResultOf(store.close())
         self.assertNotIn("\n", said)
         self.assertEqual(said[: len(f"{path}: ")], f"{path}: ")
@@ -161,8 +161,8 @@ class GroupTests(Case):
 
     def test_shared(self) -> None:
         """Many that wait together are one transaction; those that come when it has begun are the next one."""
-        first = self.store.run(lambda book: book.sell("apple", 1))
-        group = [self.store.run(lambda book: book.sell("apple", 1)) for _ in range(50)]
+        first = self.store.run_transaction(lambda book: book.sell("apple", 1))
+        group = [self.store.run_transaction(lambda book: book.sell("apple", 1)) for _ in range(50)]
         self.threads.go_on()
         self.assertEqual(self.traced.commits(), 1)
         self.successResultOf(first)
@@ -175,11 +175,11 @@ class GroupTests(Case):
 
     def test_told_after_the_commit(self) -> None:
         """Nobody hears of anything before it is committed."""
-        self.store.run(lambda book: book.sell("apple", 1))
+        self.store.run_transaction(lambda book: book.sell("apple", 1))
         self.threads.go_on()
         commits_when_told: list[int] = []
         for _ in range(3):
-            self.store.run(lambda book: book.sell("apple", 1)).addCallback(
+            self.store.run_transaction(lambda book: book.sell("apple", 1)).addCallback(
                 lambda result: commits_when_told.append(self.traced.commits())
             )
         self.assertEqual(commits_when_told, [])
@@ -190,8 +190,8 @@ class GroupTests(Case):
     def test_next_begins_first(self) -> None:
         """The next transaction begins before anybody hears of the one before."""
         begun: list[bool] = []
-        first = self.store.run(lambda book: None)
-        self.store.run(lambda book: None)
+        first = self.store.run_transaction(lambda book: None)
+        self.store.run_transaction(lambda book: None)
         first.addCallback(lambda result: begun.append(bool(self.threads._calls)))
         self.threads.go_on()
         self.assertEqual(begun, [True])
@@ -206,9 +206,9 @@ class GroupTests(Case):
             (lambda book: book._execute("SELECT ?", (object(),)), StorageError),
         ):
             before = self.sold()
-            self.store.run(lambda book: None)
+            self.store.run_transaction(lambda book: None)
             works: list[Work] = [lambda book: book.sell("apple", 1)] * 3
-            group = [self.store.run(work) for work in (*works, bad, *works)]
+            group = [self.store.run_transaction(work) for work in (*works, bad, *works)]
             self.threads.go_on()
             self.threads.go_on()
             self.failureResultOf(group.pop(3), error)
@@ -218,16 +218,16 @@ class GroupTests(Case):
 
     def test_order(self) -> None:
         """Transactions are done in the order in which they came."""
-        done = [self.store.run(lambda book: book.sell("apple", 1) or apples_sold(book)) for _ in range(600)]
+        done = [self.store.run_transaction(lambda book: book.sell("apple", 1) or apples_sold(book)) for _ in range(600)]
         for _ in range(9):
             self.threads.go_on()
         self.assertEqual([self.successResultOf(each) for each in done], list(range(1, 601)))
 
     def test_close(self) -> None:
         """A book is closed when all that was begun is done; whoever comes later is told."""
-        done = [self.store.run(lambda book: book.sell("apple", 1)) for _ in range(3)]
+        done = [self.store.run_transaction(lambda book: book.sell("apple", 1)) for _ in range(3)]
         closed = [self.store.close(), self.store.close()]
-        self.assertEqual(self.error_of(self.store.run(lambda book: None)), "the book is closed")
+        self.assertEqual(self.error_of(self.store.run_transaction(lambda book: None)), "the book is closed")
         for _ in range(3):
             for each in closed:
                 self.assertNoResult(each)
@@ -238,7 +238,7 @@ class GroupTests(Case):
 
     def sold(self) -> int:
         """How many apples are sold."""
-        sold = self.store.run(apples_sold)
+        sold = self.store.run_transaction(apples_sold)
         self.threads.go_on()
         count: int = self.successResultOf(sold)
         return count
@@ -250,7 +250,7 @@ class LifeTests(Case):
     def test_before_it_is_open(self) -> None:
         """What is run before the book is open waits for that."""
         store = SqliteStore(self.path, SALES, InlineThreads)
-        done = store.run(lambda book: book.set_level(APPLES))
+        done = store.run_transaction(lambda book: book.set_level(APPLES))
         self.assertNoResult(done)
         store.open(InlineReactor())
         self.successResultOf(done)
@@ -259,7 +259,7 @@ class LifeTests(Case):
     def test_never_opened(self) -> None:
         """What waits for a book that is closed without having been open fails; there is no file."""
         store = SqliteStore(self.path, SALES, InlineThreads)
-        done = store.run(lambda book: None)
+        done = store.run_transaction(lambda book: None)
         self.close(store)
         self.assertEqual(self.error_of(done), "the book was never opened")
         self.assertEqual(self.files(), {})
@@ -267,7 +267,7 @@ class LifeTests(Case):
     def test_closed(self) -> None:
         """When a book is closed, all of it is in one file, and none but that is left."""
         deal = make_deal(make_order())
-        self.make_book(lambda book: book.keep([deal]))
+        self.make_book(lambda book: book.add_deals([deal]))
         self.assertEqual(list(self.files()), [self.path.name])
         store = self.open()
         self.assertEqual(self.do(store, lambda book: book.levels()), {"apple": APPLES})
@@ -440,7 +440,7 @@ class RefusedFileTests(Case):
     def failure_of_opening(self, store: SqliteStore[Any]) -> str:
         """What is said when something is asked of a book that cannot be opened."""
         store.open(InlineReactor())
-        said = str(self.failureResultOf(store.run(apples_sold), StorageError).value)
+        said = str(self.failureResultOf(store.run_transaction(apples_sold), StorageError).value)
         self.successResultOf(store.close())
         return said
 
@@ -472,7 +472,7 @@ class RefusedFileTests(Case):
     def test_damaged_and_killed(self) -> None:
         """A book with a bad page, which is looked for after a process was killed: it goes on with no such book."""
         store = self.open()
-        self.do(store, lambda book: book.keep([make_deal(make_order()) for _ in range(200)]))
+        self.do(store, lambda book: book.add_deals([make_deal(make_order()) for _ in range(200)]))
         self.close(store)
         store = self.open()
         self.do(store, lambda book: book.set_level(APPLES))
@@ -483,7 +483,7 @@ class RefusedFileTests(Case):
         before = self.files()
         again = self.open(copy)
         for _ in range(2):
-            said = self.error_of(again.run(lambda book: book.levels()))
+            said = self.error_of(again.run_transaction(lambda book: book.levels()))
             self.assertIn("it is damaged; move it away with its -wal, and bring back a copy", said)
         self.close(again)
         self.assertEqual(self.files(), before)
@@ -501,7 +501,7 @@ class GoneTests(Case):
             kept = self.path.with_name("kept")
             kept.hardlink_to(self.path)
             take_away()
-            self.assertIn("moved or removed", self.error_of(store.run(lambda book: book.sell("apple", 1))))
+            self.assertIn("moved or removed", self.error_of(store.run_transaction(lambda book: book.sell("apple", 1))))
             kept.replace(self.path)
             self.do(store, lambda book: book.sell("apple", 1))
             self.close(store)
@@ -522,7 +522,7 @@ class UpgradeTests(Case):
     def test_upgrade(self) -> None:
         """One form after another; what was in the book is still there."""
         deal = make_deal(make_order())
-        self.make_book(lambda book: book.keep([deal]))
+        self.make_book(lambda book: book.add_deals([deal]))
         newer = self.forms(
             "ALTER TABLE stock ADD COLUMN place TEXT; CREATE TABLE fashion (x INTEGER) STRICT",
             "INSERT INTO fashion VALUES (7); UPDATE stock SET place = 'here'",
@@ -541,7 +541,7 @@ class UpgradeTests(Case):
         good, bad = "CREATE TABLE fashion (x INTEGER) STRICT", "CREATE TABLE more (x); INSERT INTO nowhere VALUES (1)"
         store = self.open(kind=self.forms(good, bad))
         for _ in range(2):
-            self.assertIn("no such table: nowhere", self.error_of(store.run(lambda book: book.levels())))
+            self.assertIn("no such table: nowhere", self.error_of(store.run_transaction(lambda book: book.levels())))
         self.close(store)
         self.assertEqual(self.path.read_bytes()[60:64], b"\0\0\0\2")
         store = self.open(kind=self.forms(good))
@@ -573,7 +573,7 @@ class BadDiskTests(Case):
     def sell_and_keep(self, book: SalesBook) -> None:
         """Something that needs space."""
         book.sell("apple", 1)
-        book.keep(self.deals)
+        book.add_deals(self.deals)
 
     def test_full(self) -> None:
         """On a full disk nothing is half done, what is there can be read, and it goes on when there is space."""
@@ -581,7 +581,9 @@ class BadDiskTests(Case):
         [(pages,)] = connection.execute("PRAGMA page_count")
         connection.execute(f"PRAGMA max_page_count = {pages + 3}")
         for _ in range(3):
-            self.assertIn("ledger.sqlite: the disk is full", self.error_of(self.store.run(self.sell_and_keep)))
+            self.assertIn(
+                "ledger.sqlite: the disk is full", self.error_of(self.store.run_transaction(self.sell_and_keep))
+            )
             self.assertEqual(self.do(self.store, lambda book: book.levels()), {"apple": APPLES})
             self.assertEqual(list(self.do(self.store, lambda book: book.latest("", 99))), [])
         connection.execute("PRAGMA max_page_count = 100000")
@@ -595,7 +597,7 @@ class BadDiskTests(Case):
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (os.stat(f"{self.path}-wal").st_size, limits[1]))
         try:
-            errors = [self.error_of(self.store.run(self.sell_and_keep)) for _ in range(2)]
+            errors = [self.error_of(self.store.run_transaction(self.sell_and_keep)) for _ in range(2)]
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         self.assertEqual([error.partition(": ")[2] for error in errors], ["disk I/O error"] * 2)
@@ -606,21 +608,21 @@ class BadDiskTests(Case):
 
     def test_damaged_statement(self) -> None:
         """A statement that cannot be read any more is the book's fault, not the peer's."""
-        self.do(self.store, lambda book: book.keep(self.deals[:1]))
+        self.do(self.store, lambda book: book.add_deals(self.deals[:1]))
         self.do(self.store, sql("DROP TRIGGER answers_are_final", "UPDATE deals SET answer = x'00'"))
-        said = self.error_of(self.store.run(lambda book: book.latest("", 9)))
+        said = self.error_of(self.store.run_transaction(lambda book: book.latest("", 9)))
         self.assertIn("the book is damaged", said)
 
     def test_damaged_page(self) -> None:
         """A bad page that is met is told as damage, and nothing more is answered from that book."""
-        self.do(self.store, lambda book: book.keep(self.deals))
+        self.do(self.store, lambda book: book.add_deals(self.deals))
         self.close(self.store)
         with self.path.open("r+b") as file:
             file.seek(8192)
             file.write(os.urandom(8192 * 5))
         store = self.open()
         for _ in range(2):
-            said = self.error_of(store.run(lambda book: (book.levels(), book.latest("", 99))))
+            said = self.error_of(store.run_transaction(lambda book: (book.levels(), book.latest("", 99))))
             self.assertIn("it is damaged; move it away", said)
 
 
@@ -631,7 +633,7 @@ class BadCodeTests(Case):
         """Counts that do not add up, a second answer, a second no about a quote, a sale that is lost."""
         quote = make_quote()
         sold, refused = make_deal(make_order()), make_deal(order_on(quote), Outcome.REFUSED, "soldout")
-        self.make_book(lambda book: book.keep([sold, refused]))
+        self.make_book(lambda book: book.add_deals([sold, refused]))
         store = self.open()
         before = self.do(store, lambda book: (book.levels(), book.latest("", 9)))
         works: list[Work] = [
@@ -647,11 +649,11 @@ class BadCodeTests(Case):
                     {"sold": "many"},
                 )
             ),
-            lambda book: book.keep([make_deal(withdrawal_on(make_quote()))]),
-            lambda book: book.keep([make_deal(evolve(make_order(), quantity=0))]),
-            lambda book: book.keep([sold]),
-            lambda book: book.keep([make_deal(sold.order, Outcome.CANCELLED)]),
-            lambda book: book.keep([make_deal(order_on(quote), Outcome.REFUSED)]),
+            lambda book: book.add_deals([make_deal(withdrawal_on(make_quote()))]),
+            lambda book: book.add_deals([make_deal(evolve(make_order(), quantity=0))]),
+            lambda book: book.add_deals([sold]),
+            lambda book: book.add_deals([make_deal(sold.order, Outcome.CANCELLED)]),
+            lambda book: book.add_deals([make_deal(order_on(quote), Outcome.REFUSED)]),
             sql("UPDATE deals SET outcome = 'cancelled'"),
             sql("UPDATE deals SET outcome = 'perhaps'"),
             sql("UPDATE deals SET answer = x''"),
@@ -661,7 +663,7 @@ class BadCodeTests(Case):
             sql("INSERT INTO stock VALUES (NULL, 0, 0, 0, 0, NULL)"),
         ]
         for number, work in enumerate(works):
-            self.assertNotEqual(self.error_of(store.run(work)), "", number)
+            self.assertNotEqual(self.error_of(store.run_transaction(work)), "", number)
             self.assertEqual(self.do(store, lambda book: (book.levels(), book.latest("", 9))), before, number)
 
     def test_purchases(self) -> None:
@@ -682,5 +684,5 @@ class BadCodeTests(Case):
             lambda book: book.put_want(WantRow(0, "apple", 1, True)),
         ]
         for number, work in enumerate(works):
-            self.assertNotEqual(self.error_of(store.run(work)), "", number)
+            self.assertNotEqual(self.error_of(store.run_transaction(work)), "", number)
             self.assertEqual(list(self.do(store, lambda book: book.latest("", 9))), [record])

@@ -66,7 +66,7 @@ class SqliteSalesTests(SalesContract, StoreCase):
         """The database itself refuses a second answer to an order."""
         deal = make_deal(make_order())
         self.keep(deal)
-        self.failure_of(self.store.run(lambda book: book.keep([deal])), StorageError)
+        self.failure_of(self.store.run_transaction(lambda book: book.add_deals([deal])), StorageError)
 
 
 class SqlitePurchasesTests(PurchasesContract, StoreCase):

@@ -106,7 +106,7 @@ class RunningNode:
                 connection.sendall(frame(payload))
                 while data := connection.recv(_READ_BYTES):
                     splitter.receive(data)
-                    if frames := splitter.take(1):
+                    if frames := splitter.next_frames(1):
                         return frames[0]
                     connection.settimeout(max(0.001, deadline - time.monotonic()))
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):

@@ -136,7 +136,7 @@ class TraceSummary:
         self.orders: dict[int, OrderSeen] = {}
         self._by_id: dict[int, SearchSeen] = {}
 
-    def take(self, line: Line) -> None:
+    def add_line(self, line: Line) -> None:
         """Note what a line says of a search or an order."""
         self.names.learn(line)
         search = self._by_id.get(-1 if line.search is None else line.search)

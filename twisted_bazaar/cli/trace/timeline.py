@@ -116,7 +116,7 @@ class Timeline:
         self._ends: tuple[str, str] = ("", "")
         self._sought: int | str | None = None
 
-    def take(self, line: Line) -> None:
+    def add_line(self, line: Line) -> None:
         """Keep a line if it belongs here."""
         self.names.learn(line)
         self.last_s = max(self.last_s, line.time)

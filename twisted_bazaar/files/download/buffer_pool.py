@@ -15,13 +15,13 @@ class BufferPool:
     def __init__(self) -> None:
         self._free: list[memoryview] = []
 
-    def take(self, size: int) -> memoryview:
+    def acquire(self, size: int) -> memoryview:
         """Room for a chunk of a size; what stands in it is anything."""
         if size < CHUNK_BYTES or not self._free:
             return memoryview(bytearray(size))
         return self._free.pop()
 
-    def give_back(self, room: memoryview) -> None:
+    def release(self, room: memoryview) -> None:
         """Nobody looks at it any more."""
         if len(room) == CHUNK_BYTES and len(self._free) < _MOST_KEPT:
             self._free.append(room)

@@ -51,22 +51,22 @@ class AskingOwner(Protocol):
     def connected(self) -> None:
         """The source can be asked."""
 
-    def described(self, message: Described) -> None:
+    def description_received(self, message: Described) -> None:
         """The source has said what the file is."""
 
-    def digests_came(self, first: int, digests: bytes) -> None:
+    def digests_received(self, first: int, digests: bytes) -> None:
         """A page of digests has come."""
 
-    def bits_came(self, first: int, bits: bytes) -> None:
+    def bits_received(self, first: int, bits: bytes) -> None:
         """The source has said what it has."""
 
-    def grown(self, message: Have) -> None:
+    def growth_received(self, message: Have) -> None:
         """The source has more than before."""
 
-    def slot_given(self, message: Go) -> None:
+    def unchoked(self, message: Go) -> None:
         """Chunks can be asked for."""
 
-    def slot_taken(self, message: Wait) -> None:
+    def choked(self, message: Wait) -> None:
         """There is no slot; what was asked for does not come."""
 
     def size_of(self, chunk: int) -> int:
@@ -75,13 +75,13 @@ class AskingOwner(Protocol):
     def room_for(self, chunk: int) -> memoryview:
         """Where a chunk that was asked for is to be put."""
 
-    def bytes_came(self, size: int) -> None:
+    def bytes_received(self, size: int) -> None:
         """Some of a chunk has come."""
 
-    def chunk_came(self, chunk: int, content: memoryview) -> None:
+    def chunk_received(self, chunk: int, content: memoryview) -> None:
         """A chunk has come, whole."""
 
-    def ended(self, code: str, reason: str) -> None:
+    def connection_ended(self, code: str, reason: str) -> None:
         """The connection is over.
 
         @param code: that of C{failed}; C{lost} if it just ended; C{wtf} if the source broke the rules.
@@ -155,9 +155,9 @@ class DownloadConnection(Stream):
     def stopProducing(self) -> None:
         """The connection is ending; the transport says so by C{connectionLost} as well."""
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """The source is gone."""
-        self._owner.ended("lost", "the connection ended")
+        self._owner.connection_ended("lost", "the connection ended")
 
     # What its owner calls.
 
@@ -194,7 +194,7 @@ class DownloadConnection(Stream):
         """End it, for a fault of the source."""
         if self.is_open:
             self.stop()
-            self._owner.ended(code, reason)
+            self._owner.connection_ended(code, reason)
 
     def stop(self) -> None:
         """Hear no more; whatever is on its way is dropped."""
@@ -234,7 +234,7 @@ class DownloadConnection(Stream):
     def bulk_received(self, size: int) -> None:
         """Some of a piece has come."""
         self._filled += size
-        self._owner.bytes_came(size)
+        self._owner.bytes_received(size)
 
     def bulk_ended(self) -> None:
         """A piece is complete."""
@@ -247,7 +247,7 @@ class DownloadConnection(Stream):
         content, self._content = self._content, None
         if content is not None:
             del self.wanted[chunk]
-            self._owner.chunk_came(chunk, content)
+            self._owner.chunk_received(chunk, content)
 
     # Messages.
 
@@ -294,21 +294,21 @@ class DownloadConnection(Stream):
         match message:
             case Described():
                 self._is_described = True
-                self._owner.described(message)
+                self._owner.description_received(message)
             case Go():
-                self._owner.slot_given(message)
+                self._owner.unchoked(message)
             case Wait():
                 self.wanted.clear()
                 self._chunk = self._content = None
-                self._owner.slot_taken(message)
+                self._owner.choked(message)
             case Have():
-                self._owner.grown(message)
+                self._owner.growth_received(message)
 
     def _page_received(self, payload: bytes) -> None:
         tag, first, body = read_page(payload)
         if tag != DIGESTS_TAG:
-            self._owner.bits_came(first, body)
+            self._owner.bits_received(first, body)
             return
         if not self._pages or self._pages.pop(0) != (first, len(body) // DIGEST_BYTES):
             raise WireError("digests that nobody asked for")
-        self._owner.digests_came(first, body)
+        self._owner.digests_received(first, body)

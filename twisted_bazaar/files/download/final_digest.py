@@ -39,7 +39,7 @@ class WholeDigest:
         self._asked: Deferred[str] | None = None
         self._is_stopped = False
 
-    def go_on(self) -> None:
+    def hash_next(self) -> None:
         """Hash the next chunks, as far as they are there."""
         if self._turning is not None or self._is_stopped:
             return
@@ -63,7 +63,7 @@ class WholeDigest:
             return fail(StorageError("the file is closed"))
         asked: Deferred[str] = Deferred()
         self._asked = asked
-        self.go_on()
+        self.hash_next()
         return asked
 
     def stop(self) -> Deferred[None]:
@@ -98,7 +98,7 @@ class WholeDigest:
         self._next = end
         self._turning = None
         done.callback(None)
-        self.go_on()
+        self.hash_next()
 
     def _failed(self, failure: Failure, done: Deferred[None]) -> None:
         self._turning = None

@@ -49,7 +49,7 @@ class HappyEyeballs:
         self._stream_to = stream_to
         self._streams_first = streams_first
 
-    def to(self, source: FileSource) -> IStreamClientEndpoint | None:
+    def endpoint_for(self, source: FileSource) -> IStreamClientEndpoint | None:
         """The way to a source; None if there is none."""
         host, port = source.address.host, source.address.port
         ways: list[IStreamClientEndpoint] = []

@@ -19,10 +19,10 @@ from twisted_bazaar.files.download.timeouts import TransferLimits
 class Believer(Protocol):
     """Somebody who goes by what is believed."""
 
-    def adopt(self, manifest: Manifest) -> None:
+    def adopt_manifest(self, manifest: Manifest) -> None:
         """Go by a manifest from now on, if there is room for it."""
 
-    def expose(self, source: Source, lie: str) -> None:
+    def ban(self, source: Source, lie: str) -> None:
         """A source has lied: it is to be dropped."""
 
 
@@ -54,34 +54,34 @@ class ManifestTrust:
         """Whether some have not said yet what they have."""
         return any(each.state in UNDECIDED for each in self._sources)
 
-    def settle(self, head: Head) -> None:
+    def adopted(self, head: Head) -> None:
         """Note the manifest that the download goes by from now on."""
         self.head = head
         self._confirmed_at = self._reactor.seconds()
 
-    def described(self, source: Source) -> bool:
+    def source_described(self, source: Source) -> bool:
         """A source has said what the file is made of; returns whether that can be."""
         assert source.head is not None, "it has just said it"
         if source.head in self._lies or not is_possible(self._digest, source.head):
-            self._believer.expose(source, "its manifest is that of another file")
+            self._believer.ban(source, "its manifest is that of another file")
             return False
         if self._first_head_at is None:
             self._first_head_at = self._reactor.seconds()
         return True
 
-    def digests_came(self, source: Source, digests: bytes) -> None:
+    def source_digests_received(self, source: Source, digests: bytes) -> None:
         """A source has given digests."""
         if self._pages is not None and self._pages[0] is source:
             pages = self._pages[1]
             pages.add(digests)
             self._go_on(source, pages)
 
-    def gone(self, source: Source) -> None:
+    def source_gone(self, source: Source) -> None:
         """A source is dropped, or rests."""
         if self._pages is not None and self._pages[0] is source:
             self._pages = None
 
-    def refuse(self, head: Head) -> list[Source]:
+    def distrust(self, head: Head) -> list[Source]:
         """Never believe this again; returns those who said it."""
         self._lies.add(head)
         if self.head == head:
@@ -129,6 +129,6 @@ class ManifestTrust:
         self._pages = None
         manifest = pages.manifest(self._digest)
         if manifest is None:
-            self._believer.expose(source, "its digests are not those of its manifest")
+            self._believer.ban(source, "its digests are not those of its manifest")
         else:
-            self._believer.adopt(manifest)
+            self._believer.adopt_manifest(manifest)

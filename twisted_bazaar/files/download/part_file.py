@@ -122,7 +122,7 @@ class PartFile:
         if not os.fstat(self._part).st_blocks:
             self.remove()
 
-    def recall(self) -> Manifest | None:
+    def read_manifest(self) -> Manifest | None:
         """The manifest that was noted; None if none was, or it is damaged.
 
         @raise StorageError: the journal cannot be read.
@@ -145,7 +145,7 @@ class PartFile:
             return None
         return manifest if digest == self.digest else None
 
-    def note(self, manifest: Manifest) -> None:
+    def write_manifest(self, manifest: Manifest) -> None:
         """Note a manifest, in place of any before.
 
         @raise StorageError: it cannot be written.
@@ -180,7 +180,7 @@ class PartFile:
             if os.fstat(self._part).st_size < size:
                 os.ftruncate(self._part, size)
 
-    def held(self, manifest: Manifest, go_on: Callable[[], bool] = lambda: True) -> list[int]:
+    def held_chunks(self, manifest: Manifest, go_on: Callable[[], bool] = lambda: True) -> list[int]:
         """The chunks that are there.
 
         @param go_on: whether the answer is still of use.
@@ -237,7 +237,7 @@ class PartFile:
         if size != len(room):
             raise self._cut_off()
 
-    def settle(self, size: int) -> Signature:
+    def move_into_place(self, size: int) -> Signature:
         """Make the part file the target; returns what it is known by from now on.
 
         @raise StorageError: it cannot be; then the part file is still there.

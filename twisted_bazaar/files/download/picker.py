@@ -56,16 +56,16 @@ class Picker:
         return not self._missing
 
     @property
-    def unasked(self) -> int:
+    def unrequested(self) -> int:
         """How many chunks are missing that nobody has been asked for."""
         return (self._missing & ~self._asked).bit_count()
 
-    def joined(self, has: int) -> None:
+    def source_joined(self, has: int) -> None:
         """A source of a part of the file is there."""
         self._partials += 1
-        self.grew(has)
+        self.source_grown(has)
 
-    def grew(self, has: int) -> None:
+    def source_grown(self, has: int) -> None:
         """Such a source has some chunks that it had not before."""
         for level in range(len(self._levels) - 1, -1, -1):
             moved = self._levels[level] & has
@@ -75,7 +75,7 @@ class Picker:
                 self._levels[level] ^= moved
                 self._levels[level + 1] |= moved
 
-    def left(self, has: int) -> None:
+    def source_left(self, has: int) -> None:
         """Such a source is gone.
 
         @param has: all that it had.
@@ -120,12 +120,12 @@ class Picker:
         wanted = self._missing & ~self._asked
         for chunk in chunks:
             bit = 1 << (self._last - chunk)
-            if wanted & bit and self.has(has, chunk):
+            if wanted & bit and self.holds(has, chunk):
                 self._asked |= bit
                 return chunk
         return None
 
-    def has(self, chunks: int | None, chunk: int) -> bool:
+    def holds(self, chunks: int | None, chunk: int) -> bool:
         """Whether a chunk is in a set; everything is in None."""
         return chunks is None or bool(chunks >> (self._last - chunk) & 1)
 
@@ -133,13 +133,13 @@ class Picker:
         """Whether a chunk has not come yet."""
         return bool(self._missing >> (self._last - chunk) & 1)
 
-    def came(self, chunk: int) -> None:
+    def chunk_received(self, chunk: int) -> None:
         """A chunk is there."""
         bit = 1 << (self._last - chunk)
         self._missing &= ~bit
         self._asked &= ~bit
 
-    def forgot(self, chunk: int) -> None:
+    def request_dropped(self, chunk: int) -> None:
         """A chunk that was asked for does not come."""
         self._asked &= ~(1 << (self._last - chunk))
 

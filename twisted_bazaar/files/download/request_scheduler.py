@@ -56,23 +56,23 @@ class RequestScheduler:
 
     # Sources come and go.
 
-    def enter(self, source: Source) -> None:
+    def add_source(self, source: Source) -> None:
         """Let a source take part."""
         if not source.counts and source.has is not None:
             source.counts = True
-            self._picker.joined(source.has)
-        self.fill(source)
+            self._picker.source_joined(source.has)
+        self.request_from(source)
 
-    def grew(self, source: Source, more: int) -> None:
+    def source_grown(self, source: Source, more: int) -> None:
         """A source has more chunks than before."""
         if source.counts:
-            self._picker.grew(more)
-            self.fill(source)
+            self._picker.source_grown(more)
+            self.request_from(source)
 
-    def leave(self, source: Source) -> None:
+    def remove_source(self, source: Source) -> None:
         """A source is gone."""
         if source.counts and source.has is not None:
-            self._picker.left(source.has)
+            self._picker.source_left(source.has)
         source.counts = False
 
     def pause(self) -> None:
@@ -81,37 +81,37 @@ class RequestScheduler:
         for source in self._sources:
             source.release()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Ask again."""
         self._is_paused = False
 
-    def end(self) -> None:
+    def reset(self) -> None:
         """Another manifest is believed."""
         self._is_paused = True
         for source in self._sources:
-            self.leave(source)
+            self.remove_source(source)
 
     # Chunks come and do not.
 
-    def begin(self, source: Source, chunk: int) -> bool:
+    def begin_chunk(self, source: Source, chunk: int) -> bool:
         """A chunk has come; returns whether it is to be kept, and not one that another was faster with."""
         if chunk in self._writing or not self._picker.is_missing(chunk):
             self._unask(source, chunk)
-            self.fill(source)
+            self.request_from(source)
             return False
         self._writing.add(chunk)
         source.writing += 1
         return True
 
-    def written(self, source: Source, chunk: int) -> None:
+    def chunk_written(self, source: Source, chunk: int) -> None:
         """A chunk that has begun to be kept has been, or cannot be."""
         self._writing.discard(chunk)
         source.writing -= 1
 
-    def came(self, chunk: int) -> None:
+    def chunk_verified(self, chunk: int) -> None:
         """A chunk is there, and right."""
         self._last_chunk_at = self._reactor.seconds()
-        self._picker.came(chunk)
+        self._picker.chunk_received(chunk)
         self._asked.pop(chunk, None)
 
     def forget(self, source: Source, chunks: Sequence[int]) -> None:
@@ -119,16 +119,16 @@ class RequestScheduler:
         for chunk in chunks:
             self._unask(source, chunk)
         if chunks:
-            self.fill_all()
+            self.request_from_all()
 
     # Whom to ask for what.
 
-    def fill_all(self) -> None:
+    def request_from_all(self) -> None:
         """Ask everybody for as much as they may be asked for now."""
         for source in list(self._sources):
-            self.fill(source)
+            self.request_from(source)
 
-    def fill(self, source: Source) -> None:
+    def request_from(self, source: Source) -> None:
         """Ask a source for as much as it may be asked for now."""
         if self._is_paused or source.head != self._head:
             return
@@ -180,7 +180,7 @@ class RequestScheduler:
                 chunk in self._writing
                 or source in askers
                 or len(askers) >= _MOST_ASKED
-                or not self._picker.has(source.has, chunk)
+                or not self._picker.holds(source.has, chunk)
             ):
                 continue
             own_s = self._manifest.size_of(chunk) / rate
@@ -204,4 +204,4 @@ class RequestScheduler:
             if not askers:
                 del self._asked[chunk]
                 if chunk not in self._writing:
-                    self._picker.forgot(chunk)
+                    self._picker.request_dropped(chunk)

@@ -66,7 +66,7 @@ class ResumableFile:
         landing = await deferToThreadPool(reactor, pool, lambda: PartFile(directory, name, digest, overwrite=overwrite))
         part = cls(reactor, landing)
         try:
-            manifest = await part._in_thread(landing.recall)
+            manifest = await part._in_thread(landing.read_manifest)
             if manifest is not None:
                 await part._take(manifest)
                 part.resumed_bytes = manifest.size_of_all(part.holdings)
@@ -96,7 +96,7 @@ class ResumableFile:
 
         return deferToThreadPool(reactor, reactor.getThreadPool(), remove)
 
-    def begin(self, manifest: Manifest) -> Deferred[None]:
+    def set_manifest(self, manifest: Manifest) -> Deferred[None]:
         """Take a manifest, in place of any before; of what is there, what fits it is kept."""
         if manifest == self.manifest:
             return succeed(None)
@@ -145,7 +145,7 @@ class ResumableFile:
             raise StorageError(f"{self.path}: a manifest of another file")
         await self._idle()
         await self._in_thread(self._landing.make_room, manifest.size)
-        await self._in_thread(self._landing.note, manifest)
+        await self._in_thread(self._landing.write_manifest, manifest)
         await self._take(manifest)
 
     async def _take(self, manifest: Manifest) -> None:
@@ -158,13 +158,13 @@ class ResumableFile:
         self.manifest = manifest
         self.holdings = holdings
         self._whole = WholeDigest(self._reactor, self.holdings, self._read_into_blocking)
-        self._whole.go_on()
+        self._whole.hash_next()
 
     def _written(self, is_right: bool, manifest: Manifest, chunk: int) -> bool:
         if is_right and manifest is self.manifest and self.holdings.add(chunk):
             for watcher in list(self._watchers):
                 watcher(chunk)
-            self._whole.go_on()
+            self._whole.hash_next()
         return is_right
 
     async def _finish(self) -> None:
@@ -181,7 +181,7 @@ class ResumableFile:
                 raise StorageError(f"{self.path}: somebody has changed {missing} chunks of what was fetched")
             if await self._whole.digest() != self.digest:
                 raise WrongWhole(f"{self.path}: the chunks fit their manifest, and the whole does not fit its digest")
-        self.signature = await self._in_thread(self._landing.settle, manifest.size)
+        self.signature = await self._in_thread(self._landing.move_into_place, manifest.size)
 
     async def _close(self) -> None:
         await self._whole.stop()
@@ -198,7 +198,7 @@ class ResumableFile:
 
     def _held_blocking(self, manifest: Manifest) -> Holdings:
         holdings = Holdings(manifest.count)
-        for chunk in self._landing.held(manifest, lambda: not self._is_closed):
+        for chunk in self._landing.held_chunks(manifest, lambda: not self._is_closed):
             holdings.add(chunk)
         return holdings
 

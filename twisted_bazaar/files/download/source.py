@@ -56,25 +56,25 @@ class SourceOwner(Protocol):
     limits: TransferLimits
     ways_in: HappyEyeballs
 
-    def described(self, source: Source) -> None:
+    def source_described(self, source: Source) -> None:
         """It has said what the file is made of."""
 
-    def digests_came(self, source: Source, first: int, digests: bytes) -> None:
+    def source_digests_received(self, source: Source, first: int, digests: bytes) -> None:
         """It has given digests."""
 
-    def grown(self, source: Source, more: int) -> None:
+    def source_grown(self, source: Source, more: int) -> None:
         """It has chunks that it had not before."""
 
-    def ready(self, source: Source) -> None:
+    def source_ready(self, source: Source) -> None:
         """It can be asked for chunks."""
 
-    def forgotten(self, source: Source, chunks: list[int]) -> None:
+    def requests_dropped(self, source: Source, chunks: list[int]) -> None:
         """Chunks that it was asked for do not come."""
 
-    def chunk_came(self, source: Source, chunk: int, content: memoryview) -> None:
+    def chunk_received(self, source: Source, chunk: int, content: memoryview) -> None:
         """A chunk has come."""
 
-    def gone(self, source: Source) -> None:
+    def source_gone(self, source: Source) -> None:
         """It is dropped, or rests."""
 
     def size_of(self, chunk: int) -> int:
@@ -151,7 +151,7 @@ class Source:
         self._become(State.CONNECTING)
         self.head = self.why = None
         self.fresh.clear()
-        endpoint = self._owner.ways_in.to(self.origin)
+        endpoint = self._owner.ways_in.endpoint_for(self.origin)
         if endpoint is None:
             self.drop("it takes no connections, and no streams over datagrams from here")
             return
@@ -191,7 +191,7 @@ class Source:
         """Ask it no more."""
         self._end(State.DROPPED, why)
 
-    def rest(self, why: str) -> None:
+    def back_off(self, why: str) -> None:
         """Ask it again after a while."""
         self._rests += 1
         self.rests_until = self._reactor.seconds() + self._owner.limits.rest_s * 2 ** min(self._rests - 1, 4)
@@ -206,7 +206,7 @@ class Source:
         if asking is not None:
             asking.stop()
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """Measure it, and give it up if it is too slow to be of use."""
         limits = self._owner.limits
         if self._asking is None:
@@ -261,21 +261,21 @@ class Source:
         """It can be asked."""
         self._become(State.ASKED)
 
-    def described(self, message: Described) -> None:
+    def description_received(self, message: Described) -> None:
         """It has said what the file is."""
         if message.size > LARGEST_FILE_BYTES:
             raise WireError(f"a file of {message.size} bytes; at most {LARGEST_FILE_BYTES} are taken")
         self.head = (message.size, message.root)
         self.has = None if message.whole else 0
         self._become(State.IDLE)
-        self._owner.described(self)
+        self._owner.source_described(self)
 
-    def digests_came(self, first: int, digests: bytes) -> None:
+    def digests_received(self, first: int, digests: bytes) -> None:
         """It has given digests."""
         self.received_bytes += len(digests)
-        self._owner.digests_came(self, first, digests)
+        self._owner.source_digests_received(self, first, digests)
 
-    def bits_came(self, first: int, bits: bytes) -> None:
+    def bits_received(self, first: int, bits: bytes) -> None:
         """It has said what it has."""
         if self.head is None or self.has is None:
             raise WireError("it has the whole file, and says which chunks it has")
@@ -285,7 +285,7 @@ class Source:
             raise WireError("it names chunks beyond the end of the file")
         self._grow(int.from_bytes(bits, "big") << shift)
 
-    def grown(self, message: Have) -> None:
+    def growth_received(self, message: Have) -> None:
         """It has more than before."""
         if self.head is None or self.has is None:
             return
@@ -294,7 +294,7 @@ class Source:
             raise WireError("it names chunks beyond the end of the file")
         self._grow(set_of(count, message.chunks))
 
-    def slot_given(self, message: Go) -> None:
+    def unchoked(self, message: Go) -> None:
         """Chunks can be asked for."""
         self._is_in_line = True
         if self.head is None or (message.fresh and max(message.fresh) >= chunk_count(self.head[0])):
@@ -304,16 +304,16 @@ class Source:
             self._become(State.SERVING)
         if self.state is State.SERVING:
             self.fresh.extend(message.fresh)
-            self._owner.ready(self)
+            self._owner.source_ready(self)
 
-    def slot_taken(self, message: Wait) -> None:
+    def choked(self, message: Wait) -> None:
         """There is no slot now."""
         self._is_in_line, self._in_line_at = True, self._reactor.seconds()
         if self.state is State.SERVING:
             self._become(State.WAITING)
         self.fresh.clear()
         wanted, self.wanted = self.wanted, {}
-        self._owner.forgotten(self, list(wanted))
+        self._owner.requests_dropped(self, list(wanted))
 
     def size_of(self, chunk: int) -> int:
         """The bytes of a chunk that it was asked for."""
@@ -323,23 +323,23 @@ class Source:
         """Where a chunk that it was asked for is to be put."""
         return self._owner.room_for(chunk)
 
-    def bytes_came(self, size: int) -> None:
+    def bytes_received(self, size: int) -> None:
         """Some of a chunk has come."""
         self.received_bytes += size
 
-    def chunk_came(self, chunk: int, content: memoryview) -> None:
+    def chunk_received(self, chunk: int, content: memoryview) -> None:
         """A chunk has come."""
         if self.rate is None and self._owed_since is not None:
             self.rate = self.received_bytes / max(self._reactor.seconds() - self._owed_since, 1e-3)
         self.wanted.pop(chunk, None)
-        self._owner.chunk_came(self, chunk, content)
+        self._owner.chunk_received(self, chunk, content)
 
-    def ended(self, code: str, reason: str) -> None:
+    def connection_ended(self, code: str, reason: str) -> None:
         """The connection is over."""
         # Who leaves owing nothing may have made room for others, and can be asked once more.
         owed = self.state is State.ASKED or (self._asking is not None and self._asking.owes)
         if code == "busy" or (code == "lost" and not owed):
-            self.rest(reason)
+            self.back_off(reason)
         else:
             self._end(State.DROPPED, reason)
 
@@ -365,7 +365,7 @@ class Source:
         assert self.has is not None, "who has not the whole can have more"
         new = more & ~self.has
         self.has |= new
-        self._owner.grown(self, new)
+        self._owner.source_grown(self, new)
 
     def _end(self, state: State, why: str) -> None:
         if self.state is State.DROPPED:
@@ -374,8 +374,8 @@ class Source:
         self._become(state)
         self.why = why
         wanted, self.wanted = self.wanted, {}
-        self._owner.forgotten(self, list(wanted))
-        self._owner.gone(self)
+        self._owner.requests_dropped(self, list(wanted))
+        self._owner.source_gone(self)
         if state is State.DROPPED:
             # Of a large file it takes much room.
             self.has = None

@@ -57,7 +57,7 @@ class SourceManager:
                 mark in self._known
                 or origin.key in self._liars
                 or (origin.key and origin.key == self._own_key)
-                or self._owner.ways_in.to(origin) is None
+                or self._owner.ways_in.endpoint_for(origin) is None
             ):
                 continue
             live += 1
@@ -65,7 +65,7 @@ class SourceManager:
             self.sources[origin] = Source(self._reactor, self._owner, origin, self._digest)
             self._tell("found", about(origin))
 
-    def expose(self, source: Source, lie: str) -> None:
+    def ban(self, source: Source, lie: str) -> None:
         """Somebody has lied, and is never asked again, wherever it may be found."""
         self._liars.add(source.origin.key)
         self._tell("lied", {**about(source.origin), "lie": lie})
@@ -97,7 +97,7 @@ class SourceManager:
         waiting = [each for each in self._since(State.WAITING) if now - each.since >= _WAITED_S]
         if idle or waiting:
             self._made_room_at = now
-            (idle[0] if idle else waiting[-1]).rest("others are asked first")
+            (idle[0] if idle else waiting[-1]).back_off("others are asked first")
 
     def _since(self, state: State) -> list[Source]:
         """Those in a state, who has been in it for longest first."""

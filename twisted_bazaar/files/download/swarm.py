@@ -107,7 +107,7 @@ class Download:
         self._samples.append((now, 0))
         self._give_up_s = give_up_s
         if self._part.manifest is None and self._part.digest == EMPTY_DIGEST:
-            self.adopt(Manifest(EMPTY_DIGEST, 0, b""))
+            self.adopt_manifest(Manifest(EMPTY_DIGEST, 0, b""))
         elif self._part.manifest is not None:
             self._believe(self._part.manifest)
         if not self._is_over:
@@ -137,39 +137,39 @@ class Download:
 
     # What sources call.
 
-    def described(self, source: Source) -> None:
+    def source_described(self, source: Source) -> None:
         """A source has said what the file is made of."""
-        if not self._belief.described(source):
+        if not self._belief.source_described(source):
             return
         if self._allotment is None:
             self._choose()
         elif source.head == self._belief.head:
-            self._allotment.enter(source)
+            self._allotment.add_source(source)
 
-    def digests_came(self, source: Source, first: int, digests: bytes) -> None:
+    def source_digests_received(self, source: Source, first: int, digests: bytes) -> None:
         """A page of digests has come."""
-        self._belief.digests_came(source, digests)
+        self._belief.source_digests_received(source, digests)
 
-    def grown(self, source: Source, more: int) -> None:
+    def source_grown(self, source: Source, more: int) -> None:
         """A source has chunks that it had not before."""
         if self._allotment is not None and source.head == self._belief.head:
-            self._allotment.grew(source, more)
+            self._allotment.source_grown(source, more)
 
-    def ready(self, source: Source) -> None:
+    def source_ready(self, source: Source) -> None:
         """A source can be asked for chunks."""
         if self._allotment is not None:
-            self._allotment.fill(source)
+            self._allotment.request_from(source)
 
-    def forgotten(self, source: Source, chunks: list[int]) -> None:
+    def requests_dropped(self, source: Source, chunks: list[int]) -> None:
         """Chunks that a source was asked for do not come from it."""
         if self._allotment is not None:
             self._allotment.forget(source, chunks)
 
-    def gone(self, source: Source) -> None:
+    def source_gone(self, source: Source) -> None:
         """A source is dropped, or rests."""
         if self._allotment is not None:
-            self._allotment.leave(source)
-        self._belief.gone(source)
+            self._allotment.remove_source(source)
+        self._belief.source_gone(source)
         if source.state is State.DROPPED:
             self._tell("dropped", {**about(source.origin), "why": source.why})
         if self._is_over:
@@ -186,20 +186,20 @@ class Download:
 
     def room_for(self, chunk: int) -> memoryview:
         """Where a chunk is to be put."""
-        return self._rooms.take(self.size_of(chunk))
+        return self._rooms.acquire(self.size_of(chunk))
 
-    def chunk_came(self, source: Source, chunk: int, content: memoryview) -> None:
+    def chunk_received(self, source: Source, chunk: int, content: memoryview) -> None:
         """A chunk has come: check it, keep it, and ask for the next."""
         allotment = self._allotment
-        if allotment is None or not allotment.begin(source, chunk):
-            self._rooms.give_back(content)
+        if allotment is None or not allotment.begin_chunk(source, chunk):
+            self._rooms.release(content)
             return
         self._writes += 1
         writing = self._part.write(chunk, content)
         writing.addBoth(self._was_written, allotment, source, chunk, content)
         writing.addCallbacks(self._judge, self._cannot_go_on, callbackArgs=(allotment, source, chunk, len(content)))
         writing.addErrback(self._is_at_fault)
-        allotment.fill(source)
+        allotment.request_from(source)
 
     # Whom to believe.
 
@@ -212,12 +212,12 @@ class Download:
         if not has_any and self._no_room is not None and not self._belief.is_open:
             self._fail(Failure(self._no_room))
 
-    def adopt(self, manifest: Manifest) -> None:
+    def adopt_manifest(self, manifest: Manifest) -> None:
         """Believe a manifest, if there is room for what it says."""
         self._is_busy = True
         if self._allotment is not None:
             self._allotment.pause()
-        beginning = self._part.begin(manifest)
+        beginning = self._part.set_manifest(manifest)
         beginning.addBoth(self._unbusy)
         beginning.addCallbacks(lambda _: self._believe(manifest), self._has_no_room, errbackArgs=(head_of(manifest),))
         beginning.addErrback(self._is_at_fault)
@@ -227,7 +227,7 @@ class Download:
         failure.trap(StorageError)
         assert isinstance(failure.value, StorageError)
         self._no_room = failure.value
-        for source in self._belief.refuse(head):
+        for source in self._belief.distrust(head):
             source.drop("there is no room for the file that it says it has")
         self._choose()
 
@@ -236,8 +236,8 @@ class Download:
         if self._is_over:
             return
         if self._allotment is not None:
-            self._allotment.end()
-        self._belief.settle(head_of(manifest))
+            self._allotment.reset()
+        self._belief.adopted(head_of(manifest))
         picker = Picker(self._part.holdings, self._rng)
         self._allotment = RequestScheduler(
             self._reactor, picker, manifest, self._sources.values(), self.limits.patience_s
@@ -251,11 +251,11 @@ class Download:
             return
         for source in list(self._sources.values()):
             if source.head == self._belief.head and source.state in DESCRIBED:
-                self._allotment.enter(source)
+                self._allotment.add_source(source)
 
-    def expose(self, source: Source, lie: str) -> None:
+    def ban(self, source: Source, lie: str) -> None:
         """Drop a source that has lied; it is not asked again."""
-        self._roster.expose(source, lie)
+        self._roster.ban(source, lie)
 
     def _connect_more(self) -> None:
         if not self._is_over and not self._is_busy:
@@ -266,9 +266,9 @@ class Download:
     def _was_written(
         self, result: Any, allotment: RequestScheduler, source: Source, chunk: int, content: memoryview
     ) -> Any:
-        self._rooms.give_back(content)
+        self._rooms.release(content)
         self._writes -= 1
-        allotment.written(source, chunk)
+        allotment.chunk_written(source, chunk)
         self._tell_idle()
         return result
 
@@ -278,13 +278,13 @@ class Download:
             return
         if not is_right:
             allotment.forget(source, [chunk])
-            self.expose(source, f"chunk {chunk} is not what its manifest says")
+            self.ban(source, f"chunk {chunk} is not what its manifest says")
             return
         source.right_bytes += size
         self._held += size
-        allotment.came(chunk)
+        allotment.chunk_verified(chunk)
         if not allotment.is_done:
-            allotment.fill(source)
+            allotment.request_from(source)
         elif not self._writes:
             self._finish()
 
@@ -320,16 +320,14 @@ class Download:
             if source.head == self._belief.head:
                 # What is right by a lie is nobody's merit.
                 source.right_bytes = 0
-        for source in self._belief.refuse(self._belief.head):
-            self.expose(
-                source, "all chunks fit its manifest, and the whole does not have the digest that was asked for"
-            )
+        for source in self._belief.distrust(self._belief.head):
+            self.ban(source, "all chunks fit its manifest, and the whole does not have the digest that was asked for")
         self._choose()
 
     def _unbusy(self, result: Any) -> Any:
         self._is_busy = False
         if self._allotment is not None and not self._is_over:
-            self._allotment.go_on()
+            self._allotment.resume()
         self._tell_idle()
         return result
 
@@ -357,11 +355,11 @@ class Download:
         (since, before), (_, received) = self._samples[0], self._samples[-1]
         self._rate = (received - before) / (now - since) if now > since else 0.0
         for source in list(self._sources.values()):
-            source.look(now)
+            source.check(now)
         self._connect_more()
         self._choose()
         if self._allotment is not None:
-            self._allotment.fill_all()
+            self._allotment.request_from_all()
         if self._is_over:
             return
         if self._is_busy or any(self._is_of_use(each) for each in self._sources.values()):
@@ -387,7 +385,7 @@ class Download:
     def _close(self) -> None:
         self._is_over = True
         if self._allotment is not None:
-            self._allotment.end()
+            self._allotment.reset()
         self._look.cancel()
         for source in self._sources.values():
             source.close()

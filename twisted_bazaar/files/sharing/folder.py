@@ -155,7 +155,7 @@ class Folder:
 
         @param signature: what it was when it was last known to be that.
         """
-        keeping = self._in_thread(self._memory.keep, name, signature, manifest)
+        keeping = self._in_thread(self._memory.put, name, signature, manifest)
         return keeping.addCallback(lambda _: self.refresh())
 
     def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
@@ -204,8 +204,8 @@ class Folder:
     def _look_there(self, now: float, doubted: set[str]) -> Look:
         """In a thread: look."""
         if self._watch is not None:
-            self._watch.look_begins()
-        return self._survey.look(now, doubted)
+            self._watch.scan_begins()
+        return self._survey.scan(now, doubted)
 
     def _look_ended(self, _: object) -> None:
         self._looking = None
@@ -238,7 +238,7 @@ class Folder:
         for names in _slices(look.gone):
             for name in names:
                 self._unreadable.pop(name, None)
-            self._queue.drop(names)
+            self._queue.remove(names)
             self._withdraw(names)
             yield
         for known in _slices(look.known):

@@ -117,7 +117,7 @@ class HashQueue:
             self._total += seen.signature.size
         self._go_on()
 
-    def drop(self, names: Iterable[str]) -> None:
+    def remove(self, names: Iterable[str]) -> None:
         """Files are no longer what they were; what is under way ends by itself."""
         for name in names:
             self._under_way.pop(name, None)
@@ -200,7 +200,7 @@ class HashQueue:
             except OSError as error:
                 results.append(Hashed(seen, reason=f"it cannot be read: {error.strerror}"))
             else:
-                self._memory.keep(seen.name, seen.signature, manifest)
+                self._memory.put(seen.name, seen.signature, manifest)
                 results.append(Hashed(seen, manifest))
         return results
 

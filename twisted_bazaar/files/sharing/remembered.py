@@ -78,12 +78,12 @@ class HashMemory:
                 os.close(self._file)
                 self._file = None
 
-    def recall(self, name: str, signature: Signature) -> Manifest | None:
+    def get(self, name: str, signature: Signature) -> Manifest | None:
         """What a file is made of, if it was known by this name and is what it was."""
         entry = self._entries.get(name)
         return entry.manifest if entry is not None and entry.signature == signature else None
 
-    def keep(self, name: str, signature: Signature, manifest: Manifest) -> None:
+    def put(self, name: str, signature: Signature, manifest: Manifest) -> None:
         """Remember what a file is made of."""
         with self._lock:
             self._entries[name] = entry = _Entry(signature, manifest)

@@ -83,7 +83,7 @@ class Survey:
         self._memory = memory
         self._entries: dict[str, _Entry] = {}
 
-    def look(self, now: float, doubted: Collection[str] = ()) -> Look:
+    def scan(self, now: float, doubted: Collection[str] = ()) -> Look:
         """See what has changed.
 
         @param doubted: names that are no longer what was told of them; they are looked at as if they were new.
@@ -123,13 +123,13 @@ class Survey:
     def _recall(self, sighting: Sighting, moved: Mapping[Signature, str]) -> Manifest | None:
         """What a file is made of, if it was known before, by this name or by the one that it had until now."""
         signature = sighting.signature
-        manifest = self._memory.recall(sighting.name, signature)
+        manifest = self._memory.get(sighting.name, signature)
         former = moved.get(signature)
         # Times of whole seconds come from archives, where two files may share one; inodes are used again.
         if manifest is None and former is not None and signature.mtime_ns % _SECOND_NS:
-            manifest = self._memory.recall(former, signature)
+            manifest = self._memory.get(former, signature)
             if manifest is not None:
-                self._memory.keep(sighting.name, signature, manifest)
+                self._memory.put(sighting.name, signature, manifest)
         return manifest
 
 

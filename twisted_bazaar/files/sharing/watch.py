@@ -39,7 +39,7 @@ class Watch(FileSystemEventHandler):
     """Watches one folder, as often as it comes into being.
 
     @param path: the folder.
-    @param noticed: is called, in a thread, when something has happened; once until L{look_begins}.
+    @param noticed: is called, in a thread, when something has happened; once until L{scan_begins}.
     """
 
     log: Final = Logger()
@@ -52,7 +52,7 @@ class Watch(FileSystemEventHandler):
         self._watched: tuple[int, int] | None = None
         self._is_complained_of = False
 
-    def look_begins(self) -> None:
+    def scan_begins(self) -> None:
         """In a thread: what happens from now on is to be told of again; the folder is watched from now on."""
         self._is_noticed.clear()
         try:

@@ -44,7 +44,7 @@ class Guest(TwistedProtocol):
         """Take the first frame."""
         self._splitter.receive(data)
         try:
-            frames = self._splitter.take(1)
+            frames = self._splitter.next_frames(1)
             if frames:
                 self._hand_over(self._codec.decode(frames[0]))
         except WireError as error:
@@ -62,7 +62,7 @@ class Guest(TwistedProtocol):
             self._refuse(Error.telling(NoSlots("no streams of this kind are taken now"), first))
             return
         self._timer.cancel()
-        rest = self._splitter.leave()
+        rest = self._splitter.detach()
         self.transport.protocol = successor
         successor.makeConnection(self.transport)
         if rest:

@@ -135,7 +135,7 @@ class Streams:
                 protocol = factory.buildProtocol(transport.getPeer())
                 if protocol is None:
                     raise ConnectError(string="nobody wants it any more")
-                transport.begin(protocol)
+                transport.set_protocol(protocol)
             except Exception:
                 # Who asked for it is told, and nothing is left of the stream.
                 transport.give_up()
@@ -145,7 +145,7 @@ class Streams:
 
         transport.await_opening(opened, done.errback)
         self._transports[own_id] = transport
-        self.mark(transport)
+        self.schedule_turn(transport)
         return done
 
     def datagram_received(self, data: bytes, where: Where) -> bool:
@@ -168,7 +168,7 @@ class Streams:
             return True
         transport.stream.receive(segment, self.reactor.seconds())
         if not transport.is_due:
-            self.mark(transport)
+            self.schedule_turn(transport)
         return True
 
     def stop(self) -> Deferred[None]:
@@ -191,7 +191,7 @@ class Streams:
 
     # What a transport calls.
 
-    def mark(self, transport: StreamTransport) -> None:
+    def schedule_turn(self, transport: StreamTransport) -> None:
         """Give it a turn when all that waits in the socket has been read: one acknowledgement is for many."""
         if transport.is_due:
             return
@@ -200,20 +200,20 @@ class Streams:
         if not self._turning.is_set:
             self._turning.set(0)
 
-    def turn(self, transport: StreamTransport) -> None:
+    def run_turn(self, transport: StreamTransport) -> None:
         """It has its turn."""
         try:
-            transport.turn()
+            transport.run_turn()
         except Exception:
             # Ours, or of the protocol; it costs this stream.
             self.log.failure("a stream with {where} failed", where=transport.where)
             transport.abort()
 
-    def unsent(self) -> None:
+    def datagram_unsent(self) -> None:
         """A datagram was not sent."""
         self.counts["unsent"] += 1
 
-    def part(self, transport: StreamTransport, farewell: bytes) -> None:
+    def linger(self, transport: StreamTransport, farewell: bytes) -> None:
         """It has heard all; its last word is repeated as long as the other end has not heard that."""
         self._send(farewell, transport.where)
         self._remember(transport, farewell)
@@ -244,7 +244,7 @@ class Streams:
         until = self.reactor.seconds() + _TURN_S
         for number, transport in enumerate(due, 1):
             transport.is_due = False
-            self.turn(transport)
+            self.run_turn(transport)
             if number < len(due) and self.reactor.seconds() >= until:
                 # Others than streams are to have their turn too.
                 self._due[:0] = due[number:]
@@ -273,7 +273,7 @@ class Streams:
         for transport in self._transports.values():
             if transport.stream.other_id == segment.to and transport.where == where:
                 transport.stream.receive(segment, self.reactor.seconds())
-                self.mark(transport)
+                self.schedule_turn(transport)
                 return
 
     def _answer_call(self, syn: Segment, where: Where) -> None:
@@ -302,7 +302,7 @@ class Streams:
         try:
             self.send(datagram, where)
         except (OSError, ValueError):
-            self.unsent()
+            self.datagram_unsent()
 
     def _has_room(self, where: Where) -> bool:
         """Whether one more stream may be opened from there, perhaps in place of one of a host that has more."""
@@ -323,12 +323,12 @@ class Streams:
         )
         self.counts["evicted"] += 1
         loser.abort()
-        self.turn(loser)
+        self.run_turn(loser)
 
     def _let_in(self, third: Segment, where: Where) -> bool:
         """Open a stream for who has shown that it receives where it says."""
         now = self.reactor.seconds()
-        other = self._opening.admitted(third, where, now)
+        other = self._opening.accept(third, where, now)
         if other is None or self._factory is None or not self._has_room(where):
             return False
         protocol = self._factory.buildProtocol(address_of(where))
@@ -339,9 +339,9 @@ class Streams:
         transport = StreamTransport(self, stream, where, is_called=True)
         self._transports[third.to] = transport
         self._called[network_of(where[0])] += 1
-        transport.begin(protocol)
+        transport.set_protocol(protocol)
         stream.receive(third, now)
-        self.mark(transport)
+        self.schedule_turn(transport)
         return True
 
 

@@ -39,16 +39,16 @@ class TransportOwner(Protocol):
     send: Callable[[bytes, Where], object]
     own_address: Callable[[], Any]
 
-    def mark(self, transport: StreamTransport) -> None:
+    def schedule_turn(self, transport: StreamTransport) -> None:
         """It wants a turn."""
 
-    def turn(self, transport: StreamTransport) -> None:
+    def run_turn(self, transport: StreamTransport) -> None:
         """It has its turn."""
 
-    def unsent(self) -> None:
+    def datagram_unsent(self) -> None:
         """A datagram was not sent: there is no way there."""
 
-    def part(self, transport: StreamTransport, farewell: bytes) -> None:
+    def linger(self, transport: StreamTransport, farewell: bytes) -> None:
         """It has heard all, and says so."""
 
     def forget(self, transport: StreamTransport) -> None:
@@ -107,7 +107,7 @@ class StreamTransport:
         now = self._reactor.seconds()
         for piece in data:
             self.stream.write(bytes(piece), now)
-        self._owner.mark(self)
+        self._owner.schedule_turn(self)
         if self._is_streaming and not self._is_producer_paused and self.stream.unsent_bytes > _FULL_BYTES:
             self._is_producer_paused = True
             self._producer.pauseProducing()
@@ -172,7 +172,7 @@ class StreamTransport:
         """Hand up what comes."""
         if self._is_paused:
             self._is_paused = False
-            self._owner.mark(self)
+            self._owner.schedule_turn(self)
 
     def stopProducing(self) -> None:
         """Close."""
@@ -180,7 +180,7 @@ class StreamTransport:
 
     # What those call who have the socket.
 
-    def begin(self, protocol: Any) -> None:
+    def set_protocol(self, protocol: Any) -> None:
         """Be the transport of this."""
         self.protocol = protocol
         self.connected = True
@@ -201,9 +201,9 @@ class StreamTransport:
         farewell = self.stream.abort()
         if farewell is not None:
             self._send((farewell,))
-        self._owner.mark(self)
+        self._owner.schedule_turn(self)
 
-    def turn(self) -> None:
+    def run_turn(self) -> None:
         """Hand up what has come, and send what can be sent."""
         stream = self.stream
         now = self._reactor.seconds()
@@ -215,7 +215,7 @@ class StreamTransport:
             if data and not self.disconnecting:
                 self.protocol.dataReceived(data)
         if stream.has_heard_all and stream.state is not State.OVER and (not self._is_paused or self.disconnecting):
-            self._owner.part(self, stream.farewell(now))
+            self._owner.linger(self, stream.closing_segment(now))
         self._send(stream.datagrams(now))
         if stream.state is State.OVER:
             self._over()
@@ -233,7 +233,7 @@ class StreamTransport:
                 send(datagram, where)
             except (OSError, ValueError, error.MessageLengthError):
                 # No way there, or a host of another family. It is as good as lost.
-                self._owner.unsent()
+                self._owner.datagram_unsent()
 
     def _feed(self) -> None:
         """Have more written, if somebody waits for that."""
@@ -243,7 +243,7 @@ class StreamTransport:
 
     def _end(self) -> None:
         self.stream.close(self._reactor.seconds())
-        self._owner.mark(self)
+        self._owner.schedule_turn(self)
 
     def _set_timer(self, now: float) -> None:
         at = self.stream.next_at(now)
@@ -253,7 +253,7 @@ class StreamTransport:
             self._timer_at = at
 
     def _rung(self) -> None:
-        self._owner.turn(self)
+        self._owner.run_turn(self)
 
     def _over(self) -> None:
         self._timer.cancel()

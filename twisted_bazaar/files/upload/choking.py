@@ -130,7 +130,7 @@ class Choker(Generic[T]):
         """Whether somebody stands in line."""
         return any(asker in line for line in self._line.values())
 
-    def ahead(self, asker: T) -> int:
+    def queue_position(self, asker: T) -> int:
         """How many stand before somebody in the line, if the hosts take turns from now on."""
         count, of_later = 0, 0
         own = next(line for line in self._line.values() if asker in line)
@@ -142,7 +142,7 @@ class Choker(Generic[T]):
                 count += min(len(line), place + 1 - of_later)
         return count
 
-    def enter(self, asker: T, host: str) -> None:
+    def enqueue(self, asker: T, host: str) -> None:
         """Stand in line, at the end of that of its host; who stands there or is served stays as it is.
 
         @param host: whom a slot is charged to.
@@ -150,7 +150,7 @@ class Choker(Generic[T]):
         if not self.serves(asker):
             self._line.setdefault(host, {})[asker] = None
 
-    def leave(self, asker: T) -> None:
+    def remove(self, asker: T) -> None:
         """Give up the slot or the place in the line."""
         self._unchoked.pop(asker, None)
         self._beside.pop(asker, None)
@@ -172,7 +172,7 @@ class Choker(Generic[T]):
             return False
         return asker in self._beside or turn.chunks >= _TURN_CHUNKS or now - turn.since >= _TURN_S
 
-    def decide(self, now: float) -> list[tuple[Verdict, T]]:
+    def assign_slots(self, now: float) -> list[tuple[Verdict, T]]:
         """Give out the slots that are free, and those whose leases are over; ask it often while somebody waits.
 
         @return: what has changed, in this order.
@@ -309,7 +309,7 @@ class Choker(Generic[T]):
 
     def _choke(self, asker: T, changed: list[tuple[Verdict, T]]) -> None:
         turn = self._unchoked.pop(asker, None) or self._beside.pop(asker)
-        self.enter(asker, turn.host)
+        self.enqueue(asker, turn.host)
         changed.append((Verdict.CHOKE, asker))
 
     def _rate(self, asker: T) -> float:

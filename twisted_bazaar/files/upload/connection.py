@@ -75,10 +75,10 @@ class ServingOwner(Protocol):
 
     pace: SharedRate
 
-    def queued(self, serving: UploadConnection) -> None:
+    def slot_wanted(self, serving: UploadConnection) -> None:
         """It wants a slot."""
 
-    def passed(self, serving: UploadConnection) -> None:
+    def slot_given_up(self, serving: UploadConnection) -> None:
         """It wants none now."""
 
     def chunk_sent(self, serving: UploadConnection, chunk: int) -> None:
@@ -178,7 +178,7 @@ class UploadConnection(Stream):
             self._splitter.receive(data)
             self._drain()
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """The other end is gone."""
         self._end()
 
@@ -228,7 +228,7 @@ class UploadConnection(Stream):
             waited_s = self._held_up_s + (0.0 if self._full_since is None else now - self._full_since)
         return Progress(self.sent_bytes - unsent_bytes(self.transport), waited_s)
 
-    def go(self, askers: int, fresh: tuple[int, ...] = ()) -> None:
+    def unchoke(self, askers: int, fresh: tuple[int, ...] = ()) -> None:
         """Give the slot, or say that the number of askers has changed.
 
         @param fresh: chunks that nobody has been given.
@@ -246,11 +246,11 @@ class UploadConnection(Stream):
         self.promised.update(dict.fromkeys(fresh))
         self.send(Go(askers=askers, fresh=fresh))
 
-    def finish(self, askers: int) -> None:
+    def serve_one_chunk(self, askers: int) -> None:
         """Serve one chunk beside the slots: that which is being sent, or else the next one; of those that are wanted
         after it nothing is kept here."""
         if not self.has_slot:
-            self.go(askers)
+            self.unchoke(askers)
         self.is_finishing = True
         self._piece_bytes = min(self._piece_bytes, _FIRST_PIECE)
         if self._current is None:
@@ -261,18 +261,18 @@ class UploadConnection(Stream):
             self._reading = self._ready = None
             self._wants.appendleft(ahead)
 
-    def wait(self, ahead: int) -> None:
+    def choke(self, ahead: int) -> None:
         """Take the slot, or say that there is none: whatever is wanted is forgotten."""
         self.has_slot = self.is_finishing = False
         self._forget()
         self.send(Wait(ahead=ahead))
 
-    def end(self, code: str, info: str = "") -> None:
+    def fail(self, code: str, info: str = "") -> None:
         """Say why it ends here, and close."""
         self.close(Failed(code=code, info=info[:_ERRORS_TOLD]))
         self._end()
 
-    def cut(self) -> None:
+    def drop(self) -> None:
         """Close without a word."""
         self.abort()
         self._end()
@@ -283,14 +283,14 @@ class UploadConnection(Stream):
         """Take requests, as long as what they ask for can be sent."""
         try:
             for _ in range(_REQUESTS_A_TURN):
-                if not self.is_open or self._full_since is not None or not (frames := self._splitter.take(1)):
+                if not self.is_open or self._full_since is not None or not (frames := self._splitter.next_frames(1)):
                     break
                 self._take(self.codec.decode(frames[0]))
             else:
                 self.transport.pauseProducing()
                 self.reactor.callLater(0, self._drain_rest)
         except WireError as error:
-            self.end("wtf", str(error))
+            self.fail("wtf", str(error))
         if not self._splitter.unfinished:
             self._unfinished_since = None
         elif self._unfinished_since is None:
@@ -306,11 +306,11 @@ class UploadConnection(Stream):
             case Want(chunk=chunk):
                 self._want(chunk)
             case Queue():
-                self._owner.queued(self)
+                self._owner.slot_wanted(self)
             case Pass():
                 self.has_slot = self.is_finishing = False
                 self._forget()
-                self._owner.passed(self)
+                self._owner.slot_given_up(self)
             case Digests(first=first, count=count):
                 if first + count > self.manifest.count:
                     raise WireError(f"digests of {count} chunks from {first} on; there are {self.manifest.count}")
@@ -360,13 +360,13 @@ class UploadConnection(Stream):
         failure.trap(StorageError)
         if failure.check(FileChanged) is not None:
             self._owner.file_changed(self.digest)
-            self.end("changed", failure.getErrorMessage())
+            self.fail("changed", failure.getErrorMessage())
         elif turn == self._turn:
-            self.end("disk", "the file cannot be read now")
+            self.fail("disk", "the file cannot be read now")
 
     def _is_at_fault(self, failure: Failure) -> None:
         self.log.failure("a chunk of {digest} could not be served", failure, digest=self.digest)
-        self.end("disk", "the file cannot be read now")
+        self.fail("disk", "the file cannot be read now")
 
     def _pump(self) -> None:
         """Send pieces, until the transport is full, there is no more, or the rate is used up."""
@@ -380,7 +380,7 @@ class UploadConnection(Stream):
             if not self._paid_bytes:
                 size = min(self._owner.pace.piece_bytes(self._piece_bytes), len(content) - self._offset)
                 self._paid_bytes = size
-                if not self._owner.pace.take(size, self.network, self._paid):
+                if not self._owner.pace.acquire(size, self.network, self._paid):
                     self._in_line = True
                     return
             size, self._paid_bytes = self._paid_bytes, 0
@@ -428,7 +428,7 @@ class UploadConnection(Stream):
             self.send(Have(chunks=tuple(grown[at : at + CHUNKS_IN_HAVE])))
 
     def _end_changed(self) -> None:
-        self.end("changed", "another manifest is believed here now")
+        self.fail("changed", "another manifest is believed here now")
 
     def _end(self) -> None:
         self._forget()

@@ -37,7 +37,7 @@ class SharedRate:
             return most
         return max(_SMALLEST_PIECE, min(most, int(self._rate * _PIECE_S)))
 
-    def take(self, size: int, host: str, ready: Callable[[], object]) -> bool:
+    def acquire(self, size: int, host: str, ready: Callable[[], object]) -> bool:
         """Ask to send a piece.
 
         @param host: whom it is charged to.

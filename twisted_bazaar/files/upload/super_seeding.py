@@ -20,7 +20,7 @@ class SuperSeeding:
         self._next = 0
         self._back: deque[int] = deque()
 
-    def take(self, most: int) -> tuple[int, ...]:
+    def pick(self, most: int) -> tuple[int, ...]:
         """Some chunks that nobody has been given."""
         taken: list[int] = []
         while len(taken) < most:
@@ -36,12 +36,12 @@ class SuperSeeding:
                 taken.append(chunk)
         return tuple(taken)
 
-    def note(self, chunk: int) -> None:
+    def chunk_sent(self, chunk: int) -> None:
         """A chunk has been sent to somebody, who may have asked for just that."""
         self._given.add(chunk)
         self._sent.add(chunk)
 
-    def give_back(self, chunks: Iterable[int]) -> None:
+    def put_back(self, chunks: Iterable[int]) -> None:
         """Somebody gives up those that he has been given; what nobody else was sent either is for others."""
         for chunk in chunks:
             if chunk not in self._sent:

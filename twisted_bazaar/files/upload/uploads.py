@@ -134,7 +134,7 @@ class Uploads:
         self._look.cancel()
         self._deciding.cancel()
         for serving in list(self._servings):
-            serving.end("busy", "this node is leaving")
+            serving.fail("busy", "this node is leaving")
         if not self._streams:
             return succeed(None)
         gone: Deferred[None] = Deferred()
@@ -160,16 +160,16 @@ class Uploads:
 
     # What a connection calls.
 
-    def queued(self, serving: UploadConnection) -> None:
+    def slot_wanted(self, serving: UploadConnection) -> None:
         """Somebody wants a slot."""
         if self._choker.serves(serving):
             return
-        self._choker.enter(serving, serving.network)
+        self._choker.enqueue(serving, serving.network)
         self._give_slots()
         if not self._choker.serves(serving):
-            serving.wait(self._choker.ahead(serving))
+            serving.choke(self._choker.queue_position(serving))
 
-    def passed(self, serving: UploadConnection) -> None:
+    def slot_given_up(self, serving: UploadConnection) -> None:
         """Somebody wants none now."""
         self._take_slot(serving)
         self._give_slots()
@@ -178,13 +178,13 @@ class Uploads:
         """A chunk has been sent; perhaps it was the last of a turn."""
         self.sent_bytes += serving.manifest.size_of(chunk)
         crowd = self._crowds[serving.manifest]
-        crowd.round.note(chunk)
+        crowd.round.chunk_sent(chunk)
         if not self._choker.serves(serving):
             return
         if self._choker.chunk_sent(serving, self._reactor.seconds()):
             self._end_turn(serving)
         elif not serving.is_finishing:
-            serving.go(crowd.size, self._fresh_for(serving))
+            serving.unchoke(crowd.size, self._fresh_for(serving))
 
     def ended(self, serving: UploadConnection) -> None:
         """A connection is over."""
@@ -233,28 +233,28 @@ class Uploads:
         waiting = [each for each in own if not each.has_slot] or [each for each in own if each.is_finishing]
         if not waiting or count <= held[network] + 1:
             return False
-        waiting[-1].end("busy", "too many connections")
+        waiting[-1].fail("busy", "too many connections")
         return True
 
     def _make_room(self, servings: Sequence[UploadConnection]) -> bool:
         idle = [each for each in servings if not each.has_slot and not self._choker.waits(each)]
         if not idle:
             return False
-        min(idle, key=lambda each: each.idle_since).end("busy", "too many connections")
+        min(idle, key=lambda each: each.idle_since).fail("busy", "too many connections")
         return True
 
     def _give_slots(self) -> None:
-        for verdict, serving in self._choker.decide(self._reactor.seconds()):
+        for verdict, serving in self._choker.assign_slots(self._reactor.seconds()):
             if not serving.is_open:
                 # What was done for another has ended it.
                 continue
             if verdict is Verdict.UNCHOKE:
-                serving.go(self._crowds[serving.manifest].size, self._fresh_for(serving))
+                serving.unchoke(self._crowds[serving.manifest].size, self._fresh_for(serving))
             elif verdict is Verdict.FINISH:
-                serving.finish(self._crowds[serving.manifest].size)
+                serving.serve_one_chunk(self._crowds[serving.manifest].size)
             elif self._choker.waits(serving):
                 self._give_back(serving)
-                serving.wait(self._choker.ahead(serving))
+                serving.choke(self._choker.queue_position(serving))
         if self._choker.has_line and not self._deciding.is_set and not self._is_stopped:
             self._deciding.set(_DECIDE_S)
         if self._choker.busy != self._told:
@@ -264,17 +264,17 @@ class Uploads:
     def _end_turn(self, serving: UploadConnection) -> None:
         """Let somebody stand in line again, at its end."""
         self._take_slot(serving)
-        self._choker.enter(serving, serving.network)
-        serving.wait(self._choker.ahead(serving))
+        self._choker.enqueue(serving, serving.network)
+        serving.choke(self._choker.queue_position(serving))
         self._give_slots()
 
     def _take_slot(self, serving: UploadConnection) -> None:
         """Take the slot or the place in the line; what was promised and not sent is for others again."""
-        self._choker.leave(serving)
+        self._choker.remove(serving)
         self._give_back(serving)
 
     def _give_back(self, serving: UploadConnection) -> None:
-        self._crowds[serving.manifest].round.give_back(serving.promised)
+        self._crowds[serving.manifest].round.put_back(serving.promised)
         serving.promised.clear()
 
     def _fresh_for(self, serving: UploadConnection) -> tuple[int, ...]:
@@ -282,13 +282,13 @@ class Uploads:
         gets no more."""
         crowd = self._crowds[serving.manifest]
         most = _FRESH_AT_ONCE - len(serving.promised)
-        return crowd.round.take(most) if crowd.size > 1 and serving.content.holdings.is_whole else ()
+        return crowd.round.pick(most) if crowd.size > 1 and serving.content.holdings.is_whole else ()
 
     def _tell_askers(self, manifest: Manifest) -> None:
         """Tell those who are served a file how many ask for it."""
         for each in list(self._servings):
             if each.has_slot and not each.is_finishing and each.manifest == manifest:
-                each.go(self._crowds[manifest].size, self._fresh_for(each))
+                each.unchoke(self._crowds[manifest].size, self._fresh_for(each))
 
     def _look_later(self) -> None:
         if not self._look.is_set and self._servings and not self._is_stopped:
@@ -299,7 +299,7 @@ class Uploads:
         now = self._reactor.seconds()
         for serving in list(self._servings):
             if serving.is_stuck(now):
-                serving.cut()
+                serving.drop()
             elif self._choker.has_line and self._choker.serves(serving) and serving.wants_nothing:
                 self._look_at_idle(serving, now)
         self._look_later()
@@ -310,6 +310,6 @@ class Uploads:
             return
         serving.missed += 1
         if serving.missed >= _MOST_MISSED:
-            serving.end("slow", "a slot was given three times, and nothing wanted")
+            serving.fail("slow", "a slot was given three times, and nothing wanted")
         else:
             self._end_turn(serving)

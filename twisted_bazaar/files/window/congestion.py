@@ -139,12 +139,12 @@ class Model:
         """How many bytes may go out together."""
         return max(2 * self._segment_bytes, self.rate * _BURST_S)
 
-    def opened(self, round_trip_s: float, now: float) -> None:
+    def handshake_done(self, round_trip_s: float, now: float) -> None:
         """The first round trip was measured, when nothing else was under way."""
         self._measured(round_trip_s, now, 0)
         self.rate = _STARTUP_GAIN * self.window_bytes / (round_trip_s + _SLACK_S)
 
-    def lost(self, size: int) -> None:
+    def on_loss(self, size: int) -> None:
         """So many bytes are taken for lost."""
         self._round_lost += size
 
@@ -153,7 +153,7 @@ class Model:
         self._is_timed_out = True
         self.window_bytes = self._least_window
 
-    def delivered(
+    def on_delivery(
         self,
         now: float,
         size: int,

@@ -47,7 +47,7 @@ class Handshake:
         settings = self._settings
         return encode(SYN | ACK, name[0], 0, 0, 0, settings.capacity_bytes, 0, 0, encode_name(own_id, settings.mss))
 
-    def admitted(self, third: Segment, where: Where, now: float) -> tuple[bytes, int] | None:
+    def accept(self, third: Segment, where: Where, now: float) -> tuple[bytes, int] | None:
         """Who takes the third step: its id, and the bytes of the stream that a segment to it may have.
 
         @return: None if it was not given the id that it shows, or long ago.

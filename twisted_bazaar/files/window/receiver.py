@@ -81,11 +81,11 @@ class Receiver:
         if self._watcher is not None:
             self._watcher("rcv", now, offset, len(payload), self.next)
 
-    def ask(self, now: float) -> None:
+    def probe_received(self, now: float) -> None:
         """The other end wants to know."""
         self.ack_at = now
 
-    def take(self) -> list[bytes]:
+    def read(self) -> list[bytes]:
         """What has come, in order; it makes room for more."""
         ready, self._ready = self._ready, []
         self._edge += self._ready_bytes

@@ -36,7 +36,7 @@ class RoundTrip:
         self._variation_s = 0.0
         self._backoff = 1
 
-    def measured(self, round_trip_s: float) -> None:
+    def add_sample(self, round_trip_s: float) -> None:
         """Take one measure."""
         self.latest_s = round_trip_s
         if round_trip_s < self.least_s:
@@ -62,6 +62,6 @@ class RoundTrip:
         if self.timeout_s < LONGEST_DOUBLED_S:
             self._backoff *= 2
 
-    def answered(self) -> None:
+    def acknowledged(self) -> None:
         """Something new was acknowledged."""
         self._backoff = 1

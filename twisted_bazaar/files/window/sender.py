@@ -68,7 +68,7 @@ class Sender:
         for content in other._unsent:
             self.write(content, now)
 
-    def end(self, now: float) -> None:
+    def finish(self, now: float) -> None:
         """Nothing is written any more."""
         self._begin(now)
         self._is_ending = True
@@ -79,7 +79,7 @@ class Sender:
         return self._is_end_sent and self.flight.is_empty
 
     @property
-    def owes(self) -> bool:
+    def awaits_acknowledgement(self) -> bool:
         """Whether the other end owes an acknowledgement, or could; who has no room is slow, and not stuck."""
         return not self.flight.is_empty or (self.unsent_bytes > 0 and self._edge > self.flight.next)
 
@@ -91,10 +91,10 @@ class Sender:
             if self.flight.is_empty:
                 self.progress_at = now
 
-    def opened(self, round_trip_s: float, now: float) -> None:
+    def handshake_done(self, round_trip_s: float, now: float) -> None:
         """The first round trip was measured."""
-        self.round_trip.measured(round_trip_s)
-        self.model.opened(round_trip_s, now)
+        self.round_trip.add_sample(round_trip_s)
+        self.model.handshake_done(round_trip_s, now)
 
     def acknowledge(self, ack: int, ranges: Sequence[Range], echo: int, delay: int, now: float) -> bool:
         """Take what the other end says has come; see L{SentSegments.acknowledge}.
@@ -108,7 +108,7 @@ class Sender:
         if size is None:
             return True
         self.progress_at = now
-        self.round_trip.answered()
+        self.round_trip.acknowledged()
         self._timeouts = 0
         self._timeout_at = None if flight.is_empty else now + self.round_trip.timeout_s
         if self._watcher is not None:

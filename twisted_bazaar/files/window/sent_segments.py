@@ -159,7 +159,7 @@ class SentSegments:
             # When it came there; when that was said is less regular.
             came_at = now - delay * DELAY_UNIT_S
             round_trip_s = max(1e-6, came_at - sent_at)
-            self._round_trip.measured(round_trip_s)
+            self._round_trip.add_sample(round_trip_s)
         is_further = ack > self.acknowledged
         came = self._take_in_order(ack) if is_further else []
         if ranges:
@@ -265,7 +265,7 @@ class SentSegments:
         self._first_at = newest.sent_at
         if (newest.number - self._newest) % NUMBERS < NUMBERS // 2:
             self._newest = newest.number
-        self._model.delivered(
+        self._model.on_delivery(
             now, size, self._total, newest.total, interval_s, newest.is_app_limited, round_trip_s, self.in_flight
         )
 
@@ -278,4 +278,4 @@ class SentSegments:
         if len(self._given_up) > _REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
         if is_overtaken:
-            self._model.lost(size)
+            self._model.on_loss(size)

@@ -108,7 +108,7 @@ class Stream:
             self.state = State.OPEN
             self.other_id = other[0]
             self._sender = self._make_sender(min(settings.mss, other[1]), now)
-            self._receiver.ask(now)
+            self._receiver.probe_received(now)
 
     # What its owner calls.
 
@@ -130,7 +130,7 @@ class Stream:
 
     def read(self, now: float) -> bytes:
         """What has come, in order; until it is read the other end may send less."""
-        pieces = self._receiver.take()
+        pieces = self._receiver.read()
         if not pieces:
             return b""
         self._used_at = now
@@ -148,7 +148,7 @@ class Stream:
             self.abort()
         elif self.state is State.OPEN:
             self.state = State.ENDING
-            self._sender.end(now)
+            self._sender.finish(now)
 
     def abort(self) -> bytes | None:
         """End it at once.
@@ -161,7 +161,7 @@ class Stream:
         self._finish(Ended.ABORTED)
         return encode(RST, self.other_id, 0, 0, 0, 0, 0, 0) if is_known else None
 
-    def farewell(self, now: float) -> bytes:
+    def closing_segment(self, now: float) -> bytes:
         """End it, when all that the other end said has come.
 
         @return: what to send to the other end now, and again whenever it has not heard it.
@@ -194,7 +194,7 @@ class Stream:
         if payload or flags & FIN:
             self._receiver.receive(segment.offset, payload, bool(flags & FIN), segment.number, bool(flags & ASK), now)
         elif flags & ASK:
-            self._receiver.ask(now)
+            self._receiver.probe_received(now)
         if self.state is State.ENDING and self._sender.is_done:
             self._finish(Ended.CLOSED)
 
@@ -244,7 +244,7 @@ class Stream:
         )
         if settings.idle_s:
             at = min(at, max(self._used_at, sender.progress_at) + settings.idle_s)
-        if sender.owes:
+        if sender.awaits_acknowledgement:
             at = min(at, sender.progress_at + settings.stuck_s)
         if self._say_at is not None:
             at = min(at, self._say_at)
@@ -274,7 +274,7 @@ class Stream:
         self._sender.may_send_to(segment.window, now)
         if self._calls == 1:
             # Of several it is not known which was answered.
-            self._sender.opened(max(1e-6, now - self._called_at), now)
+            self._sender.handshake_done(max(1e-6, now - self._called_at), now)
         self._heard_at = now
         self.state = State.OPEN
         self._is_unknown = True
@@ -331,7 +331,7 @@ class Stream:
         if self.state is State.CALLING or self._is_unknown:
             if now >= self._began_at + settings.open_s:
                 self._finish(Ended.UNANSWERED)
-        elif self._sender.owes and now >= self._sender.progress_at + settings.stuck_s:
+        elif self._sender.awaits_acknowledgement and now >= self._sender.progress_at + settings.stuck_s:
             self._finish(Ended.STUCK)
         elif now >= self._heard_at + settings.silence_s:
             self._finish(Ended.SILENT)

@@ -78,7 +78,7 @@ class Inbound:
         """Take no more, and hold nothing."""
         if self.flow is not Flow.ENDED:
             self._happen(FlowEvent.ENDED)
-            self._splitter.leave()
+            self._splitter.detach()
             self._count()
             # Without this circle a link that is gone, and what was unsent on it, goes at once and not at the next
             # collection of garbage, which a node that has many links leaves for long.
@@ -86,7 +86,7 @@ class Inbound:
 
     def detach(self) -> bytes:
         """Leave the connection to somebody else; returns what has come and was not taken."""
-        rest = self._splitter.leave()
+        rest = self._splitter.detach()
         self._count()
         return rest
 
@@ -150,7 +150,7 @@ class Inbound:
                 granted = turn.take(now, 1 if self._reader.is_backed_up else min(most, self._at_once))
                 if not granted:
                     break
-                frames = splitter.take(granted)
+                frames = splitter.next_frames(granted)
                 if len(frames) < granted:
                     turn.put_back(granted - len(frames))
                 for payload in frames:

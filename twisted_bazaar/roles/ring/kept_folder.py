@@ -42,13 +42,13 @@ class KeptPart(ResumableFile):
     sizes: frozenset[int] = frozenset()
     reserve_room: Callable[[], bool] = staticmethod(_always)
 
-    def begin(self, manifest: Manifest) -> Deferred[None]:
+    def set_manifest(self, manifest: Manifest) -> Deferred[None]:
         """Take a manifest, if it is of the right length."""
         if manifest.size not in self.sizes:
             return fail(StorageError(f"{manifest.size} bytes, of which no owner has spoken"))
         if not self.reserve_room():
             return fail(StorageError("there is no room for it now"))
-        return super().begin(manifest)
+        return super().set_manifest(manifest)
 
 
 class KeptFolder:

@@ -39,7 +39,7 @@ async def copy_into(content: IContent, part: ResumableFile) -> None:
     """
     manifest = content.manifest
     try:
-        await part.begin(manifest)
+        await part.set_manifest(manifest)
         for chunk in range(manifest.count):
             if not await part.write(chunk, await content.read(chunk)):
                 raise FileChanged(f"{part.path.name} is not what it was")

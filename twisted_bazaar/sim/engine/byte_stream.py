@@ -51,7 +51,7 @@ class ByteStream:
         self._version = -1
         self._plain_s = -1.0
 
-    def launch(self, data: bytes | None) -> None:
+    def send_piece(self, data: bytes | None) -> None:
         """Send a piece that fits into the window, the end of the stream, or a reset."""
         sender = self._sender
         host = sender.host
@@ -103,7 +103,7 @@ class ByteStream:
         """Forget it all: nobody will read it."""
         self._pieces = None
 
-    def be_read(self, size_bytes: int) -> None:
+    def bytes_read(self, size_bytes: int) -> None:
         """The other end has read some, and says so when somebody waits for it to."""
         sender = self._sender
         reader, network = sender.far, sender.host.network
@@ -173,7 +173,7 @@ class ByteStream:
         if data:
             far.receive(data)
         elif data is RESET:
-            target.run(far.be_reset)
+            target.run_when_resumed(far.reset_connection)
         else:
             far.receive_end()
 
@@ -186,7 +186,7 @@ class ByteStream:
             # Nobody sends it again.
             self._pieces = None
             if sender.connected and self._resend_s > _GIVEN_UP_S:
-                sender.host.run(sender.be_lost)
+                sender.host.run_when_resumed(sender.lose_connection)
             return
         timeline = sender.host.network.timeline
         timeline.at(timeline.now + min(self._resend_s, _LONGEST_RESEND_S), _arrive, self)
@@ -209,7 +209,7 @@ class ByteStream:
         if network.reaches(reader.host, sender.host):
             self.size_bytes -= self._owed_bytes
             self._owed_bytes = 0
-            sender.host.run(sender.pump)
+            sender.host.run_when_resumed(sender.pump)
         else:
             again = (self, min(2 * again_s, _LONGEST_RESEND_S))
             network.timeline.at(network.timeline.now + again_s, _acknowledge, again)
@@ -222,7 +222,7 @@ class ByteStream:
             return
         if sender.host.network.reaches(far.host, sender.host):
             self._pieces = None
-            sender.host.run(sender.be_reset)
+            sender.host.run_when_resumed(sender.reset_connection)
         else:
             self._send_again()
 

@@ -73,7 +73,7 @@ class Disk:
         """What a crash at this instant would leave of a file."""
         return self._synced.get(name, b"")
 
-    def undo(self, name: str, before: bytes) -> None:
+    def roll_back(self, name: str, before: bytes) -> None:
         """Take back what was written and could not be synced; a failing disk lets even that be tried."""
         self._seen[name] = before
 

@@ -62,7 +62,7 @@ class Port:
         if not self._is_listening:
             return succeed(None)
         stopped: Deferred[None] = Deferred()
-        self._host.soon(lambda: self._stop(stopped))
+        self._host.call_soon(lambda: self._stop(stopped))
         return stopped
 
     def getHost(self) -> InternetAddress:
@@ -168,9 +168,9 @@ class Connector:
             own = host.address_towards(self._address, self._bound_to)
         except (error.ConnectError, error.DNSLookupError) as reason:
             failed = partial(self._fail, tries, reason)
-            host.soon(failed)
+            host.call_soon(failed)
         else:
-            host.soon(lambda: self._knock(tries, own, host.epoch))
+            host.call_soon(lambda: self._knock(tries, own, host.epoch))
         self._factory.startedConnecting(self)
 
     def stopConnecting(self) -> None:
@@ -209,7 +209,7 @@ class Connector:
         if epoch != host.epoch or not self._is_trying(tries):
             return
         if self._resend_s > _LAST_RESEND_S:
-            host.run(lambda: self._fail(tries, _connect_error(errno.ETIMEDOUT)))
+            host.run_when_resumed(lambda: self._fail(tries, _connect_error(errno.ETIMEDOUT)))
             return
         network = host.network
         again_at = network.timeline.now + self._resend_s
@@ -234,7 +234,7 @@ class Connector:
             self._near = near = Transport(host, own, self._address)
             host.transports[near] = None
             near.far, far.far = far, near
-            target.run(lambda: port.accept(far))
+            target.run_when_resumed(lambda: port.accept(far))
         if not back.loss or network.rng.random() >= back.loss:
             is_refused = self._near is None
             network.timeline.at(
@@ -246,9 +246,9 @@ class Connector:
         host = self._host
         if epoch == host.epoch and host.network.reaches(target, host):
             if is_refused:
-                host.run(lambda: self._fail(tries, _connect_error(errno.ECONNREFUSED)))
+                host.run_when_resumed(lambda: self._fail(tries, _connect_error(errno.ECONNREFUSED)))
             else:
-                host.run(lambda: self._open(tries))
+                host.run_when_resumed(lambda: self._open(tries))
 
     def _open(self, tries: int) -> None:
         """The connection is made."""

@@ -274,7 +274,7 @@ class Host:
 
     def callFromThread(self, callable: Callable[..., object], *args: Any, **kwargs: Any) -> None:  # noqa: A002
         """Hand something from a job to the program."""
-        self.soon(lambda: callable(*args, **kwargs))
+        self.call_soon(lambda: callable(*args, **kwargs))
 
     def callInThreadWithCallback(
         self, onResult: Callable[[bool, Any], object] | None, func: Callable[..., Any], *args: Any, **kwargs: Any
@@ -287,25 +287,25 @@ class Host:
             except Exception:
                 succeeded, result = False, Failure()
             if onResult is not None:
-                self.later(_THREAD_S, lambda: onResult(succeeded, result))
+                self.call_later(_THREAD_S, lambda: onResult(succeeded, result))
             elif not succeeded:
                 log.failure("a job in a thread raised", failure=result)
 
-        self.later(_THREAD_S + self.network.rng.random() * self.storage_s, work)
+        self.call_later(_THREAD_S + self.network.rng.random() * self.storage_s, work)
 
     # What happens to the machine.
 
-    def soon(self, call: Callable[[], object]) -> None:
+    def call_soon(self, call: Callable[[], object]) -> None:
         """Do something at this instant, after what is being done."""
-        self.later(0.0, call)
+        self.call_later(0.0, call)
 
-    def later(self, delay_s: float, call: Callable[[], object]) -> None:
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> None:
         """Do something later by true time, unless the power goes before."""
         epoch = self.epoch
         timeline = self.network.timeline
         timeline.at(timeline.now + delay_s, self._do, (epoch, call))
 
-    def run(self, call: Callable[[], object]) -> None:
+    def run_when_resumed(self, call: Callable[[], object]) -> None:
         """Do something now, or as soon as the program goes on."""
         self._do((self.epoch, call))
 
@@ -338,9 +338,9 @@ class Host:
 
     def _end_program(self) -> None:
         for transport in self.transports:
-            transport.forsake()
+            transport.abandon()
         for timer in self.timers:
-            timer.forsake()
+            timer.abandon()
         self.epoch += 1
         self.backlog.clear()
         self.timers.clear()

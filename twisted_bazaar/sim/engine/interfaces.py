@@ -68,10 +68,10 @@ class Host(Protocol):
     def callLater(self, delay: float, callable: Callable[..., object], *args: Any, **kwargs: Any) -> Any:  # noqa: A002
         """Do something after a while, by its clock."""
 
-    def soon(self, call: Callable[[], object]) -> None:
+    def call_soon(self, call: Callable[[], object]) -> None:
         """Do something in the next turn."""
 
-    def run(self, call: Callable[[], object]) -> None:
+    def run_when_resumed(self, call: Callable[[], object]) -> None:
         """Do something now, or when its program goes on."""
 
     def address_towards(self, other: InternetAddress, bound_to: tuple[str, int] | None = None) -> InternetAddress:
@@ -110,10 +110,10 @@ class StreamEnd(Protocol):
     def receive_end(self) -> None:
         """The other end sends nothing more."""
 
-    def be_lost(self) -> None:
+    def lose_connection(self) -> None:
         """The other end does not answer any more."""
 
-    def be_reset(self) -> None:
+    def reset_connection(self) -> None:
         """The other end has broken the connection off."""
 
     def pump(self) -> None:

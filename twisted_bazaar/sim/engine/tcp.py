@@ -94,12 +94,12 @@ class Transport:
             raise TypeError("Data must be bytes")
         if not data or not self.connected or self._out >= _CLOSED:
             if self._out == _BROKEN and data:
-                self.host.soon(self.be_lost)
+                self.host.call_soon(self.lose_connection)
             return
         if self.unsent or self._flight.size_bytes + len(data) > WINDOW_BYTES:
             self._keep(data)
         else:
-            self._flight.launch(data)
+            self._flight.send_piece(data)
             if self._eager:
                 self._check_soon()
 
@@ -137,7 +137,7 @@ class Transport:
         if self._paused and self.connected and not self.disconnecting:
             self._paused = False
             if self._unread or self._ended:
-                self.host.soon(self._read_on)
+                self.host.call_soon(self._read_on)
 
     def stopProducing(self) -> None:
         """Close."""
@@ -167,8 +167,8 @@ class Transport:
             self.disconnecting = self._paused = True
             self.unsent = b""
             self._flight.recall()
-            self._flight.launch(RESET)
-            self.host.soon(self._abort)
+            self._flight.send_piece(RESET)
+            self.host.call_soon(self._abort)
 
     def getPeer(self) -> InternetAddress:
         """The address of the other end."""
@@ -198,7 +198,7 @@ class Transport:
         """Let a protocol speak over it."""
         self.protocol = protocol
         if self._unread or self._ended:
-            self.host.soon(self._read_on)
+            self.host.call_soon(self._read_on)
         try:
             protocol.makeConnection(self)
         except Exception:
@@ -208,7 +208,7 @@ class Transport:
             else:
                 self._fail()
 
-    def forsake(self) -> None:
+    def abandon(self) -> None:
         """Its program is gone; the kernel, if the machine has power, closes the connection."""
         if not self.connected:
             return
@@ -218,9 +218,9 @@ class Transport:
         if not self.host.is_up:
             self._flight.recall()
         elif self._unread or not is_accepted:
-            self._flight.launch(RESET)
+            self._flight.send_piece(RESET)
         elif self._out < _CLOSED:
-            self._flight.launch(FIN)
+            self._flight.send_piece(FIN)
         self.unsent = self._unread = b""
         self._part()
 
@@ -245,12 +245,12 @@ class Transport:
             if not self.unsent:
                 self.unsent = b""
                 self._check_soon()
-            self._flight.launch(piece)
+            self._flight.send_piece(piece)
 
     def _check_soon(self) -> None:
         if not self._is_checking:
             self._is_checking = True
-            self.host.soon(self._check_sent)
+            self.host.call_soon(self._check_sent)
 
     def _check_sent(self) -> None:
         """If everything has left, whoever produces may go on, and whoever wants to close may close."""
@@ -264,7 +264,7 @@ class Transport:
             self._close(connectionDone)
         elif self._out == _CLOSING:
             self._out = _CLOSED
-            self._flight.launch(FIN)
+            self._flight.send_piece(FIN)
             if IHalfCloseableProtocol.providedBy(self.protocol):
                 self._guard(self.protocol.writeConnectionLost)
 
@@ -297,14 +297,14 @@ class Transport:
     def receive_end(self) -> None:
         """The end of the stream has come."""
         self._ended = connectionDone
-        self.host.run(self._read_on)
+        self.host.run_when_resumed(self._read_on)
 
     def _put_by(self, data: bytes) -> None:
         """Let the kernel keep what the program does not read now."""
         if isinstance(self._unread, bytes):
             self._unread = bytearray()
             if self.protocol is not None and not self._paused:
-                self.host.soon(self._read_on)
+                self.host.call_soon(self._read_on)
         self._unread += data
 
     def _hand_on(self, data: bytes) -> None:
@@ -312,7 +312,7 @@ class Transport:
         assert self.far is not None, "who reads is connected"
         size = len(data)
         self.host.bytes_received += size
-        self.far._flight.be_read(size)
+        self.far._flight.bytes_read(size)
         try:
             self.protocol.dataReceived(data)
         except Exception:
@@ -329,7 +329,7 @@ class Transport:
                 self._unread = b""
             self._hand_on(data)
             if self._unread or self._ended:
-                self.host.soon(self._read_on)
+                self.host.call_soon(self._read_on)
         elif self._ended is _CONNECTION_LOST:
             self._lose(_CONNECTION_LOST)
         elif self._ended is not None:
@@ -338,10 +338,10 @@ class Transport:
             else:
                 self._close(connectionDone)
 
-    def be_reset(self) -> None:
+    def reset_connection(self) -> None:
         """The other end has reset the connection; who neither reads nor writes does not notice."""
         if self.unsent:
-            self.be_lost()
+            self.lose_connection()
         elif self._out < _BROKEN:
             self._out = _BROKEN
             if self._ended is None:
@@ -353,13 +353,13 @@ class Transport:
     def _close(self, reason: Failure) -> None:
         """Everything is with the kernel: for this end the connection is over."""
         if self._out < _CLOSED:
-            self._flight.launch(FIN)
+            self._flight.send_piece(FIN)
         if self._unread:
             # Closing with bytes unread resets the other end.
-            self._flight.launch(RESET)
+            self._flight.send_piece(RESET)
         self._lose(reason)
 
-    def be_lost(self) -> None:
+    def lose_connection(self) -> None:
         self._lose(_CONNECTION_LOST)
 
     def _abort(self) -> None:

@@ -100,7 +100,7 @@ class Timeline:
         self.now = max(self.now, when)
         return False
 
-    def spend(self) -> None:
+    def note_cancelled(self) -> None:
         """Note that something scheduled will do nothing any more.
 
         Its argument knows: C{is_spent_at} says whether what was scheduled for an instant still counts.

@@ -55,7 +55,7 @@ class DelayedCall:
         self._check()
         self._over = error.AlreadyCancelled
         self._host.timers.pop(self, None)
-        self.forsake()
+        self.abandon()
 
     def reset(self, secondsFromNow: float) -> None:
         """Let it happen so long from now."""
@@ -80,21 +80,21 @@ class DelayedCall:
         if self._at >= timeline.now:
             if self._at <= at:
                 return
-            timeline.spend()
+            timeline.note_cancelled()
         self._at = at
         timeline.at(at, _ring, self)
 
-    def forsake(self) -> None:
+    def abandon(self) -> None:
         """Never ring: it was cancelled, or its program is gone."""
         self._at = _NEVER
         self._call, self._args, self._kwargs = None, (), {}
-        self._host.network.timeline.spend()
+        self._host.network.timeline.note_cancelled()
 
     def is_spent_at(self, when: float) -> bool:
         """Whether an entry on the heap counts no more."""
         return when != self._at
 
-    def ring(self) -> None:
+    def fire(self) -> None:
         """Its time may have come."""
         host = self._host
         if host.network.timeline.now != self._at:
@@ -125,4 +125,4 @@ class DelayedCall:
 
 
 def _ring(timer: DelayedCall) -> None:
-    timer.ring()
+    timer.fire()

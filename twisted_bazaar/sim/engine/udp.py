@@ -61,7 +61,7 @@ class UDPPort:
         if not self._is_open:
             return succeed(None)
         stopped: Deferred[None] = Deferred()
-        self._host.soon(lambda: self._stop(stopped))
+        self._host.call_soon(lambda: self._stop(stopped))
         return stopped
 
     def loseConnection(self) -> None:
@@ -124,9 +124,9 @@ class UDPPort:
             self._read((packet, sender))
         elif self._kept_bytes + len(packet) <= _KEPT_BYTES:
             self._kept_bytes += len(packet)
-            self._host.run(lambda: self._read_kept(packet, sender))
+            self._host.run_when_resumed(lambda: self._read_kept(packet, sender))
 
-    def refused(self, other: Where) -> None:
+    def port_unreachable(self, other: Where) -> None:
         """Nobody listens where a datagram went; only a connected socket hears of it."""
         if self._is_open and self._connected_to == other:
             self._protocol.connectionRefused()
@@ -197,4 +197,4 @@ def _bounce(letter: tuple[Host, Host, Where, Where]) -> None:
     source, target, sender, address = letter
     asker = source.udp_port_at(*sender)
     if asker is not None and source.network.reaches(target, source):
-        source.run(lambda: asker.refused(address))
+        source.run_when_resumed(lambda: asker.port_unreachable(address))

@@ -148,7 +148,7 @@ class _Drip(_Silence):
     def dataReceived(self, data: bytes) -> None:
         """Promise everything."""
         self._splitter.receive(data)
-        for payload in self._splitter.take(100):
+        for payload in self._splitter.next_frames(100):
             self._answer(ASKED_CODEC.decode(payload))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -116,7 +116,7 @@ class DiskPart:
             (size,) = _SIZE.unpack_from(described)
             self._adopt(Manifest(self.digest, size, described[_SIZE.size :]))
 
-    def begin(self, manifest: Manifest) -> Deferred[None]:
+    def set_manifest(self, manifest: Manifest) -> Deferred[None]:
         """Take a manifest, in place of any before; of what is there, what fits it is kept."""
 
         def note() -> None:
@@ -138,7 +138,7 @@ class DiskPart:
 
         def kept(is_right: bool) -> bool:
             if is_right and self.manifest is manifest and self.holdings.add(chunk):
-                self._watchers.tell(chunk)
+                self._watchers.notify(chunk)
             return is_right
 
         return in_thread(self._host, keep).addCallback(kept)
@@ -186,7 +186,7 @@ class DiskPart:
         try:
             disk.sync(name)
         except OSError:
-            disk.undo(name, before)
+            disk.roll_back(name, before)
             raise
 
 

@@ -48,13 +48,13 @@ class Check(Observer):
         """The present instant."""
         return self.cluster.network.timeline.now
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Look into the nodes; called once a second."""
 
-    def ask(self) -> None:
+    def on_settled(self) -> None:
         """Faults have stopped, and there was time to settle; called then, if ever."""
 
-    def end(self) -> None:
+    def on_end(self) -> None:
         """The run is over."""
 
     def expect(self, is_kept: bool, text: str) -> None:

@@ -48,7 +48,7 @@ class FilesAreRight(Check):
             )
             self.expect(is_right, f"{member.name} has got something else as {digest[:16]}")
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Check what has come since the last time: from there on others are given it."""
         for member in self.cluster.running():
             for sharer in sharers_of(member):
@@ -81,7 +81,7 @@ class NotAskedAgain(Check):
         if event.startswith("source-"):
             self._look_at(member)
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Look at all downloads."""
         under_way = {fetch for member in self.cluster.running() for fetch in self._look_at(member)}
         self._dropped = defaultdict(set, {fetch: self._dropped[fetch] for fetch in under_way})
@@ -169,7 +169,7 @@ class DownloadsGoOn(Check):
             self._cuts += 1 if details["what"] == "begins" else -1
             self._healed_at = self.now
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """See since when nothing has come of each download."""
         before, self._went_on = self._went_on, {}
         for member in self.cluster.running():
@@ -192,7 +192,7 @@ class FilesAreFetched(Check):
 
     promise = "when faults have stopped, every file that an honest peer has is fetched in time"
 
-    def ask(self) -> None:
+    def on_settled(self) -> None:
         """Look for files that were wanted and have not come, and for who has them."""
         having: Counter[str] = Counter()
         for member in self.cluster.running():
@@ -241,7 +241,7 @@ class LittleInVain(Check):
             # The manifest may have been a lie, and then all that came by it was; or the disk may be full.
             self._allowed[member.name] += _AT_MOST * self._believed.get((member.name, details["digest"]), 0)
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Compare for all to whom nothing is on its way."""
         for member in self.cluster.running():
             self._look_at(member)

@@ -91,7 +91,7 @@ class NeverFailedWhileSold(Check):
             self._failed.append((member, dict(details)))
             self._look_at(member, details)
 
-    def end(self) -> None:
+    def on_end(self) -> None:
         """What was given up must not have been sold later either."""
         for member, details in self._failed:
             self._look_at(member, details)
@@ -116,7 +116,7 @@ class ReservationsEnd(Check):
 
     promise = "every reservation ends"
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Ask each seller what it holds back, and for how long."""
         for member in self.cluster.running():
             for seller in sellers_of(member):

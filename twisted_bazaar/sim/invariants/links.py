@@ -50,7 +50,7 @@ class LinksAgree(Check):
                     until = self.now if details["what"] == "ends" else float("inf")
                     self._disturbed[name] = until
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Compare what every two nodes say of each other."""
         one_sided: dict[tuple[str, int, str, int], float] = {}
         linked = {

@@ -26,7 +26,7 @@ class TablesAreBounded(Check):
         super().__init__(cluster)
         self._next_at = 0.0
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Look at every table of every node, now and then."""
         if self.now < self._next_at:
             return
@@ -82,7 +82,7 @@ class NoFaultOfOurs(Check):
         """One thing more that went well."""
         self.expect(True, "")
 
-    def end(self) -> None:
+    def on_end(self) -> None:
         """Listen no more."""
         globalLogPublisher.removeObserver(self._logged)  # type: ignore[arg-type] # as above
 

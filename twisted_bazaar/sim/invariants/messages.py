@@ -96,7 +96,7 @@ class NoLoops(Check):
             case _ if message.wire_name == "reply":
                 self._reply(member, message)
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Forget searches of long ago, by and by."""
         if len(self._replies) > 100_000:
             self._replies.clear()

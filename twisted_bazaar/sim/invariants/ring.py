@@ -63,7 +63,7 @@ class RingHolds(RingCheck):
             self._silencing += 1 if details["what"] == "begins" else -1
             self._is_excused = True
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Look at all, if they are many."""
         if not self._is_excused and len(self.view) > _FEW and self.now >= self._next_at:
             self._next_at = self.now + _EVERY_S
@@ -122,7 +122,7 @@ class NeighboursAreRight(RingCheck):
 
     promise = "when faults have stopped, everybody knows exactly its neighbours"
 
-    def ask(self) -> None:
+    def on_settled(self) -> None:
         """Look at everybody."""
         view = self.view
         for member in self.cluster.running():
@@ -147,7 +147,7 @@ class RingsMerge(RingCheck):
         """There may be two rings now."""
         self._was_parted = self._was_parted or (event == "fault" and fault_kind(details["fault"]).nature.cuts)
 
-    def ask(self) -> None:
+    def on_settled(self) -> None:
         """Count them."""
         view = self.view
         if self._was_parted and len(view):

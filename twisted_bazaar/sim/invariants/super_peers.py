@@ -139,7 +139,7 @@ class _WatchesQueries(Check):
         super().__init__(cluster)
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Forget queries of long ago."""
         while self._asked and next(iter(self._asked.values())).at < self.now - _SEARCH_S:
             self._asked.popitem(last=False)
@@ -226,7 +226,7 @@ class SearchesEnd(Check):
                 took_s = self.now - begun.pop(0)
                 self.expect(took_s <= _SEARCH_S, f"a search of {details['node']} took {took_s:.0f} s")
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """Some may have been waiting for too long."""
         is_disturbed = bool(self.cluster.network.ways.cuts)
         for key, begun in list(self._open.items()):
@@ -286,7 +286,7 @@ class FoundAgain(Check):
             self._new.add(member.name)
             self._lost_since[member.name] = self.now
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """See who is not to be found."""
         taken: dict[str, list[SuperPeer]] = {}
         for _, role in super_peers_in(self.cluster):
@@ -382,7 +382,7 @@ class PathsExpire(Check):
         if isinstance(message, Query):
             self._begin(message)
 
-    def look(self) -> None:
+    def on_second(self) -> None:
         """See how many are remembered: there may be as many as there ever were in a minute, and no more."""
         for member, role in super_peers_in(self.cluster):
             kept = len(role.searches.paths)

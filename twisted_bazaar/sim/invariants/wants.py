@@ -23,7 +23,7 @@ class WantsAreMet(Check):
 
     promise = "when faults have stopped, every want that can be met is met in time"
 
-    def ask(self) -> None:
+    def on_settled(self) -> None:
         """Look for wants that are not met, and for sellers near enough that could meet them."""
         for member in self.cluster.running():
             for role in member.roles:
@@ -77,7 +77,7 @@ class BoughtAsWanted(Check):
 
     promise = "nobody is sold more than it wants"
 
-    def end(self) -> None:
+    def on_end(self) -> None:
         """Compare what each buyer wanted with what every seller has on its disk for it."""
         members = self.cluster.members.values()
         sold: Counter[tuple[str, str]] = Counter()

@@ -91,7 +91,7 @@ class MemorySales(MemoryBook):
         found = (deal for deal in reversed(self.answered.values()) if deal.order.id.startswith(id_prefix))
         return list(islice(found, most))
 
-    def keep(self, deals: Sequence[Deal]) -> None:
+    def add_deals(self, deals: Sequence[Deal]) -> None:
         """Remember answers."""
         for deal in deals:
             if deal.order.key in self.answered:
@@ -178,7 +178,7 @@ class MemoryStore(Generic[AnyBook]):
     def open(self, reactor: Any) -> None:
         """There is nothing to open."""
 
-    def run(self, work: Callable[[AnyBook], T]) -> Deferred[T]:
+    def run_transaction(self, work: Callable[[AnyBook], T]) -> Deferred[T]:
         """Do something at once."""
         return maybeDeferred(self._transact, work)
 

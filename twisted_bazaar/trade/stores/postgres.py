@@ -45,7 +45,7 @@ class PostgresStore:
         """Begin; what is run before the book is open waits."""
         self._database.open(reactor)
 
-    def run(self, work: Callable[[SalesBook], T]) -> Deferred[T]:
+    def run_transaction(self, work: Callable[[SalesBook], T]) -> Deferred[T]:
         """Do something as one transaction; fires when the server has it on its disk."""
 
         def work_on(connection: Any) -> T:

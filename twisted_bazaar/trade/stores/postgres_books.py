@@ -126,7 +126,7 @@ class PostgresSales:
         ids = id_range(id_prefix)
         return [] if ids is None else [deal_of(row) for row in self._read(_LATEST_LIKE, *ids, most)]
 
-    def keep(self, deals: Sequence[Deal]) -> None:
+    def add_deals(self, deals: Sequence[Deal]) -> None:
         """Remember answers."""
         if deals:
             columns = [list(column) for column in zip(*map(deal_row, deals), strict=True)]

@@ -102,7 +102,7 @@ class SqliteStore(Generic[Book]):
         # The file is claimed now. If that fails, whoever asks for something is told.
         self._begin([])
 
-    def run(self, work: Callable[[Book], T]) -> Deferred[T]:
+    def run_transaction(self, work: Callable[[Book], T]) -> Deferred[T]:
         """Do something as one transaction; fires when it is on the disk."""
         if self._closings is not None:
             return fail(StorageError("the book is closed"))

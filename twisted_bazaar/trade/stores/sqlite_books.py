@@ -105,7 +105,7 @@ class SqliteSales:
         ids = id_range(id_prefix)
         return [] if ids is None else [deal_of(row) for row in self._execute(_LATEST_LIKE, (*ids, most))]
 
-    def keep(self, deals: Sequence[Deal]) -> None:
+    def add_deals(self, deals: Sequence[Deal]) -> None:
         """Remember answers."""
         self._connection.executemany(_KEEP, map(deal_row, deals))
 

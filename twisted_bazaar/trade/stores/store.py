@@ -45,7 +45,7 @@ class SalesBook(Protocol):
     def latest(self, id_prefix: str, most: int) -> Sequence[Deal]:
         """Deals whose order id begins in a certain way, the latest first."""
 
-    def keep(self, deals: Sequence[Deal]) -> None:
+    def add_deals(self, deals: Sequence[Deal]) -> None:
         """Remember answers to orders that were not answered before."""
 
     def sell(self, item: str, quantity: int) -> None:
@@ -115,7 +115,7 @@ class IStore(Protocol[Book]):
         @param reactor: time, timers and threads.
         """
 
-    def run(self, work: Callable[[Book], T]) -> Deferred[T]:
+    def run_transaction(self, work: Callable[[Book], T]) -> Deferred[T]:
         """Do something as one transaction; fires when it is as safe as this store makes anything.
 
         What C{work} raises undoes all it has done, and comes out again.

@@ -172,7 +172,7 @@ class PurchaseTests(OperatedCase):
             SELLER, "bazaar", order, Verdict(outcome, reason="" if outcome is Outcome.SOLD else "late")
         )
         kind: type[Answered] = BuyOK if outcome is Outcome.SOLD else BuyNo
-        self.purchases.answered(kind(id=handle_of(order.id), answer=answer), Origin(7, (1, 7)))
+        self.purchases.answer_received(kind(id=handle_of(order.id), answer=answer), Origin(7, (1, 7)))
 
     def test_open(self) -> None:
         """It is listed with its time, and shown without a receipt."""

@@ -123,7 +123,7 @@ def _list_all(reading: _Reading) -> None:
     """List every search and every order."""
     deals = TraceSummary()
     for line in reading.lines():
-        deals.take(line)
+        deals.add_line(line)
     names, zero_s = deals.names, reading.zero_s
     searches = []
     for search in deals.searches.values():
@@ -158,7 +158,7 @@ def _show(reading: _Reading, search: int | None, order: OrderName | None) -> Non
     assert about is not None, "one of them was given"
     dialogue = Timeline(about)
     for line in reading.lines():
-        dialogue.take(line)
+        dialogue.add_line(line)
     if order is not None and order.others:
         ids = ", ".join([id_of(order.found or 0), *order.others.values()][:_MOST_NAMED])
         raise UserError(f"{len(order.others) + 1} orders begin with {order.text}: {ids}; write more of it")
