@@ -369,7 +369,7 @@ class ILedger(Interface):
         The same C{(buyer, id)} gets the same answer for ever, whatever else the order says.
         When this fires, the answer is as safe as this ledger makes anything.
 
-        @param kept_back: how many pieces of the item are not to be sold to this buyer now.
+        @param kept_back: how many units of the item are not to be sold to this buyer now.
         @param seal: called with the verdict, perhaps in another thread, for the answer to keep.
         @raise StorageError: the book cannot be written; nothing is decided.
         """
@@ -397,14 +397,14 @@ class ILedger(Interface):
         """
 
     def supply(item: str, quantity: int, price: int | None = None) -> Deferred[StockLevel]:
-        """Add pieces to an item, which may be a new one.
+        """Add units to an item, which may be a new one.
 
-        @param price: for one piece from now on; None to leave it as it is.
+        @param price: for one unit from now on; None to leave it as it is.
         @raise StorageError: the book cannot be written; nothing is changed.
         """
 
     def withdraw(item: str, quantity: int) -> Deferred[StockLevel]:
-        """Take pieces out that are not to be sold.
+        """Take units out that are not to be sold.
 
         @raise SoldOut: there are not so many; nothing is changed.
         @raise StorageError: the book cannot be written; nothing is changed.

@@ -145,7 +145,7 @@ class NumberTests(PageTests):
         self.assert_says(
             section(PAGE, "The way of one order"),
             f"reach {near}, then {farther}, then {far} links",
-            f"holds pieces back for {RESERVATION_S:g} s and signs a `Quote`, good for {QUOTE_S:g} s",
+            f"holds units back for {RESERVATION_S:g} s and signs a `Quote`, good for {QUOTE_S:g} s",
             f"collects offers for {GATHER_S:g} s after the first",
         )
 

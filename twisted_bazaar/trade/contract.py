@@ -70,7 +70,7 @@ class Quote(BySeller):
     """A quote: what a seller would sell, and its price.
 
     @ivar quantity: the most that one purchase on this quote may be for.
-    @ivar price: for one piece in minor units; None for goods without a price.
+    @ivar price: for one unit in minor units; None for goods without a price.
     @ivar id: chosen at random by the seller.
     @ivar valid_until: by the seller's clock, in milliseconds; past it the quote is worth nothing.
     """
@@ -125,7 +125,7 @@ class Answer(BySeller):
     @ivar order: the id of the purchase.
     @ivar digest: SHA-256 of the statement that was answered, a purchase or a withdrawal, in hexadecimal.
     @ivar outcome: C{sold}, C{refused} or C{cancelled}.
-    @ivar price: for one piece.
+    @ivar price: for one unit.
     @ivar code: why it is refused, for programs.
     @ivar reason: the same for people.
     """

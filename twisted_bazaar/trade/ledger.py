@@ -122,7 +122,7 @@ class Ledger:
         return self._run(enter)
 
     def supply(self, item: str, quantity: int, price: int | None = None) -> Deferred[StockLevel]:
-        """Add pieces to an item, which may be a new one."""
+        """Add units to an item, which may be a new one."""
 
         def add(book: SalesBook) -> StockLevel:
             level = book.levels([item]).get(item) or StockLevel(item, 0, 0, 0, 0, None)
@@ -140,7 +140,7 @@ class Ledger:
         return self._run(add)
 
     def withdraw(self, item: str, quantity: int) -> Deferred[StockLevel]:
-        """Take pieces out that are not to be sold."""
+        """Take units out that are not to be sold."""
 
         def take(book: SalesBook) -> StockLevel:
             level = book.levels([item]).get(item)

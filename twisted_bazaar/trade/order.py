@@ -29,7 +29,7 @@ def decide(
     quote, until the quote ends, can tell every other no without remembering it.
 
     @param level: the count of the item ordered; None if it was never supplied.
-    @param kept_back: pieces that are not to be sold to this buyer now.
+    @param kept_back: units that are not to be sold to this buyer now.
     @param now_ms: by the seller's clock.
     @param is_closed: whether there has been a no about the same quote.
     @param closed_until_ms: what was valid until then, or less, has been given up for good, even if the clock
@@ -69,7 +69,7 @@ class OrderRecord:
     @ivar want: the number of the want that it is for.
     @ivar seller: the seller's key.
     @ivar seller_node: the id of the seller's node, as it was last heard of.
-    @ivar price: for one piece; None for goods without a price.
+    @ivar price: for one unit; None for goods without a price.
     @ivar statement: the signed purchase.
     @ivar ordered_at: by the buyer's clock, in seconds.
     @ivar state: where it stands; only its life changes this.

@@ -1,1 +1,1 @@
-"""Finding by super peers: weak peers list what they have at two of them, and those ask each other."""
+"""Finding by super peers: leaves list what they have at two of them, and those ask each other."""

@@ -24,7 +24,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-# Reading a file is an event as well, and each piece that is written: thousands a second, of which none says more than
+# Reading a file is an event as well, and each block that is written: thousands a second, of which none says more than
 # the last.
 _EVENTS: Final[list[type[FileSystemEvent]]] = [
     FileCreatedEvent,

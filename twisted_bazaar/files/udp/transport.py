@@ -99,7 +99,7 @@ class StreamTransport:
         self.writeSequence((data,))
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
-        """Send bytes in pieces."""
+        """Send several strings of bytes."""
         if self.disconnecting and self._producer is None:
             return
         if not self.connected:

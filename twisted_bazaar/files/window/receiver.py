@@ -66,7 +66,7 @@ class Receiver:
         else:
             self._receive_other(offset, payload, end)
         if len(self._ready) > self._most_held:
-            # Nobody takes it, and many small pieces would be many times as large as what they hold.
+            # Nobody takes it, and many small segments would be many times as large as what they hold.
             self._ready = [b"".join(self._ready)]
         if is_last:
             self._take_end(end)

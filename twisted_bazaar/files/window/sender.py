@@ -250,7 +250,7 @@ class Sender:
         room = self._edge - flight.next
         if room >= mss:
             return self._cut(mss if unsent_bytes > mss else unsent_bytes, now)
-        # A small piece of a larger segment is only sent when nothing else goes on (RFC 1122, 4.2.3.4).
+        # A small part of a larger segment is only sent when nothing else goes on (RFC 1122, 4.2.3.4).
         if room > 0 and (room >= unsent_bytes or not len(flight)):
             return self._cut(min(room, unsent_bytes), now)
         return None

@@ -35,7 +35,7 @@ class Quotation(Message, tag="quotation", kw_only=True):
 
     @ivar id: of the inquiry.
     @ivar quantity: how many the sender would sell.
-    @ivar price: what it asks for one piece; None for goods without a price.
+    @ivar price: what it asks for one unit; None for goods without a price.
     @ivar quote: the same, signed by the seller; in the answer to an inquiry with C{seller}, its signed word that it
         is there. Without it the sender has nothing to offer now.
     """

@@ -51,7 +51,7 @@ class Candidate:
 
 
 class Candidates:
-    """All super peers that one weak peer knows of.
+    """All super peers that one leaf knows of.
 
     @param given: where the user says that there are some.
     """

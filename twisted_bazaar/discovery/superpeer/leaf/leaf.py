@@ -1,4 +1,4 @@
-"""A weak peer: lists what it has at two super peers, and asks them who has what.
+"""A leaf: lists what it has at two super peers, and asks them who has what.
 
 From the design paper of the super peers. Which super peers those are is decided in C{moorings}, what they are told in
 C{mooring}, what becomes of a question in C{questions} and C{findings}.

@@ -18,7 +18,7 @@ _FILES_A_TURN: Final = 200
 
 
 class LeafTable:
-    """The files and goods of one weak peer.
+    """The files and goods of one leaf.
 
     @param changed: called when the table has changed.
     @ivar table: of the words of all of it. A long list of files comes into it bit by bit.

@@ -1,4 +1,4 @@
-"""A super peer that has taken this weak peer: what it is told, and when."""
+"""A super peer that has taken this leaf: what it is told, and when."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Registration:
     def placed(self, found: Found) -> Found | None:
         """A hit that it has told, with a host; None if nobody can be there.
 
-        A weak peer on its own machine it names without, for it cannot know what that machine is called here.
+        A leaf on its own machine it names without, for it cannot know what that machine is called here.
         """
         host = self.peer.address.host
         if found.host is None:

@@ -1,4 +1,4 @@
-"""The two super peers that a weak peer keeps: found, asked to take it, and replaced when they go."""
+"""The two super peers that a leaf keeps: found, asked to take it, and replaced when they go."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Registrations:
                 answer.errback(PeerError(error.reason or error.code))
 
     def let_go(self, node_id: int) -> None:
-        """A super peer has said that this node is none of its weak peers any more."""
+        """A super peer has said that this node is none of its leaves any more."""
         if node_id in self.taken:
             self._node.part(node_id)
             self._lose(node_id)

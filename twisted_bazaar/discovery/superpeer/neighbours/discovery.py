@@ -98,7 +98,7 @@ class NeighbourDiscovery:
         self._changed()
 
     def _linked_one(self, now: float) -> Whereabouts | None:
-        """One of those that say over a link that they are super peers: whoever was a weak peer knows no others."""
+        """One of those that say over a link that they are super peers: whoever was a leaf knows no others."""
         known = {*self._have(), *self._contacts.avoided(now)}
         near = [peer for peer in self._node.peers() if peer.kind == KIND and peer.udp_port and peer.id not in known]
         if not near:

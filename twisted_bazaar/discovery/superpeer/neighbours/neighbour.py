@@ -30,7 +30,7 @@ class Entry(IntEnum):
 class Standing:
     """The state of a super peer, as it says itself.
 
-    @ivar leaves: how many weak peers it has.
+    @ivar leaves: how many leaves it has.
     @ivar room: how many more it would take.
     @ivar port: where it takes links; 0 if nowhere.
     @ivar host: the host of that; none for the one that its datagrams come from.
@@ -82,7 +82,7 @@ class Neighbour:
 
     @property
     def leaves(self) -> int:
-        """How many weak peers it has."""
+        """How many leaves it has."""
         return self.hello.leaves
 
     @property

@@ -53,7 +53,7 @@ _REPORTS_A_MINUTE: Final = 30
 class Neighbours:
     """All neighbours of one super peer.
 
-    @param table: the words of its weak peers; say C{table_changed} when it has changed.
+    @param table: the words of its leaves; say C{table_changed} when it has changed.
     @param own: tells what there is to say of this super peer.
     @param changed: called when neighbours have come or gone, or have room or none as they had not before; soon, and
         at most once a second.
@@ -211,7 +211,7 @@ class Neighbours:
         return address in self.linked
 
     def others(self) -> list[Other]:
-        """Those that weak peers can go to: those with room first, of these the chosen ones, then those with the most.
+        """Those that leaves can go to: those with room first, of these the chosen ones, then those with the most.
 
         So whoever comes with many addresses and much room does not keep the others from being named.
         """

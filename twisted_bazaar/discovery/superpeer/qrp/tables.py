@@ -94,7 +94,7 @@ class Change:
 
 
 class OwnTable:
-    """A table that is told to others: tokens of one's own, and the tables of weak peers, counted.
+    """A table that is told to others: tokens of one's own, and the tables of leaves, counted.
 
     @param began: the version to begin with. A random one keeps whoever starts anew from being taken for who it was.
     @param least_bits: it has at least 2**least_bits slots; 20 for tables that are to be merged.
@@ -143,7 +143,7 @@ class OwnTable:
         self.discard_slots([hash_of(token) >> HASH_BITS - MOST_TABLE_BITS for token in tokens])
 
     def merge(self, change: Change) -> None:
-        """Follow the table of a weak peer."""
+        """Follow the table of a leaf."""
         self.discard_slots(change.off)
         self.add_slots(change.on)
         self._full += change.full

@@ -34,7 +34,7 @@ class Round:
 
 
 class DynamicQuery:
-    """The rounds of one search, after this super peer's own weak peers were looked at.
+    """The rounds of one search, after this super peer's own leaves were looked at.
 
     @param ttl: the farthest it may go.
     @param results: how many hits are enough.
@@ -62,7 +62,7 @@ class DynamicQuery:
     def next(self, hits: int, now: float) -> Round | None:
         """The next round, when the last has had its time; None when there is none, and the search is over.
 
-        @param hits: how many have come so far, of own weak peers too.
+        @param hits: how many have come so far, of own leaves too.
         """
         if hits >= self._results or self.reached_all or now >= self._ends:
             return None

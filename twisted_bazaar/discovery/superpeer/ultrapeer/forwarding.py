@@ -31,7 +31,7 @@ class QueryForwarding:
     """Answers and passes on.
 
     @param paths: which searches have passed.
-    @param lookups: finds what this super peer's own weak peers have.
+    @param lookups: finds what this super peer's own leaves have.
     @param own_hit: takes a hit if it is for a search that began here, and tells whether it was.
     @ivar datagrams: for each message that comes by datagram, the method that takes it.
     """

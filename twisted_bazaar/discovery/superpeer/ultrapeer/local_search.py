@@ -1,4 +1,4 @@
-"""Looks up in the lists of a super peer's own weak peers what a query asks for."""
+"""Looks up in the lists of a super peer's own leaves what a query asks for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from twisted_bazaar.values.files import FileQuery
 
 # A fraction of a millisecond: so much is done for each question as it comes. What takes longer takes turns.
 _LOOKED_AT_ONCE: Final = 64
-# Each may have as many holders as there are weak peers.
+# Each may have as many holders as there are leaves.
 _FEW_TITLES: Final = 4
 # Of several files each is named before any of them is named with everybody who has it.
 _FIRST_HOLDERS: Final = 8
@@ -58,7 +58,7 @@ class LocalSearch:
         @param owner: who waits while something else of its own is being looked for.
         @param tell: called once with what was found, at once if that takes no time; with None if too many
             questions of this owner's are waiting.
-        @param asker: the key of the weak peer that asks, which is not named to itself.
+        @param asker: the key of the leaf that asks, which is not named to itself.
         @param host: whom the time that it takes is charged to; the owner if not given.
         """
         if query.item is not None or query.seller is not None:

@@ -1,4 +1,4 @@
-"""Searches of a super peer's own weak peers: first in their own lists, then, round by round, farther away.
+"""Searches of a super peer's own leaves: first in their own lists, then, round by round, farther away.
 
 What searches under way keep is bounded in bytes, with a share for each host. For a peer that does not read what it was
 told nothing more is asked or kept.
@@ -47,7 +47,7 @@ _ID_BITS: Final = 128
 class Search:
     """A search that goes on among super peers.
 
-    @ivar query: as the weak peer asked; it is told under this id.
+    @ivar query: as the leaf asked; it is told under this id.
     @ivar id: the id under which super peers know it.
     @ivar enough: how many hits are wanted.
     @ivar probed: the neighbours that the first round went to.
@@ -68,11 +68,11 @@ class Search:
 
 
 class QueryControl:
-    """Does what weak peers ask for.
+    """Does what leaves ask for.
 
     @param leaves: who may ask.
     @param policy: how far a search goes.
-    @param lookups: finds what the weak peers have.
+    @param lookups: finds what the leaves have.
     @ivar paths: which searches have been here, of whomever.
     @ivar budget: what the searches under way take, and what of it is due to each host.
     """
@@ -109,14 +109,14 @@ class QueryControl:
             self._end(search)
 
     def peer_left(self, peer: Peer) -> None:
-        """A weak peer has gone; nobody waits for what it asked."""
+        """A leaf has gone; nobody waits for what it asked."""
         for search in list(self._of.get(peer.id, {}).values()):
             self._forget(search)
         self._lookups.forget(peer.key)
         self._rate_limits.forget(peer.key)
 
     def query_received(self, query: Query, origin: Origin) -> None:
-        """A weak peer asks."""
+        """A leaf asks."""
         registrant = self._leaves.registrants.get(origin.id)
         if registrant is None:
             self._refuse(query, origin.route, NotRegistered("register first; only weak peers are answered"))
@@ -153,7 +153,7 @@ class QueryControl:
     # From the beginning of one to its end.
 
     def _look(self, query: Query, peer: Peer, route: Route) -> Deferred[None]:
-        """Look for it among the weak peers; fires when that is done, and what there is has been told."""
+        """Look for it among the leaves; fires when that is done, and what there is has been told."""
         self._counters.searches += 1
         enough = min(query.results, self._policy.results)
         looked: Deferred[None] = Deferred()
@@ -166,7 +166,7 @@ class QueryControl:
         return looked
 
     def _looked(self, query: Query, peer: Peer, route: Route, enough: int, found: Sequence[Found] | None) -> None:
-        """What the other weak peers have is known; the rest is elsewhere."""
+        """What the other leaves have is known; the rest is elsewhere."""
         if found is None:
             self._refuse(query, route, Busy("too many searches are waiting; ask again when they are over"))
             return
@@ -194,7 +194,7 @@ class QueryControl:
             self._end(search)
 
     def _tell(self, query: Query, route: Route, found: Sequence[Found]) -> int:
-        """Tell a weak peer what the others of this super peer have; returns how many hits that is."""
+        """Tell a leaf what the others of this super peer have; returns how many hits that is."""
         if not found:
             return 0
         hits = _count(found)
@@ -208,7 +208,7 @@ class QueryControl:
         return hits
 
     def _id_for(self, query: Query) -> str:
-        """The id that the weak peer has chosen, unless it has been seen: nobody would answer it once more."""
+        """The id that the leaf has chosen, unless it has been seen: nobody would answer it once more."""
         now = self._node.clock.seconds()
         if self.paths.arrive(query.id, None, 0, 0, now) is Arrival.NEW:
             return query.id

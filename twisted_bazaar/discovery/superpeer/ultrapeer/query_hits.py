@@ -96,7 +96,7 @@ class QueryHits:
         return self._own + sum(min(brought, self._half) for brought in self._brought.values())
 
     def take_own(self, found: Sequence[Found]) -> Sequence[Found]:
-        """Take what this super peer's own weak peers have; gives what is new."""
+        """Take what this super peer's own leaves have; gives what is new."""
         new, count = self._new_of(found, float("inf"))
         self._own += count
         return new

@@ -30,7 +30,7 @@ class Unregistered:
         self._is_stopped = False
 
     def came(self, peer: Peer) -> None:
-        """Somebody is linked, or is a weak peer no more."""
+        """Somebody is linked, or is a leaf no more."""
         if self._is_stopped:
             return
         self._until.pop(peer.id, None)
