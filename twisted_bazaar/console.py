@@ -1,4 +1,4 @@
-"""The control socket: the operator of a node asks it things over a socket in its state directory while it runs.
+"""The control socket: a unix socket in the state directory, over which an operator asks a running node.
 
 A unix socket that only the owner of the node can open. One netstring with a JSON object goes each way, then
 the connection closes: C{{"command": "stock.list"}} is answered C{{"results": [...]}}, a result for each role

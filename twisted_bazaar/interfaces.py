@@ -1,4 +1,4 @@
-"""The seams of the house: what each part may ask of another.
+"""The interfaces between the parts: what each may ask of another.
 
 Everything that calls upwards does it through one of these. Types stand in the annotations; the
 prose says what is promised.

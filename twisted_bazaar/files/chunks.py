@@ -1,4 +1,4 @@
-"""Files as rows of chunks: how large each is, what it must hash to, and which of them are there. Sans-IO.
+"""Chunks and manifests: the size and digest of each chunk of a file, and which of them are there (BEP 3). Sans-IO.
 
 A file is known by the SHA-256 of the whole. That says nothing about its parts, so whoever has it gives a
 manifest, the SHA-256 of each chunk. A manifest is only believed until the whole is there: if that does not hash to

@@ -1,4 +1,4 @@
-"""Files in memory, for tests and simulations: what the disk is to a daemon."""
+"""Files in memory, for tests and simulations, instead of those on a disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that is being fetched, as content that can be served meanwhile."""
+"""A part file as content: serves the chunks that are here while the rest is on its way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The common part of both ends of a transfer connection: sending messages, and closing in good time.
+"""The common part of both ends of a transfer connection: sends messages, and closes in good time.
 
 What is asked stands in L{twisted_bazaar.files.download.connection}, what is answered in
 L{twisted_bazaar.files.upload.connection}.

@@ -1,4 +1,4 @@
-"""Links that a role asks for, over which it has something to settle, and which go when it has."""
+"""Held links: connections that a role asks for, kept for as long as somebody holds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All connections of one node: accepting, dialling, greeting, and ending them."""
+"""The link table: all connections of one node, and how they are accepted, dialled, greeted and ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The common node: what every member of the network does, and a carrier of roles.
+"""A node: what every member of the network does, and what carries its roles.
 
 A node with no role at all is a relay. Messages come up from its links; floods are passed on once,
 routed ones to the next on their path, and what is meant for this node goes to the role that claims

@@ -1,4 +1,4 @@
-"""A node that fetches files, and serves to others what it has of them: what commands run, and sharers build on."""
+"""The fetcher: a node that fetches files and serves what it has of them, for commands and for sharers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A directory for as long as a process lives: removed when it ends, or by the next one if it was killed. Sans Twisted.
+"""An ephemeral directory: removed when its process ends, or by the next one if it was killed. Sans Twisted.
 
 Who has one holds a lock on it, which the kernel lets go of with the process, however that ends. So a directory without
 a lock is what a process has left that could not tidy up.

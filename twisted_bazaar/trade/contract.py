@@ -1,4 +1,4 @@
-"""The statements of a sale, each signed by who makes it. Sans-IO.
+"""The contract of a sale: quote, purchase, withdrawal, answer, receipt, each signed by its author. Sans-IO.
 
 A L{Quote} is the seller's: this item, at this price, so many, until then. A L{Purchase} is the buyer's, on
 a quote; it carries the quote whole, so a seller need not remember which ones it gave. A L{Withdrawal} is

@@ -1,4 +1,4 @@
-"""The seller's book: every rule about stock and orders, over a store that keeps it.
+"""The ledger, a seller's book: every rule about stock and orders, over a store that keeps it.
 
 An order is decided, counted and written in one transaction, and nobody hears of it before that is
 safe. Orders that arrive while one transaction is under way share the next one, so that a busy seller

@@ -1,4 +1,4 @@
-"""The rules of an order, on both sides. Sans-IO.
+"""Orders: the rules of both sides, so that an order sells at most once. Sans-IO.
 
 The seller decides an order once. The buyer never takes silence for a no: an order that is not
 answered becomes unknown, and only an answer ends it.

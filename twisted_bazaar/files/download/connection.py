@@ -1,4 +1,4 @@
-"""One connection over which a file is fetched: the asker's end of a transfer.
+"""The connection of a download: the asker's end of a transfer.
 
 It holds the source to the dialogue, and puts blocks together to chunks. Whether a chunk is right, and what to
 ask for, is its owner's to say.

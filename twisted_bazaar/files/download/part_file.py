@@ -1,4 +1,4 @@
-"""The part file of a download with its journal, hidden beside the target, from which it resumes.
+"""The part file of a download with its journal, hidden beside the target, from which it resumes (fast resume).
 
 Everything is done by name in one folder that is held open, and by descriptors of files that were found to be plain,
 ours, and known by one name only; so a link that somebody puts there leads nowhere. The part file is locked; the lock

@@ -1,4 +1,4 @@
-"""A file on its way to the disk of this node."""
+"""A resumable file: a download of this node, whose checked chunks are kept on disk until it is whole."""
 
 from __future__ import annotations
 

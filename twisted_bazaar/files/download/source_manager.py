@@ -1,4 +1,4 @@
-"""The sources of one download: who is let in, who is connected to, and who has to stand back for others."""
+"""The source manager of a download: which sources are let in, connected to, or dropped for better ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file from many sources at once: whom to believe, whom to ask for what, and when to stop waiting for somebody.
+"""The swarm of a download: one file from many sources at once. Joins the parts that decide whom to ask for what.
 
 Whatever comes is checked against the manifest before it is kept, and the whole against the digest before it is a
 file. Who turns out to have lied, failed or broken the rules is not asked again.

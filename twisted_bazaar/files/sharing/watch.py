@@ -1,4 +1,4 @@
-"""Notices that something has happened in a folder, with watchdog in its threads.
+"""A watch on a folder: tells that something has happened there, by watchdog and its threads.
 
 Events are only ever a reason to look now and not later: they get lost when many come, and some disks have none.
 """

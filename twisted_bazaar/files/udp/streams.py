@@ -1,4 +1,4 @@
-"""All streams over one socket: who is let in, and which stream a datagram is for."""
+"""The streams of one socket: admits those that others open, and gives each datagram to its stream."""
 
 from __future__ import annotations
 

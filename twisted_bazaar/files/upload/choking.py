@@ -1,4 +1,4 @@
-"""Choking: who is served and who waits, when more ask than there are upload slots. Sans-IO.
+"""Choking (BEP 3): who is served and who waits, when more ask than there are upload slots. Sans-IO.
 
 After the choker of BitTorrent (B. Cohen, "Incentives Build Robustness in BitTorrent", 2003, section 3; BEP 3), with
 max-min fair shares by host:

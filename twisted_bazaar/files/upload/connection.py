@@ -1,4 +1,4 @@
-"""One connection over which a file is served: a source's end of a transfer.
+"""The connection of an upload: the source's end of a transfer.
 
 Chunks are read in a thread, the next one while the former is sent. Blocks go out one at a time, as fast as the
 other end takes them, and larger the faster that is. Who gets a slot is its owner's to say.

@@ -1,4 +1,4 @@
-"""A limit on bytes a second that every host to which is sent has a fair share of."""
+"""A rate limit on uploads, of which every host that is served has a fair share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that a node serves: who is let in, who has a slot, and how fast everything goes together."""
+"""The uploads of a node: admits connections, and shares slots and rate among them."""
 
 from __future__ import annotations
 

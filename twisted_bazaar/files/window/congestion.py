@@ -1,4 +1,4 @@
-"""Congestion control: a rate at which a link is full, its queue short, and others have as much. Sans-IO.
+"""Congestion control (BBR): a rate at which a link is full, its queue short, and others have as much. Sans-IO.
 
 In the manner of BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016; the
 measure of the rate of delivery is that of draft-cheng-iccrg-delivery-rate-estimation): a model of the way, made of the

@@ -1,4 +1,4 @@
-"""Asking addresses for their cookies, again and again for a while, and what waits until they have given them.
+"""Address validation: knocks at addresses until they give their cookies (RFC 9000, 8.1), and holds what waits for that.
 
 Some questions go before there is a cookie, and their answers give one. Only if none comes is there a knock.
 """

@@ -1,4 +1,4 @@
-"""The inbound side of a link: splits what is read into frames and takes them, with flow control.
+"""The inbound side of a link: splits what is read into frames and takes them, with flow control and backpressure.
 
 Nothing is read from who waits for its turn, nor from who does not read what it is answered. What a frame means is the
 link's affair.

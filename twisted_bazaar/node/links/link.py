@@ -1,4 +1,4 @@
-"""One connection to another node, from the first byte to the last.
+"""A link: one connection to another node, from the first byte to the last.
 
 The link frames, decodes, greets, keeps itself alive and closes itself; who the other end may be, and
 what its messages mean, is its owner's to say. The one who dialled greets first with C{thisisme}; the

@@ -1,4 +1,4 @@
-"""The ways that messages of one node can go: to a role of it, on to the next on their path, or to everybody else.
+"""Forwarding of messages: to a role of this node, on to the next hop of their path, or to all links.
 
 Searches are passed on once, and in fair shares while there are more than there is room for; what has a path goes along
 it, or round a node that is gone; what is meant for this node goes to the role that claims its class.

@@ -1,4 +1,4 @@
-"""The routing table: paths learnt from passing traffic. Sans-IO.
+"""Source routing: paths learnt from passing traffic, and detours round a hop that is gone. Sans-IO.
 
 Paths are learnt from passing traffic; a link of its own needs none. The router only knows and answers;
 the node sends.

@@ -1,4 +1,4 @@
-"""The folder in which a node of a ring has the files that it keeps for others, each called by its digest."""
+"""The folder of a node of a ring for the files that it keeps for others, each called by its digest."""
 
 from __future__ import annotations
 

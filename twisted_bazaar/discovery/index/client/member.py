@@ -1,4 +1,4 @@
-"""A peer of an index server: lists what it has there, and asks there who has what.
+"""The client of an index server: publishes what a node has there, and asks there who has what.
 
 The list can be changed at any time, whether the server is there or not; how the server comes to have the same is
 told in C{enrolment}.

@@ -1,4 +1,4 @@
-"""A peer's own list, and what its index server has of it: what to tell, so that both become the same. Sans-IO.
+"""The published list of a peer, compared with what its index server has, to send the difference. Sans-IO.
 
 Changes go out in parts. Each says by a mark what it builds on and what comes of it. A server tells the mark of what
 it has: if that is one of this list's, only what is missing goes out, and else everything.

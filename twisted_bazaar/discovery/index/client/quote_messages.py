@@ -1,4 +1,4 @@
-"""The messages between a buyer and a seller that an index has named. Sans-IO.
+"""Inquiries for a quote: the messages between a buyer and a seller that an index has named. Sans-IO.
 
 They go over a direct link, and no farther.
 """
@@ -12,7 +12,7 @@ from twisted_bazaar.wire.message import Message, MessageId
 
 
 class Inquiry(Message, tag="inquiry", kw_only=True):
-    """Would you sell me this?
+    """Asks a seller for a quote.
 
     @ivar id: the answer carries it too.
     @ivar quantity: how many are wanted.

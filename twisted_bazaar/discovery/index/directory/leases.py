@@ -1,4 +1,4 @@
-"""Leases on lists: who lists something, who is there, who can be named to whom. Sans-IO."""
+"""Leases on lists (Gray and Cheriton): who lists something, who is there, who can be named to whom. Sans-IO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of what was found, and the order in which it stands on them. Sans-IO.
+"""Pagination of search results, and the order in which they stand. Sans-IO.
 
 An exact name comes first, then what more have, then by name. The list of everything is by name alone. A page says
 where it ends, and the next one goes on with what stands after that; so what does not change meanwhile stands on

@@ -1,4 +1,4 @@
-"""Room in a directory: what a change adds to a list, who may list it, and who goes for it. Sans-IO.
+"""Quotas in a directory: what a change adds to a list, who may list it, and who goes for it. Sans-IO.
 
 The same rules for every directory, whatever it is kept in; the shares are those of L{twisted_bazaar.byte_budget}.
 """

@@ -1,7 +1,7 @@
-"""Admission of requests: nothing is computed for a peer that does not read its answers, and what waits is bounded.
+"""Backpressure on requests: nothing is computed for a peer that does not read its answers, and what waits is bounded.
 
 A few requests of each peer are under way at a time; the others wait here, bounded in number and in bytes, and so does
-whatever comes from a peer that is behind with reading (backpressure). Works with any kind of directory.
+whatever comes from a peer that is behind with reading. Works with any kind of directory.
 """
 
 from __future__ import annotations

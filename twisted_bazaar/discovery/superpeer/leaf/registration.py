@@ -1,4 +1,4 @@
-"""A super peer that has taken this leaf: what it is told, and when."""
+"""The registration of a leaf with one super peer: what it is told, and when."""
 
 from __future__ import annotations
 

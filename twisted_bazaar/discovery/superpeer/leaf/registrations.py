@@ -1,4 +1,4 @@
-"""The two super peers that a leaf keeps: found, asked to take it, and replaced when they go."""
+"""The registrations of a leaf with two super peers: finds them, registers, and replaces those that go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells the user of a super peer which of its neighbours are not there, and that it has none; each once."""
+"""Alerts to the user of a super peer: which of its neighbours are not there, and that it has none; each once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Those whom a super peer would have as neighbours and who are none now: whom to greet, and when. Sans-IO.
+"""Contacts: super peers that might become neighbours, and when to greet each. Sans-IO.
 
 Who was given by hand is greeted for ever, with growing pauses. Who was found is greeted a few times, and then left
 alone for a while.
@@ -52,7 +52,7 @@ class Contact:
 
 
 class Contacts:
-    """All of them; those that were given stay here while they are neighbours."""
+    """All contacts of one super peer; those that were given stay here while they are neighbours."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng

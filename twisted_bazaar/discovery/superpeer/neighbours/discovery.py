@@ -1,4 +1,4 @@
-"""Finding more super peers while there are too few: through the tracker, or among those who are linked or once were."""
+"""Neighbour discovery: finds more super peers while there are too few, by the tracker, links or former neighbours."""
 
 from __future__ import annotations
 

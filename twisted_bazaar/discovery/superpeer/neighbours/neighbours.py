@@ -1,4 +1,4 @@
-"""The super peers that a super peer asks, and is asked by: who they are, and which words they have.
+"""The neighbours of a super peer: the super peers that it asks and is asked by, with their route tables.
 
 A neighbour is whoever greets this super peer by datagram every few seconds, and is greeted in turn. Some were given
 by hand, some were found through the tracker, and some came by themselves. Of the last there is room for so many, and

@@ -1,4 +1,4 @@
-"""Sets of slots: how tables of words travel, and how they are kept. Sans-IO.
+"""Sets of slots, as route tables are sent and kept (QRP). Sans-IO.
 
 Of slots in ascending order the first is written, then how far each lies behind the one before. These numbers are
 LEB128 (seven bits a byte, the lowest first, the highest bit set in all bytes but the last), and the bytes are base64.

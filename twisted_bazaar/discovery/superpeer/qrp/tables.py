@@ -1,4 +1,4 @@
-"""Query routing: tables of the words that somebody has, so that a query goes on its last hop only where it may be.
+"""Route tables of query routing (QRP): the words that somebody has, for the last hop of a query.
 
 A word, the beginning of one, a digest, goods or a seller is a token. Its hash names a slot, and the slots that are set
 are the table: a token whose slot is not set is not there, all others may be. After the query routing protocol of

@@ -1,4 +1,4 @@
-"""Dynamic querying: how far a search goes, by how much it has found so far. Sans-IO.
+"""Dynamic querying (gtk-gnutella): picks the next reach of a search from its hits so far. Sans-IO.
 
 From the Gnutella proposal of dynamic querying (Fisk, 2003): a few neighbours are probed, then the search goes just as
 far as what has been found lets expect enough. It differs in that whole rounds go out, each with a greater reach, and

@@ -1,4 +1,4 @@
-"""Addresses in query hits: each is named by somebody who may be on the same machine. Sans-IO.
+"""Addresses in query hits: fills in the host that a super peer leaves out for who is on its own machine. Sans-IO.
 
 Without a host somebody is on the machine of whoever names it; whoever gets that from another machine fills it in.
 """

@@ -1,4 +1,4 @@
-"""The leaves of one super peer: who is taken, what they list, and the words in it."""
+"""The leaves of a super peer: takes registrations, and keeps their lists and the words in them."""
 
 from __future__ import annotations
 

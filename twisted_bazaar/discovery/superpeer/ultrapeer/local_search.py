@@ -1,4 +1,4 @@
-"""Looks up in the lists of a super peer's own leaves what a query asks for."""
+"""Local search: looks up what a query asks for in the lists of a super peer's own leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches of a super peer's own leaves: first in their own lists, then, round by round, farther away.
+"""Query control: searches for the leaves of a super peer, first in their own lists, then round by round farther away.
 
 What searches under way keep is bounded in bytes, with a share for each host. For a peer that does not read what it was
 told nothing more is asked or kept.

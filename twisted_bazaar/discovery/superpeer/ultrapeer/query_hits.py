@@ -1,4 +1,4 @@
-"""Hits of a query: cut into parts that fit into datagrams, and put together by who asked. Sans-IO."""
+"""Query hits (Gnutella 0.6): cut into parts that fit into datagrams, and merged by the asker. Sans-IO."""
 
 from __future__ import annotations
 

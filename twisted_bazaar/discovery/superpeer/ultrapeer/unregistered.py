@@ -1,4 +1,4 @@
-"""Those who are linked to a super peer and have not registered: they cannot stay and take up the room of others."""
+"""Unregistered links of a super peer: cut off after a while, so that they take no room from others."""
 
 from __future__ import annotations
 
