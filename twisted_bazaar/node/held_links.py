@@ -179,5 +179,5 @@ def _peer_of(link: Link) -> Peer:
 
 
 def _host_of(address: Address) -> Hashable:
-    """What a dial in vain is charged to: a network; on this machine, where many nodes may run, an address."""
+    """The key that a dial in vain is charged to: a network; on this machine, where many nodes may run, an address."""
     return address if address.is_local else network_of(address.host)

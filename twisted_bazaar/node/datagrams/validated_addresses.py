@@ -147,7 +147,7 @@ class ValidatedAddresses:
         return True
 
     def stale_received(self, stale: Stale, where: Where, now: float) -> None:
-        """Take the word that something was not taken."""
+        """Take a C{stale}: something that was sent was not taken."""
         to = self.table.get(where, now)
         if stale.was is None:
             self.knocking.insist(Address(*where), now)

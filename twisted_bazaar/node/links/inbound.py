@@ -66,7 +66,7 @@ class Inbound:
 
     @property
     def host(self) -> str:
-        """Where the connection leads to: hosts have their turns one after the other."""
+        """The host at the other end: hosts have their turns one after the other."""
         return self._reader.host
 
     def open(self) -> None:
@@ -134,7 +134,7 @@ class Inbound:
             reader.abort()
 
     def look(self, now: float) -> tuple[Due, float]:
-        """What is due because of how long nothing was heard, and when to look again."""
+        """The next action of keepalive that is due, and when to look again."""
         return self.silence.look(now, self._owner.limits, is_listening=self.flow not in IN_QUEUE)
 
     @property
@@ -172,7 +172,7 @@ class Inbound:
         self._count()
 
     def _happen(self, event: FlowEvent) -> None:
-        """Let the flow go where an event leads, and the socket and the queue of the turns with it."""
+        """Move the flow to where an event leads, and adapt the socket and the queue of the turns."""
         before = self.flow
         after = NEXT_FLOW.get((before, event))
         if after is None:

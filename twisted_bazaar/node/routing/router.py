@@ -94,7 +94,7 @@ class Router:
 
 
 def position_on_path(message: Routed, own_id: int, came_from: int) -> int:
-    """Where a node stands on the path of a message that a neighbour handed to it.
+    """The index of a node on the path of a message that a neighbour handed to it.
 
     @raise WrongWay: it does not stand there, or not right after that neighbour.
     """
