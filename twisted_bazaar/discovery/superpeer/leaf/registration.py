@@ -55,21 +55,21 @@ class Registration:
         self._tell_table()
 
     def left(self) -> None:
-        """It is gone."""
+        """The super peer is gone: end what is under way with it."""
         self.enrolment.left()
         self._telling.cancel()
 
     def table_changed(self) -> None:
-        """It is to have the new table, soon."""
+        """Tell it the new table, soon."""
         if not self._telling.is_set:
             self._telling.set(TABLE_EVERY_S)
 
     def listed_received(self, answer: Listed) -> None:
-        """It has said what it has of the list."""
+        """Take its word on what it has of the list."""
         self.enrolment.listed_received(answer)
 
     def error_received(self, error: Error) -> None:
-        """It has refused something."""
+        """Take its word that it has refused something."""
         self.enrolment.error_received(error)
 
     def placed(self, found: Found) -> Found | None:
@@ -95,6 +95,6 @@ class Registration:
 
 
 def place_told_by(peer: Peer, host: str, port: int) -> Address:
-    """Where a place is that a super peer has named: one on the machine itself is on that super peer's, not on this."""
+    """The address of a place that a super peer has named: a local one is on that super peer's machine."""
     named = Address(host, port)
     return Address(peer.address.host, port) if named.is_local and not peer.address.is_local else named

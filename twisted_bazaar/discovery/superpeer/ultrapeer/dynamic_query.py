@@ -76,7 +76,7 @@ class DynamicQuery:
         return self._round(reach, None, now)
 
     def probed(self, asked: int, known: int) -> None:
-        """Say whom the first round has found out about.
+        """Take the result of the first round, which went to direct neighbours.
 
         @param asked: how many neighbours were asked.
         @param known: how many were not, because their tables say that they have nothing.
@@ -98,7 +98,7 @@ class DynamicQuery:
         return next((reach for reach in further if self._horizon_of(reach) >= wanted), self._farthest)
 
     def _horizon_of(self, reach: int) -> float:
-        """How many super peers there are within reach, if none is met twice."""
+        """The number of super peers within reach, if none is met twice."""
         return 1 + sum(self._layers(reach))
 
     def _layers(self, reach: int) -> Iterator[float]:

@@ -130,7 +130,7 @@ class QueryForwarding:
 
 
 def neighbours_for(query: Query, neighbours: Neighbours, passed: Sequence[Address], *, is_last: bool) -> list[Address]:
-    """To whom a search goes.
+    """The neighbours to which a search is sent.
 
     @param passed: who has it already.
     @param is_last: whether those who get it pass it on to nobody, so that only those are asked who may have it.

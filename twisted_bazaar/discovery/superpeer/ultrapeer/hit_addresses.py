@@ -12,7 +12,7 @@ from twisted_bazaar.values.addresses import Address
 
 
 def placed(hit: QueryHit, address: Address) -> QueryHit:
-    """A hit as it is meant here.
+    """A hit with the hosts of all that it names.
 
     @param address: where it came from.
     """

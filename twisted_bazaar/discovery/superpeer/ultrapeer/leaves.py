@@ -143,16 +143,16 @@ class Leaves:
 
     @property
     def room(self) -> int:
-        """How many more leaves are accepted."""
+        """The number of leaves that are still accepted."""
         return max(0, self.most - len(self.registrants) - self._leaving.total()) if self.is_open else 0
 
     def start(self) -> None:
-        """Begin; until then nobody is taken."""
+        """Accept leaves from now on."""
         self.is_open = True
         self._lists.start(self._node.clock)
 
     def stop(self) -> Deferred[None]:
-        """Take nobody and nothing any more."""
+        """Accept nothing any more, and end what is under way."""
         self.is_open = False
         self.pending.stop()
         self._turns.stop()
@@ -169,13 +169,13 @@ class Leaves:
         return registrant
 
     def peer_left(self, peer: Peer) -> None:
-        """A link is gone."""
+        """Remove the leaf whose link is gone."""
         registrant = self.registrants.get(peer.id)
         if registrant is not None and registrant.peer == peer:
             self._let_go(registrant)
 
     def others_changed(self) -> None:
-        """Tell everybody of the other super peers, if it is not those that they have been told of."""
+        """Tell all leaves of the other super peers, if those have changed."""
         others = self._others()
         ids = sorted(other.id for other in others)
         if ids != self._told:

@@ -46,13 +46,13 @@ class LocalSearch:
         self._turns = TimeSlicer(reactor)
 
     def stop(self) -> None:
-        """Answer nothing more."""
+        """Cancel all searches."""
         self._turns.stop()
 
     def look(
         self, query: Query, most: int, owner: Hashable, tell: Tell, asker: str = _NOBODY, host: str | None = None
     ) -> None:
-        """Look for what a query means.
+        """Look up a query.
 
         @param most: no more hits than these.
         @param owner: who waits while something else of its own is being looked for.
@@ -85,7 +85,7 @@ class LocalSearch:
         )
 
     def forget(self, owner: Hashable) -> None:
-        """An owner has gone, and waits for nothing any more."""
+        """Cancel the searches of an owner that has gone."""
         self._turns.forget(owner)
 
     def _sellers(self, query: Query, most: int, asker: str) -> Sequence[Found]:
@@ -135,7 +135,7 @@ def _held(title: Title, holders: Sequence[tuple[Lister, bool]], asker: str, most
 
 
 def _by_holder(held: Sequence[tuple[Lister, File]]) -> Sequence[Found]:
-    """Who has which of the files. Who has left meanwhile is not named."""
+    """Files by the leaf that has them. A leaf that has left meanwhile is not named."""
     if len(held) == 1:
         [(lister, file)] = held
         return [_found(lister.peer, lister.load, (file,))] if lister.is_there else []
