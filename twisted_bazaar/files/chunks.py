@@ -24,7 +24,7 @@ _FROM_DIGITS: Final = bytes.maketrans(b"01", b"\x00\x01")
 
 
 def chunk_count(size: int) -> int:
-    """How many chunks a file of a size has; an empty file has none."""
+    """The number of chunks of a file of this size; an empty file has none."""
     return -(-size // CHUNK_BYTES)
 
 
@@ -51,7 +51,7 @@ class Manifest:
 
     @property
     def count(self) -> int:
-        """How many chunks there are."""
+        """The number of chunks."""
         return chunk_count(self.size)
 
     @cached_property
@@ -70,7 +70,7 @@ class Manifest:
         return len(holdings) * CHUNK_BYTES - short
 
     def digest_of(self, chunk: int) -> bytes:
-        """What a chunk must hash to, 32 bytes."""
+        """The digest that a chunk must have, 32 bytes."""
         return self.chunk_digests[chunk * DIGEST_BYTES : (chunk + 1) * DIGEST_BYTES]
 
     def fits(self, chunk: int, content: bytes | bytearray | memoryview) -> bool:

@@ -47,7 +47,7 @@ class Signature(Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        """That of a file of which the system has said this."""
+        """The signature of a file, from what the system says of it."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
@@ -102,7 +102,7 @@ def open_file(folder: int, name: str, flags: int = os.O_RDONLY) -> int:
 
 
 def signature_of(file: int) -> Signature:
-    """That of an open file."""
+    """The signature of an open file."""
     return Signature.of(os.fstat(file))
 
 

@@ -144,7 +144,7 @@ ANSWERED: Final = (Described, Go, Wait, Have, Failed, Error)
 
 
 def printable(text: str) -> str:
-    """What a stranger wrote, as a terminal can be shown it."""
+    """A text of a stranger, safe to show on a terminal."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)[:200]
 
 

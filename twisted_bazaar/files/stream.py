@@ -104,4 +104,4 @@ class Stream(TwistedProtocol):
 
 
 def _nothing() -> None:
-    """What is left to be called when a connection is gone: nothing that would keep it in memory."""
+    """Do nothing: called when a connection is gone, in place of what would keep it in memory."""

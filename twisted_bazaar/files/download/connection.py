@@ -73,7 +73,7 @@ class AskingOwner(Protocol):
         """The bytes of a chunk that was asked for."""
 
     def room_for(self, chunk: int) -> memoryview:
-        """Where a chunk that was asked for is to be put."""
+        """The buffer for a chunk that was asked for."""
 
     def bytes_came(self, size: int) -> None:
         """Some of a chunk has come."""
@@ -168,7 +168,7 @@ class DownloadConnection(Stream):
 
     @property
     def begun_bytes(self) -> int:
-        """How much has come of the chunk that is coming."""
+        """The bytes that have come of the chunk that is coming."""
         return 0 if self._content is None else self._filled
 
     def want(self, chunk: int) -> None:

@@ -87,7 +87,7 @@ class SourceManager:
             self._make_room(now)
 
     def _make_room(self, now: float) -> None:
-        """Let one go that is of no use: sixteen like it could keep the only one away that has the file.
+        """Drop a source that is of no use: sixteen like it could keep out the only one that has the file.
 
         Of those that let wait, it is the one that has for the shortest time: the others are nearer to their turn.
         """

@@ -220,7 +220,7 @@ class UploadConnection(Stream):
         return since is not None and now - since >= _STUCK_S
 
     def progress(self) -> Progress:
-        """How far the other end is, and how long it lets this one wait: it reads slowly, or wants nothing."""
+        """The progress of the other end, and how long it lets this one wait by reading slowly or wanting nothing."""
         now = self.reactor.seconds()
         if self.wants_nothing:
             waited_s = now - self.idle_since

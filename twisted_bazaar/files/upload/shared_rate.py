@@ -32,7 +32,7 @@ class SharedRate:
         self._timer = Timer(reactor, self._next)
 
     def piece_bytes(self, most: int) -> int:
-        """How large a block is to be."""
+        """The size of the next block."""
         if self._rate is None:
             return most
         return max(_SMALLEST_BLOCK, min(most, int(self._rate * _BLOCK_S)))

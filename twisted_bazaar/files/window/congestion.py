@@ -136,7 +136,7 @@ class Model:
 
     @property
     def burst_bytes(self) -> float:
-        """How many bytes may go out together."""
+        """The bytes that may go out together."""
         return max(2 * self._segment_bytes, self.rate * _BURST_S)
 
     def opened(self, round_trip_s: float, now: float) -> None:
@@ -305,7 +305,7 @@ class Model:
         self._is_contended = self._least_s > (1 + _OTHERS_STAND) * expected_s + 2 * _SLACK_S
 
     def _product(self) -> float:
-        """What fills the way and no queue: the product of rate and delay."""
+        """The bandwidth-delay product: the bytes that fill the way and no queue."""
         if self._least_s == float("inf"):
             return float(self.window_bytes)
         return self.delivery_rate * (self._least_s + _SLACK_S)

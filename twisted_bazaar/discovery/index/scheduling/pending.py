@@ -77,7 +77,7 @@ class PendingRequests:
 
     @property
     def size_bytes(self) -> int:
-        """What all requests weigh that wait."""
+        """The weight of all requests that wait."""
         return self._budget.used
 
     def begin(self, peer: Peer, request: Message, begin: Begin) -> None:
@@ -164,7 +164,7 @@ class PendingRequests:
 
 
 def weight_of_request(request: Message) -> int:
-    """What a request weighs while it waits, in bytes."""
+    """The weight of a request while it waits, in bytes."""
     if not isinstance(request, Update):
         return _QUESTION_BYTES
     texts = (*(file.name for file in request.add), *request.remove, *request.offer, *request.withdraw)

@@ -134,7 +134,7 @@ class Contacts:
         return contact.greeted_at
 
     def lost(self, address: Address, now: float, *, may_return: bool) -> None:
-        """Note that somebody is a neighbour no more, and greet it again if it is worth it.
+        """Note that somebody is a neighbour no more: one of the contacts is greeted again later.
 
         @param may_return: whether it went without a word, and so may only be out of reach.
         """
