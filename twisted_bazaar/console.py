@@ -96,7 +96,7 @@ class Console:
         return gatherResults([maybeDeferred(command, request) for command in commands], consumeErrors=True)
 
     def _tables(self) -> list[Mapping[str, Command]]:
-        """What the node can be asked, and then what each of its roles can."""
+        """The commands of the node, and then those of each of its roles."""
         own: Mapping[str, Command] = {
             "status": lambda request: succeed(dict(self._status())),
             "commands": lambda request: succeed(self._known()),

@@ -131,7 +131,7 @@ class INode(Interface):
         """
 
     def stream_endpoint(address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
-        """Where to open a reliable stream over datagrams, to whoever takes datagrams at an address.
+        """An endpoint for a reliable stream over datagrams, to whoever takes datagrams at an address.
 
         What others open comes to the same L{IRole.openings} as connections do.
 
@@ -140,7 +140,7 @@ class INode(Interface):
         """
 
     def peers() -> Sequence[Peer]:
-        """Who is linked to this node now."""
+        """The nodes that are linked to this one now."""
 
     def is_behind(node_id: int) -> bool:
         """Whether a linked node is behind with reading what it was sent.
@@ -273,7 +273,7 @@ class ICatalogue(Interface):
     """A way to find files, and to have one's own found."""
 
     def publish(added: Sequence[SharedFile], removed: Sequence[str]) -> None:
-        """Let others find files of this node from now on, and others no more.
+        """Change the files of this node that others can find.
 
         It may be called at any time, linked or not; what counts is the sum of all calls.
 
@@ -292,7 +292,7 @@ class ICatalogue(Interface):
         """
 
     def sources(digest: str) -> Deferred[Sequence[FileSource]]:
-        """Who has a file, the least loaded first; this node is not among them.
+        """Find the sources of a file, the least loaded first; this node is not among them.
 
         @raise LinkClosed: nobody can be asked now.
         """
@@ -318,16 +318,16 @@ class IDiscoveryMethod(Interface):
     roles: Sequence[IRole] = Attribute("What the node has to carry for it, besides the roles that use it.")
 
     def search(node: INode, gather_s: float) -> IDiscovery:
-        """What looks for goods.
+        """Make what looks for goods.
 
         @param gather_s: how long to collect offers after the first.
         """
 
     def answers(node: INode, shelf: IOffers) -> IAnswers:
-        """What lets a shelf be found."""
+        """Make what lets a shelf be found."""
 
     def catalogue() -> ICatalogue | None:
-        """What finds files; None if files are not found in this way."""
+        """The catalogue that finds files; None if files are not found in this way."""
 
 
 class IOffers(Interface):
@@ -343,7 +343,7 @@ class IOffers(Interface):
         """A signed word that the search with this id has come to the seller."""
 
     def quote(item: str, quantity: int, buyer: Origin) -> Deferred[ShelfQuote | None]:
-        """What there is for a buyer, held back for it for a while; fires with None for nothing.
+        """Quote a buyer what there is, held back for it for a while; fires with None for nothing.
 
         @param buyer: who asks, and by which way.
         """
@@ -375,7 +375,7 @@ class ILedger(Interface):
         """
 
     def terms(item: str, seller: str) -> Deferred[tuple[StockLevel | None, int]]:
-        """What a seller has to know to make a quote.
+        """The terms that a seller needs for a quote.
 
         @param seller: its key.
         @return: fires with the count of the item, None for what was never supplied; and the instant, in

@@ -61,7 +61,7 @@ _UDP_IF_IT_LEADS: Final = UdpNeed(
 
 
 def parse_place(text: str, option: str) -> Address:
-    """Where a super peer takes datagrams.
+    """Read the address where a super peer takes datagrams.
 
     @raise UsageError: it cannot be read.
     """
@@ -228,7 +228,7 @@ class SuperPeer(Role):
         self._begin()
 
     def lead(self, why: str, neighbours: Sequence[Address] = ()) -> None:
-        """Be a super peer from now on.
+        """Become a super peer.
 
         @param why: for the log.
         @param neighbours: super peers that are to be its neighbours.

@@ -35,7 +35,7 @@ class EphemeralDirectory:
         self._end: weakref.finalize[..., EphemeralDirectory] | None = None
 
     def __fspath__(self) -> str:
-        """Where it is, or was."""
+        """The path where it is, or was."""
         assert self._path is not None, "it is open"
         return os.fspath(self._path)
 

@@ -197,7 +197,7 @@ def make_withdrawal(key: KeyPair, order_id: str, quote: Envelope, bazaar: str) -
 
 
 def read_purchase(statement: Envelope, terms_of: Callable[[Envelope], Quote]) -> Order:
-    """What a buyer orders.
+    """Verify a purchase, and read the order in it.
 
     @param terms_of: reads and verifies the quote that it is about.
     @raise Forged: a signature does not hold, or it asks for what the quote does not say.
@@ -211,7 +211,7 @@ def read_purchase(statement: Envelope, terms_of: Callable[[Envelope], Quote]) ->
 
 
 def read_withdrawal(statement: Envelope, terms_of: Callable[[Envelope], Quote]) -> Order:
-    """What a buyer takes back.
+    """Verify a withdrawal, and read the order that it takes back.
 
     @param terms_of: reads and verifies the quote that it is about.
     @raise Forged: a signature does not hold.
@@ -252,7 +252,7 @@ def make_answer(key: KeyPair, bazaar: str, order: Order, verdict: Verdict) -> En
 
 
 def digest_of(statement: Envelope) -> str:
-    """What an answer calls the statement that it answers."""
+    """The digest by which an answer names the statement that it answers."""
     return sha256(statement.payload).hexdigest()
 
 

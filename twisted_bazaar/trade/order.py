@@ -23,7 +23,7 @@ EXPIRED: Final = "expired"
 def decide(
     order: Order, level: StockLevel | None, kept_back: int, now_ms: int, *, is_closed: bool, closed_until_ms: int
 ) -> Verdict:
-    """What a seller says to an order that it has not answered before.
+    """Decide an order that the seller has not answered before.
 
     A no ends the quote that it is about: nothing more is sold on it. So a book that remembers one no for each
     quote, until the quote ends, can tell every other no without remembering it.
@@ -141,5 +141,5 @@ order_life: Final = _builder.build()
 
 
 def end(life: OrderLife, outcome: Outcome) -> None:
-    """Let the seller's answer end an order."""
+    """End an order by the seller's answer."""
     {Outcome.SOLD: life.sold, Outcome.REFUSED: life.refused, Outcome.CANCELLED: life.cancelled}[outcome]()

@@ -52,12 +52,12 @@ class Reservations:
         return held
 
     def held_for_others(self, item: str, buyer: int, now: float) -> int:
-        """How many units are held for anybody but this buyer."""
+        """The units that are held for all but this buyer."""
         self.expire(now)
         return sum(held for other, (held, _) in self._held.get(item, {}).items() if other != buyer)
 
     def kept_back(self, item: str, buyer: int, now: float) -> int:
-        """How many units are not to be sold to this buyer: what is held for others, and not being ordered by them."""
+        """The units not to be sold to this buyer: those held for others and not being ordered by them."""
         self.expire(now)
         held = self._held.get(item, {}).items()
         return sum(max(0, many - self._ordered[item, other]) for other, (many, _) in held if other != buyer)
@@ -79,7 +79,7 @@ class Reservations:
             self.release(item, buyer)
 
     def oldest_end(self) -> float:
-        """When the next reservation ends that is still counted; infinity if there is none."""
+        """The time at which the next reservation ends that is still counted; infinity if there is none."""
         return next(iter(self._ends.values()), math.inf)
 
     def release(self, item: str, buyer: int) -> None:

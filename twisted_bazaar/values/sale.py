@@ -95,7 +95,7 @@ class Order:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What names it for ever."""
+        """The key that names it for ever: the buyer and its order id."""
         return self.buyer, self.id
 
 

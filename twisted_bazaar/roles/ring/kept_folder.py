@@ -93,7 +93,7 @@ class KeptFolder:
 
     @property
     def path(self) -> Path:
-        """Where it is; from when it has started, if it is for this process alone."""
+        """The path of the folder; if it is for this process alone, from when it has started."""
         return Path(self._place)
 
     def has(self, digest: str) -> bool:

@@ -33,7 +33,7 @@ class MemoryBook:
         self._before: list[Change] = []
 
     def commit(self) -> None:
-        """Let what has changed stand."""
+        """Make the changes final."""
         self.changes, self._before = [], []
 
     def roll_back(self) -> None:
