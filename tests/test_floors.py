@@ -31,6 +31,7 @@ FLOORS: Final = {
     **dict.fromkeys(("interfaces", "role", "state", "database"), 3),
     **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console", "settings"), 4),
     **dict.fromkeys(("plugin", "service", "roles"), 5),
+    # web is to come.
     **dict.fromkeys(("taps", "sim", "web"), 6),
     **dict.fromkeys(("cli.terminal", "testing"), 7),
     "demo": 8,

@@ -144,7 +144,7 @@ class FairTable(Generic[K, V]):
         return ((key, entry.value) for key, entry in list(self._entries.items()) if entry.until > now)
 
     def expire(self, now: float) -> None:
-        """Let go of everything whose time is over."""
+        """Remove everything whose time is over."""
         self._expire(now, len(self._entries))
 
     def _expire(self, now: float, most: int) -> None:
@@ -191,7 +191,7 @@ class _Ranking:
 
     @property
     def first(self) -> Hashable:
-        """Who has the most; of several the one that has had so many for longest."""
+        """The owner with the most; of several the one that has had so many for longest."""
         return next(iter(self._owners_with[self._most]))
 
     def move(self, owner: Hashable, before: int, after: int) -> None:

@@ -1,4 +1,4 @@
-"""The control socket: the operator of a node asks it things over a socket in its state directory while it runs.
+"""The control socket: a unix socket in the state directory, over which an operator asks a running node.
 
 A unix socket that only the owner of the node can open. One netstring with a JSON object goes each way, then
 the connection closes: C{{"command": "stock.list"}} is answered C{{"results": [...]}}, a result for each role
@@ -96,7 +96,7 @@ class Console:
         return gatherResults([maybeDeferred(command, request) for command in commands], consumeErrors=True)
 
     def _tables(self) -> list[Mapping[str, Command]]:
-        """What the node can be asked, and then what each of its roles can."""
+        """The commands of the node, and then those of each of its roles."""
         own: Mapping[str, Command] = {
             "status": lambda request: succeed(dict(self._status())),
             "commands": lambda request: succeed(self._known()),

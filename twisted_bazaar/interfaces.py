@@ -1,4 +1,4 @@
-"""The seams of the house: what each part may ask of another.
+"""The interfaces between the parts: what each may ask of another.
 
 Everything that calls upwards does it through one of these. Types stand in the annotations; the
 prose says what is promised.
@@ -135,7 +135,7 @@ class INode(Interface):
         """
 
     def stream_endpoint(address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
-        """Where to open a reliable stream over datagrams, to whoever takes datagrams at an address.
+        """An endpoint for a reliable stream over datagrams, to whoever takes datagrams at an address.
 
         What others open comes to the same L{IRole.openings} as connections do.
 
@@ -144,7 +144,7 @@ class INode(Interface):
         """
 
     def peers() -> Sequence[Peer]:
-        """Who is linked to this node now."""
+        """The nodes that are linked to this one now."""
 
     def is_behind(node_id: int) -> bool:
         """Whether a linked node is behind with reading what it was sent.
@@ -277,7 +277,7 @@ class ICatalogue(Interface):
     """A way to find files, and to have one's own found."""
 
     def publish(added: Sequence[SharedFile], removed: Sequence[str]) -> None:
-        """Let others find files of this node from now on, and others no more.
+        """Change the files of this node that others can find.
 
         It may be called at any time, linked or not; what counts is the sum of all calls.
 
@@ -296,7 +296,7 @@ class ICatalogue(Interface):
         """
 
     def sources(digest: str) -> Deferred[Sequence[FileSource]]:
-        """Who has a file, the least loaded first; this node is not among them.
+        """Find the sources of a file, the least loaded first; this node is not among them.
 
         @raise LinkClosed: nobody can be asked now.
         """
@@ -322,16 +322,16 @@ class IDiscoveryMethod(Interface):
     roles: Sequence[IRole] = Attribute("What the node has to carry for it, besides the roles that use it.")
 
     def make_discovery(node: INode, gather_s: float) -> IDiscovery:
-        """What looks for goods.
+        """Make what looks for goods.
 
         @param gather_s: how long to collect offers after the first.
         """
 
     def make_answers(node: INode, shelf: IOffers) -> IAnswers:
-        """What lets a shelf be found."""
+        """Make what lets a shelf be found."""
 
     def make_catalogue() -> ICatalogue | None:
-        """What finds files; None if files are not found in this way."""
+        """The catalogue that finds files; None if files are not found in this way."""
 
 
 class IOffers(Interface):
@@ -347,7 +347,7 @@ class IOffers(Interface):
         """A signed word that the search with this id has come to the seller."""
 
     def quote(item: str, quantity: int, buyer: Origin) -> Deferred[ShelfQuote | None]:
-        """What there is for a buyer, held back for it for a while; fires with None for nothing.
+        """Quote a buyer what there is, held back for it for a while; fires with None for nothing.
 
         @param buyer: who asks, and by which way.
         """
@@ -373,13 +373,13 @@ class ILedger(Interface):
         The same C{(buyer, id)} gets the same answer for ever, whatever else the order says.
         When this fires, the answer is as safe as this ledger makes anything.
 
-        @param kept_back: how many pieces of the item are not to be sold to this buyer now.
+        @param kept_back: how many units of the item are not to be sold to this buyer now.
         @param seal: called with the verdict, perhaps in another thread, for the answer to keep.
         @raise StorageError: the book cannot be written; nothing is decided.
         """
 
     def terms(item: str, seller: str) -> Deferred[tuple[StockLevel | None, int]]:
-        """What a seller has to know to make a quote.
+        """The terms that a seller needs for a quote.
 
         @param seller: its key.
         @return: fires with the count of the item, None for what was never supplied; and the instant, in
@@ -401,14 +401,14 @@ class ILedger(Interface):
         """
 
     def supply(item: str, quantity: int, price: int | None = None) -> Deferred[StockLevel]:
-        """Add pieces to an item, which may be a new one.
+        """Add units to an item, which may be a new one.
 
-        @param price: for one piece from now on; None to leave it as it is.
+        @param price: for one unit from now on; None to leave it as it is.
         @raise StorageError: the book cannot be written; nothing is changed.
         """
 
     def withdraw(item: str, quantity: int) -> Deferred[StockLevel]:
-        """Take pieces out that are not to be sold.
+        """Take units out that are not to be sold.
 
         @raise SoldOut: there are not so many; nothing is changed.
         @raise StorageError: the book cannot be written; nothing is changed.

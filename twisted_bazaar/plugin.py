@@ -1,4 +1,4 @@
-"""Declaring and finding roles and ways to find: the one door for our own and for everybody else's.
+"""Plugins: how roles and ways to find are declared and found. Ours and everybody else's come in by the same door.
 
 A role lives in a module with C{OPTIONS} and C{make_role}, a way to find is a class; one line in a drop-in under
 C{twisted/plugins/} names it. Nothing is imported until it is asked for.

@@ -117,7 +117,7 @@ class RateLimits(Generic[K]):
         return cls(most_keys, most, _MINUTE_S, most)
 
     def __len__(self) -> int:
-        """How many are known."""
+        """The number of keys that are known."""
         return len(self._limits)
 
     def allow(self, key: K, now: float) -> bool:

@@ -29,7 +29,7 @@ LONGEST_SOCKET_PATH: Final = 103
 
 
 def states_root() -> Path:
-    """Where the state directories of nodes are that were given a name only."""
+    """The directory of all state directories that have only a name."""
     return platformdirs.user_state_path("twisted_bazaar", appauthor=False)
 
 
@@ -80,7 +80,7 @@ class StateDirectory:
             raise
 
     def close(self) -> None:
-        """Let another node use it."""
+        """Release the directory for another node."""
         os.close(self._lock)
         self.files.close()
 
@@ -125,7 +125,7 @@ class StateDirectory:
         self.files.replace(_ID, b"%d\n" % node_id)
 
     def recall(self, name: str) -> str | None:
-        """What was last kept under a name; None if nothing was."""
+        """The text that was last kept under a name; None if nothing was."""
         try:
             return self.files.read(name).decode().strip()
         except OSError:

@@ -30,7 +30,7 @@ class Timer:
 
     @property
     def due(self) -> float | None:
-        """When the call comes, in seconds of the clock; None if it is not set."""
+        """The time of the call, in seconds of the clock; None if it is not set."""
         return None if self._call is None else self._call.getTime()
 
     def set(self, delay_s: float) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from tests.docs.pages import ROOT, PageTests, blocks, read_page, section, table_with, words
+from tests.test_floors import sources
 from twisted_bazaar import state
 from twisted_bazaar.console import LONGEST_REQUEST_BYTES, Console
 from twisted_bazaar.discovery.flood.search import REACHES
@@ -145,7 +146,7 @@ class NumberTests(PageTests):
         self.assert_says(
             section(PAGE, "The way of one order"),
             f"reach {near}, then {farther}, then {far} links",
-            f"holds pieces back for {RESERVATION_S:g} s and signs a `Quote`, good for {QUOTE_S:g} s",
+            f"holds units back for {RESERVATION_S:g} s and signs a `Quote`, good for {QUOTE_S:g} s",
             f"collects offers for {GATHER_S:g} s after the first",
         )
 
@@ -170,6 +171,19 @@ class ModuleTests(PageTests):
         found = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
         true = {name for name in found if not name.startswith("__")}
         self.assert_lists(text, {name.partition("/")[0] for name in named}, true)
+
+    def test_pure(self) -> None:
+        """Each module that is free of I/O is in the table of those, and no other is."""
+        text = section(PAGE, "Sans-IO modules")
+        named: set[str] = set()
+        for row in table_with(text, "In"):
+            [folder] = words(row["In"]) or [""]
+            for name in words(row["Sans-IO modules"]):
+                path = PACKAGE / folder / name
+                found = path.rglob("*.py") if name.endswith("/") else [path.with_suffix(".py")]
+                named |= {each.relative_to(PACKAGE).with_suffix("").as_posix() for each in found}
+        pure = {each.name.replace(".", "/") for each in sources() if each.is_pure and not each.is_package}
+        self.assert_lists(text, {name for name in named if not name.endswith("__init__")}, pure)
 
     def test_parts(self) -> None:
         """Each module in the tables of the parts is in that package, and none of the package is left out."""

@@ -304,7 +304,7 @@ class MarketTests(PageTests):
             ),
             "How a seller behaves": (
                 f"made for this is kept for {DIRECT_LINK_S:g} s",
-                f"holds the pieces back for that buyer for {RESERVATION_S:g} s",
+                f"holds the units back for that buyer for {RESERVATION_S:g} s",
             ),
             "Floods": (f"If that has not worked within {DIRECT_TRY_S:g} s",),
         }
@@ -557,9 +557,9 @@ class FileTests(PageTests):
         fetch = json.loads(frames[0])
         manifest = json.loads(frames[1])
         [page] = (frame for frame in frames if frame[0] == 0x01)
-        [piece] = (frame for frame in frames if frame[0] == 0x02)
-        digests, content = page[5:], piece[9:]
-        self.assertEqual((page[1:5], piece[1:9]), (bytes(4), bytes(8)))
+        [block] = (frame for frame in frames if frame[0] == 0x02)
+        digests, content = page[5:], block[9:]
+        self.assertEqual((page[1:5], block[1:9]), (bytes(4), bytes(8)))
         self.assertEqual(hashlib.sha256(digests).hexdigest(), manifest["root"])
         self.assertEqual((hashlib.sha256(content).digest(), len(content)), (digests, manifest["size"]))
         self.assertEqual(hashlib.sha256(content).hexdigest(), fetch["digest"])

@@ -186,7 +186,7 @@ class RuleTests(PageTests):
         changed = [old != new for old, new in zip(before, after, strict=True)]
         true = {
             "nothing": [False, False, False, False],
-            "the answer, and the pieces as sold": [True, False, False, True],
+            "the answer, and the units as sold": [True, False, False, True],
             "the answer; the quote is ended": [True, True, False, False],
             "all quotes up to the `validUntil` of this one are given up": [False, False, True, False],
         }

@@ -107,6 +107,6 @@ class BinaryTests(SynchronousTestCase):
     def test_piece_head(self) -> None:
         """A piece has the bytes that the specification gives."""
         self.assertEqual(
-            messages.piece_head(0x01020304, 0x10, 6) + b"abcdef,",
+            messages.block_head(0x01020304, 0x10, 6) + b"abcdef,",
             b"15:\x02\x01\x02\x03\x04\x00\x00\x00\x10abcdef,",
         )

@@ -26,14 +26,14 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug("a book that gives goods away without counting them sold", f"{_MARKET}test_stock"),
         bug("a ledger that does not look at its stock", f"{_MARKET}test_stock_that_is_not_there"),
-        bug("pieces taken out and not counted", f"{_MARKET}test_withdrawn"),
+        bug("units taken out and not counted", f"{_MARKET}test_withdrawn"),
         bug(
             "a book that is written and not synced",
             "sim/test_race.py",
             ("sim/store.py", "disk.sync(self._file)", "pass"),
         ),
         bug(
-            "a book that counts a sale and leaves its pieces in stock",
+            "a book that counts a sale and leaves its units in stock",
             "integration/test_race.py",
             (
                 "trade/stores/sqlite_books.py",

@@ -174,7 +174,7 @@ class Database:
         return done.addErrback(explain)
 
     def _give_up(self) -> None:
-        """Let whoever waits for the server, in its thread, wait no longer."""
+        """Cut off what waits for the server in its thread."""
         self._is_given_up = True
         connection = self._at_work
         if connection is not None and not connection.closed:
@@ -256,7 +256,7 @@ class Database:
         return int(raw.execute(_FORM.format(self._kind.schema)).fetchone()[0]) if has_forms else 0
 
     def _told(self, error: BaseException) -> StorageError:
-        """What a caller is told when something could not be read or written."""
+        """The error that a caller gets when something could not be read or written."""
         lines = str(error).splitlines() or [type(error).__name__]
         text = "the server does not answer" if self._is_given_up else lines[0]
         if self._is_committing:

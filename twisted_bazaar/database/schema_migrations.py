@@ -1,4 +1,4 @@
-"""The forms of what outlives a process: numbered C{.sql} files, each of which brings it from one form to the next.
+"""Schema migrations: numbered C{.sql} files, each of which brings what is kept from one form to the next.
 
 A folder holds the forms of one kind: C{1.sql} makes an empty one, C{2.sql} changes what the first made, and so on. A
 file that has been released is never changed again: there is something that was made by it.

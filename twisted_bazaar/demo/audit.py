@@ -12,15 +12,15 @@ from attrs import frozen
 from twisted_bazaar.demo.events import Event
 
 Supplies = Mapping[tuple[str, str], int]
-"""Pieces supplied, by seller and item."""
+"""Units supplied, by seller and item."""
 
 
 @frozen
 class Account:
     """One item of one seller, when the seller has stopped.
 
-    @ivar supplied, in_stock, sold: pieces, by the seller's last count.
-    @ivar bought: for each buyer, the pieces that it says it got from this seller.
+    @ivar supplied, in_stock, sold: units, by the seller's last count.
+    @ivar bought: for each buyer, the units that it says it got from this seller.
     @ivar paid: what the buyers agreed to pay in all, in minor units.
     """
 

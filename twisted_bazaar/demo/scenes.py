@@ -41,7 +41,7 @@ _PICTURE: Final = (
 class Goods:
     """The goods of one seller.
 
-    @ivar price: for one piece, in minor units.
+    @ivar price: for one unit, in minor units.
     """
 
     seller: str

@@ -1,4 +1,4 @@
-"""C{twistd} on a leash: the same command line, but it ends when its standard input does.
+"""A supervised C{twistd}: the same command line, but it ends when its standard input does.
 
 Whoever starts it holds the other end of the pipe. So it ends with that process, even one that had no
 chance to end it. Over the same pipe it can be held, as a process is that the system does not let run, and

@@ -71,7 +71,7 @@ class Findings:
         return page_of_found(self._files, query)
 
     def sources(self) -> Sequence[FileSource]:
-        """Who has any of it, of those whose places were told, the least loaded first."""
+        """The sources of any of the files, of those whose places were told, the least loaded first."""
         wholes = {key for having in self._files.values() for key, is_whole in having.items() if is_whole}
         found = [
             evolve(source, is_whole=key in wholes) for key, places in self._places.items() for source in places.values()

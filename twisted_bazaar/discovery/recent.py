@@ -26,11 +26,11 @@ class Recent(Generic[F]):
         self._findings: FairTable[Hashable, F] = FairTable(_QUESTIONS, _KEPT_S, shares=1)
 
     def __len__(self) -> int:
-        """How many hits are kept."""
+        """The number of hits that are kept."""
         return sum(len(findings) for _, findings in self._findings.items(float("-inf")))
 
     def get(self, question: Hashable, now: float) -> F | None:
-        """What was found for a question, if that is still kept."""
+        """The findings of a question, if they are still kept."""
         return self._findings.get(question, now)
 
     def put(self, question: Hashable, findings: F, now: float) -> None:

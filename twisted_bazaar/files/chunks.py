@@ -1,4 +1,4 @@
-"""Files as rows of chunks: how large each is, what it must hash to, and which of them are there. Sans-IO.
+"""Chunks and manifests: the size and digest of each chunk of a file, and which of them are there (BEP 3). Sans-IO.
 
 A file is known by the SHA-256 of the whole. That says nothing about its parts, so whoever has it gives a
 manifest, the SHA-256 of each chunk. A manifest is only believed until the whole is there: if that does not hash to
@@ -24,7 +24,7 @@ _FROM_DIGITS: Final = bytes.maketrans(b"01", b"\x00\x01")
 
 
 def chunk_count(size: int) -> int:
-    """How many chunks a file of a size has; an empty file has none."""
+    """The number of chunks of a file of this size; an empty file has none."""
     return -(-size // CHUNK_BYTES)
 
 
@@ -51,7 +51,7 @@ class Manifest:
 
     @property
     def count(self) -> int:
-        """How many chunks there are."""
+        """The number of chunks."""
         return chunk_count(self.size)
 
     @cached_property
@@ -70,7 +70,7 @@ class Manifest:
         return len(holdings) * CHUNK_BYTES - short
 
     def digest_of(self, chunk: int) -> bytes:
-        """What a chunk must hash to, 32 bytes."""
+        """The digest that a chunk must have, 32 bytes."""
         return self.chunk_digests[chunk * DIGEST_BYTES : (chunk + 1) * DIGEST_BYTES]
 
     def fits(self, chunk: int, content: bytes | bytearray | memoryview) -> bool:

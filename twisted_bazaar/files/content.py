@@ -28,7 +28,7 @@ class IContent(Interface):
         """
 
     def watch(grown: Callable[[int], object]) -> Callable[[], None]:
-        """Be told of each chunk that comes in.
+        """Call back for each chunk that comes in.
 
         @return: ends it.
         """
@@ -69,7 +69,7 @@ class IPart(Interface):
         """
 
     def watch(grown: Callable[[int], object]) -> Callable[[], None]:
-        """Be told of each chunk that comes in; what is given back ends that."""
+        """Call back for each chunk that comes in. Returns a function that ends this."""
 
     def finish() -> Deferred[None]:
         """Check the whole, and put it in its place.
@@ -79,4 +79,4 @@ class IPart(Interface):
         """
 
     def close() -> Deferred[None]:
-        """Let go of it; what is there stays, to go on with another time."""
+        """Close the file; what is there stays, to go on with another time."""

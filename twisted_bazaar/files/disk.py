@@ -25,7 +25,7 @@ _NO_WAIT: Final = os.O_NONBLOCK | os.O_NOCTTY
 # Linux knows whether anybody has a file open for writing; what it would send us meanwhile does nothing by default.
 _SET_LEASE: Final = getattr(fcntl, "F_SETLEASE", None)
 _SET_SIGNAL: Final = getattr(fcntl, "F_SETSIG", None)
-# For a larger piece the system looks for larger pages, and on a virtual machine these may have to be fetched first:
+# For a larger write the system looks for larger pages, and on a virtual machine these may have to be fetched first:
 # writing takes eight times as long then.
 _WRITTEN_AT_ONCE_BYTES: Final = 256 << 10
 
@@ -47,7 +47,7 @@ class Signature(Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        """That of a file of which the system has said this."""
+        """The signature of a file, from what the system says of it."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
@@ -102,7 +102,7 @@ def open_file(folder: int, name: str, flags: int = os.O_RDONLY) -> int:
 
 
 def signature_of(file: int) -> Signature:
-    """That of an open file."""
+    """The signature of an open file."""
     return Signature.of(os.fstat(file))
 
 
@@ -125,12 +125,12 @@ def pread_full(file: int, size: int, offset: int) -> bytes:
     content = os.pread(file, size, offset)
     if len(content) == size or not content:
         return content
-    pieces = [content]
-    while content and size > sum(map(len, pieces)):
-        so_far = sum(map(len, pieces))
+    parts = [content]
+    while content and size > sum(map(len, parts)):
+        so_far = sum(map(len, parts))
         content = os.pread(file, size - so_far, offset + so_far)
-        pieces.append(content)
-    return b"".join(pieces)
+        parts.append(content)
+    return b"".join(parts)
 
 
 def pwrite_full(file: int, content: bytes | bytearray | memoryview, offset: int) -> None:

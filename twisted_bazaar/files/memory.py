@@ -1,4 +1,4 @@
-"""Files in memory, for tests and simulations: what the disk is to a daemon."""
+"""Files in memory, for tests and simulations, instead of those on a disk."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ class MemoryContent:
         return deferLater(self._reactor, self._delay_s, lambda: content)
 
     def watch(self, grown: Grown) -> Callable[[], None]:
-        """Be told of each chunk that comes in."""
+        """Call back for each chunk that comes in."""
         return self._watchers.add(grown)
 
     def grow(self, chunk: int) -> None:
-        """Let another chunk be there."""
+        """Add another chunk."""
         if self.holdings.add(chunk):
             self._watchers.notify(chunk)
 
@@ -174,7 +174,7 @@ class MemoryPart:
         return self._in_time(self._chunks[chunk])
 
     def watch(self, grown: Grown) -> Callable[[], None]:
-        """Be told of each chunk that comes in."""
+        """Call back for each chunk that comes in."""
         return self._watchers.add(grown)
 
     def finish(self) -> Deferred[None]:
@@ -188,7 +188,7 @@ class MemoryPart:
         return self._in_time(None)
 
     def close(self) -> Deferred[None]:
-        """Let go of it; what is there stays."""
+        """Close the file; what is there stays."""
         self.is_closed = True
         return succeed(None)
 

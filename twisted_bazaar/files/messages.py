@@ -4,7 +4,7 @@ All travel as netstrings. A payload whose first byte is below 0x20 is binary; an
 Numbers in binary frames are unsigned, 32 bits, the highest byte first.
 
   - C{0x01 first digests}: the SHA-256 of chunks from C{first} on, 32 bytes each; what answers C{digests}.
-  - C{0x02 chunk offset bytes}: a piece of a chunk. The pieces of a chunk come in order and without gaps, those of
+  - C{0x02 chunk offset bytes}: a block of a chunk. The blocks of a chunk come in order and without gaps, those of
     two chunks never mixed, and none is longer than 512 KiB.
   - C{0x03 first bits}: which chunks from C{first} on there are, one bit each, the first in the highest bit of the
     first byte; C{first} is a multiple of 8. A source that has not the whole sends these after its C{manifest}.
@@ -36,16 +36,16 @@ CHUNKS_IN_HAVE: Final = 1_000
 MOST_WANTS: Final = 8
 
 LARGEST_MESSAGE_BYTES: Final = 64 << 10
-LARGEST_PIECE_BYTES: Final = CHUNK_BYTES // 2
+LARGEST_BLOCK_BYTES: Final = CHUNK_BYTES // 2
 
 DIGESTS_TAG: Final = 0x01
-PIECE_TAG: Final = 0x02
+BLOCK_TAG: Final = 0x02
 BITS_TAG: Final = 0x03
 
 _PAGE_HEAD: Final = Struct(">BI")
-_PIECE_HEAD: Final = Struct(">BII")
-PIECE_HEAD_BYTES: Final = _PIECE_HEAD.size
-LARGEST_PIECE_FRAME: Final = LARGEST_PIECE_BYTES + PIECE_HEAD_BYTES
+_BLOCK_HEAD: Final = Struct(">BII")
+BLOCK_HEAD_BYTES: Final = _BLOCK_HEAD.size
+LARGEST_BLOCK_FRAME: Final = LARGEST_BLOCK_BYTES + BLOCK_HEAD_BYTES
 
 ChunkNumber = Annotated[int, Meta(ge=0, lt=LARGEST_COUNT)]
 _Version = Annotated[int, Meta(ge=1, le=LARGEST_INTEGER)]
@@ -144,18 +144,18 @@ ANSWERED: Final = (Described, Go, Wait, Have, Failed, Error)
 
 
 def printable(text: str) -> str:
-    """What a stranger wrote, as a terminal can be shown it."""
+    """A text of a stranger, safe to show on a terminal."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)[:200]
 
 
-def piece_head(chunk: int, offset: int, size: int) -> bytes:
-    """The beginning of the frame of a piece; the piece and a comma follow."""
-    return b"%d:%b" % (PIECE_HEAD_BYTES + size, _PIECE_HEAD.pack(PIECE_TAG, chunk, offset))
+def block_head(chunk: int, offset: int, size: int) -> bytes:
+    """The beginning of the frame of a block; the block and a comma follow."""
+    return b"%d:%b" % (BLOCK_HEAD_BYTES + size, _BLOCK_HEAD.pack(BLOCK_TAG, chunk, offset))
 
 
-def read_piece_head(header: bytes) -> tuple[int, int]:
-    """The chunk and offset of a piece."""
-    _, chunk, offset = _PIECE_HEAD.unpack(header)
+def read_block_head(header: bytes) -> tuple[int, int]:
+    """The chunk and offset of a block."""
+    _, chunk, offset = _BLOCK_HEAD.unpack(header)
     return chunk, offset
 
 

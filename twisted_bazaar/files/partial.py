@@ -1,4 +1,4 @@
-"""A file that is being fetched, as content that can be served meanwhile."""
+"""A part file as content: serves the chunks that are here while the rest is on its way."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class PartContent:
 
     @property
     def manifest(self) -> Manifest:
-        """What the file is made of, as far as is known now."""
+        """The manifest of the file, as far as it is known now."""
         manifest = self._part.manifest
         assert manifest is not None, "it is shared when there is something of it"
         return manifest
 
     @property
     def holdings(self) -> Holdings:
-        """Which chunks are there."""
+        """The chunks that are there."""
         return self._part.holdings
 
     def read(self, chunk: int) -> Deferred[bytes]:
@@ -38,5 +38,5 @@ class PartContent:
         return self._part.read(chunk)
 
     def watch(self, grown: Callable[[int], object]) -> Callable[[], None]:
-        """Be told of each chunk that comes in."""
+        """Call back for each chunk that comes in."""
         return self._part.watch(grown)

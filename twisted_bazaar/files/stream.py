@@ -1,4 +1,4 @@
-"""The common part of both ends of a transfer connection: sending messages, and closing in good time.
+"""The common part of both ends of a transfer connection: sends messages, and closes in good time.
 
 What is asked stands in L{twisted_bazaar.files.download.connection}, what is answered in
 L{twisted_bazaar.files.upload.connection}.
@@ -13,7 +13,7 @@ from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from twisted_bazaar.files.messages import ANSWERED, ASKED, LARGEST_PIECE_BYTES
+from twisted_bazaar.files.messages import ANSWERED, ASKED, LARGEST_BLOCK_BYTES
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.wire.codec import Codec
@@ -21,8 +21,8 @@ from twisted_bazaar.wire.framing import frame
 from twisted_bazaar.wire.message import Message
 
 _GRACE_S: Final = 2.0
-# How much Twisted sends in one call; what is asked here of the kernel is a piece at a time.
-_SENT_AT_ONCE_BYTES: Final = LARGEST_PIECE_BYTES + 64
+# How much Twisted sends in one call; what is asked here of the kernel is a block at a time.
+_SENT_AT_ONCE_BYTES: Final = LARGEST_BLOCK_BYTES + 64
 
 ASKED_CODEC: Final = Codec(ASKED)
 ANSWERED_CODEC: Final = Codec(ANSWERED)
@@ -104,4 +104,4 @@ class Stream(TwistedProtocol):
 
 
 def _nothing() -> None:
-    """What is left to be called when a connection is gone: nothing that would keep it in memory."""
+    """Do nothing: called when a connection is gone, in place of what would keep it in memory."""

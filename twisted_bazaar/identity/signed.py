@@ -41,7 +41,7 @@ class Statement(msgspec.Struct, metaclass=_StatementMeta, frozen=True, rename="c
 
     @classmethod
     def payload_type(cls) -> str:
-        """What an envelope calls this kind of statement."""
+        """The type by which an envelope calls this kind of statement."""
         return _TYPE_PREFIX + cls.kind + _TYPE_SUFFIX
 
     @property

@@ -159,7 +159,7 @@ class Admission(Generic[C]):
         by_network.setdefault(seat.network, OrderedDict())[connection] = None
 
     def _place_of_silent(self) -> C:
-        """Who goes for a newcomer when as many are silent as may be.
+        """The silent connection that is closed for a newcomer when as many are silent as may be.
 
         Whoever holds the most silent connections loses its oldest: nobody locks others out. Hundreds of hosts with one
         each could, if they came again and again; so they go before who comes for the first time.
@@ -176,7 +176,7 @@ class Admission(Generic[C]):
             self._mute.popitem(last=False)
 
     def _place_of_another(self, newcomer: str) -> C:
-        """Who goes for a newcomer when all places are taken.
+        """The connection that is closed for a newcomer when all places are taken.
 
         @raise NoSlots: nobody has more than it would have, and all have said who they are.
         """

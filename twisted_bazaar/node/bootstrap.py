@@ -1,4 +1,4 @@
-"""Keeping a node in the network: the link to its tracker, and enough links to other nodes.
+"""Bootstrap: joins a node to the network and keeps it there, by a link to its tracker and enough links to others.
 
 The tracker is only a directory. While it is away, trading goes on, and a node that loses its links
 tries the addresses it has heard of.

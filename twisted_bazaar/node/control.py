@@ -1,4 +1,4 @@
-"""The messages by which nodes keep the network together: greeting, liveness, errors, more nodes.
+"""Control messages between nodes: greeting (handshake), liveness, goodbye, more nodes, cookies.
 
 From the market's design paper, with C{pong} added so that pings cannot loop, keys and versions in
 the greeting, and addresses of host and port where the paper had a port on one machine. The last three

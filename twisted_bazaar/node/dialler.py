@@ -1,4 +1,4 @@
-"""Making connections: endpoint to open link, one dial to an address at a time."""
+"""The dialler: makes links to endpoints, with one dial to an address at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links that a role asks for, over which it has something to settle, and which go when it has."""
+"""Held links: connections that a role asks for, kept for as long as somebody holds them."""
 
 from __future__ import annotations
 
@@ -178,5 +178,5 @@ def _peer_of(link: Link) -> Peer:
 
 
 def _host_of(address: Address) -> Hashable:
-    """What a dial in vain is charged to: a network; on this machine, where many nodes may run, an address."""
+    """The key that a dial in vain is charged to: a network; on this machine, where many nodes may run, an address."""
     return address if address.is_local else network_of(address.host)

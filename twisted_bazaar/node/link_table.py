@@ -1,4 +1,4 @@
-"""All connections of one node: accepting, dialling, greeting, and ending them."""
+"""The link table: all connections of one node, and how they are accepted, dialled, greeted and ended."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class LinksOwner(Protocol):
 
     @property
     def kind(self) -> str | None:
-        """What it is, for those that look for such nodes."""
+        """The kind of the node, for those that look for such nodes."""
 
     @property
     def udp_port(self) -> int:
-        """Where it takes datagrams; 0 if nowhere."""
+        """The port at which the node takes datagrams; 0 if it takes none."""
 
     def peer_joined(self, peer: Peer) -> None:
         """A node is linked that was not."""
@@ -265,7 +265,7 @@ class LinkTable:
         return type(message) in self.openings
 
     def find_opening(self, link: Link, message: Message) -> IProtocol | None:
-        """What takes over a connection that begins with this; None if nothing wants to."""
+        """Give a connection to the role that its first message is for; None if no role wants it."""
         if self._ended is not None:
             return None
         successor = self.openings[type(message)](message, _address_at(link))
@@ -341,7 +341,7 @@ class LinkTable:
         return link
 
     def _fail_other_end(self, link: Link, error: ReachedItself) -> None:
-        """Let who has dialled this very node know that, if it was this process."""
+        """Fail the dial at the other end of a link that leads to this very node, if it was dialled here."""
         dialled_from = _address_at(link)
         for other in self._all if dialled_from.port else ():
             own_end = other.transport.getHost() if other.dialled else None
@@ -365,7 +365,7 @@ class LinkTable:
 
 
 def _address_at(link: Link) -> Address:
-    """Where the connection of a link leads to."""
+    """The address at the other end of a link."""
     address = link.transport.getPeer()
     return Address(_host_of(address), getattr(address, "port", 0))
 

@@ -1,4 +1,4 @@
-"""The common node: what every member of the network does, and a carrier of roles.
+"""A node: what every member of the network does, and what carries its roles.
 
 A node with no role at all is a relay. Messages come up from its links; floods are passed on once,
 routed ones to the next on their path, and what is meant for this node goes to the role that claims
@@ -116,17 +116,17 @@ class Node:
 
     @property
     def advertised(self) -> tuple[str | None, int]:
-        """Where this node says that it takes links; a host of None is the one that others see it at."""
+        """The host and port at which this node says that it takes links; a host of None is the one that others see."""
         return self._links.advertised
 
     @property
     def udp_port(self) -> int:
-        """Where this node takes datagrams; 0 if nowhere."""
+        """The port at which this node takes datagrams; 0 if it takes none."""
         return self.datagrams.port
 
     @property
     def kind(self) -> str | None:
-        """What this node is, for those that look for such nodes: what one of its roles says."""
+        """The kind of this node, for those that look for such nodes: the one that one of its roles says."""
         return next((role.kind for role in self._roles if role.kind is not None), None)
 
     async def start(
@@ -224,7 +224,7 @@ class Node:
         return self.datagrams.has_validated(address)
 
     def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
-        """Where to open a stream over datagrams to whoever takes some at an address; None if this node has none."""
+        """An endpoint for a stream over datagrams to an address; None if this node has no streams."""
         return self.datagrams.stream_endpoint(address, timeout_s)
 
     @property
@@ -234,11 +234,11 @@ class Node:
 
     @property
     def held_bytes(self) -> int:
-        """How many bytes its links hold: read and not taken yet, or unsent."""
+        """The bytes that all links hold: read and not taken yet, or unsent."""
         return self._links.link_bytes.total
 
     def peers(self) -> Sequence[Peer]:
-        """Who is linked to this node now."""
+        """The nodes that are linked to this one now."""
         return [link.peer for link in self._linked.values() if link.peer is not None]
 
     def is_behind(self, node_id: int) -> bool:

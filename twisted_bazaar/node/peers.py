@@ -164,7 +164,7 @@ class Peers:
         return None
 
     def _replaces(self, new: Link, old: Link, peer_key: str) -> bool:
-        """Of two links to one node, whether the new one is to be kept. Both ends decide alike.
+        """Whether a new link to a node is kept and the old one closed. Both ends decide alike.
 
         Of two that were dialled from different ends, the one dialled by the greater key stays. Of
         two from the same end the later stays: the earlier may be a leftover of a crash.
@@ -175,7 +175,7 @@ class Peers:
 
 
 def address_of(greeting: ThisIsMe, seen_host: str) -> Address:
-    """Where a node can be reached.
+    """The address at which a node can be reached.
 
     @param seen_host: the host its connection came from. It counts unless the node names another. A
         node on another machine that listens on loopback only cannot be reached: its port is 0.

@@ -1,1 +1,1 @@
-"""The menu: each role joins a way to find with a way to obtain, and is short."""
+"""Roles, a module each: each joins a way to find with a way to obtain, and is short."""

@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 OPTIONS: Final = (
     Option("want", "What to buy: ITEM or ITEM=QUANTITY.", "GOODS", is_many=True),
-    Option("max-price", "The most to pay for one piece, in minor units.", "PRICE", read=at_least(0)),
+    Option("max-price", "The most to pay for one unit, in minor units.", "PRICE", read=at_least(0)),
     Option("once", "Exit when everything is bought, or the timeout is over."),
     Option("timeout", "With --once: how many seconds to look.", "SECONDS", shown=f"{_TIMEOUT_S:g}", read=parse_seconds),
     Option(
@@ -81,7 +81,7 @@ class Buyer(Role):
 
     @param wants: what to buy, each item once.
     @param store: keeps its book; one in memory if not given.
-    @param max_price: the most to pay for one piece; None for any price.
+    @param max_price: the most to pay for one unit; None for any price.
     @param gather_s: how long to collect offers after the first.
     @param once_s: seconds after which to give up; None to look for ever.
     @param label: what it is for. What was bought for the same before counts.
@@ -294,7 +294,7 @@ class Buyer(Role):
             self.node.report("bought", "bought {quantity} {item} from node {seller}", **details)
             return
         want.refused = want.refused or record.code == SoldOut.code
-        # Who was not asked, or too late, has not refused. It holds pieces back for this buyer, who is to come for them.
+        # Who was not asked, or too late, has not refused. It holds units back for this buyer, who is to come for them.
         if record.answer is not None and record.code != EXPIRED:
             want.refused_by.add(record.seller)
         if record.withdrawal is not None:

@@ -1,4 +1,4 @@
-"""A node that fetches files, and serves to others what it has of them: what commands run, and sharers build on."""
+"""The fetcher: a node that fetches files and serves what it has of them, for commands and for sharers."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Fetcher(Role):
         return ending.addCallback(lambda _: self._close_all())
 
     def content(self, digest: str) -> IContent | None:
-        """What there is of a file that is being fetched, or has been."""
+        """The content of a file that is being fetched, or has been; None if there is none."""
         fetch = self._under_way.get(digest) or self._finished.get(digest)
         if fetch is None or fetch.part.manifest is None:
             return None
@@ -176,7 +176,7 @@ class Fetcher(Role):
         return over
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
-        """Let others find what there is of a file, or no more."""
+        """Change the files of this node that others can find."""
         self.catalogue.publish(added, removed)
 
     def changed_while_served(self, digest: str) -> None:

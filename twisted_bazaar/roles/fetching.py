@@ -176,7 +176,7 @@ class Fetch:
         return self._download.stop()
 
     def status(self) -> DownloadStatus:
-        """How far it is, and with whom."""
+        """The progress of the download, and its sources."""
         return self._download.status()
 
     def _ask(self) -> None:

@@ -38,7 +38,7 @@ def parse_count(digits: str, option: str, text: str, least: int) -> int:
 
 
 def at_least(least: int) -> Read:
-    """What reads a whole number of this or more."""
+    """A reader of whole numbers of this or more."""
     return lambda text, option: parse_count(text, option, text, least)
 
 

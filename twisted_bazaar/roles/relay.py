@@ -1,4 +1,4 @@
-"""A bare node: it passes on what others send, and holds the network together."""
+"""The relay: a bare node, which passes on what others send, and holds the network together."""
 
 from __future__ import annotations
 

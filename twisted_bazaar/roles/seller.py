@@ -237,7 +237,7 @@ def make_role(options: OptionValues, context: RoleContext) -> Seller:
 
 
 def _name_of_book(url: str | None) -> str:
-    """What tells the book of a seller from another; without its password."""
+    """The name that tells the book of a seller from another; without its password."""
     return _LEDGER_FILE if url is None else url.rpartition("@")[2].partition("?")[0].removeprefix("postgresql://")
 
 
@@ -260,7 +260,7 @@ def _check_book(state: StateDirectory, name: str) -> None:
 def _store_for(
     url: str | None, state: StateDirectory | None, supplies: Mapping[str, Supply]
 ) -> IStore[SalesBook] | None:
-    """What keeps the book; None for a book in memory."""
+    """The store that keeps the book; None for a book in memory."""
     if state is not None:
         _check_book(state, _name_of_book(url))
     if url is not None:

@@ -94,11 +94,11 @@ class Sharer(Fetcher):
         return super().stop().addBoth(lambda _: self.folder.stop())
 
     def content(self, digest: str) -> IContent | None:
-        """What there is with a digest: in the folder, or on its way there."""
+        """The content with a digest: in the folder, or on its way there; None if there is none."""
         return self.folder.content(digest) or super().content(digest)
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
-        """Let others find what there is of a file that is fetched; what the folder has by its name comes first."""
+        """Change the files that others can find; what the folder has by a name comes before what is fetched."""
         own = {file.name: file for file in self.folder.files()}
         whole = [own.get(file.name, file) for file in added]
         back = [own[name] for name in removed if name in own]
@@ -118,7 +118,7 @@ class Sharer(Fetcher):
         self.node.report("uploaded", sentence, name=name, digest=digest, host=host, bytes=sent_bytes)
 
     def completed(self, fetch: Fetch) -> Deferred[None]:
-        """From now on the folder offers it."""
+        """Offer a file that has come from the folder from now on."""
         return super().completed(fetch).addCallback(lambda _: self._adopt(fetch))
 
     def _adopt(self, fetch: Fetch) -> Deferred[None]:
@@ -146,7 +146,7 @@ class Sharer(Fetcher):
             self.node.report("withdrawn_many", "sharing {count} files no more", count=len(removed))
 
     def _spare_collector(self, more: int) -> None:
-        """Let the collector of garbage pass over what is known of very many files.
+        """Exclude what is known of very many files from garbage collection.
 
         It would look at all of that each time, and hold up the reactor for half a second where there are 100,000.
         They are in no cycles: when they go, they go without it.
@@ -157,7 +157,7 @@ class Sharer(Fetcher):
             gc.freeze()
 
     def _close_gone(self, names: Set[str]) -> None:
-        """Of what has come, serve no more what the folder had by one of these names and has not any more."""
+        """Stop serving fetched files that have been removed from the folder."""
         closing = self.close_finished(
             lambda fetch: fetch.found.name in names and self.folder.content(fetch.found.digest) is None
         )

@@ -1,6 +1,6 @@
-"""The super peer: an index for its weak peers, which looks for what they seek at other super peers too.
+"""The super peer: an index for its leaves, which looks for what they seek at other super peers too.
 
-It carries no files and no sales. Its state is soft: weak peers tell it again what it has lost.
+It carries no files and no sales. Its state is soft: leaves tell it again what it has lost.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _MOST_LEAVES: Final = 10_000
 _MOST_DEGREE: Final = 64
 _LARGEST_PORT: Final = 65_535
 _VERSION_BITS: Final = 48
-# Other super peers, and weak peers that are told who has room.
+# Other super peers, and leaves that are told who has room.
 _OTHER_LINKS: Final = 64
-# Weak peers come and go, and each leaves some garbage: with more at once the reactor would feel it.
+# Leaves come and go, and each leaves some garbage: with more at once the reactor would feel it.
 _COLLECT_AFTER: Final = 20_000
 _BROADCAST: Final = "255.255.255.255"
 _UDP_TO_LEAD: Final = UdpNeed(
@@ -61,7 +61,7 @@ _UDP_IF_IT_LEADS: Final = UdpNeed(
 
 
 def parse_place(text: str, option: str) -> Address:
-    """Where a super peer takes datagrams.
+    """Read the address where a super peer takes datagrams.
 
     @raise UsageError: it cannot be read.
     """
@@ -106,21 +106,21 @@ EXAMPLE: Final = "--listen tcp:9200"
 
 
 class SuperPeer(Role):
-    """An index for weak peers, linked to other super peers.
+    """An index for leaves, linked to other super peers.
 
     @param neighbours: where super peers take datagrams that are to be its neighbours.
     @param ttl: over how many links between super peers a search goes at most.
-    @param leaves: how many weak peers it takes.
+    @param leaves: how many leaves it takes.
     @param budget: the memory for their lists and words.
     @param results: how many hits are enough for one search.
     @param degree: how many neighbours it looks for.
     @param query_routing: whether a search goes on its last link only where the words may be.
     @param dynamic_querying: whether a search goes farther only while there is not enough.
-    @param verbose: whether the log tells of each weak peer that comes or goes.
+    @param verbose: whether the log tells of each leaf that comes or goes.
     @ivar policy: how it searches; may be changed at any time.
     @ivar counters: what it has done since it began.
     @ivar is_leading: whether it is a super peer by now.
-    @ivar leaves: its weak peers; there from L{start} on, like its neighbours and the searches of its weak peers.
+    @ivar leaves: its leaves; there from L{start} on, like its neighbours and the searches of its leaves.
     """
 
     is_self_numbered = True
@@ -157,7 +157,7 @@ class SuperPeer(Role):
         self._verbose = verbose
         self._has_begun = False
         self.commands: Mapping[str, Command] = {"status": self._status}
-        # When a super peer dies, all of its weak peers may come here at once.
+        # When a super peer dies, all of its leaves may come here at once.
         most = leaves + _OTHER_LINKS
         self.limits: Mapping[str, Any] = {"max_links": most, "max_greeting": most, **FIND_OUT_SOON}
 
@@ -228,7 +228,7 @@ class SuperPeer(Role):
         self._begin()
 
     def lead(self, why: str, neighbours: Sequence[Address] = ()) -> None:
-        """Be a super peer from now on.
+        """Become a super peer.
 
         @param why: for the log.
         @param neighbours: super peers that are to be its neighbours.
@@ -264,7 +264,7 @@ class SuperPeer(Role):
         return self.leaves.stop()
 
     def _begin(self) -> None:
-        """Take weak peers and neighbours, as soon as there is an id to be known by."""
+        """Take leaves and neighbours, as soon as there is an id to be known by."""
         if self._has_begun or not self.is_leading or self.node.id <= TRACKER_ID:
             return
         self._has_begun = True
@@ -280,7 +280,7 @@ class SuperPeer(Role):
         self._visitors.add(peer)
 
     def _may_stay(self, peer: Peer) -> bool:
-        """Whether somebody is linked who is of use: a weak peer, or a super peer that is greeted as well."""
+        """Whether somebody is linked who is of use: a leaf, or a super peer that is greeted as well."""
         if peer.id in self.leaves.registrants:
             return True
         return peer.kind == KIND and any(each.key == peer.key for each in self.neighbours.linked.values())

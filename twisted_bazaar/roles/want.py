@@ -29,7 +29,7 @@ class Want:
 
     @property
     def missing(self) -> int:
-        """How many are still to be bought."""
+        """The units that are still to be bought."""
         return max(0, self.quantity - self.bought)
 
 

@@ -23,7 +23,7 @@ UdpPlace = tuple[str, int]
 def client_endpoint(
     reactor: Any, text: str | None, option: str, such_as: str = "tcp:127.0.0.1:9000"
 ) -> IStreamClientEndpoint | None:
-    """What an option names to connect to; None for nowhere.
+    """The endpoint to connect to that an option names; None for nowhere.
 
     @param such_as: what it may be, for the error.
     @raise UsageError: it is no endpoint.
@@ -39,7 +39,7 @@ def client_endpoint(
 
 
 def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
-    """What C{--listen} names to listen on; None for nowhere.
+    """The endpoint to listen on that C{--listen} names; None for nowhere.
 
     @raise UsageError: it is no endpoint.
     """

@@ -20,7 +20,7 @@ def variable_of(option: str) -> str:
 
 
 def environment_settings(environment: Mapping[str, str], kinds: Kinds) -> dict[str, Setting]:
-    """What the environment sets of some options. An empty variable sets nothing.
+    """The settings of some options in the environment. An empty variable sets nothing.
 
     @raise UsageError: a value is not what the option takes.
     """

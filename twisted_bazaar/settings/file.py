@@ -37,7 +37,7 @@ class SettingsFile:
             raise UsageError(f"{path}: this is nested too deeply for settings") from None
 
     def settings(self, kinds: Kinds, tables: Sequence[str]) -> dict[str, Setting]:
-        """What it sets of some options; all others are left out.
+        """The settings of some options in this file; all others are left out.
 
         @param kinds: the options.
         @param tables: which tables count, besides the top; the later wins.
@@ -124,7 +124,7 @@ def _text(where: str, takes: str, value: Any) -> str:
 
 
 def _called(value: Any) -> str:
-    """What people call such a value. It is not shown: it may be a secret."""
+    """The kind of a value in words. The value is not shown: it may be a secret."""
     match value:
         case bool():
             return str(value).lower()

@@ -20,7 +20,7 @@ NEVER_SET: Final = frozenset({CONFIG, "help", "help-roles", "version"})
 
 
 def kinds_of(options: Iterable[Option]) -> Kinds:
-    """What each option takes that a setting can stand for."""
+    """The kinds of the options that a setting can stand for."""
     return {option.name: option.kind for option in options if option.name not in NEVER_SET}
 
 

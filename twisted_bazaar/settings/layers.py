@@ -46,7 +46,7 @@ class Layers:
         return cls(_read(variable, path) if path else None, environment)
 
     def settings(self, kinds: Kinds, tables: Sequence[str]) -> dict[str, Setting]:
-        """What the layers set of some options.
+        """The settings of some options in all layers.
 
         @param kinds: the options of one program.
         @param tables: the tables of the file that count for it; the later wins.

@@ -22,7 +22,7 @@ def as_text(text: str, option: str) -> str:
 
 
 def whole_number(least: int, most: int) -> Read:
-    """What reads a whole number.
+    """A reader of whole numbers.
 
     @param least: the smallest that is taken.
     @param most: the largest.
@@ -77,7 +77,7 @@ class Option:
 
     @property
     def usual(self) -> Setting:
-        """What it is where nobody says anything."""
+        """The value where nobody has set one."""
         return Setting(False if self.metavar is None else self.default, DEFAULT)
 
     def value(self, setting: Setting) -> Any:

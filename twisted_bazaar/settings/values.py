@@ -75,7 +75,7 @@ Settings = Mapping[str, Setting]
 
 
 def merged(*layers: Settings) -> dict[str, Setting]:
-    """What is in force: of each option the value of the highest layer, whole.
+    """The settings in force: of each option the value of the highest layer, whole.
 
     A list in a higher layer stands instead of one in a lower, and is not added to it.
 
@@ -99,7 +99,7 @@ def as_words(settings: Settings) -> list[str]:
 
 
 def with_sources(text: str, settings: Settings) -> str:
-    """What is wrong with options, and where those were written that do not stand on the command line.
+    """The text of an error about options, with where those were written that are not on the command line.
 
     @param text: it names options as C{--name}.
     """

@@ -1,1 +1,1 @@
-"""Networks in memory."""
+"""The simulator: whole networks of production code in one process, in virtual time."""

@@ -1,4 +1,4 @@
-"""Faults of machines and ways, on a schedule or drawn from a seed.
+"""Fault injection: faults of machines and ways, on a schedule or drawn from a seed.
 
 Every fault has a beginning and an end; at its end it is undone: a machine has power again and its
 program is started, a partition heals. Faults overlap: a machine is slow, still or full for as long as

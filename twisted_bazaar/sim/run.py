@@ -1,4 +1,4 @@
-"""A run of a scenario: it is built, begins, goes on while things go wrong, comes to rest, and is asked in the end.
+"""The run of a scenario: built, begun, disturbed by faults, brought to rest, and asked in the end.
 
 What is simulated, who wants what in it and what it is to be asked, each kind of run says for itself.
 

@@ -1,4 +1,4 @@
-"""From a run that fails to a small one that fails in the same way.
+"""Shrinking: from a run that fails to a small one that fails in the same way, as delta debugging does.
 
 What made a large run fail is often a fault or two among a few nodes. Parts are left out as long as what
 is left still fails: first a half, then ever less, after Zeller and Hildebrandt, "Simplifying and

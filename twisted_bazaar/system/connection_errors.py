@@ -1,4 +1,4 @@
-"""Why a connection could not be made, in words that an operator knows from other programs."""
+"""Connection errors in words: why a connection could not be made, as operators know it from other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A directory for as long as a process lives: removed when it ends, or by the next one if it was killed. Sans Twisted.
+"""An ephemeral directory: removed when its process ends, or by the next one if it was killed. Sans Twisted.
 
 Who has one holds a lock on it, which the kernel lets go of with the process, however that ends. So a directory without
 a lock is what a process has left that could not tidy up.
@@ -35,7 +35,7 @@ class EphemeralDirectory:
         self._end: weakref.finalize[..., EphemeralDirectory] | None = None
 
     def __fspath__(self) -> str:
-        """Where it is, or was."""
+        """The path where it is, or was."""
         assert self._path is not None, "it is open"
         return os.fspath(self._path)
 

@@ -27,17 +27,17 @@ class OpenFiles:
 
     @property
     def reserve(self) -> int:
-        """What is kept for the node itself: what it has yet to open, files that it shares, nodes that it dials."""
+        """The files kept for the node itself: those that it has yet to open, shares, or needs for dialling."""
         return min(_LARGEST_RESERVE, max(_LEAST_RESERVE, self.limit // _RESERVED_PART))
 
     @property
     def connections(self) -> int:
-        """How many connections of others may be open at any time; one at least."""
+        """The number of connections of others that may be open at any time; one at least."""
         return max(1, self.limit - self.in_use - self.reserve)
 
 
 def raise_file_limit() -> OpenFiles:
-    """Let this process have as many files open as the system allows it; returns what that leaves room for."""
+    """Raise the limit on open files to what the system allows; returns what that leaves room for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -45,13 +45,13 @@ def raise_file_limit() -> OpenFiles:
 
 
 def file_limit() -> int:
-    """How many files this process may have open."""
+    """The number of files that this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MANY_FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def _open_now() -> int:
-    """How many files are open, but for the one that tells; a guess where the system does not tell."""
+    """The number of files that are open, without the one that tells; a guess where the system does not tell."""
     try:
         return len(os.listdir("/dev/fd")) - 1
     except OSError:

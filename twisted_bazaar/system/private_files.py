@@ -43,7 +43,7 @@ class NotOurs(PermissionError):
 
 
 def fault_of(status: os.stat_result, *, is_written: bool) -> str | None:
-    """What is wrong with a file that is to be this user's own; None if nothing is.
+    """The fault of a file that must be this user's own, in words; None if it has none.
 
     @param status: what the system says of it, without following a link.
     @param is_written: whether it is written in place: under a second name it would be written there, too.
@@ -96,7 +96,7 @@ class PrivateDirectory:
         return path
 
     def close(self) -> None:
-        """Let go of it; nothing can be opened in it any more."""
+        """Close the directory; nothing can be opened in it any more."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -207,7 +207,7 @@ class _Walk:
             os.close(above)
 
     def _link(self, above: int, part: str) -> Path | None:
-        """Where a link leads, if the next is one."""
+        """The target of a link, if the next part is one."""
         try:
             status = os.stat(part, dir_fd=above, follow_symlinks=False)
         except FileNotFoundError:
@@ -293,7 +293,7 @@ def open_named(path: str, flags: int) -> int:
 
 
 def _user(number: int) -> str:
-    """What people call a user."""
+    """The name of a user."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:

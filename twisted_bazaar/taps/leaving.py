@@ -1,4 +1,4 @@
-"""Leaving: a daemon takes the time that its roles need, unless it is told a second time.
+"""A graceful stop: a daemon takes the time that its roles need, unless it is told a second time.
 
 Twisted stops at the first signal, and only complains at a second one.
 """

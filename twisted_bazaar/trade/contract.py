@@ -1,4 +1,4 @@
-"""The statements of a sale, each signed by who makes it. Sans-IO.
+"""The contract of a sale: quote, purchase, withdrawal, answer, receipt, each signed by its author. Sans-IO.
 
 A L{Quote} is the seller's: this item, at this price, so many, until then. A L{Purchase} is the buyer's, on
 a quote; it carries the quote whole, so a seller need not remember which ones it gave. A L{Withdrawal} is
@@ -70,7 +70,7 @@ class Quote(BySeller):
     """A quote: what a seller would sell, and its price.
 
     @ivar quantity: the most that one purchase on this quote may be for.
-    @ivar price: for one piece in minor units; None for goods without a price.
+    @ivar price: for one unit in minor units; None for goods without a price.
     @ivar id: chosen at random by the seller.
     @ivar valid_until: by the seller's clock, in milliseconds; past it the quote is worth nothing.
     """
@@ -125,7 +125,7 @@ class Answer(BySeller):
     @ivar order: the id of the purchase.
     @ivar digest: SHA-256 of the statement that was answered, a purchase or a withdrawal, in hexadecimal.
     @ivar outcome: C{sold}, C{refused} or C{cancelled}.
-    @ivar price: for one piece.
+    @ivar price: for one unit.
     @ivar code: why it is refused, for programs.
     @ivar reason: the same for people.
     """
@@ -197,7 +197,7 @@ def make_withdrawal(key: KeyPair, order_id: str, quote: Envelope, bazaar: str) -
 
 
 def read_purchase(statement: Envelope, terms_of: Callable[[Envelope], Quote]) -> Order:
-    """What a buyer orders.
+    """Verify a purchase, and read the order in it.
 
     @param terms_of: reads and verifies the quote that it is about.
     @raise Forged: a signature does not hold, or it asks for what the quote does not say.
@@ -211,7 +211,7 @@ def read_purchase(statement: Envelope, terms_of: Callable[[Envelope], Quote]) ->
 
 
 def read_withdrawal(statement: Envelope, terms_of: Callable[[Envelope], Quote]) -> Order:
-    """What a buyer takes back.
+    """Verify a withdrawal, and read the order that it takes back.
 
     @param terms_of: reads and verifies the quote that it is about.
     @raise Forged: a signature does not hold.
@@ -252,7 +252,7 @@ def make_answer(key: KeyPair, bazaar: str, order: Order, verdict: Verdict) -> En
 
 
 def digest_of(statement: Envelope) -> str:
-    """What an answer calls the statement that it answers."""
+    """The digest by which an answer names the statement that it answers."""
     return sha256(statement.payload).hexdigest()
 
 

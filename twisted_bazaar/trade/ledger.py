@@ -1,4 +1,4 @@
-"""The seller's book: every rule about stock and orders, over a store that keeps it.
+"""The ledger, a seller's book: every rule about stock and orders, over a store that keeps it.
 
 An order is decided, counted and written in one transaction, and nobody hears of it before that is
 safe. Orders that arrive while one transaction is under way share the next one, so that a busy seller
@@ -122,7 +122,7 @@ class Ledger:
         return self._run(enter)
 
     def supply(self, item: str, quantity: int, price: int | None = None) -> Deferred[StockLevel]:
-        """Add pieces to an item, which may be a new one."""
+        """Add units to an item, which may be a new one."""
 
         def add(book: SalesBook) -> StockLevel:
             level = book.levels([item]).get(item) or StockLevel(item, 0, 0, 0, 0, None)
@@ -140,7 +140,7 @@ class Ledger:
         return self._run(add)
 
     def withdraw(self, item: str, quantity: int) -> Deferred[StockLevel]:
-        """Take pieces out that are not to be sold."""
+        """Take units out that are not to be sold."""
 
         def take(book: SalesBook) -> StockLevel:
             level = book.levels([item]).get(item)

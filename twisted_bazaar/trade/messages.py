@@ -48,7 +48,7 @@ class BuyNo(Answered, tag="buyNO"):
 
 
 def handle_of(order_id: str) -> int:
-    """By which number errors and answers on the way name an order.
+    """The number by which errors and answers on their way name an order.
 
     @param order_id: 32 hexadecimal digits.
     """

@@ -51,7 +51,7 @@ class Offers:
         return self._ledger.levels().addCallback(lambda levels: [level.item for level in levels])
 
     def quote(self, item: str, quantity: int, buyer: Origin) -> Deferred[ShelfQuote | None]:
-        """What there is for a buyer, held back for it for a while; fires with None for nothing."""
+        """Quote a buyer what there is, held back for it for a while; fires with None for nothing."""
 
         def offer(terms: tuple[StockLevel | None, int]) -> ShelfQuote | None:
             now = self._node.clock.seconds()
@@ -74,7 +74,7 @@ class Offers:
         return seal(node.key, Presence(node.bazaar, node.key.public, search_id))
 
     def read(self, statement: Envelope, *, is_withdrawal: bool) -> Order:
-        """What a buyer has signed.
+        """Verify what a buyer has signed, and read the order in it.
 
         @raise Forged: it does not hold, or is not about a quote of this seller.
         """
@@ -121,5 +121,5 @@ class Offers:
 
 
 def _hash_of(statement: Envelope) -> bytes:
-    """What no other statement hashes to, nor the same with another signature."""
+    """A hash that no other statement has, nor the same statement with another signature."""
     return sha256(statement.encode()).digest()

@@ -1,4 +1,4 @@
-"""The rules of an order, on both sides. Sans-IO.
+"""Orders: the rules of both sides, so that an order sells at most once. Sans-IO.
 
 The seller decides an order once. The buyer never takes silence for a no: an order that is not
 answered becomes unknown, and only an answer ends it.
@@ -23,13 +23,13 @@ EXPIRED: Final = "expired"
 def decide(
     order: Order, level: StockLevel | None, kept_back: int, now_ms: int, *, is_closed: bool, closed_until_ms: int
 ) -> Verdict:
-    """What a seller says to an order that it has not answered before.
+    """Decide an order that the seller has not answered before.
 
     A no ends the quote that it is about: nothing more is sold on it. So a book that remembers one no for each
     quote, until the quote ends, can tell every other no without remembering it.
 
     @param level: the count of the item ordered; None if it was never supplied.
-    @param kept_back: pieces that are not to be sold to this buyer now.
+    @param kept_back: units that are not to be sold to this buyer now.
     @param now_ms: by the seller's clock.
     @param is_closed: whether there has been a no about the same quote.
     @param closed_until_ms: what was valid until then, or less, has been given up for good, even if the clock
@@ -69,7 +69,7 @@ class OrderRecord:
     @ivar want: the number of the want that it is for.
     @ivar seller: the seller's key.
     @ivar seller_node: the id of the seller's node, as it was last heard of.
-    @ivar price: for one piece; None for goods without a price.
+    @ivar price: for one unit; None for goods without a price.
     @ivar statement: the signed purchase.
     @ivar ordered_at: by the buyer's clock, in seconds.
     @ivar state: where it stands; only its life changes this.
@@ -141,6 +141,6 @@ order_life: Final = _builder.build()
 
 
 def end(life: OrderLife, outcome: Outcome) -> None:
-    """Let the seller's answer end an order."""
+    """End an order by the seller's answer."""
     mark = {Outcome.SOLD: life.mark_sold, Outcome.REFUSED: life.mark_refused, Outcome.CANCELLED: life.mark_cancelled}
     mark[outcome]()

@@ -1,4 +1,4 @@
-"""The buyer's side of a sale: order, ask again until there is an answer, and believe only the seller.
+"""Purchases: the buyer's side of a sale. It orders, asks again until there is an answer, and believes only the seller.
 
 An order is on disk before it is sent. It goes along the best route; while no answer comes it is sent again,
 the same bytes, ever more rarely, each time along the next route. It ends with the answer that the seller has

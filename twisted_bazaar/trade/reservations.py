@@ -1,6 +1,6 @@
 """Reservations: what a seller holds back for those it has made an offer. Sans-IO.
 
-A reservation is a hint: it keeps two buyers from being offered the same piece, ends by itself, and
+A reservation is a hint: it keeps two buyers from being offered the same unit, ends by itself, and
 never decides whether a sale is right. The ledger does that.
 """
 
@@ -17,7 +17,7 @@ _MOST_RESERVATIONS: Final = 4096
 
 
 class Reservations:
-    """Pieces held for buyers, for a while.
+    """Units held for buyers, for a while.
 
     @param lifetime_s: seconds that a reservation lasts.
     """
@@ -32,11 +32,11 @@ class Reservations:
         return len(self._ends)
 
     def hold(self, item: str, buyer: int, neighbour: int, quantity: int, in_stock: int, now: float) -> int:
-        """Hold pieces for a buyer, in place of what was held for it before.
+        """Hold units for a buyer, in place of what was held for it before.
 
         @param neighbour: the node through which the buyer asks. It could make up any number of buyers, so at
-            most half of the pieces, but always one, is held for all that it brings.
-        @param in_stock: how many pieces there are; at most a quarter of them, but always one, is
+            most half of the units, but always one, is held for all that it brings.
+        @param in_stock: how many units there are; at most a quarter of them, but always one, is
             held for one buyer.
         @return: how many are held, or 0 when the table is full; the buyer may be offered more.
         """
@@ -52,12 +52,12 @@ class Reservations:
         return held
 
     def held_for_others(self, item: str, buyer: int, now: float) -> int:
-        """How many pieces are held for anybody but this buyer."""
+        """The units that are held for all but this buyer."""
         self.expire(now)
         return sum(held for other, (held, _) in self._held.get(item, {}).items() if other != buyer)
 
     def kept_back(self, item: str, buyer: int, now: float) -> int:
-        """How many pieces are not to be sold to this buyer: what is held for others, and not being ordered by them."""
+        """The units not to be sold to this buyer: those held for others and not being ordered by them."""
         self.expire(now)
         held = self._held.get(item, {}).items()
         return sum(max(0, many - self._ordered[item, other]) for other, (many, _) in held if other != buyer)
@@ -79,7 +79,7 @@ class Reservations:
             self.release(item, buyer)
 
     def oldest_end(self) -> float:
-        """When the next reservation ends that is still counted; infinity if there is none."""
+        """The time at which the next reservation ends that is still counted; infinity if there is none."""
         return next(iter(self._ends.values()), math.inf)
 
     def release(self, item: str, buyer: int) -> None:

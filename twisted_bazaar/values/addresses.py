@@ -57,7 +57,7 @@ def plain_host(host: str) -> str:
 
 @lru_cache(maxsize=1024)
 def network_of(host: str) -> str:
-    """Whom something is charged to that comes from a host: who has one IPv6 address has the 2**64 around it."""
+    """The network that a host is charged under: one IPv6 address counts as the 2**64 around it."""
     return str(ip_network(f"{host.partition('%')[0]}/64", strict=False)) if ":" in host else host
 
 
@@ -82,7 +82,7 @@ class Peer:
 
     @property
     def network(self) -> str:
-        """Whom what it takes up is charged to."""
+        """The network to which what this peer takes up is charged."""
         return network_of(self.seen_host or self.address.host)
 
 

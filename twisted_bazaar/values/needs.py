@@ -11,7 +11,7 @@ MOST_DIRECT_LINKS: Final = 256
 FEW_LINKS: Final[Mapping[str, Any]] = {"min_links": 0, "max_links": MOST_DIRECT_LINKS}
 """Limits of a node to which no search comes by its links: each is to one node, for a while."""
 FIND_OUT_SOON: Final[Mapping[str, Any]] = {"ping_s": 2.5, "silence_s": 7.5}
-"""Limits of those who must find out soon that somebody has died: weak peers and super peers."""
+"""Limits of those who must find out soon that somebody has died: leaves and super peers."""
 
 
 @frozen

@@ -17,7 +17,7 @@ class Offer:
 
     @ivar seller: the id of the node that answered.
     @ivar quantity: how many it offers, at least 1.
-    @ivar price: for one piece, in minor units; None when it names none.
+    @ivar price: for one unit, in minor units; None when it names none.
     @ivar search_id: the search it answers.
     @ivar route: the way to the seller.
     @ivar quote: the same, signed; None when only the way to the seller was asked for. Nothing of it has been
@@ -37,8 +37,8 @@ class Offer:
 class ShelfQuote:
     """A quote of a shelf for one buyer.
 
-    @ivar quantity: pieces held for the buyer or free, at least 1.
-    @ivar price: for one piece, in minor units; None when none is asked.
+    @ivar quantity: units held for the buyer or free, at least 1.
+    @ivar price: for one unit, in minor units; None when none is asked.
     @ivar statement: the same, signed by the seller.
     """
 
@@ -51,8 +51,8 @@ class ShelfQuote:
 class Supply:
     """A seller's initial supply of one item.
 
-    @ivar quantity: pieces, 0 or more.
-    @ivar price: for one piece, in minor units; None when none is asked.
+    @ivar quantity: units, 0 or more.
+    @ivar price: for one unit, in minor units; None when none is asked.
     """
 
     quantity: int
@@ -76,8 +76,8 @@ class Order:
     @ivar seller: the key of the seller whose quote it is about.
     @ivar quote: the id of that quote.
     @ivar valid_until_ms: when, by the seller's clock, the quote ends.
-    @ivar quantity: pieces; 0 for a purchase that is taken back.
-    @ivar price: for one piece, as quoted; None for goods without a price.
+    @ivar quantity: units; 0 for a purchase that is taken back.
+    @ivar price: for one unit, as quoted; None for goods without a price.
     @ivar is_withdrawal: whether the buyer takes the purchase back.
     @ivar statement: what the buyer has signed.
     """
@@ -95,7 +95,7 @@ class Order:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What names it for ever."""
+        """The key that names it for ever: the buyer and its order id."""
         return self.buyer, self.id
 
 
@@ -146,7 +146,7 @@ class Settlement:
 class StockLevel:
     """The count of one item. Always: supplied = in_stock + sold + withdrawn.
 
-    @ivar price: for one piece, in minor units; None when it is given without one.
+    @ivar price: for one unit, in minor units; None when it is given without one.
     """
 
     item: str

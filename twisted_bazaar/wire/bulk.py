@@ -95,7 +95,7 @@ class BulkSplitter:
         self._is_halted = True
 
     def stop(self) -> None:
-        """Let everything fall from now on, also what is being received."""
+        """Drop everything from now on, also what is being received."""
         self._target = None
         self._rest.clear()
         self._step = self._ignore

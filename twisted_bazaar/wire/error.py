@@ -33,7 +33,7 @@ class Error(Routed, tag="error", kw_only=True):
 
     @classmethod
     def telling(cls, fault: PeerError, about: Message | str | None = None, hop: int | None = None) -> Self:
-        """What to tell a peer of a fault.
+        """Make the message that tells a peer of a fault.
 
         @param about: the message at fault, or its wire name when it could not be read.
         """

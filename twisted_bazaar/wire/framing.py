@@ -100,7 +100,7 @@ class FrameSplitter:
 
     @property
     def held_bytes(self) -> int:
-        """How many bytes are kept, in memory, of what has come."""
+        """The bytes of what has come that are kept in memory."""
         return len(self._buffer) if self._rest is None else len(self._rest)
 
     @property

@@ -28,7 +28,7 @@ class AboutGoods(Routed, kw_only=True):
     """A routed message about an item.
 
     @ivar id: of the search or order it is about.
-    @ivar price: for one piece in minor units; None for goods without a price.
+    @ivar price: for one unit in minor units; None for goods without a price.
     """
 
     item: ItemName

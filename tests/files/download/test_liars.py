@@ -14,7 +14,7 @@ from tests.files.cases import MIB, Rogue, TransferTestCase, file_of
 from twisted_bazaar.errors import StorageError, TransferFailed
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.memory import MemoryContent, MemoryPart, manifest_of
-from twisted_bazaar.files.messages import LARGEST_PIECE_BYTES, digests_page, piece_head
+from twisted_bazaar.files.messages import LARGEST_BLOCK_BYTES, block_head, digests_page
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
 from twisted_bazaar.wire.framing import frame
@@ -39,9 +39,9 @@ def messages_in(rogue: Rogue) -> Iterator[Say]:
 
 def pieces(chunk: int, content: bytes) -> bytes:
     """A chunk as it is sent."""
-    parts = (content[at : at + LARGEST_PIECE_BYTES] for at in range(0, len(content), LARGEST_PIECE_BYTES))
+    parts = (content[at : at + LARGEST_BLOCK_BYTES] for at in range(0, len(content), LARGEST_BLOCK_BYTES))
     return b"".join(
-        piece_head(chunk, number * LARGEST_PIECE_BYTES, len(part)) + part + b"," for number, part in enumerate(parts)
+        block_head(chunk, number * LARGEST_BLOCK_BYTES, len(part)) + part + b"," for number, part in enumerate(parts)
     )
 
 
@@ -239,13 +239,13 @@ class LieTests(LiarTestCase):
         """Pieces come in order, of what was asked for, and no more than that."""
         for why, content in {
             "unasked": pieces(2, b"x"),
-            "gap": piece_head(0, 100, 10) + bytes(10) + b",",
-            "later gap": piece_head(0, 0, 10) + bytes(10) + b"," + piece_head(0, 11, 10) + bytes(10) + b",",
-            "again": (piece_head(0, 0, 10) + bytes(10) + b",") * 2,
-            "mixed": piece_head(0, 0, 10) + bytes(10) + b"," + piece_head(1, 0, 10) + bytes(10) + b",",
-            "beyond": (piece_head(0, 0, MIB // 2) + bytes(MIB // 2) + b",")
-            + (piece_head(0, MIB // 2, MIB // 2 - 1) + bytes(MIB // 2 - 1) + b",")
-            + (piece_head(0, MIB - 1, 2) + bytes(2) + b","),
+            "gap": block_head(0, 100, 10) + bytes(10) + b",",
+            "later gap": block_head(0, 0, 10) + bytes(10) + b"," + block_head(0, 11, 10) + bytes(10) + b",",
+            "again": (block_head(0, 0, 10) + bytes(10) + b",") * 2,
+            "mixed": block_head(0, 0, 10) + bytes(10) + b"," + block_head(1, 0, 10) + bytes(10) + b",",
+            "beyond": (block_head(0, 0, MIB // 2) + bytes(MIB // 2) + b",")
+            + (block_head(0, MIB // 2, MIB // 2 - 1) + bytes(MIB // 2 - 1) + b",")
+            + (block_head(0, MIB - 1, 2) + bytes(2) + b","),
             "twice": pieces(0, self.bytes[:MIB]) + pieces(0, self.bytes[:MIB]),
         }.items():
             with self.subTest(why):

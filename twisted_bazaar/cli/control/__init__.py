@@ -1,1 +1,1 @@
-"""Asking a running node over its control socket."""
+"""The client of the control socket of a running node."""

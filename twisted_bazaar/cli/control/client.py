@@ -1,4 +1,4 @@
-"""Asking a running node, over the control socket in its state directory: which node, what, and its answer."""
+"""The client of the control socket: finds a running node by its state directory, asks it, and reads the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines that tell the life of a member of a ring at its prompt, in the words of the classroom."""
+"""Events of a member of a ring as lines at its prompt, in the words of the classroom."""
 
 from __future__ import annotations
 

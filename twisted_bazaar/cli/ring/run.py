@@ -1,4 +1,4 @@
-"""A member of a ring in this process, with a prompt, for as long as somebody sits before it."""
+"""A member of a ring in this process, with a prompt, until its user leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C{--shrink}: from a run that broke a promise to a small one that breaks the same, kept in a file."""
+"""C{--shrink}: makes a small run of one that broke a promise, and keeps it in a file."""
 
 from __future__ import annotations
 

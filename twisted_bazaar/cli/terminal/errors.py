@@ -1,4 +1,4 @@
-"""Saying no: what cannot be done is said in one line, and ends the process with status 2; what is not so, with 1."""
+"""Errors of a command in one line: status 2 for what cannot be done, 1 for a negative answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending early without leaving anything behind.
+"""Interruption by signals: ends early without leaving anything behind.
 
 A signal that raised wherever the program happens to be could hit between the start of a process and
 the note of it. So a signal is only remembered here, and the places that wait ask for it.

@@ -1,4 +1,4 @@
-"""Changes that a long computation makes to its own process, and undoes."""
+"""Settings of the process that a long computation changes, and puts back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names by which a user can call the programs of this environment, so that what is printed can be copied."""
+"""Names of the programs of this environment as a user can call them, so that what is printed can be copied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines from whoever types, or from a pipe, without holding up the reactor.
+"""A prompt: lines from a terminal or a pipe, without holding up the reactor.
 
 They are read in a thread of their own, one whenever it is asked for one. What is said meanwhile goes above the
 line that is being typed.

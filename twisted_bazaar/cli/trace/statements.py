@@ -25,8 +25,8 @@ class Said:
     """The content of a signed statement.
 
     @ivar order_id: the order that it is about; empty for an offer.
-    @ivar quantity: how many pieces; None where it does not say so.
-    @ivar price: for one piece; None for goods without a price.
+    @ivar quantity: how many units; None where it does not say so.
+    @ivar price: for one unit; None for goods without a price.
     @ivar seller: the public key of the seller.
     @ivar outcome: how the order ends, if it is an answer.
     @ivar reason: why it was refused.

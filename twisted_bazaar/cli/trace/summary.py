@@ -19,7 +19,7 @@ class SearchSeen:
     @ivar seller: the key of the only node that is to answer; None for anybody.
     @ivar replies: how many nodes have answered.
     @ivar offers: how many of the answers arrived and were welcome.
-    @ivar bought: how many pieces were bought of whom it found.
+    @ivar bought: how many units were bought of whom it found.
     """
 
     __slots__ = ("began_s", "bought", "by", "id", "item", "offers", "quantity", "replies", "seller", "ttl")

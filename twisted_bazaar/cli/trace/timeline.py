@@ -1,4 +1,4 @@
-"""One search or one order as people can read it: who told whom what, and when, hop by hop.
+"""The timeline of one search or order in a trace: who told whom what, and when, hop by hop.
 
 What befell those who took part stands in between: faults, starts and ends. Which nodes took part is known
 only at the end, so these few lines are kept until then.

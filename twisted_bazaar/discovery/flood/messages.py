@@ -37,7 +37,7 @@ class Reply(AboutGoods, tag="reply", kw_only=True):
 
     @ivar id: of the search it answers.
     @ivar quantity: how many the sender would sell.
-    @ivar price: what it asks for one piece.
+    @ivar price: what it asks for one unit.
     @ivar quote: the same, signed by the seller; in the answer to a search with C{seller}, its signed word that it
         is there.
     """

@@ -1,4 +1,4 @@
-"""Asking by flood, and answering.
+"""Flooded search with an expanding ring (RFC 3561, 6.4), and the answers to it.
 
 A search starts with a small reach and grows it only while nobody answers, so that what is near costs
 little. Each round is a search with an id of its own: nodes pass one id on once.

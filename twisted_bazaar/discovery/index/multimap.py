@@ -32,7 +32,7 @@ class Multimap(Generic[K, T]):
         self._mask = parts - 1
 
     def __len__(self) -> int:
-        """How many keys there are."""
+        """The number of keys."""
         return sum(map(len, self._parts))
 
     def __contains__(self, key: K) -> bool:
@@ -71,7 +71,7 @@ class Multimap(Generic[K, T]):
         return False
 
     def under(self, key: K) -> Collection[T]:
-        """What is under a key; not to be changed."""
+        """The things under a key; not to be changed."""
         found = self._parts[hash(key) & self._mask].get(key)
         if found is None:
             return ()

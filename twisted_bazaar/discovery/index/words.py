@@ -40,12 +40,12 @@ def words_of(text: str) -> list[str]:
 
 
 def count_words(text: str) -> int:
-    """How many words a text of ASCII has at most: those that differ in case only count too."""
+    """The most words that a text of ASCII can have: those that differ in case only count too."""
     return min(MOST_WORDS, len(text.encode().translate(_SEPARATED).split()))
 
 
 def question_of(text: str) -> tuple[list[str], str]:
-    """What a text asks for: words that are to be in a name, and the beginning of one; nothing of either for nobody."""
+    """The words that a text asks for, and the beginning of one; nothing of either for a text without words."""
     *whole, beginning = words_of(text) or [""]
     return whole, beginning
 

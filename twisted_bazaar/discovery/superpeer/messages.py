@@ -1,8 +1,8 @@
 """Messages between leaves and super peers. From the design paper of the super peers.
 
 Its register, update, query and query hit are here. The end of a search, tables of words, greetings between super
-peers and promotion are added. A weak peer's list goes by the messages of the index (C{update}, C{renew}, C{listed}):
-to its weak peers a super peer is an index. Over TCP a message goes between a weak peer and its super peer, by
+peers and promotion are added. A leaf's list goes by the messages of the index (C{update}, C{renew}, C{listed}):
+to its leaves a super peer is an index. Over TCP a message goes between a leaf and its super peer, by
 datagram between two super peers; C{query}, C{queryhit} and C{table} are the same both times.
 """
 
@@ -41,7 +41,7 @@ _Files = Annotated[tuple[File, ...], Meta(max_length=MOST_FOUND)]
 class Other(msgspec.Struct, frozen=True, gc=False):
     """A super peer, and where it takes links.
 
-    @ivar room: how many more weak peers it would take.
+    @ivar room: how many more leaves it would take.
     """
 
     id: NodeId
@@ -64,7 +64,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class Found(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """A weak peer that has what was looked for, and where it takes connections.
+    """A leaf that has what was looked for, and where it takes connections.
 
     @ivar host: none for a peer on the machine that the datagram comes from; who gets it fills that in.
     @ivar load: how many downloads it serves, as far as its super peer knows.
@@ -91,7 +91,7 @@ _Places = Annotated[tuple[Place, ...], Meta(max_length=MOST_OTHERS)]
 
 
 class Register(Message, tag="register", kw_only=True):
-    """Asks a super peer to take the sender as one of its weak peers. Others fetch where its greeting says.
+    """Asks a super peer to take the sender as one of its leaves. Others fetch where its greeting says.
 
     @ivar may_lead: whether it would be a super peer itself, if there are too few.
     @ivar udp: where it takes datagrams then.
@@ -105,8 +105,8 @@ class Register(Message, tag="register", kw_only=True):
 class Registered(Message, tag="registered", kw_only=True):
     """The answer to C{register}; and news, without being asked, when others have changed.
 
-    @ivar taken: whether the sender is one of the super peer's weak peers now.
-    @ivar most: how many weak peers it takes.
+    @ivar taken: whether the sender is one of the super peer's leaves now.
+    @ivar most: how many leaves it takes.
     @ivar others: super peers it knows, those with room first.
     """
 
@@ -117,15 +117,15 @@ class Registered(Message, tag="registered", kw_only=True):
 
 
 class Unregister(Message, tag="unregister", kw_only=True):
-    """The sender is a weak peer of the receiver no more, and nothing of it is to be found there."""
+    """The sender is a leaf of the receiver no more, and nothing of it is to be found there."""
 
 
 class Query(Message, tag="query", kw_only=True):
     """Looks for files, or for sellers. Exactly one of the things to look for is given, but for goods: see there.
 
     @ivar id: random, and the same for all datagrams of one search.
-    @ivar reach: over how many links this round of the search goes in all; a weak peer leaves it out.
-    @ivar ttl: over how many links it may still go, counting the one it came by; a weak peer leaves it out.
+    @ivar reach: over how many links this round of the search goes in all; a leaf leaves it out.
+    @ivar ttl: over how many links it may still go, counting the one it came by; a leaf leaves it out.
     @ivar hops: over how many it has gone.
     @ivar results: how many hits are enough.
     @ivar name: the exact name of a file.
@@ -222,7 +222,7 @@ class SuperHello(Message, tag="superhello", kw_only=True):
     @ivar key: its public key.
     @ivar port: where it takes links; 0 if nowhere.
     @ivar host: the host of that; none where it is the one that the datagram comes from.
-    @ivar leaves: how many weak peers it has.
+    @ivar leaves: how many leaves it has.
     @ivar room: how many more it would take.
     @ivar neighbours: how many super peers it is linked to.
     @ivar version: of its own table.
@@ -247,7 +247,7 @@ class SuperHello(Message, tag="superhello", kw_only=True):
 
 
 class Lead(Message, tag="lead", kw_only=True):
-    """Asks a weak peer that is able to be a super peer from now on.
+    """Asks a leaf that is able to be a super peer from now on.
 
     @ivar why: for its log.
     @ivar neighbours: super peers to be linked to.

@@ -1,4 +1,4 @@
-"""Memory for chunks on their way, used over and over: fresh pages cost more than what is done with them. Sans-IO."""
+"""A buffer pool for chunks on their way: fresh pages cost more than what is done with them. Sans-IO."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One connection over which a file is fetched: the asker's end of a transfer.
+"""The connection of a download: the asker's end of a transfer.
 
-It holds the source to the dialogue, and puts pieces together to chunks. Whether a chunk is right, and what to
+It holds the source to the dialogue, and puts blocks together to chunks. Whether a chunk is right, and what to
 ask for, is its owner's to say.
 """
 
@@ -14,12 +14,12 @@ from zope.interface import implementer
 from twisted_bazaar.errors import NoSlots, UnknownMessage, WireError
 from twisted_bazaar.files.chunks import DIGEST_BYTES
 from twisted_bazaar.files.messages import (
+    BLOCK_HEAD_BYTES,
+    BLOCK_TAG,
     DIGESTS_IN_PAGE,
     DIGESTS_TAG,
+    LARGEST_BLOCK_FRAME,
     LARGEST_MESSAGE_BYTES,
-    LARGEST_PIECE_FRAME,
-    PIECE_HEAD_BYTES,
-    PIECE_TAG,
     Described,
     Digests,
     Failed,
@@ -31,8 +31,8 @@ from twisted_bazaar.files.messages import (
     Wait,
     Want,
     printable,
+    read_block_head,
     read_page,
-    read_piece_head,
 )
 from twisted_bazaar.files.stream import ANSWERED_CODEC, Stream
 from twisted_bazaar.wire.bulk import BulkSplitter
@@ -73,7 +73,7 @@ class AskingOwner(Protocol):
         """The bytes of a chunk that was asked for."""
 
     def room_for(self, chunk: int) -> memoryview:
-        """Where a chunk that was asked for is to be put."""
+        """The buffer for a chunk that was asked for."""
 
     def bytes_received(self, size: int) -> None:
         """Some of a chunk has come."""
@@ -107,10 +107,10 @@ class DownloadConnection(Stream):
         self._pages: list[tuple[int, int]] = []
         self._splitter = BulkSplitter(
             self,
-            tag=PIECE_TAG,
-            header_bytes=PIECE_HEAD_BYTES,
+            tag=BLOCK_TAG,
+            header_bytes=BLOCK_HEAD_BYTES,
             limit=DIGESTS_IN_PAGE * DIGEST_BYTES + 64,
-            bulk_limit=LARGEST_PIECE_FRAME,
+            bulk_limit=LARGEST_BLOCK_FRAME,
         )
         self._chunk: int | None = None
         self._content: memoryview | None = None
@@ -168,7 +168,7 @@ class DownloadConnection(Stream):
 
     @property
     def begun_bytes(self) -> int:
-        """How much has come of the chunk that is coming."""
+        """The bytes that have come of the chunk that is coming."""
         return 0 if self._content is None else self._filled
 
     def want(self, chunk: int) -> None:
@@ -221,8 +221,8 @@ class DownloadConnection(Stream):
         self._take(message)
 
     def bulk_begun(self, header: bytes, size: int) -> memoryview | None:
-        """A piece has begun to come."""
-        chunk, offset = read_piece_head(header)
+        """A block has begun to come."""
+        chunk, offset = read_block_head(header)
         if self._chunk is None and offset == 0 and self._may_come.get(chunk):
             self._chunk, self._filled = chunk, 0
             self._size = self._owner.size_of(chunk)
@@ -232,12 +232,12 @@ class DownloadConnection(Stream):
         return None if self._content is None else self._content[offset : offset + size]
 
     def bulk_received(self, size: int) -> None:
-        """Some of a piece has come."""
+        """Some of a block has come."""
         self._filled += size
         self._owner.bytes_received(size)
 
     def bulk_ended(self) -> None:
-        """A piece is complete."""
+        """A block is complete."""
         if self._filled < self._size or self._chunk is None:
             return
         chunk, self._chunk = self._chunk, None

@@ -1,4 +1,4 @@
-"""The digest of a whole file, taken while its chunks come in, in whatever order.
+"""The final digest of a file: hashed while its chunks come in, in whatever order.
 
 It runs in a thread of its own beside those that check and write chunks, and reads them from the part file when their
 turn comes: mostly they have only just been written, and that costs next to nothing.

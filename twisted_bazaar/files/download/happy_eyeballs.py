@@ -29,7 +29,7 @@ class StreamTo(Protocol):
     """Says where a stream over datagrams can be opened; see L{INode.stream_endpoint}."""
 
     def __call__(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
-        """Where one to an address can be; None for nowhere."""
+        """An endpoint for a stream to an address; None if there can be none."""
 
 
 class HappyEyeballs:
@@ -98,7 +98,7 @@ class _Race:
         self._start()
 
     def _start(self) -> None:
-        """Let the next begin."""
+        """Start the next endpoint."""
         self._timer.cancel()
         connecting = self._waiting.pop(0).connect(self._factory)
         self._running.append(connecting)

@@ -16,7 +16,7 @@ Head = tuple[int, str]
 
 
 def head_of(manifest: Manifest) -> Head:
-    """What sources with this manifest say."""
+    """The head that sources with this manifest state."""
     return manifest.size, manifest.root
 
 

@@ -1,4 +1,4 @@
-"""The part file of a download with its journal, hidden beside the target, from which it resumes.
+"""The part file of a download with its journal, hidden beside the target, from which it resumes (fast resume).
 
 Everything is done by name in one folder that is held open, and by descriptors of files that were found to be plain,
 ours, and known by one name only; so a link that somebody puts there leads nowhere. The part file is locked; the lock
@@ -44,14 +44,14 @@ _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno
 
 
 def hidden_names(name: str, digest: str) -> tuple[str, str]:
-    """What the part file and the journal of a download are called."""
+    """The names of the part file and the journal of a download."""
     room = LONGEST_NAME_BYTES - len(f"..{digest[:_DIGITS]}{_JOURNAL}")
     stem = f".{name.encode()[:room].decode(errors='ignore')}.{digest[:_DIGITS]}"
     return stem + _PART, stem + _JOURNAL
 
 
 def no_room(path: Path, needed: int, free: int) -> StorageError:
-    """What is said when a file does not fit on the disk."""
+    """The error for a file that does not fit on the disk."""
     return StorageError(f"{path}: {needed:,} bytes more are needed, and {free:,} are free there")
 
 
@@ -107,7 +107,7 @@ class PartFile:
             raise
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the files; what is in them stays."""
         for descriptor in (self._part, self._journal, self._folder):
             if descriptor is not None:
                 os.close(descriptor)
@@ -263,7 +263,7 @@ class PartFile:
 
     @contextlib.contextmanager
     def told(self) -> Iterator[None]:
-        """What the system says of an error, as the user is told."""
+        """Turn an error of the system into one that the user is told."""
         try:
             yield
         except OSError as error:
@@ -387,7 +387,7 @@ class PartFile:
         return StorageError(f"{self.path}: somebody has cut off what was fetched")
 
     def _next_bytes(self, offset: int) -> int:
-        """Where the next bytes are that were ever written."""
+        """The offset of the next bytes that were ever written."""
         try:
             return os.lseek(self._part, offset, os.SEEK_DATA)
         except OSError as error:

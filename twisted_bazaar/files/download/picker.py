@@ -13,7 +13,7 @@ from twisted_bazaar.files.chunks import Holdings
 
 
 def packed_bits(count: int) -> int:
-    """How many bits the set of the chunks of a file has, the spare ones included."""
+    """The number of bits in the set of the chunks of a file, the spare ones included."""
     return -(-count // 8) * 8
 
 
@@ -57,7 +57,7 @@ class Picker:
 
     @property
     def unrequested(self) -> int:
-        """How many chunks are missing that nobody has been asked for."""
+        """The number of chunks that are missing and that nobody has been asked for."""
         return (self._missing & ~self._asked).bit_count()
 
     def source_joined(self, has: int) -> None:

@@ -57,7 +57,7 @@ class RequestScheduler:
     # Sources come and go.
 
     def add_source(self, source: Source) -> None:
-        """Let a source take part."""
+        """Add a source, and ask it for chunks."""
         if not source.counts and source.has is not None:
             source.counts = True
             self._picker.source_joined(source.has)

@@ -1,4 +1,4 @@
-"""A file on its way to the disk of this node."""
+"""A resumable file: a download of this node, whose checked chunks are kept on disk until it is whole."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class ResumableFile:
         return self._in_thread(self._read_blocking, chunk)
 
     def watch(self, grown: Callable[[int], object]) -> Callable[[], None]:
-        """Be told of each chunk that comes in; what is given back ends that."""
+        """Call back for each chunk that comes in. Returns a function that ends this."""
 
         def watcher(chunk: int) -> object:
             return grown(chunk)
@@ -134,7 +134,7 @@ class ResumableFile:
         return Deferred.fromCoroutine(self._finish())
 
     def close(self) -> Deferred[None]:
-        """Let go of it; what is there stays, to go on with another time. Where there is nothing, nothing is left."""
+        """Close the file; what is there stays, to go on with another time. Where there is nothing, nothing is left."""
         if self._is_closed:
             return succeed(None)
         self._is_closed = True

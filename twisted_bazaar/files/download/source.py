@@ -81,7 +81,7 @@ class SourceOwner(Protocol):
         """The bytes of a chunk."""
 
     def room_for(self, chunk: int) -> memoryview:
-        """Where a chunk is to be put."""
+        """The buffer for a chunk."""
 
 
 class Source:
@@ -139,7 +139,7 @@ class Source:
 
     @property
     def room(self) -> int:
-        """How many more chunks it may be asked for now."""
+        """The number of chunks that it may still be asked for now."""
         if self.state is not State.SERVING:
             return 0
         rate = self.rate or 0.0
@@ -198,7 +198,7 @@ class Source:
         self._end(State.RESTING, why)
 
     def close(self) -> None:
-        """Let go of it: the download is over."""
+        """End the connection: the download is over."""
         asking, self._asking = self._asking, None
         connecting, self._connecting = self._connecting, None
         if connecting is not None and self.state is State.CONNECTING:
@@ -240,7 +240,7 @@ class Source:
             self._stall_at, self._stall_bytes = now, self.received_bytes
 
     def eta_s(self, chunk: int) -> float:
-        """How long it may take until a chunk that it was asked for is there, at the rate of late."""
+        """The time that a chunk may still take, in seconds, at the rate of late."""
         if chunk not in self.wanted or self._owed_since is None:
             return 0.0
         if self.rate is None:
@@ -320,7 +320,7 @@ class Source:
         return self._owner.size_of(chunk)
 
     def room_for(self, chunk: int) -> memoryview:
-        """Where a chunk that it was asked for is to be put."""
+        """The buffer for a chunk that it was asked for."""
         return self._owner.room_for(chunk)
 
     def bytes_received(self, size: int) -> None:

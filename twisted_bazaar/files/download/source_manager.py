@@ -1,4 +1,4 @@
-"""The sources of one download: who is let in, who is connected to, and who has to stand back for others."""
+"""The source manager of a download: which sources are let in, connected to, or dropped for better ones."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class SourceManager:
             self._make_room(now)
 
     def _make_room(self, now: float) -> None:
-        """Let one go that is of no use: sixteen like it could keep the only one away that has the file.
+        """Drop a source that is of no use: sixteen like it could keep out the only one that has the file.
 
         Of those that let wait, it is the one that has for the shortest time: the others are nearer to their turn.
         """

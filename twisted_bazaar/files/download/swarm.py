@@ -1,4 +1,4 @@
-"""One file from many sources at once: whom to believe, whom to ask for what, and when to stop waiting for somebody.
+"""The swarm of a download: one file from many sources at once. Joins the parts that decide whom to ask for what.
 
 Whatever comes is checked against the manifest before it is kept, and the whole against the digest before it is a
 file. Who turns out to have lied, failed or broken the rules is not asked again.
@@ -129,7 +129,7 @@ class Download:
         return ended
 
     def status(self) -> DownloadStatus:
-        """How far it is."""
+        """The status of the download."""
         size = None if self._belief.head is None else self._belief.head[0]
         left = None if size is None else size - self._held
         seconds = None if left is None or (left and self._rate < 1) else left / self._rate if left else 0.0
@@ -185,7 +185,7 @@ class Download:
         return manifest.size_of(chunk)
 
     def room_for(self, chunk: int) -> memoryview:
-        """Where a chunk is to be put."""
+        """A buffer for a chunk."""
         return self._rooms.acquire(self.size_of(chunk))
 
     def chunk_received(self, source: Source, chunk: int, content: memoryview) -> None:

@@ -123,7 +123,7 @@ class Folder:
         return stopping.addErrback(self._log_failure)
 
     def files(self) -> Sequence[SharedFile]:
-        """What is offered."""
+        """The files that are offered."""
         return [file for file, _ in self._offered.values()]
 
     def content(self, digest: str) -> IContent | None:
@@ -133,12 +133,12 @@ class Folder:
         return None
 
     def left_out(self) -> Mapping[str, str]:
-        """Why a name is not offered; what is hidden or not hashed yet is not among these."""
+        """The names that are not offered, each with why; what is hidden or not hashed yet is not among these."""
         return {**self._left_out, **self._unreadable}
 
     @property
     def hashing(self) -> HashingProgress:
-        """How far hashing is."""
+        """The progress of hashing."""
         return self._queue.progress
 
     def refresh(self) -> Deferred[None]:

@@ -104,7 +104,7 @@ class HashQueue:
 
     @property
     def progress(self) -> HashingProgress:
-        """How far it is."""
+        """The progress of hashing."""
         left = len(self._waiting) + sum(len(turn.files) for turn in self._turns)
         done = self._done + sum(turn.bytes_done for turn in self._turns)
         return HashingProgress(left, done, max(self._total, done))
@@ -206,7 +206,7 @@ class HashQueue:
 
 
 def hash_file(file: int, seen: Sighting, buffer: bytearray, advanced: Callable[[int], bool]) -> Manifest:
-    """What an open file is made of.
+    """Hash an open file: its manifest.
 
     @param file: open.
     @param seen: what it was when it was last looked at.

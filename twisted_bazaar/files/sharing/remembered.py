@@ -79,7 +79,7 @@ class HashMemory:
                 self._file = None
 
     def get(self, name: str, signature: Signature) -> Manifest | None:
-        """What a file is made of, if it was known by this name and is what it was."""
+        """The manifest of a file, if it was known by this name and is what it was."""
         entry = self._entries.get(name)
         return entry.manifest if entry is not None and entry.signature == signature else None
 
@@ -184,7 +184,7 @@ def _records(content: bytes, at: int) -> Iterator[tuple[str, _Entry, int]]:
 
 
 def _read(body: bytes) -> tuple[str, _Entry]:
-    """What L{_record} wrote."""
+    """The name and entry that L{_record} wrote."""
     size, mtime_ns, inode, name_bytes = _HEAD.unpack_from(body)
     name_at = _HEAD.size + DIGEST_BYTES
     digests_at = name_at + name_bytes

@@ -121,7 +121,7 @@ class Survey:
         return evolve(look, settling_s=soonest)
 
     def _recall(self, sighting: Sighting, moved: Mapping[Signature, str]) -> Manifest | None:
-        """What a file is made of, if it was known before, by this name or by the one that it had until now."""
+        """The manifest of a file, if it was known before, by this name or by the one that it had until now."""
         signature = sighting.signature
         manifest = self._memory.get(sighting.name, signature)
         former = moved.get(signature)
@@ -167,7 +167,7 @@ def list_folder(path: Path) -> tuple[dict[str, Sighting], dict[str, str]]:
 
 
 def _why_not(entry: os.DirEntry[str], name: str) -> str | None:
-    """Why something in a folder is not to be offered."""
+    """The reason why something in a folder is not offered; None if it is."""
     if entry.is_symlink():
         return "a link; links are not followed"
     if entry.is_dir(follow_symlinks=False):

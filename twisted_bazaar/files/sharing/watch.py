@@ -1,4 +1,4 @@
-"""Notices that something has happened in a folder, with watchdog in its threads.
+"""A watch on a folder: tells that something has happened there, by watchdog and its threads.
 
 Events are only ever a reason to look now and not later: they get lost when many come, and some disks have none.
 """
@@ -24,7 +24,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-# Reading a file is an event as well, and each piece that is written: thousands a second, of which none says more than
+# Reading a file is an event as well, and each block that is written: thousands a second, of which none says more than
 # the last.
 _EVENTS: Final[list[type[FileSystemEvent]]] = [
     FileCreatedEvent,

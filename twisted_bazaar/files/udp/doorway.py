@@ -1,4 +1,4 @@
-"""The first frame of a stream that somebody has opened: it says what the stream is for, and who takes it over."""
+"""Dispatch of streams that others open, by their first frame, which says what the stream is for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All streams over one socket: who is let in, and which stream a datagram is for."""
+"""The streams of one socket: admits those that others open, and gives each datagram to its stream."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ class Streams:
             self._receive_unknown(segment, where)
 
     def _reset_by_other(self, segment: Segment, where: Where) -> None:
-        """What was sent there is for no stream there."""
+        """Take a reset of a stream that the other end does not have."""
         for transport in self._transports.values():
             if transport.stream.other_id == segment.to and transport.where == where:
                 transport.stream.receive(segment, self.reactor.seconds())

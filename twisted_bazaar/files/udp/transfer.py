@@ -42,7 +42,7 @@ class SharedStreams:
         self.streams.listen(Doorway(self.streams.reactor, openings) if openings else None)
 
     def endpoint(self, address: Address, timeout_s: float | None) -> UdpEndpoint:
-        """Where a stream to an address can be opened."""
+        """An endpoint for a stream to an address."""
         return UdpEndpoint(self.streams, (address.host, address.port), timeout_s)
 
     def stop(self) -> Deferred[None]:

@@ -28,7 +28,7 @@ class TransferLog:
         self._write(f"{HEADING}  with")
 
     def watcher(self, where: Where) -> Watcher:
-        """What is told of the segments of a stream with somebody."""
+        """A watcher for the segments of one stream."""
         ending = f"  {Address(*where)}"
 
         def told(event: str, at: float, offset: int, size: int, ack: int) -> None:

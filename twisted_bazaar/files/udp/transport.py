@@ -88,7 +88,7 @@ class StreamTransport:
 
     @property
     def unsent_bytes(self) -> int:
-        """How much of what was written the other end has not acknowledged."""
+        """The bytes that were written and that the other end has not acknowledged."""
         flight = self.stream.sender.flight
         return self.stream.unsent_bytes + flight.next - flight.acknowledged
 
@@ -99,7 +99,7 @@ class StreamTransport:
         self.writeSequence((data,))
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
-        """Send bytes in pieces."""
+        """Send several strings of bytes."""
         if self.disconnecting and self._producer is None:
             return
         if not self.connected:
@@ -141,7 +141,7 @@ class StreamTransport:
     # As a consumer.
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Be fed by this from now on.
+        """Take bytes from a producer from now on.
 
         @raise RuntimeError: somebody else does so.
         """
@@ -156,7 +156,7 @@ class StreamTransport:
             producer.resumeProducing()
 
     def unregisterProducer(self) -> None:
-        """Be fed no more."""
+        """Take no more bytes from the producer."""
         self._producer = None
         self._is_streaming = self._is_producer_paused = False
         if self.disconnecting and self.connected:
@@ -181,7 +181,7 @@ class StreamTransport:
     # What those call who have the socket.
 
     def set_protocol(self, protocol: Any) -> None:
-        """Be the transport of this."""
+        """Connect a protocol to this transport."""
         self.protocol = protocol
         self.connected = True
         protocol.makeConnection(self)

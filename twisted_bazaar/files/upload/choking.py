@@ -1,4 +1,4 @@
-"""Choking: who is served and who waits, when more ask than there are upload slots. Sans-IO.
+"""Choking (BEP 3): who is served and who waits, when more ask than there are upload slots. Sans-IO.
 
 After the choker of BitTorrent (B. Cohen, "Incentives Build Robustness in BitTorrent", 2003, section 3; BEP 3), with
 max-min fair shares by host:
@@ -114,7 +114,7 @@ class Choker(Generic[T]):
 
     @property
     def busy(self) -> int:
-        """How many are served or wait."""
+        """The number of askers that are served or wait."""
         return len(self._unchoked) + len(self._beside) + sum(len(line) for line in self._line.values())
 
     @property
@@ -131,7 +131,7 @@ class Choker(Generic[T]):
         return any(asker in line for line in self._line.values())
 
     def queue_position(self, asker: T) -> int:
-        """How many stand before somebody in the line, if the hosts take turns from now on."""
+        """The number of askers before one in the line, if the hosts take turns from now on."""
         count, of_later = 0, 0
         own = next(line for line in self._line.values() if asker in line)
         place = list(own).index(asker)
@@ -209,7 +209,7 @@ class Choker(Generic[T]):
         return len(self._unchoked) < self._slots
 
     def _next_host(self, now: float, *, are_slow: bool) -> str | None:
-        """Whose turn it is, of the hosts that were slow lately or of the others: that which is served least.
+        """The host whose turn it is, of those that were slow lately or of the others: the one that is served least.
 
         Who was slow long ago is tried again, after those of whom nothing is known.
         """
@@ -317,7 +317,7 @@ class Choker(Generic[T]):
         return turn.rate or 0.0
 
     def _slowest(self, askers: list[T]) -> T:
-        """Of several that are equally slow, who came last."""
+        """The slowest of several askers; of those equally slow the one that came last."""
         return min(reversed(askers), key=self._rate)
 
 

@@ -1,6 +1,6 @@
-"""One connection over which a file is served: a source's end of a transfer.
+"""The connection of an upload: the source's end of a transfer.
 
-Chunks are read in a thread, the next one while the former is sent. Pieces go out one at a time, as fast as the
+Chunks are read in a thread, the next one while the former is sent. Blocks go out one at a time, as fast as the
 other end takes them, and larger the faster that is. Who gets a slot is its owner's to say.
 """
 
@@ -20,7 +20,7 @@ from twisted_bazaar.files.chunks import DIGEST_BYTES, Manifest
 from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.messages import (
     CHUNKS_IN_HAVE,
-    LARGEST_PIECE_BYTES,
+    LARGEST_BLOCK_BYTES,
     MOST_WANTS,
     Described,
     Digests,
@@ -32,8 +32,8 @@ from twisted_bazaar.files.messages import (
     Wait,
     Want,
     bits_pages,
+    block_head,
     digests_page,
-    piece_head,
 )
 from twisted_bazaar.files.stream import ASKED_CODEC, Stream
 from twisted_bazaar.files.upload.choking import Progress
@@ -45,9 +45,9 @@ from twisted_bazaar.wire.framing import FrameSplitter
 from twisted_bazaar.wire.message import Message
 
 _LARGEST_REQUEST_BYTES: Final = 4 << 10
-_SMALLEST_PIECE: Final = 16 << 10
-_FIRST_PIECE: Final = 64 << 10
-# A piece that is gone sooner was too small, one that takes longer too large.
+_SMALLEST_BLOCK: Final = 16 << 10
+_FIRST_BLOCK: Final = 64 << 10
+# A block that is gone sooner was too small, one that takes longer too large.
 _SOON_S: Final = 0.1
 _LONG_S: Final = 2.0
 # A reader that takes nothing for so long is gone, and so is a frame that does not end.
@@ -144,7 +144,7 @@ class UploadConnection(Stream):
         self._current: tuple[int, memoryview] | None = None
         self._offset = 0
         self._turn = 0
-        self._piece_bytes = _FIRST_PIECE
+        self._block_bytes = _FIRST_BLOCK
         self._paid_bytes = 0
         self._in_line = False
         self._full_since: float | None = None
@@ -196,9 +196,9 @@ class UploadConnection(Stream):
         took_s = self.reactor.seconds() - since
         self._held_up_s += took_s
         if took_s < _SOON_S:
-            self._piece_bytes = min(self._piece_bytes * 2, LARGEST_PIECE_BYTES)
+            self._block_bytes = min(self._block_bytes * 2, LARGEST_BLOCK_BYTES)
         elif took_s > _LONG_S:
-            self._piece_bytes = max(self._piece_bytes // 2, _SMALLEST_PIECE)
+            self._block_bytes = max(self._block_bytes // 2, _SMALLEST_BLOCK)
         self.transport.resumeProducing()
         self._pump()
         self._drain()
@@ -220,7 +220,7 @@ class UploadConnection(Stream):
         return since is not None and now - since >= _STUCK_S
 
     def progress(self) -> Progress:
-        """How far the other end is, and how long it lets this one wait: it reads slowly, or wants nothing."""
+        """The progress of the other end, and how long it lets this one wait by reading slowly or wanting nothing."""
         now = self.reactor.seconds()
         if self.wants_nothing:
             waited_s = now - self.idle_since
@@ -252,7 +252,7 @@ class UploadConnection(Stream):
         if not self.has_slot:
             self.unchoke(askers)
         self.is_finishing = True
-        self._piece_bytes = min(self._piece_bytes, _FIRST_PIECE)
+        self._block_bytes = min(self._block_bytes, _FIRST_BLOCK)
         if self._current is None:
             return
         ahead = self._reading if self._ready is None else self._ready[0]
@@ -369,7 +369,7 @@ class UploadConnection(Stream):
         self.fail("disk", "the file cannot be read now")
 
     def _pump(self) -> None:
-        """Send pieces, until the transport is full, there is no more, or the rate is used up."""
+        """Send blocks, until the transport is full, there is no more, or the rate is used up."""
         while self.is_open and self._full_since is None and not self._in_line:
             if self._current is None:
                 if self._ready is None:
@@ -378,19 +378,19 @@ class UploadConnection(Stream):
                 self._read_ahead()
             chunk, content = self._current
             if not self._paid_bytes:
-                size = min(self._owner.pace.piece_bytes(self._piece_bytes), len(content) - self._offset)
+                size = min(self._owner.pace.piece_bytes(self._block_bytes), len(content) - self._offset)
                 self._paid_bytes = size
                 if not self._owner.pace.acquire(size, self.network, self._paid):
                     self._in_line = True
                     return
             size, self._paid_bytes = self._paid_bytes, 0
-            piece = content[self._offset : self._offset + size]
+            block = content[self._offset : self._offset + size]
             self._offset += size
             self.sent_bytes += size
             is_last = self._offset == len(content)
             if is_last:
                 self._current = None
-            self.transport.writeSequence((piece_head(chunk, self._offset - size, size), bytes(piece), b","))
+            self.transport.writeSequence((block_head(chunk, self._offset - size, size), bytes(block), b","))
             if is_last:
                 self.idle_since = self.reactor.seconds()
                 self._held_up_s = 0.0

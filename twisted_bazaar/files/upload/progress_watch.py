@@ -11,7 +11,7 @@ from typing import Any
 
 
 def unsent_bytes(transport: Any) -> int:
-    """How many bytes a transport still has of what was written to it; 0 if it does not say."""
+    """The bytes that a transport still has of what was written to it; 0 if it does not say."""
     told: int | None = getattr(transport, "unsent_bytes", None)
     if told is not None:
         return told
@@ -27,7 +27,7 @@ class ProgressWatch:
         self._moved_at = float("-inf")
 
     def moved_at(self, transport: Any, now: float) -> float:
-        """When it was last seen that some of it had gone."""
+        """The time at which some of it was last seen to have gone."""
         unsent = unsent_bytes(transport)
         if unsent < self._unsent_bytes:
             self._moved_at = now

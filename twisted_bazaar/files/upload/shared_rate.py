@@ -1,4 +1,4 @@
-"""A limit on bytes a second that every host to which is sent has a fair share of."""
+"""A rate limit on uploads, of which every host that is served has a fair share."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any, Final
 
 from twisted_bazaar.timer import Timer
 
-# A piece is to take so long at most: with longer ones the others would wait.
-_PIECE_S: Final = 0.2
-_SMALLEST_PIECE: Final = 1024
+# A block is to take so long at most: with longer ones the others would wait.
+_BLOCK_S: Final = 0.2
+_SMALLEST_BLOCK: Final = 1024
 # What was not sent in time may be made up for, but not for long.
 _BURST_S: Final = 0.1
 
 
 class SharedRate:
-    """Says when the next piece may be sent.
+    """Says when the next block may be sent.
 
-    Who has to wait stands in line, with one piece each. The hosts take turns, and so do those of one host: so all hosts
+    Who has to wait stands in line, with one block each. The hosts take turns, and so do those of one host: so all hosts
     get the same, however many connections they have (max-min fair).
 
     @param reactor: time and timers.
@@ -32,13 +32,13 @@ class SharedRate:
         self._timer = Timer(reactor, self._next)
 
     def piece_bytes(self, most: int) -> int:
-        """How large a piece is to be."""
+        """The size of the next block."""
         if self._rate is None:
             return most
-        return max(_SMALLEST_PIECE, min(most, int(self._rate * _PIECE_S)))
+        return max(_SMALLEST_BLOCK, min(most, int(self._rate * _BLOCK_S)))
 
     def acquire(self, size: int, host: str, ready: Callable[[], object]) -> bool:
-        """Ask to send a piece.
+        """Ask to send a block.
 
         @param host: whom it is charged to.
         @param ready: called when it may be sent, if it may not at once; then it is paid for.
@@ -77,7 +77,7 @@ class SharedRate:
         ready = next(iter(line))
         self._charge(line.pop(ready))
         if line:
-            # Its next piece comes after one of each other host.
+            # Its next block comes after one of each other host.
             self._lines[host] = line
         self._set_timer()
         ready()

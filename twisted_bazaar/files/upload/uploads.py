@@ -1,4 +1,4 @@
-"""All that a node serves: who is let in, who has a slot, and how fast everything goes together."""
+"""The uploads of a node: admits connections, and shares slots and rate among them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Uploads:
 
     @property
     def openings(self) -> Mapping[type[Message], Opening]:
-        """What begins a transfer, for the table of the role that serves."""
+        """The first messages that begin a transfer, for the table of the role that serves."""
         return {Fetch: self.open}
 
     def open(self, fetch: Fetch, address: Address) -> IProtocol | None:
@@ -154,7 +154,7 @@ class Uploads:
         ]
 
     def gone_bytes(self, digest: str) -> int:
-        """How much of a file has gone out over the connections that are open now."""
+        """The bytes of a file that have gone out over the connections that are open now."""
         servings = [each for each in self._servings if each.digest == digest]
         return sum(each.sent_bytes - unsent_bytes(each.transport) for each in servings)
 
@@ -262,7 +262,7 @@ class Uploads:
             self._changed(self._told)
 
     def _end_turn(self, serving: UploadConnection) -> None:
-        """Let somebody stand in line again, at its end."""
+        """Send somebody back to the end of the line."""
         self._take_slot(serving)
         self._choker.enqueue(serving, serving.network)
         serving.choke(self._choker.queue_position(serving))

@@ -1,4 +1,4 @@
-"""Congestion control: a rate at which a link is full, its queue short, and others have as much. Sans-IO.
+"""Congestion control (BBR): a rate at which a link is full, its queue short, and others have as much. Sans-IO.
 
 In the manner of BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016; the
 measure of the rate of delivery is that of draft-cheng-iccrg-delivery-rate-estimation): a model of the way, made of the
@@ -136,7 +136,7 @@ class Model:
 
     @property
     def burst_bytes(self) -> float:
-        """How many bytes may go out together."""
+        """The bytes that may go out together."""
         return max(2 * self._segment_bytes, self.rate * _BURST_S)
 
     def handshake_done(self, round_trip_s: float, now: float) -> None:
@@ -305,7 +305,7 @@ class Model:
         self._is_contended = self._least_s > (1 + _OTHERS_STAND) * expected_s + 2 * _SLACK_S
 
     def _product(self) -> float:
-        """What fills the way and no queue: the product of rate and delay."""
+        """The bandwidth-delay product: the bytes that fill the way and no queue."""
         if self._least_s == float("inf"):
             return float(self.window_bytes)
         return self.delivery_rate * (self._least_s + _SLACK_S)

@@ -48,7 +48,7 @@ class Handshake:
         return encode(SYN | ACK, name[0], 0, 0, 0, settings.capacity_bytes, 0, 0, encode_name(own_id, settings.mss))
 
     def accept(self, third: Segment, where: Where, now: float) -> tuple[bytes, int] | None:
-        """Who takes the third step: its id, and the bytes of the stream that a segment to it may have.
+        """The id of whoever takes the third step, and the most bytes of the stream for a segment to it.
 
         @return: None if it was not given the id that it shows, or long ago.
         """
@@ -65,11 +65,11 @@ class Handshake:
 
 
 def refusal(syn: Segment) -> bytes | None:
-    """What to answer to a first step that leads nowhere."""
+    """The answer to a first step that leads nowhere."""
     name = decode_name(syn.payload)
     return None if name is None else encode(RST, name[0], 0, 0, 0, 0, 0, 0)
 
 
 def not_here(segment: Segment) -> bytes:
-    """What to answer to a segment for a stream that is not here."""
+    """The answer to a segment for a stream that is not here."""
     return encode(RST | STRANGE, segment.to, 0, 0, 0, 0, 0, 0)

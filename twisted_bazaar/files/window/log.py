@@ -9,7 +9,7 @@ HEADING: Final = f"{'event':<5} {'seconds':>12} {'offset':>13} {'bytes':>6} {'ac
 
 
 def line(event: str, at: float, offset: int, size: int, ack: int) -> str:
-    """What a watcher is told, as a line; see L{twisted_bazaar.files.window.settings.Watcher}.
+    """An event of a segment as a line of the log; see L{twisted_bazaar.files.window.settings.Watcher}.
 
     @param at: seconds since whenever the log counts from.
     """

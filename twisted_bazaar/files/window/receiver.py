@@ -66,7 +66,7 @@ class Receiver:
         else:
             self._receive_other(offset, payload, end)
         if len(self._ready) > self._most_held:
-            # Nobody takes it, and many small pieces would be many times as large as what they hold.
+            # Nobody takes it, and many small segments would be many times as large as what they hold.
             self._ready = [b"".join(self._ready)]
         if is_last:
             self._take_end(end)
@@ -86,7 +86,7 @@ class Receiver:
         self.ack_at = now
 
     def read(self) -> list[bytes]:
-        """What has come, in order; it makes room for more."""
+        """Take the bytes that have come, in order; it makes room for more."""
         ready, self._ready = self._ready, []
         self._edge += self._ready_bytes
         self._ready_bytes = 0
@@ -98,7 +98,7 @@ class Receiver:
             self.ack_at = now
 
     def acknowledgement(self, now: float) -> tuple[int, int, int, int]:
-        """What every segment says: C{ack}, C{window}, C{echo} and C{delay}."""
+        """The acknowledgement that every segment carries: C{ack}, C{window}, C{echo} and C{delay}."""
         self._unsaid = 0
         self.ack_at = None
         self._told_edge = self._edge
@@ -112,7 +112,7 @@ class Receiver:
         )
 
     def ranges(self) -> Sequence[Range]:
-        """What has come out of order, the latest first."""
+        """The ranges that have come out of order, the latest first."""
         return self._came.around(self._runs) if self._came else ()
 
     @property
@@ -154,7 +154,7 @@ class Receiver:
         return len(self._held) >= self._most_held or len(self._came) >= _MOST_GAPS
 
     def _continue(self, payload: bytes, end: int) -> None:
-        """What was missing first is there, and with it what comes after."""
+        """Append what was missing first, and what comes after it."""
         while True:
             self._ready.append(payload)
             self._ready_bytes += len(payload)

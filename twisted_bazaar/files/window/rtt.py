@@ -50,7 +50,7 @@ class RoundTrip:
 
     @property
     def timeout_s(self) -> float:
-        """How long to wait for an acknowledgement, longer each time that nothing came."""
+        """The time to wait for an acknowledgement, longer each time that nothing came."""
         if self.smoothed_s is None:
             once_s = FIRST_TIMEOUT_S
         else:

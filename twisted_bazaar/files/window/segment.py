@@ -133,12 +133,12 @@ def decode(data: bytes) -> Segment | None:
 
 
 def encode_name(own_id: bytes, mss: int) -> bytes:
-    """What the steps of opening carry: who the sender is, and how many bytes of the stream a segment to it may have."""
+    """Encode what the steps of opening carry: the sender's id, and the most bytes of the stream in a segment to it."""
     return _NAME.pack(own_id, mss)
 
 
 def decode_name(payload: bytes) -> tuple[bytes, int] | None:
-    """What the steps of opening carry; None if it is not there."""
+    """Decode what the steps of opening carry; None if it is not there."""
     if len(payload) < NAME_BYTES:
         return None
     own_id, mss = _NAME.unpack_from(payload)

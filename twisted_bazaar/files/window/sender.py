@@ -116,7 +116,7 @@ class Sender:
         return True
 
     def segments(self, now: float) -> Iterator[tuple[Sent, bool]]:
-        """What to send now.
+        """Send what can be sent now.
 
         @return: each segment, and whether nothing follows until something is acknowledged. All of them count as sent.
         """
@@ -142,7 +142,7 @@ class Sender:
             sent = following
 
     def next_at(self, now: float) -> float | None:
-        """When there is something to do if nothing comes."""
+        """The time of the next thing to do if nothing comes."""
         at = self._timeout_at
         overtaken_at = self.flight.overtaken_at
         if overtaken_at is not None and (at is None or overtaken_at < at):
@@ -209,7 +209,7 @@ class Sender:
         return room >= self._mss or room >= self.unsent_bytes or not len(flight)
 
     def _burst_at(self, now: float) -> float:
-        """When so much may be sent that it is worth a turn."""
+        """The time at which so much may be sent that it is worth a turn."""
         rate = self.model.rate
         later_s = self.model.burst_bytes / rate / 2 if rate else 0.0
         # With nothing under way there is nothing to pace.
@@ -225,7 +225,7 @@ class Sender:
         return is_dropped
 
     def _choose(self, now: float) -> Sent | None:
-        """What to send next, if anything."""
+        """The segment to send next, if any."""
         flight = self.flight
         if self._must_send:
             self._must_send = False
@@ -250,7 +250,7 @@ class Sender:
         room = self._edge - flight.next
         if room >= mss:
             return self._cut(mss if unsent_bytes > mss else unsent_bytes, now)
-        # A small piece of a larger segment is only sent when nothing else goes on (RFC 1122, 4.2.3.4).
+        # A small part of a larger segment is only sent when nothing else goes on (RFC 1122, 4.2.3.4).
         if room > 0 and (room >= unsent_bytes or not len(flight)):
             return self._cut(min(room, unsent_bytes), now)
         return None

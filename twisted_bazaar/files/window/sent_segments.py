@@ -100,7 +100,7 @@ class SentSegments:
         self._app_limited_until = 0
 
     def __len__(self) -> int:
-        """How many segments are under way."""
+        """The number of segments under way."""
         return len(self._flight)
 
     @property
@@ -116,7 +116,7 @@ class SentSegments:
         return bool(self.lost)
 
     def take_lost(self) -> Sent | None:
-        """What to send again first."""
+        """Take the first segment that is to be sent again; None if there is none."""
         return self.lost.popleft() if self.has_lost else None
 
     def add(self, payload: bytes, *, is_end: bool) -> Sent:
@@ -208,7 +208,7 @@ class SentSegments:
     # Inside.
 
     def _sent_at(self, number: int, now: float) -> tuple[float | None, Sent | None]:
-        """When something was sent that has come now, and what it was if it is still under way."""
+        """The time at which a segment that has come was sent, and the segment if it is still under way."""
         sent = self._flight.get(number)
         if sent is not None:
             return sent.sent_at, sent
@@ -225,7 +225,7 @@ class SentSegments:
         return sent_at, None
 
     def _take_in_order(self, ack: int) -> list[Sent]:
-        """What has come of that before an offset."""
+        """Take what has come of that before an offset."""
         self.acknowledged = ack
         came = []
         waiting, flight, at = self._waiting, self._flight, self._at
@@ -242,7 +242,7 @@ class SentSegments:
         return came
 
     def _take_ranges(self, ranges: Sequence[Range], came: list[Sent]) -> None:
-        """What has come out of order."""
+        """Take what has come out of order."""
         at, flight, known = self._at, self._flight, self._came
         for first, end in ranges:
             if first < self.acknowledged or end > self.next:

@@ -56,12 +56,12 @@ class Settings:
 
     @property
     def most_kept(self) -> int:
-        """How many full segments are kept here that nobody has taken."""
+        """The number of full segments that are kept here while nobody takes them."""
         return self.window if self.kept is None else self.kept
 
     @property
     def capacity_bytes(self) -> int:
-        """How many bytes are kept here that nobody has taken."""
+        """The bytes that are kept here while nobody takes them."""
         return self.most_kept * self.mss
 
 

@@ -114,7 +114,7 @@ class Stream:
 
     @property
     def unsent_bytes(self) -> int:
-        """How much was written and never sent."""
+        """The bytes that were written and never sent."""
         return self._sender.unsent_bytes
 
     @property
@@ -129,7 +129,7 @@ class Stream:
             self._sender.write(content, now)
 
     def read(self, now: float) -> bytes:
-        """What has come, in order; until it is read the other end may send less."""
+        """Take the bytes that have come, in order; until then the other end may send less."""
         pieces = self._receiver.read()
         if not pieces:
             return b""
@@ -210,7 +210,7 @@ class Stream:
             self._watcher("lost", now, segment.offset, size, self._receiver.next)
 
     def datagrams(self, now: float) -> Iterator[bytes]:
-        """What to send now; all of them count as sent."""
+        """The datagrams to send now; all of them count as sent."""
         self._check_time(now)
         if self.state is State.OVER:
             return
@@ -234,7 +234,7 @@ class Stream:
             self._asked_at = now
 
     def next_at(self, now: float) -> float:
-        """When to ask for datagrams again if nothing comes."""
+        """The time at which to ask for datagrams again if nothing comes."""
         if self.state is State.CALLING:
             return min(self._say_at or now, self._began_at + self.settings.open_s)
         settings, sender = self.settings, self._sender

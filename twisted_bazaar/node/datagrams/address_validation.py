@@ -1,4 +1,4 @@
-"""Asking addresses for their cookies, again and again for a while, and what waits until they have given them.
+"""Address validation: knocks at addresses until they give their cookies (RFC 9000, 8.1), and holds what waits for that.
 
 Some questions go before there is a cookie, and their answers give one. Only if none comes is there a knock.
 """
@@ -47,7 +47,7 @@ class _Knocked:
 
     @property
     def all_waiting(self) -> Sequence[Waiting]:
-        """What has to go with the cookie."""
+        """The messages that go as soon as there is a cookie."""
         return self.waiting if self.question is None else [self.question, *self.waiting]
 
 
@@ -143,7 +143,7 @@ class AddressValidation:
         self._timer.cancel()
 
     def _of(self, address: Address, now: float) -> _Knocked | None:
-        """What is under way with an address; nothing, if the clock has been set back since."""
+        """The validation of an address that is under way; None if the clock has been set back since."""
         knocked = self._knocked.get(address, now)
         return None if knocked is None or knocked.again_at - now > 2 * knocked.pause_s else knocked
 

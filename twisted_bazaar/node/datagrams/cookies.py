@@ -74,7 +74,7 @@ class Cookies:
         return (self._last_right[0] if is_known else self._cookie(slot, host, port)).decode()
 
     def valid_until(self, now: float) -> float:
-        """When the cookies that are right now are no longer the same two."""
+        """The time at which the two cookies that are right now change."""
         return (now // self._slot_s + 1) * self._slot_s
 
     def is_valid(self, cookie: str, host: str, port: int, now: float) -> bool:
@@ -118,7 +118,7 @@ class StrangersShare:
 
 
 def ending_with(cookie: str, give: str | None = None) -> bytes:
-    """How a datagram ends that shows a cookie, in place of its last brace.
+    """The end of a datagram that shows a cookie, in place of its last brace.
 
     @param give: what the receiver is to show.
     """
@@ -127,7 +127,7 @@ def ending_with(cookie: str, give: str | None = None) -> bytes:
 
 
 def asking_with(give: str, head: bytes, size_bytes: int) -> bytes:
-    """How a question ends that has no cookie to show.
+    """The end of a question that has no cookie to show, in place of its last brace.
 
     @param give: what the answer is to show.
     @param head: the question but for its last brace.

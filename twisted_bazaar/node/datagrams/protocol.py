@@ -166,7 +166,7 @@ class Datagrams(DatagramProtocol):
     def register_receivers(
         self, claims: Mapping[type[Message], DatagramClaim], openings: Mapping[type[Message], Opening] | None = None
     ) -> None:
-        """Hand the messages of these classes to these from now on.
+        """Hand datagrams to roles from now on, by the class of their message.
 
         @param openings: by the message that a stream begins with, what takes it over.
         """
@@ -178,7 +178,7 @@ class Datagrams(DatagramProtocol):
             self.streams.listen(openings)
 
     def stream_endpoint(self, address: Address, timeout_s: float | None) -> IStreamClientEndpoint | None:
-        """Where to open a stream to an address; None if there are none here."""
+        """An endpoint for a stream to an address; None if this node has no streams."""
         return None if self.streams is None or not self.port else self.streams.endpoint(address, timeout_s)
 
     def send(self, message: Message, addresses: Iterable[Address]) -> None:
@@ -213,7 +213,7 @@ class Datagrams(DatagramProtocol):
                 self.counts["unsent"] += 1
 
     def _send_strange(self, message: Message, head: bytes, address: Address, now: float) -> None:
-        """Send a message to whom it cannot go at once, or while a stranger is being answered, to whom all may not."""
+        """Send a message to an address without a cookie, or while a stranger is being answered."""
         answering = self._answering
         if answering is not None and address == answering.address:
             answering.write(message, head)
@@ -374,7 +374,7 @@ class Datagrams(DatagramProtocol):
             self._answer(Stale(was=shown), where, len(data), now)
 
     def _receive_question(self, data: bytes, give: str, where: Where, now: float) -> None:
-        """Have a question answered that somebody asks who may not receive there: once, and in no more bytes."""
+        """Have a question of an unvalidated address answered: once, and in no more bytes than it has."""
         address = Address(*where)
         answering = self._strangers.answering(address, give, len(data), now)
         if answering is None:
@@ -418,7 +418,7 @@ class Datagrams(DatagramProtocol):
                 self._acquaintances.stale_received(message, where, now)
 
     def _answer(self, message: Message, where: Where, most_bytes: int | None, now: float) -> None:
-        """Answer; an address that has not shown that it receives there seldom, and with no more bytes than it sent."""
+        """Answer about cookies; an unvalidated address seldom, and with no more bytes than it sent."""
         data = _encode(message)
         if most_bytes is not None and (len(data) > most_bytes or not self._strangers.allow(where[0], now)):
             self.counts["unanswered"] += 1
@@ -440,7 +440,7 @@ class Datagrams(DatagramProtocol):
             self.counts["unsent"] += 1
 
     def _on_the_socket(self, address: Address) -> Where:
-        """What the transport calls an address."""
+        """An address as the transport writes it."""
         host = address.host
         return (f"::ffff:{host}" if self._is_v6 and ":" not in host else host), address.port
 

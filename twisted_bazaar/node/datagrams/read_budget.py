@@ -35,7 +35,7 @@ class DatagramReadBudget:
             self._reading_on.set(0)
 
     def stop(self) -> None:
-        """Nothing is read any more."""
+        """Cancel the timer: nothing is read any more."""
         self._reading_on.cancel()
 
     def _read_on(self) -> None:

@@ -39,7 +39,7 @@ class NodeStreams(Protocol):
         """Take streams that others open: by the message that each begins with, what takes it over."""
 
     def endpoint(self, address: Address, timeout_s: float | None) -> IStreamClientEndpoint:
-        """Where a stream to an address can be opened."""
+        """An endpoint for a stream to an address."""
 
     def stop(self) -> Deferred[None]:
         """Take no more, and open none; fires when all that are open are over."""

@@ -43,7 +43,7 @@ class Answering:
         self._answers.append((message, head))
 
     def answer(self, give: str) -> tuple[Message, bytes] | None:
-        """What is sent to the stranger, and its bytes: the one answer if it fits, else that it should ask again.
+        """The message that goes to the stranger, and its bytes: its answer if that fits, else C{stale}.
 
         @param give: the cookie for that; it goes with whatever has room for it.
         @return: None if nothing fits.

@@ -1,4 +1,4 @@
-"""Getting to know the addresses that one node exchanges datagrams with: each gives the other the cookie to show.
+"""Validated addresses: those that one node exchanges datagrams with, each with the cookies of both (RFC 9000, 8.1).
 
 Until both are known to have one, what goes there gives it along: so one way and back is enough. Who has none can ask
 plain questions all the same, see L{twisted_bazaar.node.datagrams.unvalidated}; before anything else it knocks.
@@ -149,7 +149,7 @@ class ValidatedAddresses:
         return True
 
     def stale_received(self, stale: Stale, where: Where, now: float) -> None:
-        """Take the word that something was not taken."""
+        """Take a C{stale}: something that was sent was not taken."""
         to = self.table.get(where, now)
         if stale.was is None:
             self.knocking.knock_if_wanted(Address(*where), now)

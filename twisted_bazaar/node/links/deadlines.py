@@ -1,4 +1,4 @@
-"""One timer for all links of a node.
+"""Deadlines of all links of a node, on one timer.
 
 Links name deadlines; the watch wakes at the earliest, asks every link, and sleeps again. A link that
 hears something moves its deadline without telling anybody, so traffic costs no timers.

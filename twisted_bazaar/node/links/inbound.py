@@ -1,4 +1,4 @@
-"""The inbound side of a link: splits what is read into frames and takes them, with flow control.
+"""The inbound side of a link: splits what is read into frames and takes them, with flow control and backpressure.
 
 Nothing is read from who waits for its turn, nor from who does not read what it is answered. What a frame means is the
 link's affair.
@@ -66,7 +66,7 @@ class Inbound:
 
     @property
     def host(self) -> str:
-        """Where the connection leads to: hosts have their turns one after the other."""
+        """The host at the other end: hosts have their turns one after the other."""
         return self._reader.host
 
     def handshake_done(self) -> None:
@@ -134,7 +134,7 @@ class Inbound:
             reader.abort()
 
     def check_deadlines(self, now: float) -> tuple[Due, float]:
-        """What is due because of how long nothing was heard, and when to look again."""
+        """The next action of keepalive that is due, and when to look again."""
         return self.silence.check_deadlines(now, self._owner.limits, is_listening=self.flow not in IN_QUEUE)
 
     @property
@@ -172,7 +172,7 @@ class Inbound:
         self._count()
 
     def _happen(self, event: FlowEvent) -> None:
-        """Let the flow go where an event leads, and the socket and the queue of the turns with it."""
+        """Move the flow to where an event leads, and adapt the socket and the queue of the turns."""
         before = self.flow
         after = NEXT_FLOW.get((before, event))
         if after is None:

@@ -43,7 +43,7 @@ class LinkOwner(Protocol[L]):
         """Whether a connection may begin with this that is to be no link."""
 
     def find_opening(self, link: L, message: Message) -> IProtocol | None:
-        """What takes over a connection that begins with this; None if nothing wants to."""
+        """Give a connection to the role that its first message is for; None if no role wants it."""
 
     def link_opened(self, link: L) -> None:
         """The handshake is done."""

@@ -47,13 +47,13 @@ class Keepalive:
         return self.stalled_since != NEVER
 
     def reset_silence(self, now: float) -> None:
-        """What was sent while nobody read it is not late."""
+        """Restart the clock of silence: what was sent while nobody read it is not late."""
         self.last_heard = now
         if self.unfinished_since != NEVER:
             self.unfinished_since = now
 
     def check_deadlines(self, now: float, limits: Limits, *, is_listening: bool = True) -> tuple[Due, float]:
-        """What is due, and when to look again.
+        """The action that is due, and when to look again.
 
         @param is_listening: whether what the other end sends is taken now; else it waits, and is not silent.
         """
@@ -81,7 +81,7 @@ class Keepalive:
         return Due.PING, min(cut_at, now + limits.ping_s)
 
     def _skip(self, time_s: float) -> None:
-        """So long nobody looked, nor listened."""
+        """Leave out a time in which nobody looked or listened here."""
         self.last_heard += time_s
         self.unfinished_since += time_s
         self.stalled_since += time_s

@@ -1,4 +1,4 @@
-"""One connection to another node, from the first byte to the last.
+"""A link: one connection to another node, from the first byte to the last.
 
 The link frames, decodes, greets, keeps itself alive and closes itself; who the other end may be, and
 what its messages mean, is its owner's to say. The one who dialled greets first with C{thisisme}; the
@@ -179,7 +179,7 @@ class Link(TwistedProtocol):
         self._happen(Event.ENDED)
 
     def retire(self) -> None:
-        """Let another link to the same node take over.
+        """Give way to another link to the same node.
 
         What the other end has sent before it knows is still taken; it closes when it hears C{dc}.
         """
@@ -400,7 +400,7 @@ class Link(TwistedProtocol):
 
 
 def _keep_little_unsent(transport: Any) -> None:
-    """Let the system take no more for a connection than it may send soon, where there is a system and it can."""
+    """Limit what the system takes for a connection to what it may send soon (C{TCP_NOTSENT_LOWAT})."""
     if hasattr(transport, "getHandle") and hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with suppress(OSError):
             transport.getHandle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL_BYTES)

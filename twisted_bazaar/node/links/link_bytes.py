@@ -1,4 +1,4 @@
-"""The bytes that all links of a node hold together, in and out, under one cap. Sans-IO.
+"""A cap on the bytes that all links of a node hold together, in and out, max-min fair by host. Sans-IO.
 
 What one link may hold is bounded for each, but a tracker has thousands. Past the cap the link with the most, of the
 host that holds the most, is cut off (max-min fair: who holds less than others never goes for them). So memory is

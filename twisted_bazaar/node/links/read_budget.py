@@ -45,7 +45,7 @@ class Waiting(Protocol):
 
     @property
     def host(self) -> str:
-        """Where what it reads comes from; the same for as long as it waits."""
+        """The host that it reads from; the same for as long as it waits."""
 
     def read_frames(self, now: float, most: int) -> None:
         """Its turn has come.
@@ -106,7 +106,7 @@ class ReadBudget:
         self._left += frames
 
     def enqueue(self, link: Waiting) -> None:
-        """Let something read on when its turn comes; who waits already keeps its place."""
+        """Queue a link to read on in its turn; one that waits already keeps its place."""
         of_its_host = self._waiting.get(link.host)
         if of_its_host is None:
             of_its_host = self._waiting[link.host] = OrderedDict()
@@ -116,14 +116,14 @@ class ReadBudget:
             self._begin(self._clock.seconds())
 
     def dequeue(self, link: Waiting) -> None:
-        """Let something wait no more, if it does."""
+        """Take a link out of the queue, if it waits."""
         of_its_host = self._waiting.get(link.host)
         if of_its_host is not None:
             # The host keeps its place in the order: it may come back, and is passed over if it has not.
             of_its_host.pop(link, None)
 
     def stop(self) -> None:
-        """Nobody waits any more."""
+        """Forget all that wait, and begin no more turns."""
         self._forget_all()
         self._turn.cancel()
         self._until = _NEVER
@@ -156,7 +156,7 @@ class ReadBudget:
         self._until, self._at_a_time = began + self._time_s, _FRAMES_AT_A_TIME
 
     def _serve_next(self, now: float, share: int) -> float:
-        """Let a link of the host read on that is next; returns the time then."""
+        """Read from the next link of the next host; returns the time then."""
         at_s, _, host = heappop(self._in_order)
         self._now_s = max(self._now_s, at_s)
         of_its_host = self._waiting[host]
@@ -182,7 +182,7 @@ class ReadBudget:
         heappush(self._in_order, (at_s, next(self._came), host))
 
     def _forget_all(self) -> None:
-        """Nobody waits."""
+        """Forget all that wait."""
         self._waiting.clear()
         self._in_order.clear()
         self._served.clear()

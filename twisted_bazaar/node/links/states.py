@@ -1,4 +1,4 @@
-"""The life of a link as a table: its stages, and what leads from one to the next. Sans-IO.
+"""The state machine of a link as a table: its stages, and what leads from one to the next. Sans-IO.
 
 A plain table instead of a machine object for each link: a tracker makes one for every node that joins.
 """

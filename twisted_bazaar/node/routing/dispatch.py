@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def claims_of(roles: Sequence[IRole]) -> tuple[dict[type[Message], Claim], list[Claim]]:
-    """Who takes which class of message that comes over a link, and who takes errors.
+    """The role that takes each class of message that comes over a link, and the roles that take errors.
 
     @raise UsageError: two roles take one class.
     """
@@ -32,7 +32,7 @@ def claims_of(roles: Sequence[IRole]) -> tuple[dict[type[Message], Claim], list[
 
 
 def datagram_claims_of(roles: Sequence[IRole]) -> dict[type[Message], DatagramClaim]:
-    """Who takes which class of message that comes by datagram.
+    """The role that takes each class of message that comes by datagram.
 
     @raise UsageError: two roles take one class, or it cannot come by datagram.
     """
@@ -44,7 +44,7 @@ def datagram_claims_of(roles: Sequence[IRole]) -> dict[type[Message], DatagramCl
 
 
 def openings_of(roles: Sequence[IRole]) -> dict[type[Message], Opening]:
-    """What takes over the connections that begin with which class of message.
+    """The role that takes over connections that begin with each class of message.
 
     @raise UsageError: two roles want those that begin with the same.
     """

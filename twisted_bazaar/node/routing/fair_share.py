@@ -69,7 +69,7 @@ class TokenBucket:
         self._tokens += 1.0
 
     def ready_at(self) -> float:
-        """When there is a token, in seconds."""
+        """The time at which there is a token, in seconds."""
         return self._at + max(0.0, 1.0 - self._tokens) / self._a_second
 
 
@@ -93,7 +93,7 @@ class FairShare(Generic[T]):
         self._flows: _Flow[T] = _Flow()
 
     def __len__(self) -> int:
-        """How many wait."""
+        """The number of searches that wait."""
         return self._flows.waiting
 
     def admit(self, now: float) -> bool:
@@ -108,7 +108,7 @@ class FairShare(Generic[T]):
         return self._own.take(now) or (not self._flows.waiting and self._others.take(now))
 
     def enqueue(self, flow: Sequence[Hashable], item: T, now: float) -> None:
-        """Let one wait for its turn. If too many wait already, the flow with the most of them loses its oldest.
+        """Queue a search. If too many wait already, the flow with the most of them loses its oldest.
 
         @param flow: the keys of what it belongs to, the widest first.
         """
@@ -133,7 +133,7 @@ class FairShare(Generic[T]):
         return None
 
     def next_at(self) -> float:
-        """When there is room for the next that waits, in seconds."""
+        """The time at which there is room for the next that waits, in seconds."""
         return self._others.ready_at()
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""The ways that messages of one node can go: to a role of it, on to the next on their path, or to everybody else.
+"""Forwarding of messages: to a role of this node, on to the next hop of their path, or to all links.
 
 Searches are passed on once, and in fair shares while there are more than there is room for; what has a path goes along
 it, or round a node that is gone; what is meant for this node goes to the role that claims its class.
@@ -54,11 +54,11 @@ class Forwarding:
         self._takes = {cls: self._taker_of(cls) for cls in MESSAGE_TYPES.values()}
 
     def register_receivers(self, claims: Mapping[type[Message], Claim], error_claims: Sequence[Claim]) -> None:
-        """Hand messages for this node to these from now on."""
+        """Hand messages for this node to roles from now on, by their class."""
         self._claims, self._error_claims = claims, error_claims
 
     def id_assigned(self) -> None:
-        """This node has been given its id: the ways that were learnt under another are none."""
+        """Forget the paths that were learnt under another id: this node has been given one."""
         if self._routed_as != self._links.id:
             self._routed_as = self._links.id
             self._router.clear()
@@ -214,7 +214,7 @@ class Forwarding:
             self._answer(message, NoRoute(f"node {path[position + 1]} is gone"), back, hop=path[position + 1])
 
     def _take_at_tracker(self, peer: Peer, message: Message) -> None:
-        """A tracker is a directory: it passes nothing on."""
+        """Answer what came to a tracker for another node: a tracker is a directory, and passes nothing on."""
         if isinstance(message, Routed) and message.path is not None:
             position_on_path(message, self._links.id, peer.id)
         self._take_direct(peer, message)

@@ -1,4 +1,4 @@
-"""The routing table: paths learnt from passing traffic. Sans-IO.
+"""Source routing: paths learnt from passing traffic, and detours round a hop that is gone. Sans-IO.
 
 Paths are learnt from passing traffic; a link of its own needs none. The router only knows and answers;
 the node sends.
@@ -94,7 +94,7 @@ class Router:
 
 
 def position_on_path(message: Routed, own_id: int, came_from: int) -> int:
-    """Where a node stands on the path of a message that a neighbour handed to it.
+    """The index of a node on the path of a message that a neighbour handed to it.
 
     @raise WrongWay: it does not stand there, or not right after that neighbour.
     """

@@ -175,7 +175,7 @@ def row_of_fetch(fetch: Fetch) -> dict[str, Any]:
 
 
 def _why(failure: Failure) -> str:
-    """Why a file was not fetched."""
+    """The reason why a file was not fetched."""
     if failure.check(CancelledError):
         return "it was stopped; the next time it goes on from there"
     return failure.getErrorMessage()

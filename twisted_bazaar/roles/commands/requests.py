@@ -16,7 +16,7 @@ _LENGTH: Final = re.compile(r"Expected `str` of length (<=|>=) (\d+) - at `\$\.(
 
 
 def read_request(request: Mapping[str, Any], kind: type[Request]) -> Request:
-    """What is asked.
+    """Read a request strictly.
 
     @raise UsageError: it cannot be read; the text says which key is at fault.
     """

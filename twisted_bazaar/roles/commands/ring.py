@@ -179,7 +179,7 @@ class RingCommands:
         return self._dht.get(VALUES, name).addCallback(rows)
 
     def status(self) -> Deferred[dict[str, Any]]:
-        """How this member stands, and what it keeps."""
+        """The status of this member, and what it keeps."""
         status = {"role": "ring_peer", **ring_status(self._dht.member)}
         store, kept = self._dht.store, self._kept
         status |= {"entries": len(store), "files": kept.whole, "coming": len(kept) - kept.whole}
@@ -288,7 +288,7 @@ class RingCommands:
         return {}
 
     def _usual_file(self, name: str, file: str) -> str:
-        """What a file is called that has come: in a classroom, that it has come, its number, and for whom."""
+        """The name for a file that has come: in a classroom, that it was received, its number, and by whom."""
         if not (self._is_classic and is_number(name)):
             return file
         return f"received_file_{name}_{self._dht.member.own.id}{Path(file).suffix}"

@@ -25,7 +25,7 @@ _TAKE_BACK_S: Final = 5.0
 
 
 class _Goods(msgspec.Struct, frozen=True):
-    """Some pieces of an item.
+    """Some units of an item.
 
     @ivar price: for one, from now on; None to leave it as it is.
     """

@@ -19,9 +19,9 @@ class FloodMethod(DiscoveryMethod):
     limits: ClassVar[Mapping[str, Any]] = {}
 
     def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
-        """What looks for goods."""
+        """Make what looks for goods."""
         return FloodSearch(node, gather_s)
 
     def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
-        """What lets a shelf be found."""
+        """Make what lets a shelf be found."""
         return FloodAnswers(node, shelf)

@@ -60,13 +60,13 @@ class IndexMethod(DiscoveryMethod):
         return cls(context.endpoint(options["index"], _ASKED), observer=context.observer)
 
     def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
-        """What looks for goods."""
+        """Make what looks for goods."""
         return IndexSearch(node, self._member, gather_s)
 
     def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
-        """What lets a shelf be found."""
+        """Make what lets a shelf be found."""
         return IndexAnswers(node, self._member, shelf)
 
     def make_catalogue(self) -> ICatalogue:
-        """What finds files."""
+        """The catalogue that finds files."""
         return self._member

@@ -39,7 +39,7 @@ class DiscoveryContext:
     observed: Callable[[str, IStreamClientEndpoint], IStreamClientEndpoint] = _not_observed
 
     def endpoint(self, text: str, asked: Asked) -> IStreamClientEndpoint:
-        """Where one of those who are asked listens.
+        """The endpoint of one of those who are asked.
 
         @param text: as the user has written it.
         @raise UsageError: it is no endpoint.
@@ -90,19 +90,19 @@ class DiscoveryMethod:
         return () if cls.asked is None else (options[cls.asked.option.removeprefix("--")],)
 
     def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
-        """What looks for goods.
+        """Make what looks for goods.
 
         @raise UsageError: goods are not found in this way.
         """
         raise UsageError(f"goods are not found by --via {self.name}; choose another way, such as --via flood")
 
     def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
-        """What lets a shelf be found.
+        """Make what lets a shelf be found.
 
         @raise UsageError: goods are not found in this way.
         """
         raise UsageError(f"goods are not found by --via {self.name}; choose another way, such as --via flood")
 
     def make_catalogue(self) -> ICatalogue | None:
-        """What finds files; None where files are not found."""
+        """The catalogue that finds files; None where files are not found."""
         return None

@@ -78,13 +78,13 @@ class RingMethod(DiscoveryMethod):
         return (options["join"],)
 
     def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
-        """What looks for goods."""
+        """Make what looks for goods."""
         return IndexSearch(node, self.finder.search, gather_s)
 
     def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
-        """What lets a shelf be found."""
+        """Make what lets a shelf be found."""
         return IndexAnswers(node, self.finder.search, shelf)
 
     def make_catalogue(self) -> ICatalogue:
-        """What finds files."""
+        """The catalogue that finds files."""
         return self.finder.search

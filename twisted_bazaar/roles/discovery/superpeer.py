@@ -75,13 +75,13 @@ class SuperPeerMethod(DiscoveryMethod):
         return list(dict.fromkeys(options["super"])) or [_ASKED.usual]
 
     def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:
-        """What looks for goods."""
+        """Make what looks for goods."""
         return IndexSearch(node, self.leaf, gather_s)
 
     def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
-        """What lets a shelf be found."""
+        """Make what lets a shelf be found."""
         return IndexAnswers(node, self.leaf, shelf)
 
     def make_catalogue(self) -> ICatalogue:
-        """What finds files."""
+        """The catalogue that finds files."""
         return self.leaf

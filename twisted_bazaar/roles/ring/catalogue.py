@@ -34,17 +34,17 @@ class RingCatalogue:
         self._kept = kept
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
-        """What this node has it serves to those whom the ring sends."""
+        """Do nothing: this node serves what it has to those whom the ring sends."""
 
     def set_load(self, downloads: int) -> None:
-        """That is of no interest."""
+        """Do nothing: a ring does not choose sources by their load."""
 
     def search(self, query: FileQuery) -> Deferred[Page]:
         """Nothing is found in this way."""
         return succeed(Page([], 0))
 
     def sources(self, digest: str) -> Deferred[Sequence[FileSource]]:
-        """Who has a file, as those say who have."""
+        """Find the sources of a file, by the entries about it."""
         known = self._kept.entry_of(digest)
         name = self.names.get(digest) or (None if known is None else known.kept.name)
         hints = self._kept.sources_of(digest)

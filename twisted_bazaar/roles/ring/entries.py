@@ -34,7 +34,7 @@ class EntryMemory:
         self._state.keep(_FILE, "\n".join(lines))
 
     def recall(self, now: float) -> Sequence[Sequence[tuple[Entry, float]]]:
-        """What was written down last, in portions, if that is not too long ago; what is not right is left out."""
+        """Read the last checkpoint, in portions, if it is not too old; what is not right is left out."""
         entries = list(self._read(now))
         return [entries[first : first + _AT_ONCE] for first in range(0, len(entries), _AT_ONCE)]
 

@@ -1,4 +1,4 @@
-"""Handing over files: a member that leaves sees that the node after it has those which belong to it."""
+"""Handover: a member that leaves sees that the node after it has the files that belong to it."""
 
 from __future__ import annotations
 

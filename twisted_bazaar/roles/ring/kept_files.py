@@ -70,21 +70,21 @@ class KeptFiles:
 
     @property
     def whole(self) -> int:
-        """How many of them are here, and not on their way."""
+        """The number of them that are here, and not on their way."""
         return sum(self._here.has(digest) for digest in self._wanted)
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes all of them have, with those to come for which there is room."""
+        """The bytes of all of them, with those to come for which there is room."""
         return self.room.size_bytes
 
     @property
     def limit_bytes(self) -> int:
-        """How many they may have."""
+        """The bytes that they may have."""
         return self.room.limit_bytes
 
     def digests(self) -> list[str]:
-        """What all that are wanted must hash to."""
+        """The digests of all that are wanted."""
         return list(self._wanted)
 
     def entry_of(self, digest: str) -> Entry | None:
@@ -92,11 +92,11 @@ class KeptFiles:
         return next(iter(self._wanted.get(digest, {}).values()), None)
 
     def sizes_of(self, digest: str) -> frozenset[int]:
-        """How long owners say that a file is."""
+        """The sizes that owners state of a file."""
         return frozenset(entry.kept.size for entry in self._wanted.get(digest, {}).values())
 
     def sources_of(self, digest: str) -> list[Contact]:
-        """Who has sent entries about a file."""
+        """The contacts that have sent entries about a file."""
         return list(self._sources.get(digest, ()))
 
     def host_of(self, digest: str) -> Hashable | None:

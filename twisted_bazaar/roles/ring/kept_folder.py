@@ -1,4 +1,4 @@
-"""The folder in which a node of a ring has the files that it keeps for others, each called by its digest."""
+"""The folder of a node of a ring for the files that it keeps for others, each called by its digest."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class KeptFolder:
 
     @property
     def path(self) -> Path:
-        """Where it is; from when it has started, if it is for this process alone."""
+        """The path of the folder; if it is for this process alone, from when it has started."""
         return Path(self._place)
 
     def has(self, digest: str) -> bool:

@@ -75,7 +75,7 @@ RING_OPTIONS: Final = (
 
 
 def read_settings(options: Mapping[str, Any]) -> Settings:
-    """How a node is to live on its ring.
+    """The settings of a node on its ring.
 
     @raise UsageError: it cannot.
     """

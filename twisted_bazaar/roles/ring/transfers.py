@@ -70,7 +70,7 @@ class RingTransfers(Fetcher):
     # What is served: IShare.
 
     def content(self, digest: str) -> IContent | None:
-        """What there is of a file: kept, about to be kept, or stored from here."""
+        """The content of a file: kept, about to be kept, or stored from here; None if there is none."""
         return self._folder.content(digest) or self._offered.get(digest) or super().content(digest)
 
     def changed_while_served(self, digest: str) -> None:

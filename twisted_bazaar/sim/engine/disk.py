@@ -1,4 +1,4 @@
-"""The disk of a simulated machine: files that keep, through a crash, what was synced, and nothing else."""
+"""A simulated disk: files of which a crash leaves what was synced, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TCP connections between simulated machines, from asking to taking.
+"""The TCP handshake between simulated machines: ports that accept, connectors that ask.
 
 The first packet is sent again until something comes back. A machine takes connections for a program that
 stands still, up to its backlog. An answer that comes too late is reset.

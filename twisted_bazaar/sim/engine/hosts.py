@@ -53,7 +53,7 @@ class Network:
     @param seed: decides everything that chance decides.
     @param usual: what ways are like unless they are changed.
     @param latency: draws the latency of each pair of hosts, instead of that of C{usual}.
-    @param cut_share: the share of pieces of a TCP stream that arrive cut in two.
+    @param cut_share: the share of the segments of a TCP stream that arrive cut in two.
     @ivar timeline: the time of all of them.
     @ivar rng: the source of chance for what happens on the way.
     """

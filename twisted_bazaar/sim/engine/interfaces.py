@@ -30,7 +30,7 @@ class Network(Protocol):
 
     @property
     def cut_share(self) -> float:
-        """The share of pieces of a TCP stream that arrive cut in two."""
+        """The share of the segments of a TCP stream that arrive cut in two."""
 
     def host_at(self, address: str, asker: Any) -> Host:
         """Which machine an address leads to."""

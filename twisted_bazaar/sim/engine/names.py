@@ -1,4 +1,4 @@
-"""Addresses of simulated machines. There are no names but C{localhost}: a name fails as one that nobody knows."""
+"""Name resolution of simulated machines: there are addresses and C{localhost}, and all other names fail."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Transport:
                 self._check_soon()
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
-        """Send several pieces."""
+        """Send several strings of bytes."""
         self.write(b"".join(data))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:

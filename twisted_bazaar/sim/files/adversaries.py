@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted_bazaar.files.chunks import CHUNK_BYTES, DIGEST_BYTES, Manifest
 from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.memory import MemoryShare
-from twisted_bazaar.files.messages import Described, Digests, Fetch, Go, Queue, Want, digests_page, piece_head
+from twisted_bazaar.files.messages import Described, Digests, Fetch, Go, Queue, Want, block_head, digests_page
 from twisted_bazaar.files.stream import ANSWERED_CODEC, ASKED_CODEC
 from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.interfaces import ICatalogue, INode, Opening, Openings
@@ -166,7 +166,7 @@ class _Drip(_Silence):
                 self.transport.write(frame(digests_page(first, page)))
             case Want(chunk=chunk) if not self._unsent:
                 content = self._original.chunk(chunk)[: CHUNK_BYTES // 2]
-                self._unsent = piece_head(chunk, 0, len(content)) + content + b","
+                self._unsent = block_head(chunk, 0, len(content)) + content + b","
                 self._send_byte()
 
     def _send_byte(self) -> None:

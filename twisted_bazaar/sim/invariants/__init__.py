@@ -1,4 +1,4 @@
-"""The promises, each as something that watches a run and says when it is broken; and which a kind of run has."""
+"""Invariants: the promises, each a check that watches a run and says when it is broken; and which runs have which."""
 
 from __future__ import annotations
 

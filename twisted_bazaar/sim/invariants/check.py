@@ -1,4 +1,4 @@
-"""The common part of all checks of promises.
+"""The common part of all invariants.
 
 A check sees what nodes send and report, and looks into them now and then; it never steers the run.
 """

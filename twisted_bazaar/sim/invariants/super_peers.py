@@ -34,7 +34,7 @@ def super_peer_of(member: Member) -> SuperPeer | None:
 
 
 def leaf_of(member: Member) -> Leaf | None:
-    """The role of a weak peer."""
+    """The role of a leaf."""
     return next((role for role in member.roles if isinstance(role, Leaf)), None)
 
 
@@ -245,7 +245,7 @@ class SearchesEnd(Check):
                 self.expect(not is_late, f"{super_peer.name} sends {name} no end mark")
 
     def _waits(self, asker: str, since: float, super_peer: Member, starts: int) -> bool:
-        """Whether somebody has been a weak peer of a super peer all the time since it asked, and both live."""
+        """Whether somebody has been a leaf of a super peer all the time since it asked, and both live."""
         member, role = self.cluster.members[asker], super_peer_of(super_peer)
         if member.node is None or super_peer.node is None or super_peer.starts != starts or role is None:
             return False

@@ -66,7 +66,7 @@ class MarketScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=
     degree: Annotated[int, Meta(ge=1, le=64), option_help("How many links each node wants at least.")] = 3
     max_links: Annotated[int, Meta(ge=1, le=64), option_help("How many links it takes at most.")] = 8
     items: Annotated[Some, option_help("How many kinds of goods there are.")] = 20
-    stock: Annotated[Some, option_help("How many pieces of an item a seller has.")] = 20
+    stock: Annotated[Some, option_help("How many units of an item a seller has.")] = 20
     kinds: Annotated[Some, option_help("How many kinds of goods a seller has.")] = 5
     wants: Annotated[Many, option_help("How many purchases each buyer makes, spread over the run.")] = 5
     purchases: Annotated[

@@ -1,4 +1,4 @@
-"""Nodes that come for the first time and nodes that die for good, each at a rate, whoever they are.
+"""Churn: nodes that join for the first time and nodes that die for good, each at a rate (Rhea and others).
 
 Source: the simulations of lookups during stabilization in Stoica and others, "Chord" (ToN 2003), where joins and leaves
 are two Poisson processes of the same rate. Who leaves there says nothing; here it dies.

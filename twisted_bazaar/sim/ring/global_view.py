@@ -1,4 +1,4 @@
-"""A ring as nobody on it can see it: who is on it, and whose neighbours are not the right ones.
+"""A global view of a ring: who is on it, and whose neighbours are not the right ones.
 
 It is told of each change, and looks again at those whom that concerns; so it is right at every event, on a ring of ten
 thousand too.

@@ -1,1 +1,1 @@
-"""The scenario C{superpeer}: weak peers that share files, and super peers that find them, by three kinds of search."""
+"""The scenario C{superpeer}: leaves that share files, and super peers that find them, by three kinds of search."""

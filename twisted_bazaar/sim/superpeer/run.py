@@ -37,7 +37,7 @@ log: Final = Logger()
 
 _SUPER_PEERS_KEPT: Final = 2
 _SILENCES: Final = 3.0
-# Links of a super peer that are not to its weak peers.
+# Links of a super peer that are not to its leaves.
 _LINKS_BESIDES: Final = 64
 _MOST_ON_A_PAGE: Final = 100
 _MOST_LAST: Final = 50
@@ -190,7 +190,7 @@ class SuperPeerRun(Run[SuperPeerScenario, SuperPeerReport]):
             self._search(member, query, entry.words)
 
     def _there(self, name: str) -> Member | None:
-        """The weak peer of this name or, if it is away, the next that is not; None if nobody is there."""
+        """The leaf of this name or, if it is away, the next that is not; None if nobody is there."""
         at = self._weak_peers.index(name)
         members = self.cluster.members
         names = (self._weak_peers[(at + n) % len(self._weak_peers)] for n in range(len(self._weak_peers)))

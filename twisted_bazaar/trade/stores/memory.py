@@ -33,7 +33,7 @@ class MemoryBook:
         self._before: list[Change] = []
 
     def commit(self) -> None:
-        """Let what has changed stand."""
+        """Make the changes final."""
         self.changes, self._before = [], []
 
     def roll_back(self) -> None:
@@ -103,7 +103,7 @@ class MemorySales(MemoryBook):
                 self._set("refused", deal.order.quote, deal.order.key)
 
     def sell(self, item: str, quantity: int) -> None:
-        """Count pieces as sold that were in stock."""
+        """Count units as sold that were in stock."""
         level = self.stock.get(item)
         if level is None or level.in_stock < quantity:
             raise StorageError(f"there are no {quantity} of {item!r} to be sold")

@@ -133,7 +133,7 @@ class PostgresSales:
             self._unsent.append((_KEEP, columns, None))
 
     def sell(self, item: str, quantity: int) -> None:
-        """Count pieces as sold that were in stock; that there are not so many comes out when it is sent."""
+        """Count units as sold that were in stock; that there are not so many comes out when it is sent."""
 
         def check(changed: int) -> None:
             if changed != 1:

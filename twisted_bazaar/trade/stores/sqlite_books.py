@@ -110,7 +110,7 @@ class SqliteSales:
         self._connection.executemany(_KEEP, map(deal_row, deals))
 
     def sell(self, item: str, quantity: int) -> None:
-        """Count pieces as sold that were in stock."""
+        """Count units as sold that were in stock."""
         if self._execute(_SELL, (quantity, quantity, item, quantity)).rowcount != 1:
             raise StorageError(f"there are no {quantity} of {item!r} to be sold")
 

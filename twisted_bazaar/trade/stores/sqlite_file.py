@@ -261,7 +261,7 @@ def _may(path: Path, mode: int) -> bool:
 
 
 def code_of(error: sqlite3.Error) -> int:
-    """What kind of error it is; 0 if SQLite has not said."""
+    """The code of an error; 0 if SQLite has not said."""
     code: int = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF
 
@@ -273,7 +273,7 @@ def explain(error: sqlite3.Error) -> str:
 
 
 def as_storage_error(path: Path, error: UsageError | sqlite3.Error | OSError) -> StorageError:
-    """What whoever uses a book is told when it cannot be read or written."""
+    """The error that users of a book get when it cannot be read or written."""
     if isinstance(error, UsageError):
         return StorageError(str(error))
     return StorageError(f"{path}: {explain(error) if isinstance(error, sqlite3.Error) else error.strerror}")

@@ -49,7 +49,7 @@ class SalesBook(Protocol):
         """Remember answers to orders that were not answered before."""
 
     def sell(self, item: str, quantity: int) -> None:
-        """Count pieces as sold that were in stock.
+        """Count units as sold that were in stock.
 
         @raise StorageError: there are not so many, against all expectation.
         """
@@ -69,7 +69,7 @@ class WantRow:
     """Something that a buyer wants, as its book has it.
 
     @ivar number: counts up from 1.
-    @ivar quantity: pieces, in all.
+    @ivar quantity: units, in all.
     @ivar is_open: whether it is still to be pursued.
     @ivar label: what it is for, in the buyer's words; empty if nothing was said.
     """

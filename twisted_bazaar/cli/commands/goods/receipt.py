@@ -42,7 +42,7 @@ class Proof:
 
     @property
     def quantity(self) -> int:
-        """How many pieces were ordered; 0 if only that they are not to be."""
+        """How many units were ordered; 0 if only that they are not to be."""
         return self.asked.quantity if isinstance(self.asked, Purchase) else 0
 
     def figures(self) -> Iterator[tuple[str, str]]:

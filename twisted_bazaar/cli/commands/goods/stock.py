@@ -48,7 +48,7 @@ def stock() -> None:
 def add(goods: Sequence[str], options: OptionValues) -> None:
     """Put more on the shelf.
 
-    ITEM may be new. A price is for one piece, in minor units, and holds for all pieces from now on;
+    ITEM may be new. A price is for one unit, in minor units, and holds for all units from now on;
     without one it stays as it is.
     """
     parsed = _parse(goods)

@@ -39,7 +39,7 @@ from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import written_path
 
 _MEMBER: Final = "member of a ring"
-# Files go as fast as they go, in a classroom a piece at a time; who has no patience interrupts it.
+# Files go as fast as they go, in a classroom a segment at a time; who has no patience interrupts it.
 _FILE_S: Final = 24 * 3600.0
 _WITH_NODE: Final = (JSON, *WHICH_NODE)
 

@@ -161,7 +161,7 @@ def files() -> None:
 def superpeer() -> None:
     """Compare three ways for super peers to search.
 
-    Weak peers ask the same questions three times: by a plain flood, with query routing, and with query routing and
+    Leaves ask the same questions three times: by a plain flood, with query routing, and with query routing and
     dynamic querying, while peers come and go. Production nodes run on simulated machines in virtual time. Ends
     with status 0 when every promise was kept; with 1 when one was broken, and says how to see exactly that run
     again; with 2 when an option is impossible.

@@ -1,4 +1,4 @@
-"""One peer's list, kept the same at one server over links that come and go.
+"""Synchronization of a peer's list with one server, over links that come and go.
 
 The server is told what has changed since it was told last, in parts of which a few are under way at once, so that
 neither end holds much of a long list; and everything if it has lost its memory. What the parts say is decided by

@@ -1,4 +1,4 @@
-"""A peer of an index server: lists what it has there, and asks there who has what.
+"""The client of an index server: publishes what a node has there, and asks there who has what.
 
 The list can be changed at any time, whether the server is there or not; how the server comes to have the same is
 told in C{enrolment}.
@@ -116,7 +116,7 @@ class IndexMember(Role):
         return self._enrolment.is_in_sync
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
-        """Let others find files of this node from now on, and others no more."""
+        """Change the files of this node that others can find."""
         self._listing.change_files(added, removed)
         self._enrolment.send_updates()
 
@@ -150,7 +150,7 @@ class IndexMember(Role):
         return asking.addCallback(_page_of)
 
     def sources(self, digest: str) -> Deferred[Sequence[FileSource]]:
-        """Who has a file, the least loaded first; this node is not among them.
+        """Find the sources of a file, the least loaded first; this node is not among them.
 
         @raise LinkClosed: the server does not answer.
         @raise PeerError: it says no.
@@ -163,7 +163,7 @@ class IndexMember(Role):
     def sellers(
         self, item: str | None, seller_key: str | None, found: Callable[[Sequence[Peer]], None]
     ) -> Deferred[None]:
-        """Who sells an item in this node's bazaar, or where the seller with a key is; this node is not among them.
+        """Find sellers of an item in this node's bazaar, or the seller with a key; this node is not among them.
 
         @param item: what it sells does not matter if not given; one of the two must be.
         @param found: called with all that the server names, at once.

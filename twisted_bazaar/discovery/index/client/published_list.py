@@ -1,4 +1,4 @@
-"""A peer's own list, and what its index server has of it: what to tell, so that both become the same. Sans-IO.
+"""The published list of a peer, compared with what its index server has, to send the difference. Sans-IO.
 
 Changes go out in parts. Each says by a mark what it builds on and what comes of it. A server tells the mark of what
 it has: if that is one of this list's, only what is missing goes out, and else everything.
@@ -75,12 +75,12 @@ class PublishedList:
 
     @property
     def left_out_count(self) -> int:
-        """How many entries the server has no room for."""
+        """The number of entries for which the server has no room."""
         return len(self._beyond)
 
     @property
     def in_flight(self) -> int:
-        """How many parts have been sent and not been answered."""
+        """The number of parts that have been sent and not been answered."""
         return len(self._sent)
 
     @property
@@ -188,7 +188,7 @@ class PublishedList:
         )
 
     def _take_back(self) -> None:
-        """What is under way has to be told again."""
+        """Put what is under way back among what is to be told."""
         changed: dict[Entry, None] = {}
         for sent in self._sent:
             for entry in sent.entries:
@@ -218,7 +218,7 @@ class PublishedList:
                 self._changed[_FILE, name] = None
 
     def _next_entries(self) -> list[Entry]:
-        """What fits into the next part."""
+        """The entries that fit into the next part."""
         entries: list[Entry] = []
         size = 0
         for entry in list(islice(self._changed, _MOST_LOOKED_AT)):
@@ -254,7 +254,7 @@ class PublishedList:
 
 
 def _longest_on_wire(name: str) -> int:
-    """How many bytes a name takes at most; quotes and backslashes have a backslash before them."""
+    """The most bytes that a name takes; quotes and backslashes have a backslash before them."""
     return (len(name) if name.isascii() else 4 * len(name)) + name.count('"') + name.count("\\")
 
 

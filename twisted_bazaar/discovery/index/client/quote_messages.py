@@ -1,4 +1,4 @@
-"""The messages between a buyer and a seller that an index has named. Sans-IO.
+"""Inquiries for a quote: the messages between a buyer and a seller that an index has named. Sans-IO.
 
 They go over a direct link, and no farther.
 """
@@ -12,7 +12,7 @@ from twisted_bazaar.wire.message import Message, MessageId
 
 
 class Inquiry(Message, tag="inquiry", kw_only=True):
-    """Would you sell me this?
+    """Asks a seller for a quote.
 
     @ivar id: the answer carries it too.
     @ivar quantity: how many are wanted.
@@ -35,7 +35,7 @@ class Quotation(Message, tag="quotation", kw_only=True):
 
     @ivar id: of the inquiry.
     @ivar quantity: how many the sender would sell.
-    @ivar price: what it asks for one piece; None for goods without a price.
+    @ivar price: what it asks for one unit; None for goods without a price.
     @ivar quote: the same, signed by the seller; in the answer to an inquiry with C{seller}, its signed word that it
         is there. Without it the sender has nothing to offer now.
     """

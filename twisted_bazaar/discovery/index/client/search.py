@@ -47,12 +47,12 @@ class GoodsIndex(Protocol):
     """The interface to the member that speaks with the index server."""
 
     def publish_goods(self, items: Sequence[str]) -> None:
-        """Let this node be found under these names of goods from now on, and under no others."""
+        """Set the names of goods under which this node is found, all of them."""
 
     def sellers(
         self, item: str | None, seller_key: str | None, found: Callable[[Sequence[Peer]], None]
     ) -> Deferred[None]:
-        """Who says that it has an item, or had it.
+        """Find those who say that they have an item, or had it.
 
         @param seller_key: of the only one to be named.
         @param found: called with some of them, each time some are known.
@@ -81,7 +81,7 @@ class _Hunt:
 
     @property
     def has_begun_with(self) -> int:
-        """How many have been asked, or are being asked."""
+        """The number of sellers that have been asked, or are being asked."""
         return len(self.named) - len(self.waiting)
 
 

@@ -1,4 +1,4 @@
-"""Titles, which are contents under names, and the ways to look them up. Sans-IO.
+"""The catalogue of an index server: titles, which are contents under names, and the ways to look them up. Sans-IO.
 
 By name and by content they are found at once. To enter one into the words and the order of names takes longer, and is
 done by L{Catalogue.enter_some}.
@@ -59,12 +59,12 @@ class Catalogue:
 
     @property
     def words(self) -> int:
-        """How many words their names have."""
+        """The number of words in the names of all titles."""
         return len(self._words)
 
     @property
     def unindexed_count(self) -> int:
-        """How many are not entered into words and order."""
+        """The number of titles that are not entered into words and order."""
         return len(self._to_enter)
 
     def add_holder(self, name: str, size: int, digest: bytes, code: int, weight: int) -> Title:
@@ -160,7 +160,7 @@ def _add_holder(title: Title, code: int) -> None:
 
 
 def codes_of(title: Title) -> Sequence[int]:
-    """Who has a title, as it is now."""
+    """The holders of a title, as it is now."""
     holders = title.holders
     return tuple(holders) if isinstance(holders, set) else (holders,)
 

@@ -95,7 +95,7 @@ class Directory:
 
     @property
     def counts(self) -> Counts:
-        """How much is known."""
+        """The sizes of the directory."""
         peers = len(self._listers.there)
         goods = sum(map(len, self._sellers.values()))
         return Counts(peers, len(self._titles), self._entries, goods, self._titles.words, self.budget.used)
@@ -251,7 +251,7 @@ class Directory:
         return page.page()
 
     def sources(self, digest: str, most: int, asker: Peer) -> Steps[Sequence[FileSource]]:
-        """Who has a file and can be named to who asks, the least loaded first."""
+        """Find the sources of a file that can be named to the asker, the least loaded first."""
         wholes: dict[Lister, bool] = {}
         looked_at = 0
         for title in tuple(self._titles.titles_of(bytes.fromhex(digest))):
@@ -276,7 +276,7 @@ class Directory:
         ]
 
     def sellers(self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer) -> Sequence[Peer]:
-        """Who sells an item, or the seller with a key, as far as they can be named to who asks."""
+        """Find sellers of an item, or the seller with a key, of those that can be named to the asker."""
         if key is None:
             of_bazaar = self._sellers.get(bazaar)
             sellers: Iterable[Lister] = () if of_bazaar is None else of_bazaar.under(item or "")
@@ -301,7 +301,7 @@ class Directory:
         )
 
     def holders(self, title: Title) -> Sequence[tuple[Lister, bool]]:
-        """Who has a file, and whether the whole of it."""
+        """The holders of a file, each with whether it has the whole."""
         return [(self._listers.by_code(code), bool(code & 1)) for code in codes_of(title)]
 
     # Inside: questions.
@@ -314,7 +314,7 @@ class Directory:
         return named
 
     def _candidates(self, query: FileQuery) -> Iterator[Title | None]:
-        """What may fit: all that does is among them."""
+        """The titles that may fit a query; all that do are among them."""
         if query.name is not None or query.digest is not None:
             return iter(tuple(self.exact_matches(query.name, query.digest)))
         return self._titles.having(query.words or "")
@@ -368,7 +368,7 @@ class Directory:
         return lister
 
     def _dismiss(self, lister: Lister) -> None:
-        """Let a list go; its files are taken out when there is time."""
+        """Remove a list; its files are taken out when there is time."""
         self._listers.remove(lister)
         self._to_clear.append(lister)
         lister.is_dismissed = True

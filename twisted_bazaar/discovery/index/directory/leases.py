@@ -1,4 +1,4 @@
-"""Leases on lists: who lists something, who is there, who can be named to whom. Sans-IO."""
+"""Leases on lists (Gray and Cheriton): who lists something, who is there, who can be named to whom. Sans-IO."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Lister:
 
     @property
     def listed(self) -> int:
-        """How many entries it has."""
+        """The number of its entries."""
         return len(self.files) + self.goods_listed
 
     @property
     def burden(self) -> tuple[int, int, int]:
-        """By what it is chosen: who has least to do first, and of several who was named longest ago."""
+        """The order in which listers are named: the least loaded first, of several the one named longest ago."""
         return self.load + self.named, self.named_at, self.number
 
     def can_be_named_to(self, asker_is_local: bool) -> bool:

@@ -90,19 +90,19 @@ class MemoryDirectory:
         return self._turns.submit(asker.key, self._directory.find(query, asker), asker.network)
 
     def sources(self, digest: str, most: int, asker: Peer) -> Deferred[Sequence[FileSource]]:
-        """Who has a file."""
+        """Find the sources of a file."""
         self._expire()
         return self._turns.submit(asker.key, self._directory.sources(digest, most, asker), asker.network)
 
     def sellers(
         self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer
     ) -> Deferred[Sequence[Peer]]:
-        """Who sells an item, or the seller with a key."""
+        """Find sellers of an item, or the seller with a key."""
         self._expire()
         return self._do(asker, lambda: self._directory.sellers(bazaar, item, key, most, asker))
 
     def counts(self) -> Deferred[Counts]:
-        """How much is known."""
+        """The sizes of the directory."""
         return succeed(self._directory.counts)
 
     def _now(self) -> float:
@@ -119,7 +119,7 @@ class MemoryDirectory:
         return doing
 
     def _look(self) -> None:
-        """Let leases expire, every now and then."""
+        """Expire leases, every now and then."""
         self._looking.set(_LOOK_S)
         self._expire()
         self._work_later()

@@ -1,4 +1,4 @@
-"""Pages of what was found, and the order in which it stands on them. Sans-IO.
+"""Pagination of search results, and the order in which they stand. Sans-IO.
 
 An exact name comes first, then what more have, then by name. The list of everything is by name alone. A page says
 where it ends, and the next one goes on with what stands after that; so what does not change meanwhile stands on
@@ -32,7 +32,7 @@ def is_list_of_all(query: FileQuery) -> bool:
 
 
 def rank_of(file: FoundFile, query: FileQuery) -> Rank:
-    """Where a file stands."""
+    """The rank of a file, by which results are ordered."""
     if is_list_of_all(query):
         return False, 0, file.name, file.digest, file.size
     is_exact = query.words is None or folded(file.name) == folded(query.words)
@@ -40,12 +40,12 @@ def rank_of(file: FoundFile, query: FileQuery) -> Rank:
 
 
 def write_cursor(rank: Rank) -> str:
-    """Where a page ends, as who asks for the next says it."""
+    """The end of a page as text, which the asker sends back to get the next one."""
     return base64.urlsafe_b64encode(msgspec.json.encode(rank)).decode("ascii")
 
 
 def read_cursor(text: str) -> Rank:
-    """Where a page ended.
+    """The rank at which a page ended, from its text.
 
     @raise PeerError: it is no page's end.
     """

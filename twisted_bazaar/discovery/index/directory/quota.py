@@ -1,4 +1,4 @@
-"""Room in a directory: what a change adds to a list, who may list it, and who goes for it. Sans-IO.
+"""Quotas in a directory: what a change adds to a list, who may list it, and who goes for it. Sans-IO.
 
 The same rules for every directory, whatever it is kept in; the shares are those of L{twisted_bazaar.byte_budget}.
 """
@@ -43,7 +43,7 @@ def growth_by(
     goods: Collection[str],
     weight_of_listed: Callable[[str], int] = weight_of_file,
 ) -> Growth:
-    """What a change adds to a list.
+    """The growth of a list by a change.
 
     @param files: the names that are listed; those in the change are enough.
     @param goods: what is listed in the bazaar of the change: some of it if there is any, and all that is in the change.
@@ -82,7 +82,7 @@ def make_room(
     heaviest_of: Callable[[Hashable], L | None],
     let_go: Callable[[L], None],
 ) -> None:
-    """Let others go in favour of a host: who has gone before who is there, and then those with the most.
+    """Evict lists in favour of a host: those of peers that have gone first, then those with the most.
 
     @param instead_of: bytes that this host is going to let go of itself.
     @param away: gives the lists of those who have gone, of one host or of all, the first to go first.

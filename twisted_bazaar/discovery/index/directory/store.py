@@ -63,10 +63,10 @@ class IDirectory(Interface):
         """
 
     def sources(digest: str, most: int, asker: Peer) -> Deferred[Sequence[FileSource]]:
-        """Who has a file and can be reached by who asks, the least loaded first."""
+        """Find the sources of a file that the asker can reach, the least loaded first."""
 
     def sellers(bazaar: str, item: str | None, key: str | None, most: int, asker: Peer) -> Deferred[Sequence[Peer]]:
-        """Who sells an item, or the seller with a key, as far as who asks can reach it."""
+        """Find sellers of an item, or the seller with a key, of those that the asker can reach."""
 
     def counts() -> Deferred[Counts]:
-        """How much is known."""
+        """The sizes of the directory."""

@@ -38,7 +38,7 @@ LEAST_FILE_BYTES: Final = -(-_ASCII_FILE_BYTES // _ROUND) * _ROUND
 
 
 def weight_of_file(name: str) -> int:
-    """What a file in a list weighs, in bytes."""
+    """The weight of a file in a list, in bytes."""
     if name.isascii():
         # All its words together are no longer than itself.
         weight = _ASCII_FILE_BYTES + 2 * len(name) + _ASCII_WORD_BYTES * count_words(name)
@@ -50,15 +50,15 @@ def weight_of_file(name: str) -> int:
 
 
 def weight_of_item(item: str) -> int:
-    """What goods in a list weigh, in bytes."""
+    """The weight of goods in a list, in bytes."""
     return _ITEM_BYTES + weight_of_text(item)
 
 
 def weight_of_bazaar(bazaar: str) -> int:
-    """What the first goods in a bazaar weigh more than others, in bytes."""
+    """The additional weight of the first goods in a bazaar, in bytes."""
     return _BAZAAR_BYTES + weight_of_text(bazaar)
 
 
 def weight_of_text(text: str) -> int:
-    """What a text weighs, in bytes."""
+    """The weight of a text, in bytes."""
     return getsizeof(text) + _LOST_BYTES

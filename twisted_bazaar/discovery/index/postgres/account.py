@@ -53,7 +53,7 @@ class Account:
         self.charge(_NOBODY, -size_bytes)
 
     def usage(self, host: str) -> Usage:
-        """How much is used now, as far as one host's share depends on it."""
+        """The usage of the budget now, as far as one host's share depends on it."""
         values = {"host": host, "nobody": _NOBODY}
         held, others, used, retired = map(int, self._connection.execute(_USAGE, values).fetchone())
         changes = self._changes
@@ -66,7 +66,7 @@ class Account:
         )
 
     def budget(self) -> ByteBudget:
-        """How much is used now, and by whom."""
+        """The budget as it is used now, by host."""
         held = Counter({host: int(size_bytes) for host, size_bytes in self._connection.execute(_ALL).fetchall()})
         held.update(self._changes)
         return ByteBudget(self._total, held, held.pop(_NOBODY, 0))

@@ -128,17 +128,17 @@ class PostgresDirectory:
         return self._run(asker, database, lambda connection: Questions(connection).find(query, asker))
 
     def sources(self, digest: str, most: int, asker: Peer) -> Deferred[Sequence[FileSource]]:
-        """Who has a file."""
+        """Find the sources of a file."""
         return self._ask(asker, lambda questions: questions.sources(digest, most, asker))
 
     def sellers(
         self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer
     ) -> Deferred[Sequence[Peer]]:
-        """Who sells an item, or the seller with a key."""
+        """Find sellers of an item, or the seller with a key."""
         return self._ask(asker, lambda questions: questions.sellers(bazaar, item, key, most, asker))
 
     def counts(self) -> Deferred[Counts]:
-        """How much is known."""
+        """The sizes of the directory."""
         return self._do(None, None, self._searches, lambda connection: Questions(connection).counts())
 
     def _change(self, peer: Peer, change: Callable[[Lists], T]) -> Deferred[T]:

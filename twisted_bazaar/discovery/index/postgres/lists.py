@@ -222,7 +222,7 @@ class Lists:
     # Inside: who lists.
 
     def _enter(self, peer: Peer) -> _Row:
-        """What is known of a peer, which is locked until the end of the transaction."""
+        """The row of a peer, made if there is none, and locked until the end of the transaction."""
         address = peer.address
         who = (bytes.fromhex(peer.key), peer.id, address.host, address.port, peer.udp_port, address.is_local)
         values = (*who, peer.network, LISTER_BYTES, self._server, self._lease_s, KEPT_S)
@@ -272,14 +272,14 @@ class Lists:
         return mark
 
     def _listed(self, row: _Row, names: Sequence[str]) -> set[str]:
-        """Which of some files are in a list."""
+        """Those of some file names that are in a list."""
         plain = _plain(names)
         if not plain or not row.listed:
             return set()
         return {name for (name,) in self._connection.execute(_NAMES, (row.number, plain)).fetchall()}
 
     def _growth(self, row: _Row, update: Update, *, is_anew: bool) -> Growth:
-        """What a change adds to a list."""
+        """The growth of a list by a change."""
         if is_anew or not row.listed:
             return growth_by(update, (), ())
         files = self._listed(row, [*(file.name for file in update.add), *update.remove])

@@ -102,7 +102,7 @@ class Questions:
         return page_of([(rank_of(file, query), file) for file in files], query, rows[0][0])
 
     def sources(self, digest: str, most: int, asker: Peer) -> Sequence[FileSource]:
-        """Who has a file, the least loaded first."""
+        """Find the sources of a file, the least loaded first."""
         rows = self._named(_SOURCES, asker, most, digest=bytes.fromhex(digest))
         return [
             FileSource(node_id, bytes(key).hex(), Address(host, port), is_whole, min(load, LARGEST_INTEGER), udp)
@@ -110,7 +110,7 @@ class Questions:
         ]
 
     def sellers(self, bazaar: str, item: str | None, key: str | None, most: int, asker: Peer) -> Sequence[Peer]:
-        """Who sells an item, or the seller with a key."""
+        """Find sellers of an item, or the seller with a key."""
         if not (is_plain(bazaar) and is_plain(item)):
             return []
         seller = None if key is None else bytes.fromhex(key)
@@ -121,7 +121,7 @@ class Questions:
         ]
 
     def counts(self) -> Counts:
-        """How much is known; nobody counts the words."""
+        """The sizes of the directory; words are not counted."""
         peers, files, entries, goods, size_bytes = map(int, self._connection.execute(_COUNTS).fetchone())
         return Counts(peers, files, entries, goods, 0, size_bytes)
 

@@ -1,4 +1,4 @@
-"""A worker that does one thing after the other, each of which takes its time elsewhere, by fair queueing over hosts.
+"""A worker that does one thing at a time, each of which waits for a database, by fair queueing over hosts.
 
 For what waits for a database: who has much of it done there waits for itself only; see
 L{twisted_bazaar.discovery.index.scheduling.fair_queue}.

@@ -47,12 +47,12 @@ class _Host(Generic[W]):
 
     @property
     def attained_s(self) -> float:
-        """How long its work has taken since it began to wait, as far as that counts."""
+        """The time that its work has taken since it began to wait, as far as that counts."""
         return min(self.served_s - self.began_s, CREDIT_S)
 
     @property
     def next_owner(self) -> Hashable:
-        """Whose turn it is."""
+        """The owner whose turn it is."""
         return next(iter(self.begun if len(self.begun) >= MOST_BEGUN else self.queues))
 
 
@@ -77,7 +77,7 @@ class FairQueue(Generic[W]):
         return bool(self._waiting)
 
     def put(self, owner: Hashable, work: W, host: Hashable = None) -> bool:
-        """Let something wait after everything else of its owner; returns whether nothing of its host waited.
+        """Queue work after everything else of its owner; returns whether nothing of its host waited.
 
         @param host: whom the time is charged to; the owner itself if not given. It stays the same while anything of
             this owner's is waiting.
@@ -103,7 +103,7 @@ class FairQueue(Generic[W]):
         return owner in self._host_of
 
     def next(self) -> tuple[Hashable, W]:
-        """Whose turn it is, and what is to be done; it goes on waiting.
+        """The owner whose turn it is, and its work, which stays in the queue.
 
         @raise ValueError: nothing waits.
         """
@@ -141,7 +141,7 @@ class FairQueue(Generic[W]):
             self._keep(host, self._begin_at(host) + took_s)
 
     def forget(self, owner: Hashable) -> list[W]:
-        """Let nothing wait of an owner any more; returns what waited."""
+        """Remove all work of an owner; returns it."""
         host = self._host_of.pop(owner, None)
         if host is None:
             return []
@@ -152,7 +152,7 @@ class FairQueue(Generic[W]):
         return works
 
     def clear(self) -> list[W]:
-        """Let nothing wait any more; returns what waited."""
+        """Remove all work; returns it."""
         works = [work for waiting in self._waiting.values() for queue in waiting.queues.values() for work in queue]
         self._waiting.clear()
         self._host_of.clear()

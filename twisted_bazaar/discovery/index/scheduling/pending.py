@@ -1,7 +1,7 @@
-"""Admission of requests: nothing is computed for a peer that does not read its answers, and what waits is bounded.
+"""Backpressure on requests: nothing is computed for a peer that does not read its answers, and what waits is bounded.
 
 A few requests of each peer are under way at a time; the others wait here, bounded in number and in bytes, and so does
-whatever comes from a peer that is behind with reading (backpressure). Works with any kind of directory.
+whatever comes from a peer that is behind with reading. Works with any kind of directory.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class PendingRequests:
 
     @property
     def size_bytes(self) -> int:
-        """What all requests weigh that wait."""
+        """The weight of all requests that wait."""
         return self._budget.used
 
     def submit(self, peer: Peer, request: Message, begin: Begin) -> None:
@@ -164,7 +164,7 @@ class PendingRequests:
 
 
 def weight_of_request(request: Message) -> int:
-    """What a request weighs while it waits, in bytes."""
+    """The weight of a request while it waits, in bytes."""
     if not isinstance(request, Update):
         return _QUESTION_BYTES
     texts = (*(file.name for file in request.add), *request.remove, *request.offer, *request.withdraw)

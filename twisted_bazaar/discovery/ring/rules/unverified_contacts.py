@@ -1,4 +1,4 @@
-"""Unverified contacts of a lookup: who has named whom, for disjoint paths (S/Kademlia). Sans-IO."""
+"""Unverified contacts of a lookup: who has named whom, for disjoint paths against eclipse (S/Kademlia). Sans-IO."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Quorum reads: gets what stands under a name from the nodes of a ring that keep it (compare Dynamo, 4.5).
 
+There is no read repair here: a read changes nothing, and replicas that are behind are mended by anti-entropy.
+
 Nobody is believed that something is there, or is not: several are asked, what comes is verified, and of each owner
 the newest is taken. Those that this node itself takes for the keepers are asked at once. If one of them says that the
 name belongs to it, and another on another host has the same, that is enough. Else the place is looked for, which takes

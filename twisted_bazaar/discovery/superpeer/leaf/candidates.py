@@ -51,7 +51,7 @@ class Candidate:
 
 
 class Candidates:
-    """All super peers that one weak peer knows of.
+    """All super peers that one leaf knows of.
 
     @param given: where the user says that there are some.
     """
@@ -62,7 +62,7 @@ class Candidates:
         self._named: FairTable[Hashable, Candidate] = FairTable(MOST_KNOWN, KNOWN_S, _SHARES)
 
     def add(self, where: Hashable, node_id: int, is_full: bool, owner: Hashable, now: float) -> None:
-        """Somebody has named a super peer.
+        """Add a super peer that somebody has named.
 
         @param owner: who; one that names many pushes out what it has named itself.
         """
@@ -76,7 +76,7 @@ class Candidates:
         known.is_full = is_full
 
     def next(self, now: float, taken: Collection[int], *, is_alone: bool) -> Candidate | None:
-        """The one to try now, which counts as being tried then; None if all are to be left alone.
+        """Choose the one to try now, which counts as being tried then; None if all are to be left alone.
 
         @param taken: ids of those that are not to be tried.
         @param is_alone: whether this node has no super peer at all.
@@ -91,7 +91,7 @@ class Candidates:
         return best
 
     def ready_in(self, now: float, taken: Collection[int], *, is_alone: bool) -> float | None:
-        """In how many seconds there is one to try; None if none is known."""
+        """The seconds until there is one to try; None if none is known."""
         times = [self._ready_at(each, is_alone) for each in self._all(now, taken)]
         return max(0.0, min(times) - now) if times else None
 

@@ -1,4 +1,4 @@
-"""A weak peer: lists what it has at two super peers, and asks them who has what.
+"""A leaf: lists what it has at two super peers, and asks them who has what.
 
 From the design paper of the super peers. Which super peers those are is decided in C{moorings}, what they are told in
 C{mooring}, what becomes of a question in C{questions} and C{findings}.
@@ -120,18 +120,18 @@ class Leaf(Role):
         return succeed(None)
 
     def peer_joined(self, peer: Peer) -> None:
-        """Who has met whom is known where it was asked for."""
+        """Do nothing: whoever asked for a link hears of it there."""
 
     def peer_left(self, peer: Peer) -> None:
-        """A super peer may be gone."""
+        """Look whether a super peer is gone."""
         self._moorings.peer_left(peer)
 
     def tracker_joined(self) -> None:
-        """There is somebody who can name super peers."""
+        """Ask the tracker for super peers from now on."""
         self._moorings.tracker_joined()
 
     def tracker_left(self) -> None:
-        """What is known is known."""
+        """Do nothing: a leaf goes on with the super peers that it knows."""
 
     # What other roles call: ICatalogue, and the same for goods.
 
@@ -147,14 +147,14 @@ class Leaf(Role):
         return bool(moorings) and all(mooring.is_in_sync for mooring in moorings)
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
-        """Let others find files of this node from now on, and others no more."""
+        """Change the files of this node that others can find."""
         self._words.change_files(added, removed)
         for mooring in self._moorings.taken.values():
             mooring.enrolment.listing.change_files(added, removed)
             mooring.enrolment.send_updates()
 
     def publish_goods(self, items: Sequence[str]) -> None:
-        """Say what all the goods are that this node sells from now on."""
+        """Set the goods that this node sells, all of them."""
         self._words.set_items(items)
         for mooring in self._moorings.taken.values():
             mooring.enrolment.listing.set_items(items)
@@ -185,7 +185,7 @@ class Leaf(Role):
         return self._find(query, what).addCallback(self._turn_to, lookup, query)
 
     def sources(self, digest: str) -> Deferred[Sequence[FileSource]]:
-        """Who has a file, the least loaded first; this node is not among them.
+        """Find the sources of a file, the least loaded first; this node is not among them.
 
         It fires soon after the first have been named: who fetches is to begin, and asks again for more.
 
@@ -220,7 +220,7 @@ class Leaf(Role):
     def sellers(
         self, item: str | None, seller_key: str | None, found: Callable[[Sequence[Peer]], None]
     ) -> Deferred[None]:
-        """Who sells an item in this node's bazaar, or where the seller with a key is; this node is not among them.
+        """Find sellers of an item in this node's bazaar, or the seller with a key; this node is not among them.
 
         @param item: what it sells does not matter if not given; one of the two must be.
         @param found: called with sellers, each time some are named.

@@ -18,7 +18,7 @@ _FILES_A_TURN: Final = 200
 
 
 class LeafTable:
-    """The files and goods of one weak peer.
+    """The files and goods of one leaf.
 
     @param changed: called when the table has changed.
     @ivar table: of the words of all of it. A long list of files comes into it bit by bit.
@@ -40,7 +40,7 @@ class LeafTable:
         return not self._news
 
     def change_files(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
-        """Have files, and others no more."""
+        """Add and remove files."""
         for name in removed:
             self._replace(name, None)
         for file in added:
@@ -49,7 +49,7 @@ class LeafTable:
             self._work()
 
     def set_items(self, items: Sequence[str]) -> None:
-        """Say what all the goods are."""
+        """Set the goods, all of them."""
         now, before = frozenset(items), self._items
         bazaar = self._node.bazaar
         for item in sorted(now - before):
@@ -72,7 +72,7 @@ class LeafTable:
         return listing
 
     def stop(self) -> None:
-        """Do nothing any more."""
+        """Cancel what is still to be done."""
         self._news.clear()
         self._working.cancel()
 

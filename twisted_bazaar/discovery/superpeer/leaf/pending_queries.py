@@ -69,7 +69,7 @@ class PendingQueries:
         return len(self._questions)
 
     def query(self, what: Mapping[str, Any], found: Callable[[Sequence[Found]], None]) -> Deferred[QueryEnd | None]:
-        """Ask something.
+        """Ask super peers a question.
 
         @param what: keys of a L{Query}, without those that say how far it has gone.
         @param found: called with hits, each time some come.
@@ -99,7 +99,7 @@ class PendingQueries:
                 self._ask(question)
 
     def hit_received(self, hit: QueryHit, origin: Origin) -> None:
-        """Some hits have come."""
+        """Take some hits."""
         question = self._of(hit.id, origin)
         if question is None or question.hits >= MOST_HITS:
             return
@@ -111,7 +111,7 @@ class PendingQueries:
             question.found(fitting)
 
     def end_received(self, end: QueryEnd, origin: Origin) -> None:
-        """A super peer says that a question is over; or that it will not answer it, if it has just refused one."""
+        """Take the end of a question, or a refusal to answer it."""
         question = self._of(end.id, origin)
         mooring = self._moorings.get(origin.id)
         refusal = None
@@ -126,7 +126,7 @@ class PendingQueries:
             self._ask(question)
 
     def stop(self) -> None:
-        """Ask nothing any more."""
+        """End all questions, and ask nothing any more."""
         self._is_stopped = True
         for question in list(self._questions):
             self._fail(question, LinkClosed("this node is stopping"))
@@ -179,7 +179,7 @@ class PendingQueries:
         question.answer.errback(fault)
 
     def _forget(self, question: _Question) -> None:
-        """A question is over."""
+        """Remove a question that is over."""
         if question in self._questions:
             self._questions.remove(question)
         question.timer.cancel()

@@ -1,4 +1,4 @@
-"""A super peer that has taken this weak peer: what it is told, and when."""
+"""The registration of a leaf with one super peer: what it is told, and when."""
 
 from __future__ import annotations
 
@@ -55,27 +55,27 @@ class Registration:
         self._tell_table()
 
     def link_lost(self) -> None:
-        """It is gone."""
+        """The super peer is gone: end what is under way with it."""
         self.enrolment.server_left()
         self._telling.cancel()
 
     def table_changed(self) -> None:
-        """It is to have the new table, soon."""
+        """Tell it the new table, soon."""
         if not self._telling.is_set:
             self._telling.set(TABLE_EVERY_S)
 
     def listed_received(self, answer: Listed) -> None:
-        """It has said what it has of the list."""
+        """Take its word on what it has of the list."""
         self.enrolment.listed_received(answer)
 
     def error_received(self, error: Error) -> None:
-        """It has refused something."""
+        """Take its word that it has refused something."""
         self.enrolment.error_received(error)
 
     def with_host(self, found: Found) -> Found | None:
         """A hit that it has told, with a host; None if nobody can be there.
 
-        A weak peer on its own machine it names without, for it cannot know what that machine is called here.
+        A leaf on its own machine it names without, for it cannot know what that machine is called here.
         """
         host = self.peer.address.host
         if found.host is None:
@@ -95,6 +95,6 @@ class Registration:
 
 
 def place_told_by(peer: Peer, host: str, port: int) -> Address:
-    """Where a place is that a super peer has named: one on the machine itself is on that super peer's, not on this."""
+    """The address of a place that a super peer has named: a local one is on that super peer's machine."""
     named = Address(host, port)
     return Address(peer.address.host, port) if named.is_local and not peer.address.is_local else named

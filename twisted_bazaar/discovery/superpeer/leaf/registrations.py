@@ -1,4 +1,4 @@
-"""The two super peers that a weak peer keeps: found, asked to take it, and replaced when they go."""
+"""The registrations of a leaf with two super peers: finds them, registers, and replaces those that go."""
 
 from __future__ import annotations
 
@@ -101,20 +101,20 @@ class Registrations:
         self.taken.clear()
 
     def tracker_joined(self) -> None:
-        """There is somebody who can name super peers, and this node has an id."""
+        """Ask a tracker for super peers: there is one now, and this node has an id."""
         self._tracker_waits.reset()
         self._tracker_at = float("-inf")
         self.register_with_more()
 
     def peer_left(self, peer: Peer) -> None:
-        """A link is gone."""
+        """Replace a super peer whose link is gone."""
         for asked, answer in list(self._registering.values()):
             if asked.id == peer.id and not answer.called:
                 answer.errback(LinkClosed("it has closed the link"))
         self._lose(peer.id)
 
     def registered_received(self, message: Registered, origin: Origin) -> None:
-        """A super peer has answered, or has news of others."""
+        """Take the answer of a super peer, or its news of others."""
         asked, answer = self._registering.get(message.id, (None, None))
         if asked is not None and asked.id == origin.id and answer is not None and not answer.called:
             self._learn(message, asked)
@@ -130,13 +130,13 @@ class Registrations:
         self._look_in(0)
 
     def error_received(self, error: Error, origin: Origin) -> None:
-        """Who was asked to take this node says that it cannot."""
+        """Take the refusal of a super peer to have this node."""
         for asked, answer in list(self._registering.values()):
             if asked.id == origin.id and error.about == "register" and not answer.called:
                 answer.errback(PeerError(error.reason or error.code))
 
     def unregister_received(self, node_id: int) -> None:
-        """A super peer has said that this node is none of its weak peers any more."""
+        """Take the word of a super peer that this node is none of its leaves any more."""
         if node_id in self.taken:
             self._node.release_link(node_id, self)
             self._lose(node_id)
@@ -163,7 +163,7 @@ class Registrations:
     # Inside: one try.
 
     def _learn(self, message: Registered, peer: Peer) -> None:
-        """A super peer names others."""
+        """Add the super peers that another one names."""
         now = self._node.clock.seconds()
         for other in message.others:
             address = place_told_by(peer, other.host, other.port)
@@ -267,7 +267,7 @@ class Registrations:
             self._node.release_link(node_id, self)
 
     def _tried(self, result: Any, candidate: Candidate) -> None:
-        """A try is over, well or not."""
+        """End a try, well or not."""
         self._tries.pop(candidate, None)
         if isinstance(result, Failure):
             self._candidates.dial_failed(candidate, self._node.clock.seconds())
@@ -344,7 +344,7 @@ class Registrations:
             )
 
     def _told_of_given(self) -> str:
-        """Where the super peers should be that the user gave, and why they cannot be reached."""
+        """The addresses of the super peers that the user gave, in words, with why they cannot be reached."""
         told = []
         for place, where in enumerate(self._given):
             error = self._refusals.get(place)
@@ -375,7 +375,7 @@ class Registrations:
 
 
 def _reason_in(error: PeerError) -> str:
-    """Why one does not take this node; where it should be is known."""
+    """The reason for which a super peer does not take this node, without its address."""
     return error.reason if isinstance(error, Unreachable) else str(error)
 
 

@@ -1,4 +1,4 @@
-"""Tells the user of a super peer which of its neighbours are not there, and that it has none; each once."""
+"""Alerts to the user of a super peer: which of its neighbours are not there, and that it has none; each once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Alerts:
         self.neighbours_changed()
 
     def neighbours_changed(self) -> None:
-        """There are other neighbours than before."""
+        """Look at the neighbours again: they are others than before."""
         if not self._is_running or self._has_said_alone:
             return
         if self._neighbours.linked:
@@ -40,7 +40,7 @@ class Alerts:
             self._alone.set(ALONE_S)
 
     def stop(self) -> None:
-        """Tell no more."""
+        """Cancel the timers: nothing is told any more."""
         self._is_running = False
         self._asking.cancel()
         self._alone.cancel()

@@ -1,4 +1,4 @@
-"""Those whom a super peer would have as neighbours and who are none now: whom to greet, and when. Sans-IO.
+"""Contacts: super peers that might become neighbours, and when to greet each. Sans-IO.
 
 Who was given by hand is greeted for ever, with growing pauses. Who was found is greeted a few times, and then left
 alone for a while.
@@ -52,7 +52,7 @@ class Contact:
 
 
 class Contacts:
-    """All of them; those that were given stay here while they are neighbours."""
+    """All contacts of one super peer; those that were given stay here while they are neighbours."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -62,42 +62,42 @@ class Contacts:
 
     @property
     def due(self) -> float:
-        """When somebody is to be greeted next."""
+        """The time at which somebody is to be greeted next."""
         return min((contact.due for contact in self._contacts.values()), default=NEVER)
 
     @property
     def tried_count(self) -> int:
-        """How many that were found are being tried."""
+        """The number of contacts that were found, not given, and are being tried."""
         return sum(not contact.is_given for contact in self._contacts.values())
 
     def add_configured(self, address: Address, now: float) -> None:
-        """Somebody is given by hand."""
+        """Add a contact that the user has given by hand."""
         address = canonical(address)
         known = self._contacts.get(address)
         if known is None or not known.is_given:
             self._contacts[address] = self._contact(address, None, now, is_given=True)
 
     def find(self, address: Address, node_id: int | None, now: float) -> bool:
-        """Somebody is found; returns whether it was not known already."""
+        """Add a contact that was found; returns whether it was not known already."""
         if address in self._contacts:
             return False
         self._contacts[address] = self._contact(address, node_id, now, is_given=False)
         return True
 
     def unanswered(self) -> Sequence[Address]:
-        """Where somebody was given by hand and nothing has come from."""
+        """The addresses that were given by hand and from which nothing has come."""
         silent = [each for each in self._contacts.values() if each.is_given and each.greetings and each.key is None]
         return [contact.address for contact in silent if contact.due != NEVER]
 
     def entry_of(self, address: Address) -> Entry:
-        """As what somebody at an address would be a neighbour."""
+        """The way in which somebody at an address would become a neighbour."""
         contact = self._contacts.get(address)
         if contact is None:
             return Entry.CAME
         return Entry.GIVEN if contact.is_given else Entry.FOUND
 
     def to_greet(self, now: float) -> Sequence[Contact]:
-        """Who is to be greeted now; the next time is later for each."""
+        """The contacts that are to be greeted now; the next time is later for each."""
         greeted = []
         for contact in list(self._contacts.values()):
             if contact.due > now:
@@ -112,13 +112,13 @@ class Contacts:
         return greeted
 
     def is_also(self, address: Address, key: str) -> None:
-        """Whoever is at an address is a neighbour by another one."""
+        """Note the key of whoever is at an address: it is a neighbour by another address."""
         contact = self._contacts.get(address)
         if contact is not None:
             contact.key = key
 
     def linked(self, address: Address) -> float:
-        """Somebody is a neighbour now.
+        """Note that a contact is a neighbour now.
 
         @return: when it was greeted last.
         """
@@ -134,7 +134,7 @@ class Contacts:
         return contact.greeted_at
 
     def neighbour_lost(self, address: Address, now: float, *, may_return: bool) -> None:
-        """Somebody is a neighbour no more.
+        """Note that somebody is a neighbour no more: one of the contacts is greeted again later.
 
         @param may_return: whether it went without a word, and so may only be out of reach.
         """
@@ -145,7 +145,7 @@ class Contacts:
             self._remembered.put(address, None, network_of(address.host), now)
 
     def give_up(self, address: Address, now: float) -> None:
-        """Somebody that was found is not to be had; of those given by hand none is given up."""
+        """Remove a contact that was found and does not answer; those given by hand stay."""
         contact = self._contacts.get(address)
         if contact is None or contact.is_given:
             return
@@ -154,7 +154,7 @@ class Contacts:
             self.avoid(contact.id, now)
 
     def avoid(self, node_id: int, now: float) -> None:
-        """A node is not to be named for a while."""
+        """Keep a node from being named for a while."""
         self._avoided.put(node_id, None, None, now)
 
     def avoided(self, now: float) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""Finding more super peers while there are too few: through the tracker, or among those who are linked or once were."""
+"""Neighbour discovery: finds more super peers while there are too few, by the tracker, links or former neighbours."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class NeighbourDiscovery:
         self._changed()
 
     def _linked_one(self, now: float) -> Whereabouts | None:
-        """One of those that say over a link that they are super peers: whoever was a weak peer knows no others."""
+        """One of those that say over a link that they are super peers: whoever was a leaf knows no others."""
         known = {*self._have(), *self._contacts.avoided(now)}
         near = [peer for peer in self._node.peers() if peer.kind == KIND and peer.udp_port and peer.id not in known]
         if not near:

@@ -30,7 +30,7 @@ class Entry(IntEnum):
 class Standing:
     """The state of a super peer, as it says itself.
 
-    @ivar leaves: how many weak peers it has.
+    @ivar leaves: how many leaves it has.
     @ivar room: how many more it would take.
     @ivar port: where it takes links; 0 if nowhere.
     @ivar host: the host of that; none for the one that its datagrams come from.
@@ -82,22 +82,22 @@ class Neighbour:
 
     @property
     def leaves(self) -> int:
-        """How many weak peers it has."""
+        """The number of its leaves."""
         return self.hello.leaves
 
     @property
     def room(self) -> int:
-        """How many more it would take."""
+        """The number of leaves that it would still take."""
         return self.hello.room
 
     @property
     def degree(self) -> int:
-        """How many neighbours it has, of which this super peer is one."""
+        """The number of its neighbours, of which this super peer is one."""
         return max(1, min(self.hello.neighbours, MOST_DEGREE))
 
     @property
     def link(self) -> Address | None:
-        """Where it takes links; none if nowhere, or nowhere that can be reached from here."""
+        """The address where it takes links; None if nowhere, or nowhere that can be reached from here."""
         if not self.hello.port:
             return None
         named = Address(self.hello.host or self.address.host, self.hello.port)

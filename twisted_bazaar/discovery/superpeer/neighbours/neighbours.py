@@ -1,4 +1,4 @@
-"""The super peers that a super peer asks, and is asked by: who they are, and which words they have.
+"""The neighbours of a super peer: the super peers that it asks and is asked by, with their route tables.
 
 A neighbour is whoever greets this super peer by datagram every few seconds, and is greeted in turn. Some were given
 by hand, some were found through the tracker, and some came by themselves. Of the last there is room for so many, and
@@ -53,7 +53,7 @@ _REPORTS_A_MINUTE: Final = 30
 class Neighbours:
     """All neighbours of one super peer.
 
-    @param table: the words of its weak peers; say C{table_changed} when it has changed.
+    @param table: the words of its leaves; say C{table_changed} when it has changed.
     @param own: tells what there is to say of this super peer.
     @param changed: called when neighbours have come or gone, or have room or none as they had not before; soon, and
         at most once a second.
@@ -135,7 +135,7 @@ class Neighbours:
     # What comes from others.
 
     def hello_received(self, hello: SuperHello, address: Address) -> None:
-        """Somebody greets this super peer, or takes its leave."""
+        """Take a greeting, or a goodbye, of a super peer."""
         if not self._is_running:
             return
         now = self._now()
@@ -168,7 +168,7 @@ class Neighbours:
             self._wake_by(neighbour.telling.due)
 
     def table_received(self, table: Table, address: Address) -> None:
-        """A neighbour tells what has changed in its table."""
+        """Take a part of the table of a neighbour."""
         neighbour = self.linked.get(address)
         if neighbour is None:
             return
@@ -197,7 +197,7 @@ class Neighbours:
     # What this super peer has to say, and asks.
 
     def table_changed(self) -> None:
-        """The table has changed; the neighbours are told soon, of all changes of a moment at once."""
+        """Tell the neighbours soon that the table has changed, all changes of a moment at once."""
         if not self._has_table_news and self.tells_tables:
             self._has_table_news = True
             self._wake_by(self._now() + _TABLE_NEWS_S)
@@ -211,7 +211,7 @@ class Neighbours:
         return address in self.linked
 
     def others(self) -> list[Other]:
-        """Those that weak peers can go to: those with room first, of these the chosen ones, then those with the most.
+        """The super peers for leaves to go to: with room first, of these the chosen ones, then those with the most.
 
         So whoever comes with many addresses and much room does not keep the others from being named.
         """
@@ -224,7 +224,7 @@ class Neighbours:
 
     @property
     def usual_degree(self) -> int:
-        """How many neighbours a neighbour has, which is the median; 0 if there is none.
+        """The median of the degrees of all neighbours; 0 if there is none.
 
         From this follows how far searches go: one who lies has no say in it.
         """
@@ -408,7 +408,7 @@ class Neighbours:
         self._node.send_datagram(hello, (address,))
 
     def _wanted(self) -> int:
-        """How many more neighbours are to be found."""
+        """The number of neighbours that are still to be found."""
         chosen = sum(neighbour.entry is not Entry.CAME for neighbour in self.linked.values())
         # However many come, half are chosen: else those who come first would be all that this super peer knows.
         return max(self.degree - len(self.linked), (self.degree + 1) // 2 - chosen)

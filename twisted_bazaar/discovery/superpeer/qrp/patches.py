@@ -22,7 +22,7 @@ _PART_BYTES: Final = 96
 
 
 def parts_of(part: Table, on: Sequence[int], off: Sequence[int], most_chars: int) -> Sequence[Table]:
-    """A change in parts.
+    """Cut a change into parts.
 
     @param part: what stands in each of them.
     @param most_chars: how long the slots of one part may be.
@@ -80,7 +80,7 @@ class Pending:
 
     @property
     def size_bytes(self) -> int:
-        """What they take in memory."""
+        """Its size in memory."""
         changes = self._changes.values()
         return sum(_PART_BYTES * len(each.came) + each.on.size_bytes + each.off.size_bytes for each in changes)
 

@@ -1,4 +1,4 @@
-"""Sets of slots: how tables of words travel, and how they are kept. Sans-IO.
+"""Sets of slots, as route tables are sent and kept (QRP). Sans-IO.
 
 Of slots in ascending order the first is written, then how far each lies behind the one before. These numbers are
 LEB128 (seven bits a byte, the lowest first, the highest bit set in all bytes but the last), and the bytes are base64.
@@ -39,7 +39,7 @@ _BLOCK: Final = 64
 
 
 def write_slots(slots: Sequence[int]) -> str:
-    """Slots as text.
+    """Write slots as text.
 
     @param slots: ascending, each once.
     """
@@ -162,7 +162,7 @@ class Slots(Sequence[int]):
         )
 
     def portions(self, most_chars: int) -> Sequence[slice]:
-        """Which of them fit into texts of so many characters each, though a little less may be in one than would fit.
+        """Cut into portions that fit into texts of so many characters each; some a little below that.
 
         @raise ValueError: so few characters are too few.
         """
@@ -186,7 +186,7 @@ class Slots(Sequence[int]):
 
 
 def _longest_bytes(slots: int, blocks: int) -> int:
-    """How long some slots may be at most when they are written that lie in so many blocks side by side."""
+    """The longest encoding of so many slots that lie in so many blocks side by side."""
     space = blocks * _BLOCK * _IN_BYTE
     # One byte for each, one more for each gap that takes two, one more for each that takes three, and the first.
     return slots + space // _MORE + space // _MORE**2 + _LONGEST_NUMBER
@@ -229,7 +229,7 @@ class SlotSet:
 
     @property
     def size_bytes(self) -> int:
-        """What it takes in memory."""
+        """Its size in memory."""
         return _EMPTY_BYTES + (
             self._few.buffer_info()[1] * self._few.itemsize if self._many is None else len(self._many)
         )
@@ -239,7 +239,7 @@ class SlotSet:
         return self._few.tolist() if self._many is None else Slots(bytes(self._many))
 
     def narrowed(self, spare: int) -> Sequence[int]:
-        """What all of them are in a table that is 2**spare times as narrow, ascending."""
+        """The same slots in a table that is 2**spare times as narrow, ascending."""
         if self._many is None:
             return list(dict.fromkeys(slot >> spare for slot in self._few))
         return Slots(folded(bytes(self._many), spare))
@@ -298,7 +298,7 @@ class SlotSet:
         return any(many[begin >> 3 : end >> 3])
 
     def add(self, slot: int) -> bool:
-        """Set a slot; gives whether it was not set."""
+        """Set a slot; returns whether it was not set."""
         many = self._many
         if many is None:
             few = self._few
@@ -317,7 +317,7 @@ class SlotSet:
         return True
 
     def discard(self, slot: int) -> bool:
-        """Set a slot no more; gives whether it was set."""
+        """Clear a slot; returns whether it was set."""
         many = self._many
         if many is None:
             few = self._few
@@ -357,11 +357,11 @@ class SlotCounts:
         self._many: array[int] | None = None
 
     def count(self, slot: int) -> int:
-        """How often a slot is there."""
+        """The count of a slot."""
         return self._few.get(slot, 0) if self._many is None else self._many[slot]
 
     def add(self, slot: int, by: int) -> None:
-        """Have a slot once more, or once less."""
+        """Count a slot once more, or once less."""
         if self._many is not None:
             self._many[slot] += by
             return

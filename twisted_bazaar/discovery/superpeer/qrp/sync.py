@@ -59,7 +59,7 @@ class TableSync:
 
     @property
     def due(self) -> float:
-        """When something is to be sent at the earliest; never, if nothing is, or its answer has to come first."""
+        """The time at which the next part is to be sent; never, if none is, or an answer has to come first."""
         if self._sent < len(self._parts):
             return self._sent_at + BETWEEN_PARTS_S
         if self._parts or self._has == self._table.version:
@@ -67,7 +67,7 @@ class TableSync:
         return self._not_before
 
     def version_received(self, version: int, now: float) -> None:
-        """The neighbour says which version it has."""
+        """Take the word of the neighbour which version it has."""
         if self._parts and version == self._parts[0].version:
             self._has, self._parts, self._sent, self._tries = version, (), 0, 0
         elif version != self._has:
@@ -80,7 +80,7 @@ class TableSync:
                 self._parts = ()
 
     def next_parts(self, now: float) -> Sequence[Table]:
-        """What is to be sent now."""
+        """The parts that are to be sent now."""
         if self.due > now:
             return ()
         if not self._parts:

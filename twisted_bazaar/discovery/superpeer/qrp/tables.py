@@ -1,4 +1,4 @@
-"""Query routing: tables of the words that somebody has, so that a query goes on its last hop only where it may be.
+"""Route tables of query routing (QRP): the words that somebody has, for the last hop of a query.
 
 A word, the beginning of one, a digest, goods or a seller is a token. Its hash names a slot, and the slots that are set
 are the table: a token whose slot is not set is not there, all others may be. After the query routing protocol of
@@ -41,7 +41,7 @@ _ALWAYS_TOLD: Final = 1_000
 
 
 def tokens_of_file(name: str, digest: str) -> frozenset[str]:
-    """What a file can be found by."""
+    """The tokens by which a file can be found."""
     tokens = {f"d:{digest}"}
     for word in words_of(name):
         tokens.add(f"w:{word}")
@@ -50,17 +50,17 @@ def tokens_of_file(name: str, digest: str) -> frozenset[str]:
 
 
 def tokens_of_item(bazaar: str, item: str) -> frozenset[str]:
-    """What goods can be found by."""
+    """The tokens by which an item can be found."""
     return frozenset((f"g:{bazaar}\0{item}",))
 
 
 def token_of_seller(bazaar: str, key: str) -> str:
-    """What somebody who sells anything can be found by."""
+    """The token by which somebody who sells anything can be found."""
     return f"s:{bazaar}\0{key}"
 
 
 def tokens_of_query(query: Query) -> list[str]:
-    """What whoever has what is looked for has all of; with none, everybody may have it."""
+    """The tokens that are all in the table of whoever has what a query looks for; without any, all may have it."""
     if query.digest is not None:
         return [f"d:{query.digest}"]
     if query.item is not None:
@@ -94,7 +94,7 @@ class Change:
 
 
 class OwnTable:
-    """A table that is told to others: tokens of one's own, and the tables of weak peers, counted.
+    """A table that is told to others: tokens of one's own, and the tables of leaves, counted.
 
     @param began: the version to begin with. A random one keeps whoever starts anew from being taken for who it was.
     @param least_bits: it has at least 2**least_bits slots; 20 for tables that are to be merged.
@@ -119,12 +119,12 @@ class OwnTable:
         self._told: tuple[int, int, int, Sequence[Table]] = (NO_TABLE, NO_TABLE, 0, ())
 
     def __len__(self) -> int:
-        """How many slots are set, of the widest table."""
+        """The number of slots that are set, in the widest table."""
         return self._count
 
     @property
     def version(self) -> int:
-        """What tells this table from what it was before."""
+        """The version of this table: it changes with its content."""
         self._settle()
         return self._version
 
@@ -135,21 +135,21 @@ class OwnTable:
         return self._is_full
 
     def add(self, tokens: Iterable[str]) -> None:
-        """Have tokens; each as often as it is added, until it is discarded as often."""
+        """Add tokens; each as often as it is added, until it is discarded as often."""
         self.add_slots([hash_of(token) >> HASH_BITS - MOST_TABLE_BITS for token in tokens])
 
     def discard(self, tokens: Iterable[str]) -> None:
-        """Have tokens once less."""
+        """Remove tokens, once each."""
         self.discard_slots([hash_of(token) >> HASH_BITS - MOST_TABLE_BITS for token in tokens])
 
     def merge(self, change: Change) -> None:
-        """Follow the table of a weak peer."""
+        """Include a change of the table of a leaf."""
         self.discard_slots(change.off)
         self.add_slots(change.on)
         self._full += change.full
 
     def add_slots(self, slots: Iterable[int]) -> None:
-        """Have slots of a table of 2**20, counted."""
+        """Add slots of a table of 2**20, counted."""
         more = self._more
         for slot in slots:
             narrow = slot >> MOST_TABLE_BITS - self.bits
@@ -162,7 +162,7 @@ class OwnTable:
                 self._turned(narrow, 1)
 
     def discard_slots(self, slots: Iterable[int]) -> None:
-        """Have slots of a table of 2**20 once less."""
+        """Remove slots of a table of 2**20, once each."""
         more = self._more
         for slot in slots:
             if more.count(slot):
@@ -174,7 +174,7 @@ class OwnTable:
                     self._turned(narrow, -1)
 
     def changes_since(self, base: int, most_bytes: int) -> Sequence[Table]:
-        """What to tell somebody who has a version of this table; nothing if that is the version of now.
+        """The patches from a version of this table to the present one; none if it is that.
 
         Who has none, or one too old, is told the whole.
 
@@ -264,21 +264,21 @@ class RouteTable:
         self._is_open = True
 
     def __len__(self) -> int:
-        """How many slots are set."""
+        """The number of slots that are set."""
         return len(self._slots)
 
     @property
     def size_bytes(self) -> int:
-        """What it takes in memory."""
+        """Its size in memory."""
         return self._slots.size_bytes + self.pending_bytes
 
     @property
     def pending_bytes(self) -> int:
-        """What is taken by changes of which not all has come."""
+        """The bytes taken by changes of which not all has come."""
         return 0 if self._pending is None else self._pending.size_bytes
 
     def forget_pending(self) -> None:
-        """Keep nothing of changes of which not all has come: whoever tells of them tells again."""
+        """Drop changes of which not all has come: whoever tells of them tells again."""
         self._pending = None
 
     def may_have(self, hashes: Iterable[int]) -> bool:
@@ -290,7 +290,7 @@ class RouteTable:
         return list(self._slots)
 
     def clear(self) -> Change:
-        """Know nothing any more.
+        """Forget the table: everything may be there.
 
         @return: what goes by that.
         """
@@ -346,5 +346,5 @@ class RouteTable:
 
 
 def most_slots(bits: int) -> int:
-    """How many slots of 2**bits are set at most."""
+    """The most slots of 2**bits that a table sets."""
     return (1 << bits) // FULLEST

@@ -9,17 +9,17 @@ from attrs import define
 class Counters:
     """Counts of what has happened since the super peer began.
 
-    @ivar searches: searches of its own weak peers.
+    @ivar searches: searches of its own leaves.
     @ivar asked: datagrams with those that went to neighbours.
     @ivar answered: searches of others that it found something for.
     @ivar forwarded: datagrams with searches of others that went on to neighbours.
     @ivar repeated: searches of others that it had seen before.
-    @ivar hits: hits that went to its own weak peers.
+    @ivar hits: hits that went to its own leaves.
     @ivar hits_forwarded: datagrams with hits that went back towards who asked.
     @ivar hits_dropped: those for which there was no way back, or too many.
     @ivar hits_late: those for searches that began here and were over.
     @ivar refused: searches that were not begun, or not answered, because too many were under way.
-    @ivar turned_away: weak peers that were not taken.
+    @ivar turned_away: leaves that were not taken.
     """
 
     searches: int = 0

@@ -1,4 +1,4 @@
-"""Dynamic querying: how far a search goes, by how much it has found so far. Sans-IO.
+"""Dynamic querying (gtk-gnutella): picks the next reach of a search from its hits so far. Sans-IO.
 
 From the Gnutella proposal of dynamic querying (Fisk, 2003): a few neighbours are probed, then the search goes just as
 far as what has been found lets expect enough. It differs in that whole rounds go out, each with a greater reach, and
@@ -34,7 +34,7 @@ class Round:
 
 
 class DynamicQuery:
-    """The rounds of one search, after this super peer's own weak peers were looked at.
+    """The rounds of one search, after this super peer's own leaves were looked at.
 
     @param ttl: the farthest it may go.
     @param results: how many hits are enough.
@@ -62,7 +62,7 @@ class DynamicQuery:
     def next(self, hits: int, now: float) -> Round | None:
         """The next round, when the last has had its time; None when there is none, and the search is over.
 
-        @param hits: how many have come so far, of own weak peers too.
+        @param hits: how many have come so far, of own leaves too.
         """
         if hits >= self._results or self.reached_all or now >= self._ends:
             return None
@@ -76,7 +76,7 @@ class DynamicQuery:
         return self._round(reach, None, now)
 
     def probe_done(self, asked: int, known: int) -> None:
-        """Say whom the first round has found out about.
+        """Take the result of the first round, which went to direct neighbours.
 
         @param asked: how many neighbours were asked.
         @param known: how many were not, because their tables say that they have nothing.
@@ -98,7 +98,7 @@ class DynamicQuery:
         return next((reach for reach in further if self._horizon_of(reach) >= wanted), self._farthest)
 
     def _horizon_of(self, reach: int) -> float:
-        """How many super peers there are within reach, if none is met twice."""
+        """The number of super peers within reach, if none is met twice."""
         return 1 + sum(self._layers(reach))
 
     def _layers(self, reach: int) -> Iterator[float]:

@@ -31,7 +31,7 @@ class QueryForwarding:
     """Answers and passes on.
 
     @param paths: which searches have passed.
-    @param lookups: finds what this super peer's own weak peers have.
+    @param lookups: finds what this super peer's own leaves have.
     @param own_hit: takes a hit if it is for a search that began here, and tells whether it was.
     @ivar datagrams: for each message that comes by datagram, the method that takes it.
     """
@@ -130,7 +130,7 @@ class QueryForwarding:
 
 
 def neighbours_for(query: Query, neighbours: Neighbours, passed: Sequence[Address], *, is_last: bool) -> list[Address]:
-    """To whom a search goes.
+    """The neighbours to which a search is sent.
 
     @param passed: who has it already.
     @param is_last: whether those who get it pass it on to nobody, so that only those are asked who may have it.

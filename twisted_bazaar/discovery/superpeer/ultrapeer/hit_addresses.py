@@ -1,4 +1,4 @@
-"""Addresses in query hits: each is named by somebody who may be on the same machine. Sans-IO.
+"""Addresses in query hits: fills in the host that a super peer leaves out for who is on its own machine. Sans-IO.
 
 Without a host somebody is on the machine of whoever names it; whoever gets that from another machine fills it in.
 """
@@ -12,7 +12,7 @@ from twisted_bazaar.values.addresses import Address
 
 
 def placed(hit: QueryHit, address: Address) -> QueryHit:
-    """A hit as it is meant here.
+    """A hit with the hosts of all that it names.
 
     @param address: where it came from.
     """

@@ -1,4 +1,4 @@
-"""The weak peers of one super peer: who is taken, what they list, and the words in it."""
+"""The leaves of a super peer: takes registrations, and keeps their lists and the words in them."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ _PART_BYTES: Final = 512
 
 
 class NotRegistered(PeerError):
-    """Somebody who is none of its weak peers asks a super peer for something."""
+    """Somebody who is none of its leaves asks a super peer for something."""
 
     code: ClassVar[str] = "notregistered"
 
 
 @define(eq=False)
 class Registrant:
-    """A weak peer.
+    """A leaf.
 
     @ivar route: the way to it.
     @ivar registration: the id of its C{register}.
@@ -76,20 +76,20 @@ class Registrant:
 
 
 class Leaves:
-    """Takes weak peers, and keeps what they say they have.
+    """Takes leaves, and keeps what they say they have.
 
     @param node: the node that they are linked to.
     @param most: how many are taken.
     @param others: names other super peers.
     @param changed: called when somebody has come or gone, or was turned away.
-    @param gone: called with each weak peer that has gone.
+    @param gone: called with each leaf that has gone.
     @param table_changed: called when there are other words in the table.
-    @param verbose: whether the log tells of each weak peer that comes or goes.
+    @param verbose: whether the log tells of each leaf that comes or goes.
     @param budget: the memory for their lists and words.
-    @ivar registrants: the weak peers, by the ids of their nodes, the one that was taken first first.
+    @ivar registrants: the leaves, by the ids of their nodes, the one that was taken first first.
     @ivar directory: their lists.
     @ivar table: the words of all.
-    @ivar pending: what weak peers ask for and has not begun.
+    @ivar pending: what leaves ask for and has not begun.
     @ivar is_open: whether anybody is taken now.
     """
 
@@ -143,23 +143,23 @@ class Leaves:
 
     @property
     def room(self) -> int:
-        """How many more weak peers are accepted."""
+        """The number of leaves that are still accepted."""
         return max(0, self.most - len(self.registrants) - self._leaving.total()) if self.is_open else 0
 
     def start(self) -> None:
-        """Begin; until then nobody is taken."""
+        """Accept leaves from now on."""
         self.is_open = True
         self._lists.start(self._node.clock)
 
     def stop(self) -> Deferred[None]:
-        """Take nobody and nothing any more."""
+        """Accept nothing any more, and end what is under way."""
         self.is_open = False
         self.pending.stop()
         self._turns.stop()
         return self._lists.stop()
 
     def get(self, origin: Origin) -> Registrant:
-        """The weak peer that a message came from.
+        """The leaf that a message came from.
 
         @raise NotRegistered: it came from somebody else.
         """
@@ -169,13 +169,13 @@ class Leaves:
         return registrant
 
     def peer_left(self, peer: Peer) -> None:
-        """A link is gone."""
+        """Remove the leaf whose link is gone."""
         registrant = self.registrants.get(peer.id)
         if registrant is not None and registrant.peer == peer:
             self._let_go(registrant)
 
     def others_changed(self) -> None:
-        """Tell everybody of the other super peers, if it is not those that they have been told of."""
+        """Tell all leaves of the other super peers, if those have changed."""
         others = self._others()
         ids = sorted(other.id for other in others)
         if ids != self._told:
@@ -240,7 +240,7 @@ class Leaves:
         return True
 
     def _let_go(self, registrant: Registrant) -> None:
-        """Remove a weak peer."""
+        """Remove a leaf."""
         peer = registrant.peer
         del self.registrants[peer.id]
         self._from[peer.network] -= 1

@@ -1,4 +1,4 @@
-"""Looks up in the lists of a super peer's own weak peers what a query asks for."""
+"""Local search: looks up what a query asks for in the lists of a super peer's own leaves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from twisted_bazaar.values.files import FileQuery
 
 # A fraction of a millisecond: so much is done for each question as it comes. What takes longer takes turns.
 _LOOKED_AT_ONCE: Final = 64
-# Each may have as many holders as there are weak peers.
+# Each may have as many holders as there are leaves.
 _FEW_TITLES: Final = 4
 # Of several files each is named before any of them is named with everybody who has it.
 _FIRST_HOLDERS: Final = 8
@@ -46,19 +46,19 @@ class LocalSearch:
         self._turns = TimeSlicer(reactor)
 
     def stop(self) -> None:
-        """Answer nothing more."""
+        """Cancel all searches."""
         self._turns.stop()
 
     def search(
         self, query: Query, most: int, owner: Hashable, tell: Tell, asker: str = _NOBODY, host: str | None = None
     ) -> None:
-        """Look for what a query means.
+        """Look up a query.
 
         @param most: no more hits than these.
         @param owner: who waits while something else of its own is being looked for.
         @param tell: called once with what was found, at once if that takes no time; with None if too many
             questions of this owner's are waiting.
-        @param asker: the key of the weak peer that asks, which is not named to itself.
+        @param asker: the key of the leaf that asks, which is not named to itself.
         @param host: whom the time that it takes is charged to; the owner if not given.
         """
         if query.item is not None or query.seller is not None:
@@ -85,7 +85,7 @@ class LocalSearch:
         )
 
     def forget(self, owner: Hashable) -> None:
-        """An owner has gone, and waits for nothing any more."""
+        """Cancel the searches of an owner that has gone."""
         self._turns.forget(owner)
 
     def _sellers(self, query: Query, most: int, asker: str) -> Sequence[Found]:
@@ -135,7 +135,7 @@ def _held(title: Title, holders: Sequence[tuple[Lister, bool]], asker: str, most
 
 
 def _by_holder(held: Sequence[tuple[Lister, File]]) -> Sequence[Found]:
-    """Who has which of the files. Who has left meanwhile is not named."""
+    """Files by the leaf that has them. A leaf that has left meanwhile is not named."""
     if len(held) == 1:
         [(lister, file)] = held
         return [_found(lister.peer, lister.load, (file,))] if lister.is_there else []

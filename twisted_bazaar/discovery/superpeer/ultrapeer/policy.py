@@ -15,7 +15,7 @@ class Policy:
     """Choices that may change while a super peer runs.
 
     @ivar ttl: over how many links between super peers a search goes at most.
-    @ivar results: how many hits are enough, though a weak peer may want fewer.
+    @ivar results: how many hits are enough, though a leaf may want fewer.
     @ivar query_routing: whether a search goes on its last link only where the table says that something may be.
     @ivar dynamic_querying: whether it goes farther only while there is not enough.
     """

@@ -34,7 +34,7 @@ class Promotion:
         self._asked: FairTable[str, bool] = FairTable(_ASKED, _ASKED_S, shares=1)
 
     def consider(self) -> None:
-        """Ask the weak peer that has been there longest, of those that are able, if there is too little room."""
+        """Ask the leaf that has been there longest, of those that are able, if there is too little room."""
         now = self._node.clock.seconds()
         leaves = self._leaves
         if now < self._next_at or not leaves.is_open or leaves.room > leaves.most * _LEAST_ROOM:
@@ -61,7 +61,7 @@ class Promotion:
 
 
 def _is_for(registrant: Registrant, neighbour: Neighbour) -> bool:
-    """Whether a weak peer gets to a neighbour at the address that this super peer has for it."""
+    """Whether a leaf gets to a neighbour at the address that this super peer has for it."""
     return registrant.peer.address.is_local or not neighbour.address.is_local
 
 

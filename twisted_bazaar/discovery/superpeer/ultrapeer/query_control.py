@@ -1,4 +1,4 @@
-"""Searches of a super peer's own weak peers: first in their own lists, then, round by round, farther away.
+"""Query control: searches for the leaves of a super peer, first in their own lists, then round by round farther away.
 
 What searches under way keep is bounded in bytes, with a share for each host. For a peer that does not read what it was
 told nothing more is asked or kept.
@@ -47,7 +47,7 @@ _ID_BITS: Final = 128
 class Search:
     """A search that goes on among super peers.
 
-    @ivar query: as the weak peer asked; it is told under this id.
+    @ivar query: as the leaf asked; it is told under this id.
     @ivar id: the id under which super peers know it.
     @ivar enough: how many hits are wanted.
     @ivar probed: the neighbours that the first round went to.
@@ -68,11 +68,11 @@ class Search:
 
 
 class QueryControl:
-    """Does what weak peers ask for.
+    """Does what leaves ask for.
 
     @param leaves: who may ask.
     @param policy: how far a search goes.
-    @param lookups: finds what the weak peers have.
+    @param lookups: finds what the leaves have.
     @ivar paths: which searches have been here, of whomever.
     @ivar budget: what the searches under way take, and what of it is due to each host.
     """
@@ -104,19 +104,19 @@ class QueryControl:
         return len(self._under_way)
 
     def stop(self) -> None:
-        """End all."""
+        """End all searches."""
         for search in list(self._under_way.values()):
             self._end(search)
 
     def peer_left(self, peer: Peer) -> None:
-        """A weak peer has gone; nobody waits for what it asked."""
+        """End the searches of a leaf that has gone."""
         for search in list(self._of.get(peer.id, {}).values()):
             self._forget(search)
         self._lookups.forget(peer.key)
         self._rate_limits.forget(peer.key)
 
     def query_received(self, query: Query, origin: Origin) -> None:
-        """A weak peer asks."""
+        """Begin the search that a leaf asks for."""
         registrant = self._leaves.registrants.get(origin.id)
         if registrant is None:
             self._refuse(query, origin.route, NotRegistered("register first; only weak peers are answered"))
@@ -134,7 +134,7 @@ class QueryControl:
             self._refuse(query, origin.route, fault)
 
     def hit_received(self, hit: QueryHit, address: Address) -> bool:
-        """A hit has come; returns whether it is for a search that began here."""
+        """Take a hit; returns whether it is for a search that began here."""
         search = self._under_way.get(hit.id)
         if search is None:
             return False
@@ -153,7 +153,7 @@ class QueryControl:
     # From the beginning of one to its end.
 
     def _look(self, query: Query, peer: Peer, route: Route) -> Deferred[None]:
-        """Look for it among the weak peers; fires when that is done, and what there is has been told."""
+        """Search among the leaves; fires when the asker has been told what there is."""
         self._counters.searches += 1
         enough = min(query.results, self._policy.results)
         looked: Deferred[None] = Deferred()
@@ -166,7 +166,7 @@ class QueryControl:
         return looked
 
     def _looked(self, query: Query, peer: Peer, route: Route, enough: int, found: Sequence[Found] | None) -> None:
-        """What the other weak peers have is known; the rest is elsewhere."""
+        """Answer with what the other leaves have, and go on to other super peers if that is not enough."""
         if found is None:
             self._refuse(query, route, Busy("too many searches are waiting; ask again when they are over"))
             return
@@ -194,7 +194,7 @@ class QueryControl:
             self._end(search)
 
     def _tell(self, query: Query, route: Route, found: Sequence[Found]) -> int:
-        """Tell a weak peer what the others of this super peer have; returns how many hits that is."""
+        """Tell a leaf what the others of this super peer have; returns how many hits that is."""
         if not found:
             return 0
         hits = _count(found)
@@ -208,7 +208,7 @@ class QueryControl:
         return hits
 
     def _id_for(self, query: Query) -> str:
-        """The id that the weak peer has chosen, unless it has been seen: nobody would answer it once more."""
+        """The id that the leaf has chosen, unless it has been seen: nobody would answer it once more."""
         now = self._node.clock.seconds()
         if self.paths.query_received(query.id, None, 0, 0, now) is Arrival.NEW:
             return query.id
@@ -259,7 +259,7 @@ class QueryControl:
         return len(to)
 
     def _end(self, search: Search) -> None:
-        """Nothing more comes of a search."""
+        """End a search, and tell the leaf so."""
         self._forget(search)
         end = QueryEnd(id=search.query.id, hits=len(search.answers), reached_all=search.rounds.reached_all)
         self._node.send(end, search.route)
@@ -284,12 +284,12 @@ class QueryControl:
             del self._of[search.peer.id]
 
     def _refuse(self, query: Query, route: Route, fault: PeerError) -> None:
-        """Say why nothing is done, and that it is over."""
+        """Refuse a query, with the reason."""
         self._counters.refused += 1
         self._node.send(Error.telling(fault, query), route)
         self._node.send(QueryEnd(id=query.id), route)
 
 
 def _count(found: Sequence[Found]) -> int:
-    """How many hits there are: files, or sellers."""
+    """The number of hits: files, or sellers."""
     return sum(len(each.files) or 1 for each in found)

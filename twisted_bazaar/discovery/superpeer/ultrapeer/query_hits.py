@@ -1,4 +1,4 @@
-"""Hits of a query: cut into parts that fit into datagrams, and put together by who asked. Sans-IO."""
+"""Query hits (Gnutella 0.6): cut into parts that fit into datagrams, and merged by the asker. Sans-IO."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def parts_of(query_id: str, answer: int, found: Sequence[Found], most_bytes: int) -> list[QueryHit]:
-    """What was found for a query, in parts that each say something by themselves; none if nothing was.
+    """Cut the hits of a query into parts that each say something by themselves; none if nothing was found.
 
     A peer with many files stands in several parts. What does not fit into the most parts there may be is left out.
 
@@ -87,22 +87,22 @@ class QueryHits:
         self._own = 0
 
     def __len__(self) -> int:
-        """How many hits there are."""
+        """The number of hits."""
         return len(self._known)
 
     @property
     def useful_count(self) -> int:
-        """How many of them count towards enough."""
+        """The number of hits that count towards enough."""
         return self._own + sum(min(brought, self._half) for brought in self._brought.values())
 
     def add_own(self, found: Sequence[Found]) -> Sequence[Found]:
-        """Take what this super peer's own weak peers have; gives what is new."""
+        """Add what this super peer's own leaves have; returns what is new."""
         new, count = self._new_of(found, float("inf"))
         self._own += count
         return new
 
     def add(self, hit: QueryHit, neighbour: Hashable) -> Sequence[Found]:
-        """Take what a neighbour brings; gives what is new."""
+        """Add what a neighbour brings; returns what is new."""
         brought = self._brought.get(neighbour, 0)
         new, count = self._new_of(hit.found, self._results - brought)
         self._brought[neighbour] = brought + count

@@ -91,7 +91,7 @@ class ReversePaths:
         return len(self._passed)
 
     def query_received(self, query_id: str, sender: Address | None, hops: int, reach: int, now: float) -> Arrival:
-        """Note that a query has come.
+        """Note that a query has come, and judge whether it is new.
 
         @param sender: whom it came from; None for one that is this super peer's own.
         @param hops: over how many links it had gone before the one it came by, as the query says.
@@ -115,7 +115,7 @@ class ReversePaths:
         return Arrival.FARTHER
 
     def hops(self, query_id: str, now: float) -> int:
-        """What a query is to say when it is passed on: over how many links it has come here; 0 for an unknown one.
+        """The number of links over which a query has come, as it is to say when passed on; 0 for an unknown one.
 
         With C{reach} of a round, C{reach - hops} is the ttl to be passed on; 0 goes nowhere.
         """
@@ -123,12 +123,12 @@ class ReversePaths:
         return 0 if passed is None else passed.hops + 1
 
     def next_hops(self, query_id: str, now: float) -> Sequence[Address]:
-        """Who is nearer to where a query came from, the first that sent it first."""
+        """The neighbours that a query came from, the first that sent it first."""
         passed = self._passed.get(query_id, now)
         return () if passed is None else passed.senders
 
     def next_hop(self, query_id: str, is_there: Callable[[Address], bool], now: float) -> Address | None:
-        """To whom hits for a query go: the first who sent it and is still there; None if there is nobody.
+        """The neighbour to which hits of a query go: the first that sent it and is alive; None if there is none.
 
         @param is_there: whether a neighbour is alive.
         """

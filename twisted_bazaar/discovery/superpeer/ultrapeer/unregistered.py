@@ -1,4 +1,4 @@
-"""Those who are linked to a super peer and have not registered: they cannot stay and take up the room of others."""
+"""Unregistered links of a super peer: cut off after a while, so that they take no room from others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Unregistered:
         self._is_stopped = False
 
     def add(self, peer: Peer) -> None:
-        """Somebody is linked, or is a weak peer no more."""
+        """Watch a link that is not registered, or not any more."""
         if self._is_stopped:
             return
         self._until.pop(peer.id, None)
@@ -38,13 +38,13 @@ class Unregistered:
         self._wake()
 
     def remove(self, peer: Peer) -> None:
-        """A link is gone."""
+        """Forget a link that is gone."""
         if self._until.get(peer.id, (None, 0.0))[0] == peer:
             del self._until[peer.id]
         self._wake()
 
     def stop(self) -> None:
-        """Send nobody away any more."""
+        """Cancel the timer: nobody is cut off any more."""
         self._is_stopped = True
         self._until.clear()
         self._wake()
