@@ -108,6 +108,16 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "a download that is patient with who serves nothing",
             "roles/test_ring_peer.py::MisersTests::test_planted_patience",
         ),
+        bug(
+            "a store that ends when one says again that it has the file",
+            "roles/test_ring_peer.py::MisersTests",
+            (
+                "roles/commands/ring.py",
+                "                before, until_s = moved, clock.seconds() + _STALLED_S\n",
+                "                before, until_s = moved, clock.seconds() + _STALLED_S\n"
+                "            else:\n                return\n",
+            ),
+        ),
         bug("a node that believes who asks", f"{_HOSTILE}SlanderTests::test_planted_mute_predecessor"),
         bug("one that asks whoever is named at once", f"{_HOSTILE}StormTests::test_planted_storm"),
         bug("one that waits for all who ask under new names", f"{_HOSTILE}ClaimantsTests::test_planted_all"),
