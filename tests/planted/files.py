@@ -24,7 +24,9 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug("a part that keeps wrong chunks", f"{_SIM}test_wrong_chunk"),
         bug("one that does not check the whole", f"{_SIM}test_wrong_whole"),
-        bug("a download that waits for ever for one source", f"{_SIM}test_waiting_for_ever"),
+        bug("a download that forgets whom it has given up", f"{_SIM}test_asked_again"),
+        bug("one that waits for ever for one source", f"{_SIM}test_waiting_for_ever"),
+        bug("a source that never has a slot again that it has given", f"{_SIM}test_slots_used_up"),
         bug(
             "a journal that is believed without looking",
             "files/download/test_resumable_file.py",

@@ -9,6 +9,7 @@ from tests.planted.bug import Bug, bug
 
 _MARKET: Final = "sim/test_invariants.py::PlantedBugTests::"
 _SUPER: Final = "sim/test_invariants_super_peers.py::PlantedBugTests::"
+_RING: Final = "sim/test_invariants_ring.py::PlantedBugTests::"
 _VIA_INDEX: Final = "sim/test_market_via_index.py::PlantedBugTests::"
 _STORIES: Final = "discovery/ring/test_ring_stories.py::PlantedTests::"
 _HOSTILE: Final = "discovery/ring/test_hostile.py::"
@@ -22,6 +23,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug("an error answered by an error", f"{_MARKET}test_error_loop"),
         bug("a super peer that answers whatever it gets", f"{_SUPER}test_answered_twice"),
         bug("one that passes on what it has passed on before", f"{_SUPER}test_forwarded_twice"),
+        bug("one to which each query is new", f"{_SUPER}test_flood_without_end"),
         bug("a search that is over, of which nobody is told", f"{_SUPER}test_no_end_mark"),
         bug(
             "hits that go to who was deeper in the query",
@@ -85,6 +87,16 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug("the dead that are kept", f"{_STORIES}test_never_lets_go"),
         bug("one that joins at another's place", f"{_STORIES}test_joins_anywhere"),
         bug("a node that looks for nobody whom it has lost", f"{_STORIES}test_forgets"),
+        bug("a node that takes for its successors whoever is named", f"{_RING}test_list_comes_round"),
+        bug("one that joins behind whomever it asks first", f"{_RING}test_joined_anywhere"),
+        bug("one that asks nobody how it stands", f"{_RING}test_never_looked_after"),
+        bug("one that never asks those again whom it has lost", f"{_RING}test_never_merged"),
+        bug("a lookup that is over with the first answer", f"{_RING}test_first_word_counts"),
+        bug("a node that claims what belongs to the one before it", f"{_RING}test_claims_too_much"),
+        bug("one that asks for what stands under another name", f"{_RING}test_another"),
+        bug("one that says that there is nothing, and has asked nobody", f"{_RING}test_not_got"),
+        bug("one that repairs nothing when others die", f"{_RING}test_no_repair"),
+        bug("one that goes, and takes with it what nobody else has", f"{_RING}test_not_handed_over"),
         bug(
             "a neighbour that is forgotten because it had not joined yet",
             "discovery/ring/rules/test_stabilization.py",
@@ -107,6 +119,16 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "a download that is patient with who serves nothing",
             "roles/test_ring_peer.py::MisersTests::test_planted_patience",
+        ),
+        bug(
+            "a store that ends when one says again that it has the file",
+            "roles/test_ring_peer.py::MisersTests",
+            (
+                "roles/commands/ring.py",
+                "                before, until_s = moved, clock.seconds() + _STALLED_S\n",
+                "                before, until_s = moved, clock.seconds() + _STALLED_S\n"
+                "            else:\n                return\n",
+            ),
         ),
         bug("a node that believes who asks", f"{_HOSTILE}SlanderTests::test_planted_mute_predecessor"),
         bug("one that asks whoever is named at once", f"{_HOSTILE}StormTests::test_planted_storm"),

@@ -73,6 +73,10 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug("a table that drops nothing", "sim/test_invariants.py::PlantedBugTests::test_table_without_end"),
         bug(
+            "a super peer that forgets no query",
+            "sim/test_invariants_super_peers.py::PlantedBugTests::test_remembered_for_ever",
+        ),
+        bug(
             "a socket that is read until it is empty: a turn of 98 ms",
             "node/datagrams/test_streaming.py",
             ("node/datagrams/read_budget.py", "_WORK_A_TURN: Final = 512", "_WORK_A_TURN: Final = 1 << 30"),

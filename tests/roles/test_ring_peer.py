@@ -603,9 +603,8 @@ class _Miser(Protocol):
 class MisersTests(PeersTestCase):
     """Those who say that they have a file, and do not serve it."""
 
-    def rob(self, make: type[Mean], count: int) -> tuple[Node, list[Mean]]:
-        """Store a file with a ring where, of the four that keep it, so many serve none; returns who may ask for it, and
-        those."""
+    def among(self, make: type[Mean], count: int) -> tuple[list[Node], list[Mean]]:
+        """A ring where, of the four that are to keep a file, so many serve none; returns the nodes, and those."""
         nodes = [self.add(ring_id=0)]
         self.network.run(0.1)
         for number in range(1, 8):
@@ -617,9 +616,52 @@ class MisersTests(PeersTestCase):
         misers = [peer for peer in self.peers.values() if isinstance(peer, Mean)]
         for peer in misers:
             peer.contents[manifest_of(PAPER).digest] = PAPER
-        self.ask(nodes[6], "ring.store", path=self.write("paper", PAPER), name=self.name)
+        return nodes, misers
+
+    def rob(self, make: type[Mean], count: int) -> tuple[Node, list[Mean]]:
+        """Store a file with such a ring, and end who has stored it; returns who may ask for it, and those that serve
+        none."""
+        nodes, misers = self.among(make, count)
+        row = self.ask(nodes[6], "ring.store", path=self.write("paper", PAPER), name=self.name)
+        self.assertEqual(len(row["copies"]), 4)
         self.network.crash(nodes[6])
         return nodes[0], misers
+
+    def storing(self, node: Node) -> list[Any]:
+        """Begin to store a file from somewhere; returns where its outcome will be. All are asked to keep it soon."""
+        outcome: list[Any] = []
+        wishes = {"path": self.write("paper", PAPER), "name": self.name}
+        self.peers[node].commands["ring.store"](wishes).addBoth(outcome.append)
+        self.network.run(0.3)
+        self.assertEqual(outcome, [])
+        return outcome
+
+    def tell(self, by: Node, to: Node) -> None:
+        """Let one say to another that all of the file has come to it."""
+        self.peers[by].dht.tell_whole(self.peers[to].member.own, manifest_of(PAPER).digest)
+
+    def test_told_again(self) -> None:
+        """Who says again and again that it has a file does not end the wait for those to which it has not come."""
+        nodes, _ = self.among(Mean, 3)
+        outcome = self.storing(nodes[6])
+        for _ in range(3):
+            for miser in nodes[1:4]:
+                self.tell(miser, nodes[6])
+            self.network.run(0.1)
+        self.assertNotIn(nodes[4], self.keeping(PAPER))
+        self.network.run_until(lambda: outcome, 120.0)
+        self.assertEqual(len(outcome[0]["copies"]), 4)
+        self.assertIn(nodes[4], self.keeping(PAPER))
+
+    def test_told_by_others(self) -> None:
+        """Who says that it has a file, and is not to keep it, makes nobody wait longer for a keeper that is gone."""
+        nodes, _ = self.among(Mean, 3)
+        outcome = self.storing(nodes[6])
+        self.network.kill(nodes[4])
+        for other in (nodes[0], nodes[5], nodes[7]):
+            self.network.run(9.0)
+            self.tell(other, nodes[6])
+        self.assertEqual(len(outcome[0]["copies"]), 3)
 
     def test_silent(self) -> None:
         """Where one keeper is honest, the file comes from it, whatever the others say that they have."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -194,13 +194,13 @@ class RingCommands:
         content = await deferToThreadPool(reactor, reactor.getThreadPool(), offer_blocking, reactor, path)
         manifest, name = content.manifest, name or content.seen.name
         self._offered.offer(name, content)
-        whole = dict[Contact, None]()
-        end = self._dht.watch_whole(manifest.digest, lambda contact: whole.setdefault(contact, None))
+        whole = set[Contact]()
+        end = self._dht.watch_whole(manifest.digest, whole.add)
         try:
             about: dict[str, Any] = {"digest": manifest.digest, "size": manifest.size, "file": content.seen.name}
             stored = await self._dht.put(FILES, name, **about)
-            whole |= {copy.at: None for copy in stored.copies if copy.is_kept and copy.is_whole}
-            await self._until_whole(manifest.digest, whole, stored.keepers)
+            whole |= {copy.at for copy in stored.copies if copy.is_kept and copy.is_whole}
+            await self._until_whole(manifest.digest, whole, frozenset(stored.keepers))
         finally:
             end()
         keepers = [contact for contact in stored.keepers if contact in whole]
@@ -209,20 +209,29 @@ class RingCommands:
         self._transfers.node.report("ring-stored", "{name} is kept by {copies} nodes", name=name, copies=len(keepers))
         return {"name": name, "digest": manifest.digest, "size": manifest.size, "copies": self._places(keepers)}
 
-    async def _until_whole(self, digest: str, whole: Mapping[Contact, None], keepers: Sequence[Contact]) -> None:
-        """Wait until those that are to keep a file have all of it, or nothing of it goes out any more."""
-        while not whole.keys() >= set(keepers):
-            moved = (self._transfers.uploads.gone_bytes(digest), len(whole))
+    async def _until_whole(self, digest: str, whole: Set[Contact], keepers: Set[Contact]) -> None:
+        """Wait until those that are to keep a file have all of it, or nothing of it has gone out for a while.
+
+        Who says again that it has it, or is not to keep it at all, neither ends nor prolongs the wait for the others.
+
+        @param whole: who has said that it has it; grows meanwhile.
+        """
+        clock = self._transfers.node.clock
+        before: tuple[int, int] | None = None
+        until_s = 0.0
+        while not keepers <= whole:
+            moved = (self._transfers.uploads.gone_bytes(digest), len(keepers & whole))
+            if moved != before:
+                before, until_s = moved, clock.seconds() + _STALLED_S
+            left_s = until_s - clock.seconds()
+            if left_s <= 0:
+                return
             come: Deferred[None] = Deferred()
             end = self._dht.watch_whole(digest, partial(_fire, come))
             try:
-                await come.addTimeout(
-                    _STALLED_S, self._transfers.node.clock, onTimeoutCancel=lambda result, timeout_s: None
-                )
+                await come.addTimeout(left_s, clock, onTimeoutCancel=lambda result, timeout_s: None)
             finally:
                 end()
-            if (self._transfers.uploads.gone_bytes(digest), len(whole)) == moved:
-                return
 
     # Requesting.
 
