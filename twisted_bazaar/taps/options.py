@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, NoReturn
 from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.settings.help import Entry, entry_of, grouped, told_groups
 from twisted_bazaar.settings.known import CONFIG, NEVER_SET, kinds_of
 from twisted_bazaar.settings.layers import Layers
@@ -168,7 +169,7 @@ def show(text: str) -> NoReturn:
     except BrokenPipeError:
         # Or Python would try again at its end, and say so in lines of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise SystemExit(0)
+    raise SystemExit(ExitStatus.DONE)
 
 
 def _add_repeated(cls: type[DaemonOptions], option: Option) -> None:

@@ -23,8 +23,9 @@ from twisted_bazaar.cli.terminal.amounts import told_size
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line
-from twisted_bazaar.cli.terminal.session import NOT_FOUND, RESUMABLE, Interrupted, run_in_reactor
+from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.files.download.swarm import Receipt
 from twisted_bazaar.roles.fetcher import USUAL_SLOTS, Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch, NotFound, SeveralFound, choose, read_beginning
@@ -40,13 +41,13 @@ _SHOW_S: Final = 0.2
 class Missing(NegativeAnswer):
     """Nobody has it."""
 
-    exit_code = NOT_FOUND
+    exit_code = ExitStatus.NOT_FOUND
 
 
 class Resumable(NegativeAnswer):
     """It has not come to its end; what is there is kept."""
 
-    exit_code = RESUMABLE
+    exit_code = ExitStatus.UNFINISHED
 
 
 @frozen

@@ -14,8 +14,9 @@ from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, fetching_nothi
 from twisted_bazaar.cli.node.found import Finds, Search
 from twisted_bazaar.cli.terminal.errors import whole_text
 from twisted_bazaar.cli.terminal.results import console_for_results
-from twisted_bazaar.cli.terminal.session import NOT_FOUND, ending_when_interrupted, run_in_reactor
+from twisted_bazaar.cli.terminal.session import ending_when_interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.plugin import loaded_methods
 from twisted_bazaar.roles.discovery.method import DiscoveryMethod
 from twisted_bazaar.roles.fetching import is_digest
@@ -50,7 +51,7 @@ def search(name: str | None, options: OptionValues) -> None:
         can_list = node.method.lists_everything and not options["all"]
         hint = "; bazaar search --all lists what there is" if can_list else ""
         click.echo(f"nothing was found{hint}", err=True)
-    raise SystemExit(0 if finds.files else NOT_FOUND)
+    raise SystemExit(ExitStatus.DONE if finds.files else ExitStatus.NOT_FOUND)
 
 
 def _check(name: str | None, options: OptionValues, method: type[DiscoveryMethod]) -> None:

@@ -14,7 +14,8 @@ from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
 from twisted_bazaar.cli.node.shell_commands import ShellCommands
 from twisted_bazaar.cli.terminal.prompt import Prompt
-from twisted_bazaar.cli.terminal.session import RESUMABLE, Interrupted, run_in_reactor
+from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetcher import Fetcher, parts_in
 from twisted_bazaar.settings.option import OptionValues
@@ -32,7 +33,7 @@ def shell(options: OptionValues) -> None:
         status = run_in_reactor(run.work)
     except Interrupted as interrupted:
         run.tell_rest()
-        raise SystemExit(RESUMABLE if run.has_left else interrupted.status) from None
+        raise SystemExit(ExitStatus.UNFINISHED if run.has_left else interrupted.status) from None
     raise SystemExit(status)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import click
 
 from twisted_bazaar.cli.commands.goods.order_rows import BUYER, OrderRow, order_id
@@ -11,10 +9,8 @@ from twisted_bazaar.cli.control.client import WHICH_NODE, chosen_node
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.settings.option import OptionValues
-
-# The status by which a buyer with --once says the same.
-UNKNOWN: Final = 5
 
 
 @click.command(cls=PlainCommand, declared=WHICH_NODE, example="bazaar cancel 74a0")
@@ -39,4 +35,4 @@ def cancel(order: str, options: OptionValues) -> None:
             case _:
                 see = f"bazaar orders {row.short_id}{node.option}"
                 click.echo(f"{what}: the seller has not answered; it is asked until it does, and {see} tells")
-                raise SystemExit(UNKNOWN)
+                raise SystemExit(ExitStatus.UNFINISHED)

@@ -35,6 +35,7 @@ from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
+from twisted_bazaar.exit_status import status_of_signal
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import written_path
 
@@ -155,7 +156,7 @@ def telling_that_it_goes_on() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         click.echo("interrupted; the node goes on; ask again to wait for it", err=True)
-        raise SystemExit(128 + signal.SIGINT) from None
+        raise SystemExit(status_of_signal(signal.SIGINT)) from None
 
 
 def _chosen(options: OptionValues, command: str) -> RunningNode:

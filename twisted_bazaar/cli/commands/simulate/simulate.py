@@ -26,6 +26,7 @@ from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.cli.terminal.process import few_collections, hold_back_log
 from twisted_bazaar.cli.terminal.results import console_for_results
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues, whole_number
 from twisted_bazaar.sim.files.run import FilesRun
 from twisted_bazaar.sim.market.run import MarketRun
@@ -36,9 +37,6 @@ from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario import Scenario
 from twisted_bazaar.sim.shrink import USUAL_RUNS
 from twisted_bazaar.sim.superpeer.run import SuperPeerRun
-
-KEPT: Final = 0
-BROKEN: Final = 1
 
 _MOST_RUNS: Final = 100_000
 
@@ -229,7 +227,7 @@ class _Simulation:
         if shrunk is not None and not shrunk.is_finished:
             _note(f"interrupted; the smallest run so far that fails stands in {shrunk.path or 'no file'}")
             self._interruption.check()
-        return BROKEN if report.violations else KEPT
+        return ExitStatus.NO if report.violations else ExitStatus.DONE
 
     def _run(self) -> tuple[Run[Any, Any], Report]:
         wishes = self._wishes
