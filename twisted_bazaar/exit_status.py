@@ -6,9 +6,8 @@ it. Help and the table in the README are made from that. Sans-IO.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from enum import IntEnum
-from typing import Final, Self
+from typing import Self
 
 from attrs import Factory, field, frozen
 
@@ -47,18 +46,6 @@ class Ending:
 
     status: ExitStatus
     meaning: str = field(default=Factory(lambda self: self.status.meaning, takes_self=True))
-
-
-DONE_OR_WRONG_USE: Final = (Ending(ExitStatus.DONE), Ending(ExitStatus.WRONG_USE))
-"""The endings of a command that only tells something."""
-
-
-def by_number(endings: Iterable[Ending]) -> Mapping[int, str]:
-    """What each number means, in their order; where two endings have one number, both meanings."""
-    meanings: dict[int, list[str]] = {}
-    for ending in sorted(endings, key=lambda ending: ending.status):
-        meanings.setdefault(int(ending.status), []).append(ending.meaning)
-    return {number: " Or: ".join(sentences) for number, sentences in meanings.items()}
 
 
 def status_of_signal(number: int) -> int:

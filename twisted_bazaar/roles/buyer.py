@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
-from twisted_bazaar.exit_status import ExitStatus
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.interfaces import Command, IDiscoveryMethod, INode, Receivers
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.rate_limit import RateLimit
@@ -64,6 +64,18 @@ OPTIONS: Final = (
     ),
 )
 """The options of a buyer."""
+ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "With --once: all of it is bought."),
+    Ending(ExitStatus.NOT_FOUND, "With --once: not found within --timeout seconds."),
+    Ending(ExitStatus.SOLD_OUT, "With --once: found, but sold out."),
+    Ending(ExitStatus.NOBODY_ASKED, "With --once: no index server, super peer or member of a ring could be asked."),
+    Ending(
+        ExitStatus.UNFINISHED,
+        "With --once: ordered, and no answer. It may be yours: the same command again asks the seller, and orders "
+        "nothing twice.",
+    ),
+)
+"""The exit statuses of a buyer that ends by itself."""
 EXAMPLE: Final = "--want apple"
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from twisted_bazaar.exit_status import Ending, by_number
+from twisted_bazaar.exit_status import Ending
 from twisted_bazaar.settings.option import Option
 
 _INDENT: Final = 2
@@ -55,7 +55,8 @@ def told_endings(endings: Sequence[Ending], width: int) -> Iterator[str]:
     @param width: columns.
     """
     if endings:
-        entries = [(str(number), meaning) for number, meaning in by_number(endings).items()]
+        in_order = sorted(endings, key=lambda ending: ending.status)
+        entries = [(str(ending.status), ending.meaning) for ending in in_order]
         yield from told_groups({_ENDINGS: entries}, width, _WIDEST_STATUS)
 
 

@@ -24,7 +24,8 @@ from twisted_bazaar.settings.help import entry_of, grouped, told_endings, told_e
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.settings.values import TYPED, Kind, Setting, Settings
 
-_WIDEST_COMMAND: Final = 9
+WIDEST_COMMAND: Final = 8
+"""How many columns help has for the name of a command."""
 
 
 class PlainCommand(click.Command):
@@ -68,9 +69,9 @@ class PlainCommand(click.Command):
         options = [each for each in self.get_params(ctx) if isinstance(each, click.Option) and each.name not in own]
         others = [each.get_help_record(ctx) for each in options]
         groups["More"] = [record for record in others if record is not None]
-        write_lines(formatter, told_groups(groups, formatter.width))
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
+        write_lines(formatter, told_groups(groups, formatter.width))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each exit status means, and the example."""
@@ -111,7 +112,7 @@ class PlainGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands."""
         entries = [(name, in_short(command)) for name, command in self.commands.items()]
-        write_lines(formatter, told_groups({"Commands": entries}, formatter.width, _WIDEST_COMMAND))
+        write_lines(formatter, told_groups({"Commands": entries}, formatter.width, WIDEST_COMMAND))
 
 
 def in_short(command: click.Command) -> str:
