@@ -24,7 +24,9 @@ PACKAGE: Final = Path(twisted_bazaar.__file__).resolve().parent
 NAME: Final = "twisted_bazaar"
 
 # What everybody may stand on, and what itself stands on nothing.
-GROUND: Final = frozenset({"errors", "bounded", "backoff", "byte_budget", "rate_limit", "timer", "interface_bases"})
+GROUND: Final = frozenset(
+    {"errors", "exit_status", "bounded", "backoff", "byte_budget", "rate_limit", "timer", "interface_bases"}
+)
 FLOORS: Final = {
     **dict.fromkeys(("wire", "identity", "system"), 1),
     "values": 2,

@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.configured import config_of
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.journal import EventFile
 from twisted_bazaar.node.limits import Limits
@@ -28,7 +29,7 @@ from twisted_bazaar.roles.super_peer import SuperPeer
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.service.config import NodeConfig, changed_limits
 from twisted_bazaar.service.process import exit_with
-from twisted_bazaar.service.service import CANNOT_START, NodeService, build_service
+from twisted_bazaar.service.service import NodeService, build_service
 from twisted_bazaar.settings.endpoints import parse_address, server_endpoint
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
@@ -85,7 +86,7 @@ class NodeServiceTests(ServiceTestCase):
         service, statuses = self.statuses(Tracker(), *roles)
         with capturedLogs() as logged:
             service.startService()
-        self.assertEqual(statuses, [CANNOT_START])
+        self.assertEqual(statuses, [ExitStatus.NO])
         return [event for event in logged if event["log_level"] >= LogLevel.error]
 
     def test_runs(self) -> None:
@@ -111,7 +112,7 @@ class NodeServiceTests(ServiceTestCase):
         other = NodeService(machine, config, [role], statuses.append)
         with capturedLogs() as logged:
             other.startService()
-        self.assertEqual(statuses, [CANNOT_START])
+        self.assertEqual(statuses, [ExitStatus.NO])
         said = [formatEvent(event) for event in logged if event["log_level"] >= LogLevel.error]
         self.assertRegex(said[0], r"^cannot listen: .*9001.*; choose another --listen or --udp$")
         for each in (service, other):

@@ -16,6 +16,7 @@ from twisted.plugin import getPlugins
 from zope.interface import Attribute, implementer
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import Ending
 from twisted_bazaar.interface_bases import IPlugin
 from twisted_bazaar.interfaces import IDiscoveryMethod, IRole
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -64,6 +65,9 @@ class IRolePlugin(IPlugin):
     def example() -> str:
         """The options of this role on a command line, for the end of help; may be empty."""
 
+    def endings() -> Sequence[Ending]:
+        """The exit statuses with which this role ends its process by itself; may be empty."""
+
     def make_role(options: OptionValues, context: RoleContext) -> IRole:
         """Make the role.
 
@@ -88,7 +92,8 @@ class RolePlugin:
     """Names a role and the module it lives in.
 
     @ivar name: the word after C{--role}.
-    @ivar module: the dotted name of a module with C{OPTIONS} and C{make_role}, and C{EXAMPLE} for the end of help.
+    @ivar module: the dotted name of a module with C{OPTIONS} and C{make_role}. It may also have C{EXAMPLE}, for the end
+        of help, and C{ENDINGS}, if the role ends its process.
     @ivar description: one line for C{--help-roles}.
     """
 
@@ -107,6 +112,10 @@ class RolePlugin:
     def example(self) -> str:
         """The options of this role on a command line, for the end of help; may be empty."""
         return getattr(import_module(self.module), "EXAMPLE", "")
+
+    def endings(self) -> Sequence[Ending]:
+        """The exit statuses with which this role ends its process by itself; may be empty."""
+        return getattr(import_module(self.module), "ENDINGS", ())
 
     def make_role(self, options: OptionValues, context: RoleContext) -> IRole:
         """Make the role from what the command line gave."""

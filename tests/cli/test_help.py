@@ -58,7 +58,7 @@ class CommandHelpTests(SynchronousTestCase):
         lines = self.told(["get"], 80)
         headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
         self.assertEqual(
-            headings, ["Options:", "Finding:", "Links:", "Datagrams, and files by them:", "More:", EXAMPLE]
+            headings, ["Options:", "Finding:", "Links:", "UDP datagrams:", "More:", "Exit status:", EXAMPLE]
         )
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.daemons import Daemon, Daemons, free_port
 from tests.integration.killing import rows
-from twisted_bazaar.roles.buyer import BOUGHT, NOT_FOUND, SOLD_OUT, UNKNOWN
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.trade.reservations import RESERVATION_S
 
 STOCK: Final = 5
@@ -115,9 +115,9 @@ def test_race(tmp_path: Path, buyers: int) -> None:
             statuses = statuses_of(crowd, everybody)
         # On a busy machine the seller may be back so late that some cannot know yet, or that pieces are left; or these
         # are held back for who has given up. Some more are sold to who comes again, and has more time than that lasts.
-        unknown = [number for number in everybody if statuses.get(number) == UNKNOWN]
-        others = [number for number in everybody if statuses.get(number) in (NOT_FOUND, SOLD_OUT)]
-        again = [*unknown, *others[: max(0, STOCK - list(statuses.values()).count(BOUGHT) - len(unknown))]]
+        unknown = [number for number in everybody if statuses.get(number) == ExitStatus.UNFINISHED]
+        others = [number for number in everybody if statuses.get(number) in (ExitStatus.NOT_FOUND, ExitStatus.SOLD_OUT)]
+        again = [*unknown, *others[: max(0, STOCK - list(statuses.values()).count(ExitStatus.DONE) - len(unknown))]]
         if again:
             statuses |= statuses_of(start_crowd(tmp_path, tracker, again, RESERVATION_S + FIRST_S), again)
         seller.send_signal(signal.SIGTERM)
@@ -125,8 +125,10 @@ def test_race(tmp_path: Path, buyers: int) -> None:
 
     story = story_of(tmp_path)
     counted = Counter(statuses.values())
-    assert (len(statuses), counted[BOUGHT]) == (buyers, STOCK), f"{counted}; again: {again}\n{story}"
-    assert set(counted) <= {BOUGHT, NOT_FOUND, SOLD_OUT}, f"{counted}; again: {again}\n{story}"
+    assert (len(statuses), counted[ExitStatus.DONE]) == (buyers, STOCK), f"{counted}; again: {again}\n{story}"
+    assert set(counted) <= {ExitStatus.DONE, ExitStatus.NOT_FOUND, ExitStatus.SOLD_OUT}, (
+        f"{counted}; again: {again}\n{story}"
+    )
     ledger = state / "ledger.sqlite"
     sold = {row[0] for row in rows(ledger, "SELECT id FROM deals WHERE outcome = 'sold'")}
     states = {

@@ -13,9 +13,10 @@ from tests.roles.cases import BuyerTestCase, key_of, ordered, price_of
 from tests.trade.cases import HandStore, quote
 from twisted_bazaar.discovery.flood.messages import Reply, Search
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.identity.signed import seal
 from twisted_bazaar.interfaces import IRole
-from twisted_bazaar.roles.buyer import BOUGHT, NOT_FOUND, OPTIONS, SOLD_OUT, UNKNOWN, Buyer, make_role
+from twisted_bazaar.roles.buyer import OPTIONS, Buyer, make_role
 from twisted_bazaar.roles.want import Want
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.trade.contract import Presence
@@ -329,13 +330,15 @@ class OnceTests(BuyerTestCase):
         self.gathered()
         [(order, route)] = self.orders()
         self.confirm(order, *route)
-        self.assertEqual((self.successResultOf(self.buyer.finished), self.node.clock.getDelayedCalls()), (BOUGHT, []))
+        self.assertEqual(
+            (self.successResultOf(self.buyer.finished), self.node.clock.getDelayedCalls()), (ExitStatus.DONE, [])
+        )
 
     def test_not_found(self) -> None:
         """3 when nobody had it in time."""
         self.begin(once_s=20.0)
         self.node.clock.pump([1] * 20)
-        self.assertEqual(self.successResultOf(self.buyer.finished), NOT_FOUND)
+        self.assertEqual(self.successResultOf(self.buyer.finished), ExitStatus.NOT_FOUND)
 
     def test_sold_out(self) -> None:
         """4 when who had it had none left."""
@@ -345,7 +348,7 @@ class OnceTests(BuyerTestCase):
         [(order, route)] = self.orders()
         self.refuse(order, *route)
         self.node.clock.pump([1] * 20)
-        self.assertEqual(self.successResultOf(self.buyer.finished), SOLD_OUT)
+        self.assertEqual(self.successResultOf(self.buyer.finished), ExitStatus.SOLD_OUT)
 
     def test_unknown(self) -> None:
         """5 when an order is without an answer: it may have been sold."""
@@ -353,7 +356,7 @@ class OnceTests(BuyerTestCase):
         self.offer(1, 7)
         self.gathered()
         self.node.clock.pump([1] * 20)
-        self.assertEqual(self.successResultOf(self.buyer.finished), UNKNOWN)
+        self.assertEqual(self.successResultOf(self.buyer.finished), ExitStatus.UNFINISHED)
 
     def test_never_without_once(self) -> None:
         """Without --once it stays, as a node like any other."""
@@ -611,7 +614,7 @@ class ClosingTests(BuyerTestCase):
         """Run until everything is bought."""
         self.begin(once_s=60.0, **options)
         self.buy(1, 7)
-        self.assertEqual(self.successResultOf(self.buyer.finished), BOUGHT)
+        self.assertEqual(self.successResultOf(self.buyer.finished), ExitStatus.DONE)
 
     def again(self, **options: Any) -> tuple[list[int], int]:
         """Run once more; returns what it has, and how often it searches at once."""
@@ -643,7 +646,7 @@ class ClosingTests(BuyerTestCase):
         self.node.flooded.pop()
         self.buy(1, 7)
         self.node.clock.pump([1] * 20)
-        self.assertEqual(self.successResultOf(self.buyer.finished), NOT_FOUND)
+        self.assertEqual(self.successResultOf(self.buyer.finished), ExitStatus.NOT_FOUND)
         self.successResultOf(self.buyer.stop())
         self.begin(Want("apple", 1), Want("pear", 1), once_s=20.0)
         self.assertEqual([search.item for search in self.node.flooded], ["pear"])

@@ -15,10 +15,11 @@ from tests.configured import context_of, typed
 from tests.roles.cases import key_of
 from tests.trade.cases import FailingStore, quote
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, IDiscoveryMethod, INode, IOffers, IRole
 from twisted_bazaar.plugin import loaded_methods
 from twisted_bazaar.roles import buyer, seller
-from twisted_bazaar.roles.buyer import NOBODY_ASKED, NOT_FOUND, Buyer
+from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.discovery.chosen import method_named
 from twisted_bazaar.roles.discovery.flood import FloodMethod
 from twisted_bazaar.roles.discovery.index import IndexMethod
@@ -212,7 +213,7 @@ class BuyerTests(SynchronousTestCase):
 
     def test_nobody_to_ask(self) -> None:
         """With C{--once} it ends with 4 if there was no super peer all the time, and with 3 if there was one."""
-        for is_there, expected in ((False, NOBODY_ASKED), (True, NOT_FOUND)):
+        for is_there, expected in ((False, ExitStatus.NOBODY_ASKED), (True, ExitStatus.NOT_FOUND)):
             role = self.begin(gives_ids=False, nobody_asked="nobody was there", once_s=20.0)
             if is_there:
                 role.peer_joined(self.node.link(7))
@@ -223,7 +224,7 @@ class BuyerTests(SynchronousTestCase):
             self.assertEqual(len(nobody), not is_there)
         role = self.begin(once_s=20.0)
         self.node.clock.pump([1] * 20)
-        self.assertEqual(self.successResultOf(role.finished), NOT_FOUND)
+        self.assertEqual(self.successResultOf(role.finished), ExitStatus.NOT_FOUND)
 
     def test_seeks_by_it(self) -> None:
         """A seller that does not answer is looked for by its key."""

@@ -56,7 +56,7 @@ class GoodsTests(SynchronousTestCase):
 
     def test_wrong(self) -> None:
         """What cannot be read is refused in one line that names option, text and fault."""
-        whole = "is not a whole number from {} to 9007199254740992"
+        whole = "is not a whole number from {} to 9,007,199,254,740,992"
         self.assertEqual(
             {
                 text: refusal(text)

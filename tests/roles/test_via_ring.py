@@ -21,11 +21,12 @@ from twisted_bazaar.discovery.ring.records.records import (
 from twisted_bazaar.discovery.ring.records.republishing import Republisher
 from twisted_bazaar.discovery.ring.records.search import RingSearch
 from twisted_bazaar.errors import LinkClosed, PeerError, UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.files.download.progress import Receipt
 from twisted_bazaar.files.memory import MemoryContent, manifest_of
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.node.node import Node
-from twisted_bazaar.roles.buyer import NOBODY_ASKED, Buyer
+from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.discovery.ring import RingMethod
 from twisted_bazaar.roles.fetcher import Fetcher
 from twisted_bazaar.roles.fetching import choose
@@ -216,7 +217,7 @@ class GoodsTests(RingCase):
         buyer = Buyer([Want("apple", 1)], discovery=way, once_s=5.0)
         self.add(way, buyer)
         self.network.run(6)
-        self.assertEqual(self.successResultOf(buyer.finished), NOBODY_ASKED)
+        self.assertEqual(self.successResultOf(buyer.finished), ExitStatus.NOBODY_ASKED)
         self.assertEqual(len(self.network.events_of("nobody_asked")), 1)
 
     def test_claims_to_sell(self) -> None:

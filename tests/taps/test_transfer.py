@@ -69,18 +69,18 @@ class ReadTests(SynchronousTestCase):
         """Each mistake is refused with what may be written."""
         for options, text in (
             ({"transfer": "ftp"}, "--transfer 'ftp': write tcp or udp"),
-            ({"window": "0"}, "--window '0': takes a whole number from 1 to 65536"),
-            ({"window": "x"}, "--window 'x': takes a whole number from 1 to 65536"),
-            ({"window": "65537"}, "--window '65537': takes a whole number from 1 to 65536"),
-            ({"mss": "-1"}, "--mss '-1': takes a whole number from 1 to 1145"),
-            ({"mss": "99999"}, "--mss '99999': takes a whole number from 1 to 1145"),
+            ({"window": "0"}, "--window '0': takes a whole number from 1 to 65,536"),
+            ({"window": "x"}, "--window 'x': takes a whole number from 1 to 65,536"),
+            ({"window": "65537"}, "--window '65537': takes a whole number from 1 to 65,536"),
+            ({"mss": "-1"}, "--mss '-1': takes a whole number from 1 to 1,145"),
+            ({"mss": "99999"}, "--mss '99999': takes a whole number from 1 to 1,145"),
             ({"drop": "1"}, "--drop '1': takes a share such as 0.1; 0 or more, and less than 1"),
             ({"drop": "nan"}, "--drop 'nan': takes a share such as 0.1; 0 or more, and less than 1"),
             ({"drop": "-0.1"}, "--drop '-0.1': takes a share such as 0.1; 0 or more, and less than 1"),
             (
                 {"mss": "1146"},
-                "--mss 1146: a segment would have 1201 bytes, and a datagram has 1200 at most; write 1145 or less, or "
-                "add --limit datagram-bytes=1201",
+                "--mss 1146: a segment would have 1,201 bytes, and a datagram has 1,200 at most; write 1,145 or less, "
+                "or add --limit datagram-bytes=1201",
             ),
             ({"transfer_log": "/nowhere/at/all"}, "--transfer-log '/nowhere/at/all': No such file or directory"),
             ({"transfer_log": "\0"}, "--transfer-log '\\x00': embedded null byte"),

@@ -12,34 +12,79 @@ from importlib import import_module
 from typing import Any, Final
 
 import click
+from attrs import frozen
 
+from twisted_bazaar.cli.terminal.command import WIDEST_COMMAND, write_lines
 from twisted_bazaar.cli.terminal.errors import output_or_refuse
-
-# By the name of each, the room of C{commands} in which its module lies, and what it does.
-_ELSEWHERE: Final[Mapping[str, tuple[str, str]]] = {
-    "files": ("files", "See what a running sharer shares and fetches."),
-    "get": ("files", "Fetch a file from everybody who has it."),
-    "cancel": ("goods", "Take back an order that has no answer yet."),
-    "config": ("nodes", "Show which settings are in force, and where each was written."),
-    "orders": ("goods", "List the orders of a running buyer or seller, or show one."),
-    "ring": ("ring", "Be a member of a ring, at a prompt; or ask one that runs."),
-    "search": ("files", "Look for files."),
-    "share": ("files", "Share the files of a folder."),
-    "shell": ("files", "Look for files and fetch them, word by word."),
-    "simulate": ("simulate", "Run a whole network in virtual time, and check its promises."),
-    "status": ("nodes", "Show who a running node is, and how it is."),
-    "stock": ("goods", "See and change what a running seller has."),
-    "trace": ("simulate", "Show who told whom what: the searches and orders of a run."),
-    "verify": ("goods", "Check a receipt, on any machine."),
-}
-
+from twisted_bazaar.exit_status import status_of_signal
+from twisted_bazaar.settings.help import told_examples, told_groups
 
 # Longer lines are hard to read.
 _WIDEST: Final = 80
+_WIDEST_OPTION: Final = 10
+_EXAMPLES: Final = ("bazaar demo", "bazaar share ~/music", "bazaar get song.mp3", "bazaar stock list")
+
+
+@frozen
+class Subject:
+    """Commands about one thing, in a folder of C{commands} with a module for each.
+
+    @ivar heading: over them in help.
+    @ivar folder: the name of the folder.
+    @ivar commands: what each does, as its own help says first; what matters first. Help imports none of them.
+    """
+
+    heading: str
+    folder: str
+    commands: Mapping[str, str]
+
+
+SUBJECTS: Final = (
+    Subject(
+        "Goods",
+        "goods",
+        {
+            "stock": "See and change what a running seller has.",
+            "orders": "List the orders of a running buyer or seller, or show one.",
+            "cancel": "Take back an order that has no answer yet.",
+            "verify": "Check a receipt, on any machine.",
+        },
+    ),
+    Subject(
+        "Files",
+        "files",
+        {
+            "search": "Find files by name, by words or by digest.",
+            "get": "Fetch a file from everybody who has it.",
+            "share": "Share the files of a folder until Ctrl-C.",
+            "shell": "Find files and fetch them at a prompt.",
+            "files": "See what a running sharer shares and fetches.",
+        },
+    ),
+    Subject("Ring", "ring", {"ring": "Join a ring and use it at a prompt, or ask a member that runs."}),
+    Subject(
+        "Nodes",
+        "nodes",
+        {
+            "status": "Show who a running node is, and how it is.",
+            "config": "Show which settings are in force, and where each was written.",
+        },
+    ),
+    Subject(
+        "Learn and simulate",
+        "simulate",
+        {
+            "demo": "Watch a market trade on this machine, and survive a crash.",
+            "simulate": "Run a whole network in virtual time, and check its promises.",
+            "trace": "Show the searches and orders of a run, or one of them message by message.",
+        },
+    ),
+)
+_FOLDERS: Final[Mapping[str, str]] = {name: subject.folder for subject in SUBJECTS for name in subject.commands}
 
 
 class _Commands(click.Group):
-    """The commands, of which those with many options are imported when they are called by name."""
+    """The commands, each imported when it is called by name."""
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         """Read the command line up to the name of the command."""
@@ -53,26 +98,28 @@ class _Commands(click.Group):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands."""
-        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+        """The names of all commands, by subject."""
+        return list(_FOLDERS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command by its name; None if there is none."""
-        if cmd_name not in _ELSEWHERE:
-            return super().get_command(ctx, cmd_name)
-        room, _ = _ELSEWHERE[cmd_name]
-        command = getattr(import_module(f"twisted_bazaar.cli.commands.{room}.{cmd_name}"), cmd_name)
+        if cmd_name not in _FOLDERS:
+            return None
+        command = getattr(import_module(f"twisted_bazaar.cli.commands.{_FOLDERS[cmd_name]}.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command), "a module of a command holds it under its own name"
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, self._in_short(ctx, name)) for name in self.list_commands(ctx)])
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by subject, without importing them; then the few options."""
+        subjects = {subject.heading: list(subject.commands.items()) for subject in SUBJECTS}
+        write_lines(formatter, told_groups(subjects, formatter.width, WIDEST_COMMAND))
+        records = [each.get_help_record(ctx) for each in self.get_params(ctx)]
+        more = {"More": [record for record in records if record is not None]}
+        write_lines(formatter, told_groups(more, formatter.width, _WIDEST_OPTION))
 
-    def _in_short(self, ctx: click.Context, name: str) -> str:
-        command = None if name in _ELSEWHERE else super().get_command(ctx, name)
-        return _ELSEWHERE[name][1] if command is None else command.get_short_help_str(limit=80)
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what can be tried first."""
+        write_lines(formatter, told_examples(_EXAMPLES))
 
 
 @contextmanager
@@ -86,28 +133,17 @@ def _ending_in_a_line() -> Iterator[None]:
             yield
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
-        raise SystemExit(128 + signal.SIGINT) from None
+        raise SystemExit(status_of_signal(signal.SIGINT)) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="twisted_bazaar", prog_name="bazaar")
 def main() -> None:
-    """A peer-to-peer market on Twisted.
+    """Trade goods and share files among peers, with no market in the middle.
 
-    The market itself runs as daemons: see twistd bazaar-tracker --help and twistd bazaar-node --help. While one
-    runs, stock, orders, cancel, files, ring and status ask it. Files are found and fetched by search, get and shell,
-    and shared by share.
+    Buyers, sellers and other nodes that stay run as daemons: see twistd bazaar-node --help. The commands stock,
+    orders, cancel, files, ring and status ask a daemon that runs. The commands search, get, share and shell need none:
+    each is a node itself while it runs.
+
+    bazaar COMMAND --help shows the options of a command, and what its exit status means.
     """
-
-
-@main.command()
-def demo() -> None:
-    """Open a market on this machine, watch it trade, and pull its plug.
-
-    Starts a tracker, relays, sellers and buyers as processes on loopback, and stops them all again.
-    It takes about ten seconds, writes only to a temporary directory, and opens nothing to other
-    machines. Ends with status 0 when everything it promises has happened, else with 1.
-    """
-    from twisted_bazaar.demo.command import run_demo
-
-    raise SystemExit(run_demo())

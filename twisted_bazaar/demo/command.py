@@ -21,6 +21,7 @@ from twisted_bazaar.demo.audit import settle_accounts
 from twisted_bazaar.demo.daemons import BadLuck, DemoFailure, Stage
 from twisted_bazaar.demo.narration import Narration
 from twisted_bazaar.demo.scenes import GOODS, Market
+from twisted_bazaar.exit_status import ExitStatus
 
 _TRIES: Final = 3
 # What a unix socket's address has room for, less the name of a daemon and of its socket.
@@ -43,8 +44,8 @@ def run_demo() -> int:
         raise
     except (DemoFailure, OSError) as failure:
         click.echo(f"\nbazaar demo: {failure}", err=True)
-        return 1
-    return 0
+        return ExitStatus.NO
+    return ExitStatus.DONE
 
 
 def _run_until_lucky(story: Narration, interruption: Interruption) -> None:

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.discovery.offer import GATHER_S
 from twisted_bazaar.errors import Forged, SoldOut, StorageError, UsageError
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.interfaces import Command, IDiscoveryMethod, INode, Receivers
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.rate_limit import RateLimit
@@ -36,12 +37,6 @@ from twisted_bazaar.trade.wants import WantList
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.values.sale import Offer
 from twisted_bazaar.wire.error import Error
-
-BOUGHT: Final = 0
-NOT_FOUND: Final = 3
-SOLD_OUT: Final = 4
-NOBODY_ASKED: Final = 4
-UNKNOWN: Final = 5
 
 _TIMEOUT_S: Final = 60.0
 _FIRST_PAUSE_S: Final = 1.0
@@ -69,6 +64,18 @@ OPTIONS: Final = (
     ),
 )
 """The options of a buyer."""
+ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "With --once: all of it is bought."),
+    Ending(ExitStatus.NOT_FOUND, "With --once: not found within --timeout seconds."),
+    Ending(ExitStatus.SOLD_OUT, "With --once: found, but sold out."),
+    Ending(ExitStatus.NOBODY_ASKED, "With --once: no index server, super peer or member of a ring could be asked."),
+    Ending(
+        ExitStatus.UNFINISHED,
+        "With --once: ordered, and no answer. It may be yours: the same command again asks the seller, and orders "
+        "nothing twice.",
+    ),
+)
+"""The exit statuses of a buyer that ends by itself."""
 EXAMPLE: Final = "--want apple"
 
 
@@ -227,7 +234,7 @@ class Buyer(Role):
             elif want.missing:
                 await deferLater(self.node.clock, backoff.delay())
         if not any(each.missing for each in self.wants):
-            self._finish(BOUGHT)
+            self._finish(ExitStatus.DONE)
 
     async def _take_up(self, want: Want) -> None:
         """Enter a want into the book, and wait for the orders for it that have no answer yet."""
@@ -326,14 +333,14 @@ class Buyer(Role):
         open_items = {record.item for record in self.purchases.unanswered()}
         missing = [want for want in self.wants if want.missing]
         if any(want.item in open_items for want in missing):
-            status = UNKNOWN
+            status = ExitStatus.UNFINISHED
         elif any(want.refused for want in missing):
-            status = SOLD_OUT
+            status = ExitStatus.SOLD_OUT
         elif self._discovery.nobody_asked is not None and not self._joined.called:
-            status = NOBODY_ASKED
+            status = ExitStatus.NOBODY_ASKED
             self.node.report("nobody_asked", self._discovery.nobody_asked)
         else:
-            status = NOT_FOUND
+            status = ExitStatus.NOT_FOUND
         for want in missing:
             self.node.report(
                 "missing", "{missing} {item} not bought", item=want.item, missing=want.missing, status=status

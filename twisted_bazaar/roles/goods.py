@@ -34,7 +34,7 @@ def parse_count(digits: str, option: str, text: str, least: int) -> int:
     """
     if digits.isascii() and digits.isdigit() and len(digits) <= 16 and least <= int(digits) <= LARGEST_INTEGER:
         return int(digits)
-    raise UsageError(f"{option} {text!r}: {digits!r} is not a whole number from {least} to {LARGEST_INTEGER}")
+    raise UsageError(f"{option} {text!r}: {digits!r} is not a whole number from {least:,} to {LARGEST_INTEGER:,}")
 
 
 def at_least(least: int) -> Read:

@@ -65,7 +65,7 @@ def _parse_lease(text: str, option: str) -> float:
 OPTIONS: Final = (
     Option(
         "directory",
-        "Where it is kept: postgresql://..., for several servers.",
+        "Where the lists are kept: several servers share those at one postgresql://... URL.",
         "URL",
         shown="in memory",
     ),
@@ -79,7 +79,7 @@ OPTIONS: Final = (
     Option("most-files-a-peer", "How many files and goods one peer may list.", "N", f"{MOST_A_PEER}", read=at_least(1)),
     Option(
         "lease",
-        "For how many seconds a peer is believed that says nothing more.",
+        "How many seconds a peer stays listed that says nothing more.",
         "SECONDS",
         f"{LEASE_S:g}",
         read=_parse_lease,

@@ -254,8 +254,8 @@ def _mss(text: str | None, datagram_bytes: int, *, takes_limits: bool) -> int:
     if text.isascii() and text.isdigit() and most < int(text[:9]) <= LARGEST_MSS:
         size = int(text) + MOST_OVERHEAD_BYTES
         raise UsageError(
-            f"--mss {int(text)}: a segment would have {size} bytes, and a datagram has {datagram_bytes} at most; "
-            f"write {most} or less" + (f", or add --limit datagram-bytes={size}" if takes_limits else "")
+            f"--mss {int(text)}: a segment would have {size:,} bytes, and a datagram has {datagram_bytes:,} at most; "
+            f"write {most:,} or less" + (f", or add --limit datagram-bytes={size}" if takes_limits else "")
         )
     mss: int = whole_number(1, most)(text, "--mss")
     return mss

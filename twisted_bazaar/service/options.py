@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.files.window.settings import LARGEST_WINDOW
+from twisted_bazaar.files.window.settings import DEFAULT_MSS, LARGEST_WINDOW, Settings
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.settings.endpoints import parse_address
 from twisted_bazaar.settings.known import CONFIG
@@ -15,7 +15,7 @@ from twisted_bazaar.wire.goods import BAZAAR, check_item_name
 WHAT: Final = "What it does"
 FINDING: Final = "Finding"
 LINKS: Final = "Links"
-DATAGRAMS: Final = "Datagrams, and files by them"
+DATAGRAMS: Final = "UDP datagrams"
 KEEPING: Final = "What it keeps and tells"
 
 _LONGEST_BAZAAR: Final = 64
@@ -88,15 +88,15 @@ LIMIT: Final = Option(
 )
 UDP: Final = Option(
     "udp",
-    "Where to take datagrams, or none.",
+    "The port to take UDP datagrams at, or none.",
     "[HOST:]PORT",
-    shown="where it listens, if it needs any",
+    shown="the port of --listen, if a role needs datagrams",
     group=DATAGRAMS,
 )
 TRANSFER: Final = (
     Option(
         "transfer",
-        "How files come from who sends both ways: tcp, or udp; the other if that fails.",
+        "What to try first to fetch a file: a TCP connection, or UDP datagrams. If it fails, the other is tried.",
         "tcp|udp",
         shown="tcp",
         group=DATAGRAMS,
@@ -104,20 +104,30 @@ TRANSFER: Final = (
     ),
     Option(
         "window",
-        "Files by udp: so many segments may be under way; 1 is stop-and-wait.",
+        "For files by UDP: how many segments may be sent before the first of them is acknowledged. With 1 each waits "
+        "for the one before (stop-and-wait).",
         "N",
+        shown=f"{Settings().window}",
         group=DATAGRAMS,
         read=whole_number(1, LARGEST_WINDOW),
     ),
-    Option("mss", "Files by udp: so many bytes of a file a segment has at most.", "BYTES", group=DATAGRAMS),
+    Option(
+        "mss",
+        "For files by UDP: how many bytes of a file one segment holds at most.",
+        "BYTES",
+        shown=f"{DEFAULT_MSS}",
+        group=DATAGRAMS,
+    ),
     Option(
         "drop",
-        "Files by udp: throw away this share of segments on purpose, such as 0.1.",
+        "For files by UDP: throw this share of the segments away on purpose, to see how losses are made good. 0.1 is "
+        "one in ten.",
         "SHARE",
+        shown="0",
         group=DATAGRAMS,
         read=_parse_share,
     ),
-    Option("transfer-log", "Files by udp: a file that gets a line for each segment.", "FILE", group=DATAGRAMS),
+    Option("transfer-log", "For files by UDP: a file that gets a line for each segment.", "FILE", group=DATAGRAMS),
 )
 BAZAAR_OPTION: Final = Option(
     "bazaar",

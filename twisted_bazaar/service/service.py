@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.console import Console
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
@@ -25,7 +26,6 @@ from twisted_bazaar.state import SOCKET
 from twisted_bazaar.system.open_files import file_limit
 from twisted_bazaar.wire.message import NO_ID
 
-CANNOT_START: Final = 1
 # Who hands out ids to everybody, and has room for fewer, is told.
 _FEW_FOR_ALL: Final = 64
 
@@ -137,7 +137,7 @@ class NodeService(Service):
             )
         else:
             self.log.failure("the node could not start", failure)
-        self.on_exit(CANNOT_START)
+        self.on_exit(ExitStatus.NO)
 
 
 def build_service(config: NodeConfig, roles: Sequence[IRole], reactor: Any) -> NodeService:

@@ -6,15 +6,18 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from twisted_bazaar.exit_status import Ending
 from twisted_bazaar.settings.option import Option
 
 _INDENT: Final = 2
 _WIDEST_WORDS: Final = 26
 _LEAST_TEXT: Final = 24
 _OTHERS: Final = "Options"
+_ENDINGS: Final = "Exit status"
+_WIDEST_STATUS: Final = 3
 
 Entry = tuple[str, str]
-"""An option as it is typed, and what it does."""
+"""What is typed, and what it does: an option, or a command; or a number, and what it says."""
 
 
 def entry_of(option: Option) -> Entry:
@@ -32,22 +35,42 @@ def grouped(options: Iterable[Option]) -> Mapping[str, Sequence[Option]]:
     return groups
 
 
-def told_groups(groups: Mapping[str, Sequence[Entry]], width: int) -> Iterator[str]:
+def told_groups(groups: Mapping[str, Sequence[Entry]], width: int, widest_words: int = _WIDEST_WORDS) -> Iterator[str]:
     """Lines of help, no wider than a terminal.
 
     @param groups: what to tell, by heading.
     @param width: columns.
+    @param widest_words: how many columns there are for what is typed; a text stands below what is longer.
     """
     for heading, entries in groups.items():
         yield f"{heading}:"
         for words, text in entries:
-            yield from _told(words, text, width)
+            yield from _told(words, text, width, widest_words)
         yield ""
 
 
-def _told(words: str, text: str, width: int) -> Iterator[str]:
+def told_endings(endings: Sequence[Ending], width: int) -> Iterator[str]:
+    """Lines of help about exit statuses: none if there are no endings.
+
+    @param width: columns.
+    """
+    if endings:
+        in_order = sorted(endings, key=lambda ending: ending.status)
+        entries = [(str(ending.status), ending.meaning) for ending in in_order]
+        yield from told_groups({_ENDINGS: entries}, width, _WIDEST_STATUS)
+
+
+def told_examples(examples: Sequence[str]) -> Iterator[str]:
+    """Lines of help with command lines that can be copied: none if there are no examples."""
+    if examples:
+        yield "Example:" if len(examples) == 1 else "Examples:"
+        yield from (" " * _INDENT + example for example in examples)
+        yield ""
+
+
+def _told(words: str, text: str, width: int, widest_words: int) -> Iterator[str]:
     """One entry: the text beside the words, or below them where there is no room."""
-    column = _INDENT + _WIDEST_WORDS + 2
+    column = _INDENT + widest_words + 2
     if width - column < _LEAST_TEXT:
         column = 2 * _INDENT
     lines = textwrap.wrap(text, width - column, break_long_words=True, break_on_hyphens=False)

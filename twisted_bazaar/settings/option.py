@@ -31,7 +31,7 @@ def whole_number(least: int, most: int) -> Read:
     def read(text: str, option: str) -> int:
         if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most:
             return int(text)
-        raise UsageError(f"{option} {text!r}: takes a whole number from {least} to {most}")
+        raise UsageError(f"{option} {text!r}: takes a whole number from {least:,} to {most:,}")
 
     return read
 

@@ -11,6 +11,7 @@ from attrs import evolve
 from twisted.application.service import IService
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.plugin import IRolePlugin, RoleContext, find_role, known_methods, known_roles, loaded_methods
 from twisted_bazaar.roles.discovery.chosen import chosen_method
 from twisted_bazaar.roles.discovery.method import DiscoveryContext
@@ -74,6 +75,7 @@ class NodeOptions(DaemonOptions):
     typed: Collection[str]
     synopsis = "[--role ROLE]... [options]"
     longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
+    endings = (Ending(ExitStatus.NO, "An option is wrong, or it cannot start or join."),)
     example = "twistd -n bazaar-node --role buyer --want apple"
 
     def __init__(self) -> None:
@@ -209,6 +211,7 @@ def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:
     if plugins:
         words = " ".join(f"--role {plugin.name} {plugin.example()}".strip() for plugin in plugins)
         about["example"] = f"twistd -n bazaar-node {words}"
+        about["endings"] = (*NodeOptions.endings, *(ending for plugin in plugins for ending in plugin.endings()))
     cls: type[NodeOptions] = type("Options", (NodeOptions,), about)
     return cls()
 

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Final, NoReturn
 from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.settings.help import Entry, entry_of, grouped, told_groups
+from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.settings.help import Entry, entry_of, grouped, told_endings, told_examples, told_groups
 from twisted_bazaar.settings.known import CONFIG, NEVER_SET, kinds_of
 from twisted_bazaar.settings.layers import Layers
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -32,6 +33,7 @@ class DaemonOptions(usage.Options):
     does; an option that is given there is not looked for in them.
 
     @cvar declared: the options, in the order in which help shows them.
+    @cvar endings: with which exit statuses it ends by itself.
     @cvar example: a command line, for the end of help.
     @cvar tables: the tables of a settings file that count; the later wins.
     @ivar environment: where variables are looked up.
@@ -44,6 +46,7 @@ class DaemonOptions(usage.Options):
     declared: Sequence[Option] = ()
     optFlags: ClassVar[list[list[str | None]]] = []
     optParameters: ClassVar[list[list[str | None]]] = []
+    endings: ClassVar[Sequence[Ending]] = (Ending(ExitStatus.NO, "An option is wrong, or it cannot start."),)
     example: ClassVar[str] = ""
     longdesc = ""
     tables: Sequence[str] = ()
@@ -72,14 +75,17 @@ class DaemonOptions(usage.Options):
 
     def getUsage(self, width: int | None = None) -> str:
         """Help on the options, in groups."""
-        columns = width or shutil.get_terminal_size().columns
+        columns = min(width or shutil.get_terminal_size().columns, _WIDEST)
         groups = {
             heading: [entry_of(option) for option in options] for heading, options in grouped(self.declared).items()
         }
         groups["More"] = [("--help", "Show this, and end."), ("--version", "Show the version, and end."), *self.more()]
-        lines = ["", *textwrap.wrap(self.longdesc, columns), "", *told_groups(groups, min(columns, _WIDEST))]
-        if self.example:
-            lines += ["Example:", f"  {self.example}", ""]
+        lines = [
+            *("", *textwrap.wrap(self.longdesc, columns), ""),
+            *told_groups(groups, columns),
+            *told_endings(self.endings, columns),
+            *told_examples([self.example] if self.example else ()),
+        ]
         return "\n".join(lines)
 
     def opt_help(self) -> None:
@@ -168,7 +174,7 @@ def show(text: str) -> NoReturn:
     except BrokenPipeError:
         # Or Python would try again at its end, and say so in lines of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise SystemExit(0)
+    raise SystemExit(ExitStatus.DONE)
 
 
 def _add_repeated(cls: type[DaemonOptions], option: Option) -> None:

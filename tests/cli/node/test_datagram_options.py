@@ -71,11 +71,11 @@ class OptionTests(SynchronousTestCase):
         arguments = {"get": ("a",), "share": (HERE,), "shell": ()}
         for words, expected in (
             (("--transfer", "ftp"), "--transfer 'ftp': write tcp or udp"),
-            (("--window", "0"), "--window '0': takes a whole number from 1 to 65536"),
+            (("--window", "0"), "--window '0': takes a whole number from 1 to 65,536"),
             (("--drop", "1"), "--drop '1': takes a share such as 0.1; 0 or more, and less than 1"),
             (
                 ("--mss", "1146"),
-                "--mss 1146: a segment would have 1201 bytes, and a datagram has 1200 at most; write 1145 or less",
+                "--mss 1146: a segment would have 1,201 bytes, and a datagram has 1,200 at most; write 1,145 or less",
             ),
         ):
             for command in SERVING:

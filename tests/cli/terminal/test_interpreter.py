@@ -7,8 +7,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word, fires_within, unquoted
-from twisted_bazaar.cli.terminal.session import DONE, FAILED
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import ExitStatus
 
 
 class Parrot(Interpreter):
@@ -82,14 +82,14 @@ class InterpreterTests(SynchronousTestCase):
 
     def test_status(self) -> None:
         """What goes wrong is said, and in the status from then on."""
-        self.assertEqual(self.tell("end", "end"), [None, DONE])
-        self.assertEqual(self.tell("say", "end", "bye"), [None, None, FAILED])
+        self.assertEqual(self.tell("end", "end"), [None, ExitStatus.DONE])
+        self.assertEqual(self.tell("say", "end", "bye"), [None, None, ExitStatus.NO])
         self.assertEqual(self.parrot.said, ["after ", "after end", "say what?", "after say", "after end"])
 
     def test_end(self) -> None:
         """The end of all lines is the last word; a line without a word does not come between two, a wrong word does."""
         self.assertEqual(self.tell("end", "xyzzy", None), [None, None, None])
-        self.assertEqual(self.tell("", "# say a", None), [None, None, FAILED])
+        self.assertEqual(self.tell("", "# say a", None), [None, None, ExitStatus.NO])
 
 
 class WaitingTests(SynchronousTestCase):

@@ -7,6 +7,8 @@ from typing import Final
 from twisted_bazaar.settings.option import Option
 
 OUTPUT: Final = Option("output", "Where files go.", "DIR", ".", shown="this directory", short="o")
-DIGEST: Final = Option("digest", "The file of this name whose digest begins so.", "PREFIX", "")
+DIGEST: Final = Option(
+    "digest", "Choose among files of one name: the SHA-256 digest of the one begins with this.", "PREFIX", ""
+)
 OVERWRITE: Final = Option("overwrite", "Replace a file of this name.")
 JSON: Final = Option("json", "Print a JSON list, an object for each.")

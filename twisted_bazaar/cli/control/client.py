@@ -17,6 +17,7 @@ from attrs import frozen
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.errors import UNREADABLE, FrameError, UsageError
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import LONGEST_SOCKET_PATH, SOCKET, state_path, states_root, written_path
 from twisted_bazaar.wire.framing import FrameSplitter, frame
@@ -47,6 +48,9 @@ WHICH_NODE: Final = (
     Option("name", "The node of this name, as in bazaar-node --name.", "NAME", group="Which node"),
 )
 """The options by which a command chooses a node that runs; the only one that can answer it, if none is given."""
+NO_NODE: Final = Ending(ExitStatus.WRONG_USE, "An option is wrong, or no node could be asked.")
+ASKING: Final = (Ending(ExitStatus.DONE), Ending(ExitStatus.NO, "The node said no."), NO_NODE)
+"""The endings of a command that asks a node that runs."""
 
 
 @frozen

@@ -16,9 +16,9 @@ from twisted_bazaar.cli.node.transfers import told_receipt, told_source, told_st
 from twisted_bazaar.cli.terminal.amounts import told_count, told_size
 from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word, fires_within, unquoted
 from twisted_bazaar.cli.terminal.results import console_for_results
-from twisted_bazaar.cli.terminal.session import DONE, FAILED, RESUMABLE
 from twisted_bazaar.discovery.index.messages import Busy
 from twisted_bazaar.errors import AlreadyThere, BazaarError, UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.files.download.swarm import Receipt
 from twisted_bazaar.roles.fetcher import Fetcher
 from twisted_bazaar.roles.fetching import Fetch, SeveralFound, choose
@@ -168,7 +168,9 @@ class ShellCommands(Interpreter):
             count = told_count(len(left), "download")
             self._say(f"{count} under way: wait lets them end; exit again leaves them to be gone on with")
             return None
-        return RESUMABLE if self.show_left() else (self.status if self._patient else DONE)
+        if self.show_left():
+            return ExitStatus.UNFINISHED
+        return self.status if self._patient else ExitStatus.DONE
 
     def _show_end(self, fetch: Fetch) -> None:
         outcome = fetch.outcome
@@ -177,7 +179,7 @@ class ShellCommands(Interpreter):
                 self._say(line)
             self._say(f"{self._directory / fetch.found.name}")
         elif outcome is not None and outcome.check(BazaarError):
-            self.status = FAILED
+            self.status = ExitStatus.NO
             self._say(f"{fetch.found.name} was not fetched: {outcome.getErrorMessage()}")
         waiting, self._waiting = self._waiting, []
         for each in waiting:

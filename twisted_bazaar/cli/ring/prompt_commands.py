@@ -25,8 +25,8 @@ from twisted_bazaar.cli.ring.rows import (
     told_stored,
 )
 from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word, fires_within, unquoted
-from twisted_bazaar.cli.terminal.session import DONE, FAILED
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.roles.ring_peer import RingPeer
 
 _JOIN_S: Final = 15.0
@@ -102,13 +102,13 @@ class RingPrompt(Interpreter):
 
     async def _quit(self, rest: str) -> int | None:
         if not self._strict:
-            return DONE
-        if self.status == DONE:
+            return ExitStatus.DONE
+        if self.status == ExitStatus.DONE:
             try:
                 await self._wait_for_ring()
             except UsageError:
                 self._say("this peer has not come on the ring")
-                return FAILED
+                return ExitStatus.NO
         return self.status
 
     def _file_and_name(self, rest: str) -> tuple[Path, str]:

@@ -2,26 +2,30 @@
 
 A command becomes one by its class, and its function gets the values::
 
-    @click.command(cls=PlainCommand, declared=OPTIONS, example="bazaar cancel 74a0d106")
+    @click.command(cls=PlainCommand, declared=OPTIONS, endings=ENDINGS, example="bazaar cancel 74a0d106")
     @click.argument("order", metavar="ID")
     def cancel(order: str, options: OptionValues) -> None:
 
-Its help shows the options in their groups, and ends with the example.
+Its help shows the options in their groups and what each exit status means, and ends with the example.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.settings.help import entry_of, grouped, told_groups
+from twisted_bazaar.exit_status import Ending
+from twisted_bazaar.settings.help import entry_of, grouped, told_endings, told_examples, told_groups
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.settings.values import TYPED, Kind, Setting, Settings
+
+WIDEST_COMMAND: Final = 8
+"""How many columns help has for the name of a command."""
 
 
 class PlainCommand(click.Command):
@@ -30,13 +34,22 @@ class PlainCommand(click.Command):
     Its function gets their values as C{options}.
 
     @param declared: the options, in the order in which help shows them.
+    @param endings: with which exit statuses it ends, and what each means.
     @param example: a command line, for the end of help.
     """
 
-    def __init__(self, *args: Any, declared: Sequence[Option] = (), example: str = "", **attributes: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        declared: Sequence[Option] = (),
+        endings: Sequence[Ending] = (),
+        example: str = "",
+        **attributes: Any,
+    ) -> None:
         super().__init__(*args, **attributes)
         self.declared = declared
-        self._example = example
+        self.endings = endings
+        self._examples = [example] if example else []
         self.params.extend(map(_click_option, declared))
         if self.callback is not None and declared:
             self.callback: Callable[..., Any] | None = self._with_values(self.callback)
@@ -56,15 +69,13 @@ class PlainCommand(click.Command):
         options = [each for each in self.get_params(ctx) if isinstance(each, click.Option) and each.name not in own]
         others = [each.get_help_record(ctx) for each in options]
         groups["More"] = [record for record in others if record is not None]
-        formatter.write_paragraph()
-        formatter.write("\n".join(told_groups(groups, formatter.width)))
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
+        write_lines(formatter, told_groups(groups, formatter.width))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the example."""
-        if self._example:
-            formatter.write(f"\nExample:\n  {self._example}\n")
+        """Write what each exit status means, and the example."""
+        write_lines(formatter, [*told_endings(self.endings, formatter.width), *told_examples(self._examples)])
 
     def values(self, ctx: click.Context, parameters: dict[str, Any]) -> OptionValues:
         """Take the values of the declared options out of the parameters of the function."""
@@ -89,6 +100,30 @@ class PlainCommand(click.Command):
                 raise UserError(str(error)) from None
 
         return run
+
+
+class PlainGroup(click.Group):
+    """Several commands under one word; its help tells the first paragraph of each, whole."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in the order in which they were added."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands."""
+        entries = [(name, in_short(command)) for name, command in self.commands.items()]
+        write_lines(formatter, told_groups({"Commands": entries}, formatter.width, WIDEST_COMMAND))
+
+
+def in_short(command: click.Command) -> str:
+    """What a command does: the first paragraph of its help."""
+    return " ".join((command.help or "").partition("\n\n")[0].split())
+
+
+def write_lines(formatter: click.HelpFormatter, lines: Iterable[str]) -> None:
+    """Write lines of help as they are, below what is there."""
+    formatter.write_paragraph()
+    formatter.write("\n".join(lines))
 
 
 def is_typed(ctx: click.Context, option: Option) -> bool:

@@ -1,4 +1,4 @@
-"""Errors of a command in one line: status 2 for what cannot be done, 1 for a negative answer."""
+"""Errors of commands: each is said in one line and ends the process with a status of its own."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, Final
+from typing import IO, Any
 
 import click
 
 from twisted_bazaar.cli.terminal.printable import printable
-
-IMPOSSIBLE: Final = 2
-NO: Final = 1
+from twisted_bazaar.exit_status import ExitStatus
 
 
 class UserError(click.ClickException):
     """The user asked for something impossible; the text says what, and what would be possible."""
 
-    exit_code = IMPOSSIBLE
+    exit_code = ExitStatus.WRONG_USE
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -36,7 +34,7 @@ class UserError(click.ClickException):
 class NegativeAnswer(UserError):
     """A negative answer: what was asked for was possible, and is not so; the text says why."""
 
-    exit_code = NO
+    exit_code = ExitStatus.NO
 
 
 def whole_text(text: str, what: str) -> str:

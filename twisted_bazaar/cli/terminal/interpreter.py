@@ -14,8 +14,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from twisted_bazaar.cli.terminal.prompt import Prompt
-from twisted_bazaar.cli.terminal.session import DONE, FAILED
 from twisted_bazaar.errors import BazaarError, UsageError
+from twisted_bazaar.exit_status import ExitStatus
 
 
 @frozen
@@ -44,7 +44,7 @@ class Interpreter:
     """
 
     def __init__(self, words: Sequence[Word], say: Callable[[str], object]) -> None:
-        self.status: int = DONE
+        self.status: int = ExitStatus.DONE
         self.previous: Word | None = None
         self._words = words
         self._say = say
@@ -75,7 +75,7 @@ class Interpreter:
                 raise UsageError(self._hint(name))
             return await word.action(self, rest.strip())
         except BazaarError as error:
-            self.status = FAILED
+            self.status = ExitStatus.NO
             self._say(str(error))
         finally:
             self.previous = word

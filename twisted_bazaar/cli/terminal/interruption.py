@@ -11,6 +11,8 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
+from twisted_bazaar.exit_status import status_of_signal
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -42,13 +44,13 @@ class Interruption:
     def check(self) -> None:
         """Go on, unless the program is to end.
 
-        @raise SystemExit: a signal came; the status is 128 and its number, as a shell has it.
+        @raise SystemExit: a signal came; the status is that which a shell has for it.
         """
         if self._received is not None:
-            raise SystemExit(128 + self._received)
+            raise SystemExit(status_of_signal(self._received))
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._insists and self._received is not None:
             # Nothing that could be raised here is sure to get past the code that runs now.
-            os._exit(128 + number)
+            os._exit(status_of_signal(number))
         self._received = self._received or number

@@ -18,11 +18,7 @@ from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.cli.terminal.process import hold_back_log
 from twisted_bazaar.errors import BazaarError, UsageError
-
-DONE: Final = 0
-FAILED: Final = 1
-NOT_FOUND: Final = 3
-RESUMABLE: Final = 5
+from twisted_bazaar.exit_status import ExitStatus
 
 _LOOK_S: Final = 0.1
 
@@ -103,7 +99,7 @@ class Running:
             self._interruption.check()
         except SystemExit as ending:
             self._looking.stop()
-            self._status = ending.code if isinstance(ending.code, int) else FAILED
+            self._status = ending.code if isinstance(ending.code, int) else ExitStatus.NO
             self._doing.cancel()
 
     def _end(self, outcome: Any) -> None:

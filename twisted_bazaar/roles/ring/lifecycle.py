@@ -19,6 +19,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed, UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address
 
@@ -77,4 +78,4 @@ class RingLifecycle:
         self._node.report("ring-refused", sentence, why=why)
         self._dht.member.observer.refused(why)
         if not self.finished.called:
-            self.finished.callback(1)
+            self.finished.callback(ExitStatus.NO)

@@ -58,14 +58,14 @@ RING_OPTIONS: Final = (
     BITS,
     Option(
         "successors",
-        "How many nodes after itself it knows.",
+        "How many of the nodes that follow it on the ring it knows.",
         "N",
         shown=f"{USUAL.successors}; {CLASSIC.successors} with --classic",
         read=whole_number(1, MOST_SUCCESSORS),
     ),
     Option(
         "replicas",
-        "On how many nodes everything is besides the one that it belongs to.",
+        "How many nodes keep a copy of everything, besides the node that it belongs to.",
         "N",
         shown=f"{USUAL_REPLICAS}; {CLASSIC.successors} with --classic",
         read=whole_number(0, MOST_SUCCESSORS),

@@ -217,6 +217,6 @@ class RefusedTests(FilesCase):
                 "bazaar get: 'xyz' is not the beginning of a digest: write up to 64 of the characters 0-9 and a-f",
             ),
             (("a", "--timeout", "soon"), "bazaar get: --timeout: takes seconds, or none, not 'soon'"),
-            (("a", "--upload-slots", "0"), "bazaar get: --upload-slots '0': takes a whole number from 1 to 1000"),
+            (("a", "--upload-slots", "0"), "bazaar get: --upload-slots '0': takes a whole number from 1 to 1,000"),
         ):
             self.assertEqual(self.refused(*words), expected)

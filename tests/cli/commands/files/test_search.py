@@ -122,7 +122,7 @@ class RefusedTests(FilesCase):
                 "--digest: takes a whole digest, 64 hexadecimal digits; bazaar search --json shows them",
             ),
             (("--all", "--exact"), "--exact goes with a NAME"),
-            (("a", "--most", "0"), "--most '0': takes a whole number from 1 to 1000000"),
+            (("a", "--most", "0"), "--most '0': takes a whole number from 1 to 1,000,000"),
         ):
             result = CliRunner().invoke(main, ["search", *words], prog_name="bazaar")
             self.assertEqual((result.exit_code, result.stdout), (2, ""), result.output)

@@ -160,7 +160,7 @@ class RefusedTests(FilesCase):
             ((), "Missing argument 'DIR'; see --help"),
             (("/nowhere/at/all",), "/nowhere/at/all: there is no such folder; make it first"),
             ((__file__,), f"{__file__}: this is no folder"),
-            ((here, "--upload-slots", "many"), "--upload-slots 'many': takes a whole number from 1 to 1000"),
+            ((here, "--upload-slots", "many"), "--upload-slots 'many': takes a whole number from 1 to 1,000"),
             (
                 (here, "--upload-rate", "fast"),
                 "--upload-rate 'fast': write bytes a second, at least 16K, such as 500K or 2M",

@@ -12,8 +12,8 @@ from tests.files.cases import MIB, file_of
 from tests.roles.files_cases import FilesCase
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.node.shell_commands import ShellCommands
-from twisted_bazaar.cli.terminal.session import DONE, FAILED, RESUMABLE
 from twisted_bazaar.discovery.index.messages import Busy
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.roles.fetcher import Fetcher, parts_in
 from twisted_bazaar.values.files import FileQuery, Page
 
@@ -175,9 +175,9 @@ class TalkTests(FilesCase):
         talk = self.talk()
         self.tell(talk, "get a")
         self.assertIsNone(self.tell(talk, "exit"))
-        self.assertEqual(self.tell(talk, "exit"), RESUMABLE)
+        self.assertEqual(self.tell(talk, "exit"), ExitStatus.UNFINISHED)
         self.assertEqual(self.words()[-1], "1 download left: the same get goes on from there")
-        self.assertEqual(self.tell(self.talk(), "EXIT"), DONE)
+        self.assertEqual(self.tell(self.talk(), "EXIT"), ExitStatus.DONE)
 
     def test_exit_by_another_word(self) -> None:
         """The same goes for other words for it, and for the end of what is typed; a word between them begins anew."""
@@ -185,14 +185,14 @@ class TalkTests(FilesCase):
         talk = self.talk()
         self.tell(talk, "get a")
         self.assertIsNone(self.tell(talk, "quit", "status", "bye"))
-        self.assertEqual(self.tell(talk, None), RESUMABLE)
+        self.assertEqual(self.tell(talk, None), ExitStatus.UNFINISHED)
 
     def test_end_of_pipe(self) -> None:
         """At the end of a pipe downloads come to their end first; what went wrong makes the status 1."""
         self.catalogue.add("a", SMALL, self.site(SMALL).source)
-        self.assertEqual(self.tell(self.talk(patient=True), "get a", None), DONE)
+        self.assertEqual(self.tell(self.talk(patient=True), "get a", None), ExitStatus.DONE)
         self.assertEqual((self.directory / "a").read_bytes(), SMALL)
-        self.assertEqual(self.tell(self.talk(patient=True), "get nothing", None), FAILED)
+        self.assertEqual(self.tell(self.talk(patient=True), "get nothing", None), ExitStatus.NO)
 
     def test_long_pipe(self) -> None:
         """Of very many lines not all downloads go on at once; an index that is asked too much is asked again."""
@@ -218,7 +218,7 @@ class TalkTests(FilesCase):
                 status = await talk.run_line(next(lines))
             return status
 
-        self.assertEqual(self.result(pipe()), DONE)
+        self.assertEqual(self.result(pipe()), ExitStatus.DONE)
         self.assertEqual((refused, max(most)), ([], 31))
         self.assertEqual(len(list(self.directory.iterdir())), 40)
 

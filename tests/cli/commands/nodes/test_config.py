@@ -239,7 +239,7 @@ class ConfiguredTests(ConfigCase):
 
     def test_show(self) -> None:
         """C{bazaar config show} tells its settings too."""
-        self.patch(main_module, "_ELSEWHERE", {**main_module._ELSEWHERE, "fetch": ("files", "Fetch.")})
+        self.patch(main_module, "_FOLDERS", {**main_module._FOLDERS, "fetch": "files"})
         modules = {"twisted_bazaar.cli.commands.files.fetch": SimpleNamespace(fetch=fetch)}
         self.patch(main_module, "import_module", lambda name: modules.get(name) or import_module(name))
         rows = self.rows("--program", "fetch")

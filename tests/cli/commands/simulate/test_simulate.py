@@ -284,7 +284,7 @@ class OptionTests(SimulateCase):
             "--unheard-of": "No such option '?--unheard-of",
             "--nodes": "Option '--nodes' requires an argument",
             "surplus": "Got unexpected extra argument",
-            "--shrink-runs 0": "--shrink-runs '0': takes a whole number from 1 to 100000",
+            "--shrink-runs 0": "--shrink-runs '0': takes a whole number from 1 to 100,000",
             "--shrink-to x.toml": "--shrink-to goes with --shrink",
             "--shrink --force": "--force goes with --shrink-to",
         }.items():

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OVERWRITE
-from twisted_bazaar.cli.control.client import WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, RunningNode, chosen_node
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST
 from twisted_bazaar.cli.terminal.amounts import told_count, told_rate, told_size
-from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.cli.terminal.errors import whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
@@ -68,14 +68,16 @@ class _Status(msgspec.Struct, frozen=True):
     downloads: list[_Download]
 
 
-@click.group()
+@click.group(cls=PlainGroup)
 def files() -> None:
     """See what a running sharer shares and fetches."""
 
 
-@files.command("list", cls=PlainCommand, declared=(JSON, *WHICH_NODE), example="bazaar files list --name sharer")
+@files.command(
+    "list", cls=PlainCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar files list --name sharer"
+)
 def list_(options: OptionValues) -> None:
-    """List the files that it offers."""
+    """List the files that the sharer offers."""
     rows = list(_all_of(chosen_node(options, "files.list", _SHARER)))
     if options["json"]:
         click.echo(json.dumps(msgspec.to_builtins(rows)))
@@ -92,9 +94,9 @@ def list_(options: OptionValues) -> None:
     show_table(console_for_results(), table)
 
 
-@files.command(cls=PlainCommand, declared=(JSON, *WHICH_NODE), example="bazaar files status --json")
+@files.command(cls=PlainCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar files status --json")
 def status(options: OptionValues) -> None:
-    """Show what it serves and fetches, and what it leaves out."""
+    """Show what the sharer serves and fetches, and which files it leaves out."""
     node = chosen_node(options, "files.status", _SHARER)
     if options["json"]:
         click.echo(json.dumps(node.rows("files.status", dict[str, Any])))
@@ -105,10 +107,12 @@ def status(options: OptionValues) -> None:
         show_figures(console, *((what, printable(figure)) for what, figure in figures))
 
 
-@files.command(cls=PlainCommand, declared=(DIGEST, OVERWRITE, *WHICH_NODE), example="bazaar files get song.mp3")
+@files.command(
+    cls=PlainCommand, declared=(DIGEST, OVERWRITE, *WHICH_NODE), endings=ASKING, example="bazaar files get song.mp3"
+)
 @click.argument("wanted", metavar="NAME|DIGEST")
 def get(wanted: str, options: OptionValues) -> None:
-    """Have it fetch a file into its folder; bazaar files status shows how far that is."""
+    """Have the sharer fetch a file into its folder; bazaar files status shows how far it is."""
     whole_text(wanted, "NAME")
     node = chosen_node(options, "files.get", _SHARER)
     digest, overwrite = options["digest"], options["overwrite"]

@@ -23,8 +23,9 @@ from twisted_bazaar.cli.terminal.amounts import told_size
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line
-from twisted_bazaar.cli.terminal.session import NOT_FOUND, RESUMABLE, Interrupted, run_in_reactor
+from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.files.download.swarm import Receipt
 from twisted_bazaar.roles.fetcher import USUAL_SLOTS, Fetcher, parts_in
 from twisted_bazaar.roles.fetching import Fetch, NotFound, SeveralFound, choose, read_beginning
@@ -35,18 +36,28 @@ from twisted_bazaar.wire.files import check_file_name
 
 _USUAL_TIMEOUT_S: Final = 60.0
 _SHOW_S: Final = 0.2
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "The file is there."),
+    Ending(ExitStatus.NO, "It failed, or nobody could be asked."),
+    Ending(ExitStatus.WRONG_USE, "An option is wrong, or several files have this name."),
+    Ending(ExitStatus.NOT_FOUND, "Nobody has it."),
+    Ending(
+        ExitStatus.UNFINISHED,
+        "It was interrupted, or nobody is left who has it. The same command goes on from there.",
+    ),
+)
 
 
 class Missing(NegativeAnswer):
     """Nobody has it."""
 
-    exit_code = NOT_FOUND
+    exit_code = ExitStatus.NOT_FOUND
 
 
 class Resumable(NegativeAnswer):
     """It has not come to its end; what is there is kept."""
 
-    exit_code = RESUMABLE
+    exit_code = ExitStatus.UNFINISHED
 
 
 @frozen
@@ -75,17 +86,19 @@ class Wish:
         return is_named(source, self.sources)
 
 
-@click.command(cls=ConfiguredCommand, declared=GET, example="bazaar get song.mp3 --index tcp:192.0.2.1:9100")
+@click.command(
+    cls=ConfiguredCommand,
+    declared=GET,
+    endings=_ENDINGS,
+    example="bazaar get song.mp3 --index tcp:192.0.2.1:9100",
+)
 @click.argument("wanted", metavar="NAME|DIGEST")
 def get(wanted: str, options: OptionValues) -> None:
     """Fetch a file from everybody who has it.
 
-    It is checked chunk by chunk, and appears under its name when all of it is there and right. Until then its
-    chunks are kept in a hidden file beside, served to others who want them, and used when the same command is
-    given again.
-
-    Ends with status 0 when the file is there, with 3 when nobody has it, with 5 when it was interrupted, or
-    nobody was left who has it, and can be gone on with; with 1 when it failed, with 2 when an option is impossible.
+    The file is checked chunk by chunk. It appears under its name when all of it is there and right. Until then its
+    chunks are kept in a hidden file beside it, and served to others who want them. The same command goes on from
+    there.
     """
     wish = Wish(
         _whole_name(wanted),

@@ -27,30 +27,37 @@ _JOINING: Final = (
     ),
     *(evolve(option, group=FINDING) for method in _METHODS for option in method.command_options),
 )
+_ASKED: Final = " or ".join(method.asked.option for method in _METHODS if method.asked is not None)
+_A_FREE_PORT: Final = f"a free port; other machines reach it only if {_ASKED} names one of them"
 _SERVING: Final = (
-    evolve(LISTEN, shown="a free port, for this machine only if who is asked is", short=None),
+    evolve(LISTEN, help="Where to take connections, or none.", shown=_A_FREE_PORT, short=None),
     ADVERTISE,
-    evolve(UDP, shown="a free port if one of the following is given"),
+    evolve(UDP, shown="none; a free port if one of the following options is given"),
     *TRANSFER,
 )
 
 GET: Final = (
     evolve(OUTPUT, help="Where the file goes."),
-    Option("as", "What to call it there.", "NAME", shown="the name it was found by"),
+    Option("as", "What to call the file there.", "NAME", shown="the name it was found by"),
     DIGEST,
-    Option("from", "Only from this node: its id or key.", "NODE", is_many=True),
+    Option("from", "Fetch only from this node: its id, or the beginning of its key.", "NODE", is_many=True),
     OVERWRITE,
-    Option("timeout", "Give up after so long without a source; none for never.", "SECONDS", _USUAL_TIMEOUT),
-    evolve(UPLOAD_SLOTS, help="How many to serve at once what has come."),
+    Option(
+        "timeout",
+        "Give up when for so long nobody who has the file could be reached. Write none to go on for ever.",
+        "SECONDS",
+        _USUAL_TIMEOUT,
+    ),
+    evolve(UPLOAD_SLOTS, help="How many others to serve at once with what has come."),
     evolve(JSON, help="Print one JSON object: what came from whom."),
     *_JOINING,
     *_SERVING,
 )
 SEARCH: Final = (
     Option("exact", "Only files with exactly this name."),
-    Option("digest", "Files with this content: SHA-256, 64 hexadecimal digits.", "DIGEST"),
-    Option("all", "All files there are."),
-    Option("most", "Show no more than these.", "N", "100", read=whole_number(1, _MOST)),
+    Option("digest", "Only files with this content: a SHA-256 digest of 64 hexadecimal digits.", "DIGEST"),
+    Option("all", "List all files that there are."),
+    Option("most", "Show so many at most.", "N", "100", read=whole_number(1, _MOST)),
     evolve(JSON, help="Print a JSON list, an object for each file."),
     *_JOINING,
 )

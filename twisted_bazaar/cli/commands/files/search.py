@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import click
@@ -14,23 +14,30 @@ from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, fetching_nothi
 from twisted_bazaar.cli.node.found import Finds, Search
 from twisted_bazaar.cli.terminal.errors import whole_text
 from twisted_bazaar.cli.terminal.results import console_for_results
-from twisted_bazaar.cli.terminal.session import NOT_FOUND, ending_when_interrupted, run_in_reactor
+from twisted_bazaar.cli.terminal.session import ending_when_interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.plugin import loaded_methods
 from twisted_bazaar.roles.discovery.method import DiscoveryMethod
 from twisted_bazaar.roles.fetching import is_digest
 from twisted_bazaar.settings.option import OptionValues
 
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "Something was found."),
+    Ending(ExitStatus.NO, "Nobody could be asked."),
+    Ending(ExitStatus.WRONG_USE),
+    Ending(ExitStatus.NOT_FOUND, "Nothing was found."),
+)
 
-@click.command(cls=ConfiguredCommand, declared=SEARCH, example="bazaar search 'some words of a name'")
+
+@click.command(cls=ConfiguredCommand, declared=SEARCH, endings=_ENDINGS, example="bazaar search 'some words of a name'")
 @click.argument("name", metavar="[NAME]", required=False)
 def search(name: str | None, options: OptionValues) -> None:
-    """Look for files.
+    """Find files by name, by words or by digest.
 
-    A file with exactly this NAME stands first; then those that have all its words, the last of which may be only
-    begun. Files of one name with different contents are different files, and have different digests.
-
-    Ends with status 0 when something was found, with 3 when nothing was.
+    A file with exactly this NAME stands first. Then come those whose names have all of its words; the last word may
+    be the beginning of one. Files of one name with different contents are different files, and have different
+    digests.
     """
     node = EphemeralNode.read(options)
     _check(name, options, node.method)
@@ -50,7 +57,7 @@ def search(name: str | None, options: OptionValues) -> None:
         can_list = node.method.lists_everything and not options["all"]
         hint = "; bazaar search --all lists what there is" if can_list else ""
         click.echo(f"nothing was found{hint}", err=True)
-    raise SystemExit(0 if finds.files else NOT_FOUND)
+    raise SystemExit(ExitStatus.DONE if finds.files else ExitStatus.NOT_FOUND)
 
 
 def _check(name: str | None, options: OptionValues, method: type[DiscoveryMethod]) -> None:

@@ -27,6 +27,7 @@ from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import show_line
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.files.sharing.folder import HashingProgress, HashMemory
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.sharer import Sharer, shared_path
@@ -41,16 +42,26 @@ _TOLD_AT_ONCE: Final = 20
 _MOST_UPLOADS_SHOWN: Final = 3
 # The path of a socket has to fit in 107 bytes.
 _MOST_OF_NAME: Final = 20
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "It was told to end; the folder is not shared any more."),
+    Ending(ExitStatus.NO, "It could not begin, or go on."),
+    Ending(ExitStatus.WRONG_USE),
+)
 
 
-@click.command(cls=ConfiguredCommand, declared=SHARE, example="bazaar share ~/music --listen tcp:9200 --upload-rate 2M")
+@click.command(
+    cls=ConfiguredCommand,
+    declared=SHARE,
+    endings=_ENDINGS,
+    example="bazaar share ~/music --listen tcp:9200 --upload-rate 2M",
+)
 @click.argument("folder", metavar="DIR")
 def share(folder: str, options: OptionValues) -> None:
     """Share the files of a folder until Ctrl-C.
 
-    Others find them by asking the same index, any super peer, or any member of the ring. Only files directly in the
-    folder are shared: no folders in it, nothing hidden, no links. What changes there is shared as it is then. With
-    --udp, files are served by datagrams too.
+    Others find them through the same index server, any super peer, or any member of the ring. Only files directly in
+    the folder are shared: no folders in it, no hidden files, no links. A file that changes is shared as it is then.
+    With --udp, files are served by UDP datagrams too.
     """
     try:
         path = shared_path(folder, "DIR")

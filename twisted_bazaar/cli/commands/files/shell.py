@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -14,25 +14,33 @@ from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
 from twisted_bazaar.cli.node.shell_commands import ShellCommands
 from twisted_bazaar.cli.terminal.prompt import Prompt
-from twisted_bazaar.cli.terminal.session import RESUMABLE, Interrupted, run_in_reactor
+from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetcher import Fetcher, parts_in
 from twisted_bazaar.settings.option import OptionValues
 
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "The prompt was left."),
+    Ending(ExitStatus.NO, "Something went wrong with a word from a pipe or a file, or this node cannot go on."),
+    Ending(ExitStatus.WRONG_USE),
+    Ending(ExitStatus.UNFINISHED, "Downloads are left. bazaar get goes on with them."),
+)
 
-@click.command(cls=ConfiguredCommand, declared=SHELL, example="bazaar shell --via superpeer")
+
+@click.command(cls=ConfiguredCommand, declared=SHELL, endings=_ENDINGS, example="bazaar shell --via superpeer")
 def shell(options: OptionValues) -> None:
-    """Look for files and fetch them at a prompt.
+    """Find files and fetch them at a prompt.
 
-    Words: query, choose, get, list, wait, status, help, exit. Downloads go on while the prompt is there, and what has
-    come is served to others. Commands may come from a pipe or a file too; then what goes wrong makes the status 1.
+    Its words are query, choose, get, list, wait, status, help and exit. Downloads go on while the prompt is there, and
+    what has come is served to others. Words may come from a pipe or a file too.
     """
     run = _Run(directory_for_files(options["output"]), EphemeralNode.read(options))
     try:
         status = run_in_reactor(run.work)
     except Interrupted as interrupted:
         run.tell_rest()
-        raise SystemExit(RESUMABLE if run.has_left else interrupted.status) from None
+        raise SystemExit(ExitStatus.UNFINISHED if run.has_left else interrupted.status) from None
     raise SystemExit(status)
 
 

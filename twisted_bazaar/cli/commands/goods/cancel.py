@@ -7,24 +7,27 @@ from typing import Final
 import click
 
 from twisted_bazaar.cli.commands.goods.order_rows import BUYER, OrderRow, order_id
-from twisted_bazaar.cli.control.client import WHICH_NODE, chosen_node
+from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE, chosen_node
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import OptionValues
 
-# The status by which a buyer with --once says the same.
-UNKNOWN: Final = 5
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "Nothing was sold, and nothing will be: the seller has said so."),
+    Ending(ExitStatus.NO, "It cannot be taken back: it was sold, or there is no such order."),
+    NO_NODE,
+    Ending(ExitStatus.UNFINISHED, "The seller has not answered yet. It is asked until it does."),
+)
 
 
-@click.command(cls=PlainCommand, declared=WHICH_NODE, example="bazaar cancel 74a0")
+@click.command(cls=PlainCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar cancel 74a0")
 @click.argument("order", metavar="ID", type=order_id)
 def cancel(order: str, options: OptionValues) -> None:
     """Take back an order that has no answer yet.
 
-    ID is the order's id, or its beginning. Ends with status 0 when the seller has agreed that nothing was
-    or will be sold, with 1 when it cannot be taken back, and with 5 when the seller has not answered yet:
-    then it is asked until it does.
+    ID is the order's id, or its beginning; bazaar orders lists them.
     """
     node = chosen_node(options, "cancel", BUYER)
     for row in node.rows("cancel", OrderRow, id=order):
@@ -39,4 +42,4 @@ def cancel(order: str, options: OptionValues) -> None:
             case _:
                 see = f"bazaar orders {row.short_id}{node.option}"
                 click.echo(f"{what}: the seller has not answered; it is asked until it does, and {see} tells")
-                raise SystemExit(UNKNOWN)
+                raise SystemExit(ExitStatus.UNFINISHED)

@@ -17,13 +17,14 @@ from rich.text import Text
 from twisted_bazaar.cli.commands.goods.order_rows import OrderRow, order_id
 from twisted_bazaar.cli.commands.goods.receipt import Proof
 from twisted_bazaar.cli.commands.options import JSON
-from twisted_bazaar.cli.control.client import WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE, RunningNode, chosen_node
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
 from twisted_bazaar.errors import Forged
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues
 
 # As many as a node lists.
@@ -35,9 +36,16 @@ _OPTIONS: Final = (
     evolve(JSON, help="Print a JSON list; with an ID, one object with its receipt."),
     *WHICH_NODE,
 )
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "It is shown, or its receipt is written."),
+    Ending(ExitStatus.NO, "There is no such order, or no receipt of it that holds."),
+    NO_NODE,
+)
 
 
-@click.command(cls=PlainCommand, declared=_OPTIONS, example="bazaar orders 74a0 --receipt receipt.json")
+@click.command(
+    cls=PlainCommand, declared=_OPTIONS, endings=_ENDINGS, example="bazaar orders 74a0 --receipt receipt.json"
+)
 @click.argument("order", metavar="[ID]", type=order_id, required=False)
 def orders(order: str | None, options: OptionValues) -> None:
     """List the orders of a running buyer or seller, or show one.

@@ -13,12 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.commands.options import JSON
-from twisted_bazaar.cli.control.client import WHICH_NODE, RunningNode, chosen_node
-from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.roles.goods import parse_goods
 from twisted_bazaar.settings.option import OptionValues
 
@@ -38,18 +39,25 @@ class _Level(msgspec.Struct, frozen=True):
     price: int | None
 
 
-@click.group()
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "All of it is changed."),
+    Ending(ExitStatus.NO, "The seller said no to one of them. Those before it are changed."),
+    NO_NODE,
+)
+
+
+@click.group(cls=PlainGroup)
 def stock() -> None:
     """See and change what a running seller has."""
 
 
-@stock.command(cls=PlainCommand, declared=WHICH_NODE, example="bazaar stock add apple=5@120 pear")
+@stock.command(cls=PlainCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar stock add apple=5@120 pear")
 @click.argument("goods", metavar="ITEM[=QUANTITY[@PRICE]]...", nargs=-1, required=True)
 def add(goods: Sequence[str], options: OptionValues) -> None:
-    """Put more on the shelf.
+    """Put goods on the shelf.
 
-    ITEM may be new. A price is for one unit, in minor units, and holds for all units from now on;
-    without one it stays as it is.
+    ITEM may be new. PRICE is for one unit, in minor units such as cents. It holds for all units from now on.
+    Without one the price stays as it is.
     """
     parsed = _parse(goods)
     node = chosen_node(options, "stock.add", _SELLER)
@@ -58,10 +66,10 @@ def add(goods: Sequence[str], options: OptionValues) -> None:
         _tell(node.rows("stock.add", _Level, item=item, quantity=quantity, **wishes), f"{quantity} added")
 
 
-@stock.command(cls=PlainCommand, declared=WHICH_NODE, example="bazaar stock withdraw apple=2")
+@stock.command(cls=PlainCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar stock withdraw apple=2")
 @click.argument("goods", metavar="ITEM[=QUANTITY]...", nargs=-1, required=True)
 def withdraw(goods: Sequence[str], options: OptionValues) -> None:
-    """Take off the shelf what is not to be sold."""
+    """Take goods off the shelf, so that they are not sold."""
     parsed = _parse(goods)
     for item, _, price in parsed:
         if price is not None:
@@ -71,9 +79,11 @@ def withdraw(goods: Sequence[str], options: OptionValues) -> None:
         _tell(node.rows("stock.withdraw", _Level, item=item, quantity=quantity), f"{quantity} withdrawn")
 
 
-@stock.command("list", cls=PlainCommand, declared=(JSON, *WHICH_NODE), example="bazaar stock list --name shop")
+@stock.command(
+    "list", cls=PlainCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar stock list --name shop"
+)
 def list_(options: OptionValues) -> None:
-    """Show what there is, and what has become of the rest."""
+    """Show how much of each item is in stock, sold and withdrawn."""
     node: RunningNode = chosen_node(options, "stock.list", _SELLER)
     levels = node.rows("stock.list", _Level)
     console = console_for_results()

@@ -15,6 +15,7 @@ from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError, open_o
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
 from twisted_bazaar.errors import UNREADABLE, Forged
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.trade.order import OrderState
 from twisted_bazaar.values.sale import Outcome
 
@@ -29,13 +30,20 @@ _STATES: Final = {
 }
 
 
-@click.command(cls=PlainCommand, example="bazaar verify receipt.json")
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "The receipt holds."),
+    Ending(ExitStatus.NO, "The receipt does not hold."),
+    Ending(ExitStatus.WRONG_USE, "There is no receipt that can be read."),
+)
+
+
+@click.command(cls=PlainCommand, endings=_ENDINGS, example="bazaar verify receipt.json")
 @click.argument("file", metavar="FILE")
 def verify(file: str) -> None:
-    """Check a receipt.
+    """Check a receipt, on any machine.
 
     FILE is what bazaar orders ID wrote with --receipt, or printed with --json; - reads the standard input.
-    Ends with status 0 if the receipt holds, with 1 if it does not, and with 2 if it cannot be read.
+    No node is asked.
     """
     stated, row = _read(file)
     try:

@@ -14,10 +14,11 @@ from rich.text import Text
 from twisted_bazaar.cli.commands.files.options import COMMANDS
 from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
-from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.environment import variable_of
 from twisted_bazaar.settings.known import CONFIG, NODE, TRACKER
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -30,9 +31,9 @@ _PREFIX: Final = "bazaar-"
 _PROGRAMS: Final = tuple(name.removeprefix(_PREFIX) for name in (*_DAEMONS, *COMMANDS))
 
 
-@click.group()
+@click.group(cls=PlainGroup)
 def config() -> None:
-    """Show which settings are in force."""
+    """Show which settings are in force, and where each was written."""
 
 
 _OPTIONS: Final = (
@@ -41,15 +42,24 @@ _OPTIONS: Final = (
     Option("config", "The settings file.", "FILE", shown=f"what {variable_of(CONFIG)} names"),
     JSON,
 )
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE),
+    Ending(ExitStatus.WRONG_USE, "An option is wrong, or the program would refuse these settings."),
+)
 
 
-@config.command(cls=PlainCommand, declared=_OPTIONS, example="bazaar config show --role seller --config bazaar.toml")
+@config.command(
+    cls=PlainCommand,
+    declared=_OPTIONS,
+    endings=_ENDINGS,
+    example="bazaar config show --role seller --config bazaar.toml",
+)
 @click.pass_context
 def show(ctx: click.Context, options: OptionValues) -> None:
-    """Show which value each option has, and where it was written.
+    """Show the value of each option, and where it was written.
 
-    The lowest place is the default of the option, then comes the settings file, then the variables that
-    begin with BAZAAR_, and at the top what a program is given on its command line. Passwords are not shown.
+    The command line wins over the variables that begin with BAZAAR_, those over the settings file, and that over
+    the default of the option. Passwords are not shown.
     """
     file, program, roles = options["config"], options["program"], options["role"]
     name = program if program.startswith(_PREFIX) else f"{_PREFIX}{program}"

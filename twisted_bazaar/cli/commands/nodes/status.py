@@ -11,7 +11,7 @@ import msgspec
 from attrs import evolve
 
 from twisted_bazaar.cli.commands.options import JSON
-from twisted_bazaar.cli.control.client import WHICH_NODE, chosen_node
+from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, chosen_node
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures
@@ -23,9 +23,12 @@ _MOST_LINKS = 20
 _OPTIONS: Final = (evolve(JSON, help="Print a JSON list: of the node, and of each of its roles."), *WHICH_NODE)
 
 
-@click.command(cls=PlainCommand, declared=_OPTIONS, example="bazaar status --name seller")
+@click.command(cls=PlainCommand, declared=_OPTIONS, endings=ASKING, example="bazaar status --name seller")
 def status(options: OptionValues) -> None:
-    """Show who a running node is, whom it is linked to, and how it is."""
+    """Show who a running node is, and how it is.
+
+    It tells its id, its key, its links, and what each of its roles says of itself.
+    """
     node = chosen_node(options, "status", "node")
     told = node.rows("status", dict[str, Any])
     if options["json"]:

@@ -15,7 +15,7 @@ from attrs import evolve
 
 from twisted_bazaar.cli.commands.files.get import Missing, directory_for_files
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OUTPUT, OVERWRITE
-from twisted_bazaar.cli.control.client import WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
 from twisted_bazaar.cli.ring.rows import (
     Deleted,
     Fetched,
@@ -35,6 +35,7 @@ from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
+from twisted_bazaar.exit_status import Ending, ExitStatus, status_of_signal
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import written_path
 
@@ -42,17 +43,23 @@ _MEMBER: Final = "member of a ring"
 # Files go as fast as they go, in a classroom a segment at a time; who has no patience interrupts it.
 _FILE_S: Final = 24 * 3600.0
 _WITH_NODE: Final = (JSON, *WHICH_NODE)
+_FINDING: Final = (*ASKING, Ending(ExitStatus.NOT_FOUND, "There is nothing under this name."))
 
 
-_STORE: Final = (Option("as", "What it is to be found by.", "NAME", shown="as it is called"), *_WITH_NODE)
+_STORE: Final = (Option("as", "The name by which others find it.", "NAME", shown="as it is called"), *_WITH_NODE)
+_STORING: Final = (
+    Ending(ExitStatus.DONE, "The nodes that keep it have all of it."),
+    Ending(ExitStatus.NO, "It could not be stored."),
+    NO_NODE,
+)
 
 
-@click.command(cls=PlainCommand, declared=_STORE, example="bazaar ring store paper.pdf --as 2012")
+@click.command(cls=PlainCommand, declared=_STORE, endings=_STORING, example="bazaar ring store paper.pdf --as 2012")
 @click.argument("file", metavar="FILE")
 def store(file: str, options: OptionValues) -> None:
-    """Have a file kept in the ring.
+    """Store a file in the ring.
 
-    The node reads it where it is, and the command ends when those that keep it have all of it.
+    The node reads the file where it is. The command ends when the nodes that keep it have all of it.
     """
     path = written_path(Path(whole_text(file, "FILE")), "FILE").absolute()
     if not path.is_file():
@@ -72,15 +79,20 @@ _REQUEST: Final = (
     OVERWRITE,
     *_WITH_NODE,
 )
+_REQUESTING: Final = (
+    Ending(ExitStatus.DONE, "The file is there."),
+    Ending(ExitStatus.NO, "It could not be fetched."),
+    NO_NODE,
+    Ending(ExitStatus.NOT_FOUND, "Nobody has stored it."),
+)
 
 
-@click.command(cls=PlainCommand, declared=_REQUEST, example="bazaar ring request 2012 -o papers")
+@click.command(cls=PlainCommand, declared=_REQUEST, endings=_REQUESTING, example="bazaar ring request 2012 -o papers")
 @click.argument("wanted", metavar="NAME")
 def request(wanted: str, options: OptionValues) -> None:
     """Fetch a file out of the ring.
 
-    The node fetches it, checks it, and puts it there. Ends with status 0 when it is there, with 3 when nobody has
-    stored it, with 1 when it failed.
+    The node fetches it, checks it, and puts it into the directory of --output.
     """
     whole_text(wanted, "NAME")
     called = options["as"]
@@ -94,39 +106,39 @@ def request(wanted: str, options: OptionValues) -> None:
     _show(rows, [line for row in rows for line in (told_fetched(row), row.path)], options["json"])
 
 
-@click.command(cls=PlainCommand, declared=_WITH_NODE, example="bazaar ring delete 2012")
+@click.command(cls=PlainCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring delete 2012")
 @click.argument("wanted", metavar="NAME")
 def delete(wanted: str, options: OptionValues) -> None:
-    """Have kept no longer what this node has stored, or put, under a name."""
+    """Delete what this node has stored, or put, under a name."""
     whole_text(wanted, "NAME")
     rows = _chosen(options, "ring.delete").rows("ring.delete", Deleted, name=wanted)
     _show(rows, [told_deleted(row) for row in rows], options["json"])
 
 
-@click.command(cls=PlainCommand, declared=_WITH_NODE, example="bazaar ring find 2012")
+@click.command(cls=PlainCommand, declared=_WITH_NODE, endings=_FINDING, example="bazaar ring find 2012")
 @click.argument("wanted", metavar="NAME")
 def find(wanted: str, options: OptionValues) -> None:
-    """Show which files are kept under a name; if there is none, the status is 3."""
+    """Show which files are stored under a name."""
     whole_text(wanted, "NAME")
     rows = _find_or_refuse(_chosen(options, "ring.find"), wanted)
     _show(rows, list(told_found(rows)), options["json"])
 
 
-@click.command(cls=PlainCommand, declared=_WITH_NODE, example="bazaar ring put colour green")
+@click.command(cls=PlainCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring put colour green")
 @click.argument("wanted", metavar="NAME")
 @click.argument("value", metavar="VALUE")
 def put(wanted: str, value: str, options: OptionValues) -> None:
-    """Have a small text kept under a name, in place of what this node had put there before."""
+    """Put a small text under a name, in place of what this node had put there before."""
     whole_text(wanted, "NAME")
     whole_text(value, "VALUE")
     rows = _chosen(options, "ring.put").rows("ring.put", Put, name=wanted, value=value)
     _show(rows, [told_put(row) for row in rows], options["json"])
 
 
-@click.command(cls=PlainCommand, declared=_WITH_NODE, example="bazaar ring get colour")
+@click.command(cls=PlainCommand, declared=_WITH_NODE, endings=_FINDING, example="bazaar ring get colour")
 @click.argument("wanted", metavar="NAME")
 def get(wanted: str, options: OptionValues) -> None:
-    """Show the small texts that are kept under a name, the newest first; if there is none, the status is 3."""
+    """Show the small texts under a name, the newest first."""
     whole_text(wanted, "NAME")
     rows = _chosen(options, "ring.get").rows("ring.get", Value, name=wanted)
     if not rows:
@@ -134,9 +146,9 @@ def get(wanted: str, options: OptionValues) -> None:
     _show(rows, [row.value for row in rows], options["json"])
 
 
-@click.command(cls=PlainCommand, declared=_WITH_NODE, example="bazaar ring status --name ring_peer")
+@click.command(cls=PlainCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring status --name ring_peer")
 def status(options: OptionValues) -> None:
-    """Show where a node stands on its ring, and what it keeps."""
+    """Show the place of a node on its ring, its neighbours, and what it keeps."""
     node = _chosen(options, "ring.status")
     if options["json"]:
         click.echo(json.dumps(node.rows("ring.status", dict[str, Any])))
@@ -155,7 +167,7 @@ def telling_that_it_goes_on() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         click.echo("interrupted; the node goes on; ask again to wait for it", err=True)
-        raise SystemExit(128 + signal.SIGINT) from None
+        raise SystemExit(status_of_signal(signal.SIGINT)) from None
 
 
 def _chosen(options: OptionValues, command: str) -> RunningNode:

@@ -13,10 +13,11 @@ from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.options import OUTPUT
 from twisted_bazaar.cli.commands.ring.client_commands import COMMANDS
 from twisted_bazaar.cli.control.client import check_state_or_name
-from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.roles.ring.options import JOIN
 from twisted_bazaar.roles.ring_peer import OPTIONS as RING_PEER_OPTIONS
 from twisted_bazaar.service.options import ADVERTISE, EPHEMERAL, LISTEN, NAME, STATE, TRANSFER, UDP
@@ -39,7 +40,7 @@ OPTIONS: Final = (
 )
 
 
-class _Ring(PlainCommand, click.Group):
+class _Ring(PlainCommand, PlainGroup):
     """A command of its own, and several that ask a running node."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -60,14 +61,29 @@ class _Ring(PlainCommand, click.Group):
             raise _one_line(error) from None
 
 
-@click.group(cls=_Ring, declared=OPTIONS, invoke_without_command=True, example="bazaar ring --join tcp:127.0.0.1:9300")
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "It has left the ring."),
+    Ending(ExitStatus.NO, "It could not join, or something went wrong with a word from a pipe."),
+    Ending(ExitStatus.WRONG_USE),
+)
+
+
+@click.group(
+    cls=_Ring,
+    declared=OPTIONS,
+    endings=_ENDINGS,
+    invoke_without_command=True,
+    example="bazaar ring --join tcp:127.0.0.1:9300",
+)
 @click.pass_context
 def ring(ctx: click.Context, /, options: OptionValues) -> None:
-    """Be a member of a ring, at a prompt; or ask one that runs.
+    """Join a ring and use it at a prompt, or ask a member that runs.
 
-    Without a command: words are store, request, delete, find, put, get, status, help, quit, from a terminal or a
-    pipe. quit, the end of what is typed, and Ctrl-C hand over what is kept here and leave; Ctrl-C again ends it at
-    once, as if it had died. With a command: a member that runs is asked, such as a daemon with --role ring_peer.
+    Without a command this joins a ring, or begins one, and takes words from a terminal or a pipe: store, request,
+    delete, find, put, get, status, help and quit. It leaves on quit, at the end of the input and on Ctrl-C: first it
+    hands over to others what it keeps. A second Ctrl-C ends it at once, as if it had died.
+
+    A command asks a member that runs already, such as a daemon with --role ring_peer. Options then stand after it.
     """
     if ctx.invoked_subcommand is not None:
         for param in ctx.command.params:

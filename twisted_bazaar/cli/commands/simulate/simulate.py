@@ -21,11 +21,12 @@ from twisted_bazaar.cli.simulate.report import show_failure, show_report, show_s
 from twisted_bazaar.cli.simulate.ring_table import RingTables, in_a_row
 from twisted_bazaar.cli.simulate.shrink import Place, Shrunk, shrink_run
 from twisted_bazaar.cli.simulate.trace_file import trace_file
-from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.cli.terminal.process import few_collections, hold_back_log
 from twisted_bazaar.cli.terminal.results import console_for_results
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues, whole_number
 from twisted_bazaar.sim.files.run import FilesRun
 from twisted_bazaar.sim.market.run import MarketRun
@@ -37,10 +38,12 @@ from twisted_bazaar.sim.scenario import Scenario
 from twisted_bazaar.sim.shrink import USUAL_RUNS
 from twisted_bazaar.sim.superpeer.run import SuperPeerRun
 
-KEPT: Final = 0
-BROKEN: Final = 1
-
 _MOST_RUNS: Final = 100_000
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE, "Every promise was kept."),
+    Ending(ExitStatus.NO, "A promise was broken. A command that makes the same run again is printed."),
+    Ending(ExitStatus.WRONG_USE, "An option or a setting is wrong."),
+)
 
 
 @frozen
@@ -76,7 +79,7 @@ class Wishes:
         return not (self.as_json or self.quiet)
 
 
-@click.group()
+@click.group(cls=PlainGroup)
 def simulate() -> None:
     """Run a whole network in virtual time, and check its promises."""
 
@@ -132,50 +135,43 @@ def _scenario_command(run_class: type[Run[Any, Any]], *more: Option) -> Callable
         run.__doc__ = words.__doc__
         declared = (*more, *_WISHES, *scenario_options(run_class.of))
         example = f"bazaar simulate {name} --seed 7 --trace run.jsonl"
-        return simulate.command(name, cls=PlainCommand, declared=declared, example=example)(run)
+        return simulate.command(name, cls=PlainCommand, declared=declared, endings=_ENDINGS, example=example)(run)
 
     return decorate
 
 
 @_scenario_command(MarketRun)
 def market() -> None:
-    """Let a market trade on a simulated network.
+    """Simulate a market of buyers, sellers and relays.
 
-    Production nodes run on machines that lose packets, crash, stand still and come back, in virtual
-    time. Ends with status 0 when every promise was kept; with 1 when one was broken, and says how to see
-    exactly that run again; with 2 when an option is impossible.
+    Production nodes run in virtual time, on machines that lose packets, crash, stand still and come back.
     """
 
 
 @_scenario_command(FilesRun)
 def files() -> None:
-    """Let a network share files, through an index server.
+    """Simulate a network that shares files through an index server.
 
-    Production nodes run on machines that lose packets, crash, stand still and come back, in virtual
-    time, and some sharers lie. Ends with status 0 when every promise was kept; with 1 when one was broken,
-    and says how to see exactly that run again; with 2 when an option is impossible.
+    Production nodes run in virtual time, on machines that lose packets, crash, stand still and come back. Some
+    sharers lie.
     """
 
 
 @_scenario_command(SuperPeerRun)
 def superpeer() -> None:
-    """Compare three ways for super peers to search.
+    """Simulate super peers, and compare three ways in which they search.
 
     Leaves ask the same questions three times: by a plain flood, with query routing, and with query routing and
-    dynamic querying, while peers come and go. Production nodes run on simulated machines in virtual time. Ends
-    with status 0 when every promise was kept; with 1 when one was broken, and says how to see exactly that run
-    again; with 2 when an option is impossible.
+    dynamic querying. Meanwhile peers come and go. Production nodes run on simulated machines, in virtual time.
     """
 
 
 @_scenario_command(RingRun, _TABLE)
 def ring() -> None:
-    """Let nodes find places on a ring, and keep values there.
+    """Simulate a ring whose nodes find places on it, and keep values there.
 
-    Lookups are made on a ring that is right, again at the instant when many nodes die at once, and when it has been
-    repaired; or while nodes come and go. Production nodes run on simulated machines in virtual time. Ends
-    with status 0 when every promise was kept; with 1 when one was broken, and says how to see exactly that run
-    again; with 2 when an option is impossible.
+    Nodes look places up on a ring that is right, again at the instant when many nodes die at once, and again when the
+    ring has been repaired; or while nodes come and go. Production nodes run on simulated machines, in virtual time.
     """
 
 
@@ -229,7 +225,7 @@ class _Simulation:
         if shrunk is not None and not shrunk.is_finished:
             _note(f"interrupted; the smallest run so far that fails stands in {shrunk.path or 'no file'}")
             self._interruption.check()
-        return BROKEN if report.violations else KEPT
+        return ExitStatus.NO if report.violations else ExitStatus.DONE
 
     def _run(self) -> tuple[Run[Any, Any], Report]:
         wishes = self._wishes

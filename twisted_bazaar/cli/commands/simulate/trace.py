@@ -14,6 +14,7 @@ from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.trace.reader import Line, TraceFile, id_of, names_of, side_by_side
 from twisted_bazaar.cli.trace.summary import TraceSummary
 from twisted_bazaar.cli.trace.timeline import OrderName, Timeline
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues, whole_number
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
@@ -44,16 +45,19 @@ _OPTIONS: Final = (
     ),
     Option("order", "Show the order whose id begins so, message by message.", "ID", read=_order),
 )
+_ENDINGS: Final = (
+    Ending(ExitStatus.DONE),
+    Ending(ExitStatus.WRONG_USE, "An option is wrong, there is no such search or order, or a file is no trace."),
+)
 
 
-@click.command(cls=PlainCommand, declared=_OPTIONS, example="bazaar trace run.jsonl --order 74a0")
+@click.command(cls=PlainCommand, declared=_OPTIONS, endings=_ENDINGS, example="bazaar trace run.jsonl --order 74a0")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 def trace(files: Sequence[str], options: OptionValues) -> None:
-    """Show who told whom what.
+    """Show the searches and orders of a run, or one of them message by message.
 
-    FILE is what bazaar simulate writes with --trace, or what daemons write with --events; of these
-    several can be given, each of one daemon, which goes by the name of its file. Without options all
-    searches and orders are listed.
+    FILE is what bazaar simulate writes with --trace, or what a daemon writes with --events. Several files of daemons
+    can be given; each daemon goes by the name of its file. Without options all searches and orders are listed.
     """
     search: int | None = options["search"]
     order: OrderName | None = options["order"]
