@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests.docs.pages import ROOT, PageTests, read_page, section, table_with, word
-from tests.planted.__main__ import is_of
+from tests.planted.bug import is_of
 from tests.planted.bugs import BUGS
 from twisted_bazaar.sim import invariants
 from twisted_bazaar.sim.faults import FaultKind

@@ -7,8 +7,7 @@ import re
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.pages import ROOT, tables
-from tests.planted.__main__ import is_of
-from tests.planted.bug import Moved, bug
+from tests.planted.bug import Moved, bug, is_of
 from tests.planted.bugs import BUGS, chosen
 
 PAGE = (ROOT / "docs/promises.md").read_text(encoding="utf-8")

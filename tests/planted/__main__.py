@@ -27,7 +27,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from tests.planted.bug import PACKAGE, Bug, Moved
+from tests.planted.bug import PACKAGE, Bug, Moved, is_of
 from tests.planted.bugs import chosen
 
 ROOT: Final = Path(__file__).parents[2]
@@ -267,11 +267,6 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     at = next(_times)
     os.utime(path, (at, at))
-
-
-def is_of(name: str, tests: Iterable[str]) -> bool:
-    """Whether a test is one of these, or in one of these files."""
-    return any(re.match(rf"tests/{re.escape(test)}($|/|::|\[)", name) for test in tests)
 
 
 def told(results: Sequence[Result]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -74,3 +76,8 @@ def bug(words: str, tests: str, *changes: tuple[str, str, str]) -> Bug:
     @param changes: for each place its file, what is right, and what is wrong.
     """
     return Bug(words, tuple(tests.split()), tuple(Change(*change) for change in changes))
+
+
+def is_of(name: str, tests: Iterable[str]) -> bool:
+    """Whether a test is one of these, or in one of these files."""
+    return any(re.match(rf"tests/{re.escape(test)}($|/|::|\[)", name) for test in tests)
