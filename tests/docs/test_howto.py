@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.interface import InterfaceClass
 
+from tests.docs.pages import PageTests, read_page, table_with
 from twisted_bazaar.cli.commands.ring.client_commands import COMMANDS
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.ring.prompt_commands import WORDS
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.roles.discovery.method import DiscoveryMethod
 from twisted_bazaar.taps import node
 
 WORDS_THAT_ASK = {command.name for command in COMMANDS}
@@ -33,6 +39,33 @@ class ExampleTests(SynchronousTestCase):
             blocks = re.findall(r"^```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
             self.assertEqual(len(blocks), count, name)
             self.assertEqual([block for block in blocks if not any(block in text for text in files)], [], name)
+
+
+class MethodTests(PageTests):
+    """What the pages say that a node offers, and that a way to find gives."""
+
+    def test_methods(self) -> None:
+        """Each method in their tables is there, and takes what it is said to take."""
+        for name, first, owner, fewest in (
+            ("add-a-role.md", "Of the node", INode, 6),
+            ("add-a-way-to-find.md", "Of the way", DiscoveryMethod, 3),
+        ):
+            rows = table_with(read_page(f"docs/howto/{name}"), first)
+            said = [each for row in rows for each in re.findall(r"`(\w+)\(([^)]*)\)`", row[first])]
+            self.assertGreaterEqual(len(said), fewest)
+            true = [(method, ", ".join(parameters_of(owner, method))) for method, _ in said]
+            self.assertEqual(said, true, name)
+
+
+def parameters_of(owner: Any, method: str) -> list[str]:
+    """What a method of a class or an interface takes, as one writes it in a call; empty text if there is none."""
+    found = owner.get(method) if isinstance(owner, InterfaceClass) else getattr(owner, method, None)
+    if found is None:
+        return ["no such method"]
+    if isinstance(owner, InterfaceClass):
+        about = found.getSignatureInfo()
+        return [*about["positional"], *([f"**{about['kwargs']}"] if about["kwargs"] else [])]
+    return [name for name in inspect.signature(found).parameters if name != "self"]
 
 
 class CommandTests(SynchronousTestCase):
