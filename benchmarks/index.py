@@ -43,7 +43,7 @@ from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.role import Role
-from twisted_bazaar.roles.numbers import MANY_OBJECTS
+from twisted_bazaar.roles.node_ids import MANY_OBJECTS
 from twisted_bazaar.service.process import expect_many_objects
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, SharedFile

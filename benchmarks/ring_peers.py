@@ -30,7 +30,7 @@ from twisted.internet.task import deferLater
 from benchmarks.processes import LOOPBACK
 from twisted_bazaar.discovery.ring.storage.read import USUAL_COPIES
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
-from twisted_bazaar.roles.numbers import MANY_OBJECTS
+from twisted_bazaar.roles.node_ids import MANY_OBJECTS
 from twisted_bazaar.service.process import expect_many_objects
 
 VALUE_BYTES: Final = 100

@@ -39,7 +39,7 @@ from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.buyer import Buyer
-from twisted_bazaar.roles.numbers import MANY_OBJECTS
+from twisted_bazaar.roles.node_ids import MANY_OBJECTS
 from twisted_bazaar.roles.seller import Seller
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.roles.want import Want

@@ -29,7 +29,7 @@ from benchmarks.peers import PAPER, TWISTED
 from benchmarks.processes import LOOPBACK, Server, bare_server, daemon, free_port, wait_until_listening
 from benchmarks.report import BenchmarkError, Row
 from benchmarks.superpeer_load import Neighbour, crowd, echoed, file_name, forwarded, next_query, served, strangers
-from twisted_bazaar.roles.numbers import MANY_OBJECTS
+from twisted_bazaar.roles.node_ids import MANY_OBJECTS
 from twisted_bazaar.service.process import expect_many_objects
 from twisted_bazaar.sim.superpeer.run import SuperPeerRun
 from twisted_bazaar.sim.superpeer.scenario import Phase, SuperPeerScenario

@@ -39,7 +39,7 @@ from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.peers import Peers
 from twisted_bazaar.node.routing.duplicate_filter import DuplicateFilter
 from twisted_bazaar.node.routing.router import Router
-from twisted_bazaar.roles import numbers
+from twisted_bazaar.roles import node_ids
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.trade import ledger, offers, reservations
 from twisted_bazaar.trade.contract import QUOTE_S
@@ -140,7 +140,7 @@ def _tables(count: int) -> object:
 
 
 def _numbers(count: int) -> object:
-    table = numbers.Numbers(random.Random(1))
+    table = node_ids.NodeIds(random.Random(1))
     for number in range(count):
         node_id = (1 << 30) + number
         peer = Peer(node_id, key_of(number), address_of(number), seen_host=host_of(number))
@@ -288,7 +288,7 @@ def _reserved(count: int) -> object:
 TABLES: Final[Mapping[str, Filled]] = {
     "queries that a super peer has passed on": Filled(65_536, _queries),
     "searches that have passed": Filled(LIMITS.seen_ids, _floods),
-    "ids of nodes that have gone": Filled(numbers._REMEMBERED, _numbers),
+    "ids of nodes that have gone": Filled(node_ids._REMEMBERED, _numbers),
     "hits for the last questions, from super peers": Filled(findings.MOST_KEPT, _hits, 175),
     "tables of neighbours, whole": Filled(neighbours.LEAST_COMING + 2 * neighbours.DEGREE, _tables, 1),
     "quotes that a seller has made": Filled(offers._QUOTES_REMEMBERED, _quotes, 175),

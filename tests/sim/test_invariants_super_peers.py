@@ -129,7 +129,7 @@ class PlantedBugTests(PlantedBugCase):
 
     def test_left_alone(self) -> None:
         """A weak peer that stays with the super peers that it had first."""
-        self.plant(Registrations, "peer_left", lambda right: lambda moorings, peer: None)
+        self.plant(Registrations, "peer_left", lambda right: lambda registrations, peer: None)
         self.assert_caught(FoundAgain, CALM.evolve(for_="60s", churn=1.0), checks=[FoundAgain])
 
     def test_hidden(self) -> None:

@@ -41,7 +41,7 @@ from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.goods import at_least, parse_memory, parse_seconds
-from twisted_bazaar.roles.numbers import LIMITS, MANY_OBJECTS, Numbers
+from twisted_bazaar.roles.node_ids import LIMITS, MANY_OBJECTS, NodeIds
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer
@@ -124,7 +124,7 @@ class IndexServer(Role):
     def start(self, node: INode) -> None:
         """Begin; nothing is linked yet."""
         super().start(node)
-        self._numbers = Numbers(node.rng)
+        self._node_ids = NodeIds(node.rng)
         self._pending = PendingRequests(node.clock, lambda peer: node.is_behind(peer.id))
         self.directory.start(node.clock)
 
@@ -136,17 +136,17 @@ class IndexServer(Role):
 
     def assign_id(self, key: str, claimed: int) -> int:
         """The number of the peer that just greeted: its old one if it had one and it is free."""
-        return self._numbers.assign_id(key, claimed, self.node.clock.seconds())
+        return self._node_ids.assign_id(key, claimed, self.node.clock.seconds())
 
     def peer_joined(self, peer: Peer) -> None:
         """A peer is there; what it has is for it to say."""
-        self._numbers.id_taken(peer)
+        self._node_ids.id_taken(peer)
         self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
 
     def peer_left(self, peer: Peer) -> None:
         """A peer has gone, and is named to nobody any more."""
         now = self.node.clock.seconds()
-        if not self._numbers.id_freed(peer, now):
+        if not self._node_ids.id_freed(peer, now):
             return
         self._rate_limits.forget(peer.key)
         self._pending.forget(peer)
@@ -204,7 +204,7 @@ class IndexServer(Role):
         answer: Callable[[Any, int], Message],
     ) -> None:
         """Answer a question, unless this peer asks too many."""
-        peer = self._numbers.holders.get(origin.id)
+        peer = self._node_ids.holders.get(origin.id)
         if peer is not None and not self._rate_limits.allow(peer.key, self.node.clock.seconds()):
             self.node.send(Error.telling(Busy("too many questions; ask fewer a second"), message), origin.route)
             return
@@ -221,7 +221,7 @@ class IndexServer(Role):
 
         @raise Busy: too much is waiting.
         """
-        peer = self._numbers.holders.get(origin.id)
+        peer = self._node_ids.holders.get(origin.id)
         if peer is None or self._is_stopped:
             # It has left, and this came by a link that another had taken the place of.
             return

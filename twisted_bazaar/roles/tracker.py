@@ -14,7 +14,7 @@ from twisted_bazaar.interfaces import INode, IRegistrar, Receivers
 from twisted_bazaar.node.control import NodeReply, NodeRequest
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
-from twisted_bazaar.roles.numbers import LIMITS, MANY_OBJECTS, Numbers
+from twisted_bazaar.roles.node_ids import LIMITS, MANY_OBJECTS, NodeIds
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.values.addresses import Origin, Peer
 
@@ -71,15 +71,15 @@ class Tracker(Role):
     def start(self, node: INode) -> None:
         """Begin; nothing is linked yet."""
         super().start(node)
-        self._numbers = Numbers(node.rng)
+        self._node_ids = NodeIds(node.rng)
 
     def assign_id(self, key: str, claimed: int) -> int:
         """The id of the node that just greeted: its old one if it had one and it is free."""
-        return self._numbers.assign_id(key, claimed, self.node.clock.seconds())
+        return self._node_ids.assign_id(key, claimed, self.node.clock.seconds())
 
     def peer_joined(self, peer: Peer) -> None:
         """List a node."""
-        self._numbers.id_taken(peer)
+        self._node_ids.id_taken(peer)
         if peer.address.port:
             (self._local if peer.address.is_local else self._open).setdefault(peer.kind, _Draw()).add(peer)
         if self._verbose:
@@ -87,7 +87,7 @@ class Tracker(Role):
 
     def peer_left(self, peer: Peer) -> None:
         """Strike a node off, but remember its id for a while."""
-        self._numbers.id_freed(peer, self.node.clock.seconds())
+        self._node_ids.id_freed(peer, self.node.clock.seconds())
         for lists in (self._open, self._local):
             listed = lists.get(peer.kind)
             if listed is not None:
@@ -98,7 +98,7 @@ class Tracker(Role):
         self._tell("left", "node {id} left", id=peer.id)
 
     def _request_received(self, request: NodeRequest, origin: Origin) -> None:
-        asker = self._numbers.holders.get(origin.id)
+        asker = self._node_ids.holders.get(origin.id)
         if asker is None:
             # It has left, and this came by a link that another had taken the place of.
             return

@@ -1,7 +1,7 @@
 """A leaf: lists what it has at two super peers, and asks them who has what.
 
-From the design paper of the super peers. Which super peers those are is decided in C{moorings}, what they are told in
-C{mooring}, what becomes of a question in C{questions} and C{findings}.
+From the design paper of the super peers. C{registrations} decides which super peers those are, C{registration} what
+they are told, C{pending_queries} what becomes of a question.
 """
 
 from __future__ import annotations
@@ -101,21 +101,21 @@ class Leaf(Role):
         """Begin; nothing is linked yet."""
         super().start(node)
         self._words = LeafTable(node, self._table_changed)
-        self._moorings = Registrations(
+        self._registrations = Registrations(
             node,
             self._super_peers,
             self._moor,
-            self._moorings_changed,
+            self._registrations_changed,
             may_lead=self._lead is not None,
             observer=self._observer,
         )
-        self._questions = PendingQueries(node, self._moorings.taken)
-        self._moorings.start()
+        self._pending_queries = PendingQueries(node, self._registrations.taken)
+        self._registrations.start()
 
     def stop(self) -> Deferred[None]:
         """Tell the super peers that it leaves, and end every timer; what waits for an answer gets none."""
-        self._questions.stop()
-        self._moorings.stop()
+        self._pending_queries.stop()
+        self._registrations.stop()
         self._words.stop()
         return succeed(None)
 
@@ -124,11 +124,11 @@ class Leaf(Role):
 
     def peer_left(self, peer: Peer) -> None:
         """Look whether a super peer is gone."""
-        self._moorings.peer_left(peer)
+        self._registrations.peer_left(peer)
 
     def tracker_joined(self) -> None:
         """Ask the tracker for super peers from now on."""
-        self._moorings.tracker_joined()
+        self._registrations.tracker_joined()
 
     def tracker_left(self) -> None:
         """Do nothing: a leaf goes on with the super peers that it knows."""
@@ -138,33 +138,33 @@ class Leaf(Role):
     @property
     def registered_with(self) -> Sequence[Peer]:
         """The super peers that have taken this node."""
-        return [mooring.peer for mooring in self._moorings.taken.values()]
+        return [registration.peer for registration in self._registrations.taken.values()]
 
     @property
     def is_in_sync(self) -> bool:
         """Whether there is a super peer that has taken this node, and each knows all that it has."""
-        moorings = self._moorings.taken.values()
-        return bool(moorings) and all(mooring.is_in_sync for mooring in moorings)
+        registrations = self._registrations.taken.values()
+        return bool(registrations) and all(registration.is_in_sync for registration in registrations)
 
     def publish(self, added: Sequence[SharedFile], removed: Sequence[str]) -> None:
         """Change the files of this node that others can find."""
         self._words.change_files(added, removed)
-        for mooring in self._moorings.taken.values():
-            mooring.enrolment.listing.change_files(added, removed)
-            mooring.enrolment.send_updates()
+        for registration in self._registrations.taken.values():
+            registration.enrolment.listing.change_files(added, removed)
+            registration.enrolment.send_updates()
 
     def publish_goods(self, items: Sequence[str]) -> None:
         """Set the goods that this node sells, all of them."""
         self._words.set_items(items)
-        for mooring in self._moorings.taken.values():
-            mooring.enrolment.listing.set_items(items)
-            mooring.enrolment.send_updates()
+        for registration in self._registrations.taken.values():
+            registration.enrolment.listing.set_items(items)
+            registration.enrolment.send_updates()
 
     def set_load(self, downloads: int) -> None:
         """Say how many downloads this node serves now."""
         self._load = downloads
-        for mooring in self._moorings.taken.values():
-            mooring.enrolment.set_load(downloads)
+        for registration in self._registrations.taken.values():
+            registration.enrolment.set_load(downloads)
 
     def search(self, query: FileQuery) -> Deferred[Page]:
         """Look for files; fires when the search is over. Later pages are of what was found for the first.
@@ -249,7 +249,7 @@ class Leaf(Role):
         @raise LinkClosed: there is no super peer, or it does not answer.
         @raise PeerError: it says no.
         """
-        return self._questions.query({"results": max(1, min(self.results, MOST_RESULTS)), **what}, found)
+        return self._pending_queries.query({"results": max(1, min(self.results, MOST_RESULTS)), **what}, found)
 
     # Inside.
 
@@ -266,51 +266,51 @@ class Leaf(Role):
         return Registration(self.node, peer, self._words, self._load, self._warn)
 
     def _table_changed(self) -> None:
-        for mooring in self._moorings.taken.values():
-            mooring.table_changed()
+        for registration in self._registrations.taken.values():
+            registration.table_changed()
 
-    def _moorings_changed(self) -> None:
-        self._questions.super_peers_changed()
+    def _registrations_changed(self) -> None:
+        self._pending_queries.super_peers_changed()
 
     def _registered_received(self, message: Registered, origin: Origin) -> None:
-        self._moorings.registered_received(message, origin)
+        self._registrations.registered_received(message, origin)
 
     def _listed_received(self, message: Listed, origin: Origin) -> None:
-        mooring = self._moorings.taken.get(origin.id)
-        if mooring is not None:
-            mooring.listed_received(message)
+        registration = self._registrations.taken.get(origin.id)
+        if registration is not None:
+            registration.listed_received(message)
 
     def _hit_received(self, message: QueryHit, origin: Origin) -> None:
-        self._questions.hit_received(message, origin)
+        self._pending_queries.hit_received(message, origin)
 
     def _end_received(self, message: QueryEnd, origin: Origin) -> None:
-        self._questions.end_received(message, origin)
+        self._pending_queries.end_received(message, origin)
 
     def _lead_received(self, message: Lead, origin: Origin) -> None:
         """A super peer asks this node to be one too, beside it and those that it names."""
-        mooring = self._moorings.taken.get(origin.id)
-        if self._lead is not None and mooring is not None:
+        registration = self._registrations.taken.get(origin.id)
+        if self._lead is not None and registration is not None:
             why = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in message.why)
-            peer = mooring.peer
+            peer = registration.peer
             others = [place_told_by(peer, place.host, place.port) for place in message.neighbours]
             if peer.udp_port:
                 others.insert(0, Address(peer.address.host, peer.udp_port))
             self._lead(why, others)
 
     def _error_received(self, error: Error, origin: Origin) -> None:
-        mooring = self._moorings.taken.get(origin.id)
+        registration = self._registrations.taken.get(origin.id)
         if not origin.is_direct:
             return
-        if mooring is None:
-            self._moorings.error_received(error, origin)
+        if registration is None:
+            self._registrations.error_received(error, origin)
             return
         if error.code == _FORGOTTEN:
-            self._moorings.unregister_received(origin.id)
+            self._registrations.unregister_received(origin.id)
         elif error.id is not None:
-            mooring.error_received(error)
+            registration.error_received(error)
         elif error.about == "query":
             # Which one it says next, with the end.
-            mooring.refusal = PeerError(error.reason or error.code)
+            registration.refusal = PeerError(error.reason or error.code)
 
     def _status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
         super_peers = [{"id": peer.id, "address": str(peer.address)} for peer in self.registered_with]

@@ -29,7 +29,7 @@ _NOBODY: Final = (
 
 
 @define(eq=False)
-class _Question:
+class _PendingQuery:
     """Something that was asked.
 
     @ivar what: the keys of the query.
@@ -56,17 +56,17 @@ class _Question:
 class PendingQueries:
     """All questions of one node that are under way.
 
-    @param moorings: by node id, the super peers that can be asked.
+    @param registrations: by node id, the super peers that can be asked.
     """
 
-    def __init__(self, node: INode, moorings: Mapping[int, Registration]) -> None:
+    def __init__(self, node: INode, registrations: Mapping[int, Registration]) -> None:
         self._node = node
-        self._moorings = moorings
-        self._questions: list[_Question] = []
+        self._registrations = registrations
+        self._pending: list[_PendingQuery] = []
         self._is_stopped = False
 
     def __len__(self) -> int:
-        return len(self._questions)
+        return len(self._pending)
 
     def query(self, what: Mapping[str, Any], found: Callable[[Sequence[Found]], None]) -> Deferred[QueryEnd | None]:
         """Ask super peers a question.
@@ -80,22 +80,22 @@ class PendingQueries:
         if self._is_stopped:
             return fail(LinkClosed("this node is stopping"))
         clock = self._node.clock
-        question = _Question(
+        question = _PendingQuery(
             what,
             found,
             Deferred(lambda answer: self._forget(question)),
             timer=Timer(clock, lambda: self._time_is_up(question)),
             patience=Timer(clock, lambda: self._nobody_came(question)),
         )
-        self._questions.append(question)
+        self._pending.append(question)
         self._ask(question)
         return question.answer
 
     def super_peers_changed(self) -> None:
         """Super peers have come or gone: ask others what was asked of those that are gone."""
-        for question in list(self._questions):
+        for question in list(self._pending):
             # What becomes of one may have ended another.
-            if question in self._questions and question.asked not in self._moorings:
+            if question in self._pending and question.asked not in self._registrations:
                 self._ask(question)
 
     def hit_received(self, hit: QueryHit, origin: Origin) -> None:
@@ -103,7 +103,7 @@ class PendingQueries:
         question = self._of(hit.id, origin)
         if question is None or question.hits >= MOST_HITS:
             return
-        placed = [self._moorings[origin.id].with_host(found) for found in hit.found]
+        placed = [self._registrations[origin.id].with_host(found) for found in hit.found]
         fitting = [found for found in placed if found is not None]
         question.hits += sum(max(1, len(found.files)) for found in fitting)
         if fitting:
@@ -113,10 +113,10 @@ class PendingQueries:
     def end_received(self, end: QueryEnd, origin: Origin) -> None:
         """Take the end of a question, or a refusal to answer it."""
         question = self._of(end.id, origin)
-        mooring = self._moorings.get(origin.id)
+        registration = self._registrations.get(origin.id)
         refusal = None
-        if mooring is not None:
-            refusal, mooring.refusal = mooring.refusal, None
+        if registration is not None:
+            refusal, registration.refusal = registration.refusal, None
         if question is None:
             return
         if refusal is None or question.hits:
@@ -128,20 +128,20 @@ class PendingQueries:
     def stop(self) -> None:
         """End all questions, and ask nothing any more."""
         self._is_stopped = True
-        for question in list(self._questions):
+        for question in list(self._pending):
             self._fail(question, LinkClosed("this node is stopping"))
 
     # Inside.
 
-    def _ask(self, question: _Question) -> None:
+    def _ask(self, question: _PendingQuery) -> None:
         """Ask one of those that can be asked; if there is none, wait for one."""
         question.asked, question.hits = None, 0
-        others = [each for node_id, each in self._moorings.items() if node_id not in question.refused_by]
+        others = [each for node_id, each in self._registrations.items() if node_id not in question.refused_by]
         self._node.rng.shuffle(others)
-        for mooring in others:
+        for registration in others:
             question.id = f"{self._node.rng.getrandbits(128):032x}"
-            if mooring.send(Query(id=question.id, **question.what)):
-                question.asked = mooring.peer.id
+            if registration.send(Query(id=question.id, **question.what)):
+                question.asked = registration.peer.id
                 question.patience.cancel()
                 if not question.timer.is_set:
                     question.timer.set(SEARCH_S)
@@ -151,36 +151,36 @@ class PendingQueries:
         elif not question.patience.is_set:
             question.patience.set(WAIT_S)
 
-    def _of(self, query_id: str, origin: Origin) -> _Question | None:
+    def _of(self, query_id: str, origin: Origin) -> _PendingQuery | None:
         """The question with an id, if it was asked of the super peer that answers."""
-        for question in self._questions:
-            if question.id == query_id and question.asked == origin.id and origin.id in self._moorings:
+        for question in self._pending:
+            if question.id == query_id and question.asked == origin.id and origin.id in self._registrations:
                 return question
         return None
 
-    def _time_is_up(self, question: _Question) -> None:
+    def _time_is_up(self, question: _PendingQuery) -> None:
         if question.is_answered:
             self._end(question, None)
         else:
             self._fail(question, LinkClosed(f"the super peers have not answered within {SEARCH_S:g} s; try again"))
 
-    def _nobody_came(self, question: _Question) -> None:
+    def _nobody_came(self, question: _PendingQuery) -> None:
         if question.is_answered:
             self._end(question, None)
         else:
             self._fail(question, LinkClosed(_NOBODY))
 
-    def _end(self, question: _Question, end: QueryEnd | None) -> None:
+    def _end(self, question: _PendingQuery, end: QueryEnd | None) -> None:
         self._forget(question)
         question.answer.callback(end)
 
-    def _fail(self, question: _Question, fault: PeerError) -> None:
+    def _fail(self, question: _PendingQuery, fault: PeerError) -> None:
         self._forget(question)
         question.answer.errback(fault)
 
-    def _forget(self, question: _Question) -> None:
+    def _forget(self, question: _PendingQuery) -> None:
         """Remove a question that is over."""
-        if question in self._questions:
-            self._questions.remove(question)
+        if question in self._pending:
+            self._pending.remove(question)
         question.timer.cancel()
         question.patience.cancel()

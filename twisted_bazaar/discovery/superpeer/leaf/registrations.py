@@ -95,9 +95,9 @@ class Registrations:
         self._looking.cancel()
         for _, trying in list(self._tries.values()):
             trying.cancel()
-        for mooring in list(self.taken.values()):
-            mooring.send(Unregister())
-            mooring.link_lost()
+        for registration in list(self.taken.values()):
+            registration.send(Unregister())
+            registration.link_lost()
         self.taken.clear()
 
     def tracker_joined(self) -> None:
@@ -247,7 +247,7 @@ class Registrations:
             return
         is_first = not self.taken
         self._tried_as[peer.id] = candidate
-        mooring = self.taken[peer.id] = self._make(peer)
+        registration = self.taken[peer.id] = self._make(peer)
         self._tracker_waits.reset()
         self._has_said_alone = False
         self._refusals.clear()
@@ -259,7 +259,7 @@ class Registrations:
             port=peer.address.port,
         )
         self._observer.joined(f"by the super peer at {peer.address}")
-        mooring.start()
+        registration.start()
         self._changed()
 
     def _release(self, node_id: int) -> None:
@@ -292,12 +292,12 @@ class Registrations:
             self._observer.not_joined(place, why, reason)
 
     def _lose(self, node_id: int) -> None:
-        mooring = self.taken.pop(node_id, None)
-        if mooring is None or self._is_stopped:
+        registration = self.taken.pop(node_id, None)
+        if registration is None or self._is_stopped:
             return
-        mooring.link_lost()
+        registration.link_lost()
         now = self._node.clock.seconds()
-        self._candidates.registration_lost(self._tried_as.pop(node_id), now - mooring.since, now)
+        self._candidates.registration_lost(self._tried_as.pop(node_id), now - registration.since, now)
         self._tracker_waits.reset()
         self._tracker_at = float("-inf")
         if not self.taken:

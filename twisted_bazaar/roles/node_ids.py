@@ -22,7 +22,7 @@ _REMEMBERED_S: Final = 3600.0
 _SPARE: Final = 64
 
 
-class Numbers:
+class NodeIds:
     """Ids, and whose they are.
 
     @param rng: the source of new ones.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.weighing import weight_of
-from twisted_bazaar.roles.numbers import Numbers
+from twisted_bazaar.roles.node_ids import NodeIds
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import NO_ID
 
@@ -19,12 +19,12 @@ def peer(id: int, key: str, port: int = 4000) -> Peer:
     return Peer(id, key, Address("10.0.0.1", port))
 
 
-class NumbersTests(SynchronousTestCase):
+class NodeIdsTests(SynchronousTestCase):
     """Ids, and whose they are."""
 
     def setUp(self) -> None:
         """Nobody is there."""
-        self.numbers = Numbers(random.Random(1))
+        self.numbers = NodeIds(random.Random(1))
 
     def join(self, key: str, claimed: int = NO_ID, now: float = 0.0, port: int = 4000) -> Peer:
         """Let a node be linked; returns it with its id."""
@@ -47,8 +47,8 @@ class NumbersTests(SynchronousTestCase):
     def test_coming_and_going(self) -> None:
         """Whoever comes and goes under ever other ids, or keys, leaves little behind, and keeps its last id."""
 
-        def filled() -> Numbers:
-            numbers = Numbers(random.Random(1))
+        def filled() -> NodeIds:
+            numbers = NodeIds(random.Random(1))
             for number in range(2_000):
                 for each in (peer(1 + number, "restless"), peer(10_000 + number, f"{number % 10}")):
                     numbers.id_taken(each)
@@ -92,7 +92,7 @@ class NumbersTests(SynchronousTestCase):
     @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(-1, 6), st.booleans()), max_size=40))
     def test_unique(self, steps: list[tuple[str, int, bool]]) -> None:
         """Whoever comes, claims and goes: no two nodes that are there have one id."""
-        numbers = Numbers(random.Random(1))
+        numbers = NodeIds(random.Random(1))
         there: dict[str, Peer] = {}
         for now, (key, claimed, is_coming) in enumerate(steps):
             if is_coming:
