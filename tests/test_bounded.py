@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
-from tests.weighing import weight_of
+from tests.weighing import weighing, weight_of
 from twisted_bazaar.bounded import FairTable
 
 LIFETIME_S: Final = 10.0
@@ -224,8 +224,7 @@ class FairTableTests(SynchronousTestCase):
     def test_owners_are_forgotten(self) -> None:
         """Owners that hold nothing any more take no room, however many there were."""
         table: FairTable[int, int] = FairTable(8, LIFETIME_S)
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
+        self.enterContext(weighing())
         for owner in range(5_000):
             table.put(owner, 0, owner, float(owner % 7))
         self.assertLess(tracemalloc.get_traced_memory()[0], 100_000)

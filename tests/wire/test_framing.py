@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
+from tests.weighing import weighing
 from twisted_bazaar.errors import FrameError, WireError
 from twisted_bazaar.wire.framing import LARGEST_FRAME, FrameSplitter, frame
 
@@ -328,16 +329,14 @@ class MemoryTests(SynchronousTestCase):
         splitter.receive(b"nonsense")
         self.assertRaises(FrameError, splitter.next_frames, ALL)
         megabyte = bytes(1 << 20)
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
+        self.enterContext(weighing())
         for _ in range(64):
             splitter.receive(megabyte)
         self.assertLess(tracemalloc.get_traced_memory()[1], 1 << 20)
 
     def test_nothing_reserved(self) -> None:
         """A frame that is only announced takes no memory: it comes with its bytes."""
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
+        self.enterContext(weighing())
         splitters = [FrameSplitter(LARGEST_FRAME) for _ in range(64)]
         for splitter in splitters:
             splitter.receive(b"1048576:x")
@@ -347,8 +346,7 @@ class MemoryTests(SynchronousTestCase):
     def test_given_out(self) -> None:
         """What has been given out is not kept."""
         splitter = FrameSplitter(LARGEST_FRAME)
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
+        self.enterContext(weighing())
         for _ in range(8):
             splitter.receive(frame(bytes(LARGEST_FRAME)))
             self.assertEqual(len(splitter.next_frames(ALL)), 1)

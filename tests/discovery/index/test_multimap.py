@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.weighing import weighing
 from twisted_bazaar.discovery.index.multimap import Multimap
 
 DEEDS = st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 12))
@@ -37,13 +38,10 @@ class MultimapTests(SynchronousTestCase):
     def test_grows_in_parts(self) -> None:
         """While it grows, only a part of it is in memory twice."""
         keys = [f"key {number}" for number in range(200_000)]
-        tracemalloc.start()
-        try:
+        with weighing():
             tested = Multimap[str, str](64)
             for key in keys:
                 tested.add(key, "thing")
             now, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
         self.assertEqual(len(tested), len(keys))
         self.assertLess(peak, 1.1 * now)

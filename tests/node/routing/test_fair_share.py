@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.weighing import weighing
 from twisted_bazaar.node.routing.fair_share import FairShare, FlowLabels, TokenBucket, flow_of
 from twisted_bazaar.wire.message import LONGEST_PATH, Flooded
 
@@ -383,8 +384,7 @@ class MemoryTests(SynchronousTestCase):
         """Flows of the longest paths without end, all made up, take 2 MB at most; and nothing when none waits."""
         share_ = share()
         numbers = count(10**15)
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
+        self.enterContext(weighing())
         now = 0.0
         for _ in range(5_000):
             now += 0.005

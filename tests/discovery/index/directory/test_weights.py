@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests import THOROUGH
 from tests.discovery.index.directory.directories import peer
+from tests.weighing import weighing
 from twisted_bazaar.byte_budget import MIB, ByteBudget
 from twisted_bazaar.discovery.index.directory.directory import Directory
 from twisted_bazaar.discovery.index.messages import Update
@@ -63,9 +64,7 @@ class WeightTests(SynchronousTestCase):
 
         @param is_anew: whether each is of another peer.
         """
-        gc.collect()
-        tracemalloc.start()
-        try:
+        with weighing():
             directory = Directory(budget=ByteBudget(1_024 * MIB))
             before, _ = tracemalloc.get_traced_memory()
             for number, update in enumerate(updates):
@@ -78,8 +77,6 @@ class WeightTests(SynchronousTestCase):
             gc.collect()
             after, _ = tracemalloc.get_traced_memory()
             return after - before, directory.budget.used
-        finally:
-            tracemalloc.stop()
 
     def updates(self, key: str, entries: list[object], bazaar: str = "bazaar", at_once: int = 200) -> list[bytes]:
         """One list after another, each on the one before."""

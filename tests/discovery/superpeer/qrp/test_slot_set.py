@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
+from tests.weighing import weighing
 from twisted_bazaar.discovery.superpeer.qrp import slot_set as slots_module
 from twisted_bazaar.discovery.superpeer.qrp.slot_set import (
     SlotCounts,
@@ -204,15 +205,12 @@ class SlotCountsTests(SynchronousTestCase):
     def test_few_and_many(self) -> None:
         """They are counted alike when few are there and when all are; all of them take 4 MB at most."""
         counts = SlotCounts(20)
-        tracemalloc.start()
-        try:
+        with weighing():
             before, _ = tracemalloc.get_traced_memory()
             for slot in range(0, 1 << 20, 4):
                 counts.add(slot, 1)
                 counts.add(slot, 1)
             after, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
         self.assertLess(after - before, 6 << 20)
         self.assertEqual([counts.count(slot) for slot in (0, 1, 16, (1 << 20) - 16)], [2, 0, 2, 2])
         for slot in range(0, 1 << 20, 4):

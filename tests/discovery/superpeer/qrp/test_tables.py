@@ -12,6 +12,7 @@ from msgspec import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
+from tests.weighing import weighing
 from twisted_bazaar.discovery.index.words import is_fitting, question_of
 from twisted_bazaar.discovery.superpeer.messages import LEAST_TABLE_BITS, MOST_TABLE_BITS, NO_TABLE, Query, Table
 from twisted_bazaar.discovery.superpeer.qrp.patches import MOST_CHANGED
@@ -460,8 +461,7 @@ class RouteTableTests(SynchronousTestCase):
         """Changes that are never told to their end do not fill the memory."""
         table = RouteTable()
         few, many = write_slots(range(1_024)), write_slots(range(16_384))
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
+        self.enterContext(weighing())
         for version in range(1, 100):
             for part in range(3):
                 table.apply_part(Table(base=0, version=version, bits=20, parts=1_024, part=part, on=few))

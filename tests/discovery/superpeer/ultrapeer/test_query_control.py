@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tests.discovery.superpeer.fakes import SuperPeerTestCase, found_at, place, query_id
 from tests.discovery.superpeer.nets import NetTestCase, digest_of
+from tests.weighing import weighing
 from twisted_bazaar.discovery.index.scheduling.pending import QUESTIONS_AT_ONCE
 from twisted_bazaar.discovery.superpeer.messages import Query, QueryEnd, QueryHit, SuperHello
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import MOST_UNDER_WAY, SEARCH_BYTES
@@ -227,8 +228,7 @@ class OwnSearchTests(SuperPeerTestCase):
 
     def test_weight(self) -> None:
         """A hit takes no more memory than it is charged, however long its names are."""
-        tracemalloc.start()
-        try:
+        with weighing():
             for count in (50, 150, 700, 1_500):
                 before, _ = tracemalloc.get_traced_memory()
                 answers = QueryHits(1_000_000)
@@ -237,8 +237,6 @@ class OwnSearchTests(SuperPeerTestCase):
                 after, _ = tracemalloc.get_traced_memory()
                 self.assertLess(after - before, SEARCH_BYTES + HIT_BYTES * len(answers))
                 del answers
-        finally:
-            tracemalloc.stop()
 
     def test_switched_off(self) -> None:
         """Without dynamic querying a search goes as far as it may at once, to all; both can be switched meanwhile."""

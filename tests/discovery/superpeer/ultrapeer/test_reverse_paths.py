@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
 from tests.discovery.superpeer.fakes import SuperPeerTestCase
-from tests.weighing import weight_of
+from tests.weighing import weighing, weight_of
 from twisted_bazaar.discovery.superpeer.messages import Query
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.values.addresses import Address
@@ -254,15 +254,12 @@ class PathsTests(SynchronousTestCase):
         paths = ReversePaths(most_counted=500)
         for query_id in ids:
             paths.query_received(query_id, neighbours[0], 0, 4, 0.0)
-        tracemalloc.start()
-        try:
+        with weighing():
             before, _ = tracemalloc.get_traced_memory()
             for query_id in ids:
                 for neighbour in neighbours:
                     paths.admit_hits(query_id, neighbour, 0.0)
             after, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
         self.assertLess(after - before, 500 * 1_024)
 
     def test_weight(self) -> None:
