@@ -141,10 +141,9 @@ class SlotSetTests(SynchronousTestCase):
         """Four bytes a slot while there are few, and an eighth of a byte for each there could be after that."""
         for count, bits, most in ((100, 20, 1_000), (2_048, 20, 10_000), (4_500, 16, 9_000), (100_000, 20, 132_000)):
             slots = range(count)
-            tracemalloc.start()
-            kept = SlotSet(slots, bits)
-            snapshot = tracemalloc.take_snapshot()
-            tracemalloc.stop()
+            with weighing():
+                kept = SlotSet(slots, bits)
+                snapshot = tracemalloc.take_snapshot()
             # Other threads take memory meanwhile.
             ours = snapshot.filter_traces([tracemalloc.Filter(inclusive=True, filename_pattern=slots_module.__file__)])
             size = sum(trace.size for trace in ours.traces)
