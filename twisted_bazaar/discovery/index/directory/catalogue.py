@@ -1,7 +1,7 @@
 """The catalogue of an index server: titles, which are contents under names, and the ways to look them up. Sans-IO.
 
 By name and by content they are found at once. To enter one into the words and the order of names takes longer, and is
-done by L{Catalogue.enter_some}.
+done by L{Catalogue.index_some}.
 """
 
 from __future__ import annotations

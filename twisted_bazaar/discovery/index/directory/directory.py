@@ -4,7 +4,7 @@ Soft state: everything in it is believed for the time of a lease, and its owner 
 
 Whatever may take long is a series of steps: an iterator that gives None after each few milliseconds of work, and
 returns what came of it. Titles are entered into words and order, and the lists of those who have gone are cleared, a
-little later, by L{Directory.work}; what is asked meanwhile is answered as if it had been done.
+little later, by L{Directory.run_backlog}; what is asked meanwhile is answered as if it had been done.
 """
 
 from __future__ import annotations
