@@ -102,24 +102,30 @@ class RolePlugin:
     description: str
 
     def load(self) -> None:
-        """Import the role's module, and so declare its messages."""
-        import_module(self.module)
+        """Import the role's module, and so declare its messages.
+
+        @raise UsageError: it cannot be imported.
+        """
+        self._load("make_role")
 
     def options(self) -> Sequence[Option]:
         """The options that this role adds to the node's."""
-        return cast("Sequence[Option]", import_module(self.module).OPTIONS)
+        return cast("Sequence[Option]", self._load("OPTIONS"))
 
     def example(self) -> str:
         """The options of this role on a command line, for the end of help; may be empty."""
-        return getattr(import_module(self.module), "EXAMPLE", "")
+        return cast(str, self._load("EXAMPLE", ""))
 
     def endings(self) -> Sequence[Ending]:
         """The exit statuses with which this role ends its process by itself; may be empty."""
-        return getattr(import_module(self.module), "ENDINGS", ())
+        return cast("Sequence[Ending]", self._load("ENDINGS", ()))
 
     def make_role(self, options: OptionValues, context: RoleContext) -> IRole:
         """Make the role from what the command line gave."""
-        return cast(IRole, import_module(self.module).make_role(options, context))
+        return cast(IRole, self._load("make_role")(options, context))
+
+    def _load(self, name: str, *default: object) -> Any:
+        return _attribute_of(self.module, name, f"the role {self.name!r}", *default)
 
 
 @implementer(IDiscoveryPlugin)
@@ -139,8 +145,25 @@ class DiscoveryPlugin:
     description: str
 
     def load(self) -> Any:
-        """Import its class."""
-        return getattr(import_module(self.module), self.cls)
+        """Import its class.
+
+        @raise UsageError: it cannot be imported.
+        """
+        return _attribute_of(self.module, self.cls, f"--via {self.name!r}")
+
+
+def _attribute_of(module: str, name: str, what: str, *default: object) -> Any:
+    """What a module that a drop-in names has under a name.
+
+    @param what: what is named so, for people.
+    @raise UsageError: the module cannot be imported, or has nothing of that name and there is no default.
+    """
+    try:
+        return getattr(import_module(module), name, *default)
+    except Exception as error:
+        raise UsageError(
+            f"{what} cannot be loaded: {type(error).__name__}: {error}; 'python -c \"import {module}\"' shows where"
+        ) from error
 
 
 def known_roles() -> list[IRolePlugin]:
@@ -159,20 +182,20 @@ def load_roles() -> None:
     What cannot be loaded costs nobody else anything; it is named in the log.
     """
     for role in known_roles():
-        _tried(f"the role {role.name}", role.load)
+        _tried(role.load)
     for method in known_methods():
-        _tried(f"the way to find {method.name}", method.load)
+        _tried(method.load)
 
 
 def loaded_methods() -> Sequence[Any]:
     """The classes of all ways to find that can be loaded."""
-    loaded = (_tried(f"the way to find {method.name}", method.load) for method in known_methods())
+    loaded = (_tried(method.load) for method in known_methods())
     return [method for method in loaded if method is not None]
 
 
 def options_of_roles() -> Mapping[str, Sequence[Option] | None]:
     """The options of each role installed, by its name; None for one that cannot be loaded."""
-    return {role.name: _tried(f"the role {role.name}", role.options) for role in known_roles()}
+    return {role.name: _tried(role.options) for role in known_roles()}
 
 
 def find_role(name: str) -> IRolePlugin:
@@ -199,10 +222,10 @@ def find_method(name: str) -> IDiscoveryPlugin:
     raise UsageError(f"--via {name!r}: write one of {', '.join(plugin.name for plugin in methods)}")
 
 
-def _tried(what: str, load: Callable[[], _Loaded]) -> _Loaded | None:
+def _tried(load: Callable[[], _Loaded]) -> _Loaded | None:
     """Load something; what cannot be loaded costs nobody else anything."""
     try:
         return load()
-    except Exception as error:
-        log.warn("{what} cannot be loaded: {error}", what=what, error=error)
+    except UsageError as error:
+        log.warn("{error}", error=error)
         return None
