@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import queue
 import random
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -25,8 +27,8 @@ from tests.integration import fork_server
 TWISTD: Final = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 BAZAAR: Final = (sys.executable, "-m", "twisted_bazaar")
 LONGEST_S: Final = 30.0
-# Below those that systems give to connections.
-_PORTS: Final = (16_000, 32_000)
+# Where a system says from which port on it gives them to whoever names none.
+_GIVEN_BY_SYSTEM: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _PORTS_GIVEN: Final[set[int]] = set()
 _PORTS_LOCK: Final = threading.Lock()
 
@@ -207,19 +209,31 @@ class Daemons:
 
 
 def free_port() -> int:
-    """A port that is free for connections and for datagrams, each time another.
+    """A port that is free for connections and for datagrams, each time another, for this process until it ends.
 
-    Nobody else gets it who does not ask for it by its number: whoever is ended wants its port back when it is started
-    again, and others open theirs meanwhile.
+    Whoever is ended wants its port back when it is started again, and others open theirs meanwhile: it is none that
+    the system gives to those who name none, and none that tests in another process have.
     """
+    end = 32_000
+    with suppress(FileNotFoundError):
+        end = min(end, int(_GIVEN_BY_SYSTEM.read_text().split()[0]))
     while True:
-        port = random.randrange(*_PORTS)
-        with suppress(OSError), _PORTS_LOCK, socket.create_server(("127.0.0.1", port)):
-            with socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        port = random.randrange(end // 2, end)
+        with suppress(OSError), _PORTS_LOCK:
+            if port in _PORTS_GIVEN:
+                continue
+            fcntl.lockf(_lock_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            with socket.create_server(("127.0.0.1", port)), socket.socket(type=socket.SOCK_DGRAM) as datagrams:
                 datagrams.bind(("127.0.0.1", port))
-            if port not in _PORTS_GIVEN:
-                _PORTS_GIVEN.add(port)
-                return port
+            _PORTS_GIVEN.add(port)
+            return port
+
+
+@cache
+def _lock_file() -> int:
+    """The file that all processes of tests share, with a byte to lock for each port; locks end with the process."""
+    path = f"/tmp/twisted_bazaar-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def until(look: Callable[[], T], every_s: float = 0.02) -> T:
