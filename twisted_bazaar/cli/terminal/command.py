@@ -24,7 +24,7 @@ from twisted_bazaar.settings.help import entry_of, grouped, told_endings, told_e
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.settings.values import TYPED, Kind, Setting, Settings
 
-WIDEST_COMMAND: Final = 8
+WIDEST_COMMAND: Final = 9
 """How many columns help has for the name of a command."""
 
 
