@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from attrs import evolve
 from twisted.application.service import IService
@@ -84,7 +84,7 @@ class NodeOptions(DaemonOptions):
     typed: Collection[str]
     synopsis = "[--role ROLE]... [options]"
     longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
-    endings = (Ending(ExitStatus.NO, "An option is wrong, or it cannot start or join."),)
+    endings: ClassVar[Sequence[Ending]] = (Ending(ExitStatus.NO, "An option is wrong, or it cannot start or join."),)
     example = "twistd -n bazaar-node --role buyer --want apple"
 
     def __init__(self) -> None:

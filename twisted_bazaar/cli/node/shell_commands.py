@@ -179,7 +179,7 @@ class ShellCommands(Interpreter):
                 self._say(line)
             self._say(f"{self._directory / fetch.found.name}")
         elif outcome is not None and outcome.check(BazaarError):
-            self.status = ExitStatus.NO
+            self.status = int(ExitStatus.NO)
             self._say(f"{fetch.found.name} was not fetched: {outcome.getErrorMessage()}")
         waiting, self._waiting = self._waiting, []
         for each in waiting:

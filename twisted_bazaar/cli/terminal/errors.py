@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import click
 
@@ -18,7 +18,7 @@ from twisted_bazaar.exit_status import ExitStatus
 class UserError(click.ClickException):
     """The user asked for something impossible; the text says what, and what would be possible."""
 
-    exit_code = ExitStatus.WRONG_USE
+    exit_code: ClassVar[int] = ExitStatus.WRONG_USE
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class UserError(click.ClickException):
 class NegativeAnswer(UserError):
     """A negative answer: what was asked for was possible, and is not so; the text says why."""
 
-    exit_code = ExitStatus.NO
+    exit_code: ClassVar[int] = ExitStatus.NO
 
 
 def whole_text(text: str, what: str) -> str:

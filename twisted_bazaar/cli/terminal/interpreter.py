@@ -75,7 +75,7 @@ class Interpreter:
                 raise UsageError(self._hint(name))
             return await word.action(self, rest.strip())
         except BazaarError as error:
-            self.status = ExitStatus.NO
+            self.status = int(ExitStatus.NO)
             self._say(str(error))
         finally:
             self.previous = word

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import click
 from attrs import evolve, frozen
@@ -51,13 +51,13 @@ _ENDINGS: Final = (
 class Missing(NegativeAnswer):
     """Nobody has it."""
 
-    exit_code = ExitStatus.NOT_FOUND
+    exit_code: ClassVar[int] = ExitStatus.NOT_FOUND
 
 
 class Resumable(NegativeAnswer):
     """It has not come to its end; what is there is kept."""
 
-    exit_code = ExitStatus.UNFINISHED
+    exit_code: ClassVar[int] = ExitStatus.UNFINISHED
 
 
 @frozen
