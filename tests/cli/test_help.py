@@ -11,7 +11,7 @@ from tests.cli.command_tree import commands_below
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.plugin import known_roles
-from twisted_bazaar.settings.help import told_groups
+from twisted_bazaar.settings.help import format_groups
 from twisted_bazaar.taps import node, tracker
 from twisted_bazaar.taps.options import DaemonOptions
 
@@ -83,8 +83,8 @@ class LayoutTests(SynchronousTestCase):
     def test_narrow(self) -> None:
         """Where there is no room beside an option its text stands below it."""
         entries = {"Options": [("--listen ENDPOINT", "Where to take connections, or none.")]}
-        wide = list(told_groups(entries, 80))
+        wide = list(format_groups(entries, 80))
         self.assertEqual(wide[1], "  --listen ENDPOINT           Where to take connections, or none.")
-        narrow = list(told_groups(entries, 40))
+        narrow = list(format_groups(entries, 40))
         self.assertEqual(narrow[1:4], ["  --listen ENDPOINT", "    Where to take connections, or none.", ""])
         self.assertLessEqual(max(map(len, narrow)), 40)
