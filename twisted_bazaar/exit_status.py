@@ -32,8 +32,8 @@ class ExitStatus(IntEnum):
     WRONG_USE = 2, "An option or an argument is wrong."
     NOT_FOUND = 3, "Nobody has it."
     SOLD_OUT = 4, "It was found, and is sold out; or nobody could be asked."
-    # The same number with another meaning.
-    NOBODY_ASKED = 4, "Nobody could be asked."
+    # The same number under another name.
+    NOBODY_ASKED = SOLD_OUT
     UNFINISHED = 5, "It has begun and not ended: the same command goes on with it."
 
 

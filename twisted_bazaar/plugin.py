@@ -6,13 +6,16 @@ C{twisted/plugins/} names it. Nothing is imported until it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any, Final, TypeVar, cast
 
+import twisted.plugins
 from attrs import frozen
 from twisted.logger import Logger
-from twisted.plugin import getPlugins
+from twisted.plugin import getCache
+from twisted.python.modules import getModule
 from zope.interface import Attribute, implementer
 
 from twisted_bazaar.errors import UsageError
@@ -166,14 +169,92 @@ def _attribute_of(module: str, name: str, what: str, *default: object) -> Any:
         ) from error
 
 
-def known_roles() -> list[IRolePlugin]:
+@frozen
+class _Installed:
+    """What all drop-ins hold.
+
+    @ivar broken: a line about each drop-in that cannot be loaded, with its file and the error.
+    """
+
+    roles: Sequence[IRolePlugin]
+    methods: Sequence[IDiscoveryPlugin]
+    broken: Sequence[str]
+
+
+@cache
+def _installed_at(places: tuple[str, ...]) -> _Installed:
+    """Read all drop-ins, once. Twisted's C{getPlugins} would tell of each broken one by a traceback, each time.
+
+    @param places: the directories where Twisted looks for them.
+    """
+    roles, methods, broken = [], [], []
+    drop_ins = getCache(twisted.plugins)
+    for module in getModule(twisted.plugins.__name__).iterModules():
+        try:
+            drop_in = drop_ins.get(module.name.rpartition(".")[2])
+            if drop_in is None:
+                # Twisted could not load it, and has not kept why.
+                import_module(module.name)
+                continue
+            for plugin in drop_in.plugins:
+                if (role := _named(IRolePlugin(plugin, None))) is not None:
+                    roles.append(role)
+                if (method := _named(IDiscoveryPlugin(plugin, None))) is not None:
+                    methods.append(method)
+        except Exception as error:
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            broken.append(f"{module.filePath.path} cannot be loaded: {why}")
+    return _Installed(sorted(roles, key=_name_of), sorted(methods, key=_name_of), broken)
+
+
+def _named(plugin: _Loaded) -> _Loaded:
+    """A plugin that has what lists show of it.
+
+    @raise AttributeError: it lacks some of that.
+    """
+    if plugin is not None:
+        for name in ("name", "description"):
+            getattr(plugin, name)
+    return plugin
+
+
+def _name_of(plugin: IRolePlugin | IDiscoveryPlugin) -> str:
+    return plugin.name
+
+
+def _installed() -> _Installed:
+    return _installed_at(tuple(twisted.plugins.__path__))
+
+
+def known_roles() -> Sequence[IRolePlugin]:
     """Every role installed, by name."""
-    return sorted(getPlugins(IRolePlugin), key=lambda plugin: plugin.name)
+    return _installed().roles
 
 
-def known_methods() -> list[IDiscoveryPlugin]:
+def known_methods() -> Sequence[IDiscoveryPlugin]:
     """Every way to find installed, by name."""
-    return sorted(getPlugins(IDiscoveryPlugin), key=lambda plugin: plugin.name)
+    return _installed().methods
+
+
+def faults_of_roles() -> Iterator[str]:
+    """A line about each drop-in, and each role, that cannot be loaded."""
+    yield from _installed().broken
+    for role in known_roles():
+        yield from _faults(role.options)
+
+
+def faults_of_methods() -> Iterator[str]:
+    """A line about each drop-in, and each way to find, that cannot be loaded."""
+    yield from _installed().broken
+    for method in known_methods():
+        yield from _faults(method.load)
+
+
+def _faults(load: Callable[[], object]) -> Iterator[str]:
+    try:
+        load()
+    except UsageError as error:
+        yield str(error)
 
 
 def load_roles() -> None:
@@ -207,7 +288,8 @@ def find_role(name: str) -> IRolePlugin:
     for plugin in roles:
         if plugin.name == name:
             return plugin
-    raise UsageError(f"there is no role {name!r}; the roles are {', '.join(plugin.name for plugin in roles)}")
+    names = ", ".join(plugin.name for plugin in roles)
+    raise UsageError("; ".join([f"there is no role {name!r}; the roles are {names}", *_installed().broken]))
 
 
 def find_method(name: str) -> IDiscoveryPlugin:
@@ -219,7 +301,8 @@ def find_method(name: str) -> IDiscoveryPlugin:
     for plugin in methods:
         if plugin.name == name:
             return plugin
-    raise UsageError(f"--via {name!r}: write one of {', '.join(plugin.name for plugin in methods)}")
+    names = ", ".join(plugin.name for plugin in methods)
+    raise UsageError("; ".join([f"--via {name!r}: write one of {names}", *_installed().broken]))
 
 
 def _tried(load: Callable[[], _Loaded]) -> _Loaded | None:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import click
 from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.cli.command_tree import commands_below
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.plugin import known_roles
-from twisted_bazaar.settings.help import told_groups
+from twisted_bazaar.settings.help import format_groups
 from twisted_bazaar.taps import node, tracker
 from twisted_bazaar.taps.options import DaemonOptions
 
 EXAMPLE = "Example:"
-
-
-def commands(group: click.Group, words: Sequence[str] = ()) -> Iterator[tuple[Sequence[str], click.Command]]:
-    """Each command, with the words that call it."""
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None, "it is listed"
-        yield (*words, name), command
-        if isinstance(command, click.Group):
-            yield from commands(command, (*words, name))
 
 
 class CommandHelpTests(SynchronousTestCase):
@@ -40,14 +29,14 @@ class CommandHelpTests(SynchronousTestCase):
 
     def test_width(self) -> None:
         """No line is wider than a terminal, be it narrow; nor than 80 columns, if it is wide."""
-        for words, _ in commands(main):
+        for words, _ in commands_below(main):
             for columns in (80, 200):
                 lines = self.told(words, columns)
                 self.assertLessEqual(max(map(len, lines)), 80, words)
 
     def test_example(self) -> None:
         """Each command with options or words of its own ends with a line that can be typed."""
-        for words, command in commands(main):
+        for words, command in commands_below(main):
             if isinstance(command, PlainCommand):
                 lines = self.told(words, 80)
                 self.assertIn(EXAMPLE, lines, words)
@@ -94,8 +83,8 @@ class LayoutTests(SynchronousTestCase):
     def test_narrow(self) -> None:
         """Where there is no room beside an option its text stands below it."""
         entries = {"Options": [("--listen ENDPOINT", "Where to take connections, or none.")]}
-        wide = list(told_groups(entries, 80))
+        wide = list(format_groups(entries, 80))
         self.assertEqual(wide[1], "  --listen ENDPOINT           Where to take connections, or none.")
-        narrow = list(told_groups(entries, 40))
+        narrow = list(format_groups(entries, 40))
         self.assertEqual(narrow[1:4], ["  --listen ENDPOINT", "    Where to take connections, or none.", ""])
         self.assertLessEqual(max(map(len, narrow)), 40)

@@ -246,7 +246,7 @@ class KnownTests(SynchronousTestCase):
     def test_broken_role(self) -> None:
         """A role that cannot be loaded costs nobody else anything."""
         broken = plugin.RolePlugin("broken", "twisted_bazaar.no_such_module", "Cannot be loaded.")
-        self.patch(plugin, "getPlugins", lambda _: [broken])
+        self.patch(plugin, "known_roles", lambda: [broken])
         self.assertEqual(known_options().roles, {"broken": None})
 
     def test_option_with_reader(self) -> None:

@@ -16,8 +16,9 @@ from attrs import frozen
 
 from twisted_bazaar.cli.terminal.command import WIDEST_COMMAND, write_lines
 from twisted_bazaar.cli.terminal.errors import output_or_refuse
+from twisted_bazaar.cli.terminal.process import hold_back_log
 from twisted_bazaar.exit_status import status_of_signal
-from twisted_bazaar.settings.help import told_examples, told_groups
+from twisted_bazaar.settings.help import format_examples, format_groups
 
 # Longer lines are hard to read.
 _WIDEST: Final = 80
@@ -105,6 +106,8 @@ class _Commands(click.Group):
         """A command by its name; None if there is none."""
         if cmd_name not in _FOLDERS:
             return None
+        # Twisted would show a traceback of each drop-in that is broken, also to who uses none of it.
+        hold_back_log()
         command = getattr(import_module(f"twisted_bazaar.cli.commands.{_FOLDERS[cmd_name]}.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command), "a module of a command holds it under its own name"
         return command
@@ -112,14 +115,14 @@ class _Commands(click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by subject, without importing them; then the few options."""
         subjects = {subject.heading: list(subject.commands.items()) for subject in SUBJECTS}
-        write_lines(formatter, told_groups(subjects, formatter.width, WIDEST_COMMAND))
+        write_lines(formatter, format_groups(subjects, formatter.width, WIDEST_COMMAND))
         records = [each.get_help_record(ctx) for each in self.get_params(ctx)]
         more = {"More": [record for record in records if record is not None]}
-        write_lines(formatter, told_groups(more, formatter.width, _WIDEST_OPTION))
+        write_lines(formatter, format_groups(more, formatter.width, _WIDEST_OPTION))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what can be tried first."""
-        write_lines(formatter, told_examples(_EXAMPLES))
+        write_lines(formatter, format_examples(_EXAMPLES))
 
 
 @contextmanager

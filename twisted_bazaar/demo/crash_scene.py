@@ -15,6 +15,7 @@ from typing import Final
 from twisted_bazaar.demo.daemons import BadLuck, Daemon, DemoFailure, Stage
 from twisted_bazaar.demo.events import Event
 from twisted_bazaar.demo.narration import Narration
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.trade.messages import handle_of
 
 _WAIT_S: Final = 15.0
@@ -109,15 +110,17 @@ class CrashScene:
             "Paul signed the order and Otto the answer. Both together prove the sale, to anybody, anywhere:"
         )
         short = order[:_SHORT_ID]
-        self._bazaar(0, "orders", short, "--state", self._stage.state_of("Otto").name, "--receipt", _RECEIPT)
-        for line in self._bazaar(0, "verify", _RECEIPT):
+        self._bazaar(
+            ExitStatus.DONE, "orders", short, "--state", self._stage.state_of("Otto").name, "--receipt", _RECEIPT
+        )
+        for line in self._bazaar(ExitStatus.DONE, "verify", _RECEIPT):
             self._story.output(line)
         _forge(self._stage.directory / _RECEIPT, self._stage.directory / _FORGERY)
         self._story.tell("And the same with 3 pears written into it instead of 2:")
-        for line in self._bazaar(1, "verify", _FORGERY):
+        for line in self._bazaar(ExitStatus.NO, "verify", _FORGERY):
             self._story.output(line, "red")
 
-    def _bazaar(self, expected: int, *words: str) -> list[str]:
+    def _bazaar(self, expected: ExitStatus, *words: str) -> list[str]:
         """Run a command that anybody could type, and show it; returns what it prints.
 
         @param expected: the status with which it has to end.

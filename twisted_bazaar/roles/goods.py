@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted_bazaar.byte_budget import MIB, ByteBudget
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.settings.option import Read
+from twisted_bazaar.settings.option import Read, hint_on_commas
 from twisted_bazaar.wire.goods import check_item_name
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
@@ -34,7 +34,10 @@ def parse_count(digits: str, option: str, text: str, least: int) -> int:
     """
     if digits.isascii() and digits.isdigit() and len(digits) <= 16 and least <= int(digits) <= LARGEST_INTEGER:
         return int(digits)
-    raise UsageError(f"{option} {text!r}: {digits!r} is not a whole number from {least:,} to {LARGEST_INTEGER:,}")
+    raise UsageError(
+        f"{option} {text!r}: {digits!r} is not a whole number from {least:,} to {LARGEST_INTEGER:,}"
+        f"{hint_on_commas(digits)}"
+    )
 
 
 def at_least(least: int) -> Read:

@@ -78,7 +78,7 @@ def parse_place(text: str, option: str) -> Address:
 
 OPTIONS: Final = (
     Option("neighbour", "Where another super peer takes datagrams.", "HOST:PORT", is_many=True, read=parse_place),
-    Option("leaves", "How many weak peers it takes.", "N", f"{LEAVES}", read=whole_number(1, _MOST_LEAVES)),
+    Option("leaves", "How many weak peers (leaves) it takes.", "N", f"{LEAVES}", read=whole_number(1, _MOST_LEAVES)),
     Option(
         "list-memory",
         "How many MiB the lists and words of weak peers may take.",

@@ -17,7 +17,7 @@ from twisted_bazaar.interfaces import IDiscoveryMethod, IRegistrar, IRole
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.service.options import TRANSFER
 from twisted_bazaar.settings.endpoints import NOWHERE, UdpPlace, client_endpoint, parse_udp, server_endpoint
-from twisted_bazaar.settings.option import OptionValues, whole_number
+from twisted_bazaar.settings.option import OptionValues, hint_on_commas, whole_number
 from twisted_bazaar.state import StateDirectory
 from twisted_bazaar.system.open_files import raise_file_limit
 from twisted_bazaar.system.private_files import open_named
@@ -138,7 +138,7 @@ def changed_limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
             number = -1
         if not least <= number <= _LARGEST_LIMIT:
             named = option if option != "--limit" else f"--limit {name}"
-            raise UsageError(f"{named} must be a number of {least} or more, not {value!r}")
+            raise UsageError(f"{named} must be a number of {least} or more, not {value!r}{hint_on_commas(value)}")
         changed: dict[str, Any] = {attribute.name: number}
         limits = evolve(limits, **changed)
     if limits.min_links > limits.max_links:

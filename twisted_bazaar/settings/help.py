@@ -35,7 +35,9 @@ def grouped(options: Iterable[Option]) -> Mapping[str, Sequence[Option]]:
     return groups
 
 
-def told_groups(groups: Mapping[str, Sequence[Entry]], width: int, widest_words: int = _WIDEST_WORDS) -> Iterator[str]:
+def format_groups(
+    groups: Mapping[str, Sequence[Entry]], width: int, widest_words: int = _WIDEST_WORDS
+) -> Iterator[str]:
     """Lines of help, no wider than a terminal.
 
     @param groups: what to tell, by heading.
@@ -49,7 +51,7 @@ def told_groups(groups: Mapping[str, Sequence[Entry]], width: int, widest_words:
         yield ""
 
 
-def told_endings(endings: Sequence[Ending], width: int) -> Iterator[str]:
+def format_endings(endings: Sequence[Ending], width: int) -> Iterator[str]:
     """Lines of help about exit statuses: none if there are no endings.
 
     @param width: columns.
@@ -57,10 +59,10 @@ def told_endings(endings: Sequence[Ending], width: int) -> Iterator[str]:
     if endings:
         in_order = sorted(endings, key=lambda ending: ending.status)
         entries = [(str(ending.status), ending.meaning) for ending in in_order]
-        yield from told_groups({_ENDINGS: entries}, width, _WIDEST_STATUS)
+        yield from format_groups({_ENDINGS: entries}, width, _WIDEST_STATUS)
 
 
-def told_examples(examples: Sequence[str]) -> Iterator[str]:
+def format_examples(examples: Sequence[str]) -> Iterator[str]:
     """Lines of help with command lines that can be copied: none if there are no examples."""
     if examples:
         yield "Example:" if len(examples) == 1 else "Examples:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Self
 
@@ -14,11 +15,18 @@ Read = Callable[[str, str], Any]
 """Makes a value of a text; the second is the option as it is typed, C{--name}, for the error. Raises UsageError."""
 
 _REPEATED: Final = "; may be repeated."
+_GROUPED: Final = re.compile(r"[0-9]{1,3}(,[0-9]{3})+")
 
 
 def as_text(text: str, option: str) -> str:
     """A value that is a text."""
     return text
+
+
+def hint_on_commas(value: object) -> str:
+    """What is added to a refusal of a number that was written with commas, as messages write it; empty for all else."""
+    is_grouped = isinstance(value, str) and _GROUPED.fullmatch(value) is not None
+    return "; write numbers without commas" if is_grouped else ""
 
 
 def whole_number(least: int, most: int) -> Read:
@@ -31,7 +39,7 @@ def whole_number(least: int, most: int) -> Read:
     def read(text: str, option: str) -> int:
         if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most:
             return int(text)
-        raise UsageError(f"{option} {text!r}: takes a whole number from {least:,} to {most:,}")
+        raise UsageError(f"{option} {text!r}: takes a whole number from {least:,} to {most:,}{hint_on_commas(text)}")
 
     return read
 

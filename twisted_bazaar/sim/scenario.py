@@ -52,7 +52,9 @@ Mode = Literal["liveness", "safety"]
 Sessions = Annotated[
     str,
     written_as(_SESSIONS),
-    option_help("How long they stay: exponential or weibull:SHAPE; the mean follows from --churn."),
+    option_help(
+        "How long nodes stay that leave by --churn: exponential or weibull:SHAPE. The mean follows from --churn."
+    ),
 ]
 if TYPE_CHECKING:
     _Kind = str
@@ -147,7 +149,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     seed: Annotated[
         int,
         Meta(ge=0, le=_LARGEST),
-        option_help("Decides everything that chance decides: the same seed is the same run."),
+        option_help("The seed of all random numbers: the same seed is the same run."),
     ] = 1
     for_: Duration
     settle: Duration
@@ -158,7 +160,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     latency: Annotated[
         str,
         written_as(_LATENCIES),
-        option_help("Between two hosts: 20ms, uniform:5ms:80ms or lognormal:20ms:0.5 (median and sigma)."),
+        option_help(
+            "How long a packet takes to another host: 20ms, uniform:5ms:80ms or lognormal:20ms:0.5 (median and sigma)."
+        ),
     ] = "lognormal:20ms:0.5"
     bandwidth: Annotated[
         float,
@@ -172,13 +176,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fault_kinds: Annotated[
         list[_Kind],
         option_help(
-            "A kind of fault to draw; may be given several times. All kinds if not given.",
+            "A kind of fault to draw, in place of all kinds.",
             each="fault-kind",
         ),
     ] = []
     faults: Annotated[
         list[FaultEntry],
-        option_help("A fault that is sure to happen, {shape}; may be given several times.", each="fault"),
+        option_help("A fault that is sure to happen, {shape}.", each="fault"),
     ] = []
 
     # What a scenario says of itself.

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.settings.option import hint_on_commas
 from twisted_bazaar.sim.scenario import AnyScenario, Scenario, setting_names, settings_by_name
 from twisted_bazaar.sim.setting_fields import Table, setting_takes, value_at
 
@@ -107,7 +108,8 @@ def _impossible(cls: type[Scenario], error: str, settings: Mapping[str, Any]) ->
             entry = entries_of(cls).get(key.partition("[")[0])
             names = ", ".join(setting_names(cls) if entry is None else entry.__struct_encode_fields__)
             return ImpossibleSetting(key, f"{words.format(reason.split('`')[-2])}; the settings are {names}")
-    return ImpossibleSetting(key, f"takes {setting_takes(cls, key)}, not {value_at(settings, key)!r}")
+    value = value_at(settings, key)
+    return ImpossibleSetting(key, f"takes {setting_takes(cls, key)}, not {value!r}{hint_on_commas(value)}")
 
 
 def _toml(value: object) -> str:

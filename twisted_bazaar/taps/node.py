@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -12,7 +12,16 @@ from twisted.application.service import IService
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
-from twisted_bazaar.plugin import IRolePlugin, RoleContext, find_role, known_methods, known_roles, loaded_methods
+from twisted_bazaar.plugin import (
+    IRolePlugin,
+    RoleContext,
+    faults_of_methods,
+    faults_of_roles,
+    find_role,
+    known_methods,
+    known_roles,
+    loaded_methods,
+)
 from twisted_bazaar.roles.discovery.chosen import chosen_method
 from twisted_bazaar.roles.discovery.method import DiscoveryContext
 from twisted_bazaar.service.config import read_config
@@ -84,11 +93,11 @@ class NodeOptions(DaemonOptions):
 
     def opt_help_roles(self) -> None:
         """List the roles."""
-        _list(known_roles())
+        _list(known_roles(), faults_of_roles())
 
     def opt_help_methods(self) -> None:
         """List the ways to find."""
-        _list(known_methods())
+        _list(known_methods(), faults_of_methods())
 
     def more(self) -> Sequence[Entry]:
         """The lists of what is installed."""
@@ -216,7 +225,7 @@ def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:
     return cls()
 
 
-def _list(plugins: Sequence[Any]) -> None:
-    """Print names, with a line for each, and end."""
+def _list(plugins: Sequence[Any], faults: Iterable[str]) -> None:
+    """Print names, with a line for each, and what cannot be loaded; and end."""
     width = max(len(plugin.name) for plugin in plugins)
-    show("\n".join(f"{plugin.name:{width}}  {plugin.description}" for plugin in plugins))
+    show("\n".join([*(f"{plugin.name:{width}}  {plugin.description}" for plugin in plugins), *faults]))

@@ -14,7 +14,7 @@ from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
-from twisted_bazaar.settings.help import Entry, entry_of, grouped, told_endings, told_examples, told_groups
+from twisted_bazaar.settings.help import Entry, entry_of, format_endings, format_examples, format_groups, grouped
 from twisted_bazaar.settings.known import CONFIG, NEVER_SET, kinds_of
 from twisted_bazaar.settings.layers import Layers
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -82,9 +82,9 @@ class DaemonOptions(usage.Options):
         groups["More"] = [("--help", "Show this, and end."), ("--version", "Show the version, and end."), *self.more()]
         lines = [
             *("", *textwrap.wrap(self.longdesc, columns), ""),
-            *told_groups(groups, columns),
-            *told_endings(self.endings, columns),
-            *told_examples([self.example] if self.example else ()),
+            *format_groups(groups, columns),
+            *format_endings(self.endings, columns),
+            *format_examples([self.example] if self.example else ()),
         ]
         return "\n".join(lines)
 

@@ -132,6 +132,8 @@ class PlaceTests(SynchronousTestCase):
             ({**log, "listen": "none", "index": "tcp:127.0.0.1:9100"}, ("127.0.0.1", 0)),
             ({**log, "udp": "9101"}, ("", 9101)),
             ({"udp": "[::1]:0"}, ("::1", 0)),
+            ({"listen": "none", "udp": "9101"}, ("", 9101)),
+            ({"listen": "none", "udp": "9101", "index": "tcp:127.0.0.1:9100"}, ("127.0.0.1", 9101)),
         ):
             self.assertEqual(self.place(**options), expected)
         self.assertRaises(UsageError, self.place, udp="many")

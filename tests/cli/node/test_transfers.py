@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.cli.node.transfers import json_of_receipt, told_event, told_receipt, told_status
-from twisted_bazaar.cli.terminal.amounts import told_count, told_rate, told_size, told_time
+from twisted_bazaar.cli.node.transfers import format_event, format_receipt, format_status, json_of_receipt
+from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size, format_time
 from twisted_bazaar.files.download.progress import DownloadStatus, Receipt, SourceStatus
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource, FoundFile
@@ -35,18 +35,18 @@ class AmountsTests(SynchronousTestCase):
             1 << 20: "1.00 MiB",
             123 << 20: "123 MiB",
         }
-        self.assertEqual({size: told_size(size) for size in sizes}, sizes)
-        self.assertEqual((told_size(34.56 * 2**30), told_size(2**70)), ("34.6 GiB", "1024 EiB"))
-        self.assertEqual(told_rate(2048), "2.00 KiB/s")
+        self.assertEqual({size: format_size(size) for size in sizes}, sizes)
+        self.assertEqual((format_size(34.56 * 2**30), format_size(2**70)), ("34.6 GiB", "1024 EiB"))
+        self.assertEqual(format_rate(2048), "2.00 KiB/s")
 
     def test_times(self) -> None:
         """Times are told roughly."""
         times = {0.04: "0.0 s", 9.94: "9.9 s", 59.4: "59 s", 61.0: "1 min 01 s", 7260.0: "2 h 01 min", 1e6: "11 days"}
-        self.assertEqual({seconds: told_time(seconds) for seconds in times}, times)
+        self.assertEqual({seconds: format_time(seconds) for seconds in times}, times)
 
     def test_counts(self) -> None:
         """One is one, and others are several."""
-        self.assertEqual((told_count(1, "file"), told_count(1234, "file")), ("1 file", "1,234 files"))
+        self.assertEqual((format_count(1, "file"), format_count(1234, "file")), ("1 file", "1,234 files"))
 
 
 class StatusTests(SynchronousTestCase):
@@ -64,16 +64,16 @@ class StatusTests(SynchronousTestCase):
             (status("idle", held=4 * MIB), "100% of 4.00 MiB, seeing that it is right"),
             (status(size=0, held=0), "100% of 0 bytes, seeing that it is right"),
         ):
-            self.assertEqual(told_status(told), expected)
+            self.assertEqual(format_status(told), expected)
 
     def test_events(self) -> None:
         """Who is given up, and who has lied, is told with why; the rest is not."""
         about = {"node": 7, "host": "10.0.0.7", "port": 9001}
         self.assertEqual(
-            told_event("dropped", {**about, "why": "gone"}), "node 7 at 10.0.0.7:9001 is asked no more: gone"
+            format_event("dropped", {**about, "why": "gone"}), "node 7 at 10.0.0.7:9001 is asked no more: gone"
         )
-        self.assertEqual(told_event("lied", {**about, "lie": "no"}), "node 7 at 10.0.0.7:9001 has lied: no")
-        self.assertIsNone(told_event("found", about))
+        self.assertEqual(format_event("lied", {**about, "lie": "no"}), "node 7 at 10.0.0.7:9001 has lied: no")
+        self.assertIsNone(format_event("found", about))
 
 
 class ReceiptTests(SynchronousTestCase):
@@ -84,7 +84,7 @@ class ReceiptTests(SynchronousTestCase):
     def test_lines(self) -> None:
         """Who has sent most stands first; what was there before is told, and who has sent nothing."""
         self.assertEqual(
-            list(told_receipt(FOUND, self.RECEIPT)),
+            list(format_receipt(FOUND, self.RECEIPT)),
             [
                 "a: 4.00 MiB in 3.0 s, 1.00 MiB/s, verified; 1.00 MiB were there before",
                 "  2.00 MiB from node 2 at [2001:db8::1]:9002, key cdcdcdcd",
@@ -93,7 +93,7 @@ class ReceiptTests(SynchronousTestCase):
         )
         nothing = Receipt("0" * 64, 4 * MIB, {TWO: 4 * MIB}, {ONE: "gone"}, 0, 3.0)
         self.assertEqual(
-            list(told_receipt(FOUND, nothing))[-1], "  nothing from node 1 at 10.0.0.1:9001, key abababab: gone"
+            list(format_receipt(FOUND, nothing))[-1], "  nothing from node 1 at 10.0.0.1:9001, key abababab: gone"
         )
 
     def test_json(self) -> None:

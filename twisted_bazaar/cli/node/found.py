@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
-from twisted_bazaar.cli.terminal.amounts import told_count, told_size
+from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import show_line, show_table
 from twisted_bazaar.interfaces import ICatalogue
@@ -96,7 +96,7 @@ class Finds:
         table.add_column("digest", no_wrap=True)
         for number, file in enumerate(self.files, 1):
             sources = f"{file.sources} + {file.partial} in part" if file.partial else str(file.sources)
-            words = (printable(file.name), told_size(file.size), sources, file.digest[:SHOWN_OF_DIGEST])
+            words = (printable(file.name), format_size(file.size), sources, file.digest[:SHOWN_OF_DIGEST])
             table.add_row(*([str(number)] if numbered else []), *map(Text, words))
         show_table(console, table)
         names = Counter(file.name for file in self.files)
@@ -119,9 +119,9 @@ async def _all_of(pages: Sequence[Deferred[Page]]) -> Sequence[Page]:
         error.subFailure.raiseException()
 
 
-def told_sources(file: FoundFile) -> str:
+def format_sources(file: FoundFile) -> str:
     """How many have a file, and how many have some of it."""
-    whole = told_count(file.sources, "source")
+    whole = format_count(file.sources, "source")
     return f"{whole} + {file.partial} in part" if file.partial else whole
 
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST, Finds, Search, is_named, told_sources
-from twisted_bazaar.cli.node.transfers import told_receipt, told_source, told_status
-from twisted_bazaar.cli.terminal.amounts import told_count, told_size
+from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST, Finds, Search, format_sources, is_named
+from twisted_bazaar.cli.node.transfers import format_receipt, format_source, format_status
+from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word, fires_within, unquoted
 from twisted_bazaar.cli.terminal.results import console_for_results
 from twisted_bazaar.discovery.index.messages import Busy
@@ -75,7 +75,7 @@ class ShellCommands(Interpreter):
         """Say what is left; returns whether anything is."""
         left = self._fetcher.under_way()
         if left:
-            self._say(f"{told_count(len(left), 'download')} left: the same get goes on from there")
+            self._say(f"{format_count(len(left), 'download')} left: the same get goes on from there")
         return bool(left)
 
     async def _query(self, rest: str) -> None:
@@ -104,8 +104,8 @@ class ShellCommands(Interpreter):
             raise UsageError("choose what? query first, and then write choose and a number of what is shown")
         sources = await self._ask_while_busy(lambda: self._fetcher.catalogue.sources(found.digest))
         for source in sources:
-            load = f"; serves {told_count(source.load, 'download')}" if source.load else ""
-            self._say(f"  {told_source(source)}{'' if source.is_whole else ', in part'}{load}")
+            load = f"; serves {format_count(source.load, 'download')}" if source.load else ""
+            self._say(f"  {format_source(source)}{'' if source.is_whole else ', in part'}{load}")
         if not any(is_named(source, nodes) for source in sources):
             raise UsageError(f"{' or '.join(nodes)} has not got it" if sources else f"nobody has {found.name} now")
         self._choice = found, nodes
@@ -124,8 +124,8 @@ class ShellCommands(Interpreter):
             self._say(f"{found.name} is here already, whole")
             return
         held = fetch.status().held_bytes
-        before = f"; {told_size(held)} are here already" if held else ""
-        self._say(f"fetching {found.name}, {told_size(found.size)}, {told_sources(found)}{before}")
+        before = f"; {format_size(held)} are here already" if held else ""
+        self._say(f"fetching {found.name}, {format_size(found.size)}, {format_sources(found)}{before}")
 
     async def _chosen(self, wanted: str) -> FoundFile:
         numbered = self._numbered(wanted)
@@ -148,13 +148,13 @@ class ShellCommands(Interpreter):
     async def _show_status(self, rest: str) -> None:
         fetches = self._fetcher.under_way()
         for fetch in fetches:
-            self._say(f"{fetch.found.name}: {told_status(fetch.status())}")
+            self._say(f"{fetch.found.name}: {format_status(fetch.status())}")
         if not fetches:
             self._say("no downloads under way")
         for upload in self._fetcher.uploads.status():
             self._say(
                 f"{upload.host} fetches {upload.digest[:SHOWN_OF_DIGEST]} from here: {upload.state}, "
-                f"{told_size(upload.sent_bytes)} sent"
+                f"{format_size(upload.sent_bytes)} sent"
             )
 
     async def _wait(self, rest: str) -> None:
@@ -165,7 +165,7 @@ class ShellCommands(Interpreter):
         left = self._fetcher.under_way()
         is_first = self.previous is None or self.previous.name != "exit"
         if left and not self._patient and is_first:
-            count = told_count(len(left), "download")
+            count = format_count(len(left), "download")
             self._say(f"{count} under way: wait lets them end; exit again leaves them to be gone on with")
             return None
         if self.show_left():
@@ -175,7 +175,7 @@ class ShellCommands(Interpreter):
     def _show_end(self, fetch: Fetch) -> None:
         outcome = fetch.outcome
         if isinstance(outcome, Receipt):
-            for line in told_receipt(fetch.found, outcome):
+            for line in format_receipt(fetch.found, outcome):
                 self._say(line)
             self._say(f"{self._directory / fetch.found.name}")
         elif outcome is not None and outcome.check(BazaarError):

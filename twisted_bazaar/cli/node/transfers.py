@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from twisted_bazaar.cli.terminal.amounts import told_count, told_rate, told_size, told_time
+from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size, format_time
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import show_line
 from twisted_bazaar.files.download.progress import DownloadStatus, Receipt
@@ -45,7 +45,7 @@ class Bar:
     def show(self, status: DownloadStatus) -> None:
         """Move it."""
         self._progress.update(
-            self._task, completed=status.held_bytes, total=status.size or None, words=told_status(status)
+            self._task, completed=status.held_bytes, total=status.size or None, words=format_status(status)
         )
         self._progress.refresh()
 
@@ -84,7 +84,7 @@ def bar_for(name: str, console: Console) -> Iterator[Bar]:
         yield Bar(progress, name)
 
 
-def told_status(status: DownloadStatus) -> str:
+def format_status(status: DownloadStatus) -> str:
     """How far a download is, in words."""
     serving = sum(each.state == SERVING for each in status.sources)
     waiting = sum(each.state not in _OUT for each in status.sources) - serving
@@ -92,25 +92,25 @@ def told_status(status: DownloadStatus) -> str:
     parts = []
     if status.size is not None:
         share = status.held_bytes / status.size if status.size else 1.0
-        parts.append(f"{share:.0%} of {told_size(status.size)}")
+        parts.append(f"{share:.0%} of {format_size(status.size)}")
     if status.held_bytes == status.size:
         parts.append("seeing that it is right")
     elif serving or status.rate >= 1:
         if status.rate >= 1:
-            parts.append(told_rate(status.rate))
-        parts.append(told_count(serving, "source"))
+            parts.append(format_rate(status.rate))
+        parts.append(format_count(serving, "source"))
         if status.seconds_left is not None:
-            parts.append(f"{told_time(status.seconds_left)} left")
+            parts.append(f"{format_time(status.seconds_left)} left")
     elif waiting:
-        parts.append(f"waiting for a turn at {told_count(waiting, 'source')}")
+        parts.append(f"waiting for a turn at {format_count(waiting, 'source')}")
     elif known:
-        parts.append(f"asking {told_count(known, 'source')}")
+        parts.append(f"asking {format_count(known, 'source')}")
     else:
         parts.append("nobody has it now; asking again" if status.sources else "looking for sources")
     return ", ".join(parts)
 
 
-def told_event(event: str, details: Mapping[str, Any]) -> str | None:
+def format_event(event: str, details: Mapping[str, Any]) -> str | None:
     """What is worth a line while a download goes on; None for nothing."""
     match event:
         case "dropped":
@@ -120,17 +120,17 @@ def told_event(event: str, details: Mapping[str, Any]) -> str | None:
     return None
 
 
-def told_receipt(found: FoundFile, receipt: Receipt) -> Iterator[str]:
+def format_receipt(found: FoundFile, receipt: Receipt) -> Iterator[str]:
     """What came from whom, a line each."""
     fresh = sum(receipt.by_source.values())
-    rate = f", {told_rate(fresh / receipt.seconds)}" if fresh and receipt.seconds > 0 else ""
-    before = f"; {told_size(receipt.resumed_bytes)} were there before" if receipt.resumed_bytes else ""
-    yield f"{found.name}: {told_size(receipt.size)} in {told_time(receipt.seconds)}{rate}, verified{before}"
+    rate = f", {format_rate(fresh / receipt.seconds)}" if fresh and receipt.seconds > 0 else ""
+    before = f"; {format_size(receipt.resumed_bytes)} were there before" if receipt.resumed_bytes else ""
+    yield f"{found.name}: {format_size(receipt.size)} in {format_time(receipt.seconds)}{rate}, verified{before}"
     for source, size in sorted(receipt.by_source.items(), key=lambda entry: -entry[1]):
-        yield f"  {told_size(size)} from {told_source(source)}"
+        yield f"  {format_size(size)} from {format_source(source)}"
     for source, why in receipt.dropped.items():
         if source not in receipt.by_source:
-            yield f"  nothing from {told_source(source)}: {why}"
+            yield f"  nothing from {format_source(source)}: {why}"
 
 
 def json_of_receipt(found: FoundFile, receipt: Receipt, path: str) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def json_of_receipt(found: FoundFile, receipt: Receipt, path: str) -> dict[str, 
     }
 
 
-def told_source(source: FileSource) -> str:
+def format_source(source: FileSource) -> str:
     """Who a source is."""
     return f"node {source.id} at {source.address}, key {source.key[:8]}"
 

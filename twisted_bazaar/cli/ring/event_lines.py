@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from twisted_bazaar.cli.terminal.amounts import told_size
+from twisted_bazaar.cli.terminal.amounts import format_size
 
 # What is said by a word's own answer is not said twice.
 _SENTENCES: Final[Mapping[str, str]] = {
@@ -32,12 +32,12 @@ _PINGS: Final = frozenset({"ring-pinged", "ring-ponged"})
 _SIZES: Final = frozenset({"bytes", "size"})
 
 
-def told_event(event: str, details: Mapping[str, Any], *, quiet: bool = False) -> str | None:
+def format_event(event: str, details: Mapping[str, Any], *, quiet: bool = False) -> str | None:
     """The line for an event; None if there is none.
 
     @param quiet: whether nothing is said of pings.
     """
     if event not in _SENTENCES or (quiet and event in _PINGS):
         return None
-    shown = {what: told_size(value) if what in _SIZES else value for what, value in details.items()}
+    shown = {what: format_size(value) if what in _SIZES else value for what, value in details.items()}
     return _SENTENCES[event].format(**shown)

@@ -17,12 +17,12 @@ from twisted_bazaar.cli.ring.rows import (
     Standing,
     Stored,
     Value,
+    format_deleted,
+    format_fetched,
+    format_found,
+    format_put,
+    format_stored,
     standing_figures,
-    told_deleted,
-    told_fetched,
-    told_found,
-    told_put,
-    told_stored,
 )
 from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word, fires_within, unquoted
 from twisted_bazaar.errors import UsageError
@@ -53,25 +53,25 @@ class RingPrompt(Interpreter):
         file, name = self._file_and_name(rest)
         await self._wait_for_ring()
         row = await self._peer.operator.store(str(file), name)
-        self._say(told_stored(msgspec.convert(row, Stored)))
+        self._say(format_stored(msgspec.convert(row, Stored)))
 
     async def _request(self, rest: str) -> None:
         name = _named(rest, "request")
         await self._wait_for_ring()
         row = msgspec.convert(await self._peer.operator.request(name, str(self._directory)), Fetched)
-        self._say(told_fetched(row))
+        self._say(format_fetched(row))
         self._say(row.path)
 
     async def _delete(self, rest: str) -> None:
         name = _named(rest, "delete")
         await self._wait_for_ring()
-        self._say(told_deleted(msgspec.convert(await self._peer.operator.delete(name), Deleted)))
+        self._say(format_deleted(msgspec.convert(await self._peer.operator.delete(name), Deleted)))
 
     async def _find(self, rest: str) -> None:
         name = _named(rest, "find")
         await self._wait_for_ring()
         rows = msgspec.convert(await self._peer.operator.find(name), list[Found])
-        for line in told_found(rows):
+        for line in format_found(rows):
             self._say(line)
         if not rows:
             self._say(f"nobody has stored a file as {name!r}")
@@ -81,7 +81,7 @@ class RingPrompt(Interpreter):
         if not value.strip():
             raise UsageError("put what? write put NAME VALUE")
         await self._wait_for_ring()
-        self._say(told_put(msgspec.convert(await self._peer.operator.put(name, unquoted(value.strip())), Put)))
+        self._say(format_put(msgspec.convert(await self._peer.operator.put(name, unquoted(value.strip())), Put)))
 
     async def _get(self, rest: str) -> None:
         name = _named(rest, "get")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST
-from twisted_bazaar.cli.terminal.amounts import told_count, told_size
+from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -98,34 +98,33 @@ class Standing(msgspec.Struct, frozen=True):
     callers: list[str] = []
 
 
-def told_stored(stored: Stored) -> str:
+def format_stored(stored: Stored) -> str:
     """That a file is kept, and by whom."""
-    nodes = f"{told_count(len(stored.copies), 'node')}: {', '.join(stored.copies)}"
-    return f"{stored.name} is stored, {told_size(stored.size)}, digest {_short(stored.digest)}; kept by {nodes}"
+    nodes = f"{format_count(len(stored.copies), 'node')}: {', '.join(stored.copies)}"
+    return f"{stored.name} is stored, {format_size(stored.size)}, digest {_short(stored.digest)}; kept by {nodes}"
 
 
-def told_fetched(fetched: Fetched) -> str:
+def format_fetched(fetched: Fetched) -> str:
     """That a file has come, and from how many."""
     count = len(fetched.sources)
-    whence = f"from {told_count(count, 'node')}" if count else "it was here already"
-    return f"{fetched.name}: {told_size(fetched.size)}, {whence}, digest {_short(fetched.digest)}, verified"
+    whence = f"from {format_count(count, 'node')}" if count else "it was here already"
+    return f"{fetched.name}: {format_size(fetched.size)}, {whence}, digest {_short(fetched.digest)}, verified"
 
 
-def told_found(rows: Sequence[Found]) -> Iterator[str]:
+def format_found(rows: Sequence[Found]) -> Iterator[str]:
     """Which files there are under a name, a line for each."""
     for row in rows:
-        sources = told_count(row.sources, "source")
-        yield (
-            f"{row.file}: {told_size(row.size)}, {sources}, digest {_short(row.digest)}, stored by {_short(row.owner)}"
-        )
+        sources = format_count(row.sources, "source")
+        size, digest, owner = format_size(row.size), _short(row.digest), _short(row.owner)
+        yield f"{row.file}: {size}, {sources}, digest {digest}, stored by {owner}"
 
 
-def told_put(put: Put) -> str:
+def format_put(put: Put) -> str:
     """That a value is kept."""
-    return f"{put.name} is kept by {told_count(put.copies, 'node')}"
+    return f"{put.name} is kept by {format_count(put.copies, 'node')}"
 
 
-def told_deleted(deleted: Deleted) -> str:
+def format_deleted(deleted: Deleted) -> str:
     """That something is kept no longer."""
     return f"{deleted.name} is deleted"
 
@@ -142,7 +141,7 @@ def standing_figures(standing: Standing) -> Iterator[tuple[str, str]]:
     yield "entries", f"{standing.entries:,}"
     if standing.keep_bytes:
         coming = f", and {standing.coming:,} on the way" if standing.coming else ""
-        room = f"{told_size(standing.bytes)} of {told_size(standing.keep_bytes)}"
+        room = f"{format_size(standing.bytes)} of {format_size(standing.keep_bytes)}"
         yield "files", f"{standing.files:,}{coming}, {room}"
     else:
         yield "files", "none: it keeps only entries"

@@ -11,7 +11,7 @@ from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
 
-from twisted_bazaar.cli.ring.event_lines import told_event
+from twisted_bazaar.cli.ring.event_lines import format_event
 from twisted_bazaar.cli.ring.prompt_commands import RingPrompt
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.prompt import Prompt
@@ -109,7 +109,7 @@ class _Watcher(JoinObserver):
 
     def note(self, event: str, details: Mapping[str, Any]) -> None:
         """Tell what is in the journal for people."""
-        line = told_event(event, details, quiet=self._quiet)
+        line = format_event(event, details, quiet=self._quiet)
         if line is not None:
             self._say(line)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
-def told_size(size: float) -> str:
+def format_size(size: float) -> str:
     """A number of bytes, to three figures."""
     if size < 1000:
         return f"{size:.0f} bytes" if size != 1 else "1 byte"
@@ -16,12 +16,12 @@ def told_size(size: float) -> str:
     return f"{size:.{2 if size < 10 else 1 if size < 100 else 0}f} {unit}"
 
 
-def told_rate(rate: float) -> str:
+def format_rate(rate: float) -> str:
     """Bytes a second."""
-    return f"{told_size(rate)}/s"
+    return f"{format_size(rate)}/s"
 
 
-def told_time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """How long something takes, roughly."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
@@ -32,6 +32,6 @@ def told_time(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} days"
 
 
-def told_count(number: int, what: str) -> str:
+def format_count(number: int, what: str) -> str:
     """So many of something."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

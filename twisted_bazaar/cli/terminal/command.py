@@ -20,11 +20,11 @@ import click
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending
-from twisted_bazaar.settings.help import entry_of, grouped, told_endings, told_examples, told_groups
+from twisted_bazaar.settings.help import entry_of, format_endings, format_examples, format_groups, grouped
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.settings.values import TYPED, Kind, Setting, Settings
 
-WIDEST_COMMAND: Final = 8
+WIDEST_COMMAND: Final = 9
 """How many columns help has for the name of a command."""
 
 
@@ -71,11 +71,11 @@ class PlainCommand(click.Command):
         groups["More"] = [record for record in others if record is not None]
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
-        write_lines(formatter, told_groups(groups, formatter.width))
+        write_lines(formatter, format_groups(groups, formatter.width))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each exit status means, and the example."""
-        write_lines(formatter, [*told_endings(self.endings, formatter.width), *told_examples(self._examples)])
+        write_lines(formatter, [*format_endings(self.endings, formatter.width), *format_examples(self._examples)])
 
     def values(self, ctx: click.Context, parameters: dict[str, Any]) -> OptionValues:
         """Take the values of the declared options out of the parameters of the function."""
@@ -112,7 +112,7 @@ class PlainGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands."""
         entries = [(name, in_short(command)) for name, command in self.commands.items()]
-        write_lines(formatter, told_groups({"Commands": entries}, formatter.width, WIDEST_COMMAND))
+        write_lines(formatter, format_groups({"Commands": entries}, formatter.width, WIDEST_COMMAND))
 
 
 def in_short(command: click.Command) -> str:

@@ -43,7 +43,7 @@ JOIN: Final = Option(
 )
 BITS: Final = Option(
     "bits",
-    "The ring has 2 to the power of this many places.",
+    "How many bits identifiers on the ring have: it has 2 to the power of N places.",
     "N",
     shown=f"{USUAL.bits}; {CLASSIC.bits} with --classic",
     read=whole_number(LEAST_BITS, MOST_BITS),

@@ -57,22 +57,24 @@ class FilesScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=T
     lies: Annotated[
         list[Lie],
         option_help(
-            "A way in which they do, each in one; may be given several times. All ways if not given.",
+            "A way in which liars lie, in place of all ways; each liar keeps to one.",
             each="lie",
         ),
     ] = []
     for_: Annotated[Duration, option_help("How long faults, churn and wants go on.")] = "5m"
-    settle: Annotated[Duration, option_help("How long after that every file that can be fetched may take.")] = "2m"
+    settle: Annotated[
+        Duration, option_help("How long after --for it may take until every file is fetched that can be.")
+    ] = "2m"
     mode: Annotated[
         Mode,
-        option_help("With liveness faults end, and every file is to be fetched then; with safety they never do."),
+        option_help("Whether faults end, and every file has to be fetched then, or faults never end."),
     ] = "liveness"
     churn: Annotated[
         Share,
         option_help("The share of honest sharers and getters that leave in a minute, half of them without a word."),
     ] = 0.0
     files: Annotated[int, Meta(ge=1, le=10_000), option_help("How many files there are.")] = 100
-    copies: Annotated[Some, option_help("How many honest sharers have each.")] = 3
+    copies: Annotated[Some, option_help("How many honest sharers have each file.")] = 3
     size: Annotated[
         float,
         Meta(ge=0.001, le=64),
@@ -81,7 +83,7 @@ class FilesScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=T
     spread: Annotated[
         float,
         Meta(ge=0, le=2),
-        option_help("How far their sizes lie apart: the sigma of a log-normal distribution."),
+        option_help("How far the sizes of files lie apart: the sigma of a log-normal distribution."),
     ] = 0.8
     zipf: Annotated[
         float,
@@ -96,7 +98,7 @@ class FilesScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = 3
     fetches: Annotated[
         list[FetchEntry],
-        option_help("A file that is sure to be wanted, {shape}; may be given several times.", each="fetch"),
+        option_help("A file that is sure to be wanted, {shape}.", each="fetch"),
     ] = []
 
     def __post_init__(self) -> None:

@@ -54,24 +54,26 @@ class MarketScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=
     sellers: Annotated[Many, option_help("How many of them sell.")] = 5
     buyers: Annotated[Many, option_help("How many of them buy.")] = 10
     for_: Annotated[Duration, option_help("How long faults, churn and wants go on.")] = "5m"
-    settle: Annotated[Duration, option_help("How long after that every want that can be met may take.")] = "2m"
+    settle: Annotated[
+        Duration, option_help("How long after --for it may take until every want is met that can be.")
+    ] = "2m"
     mode: Annotated[
         Mode,
-        option_help("With liveness faults end, and every want is to be met then; with safety they never do."),
+        option_help("Whether faults end, and every want has to be met then, or faults never end."),
     ] = "liveness"
     churn: Annotated[
         Share,
         option_help("The share of relays and sellers that leave in a minute, half of them without a word."),
     ] = 0.0
     degree: Annotated[int, Meta(ge=1, le=64), option_help("How many links each node wants at least.")] = 3
-    max_links: Annotated[int, Meta(ge=1, le=64), option_help("How many links it takes at most.")] = 8
+    max_links: Annotated[int, Meta(ge=1, le=64), option_help("How many links each node takes at most.")] = 8
     items: Annotated[Some, option_help("How many kinds of goods there are.")] = 20
     stock: Annotated[Some, option_help("How many units of an item a seller has.")] = 20
     kinds: Annotated[Some, option_help("How many kinds of goods a seller has.")] = 5
     wants: Annotated[Many, option_help("How many purchases each buyer makes, spread over the run.")] = 5
     purchases: Annotated[
         list[PurchaseEntry],
-        option_help("Something that is sure to be wanted, {shape}; may be given several times.", each="purchase"),
+        option_help("A purchase that is sure to be tried, {shape}.", each="purchase"),
     ] = []
 
     def __post_init__(self) -> None:

@@ -79,16 +79,16 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     for_: Annotated[
         Duration,
         option_help(
-            "How long faults and churn go on; half way nodes die, and after three quarters it is looked again."
+            "How long faults and churn go on. Half way nodes die; after three quarters places are looked for again."
         ),
     ] = "60s"
     settle: Annotated[
         Duration,
-        option_help("How long after that the ring may take to be right, with those that have come back."),
+        option_help("How long after --for the ring may take to be right, with the nodes that have come back."),
     ] = "60s"
     mode: Annotated[
         Mode,
-        option_help("With liveness faults end, and everything is to be right then; with safety they never do."),
+        option_help("Whether faults end, and the ring has to be right then, or faults never end."),
     ] = "liveness"
     churn: Annotated[Share, option_help("The share of nodes that leave in a minute, half of them without a word.")] = (
         0.0
@@ -96,7 +96,7 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sessions: Sessions = "weibull:0.59"
     begin: Annotated[
         Literal["placed", "joined"],
-        option_help("Nodes are placed into a ring that is right already, all at once, or have joined one by one."),
+        option_help("Whether nodes have joined one by one, or are placed in a ring that is right already."),
     ] = "placed"
     successors: Annotated[
         int,
@@ -110,12 +110,12 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 3
     round: Annotated[
         Duration,
-        option_help("The time from one round of looking after neighbours to the next."),
+        option_help("The time from one round of stabilization to the next."),
     ] = "500ms"
     rate: Annotated[
         float,
         Meta(ge=0, le=_HIGHEST_RATE),
-        option_help("How many new nodes join in a second, and how many die for good; with --dead 0."),
+        option_help("With --dead 0: how many new nodes join in a second, and how many die for good."),
     ] = 0.0
     dead: Annotated[
         float,
@@ -124,7 +124,7 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 0.3
     lookups: Annotated[
         Many,
-        option_help("How many places are looked for before nodes die, when they do, and afterwards: so many each."),
+        option_help("How many lookups are made before nodes die, as many when they do, and as many afterwards."),
     ] = 1000
     values: Annotated[
         Many,
@@ -132,7 +132,7 @@ class RingScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 100
     seeks: Annotated[
         list[LookupEntry],
-        option_help("A lookup that is sure to be made, {shape}; may be given several times.", each="seek"),
+        option_help("A lookup that is sure to be made, {shape}.", each="seek"),
     ] = []
 
     def __post_init__(self) -> None:

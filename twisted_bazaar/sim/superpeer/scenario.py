@@ -77,26 +77,26 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
         Duration,
         option_help("How long faults, churn and questions go on, in all kinds of search together."),
     ] = "90s"
-    settle: Annotated[Duration, option_help("How long after that the network may take to be in order.")] = "30s"
+    settle: Annotated[Duration, option_help("How long after --for the network may take to be in order.")] = "30s"
     mode: Annotated[
         Mode,
-        option_help("With liveness faults end, and everything is to be found then; with safety they never do."),
+        option_help("Whether faults end, and everything has to be found then, or faults never end."),
     ] = "liveness"
     churn: Annotated[Share, option_help("The share of nodes that leave in a minute, half of them without a word.")] = (
         0.0155
     )
     sessions: Sessions = "weibull:0.59"
     degree: Annotated[int, Meta(ge=1, le=64), option_help("How many neighbours each super peer is given.")] = 6
-    leaves: Annotated[int, Meta(ge=1, le=10_000), option_help("How many weak peers a super peer takes.")] = 300
+    leaves: Annotated[int, Meta(ge=1, le=10_000), option_help("How many weak peers (leaves) a super peer takes.")] = 300
     ttl: Annotated[
         int,
         Meta(ge=1, le=LARGEST_TTL),
         option_help("Over how many links between super peers a search goes."),
     ] = 4
-    results: Annotated[int, Meta(ge=1, le=MOST_RESULTS), option_help("How many hits are enough.")] = 50
+    results: Annotated[int, Meta(ge=1, le=MOST_RESULTS), option_help("How many hits are enough for one search.")] = 50
     ping: Annotated[
         Duration,
-        option_help("After how long a silence a link is looked after; daemons take 2.5s."),
+        option_help("After how long a silence a neighbour is pinged; daemons take 2.5s."),
     ] = "30s"
     files: Annotated[Some, option_help("How many titles there are.")] = 50_000
     shared: Annotated[int, Meta(ge=1, le=1000), option_help("How many of them a weak peer has on average.")] = 15
@@ -107,12 +107,12 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 1.0
     phases: Annotated[
         list[Phase],
-        option_help("A kind of search to compare; may be given several times. All kinds if not given.", each="phase"),
+        option_help("A kind of search to compare, in place of all kinds.", each="phase"),
     ] = []
     queries: Annotated[Many, option_help("How many questions are asked in each kind of search, the same ones.")] = 100
     asks: Annotated[
         list[AskEntry],
-        option_help("A question that is sure to be asked, {shape}; may be given several times.", each="ask"),
+        option_help("A question that is sure to be asked, {shape}.", each="ask"),
     ] = []
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from tests.files.cases import MIB, file_of
 from tests.roles.files_cases import FilesCase
 from twisted_bazaar.cli.commands.files.get import Getting, Missing, Resumable, Wish, get
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.node.transfers import json_of_receipt, told_receipt
+from twisted_bazaar.cli.node.transfers import format_receipt, json_of_receipt
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.errors import AlreadyThere, UsageError
 
@@ -54,7 +54,7 @@ class GetCase(FilesCase):
         found, receipt = self.result(getting.work(self.network.host()))
         self.assertEqual((self.directory / found.name), getting.path)
         self.assertEqual(json_of_receipt(found, receipt, "x")["resumed"], receipt.resumed_bytes)
-        return list(told_receipt(found, receipt))
+        return list(format_receipt(found, receipt))
 
 
 class GettingTests(GetCase):

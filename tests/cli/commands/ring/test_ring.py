@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.operated import OperatedCase, OperatedNode
 from twisted_bazaar.cli.commands.ring.client_commands import telling_that_it_goes_on
-from twisted_bazaar.cli.ring.event_lines import told_event
+from twisted_bazaar.cli.ring.event_lines import format_event
 from twisted_bazaar.errors import UsageError
 
 DIGEST, OWNER = "ab" * 32, "cd" * 32
@@ -193,11 +193,11 @@ class LinesTests(SynchronousTestCase):
 
     def test_told(self) -> None:
         """What happens is told in the words of the classroom."""
-        self.assertEqual(told_event("ring-pinged", {"id": "3"}), "a ping request message was received from peer 3")
-        self.assertEqual(told_event("ring-keeps", {"name": "2012", "size": 2048}), "keeping the file 2012, 2.00 KiB")
+        self.assertEqual(format_event("ring-pinged", {"id": "3"}), "a ping request message was received from peer 3")
+        self.assertEqual(format_event("ring-keeps", {"name": "2012", "size": 2048}), "keeping the file 2012, 2.00 KiB")
 
     def test_quiet(self) -> None:
         """Nothing is said of pings to those who do not want it, and nothing ever of what is of no interest."""
-        self.assertIsNone(told_event("ring-pinged", {"id": "3"}, quiet=True))
-        self.assertEqual(told_event("ring-dead", {"id": "3"}, quiet=True), "peer 3 is no longer alive")
-        self.assertIsNone(told_event("sent", {"to": 3}))
+        self.assertIsNone(format_event("ring-pinged", {"id": "3"}, quiet=True))
+        self.assertEqual(format_event("ring-dead", {"id": "3"}, quiet=True), "peer 3 is no longer alive")
+        self.assertIsNone(format_event("sent", {"to": 3}))

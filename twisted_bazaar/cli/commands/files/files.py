@@ -15,7 +15,7 @@ from rich.text import Text
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OVERWRITE
 from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, RunningNode, chosen_node
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST
-from twisted_bazaar.cli.terminal.amounts import told_count, told_rate, told_size
+from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size
 from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.cli.terminal.errors import whole_text
 from twisted_bazaar.cli.terminal.printable import printable
@@ -90,7 +90,7 @@ def list_(options: OptionValues) -> None:
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("digest", no_wrap=True)
     for row in rows:
-        table.add_row(Text(printable(row.name)), told_size(row.size), Text(printable(row.digest[:SHOWN_OF_DIGEST])))
+        table.add_row(Text(printable(row.name)), format_size(row.size), Text(printable(row.digest[:SHOWN_OF_DIGEST])))
     show_table(console_for_results(), table)
 
 
@@ -117,7 +117,7 @@ def get(wanted: str, options: OptionValues) -> None:
     node = chosen_node(options, "files.get", _SHARER)
     digest, overwrite = options["digest"], options["overwrite"]
     for row in node.rows("files.get", _Download, wanted=wanted, digest=digest, overwrite=overwrite):
-        show_line(console_for_results(), printable(f"fetching {row.name}, {told_size(row.size)}"))
+        show_line(console_for_results(), printable(f"fetching {row.name}, {format_size(row.size)}"))
 
 
 def _all_of(node: RunningNode) -> Iterator[_File]:
@@ -132,14 +132,14 @@ def _all_of(node: RunningNode) -> Iterator[_File]:
 
 def _figures(told: _Status) -> Iterator[tuple[str, str]]:
     yield "folder", told.folder
-    yield "shared", f"NOTHING: {told.fault}" if told.fault is not None else told_count(told.files, "file")
+    yield "shared", f"NOTHING: {told.fault}" if told.fault is not None else format_count(told.files, "file")
     for number, (name, reason) in enumerate(told.left_out.items()):
         if number == _MOST_SHOWN:
             yield "", f"and {len(told.left_out) - _MOST_SHOWN} more"
             break
         yield "" if number else "left out", f"{name}: {reason}"
     for number, upload in enumerate(told.uploads[:_MOST_SHOWN]):
-        words = f"{upload.digest[:SHOWN_OF_DIGEST]} to {upload.host}, {upload.state}, {told_size(upload.sent_bytes)}"
+        words = f"{upload.digest[:SHOWN_OF_DIGEST]} to {upload.host}, {upload.state}, {format_size(upload.sent_bytes)}"
         yield "" if number else "uploads", words
     for number, download in enumerate(told.downloads[-_MOST_SHOWN:]):
         yield "" if number else "downloads", f"{download.name}: {_of_download(download)}"
@@ -150,5 +150,5 @@ def _of_download(download: _Download) -> str:
         case "failed":
             return f"failed: {download.reason}"
         case "done":
-            return f"done, {told_size(download.size)}"
-    return f"{told_size(download.held)} of {told_size(download.size)}, {told_rate(download.rate)}"
+            return f"done, {format_size(download.size)}"
+    return f"{format_size(download.held)} of {format_size(download.size)}, {format_rate(download.rate)}"

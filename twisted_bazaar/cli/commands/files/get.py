@@ -17,9 +17,9 @@ from twisted.internet.task import LoopingCall
 from twisted_bazaar.cli.commands.files.options import GET
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member
-from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST, is_named, told_sources
-from twisted_bazaar.cli.node.transfers import Display, Lines, bar_for, json_of_receipt, told_event, told_receipt
-from twisted_bazaar.cli.terminal.amounts import told_size
+from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST, format_sources, is_named
+from twisted_bazaar.cli.node.transfers import Display, Lines, bar_for, format_event, format_receipt, json_of_receipt
+from twisted_bazaar.cli.terminal.amounts import format_size
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line
@@ -125,7 +125,7 @@ def _tell(found: FoundFile, receipt: Receipt, path: str, as_json: bool) -> None:
         return
     there = [f"{path} is there already, whole"]
     console = console_for_results()
-    for line in (*told_receipt(found, receipt), path) if receipt.seconds else there:
+    for line in (*format_receipt(found, receipt), path) if receipt.seconds else there:
         show_line(console, printable(line))
 
 
@@ -186,7 +186,7 @@ class Getting:
         status = self._fetch.status()
         if not status.held_bytes or status.size is None:
             return f"{why}; nothing has come yet"
-        kept = f"{told_size(status.held_bytes)} of {told_size(status.size)} are kept"
+        kept = f"{format_size(status.held_bytes)} of {format_size(status.size)} are kept"
         return f"{why}; {kept}, and the same command goes on from there"
 
     async def _choose(self, member: Member) -> FoundFile:
@@ -197,7 +197,7 @@ class Getting:
             raise Missing(str(error)) from None
         except SeveralFound as several:
             choices = "; ".join(
-                f"{file.digest[:SHOWN_OF_DIGEST]} ({told_size(file.size)}, {told_sources(file)})"
+                f"{file.digest[:SHOWN_OF_DIGEST]} ({format_size(file.size)}, {format_sources(file)})"
                 for file in several.files
             )
             raise UserError(f"{several}, with --digest PREFIX: {choices}") from None
@@ -223,11 +223,11 @@ class Getting:
             overwrite=self._wish.overwrite,
             give_up_s=self._wish.timeout_s,
             accept=self._wish.accepts,
-            told=lambda event, details: _note(display, told_event(event, details)),
+            told=lambda event, details: _note(display, format_event(event, details)),
         )
-        _note(display, f"{found.name}: {told_size(found.size)}, {told_sources(found)}")
+        _note(display, f"{found.name}: {format_size(found.size)}, {format_sources(found)}")
         if (held := fetch.status().held_bytes) and fetch.outcome is None:
-            _note(display, f"{told_size(held)} of it are here already; going on from there")
+            _note(display, f"{format_size(held)} of it are here already; going on from there")
         showing = LoopingCall(lambda: display.show(fetch.status()))
         showing.clock = reactor
         showing.start(_SHOW_S)

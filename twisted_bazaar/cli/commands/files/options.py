@@ -44,7 +44,7 @@ GET: Final = (
     OVERWRITE,
     Option(
         "timeout",
-        "Give up when for so long nobody who has the file could be reached. Write none to go on for ever.",
+        "How long to go on when nobody who has the file can be reached; none goes on for ever.",
         "SECONDS",
         _USUAL_TIMEOUT,
     ),

@@ -21,7 +21,7 @@ from twisted_bazaar.cli.node.availability import Reason
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
 from twisted_bazaar.cli.node.transfers import SERVING
-from twisted_bazaar.cli.terminal.amounts import told_count, told_size
+from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import show_line
@@ -203,7 +203,7 @@ class Sharing(JoinObserver):
         name = details.get("name")
         match event:
             case "shared":
-                self._display.say_some(f"shared: {name}, {told_size(details['size'])}")
+                self._display.say_some(f"shared: {name}, {format_size(details['size'])}")
             case "withdrawn":
                 self._display.say_some(f"no more: {name}")
             case "changed":
@@ -213,7 +213,7 @@ class Sharing(JoinObserver):
             case "folder_back":
                 self._display.say(f"the folder {self._path} is back")
             case "uploaded":
-                self._display.say_some(f"sent: {told_size(details['bytes'])} of {name} to {details['host']}")
+                self._display.say_some(f"sent: {format_size(details['bytes'])} of {name} to {details['host']}")
 
     def _tell_late(self, reason: Reason) -> None:
         self._display.say(self._membership.asked.awaited(reason))
@@ -221,11 +221,11 @@ class Sharing(JoinObserver):
     def _show(self) -> None:
         folder = self._sharer.folder
         files = folder.files()
-        words = f"{told_count(len(files), 'file')} shared; {self._told_uploads(files)}"
+        words = f"{format_count(len(files), 'file')} shared; {self._told_uploads(files)}"
         hashing = self._hashing
         if hashing.files_left:
-            left = f"hashing {told_count(hashing.files_left, 'file')}"
-            words = f"{left}, {told_size(hashing.bytes_done)} of {told_size(hashing.bytes_total)}; {words}"
+            left = f"hashing {format_count(hashing.files_left, 'file')}"
+            words = f"{left}, {format_size(hashing.bytes_done)} of {format_size(hashing.bytes_total)}; {words}"
         if folder.fault is not None:
             words = f"nothing is shared: {folder.fault}"
         self._display.move(hashing.bytes_done, hashing.bytes_total, printable(words))
@@ -237,11 +237,11 @@ class Sharing(JoinObserver):
         wanted = {upload.digest for upload in uploads[:_MOST_UPLOADS_SHOWN]}
         names = {file.digest: file.name for file in files if file.digest in wanted}
         told = [
-            f"{names.get(upload.digest, upload.digest[:12])} to {upload.host} ({told_size(upload.sent_bytes)})"
+            f"{names.get(upload.digest, upload.digest[:12])} to {upload.host} ({format_size(upload.sent_bytes)})"
             for upload in uploads[:_MOST_UPLOADS_SHOWN]
         ]
         more = len(uploads) - len(told)
-        return f"{told_count(len(uploads), 'upload')}: {', '.join(told)}{f' and {more} more' if more else ''}"
+        return f"{format_count(len(uploads), 'upload')}: {', '.join(told)}{f' and {more} more' if more else ''}"
 
 
 def _state_directory(folder: Path, state: str | None) -> StateDirectory:

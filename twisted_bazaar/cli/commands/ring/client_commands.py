@@ -24,12 +24,12 @@ from twisted_bazaar.cli.ring.rows import (
     Standing,
     Stored,
     Value,
+    format_deleted,
+    format_fetched,
+    format_found,
+    format_put,
+    format_stored,
     standing_figures,
-    told_deleted,
-    told_fetched,
-    told_found,
-    told_put,
-    told_stored,
 )
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import UserError, whole_text
@@ -69,7 +69,7 @@ def store(file: str, options: OptionValues) -> None:
     node = _chosen(options, "ring.store")
     with telling_that_it_goes_on():
         rows = node.rows("ring.store", Stored, within_s=_FILE_S, path=str(path), **wishes)
-    _show(rows, [told_stored(row) for row in rows], options["json"])
+    _show(rows, [format_stored(row) for row in rows], options["json"])
 
 
 _REQUEST: Final = (
@@ -103,7 +103,7 @@ def request(wanted: str, options: OptionValues) -> None:
     wishes |= {"name": wanted, "folder": str(folder), "digest": options["digest"]}
     with telling_that_it_goes_on():
         rows = node.rows("ring.request", Fetched, within_s=_FILE_S, overwrite=options["overwrite"], **wishes)
-    _show(rows, [line for row in rows for line in (told_fetched(row), row.path)], options["json"])
+    _show(rows, [line for row in rows for line in (format_fetched(row), row.path)], options["json"])
 
 
 @click.command(cls=PlainCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring delete 2012")
@@ -112,7 +112,7 @@ def delete(wanted: str, options: OptionValues) -> None:
     """Delete what this node has stored, or put, under a name."""
     whole_text(wanted, "NAME")
     rows = _chosen(options, "ring.delete").rows("ring.delete", Deleted, name=wanted)
-    _show(rows, [told_deleted(row) for row in rows], options["json"])
+    _show(rows, [format_deleted(row) for row in rows], options["json"])
 
 
 @click.command(cls=PlainCommand, declared=_WITH_NODE, endings=_FINDING, example="bazaar ring find 2012")
@@ -121,7 +121,7 @@ def find(wanted: str, options: OptionValues) -> None:
     """Show which files are stored under a name."""
     whole_text(wanted, "NAME")
     rows = _find_or_refuse(_chosen(options, "ring.find"), wanted)
-    _show(rows, list(told_found(rows)), options["json"])
+    _show(rows, list(format_found(rows)), options["json"])
 
 
 @click.command(cls=PlainCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring put colour green")
@@ -132,7 +132,7 @@ def put(wanted: str, value: str, options: OptionValues) -> None:
     whole_text(wanted, "NAME")
     whole_text(value, "VALUE")
     rows = _chosen(options, "ring.put").rows("ring.put", Put, name=wanted, value=value)
-    _show(rows, [told_put(row) for row in rows], options["json"])
+    _show(rows, [format_put(row) for row in rows], options["json"])
 
 
 @click.command(cls=PlainCommand, declared=_WITH_NODE, endings=_FINDING, example="bazaar ring get colour")

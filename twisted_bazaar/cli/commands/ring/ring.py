@@ -31,7 +31,11 @@ OPTIONS: Final = (
     OUTPUT,
     Option("quiet", "Say nothing of pings."),
     evolve(STATE, help="The directory for what outlives the process.", shown="keep nothing"),
-    evolve(NAME, help="The same, by a name; then bazaar ring status --name NAME asks it too.", shown=None),
+    evolve(
+        NAME,
+        help="What to call its directory, in place of --state; bazaar ring status --name NAME asks it by this name.",
+        shown=None,
+    ),
     evolve(EPHEMERAL, help="Keep nothing, which is usual here."),
     evolve(LISTEN, default=_HERE, shown="a free port, for this machine only", short=None),
     ADVERTISE,

@@ -97,8 +97,8 @@ _WISHES: Final = (
         shown=f"a whole number from 1 to {_MOST_RUNS:,}; {USUAL_RUNS}",
         read=whole_number(1, _MOST_RUNS),
     ),
-    Option("shrink-to", "With --shrink: where that goes.", "FILE", shown="failing-seed-SEED.toml"),
-    Option("force", "With --shrink-to: the file may be there already."),
+    Option("shrink-to", "With --shrink: where to write the small run.", "FILE", shown="failing-seed-SEED.toml"),
+    Option("force", "With --shrink-to: replace the file if there is one."),
 )
 _TABLE: Final = Option(
     "table", f"Make a table of several runs, for some beside that of the paper on Chord: {in_a_row(TABLES)}.", "WHICH"
