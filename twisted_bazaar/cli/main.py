@@ -16,7 +16,6 @@ from attrs import frozen
 
 from twisted_bazaar.cli.terminal.command import WIDEST_COMMAND, write_lines
 from twisted_bazaar.cli.terminal.errors import output_or_refuse
-from twisted_bazaar.cli.terminal.process import hold_back_log
 from twisted_bazaar.exit_status import status_of_signal
 from twisted_bazaar.settings.help import format_examples, format_groups
 
@@ -106,8 +105,6 @@ class _Commands(click.Group):
         """A command by its name; None if there is none."""
         if cmd_name not in _FOLDERS:
             return None
-        # Twisted would show a traceback of each drop-in that is broken, also to who uses none of it.
-        hold_back_log()
         command = getattr(import_module(f"twisted_bazaar.cli.commands.{_FOLDERS[cmd_name]}.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command), "a module of a command holds it under its own name"
         return command

@@ -15,6 +15,7 @@ import click
 
 from twisted_bazaar.cli.terminal.command import PlainCommand, is_typed
 from twisted_bazaar.cli.terminal.errors import UserError
+from twisted_bazaar.cli.terminal.process import hold_back_log
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.settings.known import CONFIG, kinds_of
 from twisted_bazaar.settings.layers import Layers
@@ -78,6 +79,7 @@ class ConfiguredCommand(PlainCommand):
 
         @raise Refusal: something there cannot be.
         """
+        hold_back_log()
         try:
             layers = Layers.read(config, os.environ)
             for doubt in layers.check(known_options):

@@ -8,6 +8,7 @@ from typing import Final
 from attrs import evolve
 
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OUTPUT, OVERWRITE
+from twisted_bazaar.cli.terminal.process import hold_back_log
 from twisted_bazaar.plugin import loaded_methods
 from twisted_bazaar.roles.fetcher import UPLOAD_RATE, UPLOAD_SLOTS
 from twisted_bazaar.service.options import ADVERTISE, EPHEMERAL, FINDING, LISTEN, STATE, TRANSFER, UDP
@@ -16,6 +17,8 @@ from twisted_bazaar.settings.option import Option, whole_number
 _USUAL_TIMEOUT: Final = "60"
 _MOST: Final = 1_000_000
 
+# Twisted would show a traceback of each drop-in that is broken, also to who uses none of it.
+hold_back_log()
 _METHODS: Final = [method for method in loaded_methods() if method.finds_files]
 _JOINING: Final = (
     Option(
