@@ -134,9 +134,9 @@ class PeersTestCase(SynchronousTestCase):
     def right_ones(self, name: str) -> list[Node]:
         """Those that are to keep what has a name, the one to which it belongs first."""
         peer = self.peers[self.network.nodes[0]]
-        place = peer.dht.store.place_of_name(name)
+        identifier = peer.dht.store.identifier_of_name(name)
         distance = peer.member.ring.distance
-        near = sorted(self.network.nodes, key=lambda node: distance(place, self.peers[node].member.own.id))
+        near = sorted(self.network.nodes, key=lambda node: distance(identifier, self.peers[node].member.own.id))
         return near[: peer.dht.replicas + 1]
 
     def keeping(self, content: bytes) -> set[Node]:
@@ -719,7 +719,7 @@ class ClassicTests(PeersTestCase):
         self.network.run(60.0)
         self.ask(nodes[0], "ring.store", path=self.write("2012.pdf", PAPER), name="2012")
         # 2012 mod 256.
-        self.assertEqual(self.peers[nodes[0]].dht.store.place_of_name("2012"), 220)
+        self.assertEqual(self.peers[nodes[0]].dht.store.identifier_of_name("2012"), 220)
         self.assertEqual(self.keeping(PAPER), {nodes[0], nodes[1], nodes[2]})
         self.assertEqual(self.fetch(nodes[3], "2012"), PAPER)
 
@@ -733,19 +733,19 @@ class OptionsTests(SynchronousTestCase):
 
     def test_nothing_made(self) -> None:
         """A member that does not run yet has made no directory."""
-        with tempfile.TemporaryDirectory() as place:
-            self.patch(tempfile, "tempdir", place)
+        with tempfile.TemporaryDirectory() as identifier:
+            self.patch(tempfile, "tempdir", identifier)
             self.made()
-            self.assertEqual(os.listdir(place), [])
+            self.assertEqual(os.listdir(identifier), [])
 
     def test_nothing_swept(self) -> None:
         """One that is only made has not looked for what killed processes left either."""
-        with tempfile.TemporaryDirectory() as place:
-            self.patch(tempfile, "tempdir", place)
-            left = Path(place) / "bazaar-ephemeral-left"
+        with tempfile.TemporaryDirectory() as identifier:
+            self.patch(tempfile, "tempdir", identifier)
+            left = Path(identifier) / "bazaar-ephemeral-left"
             left.mkdir()
             self.made()
-            self.assertEqual(os.listdir(place), [left.name])
+            self.assertEqual(os.listdir(identifier), [left.name])
 
     def test_usual(self) -> None:
         """Without options it begins a ring of 64 bits with eight successors and three replicas."""
@@ -789,7 +789,7 @@ class OptionsTests(SynchronousTestCase):
 
     def test_places(self) -> None:
         """A place is a number, or what a large ring writes; digits that could be both are a number."""
-        for text, bits, place in (
+        for text, bits, identifier in (
             ("42", 8, 42),
             ("0x2a", 8, 42),
             ("28e0681f3a249409", 64, 0x28E0681F3A249409),
@@ -797,7 +797,7 @@ class OptionsTests(SynchronousTestCase):
             ("1234567812345678", 64, 1234567812345678),
             ("0x1234567812345678", 64, 0x1234567812345678),
         ):
-            self.assertEqual(read_place(text, bits), place, text)
+            self.assertEqual(read_place(text, bits), identifier, text)
         for text, bits in (
             ("2a", 8),
             ("ff", 4),

@@ -163,9 +163,9 @@ class GoodsTests(RingCase):
         nodes = self.ring(2)
         own, other = (self.ways[node].finder.member for node in nodes)
         row = self.successResultOf(self.ways[nodes[0]].finder.commands["ring.status"]({}))
-        places = {"ring_id": own.ring.called(own.own.id), "predecessor": own.ring.called(other.own.id)}
-        self.assertEqual({name: row[name] for name in places}, places)
-        self.assertEqual((row["member"], row["successors"]), (True, [places["predecessor"]]))
+        identifiers = {"ring_id": own.ring.called(own.own.id), "predecessor": own.ring.called(other.own.id)}
+        self.assertEqual({name: row[name] for name in identifiers}, identifiers)
+        self.assertEqual((row["member"], row["successors"]), (True, [identifiers["predecessor"]]))
 
     def test_bought(self) -> None:
         """A seller on the ring is found from another place on it, and sells once."""
@@ -199,8 +199,8 @@ class GoodsTests(RingCase):
         self.sell(nodes[0])
         self.network.run(2)
         ring = self.ways[nodes[0]].finder.member.ring
-        place = ring.key_of(seller_key(BAZAAR, "apple")[1])
-        order = sorted(nodes, key=lambda node: ring.distance(place, self.ways[node].finder.member.own.id))
+        identifier = ring.key_of(seller_key(BAZAAR, "apple")[1])
+        order = sorted(nodes, key=lambda node: ring.distance(identifier, self.ways[node].finder.member.own.id))
         for node in order[:2]:
             self.network.crash(node)
         self.buy(order[-1])

@@ -133,8 +133,10 @@ class PlantedBugTests(PlantedBugCase):
         """A node that claims what belongs to the one before it."""
 
         def make(right: Callable[..., bool]) -> Callable[..., bool]:
-            def is_responsible(stabilization: Stabilization, place: int) -> bool:
-                return right(stabilization, place) or (stabilization.state.predecessor is not None and place % 2 == 0)
+            def is_responsible(stabilization: Stabilization, identifier: int) -> bool:
+                return right(stabilization, identifier) or (
+                    stabilization.state.predecessor is not None and identifier % 2 == 0
+                )
 
             return is_responsible
 

@@ -173,9 +173,9 @@ class RingRunTests(SynchronousTestCase):
         """A lookup that does not end has failed."""
         find = Lookups.find
 
-        def never(lookups: Lookups, place: int, *start: Any, **how: Any) -> Deferred[Found]:
+        def never(lookups: Lookups, identifier: int, *start: Any, **how: Any) -> Deferred[Found]:
             # Those that keep the ring right say how they are to be made.
-            return find(lookups, place, *start, **how) if how else Deferred()
+            return find(lookups, identifier, *start, **how) if how else Deferred()
 
         self.patch(Lookups, "find", never)
         report = RingRun(SMALL.evolve(dead=0.0, values=0, for_="12s", mode="safety"), checks=()).run()

@@ -72,7 +72,7 @@ class ViaRingTests(SynchronousTestCase):
         self.assertEqual((role.member.settings.bits, role.member.settings.successors, role.dht.replicas), (16, 4, 1))
         classic = finder_of(make_service(*VIA, "--classic"))
         self.assertEqual((classic.member.settings.bits, classic.dht.replicas), (8, 2))
-        self.assertEqual(classic.dht.store.place_of_name("2012"), 2012 % 256)
+        self.assertEqual(classic.dht.store.identifier_of_name("2012"), 2012 % 256)
 
     def test_roles(self) -> None:
         """Buyer, seller and sharer find by it, alone or together."""

@@ -78,7 +78,7 @@ class RingPeer(Role):
     @param observer: told how it joins.
     @param options: what else L{RingTransfers} is to know.
     @ivar joined: fires when it is on the ring.
-    @ivar finished: fires with 1 if it cannot join, or another keeps its place.
+    @ivar finished: fires with 1 if it cannot join, or another keeps its identifier.
     @ivar lifecycle: how it comes and goes.
     @ivar member: its place among the others.
     @ivar dht: what is kept in the ring, besides the content of files.
@@ -114,8 +114,8 @@ class RingPeer(Role):
         self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = self.member.datagrams
         self.folder: KeptFolder = KeptFolder(state)
         self.kept: KeptFiles = KeptFiles(keep_bytes, self.folder)
-        place_of = places_of(self.member.ring, self.is_classic)
-        self.dht: DhtClient = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=place_of)
+        identifier_of = places_of(self.member.ring, self.is_classic)
+        self.dht: DhtClient = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=identifier_of)
         repair = Repair(self.member, self.dht)
         self._handover = FileHandover(self.dht, repair, self.kept, self.folder)
         self.member.before_leaving(self._handover.hand_over)
@@ -189,7 +189,8 @@ def make_role(options: OptionValues, context: RoleContext, observer: JoinObserve
 
 
 def read_place(text: str, bits: int) -> int:
-    """Read a place on a ring: a number, or hexadecimal digits, as large rings write them; C{0x} may be before these.
+    """Read an identifier on a ring: a number, or hexadecimal digits, as large rings write them; C{0x} may be before
+    these.
 
     Digits that could be both are a number unless C{0x} is before them.
 

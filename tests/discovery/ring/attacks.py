@@ -129,38 +129,40 @@ class Chameleon(RingMember):
         self.datagrams[RingPing] = partial(self._lie, honest[RingPing], self._pong)
 
     def _lie(self, honest: Any, make: Callable[[Any, int], Make], message: Any, address: Address) -> None:
-        place = int(message.destination or "0", 16)
+        identifier = int(message.destination or "0", 16)
         if self.is_honest:
             honest(message, address)
             return
         self.lies += 1
-        as_asked = ContactEncoder(replace(self.own, id=place), self.ring)
-        answer = make(message, place)(
-            source=self.ring.text(place),
+        as_asked = ContactEncoder(replace(self.own, id=identifier), self.ring)
+        answer = make(message, identifier)(
+            source=self.ring.text(identifier),
             destination=message.source,
             stamp=message.stamp,
             origin=as_asked.write(as_asked.own),
         )
         self._requests.send(answer, address)
 
-    def _found(self, message: RingFind, place: int) -> Make:
+    def _found(self, message: RingFind, identifier: int) -> Make:
         sought = self.ring.read(message.place)
         named = [*self._names(sought, range(8))]
-        if place == sought:
+        if identifier == sought:
             # The holder itself stands first.
-            named[0] = ContactEncoder(replace(self.own, id=place), self.ring).write(replace(self.own, id=place))
+            named[0] = ContactEncoder(replace(self.own, id=identifier), self.ring).write(
+                replace(self.own, id=identifier)
+            )
         return partial(RingFound, after=tuple(named), predecessor=next(self._names(sought, [-1])))
 
-    def _pong(self, message: RingPing, place: int) -> Make:
+    def _pong(self, message: RingPing, identifier: int) -> Make:
         asker = self.ring.read(message.source)
         before = next(self._names(asker, [-1]))
         return partial(RingPong, bits=self.ring.bits, predecessor=before, successors=tuple(self._names(asker, [1, 2])))
 
-    def _names(self, place: int, steps: Sequence[int] | range) -> Iterator[Card]:
+    def _names(self, identifier: int, steps: Sequence[int] | range) -> Iterator[Card]:
         hosts = (self.own, *self.others)
         for number, step in enumerate(steps):
             host = hosts[number % len(hosts)]
-            someone = replace(host, id=(place + step) % self.ring.size)
+            someone = replace(host, id=(identifier + step) % self.ring.size)
             yield Card(
                 urlsafe_b64encode(bytes.fromhex(someone.key)).decode().rstrip("="),
                 someone.address.host,

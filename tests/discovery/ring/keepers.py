@@ -21,7 +21,7 @@ from twisted_bazaar.values.addresses import Address
 SMALL = Ring(8)
 
 
-def place_of(name: str) -> int:
+def identifier_of(name: str) -> int:
     """Where a name belongs: names of numbers at that place."""
     return int(name) % SMALL.size if name.isdigit() else SMALL.key_of(name)
 
@@ -32,9 +32,9 @@ def entry(name: str = "7", owner: int = 1, version: int = 1, *, space: str = "va
     return Entry(kept, f"{kept}")
 
 
-def contact(place: int) -> Contact:
+def contact(identifier: int) -> Contact:
     """A node at a place."""
-    return Contact(place, f"{place:x}", Address("10.0.0.1", 1), 1)
+    return Contact(identifier, f"{identifier:x}", Address("10.0.0.1", 1), 1)
 
 
 @define
@@ -61,21 +61,21 @@ class Keepers:
     now: float = 0.0
     asked: int = 0
 
-    def join(self, place: int) -> None:
+    def join(self, identifier: int) -> None:
         """A node comes."""
-        if contact(place) not in self.nodes:
-            store = Store(place_of)
-            keeper = Keeper(store, self.make(contact(place), SMALL, store, self.rng, self.replicas))
-            self.nodes[contact(place)] = keeper
+        if contact(identifier) not in self.nodes:
+            store = Store(identifier_of)
+            keeper = Keeper(store, self.make(contact(identifier), SMALL, store, self.rng, self.replicas))
+            self.nodes[contact(identifier)] = keeper
 
-    def holders(self, place: int) -> list[Contact]:
+    def holders(self, identifier: int) -> list[Contact]:
         """Who is to have what belongs to a place."""
-        order = sorted(self.nodes, key=lambda node: SMALL.distance(place, node.id))
+        order = sorted(self.nodes, key=lambda node: SMALL.distance(identifier, node.id))
         return order[: self.replicas + 1]
 
-    def die(self, place: int) -> bool:
+    def die(self, identifier: int) -> bool:
         """A node goes without a word, unless it has the last of something. Whether it has gone."""
-        node = contact(place)
+        node = contact(identifier)
         if node not in self.nodes or len(self.nodes) == 1:
             return False
         others = [keeper.store for each, keeper in self.nodes.items() if each != node]
@@ -87,9 +87,9 @@ class Keepers:
         del self.nodes[node]
         return True
 
-    def quit(self, place: int) -> None:
+    def quit(self, identifier: int) -> None:
         """A node goes, when those that follow have what it has."""
-        node = contact(place)
+        node = contact(identifier)
         if node not in self.nodes or len(self.nodes) == 1:
             return
         self.look(node)
@@ -102,7 +102,7 @@ class Keepers:
     def put(self, one: Entry) -> None:
         """Somebody stores an entry, or deletes one."""
         self.stored[one.key] = max(one, self.stored.get(one.key, one), key=lambda each: each.rank)
-        for node in self.holders(place_of(one.kept.name)):
+        for node in self.holders(identifier_of(one.kept.name)):
             self.nodes[node].store.put(one, self.now)
 
     def neighbours(self, node: Contact) -> tuple[list[Contact], list[Contact]]:
@@ -156,7 +156,7 @@ class Keepers:
         """A node gives away what belongs to others."""
         store = self.nodes[node].store
         for each in entries:
-            holders = self.holders(place_of(each.kept.name))
+            holders = self.holders(identifier_of(each.kept.name))
             first = next((holder for holder in holders if holder != node), None)
             if first is not None:
                 far = self.nodes[first]
@@ -192,7 +192,7 @@ class Keepers:
         """What is not where it is to be, or where it is not to be."""
         flaws = list[str]()
         for key, newest in self.stored.items():
-            holders = self.holders(place_of(newest.kept.name))
+            holders = self.holders(identifier_of(newest.kept.name))
             for node, keeper in self.nodes.items():
                 kept = keeper.store.get(key, self.now)
                 if node in holders and (kept is None or kept.rank != newest.rank):

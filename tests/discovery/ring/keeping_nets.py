@@ -87,11 +87,11 @@ class KeepingTestCase(RingTestCase):
     def right_ones(self, name: str) -> list[Node]:
         """Those that are to have it, the one to which it belongs first."""
         ring = self.members_ring()
-        place = ring.key_of(name)
+        identifier = ring.key_of(name)
         count = next(iter(self.network.nodes))
         replicas = self.dht(count).replicas
         ringed = [node for node in self.network.nodes if node in self.members]
-        near = sorted(ringed, key=lambda node: ring.distance(place, self.members[node].own.id))
+        near = sorted(ringed, key=lambda node: ring.distance(identifier, self.members[node].own.id))
         return near[: replicas + 1]
 
     def contact(self, node: Node) -> Contact:

@@ -137,11 +137,11 @@ class RingTestCase(SynchronousTestCase):
         """The circle that all are on."""
         return next(iter(self.members.values())).ring
 
-    def holder(self, place: int) -> Contact:
+    def holder(self, identifier: int) -> Contact:
         """Who is responsible for a place, as who sees all nodes knows."""
         ring = self.members_ring()
         owners = [self.seen(member) for member in self.living()]
-        return min(owners, key=lambda contact: ring.distance(place, contact.id))
+        return min(owners, key=lambda contact: ring.distance(identifier, contact.id))
 
     def seen(self, member: RingMember) -> Contact:
         """A member, as others know it."""

@@ -26,10 +26,10 @@ _MACHINES = 16_777_213
 
 
 @lru_cache(maxsize=100_000)
-def contact(place: int, key: str = "", port: int = 1) -> Contact:
+def contact(identifier: int, key: str = "", port: int = 1) -> Contact:
     """A node at a place, on a machine of its own."""
-    host = ip_address((10 << 24) + place % _MACHINES)
-    return Contact(place, key or f"{place:x}", Address(str(host), port), port)
+    host = ip_address((10 << 24) + identifier % _MACHINES)
+    return Contact(identifier, key or f"{identifier:x}", Address(str(host), port), port)
 
 
 @frozen
@@ -101,9 +101,9 @@ class World:
         self.nodes[node] = self.make(node, self.ring, self.most, failed=RecentlyFailed(10.0))
         return self.nodes[node]
 
-    def begin(self, places: Sequence[int]) -> None:
+    def begin(self, identifiers: Sequence[int]) -> None:
         """An ideal ring."""
-        order = [contact(place) for place in sorted(places)]
+        order = [contact(identifier) for identifier in sorted(identifiers)]
         for index, node in enumerate(order):
             made = self.make_node(node)
             made.begin()
@@ -125,9 +125,9 @@ class World:
 
     # What can happen.
 
-    def join(self, place: int, by: Contact) -> None:
+    def join(self, identifier: int, by: Contact) -> None:
         """A node begins to join."""
-        node = contact(place)
+        node = contact(identifier)
         self.do(node, self.make_node(node).join(by))
 
     def may_die(self, node: Contact) -> bool:
@@ -224,7 +224,7 @@ class World:
         before = self.rng.choice(known)
         for _ in known:
             after = [each for each in self.nodes[before].successors if each in known]
-            if not after or self.ring.is_within(before.id, sought.place, after[0].id):
+            if not after or self.ring.is_within(before.id, sought.identifier, after[0].id):
                 break
             before = after[0]
         self.do(node, self.nodes[node].on_found(sought, before, after, self.now))
@@ -241,7 +241,7 @@ class World:
         else:
             self.stabilize(self.rng.choice(list(self.nodes)))
 
-    def churn(self, places: int, chance: float = 0.05) -> None:
+    def churn(self, identifiers: int, chance: float = 0.05) -> None:
         """Now and then a node joins, dies or quits."""
         if self.rng.random() >= chance:
             self.step()
@@ -249,9 +249,9 @@ class World:
         self.events += 1
         members = [node for node, made in self.nodes.items() if made.is_member]
         if self.rng.random() < 0.5:
-            place = self.rng.randrange(places)
-            if contact(place) not in self.nodes:
-                self.join(place, self.rng.choice(members))
+            identifier = self.rng.randrange(identifiers)
+            if contact(identifier) not in self.nodes:
+                self.join(identifier, self.rng.choice(members))
             return
         node = self.rng.choice(members)
         if self.may_die(node):

@@ -27,12 +27,12 @@ class Net:
     """
 
     def __init__(
-        self, rng: random.Random, places: Iterable[int], ring: Ring = USUAL, most: int = 8, parts: int = PARTS
+        self, rng: random.Random, identifiers: Iterable[int], ring: Ring = USUAL, most: int = 8, parts: int = PARTS
     ) -> None:
         self.rng = rng
         self.ring = ring
-        self.nodes = [contact(place) for place in sorted(places)]
-        self.places = [node.id for node in self.nodes]
+        self.nodes = [contact(identifier) for identifier in sorted(identifiers)]
+        self.identifiers = [node.id for node in self.nodes]
         self.dead = set[Contact]()
         self.liars: dict[Contact, Callable[[int], LookupReply]] = {}
         self.neighbours = dict[Contact, Stabilization]()
@@ -56,17 +56,17 @@ class Net:
     def _fingers(self, node: Contact, made: Stabilization, dead: RecentlyFailed, parts: int) -> Fingers:
         """A table for which everything has been looked up once."""
         fingers = Fingers(node.id, self.ring, max(1, parts), failed=dead)
-        while parts and (place := fingers.refresh(made.successors, 1.0, self.rng)) is not None:
-            fingers.learn(self.holder(place))
+        while parts and (identifier := fingers.refresh(made.successors, 1.0, self.rng)) is not None:
+            fingers.learn(self.holder(identifier))
         return fingers
 
-    def holder(self, place: int) -> Contact:
+    def holder(self, identifier: int) -> Contact:
         """Who is responsible for a place, of those that live."""
-        return self.holders(place, 1)[0]
+        return self.holders(identifier, 1)[0]
 
-    def holders(self, place: int, count: int) -> list[Contact]:
+    def holders(self, identifier: int, count: int) -> list[Contact]:
         """Who keeps what belongs to a place, of those that live."""
-        start = bisect_left(self.places, place)
+        start = bisect_left(self.identifiers, identifier)
         found = list[Contact]()
         for step in range(len(self.nodes)):
             node = self.nodes[(start + step) % len(self.nodes)]
@@ -84,29 +84,31 @@ class Net:
         """Those that live, in order."""
         return [node for node in self.nodes if node not in self.dead]
 
-    def answer(self, node: Contact, place: int, most: int = 4) -> LookupReply:
+    def answer(self, node: Contact, identifier: int, most: int = 4) -> LookupReply:
         """What one says."""
         if node in self.liars:
-            return self.liars[node](place)
-        return reply_for(place, self.ring, self.neighbours[node], self.fingers[node], self.known_dead[node], 1.0, most)
+            return self.liars[node](identifier)
+        return reply_for(
+            identifier, self.ring, self.neighbours[node], self.fingers[node], self.known_dead[node], 1.0, most
+        )
 
-    def lookup(self, by: Contact, place: int, **settings: Any) -> Lookup:
+    def lookup(self, by: Contact, identifier: int, **settings: Any) -> Lookup:
         """A search that has not begun."""
-        return Lookup(place, self.ring, self.answer(by, place, MOST_STARTS), **settings)
+        return Lookup(identifier, self.ring, self.answer(by, identifier, MOST_STARTS), **settings)
 
-    def go_on(self, lookup: Lookup, place: int) -> list[Contact]:
+    def go_on(self, lookup: Lookup, identifier: int) -> list[Contact]:
         """One round: all who are to be asked answer, or do not. Who was asked."""
         asked = lookup.next_contacts()
         for node in asked:
             if node in self.liars or (node in self.neighbours and node not in self.dead):
-                lookup.on_reply(self.answer(node, place))
+                lookup.on_reply(self.answer(node, identifier))
             else:
                 lookup.on_failure(node)
         return asked
 
-    def look_up(self, by: Contact, place: int, **settings: Any) -> Found:
+    def look_up(self, by: Contact, identifier: int, **settings: Any) -> Found:
         """Look for a place."""
-        lookup = self.lookup(by, place, **settings)
+        lookup = self.lookup(by, identifier, **settings)
         while not lookup.is_over:
-            self.go_on(lookup, place)
+            self.go_on(lookup, identifier)
         return lookup.found

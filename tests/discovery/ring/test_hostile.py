@@ -92,8 +92,8 @@ class ComingTests(HostileTestCase):
 
     def test_taken(self) -> None:
         """Who would join at the place of another is refused, and the ring stays as it was."""
-        place = self.members[self.ringed[3]].own.id
-        double = self.add(self.ringed[0], ring_id=place, key=key_pair(900))
+        identifier = self.members[self.ringed[3]].own.id
+        double = self.add(self.ringed[0], ring_id=identifier, key=key_pair(900))
         self.network.run(10.0)
         failure = self.roles[double].refusal
         assert failure is not None
@@ -276,9 +276,9 @@ class ClaimTestCase(HostileTestCase):
         honest = [self.members[node] for node in self.ringed]
         ring, right = self.members_ring(), 0
         for _ in range(count):
-            place = rng.randrange(ring.size)
-            true = min((self.seen(each) for each in honest), key=lambda contact: ring.distance(place, contact.id))
-            found = self.result(rng.choice(honest).lookups.find(place), 60.0)
+            identifier = rng.randrange(ring.size)
+            true = min((self.seen(each) for each in honest), key=lambda contact: ring.distance(identifier, contact.id))
+            found = self.result(rng.choice(honest).lookups.find(identifier), 60.0)
             self.assertLessEqual(found.asked, MOST_ASKED)
             right += bool(found.holders) and found.holders[0] == true
         return right
@@ -376,11 +376,13 @@ class ClassicClaimTests(HostileTestCase):
         """Rounds take longer there."""
         return super().until_ideal(most_s)
 
-    def right(self, places: Iterable[int]) -> int:
+    def right(self, identifiers: Iterable[int]) -> int:
         """How many places each lookup of one honest node finds the holder of, of the honest and the liar."""
         looking = self.members[self.ringed[0]]
-        found = [(place, self.result(looking.lookups.find(place), 600.0).holders) for place in places]
-        return sum(bool(holders) and holders[0] == self.holder(place) for place, holders in found)
+        found = [
+            (identifier, self.result(looking.lookups.find(identifier), 600.0).holders) for identifier in identifiers
+        ]
+        return sum(bool(holders) and holders[0] == self.holder(identifier) for identifier, holders in found)
 
     def test_claims(self) -> None:
         """One that claims every place captures all lookups that come by it, and no others; the neighbours of all stay
@@ -418,11 +420,11 @@ class WaryTests(SynchronousTestCase):
         honest = [node for node in net.nodes if node not in net.liars]
         captured, most = 0, 0
         for _ in range(100):
-            place = rng.randrange(net.ring.size)
-            true = net.holder(place)
+            identifier = rng.randrange(net.ring.size)
+            true = net.holder(identifier)
             if true in net.liars:
                 continue
-            found = net.look_up(rng.choice(honest), place)
+            found = net.look_up(rng.choice(honest), identifier)
             most = max(most, found.asked)
             captured += not found.holders or found.holders[0] != true
         return captured, most
@@ -442,14 +444,14 @@ class WaryTests(SynchronousTestCase):
     def test_on_and_on(self) -> None:
         """A way that goes nearer and nearer without end is given up after so many questions."""
         ring = Ring()
-        place = ring.size // 2
+        identifier = ring.size // 2
 
         def next_to(node: Contact) -> Contact:
-            distance = ring.distance(node.id, place)
-            return Contact((place - max(1, distance * 9 // 10)) % ring.size, "66", Address("10.66.0.1", 1))
+            distance = ring.distance(node.id, identifier)
+            return Contact((identifier - max(1, distance * 9 // 10)) % ring.size, "66", Address("10.66.0.1", 1))
 
         start = Contact(1, "66", Address("10.66.0.1", 1))
-        lookup = Lookup(place, ring, LookupReply(Contact(0, "aa", Address("10.0.0.1", 1)), (start,)))
+        lookup = Lookup(identifier, ring, LookupReply(Contact(0, "aa", Address("10.0.0.1", 1)), (start,)))
         asked = 0
         while not lookup.is_over:
             for node in lookup.next_contacts():
@@ -476,9 +478,9 @@ def _rename(net: Net, alias: dict[Contact, Contact]) -> None:
         fingers._held = {alias.get(each, each) for each in fingers._held}
 
 
-def _claim_all(own: Contact, friends: list[Contact], ring: Ring, place: int) -> LookupReply:
-    after = sorted(friends, key=lambda each: ring.distance(place, each.id))[:8]
-    before = sorted(friends, key=lambda each: ring.distance(each.id, place))[:4]
+def _claim_all(own: Contact, friends: list[Contact], ring: Ring, identifier: int) -> LookupReply:
+    after = sorted(friends, key=lambda each: ring.distance(identifier, each.id))[:8]
+    before = sorted(friends, key=lambda each: ring.distance(each.id, identifier))[:4]
     if after[0] == own:
         return LookupReply(own, tuple(before), tuple(after), before[0])
     return LookupReply(own, tuple(before), tuple(after), None)
@@ -796,10 +798,10 @@ class PartingTests(HostileTestCase):
         """Let two come to one place while the ring is parted, and the ring be one again; returns them."""
         machine = self.network.host()
         one, other, cut = self.part(30.0, machine)
-        place = 1 << 60
+        identifier = 1 << 60
         twins = [
-            self.add(one[0], ring_id=place, key=key_pair(801), host=machine),
-            self.add(other[0], ring_id=place, key=key_pair(802)),
+            self.add(one[0], ring_id=identifier, key=key_pair(801), host=machine),
+            self.add(other[0], ring_id=identifier, key=key_pair(802)),
         ]
         self.until_joined(twins)
         self.network.run(10.0)

@@ -26,9 +26,9 @@ QUIET: Final = 12
 def churned(rng: random.Random, make: type[Stabilization] = Stabilization) -> tuple[World, list[str]]:
     """A ring with a base, while nodes come and go, and after that; and what was wrong with it first."""
     world = World(rng, rng.choice((2, 3, 4)), make=make)
-    places = rng.sample(range(256), rng.randrange(world.most + 1, world.most + 8))
-    world.begin(places)
-    world.base = tuple(contact(place) for place in rng.sample(places, world.most + 1))
+    identifiers = rng.sample(range(256), rng.randrange(world.most + 1, world.most + 8))
+    world.begin(identifiers)
+    world.base = tuple(contact(identifier) for identifier in rng.sample(identifiers, world.most + 1))
     chance = rng.choice((0.02, 0.05, 0.15))
     for _ in range(EVENTS):
         world.churn(256, chance)
@@ -51,13 +51,13 @@ def settled(world: World, rounds: int) -> list[str]:
 def split(rng: random.Random, make: type[Stabilization] = Stabilization) -> World:
     """Two ideal rings out of one, on machines that could not reach each other for a while and now can."""
     world = World(rng, rng.choice((2, 3, 4)), make=make)
-    places = rng.sample(range(256), rng.randrange(6, 30))
-    world.begin(places)
+    identifiers = rng.sample(range(256), rng.randrange(6, 30))
+    world.begin(identifiers)
     if rng.random() < 0.5:
-        sides = {contact(place): rng.random() < 0.5 for place in places}
+        sides = {contact(identifier): rng.random() < 0.5 for identifier in identifiers}
     else:
-        middle = rng.randrange(2, len(places) - 1)
-        sides = {contact(place): index < middle for index, place in enumerate(sorted(places))}
+        middle = rng.randrange(2, len(identifiers) - 1)
+        sides = {contact(identifier): index < middle for index, identifier in enumerate(sorted(identifiers))}
     world.is_parted = lambda one, other: sides[one] != sides[other]
     world.rounds(20)
     world.is_parted = lambda one, other: False
@@ -85,9 +85,9 @@ class StoriesTests(SynchronousTestCase):
         for number, rng in enumerate(stories(STORIES)):
             world = World(rng, rng.choice((2, 3, 8)))
             world.make_node(contact(rng.randrange(256))).begin()
-            for place in rng.sample(range(256), rng.randrange(1, 12)):
-                if contact(place) not in world.nodes:
-                    world.join(place, rng.choice([each.node for each in world.members()]))
+            for identifier in rng.sample(range(256), rng.randrange(1, 12)):
+                if contact(identifier) not in world.nodes:
+                    world.join(identifier, rng.choice([each.node for each in world.members()]))
                 for _ in range(rng.choice((0, 1, 5, 20))):
                     world.step()
                     self.assertEqual(list(faults(world.ring, world.members(), world.most, ())), [], f"story {number}")
@@ -115,10 +115,10 @@ class StoriesTests(SynchronousTestCase):
         """Two rings that never were one grow together as soon as one node of one hears of one of the other."""
         for number, rng in enumerate(stories(STORIES)):
             world = World(rng, 3)
-            places = rng.sample(range(256), 20)
-            world.begin(places[:10])
-            world.begin(places[10:])
-            one, other = contact(places[0]), contact(places[10])
+            identifiers = rng.sample(range(256), 20)
+            world.begin(identifiers[:10])
+            world.begin(identifiers[10:])
+            one, other = contact(identifiers[0]), contact(identifiers[10])
             world.do(one, [Ping(other)])
             for _ in range(3):
                 world.do(one, [Seek(other.id, other)])

@@ -69,9 +69,9 @@ class StrangersTests(KeepingTestCase):
 
         before = known()
         for number in range(300):
-            place = self.member.ring.text(rng.getrandbits(60))
+            identifier = self.member.ring.text(rng.getrandbits(60))
             wanted = partial(RingRequest, space=VALUES, name="greeting")
-            self.ask((RingJoin, partial(RingFind, place=place), wanted)[number % 3], number)
+            self.ask((RingJoin, partial(RingFind, place=identifier), wanted)[number % 3], number)
         self.assertEqual(known(), before)
         self.assertGreater(len(self.socket.received), 200)
         self.assertLessEqual(self.socket.bytes_received, self.socket.bytes_sent)

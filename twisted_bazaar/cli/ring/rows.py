@@ -13,7 +13,7 @@ from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 class Stored(msgspec.Struct, frozen=True):
     """A file that is kept.
 
-    @ivar copies: the places of those that keep it.
+    @ivar copies: the identifiers of those that keep it.
     """
 
     name: str

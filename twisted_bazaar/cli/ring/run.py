@@ -101,7 +101,7 @@ class _Watcher(JoinObserver):
         """It can never join."""
         self.refusal = self.refusal or reason
 
-    def not_joined(self, place: int, why: NotJoined, reason: str) -> None:
+    def not_joined(self, identifier: int, why: NotJoined, reason: str) -> None:
         """It could not join; each reason is told once, until there is another."""
         if not self.is_leaving and reason != self._waited_for:
             self._say(f"not on the ring yet: {reason}")

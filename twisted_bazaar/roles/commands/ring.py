@@ -238,7 +238,7 @@ class RingCommands:
     async def _request(self, name: str, folder: Path, digest: str, overwrite: bool, file: str) -> dict[str, Any]:
         beginning = read_beginning(digest)
         self._check()
-        place = self._dht.member.ring.called(self._dht.store.place_of_name(name))
+        place = self._dht.member.ring.called(self._dht.store.identifier_of_name(name))
         self._transfers.node.report("ring-requested", "{name} is looked for, at place {place}", name=name, place=place)
         holdings = [each for each in await self._holdings(name) if (each.entry.kept.digest or "").startswith(beginning)]
         contents = {holding.entry.kept.digest: holding for holding in reversed(holdings)}

@@ -44,7 +44,7 @@ class RingFinder(Role):
     @param replicas: on how many nodes everything is besides the one that it belongs to.
     @param is_client: whether it only asks.
     @param observer: told how it joins.
-    @ivar finished: fires with 1 if it cannot join, or another keeps its place.
+    @ivar finished: fires with 1 if it cannot join, or another keeps its identifier.
     @ivar lifecycle: how it comes and goes.
     @ivar member: its place among the others.
     @ivar search: what is found by it.

@@ -30,7 +30,7 @@ class RingLifecycle:
     @param dht: what it keeps; its member has not started yet.
     @param repair: sees that what is kept is where it belongs; None for a guest, who keeps nothing.
     @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
-    @ivar finished: fires with 1 if it cannot join, or another keeps its place.
+    @ivar finished: fires with 1 if it cannot join, or another keeps its identifier.
     """
 
     log: Final = Logger()

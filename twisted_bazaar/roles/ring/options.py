@@ -100,7 +100,7 @@ def read_replicas(options: Mapping[str, Any], settings: Settings) -> int:
 def places_of(ring: Ring, is_classic: bool) -> Callable[[str], int]:
     """The hash function of names; in a classroom a number of four digits is its own identifier."""
 
-    def place_of(name: str) -> int:
+    def identifier_of(name: str) -> int:
         return ring.classroom_key(int(name)) if is_number(name) else ring.key_of(name)
 
-    return place_of if is_classic else ring.key_of
+    return identifier_of if is_classic else ring.key_of

@@ -1,1 +1,1 @@
-"""The scenario C{ring}: nodes that find places on a ring and keep values there, while many die or all come and go."""
+"""The scenario C{ring}: lookups and stored values on a Chord ring, while many nodes die or all come and go."""

@@ -37,7 +37,7 @@ class RingView(Observer):
         self.wrong_after: dict[Contact, None] = {}
         self.wrong_before: dict[Contact, None] = {}
         self._order: list[Contact] = []
-        self._places: list[int] = []
+        self._identifiers: list[int] = []
         self._at: dict[Member, Contact] = {}
         self._changed: list[Listener] = []
         self._gone: list[Listener] = []
@@ -75,19 +75,19 @@ class RingView(Observer):
         """Whether everybody has exactly the neighbours that it should."""
         return not self.wrong_after and not self.wrong_before
 
-    def holder(self, place: int) -> Contact | None:
-        """Who is responsible for a place; None if nobody is there."""
-        return self._order[bisect_left(self._places, place) % len(self._order)] if self._order else None
+    def holder(self, identifier: int) -> Contact | None:
+        """Who is responsible for an identifier; None if nobody is there."""
+        return self._order[bisect_left(self._identifiers, identifier) % len(self._order)] if self._order else None
 
-    def holders(self, place: int, count: int) -> list[Contact]:
+    def holders(self, identifier: int, count: int) -> list[Contact]:
         """Who is, and those after it, so many in all."""
-        start = bisect_left(self._places, place)
+        start = bisect_left(self._identifiers, identifier)
         order = self._order
         return [order[(start + step) % len(order)] for step in range(min(count, len(order)))]
 
-    def before(self, place: int, count: int) -> list[Contact]:
-        """Those before a place, so many, the farthest first."""
-        end, order = bisect_left(self._places, place), self._order
+    def before(self, identifier: int, count: int) -> list[Contact]:
+        """Those before an identifier, so many, the farthest first."""
+        end, order = bisect_left(self._identifiers, identifier), self._order
         count = min(count, len(order))
         return [order[(end - count + step) % len(order)] for step in range(count)]
 
@@ -121,7 +121,7 @@ class RingView(Observer):
         return any(self.has(contact, name) for contact in (*near, *self._order))
 
     def claimed_twice(self) -> int:
-        """How many nodes claim places that belong to another, who is on the ring too."""
+        """How many nodes claim identifiers that belong to another, who is on the ring too."""
         claiming = 0
         for index, contact in enumerate(self._order):
             before = self._order[index - 1]
@@ -164,12 +164,12 @@ class RingView(Observer):
             contact = peer.member.own
             self._at[member] = contact
             self.peers[contact] = peer
-            index = bisect_left(self._places, contact.id)
-            self._places.insert(index, contact.id)
+            index = bisect_left(self._identifiers, contact.id)
+            self._identifiers.insert(index, contact.id)
             self._order.insert(index, contact)
             self._look_round(index)
         else:
-            self._look_at(bisect_left(self._places, contact.id))
+            self._look_at(bisect_left(self._identifiers, contact.id))
         for changed in self._changed:
             changed(contact)
 
@@ -177,8 +177,8 @@ class RingView(Observer):
         contact = self._at.pop(member, None)
         if contact is None:
             return
-        index = bisect_left(self._places, contact.id)
-        del self._places[index], self._order[index], self.peers[contact]
+        index = bisect_left(self._identifiers, contact.id)
+        del self._identifiers[index], self._order[index], self.peers[contact]
         self.wrong_after.pop(contact, None)
         self.wrong_before.pop(contact, None)
         if self._order:

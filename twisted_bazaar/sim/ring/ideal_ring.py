@@ -19,19 +19,19 @@ def seats_of(ring: Ring, contacts: Iterable[Contact], successors: int) -> Mappin
     @param successors: how many nodes after itself each knows.
     """
     order = sorted(contacts, key=lambda contact: contact.id)
-    places = [contact.id for contact in order]
+    identifiers = [contact.id for contact in order]
     count = len(order)
     following = min(successors, count - 1)
     seats = {}
     for index, contact in enumerate(order):
         after = tuple(order[(index + step) % count] for step in range(1, following + 1))
-        known = _known(ring, contact, after, order, places)
+        known = _known(ring, contact, after, order, identifiers)
         seats[contact] = Seat(order[index - 1] if count > 1 else None, after, known)
     return seats
 
 
 def _known(
-    ring: Ring, own: Contact, after: tuple[Contact, ...], order: list[Contact], places: list[int]
+    ring: Ring, own: Contact, after: tuple[Contact, ...], order: list[Contact], identifiers: list[int]
 ) -> tuple[Contact, ...]:
     """Whom a node finds that looks for the beginning of each part of its fingers."""
     nearest = ring.distance(own.id, after[-1].id) if after else ring.size
@@ -41,6 +41,6 @@ def _known(
         for part in range(parts):
             start = (1 << octave) + (part << octave) // parts
             if start >= nearest:
-                known[order[bisect_left(places, (own.id + start) % ring.size) % len(order)]] = None
+                known[order[bisect_left(identifiers, (own.id + start) % ring.size) % len(order)]] = None
     known.pop(own, None)
     return tuple(known)

@@ -36,7 +36,7 @@ class SimulatedPeer(Role):
     """A member of a ring that keeps small values.
 
     @param join: where a member takes links; None to begin a ring.
-    @param seat: its place on a ring that is begun by many at once.
+    @param seat: its identifier on a ring that is begun by many at once.
     @ivar member: its place among the others.
     @ivar dht: what it keeps.
     """

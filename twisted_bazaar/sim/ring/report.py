@@ -234,8 +234,8 @@ class RingStatistics(Statistics[RingReport]):
         self._view.watch(self._changed, lambda contact: None)
         self._phases: list[_PhaseCount] = []
         self._present: _PhaseCount | None = None
-        # The places that are looked for, and the questions about them that may be answered.
-        self._places: set[str] = set()
+        # The identifiers that are looked for, and the questions about them that may be answered.
+        self._identifiers: set[str] = set()
         self._questions: set[tuple[str, int]] = set()
         self._died_at: float | None = None
         self._dead = 0
@@ -259,7 +259,7 @@ class RingStatistics(Statistics[RingReport]):
                     self._present = _PhaseCount(details["name"], now, len(self._view), self._bytes_sent())
                     self._phases.append(self._present)
             case "sought":
-                self._places.add(details["place"])
+                self._identifiers.add(details["place"])
                 for phase in self._phases_of(details):
                     phase.looking[details["number"]] = (details["node"], details["starts"])
             case "found":
@@ -282,7 +282,7 @@ class RingStatistics(Statistics[RingReport]):
         """Count a datagram; if it is of a lookup, apart."""
         self._sent[type(message)] += 1
         if isinstance(message, RingFind):
-            if message.place not in self._places:
+            if message.place not in self._identifiers:
                 return
             self._questions.add((message.source, message.stamp))
         elif not isinstance(message, RingFound) or (message.destination, message.stamp) not in self._questions:

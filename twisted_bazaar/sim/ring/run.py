@@ -1,4 +1,4 @@
-"""A run of a ring: nodes find places and keep values; then many of them die at once, or all the time some come and go.
+"""A run of a ring: lookups and stored values, while many nodes die at once, or some come and go all the time.
 
 What is found is compared with who is responsible at the instant when the lookup ends, as nobody on the ring can know.
 """
@@ -191,7 +191,7 @@ class RingRun(Run[RingScenario, RingReport]):
         return None if member is None else (member, peer)
 
     def _seek(self, name: str, key: str, phase: Phase | None) -> None:
-        """Let a node look for a place, and tell what has come of it.
+        """Let a node look up an identifier, and tell what has come of it.
 
         @param phase: in which; None for one that is to be right.
         """
@@ -199,15 +199,15 @@ class RingRun(Run[RingScenario, RingReport]):
         if there is None:
             return
         member, peer = there
-        place, began, starts = self._ring.key_of(key), self.network.timeline.now, member.starts
-        text, number = self._ring.text(place), self._sought
+        identifier, began, starts = self._ring.key_of(key), self.network.timeline.now, member.starts
+        text, number = self._ring.text(identifier), self._sought
         self._sought += 1
 
         def found(what: Found) -> None:
             if self._is_ending or self.view.contact_of(member) is None or member.starts != starts:
                 # It looks for nothing any more; or all go, and nobody is responsible for long.
                 return
-            holder, right = next(iter(what.holders), None), self.view.holder(place)
+            holder, right = next(iter(what.holders), None), self.view.holder(identifier)
             self.cluster.note(
                 "found" if phase else "last-found",
                 node=member.name,
@@ -224,7 +224,7 @@ class RingRun(Run[RingScenario, RingReport]):
             )
 
         self.cluster.note("sought", node=member.name, starts=starts, place=text, phase=phase, number=number)
-        peer.member.lookups.find(place).addCallback(found).addErrback(_log_failure)
+        peer.member.lookups.find(identifier).addCallback(found).addErrback(_log_failure)
 
     # What is kept.
 
@@ -276,7 +276,7 @@ class RingRun(Run[RingScenario, RingReport]):
             timeline.at(timeline.now + scenario.settle_s - _LAST_QUESTIONS_S, RingRun._ask_all, self)
 
     def _ask_all(self) -> None:
-        """Look for some places, and ask for some values."""
+        """Look up some identifiers, and ask for some values."""
         rng = self._chance("last questions")
         numbers = range(1, self._scenario.values + 1)
         for number in rng.sample(numbers, min(_MOST_LAST, len(numbers))):

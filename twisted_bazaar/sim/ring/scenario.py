@@ -49,7 +49,7 @@ class LookupEntry(WantedEntry, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @ivar node: who looks, by name, such as C{node-2}; if it is away then, some other that is there does.
     @ivar at: when, such as C{30s}, counted from when all nodes have been started.
-    @ivar key: the name whose place is looked for.
+    @ivar key: the name whose identifier is looked for.
     """
 
     example: ClassVar[str] = "node-2:31s:some-name"

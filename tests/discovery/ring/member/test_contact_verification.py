@@ -227,8 +227,8 @@ class ClassroomTests(RingTestCase):
     def test_nobody(self) -> None:
         """Nobody is asked for having asked."""
         nodes = [self.add(ring_id=1)]
-        for place in (50, 100, 150, 200):
-            nodes.append(self.add(nodes[0], ring_id=place))
+        for identifier in (50, 100, 150, 200):
+            nodes.append(self.add(nodes[0], ring_id=identifier))
             self.until_joined(nodes)
         self.network.run(60.0)
         asker, asked = self.members[nodes[0]], self.members[nodes[2]]

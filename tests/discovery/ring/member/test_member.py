@@ -41,10 +41,13 @@ RING = Ring(8)
 DOOR = Address("10.0.0.2", 9_001)
 
 
-def contact(place: int, number: int | None = None) -> Contact:
+def contact(identifier: int, number: int | None = None) -> Contact:
     """A node at a place, on a machine of that number."""
     return Contact(
-        place, key_pair(place if number is None else number).public, Address(f"10.0.1.{place}", 9_100), 9_001
+        identifier,
+        key_pair(identifier if number is None else number).public,
+        Address(f"10.0.1.{identifier}", 9_100),
+        9_001,
     )
 
 

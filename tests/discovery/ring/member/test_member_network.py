@@ -62,9 +62,9 @@ class RingNetworkTestCase(RingTestCase):
         rng = self.chance()
         looked = []
         for _ in range(count):
-            place = rng.randrange(self.members_ring().size)
-            found = self.result(rng.choice(askers or self.living()).lookups.find(place))
-            looked.append((found, self.holder(place)))
+            identifier = rng.randrange(self.members_ring().size)
+            found = self.result(rng.choice(askers or self.living()).lookups.find(identifier))
+            looked.append((found, self.holder(identifier)))
         return looked
 
     def right(self, looked: list[tuple[Found, Contact]]) -> int:
@@ -292,14 +292,14 @@ class DyingTests(RingNetworkTestCase):
         """Who goes tells its neighbours; they need not find out."""
         nodes = self.ring(8)
         order = sorted(nodes, key=lambda node: self.members[node].own.id)
-        place = order.index(nodes[4])
+        identifier = order.index(nodes[4])
         gone = self.members[nodes[4]].own.id
         self.network.stop(nodes[4])
         self.until_gone({gone}, 0.1)
         self.assertEqual(self.right(self.look(20)), 20)
         self.until_ideal(5.0)
         # Others, in whose lists it stood farther off, may not have heard of it before they asked it something.
-        neighbours = (order[place - 1], order[(place + 1) % len(order)])
+        neighbours = (order[identifier - 1], order[(identifier + 1) % len(order)])
         self.assertEqual([node for node, event, _ in self.network.events if event == "ring-left"], [*neighbours])
         found_out = {node for node, event, _ in self.network.events if event == "ring-dead"}
         self.assertEqual(found_out.intersection(neighbours), set())
@@ -529,11 +529,11 @@ class ClassicTests(RingNetworkTestCase):
 
     def test_classic(self) -> None:
         """Eight with given numbers, two successors each, and no fingers: slow, but a ring, and every place is found."""
-        places = (2, 19, 60, 110, 140, 180, 220, 250)
-        nodes = [self.add(ring_id=places[0])]
+        identifiers = (2, 19, 60, 110, 140, 180, 220, 250)
+        nodes = [self.add(ring_id=identifiers[0])]
         self.network.run(0.1)
-        for place in places[1:]:
-            nodes.append(self.add(nodes[0], ring_id=place))
+        for identifier in identifiers[1:]:
+            nodes.append(self.add(nodes[0], ring_id=identifier))
             self.until_joined(nodes)
         self.until_ideal(60.0)
         self.assertEqual(self.right(self.look(20)), 20)

@@ -98,8 +98,8 @@ class AskingTests(MemberTestCase):
         """The next question to the one at 150; the others answer theirs."""
         for _ in range(40):
             self.node.clock.advance(0.05)
-            for place, following in ((50, (150, 200)), (200, (50, 150))):
-                self.pong(contact(place), *map(contact, following))
+            for identifier, following in ((50, (150, 200)), (200, (50, 150))):
+                self.pong(contact(identifier), *map(contact, following))
             self.say(contact(50), RingPing)
             for question in self.said(contact(150), RingPing):
                 return question
@@ -158,8 +158,8 @@ class AskingTests(MemberTestCase):
     def asked_others(self) -> None:
         """A moment in which the one at 150 is mute."""
         self.node.clock.advance(0.05)
-        for place, following in ((50, (200,)), (200, (50,))):
-            self.pong(contact(place), *map(contact, following))
+        for identifier, following in ((50, (200,)), (200, (50,))):
+            self.pong(contact(identifier), *map(contact, following))
         self.say(contact(50), RingPing)
         self.said(contact(150))
 

@@ -42,11 +42,11 @@ RING = Ring()
 SENDER = Address("10.0.0.1", 9_001)
 
 
-def contact(number: int, ring: Ring = RING, host: str | None = None, place: int | None = None) -> Contact:
+def contact(number: int, ring: Ring = RING, host: str | None = None, identifier: int | None = None) -> Contact:
     """A node; another for each number."""
     key = key_pair(number).public
     where = Address(host or f"10.0.0.{number % 250 + 1}", 9_001)
-    return Contact(ring.id_of_key(key) if place is None else place, key, where, 9_001)
+    return Contact(ring.id_of_key(key) if identifier is None else identifier, key, where, 9_001)
 
 
 OWN = contact(0)
@@ -148,7 +148,7 @@ class SizeTests(SynchronousTestCase):
 
     def pong(self, ring: Ring, host: str, *, is_given: bool = False) -> RingPong:
         """How a node with as many neighbours as usual stands."""
-        nodes = [contact(number, ring, host, place=number if is_given else None) for number in range(10)]
+        nodes = [contact(number, ring, host, identifier=number if is_given else None) for number in range(10)]
         cards = ContactEncoder(nodes[0], ring)
         envelope = ENVELOPE | {"source": ring.text(nodes[0].id), "stamp": 2**53, "origin": cards.write(nodes[0])}
         return RingPong(
@@ -184,9 +184,11 @@ class CardsTests(SynchronousTestCase):
 
     def test_there_and_back(self) -> None:
         """Others are read as they were written, with places that follow from their keys and with given ones."""
-        for each in (contact(1), contact(2, place=42)):
+        for each in (contact(1), contact(2, identifier=42)):
             self.assertEqual(CARDS.read(CARDS.write(each), SENDER), each)
-        self.assertEqual((CARDS.write(contact(1)).id, CARDS.write(contact(2, place=42)).id), (None, "000000000000002a"))
+        self.assertEqual(
+            (CARDS.write(contact(1)).id, CARDS.write(contact(2, identifier=42)).id), (None, "000000000000002a")
+        )
 
     def test_sender(self) -> None:
         """Who has sent a message stands where it came from, whatever it says."""

@@ -18,7 +18,7 @@ from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
 thorough = examples(200)
 
 
-def places(contacts: list[Contact]) -> list[int]:
+def identifiers(contacts: list[Contact]) -> list[int]:
     """Where they are."""
     return [each.id for each in contacts]
 
@@ -32,34 +32,34 @@ class FingersTests(SynchronousTestCase):
 
     def learn(self, *learnt: int) -> list[bool]:
         """Which of these are kept."""
-        return [self.fingers.learn(contact(place)) for place in learnt]
+        return [self.fingers.learn(contact(identifier)) for identifier in learnt]
 
     def test_kept(self) -> None:
         """Of each part so many are kept, those that came first; and never itself."""
         first = range(128, 128 + HELD)
         self.assertEqual(self.learn(0, *first), [False, *(True for _ in first)])
         self.assertEqual(self.learn(159, 160, 128), [False, True, True])
-        self.assertEqual(sorted(places(list(self.fingers))), [*first, 160])
+        self.assertEqual(sorted(identifiers(list(self.fingers))), [*first, 160])
         self.assertEqual(len(self.fingers), HELD + 1)
 
     def test_preceding(self) -> None:
         """Whom to ask is who comes before a place, the last first, without the dead."""
         self.learn(3, 17, 80, 128, 200)
-        self.assertEqual(places(self.fingers.preceding(129, 0.0, 3)), [128, 80, 17])
-        self.assertEqual(places(self.fingers.preceding(128, 0.0, 3)), [80, 17, 3])
-        self.assertEqual(places(self.fingers.preceding(2, 0.0, 3)), [])
+        self.assertEqual(identifiers(self.fingers.preceding(129, 0.0, 3)), [128, 80, 17])
+        self.assertEqual(identifiers(self.fingers.preceding(128, 0.0, 3)), [80, 17, 3])
+        self.assertEqual(identifiers(self.fingers.preceding(2, 0.0, 3)), [])
         self.dead.add(contact(80), 0.0)
-        self.assertEqual(places(self.fingers.preceding(128, 5.0, 2)), [17, 3])
-        self.assertEqual(places(self.fingers.preceding(128, 15.0, 2)), [80, 17])
-        self.assertEqual(places(self.fingers.preceding(0, 15.0, 2)), [200, 128])
+        self.assertEqual(identifiers(self.fingers.preceding(128, 5.0, 2)), [17, 3])
+        self.assertEqual(identifiers(self.fingers.preceding(128, 15.0, 2)), [80, 17])
+        self.assertEqual(identifiers(self.fingers.preceding(0, 15.0, 2)), [200, 128])
 
     def test_beyond(self) -> None:
         """Others come after a place."""
         self.learn(3, 17, 80, 128, 200)
-        self.assertEqual(places(self.fingers.beyond(80, 0.0, 2)), [128, 200])
-        self.assertEqual(places(self.fingers.beyond(200, 0.0, 2)), [])
+        self.assertEqual(identifiers(self.fingers.beyond(80, 0.0, 2)), [128, 200])
+        self.assertEqual(identifiers(self.fingers.beyond(200, 0.0, 2)), [])
         self.dead.add(contact(17), 0.0)
-        self.assertEqual(places(self.fingers.beyond(4, 0.0, 2)), [80])
+        self.assertEqual(identifiers(self.fingers.beyond(4, 0.0, 2)), [80])
 
     def test_failed(self) -> None:
         """Who has failed goes, and leaves room."""
@@ -68,7 +68,7 @@ class FingersTests(SynchronousTestCase):
         for gone in (128, 155, 250, 0):
             self.fingers.remove(contact(gone))
         self.assertEqual(self.learn(157, 156), [True, False])
-        self.assertEqual(sorted(places(list(self.fingers))), [*full[1:], 157])
+        self.assertEqual(sorted(identifiers(list(self.fingers))), [*full[1:], 157])
 
     def test_moved(self) -> None:
         """Who is back at another address is kept with that."""
@@ -97,20 +97,22 @@ class FingersTests(SynchronousTestCase):
         own = rng.randrange(ring.size)
         fingers = Fingers(own, ring, parts)
         for _ in range(200):
-            place = rng.randrange(ring.size)
+            identifier = rng.randrange(ring.size)
             if rng.random() < 0.8:
-                fingers.learn(contact(place))
+                fingers.learn(contact(identifier))
             else:
-                fingers.remove(rng.choice(list(fingers) or [contact(place)]))
+                fingers.remove(rng.choice(list(fingers) or [contact(identifier)]))
             # What is kept in order has to notice what changes.
             self.assertEqual(len(fingers.preceding(own, 0.0, 10_000)), len(fingers))
         self.assertLessEqual(len(fingers), HELD * parts * bits)
-        place = rng.randrange(ring.size)
-        known = sorted(fingers, key=lambda each: ring.distance(each.id, place))
-        before = [each for each in known if ring.is_between(own, each.id, place)]
-        self.assertEqual(fingers.preceding(place, 0.0, 5), before[:5])
-        after = [each for each in reversed(known) if each not in before and each.id != place]
-        self.assertEqual(fingers.beyond(place, 0.0, 3) if place != own else [], after[:3] if place != own else [])
+        identifier = rng.randrange(ring.size)
+        known = sorted(fingers, key=lambda each: ring.distance(each.id, identifier))
+        before = [each for each in known if ring.is_between(own, each.id, identifier)]
+        self.assertEqual(fingers.preceding(identifier, 0.0, 5), before[:5])
+        after = [each for each in reversed(known) if each not in before and each.id != identifier]
+        self.assertEqual(
+            fingers.beyond(identifier, 0.0, 3) if identifier != own else [], after[:3] if identifier != own else []
+        )
 
 
 class RefreshTests(SynchronousTestCase):
@@ -123,9 +125,9 @@ class RefreshTests(SynchronousTestCase):
     def looked_into(self, now: float, *successors: int) -> list[int]:
         """The places that are to be looked for at once, as distances."""
         found = list[int]()
-        following = [contact(place) for place in successors]
-        while (place := self.fingers.refresh(following, now, self.rng)) is not None:
-            found.append(SMALL.distance(10, place))
+        following = [contact(identifier) for identifier in successors]
+        while (identifier := self.fingers.refresh(following, now, self.rng)) is not None:
+            found.append(SMALL.distance(10, identifier))
         return found
 
     def test_all(self) -> None:
@@ -140,31 +142,31 @@ class RefreshTests(SynchronousTestCase):
     def test_again(self) -> None:
         """Each is looked into again after a while, empty ones sooner."""
         self.looked_into(0.0, 50)
-        for place in (138, 170):
-            self.fingers.learn(contact(place))
+        for identifier in (138, 170):
+            self.fingers.learn(contact(identifier))
         sooner = self.looked_into(REFRESH_S * 1.25 / 4, 50)
         self.assertEqual(len(sooner), 9)
         self.assertFalse({128, 160} & set(sooner))
         self.fingers = Fingers(10, SMALL)
-        for place in (138, 170):
-            self.fingers.learn(contact(place))
+        for identifier in (138, 170):
+            self.fingers.learn(contact(identifier))
         first = self.looked_into(0.0, 50)
         self.assertFalse({128, 160} & set(first))
-        later = [place for now in range(1, int(REFRESH_S) + 1) for place in self.looked_into(float(now), 50)]
+        later = [identifier for now in range(1, int(REFRESH_S) + 1) for identifier in self.looked_into(float(now), 50)]
         self.assertTrue({128, 160} <= set(later))
         self.assertTrue(2 <= later.count(64) <= 3, later.count(64))
         self.assertEqual(later.count(128), 1)
 
-    def times(self, place: int, since: int, until: int) -> list[int]:
+    def times(self, identifier: int, since: int, until: int) -> list[int]:
         """When a part is looked into, given its first place as a distance."""
-        return [now for now in range(since, until) for each in self.looked_into(float(now), 50) if each == place]
+        return [now for now in range(since, until) for each in self.looked_into(float(now), 50) if each == identifier]
 
     def test_ever_more_seldom(self) -> None:
         """A part in which nothing changes is looked into ever more seldom, but never given up."""
-        for place, first_s in ((128, REFRESH_S), (64, REFRESH_S / 4)):
+        for identifier, first_s in ((128, REFRESH_S), (64, REFRESH_S / 4)):
             self.setUp()
             self.fingers.learn(contact(138))
-            times = self.times(place, 0, 40 * int(REFRESH_S))
+            times = self.times(identifier, 0, 40 * int(REFRESH_S))
             pauses = [after - before for before, after in pairwise(times)]
             self.assertLess(pauses[0], 1.3 * first_s)
             self.assertTrue(all(3 * REFRESH_S <= each <= 5 * REFRESH_S for each in pauses[5:]), pauses)
@@ -180,8 +182,8 @@ class RefreshTests(SynchronousTestCase):
         self.assertLessEqual(first - begin, 1.25 * REFRESH_S + 1)
         begin += 42 * int(REFRESH_S)
         self.times(128, begin - 40 * int(REFRESH_S), begin)
-        for place in (138, 140):
-            self.fingers.remove(contact(place))
+        for identifier in (138, 140):
+            self.fingers.remove(contact(identifier))
         [first, *_] = self.times(128, begin, begin + 2 * int(REFRESH_S))
         self.assertLessEqual(first - begin, 1.25 * REFRESH_S / 4 + 1)
         # Somebody who lives there now is none to be in a hurry about.

@@ -18,10 +18,10 @@ tiny = Ring(3)
 
 def way(low: int, high: int) -> list[int]:
     """The places after C{low}, one by one, up to C{high}; at least one step is made."""
-    places = [(low + 1) % tiny.size]
-    while places[-1] != high:
-        places.append((places[-1] + 1) % tiny.size)
-    return places
+    identifiers = [(low + 1) % tiny.size]
+    while identifiers[-1] != high:
+        identifiers.append((identifiers[-1] + 1) % tiny.size)
+    return identifiers
 
 
 class RingTests(SynchronousTestCase):
@@ -39,30 +39,30 @@ class RingTests(SynchronousTestCase):
             for high in range(tiny.size):
                 met = way(low, high)
                 self.assertEqual(tiny.distance(low, high), len(met) % tiny.size)
-                for place in range(tiny.size):
-                    case = (low, place, high)
-                    self.assertEqual(tiny.is_within(*case), place in met, case)
-                    self.assertEqual(tiny.is_between(*case), place in met[:-1], case)
+                for identifier in range(tiny.size):
+                    case = (low, identifier, high)
+                    self.assertEqual(tiny.is_within(*case), identifier in met, case)
+                    self.assertEqual(tiny.is_between(*case), identifier in met[:-1], case)
 
     @thorough
     @given(rings, st.data())
     def test_turned(self, ring: Ring, data: st.DataObject) -> None:
         """No place is special: turning the ring changes nothing."""
-        places = st.integers(0, ring.size - 1)
-        low, place, high, by = (data.draw(places) for _ in range(4))
-        turned = [(each + by) % ring.size for each in (low, place, high)]
-        self.assertEqual(ring.is_between(low, place, high), ring.is_between(*turned))
-        self.assertEqual(ring.is_within(low, place, high), ring.is_within(*turned))
+        identifiers = st.integers(0, ring.size - 1)
+        low, identifier, high, by = (data.draw(identifiers) for _ in range(4))
+        turned = [(each + by) % ring.size for each in (low, identifier, high)]
+        self.assertEqual(ring.is_between(low, identifier, high), ring.is_between(*turned))
+        self.assertEqual(ring.is_within(low, identifier, high), ring.is_within(*turned))
         self.assertEqual(ring.distance(low, high), ring.distance(turned[0], turned[2]))
 
     @thorough
     @given(rings, st.data())
     def test_one_side(self, ring: Ring, data: st.DataObject) -> None:
         """Of two different places, a third is within one way from one to the other, and not within the other."""
-        places = st.integers(0, ring.size - 1)
-        one, other, place = data.draw(places), data.draw(places), data.draw(places)
+        identifiers = st.integers(0, ring.size - 1)
+        one, other, identifier = data.draw(identifiers), data.draw(identifiers), data.draw(identifiers)
         if one != other:
-            self.assertNotEqual(ring.is_within(one, place, other), ring.is_within(other, place, one))
+            self.assertNotEqual(ring.is_within(one, identifier, other), ring.is_within(other, identifier, one))
             self.assertEqual(ring.distance(one, other) + ring.distance(other, one), ring.size)
 
 
@@ -85,9 +85,9 @@ class PlaceTests(SynchronousTestCase):
 
     def test_checked(self) -> None:
         """A place is on the ring, or it is refused."""
-        self.assertEqual([Ring(8).check(place) for place in (0, 255)], [0, 255])
-        for place in (-1, 256):
-            self.assertRaises(ValueError, Ring(8).check, place)
+        self.assertEqual([Ring(8).check(identifier) for identifier in (0, 255)], [0, 255])
+        for identifier in (-1, 256):
+            self.assertRaises(ValueError, Ring(8).check, identifier)
 
 
 class TextTests(SynchronousTestCase):
@@ -117,7 +117,7 @@ class TextTests(SynchronousTestCase):
     def test_anything(self, text: str) -> None:
         """Whatever is read is what would be written."""
         try:
-            place = Ring(10).read(text)
+            identifier = Ring(10).read(text)
         except ValueError:
             return
-        self.assertEqual(Ring(10).text(place), text)
+        self.assertEqual(Ring(10).text(identifier), text)

@@ -11,10 +11,10 @@ from twisted_bazaar.discovery.ring.rules.actions import NodeState
 from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
 
 
-def standing(place: int, *following: int, before: int | None = None) -> NodeState:
+def standing(identifier: int, *following: int, before: int | None = None) -> NodeState:
     """How a node stands."""
     predecessor = None if before is None else contact(before)
-    return NodeState(contact(place), predecessor, tuple(contact(each) for each in following))
+    return NodeState(contact(identifier), predecessor, tuple(contact(each) for each in following))
 
 
 class FaultsTests(SynchronousTestCase):
@@ -22,7 +22,7 @@ class FaultsTests(SynchronousTestCase):
 
     def assert_faults(self, members: Sequence[NodeState], *expected: str, base: Sequence[int] | None = None) -> None:
         """These are the faults, all of them."""
-        kept = None if base is None else [contact(place) for place in base]
+        kept = None if base is None else [contact(identifier) for identifier in base]
         self.assertEqual(list(faults(SMALL, members, 2, kept)), list(expected))
 
     def test_ideal(self) -> None:

@@ -22,17 +22,17 @@ from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 LOOKUPS: Final = 300
 
 
-def nodes(*places: int) -> tuple[Contact, ...]:
+def nodes(*identifiers: int) -> tuple[Contact, ...]:
     """Nodes at places."""
-    return tuple(contact(place) for place in places)
+    return tuple(contact(identifier) for identifier in identifiers)
 
 
 def answer(
-    place: int, before: tuple[int, ...] = (), after: tuple[int, ...] = (), predecessor: int | None = None
+    identifier: int, before: tuple[int, ...] = (), after: tuple[int, ...] = (), predecessor: int | None = None
 ) -> LookupReply:
     """What a node says."""
     return LookupReply(
-        contact(place), nodes(*before), nodes(*after), None if predecessor is None else contact(predecessor)
+        contact(identifier), nodes(*before), nodes(*after), None if predecessor is None else contact(predecessor)
     )
 
 
@@ -45,17 +45,17 @@ class AnswerTests(SynchronousTestCase):
         self.node.begin()
         self.node.successors, self.node.predecessor = nodes(110, 120, 130), contact(90)
         self.fingers = Fingers(100, SMALL, failed=self.dead)
-        for place in (135, 150, 200, 240):
-            self.fingers.learn(contact(place))
+        for identifier in (135, 150, 200, 240):
+            self.fingers.learn(contact(identifier))
 
-    def answer(self, place: int) -> LookupReply:
+    def answer(self, identifier: int) -> LookupReply:
         """What it says."""
-        return reply_for(place, SMALL, self.node, self.fingers, self.dead, 0.0)
+        return reply_for(identifier, SMALL, self.node, self.fingers, self.dead, 0.0)
 
     def test_own(self) -> None:
         """What it is responsible for itself."""
         expected = answer(100, (90,), (100, 110, 120, 130), 90)
-        self.assertEqual([self.answer(place) for place in (91, 100)], [expected, expected])
+        self.assertEqual([self.answer(identifier) for identifier in (91, 100)], [expected, expected])
 
     def test_near(self) -> None:
         """What its list reaches: who is before, and who is after, and some who are beyond."""
@@ -74,8 +74,8 @@ class AnswerTests(SynchronousTestCase):
 
     def test_dead(self) -> None:
         """Those who are taken for dead are not named."""
-        for place in (120, 135):
-            self.dead.add(contact(place), 0.0)
+        for identifier in (120, 135):
+            self.dead.add(contact(identifier), 0.0)
         self.assertEqual(self.answer(140).before, nodes(130, 110))
         self.assertEqual(self.answer(115).after, nodes(130))
 
@@ -169,9 +169,9 @@ class LookupTests(SynchronousTestCase):
         lookup.next_contacts()
         for before in (140, 130):
             lookup.on_reply(answer(before, (), (160, 170, 180)))
-        for place in (160, 170):
-            self.assertIn(contact(place), lookup.next_contacts())
-            lookup.on_late(contact(place))
+        for identifier in (160, 170):
+            self.assertIn(contact(identifier), lookup.next_contacts())
+            lookup.on_late(contact(identifier))
         self.assertIn(contact(180), lookup.next_contacts())
         lookup.on_reply(answer(180, (), (), 170))
         self.assertFalse(lookup.is_over)
@@ -361,9 +361,9 @@ class NetTests(SynchronousTestCase):
             net = Net.of(rng, count)
             hops = 0
             for _ in range(LOOKUPS):
-                place = rng.randrange(USUAL.size)
-                found = net.look_up(rng.choice(net.nodes), place)
-                self.assertEqual(list(found.holders[:4]), net.holders(place, 4))
+                identifier = rng.randrange(USUAL.size)
+                found = net.look_up(rng.choice(net.nodes), identifier)
+                self.assertEqual(list(found.holders[:4]), net.holders(identifier, 4))
                 self.assertTrue(found.is_sure)
                 hops += found.hops
             self.assertLess(2.0 * hops / LOOKUPS, 0.5 * math.log2(count) + 1)
@@ -373,17 +373,17 @@ class NetTests(SynchronousTestCase):
         for count in (1, 2, 3, 5, 9, 10):
             rng = random.Random(count)
             net = Net(rng, rng.sample(range(256), count), SMALL)
-            for place in range(256):
-                found = net.look_up(rng.choice(net.nodes), place)
-                self.assertEqual(list(found.holders), net.holders(place, 8), (count, place))
+            for identifier in range(256):
+                found = net.look_up(rng.choice(net.nodes), identifier)
+                self.assertEqual(list(found.holders), net.holders(identifier, 8), (count, identifier))
 
     def test_classroom(self) -> None:
         """Without fingers, and with two successors, a search goes round the whole ring."""
         rng = random.Random(1)
         net = Net(rng, rng.sample(range(256), 40), SMALL, most=2, parts=0)
-        for place in range(256):
-            found = net.look_up(rng.choice(net.nodes), place, is_wary=False, most_asked=512)
-            self.assertEqual(found.holders[0], net.holder(place))
+        for identifier in range(256):
+            found = net.look_up(rng.choice(net.nodes), identifier, is_wary=False, most_asked=512)
+            self.assertEqual(found.holders[0], net.holder(identifier))
 
     def test_deaths(self) -> None:
         """Right after 30 % of the nodes have died at once, before any repair, no search fails."""
@@ -392,8 +392,8 @@ class NetTests(SynchronousTestCase):
         net.kill(0.3)
         living = net.living()
         for _ in range(LOOKUPS):
-            place = rng.randrange(USUAL.size)
-            self.assertEqual(net.look_up(rng.choice(living), place).holders[:1], (net.holder(place),))
+            identifier = rng.randrange(USUAL.size)
+            self.assertEqual(net.look_up(rng.choice(living), identifier).holders[:1], (net.holder(identifier),))
 
     def test_whole_lists_dead(self) -> None:
         """Even who comes after eight dead in a row is mostly found."""
@@ -403,19 +403,21 @@ class NetTests(SynchronousTestCase):
             net = Net.of(rng, 300)
             start = rng.randrange(300)
             net.dead.update(net.nodes[(start + step) % 300] for step in range(8))
-            place = net.nodes[(start + rng.randrange(8)) % 300].id
-            found += net.look_up(rng.choice(net.living()), place).holders[:1] == (net.holder(place),)
+            identifier = net.nodes[(start + rng.randrange(8)) % 300].id
+            found += net.look_up(rng.choice(net.living()), identifier).holders[:1] == (net.holder(identifier),)
         self.assertGreaterEqual(found, 19)
 
 
 def claims_all(liar: Contact) -> Callable[[int], LookupReply]:
     """It is responsible itself, whatever is looked for."""
-    return lambda place: LookupReply(liar, (), (liar,))
+    return lambda identifier: LookupReply(liar, (), (liar,))
 
 
 def names_the_dead(liar: Contact) -> Callable[[int], LookupReply]:
     """Those who are responsible are nodes that there are not."""
-    return lambda place: LookupReply(liar, (), tuple(contact((place + step) % USUAL.size, "gone") for step in range(8)))
+    return lambda identifier: LookupReply(
+        liar, (), tuple(contact((identifier + step) % USUAL.size, "gone") for step in range(8))
+    )
 
 
 class LiarTests(SynchronousTestCase):
@@ -426,9 +428,9 @@ class LiarTests(SynchronousTestCase):
         honest = [node for node in net.nodes if node not in net.liars]
         right = asked = 0
         for _ in range(lookups):
-            place = net.rng.choice(honest).id - net.rng.randrange(2)
-            found = net.look_up(net.rng.choice(honest), place)
-            right += found.holders[:1] == (net.holder(place),)
+            identifier = net.rng.choice(honest).id - net.rng.randrange(2)
+            found = net.look_up(net.rng.choice(honest), identifier)
+            right += found.holders[:1] == (net.holder(identifier),)
             asked += found.asked
         self.assertLess(asked / lookups, most_asked)
         return right / lookups
@@ -443,9 +445,9 @@ class LiarTests(SynchronousTestCase):
     def accomplice(self, net: Net, liar: Contact) -> Callable[[int], LookupReply]:
         """One of its own is responsible, and that one says so too."""
 
-        def lie(place: int) -> LookupReply:
-            other = contact((place + 1) % USUAL.size, f"with {liar.id}")
-            net.liars[other] = lambda place: LookupReply(other, (), (other,))
+        def lie(identifier: int) -> LookupReply:
+            other = contact((identifier + 1) % USUAL.size, f"with {liar.id}")
+            net.liars[other] = lambda identifier: LookupReply(other, (), (other,))
             return LookupReply(liar, (), (other,))
 
         return lie
@@ -453,11 +455,11 @@ class LiarTests(SynchronousTestCase):
     def led_on(self, net: Net, liar: Contact) -> Callable[[int], LookupReply]:
         """Ever nearer ones of its own are to be asked, who know ever nearer ones."""
 
-        def lie(place: int, start: int = liar.id, node: Contact = liar) -> LookupReply:
-            far = USUAL.distance(start, place)
-            others = [contact((place - (far >> step)) % USUAL.size, f"with {liar.id}") for step in (4, 3, 2, 1)]
+        def lie(identifier: int, start: int = liar.id, node: Contact = liar) -> LookupReply:
+            far = USUAL.distance(start, identifier)
+            others = [contact((identifier - (far >> step)) % USUAL.size, f"with {liar.id}") for step in (4, 3, 2, 1)]
             for other in others:
-                net.liars[other] = lambda place, other=other: lie(place, other.id, other)  # type: ignore[misc]
+                net.liars[other] = lambda identifier, other=other: lie(identifier, other.id, other)  # type: ignore[misc]
             return LookupReply(node, tuple(others))
 
         return lie
@@ -490,7 +492,7 @@ class LiarTests(SynchronousTestCase):
         honest = [node for node in net.nodes if node not in net.liars]
         wrong = 0
         for _ in range(LOOKUPS):
-            place = net.rng.choice(honest).id
-            found = net.look_up(net.rng.choice(honest), place, is_wary=False, alpha=1)
-            wrong += found.holders[:1] != (net.holder(place),)
+            identifier = net.rng.choice(honest).id
+            found = net.look_up(net.rng.choice(honest), identifier, is_wary=False, alpha=1)
+            wrong += found.holders[:1] != (net.holder(identifier),)
         self.assertGreater(wrong, 0.1 * LOOKUPS)

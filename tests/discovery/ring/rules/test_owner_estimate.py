@@ -22,7 +22,7 @@ class LikelyTests(SynchronousTestCase):
 
     def likely(
         self,
-        place: int,
+        identifier: int,
         *known: int,
         most: int = 4,
         dead: int | None = None,
@@ -42,15 +42,15 @@ class LikelyTests(SynchronousTestCase):
         if dead is not None:
             gone.add(contact(dead), 0.0)
         likely = OwnerEstimate(SMALL, stabilization, fingers, gone)
-        likely.likely_owners(place, 1.0, most)
+        likely.likely_owners(identifier, 1.0, most)
         for teller, *after in heard:
             by = self.moved(teller) if teller in same_host else contact(teller)
             likely.on_successors(by, [contact(each) for each in after])
-        return [each.id for each in likely.likely_owners(place, 1.0, most)]
+        return [each.id for each in likely.likely_owners(identifier, 1.0, most)]
 
-    def moved(self, place: int) -> Contact:
+    def moved(self, identifier: int) -> Contact:
         """A node that is on the machine of another."""
-        return replace(contact(place), address=replace(contact(100).address, port=place))
+        return replace(contact(identifier), address=replace(contact(100).address, port=identifier))
 
     def test_nearest(self) -> None:
         """They are the first at a place and after it, once round if need be: fingers, successors and itself."""
@@ -75,15 +75,18 @@ class LikelyTests(SynchronousTestCase):
         far = (20, 120, 220)
         self.assertEqual(self.likely(100, 105, 170, most=2, heard=((30, 34, 38), far, far, far, (40,))), [])
         lists = ((20, 28, 36), (60, 68, 76), (220, 228, 236))
-        for crowd in ([(place, place) for place in range(40, 60)], [(place, place + 1) for place in range(150, 200)]):
-            heard, same_host = (*lists, *crowd), tuple(place for place, _ in crowd)
+        for crowd in (
+            [(identifier, identifier) for identifier in range(40, 60)],
+            [(identifier, identifier + 1) for identifier in range(150, 200)],
+        ):
+            heard, same_host = (*lists, *crowd), tuple(identifier for identifier, _ in crowd)
             guess = self.likely(100, 105, 170, most=2, heard=heard, same_host=same_host)
             self.assertEqual(guess, [105, 170], crowd)
 
     def test_old_lists(self) -> None:
         """What was told long ago counts no more."""
-        lists = tuple((place, place + 8) for place in range(32, 32 + 64))
-        newer = tuple((place, place + 4) for place in range(100, 132))
+        lists = tuple((identifier, identifier + 8) for identifier in range(32, 32 + 64))
+        newer = tuple((identifier, identifier + 4) for identifier in range(100, 132))
         self.assertEqual(self.likely(100, 105, 170, most=2, heard=lists), [105, 170])
         self.assertEqual(self.likely(100, 105, 170, most=2, heard=(*lists, *newer)), [])
 
@@ -119,17 +122,17 @@ class CrowdedTests(KeepingTestCase):
     """A ring on which by chance one node and its successors stand side by side, and all others far from each other."""
 
     settings = evolve(USUAL, bits=16, successors=4)
-    places = (1_000, 1_001, 1_002, 1_003, 1_004, *range(8_000, 64_000, 7_000))
+    identifiers = (1_000, 1_001, 1_002, 1_003, 1_004, *range(8_000, 64_000, 7_000))
 
     def test_guesses(self) -> None:
         """It knows from the lists of others that this is chance, and guesses right who keeps what all over the ring."""
-        asker = self.add(ring_id=self.places[0])
+        asker = self.add(ring_id=self.identifiers[0])
         self.network.run(0.1)
-        nodes = [asker, *(self.add(asker, ring_id=place) for place in self.places[1:])]
+        nodes = [asker, *(self.add(asker, ring_id=identifier) for identifier in self.identifiers[1:])]
         self.until_joined(nodes)
         self.until_ideal()
         for number in range(30):
             self.put(asker, f"{number}", b"here")
-        for place in range(9_000, 50_000, 7_000):
-            guessed = self.members[asker].lookups.likely_owners(place, 2)
-            self.assertEqual(guessed[:1], (self.holder(place),), place)
+        for identifier in range(9_000, 50_000, 7_000):
+            guessed = self.members[asker].lookups.likely_owners(identifier, 2)
+            self.assertEqual(guessed[:1], (self.holder(identifier),), identifier)

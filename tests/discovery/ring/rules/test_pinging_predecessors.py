@@ -14,9 +14,9 @@ from twisted_bazaar.values.addresses import Address
 RING = Ring(8)
 
 
-def caller(place: int) -> Contact:
+def caller(identifier: int) -> Contact:
     """A node at a place."""
-    return Contact(place, f"{place:064x}", Address("10.0.0.1", 9000 + place))
+    return Contact(identifier, f"{identifier:064x}", Address("10.0.0.1", 9000 + identifier))
 
 
 class CallersTests(SynchronousTestCase):
@@ -28,8 +28,8 @@ class CallersTests(SynchronousTestCase):
 
     def test_nearest(self) -> None:
         """The two nearest behind count, whoever else asks, and whenever."""
-        for place in (10, 5, 250, 4, 3):
-            self.callers.on_ping(caller(place), 0.0)
+        for identifier in (10, 5, 250, 4, 3):
+            self.callers.on_ping(caller(identifier), 0.0)
         self.assertEqual([each.id for each in self.callers.recent(1.0)], [5, 4])
 
     def test_silence(self) -> None:
@@ -55,8 +55,8 @@ class CallersTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """However many ask, two are remembered."""
-        for place in range(256):
-            self.callers.on_ping(caller(place), 0.0)
+        for identifier in range(256):
+            self.callers.on_ping(caller(identifier), 0.0)
         self.assertEqual(len(self.callers._asked), 2)
 
 

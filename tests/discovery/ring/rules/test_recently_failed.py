@@ -52,9 +52,9 @@ class DeadTests(SynchronousTestCase):
     def test_bounded(self) -> None:
         """It does not grow without end, and the old go by themselves."""
         dead = RecentlyFailed(10.0, cap=3)
-        for place in range(10):
-            dead.add(contact(place), float(place))
-        self.assertEqual([place for place in range(10) if dead.has(contact(place), 9.0)], [7, 8, 9])
+        for identifier in range(10):
+            dead.add(contact(identifier), float(identifier))
+        self.assertEqual([identifier for identifier in range(10) if dead.has(contact(identifier), 9.0)], [7, 8, 9])
         dead.add(contact(11), 100.0)
         self.assertEqual(len(dead), 1)
 

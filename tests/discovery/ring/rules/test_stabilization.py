@@ -15,14 +15,14 @@ from twisted_bazaar.discovery.ring.rules.stabilization import LISTS_S, LOOK_ROUN
 SOON = 1.0
 
 
-def nodes(*places: int) -> tuple[Contact, ...]:
+def nodes(*identifiers: int) -> tuple[Contact, ...]:
     """Nodes at places."""
-    return tuple(contact(place) for place in places)
+    return tuple(contact(identifier) for identifier in identifiers)
 
 
-def standing(place: int, *following: int, before: int | None = None, is_member: bool = True) -> NodeState:
+def standing(identifier: int, *following: int, before: int | None = None, is_member: bool = True) -> NodeState:
     """How a node stands."""
-    return NodeState(contact(place), None if before is None else contact(before), nodes(*following), is_member)
+    return NodeState(contact(identifier), None if before is None else contact(before), nodes(*following), is_member)
 
 
 class Case(SynchronousTestCase):
@@ -147,7 +147,7 @@ class StabilisingTests(Case):
 
     def test_near(self) -> None:
         """The predecessor and the successors are its neighbours, and nobody else."""
-        near = [place for place in range(0, 256, 5) if self.node.is_near(contact(place))]
+        near = [identifier for identifier in range(0, 256, 5) if self.node.is_near(contact(identifier))]
         self.assertEqual(near, [90, 110, 120, 130])
 
     def test_list(self) -> None:
@@ -247,7 +247,8 @@ class RectifyingTests(Case):
         self.node.on_ping(contact(95), SOON)
         self.assert_neighbours(95, 110, 120, 130)
         self.assertEqual(
-            [self.node.is_responsible(place) for place in (91, 95, 96, 100, 101)], [False, False, True, True, False]
+            [self.node.is_responsible(identifier) for identifier in (91, 95, 96, 100, 101)],
+            [False, False, True, True, False],
         )
 
     def test_farther(self) -> None:
@@ -271,7 +272,9 @@ class RectifyingTests(Case):
         self.node.on_pong(standing(110, 120, 130), SOON)
         self.node.on_pong(standing(60, 70, 80), SOON)
         self.assert_neighbours(None, 110, 120, 130)
-        self.assertEqual([self.node.is_responsible(place) for place in (61, 90, 91, 100)], [False, False, True, True])
+        self.assertEqual(
+            [self.node.is_responsible(identifier) for identifier in (61, 90, 91, 100)], [False, False, True, True]
+        )
         self.node.on_pong(standing(80, 100, 110), SOON)
         self.assert_neighbours(80, 110, 120, 130)
         self.assertTrue(self.node.is_responsible(81))
@@ -287,10 +290,10 @@ class RectifyingTests(Case):
 
     def test_same_place(self) -> None:
         """Somebody at a neighbour's place is nobody while that one answers, and takes over when it does not."""
-        for place in (90, 110):
-            other = contact(place, "another")
-            self.assertEqual(self.node.on_ping(other, SOON), (Ping(contact(place)),))
-            self.assertEqual(self.node.on_pong(NodeState(other), SOON), (Ping(contact(place)),))
+        for identifier in (90, 110):
+            other = contact(identifier, "another")
+            self.assertEqual(self.node.on_ping(other, SOON), (Ping(contact(identifier)),))
+            self.assertEqual(self.node.on_pong(NodeState(other), SOON), (Ping(contact(identifier)),))
             self.assert_neighbours(90, 110, 120, 130)
         self.node.on_failure(contact(90), SOON)
         self.node.on_ping(contact(90, "another"), SOON, comes_next=True)
@@ -322,8 +325,8 @@ class FailingTests(Case):
 
     def test_all(self) -> None:
         """When all have failed, who is before is asked, and others are looked for."""
-        for place in (110, 120):
-            self.node.on_failure(contact(place), SOON)
+        for identifier in (110, 120):
+            self.node.on_failure(contact(identifier), SOON)
         self.assertEqual(
             self.node.on_failure(contact(130), SOON), [Report(contact(90), contact(130)), Ping(contact(90)), Seek(101)]
         )
@@ -333,8 +336,8 @@ class FailingTests(Case):
 
     def test_told(self) -> None:
         """That somebody is dead is not believed: a neighbour is asked, others are no concern."""
-        for place in (90, 110, 130):
-            self.assertEqual(self.node.on_death_report(contact(place)), (Ping(contact(place)),))
+        for identifier in (90, 110, 130):
+            self.assertEqual(self.node.on_death_report(contact(identifier)), (Ping(contact(identifier)),))
         self.assertEqual(self.node.on_death_report(contact(200)), ())
         self.assert_neighbours(90, 110, 120, 130)
 
@@ -342,8 +345,8 @@ class FailingTests(Case):
         """That somebody lives is not believed: it is asked, if it would be a neighbour."""
         self.assertEqual(self.node.on_update(contact(105), SOON), (Ping(contact(105)),))
         self.assertEqual(self.node.on_update(contact(95), SOON), (Ping(contact(95)),))
-        for place in (115, 80, 100):
-            self.assertEqual(self.node.on_update(contact(place), SOON), ())
+        for identifier in (115, 80, 100):
+            self.assertEqual(self.node.on_update(contact(identifier), SOON), ())
         self.node.on_failure(contact(105), SOON)
         self.assertEqual(self.node.on_update(contact(105), 2.0), ())
 
@@ -356,15 +359,15 @@ class FailingTests(Case):
         self.assertEqual(self.node.on_pong(standing(110, 120, 130, before=100), due), [])
         self.assert_neighbours(90, 110, 120, 130)
 
-    def asked_again(self, place: int) -> int:
+    def asked_again(self, identifier: int) -> int:
         """How often a node is asked again that answers each time that it is no member, in half a minute or so."""
         asked, now = list[Action](), SOON
         for _ in range(8):
-            self.node.on_pong(standing(place, is_member=False), now)
+            self.node.on_pong(standing(identifier, is_member=False), now)
             now += FIRST_WAIT_S
             self.node.on_ping(contact(90), now)
             asked += self.node.stabilize(now)
-        return asked.count(Ping(contact(place)))
+        return asked.count(Ping(contact(identifier)))
 
     def test_lost_while_it_joins(self) -> None:
         """A neighbour that has begun anew, and has not joined when it is asked, is asked again, more and more seldom:
@@ -445,8 +448,8 @@ class TwinTests(Case):
         """Who stands where its key has it stand gives way to nobody who has chosen the place, and those do to it."""
         ring = Ring(64)
         key = "99"
-        place = ring.id_of_key(key)
-        of_key, chosen = contact(place, key), contact(place, "11")
+        identifier = ring.id_of_key(key)
+        of_key, chosen = contact(identifier, key), contact(identifier, "11")
         self.assertEqual(self.member(of_key, ring).on_pong(NodeState(chosen), SOON), ())
         self.assertEqual(self.member(chosen, ring).on_pong(NodeState(of_key), SOON), (Refused(of_key),))
 

@@ -28,17 +28,17 @@ class GuessTests(KeepingTestCase):
         self.finds = 0
         asker, find = self.members[self.asker], Lookups.find
 
-        def counted(lookups: Lookups, place: int, *start: Any, **how: Any) -> Deferred[Found]:
+        def counted(lookups: Lookups, identifier: int, *start: Any, **how: Any) -> Deferred[Found]:
             # Those that keep its fingers right do not say until when.
             self.finds += lookups is asker.lookups and "until" in how
-            return find(lookups, place, *start, **how)
+            return find(lookups, identifier, *start, **how)
 
         self.patch(Lookups, "find", counted)
 
     def guess(self, *nodes: Node) -> None:
         """Have the asker take some nodes for the keepers."""
         likely: tuple[Contact, ...] = tuple(self.contact(node) for node in nodes)
-        self.patch(Lookups, "likely_owners", lambda lookups, place, most: likely)
+        self.patch(Lookups, "likely_owners", lambda lookups, identifier, most: likely)
 
     def age(self, *nodes: Node) -> None:
         """Have nodes keep what was there before."""
@@ -111,8 +111,8 @@ class GuessTests(KeepingTestCase):
 
     def test_hints_are_few(self) -> None:
         """Three at most are asked that others have named, before the place is looked for."""
-        ring, place = self.members_ring(), self.members_ring().key_of("x")
-        far = sorted(self.network.nodes, key=lambda node: ring.distance(place, self.members[node].own.id))
+        ring, identifier = self.members_ring(), self.members_ring().key_of("x")
+        far = sorted(self.network.nodes, key=lambda node: ring.distance(identifier, self.members[node].own.id))
         self.guess(*far[-2:])
         asked = self.count_questions()
         self.get(self.asker, "x")
@@ -147,8 +147,8 @@ class GuessTests(KeepingTestCase):
     def test_those_that_kept_it_once(self) -> None:
         """Two that have it, neither of which says that it belongs to it, are not enough while the nearest answers."""
         former = [node for node in self.network.nodes if node not in (*self.holders, self.asker)][:2]
-        ring, place = self.members_ring(), self.members_ring().key_of("x")
-        former.sort(key=lambda node: ring.distance(place, self.members[node].own.id))
+        ring, identifier = self.members_ring(), self.members_ring().key_of("x")
+        former.sort(key=lambda node: ring.distance(identifier, self.members[node].own.id))
         [old] = self.dht(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
         self.put(self.network.nodes[0], "x", b"newer")
         for node in former:

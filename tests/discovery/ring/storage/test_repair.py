@@ -223,10 +223,10 @@ class GivingBackTests(KeepingTestCase):
         """Have a ring of eight, and an entry that only the last one before its place has."""
         super().setUp()
         ring = Ring()
-        place = ring.key_of("x")
-        nodes = [self.add(ring_id=(place + (1 << 60)) % ring.size)]
+        identifier = ring.key_of("x")
+        nodes = [self.add(ring_id=(identifier + (1 << 60)) % ring.size)]
         for number in range(2, 9):
-            nodes.append(self.add(nodes[0], ring_id=(place + (number << 60)) % ring.size))
+            nodes.append(self.add(nodes[0], ring_id=(identifier + (number << 60)) % ring.size))
         self.until_joined(nodes)
         self.until_ideal()
         self.network.run(5.0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
-from tests.discovery.ring.keepers import SMALL, Keepers, contact, entry, place_of
+from tests.discovery.ring.keepers import SMALL, Keepers, contact, entry, identifier_of
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.anti_entropy import (
     MOST_MARKS,
@@ -34,13 +34,13 @@ from twisted_bazaar.discovery.ring.storage.replication import (
 from twisted_bazaar.discovery.ring.storage.store import Mark, Store
 
 thorough = examples(150)
-places = st.integers(0, 255)
+identifiers = st.integers(0, 255)
 names = st.integers(0, 40).map(lambda number: str(number * 7))
 happenings = st.lists(
     st.one_of(
-        st.tuples(st.just("join"), places),
-        st.tuples(st.just("die"), places),
-        st.tuples(st.just("quit"), places),
+        st.tuples(st.just("join"), identifiers),
+        st.tuples(st.just("die"), identifiers),
+        st.tuples(st.just("quit"), identifiers),
         st.tuples(st.just("put"), names, st.integers(1, 3)),
         st.tuples(st.just("delete"), names, st.integers(1, 3)),
         st.tuples(st.just("steps"), st.integers(1, 30)),
@@ -49,9 +49,9 @@ happenings = st.lists(
 )
 
 
-def near(ring: Keepers, place: int) -> int:
+def near(ring: Keepers, identifier: int) -> int:
     """The place of the node that a place belongs to."""
-    return ring.holders(place)[0].id
+    return ring.holders(identifier)[0].id
 
 
 def tell(ring: Keepers, story: Sequence[Any]) -> None:
@@ -73,11 +73,11 @@ def tell(ring: Keepers, story: Sequence[Any]) -> None:
             ring.put(entry(about[0], about[1], versions, deleted=what == "delete"))
 
 
-def filled(count: int, places: int = 1000) -> Store:
+def filled(count: int, identifiers: int = 1000) -> Store:
     """A store with so many entries."""
-    store = Store(place_of)
+    store = Store(identifier_of)
     for number in range(count):
-        store.put(entry(str(number % places), number), 0.0)
+        store.put(entry(str(number % identifiers), number), 0.0)
     return store
 
 
@@ -95,13 +95,13 @@ class NothingIsLostTests(SynchronousTestCase):
     """Rings in which anything happens."""
 
     @thorough
-    @given(st.integers(0, 2**32), st.integers(1, 3), st.sets(places, min_size=2, max_size=8), happenings)
+    @given(st.integers(0, 2**32), st.integers(1, 3), st.sets(identifiers, min_size=2, max_size=8), happenings)
     def test_any_story(self, seed: int, replicas: int, begin: set[int], story: Sequence[Any]) -> None:
         """After any joins, quits and deaths that leave somebody who has each thing, everything comes to be where it
         belongs and nowhere else, in its newest version, and what is deleted stays deleted."""
         ring = Keepers(random.Random(seed), replicas)
-        for place in sorted(begin):
-            ring.join(place)
+        for identifier in sorted(begin):
+            ring.join(identifier)
         tell(ring, story)
         ring.rest()
         self.assertEqual(ring.flaws(), [])
@@ -109,28 +109,30 @@ class NothingIsLostTests(SynchronousTestCase):
     @thorough
     @given(
         st.integers(0, 2**32),
-        st.sets(places, min_size=6, max_size=12),
-        st.lists(st.tuples(st.lists(places, min_size=3, max_size=3), st.lists(places, max_size=3)), max_size=3),
+        st.sets(identifiers, min_size=6, max_size=12),
+        st.lists(
+            st.tuples(st.lists(identifiers, min_size=3, max_size=3), st.lists(identifiers, max_size=3)), max_size=3
+        ),
     )
     def test_deaths_within_the_replicas(
         self, seed: int, begin: set[int], waves: Sequence[tuple[Sequence[int], Sequence[int]]]
     ) -> None:
         """As many may die at once as there are replicas, when what happened before has been made good."""
         ring = Keepers(random.Random(seed), 3)
-        for place in begin:
-            ring.join(place)
+        for identifier in begin:
+            ring.join(identifier)
         for number in range(0, 256, 7):
             ring.put(entry(str(number), number % 5, 1))
             if number % 2:
                 ring.put(entry(str(number), number % 5, 2, deleted=True))
         ring.rest(30.0)
         for dying, coming in waves:
-            for place in coming:
-                ring.join(place)
+            for identifier in coming:
+                ring.join(identifier)
             ring.rest(30.0)
-            for place in dying:
+            for identifier in dying:
                 if len(ring.nodes) > 4:
-                    self.assertTrue(ring.die(near(ring, place)))
+                    self.assertTrue(ring.die(near(ring, identifier)))
             ring.rest(30.0)
         ring.rest()
         self.assertEqual(ring.flaws(), [])
@@ -146,8 +148,8 @@ class NothingIsLostTests(SynchronousTestCase):
                 return None
 
         ring = Keepers(random.Random(1), 1, Idle)
-        for place in (0, 100, 200):
-            ring.join(place)
+        for identifier in (0, 100, 200):
+            ring.join(identifier)
         ring.put(entry("50"))
         ring.join(60)
         ring.rest()
@@ -156,8 +158,8 @@ class NothingIsLostTests(SynchronousTestCase):
     def test_one_that_comes_gets_what_is_its(self) -> None:
         """Whoever joins soon has what belongs to it, and what it is to keep for those before."""
         ring = Keepers(random.Random(1), 2)
-        for place in (0, 60, 120, 180):
-            ring.join(place)
+        for identifier in (0, 60, 120, 180):
+            ring.join(identifier)
         for number in range(256):
             ring.put(entry(str(number)))
         ring.rest(5.0)
@@ -169,25 +171,25 @@ class NothingIsLostTests(SynchronousTestCase):
     def test_many_that_come_at_once(self) -> None:
         """Each of many that come gets what is its, though each has nothing yet when it gives what it has."""
         ring = Keepers(random.Random(1), 1)
-        for place in (0, 200):
-            ring.join(place)
+        for identifier in (0, 200):
+            ring.join(identifier)
         ring.put(entry("50"))
         ring.rest(5.0)
         newcomers = (60, 70, 80, 90)
-        for place in newcomers:
-            ring.join(place)
+        for identifier in newcomers:
+            ring.join(identifier)
         for _ in range(5):
             ring.now += SETTLE_S
-            for place in newcomers:
-                ring.step(contact(place))
+            for identifier in newcomers:
+                ring.step(contact(identifier))
         ring.rest(30.0)
         self.assertIsNotNone(ring.nodes[contact(60)].store.get(entry("50").key, ring.now))
 
     def test_what_does_not_belong_is_given_back_and_dropped(self) -> None:
         """An entry that only a stranger to its place has goes to its place, and leaves the stranger."""
         ring = Keepers(random.Random(1), 1)
-        for place in (0, 50, 100, 150, 200):
-            ring.join(place)
+        for identifier in (0, 50, 100, 150, 200):
+            ring.join(identifier)
         lost = entry("10")
         ring.stored[lost.key] = lost
         ring.nodes[contact(200)].store.put(lost, 0.0)
@@ -200,8 +202,8 @@ class NothingIsLostTests(SynchronousTestCase):
         """What is found at one of those that follow goes to the others soon, be they compared with before or after."""
         for seed in range(10):
             ring = Keepers(random.Random(seed), 2)
-            for place in (20, 40, 60, 80):
-                ring.join(place)
+            for identifier in (20, 40, 60, 80):
+                ring.join(identifier)
             ring.stored[entry("10").key] = entry("10")
             ring.nodes[contact(60)].store.put(entry("10"), 0.0)
             ring.rest(2 * AGAIN_S)
@@ -212,18 +214,22 @@ class NothingIsLostTests(SynchronousTestCase):
         not on one node alone."""
         for seed in range(20):
             ring = Keepers(random.Random(seed), 2)
-            for place in (200, 220, 240):
-                ring.join(place)
+            for identifier in (200, 220, 240):
+                ring.join(identifier)
             ring.put(entry("10"))
             ring.rest(30.0)
             # It was away for so short that nobody has noticed.
             del ring.nodes[contact(200)]
             coming = [200, 20, 40, 60]
             random.Random(seed).shuffle(coming)
-            for place in coming:
-                ring.join(place)
+            for identifier in coming:
+                ring.join(identifier)
             ring.rest(WITHDRAWN_S + 2 * AGAIN_S)
-            kept = [place for place in (20, 40, 60) if ring.nodes[contact(place)].store.get(entry("10").key, ring.now)]
+            kept = [
+                identifier
+                for identifier in (20, 40, 60)
+                if ring.nodes[contact(identifier)].store.get(entry("10").key, ring.now)
+            ]
             self.assertEqual(kept, [20, 40, 60], seed)
 
 
@@ -234,19 +240,19 @@ class ComparisonTests(SynchronousTestCase):
     @given(
         st.dictionaries(st.tuples(names, st.integers(1, 40)), st.integers(1, 2), max_size=120),
         st.dictionaries(st.tuples(names, st.integers(1, 40)), st.integers(1, 2), max_size=120),
-        places,
-        places,
+        identifiers,
+        identifiers,
     )
     def test_any_two(
         self, one: dict[tuple[str, int], int], other: dict[tuple[str, int], int], low: int, high: int
     ) -> None:
         """Exactly what the other lacks or has older is to be sent, and what it has newer fetched."""
-        stores = Store(place_of), Store(place_of)
+        stores = Store(identifier_of), Store(identifier_of)
         for store, content in zip(stores, (one, other), strict=True):
             for (name, owner), version in content.items():
                 store.put(entry(name, owner, version), 0.0)
         comparison, _ = compared(*stores, span_of(low, high))
-        inside = [key for key in one if SMALL.is_within(low, place_of(key[0]), high)]
+        inside = [key for key in one if SMALL.is_within(low, identifier_of(key[0]), high)]
         sent = {(each.kept.name, int(each.kept.owner, 16)) for each in map(stores[0].at, comparison.to_send) if each}
         fetched = {
             (each.kept.name, int(each.kept.owner, 16)) for each in map(stores[1].at, comparison.to_fetch) if each
@@ -261,11 +267,11 @@ class ComparisonTests(SynchronousTestCase):
 
     def test_one_of_many(self) -> None:
         """One difference among thousands takes few questions, even at a single place."""
-        for places in (1, 1000):
-            lacking = filled(5000, places)
+        for identifiers in (1, 1000):
+            lacking = filled(5000, identifiers)
             some = next(iter(lacking))
             lacking.drop(some.key)
-            comparison, asked = compared(filled(5000, places), lacking)
+            comparison, asked = compared(filled(5000, identifiers), lacking)
             self.assertEqual([len(comparison.to_send), comparison.to_fetch], [1, []])
             self.assertLess(asked, 40)
 
@@ -299,7 +305,7 @@ class ReplicationTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Have a node with neighbours."""
-        self.store = Store(place_of)
+        self.store = Store(identifier_of)
         self.replication = Replication(contact(100), SMALL, self.store, random.Random(1), 2)
         self.replication.on_neighbours(contact(50), [contact(150), contact(200), contact(250)], 0.0)
 
@@ -545,7 +551,9 @@ class ClaimsTests(SynchronousTestCase):
         self.assertTrue(compared_ranges.has(inside, 100.0))
         self.assertFalse(compared_ranges.has(outside, 100.0))
         self.assertFalse(compared_ranges.has(inside, 1000.0))
-        self.assertEqual([compared_ranges.has(inside, 100.0, contact(place)) for place in (1, 2)], [True, False])
+        self.assertEqual(
+            [compared_ranges.has(inside, 100.0, contact(identifier)) for identifier in (1, 2)], [True, False]
+        )
 
     def test_parts(self) -> None:
         """Who asks on about a part has not given up the rest."""
@@ -580,8 +588,8 @@ class ClaimsTests(SynchronousTestCase):
     def test_a_crowd(self) -> None:
         """However many claim something, few are remembered."""
         compared_ranges = ComparedRanges()
-        for place in range(256):
-            compared_ranges.note(contact(place), span_of(place, place), 0.0)
+        for identifier in range(256):
+            compared_ranges.note(contact(identifier), span_of(identifier, identifier), 0.0)
         self.assertLessEqual(len(compared_ranges._claims), 64)
 
 

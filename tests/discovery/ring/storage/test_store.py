@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import THOROUGH, examples
-from tests.discovery.ring.keepers import SMALL, entry, place_of
+from tests.discovery.ring.keepers import SMALL, entry, identifier_of
 from tests.weighing import weight_of
 from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS, Ring
 from twisted_bazaar.discovery.ring.storage.anti_entropy import span_of
@@ -54,7 +54,7 @@ class NewestTests(SynchronousTestCase):
         for each in entries:
             newest[each.key] = max(each, newest.get(each.key, each), key=lambda one: one.rank)
         for order in (entries, entries[::-1]):
-            store = Store(place_of)
+            store = Store(identifier_of)
             for each in order:
                 store.put(each, 0.0)
             self.assertEqual({each.key: each for each in store}, newest)
@@ -62,13 +62,13 @@ class NewestTests(SynchronousTestCase):
 
     def test_outcomes(self) -> None:
         """Whoever sends an entry is told what has become of it."""
-        store = Store(place_of)
+        store = Store(identifier_of)
         said = [store.put(entry(version=version), 0.0) for version in (2, 2, 1, 3)]
         self.assertEqual(said, [Outcome.KEPT, Outcome.KNOWN, Outcome.OLDER, Outcome.KEPT])
 
     def test_side_by_side(self) -> None:
         """Of several owners all are there, the newest first."""
-        store = Store(place_of)
+        store = Store(identifier_of)
         for owner, version in ((1, 5), (2, 9), (3, 7)):
             store.put(entry("x", owner, version), 0.0)
         store.put(entry("x", 4, 1, space="file"), 0.0)
@@ -76,7 +76,7 @@ class NewestTests(SynchronousTestCase):
 
     def test_a_tombstone_holds(self) -> None:
         """What is deleted does not come back by an older entry, as long as that is remembered; a newer one does."""
-        store = Store(place_of)
+        store = Store(identifier_of)
         store.put(entry(version=2, deleted=True), 0.0)
         self.assertEqual(store.put(entry(version=1), TOMBSTONE_S - 1), Outcome.OLDER)
         self.assertEqual(store.put(entry(version=3), TOMBSTONE_S - 1), Outcome.KEPT)
@@ -84,7 +84,7 @@ class NewestTests(SynchronousTestCase):
     def test_changes_are_told(self) -> None:
         """Whoever wants to know is told what was and what is."""
         told: list[tuple[Any, Any]] = []
-        store = Store(place_of, changed=lambda before, after: told.append((before, after)))
+        store = Store(identifier_of, changed=lambda before, after: told.append((before, after)))
         one, two = entry(version=1), entry(version=2)
         store.put(one, 0.0)
         store.put(two, 0.0)
@@ -98,7 +98,7 @@ class LifetimeTests(SynchronousTestCase):
 
     def test_over(self) -> None:
         """What has had its time is not there any more, and takes no room after a while."""
-        store = Store(place_of)
+        store = Store(identifier_of)
         short = entry("x", lifetime=60)
         store.put(short, 0.0)
         self.assertEqual(store.get(short.key, 59.0), short)
@@ -108,7 +108,7 @@ class LifetimeTests(SynchronousTestCase):
 
     def test_next(self) -> None:
         """It says when the next has had its time."""
-        store = Store(place_of)
+        store = Store(identifier_of)
         self.assertEqual(store.expires_at, float("inf"))
         store.put(entry("y"), 0.0)
         store.put(entry("x", lifetime=60), 0.0)
@@ -118,7 +118,7 @@ class LifetimeTests(SynchronousTestCase):
 
     def test_handed_on(self) -> None:
         """Whoever hands an entry on does not make it live longer, nor does one that is there already."""
-        store = Store(place_of)
+        store = Store(identifier_of)
         short = entry("x", lifetime=60)
         store.put(short, 0.0, left_s=20.0)
         store.put(short, 10.0, left_s=1000.0)
@@ -128,7 +128,7 @@ class LifetimeTests(SynchronousTestCase):
 
     def test_again(self) -> None:
         """Its owner sends it again, and it lives on."""
-        store = Store(place_of)
+        store = Store(identifier_of)
         short = entry("x", lifetime=60)
         for now in (0.0, 50.0, 100.0):
             store.put(short, now)
@@ -144,11 +144,11 @@ class OrderTests(SynchronousTestCase):
     @given(puts, st.integers(0, 255), st.integers(0, 255))
     def test_spans(self, story: list[tuple[str, int, int, bool]], low: int, high: int) -> None:
         """A span has exactly what belongs between its ends, and its sum is that of another with the same."""
-        store, other = Store(place_of), Store(place_of)
+        store, other = Store(identifier_of), Store(identifier_of)
         for name, owner, version, deleted in story:
             store.put(entry(name, owner, version, deleted=deleted), 0.0)
         span = span_of(low, high)
-        inside = [each for each in store if SMALL.is_within(low, place_of(each.kept.name), high)]
+        inside = [each for each in store if SMALL.is_within(low, identifier_of(each.kept.name), high)]
         self.assertCountEqual(store.within(span), inside)
         self.assertEqual(store.count(span), len(inside))
         for each in reversed(inside):
@@ -162,7 +162,7 @@ class OrderTests(SynchronousTestCase):
     @given(puts | many_puts, st.integers(0, 255), st.integers(0, 255), st.integers(2, 9))
     def test_split(self, story: list[tuple[str, int, int, bool]], low: int, high: int, parts: int) -> None:
         """The parts of a span have together what it has, and none has all if there is much."""
-        store = Store(place_of)
+        store = Store(identifier_of)
         for name, owner, version, _ in story:
             store.put(entry(name, owner, version), 0.0)
         span = span_of(low, high)
@@ -177,7 +177,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_a_million_of_one(self) -> None:
         """One owner that stores without end has its share, and the rest is refused; what it had stays."""
-        store = Store(place_of, most=800)
+        store = Store(identifier_of, most=800)
         others = [entry(f"o{number}", 2 + number % 50) for number in range(200)]
         for each in others:
             store.put(each, 0.0)
@@ -187,7 +187,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_a_million_owners_at_one_place(self) -> None:
         """One host that stores as ever new owners has its share too, of all and of each name."""
-        store = Store(place_of, most=800)
+        store = Store(identifier_of, most=800)
         for name, kept in (("n", OF_NAME), ("o", OF_NAME), ("p", 100 - 2 * OF_NAME)):
             said = [store.put(entry(name, number), 0.0, by="10.0.0.66") for number in range(1, 2000)]
             self.assertEqual(said.count(Outcome.KEPT), kept)
@@ -196,7 +196,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_full(self) -> None:
         """When all is full, the owner with the most loses its oldest, and who has most gets nothing more."""
-        store = Store(place_of, most=100, shares=2)
+        store = Store(identifier_of, most=100, shares=2)
         for owner, count in ((1, 50), (2, 30), (3, 20)):
             for number in range(count):
                 store.put(entry(f"n{number}", owner), 0.0)
@@ -212,14 +212,14 @@ class RoomTests(SynchronousTestCase):
 
     def test_bytes(self) -> None:
         """It is not the number alone that counts."""
-        store = Store(place_of, most_bytes=80_000)
+        store = Store(identifier_of, most_bytes=80_000)
         said = [store.put(entry(f"n{number}", 1, value=bytes(1000)), 0.0) for number in range(100)]
         self.assertLess(said.count(Outcome.KEPT), 10)
         self.assertLessEqual(store.size_bytes, 10_000)
 
     def test_weight(self) -> None:
         """What a store takes in memory is bounded, and not only how long the texts are."""
-        store = Store(place_of, most_weight=100_000)
+        store = Store(identifier_of, most_weight=100_000)
         for number in range(200):
             store.put(entry(f"n{number}", 1 + number), 0.0, by=f"h{number}")
         self.assertTrue(10 < len(store) <= 100_000 // 2_304, len(store))
@@ -269,7 +269,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_deleting_at_the_limit(self) -> None:
         """Who has its share may still delete, and change."""
-        store = Store(place_of, most=80)
+        store = Store(identifier_of, most=80)
         for number in range(10):
             store.put(entry(f"n{number}", 1), 0.0)
         self.assertEqual(store.put(entry("n3", 1, 2, deleted=True), 0.0), Outcome.KEPT)
@@ -279,7 +279,7 @@ class RoomTests(SynchronousTestCase):
     @given(st.lists(deeds, max_size=20) | st.lists(deeds, min_size=100, max_size=150))
     def test_never_more(self, story: list[tuple[str, int, int, int, bool]]) -> None:
         """Whatever comes and goes, the counts are right and no limit is passed."""
-        store = Store(place_of, most=24, shares=4, most_bytes=6_000)
+        store = Store(identifier_of, most=24, shares=4, most_bytes=6_000)
         for now, (name, owner, version, host, drops) in enumerate(story):
             # Of the short ones the count is the limit, of the long ones the bytes.
             value = b"x" * 200 if version == 3 else b""

@@ -1,8 +1,8 @@
 """A client of a ring, which asks its members and never becomes one: what lives as long as one command.
 
-It comes in by a member, as those do who join, and looks for its place to get to know others; it takes none. It keeps
-nothing for anybody, answers nobody who looks for a place, and asks by no message by which a member would take it for a
-neighbour.
+It comes in by a member, as those do who join, and looks for its identifier to get to know others; it takes none. It
+keeps nothing for anybody, answers nobody who looks up an identifier, and asks by no message by which a member would
+take it for a neighbour.
 """
 
 from __future__ import annotations
@@ -52,28 +52,33 @@ class ClientLookups(Lookups):
         self._meet = meet
 
     def find(
-        self, place: int, start: LookupReply | None = None, *, is_wary: bool | None = None, until: Until = "answered"
+        self,
+        identifier: int,
+        start: LookupReply | None = None,
+        *,
+        is_wary: bool | None = None,
+        until: Until = "answered",
     ) -> Deferred[Found]:
-        """Look for who is responsible for a place; fires when that is over, and never fails."""
-        find = partial(super().find, place, is_wary=is_wary, until=until)
+        """Look for who is responsible for an identifier; fires when that is over, and never fails."""
+        find = partial(super().find, identifier, is_wary=is_wary, until=until)
         if start is not None:
             return find(start)
-        known = self._known(place)
+        known = self._known(identifier)
         meeting: Deferred[Sequence[Contact]]
         meeting = succeed(known) if known else Deferred.fromCoroutine(self._meet_again())
 
         def look(contacts: Sequence[Contact]) -> Deferred[Found]:
-            # It has no place itself, so all are before any place, but for one that stands there.
-            there = tuple(contact for contact in contacts if contact.id == place)
+            # It has no identifier itself, so all are before any identifier, but for one that stands there.
+            there = tuple(contact for contact in contacts if contact.id == identifier)
             return find(LookupReply(self._table.stabilization.own, tuple(contacts), beyond=there))
 
         return meeting.addCallback(look)
 
-    def _known(self, place: int) -> Sequence[Contact]:
-        """The members from which a search for a place begins best, and who have not died lately."""
+    def _known(self, identifier: int) -> Sequence[Contact]:
+        """The members from which a search for an identifier begins best, and who have not died lately."""
         table, now = self._table, self._now()
         living = [contact for contact in table.fingers if not table.failed.has(contact, now)]
-        return sorted(living, key=lambda contact: table.ring.distance(contact.id, place))[:MOST_STARTS]
+        return sorted(living, key=lambda contact: table.ring.distance(contact.id, identifier))[:MOST_STARTS]
 
     async def _meet_again(self) -> Sequence[Contact]:
         try:
@@ -106,7 +111,7 @@ class RingClient(RingNode):
 
     @property
     def lookups(self) -> Lookups:
-        """What finds who is responsible for a place."""
+        """What finds who is responsible for an identifier."""
         return self._lookups
 
     def serve(self, services: Mapping[type[RingMessage], Service], answers: Sequence[type[RingMessage]] = ()) -> None:
@@ -144,8 +149,8 @@ class RingClient(RingNode):
         self._become(met.own)
         self._incarnation.maintenance.on_answer(met.contact)
         for part in range(_LOOKED_AROUND):
-            place = (self.own.id + part * self.ring.size // _LOOKED_AROUND) % self.ring.size
-            await self.lookups.find(place, is_wary=False)
+            identifier = (self.own.id + part * self.ring.size // _LOOKED_AROUND) % self.ring.size
+            await self.lookups.find(identifier, is_wary=False)
         self._has_met = True
         return None
 

@@ -44,7 +44,7 @@ class Met:
 
 
 def displaced_message(holder: Contact) -> str:
-    """The message that another node keeps this one's place, with what to do.
+    """The message that another node keeps this one's identifier, with what to do.
 
     @param holder: that one.
     """
@@ -116,8 +116,8 @@ class Joining:
     """Joins a ring, with exponential backoff between tries.
 
     @param bootstrap: where it is to come in.
-    @param enter: tries once with a member that has been met; fires with who holds this node's place, with None if it
-        has joined, and fails with L{PeerError} if it may be tried again.
+    @param enter: tries once with a member that has been met; fires with who holds this node's identifier, with None if
+        it has joined, and fails with L{PeerError} if it may be tried again.
     @param tried: called with why, each time that it has come to nothing.
     @ivar joined: fires when this node has joined.
     """

@@ -36,13 +36,13 @@ class LookupDriver:
 
     def __init__(
         self,
-        place: int,
+        identifier: int,
         lookup: Lookup,
         requests: Requests,
         witness: Witness,
     ) -> None:
         self.found: Deferred[Found] = Deferred(self._cancelled)
-        self._place = place
+        self._identifier = identifier
         self._lookup = lookup
         self._requests = requests
         self._witness = witness
@@ -76,9 +76,9 @@ class LookupDriver:
 
     def _ask(self, contact: Contact) -> None:
         asked_at = self._clock.seconds()
-        place = self._requests.cards.ring.text(self._place)
+        identifier = self._requests.cards.ring.text(self._identifier)
         answer = self._requests.ask(
-            contact, partial(RingFind, place=place), late=partial(self._on_late, contact, asked_at)
+            contact, partial(RingFind, place=identifier), late=partial(self._on_late, contact, asked_at)
         )
         answer.addCallbacks(self._on_found, self._on_failure, callbackArgs=(contact,), errbackArgs=(contact,))
         answer.addErrback(lambda failure: self.log.failure("the answer to a lookup could not be used", failure))
@@ -140,24 +140,31 @@ class Lookups:
         self._witness = witness
 
     def find(
-        self, place: int, start: LookupReply | None = None, *, is_wary: bool | None = None, until: Until = "answered"
+        self,
+        identifier: int,
+        start: LookupReply | None = None,
+        *,
+        is_wary: bool | None = None,
+        until: Until = "answered",
     ) -> Deferred[Found]:
-        """Look for who is responsible for a place; fires when that is over, and never fails.
+        """Look for who is responsible for an identifier; fires when that is over, and never fails.
 
         @param start: whom to begin with, if not with those that this node knows best.
         @param is_wary: whether no single node is believed who is responsible; as its settings say, if not given.
         @param until: when the lookup ends at the soonest; but for the usual, the first holder may be dead.
         """
         if start is None:
-            start = self._table.reply(place, self._now(), MOST_STARTS)
+            start = self._table.reply(identifier, self._now(), MOST_STARTS)
         settings = self._settings
         wary = settings.is_wary if is_wary is None else is_wary
         alpha, most_asked = settings.alpha, settings.most_asked
-        lookup = Lookup(place, self._table.ring, start, alpha=alpha, most_asked=most_asked, is_wary=wary, until=until)
-        driver = LookupDriver(place, lookup, self._requests, self._witness)
+        lookup = Lookup(
+            identifier, self._table.ring, start, alpha=alpha, most_asked=most_asked, is_wary=wary, until=until
+        )
+        driver = LookupDriver(identifier, lookup, self._requests, self._witness)
         driver.ask_next()
         return driver.found
 
-    def likely_owners(self, place: int, most: int) -> Sequence[Contact]:
-        """Who is at a place and after it, as far as this node knows without asking; nobody if others may well be."""
-        return self._table.owners.likely_owners(place, self._now(), most) if self._settings.has_fingers else ()
+    def likely_owners(self, identifier: int, most: int) -> Sequence[Contact]:
+        """The owners of an identifier, as far as this node knows without asking; nobody if others may well be there."""
+        return self._table.owners.likely_owners(identifier, self._now(), most) if self._settings.has_fingers else ()

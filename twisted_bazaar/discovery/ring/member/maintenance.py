@@ -42,7 +42,7 @@ class Maintenance:
     @param table: whom the node knows; nobody else changes that but L{Responder}.
     @param refused: called when the rules say that there is no joining, or no staying.
     @param changed: called when this node has joined, or its predecessor or its successors are not what they were.
-    @ivar lookups: finds places by the nodes of the table.
+    @ivar lookups: finds identifiers by the nodes of the table.
     @ivar doubtful: nodes that somebody has named, and that did not answer.
     """
 
@@ -223,24 +223,24 @@ class Maintenance:
         if doubtful is not None:
             self.ping(doubtful)
         if self._settings.has_fingers and self._stabilization.is_member:
-            place = self._fingers.refresh(self._stabilization.successors, now, self._node.rng)
-            if place is not None:
-                self.lookups.find(place, is_wary=False)
+            identifier = self._fingers.refresh(self._stabilization.successors, now, self._node.rng)
+            if identifier is not None:
+                self.lookups.find(identifier, is_wary=False)
 
     def _seek(self, sought: Seek) -> None:
-        """Look for a place, and say what has come of it."""
-        start = self._answer_by_others(sought.place) if sought.about is None else None
+        """Look up an identifier, and say what has come of it."""
+        start = self._answer_by_others(sought.identifier) if sought.about is None else None
 
         def tell(found: Found) -> None:
             self.perform(self._stabilization.on_found(sought, found.before, found.holders, self._now()))
 
-        found = self.lookups.find(sought.place, start, is_wary=False).addCallback(tell)
+        found = self.lookups.find(sought.identifier, start, is_wary=False).addCallback(tell)
         found.addErrback(
             lambda failure: self.log.failure("the result of a lookup for a neighbour could not be used", failure)
         )
 
-    def _answer_by_others(self, place: int) -> LookupReply | None:
-        """Whom to ask about a place in the neighbourhood: others than the neighbours, if any are known."""
+    def _answer_by_others(self, identifier: int) -> LookupReply | None:
+        """Whom to ask about an identifier in the neighbourhood: others than the neighbours, if any are known."""
         stabilization = self._stabilization
         near = {stabilization.predecessor, *stabilization.successors}
         others = [each for each in self._fingers if each not in near and not self._failed.has(each, self._now())]

@@ -26,7 +26,7 @@ _FAREWELL_S: Final = 1.0
 
 
 class RingMember(RingNode):
-    """A member: a node with a place on the ring, which others know as their neighbour."""
+    """A member: a node with an identifier on the ring, which others know as their neighbour."""
 
     __slots__ = ("_duties", "_rejoining", "_verdict", "_watchers")
 
@@ -83,7 +83,7 @@ class RingMember(RingNode):
         self._join(bootstrap, began)
 
     async def _enter(self, met: Met) -> Contact | None:
-        """Try to join by a member; returns who holds this node's place, or None if it has joined."""
+        """Try to join by a member; returns who holds this node's identifier, or None if it has joined."""
         self._incarnation.maintenance.stop()
         self._become(met.own)
         maintenance, own = self._incarnation.maintenance, self.own

@@ -42,7 +42,7 @@ class Responder:
     @param table: whom this node knows.
     @param pings: how this node says that it stands.
     @param maintenance: pings whoever is spoken of, and is told what follows for the neighbours.
-    @param verification: asks back whoever looks for a place and is not known.
+    @param verification: asks back whoever looks up an identifier and is not known.
     """
 
     __slots__ = (
@@ -112,15 +112,15 @@ class Responder:
         self._maintenance.perform(self._stabilization.on_quit(state, now))
 
     def on_find(self, message: RingFind, sender: Contact) -> None:
-        """Somebody looks for a place."""
+        """Somebody looks up an identifier."""
         table = self._table
         try:
-            place = table.ring.read(message.place)
+            identifier = table.ring.read(message.place)
         except ValueError:
             return
         is_member = table.stabilization.is_member
-        answer = table.reply(place, self._now()) if is_member else LookupReply(table.stabilization.own)
-        self._events.lookup_answered(place, sender, answer)
+        answer = table.reply(identifier, self._now()) if is_member else LookupReply(table.stabilization.own)
+        self._events.lookup_answered(identifier, sender, answer)
         write_all, before = self._cards.write_all, answer.predecessor
         found = partial(
             RingFound,

@@ -61,12 +61,12 @@ class RingEvents:
         """A member has said how it stands."""
         self._call("ring-ponged", "a ping response came from node {id}", contact)
 
-    def lookup_answered(self, place: int, by: Contact, answer: LookupReply) -> None:
-        """Somebody looks for a place, and has been answered."""
+    def lookup_answered(self, identifier: int, by: Contact, answer: LookupReply) -> None:
+        """Somebody looks up an identifier, and has been answered."""
         if not self._tells_all or not self._calls.allow(self._now()):
             return
         nearer = [*answer.after[:1], *answer.before]
-        details = {"place": self._ring.called(place), "by": self._ring.called(by.id)}
+        details = {"place": self._ring.called(identifier), "by": self._ring.called(by.id)}
         if answer.node in answer.after[:1]:
             self._node.report("ring-here", "node {by} looks for place {place}, which is here", **details)
         elif nearer:

@@ -53,13 +53,13 @@ _NO_HOST: Final = "0.0.0.0"
 class RingNode(ABC):
     """A node with datagrams of its own on a ring: base of members and clients.
 
-    @param ring_id: its place; as follows from its key if not given.
+    @param ring_id: its identifier; as follows from its key if not given.
     @param observer: told how it joins.
     @ivar datagrams: what it takes by datagram, for the table of its role.
-    @ivar displaced: fires with who has the place of this node, if another keeps it; then this one is to stop.
+    @ivar displaced: fires with who has the identifier of this node, if another keeps it; then this one is to stop.
     @ivar cards: writes and reads contacts in messages; there from when it has begun, as are the properties.
     @cvar is_client: whether it only asks, and never joins.
-    @raise ValueError: there is no such place.
+    @raise ValueError: there is no such identifier.
     """
 
     __slots__ = (
@@ -124,7 +124,7 @@ class RingNode(ABC):
 
     @property
     def lookups(self) -> Lookups:
-        """What finds who is responsible for a place."""
+        """What finds who is responsible for an identifier."""
         return self._incarnation.maintenance.lookups
 
     @property
@@ -169,7 +169,7 @@ class RingNode(ABC):
 
     @abstractmethod
     async def _enter(self, met: Met) -> Contact | None:
-        """Try to come in by a member; returns who holds this node's place, or None if it has come in."""
+        """Try to come in by a member; returns who holds this node's identifier, or None if it has come in."""
 
     @abstractmethod
     def _entered(self) -> None:
@@ -223,8 +223,8 @@ class RingNode(ABC):
             return
         host, port = node.advertised
         key = node.key.public
-        place = self.ring.id_of_key(key) if self._ring_id is None else self._ring_id
-        own = Contact(place, key, Address(host or _NO_HOST, node.udp_port), port)
+        identifier = self.ring.id_of_key(key) if self._ring_id is None else self._ring_id
+        own = Contact(identifier, key, Address(host or _NO_HOST, node.udp_port), port)
         self.cards = ContactEncoder(own, self.ring)
         self._requests = Requests(node, self.cards)
         self._become(own)

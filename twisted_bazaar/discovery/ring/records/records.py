@@ -1,8 +1,8 @@
 """Records in a ring about who has what: a file, files with a word in their names, goods. Sans-IO.
 
 Each of these is an entry of whoever has it, in a space of its own, so nobody can say it in the name of another. Where
-an owner is, no record says: that is looked up on the ring itself, where the owner has a place by its key. So a record
-can neither send anybody to the address of somebody else, nor name a node that is gone.
+an owner is, no record says: that is looked up on the ring itself, where the owner has an identifier by its key. So a
+record can neither send anybody to the address of somebody else, nor name a node that is gone.
 
 What a record says of a file is what its owner says. Whoever fetches the file has its digest, and believes nothing else.
 """
@@ -86,7 +86,8 @@ def provider_key(digest: str) -> RecordKey:
 
 
 def word_key(word: str, page: int = 0) -> RecordKey:
-    """Where an owner's files with a word stand. No such name is a number, which would have another place in classrooms.
+    """Where an owner's files with a word stand. No such name is a number, which would have another identifier in
+    classrooms.
 
     @param page: counted from 0.
     """

@@ -28,7 +28,7 @@ from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
 
 LIFETIME_S: Final = 1_800.0
-# Each is a search for a place, and an entry to four nodes.
+# Each is a search for an identifier, and an entry to four nodes.
 PUTS_A_SECOND: Final = 20.0
 WITHDRAWING_S: Final = 3.0
 _AT_ONCE: Final = 8

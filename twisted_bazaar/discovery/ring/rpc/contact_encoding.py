@@ -28,7 +28,7 @@ class ContactEncoder:
     """Reads and writes contacts, for one node.
 
     @ivar own: this node; what it says of itself.
-    @ivar own_text: its place, as it stands in messages.
+    @ivar own_text: its identifier, as it stands in messages.
     @ivar own_card: and all of it.
     """
 
@@ -82,12 +82,12 @@ class ContactEncoder:
             return known
         check_host(card.host)
         key = _key_of(card.key)
-        place = self._place(card, key)
+        identifier = self._identifier(card, key)
         address = Address(card.host, card.udp)
         if address.is_local and not is_near:
             # On the machine of the sender, as it seems there.
-            return self._known(Contact(place, key, Address(sender.host, card.udp), card.port))
-        contact = self._known(Contact(place, key, address, card.port))
+            return self._known(Contact(identifier, key, Address(sender.host, card.udp), card.port))
+        contact = self._known(Contact(identifier, key, address, card.port))
         _keep(self._read, (card, is_near), contact)
         return contact
 
@@ -117,9 +117,9 @@ class ContactEncoder:
 
     def _sender(self, card: Card, address: Address) -> Contact:
         key = _key_of(card.key)
-        return self._known(Contact(self._place(card, key), key, address, card.port))
+        return self._known(Contact(self._identifier(card, key), key, address, card.port))
 
-    def _place(self, card: Card, key: str) -> int:
+    def _identifier(self, card: Card, key: str) -> int:
         return _place_of(self.ring.bits, key) if card.id is None else self.ring.read(card.id)
 
     def _known(self, contact: Contact) -> Contact:

@@ -67,7 +67,7 @@ class RttEntry:
     shown: Contact | None = None
     shown_until: float = 0.0
     note_at: float = 0.0
-    # What its node said of itself when that was read last, to whom, who that is, and how it has to name its place.
+    # What its node said of itself when that was read last, to whom, who that is, and how it has to name its identifier.
     _card: Card | None = field(default=None, init=False)
     _own: Contact | None = field(default=None, init=False)
     _sender: Contact | None = field(default=None, init=False)

@@ -25,7 +25,7 @@ class NodeState:
 
 @frozen
 class Seat:
-    """A node's place on a ring that is right already, which nobody needs to find out.
+    """A node's identifier on a ring that is right already, which nobody needs to find out.
 
     @ivar predecessor: the node before it; None on a ring of one.
     @ivar successors: the nodes after it, the nearest first.
@@ -62,12 +62,12 @@ class Report:
 
 @frozen
 class Seek:
-    """Look up the nodes round a place, best by others than the own neighbours, and say who has been found.
+    """Look up the nodes round an identifier, best by others than the own neighbours, and say who has been found.
 
-    @ivar about: a node at that place that lives; whether others of this ring know it is the question.
+    @ivar about: a node at that identifier that lives; whether others of this ring know it is the question.
     """
 
-    place: int
+    identifier: int
     about: Contact | None = None
 
 
@@ -75,7 +75,7 @@ class Seek:
 class Refused:
     """There is no joining; or no staying, for who is a member.
 
-    @ivar holder: who has the same place already; None if there was nobody to join by, and it may be tried again.
+    @ivar holder: who has the same identifier already; None if there was nobody to join by, and it may be tried again.
     """
 
     holder: Contact | None = None

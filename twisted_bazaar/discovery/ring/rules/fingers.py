@@ -62,11 +62,11 @@ class _Part:
 class Fingers:
     """The finger table of one node.
 
-    @param own: its place.
+    @param own: its identifier.
     @param parts: into how many parts each octave is cut; a power of two. More parts make fewer steps.
     @param failed: who has not answered lately.
     @param refresh_s: how often each part is looked into.
-    @ivar sorted: all of them, from its place on.
+    @ivar sorted: all of them, from its identifier on.
     @ivar changes: how often they have become others.
     """
 
@@ -125,7 +125,7 @@ class Fingers:
         for index, each in enumerate(held):
             if each.id == contact.id:
                 if each.key != contact.key and (self._ring.is_of_key(each) or not self._ring.is_of_key(contact)):
-                    # Anybody can name any place: it belongs to whose key has it stand there, or to who came first.
+                    # Anybody can name any identifier: it belongs to whose key has it stand there, or to who came first.
                     return False
                 # It has moved: who answers counts.
                 self._forget(each)
@@ -156,11 +156,11 @@ class Fingers:
         if not self._by_host[host]:
             del self._by_host[host]
 
-    def preceding(self, place: int, now: float, most: int) -> list[Contact]:
-        """Whom to ask about a place: those before it, the last first, but not who is taken for dead."""
+    def preceding(self, identifier: int, now: float, most: int) -> list[Contact]:
+        """Whom to ask about an identifier: those before it, the last first, but not who is taken for dead."""
         contacts = self.sorted.contacts
         found = list[Contact]()
-        for index in range(self._before(place) - 1, -1, -1):
+        for index in range(self._before(identifier) - 1, -1, -1):
             contact = contacts[index]
             if not self._failed.has(contact, now):
                 found.append(contact)
@@ -168,18 +168,18 @@ class Fingers:
                     break
         return found
 
-    def beyond(self, place: int, now: float, most: int) -> list[Contact]:
-        """Those after a place, the nearest first, but not who is taken for dead."""
-        start = self._before((place + 1) % self._ring.size)
+    def beyond(self, identifier: int, now: float, most: int) -> list[Contact]:
+        """Those after an identifier, the nearest first, but not who is taken for dead."""
+        start = self._before((identifier + 1) % self._ring.size)
         after = self.sorted.contacts[start : start + most]
         return [contact for contact in after if not self._failed.has(contact, now)]
 
-    def _before(self, place: int) -> int:
-        """How many are met on the way up to a place; to its own that is all of them."""
-        return len(self.sorted.contacts) if place == self._own else self.sorted.index(place)
+    def _before(self, identifier: int) -> int:
+        """How many are met on the way up to an identifier; to its own that is all of them."""
+        return len(self.sorted.contacts) if identifier == self._own else self.sorted.index(identifier)
 
     def refresh(self, successors: Sequence[Contact], now: float, rng: random.Random) -> int | None:
-        """A place to look for now, so that the fingers stay right; None when there is nothing to do.
+        """An identifier to look for now, so that the fingers stay right; None when there is nothing to do.
 
         Whoever is found is learnt by having answered. To be called every second or so. A part in which nothing changes
         is looked into ever more seldom.
@@ -230,8 +230,8 @@ class Fingers:
             part.before = [*part.held]
         return part
 
-    def _slot_of(self, place: int) -> _Slot:
-        distance = self._ring.distance(self._own, place)
+    def _slot_of(self, identifier: int) -> _Slot:
+        distance = self._ring.distance(self._own, identifier)
         octave = distance.bit_length() - 1
         parts = min(self._parts, 1 << octave)
         return octave, (distance - (1 << octave)) * parts >> octave

@@ -1,8 +1,8 @@
 """Identifiers on the circle, and the contacts that have them (Chord, 4.2). Sans-IO.
 
-The ring is a circle of 2**bits places. A node's place follows from its public key, that of a key from its name; a key
-belongs to its successor, the first node at its place or after it. On the wire places are hexadecimal texts of fixed
-length, since they are greater than integers there may be.
+The ring is a circle of 2**bits identifiers. A node's identifier follows from its public key, that of a key from its
+name; a key belongs to its successor, the first node at its identifier or after it. On the wire identifiers are
+hexadecimal texts of fixed length, since they are greater than integers there may be.
 
 Source: Stoica and others, "Chord: a scalable peer-to-peer lookup protocol" (ToN 2003).
 """
@@ -24,7 +24,7 @@ CLASSROOM_BITS: Final = 8
 LARGEST_NUMBER: Final = 9_999
 _NUMBER_DIGITS: Final = len(str(LARGEST_NUMBER))
 _HEX_DIGITS: Final = frozenset("0123456789abcdef")
-# On rings no larger, people call places by numbers.
+# On rings no larger, people call identifiers by numbers.
 _COUNTED_BITS: Final = 16
 _SHA256_BITS: Final = 256
 
@@ -32,7 +32,7 @@ _SHA256_BITS: Final = 256
 class Contact(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """A contact: a node's identifier, key and address.
 
-    @ivar id: its place.
+    @ivar id: its identifier.
     @ivar key: its public key.
     @ivar address: where it takes datagrams.
     @ivar port: where on the same host it takes links; 0 if nowhere.
@@ -49,8 +49,8 @@ class Ring:
     """The identifier circle: arithmetic modulo 2**bits.
 
     @ivar bits: 3 to 160.
-    @ivar size: how many places there are.
-    @ivar digits: how many hexadecimal digits the text of a place has.
+    @ivar size: how many identifiers there are.
+    @ivar digits: how many hexadecimal digits the text of an identifier has.
     @raise ValueError: C{bits} is outside of that.
     """
 
@@ -65,33 +65,33 @@ class Ring:
         object.__setattr__(self, "digits", -(-self.bits // 4))
 
     def distance(self, start: int, end: int) -> int:
-        """How many steps upwards it is from one place to another; 0 for the same."""
+        """How many steps upwards it is from one identifier to another; 0 for the same."""
         return (end - start) % self.size
 
-    def is_between(self, low: int, place: int, high: int) -> bool:
-        """Whether a place is met on the way up from C{low} to C{high}, both left out.
+    def is_between(self, low: int, identifier: int, high: int) -> bool:
+        """Whether an identifier is met on the way up from C{low} to C{high}, both left out.
 
-        From a place to itself is once round: everything but that place is between.
+        From an identifier to itself is once round: everything but that identifier is between.
         """
         if low < high:
-            return low < place < high
-        return place > low or place < high
+            return low < identifier < high
+        return identifier > low or identifier < high
 
-    def is_within(self, low: int, place: int, high: int) -> bool:
-        """Whether a place is met on the way up from C{low}, left out, to C{high}, included.
+    def is_within(self, low: int, identifier: int, high: int) -> bool:
+        """Whether an identifier is met on the way up from C{low}, left out, to C{high}, included.
 
-        From a place to itself is once round: everything is within. So a node is responsible for what is
+        From an identifier to itself is once round: everything is within. So a node is responsible for what is
         within its predecessor and itself.
         """
         size, first = self.size, low + 1
-        return (place - first) % size <= (high - first) % size
+        return (identifier - first) % size <= (high - first) % size
 
     def id_of_key(self, public: str) -> int:
         """Where a node stands that has a public key, given as hexadecimal digits."""
         return self._hash(bytes.fromhex(public))
 
     def is_of_key(self, contact: Contact) -> bool:
-        """Whether a node stands where its key has it stand, and has not been given another place."""
+        """Whether a node stands where its key has it stand, and has not been given another identifier."""
         try:
             return self.id_of_key(contact.key) == contact.id
         except ValueError:
@@ -110,32 +110,32 @@ class Ring:
             raise ValueError(f"{number}: a number from 0 to {LARGEST_NUMBER} is wanted")
         return number % self.size
 
-    def check(self, place: int) -> int:
-        """The same place.
+    def check(self, identifier: int) -> int:
+        """The same identifier.
 
         @raise ValueError: there is none such on this ring.
         """
-        if not 0 <= place < self.size:
-            raise ValueError(f"{place}: places on this ring go from 0 to {self.size - 1}")
-        return place
+        if not 0 <= identifier < self.size:
+            raise ValueError(f"{identifier}: places on this ring go from 0 to {self.size - 1}")
+        return identifier
 
-    def called(self, place: int) -> str:
-        """A place as people call it: by its number on a small ring, and by its text on another."""
-        return str(place) if self.is_counted else self.text(place)
+    def called(self, identifier: int) -> str:
+        """An identifier as people call it: by its number on a small ring, and by its text on another."""
+        return str(identifier) if self.is_counted else self.text(identifier)
 
     @property
     def is_counted(self) -> bool:
-        """Whether it is so small that people call places by numbers."""
+        """Whether it is so small that people call identifiers by numbers."""
         return self.bits <= _COUNTED_BITS
 
-    def text(self, place: int) -> str:
-        """A place as it stands on the wire."""
-        return f"{place:0{self.digits}x}"
+    def text(self, identifier: int) -> str:
+        """An identifier as it stands on the wire."""
+        return f"{identifier:0{self.digits}x}"
 
     def read(self, text: str) -> int:
-        """The place that a text from the wire means.
+        """The identifier that a text from the wire means.
 
-        @raise ValueError: it is not what L{text} makes of a place of this ring.
+        @raise ValueError: it is not what L{text} makes of an identifier of this ring.
         """
         if len(text) != self.digits or not _HEX_DIGITS.issuperset(text):
             raise ValueError(f"a place on this ring is written as {self.digits} hexadecimal digits")

@@ -1,11 +1,11 @@
 """Iterative, parallel lookup of the nodes that are responsible for an identifier (Chord, 4.3). Sans-IO.
 
-Each node that is asked names those it knows before the place, and its successors at the place and after it, if its
-list goes so far. The nearest before the place are asked in turn; the first after it that lives is the one that was
-looked for. What comes is believed as far as it can be checked: a name has to lie nearer than who has named it, who was
-looked for has to answer, and no single host may stand on all the ways by which it was found. So one that claims every
-place, or leads astray, is asked round, and costs a few questions; be it one node, or a thousand on one machine. There
-are at most so many questions in all.
+Each node that is asked names those it knows before the identifier, and its successors at the identifier and after it,
+if its list goes so far. The nearest before the identifier are asked in turn; the first after it that lives is the one
+that was looked for. What comes is believed as far as it can be checked: a name has to lie nearer than who has named it,
+who was looked for has to answer, and no single host may stand on all the ways by which it was found. So one that claims
+every identifier, or leads astray, is asked round, and costs a few questions; be it one node, or a thousand on one
+machine. There are at most so many questions in all.
 
 Source: Stoica and others, "Chord" (ToN 2003), asking as in Maymounkov and Mazieres, "Kademlia" (IPTPS 2002); disjoint
 ways as in Baumgart and Mies, "S/Kademlia" (ICPADS 2007).
@@ -41,17 +41,18 @@ MOST_STARTS: Final = 12
 class Found:
     """The result of a lookup.
 
-    @ivar place: what was looked for.
+    @ivar identifier: what was looked for.
     @ivar holders: who is responsible for it, and who follows, as far as they are known; the first has answered, but
         for one found in the own list that nobody was to ask. None if nobody was found.
-    @ivar before: the last node before the place whose list goes so far, this one included; None if none has answered.
+    @ivar before: the last node before the identifier whose list goes so far, this one included; None if none has
+        answered.
     @ivar hops: how many nodes one after another led to the first holder, itself included.
     @ivar asked: how many questions it took.
     @ivar is_sure: whether no single node could have made that up.
     @ivar late: those asked who did not answer in time, be it that they are dead.
     """
 
-    place: int
+    identifier: int
     holders: tuple[Contact, ...]
     before: Contact | None
     hops: int
@@ -67,7 +68,7 @@ _after_by: Final = attrgetter("after")
 class Lookup:
     """The state of one lookup: whom to ask next, and who has been found.
 
-    @param place: what is looked for.
+    @param identifier: what is looked for.
     @param own: what this node itself knows, by L{reply_for} with C{most=MOST_STARTS}.
     @param wanted: how many holders are of use.
     @param alpha: how many are asked at the same time.
@@ -79,7 +80,7 @@ class Lookup:
 
     def __init__(
         self,
-        place: int,
+        identifier: int,
         ring: Ring,
         own: LookupReply,
         *,
@@ -92,7 +93,7 @@ class Lookup:
         self.is_over: bool = False
         # Without wariness each says so itself: a single one that makes up a name could be believed.
         self._until: Until = until if is_wary else "answered"
-        self._place = place
+        self._identifier = identifier
         self._ring = ring
         self._own = own.node
         self._is_own = own.after[:1] == (own.node,)
@@ -109,7 +110,7 @@ class Lookup:
         self._overdue: set[Contact] = set()
         self._were_late: list[Contact] = []
         self._all: dict[Contact, UnverifiedContacts] = {}
-        # Nearest to the place first.
+        # Nearest to the identifier first.
         self._before: list[UnverifiedContacts] = []
         self._after: list[UnverifiedContacts] = []
         for contact in own.before[:MOST_STARTS]:
@@ -146,11 +147,11 @@ class Lookup:
         named.claims = bool(answer.after) and is_before
         named.is_holder = answer.after[:1] == (answer.node,)
         for contact in answer.before[:MOST_BEFORE]:
-            if not is_before or self._ring.is_between(answer.node.id, contact.id, self._place):
+            if not is_before or self._ring.is_between(answer.node.id, contact.id, self._identifier):
                 self._take_before(contact, named)
         reached = -1
         for contact in answer.after[:MOST_AFTER]:
-            distance = self._ring.distance(self._place, contact.id)
+            distance = self._ring.distance(self._identifier, contact.id)
             if distance <= reached:
                 break
             reached = distance
@@ -158,7 +159,7 @@ class Lookup:
         for contact in answer.beyond[:MOST_BEYOND]:
             self._take_after(contact, named)
         predecessor = answer.predecessor
-        is_nearer = predecessor is not None and self._ring.distance(self._place, predecessor.id) < named.after
+        is_nearer = predecessor is not None and self._ring.distance(self._identifier, predecessor.id) < named.after
         if predecessor is not None and is_nearer and not is_before and not named.is_holder:
             self._take_after(predecessor, named)
         self._settle()
@@ -173,7 +174,7 @@ class Lookup:
         self._settle()
 
     def on_overdue(self, contact: Contact) -> None:
-        """A node has been asked several times: it is not waited for once another claims the place; but by who puts."""
+        """Take note that a node was asked several times: only a put waits for it once another claims the identifier."""
         if contact in self._late:
             self._overdue.add(contact)
             self._settle()
@@ -203,7 +204,7 @@ class Lookup:
         )
         has_any = bool(order) and (order[0].has_answered or sure is not None)
         return Found(
-            self._place,
+            self._identifier,
             tuple(named.contact for named in order[: self._wanted]) if has_any else (),
             before,
             order[0].hops if has_any else 0,
@@ -215,13 +216,13 @@ class Lookup:
     # What is known.
 
     def _take_before(self, contact: Contact, by: UnverifiedContacts | None) -> None:
-        """Note that a node before the place has been named; nobody but this node itself says so if C{by} is None."""
+        """Note that a node before the identifier has been named; only this node itself says so if C{by} is None."""
         named = self._add_named(contact, by)
         if named not in self._before and named.before:
             insort(self._before, named, key=_before_by)
 
     def _take_after(self, contact: Contact, by: UnverifiedContacts | None, *, is_listed: bool = False) -> None:
-        """Note that a node at the place or after it has been named."""
+        """Note that a node at the identifier or after it has been named."""
         named = self._add_named(contact, by)
         # Who names itself is not named; and one host can be as many nodes as it likes.
         is_by_other = by is None or host_of(by.contact) != host_of(contact)
@@ -237,8 +238,8 @@ class Lookup:
         if named is None:
             hops = 1 if by is None else by.hops + 1
             cuts = frozenset[Hashable]() if by is None else by.suspects
-            before = self._ring.distance(contact.id, self._place)
-            after = self._ring.distance(self._place, contact.id)
+            before = self._ring.distance(contact.id, self._identifier)
+            after = self._ring.distance(self._identifier, contact.id)
             named = self._all[contact] = UnverifiedContacts(contact, before, after, hops, cuts)
             if contact == self._own:
                 named.is_asked = named.has_answered = True
@@ -300,8 +301,8 @@ class Lookup:
     def _enough(self) -> UnverifiedContacts | None:
         """Who is responsible, as surely as is wanted.
 
-        Who is asked and says so itself is sure. If somebody lived between it and the place, it would know, for that
-        one asks it all the time.
+        Who is asked and says so itself is sure. If somebody lived between it and the identifier, it would know, for
+        that one asks it all the time.
         """
         likely = self._likely
         if likely is None or (likely.is_holder and likely.has_answered):
@@ -339,7 +340,7 @@ class Lookup:
         return next(self._after_wanted(first), None) or next(straight, None) or next(iter(wanted), unasked)
 
     def _before_wanted(self, first: UnverifiedContacts | None) -> Iterator[UnverifiedContacts]:
-        """Those before the place that may tell more, the nearest first."""
+        """Those before the identifier that may tell more, the nearest first."""
         near = next((named.before for named in self._before if named.has_answered and named.claims), None)
         if first is None or not first.is_listed:
             # Those who should be there are dead. Others farther back may know who comes next.
@@ -350,7 +351,7 @@ class Lookup:
                 yield named
 
     def _after_wanted(self, first: UnverifiedContacts | None) -> Iterator[UnverifiedContacts]:
-        """The nearest after the place that is not made up, while another that may be made up is nearer."""
+        """The nearest after the identifier that is not made up, while another that may be made up is nearer."""
         if self._is_wary and first is not None and first.cuts:
             likely = next((each for each in self._after if not each.cuts and not each.has_failed), None)
             if likely is not None and not likely.is_asked:

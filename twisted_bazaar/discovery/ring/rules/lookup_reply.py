@@ -20,12 +20,12 @@ class LookupReply:
     """The reply of one node to a lookup.
 
     @ivar node: itself.
-    @ivar before: nodes it knows between itself and the place, the nearest to the place first.
-    @ivar after: its successors at the place and after it, the nearest first; none if its list does not go so far.
+    @ivar before: nodes it knows between itself and the identifier, the nearest to the identifier first.
+    @ivar after: its successors at the identifier and after it, the nearest first; none if its list does not go so far.
         One that is responsible itself comes first here.
     @ivar predecessor: the node before it.
-    @ivar beyond: nodes after the place, and after that list, that it happens to know: if all who should be there have
-        died at once, somebody may live who comes next.
+    @ivar beyond: nodes after the identifier, and after that list, that it happens to know: if all who should be there
+        have died at once, somebody may live who comes next.
     """
 
     node: Contact
@@ -36,7 +36,7 @@ class LookupReply:
 
 
 def reply_for(
-    place: int,
+    identifier: int,
     ring: Ring,
     stabilization: Stabilization,
     fingers: Fingers,
@@ -46,12 +46,12 @@ def reply_for(
 ) -> LookupReply:
     """The reply of a node, from its routing table."""
     own, successors = stabilization.own, failed.living(stabilization.successors, now)
-    if stabilization.is_responsible(place):
+    if stabilization.is_responsible(identifier):
         before = () if stabilization.predecessor is None else (stabilization.predecessor,)
         return LookupReply(own, before, (own, *successors), stabilization.predecessor)
-    near = [contact for contact in reversed(successors) if ring.is_between(own.id, contact.id, place)]
+    near = [contact for contact in reversed(successors) if ring.is_between(own.id, contact.id, identifier)]
     if len(near) < len(successors):
-        # The place is in reach of the list: no finger is nearer. A list that is not full goes all the way round.
+        # The identifier is in reach of the list: no finger is nearer. A list that is not full goes all the way round.
         after = successors[len(near) :]
         beyond: tuple[Contact, ...] = ()
         if len(stabilization.successors) < stabilization.most:
@@ -59,8 +59,8 @@ def reply_for(
         else:
             beyond = tuple(fingers.beyond(successors[-1].id, now, MOST_BEYOND))
         return LookupReply(own, tuple(near[:most]), after, stabilization.predecessor, beyond)
-    far = [each for each in fingers.preceding(place, now, most) if each not in near]
-    known = sorted((*far, *near[:most]), key=lambda contact: ring.distance(contact.id, place))
+    far = [each for each in fingers.preceding(identifier, now, most) if each not in near]
+    known = sorted((*far, *near[:most]), key=lambda contact: ring.distance(contact.id, identifier))
     return LookupReply(
-        own, tuple(known[:most]), (), stabilization.predecessor, tuple(fingers.beyond(place, now, MOST_BEYOND))
+        own, tuple(known[:most]), (), stabilization.predecessor, tuple(fingers.beyond(identifier, now, MOST_BEYOND))
     )

@@ -20,7 +20,8 @@ from twisted_bazaar.discovery.ring.rules.sorted_contacts import SortedContacts
 from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.discovery.ring.rules.unverified_contacts import host_of
 
-# The second node after a place is farther than so many mean distances once in 2,000 times, if places are random.
+# The second node after an identifier is farther than so many mean distances once in 2,000 times, if identifiers are
+# random.
 _FARTHEST: Final = 10
 # Whose lists are remembered: as many as make a good median.
 _LISTS: Final = 32
@@ -36,8 +37,8 @@ class OwnerEstimate:
         self._stabilization = stabilization
         self._fingers = fingers
         self._failed = failed
-        # All of them and the node itself; how far after a place the second may stand, if there are no others between;
-        # and what both were made of.
+        # All of them and the node itself; how far after an identifier the second may stand, if there are no others
+        # between; and what both were made of.
         self._known = SortedContacts(stabilization.own.id, ring)
         self._farthest = 0.0
         self._made_of: tuple[object, ...] = ()
@@ -57,9 +58,9 @@ class OwnerEstimate:
         if len(self._apart) > _LISTS:
             self._apart.popitem(last=False)
 
-    def likely_owners(self, place: int, now: float, most: int) -> tuple[Contact, ...]:
-        """The first nodes at a place and after it as far as they are known, one of each host, and none that is taken
-        for dead.
+    def likely_owners(self, identifier: int, now: float, most: int) -> tuple[Contact, ...]:
+        """The first nodes at an identifier and after it as far as they are known, one of each host, and none that is
+        taken for dead.
 
         @param most: how many at most.
         @return: none if there probably are others between them, and if one host is behind all.
@@ -74,10 +75,10 @@ class OwnerEstimate:
             self._made_of = made_of
         failed = None if self._failed.is_empty(now) else self._failed
         # Nearly always none of the first is to be left out.
-        likely = self._usable(self._known.from_place(place, most), failed, now, most)
+        likely = self._usable(self._known.from_identifier(identifier, most), failed, now, most)
         if len(likely) < most:
-            likely = self._usable(self._known.from_place(place), failed, now, most)
-        if len(likely) < 2 or self._ring.distance(place, likely[1].id) > self._farthest:
+            likely = self._usable(self._known.from_identifier(identifier), failed, now, most)
+        if len(likely) < 2 or self._ring.distance(identifier, likely[1].id) > self._farthest:
             return ()
         return tuple(likely)
 

@@ -13,7 +13,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 class PingingPredecessors:
     """The nearest nodes that have pinged this one lately.
 
-    @param own: the place of this node.
+    @param own: the identifier of this node.
     @param most: how many there are to be; others farther away are forgotten.
     @param lifetime_s: for how long who has asked counts.
     """

@@ -28,7 +28,7 @@ class RoutingTable:
     @ivar stabilization: its successors and its predecessor.
     @ivar fingers: whom it knows farther away.
     @ivar failed: who has not answered lately.
-    @ivar owners: of all these, who probably keeps what stands at a place.
+    @ivar owners: of all these, who probably keeps what stands at an identifier.
     @ivar callers: who pings it over and over.
     """
 
@@ -60,9 +60,9 @@ class RoutingTable:
         callers = PingingPredecessors(own.id, ring, settings.asks, _CALLING_ROUNDS * settings.round_s)
         return cls(ring, stabilization, fingers, failed, owners, callers)
 
-    def reply(self, place: int, now: float, *most: int) -> LookupReply:
-        """What this node says about a place, by what it knows.
+    def reply(self, identifier: int, now: float, *most: int) -> LookupReply:
+        """What this node says about an identifier, by what it knows.
 
-        @param most: how many contacts before the place it names; as many as go to others if not given.
+        @param most: how many contacts before the identifier it names; as many as go to others if not given.
         """
-        return reply_for(place, self.ring, self.stabilization, self.fingers, self.failed, now, *most)
+        return reply_for(identifier, self.ring, self.stabilization, self.fingers, self.failed, now, *most)

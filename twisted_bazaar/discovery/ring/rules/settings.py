@@ -27,17 +27,17 @@ class Patience:
 class Settings:
     """The settings of a node of a ring.
 
-    @ivar bits: the ring has 2**bits places.
+    @ivar bits: the ring has 2**bits identifiers.
     @ivar successors: how many it keeps.
     @ivar asks: how many of them it asks in each round.
     @ivar round_s: the time from one round to the next, but for some jitter.
     @ivar silence_s: after how much silence of its predecessor it asks that one.
     @ivar pings: its patience with neighbours.
     @ivar has_fingers: whether it knows more than its neighbours.
-    @ivar alpha: how many it asks at the same time when it looks for a place.
-    @ivar most_asked: how many it asks for one place.
+    @ivar alpha: how many it asks at the same time when it looks up an identifier.
+    @ivar most_asked: how many it asks for one identifier.
     @ivar leaving_s: how long it takes at most to hand over what it keeps before it goes.
-    @ivar is_wary: whether no single node is believed who is responsible for a place.
+    @ivar is_wary: whether no single node is believed who is responsible for an identifier.
     @ivar tells_all: whether it tells each step it takes, for those who look on.
     """
 

@@ -11,8 +11,8 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 class SortedContacts:
     """A sorted list of contacts, no two of one identifier.
 
-    @param start: the place that it begins and ends at.
-    @param contacts: some to begin with; of those of one place the last.
+    @param start: the identifier that it begins and ends at.
+    @param contacts: some to begin with; of those of one identifier the last.
     @ivar contacts: the nodes, by how far they are from there.
     """
 
@@ -26,7 +26,7 @@ class SortedContacts:
         self.contacts: list[Contact] = [there[distance] for distance in self._distances]
 
     def with_more(self, contacts: Iterable[Contact]) -> SortedContacts:
-        """A circle of these nodes and some more; of those of one place the last."""
+        """A circle of these nodes and some more; of those of one identifier the last."""
         circle = SortedContacts(self._start, self._ring)
         circle._distances, circle.contacts = self._distances.copy(), self.contacts.copy()
         for contact in contacts:
@@ -34,7 +34,7 @@ class SortedContacts:
         return circle
 
     def add(self, contact: Contact) -> None:
-        """Take in a node, in place of who has been at its place."""
+        """Take in a node, in place of who has been at its identifier."""
         distance = self._ring.distance(self._start, contact.id)
         index = bisect_left(self._distances, distance)
         if index < len(self._distances) and self._distances[index] == distance:
@@ -48,13 +48,13 @@ class SortedContacts:
         index = self.index(contact.id)
         del self._distances[index], self.contacts[index]
 
-    def index(self, place: int) -> int:
-        """Which of the nodes is the first at a place or after it; how many there are, if none is before the end."""
-        return bisect_left(self._distances, self._ring.distance(self._start, place))
+    def index(self, identifier: int) -> int:
+        """The index of the first node at an identifier or after it; the number of nodes if none is before the end."""
+        return bisect_left(self._distances, self._ring.distance(self._start, identifier))
 
-    def from_place(self, place: int, most: int | None = None) -> list[Contact]:
-        """All, once round from a place, or so many of them."""
-        contacts, start = self.contacts, self.index(place)
+    def from_identifier(self, identifier: int, most: int | None = None) -> list[Contact]:
+        """All, once round from an identifier, or so many of them."""
+        contacts, start = self.contacts, self.index(identifier)
         if most is not None and start + most <= len(contacts):
             return contacts[start : start + most]
         return (contacts[start:] + contacts[:start])[:most]

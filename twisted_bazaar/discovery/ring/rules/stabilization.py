@@ -84,7 +84,7 @@ class Stabilization:
         # What was said last that made no difference, and how it was here: the same makes none again. Nobody had been
         # lost, or was dead.
         self._no_news: tuple[NodeState, Contact | None, tuple[Contact, ...], bool, bool] | None = None
-        # The place of the last predecessor there was: as far back what is between belongs to this node for sure.
+        # The identifier of the last predecessor there was: as far back what is between belongs to this node for sure.
         self._last_before: int | None = None
 
     @property
@@ -92,15 +92,15 @@ class Stabilization:
         """What to answer when asked."""
         return NodeState(self.own, self.predecessor, self.successors, self.is_member)
 
-    def is_responsible(self, place: int) -> bool:
-        """Whether a place belongs to this node, as far as it knows.
+    def is_responsible(self, identifier: int) -> bool:
+        """Whether an identifier belongs to this node, as far as it knows.
 
         When the predecessor has died, no more does than before, until another has shown that it comes next.
         """
         if not self.successors and self.predecessor is None:
             return self.is_member
         before = self._last_before if self.predecessor is None else self.predecessor.id
-        return before is not None and self._ring.is_within(before, place, self.own.id)
+        return before is not None and self._ring.is_within(before, identifier, self.own.id)
 
     def is_near(self, contact: Contact) -> bool:
         """Whether somebody is a neighbour: the predecessor, or one of the successors."""
@@ -123,7 +123,7 @@ class Stabilization:
     def join(self, by: Contact) -> Sequence[Action]:
         """Begin to join a ring.
 
-        @param by: one of its members, best the last before this node's place.
+        @param by: one of its members, best the last before this node's identifier.
         """
         self._walked, self._by = 0, None
         return self._walk_to(by)
@@ -148,7 +148,7 @@ class Stabilization:
         if not following and any(contact.id not in (self.own.id, by.node.id) for contact in by.successors):
             # All that it knows are dead, and it has not noticed: nobody is joined by it yet.
             return (Refused(),)
-        # This is the place: no list that leaves out nobody before it leaves out anybody now.
+        # This is the identifier: no list that leaves out nobody before it leaves out anybody now.
         self.successors = self._fitted(following or [by.node])
         self.is_member, self._by = True, None
         return tuple(Ping(contact) for contact in dict.fromkeys((self.successors[0], by.node)))
@@ -198,7 +198,7 @@ class Stabilization:
         asked: list[Action] = [*self._nearer(state, node, now)]
         if was_lost and node not in self.successors and node != self.predecessor:
             asked.append(Seek(node.id, node))
-        # Two that came to one place while the ring was parted: who is in nobody's list hears of the other here.
+        # Two that came to one identifier while the ring was parted: who is in nobody's list hears of the other here.
         before = () if state.predecessor is None else (state.predecessor,)
         twins = [each for each in (*before, *state.successors) if self._is_twin(each, now)]
         asked += [Ping(twin) for twin in twins[:1]]
@@ -245,7 +245,7 @@ class Stabilization:
         return (Ping(contact),) if contact in self.successors or contact == self.predecessor else ()
 
     def on_found(self, sought: Seek, before: Contact | None, after: Sequence[Contact], now: float) -> Sequence[Action]:
-        """Say what has come of looking for a place.
+        """Say what has come of looking for an identifier.
 
         @param before: the last node before it.
         @param after: those at it and after it.
@@ -253,7 +253,7 @@ class Stabilization:
         near = [contact for contact in (before, *after[:1]) if contact is not None]
         if sought.about is None:
             return [step for contact in near for step in self.on_update(contact, now)]
-        if not self.is_member or any(contact.id == sought.place for contact in near):
+        if not self.is_member or any(contact.id == sought.identifier for contact in near):
             return ()
         # Two rings: the lost node and its neighbours in this one are told about each other.
         steps = list[Action]()
@@ -367,7 +367,7 @@ class Stabilization:
         return self._ring.is_between(before.id, contact.id, self.own.id)
 
     def _other_at(self, contact: Contact) -> Contact | None:
-        """The neighbour at the same place that is not the same: it keeps the place while it answers."""
+        """The neighbour at the same identifier that is not the same: it keeps the identifier while it answers."""
         for each in self.successors:
             if each.id == contact.id and each != contact:
                 return each
@@ -375,17 +375,17 @@ class Stabilization:
         return before if before is not None and before.id == contact.id and before != contact else None
 
     def _is_twin(self, contact: Contact, now: float) -> bool:
-        """Whether another node is said to be at the place of this one."""
+        """Whether another node is said to be at the identifier of this one."""
         own = self.own
         # By its key: this one itself may be known by several addresses.
         is_other = contact.id == own.id and contact.key != own.key
         return is_other and self.is_member and not self._failed.has(contact, now)
 
     def _gives_way_to(self, twin: Contact) -> bool:
-        """Whether the place of this node is left to another that has answered from there.
+        """Whether the identifier of this node is left to another that has answered from there.
 
         Of two that were given it, and of two whose keys give it to them, the lower key keeps it. Nobody is driven away
-        by who has only chosen the place from where a key belongs.
+        by who has only chosen the identifier from where a key belongs.
         """
         if twin.key == self.own.key:
             return False

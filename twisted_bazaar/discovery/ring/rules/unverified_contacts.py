@@ -12,17 +12,17 @@ from twisted_bazaar.values.addresses import network_of
 
 @define(eq=False)
 class UnverifiedContacts:
-    """A contact that was named in a lookup. On a small ring one may come before the place as well as after it.
+    """A contact that was named in a lookup. On a small ring one may come before the identifier as well as after it.
 
-    @ivar before: how far it is from it up to the place.
-    @ivar after: how far it is from the place up to it.
+    @ivar before: how far it is from it up to the identifier.
+    @ivar after: how far it is from the identifier up to it.
     @ivar hops: how many nodes one after another led here, itself included.
     @ivar cuts: the hosts of which each stands on every way here, and so may have made it up. There are none when two
         ways share nobody. On the machine of who looks, each node counts as a host.
     @ivar named: whom it has named.
-    @ivar claims: whether its list goes as far as the place.
+    @ivar claims: whether its list goes as far as the identifier.
     @ivar is_holder: whether it says that it is responsible itself.
-    @ivar is_listed: whether it was in a list of successors that goes as far as the place.
+    @ivar is_listed: whether it was in a list of successors that goes as far as the identifier.
     """
 
     contact: Contact

@@ -23,13 +23,13 @@ _PARTS: Final = 8
 _MOST_IN_A_ROW: Final = 256
 
 
-def end_of(place: int) -> int:
-    """The last position at a place."""
-    return (place << TAG_BITS) + (1 << TAG_BITS) - 1
+def end_of(identifier: int) -> int:
+    """The last position at an identifier."""
+    return (identifier << TAG_BITS) + (1 << TAG_BITS) - 1
 
 
 def span_of(low: int, high: int) -> Span:
-    """The positions of the places from one, left out, to another, included."""
+    """The positions of the identifiers from one, left out, to another, included."""
     return end_of(low), end_of(high)
 
 
@@ -124,5 +124,5 @@ class AntiEntropy:
 def length_of(span: Span) -> int:
     """How far a span goes, to compare with others from the same position; from one to itself is the farthest."""
     low, high = span
-    # Greater than any ring: places have at most 160 bits.
+    # Greater than any ring: identifiers have at most 160 bits.
     return high - low if high > low else high - low + (1 << 256)

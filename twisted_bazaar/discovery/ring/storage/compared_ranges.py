@@ -51,6 +51,6 @@ class ComparedRanges:
 
 
 def _is_all(by: Contact, span: Span) -> bool:
-    """Whether a span is all that belongs to a node, and no part of that: it goes from one place to that node's own."""
+    """Whether a span is all that belongs to a node: it goes from some identifier to that node's own."""
     low, high = span
     return high == end_of(by.id) and low == end_of(low >> TAG_BITS)

@@ -121,7 +121,7 @@ class DhtClient(ReplicaServer):
 
     async def _spread(self, entry: Entry) -> Stored:
         """Send an entry to all that are to have it; for who takes long, to one more."""
-        found = await self.member.lookups.find(self.store.place_of(entry), until="late")
+        found = await self.member.lookups.find(self.store.identifier_of(entry), until="late")
 
         def send(
             contact: Contact,

@@ -101,7 +101,7 @@ class Entry:
 
     @ivar kept: what it says.
     @ivar text: its envelope, in ASCII, as it travels.
-    @ivar tag: what it is called for short among all that are kept at one place, whatever its version.
+    @ivar tag: what it is called for short among all that are kept at one identifier, whatever its version.
     """
 
     kept: Kept

@@ -48,7 +48,7 @@ class Listed(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Marked(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An entry of a span, for short.
 
-    @ivar position: its place and its tag, one after the other.
+    @ivar position: its identifier and its tag, one after the other.
     """
 
     position: PositionText

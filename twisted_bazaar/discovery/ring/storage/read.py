@@ -4,8 +4,8 @@ There is no read repair here: a read changes nothing, and replicas that are behi
 
 Nobody is believed that something is there, or is not: several are asked, what comes is verified, and of each owner
 the newest is taken. Those that this node itself takes for the keepers are asked at once. If one of them says that the
-name belongs to it, and another on another host has the same, that is enough. Else the place is looked for, which takes
-longer: L{twisted_bazaar.discovery.ring.rules.lookup}.
+name belongs to it, and another on another host has the same, that is enough. Else the identifier is looked for, which
+takes longer: L{twisted_bazaar.discovery.ring.rules.lookup}.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Read:
     """
 
     __slots__ = (
-        *("_dht", "_clock", "_member", "_space", "_name", "_copies", "_most", "_place", "_make", "_lies"),
+        *("_dht", "_clock", "_member", "_space", "_name", "_copies", "_most", "_identifier", "_make", "_lies"),
         *("_listings", "_verified"),
     )
 
@@ -101,7 +101,7 @@ class Read:
         self._name = name
         self._copies = copies
         self._most = dht.replicas + 1
-        self._place = dht.store.place_of_name(name)
+        self._identifier = dht.store.identifier_of_name(name)
         self._make = partial(RingRequest, space=space, name=name)
         self._lies: dict[Contact, int] = {}
         # Nobody is asked twice.
@@ -118,7 +118,9 @@ class Read:
 
     async def _ask_likely(self) -> Sequence[Holding] | None:
         """What those have who are taken for the keepers, or are said to be nearer; None if that need not be all."""
-        likely = self._member.lookups.likely_owners(self._place, self._most) if self._copies <= USUAL_COPIES else ()
+        likely = (
+            self._member.lookups.likely_owners(self._identifier, self._most) if self._copies <= USUAL_COPIES else ()
+        )
         if not likely:
             return None
         nearest = likely[0]
@@ -138,11 +140,11 @@ class Read:
         return None
 
     def _hint(self, asked: Sequence[Contact]) -> Contact | None:
-        """Who may be nearer to the place, by what those say that have answered, the nearest of them first."""
+        """Who may be nearer to the identifier, by what those say that have answered, the nearest of them first."""
         cards = self._member.cards
 
         def far(contact: Contact) -> int:
-            return self._member.ring.distance(self._place, contact.id)
+            return self._member.ring.distance(self._identifier, contact.id)
 
         for listing in sorted(self._listings.values(), key=lambda each: far(each.at)):
             hint = listing.before
@@ -168,12 +170,12 @@ class Read:
 
     async def _search(self) -> Sequence[Holding]:
         """What those have who are found to be the keepers."""
-        named = (await self._member.lookups.find(self._place, until="named")).holders[: self._most]
+        named = (await self._member.lookups.find(self._identifier, until="named")).holders[: self._most]
         listings, asked = await self._list_some(named, self._copies)
         found = await self._read_all(listings)
         if not found or len(listings) < min(self._copies, USUAL_COPIES):
             # One that is quick could hide what another has; and who was named need not be the one.
-            holders = (await self._member.lookups.find(self._place, until="late")).holders[: self._most]
+            holders = (await self._member.lookups.find(self._identifier, until="late")).holders[: self._most]
             rest = [holder for holder in holders if holder not in asked]
             more, _ = await self._list_some(rest, len(rest))
             listings += more
@@ -267,7 +269,7 @@ class Read:
         pairs = dht.list_own(self._space, self._name, _MOST_PAGES * MOST_LISTED)
         texts = {listed.tag: entry.text for listed, entry in pairs}
         stabilization = self._member.stabilization
-        is_own = stabilization.is_responsible(self._place)
+        is_own = stabilization.is_responsible(self._identifier)
         before = None if is_own else stabilization.predecessor
         return _Listing(self._member.own, [listed for listed, _ in pairs], texts, is_own=is_own, before=before)
 

@@ -88,7 +88,7 @@ class Repair:
 
     def is_own(self, entry: Entry) -> bool:
         """Whether an entry belongs to this node, as far as it knows."""
-        return self._owner is not None and self.replication.is_own(self._dht.store.place_of(entry))
+        return self._owner is not None and self.replication.is_own(self._dht.store.identifier_of(entry))
 
     def hand_over(self) -> Deferred[None]:
         """See that those who stay have all that is here."""
@@ -128,7 +128,7 @@ class Repair:
         if not member.is_member:
             return
         if self._owner != member.own:
-            # The place is known only now, or anew.
+            # The identifier is known only now, or anew.
             self._owner = member.own
             self.replication = Replication(member.own, self._ring, self._dht.store, self._node.rng, self._dht.replicas)
         stabilization = member.stabilization
@@ -262,7 +262,7 @@ class Repair:
         """Give an entry to where it belongs, and drop it if that is not here."""
         await self._pace(len(entry.text))
         store = self._dht.store
-        found = await self._member.lookups.find(store.place_of(entry), until="late")
+        found = await self._member.lookups.find(store.identifier_of(entry), until="late")
         holders = found.holders[: self._dht.replicas + 1]
         others = [holder for holder in holders if holder != self._member.own]
         if not others:
@@ -286,7 +286,7 @@ class Repair:
         if self._owner is None:
             return
         try:
-            span = self._place(message.low), self._place(message.high)
+            span = self._identifier(message.low), self._identifier(message.high)
         except ValueError:
             return
         if message.own:
@@ -299,15 +299,15 @@ class Repair:
 
     def _read(self, answer: RingCompared, end: int) -> Compared:
         try:
-            marks = tuple(Mark(self._place(mark.position), mark.version) for mark in answer.marked)
-            return Compared(answer.same, marks, end if answer.until is None else self._place(answer.until))
+            marks = tuple(Mark(self._identifier(mark.position), mark.version) for mark in answer.marked)
+            return Compared(answer.same, marks, end if answer.until is None else self._identifier(answer.until))
         except ValueError:
             raise LinkClosed("it names what is not on this ring") from None
 
     def _text(self, position: int) -> str:
         return f"{position:0{self._digits}x}"
 
-    def _place(self, text: str) -> int:
+    def _identifier(self, text: str) -> int:
         """The position that a text from the wire means.
 
         @raise ValueError: there is none such.

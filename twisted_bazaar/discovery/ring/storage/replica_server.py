@@ -107,7 +107,7 @@ class ReplicaServer:
 
     @param member: the node on its ring; it has not started yet.
     @param replicas: on how many nodes everything is besides the one that it belongs to.
-    @param place_of: where what stands under a name belongs; all nodes have to agree on it.
+    @param identifier_of_name: where what stands under a name belongs; all nodes have to agree on it.
     @param files: the files that entries are about.
     @param limits: those of L{Store}.
     @ivar store: what it keeps.
@@ -124,13 +124,13 @@ class ReplicaServer:
         member: RingNode,
         *,
         replicas: int = USUAL_REPLICAS,
-        place_of: Callable[[str], int] | None = None,
+        identifier_of: Callable[[str], int] | None = None,
         files: Files | None = None,
         **limits: Any,
     ) -> None:
         self.member: RingNode = member
         self.replicas: int = replicas
-        self.store: Store = Store(place_of or member.ring.key_of, changed=self._changed, **limits)
+        self.store: Store = Store(identifier_of or member.ring.key_of, changed=self._changed, **limits)
         self._files = NoFiles() if files is None else files
         self._assembly = Assembly()
         self._awaited: dict[str, list[Callable[[Contact], object]]] = {}
@@ -277,7 +277,7 @@ class ReplicaServer:
             return
         elif message.tag is None:
             first = 0 if message.after is None else int(message.after, 16) + 1
-            is_own = self.member.stabilization.is_responsible(store.place_under(space, name))
+            is_own = self.member.stabilization.is_responsible(store.identifier_under(space, name))
             self._reply_list(store.by_tag(space, name, self._now(), MOST_LISTED + 1, first), is_own, reply)
         else:
             nearest = store.by_tag(space, name, self._now(), 1, int(message.tag, 16))

@@ -120,12 +120,12 @@ class Replication:
         """Who is to have what belongs to this node."""
         return self._followers
 
-    def is_own(self, place: int) -> bool:
-        """Whether a place belongs to this node."""
+    def is_own(self, identifier: int) -> bool:
+        """Whether an identifier belongs to this node."""
         before = self._predecessor
         if before is None:
             return not self._followers
-        return self._ring.is_within(before.id, place, self._own.id)
+        return self._ring.is_within(before.id, identifier, self._own.id)
 
     def on_neighbours(self, predecessor: Contact | None, successors: Sequence[Contact], now: float) -> None:
         """Say who the neighbours are now."""

@@ -1,7 +1,7 @@
 """The store of one node of the ring: the entries that it keeps for others. Sans-IO.
 
-Of each owner there is one entry under one name, the newest. Entries lie in the order of their places, so that two nodes
-can compare what they have between two places, whatever it is, by one number.
+Of each owner there is one entry under one name, the newest. Entries lie in the order of their identifiers, so that two
+nodes can compare what they have between two identifiers, whatever it is, by one number.
 
 Strangers fill this, with what may never expire, and make up as many owners as they like. So each owner has a share, and
 each host that sends something has one too, a neighbour on the ring a larger one; past it nothing more is taken. So it
@@ -86,27 +86,27 @@ def _tag_of(held: _Held) -> int:
 class Store:
     """The store of one node.
 
-    A position is the place of an entry followed by its tag, so that each has its own.
+    A position is the identifier of an entry followed by its tag, so that each has its own.
 
-    @param place_of: where on the ring what stands under a name belongs.
+    @param identifier_of_name: where on the ring what stands under a name belongs.
     @param most: the largest number of entries.
     @param most_bytes: of their texts.
     @param most_weight: bytes that they take in memory.
     @param shares: one owner has at most this part of both, and so has one host that is no neighbour's.
-    @ivar place_of_name: where on the ring what stands under a name belongs.
+    @ivar identifier_of_name: where on the ring what stands under a name belongs.
     @ivar changes: how often it has become another than it was.
     @param changed: told what was kept before and what is kept now under one key, None for nothing.
     """
 
     __slots__ = (
-        *("place_of_name", "_most", "_most_bytes", "_shares", "_share", "_share_bytes", "_changed", "changes"),
+        *("identifier_of_name", "_most", "_most_bytes", "_shares", "_share", "_share_bytes", "_changed", "changes"),
         *("_held", "_names", "_order", "_at", "_owned", "_sent", "_named", "_bytes", "_ranking", "_expiries"),
         *("_most_weight", "_weight"),
     )
 
     def __init__(
         self,
-        place_of: Callable[[str], int],
+        identifier_of: Callable[[str], int],
         *,
         most: int = MOST_ENTRIES,
         most_bytes: int = MOST_BYTES,
@@ -114,7 +114,7 @@ class Store:
         shares: int = SHARES,
         changed: Callable[[Entry | None, Entry | None], object] = lambda before, after: None,
     ) -> None:
-        self.place_of_name = place_of
+        self.identifier_of_name = identifier_of
         self._most = most
         self._most_bytes = most_bytes
         self._most_weight = most_weight
@@ -147,18 +147,18 @@ class Store:
         """How long all texts are together."""
         return self._bytes
 
-    def place_under(self, space: str, name: str) -> int:
+    def identifier_under(self, space: str, name: str) -> int:
         """Where on the ring what stands under a name of a space belongs; quick for what is here."""
         named = self._names.get((space, name))
-        return self.place_of_name(name) if named is None else named[0].position >> TAG_BITS
+        return self.identifier_of_name(name) if named is None else named[0].position >> TAG_BITS
 
-    def place_of(self, entry: Entry) -> int:
+    def identifier_of(self, entry: Entry) -> int:
         """Where on the ring an entry belongs."""
-        return self.place_of_name(entry.kept.name)
+        return self.identifier_of_name(entry.kept.name)
 
     def position_of(self, entry: Entry) -> int:
         """Where an entry is in the order."""
-        return self.place_of(entry) << TAG_BITS | entry.tag
+        return self.identifier_of(entry) << TAG_BITS | entry.tag
 
     def get(self, key: EntryKey, now: float) -> Entry | None:
         """The entry under a key, be it a tombstone."""
@@ -249,7 +249,7 @@ class Store:
             if held is not None and held.until <= now:
                 self.drop(key)
 
-    # By place.
+    # By identifier.
 
     def positions(self, span: Span, most: int | None = None) -> list[int]:
         """Where the entries of a span are, in order."""
