@@ -33,7 +33,7 @@ from twisted_bazaar.roles.ring.kept_files import KeptFiles
 from twisted_bazaar.roles.ring.kept_folder import KeptFolder
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.offered import Offered
-from twisted_bazaar.roles.ring.options import RING_OPTIONS, places_of, read_replicas, read_settings
+from twisted_bazaar.roles.ring.options import RING_OPTIONS, hash_function, read_replicas, read_settings
 from twisted_bazaar.roles.ring.transfers import RingTransfers
 from twisted_bazaar.roles.ring.upload_events import UploadEvents
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -114,8 +114,8 @@ class RingPeer(Role):
         self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = self.member.datagrams
         self.folder: KeptFolder = KeptFolder(state)
         self.kept: KeptFiles = KeptFiles(keep_bytes, self.folder)
-        identifier_of = places_of(self.member.ring, self.is_classic)
-        self.dht: DhtClient = DhtClient(self.member, replicas=replicas, files=self.kept, place_of=identifier_of)
+        identifier_of = hash_function(self.member.ring, self.is_classic)
+        self.dht: DhtClient = DhtClient(self.member, replicas=replicas, files=self.kept, identifier_of=identifier_of)
         repair = Repair(self.member, self.dht)
         self._handover = FileHandover(self.dht, repair, self.kept, self.folder)
         self.member.before_leaving(self._handover.hand_over)

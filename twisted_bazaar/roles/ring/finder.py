@@ -24,7 +24,7 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import Command, INode
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
-from twisted_bazaar.roles.ring.options import places_of
+from twisted_bazaar.roles.ring.options import hash_function
 from twisted_bazaar.roles.ring.status import ring_status
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
@@ -75,7 +75,7 @@ class RingFinder(Role):
         self.member: RingNode = RingClient(settings, observer=observer) if member is None else member
         is_classic = not settings.has_fingers
         self.dht: DhtClient = DhtClient(
-            self.member, replicas=replicas, place_of=places_of(self.member.ring, is_classic)
+            self.member, replicas=replicas, identifier_of=hash_function(self.member.ring, is_classic)
         )
         self.search: RingSearch = RingSearch(self.dht, member)
         self.lifecycle: RingLifecycle = RingLifecycle(

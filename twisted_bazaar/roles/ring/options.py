@@ -97,7 +97,7 @@ def read_replicas(options: Mapping[str, Any], settings: Settings) -> int:
     return replicas
 
 
-def places_of(ring: Ring, is_classic: bool) -> Callable[[str], int]:
+def hash_function(ring: Ring, is_classic: bool) -> Callable[[str], int]:
     """The hash function of names; in a classroom a number of four digits is its own identifier."""
 
     def identifier_of(name: str) -> int:
