@@ -23,7 +23,7 @@ from twisted_bazaar.values.addresses import Address
 
 CIRCLE: Final = Ring()
 # By place, the keys of all nodes that speak.
-PAIRS: Final = {CIRCLE.text(CIRCLE.id_of_key(pair.public)): pair for pair in map(key_pair, range(17))}
+PAIRS: Final = {CIRCLE.to_wire(CIRCLE.id_of_key(pair.public)): pair for pair in map(key_pair, range(17))}
 PORT: Final = 9001
 
 

@@ -62,5 +62,5 @@ class RecordsPageTests(PageTests):
             self.assertEqual((kept.space, kept.name), provider_key(kept.name))
             self.assertIsNotNone(read_provided(kept.name, kept.value))
             self.assert_says(RING, f"`{kept.value.decode()}`")
-            place = Ring().text(Ring().id_of_key(kept.owner))
+            place = Ring().to_wire(Ring().id_of_key(kept.owner))
             self.assertIn(place, [message.get("place") for message in messages])

@@ -198,7 +198,7 @@ def test_stores_without_end(besieged: Besieged) -> None:
     besieged.friend.tell(**asking())
     pong = besieged.friend.hear("ringpong")
     ring = Ring()
-    member = Contact(ring.read(pong["source"]), key_pair(1).public, Address("127.0.0.1", besieged.port))
+    member = Contact(ring.from_wire(pong["source"]), key_pair(1).public, Address("127.0.0.1", besieged.port))
     own = Contact(5, key_pair(2).public, Address("127.0.0.2", 1))
     cookie = {"cookie": stranger.cookie}
     datagrams = list[bytes]()

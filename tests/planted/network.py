@@ -114,7 +114,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "what is given back staying on one node",
             "discovery/ring/storage/test_replication.py discovery/ring/storage/test_repair.py",
-            ("discovery/ring/storage/replication.py", "self.on_gained(by, now)", "pass"),
+            ("discovery/ring/storage/replication.py", "self.on_entry_received(by, now)", "pass"),
         ),
         bug(
             "a download that is patient with who serves nothing",

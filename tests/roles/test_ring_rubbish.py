@@ -63,7 +63,7 @@ class RubbishTests(PeersTestCase):
         self.nodes = self.ring(2)
         self.ask(self.nodes[0], "ring.put", name="x", value="right")
         self.victim = self.nodes[1]
-        self.own = self.peers[self.victim].member.ring.text(self.peers[self.victim].member.own.id)
+        self.own = self.peers[self.victim].member.ring.to_wire(self.peers[self.victim].member.own.id)
         self.stranger = RawSocket(self.network, self.victim)
         self.show()
 

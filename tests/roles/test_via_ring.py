@@ -163,7 +163,7 @@ class GoodsTests(RingCase):
         nodes = self.ring(2)
         own, other = (self.ways[node].finder.member for node in nodes)
         row = self.successResultOf(self.ways[nodes[0]].finder.commands["ring.status"]({}))
-        identifiers = {"ring_id": own.ring.called(own.own.id), "predecessor": own.ring.called(other.own.id)}
+        identifiers = {"ring_id": own.ring.display(own.own.id), "predecessor": own.ring.display(other.own.id)}
         self.assertEqual({name: row[name] for name in identifiers}, identifiers)
         self.assertEqual((row["member"], row["successors"]), (True, [identifiers["predecessor"]]))
 

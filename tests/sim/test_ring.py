@@ -21,7 +21,7 @@ from twisted_bazaar.discovery.ring.rules.invariant import flaws
 from twisted_bazaar.discovery.ring.rules.lookup import Found
 from twisted_bazaar.discovery.ring.rules.stabilization import Stabilization
 from twisted_bazaar.sim.ring.global_view import RingView
-from twisted_bazaar.sim.ring.ideal_ring import seats_of
+from twisted_bazaar.sim.ring.ideal_ring import initial_neighbours_of
 from twisted_bazaar.sim.ring.report import PhaseReport
 from twisted_bazaar.sim.ring.run import RingRun, ring_failures, ring_hops
 from twisted_bazaar.sim.ring.scenario import LookupEntry, RingScenario
@@ -84,7 +84,7 @@ class SeatsTests(SynchronousTestCase):
         ring, rng = Ring(), random.Random(5)
         contacts = [Contact(rng.getrandbits(64), f"{n}", Address("10.0.0.1", n + 1)) for n in range(count)]
         memberships = []
-        for contact, seat in seats_of(ring, contacts, 4).items():
+        for contact, seat in initial_neighbours_of(ring, contacts, 4).items():
             stabilization = Stabilization(contact, ring, 4)
             stabilization.begin(seat)
             memberships.append(stabilization)
@@ -101,7 +101,7 @@ class SeatsTests(SynchronousTestCase):
         """Everybody knows somebody in each part of its fingers in which somebody stands."""
         ring, rng = Ring(), random.Random(6)
         contacts = [Contact(rng.getrandbits(64), f"{n}", Address("10.0.0.1", n + 1)) for n in range(100)]
-        for contact, seat in seats_of(ring, contacts, 4).items():
+        for contact, seat in initial_neighbours_of(ring, contacts, 4).items():
             fingers, other = (Fingers(contact.id, ring) for _ in range(2))
             for each in seat.known:
                 fingers.learn(each)

@@ -199,7 +199,7 @@ def read_place(text: str, bits: int) -> int:
     ring = Ring(bits)
     largest = ring.size - 1
     is_marked = text.startswith("0x")
-    is_hexadecimal = is_marked or not (ring.is_counted or text.isdigit())
+    is_hexadecimal = is_marked or not (ring.is_classic or text.isdigit())
     digits = text.removeprefix("0x")
     longest = ring.digits if is_hexadecimal else len(f"{largest}")
     number = -1
@@ -212,7 +212,7 @@ def read_place(text: str, bits: int) -> int:
     if is_short or not 0 <= number <= largest:
         others = (
             f"0x{largest:x}"
-            if ring.is_counted
+            if ring.is_classic
             else f"are written as {ring.digits} hexadecimal digits, with 0x or without"
         )
         raise UsageError(f"--ring-id {text}: places on this ring go from 0 to {largest}, or {others}")

@@ -33,7 +33,7 @@ from twisted_bazaar.discovery.ring.rpc.messages import (
 )
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.storage.entry import VALUES, Entry, Kept, sign_entry
-from twisted_bazaar.discovery.ring.storage.fragments import name_of, parts_of
+from twisted_bazaar.discovery.ring.storage.fragments import fragment, name_of
 from twisted_bazaar.discovery.ring.storage.messages import (
     Listed,
     RingRequest,
@@ -56,7 +56,7 @@ def forged(ring: Ring, make: Make, own: Contact, to: Contact, origin: Contact | 
     @param origin: who is said to have begun it; the same if not given.
     """
     card = ContactEncoder(own, ring).write(origin or own)
-    return make(source=ring.text(own.id), destination=ring.text(to.id), stamp=1, origin=card)
+    return make(source=ring.to_wire(own.id), destination=ring.to_wire(to.id), stamp=1, origin=card)
 
 
 def about(ring: Ring, victim: Contact) -> Card:
@@ -136,7 +136,7 @@ class Chameleon(RingMember):
         self.lies += 1
         as_asked = ContactEncoder(replace(self.own, id=identifier), self.ring)
         answer = make(message, identifier)(
-            source=self.ring.text(identifier),
+            source=self.ring.to_wire(identifier),
             destination=message.source,
             stamp=message.stamp,
             origin=as_asked.write(as_asked.own),
@@ -144,7 +144,7 @@ class Chameleon(RingMember):
         self._requests.send(answer, address)
 
     def _found(self, message: RingFind, identifier: int) -> Make:
-        sought = self.ring.read(message.place)
+        sought = self.ring.from_wire(message.place)
         named = [*self._names(sought, range(8))]
         if identifier == sought:
             # The holder itself stands first.
@@ -154,7 +154,7 @@ class Chameleon(RingMember):
         return partial(RingFound, after=tuple(named), predecessor=next(self._names(sought, [-1])))
 
     def _pong(self, message: RingPing, identifier: int) -> Make:
-        asker = self.ring.read(message.source)
+        asker = self.ring.from_wire(message.source)
         before = next(self._names(asker, [-1]))
         return partial(RingPong, bits=self.ring.bits, predecessor=before, successors=tuple(self._names(asker, [1, 2])))
 
@@ -168,7 +168,7 @@ class Chameleon(RingMember):
                 someone.address.host,
                 someone.address.port,
                 someone.port,
-                self.ring.text(someone.id),
+                self.ring.to_wire(someone.id),
             )
 
 
@@ -183,7 +183,7 @@ def owned(number: int, name: str, *, version: int = 1, value: bytes = b"x", **sa
 
 def stores(entry: Entry, left: int | None = None) -> list[Make]:
     """The messages that have an entry kept."""
-    parts = parts_of(entry.text)
+    parts = fragment(entry.text)
     make = partial(RingStore, whole=name_of(entry.text), parts=len(parts), left=left)
     return [partial(make, part=part, text=text) for part, text in enumerate(parts)]
 

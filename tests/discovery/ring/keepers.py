@@ -94,7 +94,7 @@ class Keepers:
             return
         self.look(node)
         keeper = self.nodes[node]
-        keeper.replication.hurry()
+        keeper.replication.sync_all_now()
         for other in dict.fromkeys((*keeper.replication.followers, *self.neighbours(node)[0])):
             self.sync(node, other)
         del self.nodes[node]
@@ -125,7 +125,7 @@ class Keepers:
         for sync in syncs:
             comparison = AntiEntropy(keeper.store, sync.span, is_mutual=sync.is_own)
             if sync.is_own:
-                far.replication.on_claimed(node, sync.span, self.now)
+                far.replication.on_range_compared(node, sync.span, self.now)
             while not comparison.is_over:
                 self.asked += 1
                 span, total = comparison.next_span()
@@ -133,24 +133,24 @@ class Keepers:
             self.send(node, other, comparison.to_send)
             self.move(far.store, keeper.store, comparison.to_fetch)
             if comparison.to_fetch:
-                keeper.replication.on_gained(other, self.now)
+                keeper.replication.on_entry_received(other, self.now)
         keeper.replication.on_synced(other, self.now)
 
     def send(self, node: Contact, other: Contact, positions: Iterable[int]) -> None:
         """A node has another keep entries, and that one notes what is new to it."""
         store, far = self.nodes[node].store, self.nodes[other]
         for position in positions:
-            before = far.store.at(position)
+            before = far.store.entry_at(position)
             self.move(store, far.store, [position])
-            if far.store.at(position) != before:
-                far.replication.on_handed(position, node, self.now)
+            if far.store.entry_at(position) != before:
+                far.replication.on_handoff(position, node, self.now)
 
     def move(self, one: Store, other: Store, positions: Iterable[int]) -> None:
         """Entries go from one node to another."""
         for position in positions:
-            moved = one.at(position)
+            moved = one.entry_at(position)
             assert moved is not None
-            other.put(moved, self.now, left_s=one.left_s(moved, self.now))
+            other.put(moved, self.now, left_s=one.ttl_s(moved, self.now))
 
     def give_back(self, node: Contact, entries: Sequence[Entry]) -> None:
         """A node gives away what belongs to others."""
@@ -160,9 +160,9 @@ class Keepers:
             first = next((holder for holder in holders if holder != node), None)
             if first is not None:
                 far = self.nodes[first]
-                outcome = far.store.put(each, self.now, left_s=store.left_s(each, self.now))
+                outcome = far.store.put(each, self.now, left_s=store.ttl_s(each, self.now))
                 if outcome is Outcome.KEPT:
-                    far.replication.on_handed(far.store.position_of(each), node, self.now)
+                    far.replication.on_handoff(far.store.position_of(each), node, self.now)
                 if outcome is not Outcome.FULL and node not in holders:
                     store.drop(each.key)
 
@@ -175,7 +175,7 @@ class Keepers:
         other = replication.next_neighbour(self.now)
         if other is not None:
             self.sync(node, other)
-        unclaimed = replication.to_give_back(self.now)
+        unclaimed = replication.next_misplaced(self.now)
         if unclaimed is not None:
             self.give_back(node, [unclaimed])
 

@@ -82,7 +82,7 @@ class KeepingTestCase(RingTestCase):
     def having(self, name: str, space: str = VALUES) -> list[Node]:
         """The nodes that have something under a name, be it a tombstone."""
         now = self.network.seconds()
-        return [node for node in self.network.nodes if self.dht(node).store.under(space, name, now)]
+        return [node for node in self.network.nodes if self.dht(node).store.entries_of(space, name, now)]
 
     def right_ones(self, name: str) -> list[Node]:
         """Those that are to have it, the one to which it belongs first."""

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from attrs import define, field, frozen
 
-from twisted_bazaar.discovery.ring.rules.actions import Action, Hint, NodeState, Ping, Refused, Report, Seek
+from twisted_bazaar.discovery.ring.rules.actions import Action, Hint, JoinRefused, NodeState, Ping, Report, Seek
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.invariant import faults, flaws
 from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
@@ -210,7 +210,7 @@ class World:
                 case Hint(to=to) | Report(to=to):
                     if not self.is_parted(node, to):
                         self.on_the_way.append(Said(to, step))
-                case Refused(holder=holder):
+                case JoinRefused(holder=holder):
                     self.refused.append((node, holder))
                     if not self.nodes[node].is_member:
                         self.die(node)
@@ -227,7 +227,7 @@ class World:
             if not after or self.ring.is_within(before.id, sought.identifier, after[0].id):
                 break
             before = after[0]
-        self.do(node, self.nodes[node].on_found(sought, before, after, self.now))
+        self.do(node, self.nodes[node].on_lookup_done(sought, before, after, self.now))
 
     # How it goes on.
 

@@ -56,7 +56,7 @@ class Net:
     def _fingers(self, node: Contact, made: Stabilization, dead: RecentlyFailed, parts: int) -> Fingers:
         """A table for which everything has been looked up once."""
         fingers = Fingers(node.id, self.ring, max(1, parts), failed=dead)
-        while parts and (identifier := fingers.refresh(made.successors, 1.0, self.rng)) is not None:
+        while parts and (identifier := fingers.next_refresh(made.successors, 1.0, self.rng)) is not None:
             fingers.learn(self.holder(identifier))
         return fingers
 

@@ -616,7 +616,7 @@ class ReplayTests(HostileTestCase):
 
     def newest(self, name: str) -> Entry:
         """An entry as it is kept."""
-        return self.dht(self.having(name)[0]).store.under(VALUES, name, self.network.seconds())[0]
+        return self.dht(self.having(name)[0]).store.entries_of(VALUES, name, self.network.seconds())[0]
 
     def test_older(self) -> None:
         """An older version that its owner once signed takes nobody's place."""

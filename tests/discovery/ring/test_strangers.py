@@ -42,7 +42,7 @@ class StrangersTests(KeepingTestCase):
         ring, own = self.member.ring, self.member.own
         key = key_pair(1_000 + number).public
         cards = ContactEncoder(Contact(ring.id_of_key(key), key, Address("10.9.0.1", 7_000), 0), ring)
-        message = make(source=cards.own_text, destination=ring.text(own.id), stamp=stamp, origin=cards.own_card)
+        message = make(source=cards.own_text, destination=ring.to_wire(own.id), stamp=stamp, origin=cards.own_card)
         keys = json.loads(msgspec.json.encode(message)) | {"give": GIVE, "pad": ""}
         keys["pad"] = "0" * (1_200 - len(json.dumps(keys, separators=(",", ":"))))
         self.socket.tell(keys.pop("type"), **keys)
@@ -50,7 +50,7 @@ class StrangersTests(KeepingTestCase):
 
     def test_answered(self) -> None:
         """Who joins, looks for a place or wants an entry is answered at once; who says that it is a member is not."""
-        where = self.member.ring.text(0)
+        where = self.member.ring.to_wire(0)
         wanted = partial(RingRequest, space=VALUES, name="greeting")
         for make in (RingJoin, partial(RingFind, place=where), wanted, RingPing):
             self.ask(make)
@@ -65,11 +65,11 @@ class StrangersTests(KeepingTestCase):
 
         def known() -> tuple[Any, ...]:
             fingers = frozenset(self.member.table.fingers)
-            return self.member.stabilization.state, fingers, tuple(self.member.callers)
+            return self.member.stabilization.state, fingers, tuple(self.member.pinging_predecessors)
 
         before = known()
         for number in range(300):
-            identifier = self.member.ring.text(rng.getrandbits(60))
+            identifier = self.member.ring.to_wire(rng.getrandbits(60))
             wanted = partial(RingRequest, space=VALUES, name="greeting")
             self.ask((RingJoin, partial(RingFind, place=identifier), wanted)[number % 3], number)
         self.assertEqual(known(), before)

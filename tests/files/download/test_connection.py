@@ -40,7 +40,7 @@ class Owner:
     def size_of(self, chunk: int) -> int:
         return 100
 
-    def room_for(self, chunk: int) -> memoryview:
+    def buffer_for(self, chunk: int) -> memoryview:
         return memoryview(bytearray(100))
 
     def bytes_received(self, size: int) -> None:

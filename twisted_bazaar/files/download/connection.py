@@ -72,7 +72,7 @@ class AskingOwner(Protocol):
     def size_of(self, chunk: int) -> int:
         """The bytes of a chunk that was asked for."""
 
-    def room_for(self, chunk: int) -> memoryview:
+    def buffer_for(self, chunk: int) -> memoryview:
         """The buffer for a chunk that was asked for."""
 
     def bytes_received(self, size: int) -> None:
@@ -226,7 +226,7 @@ class DownloadConnection(Stream):
         if self._chunk is None and offset == 0 and self._may_come.get(chunk):
             self._chunk, self._filled = chunk, 0
             self._size = self._owner.size_of(chunk)
-            self._content = self._owner.room_for(chunk) if chunk in self.wanted else None
+            self._content = self._owner.buffer_for(chunk) if chunk in self.wanted else None
         if chunk != self._chunk or offset != self._filled or offset + size > self._size:
             raise WireError(f"bytes of chunk {chunk} that were not asked for, or are out of order")
         return None if self._content is None else self._content[offset : offset + size]

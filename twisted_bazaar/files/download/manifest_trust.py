@@ -16,7 +16,7 @@ from twisted_bazaar.files.download.source import DESCRIBED, UNDECIDED, Source, S
 from twisted_bazaar.files.download.timeouts import TransferLimits
 
 
-class Believer(Protocol):
+class ManifestOwner(Protocol):
     """Somebody who goes by what is believed."""
 
     def adopt_manifest(self, manifest: Manifest) -> None:
@@ -36,7 +36,7 @@ class ManifestTrust:
     """
 
     def __init__(
-        self, reactor: Any, believer: Believer, digest: str, sources: Collection[Source], limits: TransferLimits
+        self, reactor: Any, believer: ManifestOwner, digest: str, sources: Collection[Source], limits: TransferLimits
     ) -> None:
         self._reactor = reactor
         self._believer = believer

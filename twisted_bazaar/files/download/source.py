@@ -80,7 +80,7 @@ class SourceOwner(Protocol):
     def size_of(self, chunk: int) -> int:
         """The bytes of a chunk."""
 
-    def room_for(self, chunk: int) -> memoryview:
+    def buffer_for(self, chunk: int) -> memoryview:
         """The buffer for a chunk."""
 
 
@@ -319,9 +319,9 @@ class Source:
         """The bytes of a chunk that it was asked for."""
         return self._owner.size_of(chunk)
 
-    def room_for(self, chunk: int) -> memoryview:
+    def buffer_for(self, chunk: int) -> memoryview:
         """The buffer for a chunk that it was asked for."""
-        return self._owner.room_for(chunk)
+        return self._owner.buffer_for(chunk)
 
     def bytes_received(self, size: int) -> None:
         """Some of a chunk has come."""

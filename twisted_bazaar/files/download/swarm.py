@@ -184,7 +184,7 @@ class Download:
         assert manifest is not None, "chunks are asked for by a manifest"
         return manifest.size_of(chunk)
 
-    def room_for(self, chunk: int) -> memoryview:
+    def buffer_for(self, chunk: int) -> memoryview:
         """A buffer for a chunk."""
         return self._rooms.acquire(self.size_of(chunk))
 

@@ -238,7 +238,7 @@ class RingCommands:
     async def _request(self, name: str, folder: Path, digest: str, overwrite: bool, file: str) -> dict[str, Any]:
         beginning = read_beginning(digest)
         self._check()
-        place = self._dht.member.ring.called(self._dht.store.identifier_of_name(name))
+        place = self._dht.member.ring.display(self._dht.store.identifier_of_name(name))
         self._transfers.node.report("ring-requested", "{name} is looked for, at place {place}", name=name, place=place)
         holdings = [each for each in await self._holdings(name) if (each.entry.kept.digest or "").startswith(beginning)]
         contents = {holding.entry.kept.digest: holding for holding in reversed(holdings)}
@@ -346,7 +346,7 @@ class RingCommands:
         return self._dht.get(FILES, name, self._dht.replicas + 1)
 
     def _places(self, contacts: Sequence[Contact]) -> list[str]:
-        return [self._dht.member.ring.called(contact.id) for contact in contacts]
+        return [self._dht.member.ring.display(contact.id) for contact in contacts]
 
     def _check(self) -> None:
         if not self._dht.member.is_member:

@@ -100,7 +100,7 @@ class Checkpoints:
         if self._memory is None or self._saved == store.changes:
             return succeed(None)
         self._saved = store.changes
-        return self._in_thread(partial(self._memory.keep, [(each, store.left_s(each, now)) for each in store], now))
+        return self._in_thread(partial(self._memory.keep, [(each, store.ttl_s(each, now)) for each in store], now))
 
     def _written(self, _: None) -> None:
         self._is_failing = False

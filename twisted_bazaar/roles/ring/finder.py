@@ -101,7 +101,7 @@ class RingFinder(Role):
     def _status(self, _request: Mapping[str, Any]) -> Deferred[Any]:
         if not self.member.can_ask:
             return succeed({"role": "ring", "joined": False})
-        told: Callable[[int], str] = self.member.ring.called
+        told: Callable[[int], str] = self.member.ring.display
         status = {"role": "ring", "joined": True, "place": told(self.member.own.id), "untold": self.search.unpublished}
         if not self.member.is_client:
             stabilization = self.member.stabilization

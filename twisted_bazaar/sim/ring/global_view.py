@@ -111,7 +111,7 @@ class RingView(Observer):
     def has(self, contact: Contact, name: str) -> bool:
         """Whether a node has a value under a name."""
         peer = self.peers[contact]
-        return bool(peer.dht.store.under(VALUES, name, peer.node.clock.seconds()))
+        return bool(peer.dht.store.entries_of(VALUES, name, peer.node.clock.seconds()))
 
     def is_kept(self, name: str) -> bool:
         """Whether anybody has a value under a name."""

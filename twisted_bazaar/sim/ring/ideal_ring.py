@@ -8,13 +8,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
-from twisted_bazaar.discovery.ring.rules.actions import Seat
+from twisted_bazaar.discovery.ring.rules.actions import InitialNeighbours
 from twisted_bazaar.discovery.ring.rules.fingers import PARTS
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 
 
-def seats_of(ring: Ring, contacts: Iterable[Contact], successors: int) -> Mapping[Contact, Seat]:
-    """The seat of each of these nodes.
+def initial_neighbours_of(
+    ring: Ring, contacts: Iterable[Contact], successors: int
+) -> Mapping[Contact, InitialNeighbours]:
+    """The initial neighbours of each of these nodes.
 
     @param successors: how many nodes after itself each knows.
     """
@@ -22,12 +24,12 @@ def seats_of(ring: Ring, contacts: Iterable[Contact], successors: int) -> Mappin
     identifiers = [contact.id for contact in order]
     count = len(order)
     following = min(successors, count - 1)
-    seats = {}
+    initial_neighbours = {}
     for index, contact in enumerate(order):
         after = tuple(order[(index + step) % count] for step in range(1, following + 1))
         known = _known(ring, contact, after, order, identifiers)
-        seats[contact] = Seat(order[index - 1] if count > 1 else None, after, known)
-    return seats
+        initial_neighbours[contact] = InitialNeighbours(order[index - 1] if count > 1 else None, after, known)
+    return initial_neighbours
 
 
 def _known(

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.discovery.ring.member.member import RingMember
-from twisted_bazaar.discovery.ring.rules.actions import Seat
+from twisted_bazaar.discovery.ring.rules.actions import InitialNeighbours
 from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
@@ -36,7 +36,7 @@ class SimulatedPeer(Role):
     """A member of a ring that keeps small values.
 
     @param join: where a member takes links; None to begin a ring.
-    @param seat: its identifier on a ring that is begun by many at once.
+    @param initial: its neighbours on a ring that is begun by many at once.
     @ivar member: its place among the others.
     @ivar dht: what it keeps.
     """
@@ -46,21 +46,25 @@ class SimulatedPeer(Role):
     log: Final = Logger()
 
     def __init__(
-        self, settings: Settings, replicas: int, join: IStreamClientEndpoint | None = None, seat: Seat | None = None
+        self,
+        settings: Settings,
+        replicas: int,
+        join: IStreamClientEndpoint | None = None,
+        initial: InitialNeighbours | None = None,
     ) -> None:
         self.member: RingMember = RingMember(settings)
         self.dht: DhtClient = DhtClient(self.member, replicas=replicas)
         self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = self.member.datagrams
         self._repair = Repair(self.member, self.dht)
         self._join = join
-        self._seat = seat
+        self._initial = initial
 
     def start(self, node: INode) -> None:
         """Begin."""
         super().start(node)
         self.dht.start(node)
         self._repair.start(node)
-        self.member.start(node, self._join, self._seat).addErrback(self._not_joined)
+        self.member.start(node, self._join, self._initial).addErrback(self._not_joined)
 
     def stop(self) -> Deferred[None]:
         """Hand over what is here, and leave."""

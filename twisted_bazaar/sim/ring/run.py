@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, ClassVar, Final
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.discovery.ring.rules.actions import Seat
+from twisted_bazaar.discovery.ring.rules.actions import InitialNeighbours
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.lookup import Found
 from twisted_bazaar.discovery.ring.storage.dht_client import Holding, Stored
@@ -27,7 +27,7 @@ from twisted_bazaar.sim.invariants.check import Check
 from twisted_bazaar.sim.invariants.ring import value_of
 from twisted_bazaar.sim.ring.churn import Churn
 from twisted_bazaar.sim.ring.global_view import RingView
-from twisted_bazaar.sim.ring.ideal_ring import seats_of
+from twisted_bazaar.sim.ring.ideal_ring import initial_neighbours_of
 from twisted_bazaar.sim.ring.peer import AnyMember, SimulatedPeer
 from twisted_bazaar.sim.ring.report import PhaseReport, RingReport, RingStatistics
 from twisted_bazaar.sim.ring.scenario import LookupEntry, Phase, RingScenario
@@ -65,7 +65,7 @@ class RingRun(Run[RingScenario, RingReport]):
     ) -> None:
         self._names = scenario.names()
         self._ring = Ring(scenario.settings.bits)
-        self._seats: dict[str, Seat] = {}
+        self._initial_neighbours: dict[str, InitialNeighbours] = {}
         self._limits = Limits(min_links=0)
         self._sought = 0
         self._turnover = Churn(scenario.rate)
@@ -96,17 +96,17 @@ class RingRun(Run[RingScenario, RingReport]):
             member.give_key(seed)
             key = KeyPair.from_seed(seed).public
             contacts[Contact(self._ring.id_of_key(key), key, member.udp_address, NODE_PORT)] = name
-        seats = seats_of(self._ring, contacts, self._scenario.successors)
-        self._seats = {contacts[contact]: seat for contact, seat in seats.items()}
+        initial_neighbours = initial_neighbours_of(self._ring, contacts, self._scenario.successors)
+        self._initial_neighbours = {contacts[contact]: initial for contact, initial in initial_neighbours.items()}
 
     def _make_roles(self, member: Member) -> Sequence[IRole]:
         scenario = self._scenario
-        seat = self._seats.pop(member.name, None)
-        begins = seat is not None or (scenario.begin == "joined" and member.name == self._names[0] and not self.view)
+        initial = self._initial_neighbours.pop(member.name, None)
+        begins = initial is not None or (scenario.begin == "joined" and member.name == self._names[0] and not self.view)
         others = partial(self._others, member)
         rng = self._chance("door", member.name, str(member.starts))
         door = None if begins else AnyMember(member.host, others, rng)
-        return [SimulatedPeer(scenario.settings, scenario.replicas, door, seat)]
+        return [SimulatedPeer(scenario.settings, scenario.replicas, door, initial)]
 
     def _others(self, member: Member) -> Sequence[Address]:
         """Where others listen by whom a node may join."""
@@ -200,7 +200,7 @@ class RingRun(Run[RingScenario, RingReport]):
             return
         member, peer = there
         identifier, began, starts = self._ring.key_of(key), self.network.timeline.now, member.starts
-        text, number = self._ring.text(identifier), self._sought
+        text, number = self._ring.to_wire(identifier), self._sought
         self._sought += 1
 
         def found(what: Found) -> None:
@@ -214,7 +214,7 @@ class RingRun(Run[RingScenario, RingReport]):
                 place=text,
                 phase=phase,
                 number=number,
-                holder="" if holder is None else self._ring.text(holder.id),
+                holder="" if holder is None else self._ring.to_wire(holder.id),
                 is_right=holder is not None and right is not None and holder.id == right.id,
                 hops=what.hops,
                 asked=what.asked,

@@ -36,7 +36,7 @@ class MeetingTests(RingTestCase):
 
     def ask(self, asker: RingMember, asked: RingMember) -> RingMessage:
         """Have one ask another something, in a member's way."""
-        find = partial(RingFind, place=asked.ring.text(0))
+        find = partial(RingFind, place=asked.ring.to_wire(0))
         found: RingMessage = self.result(asker.requests.ask(self.seen(asked), find))
         self.network.run(0.1)
         return found
@@ -82,7 +82,7 @@ class MeetingTests(RingTestCase):
         asker, asked = self.strangers()
         self.ask(asker, asked)
         for _ in range(10):
-            asker.requests.ask(self.seen(asked), partial(RingFind, place=asked.ring.text(0)))
+            asker.requests.ask(self.seen(asked), partial(RingFind, place=asked.ring.to_wire(0)))
         self.network.run(0.5)
         self.assertEqual(self.pings(asked, self.seen(asker).address), 1)
         self.assertTrue(self.knows(asked, asker))
@@ -135,10 +135,10 @@ class ByHandTests(RingTestCase):
         cards = ContactEncoder(self.contact(number), ring)
         message = RingFind(
             source=cards.own_text,
-            destination=ring.text(own.id),
+            destination=ring.to_wire(own.id),
             stamp=number,
             origin=cards.own_card,
-            place=ring.text(0),
+            place=ring.to_wire(0),
         )
         keys: dict[str, Any] = json.loads(msgspec.json.encode(message))
         keys["give"] = "0123456789abcdef"
@@ -175,7 +175,7 @@ class ByHandTests(RingTestCase):
             self.ask(number, cookie)
             [ping] = self.socket.of_type("ringping")
             keys = {"source": ping["destination"], "destination": ping["source"], "stamp": ping["stamp"]}
-            keys["source"] = self.member.ring.text(self.contact(number).id)
+            keys["source"] = self.member.ring.to_wire(self.contact(number).id)
             origin = ContactEncoder(self.contact(number), self.member.ring).own_card
             pong = {"origin": msgspec.to_builtins(origin), "bits": 64, "member": True, **keys, **wrong}
             self.socket.tell("ringpong", **pong, cookie=cookie)
@@ -233,7 +233,7 @@ class ClassroomTests(RingTestCase):
         self.network.run(60.0)
         asker, asked = self.members[nodes[0]], self.members[nodes[2]]
         for _ in range(3):
-            self.result(asker.requests.ask(self.seen(asked), partial(RingFind, place=asked.ring.text(0))))
+            self.result(asker.requests.ask(self.seen(asked), partial(RingFind, place=asked.ring.to_wire(0))))
         self.network.run(0.1)
         self.assertNotIn(self.seen(asker), asked.table.fingers)
         self.assertEqual(asked._incarnation.verification._asked, set())

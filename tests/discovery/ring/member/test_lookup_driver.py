@@ -55,7 +55,7 @@ class SearchTests(SynchronousTestCase):
         question = next(message for message, address in self.node.datagrams if address == by.address)
         assert isinstance(question, RingFind)
         found = RingFound(
-            source=RING.text(by.id),
+            source=RING.to_wire(by.id),
             destination=question.source,
             stamp=question.stamp,
             origin=cards.write(by),
@@ -154,7 +154,7 @@ class SearchTests(SynchronousTestCase):
         assert isinstance(question, RingFind)
         cards = ContactEncoder(OTHERS[2], RING)
         strange = RingExit(
-            source=RING.text(OTHERS[2].id), destination="", stamp=question.stamp, origin=cards.write(OTHERS[2])
+            source=RING.to_wire(OTHERS[2].id), destination="", stamp=question.stamp, origin=cards.write(OTHERS[2])
         )
         self.asking.on_answer(strange, OTHERS[2].address)
         self.assertEqual(self.asked(), [OTHERS[2], OTHERS[1]])

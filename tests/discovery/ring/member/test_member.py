@@ -91,7 +91,7 @@ class MemberTestCase(SynchronousTestCase):
     def say(self, by: Contact, make: Make, to: str = "64", stamp: int = 5, origin: Contact | None = None) -> None:
         """Let a message come."""
         cards = ContactEncoder(by, RING)
-        message = make(source=RING.text(by.id), destination=to, stamp=stamp, origin=cards.write(origin or by))
+        message = make(source=RING.to_wire(by.id), destination=to, stamp=stamp, origin=cards.write(origin or by))
         self.member.datagrams[type(message)](message, by.address)
 
     def said(self, to: Contact | Address, *kinds: type[RingMessage]) -> list[Any]:
@@ -240,7 +240,7 @@ class ComingTests(MemberTestCase):
         other = Ring(64)
         there = Contact(5, contact(50).key, Address("10.0.0.2", 9_100))
         card = ContactEncoder(there, other).write(there)
-        answer = RingPong(source=other.text(5), destination="64", stamp=question.stamp, origin=card, bits=64)
+        answer = RingPong(source=other.to_wire(5), destination="64", stamp=question.stamp, origin=card, bits=64)
         self.member.datagrams[RingPong](answer, there.address)
         self.assertIn("64 bits", str(self.failureResultOf(began, UsageError).value))
 
@@ -317,10 +317,10 @@ class StayingTests(MemberTestCase):
         there = Contact(5, contact(60).key, contact(60).address)
         card = ContactEncoder(there, other).write(there)
         for kind in (RingJoin, RingPing):
-            message = kind(source=other.text(5), destination="", stamp=1, origin=card)
+            message = kind(source=other.to_wire(5), destination="", stamp=1, origin=card)
             self.member.datagrams[kind](message, there.address)
         [pong] = self.said(there, RingPong)
-        self.assertEqual((pong.bits, pong.destination), (8, other.text(5)))
+        self.assertEqual((pong.bits, pong.destination), (8, other.to_wire(5)))
         self.assertEqual(self.neighbours(), (50, [150, 50]))
 
     def test_forged_update(self) -> None:
@@ -385,12 +385,12 @@ class StayingTests(MemberTestCase):
         mute = contact(90)
         for _ in range(3):
             self.say(mute, RingPing)
-            self.assertNotIn(mute, self.member.callers)
+            self.assertNotIn(mute, self.member.pinging_predecessors)
             self.live(contact(50), contact(150), seconds=0.5)
         self.say(mute, RingPing)
         self.pong(mute, self.member.own)
         self.say(mute, RingPing)
-        self.assertIn(mute, self.member.callers)
+        self.assertIn(mute, self.member.pinging_predecessors)
 
     def test_quit(self) -> None:
         """Who takes its own leave is let go at once, and told that it may exit."""
@@ -462,7 +462,7 @@ class CarryingTests(MemberTestCase):
         """What comes as if another had begun it is neither taken nor answered, to whomever, and whoever it is from."""
         self.say(contact(66), partial(Note, text="hi"), origin=contact(50))
         card = ContactEncoder(contact(66), RING).write(contact(50))
-        said = Note(source=RING.text(50), destination="64", stamp=5, origin=card, text="hi")
+        said = Note(source=RING.to_wire(50), destination="64", stamp=5, origin=card, text="hi")
         self.member.datagrams[Note](said, contact(66).address)
         self.assertEqual(self.taken, [])
         self.assertEqual((self.said(contact(50), Thanks), self.said(contact(66), Thanks)), ([], []))
@@ -471,7 +471,7 @@ class CarryingTests(MemberTestCase):
         """What is said to be from another place than that of its origin is neither taken nor answered."""
         note = partial(Note, text="hi")
         card = ContactEncoder(contact(50), RING).write(contact(50))
-        message = note(source=RING.text(66), destination="64", stamp=5, origin=card)
+        message = note(source=RING.to_wire(66), destination="64", stamp=5, origin=card)
         self.member.datagrams[Note](message, contact(50).address)
         self.assertEqual((self.taken, self.said(contact(50), Thanks)), ([], []))
 

@@ -423,7 +423,10 @@ class LyingTests(RingNetworkTestCase):
         """Send a forged message."""
         cards = ContactEncoder(own, to.ring)
         message: RingMessage = make(
-            source=to.ring.text(own.id), destination=to.ring.text(to.own.id), stamp=1, origin=cards.write(origin or own)
+            source=to.ring.to_wire(own.id),
+            destination=to.ring.to_wire(to.own.id),
+            stamp=1,
+            origin=cards.write(origin or own),
         )
         self.liar_node.send_datagram(message, (self.seen(to).address,))
 

@@ -52,8 +52,8 @@ def contact(number: int, ring: Ring = RING, host: str | None = None, identifier:
 OWN = contact(0)
 CARDS = ContactEncoder(OWN, RING)
 ENVELOPE: dict[str, Any] = {
-    "source": RING.text(OWN.id),
-    "destination": RING.text(contact(1).id),
+    "source": RING.to_wire(OWN.id),
+    "destination": RING.to_wire(contact(1).id),
     "stamp": 7,
     "origin": CARDS.write(OWN),
 }
@@ -74,7 +74,7 @@ EXAMPLES: tuple[RingMessage, ...] = (
     RingAbrupt(**ENVELOPE, about=CARDS.write(contact(4))),
     RingQuit(**ENVELOPE, predecessor=CARDS.write(contact(1)), successors=CARDS.write_all([contact(2)])),
     RingExit(**ENVELOPE),
-    RingFind(**ENVELOPE, place=RING.text(5)),
+    RingFind(**ENVELOPE, place=RING.to_wire(5)),
     RingFound(
         **ENVELOPE,
         before=CARDS.write_all([contact(1)]),
@@ -105,8 +105,8 @@ class WireTests(SynchronousTestCase):
             json.loads(CODEC.encode(RingPing(**ENVELOPE))),
             {
                 "type": "ringping",
-                "source": RING.text(OWN.id),
-                "destination": RING.text(contact(1).id),
+                "source": RING.to_wire(OWN.id),
+                "destination": RING.to_wire(contact(1).id),
                 "stamp": 7,
                 "origin": [CARDS.write(OWN).key, None, 9_001, 9_001, None],
             },
@@ -150,7 +150,7 @@ class SizeTests(SynchronousTestCase):
         """How a node with as many neighbours as usual stands."""
         nodes = [contact(number, ring, host, identifier=number if is_given else None) for number in range(10)]
         cards = ContactEncoder(nodes[0], ring)
-        envelope = ENVELOPE | {"source": ring.text(nodes[0].id), "stamp": 2**53, "origin": cards.write(nodes[0])}
+        envelope = ENVELOPE | {"source": ring.to_wire(nodes[0].id), "stamp": 2**53, "origin": cards.write(nodes[0])}
         return RingPong(
             **envelope,
             bits=ring.bits,
@@ -193,7 +193,7 @@ class CardsTests(SynchronousTestCase):
     def test_sender(self) -> None:
         """Who has sent a message stands where it came from, whatever it says."""
         other = ContactEncoder(contact(1, host="192.168.1.1"), RING)
-        ping = RingPing(**ENVELOPE | {"source": RING.text(other.own.id), "origin": other.write(other.own)})
+        ping = RingPing(**ENVELOPE | {"source": RING.to_wire(other.own.id), "origin": other.write(other.own)})
         where = Address("10.0.0.9", 1_234)
         self.assertEqual(CARDS.sender_of(ping, where), Contact(other.own.id, other.own.key, where, 9_001))
 
@@ -201,7 +201,7 @@ class CardsTests(SynchronousTestCase):
         """A message that was sent on, has another source than origin, or is of another ring has no sender here."""
         other = ContactEncoder(contact(1), RING)
         passed = RingPing(**ENVELOPE | {"origin": other.write(contact(2))})
-        crossed = RingPing(**ENVELOPE | {"origin": other.write(contact(1)), "source": RING.text(5)})
+        crossed = RingPing(**ENVELOPE | {"origin": other.write(contact(1)), "source": RING.to_wire(5)})
         foreign = RingPing(**ENVELOPE | {"origin": other.write(contact(1)), "source": "2a"})
         tenth = ContactEncoder(contact(10), RING)
         written_otherwise = RingPing(**ENVELOPE | {"origin": tenth.own_card, "source": tenth.own_text.upper()})

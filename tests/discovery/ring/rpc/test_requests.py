@@ -23,7 +23,7 @@ from twisted_bazaar.discovery.ring.rpc.messages import (
 from twisted_bazaar.discovery.ring.rpc.requests import Requests
 from twisted_bazaar.discovery.ring.rpc.rtt_table import RttEntry
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
-from twisted_bazaar.discovery.ring.rules.settings import Patience
+from twisted_bazaar.discovery.ring.rules.settings import RetryLimits
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.testing import FakeNode
 from twisted_bazaar.values.addresses import Address
@@ -54,7 +54,7 @@ class AskingTestCase(SynchronousTestCase):
         """Let an answer come."""
         origin = ContactEncoder(by, RING).write(by)
         answer = RingPong(
-            source=RING.text(by.id), destination=question.source, stamp=question.stamp, origin=origin, bits=64
+            source=RING.to_wire(by.id), destination=question.source, stamp=question.stamp, origin=origin, bits=64
         )
         self.asking.on_answer(answer, address)
         return answer
@@ -119,7 +119,7 @@ class AskingTests(AskingTestCase):
         self.pass_time(1.2)
         self.failureResultOf(answer, LinkClosed)
         first = self.said()[0]
-        self.assertEqual(self.said(), [first] * Patience().tries)
+        self.assertEqual(self.said(), [first] * RetryLimits().tries)
 
     def test_second_try(self) -> None:
         """One lost datagram is no loss."""
@@ -153,7 +153,7 @@ class AskingTests(AskingTestCase):
     def test_fixed_wait(self) -> None:
         """With a wait that is set, as in a classroom, every try takes as long: seven times seven seconds."""
         self.learn()
-        answer = self.ask(patience=Patience(tries=7, wait_s=7.0))
+        answer = self.ask(retries=RetryLimits(tries=7, wait_s=7.0))
         self.pass_time(48.5, 0.1)
         self.assertNoResult(answer)
         self.pass_time(1.5, 0.1)
@@ -184,7 +184,7 @@ class AskingTests(AskingTestCase):
     def test_stood_still(self) -> None:
         """A node that stood still itself gives those that it asked another chance."""
         self.learn()
-        answer = self.ask(patience=Patience(tries=1))
+        answer = self.ask(retries=RetryLimits(tries=1))
         self.node.clock.advance(60.0)
         self.assertNoResult(answer)
         self.pass_time(1.0)
@@ -194,10 +194,10 @@ class AskingTests(AskingTestCase):
         """A node that stands still over and over asks twice as often at most, and then gives up."""
         self.learn()
         answer = self.ask()
-        for _ in range(3 * Patience().tries):
+        for _ in range(3 * RetryLimits().tries):
             self.node.clock.advance(5.0)
         self.failureResultOf(answer, LinkClosed)
-        self.assertEqual(len(self.said()), 2 * Patience().tries)
+        self.assertEqual(len(self.said()), 2 * RetryLimits().tries)
 
     def test_stop(self) -> None:
         """Who is stopped waits for nobody, asks no more, and says no more."""

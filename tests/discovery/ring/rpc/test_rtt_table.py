@@ -39,7 +39,7 @@ class SenderTests(SynchronousTestCase):
     def test_nobody(self) -> None:
         """What was sent on, or names another place, has no sender, and what comes after it has."""
         on_behalf = ContactEncoder(contact(3), RING).write(contact(2))
-        for message in (ping(OTHER, source=RING.text(5)), ping(OTHER, origin=on_behalf), ping(OTHER, source="2a")):
+        for message in (ping(OTHER, source=RING.to_wire(5)), ping(OTHER, origin=on_behalf), ping(OTHER, source="2a")):
             self.assertIsNone(self.site.sender_of(message, self.cards))
             self.assertEqual(self.site.sender_of(ping(OTHER), self.cards), OTHER)
 
@@ -137,7 +137,7 @@ class AnsweringTests(RingTestCase):
         incarnation, sites, other = member._incarnation, member._requests.sites, contact(1)
         maintenance, responder = incarnation.maintenance, incarnation.responder
         farewell = RingQuit(
-            **ENVELOPE | {"source": RING.text(other.id), "origin": ContactEncoder(other, RING).own_card}
+            **ENVELOPE | {"source": RING.to_wire(other.id), "origin": ContactEncoder(other, RING).own_card}
         )
         for wait_s in (1.0, 20.0):
             for lose in (lambda: maintenance.on_failure(other), lambda: responder.on_quit(farewell, other)):

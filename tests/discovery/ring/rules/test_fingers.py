@@ -45,21 +45,21 @@ class FingersTests(SynchronousTestCase):
     def test_preceding(self) -> None:
         """Whom to ask is who comes before a place, the last first, without the dead."""
         self.learn(3, 17, 80, 128, 200)
-        self.assertEqual(identifiers(self.fingers.preceding(129, 0.0, 3)), [128, 80, 17])
-        self.assertEqual(identifiers(self.fingers.preceding(128, 0.0, 3)), [80, 17, 3])
-        self.assertEqual(identifiers(self.fingers.preceding(2, 0.0, 3)), [])
+        self.assertEqual(identifiers(self.fingers.closest_preceding(129, 0.0, 3)), [128, 80, 17])
+        self.assertEqual(identifiers(self.fingers.closest_preceding(128, 0.0, 3)), [80, 17, 3])
+        self.assertEqual(identifiers(self.fingers.closest_preceding(2, 0.0, 3)), [])
         self.dead.add(contact(80), 0.0)
-        self.assertEqual(identifiers(self.fingers.preceding(128, 5.0, 2)), [17, 3])
-        self.assertEqual(identifiers(self.fingers.preceding(128, 15.0, 2)), [80, 17])
-        self.assertEqual(identifiers(self.fingers.preceding(0, 15.0, 2)), [200, 128])
+        self.assertEqual(identifiers(self.fingers.closest_preceding(128, 5.0, 2)), [17, 3])
+        self.assertEqual(identifiers(self.fingers.closest_preceding(128, 15.0, 2)), [80, 17])
+        self.assertEqual(identifiers(self.fingers.closest_preceding(0, 15.0, 2)), [200, 128])
 
     def test_beyond(self) -> None:
         """Others come after a place."""
         self.learn(3, 17, 80, 128, 200)
-        self.assertEqual(identifiers(self.fingers.beyond(80, 0.0, 2)), [128, 200])
-        self.assertEqual(identifiers(self.fingers.beyond(200, 0.0, 2)), [])
+        self.assertEqual(identifiers(self.fingers.following(80, 0.0, 2)), [128, 200])
+        self.assertEqual(identifiers(self.fingers.following(200, 0.0, 2)), [])
         self.dead.add(contact(17), 0.0)
-        self.assertEqual(identifiers(self.fingers.beyond(4, 0.0, 2)), [80])
+        self.assertEqual(identifiers(self.fingers.following(4, 0.0, 2)), [80])
 
     def test_failed(self) -> None:
         """Who has failed goes, and leaves room."""
@@ -103,15 +103,15 @@ class FingersTests(SynchronousTestCase):
             else:
                 fingers.remove(rng.choice(list(fingers) or [contact(identifier)]))
             # What is kept in order has to notice what changes.
-            self.assertEqual(len(fingers.preceding(own, 0.0, 10_000)), len(fingers))
+            self.assertEqual(len(fingers.closest_preceding(own, 0.0, 10_000)), len(fingers))
         self.assertLessEqual(len(fingers), HELD * parts * bits)
         identifier = rng.randrange(ring.size)
         known = sorted(fingers, key=lambda each: ring.distance(each.id, identifier))
         before = [each for each in known if ring.is_between(own, each.id, identifier)]
-        self.assertEqual(fingers.preceding(identifier, 0.0, 5), before[:5])
+        self.assertEqual(fingers.closest_preceding(identifier, 0.0, 5), before[:5])
         after = [each for each in reversed(known) if each not in before and each.id != identifier]
         self.assertEqual(
-            fingers.beyond(identifier, 0.0, 3) if identifier != own else [], after[:3] if identifier != own else []
+            fingers.following(identifier, 0.0, 3) if identifier != own else [], after[:3] if identifier != own else []
         )
 
 
@@ -126,7 +126,7 @@ class RefreshTests(SynchronousTestCase):
         """The places that are to be looked for at once, as distances."""
         found = list[int]()
         following = [contact(identifier) for identifier in successors]
-        while (identifier := self.fingers.refresh(following, now, self.rng)) is not None:
+        while (identifier := self.fingers.next_refresh(following, now, self.rng)) is not None:
             found.append(SMALL.distance(10, identifier))
         return found
 

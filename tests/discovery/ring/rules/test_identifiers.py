@@ -98,26 +98,28 @@ class TextTests(SynchronousTestCase):
     def test_there_and_back(self, ring: Ring, data: st.DataObject) -> None:
         """A place is one text, and that text is the place; texts sort as places do."""
         one, other = data.draw(st.integers(0, ring.size - 1)), data.draw(st.integers(0, ring.size - 1))
-        self.assertEqual(ring.read(ring.text(one)), one)
-        self.assertEqual(len(ring.text(one)), ring.digits)
-        self.assertEqual(ring.text(one) < ring.text(other), one < other)
+        self.assertEqual(ring.from_wire(ring.to_wire(one)), one)
+        self.assertEqual(len(ring.to_wire(one)), ring.digits)
+        self.assertEqual(ring.to_wire(one) < ring.to_wire(other), one < other)
 
     def test_examples(self) -> None:
         """As many digits as the ring needs, lower case."""
-        self.assertEqual([Ring(8).text(10), Ring(9).text(10), Ring(64).text(10)], ["0a", "00a", "000000000000000a"])
+        self.assertEqual(
+            [Ring(8).to_wire(10), Ring(9).to_wire(10), Ring(64).to_wire(10)], ["0a", "00a", "000000000000000a"]
+        )
 
     def test_refused(self) -> None:
         """Nothing else is a place."""
         for text in ("", "a", "0A", "00a", " a", "+a", "0x", "1_", "٣٤", "g0"):
-            self.assertRaises(ValueError, Ring(8).read, text)
-        self.assertRaises(ValueError, Ring(9).read, "200")
+            self.assertRaises(ValueError, Ring(8).from_wire, text)
+        self.assertRaises(ValueError, Ring(9).from_wire, "200")
 
     @thorough
     @given(st.text(max_size=4) | st.text("013afAF_ +", min_size=3, max_size=3))
     def test_anything(self, text: str) -> None:
         """Whatever is read is what would be written."""
         try:
-            identifier = Ring(10).read(text)
+            identifier = Ring(10).from_wire(text)
         except ValueError:
             return
-        self.assertEqual(Ring(10).text(identifier), text)
+        self.assertEqual(Ring(10).to_wire(identifier), text)

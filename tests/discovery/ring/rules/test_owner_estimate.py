@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.keeping_nets import KeepingTestCase
 from tests.discovery.ring.rings import SMALL, contact
-from twisted_bazaar.discovery.ring.rules.actions import Seat
+from twisted_bazaar.discovery.ring.rules.actions import InitialNeighbours
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.owner_estimate import OwnerEstimate
@@ -35,7 +35,7 @@ class LikelyTests(SynchronousTestCase):
         """
         gone = RecentlyFailed()
         stabilization = Stabilization(contact(0), SMALL, 2, failed=gone)
-        stabilization.begin(Seat(contact(252), (contact(4), contact(8)), ()))
+        stabilization.begin(InitialNeighbours(contact(252), (contact(4), contact(8)), ()))
         fingers = Fingers(0, SMALL, failed=gone)
         for each in known:
             fingers.learn(self.moved(each) if each in same_host else contact(each))
@@ -107,7 +107,7 @@ class LikelyTests(SynchronousTestCase):
         """Who comes and who goes counts at once."""
         gone = RecentlyFailed()
         stabilization = Stabilization(contact(0), SMALL, 2, failed=gone)
-        stabilization.begin(Seat(contact(252), (contact(4), contact(8)), ()))
+        stabilization.begin(InitialNeighbours(contact(252), (contact(4), contact(8)), ()))
         fingers = Fingers(0, SMALL, failed=gone)
         likely = OwnerEstimate(SMALL, stabilization, fingers, gone)
         self.assertEqual(likely.likely_owners(245, 1.0, 2), (contact(252), contact(0)))

@@ -78,7 +78,7 @@ class TellingTests(SynchronousTestCase):
         """Places are told as people write them: in a classroom as numbers, else in hexadecimal digits."""
         self.telling.neighbour_failed(caller(150))
         self.assertEqual(self.node.reports[0], ("ring-dead", {"id": "150", "host": "10.0.0.1", "port": 9150}))
-        self.assertEqual((Ring(8).called(150), Ring(64).called(150)), ("150", "0000000000000096"))
+        self.assertEqual((Ring(8).display(150), Ring(64).display(150)), ("150", "0000000000000096"))
 
     def test_sought(self) -> None:
         """It is told whether a place is here, or whom the question is sent on to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import SMALL, contact
-from twisted_bazaar.discovery.ring.rules.actions import Action, Hint, NodeState, Ping, Refused, Report, Seek
+from twisted_bazaar.discovery.ring.rules.actions import Action, Hint, JoinRefused, NodeState, Ping, Report, Seek
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
 from twisted_bazaar.discovery.ring.rules.reconnect_candidates import FIRST_WAIT_S
@@ -82,7 +82,7 @@ class JoiningTests(SynchronousTestCase):
         self.node.join(contact(90))
         other = contact(100, "another")
         self.assertEqual(self.node.on_pong(NodeState(contact(90), None, (other,)), 0.0), (Ping(other),))
-        self.assertEqual(self.node.on_pong(NodeState(other), 0.0), (Refused(other),))
+        self.assertEqual(self.node.on_pong(NodeState(other), 0.0), (JoinRefused(other),))
 
     def test_taken_by_the_dead(self) -> None:
         """A place is free again when who had it does not answer: the one before is asked anew."""
@@ -107,14 +107,14 @@ class JoiningTests(SynchronousTestCase):
         self.assertEqual(self.node.on_pong(standing(60, 80, 90, 120), 0.0), (Ping(contact(80)),))
         self.node.on_failure(contact(80), 0.0)
         self.node.on_failure(contact(120), 0.0)
-        self.assertEqual(self.node.on_pong(standing(60, 80, 90, 120), 0.0), (Refused(),))
-        self.assertEqual(self.node.on_failure(contact(60), 0.0), (Refused(),))
-        self.assertEqual(Stabilization(contact(1), SMALL).on_failure(contact(2), 0.0), (Refused(),))
+        self.assertEqual(self.node.on_pong(standing(60, 80, 90, 120), 0.0), (JoinRefused(),))
+        self.assertEqual(self.node.on_failure(contact(60), 0.0), (JoinRefused(),))
+        self.assertEqual(Stabilization(contact(1), SMALL).on_failure(contact(2), 0.0), (JoinRefused(),))
 
     def test_not_a_member(self) -> None:
         """Nobody is joined by who has not joined; and who has not joined takes part in nothing."""
         self.node.join(contact(60))
-        self.assertEqual(self.node.on_pong(standing(60, is_member=False), 0.0), (Refused(),))
+        self.assertEqual(self.node.on_pong(standing(60, is_member=False), 0.0), (JoinRefused(),))
         self.assertEqual(self.node.on_ping(contact(60), 0.0), ())
         self.assertEqual(self.node.on_update(contact(60), 0.0), ())
         self.assertEqual(self.node.stabilize(0.0), ())
@@ -126,7 +126,7 @@ class JoiningTests(SynchronousTestCase):
         node = Stabilization(contact(0), Ring(64))
         steps = node.join(contact(1))
         for _ in range(2_000):
-            if steps == (Refused(),):
+            if steps == (JoinRefused(),):
                 return
             step = steps[0]
             assert isinstance(step, Ping)
@@ -234,7 +234,8 @@ class StabilisingTests(Case):
         self.assertIn(Seek(101), self.node.stabilize(LOOK_ROUND_S))
         self.assertNotIn(Seek(101), self.node.stabilize(LOOK_ROUND_S + 1))
         self.assertEqual(
-            self.node.on_found(Seek(101), contact(95), nodes(105, 107), 61.0), [Ping(contact(95)), Ping(contact(105))]
+            self.node.on_lookup_done(Seek(101), contact(95), nodes(105, 107), 61.0),
+            [Ping(contact(95)), Ping(contact(105))],
         )
 
 
@@ -390,9 +391,9 @@ class FailingTests(Case):
         self.assertEqual(self.node.on_pong(standing(200, 210, 220, before=190), 2.0), [Seek(200, lost)])
         self.assertEqual(self.node.on_pong(standing(200, 210, 220, before=190), 2.0), [])
         sought = Seek(200, lost)
-        self.assertEqual(self.node.on_found(sought, contact(180), nodes(200, 220), 2.0), ())
+        self.assertEqual(self.node.on_lookup_done(sought, contact(180), nodes(200, 220), 2.0), ())
         self.assertEqual(
-            self.node.on_found(sought, contact(180), nodes(220), 2.0),
+            self.node.on_lookup_done(sought, contact(180), nodes(220), 2.0),
             [Hint(lost, contact(180)), Hint(contact(180), lost), Hint(lost, contact(220)), Hint(contact(220), lost)],
         )
 
@@ -426,7 +427,7 @@ class TwinTests(Case):
                 self.node.on_pong(NodeState(contact(90), None, (node, *nodes(110, 120))), SOON),
                 self.node.on_ping(node, SOON),
                 self.node.on_update(node, SOON),
-                self.node.on_found(Seek(101), node, nodes(110), SOON),
+                self.node.on_lookup_done(Seek(101), node, nodes(110), SOON),
             )
             self.assertEqual([Ping(node) in each for each in steps], [expected] * 5)
 
@@ -440,7 +441,7 @@ class TwinTests(Case):
         """Of two of one kind the one with the lower key keeps the place, and the other gives way, when it answers."""
         lower, higher = contact(100, "11"), contact(100, "99")
         self.assertEqual(self.node.on_pong(NodeState(higher), SOON), ())
-        self.assertEqual(self.node.on_pong(NodeState(lower), SOON), (Refused(lower),))
+        self.assertEqual(self.node.on_pong(NodeState(lower), SOON), (JoinRefused(lower),))
         self.assertEqual(self.node.on_pong(NodeState(lower, is_member=False), SOON), ())
         self.assertEqual(self.node.on_pong(NodeState(contact(100, "77", 2)), SOON), ())
 
@@ -451,7 +452,7 @@ class TwinTests(Case):
         identifier = ring.id_of_key(key)
         of_key, chosen = contact(identifier, key), contact(identifier, "11")
         self.assertEqual(self.member(of_key, ring).on_pong(NodeState(chosen), SOON), ())
-        self.assertEqual(self.member(chosen, ring).on_pong(NodeState(of_key), SOON), (Refused(of_key),))
+        self.assertEqual(self.member(chosen, ring).on_pong(NodeState(of_key), SOON), (JoinRefused(of_key),))
 
 
 class LeavingTests(Case):

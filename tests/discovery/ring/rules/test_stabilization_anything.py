@@ -52,7 +52,7 @@ class AnythingTests(SynchronousTestCase):
                 case 5:
                     return node.on_quit(somehow(), now)
                 case 6:
-                    return node.on_found(Seek(5, rng.choice((None, somebody()))), somebody(), [somebody()], now)
+                    return node.on_lookup_done(Seek(5, rng.choice((None, somebody()))), somebody(), [somebody()], now)
             return node.stabilize(now)
 
         for now in range(60):

@@ -214,14 +214,14 @@ class ComingAndGoingTests(KeepingTestCase):
         """A node that missed a deletion, and still has what was deleted, does not bring it back."""
         nodes = self.ring(5)
         self.put(nodes[0], "x", b"1")
-        old = self.dht(self.right_ones("x")[0]).store.under(VALUES, "x", self.network.seconds())[0]
+        old = self.dht(self.right_ones("x")[0]).store.entries_of(VALUES, "x", self.network.seconds())[0]
         self.delete(nodes[0], "x")
         behind = self.dht(self.right_ones("x")[1]).store
         behind.drop(old.key)
         behind.put(old, self.network.seconds())
         self.assertEqual(self.get(nodes[4], "x", copies=4), [])
         self.network.run(2 * COMPARE_S)
-        self.assertTrue(behind.under(VALUES, "x", self.network.seconds())[0].kept.deleted)
+        self.assertTrue(behind.entries_of(VALUES, "x", self.network.seconds())[0].kept.deleted)
 
     def test_nothing_is_left(self) -> None:
         """Who stops leaves no timer behind."""
@@ -239,7 +239,7 @@ class LiarsTests(KeepingTestCase):
         """What was not signed by its owner is kept by nobody, and believed by nobody."""
         nodes = self.ring(4)
         self.put(nodes[0], "x", b"right")
-        [right] = self.dht(self.right_ones("x")[0]).store.under(VALUES, "x", self.network.seconds())
+        [right] = self.dht(self.right_ones("x")[0]).store.entries_of(VALUES, "x", self.network.seconds())
         wrong = right.text.replace("A", "B", 1)
         liar = self.members[nodes[1]]
         answer = self.result(
@@ -248,7 +248,7 @@ class LiarsTests(KeepingTestCase):
         self.assertEqual(answer.outcome, "refused")
         first = self.dht(self.right_ones("x")[0])
         object.__setattr__(right, "text", wrong)
-        self.assertIs(first.store.under(VALUES, "x", self.network.seconds())[0], right)
+        self.assertIs(first.store.entries_of(VALUES, "x", self.network.seconds())[0], right)
         self.assertEqual(self.get(nodes[3], "x"), [b"right"])
 
     def test_not_ascii(self) -> None:

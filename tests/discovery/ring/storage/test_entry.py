@@ -18,7 +18,7 @@ from twisted_bazaar.discovery.ring.storage.entry import (
     read_entry,
     sign_entry,
 )
-from twisted_bazaar.discovery.ring.storage.fragments import Assembly, name_of, parts_of
+from twisted_bazaar.discovery.ring.storage.fragments import Assembly, fragment, name_of
 from twisted_bazaar.discovery.ring.storage.messages import MOST_PARTS
 from twisted_bazaar.errors import Forged
 from twisted_bazaar.identity.signed import seal
@@ -51,7 +51,7 @@ class EntryTests(SynchronousTestCase):
         entry = sign_entry(KEY, kept(value=bytes(VALUE_BYTES), name='"' * 255, version=2**53))
         self.assertLessEqual(len(entry.text), LONGEST_TEXT)
         self.assertEqual(read_entry(entry.text), entry)
-        self.assertLessEqual(len(parts_of("x" * LONGEST_TEXT)), MOST_PARTS)
+        self.assertLessEqual(len(fragment("x" * LONGEST_TEXT)), MOST_PARTS)
 
     def test_changed(self) -> None:
         """One changed character, anywhere, makes it worthless."""
@@ -109,13 +109,13 @@ class AssemblyTests(SynchronousTestCase):
 
     def add(self, assembly: Assembly, text: str, part: int, sender: str = "a", now: float = 0.0) -> str | None:
         """Let a part come."""
-        parts = parts_of(text)
+        parts = fragment(text)
         return assembly.add(name_of(text), part, len(parts), parts[part], sender, sender, now)
 
     def test_in_any_order(self) -> None:
         """All parts make the whole, in whatever order, and however often each comes."""
         text = "".join(chr(32 + index % 90) for index in range(3000))
-        count = len(parts_of(text))
+        count = len(fragment(text))
         for order in (range(count), reversed(range(count))):
             assembly = Assembly()
             came = [self.add(assembly, text, part) for part in order for _ in range(2)]

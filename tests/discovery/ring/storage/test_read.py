@@ -42,7 +42,7 @@ class GuessTests(KeepingTestCase):
 
     def age(self, *nodes: Node) -> None:
         """Have nodes keep what was there before."""
-        [new] = self.dht(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
+        [new] = self.dht(self.holders[0]).store.entries_of(VALUES, "x", self.network.seconds())
         for node in nodes:
             self.dht(node).store.drop(new.key)
 
@@ -149,7 +149,7 @@ class GuessTests(KeepingTestCase):
         former = [node for node in self.network.nodes if node not in (*self.holders, self.asker)][:2]
         ring, identifier = self.members_ring(), self.members_ring().key_of("x")
         former.sort(key=lambda node: ring.distance(identifier, self.members[node].own.id))
-        [old] = self.dht(self.holders[0]).store.under(VALUES, "x", self.network.seconds())
+        [old] = self.dht(self.holders[0]).store.entries_of(VALUES, "x", self.network.seconds())
         self.put(self.network.nodes[0], "x", b"newer")
         for node in former:
             self.dht(node).store.put(old, self.network.seconds())

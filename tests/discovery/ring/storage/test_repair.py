@@ -17,7 +17,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS, Contact, 
 from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S
 from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS, VALUES, Kept, sign_entry
-from twisted_bazaar.discovery.ring.storage.fragments import name_of, parts_of
+from twisted_bazaar.discovery.ring.storage.fragments import fragment, name_of
 from twisted_bazaar.discovery.ring.storage.messages import (
     MOST_LISTED,
     PART_CHARS,
@@ -270,7 +270,7 @@ class GivingBackTests(KeepingTestCase):
         self.dht(self.nodes[3]).store.put(self.one, self.network.seconds())
         owner = self.roles[self.nodes[0]]
         assert isinstance(owner, KeepingRole)
-        owner.repair.replication.hurry()
+        owner.repair.replication.sync_all_now()
         self.network.run_until(lambda: set(self.nodes[:4]) <= set(self.having("x")), 10.0)
 
 
@@ -282,13 +282,13 @@ class SizesTests(SynchronousTestCase):
         ring = Ring(MOST_BITS)
         own = Contact(ring.size - 1, key_pair(1).public, Address("10.0.0.1", 65535), 65535)
         base: dict[str, Any] = {
-            "source": ring.text(own.id),
-            "destination": ring.text(own.id),
+            "source": ring.to_wire(own.id),
+            "destination": ring.to_wire(own.id),
             "stamp": LARGEST_INTEGER,
             "origin": ContactEncoder(own, ring).write(own),
         }
         position = "f" * ((MOST_BITS + TAG_BITS) // 4)
-        text = parts_of(entry("x").text * 20)[0].replace("'", '"')
+        text = fragment(entry("x").text * 20)[0].replace("'", '"')
         envelope = ('"' * 24 + "x" * PART_CHARS)[:PART_CHARS]
         self.assertLessEqual(len(text), PART_CHARS)
         marked = Marked(position, LARGEST_INTEGER)

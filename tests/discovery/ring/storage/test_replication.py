@@ -31,7 +31,7 @@ from twisted_bazaar.discovery.ring.storage.replication import (
     Pacing,
     Replication,
 )
-from twisted_bazaar.discovery.ring.storage.store import Mark, Store
+from twisted_bazaar.discovery.ring.storage.store import EntryDigest, Store
 
 thorough = examples(150)
 identifiers = st.integers(0, 255)
@@ -144,7 +144,7 @@ class NothingIsLostTests(SynchronousTestCase):
             def next(self, now: float) -> None:
                 return None
 
-            def to_give_back(self, now: float) -> None:
+            def next_misplaced(self, now: float) -> None:
                 return None
 
         ring = Keepers(random.Random(1), 1, Idle)
@@ -253,9 +253,11 @@ class ComparisonTests(SynchronousTestCase):
                 store.put(entry(name, owner, version), 0.0)
         comparison, _ = compared(*stores, span_of(low, high))
         inside = [key for key in one if SMALL.is_within(low, identifier_of(key[0]), high)]
-        sent = {(each.kept.name, int(each.kept.owner, 16)) for each in map(stores[0].at, comparison.to_send) if each}
+        sent = {
+            (each.kept.name, int(each.kept.owner, 16)) for each in map(stores[0].entry_at, comparison.to_send) if each
+        }
         fetched = {
-            (each.kept.name, int(each.kept.owner, 16)) for each in map(stores[1].at, comparison.to_fetch) if each
+            (each.kept.name, int(each.kept.owner, 16)) for each in map(stores[1].entry_at, comparison.to_fetch) if each
         }
         self.assertEqual(sent, {key for key in inside if other.get(key, 0) < one[key]})
         self.assertEqual(fetched, {key for key in inside if other.get(key, 0) > one[key]})
@@ -282,7 +284,7 @@ class ComparisonTests(SynchronousTestCase):
         while not comparison.is_over:
             asked += 1
             (low, _), _ = comparison.next_span()
-            comparison.on_compared(Compared(False, (Mark(low + 1, 1),), low + 1))
+            comparison.on_compared(Compared(False, (EntryDigest(low + 1, 1),), low + 1))
         self.assertLess(asked, 300)
 
     def test_answers_that_cannot_be(self) -> None:
@@ -336,13 +338,13 @@ class ReplicationTests(SynchronousTestCase):
         # Alone it looks for strays at last, and again after a while.
         nobody.on_neighbours(None, [], 0.0)
         self.assertEqual(nobody.due, UNCLAIMED_S)
-        nobody.to_give_back(UNCLAIMED_S)
+        nobody.next_misplaced(UNCLAIMED_S)
         self.assertGreater(nobody.due, UNCLAIMED_S)
         for now in (0.0, 10.0, 500.0):
             due = self.replication.due
             self.assertEqual(self.due(due - 0.001), [])
             self.due(max(now, due))
-            self.replication.to_give_back(max(now, due))
+            self.replication.next_misplaced(max(now, due))
             self.assertGreater(self.replication.due, max(now, due))
             self.assertLess(self.replication.due, max(now, due) + 1.3 * COMPARE_S)
         self.replication.on_neighbours(contact(50), [contact(150), contact(180), contact(200)], 500.0)
@@ -371,13 +373,13 @@ class ReplicationTests(SynchronousTestCase):
         self.due(1.0)
         self.replication.compared_ranges.note(contact(200), span_of(0, 40), 1.0)
         for position, by in ((own, 150), (rest, 50), (rest, 250), (rest, 200)):
-            self.replication.on_handed(position, contact(by), 1.0)
+            self.replication.on_handoff(position, contact(by), 1.0)
         self.assertEqual(self.due(2.0), [])
-        self.replication.on_handed(rest, contact(150), 2.0)
+        self.replication.on_handoff(rest, contact(150), 2.0)
         self.assertEqual(self.due(3.0), [50])
-        self.replication.on_handed(rest, contact(150), 3.0)
+        self.replication.on_handoff(rest, contact(150), 3.0)
         self.assertEqual([each.span for each in self.replication.syncs_with(contact(50))], [span_of(100, 50)])
-        self.replication.on_handed(rest, contact(150), 3.1)
+        self.replication.on_handoff(rest, contact(150), 3.1)
         self.replication.on_synced(contact(50), 3.2)
         self.assertEqual(self.due(4.0), [50])
 
@@ -385,35 +387,35 @@ class ReplicationTests(SynchronousTestCase):
         """On a ring where nobody comes it does not go on: else one that lies could have anything kept by all nodes."""
         self.due(1.0)
         for position in range(10, 40):
-            self.replication.on_handed(position << TAG_BITS, contact(150), HANDED_ON_S)
+            self.replication.on_handoff(position << TAG_BITS, contact(150), HANDED_ON_S)
         self.assertEqual(self.due(HANDED_ON_S + 1), [])
         self.replication.on_neighbours(contact(60), [contact(150), contact(200)], 100.0)
         self.assertIn(60, self.due(101.0))
-        self.replication.on_handed(10 << TAG_BITS, contact(150), 100.0 + HANDED_ON_S - 2)
+        self.replication.on_handoff(10 << TAG_BITS, contact(150), 100.0 + HANDED_ON_S - 2)
         self.assertEqual(self.due(100.0 + HANDED_ON_S - 1), [60])
 
     def test_what_comes_without_end(self) -> None:
         """Who hands on one after another does not keep the one before from being given what there is."""
         self.due(1.0)
         for tenth in range(10, 20):
-            self.replication.on_handed(10 << TAG_BITS, contact(150), tenth / 10)
+            self.replication.on_handoff(10 << TAG_BITS, contact(150), tenth / 10)
         self.assertEqual(self.replication.next_neighbour(1.9), contact(50))
 
     def test_what_is_given_back_to_it(self) -> None:
         """What belongs here, and came from one that is not to have it, goes to those that follow soon."""
         self.due(1.0)
         own = 60 << TAG_BITS
-        self.replication.on_handed(own, contact(150), 10.0)
+        self.replication.on_handoff(own, contact(150), 10.0)
         self.assertEqual(self.due(11.0), [])
         for now, by in ((20.0, 10), (30.0, 50)):
-            self.replication.on_handed(own, contact(by), now)
+            self.replication.on_handoff(own, contact(by), now)
             self.assertEqual(self.due(now + 1.0), [150, 200])
 
     def test_what_is_given_back_meanwhile(self) -> None:
         """What comes while a follower is compared with goes to that one too."""
         self.due(1.0)
         self.replication.syncs_with(contact(150))
-        self.replication.on_handed(60 << TAG_BITS, contact(10), 100.0)
+        self.replication.on_handoff(60 << TAG_BITS, contact(10), 100.0)
         self.replication.on_synced(contact(150), 100.1)
         self.assertIn(150, self.due(101.0))
 
@@ -422,7 +424,7 @@ class ReplicationTests(SynchronousTestCase):
         self.due(1.0)
         compared = list[int]()
         for tenth in range(20, 320):
-            self.replication.on_handed(60 << TAG_BITS, contact(10), tenth / 10)
+            self.replication.on_handoff(60 << TAG_BITS, contact(10), tenth / 10)
             compared += self.due(tenth / 10)
         self.assertIn(compared.count(150), range(5, 8))
 
@@ -432,18 +434,18 @@ class ReplicationTests(SynchronousTestCase):
         for _ in range(6):
             self.replication.syncs_with(contact(200))
             self.replication.on_sync_failed(contact(200), 1.0)
-        self.replication.on_handed(60 << TAG_BITS, contact(10), 10.0)
+        self.replication.on_handoff(60 << TAG_BITS, contact(10), 10.0)
         self.assertEqual(self.due(15.0), [150])
 
     def withdraw(self, *spans: tuple[int, int], by: int = 50, now: float = 1.0) -> None:
         """Somebody compares one span after another."""
         for span in spans:
-            self.replication.on_claimed(contact(by), span_of(*span), now)
+            self.replication.on_range_compared(contact(by), span_of(*span), now)
 
     def given(self, now: float) -> list[str]:
         """What is to be given back now."""
         given = list[str]()
-        while (back := self.replication.to_give_back(now)) is not None:
+        while (back := self.replication.next_misplaced(now)) is not None:
             given.append(back.kept.name)
         return sorted(given)
 
@@ -490,7 +492,7 @@ class ReplicationTests(SynchronousTestCase):
         for number in range(1000, 1200):
             stranger = Contact(51, f"{number:x}", contact(51).address, 1)
             for span in (span_of(40, 51), span_of(45, 51)):
-                self.replication.on_claimed(stranger, span, 2.0)
+                self.replication.on_range_compared(stranger, span, 2.0)
         self.assertLessEqual(len(self.replication._withdrawn), 64)
         self.assertEqual(self.given(1.0 + WITHDRAWN_S), ["20"])
 

@@ -72,7 +72,7 @@ class NewestTests(SynchronousTestCase):
         for owner, version in ((1, 5), (2, 9), (3, 7)):
             store.put(entry("x", owner, version), 0.0)
         store.put(entry("x", 4, 1, space="file"), 0.0)
-        self.assertEqual([each.kept.version for each in store.under("value", "x", 0.0)], [9, 7, 5])
+        self.assertEqual([each.kept.version for each in store.entries_of("value", "x", 0.0)], [9, 7, 5])
 
     def test_a_tombstone_holds(self) -> None:
         """What is deleted does not come back by an older entry, as long as that is remembered; a newer one does."""
@@ -134,7 +134,7 @@ class LifetimeTests(SynchronousTestCase):
             store.put(short, now)
         self.assertEqual(store.get(short.key, 159.0), short)
         store.expire(159.0)
-        self.assertEqual(store.left_s(short, 159.0), 1.0)
+        self.assertEqual(store.ttl_s(short, 159.0), 1.0)
 
 
 class OrderTests(SynchronousTestCase):
@@ -149,7 +149,7 @@ class OrderTests(SynchronousTestCase):
             store.put(entry(name, owner, version, deleted=deleted), 0.0)
         span = span_of(low, high)
         inside = [each for each in store if SMALL.is_within(low, identifier_of(each.kept.name), high)]
-        self.assertCountEqual(store.within(span), inside)
+        self.assertCountEqual(store.entries_in(span), inside)
         self.assertEqual(store.count(span), len(inside))
         for each in reversed(inside):
             other.put(each, 0.0)
@@ -167,7 +167,7 @@ class OrderTests(SynchronousTestCase):
             store.put(entry(name, owner, version), 0.0)
         span = span_of(low, high)
         split = store.split(span, parts) if store.count(span) else [span]
-        self.assertEqual([each for part in split for each in store.within(part)], store.within(span))
+        self.assertEqual([each for part in split for each in store.entries_in(part)], store.entries_in(span))
         if store.count(span) > 2 * parts:
             self.assertLess(max(store.count(part) for part in split), store.count(span))
 

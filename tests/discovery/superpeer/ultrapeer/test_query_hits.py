@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import examples
 from twisted_bazaar.discovery.index.messages import File
 from twisted_bazaar.discovery.superpeer.messages import MOST_FOUND, Found, QueryHit
-from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import QueryHits, parts_of
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import QueryHits, split_hits
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 ID = "f" * 32
@@ -70,7 +70,7 @@ class PartsTests(SynchronousTestCase):
     @given(st.lists(founds, max_size=8), st.integers(0, LARGEST_INTEGER))
     def test_fit(self, found: list[Found], answer: int) -> None:
         """No part is too long, even when hosts are filled in, and together they say all, in the same order."""
-        parts = parts_of(ID, answer, found, MOST_BYTES)
+        parts = split_hits(ID, answer, found, MOST_BYTES)
         self.assertEqual(hits_in([each for part in parts for each in part.found]), hits_in(found))
         for place, part in enumerate(parts):
             self.assertEqual((part.id, part.answer, part.part, part.parts), (ID, answer, place, len(parts)))
@@ -90,23 +90,23 @@ class PartsTests(SynchronousTestCase):
             udp=65_535,
             files=(LONGEST_FILE,) * 3,
         )
-        parts = parts_of(ID, LARGEST_INTEGER, [longest] * 400, MOST_BYTES)
+        parts = split_hits(ID, LARGEST_INTEGER, [longest] * 400, MOST_BYTES)
         self.assertLessEqual(max(len(json.encode(part)) for part in parts), MOST_BYTES)
         self.assertEqual(len(parts), 1_024, "there are no more parts than there may be")
 
     def test_few_parts(self) -> None:
         """Hits share parts as far as they fit."""
         sellers = [found(number) for number in range(20)]
-        self.assertLessEqual(len(parts_of(ID, 1, sellers, MOST_BYTES)), 4)
+        self.assertLessEqual(len(split_hits(ID, 1, sellers, MOST_BYTES)), 4)
         many = found(1, *map(str, range(300)))
-        self.assertLessEqual(len(parts_of(ID, 1, [many], MOST_BYTES)), 40)
-        self.assertEqual(parts_of(ID, 1, [], MOST_BYTES), [])
+        self.assertLessEqual(len(split_hits(ID, 1, [many], MOST_BYTES)), 40)
+        self.assertEqual(split_hits(ID, 1, [], MOST_BYTES), [])
 
     def test_long_parts(self) -> None:
         """Over a link parts may be longer, and keep to what a message may hold."""
         sellers = [found(number) for number in range(250)]
         files = found(1, *map(str, range(250)))
-        for part in (*parts_of(ID, 1, sellers, 60_000), *parts_of(ID, 1, [files], 60_000)):
+        for part in (*split_hits(ID, 1, sellers, 60_000), *split_hits(ID, 1, [files], 60_000)):
             self.assertEqual(json.decode(json.encode(part), type=QueryHit), part)
             self.assertLessEqual(len(part.found), MOST_FOUND)
 
@@ -118,7 +118,7 @@ class AnswersTests(SynchronousTestCase):
     @given(st.lists(founds, max_size=6), st.integers(0, 2**32))
     def test_doubled_and_shuffled(self, found: list[Found], seed: int) -> None:
         """Parts may come in any order and more than once: each hit is given once."""
-        parts = parts_of(ID, 1, found, MOST_BYTES) * 2
+        parts = split_hits(ID, 1, found, MOST_BYTES) * 2
         random.Random(seed).shuffle(parts)
         answers, given = QueryHits(1_000), list[Found]()
         for part in parts:

@@ -18,7 +18,7 @@ from twisted_bazaar.discovery.ring.member.lookup_driver import Lookups
 from twisted_bazaar.discovery.ring.member.ring_node import RingNode, Service
 from twisted_bazaar.discovery.ring.rpc.messages import RingMessage
 from twisted_bazaar.discovery.ring.rpc.requests import Requests, Witness
-from twisted_bazaar.discovery.ring.rules.actions import Refused
+from twisted_bazaar.discovery.ring.rules.actions import JoinRefused
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import MOST_STARTS, Found, Until
 from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
@@ -161,7 +161,7 @@ class RingClient(RingNode):
     async def _say_goodbye(self) -> None:
         """Nobody takes it for a neighbour."""
 
-    def _on_refused(self, step: Refused) -> None:
+    def _on_refused(self, step: JoinRefused) -> None:
         """It never joins."""
 
     def _on_changed(self) -> None:

@@ -14,13 +14,13 @@ from twisted_bazaar.discovery.ring.rpc.per_host_limit import host_of, per_host_l
 from twisted_bazaar.discovery.ring.rpc.requests import Requests
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.routing_table import RoutingTable
-from twisted_bazaar.discovery.ring.rules.settings import Patience
+from twisted_bazaar.discovery.ring.rules.settings import RetryLimits
 from twisted_bazaar.interfaces import INode
 
 # So often one host is asked back in so long; only once, for who has asked may be gone again.
 _MOST_VERIFIED: Final = 4
 _VERIFIED_EACH_S: Final = 60.0
-_ONCE: Final = Patience(tries=1)
+_ONCE: Final = RetryLimits(tries=1)
 
 
 class ContactVerification:
@@ -66,7 +66,7 @@ class ContactVerification:
         if self._limit.allow(host_of(contact.address), self._node.clock.seconds()):
             self._asked.add(contact)
             came, failed = partial(self._on_answer, contact), partial(self._on_failure, contact)
-            self._requests.question(contact, RingPing, came, failed, patience=_ONCE)
+            self._requests.question(contact, RingPing, came, failed, retries=_ONCE)
 
     def _on_answer(self, contact: Contact, message: RingMessage) -> None:
         """Who is no member only asks, and is of no use to others; nor is who says what cannot be."""

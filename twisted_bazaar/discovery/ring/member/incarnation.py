@@ -13,7 +13,7 @@ from twisted_bazaar.discovery.ring.member.pinger import Pinger
 from twisted_bazaar.discovery.ring.member.responder import Responder
 from twisted_bazaar.discovery.ring.member.ring_events import RingEvents
 from twisted_bazaar.discovery.ring.rpc.requests import Requests, WitnessedRequests
-from twisted_bazaar.discovery.ring.rules.actions import Refused
+from twisted_bazaar.discovery.ring.rules.actions import JoinRefused
 from twisted_bazaar.discovery.ring.rules.routing_table import RoutingTable
 from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.interfaces import INode
@@ -42,7 +42,7 @@ class Incarnation:
         node: INode,
         requests: Requests,
         settings: Settings,
-        refused: Callable[[Refused], None],
+        refused: Callable[[JoinRefused], None],
         changed: Callable[[], None],
     ) -> Incarnation:
         """Make the parts of a node, each complete before the next.

@@ -76,7 +76,7 @@ class LookupDriver:
 
     def _ask(self, contact: Contact) -> None:
         asked_at = self._clock.seconds()
-        identifier = self._requests.cards.ring.text(self._identifier)
+        identifier = self._requests.cards.ring.to_wire(self._identifier)
         answer = self._requests.ask(
             contact, partial(RingFind, place=identifier), late=partial(self._on_late, contact, asked_at)
         )

@@ -16,7 +16,16 @@ from twisted_bazaar.discovery.ring.member.ring_events import RingEvents
 from twisted_bazaar.discovery.ring.rpc.messages import RingAbrupt, RingPong, RingUpdate
 from twisted_bazaar.discovery.ring.rpc.requests import Make, Requests
 from twisted_bazaar.discovery.ring.rpc.rtt_table import RttEntry
-from twisted_bazaar.discovery.ring.rules.actions import Action, Hint, NodeState, Ping, Refused, Report, Seat, Seek
+from twisted_bazaar.discovery.ring.rules.actions import (
+    Action,
+    Hint,
+    InitialNeighbours,
+    JoinRefused,
+    NodeState,
+    Ping,
+    Report,
+    Seek,
+)
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup import Found
 from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
@@ -62,7 +71,7 @@ class Maintenance:
         table: RoutingTable,
         pinger: Pinger,
         events: RingEvents,
-        refused: Callable[[Refused], None],
+        refused: Callable[[JoinRefused], None],
         changed: Callable[[], None],
     ) -> None:
         self._node = node
@@ -86,10 +95,10 @@ class Maintenance:
         self._rounds = Timer(node.clock, self._round)
         self._is_stopped = False
 
-    def take_seat(self, seat: Seat) -> None:
+    def start_with(self, initial: InitialNeighbours) -> None:
         """Be a member at once, and know who the neighbours are; to be called before any round."""
-        self._stabilization.begin(seat)
-        for contact in seat.known:
+        self._stabilization.begin(initial)
+        for contact in initial.known:
             self._fingers.learn(contact)
         self._note_changes()
 
@@ -117,7 +126,7 @@ class Maintenance:
                     self._tell(to, partial(RingAbrupt, about=self._cards.write(dead)))
                 case Seek():
                     self._seek(step)
-                case Refused():
+                case JoinRefused():
                     self._refused(step)
         self._note_changes()
 
@@ -223,7 +232,7 @@ class Maintenance:
         if doubtful is not None:
             self.ping(doubtful)
         if self._settings.has_fingers and self._stabilization.is_member:
-            identifier = self._fingers.refresh(self._stabilization.successors, now, self._node.rng)
+            identifier = self._fingers.next_refresh(self._stabilization.successors, now, self._node.rng)
             if identifier is not None:
                 self.lookups.find(identifier, is_wary=False)
 
@@ -232,7 +241,7 @@ class Maintenance:
         start = self._answer_by_others(sought.identifier) if sought.about is None else None
 
         def tell(found: Found) -> None:
-            self.perform(self._stabilization.on_found(sought, found.before, found.holders, self._now()))
+            self.perform(self._stabilization.on_lookup_done(sought, found.before, found.holders, self._now()))
 
         found = self.lookups.find(sought.identifier, start, is_wary=False).addCallback(tell)
         found.addErrback(

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted_bazaar.discovery.ring.member.joining import BootstrapNode, Met, Rejoining, Where
 from twisted_bazaar.discovery.ring.member.ring_node import RingNode
 from twisted_bazaar.discovery.ring.rpc.messages import RingQuit
-from twisted_bazaar.discovery.ring.rules.actions import Ping, Refused, Seat
+from twisted_bazaar.discovery.ring.rules.actions import InitialNeighbours, JoinRefused, Ping
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.rules.lookup_reply import LookupReply
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
@@ -55,25 +55,25 @@ class RingMember(RingNode):
         """Have something done before it goes; the ring does not know yet that it will."""
         self._duties.append(duty)
 
-    def start(self, node: INode, join: Where | None = None, seat: Seat | None = None) -> Deferred[None]:
+    def start(self, node: INode, join: Where | None = None, initial: InitialNeighbours | None = None) -> Deferred[None]:
         """Begin a ring, or join one.
 
         @param join: where a member takes links; none to begin a ring.
-        @param seat: where it stands on the ring that it begins together with others, which all begin at this instant
+        @param initial: where it stands on the ring that it begins together with others, which all begin at this instant
             and know it: so a simulation has a ring that is too large to be joined one by one.
         @return: fires when it has joined.
         @raise UsageError: it cannot, however often it tries.
         @raise LinkClosed: it was stopped before.
         """
-        return self._start(node, partial(self._begin_ring, seat) if join is None else partial(self._join_ring, join))
+        return self._start(node, partial(self._begin_ring, initial) if join is None else partial(self._join_ring, join))
 
     # Coming.
 
-    def _begin_ring(self, seat: Seat | None, began: Deferred[None]) -> None:
-        if seat is None:
+    def _begin_ring(self, initial: InitialNeighbours | None, began: Deferred[None]) -> None:
+        if initial is None:
             self.stabilization.begin()
         else:
-            self._incarnation.maintenance.take_seat(seat)
+            self._incarnation.maintenance.start_with(initial)
         self._entered()
         began.callback(None)
 
@@ -93,7 +93,7 @@ class RingMember(RingNode):
         maintenance.perform(self.stabilization.join(by or met.contact))
         return await self._verdict
 
-    def _on_refused(self, step: Refused) -> None:
+    def _on_refused(self, step: JoinRefused) -> None:
         verdict, self._verdict = self._verdict, None
         if verdict is None:
             if step.holder is not None and self.is_member and not self.displaced.called:
@@ -116,7 +116,7 @@ class RingMember(RingNode):
             changed()
 
     def _entered(self) -> None:
-        self._node.report("ring-joined", "this node is on the ring, at {id}", id=self.ring.called(self.own.id))
+        self._node.report("ring-joined", "this node is on the ring, at {id}", id=self.ring.display(self.own.id))
         self.observer.joined("by the ring")
         self._incarnation.maintenance.start()
 
@@ -154,7 +154,7 @@ class RingMember(RingNode):
             predecessor=None if before is None else write(before),
             successors=self.cards.write_all(stabilization.successors),
         )
-        told = (*stabilization.farewell_recipients(), *self.callers)
+        told = (*stabilization.farewell_recipients(), *self.pinging_predecessors)
         asked = [self._requests.ask(contact, farewell) for contact in dict.fromkeys(told)]
         answered = DeferredList(asked, consumeErrors=True)
         await answered.addTimeout(_FAREWELL_S, self._node.clock, onTimeoutCancel=_give_up)

@@ -43,7 +43,7 @@ class Pinger:
     @param pings: what was said last in answer to pings.
     """
 
-    __slots__ = ("_awaited", "_limit", "_now", "_patience", "_pings", "_requests", "_ring", "_stabilization")
+    __slots__ = ("_awaited", "_limit", "_now", "_pings", "_requests", "_retries", "_ring", "_stabilization")
 
     def __init__(self, requests: Requests, stabilization: Stabilization, pings: PingState, settings: Settings) -> None:
         self._requests = requests
@@ -51,7 +51,7 @@ class Pinger:
         self._now: Callable[[], float] = requests.clock.seconds
         self._stabilization = stabilization
         self._pings = pings
-        self._patience = settings.pings
+        self._retries = settings.pings
         self._awaited = Awaited(_AWAITED_AT_A_HOST)
         self._limit = per_host_limit(_PINGS_A_ROUND, settings.round_s)
 
@@ -72,7 +72,7 @@ class Pinger:
             told = self._pings.last_said(contact)
             question = partial(RingPing, next=stabilization.comes_next(contact), mark=told[0] if told else NO_MARK)
         came, failed = partial(self.take_pong, contact, told, by), partial(self._on_failure, contact, by)
-        self._requests.question(contact, question, came, failed, partial(self._on_late, contact, by), self._patience)
+        self._requests.question(contact, question, came, failed, partial(self._on_late, contact, by), self._retries)
 
     def take_pong(self, contact: Contact, told: Told | None, by: Pinging, message: RingMessage) -> None:
         """A node has answered.

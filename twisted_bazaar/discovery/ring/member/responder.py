@@ -115,7 +115,7 @@ class Responder:
         """Somebody looks up an identifier."""
         table = self._table
         try:
-            identifier = table.ring.read(message.place)
+            identifier = table.ring.from_wire(message.place)
         except ValueError:
             return
         is_member = table.stabilization.is_member

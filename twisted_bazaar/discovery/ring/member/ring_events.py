@@ -66,11 +66,11 @@ class RingEvents:
         if not self._tells_all or not self._calls.allow(self._now()):
             return
         nearer = [*answer.after[:1], *answer.before]
-        details = {"place": self._ring.called(identifier), "by": self._ring.called(by.id)}
+        details = {"place": self._ring.display(identifier), "by": self._ring.display(by.id)}
         if answer.node in answer.after[:1]:
             self._node.report("ring-here", "node {by} looks for place {place}, which is here", **details)
         elif nearer:
-            to = self._ring.called(nearer[0].id)
+            to = self._ring.display(nearer[0].id)
             sentence = "node {by} looks for place {place}, which is not here; sent on to node {to}"
             self._node.report("ring-sent-on", sentence, to=to, **details)
 
@@ -86,10 +86,10 @@ class RingEvents:
 
     def _report(self, event: str, sentence: str, contact: Contact) -> None:
         where = contact.address
-        self._node.report(event, sentence, id=self._ring.called(contact.id), host=where.host, port=where.port)
+        self._node.report(event, sentence, id=self._ring.display(contact.id), host=where.host, port=where.port)
 
     def _called(self, contacts: Sequence[Contact]) -> str:
-        return ", ".join(self._ring.called(contact.id) for contact in contacts) or "nobody"
+        return ", ".join(self._ring.display(contact.id) for contact in contacts) or "nobody"
 
     def _now(self) -> float:
         return float(self._node.clock.seconds())

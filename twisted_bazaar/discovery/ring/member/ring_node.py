@@ -28,7 +28,7 @@ from twisted_bazaar.discovery.ring.rpc.messages import (
     RingUpdate,
 )
 from twisted_bazaar.discovery.ring.rpc.requests import Make, Requests, WitnessedRequests
-from twisted_bazaar.discovery.ring.rules.actions import Refused
+from twisted_bazaar.discovery.ring.rules.actions import JoinRefused
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.routing_table import RoutingTable
 from twisted_bazaar.discovery.ring.rules.settings import USUAL, Settings
@@ -113,7 +113,7 @@ class RingNode(ABC):
         return self._incarnation.table.stabilization
 
     @property
-    def callers(self) -> Sequence[Contact]:
+    def pinging_predecessors(self) -> Sequence[Contact]:
         """Who asks over and over how this node stands, the nearest first: its predecessors, as pings show them."""
         return self.table.callers.recent(self._seconds())
 
@@ -180,7 +180,7 @@ class RingNode(ABC):
         """Do what is to be done before it closes."""
 
     @abstractmethod
-    def _on_refused(self, step: Refused) -> None:
+    def _on_refused(self, step: JoinRefused) -> None:
         """The rules say that there is no joining, or no staying."""
 
     @abstractmethod

@@ -50,14 +50,14 @@ class ContactEncoder:
         self.own = own
         self._written.clear()
         self._read.clear()
-        self.own_text = self.ring.text(own.id)
+        self.own_text = self.ring.to_wire(own.id)
         self.own_card = self.write(own)
 
     def write(self, contact: Contact) -> Card:
         """A contact as it stands in a message of this node."""
         card = self._written.get(contact)
         if card is None:
-            given = None if _place_of(self.ring.bits, contact.key) == contact.id else self.ring.text(contact.id)
+            given = None if _place_of(self.ring.bits, contact.key) == contact.id else self.ring.to_wire(contact.id)
             where = contact.address
             host = None if contact == self.own else where.host
             card = Card(_text_of(contact.key), host, where.port, contact.port, given)
@@ -104,7 +104,7 @@ class ContactEncoder:
     def sender_of(self, message: RingMessage, address: Address) -> Contact | None:
         """Who has sent a message; None if it was sent on for somebody else, or by nobody on this ring."""
         sender = self.sender(message.origin, address)
-        return None if sender is None or message.source != self.ring.text(sender.id) else sender
+        return None if sender is None or message.source != self.ring.to_wire(sender.id) else sender
 
     def sender(self, card: Card, address: Address) -> Contact | None:
         """Who says of itself what stands on a card; None if it is about somebody else, or nobody on this ring."""
@@ -120,7 +120,7 @@ class ContactEncoder:
         return self._known(Contact(self._identifier(card, key), key, address, card.port))
 
     def _identifier(self, card: Card, key: str) -> int:
-        return _place_of(self.ring.bits, key) if card.id is None else self.ring.read(card.id)
+        return _place_of(self.ring.bits, key) if card.id is None else self.ring.from_wire(card.id)
 
     def _known(self, contact: Contact) -> Contact:
         """This node itself, if it is meant, by whatever address of its machine."""

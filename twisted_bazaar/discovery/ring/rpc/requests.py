@@ -15,7 +15,7 @@ from twisted_bazaar.discovery.ring.rpc.messages import ANYBODY, RingMessage, sho
 from twisted_bazaar.discovery.ring.rpc.rtt_table import RttEntry, RttTable
 from twisted_bazaar.discovery.ring.rpc.timers import NEVER, Timers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
-from twisted_bazaar.discovery.ring.rules.settings import Patience
+from twisted_bazaar.discovery.ring.rules.settings import RetryLimits
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.values.addresses import Address
@@ -26,7 +26,7 @@ Unanswered = Callable[[Exception], object]
 Make = Callable[..., RingMessage]
 """A class of messages, or a C{functools.partial} of one: what is its own is given, who sends it to whom is not."""
 
-_TRIES: Final = Patience().tries
+_TRIES: Final = RetryLimits().tries
 # Each wait is longer than the last by this: if all are slow, less is asked.
 _LONGER: Final = 1.2
 # A timer that rings so late says that this node stood still: who was asked may have answered meanwhile.
@@ -112,7 +112,7 @@ class Requests:
         self,
         to: Contact,
         make: Make,
-        patience: Patience | None = None,
+        retries: RetryLimits | None = None,
         late: Callable[[], None] | None = None,
         witness: Witness | None = None,
     ) -> Deferred[RingMessage]:
@@ -124,7 +124,7 @@ class Requests:
         @raise LinkClosed: there is none, or somebody else is there.
         @raise UsageError: the question does not fit into a datagram.
         """
-        return self._deferred(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience, late, witness)
+        return self._deferred(self._make(make, self.cards.ring.to_wire(to.id)), to.address, to, retries, late, witness)
 
     def question(
         self,
@@ -133,7 +133,7 @@ class Requests:
         came: Answered,
         failed: Unanswered,
         late: Callable[[], None] | None = None,
-        patience: Patience | None = None,
+        retries: RetryLimits | None = None,
         witness: Witness | None = None,
     ) -> None:
         """The same without a Deferred, which would take as long as all the rest.
@@ -143,7 +143,9 @@ class Requests:
             does not fit into a datagram.
         @param witness: told first whether it has answered.
         """
-        self._ask(self._make(make, self.cards.ring.text(to.id)), to.address, to, patience, came, failed, late, witness)
+        self._ask(
+            self._make(make, self.cards.ring.to_wire(to.id)), to.address, to, retries, came, failed, late, witness
+        )
 
     def ask_at(self, address: Address, make: Make) -> Deferred[RingMessage]:
         """Ask whoever is at an address, of whatever ring.
@@ -157,7 +159,7 @@ class Requests:
 
         @raise UsageError: it does not fit into a datagram.
         """
-        self.send(self._make(make, self.cards.ring.text(to.id)), to.address)
+        self.send(self._make(make, self.cards.ring.to_wire(to.id)), to.address)
 
     def answer(self, question: RingMessage, address: Address, destination: str, make: Make) -> None:
         """Answer a question."""
@@ -221,7 +223,7 @@ class Requests:
         message: RingMessage,
         address: Address,
         to: Contact | None,
-        patience: Patience | None,
+        retries: RetryLimits | None,
         late: Callable[[], None] | None,
         witness: Witness | None,
     ) -> Deferred[RingMessage]:
@@ -233,7 +235,7 @@ class Requests:
                 fire(result)
 
         came, failed = partial(end, answer.callback), partial(end, answer.errback)
-        self._ask(message, address, to, patience, came, failed, late, witness)
+        self._ask(message, address, to, retries, came, failed, late, witness)
         return answer
 
     def _ask(
@@ -241,7 +243,7 @@ class Requests:
         message: RingMessage,
         address: Address,
         to: Contact | None,
-        patience: Patience | None,
+        retries: RetryLimits | None,
         came: Answered,
         failed: Unanswered,
         late: Callable[[], None] | None,
@@ -250,7 +252,7 @@ class Requests:
         if self._is_stopped:
             failed(LinkClosed("this node is stopping"))
             return
-        tries, fixed_s = (_TRIES, None) if patience is None else (patience.tries, patience.wait_s)
+        tries, fixed_s = (_TRIES, None) if retries is None else (retries.tries, retries.wait_s)
         now = self._seconds()
         site = self.sites.at(address, now)
         wait_s = fixed_s or self.sites.wait_s(site)

@@ -86,7 +86,7 @@ class RttEntry:
         origin = message.origin
         if origin != self._card or cards.own is not self._own:
             self._card, self._own, self._sender = origin, cards.own, cards.sender(origin, self.address)
-            self._source = "" if self._sender is None else cards.ring.text(self._sender.id)
+            self._source = "" if self._sender is None else cards.ring.to_wire(self._sender.id)
         return self._sender if message.source == self._source else None
 
 

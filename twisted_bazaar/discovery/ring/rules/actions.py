@@ -24,7 +24,7 @@ class NodeState:
 
 
 @frozen
-class Seat:
+class InitialNeighbours:
     """A node's identifier on a ring that is right already, which nobody needs to find out.
 
     @ivar predecessor: the node before it; None on a ring of one.
@@ -72,7 +72,7 @@ class Seek:
 
 
 @frozen
-class Refused:
+class JoinRefused:
     """There is no joining; or no staying, for who is a member.
 
     @ivar holder: who has the same identifier already; None if there was nobody to join by, and it may be tried again.
@@ -81,4 +81,4 @@ class Refused:
     holder: Contact | None = None
 
 
-Action = Ping | Hint | Report | Seek | Refused
+Action = Ping | Hint | Report | Seek | JoinRefused

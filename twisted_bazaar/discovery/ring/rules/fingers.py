@@ -156,7 +156,7 @@ class Fingers:
         if not self._by_host[host]:
             del self._by_host[host]
 
-    def preceding(self, identifier: int, now: float, most: int) -> list[Contact]:
+    def closest_preceding(self, identifier: int, now: float, most: int) -> list[Contact]:
         """Whom to ask about an identifier: those before it, the last first, but not who is taken for dead."""
         contacts = self.sorted.contacts
         found = list[Contact]()
@@ -168,7 +168,7 @@ class Fingers:
                     break
         return found
 
-    def beyond(self, identifier: int, now: float, most: int) -> list[Contact]:
+    def following(self, identifier: int, now: float, most: int) -> list[Contact]:
         """Those after an identifier, the nearest first, but not who is taken for dead."""
         start = self._before((identifier + 1) % self._ring.size)
         after = self.sorted.contacts[start : start + most]
@@ -178,7 +178,7 @@ class Fingers:
         """How many are met on the way up to an identifier; to its own that is all of them."""
         return len(self.sorted.contacts) if identifier == self._own else self.sorted.index(identifier)
 
-    def refresh(self, successors: Sequence[Contact], now: float, rng: random.Random) -> int | None:
+    def next_refresh(self, successors: Sequence[Contact], now: float, rng: random.Random) -> int | None:
         """An identifier to look for now, so that the fingers stay right; None when there is nothing to do.
 
         Whoever is found is learnt by having answered. To be called every second or so. A part in which nothing changes

@@ -119,20 +119,20 @@ class Ring:
             raise ValueError(f"{identifier}: places on this ring go from 0 to {self.size - 1}")
         return identifier
 
-    def called(self, identifier: int) -> str:
+    def display(self, identifier: int) -> str:
         """An identifier as people call it: by its number on a small ring, and by its text on another."""
-        return str(identifier) if self.is_counted else self.text(identifier)
+        return str(identifier) if self.is_classic else self.to_wire(identifier)
 
     @property
-    def is_counted(self) -> bool:
+    def is_classic(self) -> bool:
         """Whether it is so small that people call identifiers by numbers."""
         return self.bits <= _COUNTED_BITS
 
-    def text(self, identifier: int) -> str:
+    def to_wire(self, identifier: int) -> str:
         """An identifier as it stands on the wire."""
         return f"{identifier:0{self.digits}x}"
 
-    def read(self, text: str) -> int:
+    def from_wire(self, text: str) -> int:
         """The identifier that a text from the wire means.
 
         @raise ValueError: it is not what L{text} makes of an identifier of this ring.

@@ -57,10 +57,10 @@ def reply_for(
         if len(stabilization.successors) < stabilization.most:
             after = (*after, own, *reversed(near))
         else:
-            beyond = tuple(fingers.beyond(successors[-1].id, now, MOST_BEYOND))
+            beyond = tuple(fingers.following(successors[-1].id, now, MOST_BEYOND))
         return LookupReply(own, tuple(near[:most]), after, stabilization.predecessor, beyond)
-    far = [each for each in fingers.preceding(identifier, now, most) if each not in near]
+    far = [each for each in fingers.closest_preceding(identifier, now, most) if each not in near]
     known = sorted((*far, *near[:most]), key=lambda contact: ring.distance(contact.id, identifier))
     return LookupReply(
-        own, tuple(known[:most]), (), stabilization.predecessor, tuple(fingers.beyond(identifier, now, MOST_BEYOND))
+        own, tuple(known[:most]), (), stabilization.predecessor, tuple(fingers.following(identifier, now, MOST_BEYOND))
     )

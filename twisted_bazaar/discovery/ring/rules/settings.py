@@ -12,7 +12,7 @@ from twisted_bazaar.discovery.ring.rules.stabilization import CLASSIC_SUCCESSORS
 
 
 @frozen
-class Patience:
+class RetryLimits:
     """Numbers of tries before somebody is taken for failed.
 
     @ivar tries: how often, the first time included.
@@ -32,7 +32,7 @@ class Settings:
     @ivar asks: how many of them it asks in each round.
     @ivar round_s: the time from one round to the next, but for some jitter.
     @ivar silence_s: after how much silence of its predecessor it asks that one.
-    @ivar pings: its patience with neighbours.
+    @ivar pings: how often and how long a neighbour is pinged until it counts as failed.
     @ivar has_fingers: whether it knows more than its neighbours.
     @ivar alpha: how many it asks at the same time when it looks up an identifier.
     @ivar most_asked: how many it asks for one identifier.
@@ -46,7 +46,7 @@ class Settings:
     asks: int = 1
     round_s: float = 0.5
     silence_s: float = 0.9
-    pings: Patience = Patience()
+    pings: RetryLimits = RetryLimits()
     has_fingers: bool = True
     alpha: int = ALPHA
     most_asked: int = MOST_ASKED
@@ -62,7 +62,7 @@ CLASSIC: Final = Settings(
     asks=CLASSIC_SUCCESSORS,
     round_s=7.0,
     silence_s=14.0,
-    pings=Patience(tries=7, wait_s=7.0),
+    pings=RetryLimits(tries=7, wait_s=7.0),
     has_fingers=False,
     alpha=1,
     most_asked=1 << CLASSROOM_BITS,

@@ -19,7 +19,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from twisted_bazaar.discovery.ring.rules.actions import Action, Hint, NodeState, Ping, Refused, Report, Seat, Seek
+from twisted_bazaar.discovery.ring.rules.actions import (
+    Action,
+    Hint,
+    InitialNeighbours,
+    JoinRefused,
+    NodeState,
+    Ping,
+    Report,
+    Seek,
+)
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.discovery.ring.rules.recently_failed import RecentlyFailed
 from twisted_bazaar.discovery.ring.rules.reconnect_candidates import ReconnectCandidates
@@ -112,13 +121,13 @@ class Stabilization:
 
     # Coming.
 
-    def begin(self, seat: Seat | None = None) -> None:
+    def begin(self, initial: InitialNeighbours | None = None) -> None:
         """Be the first of a new ring, or one of many that begin it at once and know their seats."""
         self.is_member = True
-        if seat is not None:
-            self.successors = seat.successors
-            if seat.predecessor is not None:
-                self._follow(seat.predecessor)
+        if initial is not None:
+            self.successors = initial.successors
+            if initial.predecessor is not None:
+                self._follow(initial.predecessor)
 
     def join(self, by: Contact) -> Sequence[Action]:
         """Begin to join a ring.
@@ -130,24 +139,24 @@ class Stabilization:
 
     def _walk_to(self, contact: Contact) -> Sequence[Action]:
         self._walked += 1
-        return (Ping(contact),) if self._walked <= _LONGEST_WALK else (Refused(),)
+        return (Ping(contact),) if self._walked <= _LONGEST_WALK else (JoinRefused(),)
 
     def _walk_on(self, by: NodeState, now: float) -> Sequence[Action]:
         """Join behind a node, or go on to one that is nearer."""
         if not by.is_member:
-            return (Refused(),)
+            return (JoinRefused(),)
         self._by = by.node
         named = self._failed.living((by.node, *by.successors), now)
         for contact in named:
             if contact.id == self.own.id and contact != self.own:
-                return (Refused(contact),) if contact == by.node else self._walk_to(contact)
+                return (JoinRefused(contact),) if contact == by.node else self._walk_to(contact)
         following = [contact for contact in named if contact.id not in (self.own.id, by.node.id)]
         if following and self._ring.is_between(by.node.id, following[0].id, self.own.id):
             behind = [each for each in following if self._ring.is_between(by.node.id, each.id, self.own.id)]
             return self._walk_to(behind[-1])
         if not following and any(contact.id not in (self.own.id, by.node.id) for contact in by.successors):
             # All that it knows are dead, and it has not noticed: nobody is joined by it yet.
-            return (Refused(),)
+            return (JoinRefused(),)
         # This is the identifier: no list that leaves out nobody before it leaves out anybody now.
         self.successors = self._fitted(following or [by.node])
         self.is_member, self._by = True, None
@@ -180,7 +189,7 @@ class Stabilization:
             return self._walk_on(state, now)
         was_lost = state.is_member and self._reconnect.discard(node)
         if node.id == self.own.id:
-            return (Refused(node),) if state.is_member and self._gives_way_to(node) else ()
+            return (JoinRefused(node),) if state.is_member and self._gives_way_to(node) else ()
         if not state.is_member:
             # It was here before it began anew, and may be on another ring soon.
             if self.is_near(node):
@@ -212,7 +221,7 @@ class Stabilization:
         self._failed.add(contact, now)
         if not self.is_member:
             # What the one before said is old by now, and others of its list may be dead too: it is asked anew.
-            return (Refused(),) if self._by is None or self._by == contact else self._walk_to(self._by)
+            return (JoinRefused(),) if self._by is None or self._by == contact else self._walk_to(self._by)
         self._reconnect.add(contact, now)
         return self._drop(contact)
 
@@ -244,7 +253,9 @@ class Stabilization:
         """Somebody says that a node does not answer."""
         return (Ping(contact),) if contact in self.successors or contact == self.predecessor else ()
 
-    def on_found(self, sought: Seek, before: Contact | None, after: Sequence[Contact], now: float) -> Sequence[Action]:
+    def on_lookup_done(
+        self, sought: Seek, before: Contact | None, after: Sequence[Contact], now: float
+    ) -> Sequence[Action]:
         """Say what has come of looking for an identifier.
 
         @param before: the last node before it.

@@ -14,7 +14,7 @@ from typing import Final
 from attrs import frozen
 
 from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS
-from twisted_bazaar.discovery.ring.storage.store import Mark, Span, Store
+from twisted_bazaar.discovery.ring.storage.store import EntryDigest, Span, Store
 
 # How many entries one answer has room for.
 MOST_MARKS: Final = 20
@@ -43,7 +43,7 @@ class Compared:
     """
 
     is_same: bool
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[EntryDigest, ...] = ()
     until: int = 0
 
 

@@ -13,7 +13,7 @@ _MOST_UNDER_WAY: Final = 1_024
 _PATIENCE_S: Final = 15.0
 
 
-def parts_of(text: str) -> Sequence[str]:
+def fragment(text: str) -> Sequence[str]:
     """A text in parts, each short enough for a datagram."""
     return [text[start : start + PART_CHARS] for start in range(0, len(text), PART_CHARS)] or [""]
 

@@ -22,7 +22,7 @@ from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS, Entry
 from twisted_bazaar.discovery.ring.storage.messages import Marked, RingCompare, RingCompared, RingRequest
 from twisted_bazaar.discovery.ring.storage.replica_server import ReplicaServer
 from twisted_bazaar.discovery.ring.storage.replication import Pacing, Replication, Sync
-from twisted_bazaar.discovery.ring.storage.store import Mark
+from twisted_bazaar.discovery.ring.storage.store import EntryDigest
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
@@ -107,7 +107,7 @@ class Repair:
 
     async def _hand_round(self) -> bool:
         """Give it to all neighbours at once; returns whether there is time for more."""
-        self.replication.hurry()
+        self.replication.sync_all_now()
         before = self._member.stabilization.predecessor
         others = dict.fromkeys((*self.replication.followers, *([] if before is None else [before])))
         results: list[tuple[bool, Any]] = await DeferredList(
@@ -137,7 +137,7 @@ class Repair:
 
     def _handed(self, entry: Entry, by: Contact) -> None:
         if self._owner is not None:
-            self.replication.on_handed(self._dht.store.position_of(entry), by, self._now())
+            self.replication.on_handoff(self._dht.store.position_of(entry), by, self._now())
             self._look_sooner()
 
     def _look_later(self) -> None:
@@ -171,7 +171,7 @@ class Repair:
         if contact is not None:
             doing = Deferred.fromCoroutine(self._sync(contact))
         else:
-            entry = self.replication.to_give_back(now)
+            entry = self.replication.next_misplaced(now)
             if entry is None:
                 self._look_later()
                 return
@@ -212,7 +212,7 @@ class Repair:
             comparison.on_compared(self._read(answer, span[1]))
         for first in range(0, len(comparison.to_send), _AT_ONCE):
             self._check_time(until)
-            sending = map(self._dht.store.at, comparison.to_send[first : first + _AT_ONCE])
+            sending = map(self._dht.store.entry_at, comparison.to_send[first : first + _AT_ONCE])
             await self._send(sync.to, [entry for entry in sending if entry is not None], is_paced=is_paced)
         for position in comparison.to_fetch:
             self._check_time(until)
@@ -220,7 +220,7 @@ class Repair:
                 await self._pace(0)
             await self._fetch(sync.to, position)
         if comparison.to_fetch:
-            self.replication.on_gained(sync.to, self._now())
+            self.replication.on_entry_received(sync.to, self._now())
 
     def _check_time(self, until: float) -> None:
         if self._now() > until:
@@ -232,7 +232,7 @@ class Repair:
         if is_paced:
             await self._pace(sum(len(entry.text) for entry in entries), len(entries))
         store, now = self._dht.store, self._now()
-        sending = [self._dht.send(contact, entry, store.left_s(entry, now)) for entry in entries]
+        sending = [self._dht.send(contact, entry, store.ttl_s(entry, now)) for entry in entries]
         results: list[tuple[bool, Any]] = await DeferredList(sending, consumeErrors=True)
         for is_done, result in results:
             if not is_done:
@@ -253,7 +253,7 @@ class Repair:
         again."""
         await self._give_back(first)
         for _ in range(_AT_ONCE - 1):
-            entry = self.replication.to_give_back(self._now())
+            entry = self.replication.next_misplaced(self._now())
             if entry is None:
                 break
             await self._give_back(entry)
@@ -267,7 +267,7 @@ class Repair:
         others = [holder for holder in holders if holder != self._member.own]
         if not others:
             return
-        copy = await self._dht.send(others[0], entry, store.left_s(entry, self._now()))
+        copy = await self._dht.send(others[0], entry, store.ttl_s(entry, self._now()))
         has_all = entry.kept.digest is None or copy.is_whole
         is_theirs = copy.is_kept or (copy.outcome == "older" and copy.version > entry.kept.version)
         if len(others) == len(holders) and is_theirs and (has_all or copy.outcome == "older"):
@@ -290,7 +290,7 @@ class Repair:
         except ValueError:
             return
         if message.own:
-            self.replication.on_claimed(contact, span, self._now())
+            self.replication.on_range_compared(contact, span, self._now())
             self._look_sooner()
         answer = compare(self._dht.store, span, int(message.total, 16), self._marks)
         marked = tuple(Marked(self._text(mark.position), mark.version) for mark in answer.marks)
@@ -299,7 +299,7 @@ class Repair:
 
     def _read(self, answer: RingCompared, end: int) -> Compared:
         try:
-            marks = tuple(Mark(self._identifier(mark.position), mark.version) for mark in answer.marked)
+            marks = tuple(EntryDigest(self._identifier(mark.position), mark.version) for mark in answer.marked)
             return Compared(answer.same, marks, end if answer.until is None else self._identifier(answer.until))
         except ValueError:
             raise LinkClosed("it names what is not on this ring") from None

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted_bazaar.discovery.ring.member.ring_node import Reply, RingNode
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.entry import TOMBSTONE_S, Entry, read_entry
-from twisted_bazaar.discovery.ring.storage.fragments import Assembly, name_of, parts_of
+from twisted_bazaar.discovery.ring.storage.fragments import Assembly, fragment, name_of
 from twisted_bazaar.discovery.ring.storage.messages import (
     MOST_LISTED,
     PART_CHARS,
@@ -202,7 +202,7 @@ class ReplicaServer:
         if contact == self.member.own:
             outcome = self.keep(entry, None, left_s)
             return succeed(self._copy(contact, entry, outcome.value))
-        parts = parts_of(entry.text)
+        parts = fragment(entry.text)
         left = None if left_s is None or left_s == float("inf") else max(0, min(TOMBSTONE_S, int(left_s)))
         make = partial(RingStore, whole=name_of(entry.text), parts=len(parts), left=left)
         ask = self.member.requests.ask
@@ -272,7 +272,7 @@ class ReplicaServer:
     def _request_asked(self, message: RingRequest, contact: Contact, reply: Reply) -> None:
         store, space, name = self.store, message.space, message.name
         if message.position is not None:
-            self._reply_text(store.at(int(message.position, 16)), message.part, reply)
+            self._reply_text(store.entry_at(int(message.position, 16)), message.part, reply)
         elif space is None or name is None:
             return
         elif message.tag is None:
@@ -285,11 +285,11 @@ class ReplicaServer:
             self._reply_text(asked, message.part, reply)
 
     def _reply_text(self, entry: Entry | None, part: int, reply: Reply) -> None:
-        parts = [] if entry is None else parts_of(entry.text)
+        parts = [] if entry is None else fragment(entry.text)
         if entry is None or part >= len(parts):
             reply(RingTransfer)
             return
-        left_s = self.store.left_s(entry, self._now())
+        left_s = self.store.ttl_s(entry, self._now())
         left = None if left_s == float("inf") else max(0, min(TOMBSTONE_S, int(left_s)))
         reply(partial(RingTransfer, parts=len(parts), text=parts[part], left=left))
 

@@ -154,7 +154,7 @@ class Replication:
     def _soon(self, now: float) -> _Neighbour:
         return _Neighbour(now + SETTLE_S * self._rng.uniform(0.5, 1.5))
 
-    def hurry(self) -> None:
+    def sync_all_now(self) -> None:
         """Compare with everybody at once: this node goes, or something is amiss."""
         self._has_been_given = False
         for neighbour in self._neighbours.values():
@@ -212,7 +212,7 @@ class Replication:
             wait_s = min(_LONGEST_RETRY_S, _RETRY_S * 2 ** min(neighbour.failures - 1, 8))
             neighbour.due = now + wait_s * self._rng.uniform(0.75, 1.25)
 
-    def on_handed(self, position: int, by: Contact, now: float) -> None:
+    def on_handoff(self, position: int, by: Contact, now: float) -> None:
         """An entry is new here, and was sent by a node that is not its owner.
 
         Of several nodes that come at once one may have given its predecessor the rest before it got that itself. So
@@ -222,7 +222,7 @@ class Replication:
         """
         if self.is_own(position >> TAG_BITS):
             if by not in self._followers:
-                self.on_gained(by, now)
+                self.on_entry_received(by, now)
             return
         before = self._predecessor
         is_rest = by in self._followers and not self.compared_ranges.has(position, now, by)
@@ -232,7 +232,7 @@ class Replication:
             self._has_been_given = False
             self._neighbours[before] = self._soon(now)
 
-    def on_gained(self, by: Contact, now: float) -> None:
+    def on_entry_received(self, by: Contact, now: float) -> None:
         """Something that belongs here has come from a node; others that follow may not have it."""
         for contact in self._followers:
             neighbour = self._neighbours[contact]
@@ -244,7 +244,7 @@ class Replication:
             if contact in self._begun or due < neighbour.due:
                 self._neighbours[contact] = _Neighbour(due, done_at=neighbour.done_at)
 
-    def on_claimed(self, by: Contact, span: Span, now: float) -> None:
+    def on_range_compared(self, by: Contact, span: Span, now: float) -> None:
         """A node that this one follows compares what belongs to it."""
         withdrawn = self.compared_ranges.note(by, span, now)
         if withdrawn is None:
@@ -256,7 +256,7 @@ class Replication:
         if known is not None or len(self._withdrawn) < _MOST_WITHDRAWN:
             self._withdrawn[by] = _Withdrawn(withdrawn, now + WITHDRAWN_S)
 
-    def to_give_back(self, now: float) -> Entry | None:
+    def next_misplaced(self, now: float) -> Entry | None:
         """An entry that is not to be here, as it seems; to be offered to where it belongs, and dropped then."""
         if not self._to_give_back and self._began is not None:
             withdrawn = [by for by, each in self._withdrawn.items() if each.due <= now]
@@ -265,7 +265,7 @@ class Replication:
             elif now >= self._began + UNCLAIMED_S and (self._looked is not None or now >= self._look_at):
                 self._look_at_all(now)
         while self._to_give_back:
-            entry = self._store.at(self._to_give_back.pop())
+            entry = self._store.entry_at(self._to_give_back.pop())
             if entry is not None:
                 return entry
         return None

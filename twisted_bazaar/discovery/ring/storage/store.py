@@ -52,8 +52,8 @@ class Outcome(Enum):
 
 
 @frozen
-class Mark:
-    """An entry for short.
+class EntryDigest:
+    """What two stores compare of an entry: where it is, and how new.
 
     @ivar position: where it is; see L{Store}.
     @ivar version: how new it is.
@@ -165,7 +165,7 @@ class Store:
         held = self._held.get(key)
         return None if held is None or held.until <= now else held.entry
 
-    def under(self, space: str, name: str, now: float) -> list[Entry]:
+    def entries_of(self, space: str, name: str, now: float) -> list[Entry]:
         """All that is under a name, with tombstones, the newest first."""
         return sorted(self.by_tag(space, name, now, self._most), key=lambda entry: entry.rank, reverse=True)
 
@@ -184,7 +184,7 @@ class Store:
                     break
         return found
 
-    def left_s(self, entry: Entry, now: float) -> float:
+    def ttl_s(self, entry: Entry, now: float) -> float:
         """For how long an entry is still to be kept."""
         held = self._held.get(entry.key)
         return 0.0 if held is None else held.until - now
@@ -255,14 +255,14 @@ class Store:
         """Where the entries of a span are, in order."""
         return list(self._positions(span, most))
 
-    def within(self, span: Span, most: int | None = None) -> list[Entry]:
+    def entries_in(self, span: Span, most: int | None = None) -> list[Entry]:
         """The entries of a span, in order."""
         return [self._held[self._at[position]].entry for position in self._positions(span, most)]
 
-    def marks(self, span: Span, most: int | None = None) -> list[Mark]:
+    def marks(self, span: Span, most: int | None = None) -> list[EntryDigest]:
         """The same for short."""
         return [
-            Mark(position, self._held[self._at[position]].entry.kept.version)
+            EntryDigest(position, self._held[self._at[position]].entry.kept.version)
             for position in self._positions(span, most)
         ]
 
@@ -274,7 +274,7 @@ class Store:
         """A number that is the same for two nodes that have the same entries in a span, in the same versions."""
         return sum(self._order.sum(start, end) for start, end in self._slices(span)) % _SUM_SIZE
 
-    def at(self, position: int) -> Entry | None:
+    def entry_at(self, position: int) -> Entry | None:
         """The entry at a position."""
         key = self._at.get(position)
         return None if key is None else self._held[key].entry

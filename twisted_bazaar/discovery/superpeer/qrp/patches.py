@@ -21,7 +21,7 @@ _MOST_PENDING: Final = 2
 _PART_BYTES: Final = 96
 
 
-def parts_of(part: Table, on: Sequence[int], off: Sequence[int], most_chars: int) -> Sequence[Table]:
+def split_patch(part: Table, on: Sequence[int], off: Sequence[int], most_chars: int) -> Sequence[Table]:
     """Cut a change into parts.
 
     @param part: what stands in each of them.

@@ -23,7 +23,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
     Query,
     Table,
 )
-from twisted_bazaar.discovery.superpeer.qrp.patches import Pending, parts_of
+from twisted_bazaar.discovery.superpeer.qrp.patches import Pending, split_patch
 from twisted_bazaar.discovery.superpeer.qrp.slot_set import SlotCounts, SlotSet
 
 HASH_BITS: Final = 32
@@ -228,7 +228,7 @@ class OwnTable:
     def _parts(self, base: int, most_bytes: int) -> Sequence[Table]:
         on, off = ((), ()) if self._is_full else self._difference(base)
         room = min(most_bytes - _AROUND_BYTES, _LONGEST_GAPS)
-        return parts_of(Table(base=base, version=self._version, bits=self.bits, full=self._is_full), on, off, room)
+        return split_patch(Table(base=base, version=self._version, bits=self.bits, full=self._is_full), on, off, room)
 
     def _difference(self, base: int) -> tuple[Sequence[int], Sequence[int]]:
         if base == NO_TABLE:

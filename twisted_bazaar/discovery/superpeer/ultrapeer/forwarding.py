@@ -14,7 +14,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters
 from twisted_bazaar.discovery.superpeer.ultrapeer.hit_addresses import placed
 from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import LocalSearch
 from twisted_bazaar.discovery.superpeer.ultrapeer.policy import Policy
-from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import parts_of
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import split_hits
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import DatagramReceivers, INode
@@ -98,7 +98,7 @@ class QueryForwarding:
             back = self._way_back(query_id, address)
             if back is not None:
                 number = next(self._answers)
-                for part in parts_of(query_id, number, found, MOST_PART_BYTES):
+                for part in split_hits(query_id, number, found, MOST_PART_BYTES):
                     self._node.send_datagram(part, [back])
 
     def _hit_received(self, hit: QueryHit, address: Address) -> None:

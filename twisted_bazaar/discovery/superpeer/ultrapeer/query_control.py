@@ -25,7 +25,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.forwarding import ANSWER_BITS,
 from twisted_bazaar.discovery.superpeer.ultrapeer.leaves import Leaves, NotRegistered
 from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import LocalSearch
 from twisted_bazaar.discovery.superpeer.ultrapeer.policy import Policy
-from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, QueryHits, parts_of
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, QueryHits, split_hits
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
@@ -203,7 +203,7 @@ class QueryControl:
         if hits <= _MOST_IN_ONE_PART:
             self._node.send(QueryHit(id=query.id, answer=number, found=tuple(found)), route)
         else:
-            for part in parts_of(query.id, number, found, _MOST_PART_BYTES):
+            for part in split_hits(query.id, number, found, _MOST_PART_BYTES):
                 self._node.send(part, route)
         return hits
 

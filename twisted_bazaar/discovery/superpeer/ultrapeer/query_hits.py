@@ -21,7 +21,7 @@ _HOST_BYTES: Final = len(b'"host":"",') + len("ffff:ffff:ffff:ffff:ffff:ffff:255
 _encode = msgspec.json.Encoder().encode
 
 
-def parts_of(query_id: str, answer: int, found: Sequence[Found], most_bytes: int) -> list[QueryHit]:
+def split_hits(query_id: str, answer: int, found: Sequence[Found], most_bytes: int) -> list[QueryHit]:
     """Cut the hits of a query into parts that each say something by themselves; none if nothing was found.
 
     A peer with many files stands in several parts. What does not fit into the most parts there may be is left out.
