@@ -40,6 +40,7 @@ unless its table says otherwise.
 _ONLY_ONCE: Final = "With --once: "
 # What takes a status, and is called with it.
 _ENDING: Final = frozenset({"SystemExit", "exit", "_exit", "exit_with", "on_exit", "_finish"})
+_MAY_END: Final = re.compile("|".join((*_ENDING, "exit_code")))
 
 
 def endings() -> Mapping[str, Sequence[Ending]]:
@@ -143,7 +144,8 @@ class ExitStatusTests(SynchronousTestCase):
     def test_no_numbers(self) -> None:
         """Statuses stand in the code by their names only."""
         root = Path(twisted_bazaar.__file__).parent
-        trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in root.rglob("*.py")}
+        sources = {path: path.read_text(encoding="utf-8") for path in root.rglob("*.py")}
+        trees = {path: ast.parse(source) for path, source in sources.items() if _MAY_END.search(source)}
         self.assertEqual([f"{path}: {where}" for path, tree in trees.items() for where in numbers_in(tree)], [])
         planted = "raise SystemExit(3)\nself.on_exit(1)\nclass A:\n    exit_code = 5\nos._exit(status)\n"
         self.assertEqual(

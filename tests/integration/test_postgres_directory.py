@@ -206,7 +206,7 @@ class DatabaseTests(DirectoryCase, SynchronousTestCase):
         self.result_of(gatherResults([leaving, back]))
         self.result_of(self.directory.counts())
         assert [each.name for each in self.result_of(self.directory.find(FileQuery(), ASKER)).files] == ["d"]
-        assert not any(each.display for each in (*waiting[1:], *changes[1:]))
+        assert not any(each.called for each in (*waiting[1:], *changes[1:]))
 
     def test_stopped(self) -> None:
         """What is asked of a directory that has stopped fails."""
