@@ -114,8 +114,10 @@ class RingPeer(Role):
         self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = self.member.datagrams
         self.folder: KeptFolder = KeptFolder(state)
         self.kept: KeptFiles = KeptFiles(keep_bytes, self.folder)
-        identifier_of = hash_function(self.member.ring, self.is_classic)
-        self.dht: DhtClient = DhtClient(self.member, replicas=replicas, files=self.kept, identifier_of=identifier_of)
+        identifier_of_name = hash_function(self.member.ring, self.is_classic)
+        self.dht: DhtClient = DhtClient(
+            self.member, replicas=replicas, files=self.kept, identifier_of_name=identifier_of_name
+        )
         repair = Repair(self.member, self.dht)
         self._handover = FileHandover(self.dht, repair, self.kept, self.folder)
         self.member.before_leaving(self._handover.hand_over)

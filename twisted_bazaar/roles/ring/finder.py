@@ -75,7 +75,7 @@ class RingFinder(Role):
         self.member: RingNode = RingClient(settings, observer=observer) if member is None else member
         is_classic = not settings.has_fingers
         self.dht: DhtClient = DhtClient(
-            self.member, replicas=replicas, identifier_of=hash_function(self.member.ring, is_classic)
+            self.member, replicas=replicas, identifier_of_name=hash_function(self.member.ring, is_classic)
         )
         self.search: RingSearch = RingSearch(self.dht, member)
         self.lifecycle: RingLifecycle = RingLifecycle(

@@ -124,13 +124,13 @@ class ReplicaServer:
         member: RingNode,
         *,
         replicas: int = USUAL_REPLICAS,
-        identifier_of: Callable[[str], int] | None = None,
+        identifier_of_name: Callable[[str], int] | None = None,
         files: Files | None = None,
         **limits: Any,
     ) -> None:
         self.member: RingNode = member
         self.replicas: int = replicas
-        self.store: Store = Store(identifier_of or member.ring.key_of, changed=self._changed, **limits)
+        self.store: Store = Store(identifier_of_name or member.ring.key_of, changed=self._changed, **limits)
         self._files = NoFiles() if files is None else files
         self._assembly = Assembly()
         self._awaited: dict[str, list[Callable[[Contact], object]]] = {}

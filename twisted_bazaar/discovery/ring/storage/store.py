@@ -106,7 +106,7 @@ class Store:
 
     def __init__(
         self,
-        identifier_of: Callable[[str], int],
+        identifier_of_name: Callable[[str], int],
         *,
         most: int = MOST_ENTRIES,
         most_bytes: int = MOST_BYTES,
@@ -114,7 +114,7 @@ class Store:
         shares: int = SHARES,
         changed: Callable[[Entry | None, Entry | None], object] = lambda before, after: None,
     ) -> None:
-        self.identifier_of_name = identifier_of
+        self.identifier_of_name = identifier_of_name
         self._most = most
         self._most_bytes = most_bytes
         self._most_weight = most_weight
