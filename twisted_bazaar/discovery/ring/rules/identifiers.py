@@ -135,7 +135,7 @@ class Ring:
     def from_wire(self, text: str) -> int:
         """The identifier that a text from the wire means.
 
-        @raise ValueError: it is not what L{text} makes of an identifier of this ring.
+        @raise ValueError: it is not what L{to_wire} makes of an identifier of this ring.
         """
         if len(text) != self.digits or not _HEX_DIGITS.issuperset(text):
             raise ValueError(f"a place on this ring is written as {self.digits} hexadecimal digits")
