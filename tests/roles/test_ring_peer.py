@@ -238,6 +238,14 @@ class FilesTests(PeersTestCase):
         self.network.run_until(lambda: storing.called, 60.0)
         self.successResultOf(storing)
 
+    def test_let_go_while_it_is_requested(self) -> None:
+        """Who has kept a file, and lets go of it just when it is requested there, fetches it from the others."""
+        nodes = self.ring(7)
+        self.ask(nodes[0], "ring.store", path=self.write("paper", PAPER))
+        keeper = next(node for node in self.right_ones("paper") if node != nodes[0])
+        (self.peers[keeper].folder.path / manifest_of(PAPER).digest).unlink()
+        self.assertEqual(self.fetch(keeper, "paper"), PAPER)
+
     def test_a_slow_way(self) -> None:
         """A file is stored, and waited for, over a way on which a piece of it is under way for a minute."""
         nodes = self.ring(3, transfer=Transfer(Settings(window=1, mss=35, drop=0.05), comes_first=True))

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, is_number
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient, Holding
 from twisted_bazaar.discovery.ring.storage.entry import FILES, LONGEST_NAME, VALUE_BYTES, VALUES, Kept
-from twisted_bazaar.errors import AlreadyThere, TransferFailed, UsageError
+from twisted_bazaar.errors import AlreadyThere, FileChanged, TransferFailed, UsageError
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.interfaces import Command
 from twisted_bazaar.roles.commands.requests import read_request
@@ -286,15 +286,20 @@ class RingCommands:
                 # It is on its way here to be kept.
                 await getting
                 here = self._folder.content(digest)
-            if here is None:
-                sources: Mapping[str, int] = await self._fetch(name, folder, file, digest, size, overwrite)
-                return sources
-            part = await ResumableFile.open(self._transfers.node.clock, folder, file, digest, overwrite=overwrite)
-            await copy_into(here, part)
-            await part.close()
+            if here is not None:
+                part = await ResumableFile.open(self._transfers.node.clock, folder, file, digest, overwrite=overwrite)
+                try:
+                    await copy_into(here, part)
+                except FileChanged:
+                    # It has been handed over meanwhile; whoever keeps it now has the rest of it.
+                    pass
+                else:
+                    await part.close()
+                    return {}
+            sources: Mapping[str, int] = await self._fetch(name, folder, file, digest, size, overwrite)
+            return sources
         except AlreadyThere:
-            pass
-        return {}
+            return {}
 
     def _usual_file(self, name: str, file: str) -> str:
         """The name for a file that has come: in a classroom, that it was received, its number, and by whom."""
