@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -44,6 +45,11 @@ def run(names: Sequence[str]) -> tuple[list[Row], list[str]]:
             fresh: list[Row] = import_module(f"benchmarks.{name}").measure()
         except (BenchmarkError, OSError) as error:
             faults.append(f"{name}: {error}")
+            continue
+        except Exception:
+            # A fault of the benchmark itself; the rows of the others are not lost with it.
+            traceback.print_exc()
+            faults.append(f"{name} cannot be measured: see above")
             continue
         for row in fresh:
             print(row, flush=True)

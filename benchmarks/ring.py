@@ -51,6 +51,7 @@ from attrs import define
 from benchmarks.harness import Measure, constant, figure, once, take
 from benchmarks.peers import AIM, KADEMLIA, PAPER
 from benchmarks.report import BenchmarkError, Row
+from twisted_bazaar.roles.node_ids import MANY_OBJECTS
 from twisted_bazaar.service.process import expect_many_objects
 from twisted_bazaar.sim.ring.run import ring_failures, ring_hops
 
@@ -84,7 +85,7 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 
 def measure() -> list[Row]:
     """All rows of this module."""
-    with ProcessPoolExecutor(2, get_context("spawn"), expect_many_objects) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn"), expect_many_objects, (MANY_OBJECTS,)) as pool:
         failures = [pool.submit(_fail, seed) for seed in _SEEDS]
         hops = pool.submit(_hops)
         rows = [*hops.result(), *_failures([each.result() for each in failures])]
