@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     else:
 
         class Interface:
-            """What each interface is derived from."""
+            """The base of each interface."""
 
         class IPlugin(Interface):
-            """What each interface of a plugin is derived from."""
+            """The base of each interface of a plugin."""
 else:
     from twisted.plugin import IPlugin
     from zope.interface import Interface

@@ -171,7 +171,7 @@ def _attribute_of(module: str, name: str, what: str, *default: object) -> Any:
 
 @frozen
 class _Installed:
-    """What all drop-ins hold.
+    """The contents of all drop-ins.
 
     @ivar broken: a line about each drop-in that cannot be loaded, with its file and the error.
     """

@@ -63,7 +63,7 @@ else:
 
 
 class _Timed:
-    """What begins at an instant, counted from when all nodes have been started."""
+    """An event at an instant, counted from when all nodes have been started."""
 
     __slots__ = ()
 

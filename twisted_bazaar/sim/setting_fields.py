@@ -55,7 +55,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 @frozen
 class Setting:
-    """What a field says of the setting that it is.
+    """The declaration of a setting by a field.
 
     @ivar name: what it is called in a file.
     @ivar option: what its option is called; that of a list takes one entry.

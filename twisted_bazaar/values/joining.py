@@ -49,7 +49,7 @@ class JoinObserver:
 
 @frozen
 class Asked:
-    """Who is asked in a way to find, as people call them.
+    """The name that people have for those who are asked in a way to find.
 
     @ivar name: such as C{index server}.
     @ivar short_name: the same, where it is clear what is meant.

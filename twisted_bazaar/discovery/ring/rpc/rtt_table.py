@@ -55,7 +55,7 @@ class Estimate:
 
 @define(eq=False)
 class RttEntry:
-    """What is known of one address.
+    """Round-trip times and the timeout of one address.
 
     @ivar round_trip: what answers from there take; None while none has come.
     @ivar shown: who has answered from there last, which counts until C{shown_until}; None if nobody has.

@@ -53,7 +53,7 @@ class Outcome(Enum):
 
 @frozen
 class EntryDigest:
-    """What two stores compare of an entry: where it is, and how new.
+    """The position and version of an entry, which two stores compare.
 
     @ivar position: where it is; see L{Store}.
     @ivar version: how new it is.
