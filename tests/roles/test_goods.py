@@ -74,6 +74,16 @@ class GoodsTests(SynchronousTestCase):
             },
         )
 
+    def test_price_with_a_fraction(self) -> None:
+        """A price in major units is refused with the number to write instead."""
+        written = {"1.20": 120, "1,20": 120, "0.5": 50, "12.00": 1_200}
+        told = "--stock 'apple=2@{}': a price is in minor units (cents), without a fraction; write {}"
+        self.assertEqual(
+            [refusal(f"apple=2@{price}") for price in written],
+            [told.format(price, cents) for price, cents in written.items()],
+        )
+        self.assertTrue(refusal("apple=2@1,145").endswith("write numbers without commas"))
+
     def test_names(self) -> None:
         """A name that a search could not carry is refused."""
         for name in ("a\tb", "A\u0308pfel", "a\u202eb", "x" * 129):

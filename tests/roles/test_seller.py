@@ -430,7 +430,7 @@ class OptionsTests(SynchronousTestCase):
         for stock, words in (
             ([], "needs goods to begin with: add --stock"),
             (["apple=x"], "'x' is not a whole number"),
-            (["apple=5@1.50"], "'1.50' is not a whole number"),
+            (["apple=5@1.50"], "without a fraction; write 150"),
             (["apple=1", "apple=2"], "twice"),
             (["\tapple=1"], "control character"),
             (["=4"], "1 to 128"),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from twisted_bazaar.byte_budget import MIB, ByteBudget
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.settings.option import Read, hint_on_commas
 from twisted_bazaar.wire.goods import check_item_name
 from twisted_bazaar.wire.message import LARGEST_INTEGER
+
+# A price as a label in a shop has it, and not in minor units.
+_WITH_FRACTION: Final = re.compile(r"([0-9]{1,13})[.,]([0-9]{1,2})")
 
 
 def parse_goods(text: str, option: str) -> tuple[str, int, int | None]:
@@ -24,7 +30,14 @@ def parse_goods(text: str, option: str) -> tuple[str, int, int | None]:
         check_item_name(item)
     except ValueError as error:
         raise UsageError(f"{option} {text!r}: {error}") from None
-    return item, parse_count(quantity, option, text, 1), parse_count(price, option, text, 0) if at else None
+    return item, parse_count(quantity, option, text, 1), _parse_price(price, option, text) if at else None
+
+
+def _parse_price(price: str, option: str, text: str) -> int:
+    if match := _WITH_FRACTION.fullmatch(price):
+        whole = int(match[1] + match[2].ljust(2, "0"))
+        raise UsageError(f"{option} {text!r}: a price is in minor units (cents), without a fraction; write {whole}")
+    return parse_count(price, option, text, 0)
 
 
 def parse_count(digits: str, option: str, text: str, least: int) -> int:
