@@ -6,6 +6,7 @@ A test that only C{make test-all} runs has the mark C{slow}.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -181,6 +182,8 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # Ended politely, it leaves nothing behind either.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
