@@ -29,12 +29,12 @@ class ExitStatus(IntEnum):
 
     DONE = 0, "It is done."
     NO = 1, "The answer is no, or it failed."
-    WRONG_USE = 2, "An option or an argument is wrong."
+    WRONG_USE = 2, "An option or an argument is wrong, or no node that runs could be asked."
     NOT_FOUND = 3, "Nobody has it."
-    SOLD_OUT = 4, "It was found, and is sold out; or nobody could be asked."
-    # The same number under another name.
-    NOBODY_ASKED = SOLD_OUT
-    UNFINISHED = 5, "It has begun and not ended: the same command goes on with it."
+    SOLD_OUT = 4, "It is sold out, or lent out."
+    UNFINISHED = 5, "There is no answer yet, or it has begun and not ended: the same command goes on with it."
+    TOO_DEAR = 6, "Somebody has it, for more than was to be paid."
+    UNREACHED = 7, "No tracker, index server, super peer or member of a ring was reached, or what answers there is none."
 
 
 @frozen

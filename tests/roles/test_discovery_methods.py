@@ -213,7 +213,7 @@ class BuyerTests(SynchronousTestCase):
 
     def test_nobody_to_ask(self) -> None:
         """With C{--once} it ends with 4 if there was no super peer all the time, and with 3 if there was one."""
-        for is_there, expected in ((False, ExitStatus.NOBODY_ASKED), (True, ExitStatus.NOT_FOUND)):
+        for is_there, expected in ((False, ExitStatus.UNREACHED), (True, ExitStatus.NOT_FOUND)):
             role = self.begin(gives_ids=False, nobody_asked="nobody was there", once_s=20.0)
             if is_there:
                 role.peer_joined(self.node.link(7))

@@ -217,7 +217,7 @@ class GoodsTests(RingCase):
         buyer = Buyer([Want("apple", 1)], discovery=way, once_s=5.0)
         self.add(way, buyer)
         self.network.run(6)
-        self.assertEqual(self.successResultOf(buyer.finished), ExitStatus.NOBODY_ASKED)
+        self.assertEqual(self.successResultOf(buyer.finished), ExitStatus.UNREACHED)
         self.assertEqual(len(self.network.events_of("nobody_asked")), 1)
 
     def test_claims_to_sell(self) -> None:

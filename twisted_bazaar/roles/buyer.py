@@ -68,7 +68,7 @@ ENDINGS: Final = (
     Ending(ExitStatus.DONE, "With --once: all of it is bought."),
     Ending(ExitStatus.NOT_FOUND, "With --once: not found within --timeout seconds."),
     Ending(ExitStatus.SOLD_OUT, "With --once: found, but sold out."),
-    Ending(ExitStatus.NOBODY_ASKED, "With --once: no index server, super peer or member of a ring could be asked."),
+    Ending(ExitStatus.UNREACHED, "With --once: no index server, super peer or member of a ring could be asked."),
     Ending(
         ExitStatus.UNFINISHED,
         "With --once: ordered, and no answer. It may be yours: the same command again asks the seller, and orders "
@@ -337,7 +337,7 @@ class Buyer(Role):
         elif any(want.refused for want in missing):
             status = ExitStatus.SOLD_OUT
         elif self._discovery.nobody_asked is not None and not self._joined.called:
-            status = ExitStatus.NOBODY_ASKED
+            status = ExitStatus.UNREACHED
             self.node.report("nobody_asked", self._discovery.nobody_asked)
         else:
             status = ExitStatus.NOT_FOUND
