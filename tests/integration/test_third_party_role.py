@@ -122,7 +122,7 @@ def test_refuses_a_bad_option(site: Path, tmp_path: Path) -> None:
         timeout=LONGEST_S,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (1, "bazaar-node: --words takes 1 to 100 characters, not 0\n")
+    assert (done.returncode, done.stderr) == (2, "bazaar-node: --words takes 1 to 100 characters, not 0\n")
 
 
 def test_its_own_tests_pass(source: Path) -> None:

@@ -42,7 +42,7 @@ class ViaTests(SynchronousTestCase):
         """The line that a command line ends with."""
         with self.assertRaises(SystemExit) as caught:
             make_service(MemoryReactorClock(), *words, **how)
-        line = str(caught.exception.code)
+        line = str(caught.exception)
         self.assertNotIn("\n", line)
         return line.removeprefix("bazaar-node: ")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -84,7 +83,10 @@ class NodeOptions(DaemonOptions):
     typed: Collection[str]
     synopsis = "[--role ROLE]... [options]"
     longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
-    endings: ClassVar[Sequence[Ending]] = (Ending(ExitStatus.NO, "An option is wrong, or it cannot start or join."),)
+    endings: ClassVar[Sequence[Ending]] = (
+        Ending(ExitStatus.NO, "It cannot start or join."),
+        Ending(ExitStatus.WRONG_USE, "An option is wrong."),
+    )
     example = "twistd -n bazaar-node --role buyer --want apple"
 
     def __init__(self) -> None:
@@ -103,20 +105,19 @@ class NodeOptions(DaemonOptions):
         """The lists of what is installed."""
         return [("--help-roles", "List the roles, and end."), ("--help-methods", "List the ways to find, and end.")]
 
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Find the roles first, then read everything with their options."""
-        words = list(sys.argv[1:] if options is None else options)
-        try:
-            names = self._role_names(words)
-            self.plugins = [find_role(name) for name in names or [_RELAY]]
-            full = _options_with(self.plugins)
-        except UsageError as error:
-            raise self.refusal(error) from None
+    def read_words(self, words: Sequence[str]) -> None:
+        """Find the roles first, then read everything with their options.
+
+        @raise UsageError: something there cannot be.
+        """
+        names = self._role_names(words)
+        self.plugins = [find_role(name) for name in names or [_RELAY]]
+        full = _options_with(self.plugins)
         full.parent, full.environment, full.layers = self.parent, self.environment, self.layers
         full.tables = (NODE, *(plugin.name for plugin in self.plugins))
-        DaemonOptions.parseOptions(full, words)
+        DaemonOptions.read_words(full, words)
         if full.get(ROLE, []) != names:
-            raise self.refusal(UsageError("write --role ROLE in full"))
+            raise UsageError("write --role ROLE in full")
         self.declared, self.settings, self.typed = full.declared, full.settings, full.typed
         self.update(full)
 

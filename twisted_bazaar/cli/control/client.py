@@ -41,6 +41,7 @@ class NotThere(UserError):
 class _Answer(msgspec.Struct, frozen=True):
     results: list[Any] | None = None
     error: str = ""
+    status: int = ExitStatus.NO
 
 
 WHICH_NODE: Final = (
@@ -80,7 +81,7 @@ class RunningNode:
         except UNREADABLE:
             raise self._strange() from None
         if answer.results is None:
-            raise NegativeAnswer(answer.error or "the node says no")
+            raise NegativeAnswer(answer.error or "the node says no", answer.status)
         return answer.results
 
     def rows(self, command: str, kind: type[_Kind], **wishes: Any) -> list[_Kind]:

@@ -42,6 +42,9 @@ class IndexMethod(DiscoveryMethod):
     )
     asked: ClassVar[Asked] = _ASKED
     gives_ids = True
+    nobody_asked: ClassVar[str | None] = (
+        "no index server was reached; start one with --role index_server, or say with --index where it is"
+    )
     lists_everything = True
 
     def __init__(self, registrar: IStreamClientEndpoint | None = None, *, observer: JoinObserver | None = None) -> None:

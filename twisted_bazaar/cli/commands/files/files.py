@@ -20,6 +20,7 @@ from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.cli.terminal.errors import whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import OptionValues
 
 _SHARER = "sharer"
@@ -108,7 +109,10 @@ def status(options: OptionValues) -> None:
 
 
 @files.command(
-    cls=PlainCommand, declared=(DIGEST, OVERWRITE, *WHICH_NODE), endings=ASKING, example="bazaar files get song.mp3"
+    cls=PlainCommand,
+    declared=(DIGEST, OVERWRITE, *WHICH_NODE),
+    endings=(*ASKING, Ending(ExitStatus.NOT_FOUND), Ending(ExitStatus.UNREACHED)),
+    example="bazaar files get song.mp3",
 )
 @click.argument("wanted", metavar="NAME|DIGEST")
 def get(wanted: str, options: OptionValues) -> None:

@@ -16,7 +16,7 @@ from twisted_bazaar.cli.terminal.errors import whole_text
 from twisted_bazaar.cli.terminal.results import console_for_results
 from twisted_bazaar.cli.terminal.session import ending_when_interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
 from twisted_bazaar.plugin import loaded_methods
 from twisted_bazaar.roles.discovery.method import DiscoveryMethod
 from twisted_bazaar.roles.fetching import is_digest
@@ -24,9 +24,9 @@ from twisted_bazaar.settings.option import OptionValues
 
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "Something was found."),
-    Ending(ExitStatus.NO, "Nobody could be asked."),
-    Ending(ExitStatus.WRONG_USE),
+    WRONG_OPTION,
     Ending(ExitStatus.NOT_FOUND, "Nothing was found."),
+    Ending(ExitStatus.UNREACHED),
 )
 
 
