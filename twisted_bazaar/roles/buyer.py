@@ -42,7 +42,6 @@ _TIMEOUT_S: Final = 60.0
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 15.0
 _STORE_AGAIN_S: Final = 5.0
-_ORDERS_FILE: Final = "orders.sqlite"
 _FAULTS_TOLD_A_MINUTE: Final = 5
 
 T = TypeVar("T")
@@ -407,7 +406,7 @@ def make_role(options: OptionValues, context: RoleContext) -> Buyer:
         raise UsageError("--timeout goes with --once; without it a buyer looks until it is stopped")
     store: SqliteStore[PurchaseBook] | None = None
     if state is not None:
-        store = SqliteStore(state.path / _ORDERS_FILE, PURCHASES)
+        store = SqliteStore(state.path / PURCHASES.file_name, PURCHASES)
         store.check()
     return Buyer(
         wants,

@@ -28,8 +28,10 @@ T = TypeVar("T")
 Book = TypeVar("Book")
 Work = Callable[[Book], Any]
 
-SALES: Final[FileKind[SalesBook]] = FileKind("ledger", 0x627A6C67, forms_of("ledger"), SqliteSales)
-PURCHASES: Final[FileKind[PurchaseBook]] = FileKind("book of orders", 0x627A6F72, forms_of("orders"), SqlitePurchases)
+SALES: Final[FileKind[SalesBook]] = FileKind("ledger", "ledger.sqlite", 0x627A6C67, forms_of("ledger"), SqliteSales)
+PURCHASES: Final[FileKind[PurchaseBook]] = FileKind(
+    "book of orders", "orders.sqlite", 0x627A6F72, forms_of("orders"), SqlitePurchases
+)
 
 # So much shares a transaction at most: what comes later is not to wait for too much.
 _MOST_AT_ONCE: Final = 256
