@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.docs.pages import PageTests, blocks, read_page, section, table_with, word, words
-from twisted_bazaar.cli.commands.files.options import COMMANDS
+from twisted_bazaar.cli.commands.tables import COMMANDS
 from twisted_bazaar.settings.environment import NO, YES, variable_of
 from twisted_bazaar.settings.file import SettingsFile
 from twisted_bazaar.settings.values import Place

@@ -19,6 +19,7 @@ from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.errors import UNREADABLE, FrameError, UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.settings.values import Place
 from twisted_bazaar.state import LONGEST_SOCKET_PATH, SOCKET, state_path, states_root, written_path
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
@@ -158,6 +159,23 @@ def check_state_or_name(state: str | None, name: str | None) -> None:
         raise UserError("--state: write a directory")
 
 
+def state_or_name(options: OptionValues) -> tuple[str | None, str | None]:
+    """The state directory of one node, or its name: of the two the one that is set in the higher layer.
+
+    So who types C{--name} is not stopped by a state directory that stands in a settings file.
+
+    @param options: those of L{WHICH_NODE} are among them.
+    @raise Refusal: both are set in one layer, or the directory cannot be.
+    """
+    state, name = options["state"], options["name"]
+    layers = list(Place)
+    by_state, by_name = (layers.index(options.settings[each].source.place) for each in ("state", "name"))
+    if by_state != by_name:
+        state, name = (state, None) if by_state > by_name else (None, name)
+    check_state_or_name(state, name)
+    return state, name
+
+
 def chosen_node(options: OptionValues, command: str, what: str) -> RunningNode:
     """The node that the command line names; if it names none, the only one that knows a command.
 
@@ -166,8 +184,7 @@ def chosen_node(options: OptionValues, command: str, what: str) -> RunningNode:
     @param what: what people call such a node.
     @raise Refusal: it is not one.
     """
-    state, name = options["state"], options["name"]
-    check_state_or_name(state, name)
+    state, name = state_or_name(options)
     try:
         if state is not None:
             directory = written_path(Path(state), "--state").absolute()

@@ -19,6 +19,7 @@ from tests.files.cases import MIB, file_of
 from tests.roles.files_cases import FilesCase
 from twisted_bazaar.cli.commands.files.get import Getting, Missing, Resumable, Wish, get
 from twisted_bazaar.cli.main import main
+from twisted_bazaar.cli.node.configured import settings_in_force
 from twisted_bazaar.cli.node.transfers import format_receipt, json_of_receipt
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.errors import AlreadyThere, UsageError
@@ -186,7 +187,7 @@ class InForceTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """What goes without saying is told as well."""
-        in_force = get.in_force(None)
+        in_force = settings_in_force("bazaar-get", get.declared, None)
         self.assertEqual([in_force[name].value for name in ("timeout", "upload-slots")], ["60", "4"])
 
 

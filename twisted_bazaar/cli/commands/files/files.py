@@ -14,9 +14,10 @@ from rich.text import Text
 
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OVERWRITE
 from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST
 from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size
-from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
+from twisted_bazaar.cli.terminal.command import PlainGroup
 from twisted_bazaar.cli.terminal.errors import whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
@@ -75,7 +76,11 @@ def files() -> None:
 
 
 @files.command(
-    "list", cls=PlainCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar files list --name sharer"
+    "list",
+    cls=ConfiguredCommand,
+    declared=(JSON, *WHICH_NODE),
+    endings=ASKING,
+    example="bazaar files list --name sharer",
 )
 def list_(options: OptionValues) -> None:
     """List the files that the sharer offers."""
@@ -95,7 +100,9 @@ def list_(options: OptionValues) -> None:
     show_table(console_for_results(), table)
 
 
-@files.command(cls=PlainCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar files status --json")
+@files.command(
+    cls=ConfiguredCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar files status --json"
+)
 def status(options: OptionValues) -> None:
     """Show what the sharer serves and fetches, and which files it leaves out."""
     node = chosen_node(options, "files.status", _SHARER)
@@ -109,7 +116,7 @@ def status(options: OptionValues) -> None:
 
 
 @files.command(
-    cls=PlainCommand,
+    cls=ConfiguredCommand,
     declared=(DIGEST, OVERWRITE, *WHICH_NODE),
     endings=(*ASKING, Ending(ExitStatus.NOT_FOUND), Ending(ExitStatus.UNREACHED)),
     example="bazaar files get song.mp3",

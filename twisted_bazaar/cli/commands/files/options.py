@@ -80,4 +80,5 @@ COMMANDS: Final[Mapping[str, Sequence[Option]]] = {
     "bazaar-share": SHARE,
     "bazaar-shell": SHELL,
 }
-"""The options of each command that takes settings, by its table in a settings file."""
+"""The options of each of these commands, by its table in a settings file; L{twisted_bazaar.cli.commands.tables} has
+those of all commands."""

@@ -18,7 +18,7 @@ from twisted_bazaar.cli.commands.goods.order_rows import OrderRow, order_id
 from twisted_bazaar.cli.commands.goods.receipt import Proof
 from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE, RunningNode, chosen_node
-from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.programs import how_to_call
@@ -44,7 +44,7 @@ _ENDINGS: Final = (
 
 
 @click.command(
-    cls=PlainCommand, declared=_OPTIONS, endings=_ENDINGS, example="bazaar orders 74a0 --receipt receipt.json"
+    cls=ConfiguredCommand, declared=_OPTIONS, endings=_ENDINGS, example="bazaar orders 74a0 --receipt receipt.json"
 )
 @click.argument("order", metavar="[ID]", type=order_id, required=False)
 def orders(order: str | None, options: OptionValues) -> None:

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
-from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.terminal.command import PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
@@ -51,7 +52,9 @@ def stock() -> None:
     """See and change what a running seller has."""
 
 
-@stock.command(cls=PlainCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar stock add apple=5@120 pear")
+@stock.command(
+    cls=ConfiguredCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar stock add apple=5@120 pear"
+)
 @click.argument("goods", metavar="ITEM[=QUANTITY[@PRICE]]...", nargs=-1, required=True)
 def add(goods: Sequence[str], options: OptionValues) -> None:
     """Put goods on the shelf.
@@ -66,7 +69,7 @@ def add(goods: Sequence[str], options: OptionValues) -> None:
         _tell(node.rows("stock.add", _Level, item=item, quantity=quantity, **wishes), f"{quantity} added")
 
 
-@stock.command(cls=PlainCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar stock withdraw apple=2")
+@stock.command(cls=ConfiguredCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar stock withdraw apple=2")
 @click.argument("goods", metavar="ITEM[=QUANTITY]...", nargs=-1, required=True)
 def withdraw(goods: Sequence[str], options: OptionValues) -> None:
     """Take goods off the shelf, so that they are not sold."""
@@ -80,7 +83,7 @@ def withdraw(goods: Sequence[str], options: OptionValues) -> None:
 
 
 @stock.command(
-    "list", cls=PlainCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar stock list --name shop"
+    "list", cls=ConfiguredCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar stock list --name shop"
 )
 def list_(options: OptionValues) -> None:
     """Show how much of each item is in stock, sold and withdrawn."""

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, chosen_node
-from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures
 from twisted_bazaar.settings.option import OptionValues
@@ -23,7 +23,7 @@ _MOST_LINKS = 20
 _OPTIONS: Final = (evolve(JSON, help="Print a JSON list: of the node, and of each of its roles."), *WHICH_NODE)
 
 
-@click.command(cls=PlainCommand, declared=_OPTIONS, endings=ASKING, example="bazaar status --name seller")
+@click.command(cls=ConfiguredCommand, declared=_OPTIONS, endings=ASKING, example="bazaar status --name seller")
 def status(options: OptionValues) -> None:
     """Show who a running node is, and how it is.
 
