@@ -44,8 +44,8 @@ SUBJECTS: Final = (
         "Goods",
         "goods",
         {
-            "stock": "See and change what a running seller has.",
-            "orders": "List the orders of a running buyer or seller, or show one.",
+            "stock": "See and change what a seller has.",
+            "orders": "List the orders of a buyer or seller, or show one.",
             "cancel": "Take back an order that has no answer yet.",
             "verify": "Check a receipt, on any machine.",
         },

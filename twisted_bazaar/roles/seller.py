@@ -249,10 +249,10 @@ def _check_book(state: StateDirectory, name: str) -> None:
     mark = state.path / _BOOK_FILE
     if before is not None and before != name:
         raise UsageError(f"this seller's book is {before}, not {name}; remove {mark} to begin a new one all the same")
-    if before == SALES.file_name and not (state.path / SALES.file_name).exists():
+    book = state.path / SALES.file_name
+    if before == SALES.file_name and not book.exists():
         raise UsageError(
-            f"{state.path / SALES.file_name}: the book of this seller is missing; put it back, or remove {mark} to begin "
-            "a new one"
+            f"{book}: the book of this seller is missing; put it back, or remove {mark} to begin a new one"
         )
 
 

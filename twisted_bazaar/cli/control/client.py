@@ -85,6 +85,18 @@ class RunningNode:
             raise NegativeAnswer(answer.error or "the node says no", answer.status)
         return answer.results
 
+    def runs(self) -> bool:
+        """Whether anybody is there to be asked; it may be one who does not answer."""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                _connect(connection, self.directory / SOCKET, time.monotonic() + _KNOWING_S)
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            return False
+        except OSError:
+            # It will be told when it is asked.
+            return True
+        return True
+
     def rows(self, command: str, kind: type[_Kind], **wishes: Any) -> list[_Kind]:
         """The same, where the answers are rows of one kind or lists of them.
 
@@ -220,11 +232,15 @@ def _only_node(command: str, what: str) -> RunningNode:
 
 def _nodes_of_user() -> list[RunningNode]:
     """Those that run, or have run, under the platform's state directory."""
+    return [RunningNode(path.name, path) for path in directories_of_user() if (path / SOCKET).exists()]
+
+
+def directories_of_user() -> list[Path]:
+    """The state directories under the platform's, of nodes that run or have run."""
     try:
-        sockets = sorted(states_root().glob(f"*/{SOCKET}"))
+        return sorted(path for path in states_root().iterdir() if path.is_dir())
     except OSError:
         return []
-    return [RunningNode(path.parent.name, path.parent) for path in sockets]
 
 
 def _how_to_start(command: str) -> str:

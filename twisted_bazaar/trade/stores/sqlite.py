@@ -180,7 +180,7 @@ class _Session(Generic[Book]):
     @ivar _is_suspect: whether something has gone wrong that could have damaged the file.
     """
 
-    def __init__(self, path: Path, kind: FileKind[Book], file: BookFile) -> None:
+    def __init__(self, path: Path, kind: FileKind[Book], file: BookFile[Book]) -> None:
         self._path = path
         self._kind = kind
         self._file = file
