@@ -6,7 +6,7 @@ import os
 import shlex
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -76,7 +76,15 @@ class RunningNode:
         @raise NotThere: there is no answer.
         @raise Denial: the node says no.
         """
-        payload = self._converse(msgspec.json.encode({"command": command, **wishes}), within_s)
+        return self.ask_for(command, wishes, within_s)
+
+    def ask_for(self, command: str, wishes: Mapping[str, Any], within_s: float = _ANSWER_S) -> list[Any]:
+        """The same, for wishes that may have any names.
+
+        @raise NotThere: there is no answer.
+        @raise Denial: the node says no.
+        """
+        payload = self._converse(msgspec.json.encode({**wishes, "command": command}), within_s)
         try:
             answer = msgspec.json.decode(payload, type=_Answer)
         except UNREADABLE:
@@ -248,7 +256,7 @@ def _how_to_start(command: str) -> str:
         "stock": "--role seller --stock apple=5",
         "files": "--role sharer --via index --index tcp:127.0.0.1:9100 --folder ./shared",
         "ring": "--role ring_peer --join tcp:127.0.0.1:9300",
-        "status": "",
+        **dict.fromkeys(("orders", "order", "cancel"), "--role buyer --want apple"),
     }
-    role = roles.get(command.partition(".")[0], "--role buyer --want apple")
+    role = roles.get(command.partition(".")[0], "")
     return f"start one: {how_to_call('twistd')} -n bazaar-node {role}".rstrip()
