@@ -35,7 +35,7 @@ from twisted_bazaar.trade.stores.sqlite import PURCHASES, SqliteStore
 from twisted_bazaar.trade.stores.store import IStore, PurchaseBook
 from twisted_bazaar.trade.wants import WantList
 from twisted_bazaar.values.addresses import Peer
-from twisted_bazaar.values.sale import Offer
+from twisted_bazaar.values.sale import Offer, at_price
 from twisted_bazaar.wire.error import Error
 
 _TIMEOUT_S: Final = 60.0
@@ -159,7 +159,7 @@ class Buyer(Role):
         for record in self.purchases.unanswered():
             self.node.report(
                 "unknown",
-                "stopped without an answer from node {seller} to order {order} ({quantity} {item})",
+                "no answer yet to order {order:.12} ({quantity} {item}) from node {seller}",
                 seller=record.seller_node,
                 order=record.id,
                 quantity=record.quantity,
@@ -207,7 +207,7 @@ class Buyer(Role):
         for record in await self._stored(self.purchases.resume):
             self.node.report(
                 "resumed",
-                "asking again for an answer to order {order} of {quantity} {item}",
+                "asking again for an answer to order {order:.12} of {quantity} {item}",
                 order=record.id,
                 quantity=record.quantity,
                 item=record.item,
@@ -306,7 +306,8 @@ class Buyer(Role):
         if is_sold(record):
             want.bought += record.quantity
             self.bag.append(record)
-            self.node.report("bought", "bought {quantity} {item} from node {seller}", **details)
+            bought = f"bought {{quantity}} {{item}}{at_price(record.price)}, order {{order:.12}}, from node {{seller}}"
+            self.node.report("bought", bought, **details)
             return
         want.refused = want.refused or record.code == SoldOut.code
         # Who was not asked, or too late, has not refused. It holds units back for this buyer, who is to come for them.
@@ -315,11 +316,12 @@ class Buyer(Role):
         if record.withdrawal is not None:
             want.quantity = max(want.bought, want.quantity - record.quantity)
         if record.state is OrderState.CANCELLED:
-            self.node.report("cancelled", "the order of {quantity} {item} from node {seller} is cancelled", **details)
-        else:
             self.node.report(
-                "missed", "node {seller} refused {quantity} {item}: {reason}", reason=record.reason, **details
+                "cancelled", "cancelled order {order:.12} of {quantity} {item} from node {seller}", **details
             )
+        else:
+            missed = "node {seller} refused {quantity} {item}, order {order:.12}: {reason}"
+            self.node.report("missed", missed, reason=record.reason, **details)
 
     async def _stored(self, ask: Callable[[], Deferred[T]]) -> T:
         """Ask something of the book; while it cannot be written, again and again."""

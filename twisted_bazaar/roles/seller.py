@@ -29,7 +29,7 @@ from twisted_bazaar.trade.stores.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.stores.sqlite import SALES, SqliteStore
 from twisted_bazaar.trade.stores.store import IStore, SalesBook
 from twisted_bazaar.values.addresses import Origin, Peer
-from twisted_bazaar.values.sale import Deal, Outcome, Settlement, StockLevel, Supply
+from twisted_bazaar.values.sale import Deal, Outcome, Settlement, StockLevel, Supply, at_price
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import Message
 
@@ -185,7 +185,8 @@ class Seller(Role):
             "order": order.id,
         }
         if deal.outcome is Outcome.SOLD:
-            sentence = self._told(self._sales_told, "sold {quantity} {item} to node {buyer}")
+            sold = f"sold {{quantity}} {{item}}{at_price(order.price)}, order {{order:.12}}, to node {{buyer}}"
+            sentence = self._told(self._sales_told, sold)
             self.node.report("sold", sentence, price=order.price, route=origin.route, **details)
             return
         if deal.outcome is Outcome.CANCELLED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -11,6 +11,7 @@ from twisted.application.service import IService
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.plugin import (
     IRolePlugin,
     RoleContext,
@@ -49,6 +50,7 @@ from twisted_bazaar.settings.known import NODE, ROLE
 from twisted_bazaar.settings.option import Option
 from twisted_bazaar.settings.values import Kind, Settings
 from twisted_bazaar.state import StateDirectory, state_path
+from twisted_bazaar.taps.daemon_log import LogLines, make_observer
 from twisted_bazaar.taps.leaving import hurry_if_told_again
 from twisted_bazaar.taps.options import DaemonOptions, show, values_of
 
@@ -150,15 +152,26 @@ def makeService(options: NodeOptions, reactor: Any = None) -> IService:
         discovery = chosen_method(values, DiscoveryContext(reactor, names))
         state = _state_of(options)
         context = RoleContext(discovery, state)
-        roles = [*discovery.roles, *(plugin.make_role(values, context) for plugin in options.plugins)]
+        named = {plugin.name: plugin.make_role(values, context) for plugin in options.plugins}
+        roles = [*discovery.roles, *named.values()]
         config = read_config(
             values, discovery, roles, reactor, state=state, has_tracker=values.is_meant(TRACKER.name, names)
         )
         service = build_service(config, roles, reactor)
+        service.log_observer = make_observer(options.parent, _lines_of(options, named))
         hurry_if_told_again(service, reactor)
         return service
     except UsageError as error:
         raise options.refusal(error) from None
+
+
+def _lines_of(options: NodeOptions, roles: Mapping[str, IRole]) -> LogLines:
+    """How the lines of a node's log begin: with its role, or with that of each line if it has several."""
+    name = Path(options["state"]).name if options["state"] else options["name"] or ""
+    if len(roles) == 1:
+        [role] = roles
+        return LogLines(role, name)
+    return LogLines("node", name, {type(role).__module__: each for each, role in roles.items()})
 
 
 def _state_of(options: NodeOptions) -> StateDirectory | None:
