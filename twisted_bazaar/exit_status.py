@@ -34,7 +34,10 @@ class ExitStatus(IntEnum):
     SOLD_OUT = 4, "It is sold out, or lent out."
     UNFINISHED = 5, "There is no answer yet, or it has begun and not ended: the same command goes on with it."
     TOO_DEAR = 6, "Somebody has it, for more than was to be paid."
-    UNREACHED = 7, "No tracker, index server, super peer or member of a ring was reached, or what answers there is none."
+    UNREACHED = (
+        7,
+        "No tracker, index server, super peer or member of a ring was reached, or what answers there is none.",
+    )
 
 
 @frozen
