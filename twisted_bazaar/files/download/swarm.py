@@ -133,7 +133,8 @@ class Download:
         size = None if self._belief.head is None else self._belief.head[0]
         left = None if size is None else size - self._held
         seconds = None if left is None or (left and self._rate < 1) else left / self._rate if left else 0.0
-        return DownloadStatus(size, self._held, self._rate, seconds, [each.status() for each in self._sources.values()])
+        sources = [each.status() for each in self._sources.values()]
+        return DownloadStatus(size, self._held, self._rate, seconds, sources, self._gives_up_in_s())
 
     # What sources call.
 
@@ -305,10 +306,13 @@ class Download:
         self._close()
         head = self._belief.head
         assert head is not None, "what is whole is whole by a manifest"
-        by_source = {each.origin: each.right_bytes for each in self._sources.values() if each.right_bytes}
+        senders = [each for each in self._sources.values() if each.right_bytes]
+        by_source = {each.origin: each.right_bytes for each in senders}
+        protocols = {each.origin: each.protocols for each in senders}
         dropped = {each.origin: each.why or "" for each in self._sources.values() if each.state is State.DROPPED}
         seconds = self._reactor.seconds() - self._began
-        self._done.callback(Receipt(self._part.digest, head[0], by_source, dropped, self._resumed or 0, seconds))
+        resumed = self._resumed or 0
+        self._done.callback(Receipt(self._part.digest, head[0], by_source, dropped, resumed, seconds, protocols))
 
     def _is_wrong(self, failure: Failure) -> None:
         """Drop all who gave the manifest: it was a lie."""
@@ -366,6 +370,12 @@ class Download:
             self._usable_at = now
         elif self._give_up_s is not None and now - self._usable_at >= self._give_up_s:
             self._fail(Failure(TransferFailed(f"nobody has served it for {self._give_up_s:g} s")))
+
+    def _gives_up_in_s(self) -> float | None:
+        """When it ends, if nobody of use comes until then; None for never."""
+        if self._give_up_s is None:
+            return None
+        return max(0.0, self._usable_at + self._give_up_s - float(self._reactor.seconds()))
 
     def _is_of_use(self, source: Source) -> bool:
         if source.state is State.DROPPED:
