@@ -132,7 +132,7 @@ class Download:
         """The status of the download."""
         size = None if self._belief.head is None else self._belief.head[0]
         sources = [each.status() for each in self._sources.values()]
-        return DownloadStatus(size, self._held, self._rate, self._left_s(), sources)
+        return DownloadStatus(size, self._held, self._rate, self._left_s(), sources, self._gives_up_in_s())
 
     def _left_s(self) -> float | None:
         """The seconds until all is there, at the rate of late; None when that cannot be said."""
@@ -316,10 +316,13 @@ class Download:
         self._close()
         head = self._belief.head
         assert head is not None, "what is whole is whole by a manifest"
-        by_source = {each.origin: each.right_bytes for each in self._sources.values() if each.right_bytes}
+        senders = [each for each in self._sources.values() if each.right_bytes]
+        by_source = {each.origin: each.right_bytes for each in senders}
+        protocols = {each.origin: each.protocols for each in senders}
         dropped = {each.origin: each.why or "" for each in self._sources.values() if each.state is State.DROPPED}
         seconds = self._reactor.seconds() - self._began
-        self._done.callback(Receipt(self._part.digest, head[0], by_source, dropped, self._resumed or 0, seconds))
+        resumed = self._resumed or 0
+        self._done.callback(Receipt(self._part.digest, head[0], by_source, dropped, resumed, seconds, protocols))
 
     def _is_wrong(self, failure: Failure) -> None:
         """Drop all who gave the manifest: it was a lie."""
@@ -384,6 +387,12 @@ class Download:
         dropped = [each for each in self._sources.values() if each.state is State.DROPPED]
         last = max(dropped, key=lambda each: each.since, default=None)
         return "" if self._held or last is None else f"; {last.origin.address}: {last.why}"
+
+    def _gives_up_in_s(self) -> float | None:
+        """When it ends, if nobody of use comes until then; None for never."""
+        if self._give_up_s is None:
+            return None
+        return max(0.0, self._usable_at + self._give_up_s - float(self._reactor.seconds()))
 
     def _is_of_use(self, source: Source) -> bool:
         if source.state is State.DROPPED:
