@@ -17,7 +17,17 @@ from twisted_bazaar.discovery.index.messages import File, Tally
 from twisted_bazaar.identity.keys import PublicKey
 from twisted_bazaar.wire.files import LONGEST_NAME_BYTES, Digest, FileName
 from twisted_bazaar.wire.goods import BAZAAR, Bazaar, ItemName, check_item_name
-from twisted_bazaar.wire.message import LARGEST_INTEGER, TTL, Host, Message, MessageId, NodeId, Port, check_host
+from twisted_bazaar.wire.message import (
+    LARGEST_INTEGER,
+    TTL,
+    Host,
+    Message,
+    MessageId,
+    NodeId,
+    Port,
+    QueryId,
+    check_host,
+)
 
 MOST_RESULTS: Final = 1000
 MOST_PARTS: Final = 1024
@@ -28,7 +38,6 @@ MOST_TABLE_BITS: Final = 20
 NO_TABLE: Final = 0
 _HEX_DIGITS: Final = "0123456789abcdef"
 
-QueryId = Annotated[str, Meta(min_length=32, max_length=32, pattern="^[0-9a-f]{32}$")]
 Version = Annotated[int, Meta(ge=NO_TABLE, le=LARGEST_INTEGER)]
 _Words = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME_BYTES)]
 _Part = Annotated[int, Meta(ge=0, lt=MOST_PARTS)]
