@@ -76,9 +76,12 @@ class Message(
 
     @cvar is_question: whether it only asks. Of these alone one is taken by datagram from an address that nobody has
         shown to be the sender's: taking it may have no effect but one answer, which is sent before the method returns.
+    @cvar ended_by: what says, with the C{id} of this message alone, that nothing more comes for it. It is sent for one
+        that is malformed too, as long as that has an id: so who asks need not know why there is nothing.
     """
 
     is_question: ClassVar[bool] = False
+    ended_by: ClassVar[type[Any] | None] = None
 
     @property
     def wire_name(self) -> str:

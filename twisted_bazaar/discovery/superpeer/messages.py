@@ -129,6 +129,18 @@ class Unregister(Message, tag="unregister", kw_only=True):
     """The sender is a leaf of the receiver no more, and nothing of it is to be found there."""
 
 
+class QueryEnd(Message, tag="queryend", kw_only=True):
+    """Nothing more comes for a query.
+
+    @ivar hits: how many there were.
+    @ivar reached_all: whether everybody within reach was asked; if not, there were enough, or the time was up.
+    """
+
+    id: QueryId
+    hits: Tally = 0
+    reached_all: bool = False
+
+
 class Query(Message, tag="query", kw_only=True):
     """Looks for files, or for sellers. Exactly one of the things to look for is given, but for goods: see there.
 
@@ -144,6 +156,8 @@ class Query(Message, tag="query", kw_only=True):
     @ivar seller: the key of a seller, whatever it sells.
     @ivar bazaar: where goods are to be sold.
     """
+
+    ended_by = QueryEnd
 
     id: QueryId
     reach: _Reach = 0
@@ -162,11 +176,11 @@ class Query(Message, tag="query", kw_only=True):
             check_item_name(self.item)
         given = (self.name, self.words, self.digest, self.item, self.seller)
         if len(given) - given.count(None) != 1:
-            raise ValueError("query: exactly one of name, words, digest, item and seller is given")
+            raise ValueError("exactly one of name, words, digest, item and seller is given")
         # Each takes six bytes in JSON, and a query has to go into a datagram.
-        for text in (self.words, self.name, self.bazaar):
+        for key, text in (("words", self.words), ("name", self.name), ("bazaar", self.bazaar)):
             if text is not None and not text.isprintable() and min(text) < " ":
-                raise ValueError("query: a control character in what is looked for")
+                raise ValueError(f"{key}: a control character in it")
 
 
 class QueryHit(Message, tag="queryhit", kw_only=True):
@@ -185,18 +199,6 @@ class QueryHit(Message, tag="queryhit", kw_only=True):
     def __post_init__(self) -> None:
         if self.part >= self.parts:
             raise ValueError("part: not below parts")
-
-
-class QueryEnd(Message, tag="queryend", kw_only=True):
-    """Nothing more comes for a query.
-
-    @ivar hits: how many there were.
-    @ivar reached_all: whether everybody within reach was asked; if not, there were enough, or the time was up.
-    """
-
-    id: QueryId
-    hits: Tally = 0
-    reached_all: bool = False
 
 
 class Table(Message, tag="table", kw_only=True):
