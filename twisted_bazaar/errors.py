@@ -135,7 +135,12 @@ class ReachedTracker(PeerError):
 
 
 class WireError(PeerError):
-    """Bytes that break the rules of the wire."""
+    """Bytes that break the rules of the wire.
+
+    @ivar about_id: the id of the message at fault, if that could be read: a number, or the text of a query's.
+    """
+
+    about_id: int | str | None = None
 
 
 class FrameError(WireError):
@@ -150,10 +155,11 @@ class MalformedMessage(WireError):
     @ivar reason: what was wrong with it.
     """
 
-    def __init__(self, message: str | None, key: str | None, reason: str) -> None:
+    def __init__(self, message: str | None, key: str | None, reason: str, about_id: int | str | None = None) -> None:
         self.message = message
         self.key = key
         self.reason = reason
+        self.about_id = about_id
         place = message or "message"
         super().__init__(f"{place}.{key}: {reason}" if key else f"{place}: {reason}")
 
@@ -161,8 +167,9 @@ class MalformedMessage(WireError):
 class UnknownMessage(WireError):
     """A well-formed object whose `type` this node does not know."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, about_id: int | str | None = None) -> None:
         self.message = message
+        self.about_id = about_id
         super().__init__(f"unknown message type {message!r}")
 
 

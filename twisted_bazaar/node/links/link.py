@@ -42,7 +42,7 @@ from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
-from twisted_bazaar.wire.message import Message
+from twisted_bazaar.wire.message import MESSAGE_TYPES, Message
 
 # What a transport reads at once, and what it holds unsent before it asks for a pause. Beside small messages that
 # many need no more, and a node has very many links.
@@ -229,6 +229,9 @@ class Link(TwistedProtocol):
                 self.close(Error(code=error.code, info="too many malformed messages"))
         elif name not in _NEVER_ANSWERED:
             self.send(Error.telling(error, name))
+            asked = MESSAGE_TYPES.get(name or "")
+            if asked is not None and asked.ended_by is not None and isinstance(error.about_id, str):
+                self.send(asked.ended_by(id=error.about_id))
 
     def _back_up(self, by_bytes: int) -> None:
         """Count so many bytes more that are unsent."""
@@ -257,7 +260,11 @@ class Link(TwistedProtocol):
             case _ if not self.dialled and self._owner.is_opening(message):
                 self._hand_over(message)
             case _:
-                self._refuse(MalformedMessage(message.wire_name, None, "a greeting must come first"))
+                self._refuse(
+                    MalformedMessage(
+                        message.wire_name, None, "a greeting must come first", getattr(message, "id", None)
+                    )
+                )
 
     def _hand_over(self, opening: Message) -> None:
         """Leave the connection to what this message begins, with all that has come after it."""
