@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from twisted_bazaar.exit_status import ExitStatus
+
 UNREADABLE: Final = (ValueError, RecursionError)
 """What decoders of JSON and TOML raise: it is none, it does not fit, or it is nested more deeply than they go."""
 
 
 class BazaarError(Exception):
-    """Anything that this package raises on purpose."""
+    """Anything that this package raises on purpose.
+
+    @cvar exit_status: with what a command ends that fails by it.
+    """
+
+    exit_status: ClassVar[ExitStatus] = ExitStatus.NO
 
 
 class UsageError(BazaarError):
@@ -39,6 +46,8 @@ class WrongWhole(BazaarError):
 
 class TransferFailed(BazaarError):
     """A file could not be fetched: nobody who has it serves it. What has come is kept."""
+
+    exit_status: ClassVar[ExitStatus] = ExitStatus.UNFINISHED
 
 
 class PeerError(BazaarError):
@@ -100,6 +109,8 @@ class Forged(PeerError):
 
 class LinkClosed(PeerError):
     """The connection ended before what was asked of it was done."""
+
+    exit_status: ClassVar[ExitStatus] = ExitStatus.UNREACHED
 
 
 class Unreachable(LinkClosed):

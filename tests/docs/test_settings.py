@@ -87,7 +87,7 @@ class SettingsPageTests(PageTests):
         self.path.write_text(EXAMPLE.replace("stock", "stok"))
         with self.assertRaises(SystemExit) as caught:
             self.parsed()
-        self.assert_shows(f"{caught.exception.code}\n".replace(str(self.path.parent), "/home/ben"))
+        self.assert_shows(f"{caught.exception}\n".replace(str(self.path.parent), "/home/ben"))
 
     def assert_shows(self, printed: str) -> None:
         """See that the page shows what is printed, line for line."""

@@ -69,6 +69,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer import (
     policy,
     promotion,
     query_control,
+    query_ends,
     query_hits,
     reverse_paths,
 )
@@ -107,7 +108,7 @@ CARRIED: Mapping[str, type[msgspec.Struct]] = {
 }
 # What goes by datagram, and by nothing else, but for what a ring says; and what goes over links as well.
 BY_DATAGRAM: Final = frozenset({"knock", "cookie", "stale", "superhello"})
-BY_BOTH: Final = frozenset({"query", "queryhit", "table"})
+BY_BOTH: Final = frozenset({"query", "queryhit", "queryend", "table"})
 # What the layer of datagrams adds to a message.
 COOKIE: Final = re.compile(
     rb',"give":"[0-9a-f]{16}"(,"pad":"0*"|,"cookie":"[0-9a-f]{16}")(?=\}$)|,"cookie":"[0-9a-f]{16}"(?=\}$)'
@@ -474,6 +475,8 @@ class SuperPeerTests(PageTests):
             f"{query_control.MOST_UNDER_WAY} under way",
             f"{query_control.MOST_BYTES // MIB} MiB, {query_control.SEARCH_BYTES} bytes each and "
             f"{query_hits.HIT_BYTES} for each hit",
+            f"not ended them | {query_ends.MOST_COUNTED}, an eighth of them from one neighbour; "
+            f"{query_ends.LIFETIME_S:g} s",
             f"counted for {reverse_paths.MOST_COUNTED} queries and neighbours",
             f"one in {promotion._BETWEEN_S:g} s, and the same node again after {promotion._ASKED_S:g} s",
             f"not answered `register` in {registrations.REGISTER_S:g} s",

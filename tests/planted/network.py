@@ -130,6 +130,15 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
                 "            else:\n                return\n",
             ),
         ),
+        bug(
+            "a request that fails where a kept file has just been let go of",
+            "roles/test_ring_peer.py::FilesTests::test_let_go_while_it_is_requested",
+            (
+                "roles/commands/ring.py",
+                "                except FileChanged:\n",
+                "                except AlreadyThere:\n",
+            ),
+        ),
         bug("a node that believes who asks", f"{_HOSTILE}SlanderTests::test_planted_mute_predecessor"),
         bug("one that asks whoever is named at once", f"{_HOSTILE}StormTests::test_planted_storm"),
         bug("one that waits for all who ask under new names", f"{_HOSTILE}ClaimantsTests::test_planted_all"),

@@ -7,6 +7,7 @@ import gc
 import os
 import tempfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,37 @@ class FetchingSharerTests(SharerTestCase):
         other = self.catalogue.add("b", SMALL)
         with self.assertRaisesRegex(UsageError, f"2 different files are called 'b'.*{other.digest[:16]}"):
             self.ask(self.share(), "files.get", wanted="b")
+
+    def test_cancel(self) -> None:
+        """One download is stopped, by its name or the beginning of its digest; what has come is kept."""
+        sharer = self.share()
+        for wanted in ("b", self.found.digest[:12].upper()):
+            self.ask(sharer, "files.get", wanted="b")
+            status = sharer.under_way()[0].status
+            self.until(lambda status=status: status().held_bytes >= MIB and status().seconds_left is not None)
+            [under_way] = self.ask(sharer, "files.status")["downloads"][:1]
+            self.assertGreater(under_way["seconds_left"], 0)
+            row = self.ask(sharer, "files.cancel", wanted=wanted)
+            self.assertEqual((row["name"], row["state"], row["held"] >= MIB), ("b", "stopped", True))
+            self.assertEqual((sharer.under_way(), self.catalogue.published), ([], {}))
+            with self.assertRaisesRegex(UsageError, f"{wanted} is not being fetched"):
+                self.ask(sharer, "files.cancel", wanted=wanted)
+        self.assertGreaterEqual(self.ask(sharer, "files.get", wanted="b")["held"], MIB)
+        self.until(lambda: not sharer.under_way())
+
+    def test_cancel_several(self) -> None:
+        """Where several can be meant none is stopped; each is chosen by its digest."""
+        first = self.found.digest[0]
+        contents = (SMALL[number:] for number in range(1000))
+        other = self.catalogue.add("c", next(each for each in contents if sha256(each).hexdigest()[0] == first))
+        sharer = self.share()
+        self.ask(sharer, "files.get", wanted="b")
+        self.ask(sharer, "files.get", wanted="c")
+        with self.assertRaisesRegex(UsageError, f"2 downloads are meant by {first}; choose .*: .*{other.digest[:16]}"):
+            self.ask(sharer, "files.cancel", wanted=first)
+        self.assertEqual(len(sharer.under_way()), 2)
+        self.ask(sharer, "files.cancel", wanted=other.digest)
+        self.assertEqual([fetch.found.name for fetch in sharer.under_way()], ["b"])
 
     def test_failed(self) -> None:
         """A download that fails is told, with why, and what is there is offered no more."""

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted_bazaar.discovery.offer import MOST_OFFERS, best_first
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.timer import Timer
-from twisted_bazaar.values.sale import Offer
+from twisted_bazaar.values.sale import Offer, at_price
 
 
 class Gathering:
@@ -46,7 +46,7 @@ class Gathering:
         if known is None:
             self._node.report(
                 "offered",
-                "node {seller} offers {quantity} {item}",
+                "node {seller} offers {quantity} {item}" + at_price(offer.price),
                 seller=offer.seller,
                 item=offer.item,
                 quantity=offer.quantity,

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.identity.keys import KeyPair, own_id
-from twisted_bazaar.interfaces import INode, IRegistrar, IRole
+from twisted_bazaar.interfaces import AnyFlooded, INode, IRegistrar, IRole
 from twisted_bazaar.node.bootstrap import Bootstrap
 from twisted_bazaar.node.control import Disconnect, NodeReply
 from twisted_bazaar.node.datagrams.protocol import COOKIES, Datagrams, DatagramTrace
@@ -31,12 +33,12 @@ from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.routing.dispatch import claims_of, datagram_claims_of, openings_of
 from twisted_bazaar.node.routing.fair_share import FLOW_LABELS
 from twisted_bazaar.node.routing.forwarding import Forwarding
-from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.system.limited_log import Rates, limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.goods import BAZAAR
-from twisted_bazaar.wire.message import NO_ID, TRACKER_ID, Flooded, Message
+from twisted_bazaar.wire.message import LARGEST_INTEGER, NO_ID, TRACKER_ID, Flooded, Message
 
 Journal = Callable[[str, Mapping[str, Any]], None]
 Trace = Callable[[Peer | None, Message], None]
@@ -93,7 +95,8 @@ class Node:
         self._stopping: list[Deferred[None]] = []
         self._journal = journal
         # Most of what is reported is what strangers do.
-        self.log: Final = limited_logger(f"{__name__}.Node")
+        self._rates = Rates()
+        self.log: Final = limited_logger(f"{__name__}.Node", self._rates)
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
         self._links = LinkTable(self, reactor, key, limits, Codec(), registrars[0] if registrars else None)
         if not registrars:
@@ -147,7 +150,7 @@ class Node:
             bound = self.datagrams.listen(*udp)
             self.report("datagrams", "taking datagrams at {address}", address=str(bound))
         for role in self._roles:
-            role.start(self)
+            role.start(RoleNode(self, limited_logger(type(role).__module__, self._rates)))
             self._started.append(role)
         self._forwarding.register_receivers(*claims_of(self._roles))
         self._links.openings = openings_of(self._roles)
@@ -187,13 +190,21 @@ class Node:
 
     # What roles call: INode.
 
+    def new_flood(self, cls: type[AnyFlooded], **keys: Any) -> AnyFlooded:
+        """Make a search of this node's own, with a random id."""
+        return cls(id=self.rng.randrange(LARGEST_INTEGER), return_path=(self.id,), **keys)
+
     def flood(self, message: Flooded) -> int:
         """Send a search of this node's own to every link; returns how many it went to."""
         return self._forwarding.flood(message)
 
     def send(self, message: Message, route: Route) -> bool:
-        """Send a message along a route; returns whether it could go."""
-        return self._forwarding.send(message, route)
+        """Send a message along a route; returns whether it could go, and logs why not."""
+        if self._forwarding.send(message, route):
+            return True
+        why = self._forwarding.why_not(message, route)
+        self.log.info("{type} for node {to} was not sent: {why}", type=message.wire_name, to=route[-1], why=why)
+        return False
 
     def routes_to(self, node_id: int) -> Sequence[Route]:
         """The known routes to a node, best first."""
@@ -248,8 +259,12 @@ class Node:
 
     def report(self, event: str, sentence: str | None, **details: Any) -> None:
         """Enter something worth telling into the journal and, if there is a sentence for it, the log."""
+        self.report_to(self.log, event, sentence, details)
+
+    def report_to(self, log: Logger, event: str, sentence: str | None, details: Mapping[str, Any]) -> None:
+        """Enter something worth telling into the journal and, if there is a sentence for it, a log."""
         if sentence is not None:
-            self.log.info(sentence, **details)
+            log.info(sentence, **details)
         if self._journal is not None:
             self._journal(event, details)
 
@@ -310,3 +325,19 @@ class Node:
             # The user wants it so.
             return
         self.log.failure("the role {role} did not stop", failure, role=type(role).__name__)
+
+
+class RoleNode(proxyForInterface(INode, "_node")):  # type: ignore[misc]  # Twisted makes the class as it runs.
+    """A node as one of its roles has it: what the role reports is logged under the name of the role's module.
+
+    @param node: does everything else.
+    @param log: the role's.
+    """
+
+    def __init__(self, node: Node, log: Logger) -> None:
+        super().__init__(node)
+        self._log = log
+
+    def report(self, event: str, sentence: str | None, **details: Any) -> None:
+        """Enter something worth telling into the journal and, if there is a sentence for it, the role's log."""
+        self._node.report_to(self._log, event, sentence, details)

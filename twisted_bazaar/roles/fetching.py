@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import BazaarError, PeerError, UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.files.download.swarm import Download, DownloadStatus, Receipt
 from twisted_bazaar.interfaces import ICatalogue, INode
@@ -32,6 +33,8 @@ Publish = Callable[[Sequence[SharedFile], Sequence[str]], None]
 
 class NotFound(BazaarError):
     """Nobody has what is wanted; the text may name what is like it."""
+
+    exit_status: ClassVar[ExitStatus] = ExitStatus.NOT_FOUND
 
 
 class SeveralFound(UsageError):

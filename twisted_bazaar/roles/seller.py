@@ -29,7 +29,7 @@ from twisted_bazaar.trade.stores.memory import MemorySales, MemoryStore
 from twisted_bazaar.trade.stores.sqlite import SALES, SqliteStore
 from twisted_bazaar.trade.stores.store import IStore, SalesBook
 from twisted_bazaar.values.addresses import Origin, Peer
-from twisted_bazaar.values.sale import Deal, Outcome, Settlement, StockLevel, Supply
+from twisted_bazaar.values.sale import Deal, Outcome, Settlement, StockLevel, Supply, at_price
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import Message
 
@@ -38,7 +38,6 @@ _SALES_TOLD_A_MINUTE: Final = 600
 # Anybody can order what is not there, as often as they like.
 _REFUSALS_TOLD_A_MINUTE: Final = 5
 _STOCK_AGAIN_S: Final = 5.0
-_LEDGER_FILE: Final = "ledger.sqlite"
 # Says which book a seller has.
 _BOOK_FILE: Final = "book"
 
@@ -186,7 +185,8 @@ class Seller(Role):
             "order": order.id,
         }
         if deal.outcome is Outcome.SOLD:
-            sentence = self._told(self._sales_told, "sold {quantity} {item} to node {buyer}")
+            sold = f"sold {{quantity}} {{item}}{at_price(order.price)}, order {{order:.12}}, to node {{buyer}}"
+            sentence = self._told(self._sales_told, sold)
             self.node.report("sold", sentence, price=order.price, route=origin.route, **details)
             return
         if deal.outcome is Outcome.CANCELLED:
@@ -238,7 +238,7 @@ def make_role(options: OptionValues, context: RoleContext) -> Seller:
 
 def _name_of_book(url: str | None) -> str:
     """The name that tells the book of a seller from another; without its password."""
-    return _LEDGER_FILE if url is None else url.rpartition("@")[2].partition("?")[0].removeprefix("postgresql://")
+    return SALES.file_name if url is None else url.rpartition("@")[2].partition("?")[0].removeprefix("postgresql://")
 
 
 def _check_book(state: StateDirectory, name: str) -> None:
@@ -250,10 +250,10 @@ def _check_book(state: StateDirectory, name: str) -> None:
     mark = state.path / _BOOK_FILE
     if before is not None and before != name:
         raise UsageError(f"this seller's book is {before}, not {name}; remove {mark} to begin a new one all the same")
-    if before == _LEDGER_FILE and not (state.path / _LEDGER_FILE).exists():
+    book = state.path / SALES.file_name
+    if before == SALES.file_name and not book.exists():
         raise UsageError(
-            f"{state.path / _LEDGER_FILE}: the book of this seller is missing; put it back, or remove {mark} to begin "
-            "a new one"
+            f"{book}: the book of this seller is missing; put it back, or remove {mark} to begin a new one"
         )
 
 
@@ -272,7 +272,7 @@ def _store_for(
 
         return PostgresStore(url)
     if state is not None:
-        store = SqliteStore(state.path / _LEDGER_FILE, SALES)
+        store = SqliteStore(state.path / SALES.file_name, SALES)
         store.check()
         return store
     if not supplies:

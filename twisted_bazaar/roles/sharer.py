@@ -106,7 +106,9 @@ class Sharer(Fetcher):
 
     def changed_while_served(self, digest: str) -> None:
         """A file is not what it was any more; whoever fetched it has been told, and the folder looks again."""
-        self.node.report("changed", "a file was changed while it was served; its digest was {digest}", digest=digest)
+        self.node.report(
+            "changed", "a file was changed while it was served; its digest was {digest:.12}", digest=digest
+        )
 
     def uploaded(self, digest: str, host: str, sent_bytes: int) -> None:
         """Somebody has fetched something from the folder, and is gone."""

@@ -16,9 +16,10 @@ from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.node_ids import LIMITS, MANY_OBJECTS, NodeIds
 from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer
 
-OPTIONS: Final = (Option("verbose", "Tell of each node that comes, goes or asks.", short="v"),)
+OPTIONS: Final = (Option("verbose", "Tell of each node that asks for another, too.", short="v"),)
 """The options of a tracker."""
 
 
@@ -55,9 +56,10 @@ class _Draw:
 class Tracker(Role):
     """A directory of nodes.
 
-    @param verbose: whether each event is reported.
+    @param verbose: whether each event is reported, and each question logged.
     """
 
+    log: Final = limited_logger(__name__)
     limits = LIMITS
     collect_after: int | None = MANY_OBJECTS
 
@@ -82,8 +84,7 @@ class Tracker(Role):
         self._node_ids.id_taken(peer)
         if peer.address.port:
             (self._local if peer.address.is_local else self._open).setdefault(peer.kind, _Draw()).add(peer)
-        if self._verbose:
-            self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
+        self._log_and_tell("joined", "node {id} joined from {address}", peer)
 
     def peer_left(self, peer: Peer) -> None:
         """Strike a node off, but remember its id for a while."""
@@ -95,7 +96,7 @@ class Tracker(Role):
                 if not listed:
                     # What nodes call themselves is up to them.
                     del lists[peer.kind]
-        self._tell("left", "node {id} left", id=peer.id)
+        self._log_and_tell("left", "node {id} left; it came from {address}", peer)
 
     def _request_received(self, request: NodeRequest, origin: Origin) -> None:
         asker = self._node_ids.holders.get(origin.id)
@@ -128,6 +129,14 @@ class Tracker(Role):
             if peer.id not in unwanted:
                 return peer
         return None
+
+    def _log_and_tell(self, event: str, sentence: str, peer: Peer) -> None:
+        """Log that a node has come or gone, in one line; the journal has it too, if it has everything."""
+        details = {"id": peer.id, "address": str(peer.address)}
+        if self._verbose:
+            self.node.report(event, sentence, **details)
+        else:
+            self.log.info(sentence, **details)
 
     def _tell(self, event: str, sentence: str, **details: Any) -> None:
         if self._verbose:

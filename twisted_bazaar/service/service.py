@@ -9,14 +9,15 @@ from typing import Any, Final
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from twisted_bazaar.console import Console
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import IRole
+from twisted_bazaar.interfaces import IRegistrar, IRole
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages, load_roles
@@ -28,6 +29,8 @@ from twisted_bazaar.wire.message import NO_ID
 
 # Who hands out ids to everybody, and has room for fewer, is told.
 _FEW_FOR_ALL: Final = 64
+STOPPED: Final = "stopped"
+"""The last line of a log."""
 
 
 class NodeService(Service):
@@ -41,6 +44,7 @@ class NodeService(Service):
     @ivar roles: the same.
     @ivar node: the node.
     @ivar on_exit: called with an exit status when the process is to end; may be changed before it starts.
+    @ivar log_observer: gets all that is logged, if twistd runs this service; None for what twistd has itself.
     """
 
     log: Final = Logger()
@@ -59,6 +63,14 @@ class NodeService(Service):
         self.node: Node = build_node(config, roles, reactor, *journals)
         self._console = Console(roles, self._status)
         self.on_exit: Callable[[int], object] = on_exit
+        self.log_observer: ILogObserver | None = None
+        self._is_open = False
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become part of an application, which twistd asks for an observer when it begins to log."""
+        if self.log_observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self.log_observer)
+        super().setServiceParent(parent)
 
     def startService(self) -> None:
         """Start the node; if that is impossible, say why and end the process."""
@@ -72,7 +84,10 @@ class NodeService(Service):
     def stopService(self) -> Deferred[None]:
         """Leave politely; fires when every socket is closed."""
         super().stopService()
-        return self._console.close().addCallback(lambda _: self.node.stop())
+        if self._is_open:
+            self.log.info("leaving")
+        stopped: Deferred[None] = self._console.close().addCallback(lambda _: self.node.stop())
+        return stopped.addCallback(self._tell_stopped)
 
     def stop_now(self) -> None:
         """Leave at once: what roles are still doing is left undone."""
@@ -92,6 +107,7 @@ class NodeService(Service):
             except (CannotListenError, OSError) as error:
                 raise UsageError(f"the control socket {socket} cannot be opened: {error}") from None
         await self.node.start(config.listen, config.advertised, config.udp)
+        self._is_open = True
         if config.listen is not None:
             self._tell_room()
 
@@ -99,7 +115,7 @@ class NodeService(Service):
         """Tell how many connections there is room for, and whether that is fewer than there may be links."""
         limits = self.config.limits
         self.log.info(
-            "connections from others: room for {connections}, as this process may open {files} files",
+            "room for {connections} connections, {files} open files",
             connections=limits.max_connections,
             files=file_limit(),
         )
@@ -113,6 +129,9 @@ class NodeService(Service):
             self.log.warn(
                 "room for few connections, at a node that everybody links to: let it open more files (ulimit -n)"
             )
+
+    def _tell_stopped(self, result: None) -> None:
+        self.log.info(STOPPED)
 
     def _status(self) -> dict[str, Any]:
         """What the node says to C{bazaar status}."""
@@ -160,7 +179,8 @@ def build_node(config: NodeConfig, roles: Sequence[IRole], reactor: Any, *journa
     state = config.state
     rng = random.SystemRandom()
     told = [*journals, *([events.enter] if events else [])]
-    if state is not None:
+    if state is not None and not any(IRegistrar.providedBy(role) for role in roles):
+        # Who hands out ids reports those of others.
         told.append(id_keeper(state))
     return Node(
         reactor,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -12,6 +11,7 @@ from twisted.application.service import IService
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.plugin import (
     IRolePlugin,
     RoleContext,
@@ -50,6 +50,7 @@ from twisted_bazaar.settings.known import NODE, ROLE
 from twisted_bazaar.settings.option import Option
 from twisted_bazaar.settings.values import Kind, Settings
 from twisted_bazaar.state import StateDirectory, state_path
+from twisted_bazaar.taps.daemon_log import LogLines, make_observer
 from twisted_bazaar.taps.leaving import hurry_if_told_again
 from twisted_bazaar.taps.options import DaemonOptions, show, values_of
 
@@ -84,7 +85,10 @@ class NodeOptions(DaemonOptions):
     typed: Collection[str]
     synopsis = "[--role ROLE]... [options]"
     longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
-    endings: ClassVar[Sequence[Ending]] = (Ending(ExitStatus.NO, "An option is wrong, or it cannot start or join."),)
+    endings: ClassVar[Sequence[Ending]] = (
+        Ending(ExitStatus.NO, "It cannot start or join."),
+        Ending(ExitStatus.WRONG_USE, "An option is wrong."),
+    )
     example = "twistd -n bazaar-node --role buyer --want apple"
 
     def __init__(self) -> None:
@@ -103,20 +107,19 @@ class NodeOptions(DaemonOptions):
         """The lists of what is installed."""
         return [("--help-roles", "List the roles, and end."), ("--help-methods", "List the ways to find, and end.")]
 
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Find the roles first, then read everything with their options."""
-        words = list(sys.argv[1:] if options is None else options)
-        try:
-            names = self._role_names(words)
-            self.plugins = [find_role(name) for name in names or [_RELAY]]
-            full = _options_with(self.plugins)
-        except UsageError as error:
-            raise self.refusal(error) from None
+    def read_words(self, words: Sequence[str]) -> None:
+        """Find the roles first, then read everything with their options.
+
+        @raise UsageError: something there cannot be.
+        """
+        names = self._role_names(words)
+        self.plugins = [find_role(name) for name in names or [_RELAY]]
+        full = _options_with(self.plugins)
         full.parent, full.environment, full.layers = self.parent, self.environment, self.layers
         full.tables = (NODE, *(plugin.name for plugin in self.plugins))
-        DaemonOptions.parseOptions(full, words)
+        DaemonOptions.read_words(full, words)
         if full.get(ROLE, []) != names:
-            raise self.refusal(UsageError("write --role ROLE in full"))
+            raise UsageError("write --role ROLE in full")
         self.declared, self.settings, self.typed = full.declared, full.settings, full.typed
         self.update(full)
 
@@ -149,15 +152,26 @@ def makeService(options: NodeOptions, reactor: Any = None) -> IService:
         discovery = chosen_method(values, DiscoveryContext(reactor, names))
         state = _state_of(options)
         context = RoleContext(discovery, state)
-        roles = [*discovery.roles, *(plugin.make_role(values, context) for plugin in options.plugins)]
+        named = {plugin.name: plugin.make_role(values, context) for plugin in options.plugins}
+        roles = [*discovery.roles, *named.values()]
         config = read_config(
             values, discovery, roles, reactor, state=state, has_tracker=values.is_meant(TRACKER.name, names)
         )
         service = build_service(config, roles, reactor)
+        service.log_observer = make_observer(options.parent, _lines_of(options, named))
         hurry_if_told_again(service, reactor)
         return service
     except UsageError as error:
         raise options.refusal(error) from None
+
+
+def _lines_of(options: NodeOptions, roles: Mapping[str, IRole]) -> LogLines:
+    """How the lines of a node's log begin: with its role, or with that of each line if it has several."""
+    name = Path(options["state"]).name if options["state"] else options["name"] or ""
+    if len(roles) == 1:
+        [role] = roles
+        return LogLines(role, name)
+    return LogLines("node", name, {type(role).__module__: each for each, role in roles.items()})
 
 
 def _state_of(options: NodeOptions) -> StateDirectory | None:

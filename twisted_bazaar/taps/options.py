@@ -26,8 +26,16 @@ _WIDEST: Final = 100
 _ASKING: Final = frozenset(f"--{name}" for name in NEVER_SET - {CONFIG})
 
 
+class OptionRefused(SystemExit):
+    """The end of a process with a bad option; its text has been said."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = ExitStatus.WRONG_USE
+
+
 class DaemonOptions(usage.Options):
-    """Options of every daemon. A bad one ends the process with one line and status 1.
+    """Options of every daemon. A bad one ends the process with one line and status 2.
 
     What a settings file and the environment say counts as if it stood on the command line, before what
     does; an option that is given there is not looked for in them.
@@ -46,7 +54,10 @@ class DaemonOptions(usage.Options):
     declared: Sequence[Option] = ()
     optFlags: ClassVar[list[list[str | None]]] = []
     optParameters: ClassVar[list[list[str | None]]] = []
-    endings: ClassVar[Sequence[Ending]] = (Ending(ExitStatus.NO, "An option is wrong, or it cannot start."),)
+    endings: ClassVar[Sequence[Ending]] = (
+        Ending(ExitStatus.NO, "It cannot start."),
+        Ending(ExitStatus.WRONG_USE, "An option is wrong."),
+    )
     example: ClassVar[str] = ""
     longdesc = ""
     tables: Sequence[str] = ()
@@ -97,14 +108,23 @@ class DaemonOptions(usage.Options):
         return ()
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Read the command line, and what lies below it."""
-        words = list(sys.argv[1:] if options is None else options)
+        """Read the command line, and what lies below it; what is wrong there ends the process."""
+        try:
+            self.read_words(list(sys.argv[1:] if options is None else options))
+        except UsageError as error:
+            raise self._end(str(error)) from None
+
+    def read_words(self, words: Sequence[str]) -> None:
+        """Read a command line, and what lies below it.
+
+        @raise UsageError: something there cannot be; the text says where it was written.
+        """
         try:
             super().parseOptions([*self._words_below(words), *words])
             if self[CONFIG] != named_config(words):
                 raise UsageError(f"write --{CONFIG} FILE in full")
         except (usage.UsageError, UsageError) as error:
-            raise self.refusal(error) from None
+            raise UsageError(with_sources(str(error), self.settings)) from None
 
     def postOptions(self) -> None:
         """Let several daemons in the foreground share a directory.
@@ -131,8 +151,8 @@ class DaemonOptions(usage.Options):
         return {name: setting for name, setting in found.items() if name not in NEVER_SET}
 
     def refusal(self, error: Exception) -> SystemExit:
-        """What ends the process when an option is bad."""
-        return SystemExit(f"{self.program}: {with_sources(str(error), self.settings)}")
+        """Say that an option is bad; what is returned ends the process."""
+        return self._end(with_sources(str(error), self.settings))
 
     def read_layers(self, words: Sequence[str]) -> Layers:
         """What is written below a command line. Who asks for help gets it, whatever is wrong there.
@@ -143,6 +163,11 @@ class DaemonOptions(usage.Options):
             asks = not _ASKING.isdisjoint(words)
             self.layers = Layers() if asks else Layers.read(named_config(words), self.environment)
         return self.layers
+
+    def _end(self, why: str) -> SystemExit:
+        refused = OptionRefused(f"{self.program}: {why}")
+        sys.stderr.write(f"{refused}\n")
+        return refused
 
     def _words_below(self, words: Sequence[str]) -> list[str]:
         """What the layers say of the options that a command line leaves open.

@@ -17,6 +17,7 @@ from twisted_bazaar.service.options import ADVERTISE, CONFIG_OPTION, EVENTS, LIM
 from twisted_bazaar.service.service import build_service
 from twisted_bazaar.settings.known import TRACKER
 from twisted_bazaar.settings.option import Option
+from twisted_bazaar.taps.daemon_log import LogLines, make_observer
 from twisted_bazaar.taps.options import DaemonOptions
 
 
@@ -50,6 +51,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     try:
         discovery = FloodMethod()
         roles = [tracker.make_role(options.option_values, RoleContext(discovery))]
-        return build_service(read_config(options.option_values, discovery, roles, reactor), roles, reactor)
+        service = build_service(read_config(options.option_values, discovery, roles, reactor), roles, reactor)
+        service.log_observer = make_observer(options.parent, LogLines("tracker"))
+        return service
     except UsageError as error:
         raise options.refusal(error) from None

@@ -240,7 +240,7 @@ class Purchases:
             if self._odd_told.allow(self._node.clock.seconds()):
                 self._node.report(
                     "odd",
-                    "an answer to order {order} does not hold, and is ignored: {reason}",
+                    "an answer to order {order:.12} does not hold, and is ignored: {reason}",
                     order=opened.record.id,
                     reason=str(error),
                 )
@@ -296,7 +296,7 @@ class Purchases:
             opened.is_ending = False
             self._wait(opened)
             self.log.error(
-                "the answer to order {order} cannot be written to the book: {reason}; the seller is asked for it again",
+                "the answer to order {order:.12} cannot be written to the book: {reason}; it is asked for again",
                 order=record.id,
                 reason=failure.value,
             )
@@ -339,7 +339,7 @@ class Purchases:
             opened.life.mark_in_doubt()
             self._node.report(
                 "unknown",
-                "no answer from node {seller} to order {id}; asking again",
+                "no answer from node {seller} to order {id:.12}; asking again",
                 seller=opened.record.seller_node,
                 id=opened.record.id,
             )

@@ -91,7 +91,7 @@ class Origin:
     """The origin of a message.
 
     @ivar id: the node that sent it first.
-    @ivar route: the way back there from this node.
+    @ivar route: the way back there, as L{INode.send} takes it: it begins with this node and ends with that one.
     """
 
     id: int

@@ -59,6 +59,11 @@ class Supply:
     price: int | None = None
 
 
+def at_price(price: int | None) -> str:
+    """The words for the price of a unit in a sentence for the log, with a place for it; empty if there is none."""
+    return "" if price is None else " at {price}"
+
+
 class Outcome(Enum):
     """The outcome of an order."""
 

@@ -102,7 +102,7 @@ class Routed(Message):
 
 
 class Flooded(Message):
-    """A message for every node within reach, passed on once by each.
+    """A message for every node within reach, passed on once by each. L{INode.new_flood} makes one.
 
     @ivar id: with the origin's id, what tells it apart from all others.
     @ivar return_path: the nodes it has passed, the origin first.

@@ -6,7 +6,7 @@ import os
 import shlex
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -42,6 +42,7 @@ class NotThere(UserError):
 class _Answer(msgspec.Struct, frozen=True):
     results: list[Any] | None = None
     error: str = ""
+    status: int = ExitStatus.NO
 
 
 WHICH_NODE: Final = (
@@ -75,14 +76,34 @@ class RunningNode:
         @raise NotThere: there is no answer.
         @raise Denial: the node says no.
         """
-        payload = self._converse(msgspec.json.encode({"command": command, **wishes}), within_s)
+        return self.ask_for(command, wishes, within_s)
+
+    def ask_for(self, command: str, wishes: Mapping[str, Any], within_s: float = _ANSWER_S) -> list[Any]:
+        """The same, for wishes that may have any names.
+
+        @raise NotThere: there is no answer.
+        @raise Denial: the node says no.
+        """
+        payload = self._converse(msgspec.json.encode({**wishes, "command": command}), within_s)
         try:
             answer = msgspec.json.decode(payload, type=_Answer)
         except UNREADABLE:
             raise self._strange() from None
         if answer.results is None:
-            raise NegativeAnswer(answer.error or "the node says no")
+            raise NegativeAnswer(answer.error or "the node says no", answer.status)
         return answer.results
+
+    def runs(self) -> bool:
+        """Whether anybody is there to be asked; it may be one who does not answer."""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                _connect(connection, self.directory / SOCKET, time.monotonic() + _KNOWING_S)
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            return False
+        except OSError:
+            # It will be told when it is asked.
+            return True
+        return True
 
     def rows(self, command: str, kind: type[_Kind], **wishes: Any) -> list[_Kind]:
         """The same, where the answers are rows of one kind or lists of them.
@@ -219,11 +240,15 @@ def _only_node(command: str, what: str) -> RunningNode:
 
 def _nodes_of_user() -> list[RunningNode]:
     """Those that run, or have run, under the platform's state directory."""
+    return [RunningNode(path.name, path) for path in directories_of_user() if (path / SOCKET).exists()]
+
+
+def directories_of_user() -> list[Path]:
+    """The state directories under the platform's, of nodes that run or have run."""
     try:
-        sockets = sorted(states_root().glob(f"*/{SOCKET}"))
+        return sorted(path for path in states_root().iterdir() if path.is_dir())
     except OSError:
         return []
-    return [RunningNode(path.parent.name, path.parent) for path in sockets]
 
 
 def _how_to_start(command: str) -> str:
@@ -231,7 +256,7 @@ def _how_to_start(command: str) -> str:
         "stock": "--role seller --stock apple=5",
         "files": "--role sharer --via index --index tcp:127.0.0.1:9100 --folder ./shared",
         "ring": "--role ring_peer --join tcp:127.0.0.1:9300",
-        "status": "",
+        **dict.fromkeys(("orders", "order", "cancel"), "--role buyer --want apple"),
     }
-    role = roles.get(command.partition(".")[0], "--role buyer --want apple")
+    role = roles.get(command.partition(".")[0], "")
     return f"start one: {how_to_call('twistd')} -n bazaar-node {role}".rstrip()

@@ -50,7 +50,7 @@ class RingRun:
         """Take words until there are no more, and leave the ring; returns the exit status.
 
         @raise UsageError: an option cannot be.
-        @raise Denial: there is no listening there, or no joining.
+        @raise NegativeAnswer: there is no listening there, or no joining.
         """
         prompt = Prompt(_PROMPT)
         watcher = _Watcher(prompt.say, quiet=self.quiet)

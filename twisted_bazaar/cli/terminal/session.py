@@ -91,7 +91,7 @@ class Running:
         if isinstance(error, UsageError):
             raise UserError(str(error)) from None
         if isinstance(error, BazaarError):
-            raise NegativeAnswer(str(error)) from None
+            raise NegativeAnswer(str(error), error.exit_status) from None
         failure.raiseException()
 
     def _look(self) -> None:

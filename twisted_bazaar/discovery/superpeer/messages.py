@@ -179,15 +179,19 @@ class QueryHit(Message, tag="queryhit", kw_only=True):
 
 
 class QueryEnd(Message, tag="queryend", kw_only=True):
-    """Nothing more comes for a query.
+    """Nothing more comes for a query; between super peers, for a round of it.
 
-    @ivar hits: how many there were.
+    @ivar hits: how many there were; super peers leave it out among themselves.
     @ivar reached_all: whether everybody within reach was asked; if not, there were enough, or the time was up.
+    @ivar reach: of the round that is over, between super peers.
+    @ivar parts: how many parts of hits the sender has sent the receiver for the query, between super peers.
     """
 
     id: QueryId
     hits: Tally = 0
     reached_all: bool = False
+    reach: _Reach = 0
+    parts: Tally = 0
 
 
 class Table(Message, tag="table", kw_only=True):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 from click.testing import CliRunner
 from rich.console import Console
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files.cases import file_of
 from tests.roles.files_cases import FilesCase
+from twisted_bazaar.cli.commands.files.search import Asking
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.node.found import Finds, Search
 from twisted_bazaar.values.files import FileQuery, FoundFile
@@ -72,6 +76,30 @@ class SearchTests(FilesCase):
         """A name is looked for in Unicode form NFC, as which it is offered."""
         self.find("fu\u0308r", exact=True)
         self.assertEqual(self.catalogue.queries[0].name, "f\u00fcr")
+
+
+class _Screen(io.StringIO):
+    """A stream that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class AskingTests(SynchronousTestCase):
+    """Whom a search asks."""
+
+    def asked(self, stream: io.StringIO) -> str:
+        """What is said when two super peers have taken the node."""
+        self.patch(sys, "stderr", stream)
+        asking = Asking()
+        for port in (9200, 9201):
+            asking.joined(f"by the super peer at 127.0.0.1:{port}")
+        return stream.getvalue()
+
+    def test_seen(self) -> None:
+        """Somebody who waits reads who is asked, once; a pipe is told nothing."""
+        self.assertEqual(self.asked(_Screen()), "asking the super peer at 127.0.0.1:9200\n")
+        self.assertEqual(self.asked(io.StringIO()), "")
 
 
 class FindsTests(FilesCase):

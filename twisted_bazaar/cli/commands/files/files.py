@@ -1,9 +1,9 @@
-"""C{bazaar files}: what a running sharer shares, serves and fetches, and one more file for it to fetch."""
+"""C{bazaar files}: what a running sharer shares, serves and fetches, and what it is to fetch or to stop fetching."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -13,14 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OVERWRITE
-from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST
-from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size
+from twisted_bazaar.cli.node.transfers import format_alone
+from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size, format_time
 from twisted_bazaar.cli.terminal.command import PlainGroup
-from twisted_bazaar.cli.terminal.errors import whole_text
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import OptionValues
 
 _SHARER = "sharer"
@@ -46,6 +48,12 @@ class _Upload(msgspec.Struct, frozen=True):
     sent_bytes: int
 
 
+class _Source(msgspec.Struct, frozen=True):
+    """Somebody from whom a file may come."""
+
+    state: str
+
+
 class _Download(msgspec.Struct, frozen=True):
     """A file that is fetched, or was."""
 
@@ -56,6 +64,9 @@ class _Download(msgspec.Struct, frozen=True):
     held: int = 0
     rate: float = 0.0
     reason: str = ""
+    seconds_left: float | None = None
+    sources: Sequence[_Source] | None = None
+    protocols: Sequence[str] = ()
 
 
 class _Status(msgspec.Struct, frozen=True):
@@ -117,7 +128,7 @@ def status(options: OptionValues) -> None:
 @files.command(
     cls=ConfiguredCommand,
     declared=(DIGEST, OVERWRITE, *WHICH_NODE),
-    endings=ASKING,
+    endings=(*ASKING, Ending(ExitStatus.NOT_FOUND), Ending(ExitStatus.UNREACHED)),
     example="bazaar files get song.mp3",
 )
 @click.argument("wanted", metavar="NAME|DIGEST")
@@ -128,6 +139,26 @@ def get(wanted: str, options: OptionValues) -> None:
     digest, overwrite = options["digest"], options["overwrite"]
     for row in node.rows("files.get", _Download, wanted=wanted, digest=digest, overwrite=overwrite):
         show_line(console_for_results(), printable(f"fetching {row.name}, {format_size(row.size)}"))
+
+
+@files.command(
+    cls=ConfiguredCommand,
+    declared=WHICH_NODE,
+    endings=(Ending(ExitStatus.DONE, "It was stopped."), Ending(ExitStatus.NO, "It was not being fetched."), NO_NODE),
+    example="bazaar files cancel song.mp3",
+)
+@click.argument("wanted", metavar="NAME|DIGEST")
+def cancel(wanted: str, options: OptionValues) -> None:
+    """Have the sharer stop fetching a file. What has come of it is kept: bazaar files get goes on from there.
+
+    The beginning of its digest is enough.
+    """
+    whole_text(wanted, "NAME")
+    node = chosen_node(options, "files.cancel", _SHARER)
+    for row in node.rows("files.cancel", _Download, wanted=wanted):
+        if row.state == "done":
+            raise NegativeAnswer(f"{row.name} has come already, whole")
+        show_line(console_for_results(), printable(f"{row.name}: {_of_download(row)}"))
 
 
 def _all_of(node: RunningNode) -> Iterator[_File]:
@@ -160,5 +191,13 @@ def _of_download(download: _Download) -> str:
         case "failed":
             return f"failed: {download.reason}"
         case "done":
-            return f"done, {format_size(download.size)}"
-    return f"{format_size(download.held)} of {format_size(download.size)}, {format_rate(download.rate)}"
+            by_udp = " by UDP" if "udp" in download.protocols else ""
+            return f"done, {format_size(download.size)}{by_udp}"
+        case "stopped":
+            held = f"{format_size(download.held)} of {format_size(download.size)} are kept"
+            return f"stopped; {held if download.held else 'nothing had come yet'}"
+    held = f"{format_size(download.held)} of {format_size(download.size)}"
+    if download.sources and all(source.state == "dropped" for source in download.sources):
+        return f"{held}, {format_alone(None)}"
+    left = f", {format_time(download.seconds_left)} left" if download.seconds_left is not None else ""
+    return f"{held}, {format_rate(download.rate)}{left}"

@@ -38,13 +38,14 @@ _USUAL_TIMEOUT_S: Final = 60.0
 _SHOW_S: Final = 0.2
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "The file is there."),
-    Ending(ExitStatus.NO, "It failed, or nobody could be asked."),
+    Ending(ExitStatus.NO, "It failed."),
     Ending(ExitStatus.WRONG_USE, "An option is wrong, or several files have this name."),
     Ending(ExitStatus.NOT_FOUND, "Nobody has it."),
     Ending(
         ExitStatus.UNFINISHED,
         "It was interrupted, or nobody is left who has it. The same command goes on from there.",
     ),
+    Ending(ExitStatus.UNREACHED),
 )
 
 

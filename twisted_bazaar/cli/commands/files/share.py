@@ -27,7 +27,7 @@ from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import show_line
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
 from twisted_bazaar.files.sharing.folder import HashingProgress, HashMemory
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.sharer import Sharer, shared_path
@@ -45,7 +45,7 @@ _MOST_OF_NAME: Final = 20
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "It was told to end; the folder is not shared any more."),
     Ending(ExitStatus.NO, "It could not begin, or go on."),
-    Ending(ExitStatus.WRONG_USE),
+    WRONG_OPTION,
 )
 
 

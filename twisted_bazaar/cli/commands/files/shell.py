@@ -15,7 +15,7 @@ from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
 from twisted_bazaar.cli.node.shell_commands import ShellCommands
 from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
-from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetcher import Fetcher, parts_in
 from twisted_bazaar.settings.option import OptionValues
@@ -23,7 +23,7 @@ from twisted_bazaar.settings.option import OptionValues
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "The prompt was left."),
     Ending(ExitStatus.NO, "Something went wrong with a word from a pipe or a file, or this node cannot go on."),
-    Ending(ExitStatus.WRONG_USE),
+    WRONG_OPTION,
     Ending(ExitStatus.UNFINISHED, "Downloads are left. bazaar get goes on with them."),
 )
 

@@ -17,7 +17,8 @@ from rich.text import Text
 from twisted_bazaar.cli.commands.goods.order_rows import OrderRow, order_id
 from twisted_bazaar.cli.commands.goods.receipt import Proof
 from twisted_bazaar.cli.commands.options import JSON
-from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE, RunningNode
+from twisted_bazaar.cli.control.stopped import StoppedNode, node_or_books
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.printable import printable
@@ -48,7 +49,7 @@ _ENDINGS: Final = (
 )
 @click.argument("order", metavar="[ID]", type=order_id, required=False)
 def orders(order: str | None, options: OptionValues) -> None:
-    """List the orders of a running buyer or seller, or show one.
+    """List the orders of a buyer or seller, or show one.
 
     ID is the order's id, or its beginning. A receipt holds what buyer and seller have signed; bazaar verify
     checks it, on any machine.
@@ -58,7 +59,7 @@ def orders(order: str | None, options: OptionValues) -> None:
         raise UserError("--receipt: of which order? write its ID")
     if as_json and receipt_file is not None:
         raise UserError("--json and --receipt: give one of them")
-    node = chosen_node(options, "orders", "buyer or seller")
+    node = node_or_books(options, "orders", "buyer or seller")
     if order is None:
         _list(node, as_json)
         return
@@ -71,7 +72,7 @@ def orders(order: str | None, options: OptionValues) -> None:
         _show(row, node.option)
 
 
-def _list(node: RunningNode, as_json: bool) -> None:
+def _list(node: RunningNode | StoppedNode, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(node.rows("orders", dict[str, Any])))
         return
@@ -96,7 +97,7 @@ def _list(node: RunningNode, as_json: bool) -> None:
         click.echo(f"the latest {_MOST} of them; older ones are shown by their id", err=True)
 
 
-def _find(node: RunningNode, order: str) -> tuple[OrderRow, dict[str, Any]]:
+def _find(node: RunningNode | StoppedNode, order: str) -> tuple[OrderRow, dict[str, Any]]:
     """The one order whose id begins so, read and as the node tells it.
 
     @raise Denial: there is none, or several.

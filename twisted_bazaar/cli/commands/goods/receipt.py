@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Self
 
 import msgspec
@@ -11,6 +10,7 @@ from attrs import frozen
 
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.errors import Forged
+from twisted_bazaar.system.local_time import local_time
 from twisted_bazaar.trade.contract import Answer, Purchase, Quote, Receipt, Withdrawal, check_receipt
 
 
@@ -66,7 +66,7 @@ class Proof:
         item = printable(self.quote.item)
         price = "" if self.quote.price is None else f" at {self.quote.price} each"
         seller, buyer = f"the seller {self.quote.seller[:16]}", f"the buyer {self.asked.buyer[:16]}"
-        yield f"{seller} offered up to {self.quote.quantity} {item}{price}, until {_utc(self.quote.valid_until)}"
+        yield f"{seller} offered up to {self.quote.quantity} {item}{price}, until {_time(self.quote.valid_until)}"
         if isinstance(self.asked, Purchase):
             yield f"{buyer} ordered {self.quantity} {item} on that offer"
         else:
@@ -79,8 +79,8 @@ class Proof:
         return self.answer.outcome.value + (f" ({why})" if why else "")
 
 
-def _utc(milliseconds: int) -> str:
+def _time(milliseconds: int) -> str:
     try:
-        return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return local_time(milliseconds / 1000)
     except (ValueError, OverflowError, OSError):
         return f"{milliseconds} ms after 1970"

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.commands.options import JSON
-from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, chosen_node
+from twisted_bazaar.cli.control.stopped import node_or_books
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.command import PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
@@ -49,7 +50,7 @@ _ENDINGS: Final = (
 
 @click.group(cls=PlainGroup)
 def stock() -> None:
-    """See and change what a running seller has."""
+    """See and change what a seller has."""
 
 
 @stock.command(
@@ -87,7 +88,7 @@ def withdraw(goods: Sequence[str], options: OptionValues) -> None:
 )
 def list_(options: OptionValues) -> None:
     """Show how much of each item is in stock, sold and withdrawn."""
-    node: RunningNode = chosen_node(options, "stock.list", _SELLER)
+    node = node_or_books(options, "stock.list", _SELLER)
     levels = node.rows("stock.list", _Level)
     console = console_for_results()
     if options["json"]:

@@ -18,6 +18,7 @@ from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
+from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.environment import variable_of
 from twisted_bazaar.settings.known import CONFIG, NODE, TRACKER
@@ -84,9 +85,9 @@ def _of_daemon(options: DaemonOptions, words: Sequence[str]) -> Mapping[str, Set
     @raise Refusal: it would not start.
     """
     try:
-        options.parseOptions(words)
-    except SystemExit as ending:
-        raise UserError(str(ending.code).removeprefix(f"{options.program}: ")) from None
+        options.read_words(words)
+    except UsageError as error:
+        raise UserError(str(error)) from None
     return options.in_force()
 
 

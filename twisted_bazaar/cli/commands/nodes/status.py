@@ -13,11 +13,15 @@ from attrs import evolve
 from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, chosen_node
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.node.super_peer_figures import format_super_peer
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures
+from twisted_bazaar.roles.super_peer import KIND as SUPER_PEER
 from twisted_bazaar.settings.option import OptionValues
 
 _MOST_LINKS = 20
+# What nobody types is told by the name that pages have for it.
+_TITLES: Final = {"leaf": "weak peer"}
 
 
 _OPTIONS: Final = (evolve(JSON, help="Print a JSON list: of the node, and of each of its roles."), *WHICH_NODE)
@@ -38,6 +42,11 @@ def status(options: OptionValues) -> None:
     figures = [("state", str(node.directory)), *_of_node(own)]
     for role in roles:
         title = str(role.pop("role", "role"))
+        title = _TITLES.get(title, title)
+        if title == SUPER_PEER and role.get("leading") is not False:
+            lines = format_super_peer(role)
+            figures += [("" if number else title, line) for number, line in enumerate(lines)]
+            continue
         figures.append((title, "; ".join(_of_role(role)) or "well"))
     show_figures(console_for_results(), *((printable(what), printable(figure)) for what, figure in figures))
 

@@ -17,7 +17,7 @@ from twisted_bazaar.cli.node.configured import ConfiguredGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
 from twisted_bazaar.roles.ring.options import JOIN
 from twisted_bazaar.roles.ring_peer import OPTIONS as RING_PEER_OPTIONS
 from twisted_bazaar.service.options import ADVERTISE, EPHEMERAL, LISTEN, NAME, STATE, TRANSFER, UDP
@@ -67,8 +67,8 @@ class _Ring(ConfiguredGroup):
 
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "It has left the ring."),
-    Ending(ExitStatus.NO, "It could not join, or something went wrong with a word from a pipe."),
-    Ending(ExitStatus.WRONG_USE),
+    Ending(ExitStatus.NO, "It could not begin or join, or something went wrong with a word from a pipe."),
+    WRONG_OPTION,
 )
 
 
