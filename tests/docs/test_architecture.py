@@ -43,7 +43,7 @@ class Operable(Role):
             **SalesCommands(nothing, nothing).commands,
             **PurchasesCommands(nothing, nothing).commands,
             **FilesCommands(nothing, nothing).commands,
-            **RingCommands(*[nothing] * 7, is_classic=False).commands,
+            **RingCommands(*[nothing] * 8, is_classic=False).commands,
         }
 
 

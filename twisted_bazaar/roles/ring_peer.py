@@ -23,6 +23,7 @@ from twisted_bazaar.interfaces import Command, INode, Opening
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.ring import RingCommands
+from twisted_bazaar.roles.commands.ring_own import OwnEntries
 from twisted_bazaar.roles.rates import parse_bytes
 from twisted_bazaar.roles.ring.catalogue import RingCatalogue
 from twisted_bazaar.roles.ring.checkpoints import Checkpoints
@@ -139,6 +140,7 @@ class RingPeer(Role):
             self.folder,
             self._keeper,
             self.offered,
+            OwnEntries(state),
             is_classic=self.is_classic,
         )
         self.commands: Mapping[str, Command] = self.operator.commands
