@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from twisted_bazaar.interfaces import INode, IRegistrar, Receivers
@@ -65,6 +66,7 @@ class Tracker(Role):
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose
+        self._is_stopping = False
         # Those that can be dialled, by kind: by everybody, and by nodes on the tracker's machine only.
         self._open: dict[str | None, _Draw] = {}
         self._local: dict[str | None, _Draw] = {}
@@ -74,6 +76,11 @@ class Tracker(Role):
         """Begin; nothing is linked yet."""
         super().start(node)
         self._node_ids = NodeIds(node.rng)
+
+    def stop(self) -> Deferred[None]:
+        """Log no more who leaves: now all do."""
+        self._is_stopping = True
+        return super().stop()
 
     def assign_id(self, key: str, claimed: int) -> int:
         """The id of the node that just greeted: its old one if it had one and it is free."""
@@ -96,7 +103,7 @@ class Tracker(Role):
                 if not listed:
                     # What nodes call themselves is up to them.
                     del lists[peer.kind]
-        self._log_and_tell("left", "node {id} left; it came from {address}", peer)
+        self._log_and_tell("left", "node {id} at {address} left", peer)
 
     def _request_received(self, request: NodeRequest, origin: Origin) -> None:
         asker = self._node_ids.holders.get(origin.id)
@@ -135,7 +142,7 @@ class Tracker(Role):
         details = {"id": peer.id, "address": str(peer.address)}
         if self._verbose:
             self.node.report(event, sentence, **details)
-        else:
+        elif not self._is_stopping:
             self.log.info(sentence, **details)
 
     def _tell(self, event: str, sentence: str, **details: Any) -> None:

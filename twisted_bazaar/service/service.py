@@ -29,6 +29,8 @@ from twisted_bazaar.wire.message import NO_ID
 
 # Who hands out ids to everybody, and has room for fewer, is told.
 _FEW_FOR_ALL: Final = 64
+LEAVING: Final = "leaving"
+"""What a log says when the roles of a node begin to stop."""
 STOPPED: Final = "stopped"
 """The last line of a log."""
 
@@ -84,9 +86,7 @@ class NodeService(Service):
     def stopService(self) -> Deferred[None]:
         """Leave politely; fires when every socket is closed."""
         super().stopService()
-        if self._is_open:
-            self.log.info("leaving")
-        stopped: Deferred[None] = self._console.close().addCallback(lambda _: self.node.stop())
+        stopped: Deferred[None] = self._console.close().addCallback(lambda _: self._stop_node())
         return stopped.addCallback(self._tell_stopped)
 
     def stop_now(self) -> None:
@@ -115,7 +115,7 @@ class NodeService(Service):
         """Tell how many connections there is room for, and whether that is fewer than there may be links."""
         limits = self.config.limits
         self.log.info(
-            "room for {connections} connections, {files} open files",
+            "room for {connections} connections ({files} files)",
             connections=limits.max_connections,
             files=file_limit(),
         )
@@ -129,6 +129,11 @@ class NodeService(Service):
             self.log.warn(
                 "room for few connections, at a node that everybody links to: let it open more files (ulimit -n)"
             )
+
+    def _stop_node(self) -> Deferred[None]:
+        if self._is_open:
+            self.log.info(LEAVING)
+        return self.node.stop()
 
     def _tell_stopped(self, result: None) -> None:
         self.log.info(STOPPED)
