@@ -17,7 +17,7 @@ class Error(Routed, tag="error", kw_only=True):
     @ivar info: for people.
     @ivar about: the wire name of the message this is about.
     @ivar id: the id in that message.
-    @ivar hop: with C{noroute}, the node that could not be reached.
+    @ivar hop: with C{noroute}, the node that could not be reached; with C{linked}, the node that says so.
     """
 
     code: Word
