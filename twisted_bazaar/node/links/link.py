@@ -150,6 +150,8 @@ class Link(TwistedProtocol):
 
     def send(self, message: Message) -> None:
         """Send one message."""
+        if self.to_tracker and type(message) not in _ABOUT_THE_LINK:
+            self._inbound.note_asked()
         if self._owner.trace is not None:
             self._owner.trace(self.peer, message)
         self.write(frame(self._owner.codec.encode(message)))
