@@ -78,9 +78,16 @@ class NoSlots(PeerError):
 
 
 class AlreadyLinked(PeerError):
-    """The two nodes have a link, and it is the one to keep."""
+    """The two nodes have a link, and it is the one to keep.
+
+    @ivar node_id: who says so; None if it does not say who it is.
+    """
 
     code = "linked"
+
+    def __init__(self, reason: str, node_id: int | None = None) -> None:
+        super().__init__(reason)
+        self.node_id = node_id
 
 
 class NoRoute(PeerError):

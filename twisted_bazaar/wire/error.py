@@ -18,7 +18,7 @@ class Error(Routed, tag="error", kw_only=True):
     @ivar about: the wire name of the message this is about.
     @ivar id: the id in that message, if it is a number.
     @ivar query: the id in that message, if it is the text by which super peers know a search.
-    @ivar hop: with C{noroute}, the node that could not be reached.
+    @ivar hop: with C{noroute}, the node that could not be reached; with C{linked}, the node that says so.
     """
 
     code: Word

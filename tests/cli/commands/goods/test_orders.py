@@ -75,7 +75,7 @@ class SaleTests(OperatedCase):
                 "goods 2 apple, price 40 each",
                 f"buyer {BUYER.public}",
                 "The receipt, which anybody can check:",
-                f"1. the seller {seller} offered up to 2 apple at 40 each, until 2027-01-15 08:00:00 UTC",
+                f"1. the seller {seller} offered up to 2 apple at 40 each, until 2027-01-15 08:00:00+00:00",
                 f"2. the buyer {buyer} ordered 2 apple on that offer",
                 f"3. the seller {seller} answered: sold",
                 "All of it is signed with the keys of those who say it, and holds. To hand it on:",
