@@ -59,6 +59,10 @@ class PeerError(BazaarError):
     code: ClassVar[str] = "wtf"
 
 
+class WholeDigestsOnly(PeerError):
+    """Files are looked for by a hash of the whole digest, and not by its beginning. Said by this node to itself."""
+
+
 class NotGreeted(PeerError):
     """No `thisisme` came in time after a connection was made."""
 

@@ -226,14 +226,15 @@ class ConsoleTests(PageTests):
         names = {word for row in table_with(text, "File") for word in words(row["File"])}
         source = "".join(
             (PACKAGE / name).read_text(encoding="utf-8")
-            for name in ("state.py", "roles/seller.py", "roles/buyer.py", "files/sharing/remembered.py")
+            for name in ("state.py", "files/sharing/remembered.py")
         )
         called = set(
             re.findall(
-                r'^(?:_LOCK|_KEY|_ID|SOCKET|_LEDGER_FILE|_ORDERS_FILE|HASHES_FILE): Final = "(.+)"$',
+                r'^(?:_LOCK|_KEY|_ID|_ROLES|SOCKET|HASHES_FILE): Final = "(.+)"$',
                 source,
                 re.MULTILINE,
             )
         )
+        called |= {SALES.file_name, PURCHASES.file_name}
         self.assert_lists(text, names, called)
         self.assertIn(state.SOCKET, called)

@@ -180,7 +180,7 @@ class IndexServer(Role):
     # What they ask.
 
     def _files_sought(self, message: FindFiles, origin: Origin) -> None:
-        query = FileQuery(message.name, message.words, message.digest, message.after, message.most)
+        query = FileQuery(message.name, message.words, message.digest, message.after, message.most, message.owner)
         self._ask(message, origin, lambda peer: self.directory.find(query, peer), _found_files)
 
     def _sources_sought(self, message: FindSources, origin: Origin) -> None:

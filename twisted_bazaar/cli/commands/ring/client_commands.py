@@ -13,10 +13,11 @@ import click
 import msgspec
 from attrs import evolve
 
-from twisted_bazaar.cli.commands.files.get import Missing, directory_for_files
+from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OUTPUT, OVERWRITE
 from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.node.getting import Missing
 from twisted_bazaar.cli.ring.rows import (
     Deleted,
     Fetched,
