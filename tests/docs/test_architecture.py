@@ -24,6 +24,7 @@ from twisted_bazaar.roles.commands.ring import RingCommands
 from twisted_bazaar.roles.commands.trade import PurchasesCommands, SalesCommands
 from twisted_bazaar.trade.contract import QUOTE_S
 from twisted_bazaar.trade.reservations import RESERVATION_S
+from twisted_bazaar.trade.stores.sqlite import PURCHASES, SALES
 from twisted_bazaar.wire.message import LONGEST_PATH
 
 PAGE = read_page("docs/architecture.md")
@@ -225,8 +226,7 @@ class ConsoleTests(PageTests):
         text = section(PAGE, "What outlives a process: `state`")
         names = {word for row in table_with(text, "File") for word in words(row["File"])}
         source = "".join(
-            (PACKAGE / name).read_text(encoding="utf-8")
-            for name in ("state.py", "files/sharing/remembered.py")
+            (PACKAGE / name).read_text(encoding="utf-8") for name in ("state.py", "files/sharing/remembered.py")
         )
         called = set(
             re.findall(

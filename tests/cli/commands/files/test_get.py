@@ -19,9 +19,9 @@ from tests.files.cases import MIB, file_of
 from tests.roles.files_cases import FilesCase
 from twisted_bazaar.cli.commands.files.get import get
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.node.configured import settings_in_force
 from twisted_bazaar.cli.node import batch
 from twisted_bazaar.cli.node.batch import Batch, SomeMissing
+from twisted_bazaar.cli.node.configured import settings_in_force
 from twisted_bazaar.cli.node.getting import Getting, Missing, Resumable, Wish
 from twisted_bazaar.cli.node.transfers import format_receipt, json_of_receipt
 from twisted_bazaar.cli.terminal.errors import UserError
