@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDEST: Final = 110
+_NARROWEST_TABLE: Final = 60
 
 
 def console_for_results() -> Console:
@@ -16,6 +17,18 @@ def console_for_results() -> Console:
     console = Console(highlight=False, markup=False, emoji=False)
     console.width = min(console.width, _WIDEST) if console.is_terminal else _WIDEST
     return console
+
+
+def is_narrow(console: Console) -> bool:
+    """Whether there are too few columns for tables with names in them: each name then has a line of its own."""
+    return console.width < _NARROWEST_TABLE
+
+
+def show_named(console: Console, name: str, words: str, number: int | None = None) -> None:
+    """Print a name in a line of its own, which can be copied, and below it what there is to say about it."""
+    start = "" if number is None else f"{number} "
+    show_line(console, f"{start}{name}")
+    show_line(console, f"{' ' * len(start)}  {words}", style="dim")
 
 
 def show_table(console: Console, table: Table) -> None:
