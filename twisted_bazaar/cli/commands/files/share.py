@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
@@ -20,11 +20,11 @@ from twisted_bazaar.cli.commands.files.options import SHARE
 from twisted_bazaar.cli.node.availability import Reason
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
-from twisted_bazaar.cli.node.transfers import SERVING
+from twisted_bazaar.cli.node.transfers import SERVING, wrapped_words
 from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import show_line
+from twisted_bazaar.cli.terminal.results import is_narrow, show_line
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
@@ -105,7 +105,12 @@ class ShareDisplay:
         if not self._console.is_terminal:
             yield
             return
-        columns = (BarColumn(bar_width=24), TextColumn("{task.fields[words]}", markup=False))
+        columns: Sequence[ProgressColumn] = (
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[words]}", markup=False),
+        )
+        if is_narrow(self._console):
+            columns = [wrapped_words()]
         # It is moved by the reactor, and by no thread.
         with Progress(*columns, console=self._console, transient=True, auto_refresh=False) as progress:
             self._progress = progress

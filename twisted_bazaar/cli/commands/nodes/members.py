@@ -9,16 +9,13 @@ from typing import Any, Final
 import click
 import msgspec
 from attrs import evolve
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, chosen_node
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.amounts import format_count
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
+from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_rows
 from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.system.local_time import local_time
 
@@ -71,16 +68,14 @@ def _show(found: _Members) -> None:
     show_line(console, f"{format_count(found.total, 'member')}{of_kinds}")
     if not found.members:
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("id", justify="right", no_wrap=True)
-    table.add_column("kind", overflow="fold")
-    table.add_column("address", overflow="fold")
-    table.add_column("key", no_wrap=True)
-    table.add_column("since")
-    for each in found.members:
-        address = "cannot be dialled" if each.address is None else printable(each.address)
-        row = (str(each.id), printable(each.kind or "-"), address, printable(each.key[:_SHORT_KEY]))
-        table.add_row(*map(Text, (*row, local_time(each.joined_at))))
-    show_table(console, table)
+    rows = [
+        (
+            *(str(each.id), printable(each.kind or "-")),
+            "cannot be dialled" if each.address is None else printable(each.address),
+            *(printable(each.key[:_SHORT_KEY]), local_time(each.joined_at)),
+        )
+        for each in found.members
+    ]
+    show_rows(console, ("id", "kind", "address", "key", "since"), rows, ("kind", "address", "since"))
     if len(found.members) < found.total:
         show_line(console, f"and {found.total - len(found.members):,} who joined before them")

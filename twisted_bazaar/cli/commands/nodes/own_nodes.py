@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from attrs import asdict, frozen
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from twisted_bazaar.cli.control.client import NotThere, RunningNode, directories_of_user
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import console_for_results, show_table
+from twisted_bazaar.cli.terminal.results import console_for_results, show_rows
 from twisted_bazaar.state import last_start
 from twisted_bazaar.system.local_time import local_time
 
@@ -91,15 +88,10 @@ def show_nodes(nodes: Sequence[OwnNode], *, with_state: bool) -> None:
 
     @param with_state: whether to tell which of them run.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("name", overflow="fold")
-    table.add_column("role", overflow="fold")
-    if with_state:
-        table.add_column("state", no_wrap=True)
-    table.add_column("address", overflow="fold")
-    table.add_column("links", justify="right", no_wrap=True)
-    table.add_column("since")
-    for node in nodes:
-        name, role, state, *others = map(Text, node.words())
-        table.add_row(name, role, *([state] if with_state else ()), *others)
-    show_table(console_for_results(), table)
+    headings = ["name", "role", "state", "address", "links", "since"]
+    rows = [list(node.words()) for node in nodes]
+    if not with_state:
+        place = headings.index("state")
+        for row in (headings, *rows):
+            del row[place]
+    show_rows(console_for_results(), headings, rows, ("name", "role", "since"))
