@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import Final, Literal
+from typing import Final
 
 from rich import box
 from rich.cells import cell_len
@@ -55,15 +55,20 @@ def show_rows(
     ]
     if sum(least) + _BETWEEN * len(least) > console.width:
         for name, *cells in rows:
-            told = ", ".join(f"{heading} {cell}" for heading, cell in zip(headings[1:], cells, strict=True))
+            pairs = zip(headings[1:], cells, strict=True)
+            told = ", ".join(f"{heading} {cell}" for heading, cell in pairs if cell != _NOTHING)
             console.print(Text(name))
             console.print(Padding(Text(told, style="dim"), (0, 0, 0, 2)))
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading, cells in columns:
-        is_number = all(cell == _NOTHING or cell.replace(",", "").isdigit() for cell in cells)
-        justify: Literal["left", "right"] = "right" if is_number and any(cell != _NOTHING for cell in cells) else "left"
-        table.add_column(heading, justify=justify, no_wrap=heading not in folding, overflow="fold")
+    for heading, column in columns:
+        numbers = [cell.replace(",", "").isdigit() for cell in column if cell != _NOTHING]
+        table.add_column(
+            heading,
+            justify="right" if numbers and all(numbers) else "left",
+            no_wrap=heading not in folding,
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*map(Text, row))
     show_table(console, table)

@@ -77,15 +77,18 @@ def _list(node: RunningNode | StoppedNode, as_json: bool) -> None:
     if not rows:
         click.echo("no orders yet")
         return
-    headings = ("order", "side", "state", "item", "quantity", "price", "with", "ordered at")
+    [side, *others] = {row.side for row in rows}
+    # Of one that buys and sells, each row says which it was.
+    headings = ["order" if others else printable(side), *(["side"] if others else ())]
+    headings += ["state", "goods", "price", "with", "ordered at"]
     cells = [
         (
-            *(row.short_id, printable(row.side), row.state_in_words, printable(row.item), str(row.quantity or "-")),
+            *(row.short_id, *([printable(row.side)] if others else ()), row.state_in_words, row.goods),
             *("-" if row.price is None else str(row.price), row.short_other, row.when),
         )
         for row in rows
     ]
-    show_rows(console_for_results(), headings, cells, ("item", "ordered at"))
+    show_rows(console_for_results(), headings, cells, ("goods", "ordered at"))
     if len(rows) >= _MOST:
         click.echo(f"the latest {_MOST} of them; older ones are shown by their id", err=True)
 
