@@ -125,7 +125,6 @@ class FilesTests(OperatedCase):
         self.patch(files, "console_for_results", lambda: Console(width=40, highlight=False, markup=False))
         self.assertEqual(self.told("files", "list")[:2], ["a", "2.93 KiB, 121212121212"])
         told = self.bazaar("files", "status").stdout.splitlines()
-        left_out = ["left out", "  link", "    a link; links are not followed"]
         self.assertEqual(
             told[:7],
             [
