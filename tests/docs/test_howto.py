@@ -121,7 +121,7 @@ class CommandTests(SynchronousTestCase):
         meant = {word.name for word in WORDS}
         typed = {
             text.split()[0]
-            for text in re.findall(r"`((?:store|request|quit|die|status|find|delete|put|get|help)\b[^`]*)`", page)
+            for text in re.findall(r"`((?:store|request|quit|die|list|status|find|delete|put|get|help)\b[^`]*)`", page)
         }
         self.assertLessEqual(typed, meant)
         self.assertEqual(meant - typed, set())

@@ -125,7 +125,7 @@ class TrackerOptionsTests(SynchronousTestCase):
     def test_default(self) -> None:
         """It listens on loopback, port 9000."""
         options = tracker.Options()
-        options.parseOptions([])
+        options.parseOptions(["--ephemeral"])
         self.assertEqual(options["listen"], "tcp:9000:interface=127.0.0.1")
         self.assertIsInstance(tracker.makeService(options, MemoryReactorClock()), NodeService)
 

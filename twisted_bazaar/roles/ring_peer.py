@@ -56,7 +56,7 @@ _UDP: Final = UdpNeed(
 
 OPTIONS: Final = (
     *RING_OPTIONS,
-    Option("ring-id", "The place of this node.", "N", shown="as follows from its key"),
+    Option("ring-id", "The place of this node on the ring, as a number.", "N", shown="as follows from its key"),
     Option(
         "keep-bytes",
         "How many bytes of files it keeps for others, such as 500M or 2G.",

@@ -196,11 +196,16 @@ def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:
     shared = {option.name: option for method in methods for option in method.options}
     names = [plugin.name for plugin in plugins]
     of_roles: list[Option] = []
+    moved: set[str] = set()
     for plugin in plugins:
         if names.count(plugin.name) > 1:
             raise UsageError(f"--role {plugin.name} stands twice; run two nodes")
         for option in plugin.options():
             if shared.get(option.name) == option:
+                # Help shows it with the role, for which it is not about finding.
+                if option.name not in moved:
+                    of_roles.append(evolve(option, group=f"Role {plugin.name}"))
+                moved.add(option.name)
                 continue
             if option.name in owners:
                 raise UsageError(
@@ -208,7 +213,7 @@ def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:
                 )
             owners[option.name] = f"role {plugin.name}"
             of_roles.append(option if option.group else evolve(option, group=f"Role {plugin.name}"))
-    declared = (*_BEFORE, *of_roles, *every_node[len(_BEFORE) :])
+    declared = (*_BEFORE, *of_roles, *(each for each in every_node[len(_BEFORE) :] if each.name not in moved))
     about: dict[str, Any] = {"declared": declared, "__doc__": NodeOptions.__doc__}
     if plugins:
         words = " ".join(f"--role {plugin.name} {plugin.example()}".strip() for plugin in plugins)

@@ -94,7 +94,7 @@ class RingTalkTests(PeersTestCase):
         told = self.words()
         self.assertTrue(told[0].startswith("my file.txt is stored"), told)
         self.assertTrue(told[1].startswith("notes is stored"), told)
-        self.assertTrue(told[2].startswith("other.txt: 9 bytes, 3 sources"), told)
+        self.assertTrue(told[2].startswith("other.txt: 9 bytes, 3 copies"), told)
         self.assertTrue(told[3].startswith("my file.txt: 11 bytes"), told)
         self.assertEqual(told[4], "nobody has stored a file as 'x'")
 
@@ -109,6 +109,19 @@ class RingTalkTests(PeersTestCase):
         self.assertIn("only its owner deletes it", told[1])
         self.tell(self.talk(nodes[0]), "delete greeting", "get greeting")
         self.assertEqual(self.words(), ["greeting is deleted", "nobody has put anything there as 'greeting'"])
+
+    def test_list(self) -> None:
+        """What was stored and put from a peer is listed, with its copies."""
+        nodes = self.classroom()
+        talk = self.talk(nodes[0])
+        (self.directory / "2012.pdf").write_bytes(PAPER)
+        self.tell(talk, "list", "store 2012", "put greeting hello")
+        self.assertEqual(self.words()[0], "nothing was stored or put from here")
+        self.tell(talk, "list")
+        told = ["2012: file, 2.93 KiB, copies: 3 of 3", "greeting: text, 5 bytes, copies: 3 of 3"]
+        self.assertEqual(self.words(), told)
+        self.tell(self.talk(nodes[1]), "list")
+        self.assertEqual(self.words(), ["nothing was stored or put from here"])
 
     def test_status(self) -> None:
         """It is told where the peer stands, and who pings it."""
@@ -125,8 +138,8 @@ class RingTalkTests(PeersTestCase):
             self.words(),
             [
                 "there is no 'reqest'; did you mean request?",
-                "there is no 'frobnicate'; the words are store, request, delete, find, put, get, status, help, die, "
-                "quit",
+                "there is no 'frobnicate'; the words are store, request, delete, find, put, get, list, status, help, "
+                "die, quit",
                 "request what? write request NAME",
                 "store what? write store FILE, or store FILE NAME",
             ],

@@ -218,7 +218,7 @@ def chosen_node(options: OptionValues, command: str, what: str) -> RunningNode:
 
 def _only_node(command: str, what: str) -> RunningNode:
     knowing, silent = [], []
-    for node in _nodes_of_user():
+    for node in nodes_of_user():
         try:
             [known] = node.ask("commands", _KNOWING_S)
         except NegativeAnswer:
@@ -243,7 +243,7 @@ def nobody_runs(command: str, what: str) -> NotThere:
     return NotThere(f"no {what} runs under {states_root()}; {_how_to_start(command)}, or name one with --state")
 
 
-def _nodes_of_user() -> list[RunningNode]:
+def nodes_of_user() -> list[RunningNode]:
     """Those that run, or have run, under the platform's state directory."""
     return [RunningNode(path.name, path) for path in directories_of_user() if (path / SOCKET).exists()]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from twisted_bazaar.cli.ring.rows import (
     Deleted,
     Fetched,
     Found,
+    Own,
     Put,
     Standing,
     Stored,
@@ -20,6 +21,7 @@ from twisted_bazaar.cli.ring.rows import (
     format_deleted,
     format_fetched,
     format_found,
+    format_own,
     format_put,
     format_stored,
     standing_figures,
@@ -50,12 +52,15 @@ class RingPrompt(Interpreter):
         self._reactor = reactor
         self._strict = strict
         self.is_dead = False
+        # In a classroom peers are called by their numbers, and that is enough.
+        self._names: Mapping[str, str] | None = None if peer.is_classic else {}
 
     async def _store(self, rest: str) -> None:
         file, name = self._file_and_name(rest)
         await self._wait_for_ring()
         row = await self._peer.operator.store(str(file), name)
-        self._say(format_stored(msgspec.convert(row, Stored)))
+        for line in format_stored(msgspec.convert(row, Stored), self._names):
+            self._say(line)
 
     async def _request(self, rest: str) -> None:
         name = _named(rest, "request")
@@ -99,8 +104,20 @@ class RingPrompt(Interpreter):
             # Whoever sits before it sees that it has not joined yet, and asks again.
             await self._wait_for_ring()
         standing = msgspec.convert(await self._peer.operator.status(), Standing)
-        for what, figure in standing_figures(standing):
-            self._say(f"  {what:12}  {figure}")
+        for what, figure in standing_figures(standing, self._names):
+            for number, line in enumerate(figure.split("\n")):
+                self._say(f"  {'' if number else what:12}  {line}")
+
+    async def _list(self, rest: str) -> None:
+        await self._wait_for_ring()
+        after, count = "", 0
+        while rows := msgspec.convert(await self._peer.operator.list_own(after), list[Own]):
+            for row in rows:
+                name, kind, size, copies, _ = format_own(row)
+                self._say(f"  {name}: {kind}, {size}, copies: {copies}")
+            after, count = rows[-1].after, count + len(rows)
+        if not count:
+            self._say("nothing was stored or put from here")
 
     async def _die(self, rest: str) -> int:
         self.is_dead = True
@@ -152,6 +169,7 @@ WORDS: Final = (
     Word("find", "NAME", "which files are kept under a name", RingPrompt._find),
     Word("put", "NAME VALUE", "have a small text kept", RingPrompt._put),
     Word("get", "NAME", "the small texts under a name", RingPrompt._get),
+    Word("list", "", "what was stored and put from here, and how many copies there are", RingPrompt._list),
     Word("status", "", "where this peer stands, and what it keeps", RingPrompt._show_status),
     HELP,
     Word("die", "", "end at once, as in a power cut: nothing is handed over, nobody is told", RingPrompt._die),

@@ -32,6 +32,9 @@ def format_time(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} days"
 
 
-def format_count(number: int, what: str) -> str:
-    """So many of something."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def format_count(number: int, what: str, several: str = "") -> str:
+    """So many of something.
+
+    @param several: the word for more than one; with an s at its end if not given.
+    """
+    return f"{number:,} {what if number == 1 else several or what + 's'}"

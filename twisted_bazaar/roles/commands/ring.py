@@ -141,6 +141,8 @@ class RingCommands:
         self._is_classic = is_classic
         # Who waits for what to be where.
         self._brought: dict[tuple[str, Path], list[Deferred[Any]]] = {}
+        # By what name it was asked for.
+        self._asked_as: dict[tuple[str, Path], str] = {}
         self.commands: Mapping[str, Command] = {
             "status": lambda request: self.status(),
             "ring.status": lambda request: self.status(),
@@ -223,7 +225,7 @@ class RingCommands:
         """The files that are being stored and requested now, and how far each is."""
         gone_bytes = self._transfers.uploads.gone_bytes
         rows = [each.row(gone_bytes(each.digest) if each.digest else 0) for each in self._storing]
-        return [*rows, *(_request_row(fetch, path) for path, fetch in self._requested())]
+        return [*rows, *(self._request_row(fetch, path) for path, fetch in self._requested())]
 
     def cancel(self, path: str) -> Deferred[dict[str, Any]]:
         """End a request; what has come stays, to go on with another time.
@@ -325,9 +327,10 @@ class RingCommands:
         if others is not None:
             others.append(waiting)
             return waiting
-        self._brought[place] = [waiting]
+        self._brought[place], self._asked_as[place] = [waiting], name
 
         def tell(result: object) -> None:
+            del self._asked_as[place]
             for each in self._brought.pop(place):
                 if not each.called:
                     each.callback(result)
@@ -403,9 +406,23 @@ class RingCommands:
             raise UsageError(f"{path.name} is on its way to this node, which is to keep it for others as well")
         if len(self._brought[fetch.found.digest, path]) > 1:
             raise UsageError(f"somebody else waits for {path.name} too")
-        row = _request_row(fetch, path)
+        row = self._request_row(fetch, path)
         await self._transfers.cancel(fetch)
         return row
+
+    def _request_row(self, fetch: Fetch, path: Path) -> dict[str, Any]:
+        """How far a request is."""
+        status = fetch.status()
+        return {
+            "kind": "request",
+            "path": str(path),
+            "name": self._asked_as[fetch.found.digest, path],
+            "size": fetch.found.size if status.size is None else status.size,
+            "bytes": status.held_bytes,
+            "rate": status.rate,
+            "seconds_left": status.seconds_left,
+            "sources": sum(each.state == "serving" for each in status.sources),
+        }
 
     # The rest.
 
@@ -448,21 +465,6 @@ class RingCommands:
 
 def _told_apart(kept: Kept) -> str:
     return f"{kept.file} {(kept.digest or '')[:16]}, {kept.size:,} bytes, stored by {kept.owner[:12]}"
-
-
-def _request_row(fetch: Fetch, path: Path) -> dict[str, Any]:
-    """How far a request is."""
-    status = fetch.status()
-    return {
-        "kind": "request",
-        "path": str(path),
-        "name": path.name,
-        "size": fetch.found.size if status.size is None else status.size,
-        "bytes": status.held_bytes,
-        "rate": status.rate,
-        "seconds_left": status.seconds_left,
-        "sources": sum(each.state == "serving" for each in status.sources),
-    }
 
 
 def _fire(waiting: Deferred[None], _: object) -> None:

@@ -145,7 +145,7 @@ async def _row(dht: DhtClient, owner: str, entry: OwnEntry) -> Mapping[str, Any]
 def _place(entry: OwnEntry) -> str:
     """The place of an entry in the list: by its name, and of one name by its kind."""
     # No name has this character, as it cannot be printed.
-    return f"{entry.name}\0{entry.space}"
+    return f"{entry.name}\t{entry.space}"
 
 
 def _read(text: str) -> Iterator[OwnEntry]:

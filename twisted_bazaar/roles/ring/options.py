@@ -36,36 +36,36 @@ def parse_member(text: str, option: str) -> str:
 
 JOIN: Final = Option(
     "join",
-    f"Where a member of the ring listens, such as {MEMBER}.",
+    f"Join a ring by one of its nodes: write where that listens, such as {MEMBER}.",
     "ENDPOINT",
     shown="begin a new ring",
     read=parse_member,
 )
 BITS: Final = Option(
     "bits",
-    "How many bits identifiers on the ring have: it has 2 to the power of N places.",
+    "How large the ring is: it has 2 to the power of N places. All its nodes need the same N.",
     "N",
     shown=f"{USUAL.bits}; {CLASSIC.bits} with --classic",
     read=whole_number(LEAST_BITS, MOST_BITS),
 )
 CLASSIC_OPTION: Final = Option(
     "classic",
-    f"A ring as in a classroom: {1 << CLASSIC.bits} places, two successors, no shortcuts, files called by numbers "
-    "that come by udp, with --window 1.",
+    f"A small and slow ring, to watch in a lesson: {1 << CLASSIC.bits} places, files that are called by numbers, each "
+    "step told. All its nodes need it.",
 )
 RING_OPTIONS: Final = (
     JOIN,
     BITS,
     Option(
         "successors",
-        "How many of the nodes that follow it on the ring it knows.",
+        "How many of the next nodes round the ring this node knows: the ring holds while not all of them die at once.",
         "N",
         shown=f"{USUAL.successors}; {CLASSIC.successors} with --classic",
         read=whole_number(1, MOST_SUCCESSORS),
     ),
     Option(
         "replicas",
-        "How many nodes keep a copy of everything, besides the node that it belongs to.",
+        "How many copies there are of everything, each on another node, besides the first.",
         "N",
         shown=f"{USUAL_REPLICAS}; {CLASSIC.successors} with --classic",
         read=whole_number(0, MOST_SUCCESSORS),

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.operated import OperatedCase, OperatedNode
+from twisted_bazaar.cli.commands.ring import client_commands
 from twisted_bazaar.cli.commands.ring.client_commands import telling_that_it_goes_on
 from twisted_bazaar.cli.ring.event_lines import format_event
 from twisted_bazaar.errors import UsageError
@@ -49,7 +50,7 @@ class AskingTests(OperatedCase):
             "delete": {"name": "paper", "deleted": 1},
             "status": STANDING,
         }
-        names = ("store", "request", "delete", "find", "put", "get", "status")
+        names = ("store", "request", "delete", "find", "put", "get", "status", "list", "transfers", "cancel")
         self.add("member", OperatedNode({f"ring.{name}": self.answer(name) for name in names}))
 
     def answer(self, name: str) -> Any:
@@ -107,7 +108,7 @@ class AskingTests(OperatedCase):
 
     def test_find(self) -> None:
         """Each file under a name has a line."""
-        line = "paper.pdf: 293 KiB, 3 sources, digest abababababab, stored by cdcdcdcdcdcd"
+        line = "paper.pdf: 293 KiB, 3 copies, digest abababababab, stored by cdcdcdcdcdcd"
         self.assertEqual(self.ring("find", "paper"), [line])
         self.assertEqual(json.loads(self.bazaar("ring", "find", "paper", "--json").stdout), [FOUND])
 
@@ -143,6 +144,72 @@ class AskingTests(OperatedCase):
         self.assertEqual(self.ring("status")[-1], "files 1, and 2 on the way, 293 KiB of 1.00 GiB")
         self.answers["status"] = {"role": "ring", "member": True, "ring_id": "1f", "entries": 2}
         self.assertEqual(self.ring("status")[-2:], ["entries 2", "files none: it keeps only entries"])
+
+    def test_places(self) -> None:
+        """Whoever is named has its place, the name of the node if it is this user's, and its address."""
+        addresses = {"1f": "127.0.0.1:9301", "2e": "127.0.0.1:9302", "3d": "127.0.0.1:9303"}
+        self.answers["status"] = {**STANDING, "addresses": addresses}
+        lines = self.ring("status", "--name", "member")
+        self.assertEqual(
+            lines[:5],
+            [
+                "place 1f member, 127.0.0.1:9301",
+                "predecessor 0a",
+                "pinged by 0a",
+                "successors 2e 127.0.0.1:9302",
+                "3d 127.0.0.1:9303",
+            ],
+        )
+        Path("paper.pdf").write_bytes(b"x")
+        self.answers["store"] = {**STORED, "wanted": 4, "addresses": addresses}
+        self.assertEqual(
+            self.ring("store", "paper.pdf"),
+            [
+                "paper is stored, 293 KiB, digest abababababab; kept by 3 nodes, and should be by 4:",
+                "1f member, 127.0.0.1:9301",
+                "2e 127.0.0.1:9302",
+                "3d 127.0.0.1:9303",
+            ],
+        )
+
+    def test_list(self) -> None:
+        """All that was stored and put is listed, page by page, with its copies; what has none is told."""
+        row = {"name": "paper", "kind": "file", "size": 300_000, "digest": DIGEST, "file": "paper.pdf", "time": 0.0}
+        paper = {**row, "copies": ["1f", "2e"], "wanted": 4, "addresses": {}, "after": "paper\tfile"}
+        text = {**paper, "name": "word", "kind": "text", "size": 5, "copies": [], "after": "word\tvalue"}
+        pages = {"": [paper], "paper\tfile": [text]}
+        list_own = {"ring.list": lambda request: succeed(pages.get(request["after"], []))}
+        self.add("lister", OperatedNode(list_own))
+        lines = self.ring("list", "--name", "lister")
+        self.assertRegex(lines[2], r"^paper file 293 KiB 2 of 4 (1970-01-01|1969-12-31) \S+$")
+        self.assertRegex(lines[3], r"^word text 5 bytes NONE of 4 ")
+        self.assertEqual(lines[4], "NONE: it is lost, unless a node that kept it comes back")
+        told = json.loads(self.bazaar("ring", "list", "--name", "lister", "--json").stdout)
+        self.assertEqual([row["copies"] for row in told], [["1f", "2e"], []])
+        pages[""] = []
+        self.assertEqual(
+            self.ring("list", "--name", "lister"),
+            ["nothing was stored or put from this node; bazaar ring store FILE changes that"],
+        )
+
+    def test_request_interrupted(self) -> None:
+        """Ctrl-C ends a request: it is told how much is kept, and the status is that of what can be gone on with."""
+
+        def interrupt(*wishes: object, **others: object) -> None:
+            raise KeyboardInterrupt
+
+        self.patch(client_commands, "rows_with_bar", interrupt)
+        transfer = {"kind": "request", "path": str(Path.cwd() / "paper.pdf"), "name": "paper", "size": 300_000}
+        self.answers |= {"transfers": [], "cancel": {**transfer, "bytes": 200_000}}
+        self.assert_ends(5, "interrupted; nothing was fetched yet", "ring", "request", "paper")
+        self.answers["transfers"] = [{**transfer, "bytes": 0, "name": "other"}, {**transfer, "bytes": 0}]
+        kept = "195 KiB of 293 KiB are kept, and the same command goes on from there"
+        self.assert_ends(5, f"interrupted; {kept}", "ring", "request", "paper")
+        self.assertEqual(self.asked[-1], {"path": transfer["path"]})
+        self.answers["cancel"] = {**transfer, "bytes": 0}
+        self.assert_ends(5, "interrupted; nothing has come yet", "ring", "request", "paper")
+        self.answers["cancel"] = UsageError("somebody else waits for paper.pdf too")
+        self.assert_ends(5, "interrupted; the node goes on: somebody else waits .*", "ring", "request", "paper")
 
     def test_not_waited_for(self) -> None:
         """Who does not wait for a file any more is told that the node goes on."""

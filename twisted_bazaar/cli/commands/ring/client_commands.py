@@ -12,16 +12,21 @@ from typing import Any, Final
 import click
 import msgspec
 from attrs import evolve
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OUTPUT, OVERWRITE
-from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, NotThere, RunningNode, chosen_node
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
-from twisted_bazaar.cli.node.getting import Missing
+from twisted_bazaar.cli.node.getting import Missing, Resumable
+from twisted_bazaar.cli.ring.places import names_of
 from twisted_bazaar.cli.ring.rows import (
     Deleted,
     Fetched,
     Found,
+    Own,
     Put,
     Standing,
     Stored,
@@ -29,13 +34,16 @@ from twisted_bazaar.cli.ring.rows import (
     format_deleted,
     format_fetched,
     format_found,
+    format_own,
     format_put,
     format_stored,
     standing_figures,
 )
-from twisted_bazaar.cli.terminal.errors import UserError, whole_text
+from twisted_bazaar.cli.ring.watched import TransferRow, Watched, rows_with_bar
+from twisted_bazaar.cli.terminal.amounts import format_size
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
+from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
 from twisted_bazaar.exit_status import Ending, ExitStatus, status_of_signal
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import written_path
@@ -43,6 +51,10 @@ from twisted_bazaar.state import written_path
 _MEMBER: Final = "member of a ring"
 # Files go as fast as they go, in a classroom a segment at a time; who has no patience interrupts it.
 _FILE_S: Final = 24 * 3600.0
+# Of a page: each name is looked for.
+_LIST_S: Final = 120.0
+# Times need some columns.
+_WIDE: Final = 70
 _WITH_NODE: Final = (JSON, *WHICH_NODE)
 _FINDING: Final = (*ASKING, Ending(ExitStatus.NOT_FOUND, "There is nothing under this name."))
 
@@ -70,9 +82,11 @@ def store(file: str, options: OptionValues) -> None:
     called = options["as"]
     wishes = {} if called is None else {"name": whole_text(called, "--as")}
     node = _chosen(options, "ring.store")
+    watched = Watched("store", path)
     with telling_that_it_goes_on():
-        rows = node.rows("ring.store", Stored, within_s=_FILE_S, path=str(path), **wishes)
-    _show(rows, [format_stored(row) for row in rows], options["json"])
+        rows = rows_with_bar(node, "ring.store", Stored, watched, within_s=_FILE_S, path=str(path), **wishes)
+    names = {} if options["json"] else names_of(row.addresses for row in rows)
+    _show(rows, [line for row in rows for line in format_stored(row, names)], options["json"])
 
 
 _REQUEST: Final = (
@@ -87,6 +101,7 @@ _REQUESTING: Final = (
     Ending(ExitStatus.NO, "It could not be fetched."),
     NO_NODE,
     Ending(ExitStatus.NOT_FOUND, "Nobody has stored it."),
+    Ending(ExitStatus.UNFINISHED, "It was interrupted. What has come is kept; the same command goes on from there."),
 )
 
 
@@ -97,7 +112,8 @@ _REQUESTING: Final = (
 def request(wanted: str, options: OptionValues) -> None:
     """Fetch a file out of the ring.
 
-    The node fetches it, checks it, and puts it into the directory of --output.
+    The node fetches it, checks it, and puts it into the directory of --output. Ctrl-C ends that; what has come by then
+    is kept, and the same command goes on from there.
     """
     whole_text(wanted, "NAME")
     called = options["as"]
@@ -106,8 +122,12 @@ def request(wanted: str, options: OptionValues) -> None:
     node = _chosen(options, "ring.request")
     _find_or_refuse(node, wanted)
     wishes |= {"name": wanted, "folder": str(folder), "digest": options["digest"]}
-    with telling_that_it_goes_on():
-        rows = node.rows("ring.request", Fetched, within_s=_FILE_S, overwrite=options["overwrite"], **wishes)
+    watched = Watched("request", folder, wanted)
+    wishes |= {"overwrite": options["overwrite"]}
+    try:
+        rows = rows_with_bar(node, "ring.request", Fetched, watched, within_s=_FILE_S, **wishes)
+    except KeyboardInterrupt:
+        raise Resumable(f"interrupted; {_end_request(node, watched)}") from None
     _show(rows, [line for row in rows for line in (format_fetched(row), row.path)], options["json"])
 
 
@@ -160,11 +180,41 @@ def status(options: OptionValues) -> None:
     if options["json"]:
         click.echo(json.dumps(node.rows("ring.status", dict[str, Any])))
         return
-    for row in node.rows("ring.status", Standing):
-        show_figures(console_for_results(), *((what, printable(figure)) for what, figure in standing_figures(row)))
+    rows = node.rows("ring.status", Standing)
+    names = names_of(row.addresses for row in rows)
+    for row in rows:
+        figures = standing_figures(row, names)
+        show_figures(console_for_results(), *((what, _printable_lines(figure)) for what, figure in figures))
 
 
-COMMANDS: Final = (store, request, delete, find, put, get, status)
+@click.command(
+    "list", cls=ConfiguredCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring list --name ring_peer"
+)
+def list_(options: OptionValues) -> None:
+    """List what was stored and put from a node, and how many copies there are of each now."""
+    node = _chosen(options, "ring.list")
+    rows = list(_all_own(node))
+    if options["json"]:
+        click.echo(json.dumps(msgspec.to_builtins(rows)))
+        return
+    console = console_for_results()
+    if not rows:
+        show_line(console, "nothing was stored or put from this node; bazaar ring store FILE changes that")
+        return
+    is_wide = console.width >= _WIDE
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("name", overflow="fold")
+    for heading in ("kind", "size", "copies", "stored at")[: None if is_wide else -1]:
+        table.add_column(heading, justify="right" if heading == "size" else "left", no_wrap=True)
+    for row in rows:
+        cells = format_own(row)
+        table.add_row(*(Text(printable(cell)) for cell in (cells if is_wide else cells[:-1])))
+    show_table(console, table)
+    if not all(row.copies for row in rows):
+        show_line(console, "NONE: it is lost, unless a node that kept it comes back")
+
+
+COMMANDS: Final = (store, request, delete, find, put, get, list_, status)
 
 
 @contextmanager
@@ -190,6 +240,34 @@ def _find_or_refuse(node: RunningNode, wanted: str) -> list[Found]:
     if not rows:
         raise Missing(f"nobody has stored a file as {wanted!r}")
     return rows
+
+
+def _all_own(node: RunningNode) -> Iterator[Own]:
+    """All that was stored and put from a node, asked for page by page."""
+    after = ""
+    while rows := node.rows("ring.list", Own, within_s=_LIST_S, after=after):
+        yield from rows
+        after = rows[-1].after
+
+
+def _end_request(node: RunningNode, watched: Watched) -> str:
+    """Have a member end a request; returns what has become of it, in words."""
+    row = watched.row_of(node)
+    if row is None:
+        return "nothing was fetched yet"
+    try:
+        [row] = node.rows("ring.cancel", TransferRow, path=row.path)
+    except NotThere:
+        return "the node does not answer"
+    except NegativeAnswer as answer:
+        return f"the node goes on: {answer.message}"
+    if not row.bytes:
+        return "nothing has come yet"
+    return f"{format_size(row.bytes)} of {format_size(row.size)} are kept, and the same command goes on from there"
+
+
+def _printable_lines(figure: str) -> str:
+    return "\n".join(map(printable, figure.split("\n")))
 
 
 def _show(rows: list[Any], lines: list[str], as_json: bool) -> None:

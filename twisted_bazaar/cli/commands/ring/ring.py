@@ -30,13 +30,14 @@ OPTIONS: Final = (
     *(option for option in RING_PEER_OPTIONS if option.name not in ("join", "keep-bytes")),
     OUTPUT,
     Option("quiet", "Say nothing of pings."),
-    evolve(STATE, help="The directory for what outlives the process.", shown="keep nothing"),
+    evolve(STATE, help="Keep key and files in this directory from one start to the next.", shown="keep nothing"),
     evolve(
         NAME,
-        help="What to call its directory, in place of --state; bazaar ring status --name NAME asks it by this name.",
+        help="Keep key and files under this name from one start to the next. Commands reach the node by it: bazaar "
+        "ring status --name NAME.",
         shown=None,
     ),
-    evolve(EPHEMERAL, help="Keep nothing, which is usual here."),
+    evolve(EPHEMERAL, help="Keep nothing. So it is without --state and --name, too."),
     evolve(LISTEN, default=_HERE, shown="a free port, for this machine only", short=None),
     ADVERTISE,
     evolve(UDP, shown="the port of --listen, or a free one"),
