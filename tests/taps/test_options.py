@@ -65,11 +65,14 @@ class NodeOptionsTests(SynchronousTestCase):
             (["--role"], "option --role requires argument"),
             (["--rol", "buyer"], "write --role ROLE in full"),
             (["--role", "buyer"], "a buyer needs something to look for: add --want apple"),
-            (["--listen", "tcp:x"], "--listen 'tcp:x': not an endpoint; write one such as tcp:9001, or none"),
-            (["--listen", "tcp:99999"], "--listen 'tcp:99999': not an endpoint; write one such as tcp:9001, or none"),
+            (["--listen", "tcp:x"], "--listen 'tcp:x': 'x' is not a port; write one such as tcp:9001, or none"),
+            (
+                ["--listen", "tcp:99999"],
+                "--listen 'tcp:99999': '99999' is not a port; write one such as tcp:9001, or none",
+            ),
             (
                 ["--tracker", "tcp:127.0.0.1:99999"],
-                "--tracker 'tcp:127.0.0.1:99999': not an endpoint; write one such as tcp:127.0.0.1:9000",
+                "--tracker 'tcp:127.0.0.1:99999': '99999' is not a port; write one such as tcp:127.0.0.1:9000",
             ),
             (["--listen", "x"], "--listen 'x': not an endpoint; write one such as tcp:9001, or none"),
             (["--tracker", "tcp"], "--tracker 'tcp': not an endpoint; write one such as tcp:127.0.0.1:9000"),

@@ -244,7 +244,7 @@ class RefusalTests(SynchronousTestCase):
             ),
             (
                 [*VIA, "--super", "tcp:127.0.0.1:99999"],
-                "--super 'tcp:127.0.0.1:99999': not an endpoint; write one such as tcp:127.0.0.1:9200",
+                "--super 'tcp:127.0.0.1:99999': '99999' is not a port; write one such as tcp:127.0.0.1:9200",
             ),
             ([*VIA, "--super", "none"], "--super none: write where a super peer listens, such as tcp:127.0.0.1:9200"),
             (
