@@ -16,7 +16,7 @@ NOWHERE: Final = "none"
 # How many connections the system takes before this process does; it may have a bound of its own.
 _BACKLOG: Final = 1_024
 _LARGEST_PORT: Final = 65_535
-# What Twisted raises for what it cannot read; the last where a kind of endpoint wants a library or a file that is missing.
+# What Twisted raises for what it cannot read; the last three where a library or a file is missing.
 _UNREADABLE: Final = (ValueError, TypeError, LookupError, ImportError, NameError, OSError)
 
 UdpPlace = tuple[str, int]
