@@ -54,7 +54,7 @@ OPTIONS: Final = (
     Option("timeout", "With --once: how many seconds to look.", "SECONDS", shown=f"{_TIMEOUT_S:g}", read=parse_seconds),
     Option(
         "for",
-        "What the goods are for, in your words: what was bought for the same before counts.",
+        "What the goods are for, in your words. What was bought for the same words before is not bought again.",
         "WORDS",
         read=parse_label,
     ),

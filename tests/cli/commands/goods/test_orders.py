@@ -177,9 +177,7 @@ class PurchaseTests(OperatedCase):
     def test_open(self) -> None:
         """It is listed with its time, and shown without a receipt."""
         [_, _, line] = self.told("orders")
-        self.assertRegex(
-            line, rf"{self.record.id[:12]} pending 2 apple 40 {SELLER.public[:8]} \d+-01-01 \d\d:.*"
-        )
+        self.assertRegex(line, rf"{self.record.id[:12]} pending 2 apple 40 {SELLER.public[:8]} \d+-01-01 \d\d:.*")
         told = self.told("orders", self.record.id)
         self.assertEqual(told[-1], "There is no receipt yet: the seller has not answered. It is asked until it does.")
         no_receipt = "There is no receipt yet: .*"
