@@ -124,6 +124,8 @@ class Buyer(Role):
         self._joined: Deferred[None] = Deferred()
         self._resumed: Deferred[None] = Deferred()
         self._faults_told = RateLimit.a_minute(_FAULTS_TOLD_A_MINUTE)
+        # An answer is never answered, so nobody but the owner is told of one that says two things.
+        self._useless_told = RateLimit.a_minute(_FAULTS_TOLD_A_MINUTE)
 
     def start(self, node: INode) -> None:
         """Go on with what has no answer yet, and look for everything at once."""
@@ -261,7 +263,14 @@ class Buyer(Role):
             return False
         try:
             terms = read_offer(offer, self.node.bazaar)
-        except Forged:
+        except Forged as error:
+            if self._useless_told.allow(self.node.clock.seconds()):
+                self.log.warn(
+                    "an offer of {item} by node {node} counts as never come: {reason}",
+                    item=offer.item,
+                    node=offer.seller,
+                    reason=str(error),
+                )
             return False
         return terms.seller not in want.refused_by
 
