@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from tests.discovery.ring.keeping_nets import KeepingTestCase
 from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S, UNCLAIMED_S
 from twisted_bazaar.discovery.ring.storage.entry import VALUE_BYTES, VALUES, Kept, sign_entry
-from twisted_bazaar.discovery.ring.storage.fragments import name_of
+from twisted_bazaar.discovery.ring.storage.fragments import fragment, name_of
 from twisted_bazaar.discovery.ring.storage.messages import RingStore
 from twisted_bazaar.errors import NotNow, UsageError
 
@@ -258,6 +259,31 @@ class LiarsTests(KeepingTestCase):
         part = partial(RingStore, whole=name_of(text), part=0, parts=6, text=text)
         answer = self.result(self.members[nodes[1]].requests.ask(self.contact(nodes[0]), part))
         self.assertEqual(answer.outcome, "refused")
+
+    def test_why_refused(self) -> None:
+        """Who is refused is told why, in words, whatever is wrong with what it has sent."""
+        nodes = self.ring(2)
+        self.put(nodes[0], "x", b"right")
+        [right] = self.dht(nodes[0]).store.entries_of(VALUES, "x", self.network.seconds())
+        asker, asked = self.members[nodes[1]].requests, self.contact(nodes[0])
+
+        def told(text: str, **keys: Any) -> str:
+            parts = fragment(text)
+            make = partial(RingStore, **{"whole": name_of(text), "parts": len(parts), **keys})
+            answers = [
+                self.result(asker.ask(asked, partial(make, part=at, text=part))) for at, part in enumerate(parts)
+            ]
+            self.assertEqual(answers[-1].outcome, "refused")
+            self.assertEqual({answer.info for answer in answers[:-1]} | {""}, {""})
+            return answers[-1].info
+
+        self.assertEqual(told(right.text, whole="0" * 32), "ringentry: its text is not the one that `whole` names")
+        self.assertEqual(told("x" * 800, whole="0" * 32), "ringentry: its text is not the one that `whole` names")
+        self.assertEqual(told(right.text + " "), "ringentry: it is written in another way than by its owner")
+        self.assertIn("not an envelope", told("{}"))
+        damaged = right.text[:-20] + ("A" if right.text[-20] != "A" else "B") + right.text[-19:]
+        self.assertEqual(told(damaged), "ringentry: the signature does not hold")
+        self.assertEqual(told("é"), "ringentry: its text has characters that are not ASCII")
 
     def test_one_that_knows_nothing(self) -> None:
         """A node to which something belongs, and that says it has nothing, hides nothing."""
