@@ -8,11 +8,42 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from tests.discovery.ring.keeping_nets import KeepingTestCase
+from tests.discovery.ring.nets import key_pair
+from twisted_bazaar.discovery.ring.member.client import RingClient
 from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S, UNCLAIMED_S
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.entry import VALUE_BYTES, VALUES, Kept, sign_entry
 from twisted_bazaar.discovery.ring.storage.fragments import fragment, name_of
 from twisted_bazaar.discovery.ring.storage.messages import RingStore
 from twisted_bazaar.errors import NotNow, UsageError
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.role import Role
+from twisted_bazaar.values.addresses import Address
+
+
+class GuestRole(Role):
+    """Somebody who stores and is no member.
+
+    @ivar dht: what it stores with.
+    """
+
+    is_self_numbered = True
+
+    def __init__(self, guest: RingClient, join: Address) -> None:
+        self.guest = guest
+        self.dht = DhtClient(guest)
+        self.datagrams = guest.datagrams
+        self._join = join
+
+    def start(self, node: INode) -> None:
+        """Come in."""
+        super().start(node)
+        self.dht.start(node)
+        self.guest.start(node, self._join)
+
+    def stop(self) -> Deferred[None]:
+        """Go."""
+        return self.guest.stop()
 
 
 class ValuesTests(KeepingTestCase):
@@ -259,6 +290,19 @@ class LiarsTests(KeepingTestCase):
         part = partial(RingStore, whole=name_of(text), part=0, parts=6, text=text)
         answer = self.result(self.members[nodes[1]].requests.ask(self.contact(nodes[0]), part))
         self.assertEqual(answer.outcome, "refused")
+
+    def test_guest(self) -> None:
+        """A guest, which is no member, stores like one: what it has signed is kept by those that are to have it."""
+        nodes = self.ring(5)
+        guest = GuestRole(RingClient(self.settings), Address(*self.network.where(nodes[0])))
+        self.network.add_node(guest, udp=True, key=key_pair(77), min_links=0)
+        self.network.run_until(lambda: guest.guest.can_ask, 10.0)
+        stored = self.result(guest.dht.put(VALUES, "x", b"from a guest"))
+        self.assertEqual(len(stored.keepers), 4)
+        self.assertEqual(self.get(nodes[3], "x"), [b"from a guest"])
+        now = self.network.seconds()
+        having = [each for each in nodes if self.dht(each).store.entries_of(VALUES, "x", now)]
+        self.assertCountEqual(having, self.right_ones("x"))
 
     def test_why_refused(self) -> None:
         """Who is refused is told why, in words, whatever is wrong with what it has sent."""
