@@ -388,6 +388,22 @@ class QuoteTests(BuyerTestCase):
         self.assertEqual((said.quote, said.item, said.quantity, route), expected)
         self.assertEqual([record.statement for record in self.store.book.ordered.values()], [order.order])
 
+    def test_two_things_at_once(self) -> None:
+        """A reply that says something else than its quote is no offer, and the owner is told why, now and then."""
+        self.begin()
+        statement = quote(key_of(9), item="apple", quantity=1, price=40)
+        reply = Reply(item="apple", id=self.node.flooded[-1].id, price=39, quote=statement)
+        with capturedLogs() as logged:
+            for _ in range(50):
+                deliver(self.buyer, reply, 1, 7, 9)
+        said = [formatEvent(event) for event in logged]
+        self.assertEqual(
+            said[0], "an offer of apple by node 9 counts as never come: quote: it says something else than the reply"
+        )
+        self.assertLess(len(said), 20)
+        self.gathered()
+        self.assertEqual(self.orders(), [])
+
     def test_expired(self) -> None:
         """A seller whose quote was over when the order came is not passed over: its next one is taken."""
         self.begin()
