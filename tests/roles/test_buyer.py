@@ -350,6 +350,28 @@ class OnceTests(BuyerTestCase):
         self.node.clock.pump([1] * 20)
         self.assertEqual(self.successResultOf(self.buyer.finished), ExitStatus.SOLD_OUT)
 
+    def test_too_dear(self) -> None:
+        """6 when it was found only for more than was to be paid, with the lowest price; a forged one is none."""
+        self.begin(once_s=20.0, max_price=39)
+        self.offer(1, 7, price=55)
+        self.offer(1, 8, price=40)
+        self.gathered()
+        self.assertEqual(self.orders(), [])
+        self.node.clock.pump([1] * 20)
+        self.assertEqual(self.successResultOf(self.buyer.finished), ExitStatus.TOO_DEAR)
+        [missing] = [about for event, about in self.node.reports if event == "missing"]
+        self.assertEqual((missing["lowest_price"], missing["max_price"]), (40, 39))
+
+    def test_unreached(self) -> None:
+        """7 when neither a tracker nor anybody else was reached; 3 if the tracker was, and knew of nobody."""
+        for reaches, expected in ((False, ExitStatus.UNREACHED), (True, ExitStatus.NOT_FOUND)):
+            self.setUp()
+            self.begin(once_s=20.0, neighbours=())
+            if reaches:
+                self.buyer.tracker_joined()
+            self.node.clock.pump([1] * 20)
+            self.assertEqual(self.successResultOf(self.buyer.finished), expected)
+
     def test_unknown(self) -> None:
         """5 when an order is without an answer: it may have been sold."""
         self.begin(once_s=20.0)
