@@ -40,6 +40,17 @@ class FakeNodeTests(SynchronousTestCase):
         self.assertEqual(node.flood(Search(id=1, return_path=(99,), item="apple")), 2)
         self.assertEqual(node.flooded, [Search(id=1, return_path=(4,), item="apple")])
 
+    def test_new_flood(self) -> None:
+        """A search is made with a random id and this node on its return path, as by a real node."""
+        network = SimulatedNetwork()
+        network.add_tracker(Tracker())
+        real, fake = network.add_node(), FakeNode(id=4)
+        network.run_until(lambda: real.id > 0)
+        for node in (real, fake):
+            one, other = (node.new_flood(Search, item="apple", ttl=2) for _ in range(2))
+            self.assertEqual(one, Search(id=one.id, return_path=(node.id,), ttl=2, item="apple"))
+            self.assertNotEqual(one.id, other.id)
+
     def test_send(self) -> None:
         """As with a node, a message goes only if the first link of its route is there."""
         node = FakeNode()
@@ -47,6 +58,7 @@ class FakeNodeTests(SynchronousTestCase):
         routes = [(1, 7), (1, 7, 9), (1, 8), (1, 8, 7)]
         self.assertEqual([node.send(REPLY, route) for route in routes], [True, True, False, False])
         self.assertEqual(node.sent, [(REPLY, (1, 7)), (REPLY, (1, 7, 9))])
+        self.assertEqual(node.unsent, [(REPLY, (1, 8)), (REPLY, (1, 8, 7))])
 
     def test_refuses_what_a_node_refuses(self) -> None:
         """Past one hop only routed messages go, and over 16 nodes at most; a real node refuses the same."""
@@ -152,6 +164,30 @@ class SimulatedNetworkTests(SynchronousTestCase):
             self.network.run_until(lambda: False, most_s=2.0)
         self.assertEqual(str(caught.exception), "this did not come true in 2.0 s")
         self.assertAlmostEqual(self.network.seconds(), 2.0)
+
+    def test_shows_the_traffic(self) -> None:
+        """What does not come true is told with what was sent and reported last, without the pings in between."""
+        self.network.add_tracker(Tracker())
+        node = self.network.add_node(udp=True, min_links=0)
+        self.network.run(1.0)
+        node.send(REPLY.evolve(item=128 * "a"), (node.id, 0))
+        node.send_datagram(Error(code="wtf"), [Address("10.9.9.9", 9001)])
+        node.report("tired", None, of="waiting")
+        with self.assertRaises(AssertionError) as caught:
+            self.network.run_until(lambda: False, most_s=90.0)
+        first, counted, heading, *happened = str(caught.exception).splitlines()
+        self.assertEqual(first, "this did not come true in 90.0 s")
+        self.assertRegex(counted, r"\Amessages sent: .*, 1 reply, 1 thisisme, 1 thisisyou\Z")
+        self.assertRegex(counted, r"\d+ ping, \d+ pong, ")
+        self.assertEqual(heading, "what happened last, but for pings and questions to the tracker:")
+        who = f"node-2, node {node.id}"
+        self.assertIn(f"     1.000 s  {who} reports tired: of='waiting'", happened)
+        reply = next(line for line in happened if f'{who} -> the tracker: {{"type":"reply"' in line)
+        self.assertEqual(len(reply), 174)
+        self.assertTrue(any(f'{who} -> 10.9.9.9:9001: {{"type":"knock"' in line for line in happened))
+        self.assertTrue(any('node-2, a node without an id -> somebody: {"type":"thisisme"' in n for n in happened))
+        self.assertFalse(any("ping" in line for line in happened))
+        self.network.stop_all()
 
     def test_same_seed(self) -> None:
         """With one seed everything happens the same way again."""

@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_bazaar.errors import UNREADABLE, BazaarError, FrameError, UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.interfaces import Command, IRole
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.wire.framing import FrameSplitter, frame
@@ -107,12 +108,13 @@ class Console:
         """The names of all that the node can be asked."""
         return sorted({name for table in self._tables() for name in table})
 
-    def _explain(self, failure: Failure) -> dict[str, str]:
+    def _explain(self, failure: Failure) -> dict[str, str | int]:
         first = getattr(failure.value, "subFailure", failure)
-        if not first.check(BazaarError):
+        error = first.value
+        if not isinstance(error, BazaarError):
             self.log.failure("a command from the control socket failed", first)
-            return {"error": "the node failed at this; its log says how"}
-        return {"error": first.getErrorMessage()}
+            return {"error": "the node failed at this; its log says how", "status": ExitStatus.NO}
+        return {"error": str(error), "status": error.exit_status}
 
 
 class _Conversations(Factory):

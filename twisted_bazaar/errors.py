@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from twisted_bazaar.exit_status import ExitStatus
+
 UNREADABLE: Final = (ValueError, RecursionError)
 """What decoders of JSON and TOML raise: it is none, it does not fit, or it is nested more deeply than they go."""
 
 
 class BazaarError(Exception):
-    """Anything that this package raises on purpose."""
+    """Anything that this package raises on purpose.
+
+    @cvar exit_status: with what a command ends that fails by it.
+    """
+
+    exit_status: ClassVar[ExitStatus] = ExitStatus.NO
 
 
 class UsageError(BazaarError):
@@ -40,6 +47,8 @@ class WrongWhole(BazaarError):
 class TransferFailed(BazaarError):
     """A file could not be fetched: nobody who has it serves it. What has come is kept."""
 
+    exit_status: ClassVar[ExitStatus] = ExitStatus.UNFINISHED
+
 
 class PeerError(BazaarError):
     """A fault that a peer is told of, or told us of.
@@ -48,6 +57,10 @@ class PeerError(BazaarError):
     """
 
     code: ClassVar[str] = "wtf"
+
+
+class WholeDigestsOnly(PeerError):
+    """Files are looked for by a hash of the whole digest, and not by its beginning. Said by this node to itself."""
 
 
 class NotGreeted(PeerError):
@@ -69,9 +82,16 @@ class NoSlots(PeerError):
 
 
 class AlreadyLinked(PeerError):
-    """The two nodes have a link, and it is the one to keep."""
+    """The two nodes have a link, and it is the one to keep.
+
+    @ivar node_id: who says so; None if it does not say who it is.
+    """
 
     code = "linked"
+
+    def __init__(self, reason: str, node_id: int | None = None) -> None:
+        super().__init__(reason)
+        self.node_id = node_id
 
 
 class NoRoute(PeerError):
@@ -101,6 +121,8 @@ class Forged(PeerError):
 class LinkClosed(PeerError):
     """The connection ended before what was asked of it was done."""
 
+    exit_status: ClassVar[ExitStatus] = ExitStatus.UNREACHED
+
 
 class Unreachable(LinkClosed):
     """No connection could be made to an address.
@@ -124,7 +146,12 @@ class ReachedTracker(PeerError):
 
 
 class WireError(PeerError):
-    """Bytes that break the rules of the wire."""
+    """Bytes that break the rules of the wire.
+
+    @ivar about_id: the id of the message at fault, if that could be read: a number, or the text of a query's.
+    """
+
+    about_id: int | str | None = None
 
 
 class FrameError(WireError):
@@ -139,10 +166,11 @@ class MalformedMessage(WireError):
     @ivar reason: what was wrong with it.
     """
 
-    def __init__(self, message: str | None, key: str | None, reason: str) -> None:
+    def __init__(self, message: str | None, key: str | None, reason: str, about_id: int | str | None = None) -> None:
         self.message = message
         self.key = key
         self.reason = reason
+        self.about_id = about_id
         place = message or "message"
         super().__init__(f"{place}.{key}: {reason}" if key else f"{place}: {reason}")
 
@@ -150,8 +178,9 @@ class MalformedMessage(WireError):
 class UnknownMessage(WireError):
     """A well-formed object whose `type` this node does not know."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, about_id: int | str | None = None) -> None:
         self.message = message
+        self.about_id = about_id
         super().__init__(f"unknown message type {message!r}")
 
 

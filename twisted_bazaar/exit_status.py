@@ -7,7 +7,7 @@ it. Help and the table in the README are made from that. Sans-IO.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Self
+from typing import Final, Self
 
 from attrs import Factory, field, frozen
 
@@ -29,15 +29,12 @@ class ExitStatus(IntEnum):
 
     DONE = 0, "It is done."
     NO = 1, "The answer is no, or it failed."
-    WRONG_USE = 2, "An option or an argument is wrong, or no node that runs could be asked."
+    WRONG_USE = 2, "An option or an argument is wrong, or no running node could be asked."
     NOT_FOUND = 3, "Nobody has it."
     SOLD_OUT = 4, "It is sold out, or lent out."
     UNFINISHED = 5, "There is no answer yet, or it has begun and not ended: the same command goes on with it."
     TOO_DEAR = 6, "Somebody has it, for more than was to be paid."
-    UNREACHED = (
-        7,
-        "No tracker, index server, super peer or member of a ring was reached, or what answers there is none.",
-    )
+    UNREACHED = 7, "No tracker, index server, super peer or ring was reached, or what answers there is none."
 
 
 @frozen
@@ -49,6 +46,10 @@ class Ending:
 
     status: ExitStatus
     meaning: str = field(default=Factory(lambda self: self.status.meaning, takes_self=True))
+
+
+WRONG_OPTION: Final = Ending(ExitStatus.WRONG_USE, "An option or an argument is wrong.")
+"""The ending of a command that asks no running node."""
 
 
 def status_of_signal(number: int) -> int:

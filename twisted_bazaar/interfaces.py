@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
@@ -24,6 +24,8 @@ from twisted_bazaar.values.joining import Asked
 from twisted_bazaar.values.needs import UdpNeed
 from twisted_bazaar.values.sale import Deal, Offer, Order, Seal, Settlement, ShelfQuote, StockLevel, Supply
 from twisted_bazaar.wire.message import Flooded, Message
+
+AnyFlooded = TypeVar("AnyFlooded", bound=Flooded)
 
 Opening = Callable[[Any, Address], IProtocol | None]
 """Takes the first message of a connection and where it comes from; gives what is to take the connection over.
@@ -59,8 +61,15 @@ class INode(Interface):
     clock: IReactorTime = Attribute("The only source of time and timers.")
     rng: random.Random = Attribute("The only source of chance.")
 
+    def new_flood(cls: type[AnyFlooded], **keys: Any) -> AnyFlooded:
+        """Make a search of this node's own, with a random id by which answers can name it; L{flood} sends it.
+
+        @param cls: the class of the message.
+        @param keys: those of the message, but for C{id} and C{return_path}.
+        """
+
     def flood(message: Flooded) -> int:
-        """Send a search of this node's own to every link.
+        """Send a search of this node's own, made by L{new_flood}, to every link.
 
         The node fills in the return path and where it listens.
 
@@ -70,10 +79,11 @@ class INode(Interface):
     def send(message: Message, route: Route) -> bool:
         """Send a message along a route that starts here; C{(id, TRACKER_ID)} is the way to its tracker.
 
-        Over more than one link only L{Routed} messages can go.
+        Over more than one link only L{Routed} messages can go. What comes in has the way back in L{Origin.route}.
 
-        @return: False when it cannot go, because the first link of the route is not there, or the route
-            is longer than a path may be; nothing is sent then.
+        @return: False when it cannot go, because the first link of the route is not there, the route is longer than a
+            path may be, or the message is not routed and the route has more than one link. Nothing is sent then, and
+            the log says why.
         """
 
     def routes_to(node_id: int) -> Sequence[Route]:

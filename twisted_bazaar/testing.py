@@ -8,9 +8,11 @@ test moves.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -20,7 +22,8 @@ from zope.interface import implementer
 from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself
 from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.interfaces import INode, IRole
+from twisted_bazaar.interfaces import AnyFlooded, INode, IRole
+from twisted_bazaar.node.control import NodeReply, NodeRequest, Ping, Pong
 from twisted_bazaar.node.datagrams.protocol import check_fits
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
@@ -29,9 +32,12 @@ from twisted_bazaar.sim.engine.hosts import Host, Network
 from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.wire.goods import BAZAAR
-from twisted_bazaar.wire.message import LONGEST_PATH, Flooded, Message, Routed
+from twisted_bazaar.wire.message import LARGEST_INTEGER, LONGEST_PATH, NO_ID, TRACKER_ID, Flooded, Message, Routed
 
 _LATENCY_S: Final = 0.001
+# How much of what happened last is shown by a test that has waited in vain.
+_MOST_SHOWN: Final = 20
+_LONGEST_SHOWN: Final = 160
 _STEP_S: Final = 0.01
 
 
@@ -42,6 +48,7 @@ class FakeNode:
 
     @ivar key: its key pair; give two nodes different ones.
     @ivar sent: each message sent, with its route.
+    @ivar unsent: each message that could not go, with its route.
     @ivar flooded: each message flooded.
     @ivar reports: each event reported, with its details.
     @ivar sentences: the sentence of each for the log, None for what is not to be logged.
@@ -67,6 +74,7 @@ class FakeNode:
     clock: Clock = field(factory=Clock)
     rng: random.Random = field(factory=lambda: random.Random(1))
     sent: list[tuple[Message, Route]] = field(factory=list)
+    unsent: list[tuple[Message, Route]] = field(factory=list)
     flooded: list[Flooded] = field(factory=list)
     reports: list[tuple[str, dict[str, Any]]] = field(factory=list)
     sentences: list[str | None] = field(factory=list)
@@ -89,6 +97,10 @@ class FakeNode:
         """Whether the test has said that a node does not read."""
         return node_id in self.behind
 
+    def new_flood(self, cls: type[AnyFlooded], **keys: Any) -> AnyFlooded:
+        """Make a search with a random id, as a node does."""
+        return cls(id=self.rng.randrange(LARGEST_INTEGER), return_path=(self.id,), **keys)
+
     def flood(self, message: Flooded) -> int:
         """Keep a search; returns how many links it would have gone to."""
         self.flooded.append(message.evolve(return_path=(self.id,)))
@@ -96,12 +108,10 @@ class FakeNode:
 
     def send(self, message: Message, route: Route) -> bool:
         """Keep a message; returns whether it could go: a real node refuses the same."""
-        if route[1] not in {peer.id for peer in self.linked}:
-            return False
-        if len(route) > 2 and (not isinstance(message, Routed) or len(route) > LONGEST_PATH):
-            return False
-        self.sent.append((message, route))
-        return True
+        is_linked = route[1] in {peer.id for peer in self.linked}
+        goes = is_linked and (len(route) == 2 or (isinstance(message, Routed) and len(route) <= LONGEST_PATH))
+        (self.sent if goes else self.unsent).append((message, route))
+        return goes
 
     def routes_to(self, node_id: int) -> Sequence[Route]:
         """The routes that the test has set, a direct link first."""
@@ -214,6 +224,7 @@ class SimulatedNetwork:
         self._cluster.observe(_Record(self))
         self._members: dict[Node, Member] = {}
         self._left_by_stopped: list[object] = []
+        self._latest: deque[tuple[float, Callable[[], str]]] = deque(maxlen=_MOST_SHOWN)
 
     def host(self, address: str | None = None) -> Host:
         """The machine with an address, or another one."""
@@ -289,14 +300,23 @@ class SimulatedNetwork:
     def run_until(self, condition: Callable[[], object], most_s: float = 60.0) -> None:
         """Let time pass until something is so.
 
-        @raise AssertionError: it is not so after C{most_s} seconds.
+        @raise AssertionError: it is not so after C{most_s} seconds; the text shows what was sent and reported last.
         """
         until = self.seconds() + most_s
         while not condition():
             if self.seconds() >= until:
-                raise AssertionError(f"this did not come true in {most_s} s")
+                raise AssertionError("\n".join([f"this did not come true in {most_s} s", *self._happened()]))
             # It may come true by an event, or by nothing but time.
             self.network.timeline.run_until(min(until, self.seconds() + _STEP_S), condition)
+
+    def _happened(self) -> Iterator[str]:
+        """What was sent, counted by type, and the last that happened; nothing if nothing has."""
+        sent = Counter(message.wire_name for _, _, message in [*self.traffic, *self.datagrams])
+        if sent:
+            yield f"messages sent: {', '.join(f'{count} {name}' for name, count in sorted(sent.items()))}"
+        if self._latest:
+            yield "what happened last, but for pings and questions to the tracker:"
+            yield from (f"{at_s:10.3f} s  {shown()[:_LONGEST_SHOWN]}" for at_s, shown in self._latest)
 
     def stop(self, node: Node) -> None:
         """Let a node leave politely."""
@@ -348,9 +368,32 @@ class _Record(Observer):
     def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
         assert member.node is not None, "only a node that runs reports"
         self._network.events.append((member.node, event, dict(details)))
+        told = ", ".join(f"{name}={value!r}" for name, value in details.items())
+        self._note(lambda: f"{_who(member)} reports {event}: {told}")
 
     def on_message(self, member: Member, peer: Peer | None, message: Message) -> None:
         self._network.traffic.append((member.id, None if peer is None else peer.id, message))
+        self._note_message(member, "somebody" if peer is None else _called(peer.id), message)
 
     def on_datagram(self, member: Member, address: Address, message: Message, size_bytes: int) -> None:
         self._network.datagrams.append((member.id, address, message))
+        self._note_message(member, str(address), message)
+
+    def _note_message(self, member: Member, to: str, message: Message) -> None:
+        if not isinstance(message, Ping | Pong | NodeRequest | NodeReply):
+            # Ids are given while it runs, so a name is made now; what was said is written out if it is asked for.
+            who = _who(member)
+            self._note(lambda: f"{who} -> {to}: {msgspec.json.encode(message).decode()}")
+
+    def _note(self, shown: Callable[[], str]) -> None:
+        self._network._latest.append((self._network.seconds(), shown))
+
+
+def _called(node_id: int) -> str:
+    """What a node is called by its id."""
+    return {TRACKER_ID: "the tracker", NO_ID: "a node without an id"}.get(node_id, f"node {node_id}")
+
+
+def _who(member: Member) -> str:
+    """A member, as a test that has waited in vain names it."""
+    return f"{member.name}, {_called(member.id)}"

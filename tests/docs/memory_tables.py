@@ -24,11 +24,11 @@ from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS, Contact, 
 from twisted_bazaar.discovery.ring.storage import fragments, store
 from twisted_bazaar.discovery.ring.storage.messages import MOST_PARTS, PART_CHARS
 from twisted_bazaar.discovery.superpeer.leaf.leaf import take_hits
-from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS, Found, Table
+from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS, Found, QueryEnd, Table
 from twisted_bazaar.discovery.superpeer.neighbours import neighbours
 from twisted_bazaar.discovery.superpeer.qrp.slot_set import write_slots
 from twisted_bazaar.discovery.superpeer.qrp.tables import RouteTable
-from twisted_bazaar.discovery.superpeer.ultrapeer import leaves, query_control, reverse_paths
+from twisted_bazaar.discovery.superpeer.ultrapeer import leaves, query_control, query_ends, reverse_paths
 from twisted_bazaar.files.udp.streams import StreamLimits
 from twisted_bazaar.files.window.settings import DEFAULT_MSS
 from twisted_bazaar.node.control import Knock
@@ -55,6 +55,7 @@ PORT: Final = 65_000
 ANYTHING: Final = FileQuery(None, None, None)
 # Takes four bytes a character in memory, too.
 WIDE: Final = "\U0001f600"
+_MOST_NEIGHBOURS: Final = neighbours.LEAST_COMING + 2 * neighbours.DEGREE
 
 
 @frozen
@@ -128,6 +129,21 @@ def _counted(count: int) -> object:
     return table
 
 
+def _ends(count: int) -> object:
+    neighbours_there = [address_of(number) for number in range(_MOST_NEIGHBOURS)]
+    table = query_ends.QueryEnds(cap=count, shares=1)
+    for number in range(count):
+        query_id, now = f"{number:032x}", number * 1e-6
+        table.passed_on(query_id, neighbours_there[0], 8, 16, neighbours_there, now)
+        for place, neighbour in enumerate(neighbours_there):
+            table.copy_received(query_id, neighbour, 1, now)
+            table.end_received(QueryEnd(id=query_id, reach=16, parts=LARGE + place), neighbour, now)
+            table.hit_received(query_id, neighbour, now)
+        for neighbour in neighbours_there[:4]:
+            table.hits_sent(query_id, neighbour, 1_000, now)
+    return table
+
+
 def _tables(count: int) -> object:
     made = []
     slots = [write_slots(range(part << 14, (part + 1) << 14, 16)) for part in range(4)]
@@ -144,7 +160,7 @@ def _numbers(count: int) -> object:
     for number in range(count):
         node_id = (1 << 30) + number
         peer = Peer(node_id, key_of(number), address_of(number), seen_host=host_of(number))
-        table.id_taken(peer)
+        table.id_taken(peer, 0.0)
         table.id_freed(peer, number * 1e-6)
     return table
 
@@ -290,12 +306,13 @@ TABLES: Final[Mapping[str, Filled]] = {
     "searches that have passed": Filled(LIMITS.seen_ids, _floods),
     "ids of nodes that have gone": Filled(node_ids._REMEMBERED, _numbers),
     "hits for the last questions, from super peers": Filled(findings.MOST_KEPT, _hits, 175),
-    "tables of neighbours, whole": Filled(neighbours.LEAST_COMING + 2 * neighbours.DEGREE, _tables, 1),
+    "tables of neighbours, whole": Filled(_MOST_NEIGHBOURS, _tables, 1),
     "quotes that a seller has made": Filled(offers._QUOTES_REMEMBERED, _quotes, 175),
     "addresses of a ring": Filled(rtt_table._REMEMBERED, _sites),
     "keys of a ring, as texts and places": Filled(contact_encoding._text_of.cache_parameters()["maxsize"], _cached),
     "texts of which parts have come": Filled(fragments._MOST_UNDER_WAY, _parts, 88),
     "messages that wait for cookies, by address": Filled(address_validation._MOST_KNOCKED_AT, _waiting, 43),
+    "queries that are not over for all": Filled(query_ends.MOST_COUNTED, _ends),
     "counts of hits, by query and neighbour": Filled(reverse_paths.MOST_COUNTED, _counted, 384),
     "paths learnt": Filled(LIMITS.known_paths, _routes),
     "addresses that datagrams are exchanged with": Filled(LIMITS.correspondents, _correspondents),
@@ -352,6 +369,7 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
         "searches under way at a super peer",
         "queries that a super peer has passed on",
         "counts of hits, by query and neighbour",
+        "queries that are not over for all",
         "tables of neighbours, whole",
         "tables of neighbours, of which parts are missing",
     ),

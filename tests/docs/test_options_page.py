@@ -12,8 +12,7 @@ from typing import Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.pages import ROOT
-from twisted_bazaar.cli.commands.files.options import COMMANDS
-from twisted_bazaar.cli.commands.ring.ring import OPTIONS as RING
+from twisted_bazaar.cli.commands.tables import COMMANDS
 from twisted_bazaar.plugin import known_roles
 from twisted_bazaar.settings.environment import variable_of
 from twisted_bazaar.settings.help import grouped
@@ -22,13 +21,12 @@ from twisted_bazaar.settings.option import Option
 from twisted_bazaar.taps import node, tracker
 
 PAGE: Final = ROOT / "docs/options.md"
-# It takes none from a file or the environment.
-_WITHOUT_SETTINGS: Final = "`bazaar ring`"
 _HEAD: Final = """\
 # Options
 
-Each option of the daemons and of the commands that are nodes for a while. They can stand on the command line, in a
-[settings file](howto/settings.md) and in the environment; `--help` shows the same.
+Each option of the daemons, of the commands that are nodes for a while, and of those that ask a node that runs. They can
+stand on the command line, in a [settings file](howto/settings.md) and in the environment; `--help` shows the same.
+A command that has others under it, such as `bazaar ring`, stands here with the options of all of them.
 
 """
 
@@ -43,7 +41,6 @@ def options() -> Mapping[str, Sequence[Option]]:
         "`bazaar-node`": every_node,
         **{role: added for role, added in own.items() if added},
         **{f"`{name.replace('-', ' ')}`": declared for name, declared in COMMANDS.items()},
-        _WITHOUT_SETTINGS: RING,
     }
 
 
@@ -64,8 +61,7 @@ def lines() -> Iterator[str]:
             yield f"### {group}\n\n" if len(grouped(declared)) > 1 else ""
             yield "| Option | Variable | What it does |\n|---|---|---|\n"
             for option in members:
-                variable = "" if heading == _WITHOUT_SETTINGS else _variable(option)
-                yield f"| {_typed(option)} | {variable} | {_told(option)} |\n"
+                yield f"| {_typed(option)} | {_variable(option)} | {_told(option)} |\n"
             yield "\n"
 
 

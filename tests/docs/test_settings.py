@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.docs.pages import PageTests, blocks, read_page, section, table_with, word, words
-from twisted_bazaar.cli.commands.files.options import COMMANDS
+from twisted_bazaar.cli.commands.tables import COMMANDS
 from twisted_bazaar.settings.environment import NO, YES, variable_of
 from twisted_bazaar.settings.file import SettingsFile
 from twisted_bazaar.settings.values import Place
@@ -87,7 +87,7 @@ class SettingsPageTests(PageTests):
         self.path.write_text(EXAMPLE.replace("stock", "stok"))
         with self.assertRaises(SystemExit) as caught:
             self.parsed()
-        self.assert_shows(f"{caught.exception.code}\n".replace(str(self.path.parent), "/home/ben"))
+        self.assert_shows(f"{caught.exception}\n".replace(str(self.path.parent), "/home/ben"))
 
     def assert_shows(self, printed: str) -> None:
         """See that the page shows what is printed, line for line."""

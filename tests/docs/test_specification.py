@@ -12,6 +12,7 @@ import importlib
 import json
 import pkgutil
 import re
+import unicodedata
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.docs.pages import (
     TRADE,
     PageTests,
     Table,
+    blocks,
     datagrams,
     dialogue,
     section,
@@ -69,6 +71,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer import (
     policy,
     promotion,
     query_control,
+    query_ends,
     query_hits,
     reverse_paths,
 )
@@ -107,7 +110,7 @@ CARRIED: Mapping[str, type[msgspec.Struct]] = {
 }
 # What goes by datagram, and by nothing else, but for what a ring says; and what goes over links as well.
 BY_DATAGRAM: Final = frozenset({"knock", "cookie", "stale", "superhello"})
-BY_BOTH: Final = frozenset({"query", "queryhit", "table"})
+BY_BOTH: Final = frozenset({"query", "queryhit", "queryend", "table"})
 # What the layer of datagrams adds to a message.
 COOKIE: Final = re.compile(
     rb',"give":"[0-9a-f]{16}"(,"pad":"0*"|,"cookie":"[0-9a-f]{16}")(?=\}$)|,"cookie":"[0-9a-f]{16}"(?=\}$)'
@@ -405,6 +408,25 @@ class IndexTests(PageTests):
             f"{search.INQUIRIES_A_MINUTE:,} a minute",
         )
 
+    def test_words(self) -> None:
+        """The names on the page are cut into the words that stand there, and words are of the categories named."""
+        text = section(INDEX, "Words")
+        [vectors] = blocks(text, "words")
+        read = json.JSONDecoder().raw_decode
+        for line in vectors.splitlines():
+            name, end = read(line)
+            self.assertEqual(index_words.words_of(name), json.loads(line[end:]), line)
+        self.assertGreater(len(vectors.splitlines()), 15)
+        for character in map(chr, range(0x110000)):
+            if not (0xD800 <= ord(character) < 0xE000):
+                is_word = unicodedata.category(character)[0] in "LN"
+                self.assertEqual(bool(index_words.WORD.fullmatch(character)), is_word, hex(ord(character)))
+        found = re.search(r"`([^`]+)` finds\s+`([^`]+)`; `([^`]+)` finds `([^`]+)` and `([^`]+)`, not `([^`]+)`", text)
+        assert found is not None
+        few, its, one, first, second, other = found.groups()
+        for question, name, fits in ((few, its, True), (one, first, True), (one, second, True), (one, other, False)):
+            self.assertIs(index_words.is_fitting(name, *index_words.question_of(question)), fits, name)
+
     def test_dialogue_is_coherent(self) -> None:
         """Each answer carries the id of what it answers, and a page goes on where the one before ended."""
         said = [
@@ -474,6 +496,8 @@ class SuperPeerTests(PageTests):
             f"{query_control.MOST_UNDER_WAY} under way",
             f"{query_control.MOST_BYTES // MIB} MiB, {query_control.SEARCH_BYTES} bytes each and "
             f"{query_hits.HIT_BYTES} for each hit",
+            f"not ended them | {query_ends.MOST_COUNTED}, an eighth of them from one neighbour; "
+            f"{query_ends.LIFETIME_S:g} s",
             f"counted for {reverse_paths.MOST_COUNTED} queries and neighbours",
             f"one in {promotion._BETWEEN_S:g} s, and the same node again after {promotion._ASKED_S:g} s",
             f"not answered `register` in {registrations.REGISTER_S:g} s",

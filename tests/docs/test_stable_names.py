@@ -61,7 +61,7 @@ def names() -> Mapping[str, object]:
         "options of bazaar-node": sorted(kinds_of(node.Options().declared)),
         "options of bazaar-tracker": sorted(kinds_of(tracker.Options.declared)),
         "options of roles": {plugin.name: sorted(kinds_of(plugin.options())) for plugin in known_roles()},
-        "options of commands": dict(commands(main)),
+        "options of commands": dict(sorted(commands(main))),
     }
 
 

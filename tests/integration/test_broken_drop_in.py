@@ -102,7 +102,7 @@ def test_refused(plugins: Path, tmp_path: Path, environment: dict[str, str]) -> 
     first, roles, *faults = daemon.stderr.splitlines()[-1].split("; ")
     assert first == "bazaar-node: there is no role 'brewer'"
     assert roles.startswith("the roles are bakery, buyer, ")
-    assert (daemon.returncode, sorted(faults)) == (1, faults_in(plugins))
+    assert (daemon.returncode, sorted(faults)) == (2, faults_in(plugins))
 
 
 def test_no_matter_to_others(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -111,4 +111,4 @@ def test_no_matter_to_others(tmp_path: Path, environment: dict[str, str]) -> Non
     assert (shown.returncode, shown.stderr) == (0, "")
     nobody = bazaar(tmp_path, environment, "search", "song", "--index", "tcp:127.0.0.1:1")
     [line] = nobody.stderr.splitlines()
-    assert (nobody.returncode, line.startswith("bazaar search: no index server at tcp:127.0.0.1:1")) == (1, True)
+    assert (nobody.returncode, line.startswith("bazaar search: no index server at tcp:127.0.0.1:1")) == (7, True)

@@ -306,7 +306,7 @@ def test_nobody_there(place: Neighbourhood) -> None:
     """Where no index server is, that is said in one line."""
     for words in (("search", "a"), ("get", "a")):
         done = place.run_program(BAZAAR, *words, "--index", "tcp:127.0.0.1:1")
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (7, "")
         [line] = done.stderr.splitlines()
         assert line.startswith(f"bazaar {words[0]}: no index server at tcp:127.0.0.1:1: ")
 

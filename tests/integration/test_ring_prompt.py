@@ -126,6 +126,34 @@ def test_interrupted(classroom: Classroom) -> None:
     assert (classroom.directory / "3" / "2012").read_bytes() == CONTENT
 
 
+def test_dies(classroom: Classroom) -> None:
+    """A peer that dies is gone at once; nobody hears a goodbye, and what it kept for others is not handed over."""
+    first = classroom.begin(3)
+    second = classroom.begin(60, by=first)
+    first.wait_for(r"the successors now: 60")
+    second.say("die")
+    rest = second.rest()
+    assert "this peer is dead" in rest
+    assert "left the ring" not in rest
+    assert second.wait() == 0
+    first.say("quit")
+    assert "will depart" not in first.rest()
+
+
+def test_joins_late(classroom: Classroom) -> None:
+    """A peer says by whom it joins, and that it goes on trying while nobody is there; then it joins."""
+    gone = classroom.begin(3)
+    peer = classroom.start(60, by=gone)
+    peer.wait_for(r"this peer is on the ring")
+    gone.say("die")
+    gone.wait()
+    late = classroom.start(100, by=gone)
+    late.wait_for(f"joining the ring by {gone.endpoint}")
+    late.wait_for(r"not on the ring yet: .*Connection refused; trying again and again, until a member answers there")
+    classroom.begin(3, "--listen", f"{gone.endpoint.replace('127.0.0.1:', '')}:interface=127.0.0.1")
+    late.wait_for(r"this peer is on the ring, at place 100$")
+
+
 def test_at_a_terminal(classroom: Classroom) -> None:
     """Each line stands above the prompt, which stands there once; Ctrl-C says once that it has left."""
     near, far = pty.openpty()

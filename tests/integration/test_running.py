@@ -52,9 +52,9 @@ def run(directory: Path, *words: str, program: tuple[str, ...] = TWISTD) -> subp
     ],
 )
 def test_bad_option(tmp_path: Path, program: tuple[str, ...], words: list[str], line: str) -> None:
-    """A bad option ends the process with one line and status 1, under twistd and under twist."""
+    """A bad option ends the process with one line and status 2, under twistd and under twist."""
     done = run(tmp_path, "bazaar-node", *words, program=program)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
 
@@ -93,7 +93,10 @@ def test_once(daemons: Daemons, tmp_path: Path) -> None:
     assert run(tmp_path, *buyer, "apple", program=_TWIST).returncode == 0
     assert run(tmp_path, *buyer, "pear", "--timeout", "3").returncode == 3
     too_dear = run(tmp_path, *buyer, "apple", "--max-price", "119", "--timeout", "3")
-    assert (too_dear.returncode, "1 apple not bought" in too_dear.stdout) == (3, True)
+    assert too_dear.returncode == 6
+    assert "1 apple not bought: the lowest price is 120, and --max-price is 119" in too_dear.stdout
+    nowhere = run(tmp_path, *buyer[:2], "tcp:127.0.0.1:1", *buyer[3:], "apple", "--timeout", "1")
+    assert (nowhere.returncode, "no tracker was reached" in nowhere.stdout) == (7, True)
 
 
 def test_unknown_outcome(daemons: Daemons, tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_side_by_side(daemons: Daemons, tmp_path: Path) -> None:
             ),
             program=_PLAIN_TWISTD,
         )
-        assert second.returncode == 3
+        assert second.returncode == 7
         assert list(tmp_path.glob("*.pid")) == []
     finally:
         first.terminate()

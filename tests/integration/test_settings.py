@@ -86,10 +86,10 @@ def test_third_party_role(daemons: Daemons, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("program", ["bazaar-node", "bazaar-tracker"])
 def test_bad_file(daemons: Daemons, tmp_path: Path, program: str) -> None:
-    """A file that cannot be ends a daemon with one line and status 1."""
+    """A file that cannot be ends a daemon with one line and status 2."""
     (tmp_path / "bazaar.toml").write_text("lisen = 1\n")
     daemon = daemons.start(program, "--config", "bazaar.toml")
-    assert daemon.wait() == 1
+    assert daemon.wait() == 2
     path = tmp_path / "bazaar.toml"
     assert daemon.rest() == f"{program}: {path}: there is no option 'lisen'; did you mean listen?\n"
 

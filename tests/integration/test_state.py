@@ -71,8 +71,8 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 def only_line(done: subprocess.CompletedProcess[str]) -> str:
-    """What a daemon says that did not start, which is one line, with status 1."""
-    assert done.returncode == 1
+    """What a daemon says that did not start, which is one line, with status 2."""
+    assert done.returncode == 2
     [line] = (done.stdout + done.stderr).splitlines()
     return line
 

@@ -261,10 +261,10 @@ def test_nobody_there(town: Town) -> None:
     waiting = town.sharer("film", "nowhere", holiday_film=b"film")
     waiting.wait_for("(?i)no super peer")
     buyer = ("bazaar-node", "--role", "buyer", "--want", "apple", "--once", "--timeout", "3", "--name", "buyer")
-    assert town.run(TWISTD, *buyer, *town.at("nowhere")).returncode == 4
+    assert town.run(TWISTD, *buyer, *town.at("nowhere")).returncode == 7
     for words in (("search", "a"), ("get", "a")):
         done = town.run(BAZAAR, *words, *town.at("nowhere"))
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (7, "")
         [line] = done.stderr.splitlines()
         assert line.startswith(f"bazaar {words[0]}: no super peer at {nowhere}")
     # It comes later, and is found.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from tests.integration.daemons import LONGEST_S, TWISTD, Daemons
+from tests.integration.daemons import BAZAAR, LONGEST_S, TWISTD, Daemons
 
 GREETER: Final = Path(__file__).parents[2] / "docs/howto/greeter"
 
@@ -111,6 +112,23 @@ def test_greets(site: Path, daemons: Daemons) -> None:
     late.wait_for(f"node {early_id} says 'good morning'")
 
 
+def test_is_asked_by_its_owner(site: Path, daemons: Daemons, tmp_path: Path) -> None:
+    """Its line stands in the status of a node that has it, and its command asks over the network."""
+    environment = {**with_greeter(site), "XDG_STATE_HOME": str(tmp_path)}
+    _, endpoint = daemons.start_tracker()
+    greeter = ("bazaar-node", "--role", "greeter", "--tracker", endpoint, "--min-links", "0")
+    early = daemons.start(*greeter, "--name", "morning", "--words", "good morning", environment=environment)
+    near = ("--connect", f"tcp:127.0.0.1:{early.wait_for_port()}")
+    late = daemons.start(*greeter, *near, "--name", "evening", "--words", "good evening", environment=environment)
+    late_id = late.wait_for(r"joined the network as node (\d+)")[1]
+    early.wait_for(f"node {late_id} says 'good evening'")
+
+    shown = run([*BAZAAR[1:], "status", "--name", "morning"], tmp_path, environment)
+    assert "greeter words: good morning; greeted by: 1" in [" ".join(line.split()) for line in shown.splitlines()]
+    asked = run([*BAZAAR[1:], "ask", "greetings", "reach=2", "--name", "morning", "--json"], tmp_path, environment)
+    assert json.loads(asked) == [[{"node": int(late_id), "links": 1, "words": "good evening"}]]
+
+
 def test_refuses_a_bad_option(site: Path, tmp_path: Path) -> None:
     """An option that it refuses ends the process with one line and status 1."""
     done = subprocess.run(
@@ -122,7 +140,7 @@ def test_refuses_a_bad_option(site: Path, tmp_path: Path) -> None:
         timeout=LONGEST_S,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (1, "bazaar-node: --words takes 1 to 100 characters, not 0\n")
+    assert (done.returncode, done.stderr) == (2, "bazaar-node: --words takes 1 to 100 characters, not 0\n")
 
 
 def test_its_own_tests_pass(source: Path) -> None:

@@ -128,6 +128,30 @@ class FloodTests(NodeTestCase):
         self.assertEqual([(m["code"], m["about"]) for m in to_a], [("wrongway", "search")] * 3)
         self.assertEqual(to_b, [])
 
+    def test_says_what_was_not_sent(self) -> None:
+        """What cannot go is not sent, and the log says what it was and why."""
+        hello, reply = Error(code="wtf"), Reply(item="pear", id=1)
+        flood = self.node.new_flood(Search, item="pear")
+        tries = [
+            (hello, (self.me, 79), "error for node 79 was not sent: there is no link to node 79"),
+            (reply, (self.me, 79, 71), "reply for node 71 was not sent: there is no link to node 79"),
+            (
+                hello,
+                (71, self.me),
+                f"error for node {self.me} was not sent: a route begins with this node and ends with",
+            ),
+            (flood, (self.me, 71, 9), "search for node 9 was not sent: Search is not Routed, and goes over one link"),
+            (reply, (self.me, 71, *range(100, 115)), "reply for node 114 was not sent: a path has at most 16 nodes"),
+        ]
+        for message, route, expected in tries:
+            with capturedLogs() as logged:
+                self.assertFalse(self.node.send(message, route))
+            [line] = [formatEvent(event) for event in logged]
+            self.assertTrue(line.startswith(expected), line)
+        with capturedLogs() as logged:
+            self.assertTrue(self.node.send(reply, (self.me, 71)))
+        self.assertEqual(logged, [])
+
     def test_own_searches_have_their_share(self) -> None:
         """However many searches come, a third of the capacity is kept for this node's own."""
         for id in range(200):

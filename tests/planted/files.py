@@ -22,6 +22,20 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "files/download/test_liars.py",
             ("files/download/source_manager.py", "or origin.key in self._liars\n", "\n"),
         ),
+        bug(
+            "a made-up size that is believed until all of it is there",
+            "files/download/test_liars.py",
+            (
+                "files/download/manifest_trust.py",
+                "        return self._spent.get(head, 0.0) >= turn_s + longer_s\n",
+                "        return False\n",
+            ),
+        ),
+        bug(
+            "digests that may take for ever",
+            "files/download/test_liars.py",
+            ("files/download/swarm.py", "        self._belief.check_pace()\n", ""),
+        ),
         bug("a part that keeps wrong chunks", f"{_SIM}test_wrong_chunk"),
         bug("one that does not check the whole", f"{_SIM}test_wrong_whole"),
         bug("a download that forgets whom it has given up", f"{_SIM}test_asked_again"),

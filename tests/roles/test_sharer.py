@@ -27,7 +27,7 @@ from twisted_bazaar.roles.rates import parse_rate
 from twisted_bazaar.roles.sharer import OPTIONS, Sharer, make_role
 from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.values.addresses import Address
-from twisted_bazaar.values.files import FileSource, SharedFile
+from twisted_bazaar.values.files import FileSource, FoundFile, SharedFile
 
 SMALL = file_of(3000)
 LARGE = file_of(3 * MIB + 5)
@@ -223,6 +223,39 @@ class FetchingSharerTests(SharerTestCase):
         other = self.catalogue.add("b", SMALL)
         with self.assertRaisesRegex(UsageError, f"2 different files are called 'b'.*{other.digest[:16]}"):
             self.ask(self.share(), "files.get", wanted="b")
+
+    def test_cancel(self) -> None:
+        """One download is stopped, by its name or the beginning of its digest; what has come is kept."""
+        sharer = self.share()
+        for wanted in ("b", self.found.digest[:12].upper()):
+            self.ask(sharer, "files.get", wanted="b")
+            status = sharer.under_way()[0].status
+            self.until(lambda status=status: status().held_bytes >= MIB and status().seconds_left is not None)
+            [under_way] = self.ask(sharer, "files.status")["downloads"][:1]
+            self.assertGreater(under_way["seconds_left"], 0)
+            row = self.ask(sharer, "files.cancel", wanted=wanted)
+            self.assertEqual((row["name"], row["state"], row["held"] >= MIB), ("b", "stopped", True))
+            self.assertEqual((sharer.under_way(), self.catalogue.published), ([], {}))
+            with self.assertRaisesRegex(UsageError, f"{wanted} is not being fetched"):
+                self.ask(sharer, "files.cancel", wanted=wanted)
+        self.assertGreaterEqual(self.ask(sharer, "files.get", wanted="b")["held"], MIB)
+        self.until(lambda: not sharer.under_way())
+
+    def test_cancel_several(self) -> None:
+        """Where several can be meant none is stopped; each is chosen by its digest."""
+        common = self.found.digest[:6]
+        other = FoundFile("c", 1, common + "0" * 58, 0)
+        self.catalogue.found.append(other)
+        sharer = self.share()
+        self.ask(sharer, "files.get", wanted="b")
+        self.ask(sharer, "files.get", wanted="c")
+        with self.assertRaisesRegex(UsageError, f"2 downloads are meant by {common}; choose .*: .*{other.digest[:16]}"):
+            self.ask(sharer, "files.cancel", wanted=common)
+        self.assertEqual(len(sharer.under_way()), 2)
+        with self.assertRaisesRegex(UsageError, "is not being fetched"):
+            self.ask(sharer, "files.cancel", wanted=common[:5])
+        self.ask(sharer, "files.cancel", wanted=other.digest)
+        self.assertEqual([fetch.found.name for fetch in sharer.under_way()], ["b"])
 
     def test_failed(self) -> None:
         """A download that fails is told, with why, and what is there is offered no more."""

@@ -55,7 +55,7 @@ class LayersCase(SynchronousTestCase):
         """The line that a program ends with, without the directory of the file."""
         with self.assertRaises(SystemExit) as caught:
             program.makeService(self.parsed(text, *words, program=program, **environment), MemoryReactorClock())
-        line = str(caught.exception.code)
+        line = str(caught.exception)
         self.assertNotIn("\n", line)
         return line.replace(str(self.path.parent), "")
 
@@ -149,7 +149,7 @@ class RoleTests(LayersCase):
 
 
 class RefusalTests(LayersCase):
-    """Mistakes end the process with one line and status 1."""
+    """Mistakes end the process with one line and status 2."""
 
     def test_source(self) -> None:
         """A value that cannot be is told with the place it was written in."""
@@ -194,7 +194,7 @@ class RefusalTests(LayersCase):
         options = tracker.Options()
         with self.assertRaises(SystemExit) as caught:
             options.parseOptions(["--conf", "/x"])
-        self.assertEqual(caught.exception.code, "bazaar-tracker: write --config FILE in full")
+        self.assertEqual(str(caught.exception), "bazaar-tracker: write --config FILE in full")
 
     def test_missing_file(self) -> None:
         """A file that is not there is one line, with what to do."""
@@ -204,7 +204,7 @@ class RefusalTests(LayersCase):
             with self.assertRaises(SystemExit) as caught:
                 options.parseOptions([])
             self.assertEqual(
-                caught.exception.code,
+                str(caught.exception),
                 f"{name}: BAZAAR_CONFIG /nowhere: No such file or directory; name a TOML file with settings",
             )
 

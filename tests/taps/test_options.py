@@ -27,7 +27,7 @@ class NodeOptionsTests(SynchronousTestCase):
         with self.assertRaises(SystemExit) as caught:
             # Nothing of this is to touch what the user's own nodes keep.
             node.makeService(parsed("--ephemeral", *words), MemoryReactorClock())
-        line = str(caught.exception.code)
+        line = str(caught.exception)
         self.assertNotIn("\n", line)
         return line
 
@@ -137,7 +137,7 @@ class TrackerOptionsTests(SynchronousTestCase):
         options = tracker.Options()
         with self.assertRaises(SystemExit) as caught:
             options.parseOptions(["--frob"])
-        self.assertEqual(caught.exception.code, "bazaar-tracker: option --frob not recognized")
+        self.assertEqual(str(caught.exception), "bazaar-tracker: option --frob not recognized")
         self.assertTrue(issubclass(tracker.Options, usage.Options))
 
 
@@ -148,7 +148,7 @@ class SuggestionTests(SynchronousTestCase):
         """The line that a command line ends with."""
         with self.assertRaises(SystemExit) as caught:
             options.parseOptions(words)
-        return str(caught.exception.code)
+        return str(caught.exception)
 
     def test_close(self) -> None:
         """What it may have been meant for is told, by nodes with roles and by trackers; nothing if nothing is close."""

@@ -91,7 +91,7 @@ class RingPeerTests(SynchronousTestCase):
             with self.subTest(words=words):
                 with self.assertRaises(SystemExit) as caught:
                     make_service(*words)
-                self.assertEqual(caught.exception.code, f"bazaar-node: {line}")
+                self.assertEqual(str(caught.exception), f"bazaar-node: {line}")
 
 
 class LeavingTests(SynchronousTestCase):

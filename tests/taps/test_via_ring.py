@@ -30,7 +30,7 @@ class ViaRingTests(SynchronousTestCase):
         """The line that a command line ends with."""
         with self.assertRaises(SystemExit) as caught:
             make_service(*words)
-        line = str(caught.exception.code)
+        line = str(caught.exception)
         self.assertNotIn("\n", line)
         return line.removeprefix("bazaar-node: ")
 

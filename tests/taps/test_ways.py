@@ -42,7 +42,7 @@ class ViaTests(SynchronousTestCase):
         """The line that a command line ends with."""
         with self.assertRaises(SystemExit) as caught:
             make_service(MemoryReactorClock(), *words, **how)
-        line = str(caught.exception.code)
+        line = str(caught.exception)
         self.assertNotIn("\n", line)
         return line.removeprefix("bazaar-node: ")
 
@@ -54,7 +54,8 @@ class ViaTests(SynchronousTestCase):
 
     def test_index(self) -> None:
         """By an index it has no tracker but the index server, looks for no neighbours, and takes more links."""
-        self.assertEqual(self.dialled(*INDEX), [9100])
+        self.assertEqual(self.dialled("--via", "index", "--index", "tcp:127.0.0.1:9109"), [9109])
+        self.assertEqual(self.dialled("--via", "index"), [9100], "the usual place, as for commands")
         limits = self.limits(*INDEX)
         self.assertEqual((limits.min_links, limits.max_links > 100), (0, True))
         self.assertEqual(self.limits(*INDEX, "--max-links", "9").max_links, 9)
@@ -84,7 +85,6 @@ class ViaTests(SynchronousTestCase):
                 ["--index", "tcp:127.0.0.1:9100"],
                 "--index goes with --via index: add that, or leave out --index",
             ),
-            (["--via", "index"], "--via index: say where the index server is, with --index tcp:HOST:PORT"),
             (
                 [*INDEX, "--tracker", "tcp:127.0.0.1:9000"],
                 "--tracker goes with --via flood: who asks an index server needs none; leave it out",

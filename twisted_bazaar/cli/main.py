@@ -44,8 +44,8 @@ SUBJECTS: Final = (
         "Goods",
         "goods",
         {
-            "stock": "See and change what a running seller has.",
-            "orders": "List the orders of a running buyer or seller, or show one.",
+            "stock": "See and change what a seller has.",
+            "orders": "List the orders of a buyer or seller, or show one.",
             "cancel": "Take back an order that has no answer yet.",
             "verify": "Check a receipt, on any machine.",
         },
@@ -66,7 +66,10 @@ SUBJECTS: Final = (
         "Nodes",
         "nodes",
         {
-            "status": "Show who a running node is, and how it is.",
+            "status": "Show which nodes run, or how one of them is.",
+            "nodes": "List your nodes on this machine, those that are stopped as well.",
+            "members": "List who is in the network, as its tracker knows it.",
+            "ask": "Ask a running node for anything that one of its roles answers.",
             "config": "Show which settings are in force, and where each was written.",
         },
     ),
@@ -150,8 +153,8 @@ def main() -> None:
     """Trade goods and share files among peers, with no market in the middle.
 
     Buyers, sellers and other nodes that stay run as daemons: see twistd bazaar-node --help. The commands stock,
-    orders, cancel, files, ring and status ask a daemon that runs. The commands search, get, share and shell need none:
-    each is a node itself while it runs.
+    orders, cancel, files, ring, status and ask put a question to a daemon that runs. The commands search, get, share
+    and shell need none: each is a node itself while it runs.
 
     bazaar COMMAND --help shows the options of a command, and what its exit status means.
     """

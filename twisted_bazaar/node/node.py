@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.identity.keys import KeyPair, own_id
-from twisted_bazaar.interfaces import INode, IRegistrar, IRole
+from twisted_bazaar.interfaces import AnyFlooded, INode, IRegistrar, IRole
 from twisted_bazaar.node.bootstrap import Bootstrap
 from twisted_bazaar.node.control import Disconnect, NodeReply
 from twisted_bazaar.node.datagrams.protocol import COOKIES, Datagrams, DatagramTrace
@@ -38,7 +38,7 @@ from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Wherea
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.goods import BAZAAR
-from twisted_bazaar.wire.message import NO_ID, TRACKER_ID, Flooded, Message
+from twisted_bazaar.wire.message import LARGEST_INTEGER, NO_ID, TRACKER_ID, Flooded, Message
 
 Journal = Callable[[str, Mapping[str, Any]], None]
 Trace = Callable[[Peer | None, Message], None]
@@ -190,13 +190,21 @@ class Node:
 
     # What roles call: INode.
 
+    def new_flood(self, cls: type[AnyFlooded], **keys: Any) -> AnyFlooded:
+        """Make a search of this node's own, with a random id."""
+        return cls(id=self.rng.randrange(LARGEST_INTEGER), return_path=(self.id,), **keys)
+
     def flood(self, message: Flooded) -> int:
         """Send a search of this node's own to every link; returns how many it went to."""
         return self._forwarding.flood(message)
 
     def send(self, message: Message, route: Route) -> bool:
-        """Send a message along a route; returns whether it could go."""
-        return self._forwarding.send(message, route)
+        """Send a message along a route; returns whether it could go, and logs why not."""
+        if self._forwarding.send(message, route):
+            return True
+        why = self._forwarding.why_not(message, route)
+        self.log.info("{type} for node {to} was not sent: {why}", type=message.wire_name, to=route[-1], why=why)
+        return False
 
     def routes_to(self, node_id: int) -> Sequence[Route]:
         """The known routes to a node, best first."""

@@ -42,7 +42,6 @@ _TIMEOUT_S: Final = 60.0
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 15.0
 _STORE_AGAIN_S: Final = 5.0
-_ORDERS_FILE: Final = "orders.sqlite"
 _FAULTS_TOLD_A_MINUTE: Final = 5
 
 T = TypeVar("T")
@@ -68,11 +67,15 @@ ENDINGS: Final = (
     Ending(ExitStatus.DONE, "With --once: all of it is bought."),
     Ending(ExitStatus.NOT_FOUND, "With --once: not found within --timeout seconds."),
     Ending(ExitStatus.SOLD_OUT, "With --once: found, but sold out."),
-    Ending(ExitStatus.UNREACHED, "With --once: no index server, super peer or member of a ring could be asked."),
     Ending(
         ExitStatus.UNFINISHED,
         "With --once: ordered, and no answer. It may be yours: the same command again asks the seller, and orders "
         "nothing twice.",
+    ),
+    Ending(ExitStatus.TOO_DEAR, "With --once: found, but for more than --max-price; the lowest price is said."),
+    Ending(
+        ExitStatus.UNREACHED,
+        "With --once: no tracker, index server, super peer or ring was reached, or what answers there is none.",
     ),
 )
 """The exit statuses of a buyer that ends by itself."""
@@ -122,6 +125,7 @@ class Buyer(Role):
         self.finished: Deferred[int] = Deferred()
         self._running: list[Deferred[None]] = []
         self._joined: Deferred[None] = Deferred()
+        self._has_reached = False
         self._resumed: Deferred[None] = Deferred()
         self._faults_told = RateLimit.a_minute(_FAULTS_TOLD_A_MINUTE)
 
@@ -174,6 +178,7 @@ class Buyer(Role):
 
     def peer_joined(self, peer: Peer) -> None:
         """There is somebody to ask, perhaps one who has not answered yet."""
+        self._has_reached = True
         self.purchases.seller_found(peer.key, (self.node.id, peer.id))
         self._begin()
 
@@ -181,6 +186,7 @@ class Buyer(Role):
         """There is somebody who can name others, if that is how they are found."""
         if self._discovery.gives_ids:
             self._begin()
+        self._has_reached |= self._discovery.gives_ids or self._discovery.needs_links
 
     def _begin(self) -> None:
         if not self._joined.called:
@@ -257,11 +263,13 @@ class Buyer(Role):
 
     def _is_wanted(self, want: Want, offer: Offer) -> bool:
         """Whether an offer may be taken: who has just refused hides nobody farther away."""
-        if self._max_price is not None and (offer.price or 0) > self._max_price:
-            return False
         try:
             terms = read_offer(offer, self.node.bazaar)
         except Forged:
+            return False
+        price = offer.price or 0
+        if self._max_price is not None and price > self._max_price:
+            want.too_dear = min(price, price if want.too_dear is None else want.too_dear)
             return False
         return terms.seller not in want.refused_by
 
@@ -338,14 +346,26 @@ class Buyer(Role):
             status = ExitStatus.UNFINISHED
         elif any(want.refused for want in missing):
             status = ExitStatus.SOLD_OUT
-        elif self._discovery.nobody_asked is not None and not self._joined.called:
+        elif any(want.too_dear is not None for want in missing):
+            status = ExitStatus.TOO_DEAR
+        elif self._discovery.nobody_asked is not None and not self._has_reached:
             status = ExitStatus.UNREACHED
             self.node.report("nobody_asked", self._discovery.nobody_asked)
         else:
             status = ExitStatus.NOT_FOUND
         for want in missing:
+            if want.too_dear is None:
+                why, details = "", {}
+            else:
+                why = ": the lowest price is {lowest_price}, and --max-price is {max_price}"
+                details = {"lowest_price": want.too_dear, "max_price": self._max_price}
             self.node.report(
-                "missing", "{missing} {item} not bought", item=want.item, missing=want.missing, status=status
+                "missing",
+                f"{{missing}} {{item}} not bought{why}",
+                item=want.item,
+                missing=want.missing,
+                status=status,
+                **details,
             )
         self._finish(status)
 
@@ -388,7 +408,7 @@ def make_role(options: OptionValues, context: RoleContext) -> Buyer:
         raise UsageError("--timeout goes with --once; without it a buyer looks until it is stopped")
     store: SqliteStore[PurchaseBook] | None = None
     if state is not None:
-        store = SqliteStore(state.path / _ORDERS_FILE, PURCHASES)
+        store = SqliteStore(state.path / PURCHASES.file_name, PURCHASES)
         store.check()
     return Buyer(
         wants,

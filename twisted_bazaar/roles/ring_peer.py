@@ -23,6 +23,7 @@ from twisted_bazaar.interfaces import Command, INode, Opening
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.ring import RingCommands
+from twisted_bazaar.roles.commands.ring_own import OwnEntries
 from twisted_bazaar.roles.rates import parse_bytes
 from twisted_bazaar.roles.ring.catalogue import RingCatalogue
 from twisted_bazaar.roles.ring.checkpoints import Checkpoints
@@ -119,14 +120,14 @@ class RingPeer(Role):
             self.member, replicas=replicas, files=self.kept, identifier_of_name=identifier_of_name
         )
         repair = Repair(self.member, self.dht)
-        self._handover = FileHandover(self.dht, repair, self.kept, self.folder)
-        self.member.before_leaving(self._handover.hand_over)
         self.offered: Offered = Offered()
         self.catalogue: RingCatalogue = RingCatalogue(self.dht, self.kept)
         self._events = UploadEvents(self.kept, self.offered)
         self.transfers: RingTransfers = RingTransfers(
             self.catalogue, self.kept, self.folder, self.offered, self._events, **options
         )
+        self._handover = FileHandover(self.dht, repair, self.kept, self.folder, self.transfers)
+        self.member.before_leaving(self._handover.hand_over)
         self._keeper = FileKeeper(self.kept, self.folder, self.offered, self.transfers, self.dht)
         self._checkpoints = Checkpoints(self.dht, None if state is None else EntryMemory(state))
         self.lifecycle: RingLifecycle = RingLifecycle(self.dht, repair, join)
@@ -139,6 +140,7 @@ class RingPeer(Role):
             self.folder,
             self._keeper,
             self.offered,
+            OwnEntries(state),
             is_classic=self.is_classic,
         )
         self.commands: Mapping[str, Command] = self.operator.commands

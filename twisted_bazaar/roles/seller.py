@@ -38,7 +38,6 @@ _SALES_TOLD_A_MINUTE: Final = 600
 # Anybody can order what is not there, as often as they like.
 _REFUSALS_TOLD_A_MINUTE: Final = 5
 _STOCK_AGAIN_S: Final = 5.0
-_LEDGER_FILE: Final = "ledger.sqlite"
 # Says which book a seller has.
 _BOOK_FILE: Final = "book"
 
@@ -239,7 +238,7 @@ def make_role(options: OptionValues, context: RoleContext) -> Seller:
 
 def _name_of_book(url: str | None) -> str:
     """The name that tells the book of a seller from another; without its password."""
-    return _LEDGER_FILE if url is None else url.rpartition("@")[2].partition("?")[0].removeprefix("postgresql://")
+    return SALES.file_name if url is None else url.rpartition("@")[2].partition("?")[0].removeprefix("postgresql://")
 
 
 def _check_book(state: StateDirectory, name: str) -> None:
@@ -251,10 +250,10 @@ def _check_book(state: StateDirectory, name: str) -> None:
     mark = state.path / _BOOK_FILE
     if before is not None and before != name:
         raise UsageError(f"this seller's book is {before}, not {name}; remove {mark} to begin a new one all the same")
-    if before == _LEDGER_FILE and not (state.path / _LEDGER_FILE).exists():
+    book = state.path / SALES.file_name
+    if before == SALES.file_name and not book.exists():
         raise UsageError(
-            f"{state.path / _LEDGER_FILE}: the book of this seller is missing; put it back, or remove {mark} to begin "
-            "a new one"
+            f"{book}: the book of this seller is missing; put it back, or remove {mark} to begin a new one"
         )
 
 
@@ -273,7 +272,7 @@ def _store_for(
 
         return PostgresStore(url)
     if state is not None:
-        store = SqliteStore(state.path / _LEDGER_FILE, SALES)
+        store = SqliteStore(state.path / SALES.file_name, SALES)
         store.check()
         return store
     if not supplies:

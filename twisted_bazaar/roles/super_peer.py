@@ -25,6 +25,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import LocalSearc
 from twisted_bazaar.discovery.superpeer.ultrapeer.policy import RESULTS, TTL, Policy
 from twisted_bazaar.discovery.superpeer.ultrapeer.promotion import Promotion
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import QueryControl
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_ends import QueryEnds
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import ReversePaths
 from twisted_bazaar.discovery.superpeer.ultrapeer.unregistered import Unregistered
 from twisted_bazaar.errors import UsageError
@@ -214,10 +215,9 @@ class SuperPeer(Role):
         self._attendance = Alerts(node, self.neighbours)
         self._visitors = Unregistered(node, self._may_stay)
         self._lookups = LocalSearch(self.leaves.directory, node.clock)
-        paths = ReversePaths()
-        parts = (node, self.policy, self.neighbours, paths, self._lookups, self.counters)
+        parts = (node, self.policy, self.neighbours, ReversePaths(), QueryEnds(), self._lookups, self.counters)
         self.searches = QueryControl(self.leaves, *parts)
-        self._passing = QueryForwarding(*parts, self.searches.hit_received)
+        self._passing = QueryForwarding(*parts, self.searches.hit_received, self.searches.round_over)
         self._promotion = Promotion(node, self.leaves, lambda: list(self.neighbours.linked.values()))
         self.receives: Receivers = {**self.leaves.receives, Query: self.searches.query_received}
         self.datagrams: DatagramReceivers = {

@@ -6,15 +6,17 @@ tracker that lost its memory learns its nodes again from their greetings.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from twisted_bazaar.interfaces import INode, IRegistrar, Receivers
+from twisted_bazaar.interfaces import Command, INode, IRegistrar, Receivers
 from twisted_bazaar.node.control import NodeReply, NodeRequest
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
+from twisted_bazaar.roles.commands.members import members_commands
 from twisted_bazaar.roles.node_ids import LIMITS, MANY_OBJECTS, NodeIds
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.system.limited_log import limited_logger
@@ -76,6 +78,7 @@ class Tracker(Role):
         """Begin; nothing is linked yet."""
         super().start(node)
         self._node_ids = NodeIds(node.rng)
+        self.commands: Mapping[str, Command] = members_commands(self._node_ids, "tracker")
 
     def stop(self) -> Deferred[None]:
         """Log no more who leaves: now all do."""
@@ -88,7 +91,7 @@ class Tracker(Role):
 
     def peer_joined(self, peer: Peer) -> None:
         """List a node."""
-        self._node_ids.id_taken(peer)
+        self._node_ids.id_taken(peer, self.node.clock.seconds())
         if peer.address.port:
             (self._local if peer.address.is_local else self._open).setdefault(peer.kind, _Draw()).add(peer)
         self._log_and_tell("joined", "node {id} joined from {address}", peer)

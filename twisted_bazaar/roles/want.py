@@ -17,6 +17,8 @@ class Want:
 
     @ivar number: what the buyer's book calls it; 0 until it is in there.
     @ivar refused: whether a seller that offered it had none left when it was ordered.
+    @ivar too_dear: the lowest price for one unit at which it was found, of those above the most to be paid; None if
+        there was none such.
     @ivar refused_by: the keys of sellers passed over until nobody else is found.
     """
 
@@ -25,6 +27,7 @@ class Want:
     bought: int = 0
     number: int = 0
     refused: bool = False
+    too_dear: int | None = None
     refused_by: set[str] = field(factory=set)
 
     @property

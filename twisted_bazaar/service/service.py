@@ -26,6 +26,7 @@ from twisted_bazaar.service.process import exit_with, expect_many_objects
 from twisted_bazaar.state import SOCKET
 from twisted_bazaar.system.log_lines import LEAVING, STOPPED
 from twisted_bazaar.system.open_files import file_limit
+from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import NO_ID
 
 # Who hands out ids to everybody, and has room for fewer, is told.
@@ -61,6 +62,7 @@ class NodeService(Service):
         self.roles = roles
         self.node: Node = build_node(config, roles, reactor, *journals)
         self._console = Console(roles, self._status)
+        self._started_at: float | None = None
         self.on_exit: Callable[[int], object] = on_exit
         self.log_observer: ILogObserver | None = None
         self._is_open = False
@@ -103,6 +105,7 @@ class NodeService(Service):
                 self._console.listen(self._reactor, socket)
             except (CannotListenError, OSError) as error:
                 raise UsageError(f"the control socket {socket} cannot be opened: {error}") from None
+        self._started_at = self._reactor.seconds()
         await self.node.start(config.listen, config.advertised, config.udp)
         self._is_open = True
         if config.listen is not None:
@@ -135,11 +138,20 @@ class NodeService(Service):
     def _tell_stopped(self, result: None) -> None:
         self.log.info(STOPPED)
 
+    def _where(self) -> str | None:
+        """Where others reach it; None for nowhere."""
+        host, port = self.node.advertised
+        if not port:
+            return None
+        return f"port {port}" if host is None else str(Address(host, port))
+
     def _status(self) -> dict[str, Any]:
         """What the node says to C{bazaar status}."""
         node = self.node
         return {
             "id": node.id,
+            "address": self._where(),
+            "started_at": self._started_at,
             "key": node.key.public,
             "bazaar": node.bazaar,
             "udp": node.udp_port,

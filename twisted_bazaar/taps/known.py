@@ -14,7 +14,7 @@ from twisted_bazaar.settings.known import NODE, TRACKER, Known, kinds_of
 from twisted_bazaar.settings.option import Option
 
 # By name: who has options that others have to know is found only when somebody has set some.
-_COMMANDS: Final = "twisted_bazaar.cli.commands.files.options"
+_COMMANDS: Final = "twisted_bazaar.cli.commands.tables"
 
 
 def options_of_commands() -> Mapping[str, Sequence[Option]]:

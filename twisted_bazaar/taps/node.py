@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from attrs import evolve
@@ -51,10 +49,9 @@ from twisted_bazaar.settings.help import Entry
 from twisted_bazaar.settings.known import NODE, ROLE
 from twisted_bazaar.settings.option import Option
 from twisted_bazaar.settings.values import Kind, Settings
-from twisted_bazaar.state import StateDirectory, state_path
 from twisted_bazaar.taps.daemon_log import LogLines, make_observer
 from twisted_bazaar.taps.leaving import hurry_if_told_again
-from twisted_bazaar.taps.options import DaemonOptions, show, values_of
+from twisted_bazaar.taps.options import DaemonOptions, name_of, show, state_of, values_of
 
 _EVERY_NODE: Final = "every node"
 _RELAY: Final = "relay"
@@ -87,7 +84,10 @@ class NodeOptions(DaemonOptions):
     typed: Collection[str]
     synopsis = "[--role ROLE]... [options]"
     longdesc = "A node of the bazaar. --role ROLE --help shows the options of a role too."
-    endings: ClassVar[Sequence[Ending]] = (Ending(ExitStatus.NO, "An option is wrong, or it cannot start or join."),)
+    endings: ClassVar[Sequence[Ending]] = (
+        Ending(ExitStatus.NO, "It cannot start or join."),
+        Ending(ExitStatus.WRONG_USE, "An option is wrong."),
+    )
     example = "twistd -n bazaar-node --role buyer --want apple"
 
     def __init__(self) -> None:
@@ -111,20 +111,19 @@ class NodeOptions(DaemonOptions):
         roles = [role for role, added in options_of_roles().items() if option in {each.name for each in added or ()}]
         return f"; it goes with --role {' or '.join(roles)}" if roles else ""
 
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Find the roles first, then read everything with their options."""
-        words = list(sys.argv[1:] if options is None else options)
-        try:
-            names = self._role_names(words)
-            self.plugins = [find_role(name) for name in names or [_RELAY]]
-            full = _options_with(self.plugins)
-        except UsageError as error:
-            raise self.refusal(error) from None
+    def read_words(self, words: Sequence[str]) -> None:
+        """Find the roles first, then read everything with their options.
+
+        @raise UsageError: something there cannot be.
+        """
+        names = self._role_names(words)
+        self.plugins = [find_role(name) for name in names or [_RELAY]]
+        full = _options_with(self.plugins)
         full.parent, full.environment, full.layers = self.parent, self.environment, self.layers
         full.tables = (NODE, *(plugin.name for plugin in self.plugins))
-        DaemonOptions.parseOptions(full, words)
+        DaemonOptions.read_words(full, words)
         if full.get(ROLE, []) != names:
-            raise self.refusal(UsageError("write --role ROLE in full"))
+            raise UsageError("write --role ROLE in full")
         self.declared, self.settings, self.typed = full.declared, full.settings, full.typed
         self.update(full)
 
@@ -155,7 +154,7 @@ def makeService(options: NodeOptions, reactor: Any = None) -> IService:
         values = options.option_values
         names = [plugin.name for plugin in options.plugins]
         discovery = chosen_method(values, DiscoveryContext(reactor, names))
-        state = _state_of(options)
+        state = state_of(options, names)
         context = RoleContext(discovery, state)
         named = {plugin.name: plugin.make_role(values, context) for plugin in options.plugins}
         roles = [*discovery.roles, *named.values()]
@@ -172,30 +171,11 @@ def makeService(options: NodeOptions, reactor: Any = None) -> IService:
 
 def _lines_of(options: NodeOptions, roles: Mapping[str, IRole]) -> LogLines:
     """How the lines of a node's log begin: with its role, or with that of each line if it has several."""
-    name = Path(options["state"]).name if options["state"] else options["name"] or ""
+    name = name_of(options)
     if len(roles) == 1:
         [role] = roles
         return LogLines(role, name)
     return LogLines("node", name, {type(role).__module__: each for each, role in roles.items()})
-
-
-def _state_of(options: NodeOptions) -> StateDirectory | None:
-    """The state directory that a command line asks for.
-
-    @raise UsageError: it asks for two things at once, or the directory cannot be used.
-    """
-    state, name = options["state"], options["name"]
-    if options["ephemeral"]:
-        if state or name:
-            raise UsageError("--ephemeral keeps nothing: leave out --state and --name")
-        return None
-    if state and name:
-        raise UsageError("--name is for nodes without --state: leave out one of them")
-    return StateDirectory(
-        Path(state)
-        if state
-        else state_path("-".join(plugin.name for plugin in options.plugins) if name is None else name)
-    )
 
 
 def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:

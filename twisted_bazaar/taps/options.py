@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Final, NoReturn
 
 from twisted.python import usage
@@ -27,6 +28,7 @@ from twisted_bazaar.settings.known import CONFIG, NEVER_SET, kinds_of
 from twisted_bazaar.settings.layers import Layers
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.settings.values import DEFAULT, TYPED, Kind, Setting, Settings, as_words, with_sources
+from twisted_bazaar.state import StateDirectory, state_path
 from twisted_bazaar.taps.known import known_options
 
 # Longer lines are hard to read.
@@ -34,8 +36,16 @@ _WIDEST: Final = 100
 _ASKING: Final = frozenset(f"--{name}" for name in NEVER_SET - {CONFIG})
 
 
+class OptionRefused(SystemExit):
+    """The end of a process with a bad option; its text has been said."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = ExitStatus.WRONG_USE
+
+
 class DaemonOptions(usage.Options):
-    """Options of every daemon. A bad one ends the process with one line and status 1.
+    """Options of every daemon. A bad one ends the process with one line and status 2.
 
     What a settings file and the environment say counts as if it stood on the command line, before what
     does; an option that is given there is not looked for in them.
@@ -54,7 +64,10 @@ class DaemonOptions(usage.Options):
     declared: Sequence[Option] = ()
     optFlags: ClassVar[list[list[str | None]]] = []
     optParameters: ClassVar[list[list[str | None]]] = []
-    endings: ClassVar[Sequence[Ending]] = (Ending(ExitStatus.NO, "An option is wrong, or it cannot start."),)
+    endings: ClassVar[Sequence[Ending]] = (
+        Ending(ExitStatus.NO, "It cannot start."),
+        Ending(ExitStatus.WRONG_USE, "An option is wrong."),
+    )
     example: ClassVar[str] = ""
     longdesc = ""
     tables: Sequence[str] = ()
@@ -105,14 +118,24 @@ class DaemonOptions(usage.Options):
         return ()
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Read the command line, and what lies below it."""
-        words = list(sys.argv[1:] if options is None else options)
+        """Read the command line, and what lies below it; what is wrong there ends the process."""
+        try:
+            self.read_words(list(sys.argv[1:] if options is None else options))
+        except UsageError as error:
+            raise self._end(str(error)) from None
+
+    def read_words(self, words: Sequence[str]) -> None:
+        """Read a command line, and what lies below it.
+
+        @raise UsageError: something there cannot be; the text says where it was written.
+        """
         try:
             super().parseOptions([*self._words_below(words), *words])
             if self[CONFIG] != named_config(words):
                 raise UsageError(f"write --{CONFIG} FILE in full")
         except (usage.UsageError, UsageError) as error:
-            raise self.refusal(UsageError(f"{error}{self._hint_on(error.__context__)}")) from None
+            told = f"{error}{self._hint_on(error.__context__)}"
+            raise UsageError(with_sources(told, self.settings)) from None
 
     def parseArgs(self, *words: str) -> None:
         """Refuse words that are no options."""
@@ -145,8 +168,8 @@ class DaemonOptions(usage.Options):
         return {name: setting for name, setting in found.items() if name not in NEVER_SET}
 
     def refusal(self, error: Exception) -> SystemExit:
-        """What ends the process when an option is bad."""
-        return SystemExit(f"{self.program}: {with_sources(str(error), self.settings)}")
+        """Say that an option is bad; what is returned ends the process."""
+        return self._end(with_sources(str(error), self.settings))
 
     def who_knows(self, option: str) -> str:
         """Who else has an option, as the end of a sentence; empty if nobody has."""
@@ -173,6 +196,11 @@ class DaemonOptions(usage.Options):
             self.layers = Layers() if asks else Layers.read(named_config(words), self.environment)
         return self.layers
 
+    def _end(self, why: str) -> SystemExit:
+        refused = OptionRefused(f"{self.program}: {why}")
+        sys.stderr.write(f"{refused}\n")
+        return refused
+
     def _words_below(self, words: Sequence[str]) -> list[str]:
         """What the layers say of the options that a command line leaves open.
 
@@ -193,6 +221,29 @@ class DaemonOptions(usage.Options):
             # It is told by who reads them all.
             return set()
         return {self.synonyms[name.lstrip("-")] for name, _ in pairs}
+
+
+def name_of(options: Mapping[str, Any]) -> str:
+    """The name that the user has given to a node; empty for none."""
+    return Path(options["state"]).name if options["state"] else options["name"] or ""
+
+
+def state_of(options: Mapping[str, Any], roles: Sequence[str]) -> StateDirectory | None:
+    """The state directory that a command line asks for; it is called after the roles where nothing else is said.
+
+    @param options: those of a state directory are among them.
+    @raise UsageError: it asks for two things at once, or the directory cannot be used.
+    """
+    state, name = options["state"], options["name"]
+    if options["ephemeral"]:
+        if state or name:
+            raise UsageError("--ephemeral keeps nothing: leave out --state and --name")
+        return None
+    if state and name:
+        raise UsageError("--name is for nodes without --state: leave out one of them")
+    directory = StateDirectory(Path(state) if state else state_path("-".join(roles) if name is None else name))
+    directory.keep_roles(roles)
+    return directory
 
 
 def show(text: str) -> NoReturn:

@@ -1,8 +1,8 @@
-"""The greeter without a network, and two of them in the simulator."""
+"""The greeter without a network, and several of them in the simulator."""
 
 from __future__ import annotations
 
-from bazaar_greeter.role import Greeter, Hello, parse_words
+from bazaar_greeter.role import ANSWERS_S, Greeter, Hello, HowDoYouGreet, SoIGreet, parse_words
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.errors import UsageError
@@ -18,6 +18,7 @@ class GreeterTests(SynchronousTestCase):
         self.node = FakeNode(id=1)
         self.greeter = Greeter("good morning")
         self.greeter.start(self.node)
+        self.ask = self.greeter.commands["greetings"]
 
     def test_greets(self) -> None:
         """A node that is newly linked is greeted over its own link."""
@@ -34,8 +35,36 @@ class GreeterTests(SynchronousTestCase):
         """An option that makes no sense is refused before anything starts."""
         self.assertRaises(UsageError, parse_words, "", "--words")
 
+    def test_answers(self) -> None:
+        """A question is answered along the way by which it came: from this node over node 7 to node 9."""
+        self.node.link(7)
+        deliver(self.greeter, HowDoYouGreet(id=33, return_path=(9, 7)), 1, 7, 9)
+        self.assertEqual(self.node.sent, [(SoIGreet(id=33, words="good morning"), (1, 7, 9))])
 
-class TwoGreetersTests(SynchronousTestCase):
+    def test_asks(self) -> None:
+        """Its owner gets what others have answered within two seconds."""
+        self.node.link(7)
+        asked = self.ask({"reach": 2})
+        [question] = self.node.flooded
+        deliver(self.greeter, SoIGreet(id=question.id, words="good evening"), 1, 7, 9)
+        self.assertNoResult(asked)
+        self.node.clock.advance(ANSWERS_S)
+        self.assertEqual(self.successResultOf(asked), [{"node": 9, "links": 2, "words": "good evening"}])
+
+    def test_refuses_what_its_owner_cannot_mean(self) -> None:
+        """A reach of more than seven links is refused, and so is a question while nobody is linked."""
+        for request in ({"reach": 8}, {"reach": 2}):
+            self.assertRaises(UsageError, self.ask, request)
+
+    def test_stops(self) -> None:
+        """A question that is under way ends with its role, and no timer is left."""
+        self.node.link(7)
+        asked = self.ask({})
+        self.successResultOf(self.greeter.stop())
+        self.assertEqual((self.successResultOf(asked), self.node.clock.getDelayedCalls()), ([], []))
+
+
+class SeveralGreetersTests(SynchronousTestCase):
     """Greeters on real nodes, in the simulator."""
 
     def test_greet_each_other(self) -> None:
@@ -48,3 +77,19 @@ class TwoGreetersTests(SynchronousTestCase):
         network.run_until(lambda: len(network.events_of("greeted")) == 2)
         words = {event["words"] for event in network.events_of("greeted")}
         self.assertEqual(words, {"good morning", "good evening"})
+
+    def test_ask_over_others(self) -> None:
+        """A question gets as far as it may, over a node that is no greeter too, and the answer comes back that way."""
+        network = SimulatedNetwork()
+        network.add_tracker(Tracker())
+        relay = network.add_node(min_links=0)
+        asker = Greeter("good morning")
+        network.add_node(asker, min_links=0, near=[relay])
+        far = network.add_node(Greeter("good evening"), min_links=0, near=[relay])
+        self.addCleanup(network.stop_all)
+        network.run(1.0)
+        ask = asker.commands["greetings"]
+        near, whole = (ask({"reach": reach}) for reach in (1, 2))
+        network.run(ANSWERS_S)
+        self.assertEqual(self.successResultOf(near), [])
+        self.assertEqual(self.successResultOf(whole), [{"node": far.id, "links": 2, "words": "good evening"}])

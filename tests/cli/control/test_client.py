@@ -143,7 +143,9 @@ class StatusTests(OperatedCase):
 
     def test_super_peer(self) -> None:
         """A node that takes datagrams says where; what super peers and their weak peers say is told in words."""
-        leads = {"status": lambda request: succeed(_told(leading=True, leaves=3, neighbours=["10.0.0.2:9200"]))}
+        leads = {
+            "status": lambda request: succeed(_told(leading=True, leaves=3, most=300, neighbours=["10.0.0.2:9200"]))
+        }
         lonely = {"status": lambda request: succeed(_told(leading=True, leaves=0, neighbours=[]))}
         dormant = {"status": lambda request: succeed(_told(leading=False, leaves=0, neighbours=[]))}
         places = [{"id": 5, "address": "127.0.0.1:9200"}, {"id": 6, "address": "127.0.0.1:9201"}]
@@ -155,11 +157,13 @@ class StatusTests(OperatedCase):
         self.assertEqual(
             told[6:],
             [
-                "super_peer leaves: 3; neighbours: 10.0.0.2:9200",
-                "super_peer leaves: 0; neighbours: none",
+                "super_peer weak peers: 3 of 300",
+                "neighbours: 10.0.0.2:9200",
+                "super_peer weak peers: 0",
+                "neighbours: none",
                 "super_peer none yet: this node becomes one when there are too few",
-                "leaf super peers: node 5 at 127.0.0.1:9200, node 6 at 127.0.0.1:9201",
-                "leaf NO SUPER PEER HAS TAKEN THIS NODE; it waits for one",
+                "weak peer super peers: node 5 at 127.0.0.1:9200, node 6 at 127.0.0.1:9201",
+                "weak peer NO SUPER PEER HAS TAKEN THIS NODE; it waits for one",
             ],
         )
 

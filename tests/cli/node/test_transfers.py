@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_bazaar.cli.node.transfers import format_event, format_receipt, format_status, json_of_receipt
+from twisted_bazaar.cli.node.transfers import Lines, format_event, format_receipt, format_status, json_of_receipt
 from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size, format_time
 from twisted_bazaar.files.download.progress import DownloadStatus, Receipt, SourceStatus
 from twisted_bazaar.values.addresses import Address
@@ -57,7 +58,11 @@ class StatusTests(SynchronousTestCase):
         for told, expected in (
             (status(size=None, held=0), "looking for sources"),
             (status("connecting", "dropped"), "25% of 4.00 MiB, asking 1 source"),
-            (status("dropped"), "25% of 4.00 MiB, nobody has it now; asking again"),
+            (status("dropped"), "25% of 4.00 MiB, nobody has it now; asking again until somebody has"),
+            (
+                evolve(status("dropped"), gives_up_in_s=47.2),
+                "25% of 4.00 MiB, nobody has it now; asking again for 47 s",
+            ),
             (status("waiting"), "25% of 4.00 MiB, waiting for a turn at 1 source"),
             (status("serving"), "25% of 4.00 MiB, 1 source"),
             (status("serving", "serving", rate=MIB), "25% of 4.00 MiB, 1.00 MiB/s, 2 sources, 3.0 s left"),
@@ -65,6 +70,15 @@ class StatusTests(SynchronousTestCase):
             (status(size=0, held=0), "100% of 0 bytes, seeing that it is right"),
         ):
             self.assertEqual(format_status(told), expected)
+
+    def test_alone(self) -> None:
+        """Where there is no terminal, that nobody has it is said once, and again when somebody had it meanwhile."""
+        lines: list[str] = []
+        display = Lines(lines.append)
+        alone = evolve(status("dropped", "dropped"), gives_up_in_s=60.0)
+        for told in (status(), status("serving"), alone, alone, status("dropped", "asked"), alone):
+            display.show(told)
+        self.assertEqual(lines, ["nobody has it now; asking again for 1 min 00 s"] * 2)
 
     def test_events(self) -> None:
         """Who is given up, and who has lied, is told with why; the rest is not."""
@@ -95,6 +109,23 @@ class ReceiptTests(SynchronousTestCase):
         self.assertEqual(
             list(format_receipt(FOUND, nothing))[-1], "  nothing from node 1 at 10.0.0.1:9001, key abababab: gone"
         )
+
+    def test_protocols(self) -> None:
+        """What came by UDP is told, with the port it came from; what came by TCP, where that was not wished for."""
+        three = evolve(TWO, id=3, udp=9103)
+        by_source = {three: 3 * MIB, TWO: 2 * MIB, ONE: MIB}
+        ways = {three: ("udp",), TWO: ("tcp", "udp"), ONE: ("tcp",)}
+        receipt = evolve(self.RECEIPT, by_source=by_source, protocols=ways)
+        lines = [
+            "  3.00 MiB from node 3 at [2001:db8::1]:9103 by UDP, key cdcdcdcd",
+            "  2.00 MiB from node 2 at [2001:db8::1]:9002 by TCP and UDP, key cdcdcdcd",
+            "  1.00 MiB from node 1 at 10.0.0.1:9001, key abababab",
+        ]
+        self.assertEqual(list(format_receipt(FOUND, receipt))[1:], lines)
+        lines[2] = "  1.00 MiB from node 1 at 10.0.0.1:9001 by TCP, key abababab"
+        self.assertEqual(list(format_receipt(FOUND, receipt, tells_tcp=True))[1:], lines)
+        told = json_of_receipt(FOUND, receipt, "a")["sources"]
+        self.assertEqual([each["protocols"] for each in told], [["udp"], ["tcp", "udp"], ["tcp"]])
 
     def test_json(self) -> None:
         """Programs get the same."""

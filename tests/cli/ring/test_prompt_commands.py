@@ -125,7 +125,8 @@ class RingTalkTests(PeersTestCase):
             self.words(),
             [
                 "there is no 'reqest'; did you mean request?",
-                "there is no 'frobnicate'; the words are store, request, delete, find, put, get, status, help, quit",
+                "there is no 'frobnicate'; the words are store, request, delete, find, put, get, status, help, die, "
+                "quit",
                 "request what? write request NAME",
                 "store what? write store FILE, or store FILE NAME",
             ],
@@ -156,3 +157,13 @@ class RingTalkTests(PeersTestCase):
         self.assertEqual(self.tell(self.talk(node), "nothing", "quit"), 0)
         self.assertEqual(self.tell(self.talk(node, strict=True), "nothing", None), 1)
         self.assertEqual(self.tell(self.talk(node, strict=True), "status", "exit"), 0)
+
+    def test_die(self) -> None:
+        """A peer that is to die ends at once: it hands nothing over, and tells nobody."""
+        nodes = self.classroom()
+        talk = self.talk(nodes[0])
+        self.assertFalse(talk.is_dead)
+        self.assertEqual(self.tell(talk, "die"), 0)
+        self.assertTrue(talk.is_dead)
+        self.assertEqual(self.words(), ["this peer is dead: it hands nothing over, and the others are not told"])
+        self.assertEqual(self.tell(self.talk(nodes[1], strict=True), "nothing", "die"), 1)

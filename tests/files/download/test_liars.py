@@ -15,6 +15,7 @@ from twisted_bazaar.errors import StorageError, TransferFailed
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.memory import MemoryContent, MemoryPart, manifest_of
 from twisted_bazaar.files.messages import LARGEST_BLOCK_BYTES, block_head, digests_page
+from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
 from twisted_bazaar.wire.framing import frame
@@ -282,6 +283,80 @@ class LieTests(LiarTestCase):
         """A message of a kind that is not known yet is left out."""
         _, source = self.liar(on_queue=lambda liar, m: [said("weather", sky="blue"), said("go")])
         self.finish(self.fetching().start(source))
+
+
+class MadeUpSizeTests(LiarTestCase):
+    """A size that is made up holds nobody up for longer than a turn, however slowly what it needs is given."""
+
+    def slow(self, size: int, page_s: float, rate: int = 2_000) -> FileSource:
+        """A source of a made-up file of a size, that gives a page of digests every so often, and so many bytes a second
+        of zeros."""
+        zeros = Manifest(self.manifest.digest, size, hashlib.sha256(bytes(MIB)).digest() * (size // MIB))
+
+        def hear(rogue: Rogue, data: bytes) -> None:
+            later = rogue.transport.host.callLater
+
+            def page(message: Say) -> Sequence[bytes | None]:
+                [answer] = Liar.on_digests(liar, message)
+                later(page_s, rogue.transport.write, answer)
+                return []
+
+            def drip(left: bytes) -> None:
+                rogue.transport.write(left[:rate])
+                if left:
+                    later(1.0, drip, left[rate:])
+
+            def want(message: Say) -> Sequence[bytes | None]:
+                drip(pieces(message["chunk"], bytes(MIB)))
+                liar.on_want = lambda message: []  # type: ignore[method-assign]
+                return []
+
+            liar = Liar(b"", zeros)
+            liar.on_digests, liar.on_want = page, want  # type: ignore[method-assign]
+            rogue._script = liar
+            liar(rogue, data)
+
+        return self.rogue(9, hear)
+
+    def test_alone(self) -> None:
+        """A tebibyte whose digests trickle is given up, and what is told says why."""
+        for page_s, most_s in ((15.0, 35.0), (2.1, 600.0)):
+            fetching = self.fetching(give_up_s=1.0).start(self.slow(1 << 40, page_s))
+            self.network.run_until(lambda fetching=fetching: fetching.is_over, most_s)
+            self.assertRegex(fetching.dropped[9], r"it gave \d+ of 525 pages of digests in \d+ s")
+            assert fetching.failure is not None, "there was nobody else"
+            fetching.failure.trap(TransferFailed)
+            self.assertIn(fetching.dropped[9], fetching.failure.getErrorMessage())
+
+    def test_patience(self) -> None:
+        """Digests that come at the least pace are waited for."""
+        fetching = self.fetching().start(self.slow(1 << 36, 1.5))
+        self.network.run_until(lambda: fetching.part.manifest is not None, 60.0)
+        self.assertEqual(fetching.dropped, {})
+
+    def test_honest_one_comes(self) -> None:
+        """An honest source has its turn, whether digests trickle, or all are there and chunks do."""
+        for size, page_s in ((1 << 40, 1.5), (1 << 40, 15.0), (40 * MIB, 0.0)):
+            with self.subTest(size=size, page_s=page_s):
+                fetching = self.fetching().start(self.slow(size, page_s))
+                self.network.run(5.0)
+                fetching.download.add_sources([self.site(1).source])
+                self.finish(fetching, most_s=40.0)
+
+    def test_many_of_one_lie(self) -> None:
+        """Many who say the same have longer turns, and do not keep theirs for ever."""
+        liars = [evolve(self.slow(40 * MIB, 0.0), key=f"{number:064x}") for number in range(5)]
+        fetching = self.fetching().start(*liars, self.site(1).source)
+        self.finish(fetching, most_s=150.0)
+
+    def test_goes_on_after_a_turn(self) -> None:
+        """What came in one turn is there in the next: who is slower than a turn is long comes to its end."""
+        site, fetching = self.site(1), self.fetching()
+        slow = Conditions(latency_s=0.01, bytes_a_second=30_000)
+        self.network.network.ways.change(site.host.name, fetching.host.name, slow)
+        fetching.start(self.slow(40 * MIB, 0.0), site.source)
+        self.finish(fetching, most_s=600.0)
+        self.assertEqual(sorted(fetching.part.written), sorted(set(fetching.part.written)))
 
 
 class FailureTests(LiarTestCase):

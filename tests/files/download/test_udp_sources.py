@@ -71,6 +71,7 @@ class UdpSourcesTestCase(SynchronousTestCase):
     def by_source(self, fetching: Fetching) -> dict[FileSource, int]:
         """How much came from whom."""
         assert fetching.receipt is not None
+        self.protocols = fetching.receipt.protocols
         return dict(fetching.receipt.by_source)
 
 
@@ -125,6 +126,7 @@ class MixedTests(UdpSourcesTestCase):
         sources = [self.site(tcp=False), self.site(udp=False)]
         by_source = self.by_source(self.fetch(*sources))
         self.assertEqual(set(by_source), set(sources))
+        self.assertEqual(self.protocols, {sources[0]: ("udp",), sources[1]: ("tcp",)})
         self.assertTrue(all(size >= MIB for size in by_source.values()), by_source)
 
     def test_losses(self) -> None:

@@ -6,7 +6,7 @@ import os
 import shlex
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -19,6 +19,7 @@ from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.errors import UNREADABLE, FrameError, UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.settings.values import Place
 from twisted_bazaar.state import LONGEST_SOCKET_PATH, SOCKET, state_path, states_root, written_path
 from twisted_bazaar.wire.framing import FrameSplitter, frame
 
@@ -41,6 +42,7 @@ class NotThere(UserError):
 class _Answer(msgspec.Struct, frozen=True):
     results: list[Any] | None = None
     error: str = ""
+    status: int = ExitStatus.NO
 
 
 WHICH_NODE: Final = (
@@ -74,14 +76,34 @@ class RunningNode:
         @raise NotThere: there is no answer.
         @raise Denial: the node says no.
         """
-        payload = self._converse(msgspec.json.encode({"command": command, **wishes}), within_s)
+        return self.ask_for(command, wishes, within_s)
+
+    def ask_for(self, command: str, wishes: Mapping[str, Any], within_s: float = _ANSWER_S) -> list[Any]:
+        """The same, for wishes that may have any names.
+
+        @raise NotThere: there is no answer.
+        @raise Denial: the node says no.
+        """
+        payload = self._converse(msgspec.json.encode({**wishes, "command": command}), within_s)
         try:
             answer = msgspec.json.decode(payload, type=_Answer)
         except UNREADABLE:
             raise self._strange() from None
         if answer.results is None:
-            raise NegativeAnswer(answer.error or "the node says no")
+            raise NegativeAnswer(answer.error or "the node says no", answer.status)
         return answer.results
+
+    def runs(self) -> bool:
+        """Whether anybody is there to be asked; it may be one who does not answer."""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                _connect(connection, self.directory / SOCKET, time.monotonic() + _KNOWING_S)
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            return False
+        except OSError:
+            # It will be told when it is asked.
+            return True
+        return True
 
     def rows(self, command: str, kind: type[_Kind], **wishes: Any) -> list[_Kind]:
         """The same, where the answers are rows of one kind or lists of them.
@@ -157,6 +179,23 @@ def check_state_or_name(state: str | None, name: str | None) -> None:
         raise UserError("--state: write a directory")
 
 
+def state_or_name(options: OptionValues) -> tuple[str | None, str | None]:
+    """The state directory of one node, or its name: of the two the one that is set in the higher layer.
+
+    So who types C{--name} is not stopped by a state directory that stands in a settings file.
+
+    @param options: those of L{WHICH_NODE} are among them.
+    @raise Refusal: both are set in one layer, or the directory cannot be.
+    """
+    state, name = options["state"], options["name"]
+    layers = list(Place)
+    by_state, by_name = (layers.index(options.settings[each].source.place) for each in ("state", "name"))
+    if by_state != by_name:
+        state, name = (state, None) if by_state > by_name else (None, name)
+    check_state_or_name(state, name)
+    return state, name
+
+
 def chosen_node(options: OptionValues, command: str, what: str) -> RunningNode:
     """The node that the command line names; if it names none, the only one that knows a command.
 
@@ -165,8 +204,7 @@ def chosen_node(options: OptionValues, command: str, what: str) -> RunningNode:
     @param what: what people call such a node.
     @raise Refusal: it is not one.
     """
-    state, name = options["state"], options["name"]
-    check_state_or_name(state, name)
+    state, name = state_or_name(options)
     try:
         if state is not None:
             directory = written_path(Path(state), "--state").absolute()
@@ -197,24 +235,34 @@ def _only_node(command: str, what: str) -> RunningNode:
     if knowing:
         names = ", ".join(node.name for node in knowing)
         raise UserError(f"several nodes here can be asked: {names}; choose one with --name")
-    raise NotThere(f"no {what} runs under {states_root()}; {_how_to_start(command)}, or name one with --state")
+    raise nobody_runs(command, what)
+
+
+def nobody_runs(command: str, what: str) -> NotThere:
+    """That no node of this user runs which knows a command, and how to start one."""
+    return NotThere(f"no {what} runs under {states_root()}; {_how_to_start(command)}, or name one with --state")
 
 
 def _nodes_of_user() -> list[RunningNode]:
     """Those that run, or have run, under the platform's state directory."""
+    return [RunningNode(path.name, path) for path in directories_of_user() if (path / SOCKET).exists()]
+
+
+def directories_of_user() -> list[Path]:
+    """The state directories under the platform's, of nodes that run or have run."""
     try:
-        sockets = sorted(states_root().glob(f"*/{SOCKET}"))
+        return sorted(path for path in states_root().iterdir() if path.is_dir())
     except OSError:
         return []
-    return [RunningNode(path.parent.name, path.parent) for path in sockets]
 
 
 def _how_to_start(command: str) -> str:
     roles = {
         "stock": "--role seller --stock apple=5",
         "files": "--role sharer --via index --index tcp:127.0.0.1:9100 --folder ./shared",
+        "members": "--role index_server",
         "ring": "--role ring_peer --join tcp:127.0.0.1:9300",
-        "status": "",
+        **dict.fromkeys(("orders", "order", "cancel"), "--role buyer --want apple"),
     }
-    role = roles.get(command.partition(".")[0], "--role buyer --want apple")
+    role = roles.get(command.partition(".")[0], "")
     return f"start one: {how_to_call('twistd')} -n bazaar-node {role}".rstrip()

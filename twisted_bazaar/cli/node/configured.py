@@ -2,28 +2,29 @@
 
 What is not on the command line is looked up in the variables C{BAZAAR_INDEX} and C{BAZAAR_VIA}, then in the table
 C{[bazaar-get]} of the file, then at its top; so the function gets it as if it had been typed. Arguments are for the
-command line alone. The daemons share the file, and refuse what no program knows, so the options of these commands stand
-in C{cli.commands.files.options}.
+command line alone. The daemons share the file, and refuse what no program knows, so the options of these commands are
+listed in C{cli.commands.tables}. A command under another shares its table: C{bazaar ring store} has C{[bazaar-ring]}.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
 
-from twisted_bazaar.cli.terminal.command import PlainCommand, is_typed
+from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup, is_typed
 from twisted_bazaar.cli.terminal.errors import UserError
-from twisted_bazaar.cli.terminal.process import hold_back_log
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.settings.known import CONFIG, kinds_of
+from twisted_bazaar.settings.known import CONFIG, Known, kinds_of
 from twisted_bazaar.settings.layers import Layers
-from twisted_bazaar.settings.option import OptionValues
+from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.settings.values import Setting, Settings, with_sources
-from twisted_bazaar.taps.known import known_options
 
+# Contexts of commands under another share what is noted by these names.
 _META: Final = "twisted_bazaar.settings"
+_FILE: Final = "twisted_bazaar.settings.file"
 _CONFIG_HELP: Final = "A TOML file with settings for what is not said here; see bazaar config show."
 
 
@@ -43,11 +44,6 @@ class ConfiguredCommand(PlainCommand):
             )
         )
 
-    @property
-    def table(self) -> str:
-        """Its table in a settings file."""
-        return f"bazaar-{self.name}"
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line, and what lies below it."""
         try:
@@ -60,33 +56,11 @@ class ConfiguredCommand(PlainCommand):
         try:
             return super().invoke(ctx)
         except UserError as refusal:
-            if type(refusal) is not UserError:
-                # It is not about what was written.
+            told = with_sources(refusal.message, self._in_force_below(ctx))
+            if type(refusal) is not UserError or told == refusal.message:
+                # It is not about what was written, or a command under this one has said it.
                 raise
-            raise UserError(with_sources(refusal.message, self._in_force_below(ctx))) from None
-
-    def in_force(self, config: str | None) -> dict[str, Setting]:
-        """Every option that a setting can stand for, with its value and where that was written.
-
-        @param config: the settings file; None for what the environment names.
-        @raise Refusal: something in it cannot be.
-        """
-        with click.Context(self, info_name=self.table) as ctx:
-            return OptionValues(self.declared, self.settings(ctx, config)).settings
-
-    def settings(self, ctx: click.Context, config: str | None) -> Settings:
-        """What the layers below the command line set.
-
-        @raise Refusal: something there cannot be.
-        """
-        hold_back_log()
-        try:
-            layers = Layers.read(config, os.environ)
-            for doubt in layers.check(known_options):
-                click.echo(f"{ctx.command_path}: {doubt}", err=True)
-            return layers.settings(kinds_of(self.declared), [self.table])
-        except UsageError as error:
-            raise UserError(str(error)) from None
+            raise UserError(told) from None
 
     def settings_below(self, ctx: click.Context) -> Settings:
         """What the layers set."""
@@ -100,6 +74,60 @@ class ConfiguredCommand(PlainCommand):
         return {name: setting for name, setting in below.items() if name not in typed}
 
 
+class ConfiguredGroup(ConfiguredCommand, PlainGroup):
+    """A command whose options can stand in a settings file, with others under it, which read their own."""
+
+    def settings_below(self, ctx: click.Context) -> Settings:
+        """What the layers set; nothing where a command under it is called."""
+        if ctx.invoked_subcommand is not None:
+            return {}
+        if _META not in ctx.meta:
+            ctx.meta[_META] = _settings_of(ctx, self.declared, ctx.meta.get(_FILE))
+        return super().settings_below(ctx)
+
+
+def settings_in_force(table: str, declared: Sequence[Option], config: str | None) -> dict[str, Setting]:
+    """Every option that a setting can stand for, with its value and where that was written.
+
+    @param table: of the settings file.
+    @param declared: the options.
+    @param config: the settings file; None for what the environment names.
+    @raise Refusal: something in it cannot be.
+    """
+    with click.Context(click.Command(table), info_name=table) as ctx:
+        return OptionValues(declared, _read_layers(ctx, table, declared, config)).settings
+
+
+def _settings_of(ctx: click.Context, declared: Sequence[Option], config: str | None) -> Settings:
+    """What the layers below the command line set for a command.
+
+    @raise Refusal: something there cannot be.
+    """
+    own = ctx
+    while own.parent is not None and own.parent.parent is not None:
+        own = own.parent
+    return _read_layers(ctx, f"bazaar-{own.command.name}", declared, config)
+
+
+def _known_options() -> Known:
+    """The options of all programs: it takes a while to import them, so that is done where something is set."""
+    from twisted_bazaar.cli.terminal.process import hold_back_log
+    from twisted_bazaar.taps.known import known_options
+
+    hold_back_log()
+    return known_options()
+
+
+def _read_layers(ctx: click.Context, table: str, declared: Sequence[Option], config: str | None) -> Settings:
+    try:
+        layers = Layers.read(config, os.environ)
+        for doubt in layers.check(_known_options):
+            click.echo(f"{ctx.command_path}: {doubt}", err=True)
+        return layers.settings(kinds_of(declared), [table])
+    except UsageError as error:
+        raise UserError(str(error)) from None
+
+
 def _read_settings(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     """Look up what lies below the command line.
 
@@ -107,4 +135,8 @@ def _read_settings(ctx: click.Context, param: click.Parameter, value: str | None
     """
     command = ctx.command
     assert isinstance(command, ConfiguredCommand), "the option is of these commands only"
-    ctx.meta[_META] = command.settings(ctx, value)
+    if isinstance(command, ConfiguredGroup):
+        # It is not known yet whether a command under it is called.
+        ctx.meta[_FILE] = value
+    else:
+        ctx.meta[_META] = _settings_of(ctx, command.declared, value)

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.cli.node.availability import Availability, Reason, Unwilling
 from twisted_bazaar.cli.node.observed_endpoint import ObservedEndpoint
-from twisted_bazaar.cli.terminal.errors import NegativeAnswer
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, Unreached
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole
@@ -58,7 +58,7 @@ class Member:
     async def stay(self, work: Coroutine[Deferred[Any], Any, _Result]) -> _Result:
         """Do something, for as long as this node is not refused.
 
-        @raise Denial: it is; the work has been cancelled.
+        @raise NegativeAnswer: it is; the work has been cancelled.
         """
         doing = Deferred.fromCoroutine(work)
 
@@ -137,7 +137,8 @@ class EphemeralNode:
         @param observer: told how it joins.
         @param journals: told of what the node reports.
         @raise UsageError: an option cannot be.
-        @raise NegativeAnswer: nobody answers, or there is no listening there.
+        @raise Unreached: nobody answers.
+        @raise NegativeAnswer: this node is refused, or there is no listening there.
         """
         joining = _Joining(self, reactor, late, observer or JoinObserver(), is_client=not stays)
         member, service = joining.build(make_fetcher, journals, state=state, listens=listens)
@@ -152,6 +153,11 @@ class EphemeralNode:
             yield member
         finally:
             await service.stopService()
+
+    @property
+    def lists_everything(self) -> bool:
+        """Whether those who are asked have a list of everything, and of all that one node has."""
+        return self.method.lists_everything
 
     @property
     def usual_place(self) -> str:
@@ -230,7 +236,8 @@ class _Joining(JoinObserver):
     async def done(self, within_s: float) -> None:
         """Wait until somebody has answered.
 
-        @raise NegativeAnswer: nobody does.
+        @raise Unreached: nobody does.
+        @raise NegativeAnswer: this node is refused.
         """
         timer = Timer(self._reactor, lambda: self._answered(self._reason(within_s)))
         timer.set(within_s)
@@ -239,7 +246,8 @@ class _Joining(JoinObserver):
         finally:
             timer.cancel()
         if reason is not None:
-            raise NegativeAnswer(self._wish.asked.absent(reason))
+            is_no = isinstance(reason, Unwilling) and reason.why is NotJoined.REFUSED
+            raise (NegativeAnswer if is_no else Unreached)(self._wish.asked.absent(reason))
 
     # What the way to find tells: JoinObserver.
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
+from attrs import evolve
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size, format_time
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import show_line
+from twisted_bazaar.cli.terminal.results import is_narrow, show_line
 from twisted_bazaar.files.download.progress import DownloadStatus, Receipt
+from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource, FoundFile
 
 SERVING: Final = "serving"
@@ -62,9 +65,13 @@ class Lines:
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self._say = say
+        self._is_alone = False
 
     def show(self, status: DownloadStatus) -> None:
-        """Nothing that moves."""
+        """Nothing that moves; that nobody has it any more is said once, until somebody has."""
+        was_alone, self._is_alone = self._is_alone, _is_alone(status)
+        if self._is_alone and not was_alone:
+            self.note(format_alone(status.gives_up_in_s))
 
     def note(self, line: str) -> None:
         """Say something."""
@@ -74,14 +81,23 @@ class Lines:
 @contextmanager
 def bar_for(name: str, console: Console) -> Iterator[Bar]:
     """A bar on a terminal, which is gone at the end."""
-    columns = (
+    words = TextColumn("{task.fields[words]}", markup=False)
+    columns: Sequence[ProgressColumn] = (
         TextColumn("{task.fields[name]}", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[words]}", markup=False),
+        words,
     )
+    if is_narrow(console):
+        # The name stands in a line above.
+        columns = [wrapped_words()]
     # It is moved by the reactor, and by no thread.
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         yield Bar(progress, name)
+
+
+def wrapped_words() -> TextColumn:
+    """The words of a bar where there are few columns: all of them, on several lines."""
+    return TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=False))
 
 
 def format_status(status: DownloadStatus) -> str:
@@ -106,8 +122,24 @@ def format_status(status: DownloadStatus) -> str:
     elif known:
         parts.append(f"asking {format_count(known, 'source')}")
     else:
-        parts.append("nobody has it now; asking again" if status.sources else "looking for sources")
+        parts.append(format_alone(status.gives_up_in_s) if status.sources else "looking for sources")
     return ", ".join(parts)
+
+
+def _is_alone(status: DownloadStatus) -> bool:
+    """Whether all who had a file are given up."""
+    has_all = status.held_bytes == status.size
+    return bool(status.sources) and not has_all and all(each.state == "dropped" for each in status.sources)
+
+
+def format_alone(gives_up_in_s: float | None) -> str:
+    """That nobody has a file, and until when others are looked for.
+
+    @param gives_up_in_s: how long from now; None for ever.
+    """
+    if gives_up_in_s is None:
+        return "nobody has it now; asking again until somebody has"
+    return f"nobody has it now; asking again for {format_time(gives_up_in_s)}"
 
 
 def format_event(event: str, details: Mapping[str, Any]) -> str | None:
@@ -120,14 +152,23 @@ def format_event(event: str, details: Mapping[str, Any]) -> str | None:
     return None
 
 
-def format_receipt(found: FoundFile, receipt: Receipt) -> Iterator[str]:
-    """What came from whom, a line each."""
+def format_receipt(found: FoundFile, receipt: Receipt, *, tells_tcp: bool = False) -> Iterator[str]:
+    """What came from whom, a line each.
+
+    @param tells_tcp: whether to tell also what came by TCP, as is usual: it was to come by UDP.
+    """
     fresh = sum(receipt.by_source.values())
     rate = f", {format_rate(fresh / receipt.seconds)}" if fresh and receipt.seconds > 0 else ""
     before = f"; {format_size(receipt.resumed_bytes)} were there before" if receipt.resumed_bytes else ""
     yield f"{found.name}: {format_size(receipt.size)} in {format_time(receipt.seconds)}{rate}, verified{before}"
     for source, size in sorted(receipt.by_source.items(), key=lambda entry: -entry[1]):
-        yield f"  {format_size(size)} from {format_source(source)}"
+        protocols = receipt.protocols.get(source, ())
+        is_told = tells_tcp or "udp" in protocols
+        how = f" by {' and '.join(map(str.upper, protocols))}" if protocols and is_told else ""
+        # Where it takes datagrams may be another port than where it takes connections.
+        if protocols == ("udp",):
+            source = evolve(source, address=Address(source.address.host, source.udp))
+        yield f"  {format_size(size)} from node {source.id} at {source.address}{how}, key {source.key[:8]}"
     for source, why in receipt.dropped.items():
         if source not in receipt.by_source:
             yield f"  nothing from {format_source(source)}: {why}"
@@ -149,6 +190,7 @@ def json_of_receipt(found: FoundFile, receipt: Receipt, path: str) -> dict[str, 
                 "address": str(source.address),
                 "bytes": receipt.by_source.get(source, 0),
                 "dropped": receipt.dropped.get(source),
+                "protocols": list(receipt.protocols.get(source, ())),
             }
             for source in dict.fromkeys((*receipt.by_source, *receipt.dropped))
         ],

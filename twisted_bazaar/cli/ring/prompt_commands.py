@@ -38,6 +38,7 @@ class RingPrompt(Interpreter):
     @param directory: where files go, and where those are that are stored by a number alone.
     @param say: takes a line for the user.
     @param strict: whether what went wrong is in the exit status, as for a pipe.
+    @ivar is_dead: whether the peer is to end at once, without a goodbye to the others.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class RingPrompt(Interpreter):
         self._directory = directory
         self._reactor = reactor
         self._strict = strict
+        self.is_dead = False
 
     async def _store(self, rest: str) -> None:
         file, name = self._file_and_name(rest)
@@ -100,6 +102,11 @@ class RingPrompt(Interpreter):
         for what, figure in standing_figures(standing):
             self._say(f"  {what:12}  {figure}")
 
+    async def _die(self, rest: str) -> int:
+        self.is_dead = True
+        self._say("this peer is dead: it hands nothing over, and the others are not told")
+        return self.status if self._strict else ExitStatus.DONE
+
     async def _quit(self, rest: str) -> int | None:
         if not self._strict:
             return ExitStatus.DONE
@@ -147,6 +154,7 @@ WORDS: Final = (
     Word("get", "NAME", "the small texts under a name", RingPrompt._get),
     Word("status", "", "where this peer stands, and what it keeps", RingPrompt._show_status),
     HELP,
+    Word("die", "", "end at once, as in a power cut: nothing is handed over, nobody is told", RingPrompt._die),
     Word("quit", "", "hand over what is kept, tell the neighbours, and leave", RingPrompt._quit, ("exit", "bye")),
 )
 

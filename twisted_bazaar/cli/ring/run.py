@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 from attrs import frozen
@@ -48,7 +50,7 @@ class RingRun:
         """Take words until there are no more, and leave the ring; returns the exit status.
 
         @raise UsageError: an option cannot be.
-        @raise Denial: there is no listening there, or no joining.
+        @raise NegativeAnswer: there is no listening there, or no joining.
         """
         prompt = Prompt(_PROMPT)
         watcher = _Watcher(prompt.say, quiet=self.quiet)
@@ -68,11 +70,18 @@ class RingRun:
                 prompt.say(
                     f"others join with --join tcp:{_in_endpoint(host or _OWN_HOST)}:{port}; help tells the words"
                 )
+            if join := self.options["join"]:
+                prompt.say(f"joining the ring by {join}")
             commands = RingPrompt(peer, self.directory, prompt.say, reactor, strict=not prompt.is_seen)
             talking = Deferred.fromCoroutine(commands.run(prompt, reactor))
             peer.finished.addCallback(lambda _: talking.cancel())
             try:
-                return await talking
+                status = await talking
+                if commands.is_dead:
+                    # On a disk, unlike in a power cut, nothing of it is left over.
+                    await peer.folder.remove()
+                    _die(status)
+                return status
             except CancelledError:
                 if watcher.refusal is None:
                     raise
@@ -104,7 +113,7 @@ class _Watcher(JoinObserver):
     def not_joined(self, identifier: int, why: NotJoined, reason: str) -> None:
         """It could not join; each reason is told once, until there is another."""
         if not self.is_leaving and reason != self._waited_for:
-            self._say(f"not on the ring yet: {reason}")
+            self._say(f"not on the ring yet: {reason}; trying again and again, until a member answers there")
         self._waited_for = reason
 
     def note(self, event: str, details: Mapping[str, Any]) -> None:
@@ -121,6 +130,12 @@ def say_left(status: int) -> None:
     """
     click.echo("interrupted", err=True)
     raise SystemExit(status)
+
+
+def _die(status: int) -> NoReturn:
+    """End this process as a crash does: no other peer hears a goodbye from it, and nothing is handed over."""
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def _in_endpoint(host: str) -> str:

@@ -32,9 +32,23 @@ class UserError(click.ClickException):
 
 
 class NegativeAnswer(UserError):
-    """A negative answer: what was asked for was possible, and is not so; the text says why."""
+    """A negative answer: what was asked for was possible, and is not so; the text says why.
+
+    @param status: with what the process ends, if not as its class says.
+    """
 
     exit_code: ClassVar[int] = ExitStatus.NO
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        if status is not None:
+            self.exit_code = status  # type: ignore[misc] # click reads it from what is raised
+
+
+class Unreached(NegativeAnswer):
+    """Nobody was reached of those who could be asked; the text says who, and what to do."""
+
+    exit_code: ClassVar[int] = ExitStatus.UNREACHED
 
 
 def whole_text(text: str, what: str) -> str:

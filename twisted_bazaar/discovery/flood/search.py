@@ -24,7 +24,6 @@ from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin
 from twisted_bazaar.values.sale import Offer
-from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 REACHES: Final = (2, 4, 7)
 ROUND_S: Final = (1.0, 2.0, 4.0)
@@ -78,9 +77,8 @@ class FloodSearch:
         if hunt.round == len(REACHES):
             hunt.gathering.finish()
             return
-        search = Search(
-            id=self._node.rng.randrange(LARGEST_INTEGER),
-            return_path=(self._node.id,),
+        search = self._node.new_flood(
+            Search,
             ttl=REACHES[hunt.round],
             item=hunt.gathering.item,
             quantity=hunt.quantity,

@@ -94,7 +94,10 @@ class DownloadConnection(Stream):
 
     @param digest: of the file.
     @ivar wanted: chunks that were asked for and have not come.
+    @ivar protocol: the transport protocol that it goes over, C{tcp} or C{udp}; there when it is connected.
     """
+
+    protocol: str
 
     def __init__(self, reactor: Any, owner: AskingOwner, digest: str) -> None:
         super().__init__(reactor, ANSWERED_CODEC)
@@ -130,6 +133,7 @@ class DownloadConnection(Stream):
         if hasattr(self.transport, "bufferSize"):
             self.transport.bufferSize = _READ_AT_ONCE_BYTES
         self.transport.registerProducer(self, True)
+        self.protocol = "udp" if getattr(self.transport.getPeer(), "type", None) == "UDP" else "tcp"
         self.send(Fetch(digest=self._digest))
         self._owner.connected()
 

@@ -40,9 +40,24 @@ class Pages:
         # Page by page: that of a million digests takes longer than a turn of the reactor may.
         self._root = hashlib.sha256()
 
+    @property
+    def count(self) -> int:
+        """The number of pages that have come."""
+        return -(-self.next_chunk // DIGESTS_IN_PAGE)
+
+    @property
+    def whole_count(self) -> int:
+        """The number of pages when all are there."""
+        return -(-chunk_count(self.head[0]) // DIGESTS_IN_PAGE)
+
+    @property
+    def next_chunk(self) -> int:
+        """The first chunk whose digest has not come."""
+        return len(self._digests) // DIGEST_BYTES
+
     def next(self) -> tuple[int, int] | None:
         """The first chunk and the number of those to ask for next; None when all are there."""
-        first = len(self._digests) // DIGEST_BYTES
+        first = self.next_chunk
         count = min(DIGESTS_IN_PAGE, chunk_count(self.head[0]) - first)
         return (first, count) if count else None
 

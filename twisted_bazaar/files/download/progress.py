@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from twisted_bazaar.values.files import FileSource
 
@@ -34,6 +34,7 @@ class DownloadStatus:
     @ivar held_bytes: how much is there, and right.
     @ivar rate: bytes a second, smoothed over some seconds.
     @ivar seconds_left: at this rate; None when that cannot be said.
+    @ivar gives_up_in_s: when it ends for want of anybody who has the file, if nobody comes; None for never.
     """
 
     size: int | None
@@ -41,6 +42,7 @@ class DownloadStatus:
     rate: float
     seconds_left: float | None
     sources: Sequence[SourceStatus]
+    gives_up_in_s: float | None = None
 
 
 @frozen
@@ -51,6 +53,7 @@ class Receipt:
     @ivar dropped: why, of those that were given up.
     @ivar resumed_bytes: what was there before.
     @ivar seconds: how long it took.
+    @ivar protocols: the transport protocols over which it came, C{tcp} or C{udp}, of those from whom any came.
     """
 
     digest: str
@@ -59,3 +62,4 @@ class Receipt:
     dropped: Mapping[FileSource, str]
     resumed_bytes: int
     seconds: float
+    protocols: Mapping[FileSource, Sequence[str]] = field(factory=dict)

@@ -97,6 +97,7 @@ class Source:
     @ivar right_bytes: how much of what came was right.
     @ivar rate: bytes a second while it owed something; None until some have come.
     @ivar counts: whether what it has is counted by the picker.
+    @ivar protocols: the transport protocols over which chunks have come from it, C{tcp} or C{udp}.
     @ivar since: when it came to be in its state.
     @ivar rests_until: when one that rests is asked again.
     """
@@ -117,6 +118,7 @@ class Source:
         self.right_bytes = 0
         self.rate: float | None = None
         self.counts = False
+        self.protocols: tuple[str, ...] = ()
         self.wanted: dict[int, None] = {}
         self.fresh: deque[int] = deque(maxlen=_MOST_FRESH)
         self.rests_until: float = 0.0
@@ -329,6 +331,8 @@ class Source:
 
     def chunk_received(self, chunk: int, content: memoryview) -> None:
         """A chunk has come."""
+        if self._asking is not None and self._asking.protocol not in self.protocols:
+            self.protocols += (self._asking.protocol,)
         if self.rate is None and self._owed_since is not None:
             self.rate = self.received_bytes / max(self._reactor.seconds() - self._owed_since, 1e-3)
         self.wanted.pop(chunk, None)

@@ -131,9 +131,15 @@ class Download:
     def status(self) -> DownloadStatus:
         """The status of the download."""
         size = None if self._belief.head is None else self._belief.head[0]
-        left = None if size is None else size - self._held
-        seconds = None if left is None or (left and self._rate < 1) else left / self._rate if left else 0.0
-        return DownloadStatus(size, self._held, self._rate, seconds, [each.status() for each in self._sources.values()])
+        sources = [each.status() for each in self._sources.values()]
+        return DownloadStatus(size, self._held, self._rate, self._left_s(), sources, self._gives_up_in_s())
+
+    def _left_s(self) -> float | None:
+        """The seconds until all is there, at the rate of late; None when that cannot be said."""
+        if self._belief.head is None:
+            return None
+        left = self._belief.head[0] - self._held
+        return None if left and self._rate < 1 else left / self._rate if left else 0.0
 
     # What sources call.
 
@@ -148,7 +154,7 @@ class Download:
 
     def source_digests_received(self, source: Source, first: int, digests: bytes) -> None:
         """A page of digests has come."""
-        self._belief.source_digests_received(source, digests)
+        self._belief.source_digests_received(source, first, digests)
 
     def source_grown(self, source: Source, more: int) -> None:
         """A source has chunks that it had not before."""
@@ -205,9 +211,9 @@ class Download:
 
     def _choose(self) -> None:
         """See whether there is a manifest to believe, or a better one."""
-        if self._is_over or self._is_busy or self._writes:
+        if self._is_over or self._is_busy or (self._writes and self._allotment is None):
             return
-        has_any = self._belief.choose(self._held) or self._allotment is not None
+        has_any = self._belief.choose(self._held, self._left_s()) or self._allotment is not None
         # Perhaps there was one, and nothing more is to be expected.
         if not has_any and self._no_room is not None and not self._belief.is_open:
             self._fail(Failure(self._no_room))
@@ -217,9 +223,14 @@ class Download:
         self._is_busy = True
         if self._allotment is not None:
             self._allotment.pause()
+        head = head_of(manifest)
+        for source in list(self._sources.values()):
+            # What it was asked for by another manifest is of no use now.
+            if source.wanted and source.head != head:
+                source.back_off("another manifest of the file has its turn")
         beginning = self._part.set_manifest(manifest)
         beginning.addBoth(self._unbusy)
-        beginning.addCallbacks(lambda _: self._believe(manifest), self._has_no_room, errbackArgs=(head_of(manifest),))
+        beginning.addCallbacks(lambda _: self._believe(manifest), self._has_no_room, errbackArgs=(head,))
         beginning.addErrback(self._is_at_fault)
 
     def _has_no_room(self, failure: Failure, head: Head) -> None:
@@ -305,10 +316,13 @@ class Download:
         self._close()
         head = self._belief.head
         assert head is not None, "what is whole is whole by a manifest"
-        by_source = {each.origin: each.right_bytes for each in self._sources.values() if each.right_bytes}
+        senders = [each for each in self._sources.values() if each.right_bytes]
+        by_source = {each.origin: each.right_bytes for each in senders}
+        protocols = {each.origin: each.protocols for each in senders}
         dropped = {each.origin: each.why or "" for each in self._sources.values() if each.state is State.DROPPED}
         seconds = self._reactor.seconds() - self._began
-        self._done.callback(Receipt(self._part.digest, head[0], by_source, dropped, self._resumed or 0, seconds))
+        resumed = self._resumed or 0
+        self._done.callback(Receipt(self._part.digest, head[0], by_source, dropped, resumed, seconds, protocols))
 
     def _is_wrong(self, failure: Failure) -> None:
         """Drop all who gave the manifest: it was a lie."""
@@ -357,6 +371,7 @@ class Download:
         for source in list(self._sources.values()):
             source.check(now)
         self._connect_more()
+        self._belief.check_pace()
         self._choose()
         if self._allotment is not None:
             self._allotment.request_from_all()
@@ -365,14 +380,29 @@ class Download:
         if self._is_busy or any(self._is_of_use(each) for each in self._sources.values()):
             self._usable_at = now
         elif self._give_up_s is not None and now - self._usable_at >= self._give_up_s:
-            self._fail(Failure(TransferFailed(f"nobody has served it for {self._give_up_s:g} s")))
+            self._fail(Failure(TransferFailed(f"nobody has served it for {self._give_up_s:g} s{self._last_reason()}")))
+
+    def _last_reason(self) -> str:
+        """Why the last source was given up, where that is all there is to say."""
+        dropped = [each for each in self._sources.values() if each.state is State.DROPPED]
+        last = max(dropped, key=lambda each: each.since, default=None)
+        return "" if self._held or last is None else f"; {last.origin.address}: {last.why}"
+
+    def _gives_up_in_s(self) -> float | None:
+        """When it ends, if nobody of use comes until then; None for never."""
+        if self._give_up_s is None:
+            return None
+        return max(0.0, self._usable_at + self._give_up_s - float(self._reactor.seconds()))
 
     def _is_of_use(self, source: Source) -> bool:
         if source.state is State.DROPPED:
             return False
         if self._allotment is None or source.head is None:
             return True
-        return source.head == self._belief.head and self._allotment.is_useful(source)
+        if source.head != self._belief.head:
+            # It may have its turn.
+            return source.state in DESCRIBED
+        return self._allotment.is_useful(source)
 
     # The end.
 

@@ -92,6 +92,17 @@ class Forwarding:
         link.send(message)
         return True
 
+    def why_not(self, message: Message, route: Route) -> str:
+        """Why a message cannot go along a route, in words."""
+        first = route[1]
+        if first == self._links.id:
+            return "a route begins with this node and ends with the one to reach"
+        if (self._links.tracker if first == TRACKER_ID else self._linked.get(first)) is None:
+            return "there is no link to the tracker" if first == TRACKER_ID else f"there is no link to node {first}"
+        if not isinstance(message, Routed):
+            return f"{type(message).__name__} is not Routed, and goes over one link only"
+        return f"a path has at most {LONGEST_PATH} nodes"
+
     def routes_to(self, node_id: int) -> Sequence[Route]:
         """The known routes to a node, best first."""
         return self._router.routes_to(node_id, self._links.id, self._links.clock.seconds())

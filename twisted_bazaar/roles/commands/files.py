@@ -1,7 +1,8 @@
-"""Commands over the control socket of a sharer: list, get, search, status."""
+"""Commands over the control socket of a sharer: list, get, cancel, search, status."""
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
@@ -25,6 +26,8 @@ from twisted_bazaar.values.files import FileQuery, FoundFile, Page, SharedFile
 _MOST_LISTED: Final = 10_000
 _MOST_LEFT_OUT: Final = 1000
 _MOST_ENDED: Final = 100
+# Less of a digest may be a name that was mistyped.
+_LEAST_OF_DIGEST: Final = 6
 
 
 class _Get(msgspec.Struct, frozen=True):
@@ -38,6 +41,15 @@ class _Get(msgspec.Struct, frozen=True):
     wanted: Annotated[str, Meta(min_length=1, max_length=255)]
     digest: Annotated[str, Meta(max_length=64)] = ""
     overwrite: bool = False
+
+
+class _Cancel(msgspec.Struct, frozen=True):
+    """A download to stop.
+
+    @ivar wanted: the name of its file, or the beginning of its digest.
+    """
+
+    wanted: Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class _Search(msgspec.Struct, frozen=True):
@@ -78,6 +90,7 @@ class FilesCommands:
             "files.list": self._list,
             "files.status": self._tell_all,
             "files.get": self._get,
+            "files.cancel": self._cancel,
             "files.search": self._search,
         }
 
@@ -136,6 +149,11 @@ class FilesCommands:
         self._fetcher.node.report("fetching", "fetching {name}, {size} bytes", name=found.name, size=found.size)
         return row_of_fetch(fetch)
 
+    def _cancel(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        wanted = read_request(request, _Cancel).wanted
+        fetch = meant_by(wanted, self._fetcher.under_way())
+        return self._fetcher.cancel(fetch).addCallback(lambda _: row_of_fetch(fetch))
+
     def _note_end(self, fetch: Fetch) -> None:
         self._ended = [*self._ended[1 - _MOST_ENDED :], fetch]
         node, name = self._fetcher.node, fetch.found.name
@@ -153,14 +171,35 @@ class FilesCommands:
         return searching.addCallback(_row_of_page)
 
 
+def meant_by(wanted: str, fetches: Sequence[Fetch]) -> Fetch:
+    """The one of several downloads that is meant.
+
+    @param wanted: the name of its file, or the beginning of its digest.
+    @raise UsageError: it is none of them, or can be several.
+    """
+    name = unicodedata.normalize("NFC", wanted)
+    meant = [fetch for fetch in fetches if fetch.found.name == name]
+    if not meant and len(wanted) >= _LEAST_OF_DIGEST:
+        meant = [fetch for fetch in fetches if fetch.found.digest.startswith(wanted.lower())]
+    if not meant:
+        raise UsageError(f"{wanted} is not being fetched")
+    if len(meant) > 1:
+        digests = ", ".join(fetch.found.digest[:16] for fetch in meant)
+        raise UsageError(f"{len(meant)} downloads are meant by {wanted}; choose one by its digest: {digests}")
+    return meant[0]
+
+
 def row_of_fetch(fetch: Fetch) -> dict[str, Any]:
     """A download as the operator is told of it."""
     row: dict[str, Any] = {"name": fetch.found.name, "size": fetch.found.size, "digest": fetch.found.digest}
     if isinstance(fetch.outcome, Failure):
-        return {**row, "state": "failed", "reason": _why(fetch.outcome)}
+        state = "stopped" if fetch.outcome.check(CancelledError) else "failed"
+        return {**row, "state": state, "reason": _why(fetch.outcome), "held": fetch.status().held_bytes}
     if fetch.outcome is not None:
         sources = {str(source.id): size for source, size in fetch.outcome.by_source.items()}
-        return {**row, "state": "done", "by_source": sources, "resumed": fetch.outcome.resumed_bytes}
+        protocols = sorted({each for used in fetch.outcome.protocols.values() for each in used})
+        resumed = fetch.outcome.resumed_bytes
+        return {**row, "state": "done", "by_source": sources, "resumed": resumed, "protocols": protocols}
     status = fetch.status()
     return {
         **row,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
@@ -20,15 +20,17 @@ from twisted_bazaar.errors import AlreadyThere, FileChanged, TransferFailed, Usa
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.interfaces import Command
 from twisted_bazaar.roles.commands.requests import read_request
+from twisted_bazaar.roles.commands.ring_own import OwnEntries, OwnEntry
+from twisted_bazaar.roles.commands.ring_progress import StoreProgress
 from twisted_bazaar.roles.fetcher import parts_in
 from twisted_bazaar.roles.fetching import Fetch, NotFound, read_beginning
 from twisted_bazaar.roles.ring.catalogue import RingCatalogue
 from twisted_bazaar.roles.ring.file_keeper import FileKeeper
 from twisted_bazaar.roles.ring.kept_files import KeptFiles
-from twisted_bazaar.roles.ring.kept_folder import KeptFolder
+from twisted_bazaar.roles.ring.kept_folder import KeptFolder, KeptPart
 from twisted_bazaar.roles.ring.local_files import copy_into, offer_blocking
 from twisted_bazaar.roles.ring.offered import Offered
-from twisted_bazaar.roles.ring.status import ring_status
+from twisted_bazaar.roles.ring.status import addresses_of, ring_status
 from twisted_bazaar.roles.ring.transfers import RingTransfers
 from twisted_bazaar.values.files import FoundFile
 from twisted_bazaar.wire.files import check_file_name
@@ -37,6 +39,7 @@ _Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 # The longest that those who are to keep a file may take to get it while nothing of it goes out.
 _STALLED_S: Final = 20.0
 _GIVE_UP_S: Final = 20.0
+_MOST_LISTED: Final = 100
 
 
 class _Store(msgspec.Struct, frozen=True):
@@ -78,6 +81,26 @@ class _Put(msgspec.Struct, frozen=True):
     value: Annotated[str, Meta(max_length=VALUE_BYTES)]
 
 
+class _List(msgspec.Struct, frozen=True):
+    """A page of what was stored and put from here.
+
+    @ivar after: the C{after} of the last row of the page before; empty for the first page.
+    @ivar most: how many rows at most.
+    """
+
+    after: str = ""
+    most: Annotated[int, Meta(ge=1, le=_MOST_LISTED)] = _MOST_LISTED
+
+
+class _Cancel(msgspec.Struct, frozen=True):
+    """A request that is to end.
+
+    @ivar path: where the file was to be.
+    """
+
+    path: Annotated[str, Meta(min_length=1)]
+
+
 class RingCommands:
     """The commands of a member of a ring that keeps files.
 
@@ -88,6 +111,7 @@ class RingCommands:
     @param folder: those of them that have come.
     @param keeper: gets the others.
     @param offered: those that were stored from here.
+    @param own: the list of what was stored and put from here.
     @param is_classic: whether this is a ring of a classroom.
     @ivar commands: by name, what can be asked.
     """
@@ -101,6 +125,7 @@ class RingCommands:
         folder: KeptFolder,
         keeper: FileKeeper,
         offered: Offered,
+        own: OwnEntries,
         *,
         is_classic: bool,
     ) -> None:
@@ -111,6 +136,8 @@ class RingCommands:
         self._folder = folder
         self._keeper = keeper
         self._offered = offered
+        self._own = own
+        self._storing: list[StoreProgress] = []
         self._is_classic = is_classic
         # Who waits for what to be where.
         self._brought: dict[tuple[str, Path], list[Deferred[Any]]] = {}
@@ -123,6 +150,9 @@ class RingCommands:
             "ring.find": lambda request: self.find(**_read(request, _Named)),
             "ring.put": lambda request: self.put(**_read(request, _Put)),
             "ring.get": lambda request: self.get(**_read(request, _Named)),
+            "ring.list": lambda request: self.list_own(**_read(request, _List)),
+            "ring.transfers": lambda request: succeed(self.transfers()),
+            "ring.cancel": lambda request: self.cancel(**_read(request, _Cancel)),
         }
 
     def store(self, path: str, name: str = "") -> Deferred[dict[str, Any]]:
@@ -164,9 +194,7 @@ class RingCommands:
 
     def put(self, name: str, value: str) -> Deferred[dict[str, Any]]:
         """Have a small text kept, in place of what this node had put there before."""
-        self._check()
-        putting = self._dht.put(VALUES, name, value.encode())
-        return putting.addCallback(lambda stored: {"name": name, "copies": len(stored.keepers)})
+        return Deferred.fromCoroutine(self._put(name, value.encode()))
 
     def get(self, name: str) -> Deferred[list[dict[str, Any]]]:
         """All small texts of a name, the newest first."""
@@ -186,28 +214,58 @@ class RingCommands:
         status |= {"bytes": kept.size_bytes, "keep_bytes": kept.limit_bytes}
         return succeed(status)
 
+    def list_own(self, after: str = "", most: int = _MOST_LISTED) -> Deferred[Sequence[Mapping[str, Any]]]:
+        """A page of what was stored and put from here, by name, and how many nodes say now that they keep each."""
+        self._check()
+        return Deferred.fromCoroutine(self._own.rows(self._dht, self._transfers.node.key.public, after, most))
+
+    def transfers(self) -> list[dict[str, Any]]:
+        """The files that are being stored and requested now, and how far each is."""
+        gone_bytes = self._transfers.uploads.gone_bytes
+        rows = [each.row(gone_bytes(each.digest) if each.digest else 0) for each in self._storing]
+        return [*rows, *(_request_row(fetch, path) for path, fetch in self._requested())]
+
+    def cancel(self, path: str) -> Deferred[dict[str, Any]]:
+        """End a request; what has come stays, to go on with another time.
+
+        @raise UsageError: nothing is requested to that place, or it comes here to be kept as well, or others wait too.
+        """
+        return Deferred.fromCoroutine(self._cancel(Path(path)))
+
     # Storing.
 
     async def _store(self, path: Path, name: str) -> dict[str, Any]:
         self._check()
+        storing = StoreProgress(str(path), name or path.name)
+        self._storing.append(storing)
+        try:
+            return await self._store_with(storing, path, name)
+        finally:
+            self._storing.remove(storing)
+
+    async def _store_with(self, storing: StoreProgress, path: Path, name: str) -> dict[str, Any]:
         reactor: Any = self._transfers.node.clock
         content = await deferToThreadPool(reactor, reactor.getThreadPool(), offer_blocking, reactor, path)
         manifest, name = content.manifest, name or content.seen.name
         self._offered.offer(name, content)
         whole = set[Contact]()
+        storing.digest, storing.size, storing.whole = manifest.digest, manifest.size, whole
         end = self._dht.watch_whole(manifest.digest, whole.add)
         try:
             about: dict[str, Any] = {"digest": manifest.digest, "size": manifest.size, "file": content.seen.name}
             stored = await self._dht.put(FILES, name, **about)
+            await self._own.add(OwnEntry(FILES, name, reactor.seconds(), **about), reactor)
+            storing.keepers = frozenset(stored.keepers)
             whole |= {copy.at for copy in stored.copies if copy.is_kept and copy.is_whole}
-            await self._until_whole(manifest.digest, whole, frozenset(stored.keepers))
+            await self._until_whole(manifest.digest, whole, storing.keepers)
         finally:
             end()
         keepers = [contact for contact in stored.keepers if contact in whole]
         if not keepers:
             raise TransferFailed(f"{name} was not fetched by any of those that are to keep it")
         self._transfers.node.report("ring-stored", "{name} is kept by {copies} nodes", name=name, copies=len(keepers))
-        return {"name": name, "digest": manifest.digest, "size": manifest.size, "copies": self._places(keepers)}
+        row = {"name": name, "digest": manifest.digest, "size": manifest.size, "copies": self._places(keepers)}
+        return {**row, "wanted": self._dht.replicas + 1, "addresses": addresses_of(self._dht.member.ring, keepers)}
 
     async def _until_whole(self, digest: str, whole: Set[Contact], keepers: Set[Contact]) -> None:
         """Wait until those that are to keep a file have all of it, or nothing of it has gone out for a while.
@@ -325,22 +383,52 @@ class RingCommands:
         finally:
             self._catalogue.names.pop(digest, None)
         if isinstance(outcome, Failure):
+            if outcome.check(CancelledError):
+                raise TransferFailed(f"{file} is not fetched any more: that was ended")
             outcome.raiseException()
         assert outcome is not None, "it has ended"
         self._transfers.node.report("ring-fetched", "{file} has come, {size} bytes", file=file, size=size, name=name)
         return {str(source.id): sent for source, sent in outcome.by_source.items()}
 
+    def _requested(self) -> list[tuple[Path, Fetch]]:
+        """The files that are requested and on their way, each with the place where it is to be."""
+        under_way = {fetch.found.digest: fetch for fetch in self._transfers.under_way()}
+        return [(path, under_way[digest]) for digest, path in self._brought if digest in under_way]
+
+    async def _cancel(self, path: Path) -> dict[str, Any]:
+        fetch = dict(self._requested()).get(path)
+        if fetch is None:
+            raise UsageError(f"nothing is on its way to {path}")
+        if isinstance(fetch.part, KeptPart):
+            raise UsageError(f"{path.name} is on its way to this node, which is to keep it for others as well")
+        if len(self._brought[fetch.found.digest, path]) > 1:
+            raise UsageError(f"somebody else waits for {path.name} too")
+        row = _request_row(fetch, path)
+        await self._transfers.cancel(fetch)
+        return row
+
     # The rest.
+
+    async def _put(self, name: str, value: bytes) -> dict[str, Any]:
+        self._check()
+        stored = await self._dht.put(VALUES, name, value)
+        clock = self._transfers.node.clock
+        await self._own.add(OwnEntry(VALUES, name, clock.seconds(), len(value)), clock)
+        return {"name": name, "copies": len(stored.keepers), "wanted": self._dht.replicas + 1}
 
     async def _delete(self, name: str) -> dict[str, Any]:
         self._check()
-        deleted = 0
+        deleted, own, clock = 0, self._transfers.node.key.public, self._transfers.node.clock
         for space in (FILES, VALUES):
-            for holding in await self._dht.get(space, name, self._dht.replicas + 1):
-                if holding.entry.kept.owner == self._transfers.node.key.public:
-                    await self._dht.delete(space, name)
-                    self._offered.withdraw(name, holding.entry.kept.digest or "")
-                    deleted += 1
+            holdings = await self._dht.get(space, name, self._dht.replicas + 1)
+            digests = [each.entry.kept.digest or "" for each in holdings if each.entry.kept.owner == own]
+            # What nobody keeps any more may come back with a node that is away.
+            if digests or self._own.has(space, name):
+                await self._dht.delete(space, name)
+                await self._own.remove(space, name, clock)
+                for digest in digests:
+                    self._offered.withdraw(name, digest)
+                deleted += 1
         if not deleted:
             raise UsageError(f"nothing that this node has stored is called {name!r}; only its owner deletes it")
         self._transfers.node.report("ring-deleted", "{name} is deleted", name=name)
@@ -360,6 +448,21 @@ class RingCommands:
 
 def _told_apart(kept: Kept) -> str:
     return f"{kept.file} {(kept.digest or '')[:16]}, {kept.size:,} bytes, stored by {kept.owner[:12]}"
+
+
+def _request_row(fetch: Fetch, path: Path) -> dict[str, Any]:
+    """How far a request is."""
+    status = fetch.status()
+    return {
+        "kind": "request",
+        "path": str(path),
+        "name": path.name,
+        "size": fetch.found.size if status.size is None else status.size,
+        "bytes": status.held_bytes,
+        "rate": status.rate,
+        "seconds_left": status.seconds_left,
+        "sources": sum(each.state == "serving" for each in status.sources),
+    }
 
 
 def _fire(waiting: Deferred[None], _: object) -> None:

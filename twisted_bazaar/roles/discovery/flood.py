@@ -15,6 +15,9 @@ class FloodMethod(DiscoveryMethod):
 
     name = "flood"
     needs_links = True
+    nobody_asked: ClassVar[str | None] = (
+        "no tracker was reached; start one with twistd -n bazaar-tracker, or say with --tracker where it is"
+    )
     finds_files = False
     limits: ClassVar[Mapping[str, Any]] = {}
 

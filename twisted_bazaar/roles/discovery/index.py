@@ -10,7 +10,6 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.discovery.index.client.member import IndexMember
 from twisted_bazaar.discovery.index.client.search import IndexAnswers, IndexSearch
-from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IOffers, IRole
 from twisted_bazaar.roles.discovery.method import DiscoveryContext, DiscoveryMethod
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -25,7 +24,9 @@ _ASKED: Final = Asked(
     "tcp:127.0.0.1:9100",
     "--index",
 )
-_INDEX: Final = Option("index", "Where the index server listens, which is the node's tracker too.", "ENDPOINT")
+_INDEX: Final = Option(
+    "index", "Where the index server listens, which is the node's tracker too.", "ENDPOINT", _ASKED.usual
+)
 
 
 class IndexMethod(DiscoveryMethod):
@@ -37,11 +38,12 @@ class IndexMethod(DiscoveryMethod):
 
     name = "index"
     options: ClassVar[Sequence[Option]] = (_INDEX,)
-    command_options: ClassVar[Sequence[Option]] = (
-        evolve(_INDEX, help="Where the index server listens.", default=_ASKED.usual),
-    )
+    command_options: ClassVar[Sequence[Option]] = (evolve(_INDEX, help="Where the index server listens."),)
     asked: ClassVar[Asked] = _ASKED
     gives_ids = True
+    nobody_asked: ClassVar[str | None] = (
+        "no index server was reached; start one with --role index_server, or say with --index where it is"
+    )
     lists_everything = True
 
     def __init__(self, registrar: IStreamClientEndpoint | None = None, *, observer: JoinObserver | None = None) -> None:
@@ -53,10 +55,8 @@ class IndexMethod(DiscoveryMethod):
     def from_options(cls, options: OptionValues, context: DiscoveryContext) -> Self:
         """Make it as options say.
 
-        @raise UsageError: they do not say where the index server is.
+        @raise UsageError: what they say is no endpoint of one.
         """
-        if options["index"] is None:
-            raise UsageError("--via index: say where the index server is, with --index tcp:HOST:PORT")
         return cls(context.endpoint(options["index"], _ASKED), observer=context.observer)
 
     def make_discovery(self, node: INode, gather_s: float) -> IDiscovery:

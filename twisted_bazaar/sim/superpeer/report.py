@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Literal
 import msgspec
 from attrs import define, field, frozen
 
-from twisted_bazaar.discovery.superpeer.messages import Query, QueryHit, Table
+from twisted_bazaar.discovery.superpeer.messages import Query, QueryEnd, QueryHit, Table
 from twisted_bazaar.sim.cluster import Cluster, Member
 from twisted_bazaar.sim.figures import Comparison, Figure, figures_side_by_side, figures_to_json
 from twisted_bazaar.sim.invariants.check import Check
@@ -58,7 +58,7 @@ class Searches:
     """The results of the searches of one sort in one phase.
 
     @ivar asked: how many there were.
-    @ivar messages: queries and hits among super peers a search; None if there was none.
+    @ivar messages: queries, hits and ends among super peers a search; None if there was none.
     @ivar bytes: how many bytes these had, without what carries them.
     @ivar recall: the hits that a search had of those that it could have had, at most as many as it wanted; the mean of
         those that could have any, None if there was none.
@@ -89,7 +89,7 @@ class PhaseReport:
     @ivar seconds: how long it was used.
     @ivar bytes_a_second: what a node sent, all that this kind of search needs; the mean.
     @ivar tables_a_second: how many bytes of that were tables of words.
-    @ivar searches_a_second: how many were queries and hits among super peers.
+    @ivar searches_a_second: how many were queries, hits and ends among super peers.
     @ivar messages: how many were sent among super peers, by type.
     """
 
@@ -225,7 +225,7 @@ class SuperPeerStatistics(Statistics[SuperPeerReport]):
         present = self._present
         if present is not None:
             present.datagrams[type(message)] += 1
-        if isinstance(message, Query | QueryHit):
+        if isinstance(message, Query | QueryHit | QueryEnd):
             search = self._by_query.get(message.id)
             if search is not None:
                 search.messages += 1

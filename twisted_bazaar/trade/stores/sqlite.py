@@ -28,8 +28,10 @@ T = TypeVar("T")
 Book = TypeVar("Book")
 Work = Callable[[Book], Any]
 
-SALES: Final[FileKind[SalesBook]] = FileKind("ledger", 0x627A6C67, forms_of("ledger"), SqliteSales)
-PURCHASES: Final[FileKind[PurchaseBook]] = FileKind("book of orders", 0x627A6F72, forms_of("orders"), SqlitePurchases)
+SALES: Final[FileKind[SalesBook]] = FileKind("ledger", "ledger.sqlite", 0x627A6C67, forms_of("ledger"), SqliteSales)
+PURCHASES: Final[FileKind[PurchaseBook]] = FileKind(
+    "book of orders", "orders.sqlite", 0x627A6F72, forms_of("orders"), SqlitePurchases
+)
 
 # So much shares a transaction at most: what comes later is not to wait for too much.
 _MOST_AT_ONCE: Final = 256
@@ -178,7 +180,7 @@ class _Session(Generic[Book]):
     @ivar _is_suspect: whether something has gone wrong that could have damaged the file.
     """
 
-    def __init__(self, path: Path, kind: FileKind[Book], file: BookFile) -> None:
+    def __init__(self, path: Path, kind: FileKind[Book], file: BookFile[Book]) -> None:
         self._path = path
         self._kind = kind
         self._file = file

@@ -50,18 +50,20 @@ class FileKind(Generic[Book]):
     """A kind of book in a file.
 
     @ivar name: what people call it.
+    @ivar file_name: what its file is called in the directory of a node.
     @ivar application_id: the mark that tells its file from others; from -2**31 to 2**31 - 1, not 0.
     @ivar forms: the folder of its forms.
     @ivar make_book: makes the book over a connection.
     """
 
     name: str
+    file_name: str
     application_id: int
     forms: Traversable
     make_book: Callable[[sqlite3.Connection], Book]
 
 
-class BookFile:
+class BookFile(Generic[Book]):
     """One file.
 
     @param path: where it is, or is to be.
@@ -143,6 +145,27 @@ class BookFile:
             connection.close()
             raise
         return connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Book]:
+        """The book to be looked at only, while no process has it open; nothing of the file is changed.
+
+        @raise StorageError: it cannot be read; the text says what to do.
+        """
+        try:
+            self.check()
+            with self._explained(), self._reading() as connection:
+                _, form = self._form(connection)
+                if form == len(self._steps):
+                    yield self._kind.make_book(connection)
+                    return
+                # What reads it knows the newest form only.
+                with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+                    connection.backup(copy)
+                    self._upgrade(copy)
+                    yield self._kind.make_book(copy)
+        except (UsageError, sqlite3.Error, OSError) as error:
+            raise as_storage_error(self._path, error) from error
 
     def is_still_there(self) -> bool:
         """Whether the file that was opened is the one that will be found when it is opened again."""

@@ -6,12 +6,22 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
 from twisted.internet.defer import Deferred, fail, succeed
 
 from tests.cli.operated import OperatedCase, OperatedNode
+from twisted_bazaar.cli.commands.files import files
 from twisted_bazaar.errors import UsageError
 
 _DIGEST = "12" * 32
+
+
+def _under_way(name: str, rate: float, seconds_left: float | None, state: str) -> dict[str, Any]:
+    """A download as a node tells it, with one source."""
+    row = {"name": name, "size": 4096, "digest": _DIGEST, "state": "under way", "held": 1024, "rate": rate}
+    return {**row, "seconds_left": seconds_left, "sources": [{"id": 7, "state": state, "bytes": 1024, "why": None}]}
+
+
 _STATUS = {
     "folder": "/srv/shared",
     "fault": None,
@@ -23,6 +33,10 @@ _STATUS = {
         {"name": "b", "size": 3000, "digest": _DIGEST, "state": "done", "by_source": {"7": 3000}},
         {"name": "c", "size": 3000, "digest": _DIGEST, "state": "failed", "reason": "the disk is full"},
         {"name": "d", "size": 4096, "digest": _DIGEST, "state": "under way", "held": 1024, "rate": 512.0},
+        _under_way("e", 512.0, 6.0, "serving"),
+        _under_way("f", 0.0, None, "dropped"),
+        {"name": "g", "size": 4096, "digest": _DIGEST, "state": "stopped", "held": 1024, "reason": "stopped"},
+        {"name": "h", "size": 4096, "digest": _DIGEST, "state": "done", "by_source": {}, "protocols": ["udp"]},
     ],
 }
 
@@ -39,6 +53,7 @@ class FilesTests(OperatedCase):
             "files.list": self._list,
             "files.status": lambda request: succeed(_STATUS),
             "files.get": self._get,
+            "files.cancel": self._cancel,
         }
         self.add("sharer", OperatedNode(commands))
 
@@ -51,6 +66,26 @@ class FilesTests(OperatedCase):
         if request["wanted"] == "nothing":
             return fail(UsageError("nobody has it"))
         return succeed({"name": "b", "size": 3000, "digest": _DIGEST, "state": "under way", "sources": []})
+
+    def _cancel(self, request: Mapping[str, Any]) -> Deferred[Any]:
+        self.asked.append(request)
+        match request["wanted"]:
+            case "nothing":
+                return fail(UsageError("nothing is not being fetched"))
+            case "late":
+                return succeed({"name": "late", "size": 3000, "digest": _DIGEST, "state": "done"})
+        held = 0 if request["wanted"] == "new" else 1024
+        return succeed({"name": "b", "size": 4096, "digest": _DIGEST, "state": "stopped", "held": held})
+
+    def test_cancel(self) -> None:
+        """A download is stopped, and it is told what is kept; what is not fetched is no, with status 1."""
+        self.assertEqual(self.told("files", "cancel", "b"), ["b: stopped; 1.00 KiB of 4.00 KiB are kept"])
+        self.assertEqual(self.asked, [{"wanted": "b"}])
+        self.assertEqual(self.told("files", "cancel", "new"), ["b: stopped; nothing had come yet"])
+        for wanted, expected in (("nothing", "nothing is not being fetched"), ("late", "late has come already, whole")):
+            result = self.bazaar("files", "cancel", wanted)
+            self.assertEqual((result.exit_code, result.stdout), (1, ""))
+            self.assertTrue(result.stderr.endswith(f"bazaar files cancel: {expected}\n"), result.stderr)
 
     def test_list(self) -> None:
         """What is offered is listed; names cannot move the cursor."""
@@ -77,9 +112,32 @@ class FilesTests(OperatedCase):
                 "downloads b: done, 2.93 KiB",
                 "c: failed: the disk is full",
                 "d: 1.00 KiB of 4.00 KiB, 512 bytes/s",
+                "e: 1.00 KiB of 4.00 KiB, 512 bytes/s, 6.0 s left",
+                "f: 1.00 KiB of 4.00 KiB, nobody has it now; asking again until somebody has",
+                "g: stopped; 1.00 KiB of 4.00 KiB are kept",
+                "h: done, 4.00 KiB by UDP",
             ],
         )
         self.assertEqual(json.loads(self.told("files", "status", "--json")[0]), [_STATUS])
+
+    def test_narrow(self) -> None:
+        """Where there are few columns, names stand in lines of their own."""
+        self.patch(files, "console_for_results", lambda: Console(width=40, highlight=False, markup=False))
+        self.assertEqual(self.told("files", "list")[:2], ["a", "2.93 KiB, 121212121212"])
+        told = self.bazaar("files", "status").stdout.splitlines()
+        self.assertEqual(
+            told[:7],
+            [
+                "folder",
+                "  /srv/shared",
+                "shared",
+                "  2 files",
+                "left out",
+                "  link",
+                "    a link; links are not followed",
+            ],
+        )
+        self.assertEqual(told[-2:], ["  h", "    done, 4.00 KiB by UDP"])
 
     def test_get(self) -> None:
         """A file is fetched by the sharer; what it refuses is told, with status 1."""

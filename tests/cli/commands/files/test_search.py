@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 from click.testing import CliRunner
 from rich.console import Console
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files.cases import file_of
 from tests.roles.files_cases import FilesCase
+from twisted_bazaar.cli.commands.files.search import Asking
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.node.found import Finds, Search
 from twisted_bazaar.values.files import FileQuery, FoundFile
@@ -74,6 +78,30 @@ class SearchTests(FilesCase):
         self.assertEqual(self.catalogue.queries[0].name, "f\u00fcr")
 
 
+class _Screen(io.StringIO):
+    """A stream that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class AskingTests(SynchronousTestCase):
+    """Whom a search asks."""
+
+    def asked(self, stream: io.StringIO) -> str:
+        """What is said when two super peers have taken the node."""
+        self.patch(sys, "stderr", stream)
+        asking = Asking()
+        for port in (9200, 9201):
+            asking.joined(f"by the super peer at 127.0.0.1:{port}")
+        return stream.getvalue()
+
+    def test_seen(self) -> None:
+        """Somebody who waits reads who is asked, once; a pipe is told nothing."""
+        self.assertEqual(self.asked(_Screen()), "asking the super peer at 127.0.0.1:9200\n")
+        self.assertEqual(self.asked(io.StringIO()), "")
+
+
 class FindsTests(FilesCase):
     """How it is shown."""
 
@@ -105,6 +133,33 @@ class FindsTests(FilesCase):
         """What strangers have named so cannot move the cursor, or be taken for markup."""
         [line] = shown(Finds([FoundFile("[red]\x1b[31mx\u202e", 1, "0" * 64, 1)], 1))[2:]
         self.assertEqual(line, "[red]\N{REPLACEMENT CHARACTER}[31mx\N{REPLACEMENT CHARACTER} 1 byte 1 000000000000")
+
+
+class NarrowTests(FilesCase):
+    """Where there are few columns."""
+
+    def test_names(self) -> None:
+        """Each name stands in a line of its own, whole, with what is known of the file below."""
+        file = io.StringIO()
+        name = "a name that is longer than forty columns.txt"
+        files = [FoundFile(name, 3000, "a" * 64, 1), FoundFile("b", 0, "b" * 64, 1, 2)]
+        console = Console(file=file, width=40)
+        Finds(files, 2).show(console, numbered=True)
+        Finds(files, 3).show(console)
+        self.assertEqual(
+            file.getvalue().splitlines(),
+            [
+                f"1 {name}",
+                "    2.93 KiB, 1 source, aaaaaaaaaaaa",
+                "2 b",
+                "    0 bytes, 1 source + 2 in part, bbbbbbbbbbbb",
+                name,
+                "  2.93 KiB, 1 source, aaaaaaaaaaaa",
+                "b",
+                "  0 bytes, 1 source + 2 in part, bbbbbbbbbbbb",
+                "2 of 3 are shown; --most N shows more.",
+            ],
+        )
 
 
 class RefusedTests(FilesCase):

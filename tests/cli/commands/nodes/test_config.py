@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli import main as main_module
-from twisted_bazaar.cli.commands.files.options import COMMANDS
+from twisted_bazaar.cli.commands.tables import COMMANDS, settable_options
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import UserError
@@ -260,6 +260,21 @@ class ConfiguredTests(ConfigCase):
         found = {}
         for name in main.list_commands(root):
             command = main.get_command(root, name)
-            if isinstance(command, ConfiguredCommand):
-                found[f"bazaar-{name}"] = command.declared
+            assert command is not None, "it is listed"
+            if options := settable_options(command):
+                found[f"bazaar-{name}"] = options
         self.assertEqual(found, {name: options for name, options in COMMANDS.items() if name != "bazaar-fetch"})
+
+
+class SetTests(ConfigCase):
+    """What somebody has set, and nothing else."""
+
+    def test_set(self) -> None:
+        """With --set what has its default is left out; where nothing is set, that is said."""
+        rows = self.rows("--program", "get", "--set", "--config", str(self.path), BAZAAR_OUTPUT="there")
+        self.assertEqual({option: row["value"] for option, row in rows.items()}, {"output": "there"})
+        lines = self.show("--program", "stock", "--set", BAZAAR_NAME="shop").stdout.splitlines()
+        self.assertEqual([line.split()[0] for line in lines if line.strip()][2:3], ["name"])
+        self.assertEqual(self.rows("--program", "stock", "--set"), {})
+        told = self.show("--program", "stock", "--set").stdout
+        self.assertEqual(told, "nothing is set; a settings file would be named by --config or BAZAAR_CONFIG\n")

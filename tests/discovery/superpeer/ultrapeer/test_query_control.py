@@ -176,6 +176,21 @@ class OwnSearchTests(SuperPeerTestCase):
         self.node.clock.advance(ROUND_S)
         self.assertTrue(self.sent(Query))
 
+    def test_all_have_answered(self) -> None:
+        """When all that were asked have said that it is over, the next round begins; after the last it is over."""
+        self.neighbour(1)
+        self.neighbour(2, neighbours=6)
+        self.weak_peer(10)
+        self.ask(10)
+        for round_ in range(2):
+            [(first, _), (query, _)] = self.sent(Query)
+            self.assertEqual((first.reach, len(self.ends(10))), ((1, 4)[round_], 0))
+            for number in (1, 1, 2):
+                self.assertEqual((self.sent(Query), self.ends(10)), ([], []))
+                self.hear_from(number, QueryEnd(id=query.id, reach=query.reach))
+        self.assertEqual([(end.hits, end.reached_all) for end in self.ends(10)], [(0, True)])
+        self.assertEqual(len(self.role.searches), 0)
+
     def test_ends(self) -> None:
         """However little comes, a search ends."""
         for number in range(6):
@@ -335,9 +350,19 @@ class PassingTests(SuperPeerTestCase):
         self.assertEqual(self.role.counters.forwarded, 2)
 
     def test_last_link(self) -> None:
-        """On its last link a query goes nowhere on."""
+        """On its last link a query goes nowhere on: who has passed it on is told at once that it is over."""
         self.hear_from(1, self.query(reach=1))
-        self.assertEqual(self.sent(Query), [])
+        datagrams = [each for each in self.node.datagrams if not isinstance(each[0], SuperHello)]
+        self.assertEqual(datagrams, [(QueryEnd(id=query_id(1), reach=1), place(1))])
+
+    def test_over(self) -> None:
+        """When it is over for all to whom it was passed on it is over here, and the hits that came are counted."""
+        self.hear_from(1, self.query())
+        self.hear_from(2, QueryEnd(id=query_id(1), reach=4, parts=1))
+        self.hear_from(3, QueryEnd(id=query_id(1), reach=4))
+        self.assertEqual(self.sent(QueryEnd), [])
+        self.hear_from(2, self.hit(1, found_at(7, "a film")))
+        self.assertEqual(self.sent(QueryEnd), [(QueryEnd(id=query_id(1), reach=4, parts=1), place(1))])
 
     def test_answered(self) -> None:
         """What a weak peer has is told to whom the query came from."""
@@ -482,6 +507,15 @@ class RowTests(NetTestCase):
         self.assertEqual(len(self.ask(seeker, item="apple")), 1)
         self.assertEqual(self.end_of(seeker)["reachedAll"], True)
 
+    def test_over_when_all_have_answered(self) -> None:
+        """A search with its only answer ends when all that were asked have answered, not when their time is up."""
+        self.weak_peer(self.last, "holiday film.mp4")
+        seeker = self.weak_peer(self.first)
+        self.settle()
+        for words, found in (("holiday", ["holiday film.mp4"]), ("nothing", [])):
+            self.assertEqual(self.ask(seeker, most_s=ROUND_S, words=words), found)
+            self.assertEqual(self.end_of(seeker)["reachedAll"], True)
+
     def test_datagrams(self) -> None:
         """Where a weak peer takes datagrams, as it said when it greeted, is named near and far, with what it has."""
         self.weak_peer(self.last, "song", udp=4001)
@@ -530,7 +564,10 @@ class RowTests(NetTestCase):
         seeker = self.weak_peer(self.first)
         self.settle()
         self.network.crash(self.middle)
+        began_at = self.network.seconds()
         self.assertEqual(self.ask(seeker, words="holiday"), ["holiday song"])
+        # Who is silent is waited for as long as each round has.
+        self.assertGreater(self.network.seconds() - began_at, 4 * ROUND_S)
 
     def test_nothing_left(self) -> None:
         """Super peers that stop leave nothing."""

@@ -1,25 +1,36 @@
-"""C{bazaar files}: what a running sharer shares, serves and fetches, and one more file for it to fetch."""
+"""C{bazaar files}: what a running sharer shares, serves and fetches, and what it is to fetch or to stop fetching."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 import msgspec
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OVERWRITE
-from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST
-from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size
-from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
-from twisted_bazaar.cli.terminal.errors import whole_text
+from twisted_bazaar.cli.node.transfers import format_alone
+from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size, format_time
+from twisted_bazaar.cli.terminal.command import PlainGroup
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
+from twisted_bazaar.cli.terminal.results import (
+    console_for_results,
+    is_narrow,
+    show_figures,
+    show_line,
+    show_named,
+    show_table,
+)
+from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import OptionValues
 
 _SHARER = "sharer"
@@ -45,6 +56,12 @@ class _Upload(msgspec.Struct, frozen=True):
     sent_bytes: int
 
 
+class _Source(msgspec.Struct, frozen=True):
+    """Somebody from whom a file may come."""
+
+    state: str
+
+
 class _Download(msgspec.Struct, frozen=True):
     """A file that is fetched, or was."""
 
@@ -55,6 +72,9 @@ class _Download(msgspec.Struct, frozen=True):
     held: int = 0
     rate: float = 0.0
     reason: str = ""
+    seconds_left: float | None = None
+    sources: Sequence[_Source] | None = None
+    protocols: Sequence[str] = ()
 
 
 class _Status(msgspec.Struct, frozen=True):
@@ -74,7 +94,11 @@ def files() -> None:
 
 
 @files.command(
-    "list", cls=PlainCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar files list --name sharer"
+    "list",
+    cls=ConfiguredCommand,
+    declared=(JSON, *WHICH_NODE),
+    endings=ASKING,
+    example="bazaar files list --name sharer",
 )
 def list_(options: OptionValues) -> None:
     """List the files that the sharer offers."""
@@ -85,16 +109,25 @@ def list_(options: OptionValues) -> None:
     if not rows:
         click.echo("nothing is shared now; bazaar files status says why")
         return
+    console = console_for_results()
+    if is_narrow(console):
+        for row in rows:
+            show_named(
+                console, printable(row.name), printable(f"{format_size(row.size)}, {row.digest[:SHOWN_OF_DIGEST]}")
+            )
+        return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("name", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("digest", no_wrap=True)
     for row in rows:
         table.add_row(Text(printable(row.name)), format_size(row.size), Text(printable(row.digest[:SHOWN_OF_DIGEST])))
-    show_table(console_for_results(), table)
+    show_table(console, table)
 
 
-@files.command(cls=PlainCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar files status --json")
+@files.command(
+    cls=ConfiguredCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar files status --json"
+)
 def status(options: OptionValues) -> None:
     """Show what the sharer serves and fetches, and which files it leaves out."""
     node = chosen_node(options, "files.status", _SHARER)
@@ -104,11 +137,17 @@ def status(options: OptionValues) -> None:
     console = console_for_results()
     for told in node.rows("files.status", _Status):
         figures = list(_figures(told))
-        show_figures(console, *((what, printable(figure)) for what, figure in figures))
+        if is_narrow(console):
+            _show_narrow(console, figures)
+        else:
+            show_figures(console, *((what, printable(": ".join(figure))) for what, *figure in figures))
 
 
 @files.command(
-    cls=PlainCommand, declared=(DIGEST, OVERWRITE, *WHICH_NODE), endings=ASKING, example="bazaar files get song.mp3"
+    cls=ConfiguredCommand,
+    declared=(DIGEST, OVERWRITE, *WHICH_NODE),
+    endings=(*ASKING, Ending(ExitStatus.NOT_FOUND), Ending(ExitStatus.UNREACHED)),
+    example="bazaar files get song.mp3",
 )
 @click.argument("wanted", metavar="NAME|DIGEST")
 def get(wanted: str, options: OptionValues) -> None:
@@ -118,6 +157,26 @@ def get(wanted: str, options: OptionValues) -> None:
     digest, overwrite = options["digest"], options["overwrite"]
     for row in node.rows("files.get", _Download, wanted=wanted, digest=digest, overwrite=overwrite):
         show_line(console_for_results(), printable(f"fetching {row.name}, {format_size(row.size)}"))
+
+
+@files.command(
+    cls=ConfiguredCommand,
+    declared=WHICH_NODE,
+    endings=(Ending(ExitStatus.DONE, "It was stopped."), Ending(ExitStatus.NO, "It was not being fetched."), NO_NODE),
+    example="bazaar files cancel song.mp3",
+)
+@click.argument("wanted", metavar="NAME|DIGEST")
+def cancel(wanted: str, options: OptionValues) -> None:
+    """Have the sharer stop fetching a file. What has come of it is kept: bazaar files get goes on from there.
+
+    The beginning of its digest is enough.
+    """
+    whole_text(wanted, "NAME")
+    node = chosen_node(options, "files.cancel", _SHARER)
+    for row in node.rows("files.cancel", _Download, wanted=wanted):
+        if row.state == "done":
+            raise NegativeAnswer(f"{row.name} has come already, whole")
+        show_line(console_for_results(), printable(f"{row.name}: {_of_download(row)}"))
 
 
 def _all_of(node: RunningNode) -> Iterator[_File]:
@@ -130,19 +189,29 @@ def _all_of(node: RunningNode) -> Iterator[_File]:
         after = rows[-1].name
 
 
-def _figures(told: _Status) -> Iterator[tuple[str, str]]:
+def _show_narrow(console: Console, figures: Sequence[tuple[str, ...]]) -> None:
+    """Print figures where there are few columns: names stand in lines of their own."""
+    for what, *figure in figures:
+        if what:
+            show_line(console, what, style="dim")
+        for depth, words in enumerate(figure, 1):
+            show_line(console, "  " * depth + printable(words))
+
+
+def _figures(told: _Status) -> Iterator[tuple[str, ...]]:
+    """What each figure is, and the figure; of one about a file its name, and what is to be said of that."""
     yield "folder", told.folder
     yield "shared", f"NOTHING: {told.fault}" if told.fault is not None else format_count(told.files, "file")
     for number, (name, reason) in enumerate(told.left_out.items()):
         if number == _MOST_SHOWN:
             yield "", f"and {len(told.left_out) - _MOST_SHOWN} more"
             break
-        yield "" if number else "left out", f"{name}: {reason}"
+        yield "" if number else "left out", name, reason
     for number, upload in enumerate(told.uploads[:_MOST_SHOWN]):
         words = f"{upload.digest[:SHOWN_OF_DIGEST]} to {upload.host}, {upload.state}, {format_size(upload.sent_bytes)}"
         yield "" if number else "uploads", words
     for number, download in enumerate(told.downloads[-_MOST_SHOWN:]):
-        yield "" if number else "downloads", f"{download.name}: {_of_download(download)}"
+        yield "" if number else "downloads", download.name, _of_download(download)
 
 
 def _of_download(download: _Download) -> str:
@@ -150,5 +219,13 @@ def _of_download(download: _Download) -> str:
         case "failed":
             return f"failed: {download.reason}"
         case "done":
-            return f"done, {format_size(download.size)}"
-    return f"{format_size(download.held)} of {format_size(download.size)}, {format_rate(download.rate)}"
+            by_udp = " by UDP" if "udp" in download.protocols else ""
+            return f"done, {format_size(download.size)}{by_udp}"
+        case "stopped":
+            held = f"{format_size(download.held)} of {format_size(download.size)} are kept"
+            return f"stopped; {held if download.held else 'nothing had come yet'}"
+    held = f"{format_size(download.held)} of {format_size(download.size)}"
+    if download.sources and all(source.state == "dropped" for source in download.sources):
+        return f"{held}, {format_alone(None)}"
+    left = f", {format_time(download.seconds_left)} left" if download.seconds_left is not None else ""
+    return f"{held}, {format_rate(download.rate)}{left}"

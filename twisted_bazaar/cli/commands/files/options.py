@@ -44,6 +44,7 @@ GET: Final = (
     Option("as", "What to call the file there.", "NAME", shown="the name it was found by"),
     DIGEST,
     Option("from", "Fetch only from this node: its id, or the beginning of its key.", "NODE", is_many=True),
+    Option("all-from", "Fetch all files of this node, or those of the names and patterns that are given.", "NODE"),
     OVERWRITE,
     Option(
         "timeout",
@@ -80,4 +81,5 @@ COMMANDS: Final[Mapping[str, Sequence[Option]]] = {
     "bazaar-share": SHARE,
     "bazaar-shell": SHELL,
 }
-"""The options of each command that takes settings, by its table in a settings file."""
+"""The options of each of these commands, by its table in a settings file; L{twisted_bazaar.cli.commands.tables} has
+those of all commands."""

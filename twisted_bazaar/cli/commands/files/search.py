@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any, Final
 
 import attrs
@@ -16,17 +17,18 @@ from twisted_bazaar.cli.terminal.errors import whole_text
 from twisted_bazaar.cli.terminal.results import console_for_results
 from twisted_bazaar.cli.terminal.session import ending_when_interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
 from twisted_bazaar.plugin import loaded_methods
 from twisted_bazaar.roles.discovery.method import DiscoveryMethod
 from twisted_bazaar.roles.fetching import is_digest
 from twisted_bazaar.settings.option import OptionValues
+from twisted_bazaar.values.joining import JoinObserver
 
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "Something was found."),
-    Ending(ExitStatus.NO, "Nobody could be asked."),
-    Ending(ExitStatus.WRONG_USE),
+    WRONG_OPTION,
     Ending(ExitStatus.NOT_FOUND, "Nothing was found."),
+    Ending(ExitStatus.UNREACHED),
 )
 
 
@@ -44,7 +46,7 @@ def search(name: str | None, options: OptionValues) -> None:
     wanted = Search.of(name, options["most"], exact=options["exact"], digest=options["digest"])
 
     async def work(reactor: Any) -> Finds:
-        async with node.join(reactor, fetching_nothing, listens=False) as member:
+        async with node.join(reactor, fetching_nothing, listens=False, observer=Asking()) as member:
             return await wanted.run(member.fetcher.catalogue)
 
     with ending_when_interrupted():
@@ -58,6 +60,19 @@ def search(name: str | None, options: OptionValues) -> None:
         hint = "; bazaar search --all lists what there is" if can_list else ""
         click.echo(f"nothing was found{hint}", err=True)
     raise SystemExit(ExitStatus.DONE if finds.files else ExitStatus.NOT_FOUND)
+
+
+class Asking(JoinObserver):
+    """Says whom the search asks, to somebody who looks."""
+
+    def __init__(self) -> None:
+        self._is_silent = not sys.stderr.isatty()
+
+    def joined(self, how: str) -> None:
+        """Say it of the first that can be asked, and of no other."""
+        if not self._is_silent:
+            self._is_silent = True
+            click.echo(f"asking {how.removeprefix('by ')}", err=True)
 
 
 def _check(name: str | None, options: OptionValues, method: type[DiscoveryMethod]) -> None:

@@ -8,7 +8,7 @@ import click
 
 from twisted_bazaar.cli.commands.goods.order_rows import BUYER, OrderRow, order_id
 from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE, chosen_node
-from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.exit_status import Ending, ExitStatus
@@ -22,7 +22,7 @@ _ENDINGS: Final = (
 )
 
 
-@click.command(cls=PlainCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar cancel 74a0")
+@click.command(cls=ConfiguredCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar cancel 74a0")
 @click.argument("order", metavar="ID", type=order_id)
 def cancel(order: str, options: OptionValues) -> None:
     """Take back an order that has no answer yet.

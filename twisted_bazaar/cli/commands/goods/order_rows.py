@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -10,6 +9,7 @@ from msgspec import Meta
 
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.system.local_time import local_time
 
 BUYER: Final = "buyer"
 _SHORT_ID: Final = 12
@@ -70,7 +70,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     def when(self) -> str:
         """When it was ordered, by the clock on the wall; a dash if that is not known."""
         try:
-            return "-" if self.ordered_at is None else f"{datetime.fromtimestamp(self.ordered_at):%Y-%m-%d %H:%M:%S}"
+            return "-" if self.ordered_at is None else local_time(self.ordered_at)
         except (ValueError, OverflowError, OSError):
             return "-"
 

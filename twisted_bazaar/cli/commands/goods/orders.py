@@ -10,19 +10,17 @@ from typing import Any, Final
 import click
 import msgspec
 from attrs import evolve
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from twisted_bazaar.cli.commands.goods.order_rows import OrderRow, order_id
 from twisted_bazaar.cli.commands.goods.receipt import Proof
 from twisted_bazaar.cli.commands.options import JSON
-from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE, RunningNode, chosen_node
-from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE, RunningNode
+from twisted_bazaar.cli.control.stopped import StoppedNode, node_or_books
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.programs import how_to_call
-from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
+from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_rows
 from twisted_bazaar.errors import Forged
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -44,11 +42,11 @@ _ENDINGS: Final = (
 
 
 @click.command(
-    cls=PlainCommand, declared=_OPTIONS, endings=_ENDINGS, example="bazaar orders 74a0 --receipt receipt.json"
+    cls=ConfiguredCommand, declared=_OPTIONS, endings=_ENDINGS, example="bazaar orders 74a0 --receipt receipt.json"
 )
 @click.argument("order", metavar="[ID]", type=order_id, required=False)
 def orders(order: str | None, options: OptionValues) -> None:
-    """List the orders of a running buyer or seller, or show one.
+    """List the orders of a buyer or seller, or show one.
 
     ID is the order's id, or its beginning. A receipt holds what buyer and seller have signed; bazaar verify
     checks it, on any machine.
@@ -58,7 +56,7 @@ def orders(order: str | None, options: OptionValues) -> None:
         raise UserError("--receipt: of which order? write its ID")
     if as_json and receipt_file is not None:
         raise UserError("--json and --receipt: give one of them")
-    node = chosen_node(options, "orders", "buyer or seller")
+    node = node_or_books(options, "orders", "buyer or seller")
     if order is None:
         _list(node, as_json)
         return
@@ -71,7 +69,7 @@ def orders(order: str | None, options: OptionValues) -> None:
         _show(row, node.option)
 
 
-def _list(node: RunningNode, as_json: bool) -> None:
+def _list(node: RunningNode | StoppedNode, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(node.rows("orders", dict[str, Any])))
         return
@@ -79,24 +77,23 @@ def _list(node: RunningNode, as_json: bool) -> None:
     if not rows:
         click.echo("no orders yet")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("order", "side", "state"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("item", overflow="fold")
-    for heading in ("quantity", "price"):
-        table.add_column(heading, justify="right")
-    table.add_column("with", no_wrap=True)
-    table.add_column("ordered at", no_wrap=True)
-    for row in rows:
-        price = "-" if row.price is None else str(row.price)
-        words = (row.short_id, printable(row.side), row.state_in_words, printable(row.item), str(row.quantity or "-"))
-        table.add_row(*map(Text, words), price, row.short_other, row.when)
-    show_table(console_for_results(), table)
+    [side, *others] = {row.side for row in rows}
+    # Of one that buys and sells, each row says which it was.
+    headings = ["order" if others else printable(side), *(["side"] if others else ())]
+    headings += ["state", "goods", "price", "with", "ordered at"]
+    cells = [
+        (
+            *(row.short_id, *([printable(row.side)] if others else ()), row.state_in_words, row.goods),
+            *("-" if row.price is None else str(row.price), row.short_other, row.when),
+        )
+        for row in rows
+    ]
+    show_rows(console_for_results(), headings, cells, ("goods", "ordered at"))
     if len(rows) >= _MOST:
         click.echo(f"the latest {_MOST} of them; older ones are shown by their id", err=True)
 
 
-def _find(node: RunningNode, order: str) -> tuple[OrderRow, dict[str, Any]]:
+def _find(node: RunningNode | StoppedNode, order: str) -> tuple[OrderRow, dict[str, Any]]:
     """The one order whose id begins so, read and as the node tells it.
 
     @raise Denial: there is none, or several.

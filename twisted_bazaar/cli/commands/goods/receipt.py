@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Self
 
 import msgspec
@@ -11,6 +10,7 @@ from attrs import frozen
 
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.errors import Forged
+from twisted_bazaar.system.local_time import local_time
 from twisted_bazaar.trade.contract import Answer, Purchase, Quote, Receipt, Withdrawal, check_receipt
 
 
@@ -61,12 +61,27 @@ class Proof:
         yield "price", "none" if price is None else f"{price}{each}"
         yield "outcome", self._outcome
 
+    def row(self) -> dict[str, Any]:
+        """What is proven, for programs: the same names and values as in an order's row, with whose keys they are."""
+        return {
+            "bazaar": self.asked.bazaar,
+            "id": self.asked.id,
+            "buyer": self.asked.buyer,
+            "seller": self.quote.seller,
+            "item": self.quote.item,
+            "quantity": self.quantity,
+            "price": self.quote.price,
+            "outcome": self.answer.outcome.value,
+            "code": self.answer.code,
+            "reason": self.answer.reason,
+        }
+
     def signed(self) -> Iterator[str]:
         """Who signed what, in the order in which it was signed."""
         item = printable(self.quote.item)
         price = "" if self.quote.price is None else f" at {self.quote.price} each"
         seller, buyer = f"the seller {self.quote.seller[:16]}", f"the buyer {self.asked.buyer[:16]}"
-        yield f"{seller} offered up to {self.quote.quantity} {item}{price}, until {_utc(self.quote.valid_until)}"
+        yield f"{seller} offered up to {self.quote.quantity} {item}{price}, until {_time(self.quote.valid_until)}"
         if isinstance(self.asked, Purchase):
             yield f"{buyer} ordered {self.quantity} {item} on that offer"
         else:
@@ -79,8 +94,8 @@ class Proof:
         return self.answer.outcome.value + (f" ({why})" if why else "")
 
 
-def _utc(milliseconds: int) -> str:
+def _time(milliseconds: int) -> str:
     try:
-        return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return local_time(milliseconds / 1000)
     except (ValueError, OverflowError, OSError):
         return f"{milliseconds} ms after 1970"

@@ -8,16 +8,15 @@ from typing import Final
 
 import click
 import msgspec
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from twisted_bazaar.cli.commands.options import JSON
-from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
-from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
+from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, chosen_node
+from twisted_bazaar.cli.control.stopped import node_or_books
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.terminal.command import PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
+from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_rows
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.roles.goods import parse_goods
@@ -48,10 +47,12 @@ _ENDINGS: Final = (
 
 @click.group(cls=PlainGroup)
 def stock() -> None:
-    """See and change what a running seller has."""
+    """See and change what a seller has."""
 
 
-@stock.command(cls=PlainCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar stock add apple=5@120 pear")
+@stock.command(
+    cls=ConfiguredCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar stock add apple=5@120 pear"
+)
 @click.argument("goods", metavar="ITEM[=QUANTITY[@PRICE]]...", nargs=-1, required=True)
 def add(goods: Sequence[str], options: OptionValues) -> None:
     """Put goods on the shelf.
@@ -66,7 +67,7 @@ def add(goods: Sequence[str], options: OptionValues) -> None:
         _tell(node.rows("stock.add", _Level, item=item, quantity=quantity, **wishes), f"{quantity} added")
 
 
-@stock.command(cls=PlainCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar stock withdraw apple=2")
+@stock.command(cls=ConfiguredCommand, declared=WHICH_NODE, endings=_ENDINGS, example="bazaar stock withdraw apple=2")
 @click.argument("goods", metavar="ITEM[=QUANTITY]...", nargs=-1, required=True)
 def withdraw(goods: Sequence[str], options: OptionValues) -> None:
     """Take goods off the shelf, so that they are not sold."""
@@ -80,11 +81,11 @@ def withdraw(goods: Sequence[str], options: OptionValues) -> None:
 
 
 @stock.command(
-    "list", cls=PlainCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar stock list --name shop"
+    "list", cls=ConfiguredCommand, declared=(JSON, *WHICH_NODE), endings=ASKING, example="bazaar stock list --name shop"
 )
 def list_(options: OptionValues) -> None:
     """Show how much of each item is in stock, sold and withdrawn."""
-    node: RunningNode = chosen_node(options, "stock.list", _SELLER)
+    node = node_or_books(options, "stock.list", _SELLER)
     levels = node.rows("stock.list", _Level)
     console = console_for_results()
     if options["json"]:
@@ -93,14 +94,15 @@ def list_(options: OptionValues) -> None:
     if not levels:
         show_line(console, "nothing is on the shelf and nothing was; bazaar stock add apple=5 changes that")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("item", overflow="fold")
-    for heading in ("price", "in stock", "sold", "withdrawn", "supplied"):
-        table.add_column(heading, justify="right")
-    for level in levels:
-        counts = (level.in_stock, level.sold, level.withdrawn, level.supplied)
-        table.add_row(Text(printable(level.item)), _price(level.price), *map(str, counts))
-    show_table(console, table)
+    headings = ("item", "price", "in stock", "sold", "withdrawn", "supplied")
+    rows = [
+        (
+            *(printable(level.item), _price(level.price)),
+            *map(str, (level.in_stock, level.sold, level.withdrawn, level.supplied)),
+        )
+        for level in levels
+    ]
+    show_rows(console, headings, rows, ("item",))
 
 
 def _parse(goods: Sequence[str]) -> list[Goods]:

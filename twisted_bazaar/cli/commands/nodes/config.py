@@ -11,13 +11,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from twisted_bazaar.cli.commands.files.options import COMMANDS
 from twisted_bazaar.cli.commands.options import JSON
-from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.commands.tables import COMMANDS
+from twisted_bazaar.cli.node.configured import settings_in_force
 from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
+from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.environment import variable_of
 from twisted_bazaar.settings.known import CONFIG, NODE, TRACKER
@@ -39,6 +40,7 @@ def config() -> None:
 _OPTIONS: Final = (
     Option("program", f"Whose options to show: {', '.join(_PROGRAMS)}.", "PROGRAM", NODE.removeprefix(_PREFIX)),
     Option("role", "A role of the node.", "ROLE", is_many=True),
+    Option("set", "Show only what somebody has set, and not what has its default."),
     Option("config", "The settings file.", "FILE", shown=f"what {variable_of(CONFIG)} names"),
     JSON,
 )
@@ -54,8 +56,7 @@ _ENDINGS: Final = (
     endings=_ENDINGS,
     example="bazaar config show --role seller --config bazaar.toml",
 )
-@click.pass_context
-def show(ctx: click.Context, options: OptionValues) -> None:
+def show(options: OptionValues) -> None:
     """Show the value of each option, and where it was written.
 
     The command line wins over the variables that begin with BAZAAR_, those over the settings file, and that over
@@ -69,7 +70,9 @@ def show(ctx: click.Context, options: OptionValues) -> None:
         words = [] if file is None else [f"--{CONFIG}={file}"]
         settings = _of_daemon(_DAEMONS[name](), [*words, *(f"--role={role}" for role in roles)])
     else:
-        settings = _of_command(ctx, name, file)
+        settings = _of_command(name, file)
+    if options["set"]:
+        settings = {each: setting for each, setting in settings.items() if setting.source.place is not Place.DEFAULT}
     if options["json"]:
         click.echo(json.dumps([_row(option, setting) for option, setting in sorted(settings.items())]))
     else:
@@ -82,26 +85,27 @@ def _of_daemon(options: DaemonOptions, words: Sequence[str]) -> Mapping[str, Set
     @raise Refusal: it would not start.
     """
     try:
-        options.parseOptions(words)
-    except SystemExit as ending:
-        raise UserError(str(ending.code).removeprefix(f"{options.program}: ")) from None
+        options.read_words(words)
+    except UsageError as error:
+        raise UserError(str(error)) from None
     return options.in_force()
 
 
-def _of_command(ctx: click.Context, name: str, file: str | None) -> Mapping[str, Setting]:
+def _of_command(name: str, file: str | None) -> Mapping[str, Setting]:
     """What a command would have in force.
 
     @raise Refusal: there is no such command, or it would not run.
     """
-    root, word = ctx.find_root(), name.removeprefix(_PREFIX)
-    if name not in COMMANDS or not isinstance(root.command, click.Group):
-        raise UserError(f"--program: takes {', '.join(_PROGRAMS)}, not {word!r}")
-    command = root.command.get_command(root, word)
-    assert isinstance(command, ConfiguredCommand), "what is among the commands takes settings"
-    return command.in_force(file)
+    if name not in COMMANDS:
+        raise UserError(f"--program: takes {', '.join(_PROGRAMS)}, not {name.removeprefix(_PREFIX)!r}")
+    return settings_in_force(name, COMMANDS[name], file)
 
 
 def _show(settings: Mapping[str, Setting]) -> None:
+    console = console_for_results()
+    if not settings:
+        show_line(console, f"nothing is set; a settings file would be named by --{CONFIG} or {variable_of(CONFIG)}")
+        return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("option", "value", "source"):
         table.add_column(heading, overflow="fold")
@@ -110,7 +114,6 @@ def _show(settings: Mapping[str, Setting]) -> None:
         style = "dim" if setting.source.place is Place.DEFAULT else ""
         cells = (option, _told(option, setting.value), str(setting.source))
         table.add_row(*(Text("\n".join(map(printable, cell.split("\n")))) for cell in cells), style=style)
-    console = console_for_results()
     show_table(console, table)
     if all(setting.source.place is not Place.FILE for setting in settings.values()):
         show_line(console, f"no settings file sets any of this; --{CONFIG} or {variable_of(CONFIG)} names one")

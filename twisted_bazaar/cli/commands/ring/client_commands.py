@@ -13,9 +13,11 @@ import click
 import msgspec
 from attrs import evolve
 
-from twisted_bazaar.cli.commands.files.get import Missing, directory_for_files
+from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OUTPUT, OVERWRITE
 from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
+from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.node.getting import Missing
 from twisted_bazaar.cli.ring.rows import (
     Deleted,
     Fetched,
@@ -31,7 +33,6 @@ from twisted_bazaar.cli.ring.rows import (
     format_stored,
     standing_figures,
 )
-from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
@@ -54,7 +55,9 @@ _STORING: Final = (
 )
 
 
-@click.command(cls=PlainCommand, declared=_STORE, endings=_STORING, example="bazaar ring store paper.pdf --as 2012")
+@click.command(
+    cls=ConfiguredCommand, declared=_STORE, endings=_STORING, example="bazaar ring store paper.pdf --as 2012"
+)
 @click.argument("file", metavar="FILE")
 def store(file: str, options: OptionValues) -> None:
     """Store a file in the ring.
@@ -87,7 +90,9 @@ _REQUESTING: Final = (
 )
 
 
-@click.command(cls=PlainCommand, declared=_REQUEST, endings=_REQUESTING, example="bazaar ring request 2012 -o papers")
+@click.command(
+    cls=ConfiguredCommand, declared=_REQUEST, endings=_REQUESTING, example="bazaar ring request 2012 -o papers"
+)
 @click.argument("wanted", metavar="NAME")
 def request(wanted: str, options: OptionValues) -> None:
     """Fetch a file out of the ring.
@@ -106,7 +111,7 @@ def request(wanted: str, options: OptionValues) -> None:
     _show(rows, [line for row in rows for line in (format_fetched(row), row.path)], options["json"])
 
 
-@click.command(cls=PlainCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring delete 2012")
+@click.command(cls=ConfiguredCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring delete 2012")
 @click.argument("wanted", metavar="NAME")
 def delete(wanted: str, options: OptionValues) -> None:
     """Delete what this node has stored, or put, under a name."""
@@ -115,7 +120,7 @@ def delete(wanted: str, options: OptionValues) -> None:
     _show(rows, [format_deleted(row) for row in rows], options["json"])
 
 
-@click.command(cls=PlainCommand, declared=_WITH_NODE, endings=_FINDING, example="bazaar ring find 2012")
+@click.command(cls=ConfiguredCommand, declared=_WITH_NODE, endings=_FINDING, example="bazaar ring find 2012")
 @click.argument("wanted", metavar="NAME")
 def find(wanted: str, options: OptionValues) -> None:
     """Show which files are stored under a name."""
@@ -124,7 +129,7 @@ def find(wanted: str, options: OptionValues) -> None:
     _show(rows, list(format_found(rows)), options["json"])
 
 
-@click.command(cls=PlainCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring put colour green")
+@click.command(cls=ConfiguredCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring put colour green")
 @click.argument("wanted", metavar="NAME")
 @click.argument("value", metavar="VALUE")
 def put(wanted: str, value: str, options: OptionValues) -> None:
@@ -135,7 +140,7 @@ def put(wanted: str, value: str, options: OptionValues) -> None:
     _show(rows, [format_put(row) for row in rows], options["json"])
 
 
-@click.command(cls=PlainCommand, declared=_WITH_NODE, endings=_FINDING, example="bazaar ring get colour")
+@click.command(cls=ConfiguredCommand, declared=_WITH_NODE, endings=_FINDING, example="bazaar ring get colour")
 @click.argument("wanted", metavar="NAME")
 def get(wanted: str, options: OptionValues) -> None:
     """Show the small texts under a name, the newest first."""
@@ -146,7 +151,9 @@ def get(wanted: str, options: OptionValues) -> None:
     _show(rows, [row.value for row in rows], options["json"])
 
 
-@click.command(cls=PlainCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring status --name ring_peer")
+@click.command(
+    cls=ConfiguredCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring status --name ring_peer"
+)
 def status(options: OptionValues) -> None:
     """Show the place of a node on its ring, its neighbours, and what it keeps."""
     node = _chosen(options, "ring.status")

@@ -12,12 +12,12 @@ from click.core import ParameterSource
 from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.options import OUTPUT
 from twisted_bazaar.cli.commands.ring.client_commands import COMMANDS
-from twisted_bazaar.cli.control.client import check_state_or_name
-from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
+from twisted_bazaar.cli.control.client import state_or_name
+from twisted_bazaar.cli.node.configured import ConfiguredGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
 from twisted_bazaar.roles.ring.options import JOIN
 from twisted_bazaar.roles.ring_peer import OPTIONS as RING_PEER_OPTIONS
 from twisted_bazaar.service.options import ADVERTISE, EPHEMERAL, LISTEN, NAME, STATE, TRANSFER, UDP
@@ -44,7 +44,7 @@ OPTIONS: Final = (
 )
 
 
-class _Ring(PlainCommand, PlainGroup):
+class _Ring(ConfiguredGroup):
     """A command of its own, and several that ask a running node."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -67,8 +67,8 @@ class _Ring(PlainCommand, PlainGroup):
 
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "It has left the ring."),
-    Ending(ExitStatus.NO, "It could not join, or something went wrong with a word from a pipe."),
-    Ending(ExitStatus.WRONG_USE),
+    Ending(ExitStatus.NO, "It could not begin or join, or something went wrong with a word from a pipe."),
+    WRONG_OPTION,
 )
 
 
@@ -84,8 +84,9 @@ def ring(ctx: click.Context, /, options: OptionValues) -> None:
     """Join a ring and use it at a prompt, or ask a member that runs.
 
     Without a command this joins a ring, or begins one, and takes words from a terminal or a pipe: store, request,
-    delete, find, put, get, status, help and quit. It leaves on quit, at the end of the input and on Ctrl-C: first it
-    hands over to others what it keeps. A second Ctrl-C ends it at once, as if it had died.
+    delete, find, put, get, status, help, die and quit. It leaves on quit, at the end of the input and on Ctrl-C: it
+    hands over to others what it keeps, and tells its neighbours. A second Ctrl-C does not wait for that to end. The
+    word die ends it without any of that, as a power cut does.
 
     A command asks a member that runs already, such as a daemon with --role ring_peer. Options then stand after it.
     """
@@ -99,7 +100,7 @@ def ring(ctx: click.Context, /, options: OptionValues) -> None:
     from twisted_bazaar.cli.ring.run import RingRun, say_left
 
     directory = directory_for_files(options["output"])
-    state = _state(options["state"], options["name"], ephemeral=options["ephemeral"])
+    state = _state(options)
     run = RingRun(options, directory, state, options["quiet"])
     try:
         status = run_in_reactor(run.work)
@@ -112,14 +113,17 @@ for _command in COMMANDS:
     ring.add_command(_command)
 
 
-def _state(state: str | None, name: str | None, *, ephemeral: bool) -> StateDirectory | None:
+def _state(options: OptionValues) -> StateDirectory | None:
     """What is to outlive the process.
 
     @raise Refusal: that cannot be.
     """
-    if ephemeral and not (state is None and name is None):
+    state, name = state_or_name(options)
+    if options["ephemeral"] and not (state is None and name is None):
+        if options.is_typed("ephemeral") and not (options.is_typed("state") or options.is_typed("name")):
+            # Those that are written elsewhere are for other nodes.
+            return None
         raise UserError("--ephemeral keeps nothing: leave out --state and --name")
-    check_state_or_name(state, name)
     try:
         if state is not None:
             return StateDirectory(Path(state))

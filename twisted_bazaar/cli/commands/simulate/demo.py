@@ -8,12 +8,12 @@ import click
 
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.demo.command import run_demo
-from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
 
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "Everything that it promises has happened."),
     Ending(ExitStatus.NO, "Something that it promises has not happened."),
-    Ending(ExitStatus.WRONG_USE),
+    WRONG_OPTION,
 )
 
 

@@ -50,10 +50,12 @@ class Holding:
     """An entry that was asked for.
 
     @ivar sources: who says that it has the file that it is about.
+    @ivar keepers: who says that it keeps this version of it.
     """
 
     entry: Entry
     sources: Sequence[Contact] = ()
+    keepers: Sequence[Contact] = ()
 
 
 class _Listing(msgspec.Struct, eq=False):
@@ -308,7 +310,9 @@ class Read:
                     continue
                 entry = self._read(text)
                 if entry is not None and self._is_asked(entry, tag) and entry.kept.version >= listed.version:
-                    return Holding(entry, _sources(candidates, entry.kept.version))
+                    version = entry.kept.version
+                    keepers = tuple([where.at for each, where in candidates if each.version == version])
+                    return Holding(entry, _sources(candidates, version), keepers)
                 self._lies[listing.at] = self._lies.get(listing.at, 0) + 1
             candidates.remove(best)
         return None

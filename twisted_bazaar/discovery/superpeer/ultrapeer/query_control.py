@@ -25,6 +25,7 @@ from twisted_bazaar.discovery.superpeer.ultrapeer.forwarding import ANSWER_BITS,
 from twisted_bazaar.discovery.superpeer.ultrapeer.leaves import Leaves, NotRegistered
 from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import LocalSearch
 from twisted_bazaar.discovery.superpeer.ultrapeer.policy import Policy
+from twisted_bazaar.discovery.superpeer.ultrapeer.query_ends import QueryEnds
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, QueryHits, split_hits
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.errors import PeerError
@@ -84,6 +85,7 @@ class QueryControl:
         policy: Policy,
         neighbours: Neighbours,
         paths: ReversePaths,
+        ends: QueryEnds,
         lookups: LocalSearch,
         counters: Counters,
     ) -> None:
@@ -92,6 +94,7 @@ class QueryControl:
         self._leaves = leaves
         self._neighbours = neighbours
         self.paths = paths
+        self._ends = ends
         self._lookups = lookups
         self._counters = counters
         self._answers = count(node.rng.getrandbits(ANSWER_BITS))
@@ -149,6 +152,13 @@ class QueryControl:
             if search.answers.useful_count >= search.enough or not self._has_charged(search):
                 self._end(search)
         return True
+
+    def round_over(self, query_id: str) -> None:
+        """Go on with a search that began here, if all that were asked have answered."""
+        search = self._under_way.get(query_id)
+        if search is not None and search.next.is_set and self._ends.is_over(query_id, self._node.clock.seconds()):
+            search.next.cancel()
+            self._go_on(query_id)
 
     # From the beginning of one to its end.
 
@@ -255,6 +265,7 @@ class QueryControl:
             search.probed = to
         if to:
             self._counters.asked += len(to)
+            self._ends.passed_on(search.id, None, 0, reach, to, now)
             self._node.send_datagram(message, to)
         return len(to)
 

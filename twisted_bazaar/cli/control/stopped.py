@@ -1,0 +1,123 @@
+"""A node that does not run, and may be asked what its books say all the same; nothing of them is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+from attrs import frozen
+
+from twisted_bazaar.cli.control.client import NotThere, RunningNode, chosen_node, directories_of_user
+from twisted_bazaar.cli.terminal.errors import UserError
+from twisted_bazaar.errors import StorageError
+from twisted_bazaar.settings.option import OptionValues
+from twisted_bazaar.trade.listing import row_of_purchase, row_of_sale, row_of_stock
+from twisted_bazaar.trade.stores.sqlite import PURCHASES, SALES
+from twisted_bazaar.trade.stores.sqlite_file import BookFile, FileKind
+from twisted_bazaar.trade.stores.store import PurchaseBook, SalesBook
+
+_Kind = TypeVar("_Kind")
+_Rows = list[dict[str, Any]]
+
+# As many as a node that runs lists, and shows of those that begin alike.
+_MOST: Final = 1000
+_MOST_ALIKE: Final = 10
+
+
+def _stock(book: SalesBook) -> _Rows:
+    return [row_of_stock(level) for level in book.counts().values()]
+
+
+def _sales(book: SalesBook) -> _Rows:
+    return list(map(row_of_sale, book.latest("", _MOST)))
+
+
+def _sale(book: SalesBook, **wish: str) -> _Rows:
+    return [row_of_sale(deal, with_receipt=True) for deal in book.latest(wish["id"], _MOST_ALIKE)]
+
+
+def _purchases(book: PurchaseBook) -> _Rows:
+    return list(map(row_of_purchase, book.latest("", _MOST)))
+
+
+def _purchase(book: PurchaseBook, **wish: str) -> _Rows:
+    return [row_of_purchase(record, with_receipt=True) for record in book.latest(wish["id"], _MOST_ALIKE)]
+
+
+_Reader = Callable[..., _Rows]
+_READERS: Final[Mapping[str, Sequence[tuple[FileKind[Any], _Reader]]]] = {
+    "stock.list": [(SALES, _stock)],
+    "orders": [(SALES, _sales), (PURCHASES, _purchases)],
+    "order": [(SALES, _sale), (PURCHASES, _purchase)],
+}
+
+
+@frozen
+class StoppedNode:
+    """A node that does not run.
+
+    @ivar name: what its operator calls it.
+    @ivar directory: where it keeps its state.
+    @ivar option: the words that name it on a command line; none where that is not needed.
+    """
+
+    name: str
+    directory: Path
+    option: str = ""
+
+    def knows(self, command: str) -> bool:
+        """Whether it has a book that answers a command."""
+        return any(True for _ in self._books(command))
+
+    def rows(self, command: str, kind: type[_Kind], **wishes: Any) -> list[_Kind]:
+        """What its books answer to a command, as the node would.
+
+        @raise NotThere: one of them cannot be read.
+        """
+        rows: _Rows = []
+        for path, book_kind, read in self._books(command):
+            try:
+                with BookFile(path, book_kind).read() as book:
+                    rows += read(book, **wishes)
+            except StorageError as error:
+                raise NotThere(str(error)) from None
+        return msgspec.convert(rows, list[kind])  # type: ignore[valid-type] # mypy reads it as a name
+
+    def _books(self, command: str) -> Iterator[tuple[Path, FileKind[Any], _Reader]]:
+        for kind, read in _READERS[command]:
+            path = self.directory / kind.file_name
+            if path.is_file():
+                yield path, kind, read
+
+
+def node_or_books(options: OptionValues, command: str, what: str) -> RunningNode | StoppedNode:
+    """The node that the command line names, or its books if it does not run; if it names none, the only such node.
+
+    One that runs comes before those that do not.
+
+    @param options: those of C{WHICH_NODE} are among them.
+    @param command: what it is going to be asked: one that books can answer.
+    @param what: what people call such a node.
+    @raise UserError: it is not one.
+    """
+    try:
+        node = chosen_node(options, command, what)
+        if node.runs():
+            return node
+        stopped = StoppedNode(node.name, node.directory, node.option)
+        if not stopped.knows(command):
+            return node
+    except NotThere:
+        nodes = [StoppedNode(path.name, path, f" --name {path.name}") for path in directories_of_user()]
+        having = [node for node in nodes if node.knows(command)]
+        if not having:
+            raise
+        if len(having) > 1:
+            names = ", ".join(node.name for node in having)
+            raise UserError(f"no {what} runs, and several have books here: {names}; choose one with --name") from None
+        [stopped] = having
+    click.echo(f"node {stopped.name}, which does not run; from its books:", err=True)
+    return stopped
