@@ -148,7 +148,7 @@ class SuggestionTests(SynchronousTestCase):
         """The line that a command line ends with."""
         with self.assertRaises(SystemExit) as caught:
             options.parseOptions(words)
-        return str(caught.exception.code)
+        return str(caught.exception)
 
     def test_close(self) -> None:
         """What it may have been meant for is told, by nodes with roles and by trackers; nothing if nothing is close."""

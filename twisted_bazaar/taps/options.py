@@ -134,8 +134,8 @@ class DaemonOptions(usage.Options):
             if self[CONFIG] != named_config(words):
                 raise UsageError(f"write --{CONFIG} FILE in full")
         except (usage.UsageError, UsageError) as error:
-            hint = self._hint_on(error.__context__)
-            raise UsageError(with_sources(f"{error}{hint}", self.settings)) from None
+            told = f"{error}{self._hint_on(error.__context__)}"
+            raise UsageError(with_sources(told, self.settings)) from None
 
     def parseArgs(self, *words: str) -> None:
         """Refuse words that are no options."""
