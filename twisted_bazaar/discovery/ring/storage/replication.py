@@ -273,8 +273,8 @@ class Replication:
     def on_rightly_here(self, identifier: int, owner: int) -> None:
         """What seemed misplaced is to be here too: so is all that is looked at now and has the same owner.
 
-        Its owner compares it with this node anyway. So nobody can make this node offer all that it keeps, by claiming it
-        and giving that up.
+        Its owner compares it with this node anyway. So nobody can make this node offer all that it keeps, by claiming
+        it and giving that up.
 
         @param identifier: where the entry belongs that was looked up.
         @param owner: the identifier of the node that it belongs to.
