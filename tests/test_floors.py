@@ -41,8 +41,8 @@ FLOORS: Final = {
     "__main__": 10,
 }
 # The one door by which every role comes in, ours as well, stands on the floor that it leads to; and the base of all
-# roles beside what it keeps to.
-SIDEWAYS: Final = frozenset({("roles", "plugin"), ("service", "plugin"), ("role", "interfaces")})
+# roles beside what it keeps to. Signed statements keep to the rules of messages.
+SIDEWAYS: Final = frozenset({("roles", "plugin"), ("service", "plugin"), ("role", "interfaces"), ("identity", "wire")})
 
 PURE: Final = frozenset(
     {

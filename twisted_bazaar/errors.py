@@ -59,6 +59,10 @@ class PeerError(BazaarError):
     code: ClassVar[str] = "wtf"
 
 
+class WholeDigestsOnly(PeerError):
+    """Files are looked for by a hash of the whole digest, and not by its beginning. Said by this node to itself."""
+
+
 class NotGreeted(PeerError):
     """No `thisisme` came in time after a connection was made."""
 
@@ -78,9 +82,16 @@ class NoSlots(PeerError):
 
 
 class AlreadyLinked(PeerError):
-    """The two nodes have a link, and it is the one to keep."""
+    """The two nodes have a link, and it is the one to keep.
+
+    @ivar node_id: who says so; None if it does not say who it is.
+    """
 
     code = "linked"
+
+    def __init__(self, reason: str, node_id: int | None = None) -> None:
+        super().__init__(reason)
+        self.node_id = node_id
 
 
 class NoRoute(PeerError):
@@ -135,7 +146,12 @@ class ReachedTracker(PeerError):
 
 
 class WireError(PeerError):
-    """Bytes that break the rules of the wire."""
+    """Bytes that break the rules of the wire.
+
+    @ivar about_id: the id of the message at fault, if that could be read: a number, or the text of a query's.
+    """
+
+    about_id: int | str | None = None
 
 
 class FrameError(WireError):
@@ -150,10 +166,11 @@ class MalformedMessage(WireError):
     @ivar reason: what was wrong with it.
     """
 
-    def __init__(self, message: str | None, key: str | None, reason: str) -> None:
+    def __init__(self, message: str | None, key: str | None, reason: str, about_id: int | str | None = None) -> None:
         self.message = message
         self.key = key
         self.reason = reason
+        self.about_id = about_id
         place = message or "message"
         super().__init__(f"{place}.{key}: {reason}" if key else f"{place}: {reason}")
 
@@ -161,8 +178,9 @@ class MalformedMessage(WireError):
 class UnknownMessage(WireError):
     """A well-formed object whose `type` this node does not know."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, about_id: int | str | None = None) -> None:
         self.message = message
+        self.about_id = about_id
         super().__init__(f"unknown message type {message!r}")
 
 

@@ -9,6 +9,7 @@ import fcntl
 import os
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ SOCKET: Final = "control.sock"
 _LOCK: Final = "lock"
 _KEY: Final = "key"
 _ID: Final = "id"
+_ROLES: Final = "roles"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 # What a unix socket's address has room for, on the systems that have least.
 LONGEST_SOCKET_PATH: Final = 103
@@ -41,6 +43,18 @@ def state_path(name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise UsageError(f"--name {name!r}: write up to 64 letters, digits, dots, dashes and underscores")
     return states_root() / name
+
+
+def last_start(directory: Path) -> tuple[list[str], float] | None:
+    """The roles of the node with a state directory, and when it was started last; None if that is no such directory.
+
+    @return: the time in seconds since 1970.
+    """
+    file = directory / _ROLES
+    try:
+        return file.read_text(encoding="utf-8").split(), file.stat().st_mtime
+    except (OSError, ValueError):
+        return None
 
 
 def written_path(path: Path, option: str) -> Path:
@@ -123,6 +137,16 @@ class StateDirectory:
         @raise OSError: it cannot be written.
         """
         self.files.replace(_ID, b"%d\n" % node_id)
+
+    def keep_roles(self, roles: Sequence[str]) -> None:
+        """Note which roles the node has, at each of its starts.
+
+        @raise UsageError: it cannot be written.
+        """
+        try:
+            self.files.replace(_ROLES, f"{' '.join(roles)}\n".encode())
+        except OSError as error:
+            raise UsageError(f"{self.path / _ROLES}: {error.strerror}") from None
 
     def recall(self, name: str) -> str | None:
         """The text that was last kept under a name; None if nothing was."""

@@ -160,7 +160,7 @@ def _numbers(count: int) -> object:
     for number in range(count):
         node_id = (1 << 30) + number
         peer = Peer(node_id, key_of(number), address_of(number), seen_host=host_of(number))
-        table.id_taken(peer)
+        table.id_taken(peer, 0.0)
         table.id_freed(peer, number * 1e-6)
     return table
 

@@ -24,6 +24,7 @@ from twisted_bazaar.roles.commands.ring import RingCommands
 from twisted_bazaar.roles.commands.trade import PurchasesCommands, SalesCommands
 from twisted_bazaar.trade.contract import QUOTE_S
 from twisted_bazaar.trade.reservations import RESERVATION_S
+from twisted_bazaar.trade.stores.sqlite import PURCHASES, SALES
 from twisted_bazaar.wire.message import LONGEST_PATH
 
 PAGE = read_page("docs/architecture.md")
@@ -225,15 +226,15 @@ class ConsoleTests(PageTests):
         text = section(PAGE, "What outlives a process: `state`")
         names = {word for row in table_with(text, "File") for word in words(row["File"])}
         source = "".join(
-            (PACKAGE / name).read_text(encoding="utf-8")
-            for name in ("state.py", "roles/seller.py", "roles/buyer.py", "files/sharing/remembered.py")
+            (PACKAGE / name).read_text(encoding="utf-8") for name in ("state.py", "files/sharing/remembered.py")
         )
         called = set(
             re.findall(
-                r'^(?:_LOCK|_KEY|_ID|SOCKET|_LEDGER_FILE|_ORDERS_FILE|HASHES_FILE): Final = "(.+)"$',
+                r'^(?:_LOCK|_KEY|_ID|_ROLES|SOCKET|HASHES_FILE): Final = "(.+)"$',
                 source,
                 re.MULTILINE,
             )
         )
+        called |= {SALES.file_name, PURCHASES.file_name}
         self.assert_lists(text, names, called)
         self.assertIn(state.SOCKET, called)

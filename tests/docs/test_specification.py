@@ -12,6 +12,7 @@ import importlib
 import json
 import pkgutil
 import re
+import unicodedata
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.docs.pages import (
     TRADE,
     PageTests,
     Table,
+    blocks,
     datagrams,
     dialogue,
     section,
@@ -405,6 +407,25 @@ class IndexTests(PageTests):
             f"looks again every {search.LOOK_AGAIN_S:g} s",
             f"{search.INQUIRIES_A_MINUTE:,} a minute",
         )
+
+    def test_words(self) -> None:
+        """The names on the page are cut into the words that stand there, and words are of the categories named."""
+        text = section(INDEX, "Words")
+        [vectors] = blocks(text, "words")
+        read = json.JSONDecoder().raw_decode
+        for line in vectors.splitlines():
+            name, end = read(line)
+            self.assertEqual(index_words.words_of(name), json.loads(line[end:]), line)
+        self.assertGreater(len(vectors.splitlines()), 15)
+        for character in map(chr, range(0x110000)):
+            if not (0xD800 <= ord(character) < 0xE000):
+                is_word = unicodedata.category(character)[0] in "LN"
+                self.assertEqual(bool(index_words.WORD.fullmatch(character)), is_word, hex(ord(character)))
+        found = re.search(r"`([^`]+)` finds\s+`([^`]+)`; `([^`]+)` finds `([^`]+)` and `([^`]+)`, not `([^`]+)`", text)
+        assert found is not None
+        few, its, one, first, second, other = found.groups()
+        for question, name, fits in ((few, its, True), (one, first, True), (one, second, True), (one, other, False)):
+            self.assertIs(index_words.is_fitting(name, *index_words.question_of(question)), fits, name)
 
     def test_dialogue_is_coherent(self) -> None:
         """Each answer carries the id of what it answers, and a page goes on where the one before ended."""

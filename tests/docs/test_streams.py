@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import random
 import re
 from typing import Final
+from zlib import crc32
 
-from tests.docs.pages import SPECIFICATION, PageTests, Text, blocks, section, tables, word
+from tests.docs.pages import SPECIFICATION, PageTests, Text, blocks, section, table_with, tables, word
 from twisted_bazaar.files.udp import StreamLimits, doorway
 from twisted_bazaar.files.window import Settings, handshake, receiver, rtt, segment, sender, stream
 from twisted_bazaar.files.window.segment import ACK, ASK, FIN, OPEN, SYN, decode, decode_name
 from twisted_bazaar.files.window.sent_segments import _OVERTAKEN_ROUNDS
 
 PAGE: Final = SPECIFICATION["streams.md"]
+
+
+def by_register(content: bytes, register: int) -> int:
+    """CRC-32 a bit at a time, as textbooks have it, from one state of its register to the next."""
+    for byte in content:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0xEDB8_8320 if register & 1 else 0)
+    return register
 
 
 class StreamsTests(PageTests):
@@ -26,6 +37,46 @@ class StreamsTests(PageTests):
         told = {word(row["Flag"]): int(row["Value"], 16) for row in flags}
         self.assert_tells(text, told, {name: getattr(segment, name, None) for name in told})
         self.assertEqual(len(told), 7)
+
+    def test_checksum(self) -> None:
+        """The checksums on the page are those that a segment with such flags has."""
+        vectors = table_with(section(PAGE, "The checksum"))
+        for row in vectors:
+            flags, body = int(word(row["Flags"]), 16), row["Bytes"]
+            start = flags ^ 0xFFFF_FFFF
+            fed = b"" if body == "none" else bytes.fromhex(word(body))
+            told = word(row["Checksum"])
+            self.assertEqual(crc32(fed, flags).to_bytes(4, "big").hex(" "), told)
+            self.assertEqual((by_register(fed, start) ^ 0xFFFF_FFFF).to_bytes(4, "big").hex(" "), told)
+        self.assertEqual(len(vectors), 4)
+
+    def test_first_segments(self) -> None:
+        """What the page says means nothing in the first segments makes no difference: neither end looks at it."""
+        opening = handshake.Handshake(b"secret", Settings())
+        name = segment.encode_name(b"the-near", 1140)
+        plain, odd = (
+            decode(segment.encode(SYN, bytes(8), 0, 0, *said, name)) for said in ((0, 0, 0, 0), (7, 9, 5, 65_535))
+        )
+        assert plain is not None
+        assert odd is not None
+        answer = opening.answer(plain, ("10.0.0.1", 4000), 1.0)
+        self.assertEqual(opening.answer(odd, ("10.0.0.1", 4000), 1.0), answer)
+        assert answer is not None
+        said = decode(answer)
+        assert said is not None
+        self.assertEqual((said.ack, said.echo, said.delay, said.ranges), (0, 0, 0, ()))
+        self.assertGreater(said.window, 0)
+        for echo, delay in ((0, 0), (0, 999), (0, 65_535)):
+            near = stream.Stream(Settings(), b"the-near", random.Random(1), 0.0)
+            list(near.datagrams(0.0))
+            near.receive(said, 0.1)
+            near.write(b"hello", 0.1)
+            list(near.datagrams(0.1))
+            before = near._sender.round_trip.latest_s
+            heard = decode(segment.encode(ACK, b"the-near", 0, 0, 0, 5000, echo, delay))
+            assert heard is not None
+            near.receive(heard, 0.9)
+            self.assertEqual(near._sender.round_trip.latest_s, before)
 
     def test_numbers(self) -> None:
         """The limits and times are those of the code."""

@@ -213,11 +213,18 @@ class EnvelopeTests(SynchronousTestCase):
 
     def test_never_written_anew(self) -> None:
         """What another program wrote in other bytes opens as it is, and stays as it is."""
-        payload = b' { "text" : "hi" , "later":[1.5,null], "author" : "%b" }\n' % KEY.public.encode()
+        payload = b' { "text" : "hi" , "later":[15,null], "author" : "%b" }\n' % KEY.public.encode()
         signature = Signature(KEY.public, KEY.sign(_what_is_signed(Note.payload_type(), payload)))
         envelope = Envelope(payload, Note.payload_type(), (signature,))
         self.assertEqual(envelope.open(Note), Note(KEY.public, "hi"))
         self.assertEqual(read_envelope(envelope.encode()).payload, payload)
+
+    def test_read_in_one_way_only(self) -> None:
+        """What two readers could take for two different things is forged, below keys that a statement has not, too."""
+        for more in ('"text":"ha"', '"later":[{"a":1,"a":1}]', '"later":[1.5]', '"later":"\\ud800"', '"later":9e1'):
+            payload = b'{"text":"hi","author":"%b",%b}' % (KEY.public.encode(), more.encode())
+            signature = Signature(KEY.public, KEY.sign(_what_is_signed(Note.payload_type(), payload)))
+            self.assertRaises(Forged, Envelope(payload, Note.payload_type(), (signature,)).open, Note)
 
     @bounded
     @given(st.data())

@@ -87,7 +87,7 @@ class Daemon:
 
     def wait_for_port(self) -> int:
         """Wait until it listens; returns where."""
-        return int(self.wait_for(r" starting on (\d+)")[1])
+        return int(self.wait_for(r"listening on .* port (\d+)")[1])
 
     @property
     def pid(self) -> int:

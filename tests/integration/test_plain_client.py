@@ -100,7 +100,7 @@ def test_buys_directly(daemons: Daemons, book: Path, tmp_path: Path) -> None:
 
     said = run_buyer(endpoint, book, "buy", "apple", "2")
 
-    seller.wait_for(rf"sold 2 apple to node {said['id']}")
+    seller.wait_for(rf"sold 2 apple.*, order [0-9a-f]{{12}}, to node {said['id']}")
     told = said["told"]
     assert (told["type"], told["way"]) == ("buyOK", [said["id"], seller_id])
     assert (told["terms"]["price"], told["answer"]["quantity"]) == (120, 2)
@@ -164,7 +164,7 @@ def test_buys_over_a_relay(daemons: Daemons, book: Path) -> None:
 
     said = run_buyer(endpoint, book, "buy", "apple", "1")
 
-    seller.wait_for(rf"sold 1 apple to node {said['id']}")
+    seller.wait_for(rf"sold 1 apple.*, order [0-9a-f]{{12}}, to node {said['id']}")
     assert said["told"]["way"] == [said["id"], relay_id, seller_id]
     assert "price" not in said["told"]["answer"]
     assert check(only_order(book), "purchase") == "sold"

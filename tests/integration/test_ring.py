@@ -313,10 +313,10 @@ def test_second_interrupt(circle: Circle) -> None:
     until(lambda: list((circle.daemons.states / other / KEPT_FOLDER).glob(".*")))
     circle.running[other].pause()
     # It has begun to leave: from now on it heeds the second time, where Twisted would only complain.
-    leaving.wait_for("control.sock Closed")
+    leaving.wait_for("leaving$")
     leaving.interrupt()
     said = leaving.rest()
-    assert "Server Shut Down" in said
+    assert said.endswith(": stopped\n")
     assert "Traceback" not in said
 
 

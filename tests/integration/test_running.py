@@ -134,7 +134,7 @@ def test_side_by_side(daemons: Daemons, tmp_path: Path) -> None:
     )
     try:
         assert first.stdout is not None
-        while "starting on" not in first.stdout.readline():
+        while "listening on" not in first.stdout.readline():
             assert first.poll() is None, "the first daemon did not start"
         second = run(
             tmp_path,
@@ -166,7 +166,7 @@ def test_interrupted(daemons: Daemons) -> None:
     relay.wait_for("joined the network")
     relay.interrupt()
     said = relay.rest()
-    assert "Main loop terminated" in said
+    assert said.endswith(" relay: stopped\n")
     assert "Traceback" not in said
     assert '"type": "dc"' in (relay.directory / "relay.jsonl").read_text()
     tracker.interrupt()
@@ -178,7 +178,7 @@ def test_tracker_that_is_down(daemons: Daemons) -> None:
     port = free_port()
     node = daemons.start("bazaar-node", "--tracker", f"tcp:127.0.0.1:{port}", "--events", "node.jsonl")
     node.wait_for(f"no link to the tracker or index server at tcp:127.0.0.1:{port}: Connection refused; trying again")
-    daemons.start("bazaar-tracker", "--listen", f"tcp:{port}:interface=127.0.0.1").wait_for("starting on")
+    daemons.start("bazaar-tracker", "--listen", f"tcp:{port}:interface=127.0.0.1").wait_for("listening on")
     node.wait_for("joined the network as node")
     assert "".join(node.said).count("no link to the tracker or index server") == 1
 

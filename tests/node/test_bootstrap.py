@@ -305,18 +305,28 @@ class NeighbourTests(SynchronousTestCase):
 class MutualTests(SynchronousTestCase):
     """Two nodes whose users each named the other as a neighbour."""
 
-    def begin(self, *keys: KeyPair) -> None:
-        """Start both; the second comes when the first has been looking for it for a while, and dials it at once."""
+    def begin(self, *keys: KeyPair, said: str | None = None) -> None:
+        """Start both; the second comes when the first has been looking for it for a while, and dials it at once.
+
+        @param said: the host that both say they listen at, which is not where they are dialled.
+        """
         self.network = SimulatedNetwork()
         self.network.add_tracker(Tracker())
         self.machines = [watched_host(self.network) for _ in keys]
         away = self.network.add_node(host=self.machines[1], min_links=0)
         self.network.kill(away)
         first = self.network.add_node(host=self.machines[0], key=keys[0], near=[away], min_links=0)
+        self.advertise(first, said)
         self.network.run(3)
         second = self.network.add_node(host=self.machines[1], key=keys[1], near=[first], min_links=0)
+        self.advertise(second, said)
         self.network.run(20)
         self.nodes = [first, second]
+
+    def advertise(self, node: Node, host: str | None) -> None:
+        """Let a node say that it listens at another host, as one behind a router does."""
+        if host is not None:
+            node._links.advertised = (host, self.network.where(node)[1])
 
     def dials(self) -> list[list[float]]:
         """When each of them dialled the other."""
@@ -337,12 +347,23 @@ class MutualTests(SynchronousTestCase):
             self.assertEqual((self.dials(), self.linked()), (before, [[second.id], [first.id]]))
             self.assertIs(first._linked[second.id].transport.far, second._linked[first.id].transport)
 
+    def test_advertised(self) -> None:
+        """The same where they say that they listen elsewhere than where they are dialled."""
+        for keys in permutations((LOWER, GREATER)):
+            self.begin(*keys, said="192.0.2.9")
+            before = self.dials()
+            self.network.run(120)
+            first, second = self.nodes
+            self.assertEqual((self.dials(), self.linked()), (before, [[second.id], [first.id]]))
+            self.assertEqual([node._links.peers.reserved for node in self.nodes], [0, 0])
+
     def test_told(self) -> None:
         """The one whose dial is refused is told that they are linked, once."""
         self.begin(LOWER, GREATER)
         _, second = self.nodes
         errors = [(sender, message) for sender, _, message in self.network.traffic if isinstance(message, Error)]
-        self.assertEqual(errors, [(second.id, Error(code="linked", info="a link is open already"))])
+        told = Error(code="linked", info="a link is open already", hop=second.id)
+        self.assertEqual(errors, [(second.id, told)])
 
     def test_comes_back(self) -> None:
         """When the link goes, it comes back, and there is one again."""

@@ -47,9 +47,9 @@ class ErrorTests(SynchronousTestCase):
         self.assertEqual(told, Error(code="noroute", info="node 10 is gone", about="reply", id=3, hop=10))
 
     def test_about_a_text(self) -> None:
-        """An id that is a text is left out: an error has room for numbers only."""
+        """An id that is a text has a key of its own: numbers and texts are never under one."""
         told = Error.telling(SoldOut("gone"), Query(id="ab" * 16, words="song"))
-        self.assertEqual(told, Error(code="soldout", info="gone", about="query"))
+        self.assertEqual(told, Error(code="soldout", info="gone", about="query", query="ab" * 16))
 
     def test_without_an_id(self) -> None:
         """What has no id, or could not be read, is named all the same."""

@@ -535,6 +535,23 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(journal, [("sold", {"item": "apple"}), ("sought", {"item": "pear"})])
         self.assertEqual([formatEvent(event) for event in logged], ["sold apple"])
 
+    def test_of_a_role(self) -> None:
+        """What a role reports is logged under the name of its module, and enters the journal of its node."""
+        journal: list[tuple[str, Mapping[str, Any]]] = []
+        rng = random.Random(1)
+        role = Role()
+        node = Node(
+            SimulatedNetwork().host(), rng, KeyPair.generate(rng), [role], journal=lambda *entry: journal.append(entry)
+        )
+        started = Deferred.fromCoroutine(node.start(None))
+        self.assertIsNone(self.successResultOf(started))
+        with capturedLogs() as logged:
+            role.node.report("sold", "sold {item}", item="apple")
+        self.assertEqual(journal, [("sold", {"item": "apple"})])
+        [event] = logged
+        self.assertEqual((event["log_namespace"], formatEvent(event)), (Role.__module__, "sold apple"))
+        self.assertIsNone(self.successResultOf(node.stop()))
+
 
 class FormerIdTests(SynchronousTestCase):
     """A node that was 4711 when it last ran, and knows a neighbour."""

@@ -127,6 +127,30 @@ class ToTrackerTests(ToTrackerTestCase):
         self.assertFalse(self.tracker.is_closed)
 
 
+class SilentTests(ToTrackerTestCase):
+    """A tracker, or index server, that owes an answer."""
+
+    limits = Limits(min_links=0)
+
+    def test_silent(self) -> None:
+        """A tracker that says nothing at all since it was asked is left within 10 s, as a silent index server is."""
+        self.network.run(29)
+        tracker = self.tracker
+        self.node.send(Inquiry(id=1, item="x", quantity=1), (5, TRACKER_ID))
+        self.network.run(9.5)
+        self.assertEqual((tracker.of_type("ping"), tracker.is_closed), ([{"type": "ping"}], False))
+        self.network.run(1.0)
+        self.assertTrue(tracker.is_closed)
+
+    def test_slow(self) -> None:
+        """One that is long about its answer, and lives, is not."""
+        self.node.send(Inquiry(id=1, item="x", quantity=1), (5, TRACKER_ID))
+        self.network.run(5.5)
+        self.tracker.tell("pong")
+        self.network.run(25)
+        self.assertFalse(self.tracker.is_closed)
+
+
 class AnotherTests(ToTrackerTestCase):
     """What a role asks it for: a node of some kind."""
 

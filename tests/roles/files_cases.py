@@ -68,13 +68,18 @@ class MemoryCatalogue:
             file
             for file in self.found
             if query.name in (None, file.name)
-            and query.digest in (None, file.digest)
+            and file.digest.startswith(query.digest or "")
+            and (query.owner is None or query.owner in map(str, self.owners_of(file)))
             and all(word in file.name.lower() for word in (query.words or "").lower().split())
         ]
         first = int(query.after or 0)
         most = min(query.most, self.page)
         following = str(first + most) if first + most < len(fitting) else None
         return succeed(Page(fitting[first : first + most], len(fitting), following))
+
+    def owners_of(self, file: FoundFile) -> list[int]:
+        """The ids of those who have it."""
+        return [source.id for source in self.by_digest.get(file.digest, ())]
 
     def sources(self, digest: str) -> Deferred[Sequence[FileSource]]:
         """Who has it."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import succeed
+from attrs import evolve
+from twisted.internet.defer import fail, succeed
 
 from tests.files.cases import MIB, file_of
 from tests.roles.files_cases import FilesCase
-from twisted_bazaar.errors import LinkClosed, StorageError, TransferFailed, UsageError
+from twisted_bazaar.errors import LinkClosed, StorageError, TransferFailed, UsageError, WholeDigestsOnly
 from twisted_bazaar.files.download.swarm import Receipt
 from twisted_bazaar.files.memory import MemoryPart, manifest_of
 from twisted_bazaar.roles.fetching import NotFound, SeveralFound, choose
@@ -39,6 +40,29 @@ class ChooseTests(FilesCase):
         self.assertEqual(self.result(choose(self.catalogue, "a", other.digest[:6].upper())), other)
         with self.assertRaisesRegex(NotFound, "nobody has a file called 'a' whose digest begins with ffff"):
             self.result(choose(self.catalogue, "a", "ffff"))
+
+    def test_by_beginning_of_digest(self) -> None:
+        """The beginning of a digest is enough, as search shows it; of several that have it none is taken."""
+        found = self.catalogue.add("a", SMALL)
+        self.assertEqual(self.result(choose(self.catalogue, found.digest[:12].upper())), found)
+        with self.assertRaisesRegex(NotFound, f"nobody has a file called '{found.digest[:11]}'"):
+            self.result(choose(self.catalogue, found.digest[:11]))
+        other = evolve(found, digest=found.digest[:20] + "0" * 44)
+        self.catalogue.found.append(other)
+        error = self.assertRaises(SeveralFound, self.result, choose(self.catalogue, found.digest[:12]))
+        self.assertEqual(error.files, [found, other])
+        self.assertIn(f"2 different files have digests that begin with {found.digest[:12]}", str(error))
+        self.assertEqual(self.result(choose(self.catalogue, found.digest[:12], other.digest)), other)
+
+    def test_whole_digests_only(self) -> None:
+        """Where only whole digests are looked for that is said, unless it is the name of a file."""
+        named = self.catalogue.add("0123456789ab", SMALL)
+        search = self.catalogue.search
+        self.catalogue.search = lambda query: (  # type: ignore[method-assign]
+            search(query) if query.digest is None else fail(WholeDigestsOnly("the whole digest only"))
+        )
+        self.assertEqual(self.result(choose(self.catalogue, "0123456789ab")), named)
+        self.assertRaises(WholeDigestsOnly, self.result, choose(self.catalogue, "0123456789ac"))
 
     def test_called_like_a_digest(self) -> None:
         """What looks like a digest, and is none of a file there is, may be a name."""

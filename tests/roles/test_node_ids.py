@@ -29,7 +29,7 @@ class NodeIdsTests(SynchronousTestCase):
     def join(self, key: str, claimed: int = NO_ID, now: float = 0.0, port: int = 4000) -> Peer:
         """Let a node be linked; returns it with its id."""
         joined = peer(self.numbers.assign_id(key, claimed, now), key, port)
-        self.numbers.id_taken(joined)
+        self.numbers.id_taken(joined, 0.0)
         return joined
 
     def test_charged_to_where_links_come_from(self) -> None:
@@ -40,7 +40,7 @@ class NodeIdsTests(SynchronousTestCase):
             liar = Peer(
                 100 + number, f"{number}", Address(f"10.1.{number >> 8}.{number & 255}", 1), seen_host="10.9.9.9"
             )
-            self.numbers.id_taken(liar)
+            self.numbers.id_taken(liar, 0.0)
             self.numbers.id_freed(liar, 2.0)
         self.assertEqual(self.numbers.assign_id("honest", NO_ID, 3.0), honest.id)
 
@@ -51,7 +51,7 @@ class NodeIdsTests(SynchronousTestCase):
             numbers = NodeIds(random.Random(1))
             for number in range(2_000):
                 for each in (peer(1 + number, "restless"), peer(10_000 + number, f"{number % 10}")):
-                    numbers.id_taken(each)
+                    numbers.id_taken(each, 0.0)
                     numbers.id_freed(each, float(number))
             self.assertEqual(numbers.assign_id("restless", NO_ID, 2_000.0), 2_000)
             self.assertNotEqual(numbers.assign_id("another", 2_000, 2_000.0), 2_000)
@@ -97,7 +97,7 @@ class NodeIdsTests(SynchronousTestCase):
         for now, (key, claimed, is_coming) in enumerate(steps):
             if is_coming:
                 there[key] = peer(numbers.assign_id(key, claimed, now), key)
-                numbers.id_taken(there[key])
+                numbers.id_taken(there[key], 0.0)
             elif key in there:
                 numbers.id_freed(there.pop(key), now)
             self.assertEqual(numbers.holders, {each.id: each for each in there.values()})

@@ -450,6 +450,59 @@ class ComingAndGoingTests(PeersTestCase):
         self.until_ideal()
 
 
+class HandoverTests(PeersTestCase):
+    """Who leaves hands its files over to those who take them."""
+
+    def among(self, replicas: int, *full: int) -> list[Node]:
+        """A ring of six on which a file is at the second and those after it; some have no room for it."""
+        nodes: list[Node] = []
+        for number in range(6):
+            by = nodes[0] if nodes else None
+            room = {"keep_bytes": 1_000} if number in full else {}
+            nodes.append(self.add(by, ring_id=number << 61, replicas=replicas, **room))
+            self.network.run(0.1)
+        self.until_ideal()
+        self.name = next(each for n in range(1_000) if self.right_ones(each := f"paper{n}")[0] == nodes[1])
+        self.ask(nodes[5], "ring.store", path=self.write("paper", PAPER), name=self.name)
+        self.assertEqual(self.keeping(PAPER), {nodes[n] for n in range(1, 2 + replicas) if n not in full})
+        self.network.crash(nodes[5])
+        self.network.run(5.0)
+        return nodes
+
+    def test_refused(self) -> None:
+        """What the next has no room for goes to the one after it."""
+        nodes = self.among(1, 2)
+        self.network.stop(nodes[1])
+        self.network.run(8.0)
+        self.assertEqual(self.keeping(PAPER), {nodes[3]})
+        self.assertEqual(self.fetch(nodes[4], self.name), PAPER)
+
+    def test_dead(self) -> None:
+        """What the next does not take because it has just died goes to the one after it."""
+        nodes = self.among(0)
+        self.network.crash(nodes[2])
+        self.network.stop(nodes[1])
+        self.network.run(25.0)
+        self.assertEqual(self.keeping(PAPER), {nodes[3]})
+        self.assertEqual(self.fetch(nodes[4], self.name), PAPER)
+        self.assertEqual(self.network.events_of("ring-not-handed-over"), [])
+
+    def test_in_place(self) -> None:
+        """When it goes, as many have it as are to, though one of them has just died."""
+        nodes = self.among(2)
+        self.network.crash(nodes[2])
+        self.network.stop(nodes[1])
+        self.network.run_until(lambda: self.network.events_of("ring-quit"), 30.0)
+        self.assertLessEqual({nodes[3], nodes[4]}, self.keeping(PAPER))
+
+    def test_nobody(self) -> None:
+        """Where nobody has room that is told, and not waited for."""
+        nodes = self.among(0, 0, 2, 3, 4)
+        self.network.stop(nodes[1])
+        self.network.run(5.0)
+        self.assertEqual([each["name"] for each in self.network.events_of("ring-not-handed-over")], [self.name])
+
+
 class LiarsTests(PeersTestCase):
     """Those that serve what they should not."""
 

@@ -7,7 +7,6 @@ import gc
 import os
 import tempfile
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from twisted_bazaar.roles.rates import parse_rate
 from twisted_bazaar.roles.sharer import OPTIONS, Sharer, make_role
 from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.values.addresses import Address
-from twisted_bazaar.values.files import FileSource, SharedFile
+from twisted_bazaar.values.files import FileSource, FoundFile, SharedFile
 
 SMALL = file_of(3000)
 LARGE = file_of(3 * MIB + 5)
@@ -244,15 +243,17 @@ class FetchingSharerTests(SharerTestCase):
 
     def test_cancel_several(self) -> None:
         """Where several can be meant none is stopped; each is chosen by its digest."""
-        first = self.found.digest[0]
-        contents = (SMALL[number:] for number in range(1000))
-        other = self.catalogue.add("c", next(each for each in contents if sha256(each).hexdigest()[0] == first))
+        common = self.found.digest[:6]
+        other = FoundFile("c", 1, common + "0" * 58, 0)
+        self.catalogue.found.append(other)
         sharer = self.share()
         self.ask(sharer, "files.get", wanted="b")
         self.ask(sharer, "files.get", wanted="c")
-        with self.assertRaisesRegex(UsageError, f"2 downloads are meant by {first}; choose .*: .*{other.digest[:16]}"):
-            self.ask(sharer, "files.cancel", wanted=first)
+        with self.assertRaisesRegex(UsageError, f"2 downloads are meant by {common}; choose .*: .*{other.digest[:16]}"):
+            self.ask(sharer, "files.cancel", wanted=common)
         self.assertEqual(len(sharer.under_way()), 2)
+        with self.assertRaisesRegex(UsageError, "is not being fetched"):
+            self.ask(sharer, "files.cancel", wanted=common[:5])
         self.ask(sharer, "files.cancel", wanted=other.digest)
         self.assertEqual([fetch.found.name for fetch in sharer.under_way()], ["b"])
 

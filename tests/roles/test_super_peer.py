@@ -10,6 +10,7 @@ from zope.interface.verify import verifyObject
 from tests.configured import context_of, typed
 from tests.discovery.superpeer.fakes import SuperPeerTestCase, place
 from tests.discovery.superpeer.nets import NetTestCase
+from tests.raw_peer import link
 from twisted_bazaar.discovery.superpeer.messages import Lead, Query, Register, Registered, SuperHello
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole
@@ -293,6 +294,54 @@ class DormantTests(SynchronousTestCase):
         """One that never led stops like any other."""
         self.successResultOf(self.role.stop())
         self.assertEqual(self.node.clock.getDelayedCalls(), [])
+
+
+class EndTests(NetTestCase):
+    """Every query over a link that has an id ends once, whatever is wrong with it."""
+
+    def test_malformed(self) -> None:
+        """One that is malformed has an error that names it, and then its end; one without an id has an error."""
+        peer = self.weak_peer(self.super_peer(), "a song")
+        for number, wrong in enumerate(
+            ({}, {"words": "a", "item": "b"}, {"words": 5}, {"name": "x\n"}, {"results": 0})
+        ):
+            query_id = f"{number:032x}"
+            peer.tell("query", **{"id": query_id, **wrong})
+            self.network.run(0.1)
+            error, end = peer.received[-2:]
+            self.assertEqual((error["code"], error["about"], error["query"]), ("wtf", "query", query_id))
+            self.assertEqual(end, {"type": "queryend", "id": query_id})
+        for wrong in ({}, {"id": 5, "words": "song"}, {"id": "5", "words": "song"}, {"id": "A" * 32, "words": "song"}):
+            peer.tell("query", **wrong)
+            self.network.run(0.1)
+            self.assertEqual((peer.received[-1]["type"], "query" in peer.received[-1]), ("error", False))
+        self.assertEqual(len(peer.of_type("queryend")), 5)
+
+    def test_why(self) -> None:
+        """The error says what is wrong, under the key where it is."""
+        peer = self.weak_peer(self.super_peer())
+        for wrong in ({"words": "a", "item": "b"}, {"name": "x\n"}, {"words": "a", "results": 0}):
+            peer.tell("query", id="0" * 32, **wrong)
+        self.network.run(0.1)
+        peer.tell("table", base=0, version=9, bits=20, on="AA==", off="?")
+        self.network.run(0.5)
+        self.assertEqual(
+            [error["info"] for error in peer.of_type("error")],
+            [
+                "query: exactly one of name, words, digest, item and seller is given",
+                "query.name: a control character in it",
+                "query.results: expected int >= 1",
+                "table.off: Only base64 data is allowed",
+            ],
+        )
+
+    def test_before_registering(self) -> None:
+        """Who has not registered is told which query that was, and its end."""
+        peer = link(self.network, self.super_peer(), 77)
+        peer.tell("query", id="ab" * 16, words="song")
+        self.network.run(0.1)
+        error, end = peer.received[-2:]
+        self.assertEqual((error["code"], error["query"], end["id"]), ("notregistered", "ab" * 16, "ab" * 16))
 
 
 class TrackerTests(NetTestCase):

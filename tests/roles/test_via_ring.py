@@ -20,7 +20,7 @@ from twisted_bazaar.discovery.ring.records.records import (
 )
 from twisted_bazaar.discovery.ring.records.republishing import Republisher
 from twisted_bazaar.discovery.ring.records.search import RingSearch
-from twisted_bazaar.errors import LinkClosed, PeerError, UsageError
+from twisted_bazaar.errors import LinkClosed, PeerError, UsageError, WholeDigestsOnly
 from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.files.download.progress import Receipt
 from twisted_bazaar.files.memory import MemoryContent, manifest_of
@@ -278,6 +278,7 @@ class FilesTests(RingCase):
         """There is no list of everything."""
         [node] = self.ring(1)
         self.failureResultOf(self.ways[node].finder.search.search(FileQuery()), PeerError)
+        self.failureResultOf(self.ways[node].finder.search.search(FileQuery(digest="0" * 12)), WholeDigestsOnly)
 
     def test_pages(self) -> None:
         """What does not fit on a page is on the following, each file once."""

@@ -36,6 +36,7 @@ from twisted_bazaar.wire.message import LARGEST_INTEGER, MESSAGE_TYPES, Message,
 CODEC: Final = Codec()
 COOKIES: Final = ("nonce", "give", "was")
 KEY: Final = "0f" * 32
+QUERY: Final = "0f" * 16
 # The codec verifies nothing: that is for who opens it.
 ENVELOPE: Final = Envelope(b"{}", "application/vnd.example+json", (Signature(KEY, bytes(64)),))
 WIRE_ENVELOPE: Final = (
@@ -57,8 +58,9 @@ EXAMPLES: Final[list[tuple[bytes, Message]]] = [
     (b'{"type":"pong"}', Pong()),
     (b'{"type":"dc"}', Disconnect()),
     (
-        b'{"type":"error","path":[3,2,1],"code":"noroute","info":"gone","about":"buy","id":5,"hop":4}',
-        Error(path=(3, 2, 1), code="noroute", info="gone", about="buy", id=5, hop=4),
+        b'{"type":"error","path":[3,2,1],"code":"noroute","info":"gone","about":"buy","id":5,'
+        b'"query":"%b","hop":4}' % QUERY.encode(),
+        Error(path=(3, 2, 1), code="noroute", info="gone", about="buy", id=5, query=QUERY, hop=4),
     ),
     (b'{"type":"nodereq","have":[4,7],"kind":"relay"}', NodeRequest(have=(4, 7), kind="relay")),
     (
@@ -168,6 +170,7 @@ ENDS: Final[dict[str, list[tuple[Any, Any]]]] = {
     "kind": [("x", ""), ("Ä" * 64, "Ä" * 65)],
     "udp": [(0, -1), (65_535, 65_536)],
     **{key: [("0f" * 8, "0f" * 8 + "0"), ("a" * 16, "A" * 16), ("0" * 16, "0" * 15)] for key in COOKIES},
+    "query": [(QUERY, QUERY + "0"), ("a" * 32, "A" * 32), (QUERY, QUERY[1:])],
     "pad": [("", "x" * 65), ("Ä" * 64, "Ä" * 65)],
 }
 LIMITED_AS: Final = {("thisisme", "id"): "greeting id"}
@@ -357,12 +360,15 @@ class RoundTripTests(SynchronousTestCase):
         ),
     )
     def test_unknown_keys(self, message: Message, extra: dict[str, Any]) -> None:
-        """Keys that a message does not have are ignored, whatever they hold."""
+        """Keys that a message does not have are ignored, whatever they hold that all readers read alike."""
         known = {"type", *field_types(type(message))}
         plain = json.loads(CODEC.encode(message))
         extra = {key: value for key, value in extra.items() if key not in known}
-        self.assertEqual(CODEC.decode(to_json({**extra, **plain})), message)
-        self.assertEqual(CODEC.decode(to_json({**plain, **extra})), message)
+        for payload in (to_json({**extra, **plain}), to_json({**plain, **extra})):
+            if is_whole(extra):
+                self.assertEqual(CODEC.decode(payload), message)
+            else:
+                self.assertIs(type(refusal(payload)), MalformedMessage)
 
     def test_defaults(self) -> None:
         """A key that is left out has the default of the specification."""
@@ -532,6 +538,26 @@ class StrangerTests(SynchronousTestCase):
             return
         self.assertEqual(taken, message)
 
+    @bounded
+    @given(messages, st.data())
+    def test_another_might_read_it_otherwise(self, message: Message, data: st.DataObject) -> None:
+        """A key that stands twice is refused and named: in the message, and below keys that it does not have."""
+        plain = json.loads(CODEC.encode(message))
+        key = data.draw(st.sampled_from(sorted(plain)))
+        body = to_json(plain)[1:-1]
+        again = to_json({key: plain[key]})[1:-1]
+        for payload in (b"{" + body + b"," + again + b"}", b"{" + again + b"," + body + b"}"):
+            self.assertEqual(fault(payload), (MalformedMessage, message.wire_name, key))
+        for below, named in (
+            *((b'{"a":1,"b":2,"a":1}', "a"), (b'[[{"b":{"c":1,"c":1}}]]', "c")),
+            *((b"1.5", None), (b"[1e2]", None), (b"9007199254740993", None), (b'{"a":"\\ud800"}', None)),
+            *((b'"\xff"', None), (b'["\xed\xa0\x80"]', None), (b"[NaN]", None)),
+        ):
+            error = refusal(b"{" + body + b',"unknownToAll":' + below + b"}")
+            self.assertEqual((type(error), getattr(error, "key", None)), (MalformedMessage, named), below)
+        taken = CODEC.decode(b"{" + body + b',"unknownToAll":{"a":[1,{"a":1}],"b":"\\ud83c\\udf4e","c":null}}')
+        self.assertEqual(taken, message)
+
     def test_type_twice(self) -> None:
         """A message is of one type."""
         for payload in (
@@ -539,6 +565,15 @@ class StrangerTests(SynchronousTestCase):
             *(b'{"type":"nonsense","type":"ping"}', b'{"type":1,"type":"ping"}', b'{"type":"ping","type":null}'),
         ):
             refusal(payload)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether there is no number but whole ones within 2^53."""
+    if isinstance(value, dict):
+        return all(map(is_whole, value.values()))
+    if isinstance(value, list):
+        return all(map(is_whole, value))
+    return not isinstance(value, float) and (not isinstance(value, int) or abs(value) <= LARGEST_INTEGER)
 
 
 def default_of(cls: type[Message], key: str) -> Any:
@@ -701,6 +736,42 @@ class RefusalTests(SynchronousTestCase):
                 "unknown message type 'nonsense'",
             ],
         )
+
+    def test_half_a_character(self) -> None:
+        """Half of a surrogate pair is called so, and bad UTF-8 too."""
+        self.assertEqual(
+            [
+                str(refusal(payload))
+                for payload in (
+                    b'{"type":"reply","id":1,"item":"\\ud800"}',
+                    b'{"type":"reply","id":1,"item":"\\udc00x"}',
+                    b'{"type":"reply","id":1,"item":"\xff"}',
+                )
+            ],
+            [
+                "message: \\ud800 is half of a surrogate pair, and no character",
+                "message: \\udc00 is half of a surrogate pair, and no character",
+                "message: not UTF-8 at byte 31",
+            ],
+        )
+
+    def test_id_of_what_is_wrong(self) -> None:
+        """An error has the id of the message at fault whenever that can be read, and nothing where it cannot."""
+        query = "0f" * 16
+        for payload, expected in (
+            (b'{"type":"reply","id":7,"item":5}', (7, None)),
+            (b'{"type":"reply","id":7}', (7, None)),
+            (b'{"type":"nonsense","id":9007199254740992,"a":[1,2]}', (2**53, None)),
+            (b'{"type":"search","id":3,"item":"a","returnPath":[1,1]}', (3, None)),
+            (b'{"type":"reply","id":7,"item":"a","item":"a"}', (7, None)),
+            (b'{"type":"nonsense","id":"%b"}' % query.encode(), (None, query)),
+            *((b'{"type":"reply","item":"a","id":%b}' % bad, (None, None)) for bad in (b'"7"', b"-1", b"7.5", b"[7]")),
+            (b'{"type":"reply","item":"a"}', (None, None)),
+            (b'{"type":"reply","item":"\xff","id":7}', (None, None)),
+        ):
+            error = refusal(payload)
+            told = Error.telling(error, getattr(error, "message", None))
+            self.assertEqual((told.id, told.query), expected, payload)
 
     def test_own_words_are_not_theirs(self) -> None:
         """What a stranger writes into a value cannot pass for the place of a fault."""

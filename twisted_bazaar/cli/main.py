@@ -66,7 +66,9 @@ SUBJECTS: Final = (
         "Nodes",
         "nodes",
         {
-            "status": "Show who a running node is, and how it is.",
+            "status": "Show which nodes run, or how one of them is.",
+            "nodes": "List your nodes on this machine, those that are stopped as well.",
+            "members": "List who is in the network, as its tracker knows it.",
             "ask": "Ask a running node for anything that one of its roles answers.",
             "config": "Show which settings are in force, and where each was written.",
         },

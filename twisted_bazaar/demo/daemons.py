@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -18,7 +17,9 @@ from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.demo.events import Events
 from twisted_bazaar.demo.supervised import HELD, HOLD, LET_GO
 from twisted_bazaar.errors import BazaarError
+from twisted_bazaar.service.service import LEAVING, STOPPED
 from twisted_bazaar.settings.environment import PREFIX
+from twisted_bazaar.taps.daemon_log import words_of
 
 _Seen = TypeVar("_Seen")
 
@@ -32,7 +33,6 @@ _LONGEST_WORDS: Final = 300
 # Below those that systems give to connections.
 _PORTS: Final = range(16_000, 32_000)
 _APART: Final = 16
-_LOG_PREFIX: Final = re.compile(r"^\d{4}-\S+ \[[^]]*\] ")
 
 
 class DemoFailure(BazaarError):
@@ -60,8 +60,8 @@ class Daemon:
     def last_words(self) -> str:
         """The last line that it printed, without its time."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
-        told = [line for line in lines if line.strip() and not line.endswith((" terminated.", " Shut Down."))]
-        return _LOG_PREFIX.sub("", told[-1])[:_LONGEST_WORDS].strip() if told else ""
+        told = [words for words in map(words_of, lines) if words not in ("", LEAVING, STOPPED)]
+        return told[-1][:_LONGEST_WORDS].strip() if told else ""
 
     def write_word(self, word: bytes) -> None:
         """Write a word to its standard input, by which it is held and released."""

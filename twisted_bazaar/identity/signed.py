@@ -10,7 +10,6 @@ An envelope is JSON, with the keys that DSSE gives it, and so can be checked by 
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Final, TypeVar, dataclass_transform
 
@@ -19,6 +18,7 @@ from msgspec import Meta
 
 from twisted_bazaar.errors import UNREADABLE, Forged
 from twisted_bazaar.identity.keys import KeyPair, is_signed_by
+from twisted_bazaar.wire.strict_json import check_strict
 
 LONGEST_PAYLOAD_BYTES: Final = 16_384
 _TYPE_PREFIX: Final = "application/vnd.twisted-bazaar."
@@ -102,7 +102,7 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel", gc=False):
             statement: AnyStatement = _decoder(kind).decode(self.payload)
             if _encode(statement) != self.payload:
                 # Written by another, or with a key twice.
-                json.loads(self.payload, object_pairs_hook=_refuse_doubles)
+                check_strict(self.payload)
         except UNREADABLE as error:
             raise Forged(f"{name}: {error}") from None
         if statement.signer != signature.keyid:
@@ -136,12 +136,6 @@ def read_envelope(text: bytes) -> Envelope:
         return _read(text)
     except UNREADABLE as error:
         raise Forged(f"not an envelope: {error}") from None
-
-
-def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
-    """Refuse an object in which a key stands twice: two readers could take it for two different things."""
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a key stands in it twice")
 
 
 def _what_is_signed(payload_type: str, payload: bytes) -> bytes:

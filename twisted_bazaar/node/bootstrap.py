@@ -159,13 +159,13 @@ class Bootstrap:
                 continue
             try:
                 peer = (await self._links.dial_endpoint(endpoint)).peer
-            except AlreadyLinked:
+            except AlreadyLinked as error:
                 # It dialled first. Or it holds a link that is dead, and will find out.
-                if not self._links.is_linked_at(endpoint):
+                if error.node_id not in self._links.peers.links:
                     await self._sleep(backoff.delay())
                     continue
                 self._links.peers.reserved -= 1
-                while self._links.is_linked_at(endpoint):
+                while error.node_id in self._links.peers.links:
                     await self._until_changed()
             except PeerError:
                 await self._sleep(backoff.delay())

@@ -104,12 +104,12 @@ class HeldLinks:
             return peer
 
         def not_linked(failure: Failure) -> Peer | Failure:
-            if failure.check(AlreadyLinked):
+            error = failure.value
+            there = self._linked.get(error.node_id or NO_ID) if isinstance(error, AlreadyLinked) else None
+            if there is not None and there.peer is not None:
                 # It dialled first.
-                there = links.peer_at(where)
-                if there is not None:
-                    self._hold(there.id, holder)
-                    return there
+                self._hold(there.peer.id, holder)
+                return there.peer
             return failure
 
         return self._dial(where).addCallbacks(linked_now, not_linked)

@@ -17,6 +17,7 @@ class Limits:
     @ivar frame_s: time for a frame that has begun to be complete.
     @ivar ping_s: silence after which the other end is asked whether it lives.
     @ivar silence_s: silence after which it is taken for dead.
+    @ivar answer_s: silence of the tracker after which it is taken for dead when it has been asked something.
     @ivar grace_s: time from a polite close to an abort: a peer that does not read never finishes one.
     @ivar frames_a_turn: frames of one link in one turn of the reactor.
     @ivar all_frames_a_turn, turn_s: frames of all links together in one turn, and time for them; the rest waits.
@@ -48,6 +49,7 @@ class Limits:
     frame_s: float = 20.0
     ping_s: float = 30.0
     silence_s: float = 90.0
+    answer_s: float = 10.0
     grace_s: float = 2.0
     frames_a_turn: int = 200
     all_frames_a_turn: int = 2_000

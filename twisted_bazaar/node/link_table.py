@@ -139,10 +139,14 @@ class LinkTable:
             self.advertised = (None if host is None or ip_address(host).is_unspecified else host, port)
 
     def peer_at(self, where: Address | IStreamClientEndpoint) -> Peer | None:
-        """The neighbour that is at an address, or that an endpoint last led to."""
+        """The neighbour at an address, as it says or was dialled, or the one that an endpoint last led to."""
         address = where if isinstance(where, Address) else self.peers.named.get(where)
-        linked = [link.peer for link in self.peers.links.values() if link.peer is not None]
-        return next((peer for peer in linked if peer.address == address), None)
+        for link in self.peers.links.values():
+            if link.peer is not None and (
+                link.peer.address == address or (link.dialled and _address_at(link) == address)
+            ):
+                return link.peer
+        return None
 
     def is_taken(self, address: Address) -> bool:
         """Whether a neighbour or the tracker is at an address."""
@@ -188,11 +192,6 @@ class LinkTable:
                 self.peers.named[endpoint] = address
         await link.opened
         return link
-
-    def is_linked_at(self, endpoint: IStreamClientEndpoint) -> bool:
-        """Whether there is a link to the node that an endpoint last led to, whoever dialled it."""
-        address = self.peers.named.get(endpoint)
-        return address is not None and self.is_taken(address)
 
     def close(self) -> Deferred[None]:
         """Say goodbye to all and close.

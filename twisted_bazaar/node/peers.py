@@ -83,7 +83,7 @@ class Peers:
             return loser
         if not link.dialled and not self._replaces(link, old, peer.key):
             # Who dialled has sent nothing yet but its greeting.
-            raise AlreadyLinked("a link is open already")
+            raise AlreadyLinked("a link is open already", own_id)
         return None
 
     def is_user_named(self, link: Link, peer: Peer, seen_host: str) -> bool:

@@ -14,13 +14,13 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_bazaar.errors import BazaarError, PeerError, UsageError
+from twisted_bazaar.errors import BazaarError, PeerError, UsageError, WholeDigestsOnly
 from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.files.download.swarm import Download, DownloadStatus, Receipt
 from twisted_bazaar.interfaces import ICatalogue, INode
 from twisted_bazaar.timer import Timer
-from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, SharedFile
+from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, SharedFile, is_beginning
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _BEGINNING: Final = re.compile(r"[0-9a-f]{1,64}")
@@ -38,14 +38,15 @@ class NotFound(BazaarError):
 
 
 class SeveralFound(UsageError):
-    """One name stands for several files.
+    """One name, or the beginning of a digest, stands for several files.
 
+    @param what: what is true of all of them.
     @ivar files: all of them.
     """
 
-    def __init__(self, name: str, files: Sequence[FoundFile]) -> None:
+    def __init__(self, what: str, files: Sequence[FoundFile]) -> None:
         self.files = files
-        super().__init__(f"{len(files)} different files are called {name!r}; choose one by its digest")
+        super().__init__(f"{len(files)} different files {what}; choose one by its digest")
 
 
 def is_digest(text: str) -> bool:
@@ -67,7 +68,7 @@ def read_beginning(digest: str) -> str:
 async def choose(catalogue: ICatalogue, wanted: str, beginning: str = "") -> FoundFile:
     """The one file that is meant.
 
-    @param wanted: its whole name, or its digest.
+    @param wanted: its whole name, its digest, or enough of the beginning of that.
     @param beginning: how its digest begins, to choose among files of one name.
     @raise NotFound: nobody has it.
     @raise SeveralFound: it can be several.
@@ -76,30 +77,46 @@ async def choose(catalogue: ICatalogue, wanted: str, beginning: str = "") -> Fou
     name = unicodedata.normalize("NFC", wanted)
     beginning = read_beginning(beginning)
     by_digest = is_digest(wanted)
-    if by_digest:
-        found = (await catalogue.search(FileQuery(digest=wanted.lower()))).files
-        fitting = [file for file in found if file.digest.startswith(beginning)]
-        if fitting:
-            # One content may go by several names: any of them is right.
-            return max(fitting, key=lambda file: (file.sources, file.partial))
+    cannot: PeerError | None = None
+    if is_beginning(wanted.lower()):
+        found: Sequence[FoundFile] = ()
+        try:
+            found = (await catalogue.search(FileQuery(digest=wanted.lower()))).files
+        except WholeDigestsOnly as error:
+            cannot = error
+        contents = _by_content(found, beginning)
+        if len(contents) > 1:
+            raise SeveralFound(f"have digests that begin with {wanted.lower()}", list(contents.values()))
+        if contents:
+            return contents.popitem()[1]
         # Files may be called after the digest of something.
-    found = (await catalogue.search(FileQuery(name=name))).files
-    found = [file for file in found if file.digest.startswith(beginning)]
-    contents: dict[str, FoundFile] = {}
-    for file in found:
-        # Who lies about the size of a file does not make it another.
-        best = contents.setdefault(file.digest, file)
-        contents[file.digest] = max(best, file, key=lambda each: (each.sources, each.partial))
+    contents = _by_content((await catalogue.search(FileQuery(name=name))).files, beginning)
     if len(contents) > 1:
-        raise SeveralFound(name, list(contents.values()))
+        raise SeveralFound(f"are called {name!r}", list(contents.values()))
     if contents:
         return contents.popitem()[1]
+    if cannot is not None:
+        raise cannot
     what = f"a file called {name!r}" + (f" whose digest begins with {beginning}" if beginning else "")
     if by_digest:
         raise NotFound(f"nobody has the file {wanted.lower()[:16]}...")
     alike = [] if beginning else (await catalogue.search(FileQuery(words=name, most=_MOST_ALIKE))).files
     hint = f"; there is {', '.join(file.name for file in alike)}" if alike else ""
     raise NotFound(f"nobody has {what}{hint}")
+
+
+def _by_content(found: Sequence[FoundFile], beginning: str) -> dict[str, FoundFile]:
+    """By digest, each content that was found; of one that goes by several names, that which most have.
+
+    @param beginning: how its digest begins.
+    """
+    contents: dict[str, FoundFile] = {}
+    for file in found:
+        if file.digest.startswith(beginning):
+            # Who lies about the size of a file does not make it another.
+            best = contents.setdefault(file.digest, file)
+            contents[file.digest] = max(best, file, key=lambda each: (each.sources, each.partial))
+    return contents
 
 
 def _anybody(source: FileSource) -> bool:

@@ -40,6 +40,7 @@ from twisted_bazaar.interfaces import Command, INode, IRegistrar, Receivers
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
+from twisted_bazaar.roles.commands.members import members_commands
 from twisted_bazaar.roles.goods import at_least, parse_memory, parse_seconds
 from twisted_bazaar.roles.node_ids import LIMITS, MANY_OBJECTS, NodeIds
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -125,6 +126,7 @@ class IndexServer(Role):
         """Begin; nothing is linked yet."""
         super().start(node)
         self._node_ids = NodeIds(node.rng)
+        self.commands = {**members_commands(self._node_ids, "index server"), **self.commands}
         self._pending = PendingRequests(node.clock, lambda peer: node.is_behind(peer.id))
         self.directory.start(node.clock)
 
@@ -140,7 +142,7 @@ class IndexServer(Role):
 
     def peer_joined(self, peer: Peer) -> None:
         """A peer is there; what it has is for it to say."""
-        self._node_ids.id_taken(peer)
+        self._node_ids.id_taken(peer, self.node.clock.seconds())
         self._tell("joined", "node {id} joined from {address}", id=peer.id, address=str(peer.address))
 
     def peer_left(self, peer: Peer) -> None:
@@ -180,7 +182,7 @@ class IndexServer(Role):
     # What they ask.
 
     def _files_sought(self, message: FindFiles, origin: Origin) -> None:
-        query = FileQuery(message.name, message.words, message.digest, message.after, message.most)
+        query = FileQuery(message.name, message.words, message.digest, message.after, message.most, message.owner)
         self._ask(message, origin, lambda peer: self.directory.find(query, peer), _found_files)
 
     def _sources_sought(self, message: FindSources, origin: Origin) -> None:

@@ -27,11 +27,13 @@ class NodeIds:
 
     @param rng: the source of new ones.
     @ivar holders: who is linked now, by id.
+    @ivar joined_at: since when, in seconds; a node that is linked anew meanwhile has been there all the time.
     """
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self.holders: dict[int, Peer] = {}
+        self.joined_at: dict[int, float] = {}
         self._ids: dict[str, int] = {}
         self._gone: FairTable[str, int] = FairTable(_REMEMBERED, _REMEMBERED_S)
         # Whose each of these was. What is no longer true is let go of now and then: a second table would take as much
@@ -49,9 +51,10 @@ class NodeIds:
             if node_id and self._is_free(node_id, key, now):
                 return node_id
 
-    def id_taken(self, peer: Peer) -> None:
+    def id_taken(self, peer: Peer, now: float) -> None:
         """A node uses its id."""
         self.holders[peer.id] = peer
+        self.joined_at.setdefault(peer.id, now)
         self._ids[peer.key] = peer.id
 
     def id_freed(self, peer: Peer, now: float) -> bool:
@@ -61,7 +64,7 @@ class NodeIds:
         """
         if self.holders.get(peer.id) != peer:
             return False
-        del self.holders[peer.id]
+        del self.holders[peer.id], self.joined_at[peer.id]
         self._ids.pop(peer.key, None)
         # Not where it says that it is: it could say anything.
         self._gone.put(peer.key, peer.id, peer.network, now)

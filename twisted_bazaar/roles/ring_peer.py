@@ -120,14 +120,14 @@ class RingPeer(Role):
             self.member, replicas=replicas, files=self.kept, identifier_of_name=identifier_of_name
         )
         repair = Repair(self.member, self.dht)
-        self._handover = FileHandover(self.dht, repair, self.kept, self.folder)
-        self.member.before_leaving(self._handover.hand_over)
         self.offered: Offered = Offered()
         self.catalogue: RingCatalogue = RingCatalogue(self.dht, self.kept)
         self._events = UploadEvents(self.kept, self.offered)
         self.transfers: RingTransfers = RingTransfers(
             self.catalogue, self.kept, self.folder, self.offered, self._events, **options
         )
+        self._handover = FileHandover(self.dht, repair, self.kept, self.folder, self.transfers)
+        self.member.before_leaving(self._handover.hand_over)
         self._keeper = FileKeeper(self.kept, self.folder, self.offered, self.transfers, self.dht)
         self._checkpoints = Checkpoints(self.dht, None if state is None else EntryMemory(state))
         self.lifecycle: RingLifecycle = RingLifecycle(self.dht, repair, join)

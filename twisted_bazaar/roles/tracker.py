@@ -6,14 +6,17 @@ tracker that lost its memory learns its nodes again from their greetings.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from twisted_bazaar.interfaces import INode, IRegistrar, Receivers
+from twisted_bazaar.interfaces import Command, INode, IRegistrar, Receivers
 from twisted_bazaar.node.control import NodeReply, NodeRequest
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
+from twisted_bazaar.roles.commands.members import members_commands
 from twisted_bazaar.roles.node_ids import LIMITS, MANY_OBJECTS, NodeIds
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.system.limited_log import limited_logger
@@ -65,6 +68,7 @@ class Tracker(Role):
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose
+        self._is_stopping = False
         # Those that can be dialled, by kind: by everybody, and by nodes on the tracker's machine only.
         self._open: dict[str | None, _Draw] = {}
         self._local: dict[str | None, _Draw] = {}
@@ -74,6 +78,12 @@ class Tracker(Role):
         """Begin; nothing is linked yet."""
         super().start(node)
         self._node_ids = NodeIds(node.rng)
+        self.commands: Mapping[str, Command] = members_commands(self._node_ids, "tracker")
+
+    def stop(self) -> Deferred[None]:
+        """Log no more who leaves: now all do."""
+        self._is_stopping = True
+        return super().stop()
 
     def assign_id(self, key: str, claimed: int) -> int:
         """The id of the node that just greeted: its old one if it had one and it is free."""
@@ -81,7 +91,7 @@ class Tracker(Role):
 
     def peer_joined(self, peer: Peer) -> None:
         """List a node."""
-        self._node_ids.id_taken(peer)
+        self._node_ids.id_taken(peer, self.node.clock.seconds())
         if peer.address.port:
             (self._local if peer.address.is_local else self._open).setdefault(peer.kind, _Draw()).add(peer)
         self._log_and_tell("joined", "node {id} joined from {address}", peer)
@@ -96,7 +106,7 @@ class Tracker(Role):
                 if not listed:
                     # What nodes call themselves is up to them.
                     del lists[peer.kind]
-        self._log_and_tell("left", "node {id} left; it came from {address}", peer)
+        self._log_and_tell("left", "node {id} at {address} left", peer)
 
     def _request_received(self, request: NodeRequest, origin: Origin) -> None:
         asker = self._node_ids.holders.get(origin.id)
@@ -135,7 +145,7 @@ class Tracker(Role):
         details = {"id": peer.id, "address": str(peer.address)}
         if self._verbose:
             self.node.report(event, sentence, **details)
-        else:
+        elif not self._is_stopping:
             self.log.info(sentence, **details)
 
     def _tell(self, event: str, sentence: str, **details: Any) -> None:

@@ -25,10 +25,13 @@ from twisted_bazaar.service.config import NodeConfig
 from twisted_bazaar.service.process import exit_with, expect_many_objects
 from twisted_bazaar.state import SOCKET
 from twisted_bazaar.system.open_files import file_limit
+from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import NO_ID
 
 # Who hands out ids to everybody, and has room for fewer, is told.
 _FEW_FOR_ALL: Final = 64
+LEAVING: Final = "leaving"
+"""What a log says when the roles of a node begin to stop."""
 STOPPED: Final = "stopped"
 """The last line of a log."""
 
@@ -62,6 +65,7 @@ class NodeService(Service):
         self.roles = roles
         self.node: Node = build_node(config, roles, reactor, *journals)
         self._console = Console(roles, self._status)
+        self._started_at: float | None = None
         self.on_exit: Callable[[int], object] = on_exit
         self.log_observer: ILogObserver | None = None
         self._is_open = False
@@ -84,9 +88,7 @@ class NodeService(Service):
     def stopService(self) -> Deferred[None]:
         """Leave politely; fires when every socket is closed."""
         super().stopService()
-        if self._is_open:
-            self.log.info("leaving")
-        stopped: Deferred[None] = self._console.close().addCallback(lambda _: self.node.stop())
+        stopped: Deferred[None] = self._console.close().addCallback(lambda _: self._stop_node())
         return stopped.addCallback(self._tell_stopped)
 
     def stop_now(self) -> None:
@@ -106,6 +108,7 @@ class NodeService(Service):
                 self._console.listen(self._reactor, socket)
             except (CannotListenError, OSError) as error:
                 raise UsageError(f"the control socket {socket} cannot be opened: {error}") from None
+        self._started_at = self._reactor.seconds()
         await self.node.start(config.listen, config.advertised, config.udp)
         self._is_open = True
         if config.listen is not None:
@@ -115,7 +118,7 @@ class NodeService(Service):
         """Tell how many connections there is room for, and whether that is fewer than there may be links."""
         limits = self.config.limits
         self.log.info(
-            "room for {connections} connections, {files} open files",
+            "room for {connections} connections ({files} files)",
             connections=limits.max_connections,
             files=file_limit(),
         )
@@ -130,14 +133,28 @@ class NodeService(Service):
                 "room for few connections, at a node that everybody links to: let it open more files (ulimit -n)"
             )
 
+    def _stop_node(self) -> Deferred[None]:
+        if self._is_open:
+            self.log.info(LEAVING)
+        return self.node.stop()
+
     def _tell_stopped(self, result: None) -> None:
         self.log.info(STOPPED)
+
+    def _where(self) -> str | None:
+        """Where others reach it; None for nowhere."""
+        host, port = self.node.advertised
+        if not port:
+            return None
+        return f"port {port}" if host is None else str(Address(host, port))
 
     def _status(self) -> dict[str, Any]:
         """What the node says to C{bazaar status}."""
         node = self.node
         return {
             "id": node.id,
+            "address": self._where(),
+            "started_at": self._started_at,
             "key": node.key.public,
             "bazaar": node.bazaar,
             "udp": node.udp_port,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from attrs import evolve
@@ -49,10 +48,9 @@ from twisted_bazaar.settings.help import Entry
 from twisted_bazaar.settings.known import NODE, ROLE
 from twisted_bazaar.settings.option import Option
 from twisted_bazaar.settings.values import Kind, Settings
-from twisted_bazaar.state import StateDirectory, state_path
 from twisted_bazaar.taps.daemon_log import LogLines, make_observer
 from twisted_bazaar.taps.leaving import hurry_if_told_again
-from twisted_bazaar.taps.options import DaemonOptions, show, values_of
+from twisted_bazaar.taps.options import DaemonOptions, name_of, show, state_of, values_of
 
 _EVERY_NODE: Final = "every node"
 _RELAY: Final = "relay"
@@ -150,7 +148,7 @@ def makeService(options: NodeOptions, reactor: Any = None) -> IService:
         values = options.option_values
         names = [plugin.name for plugin in options.plugins]
         discovery = chosen_method(values, DiscoveryContext(reactor, names))
-        state = _state_of(options)
+        state = state_of(options, names)
         context = RoleContext(discovery, state)
         named = {plugin.name: plugin.make_role(values, context) for plugin in options.plugins}
         roles = [*discovery.roles, *named.values()]
@@ -167,30 +165,11 @@ def makeService(options: NodeOptions, reactor: Any = None) -> IService:
 
 def _lines_of(options: NodeOptions, roles: Mapping[str, IRole]) -> LogLines:
     """How the lines of a node's log begin: with its role, or with that of each line if it has several."""
-    name = Path(options["state"]).name if options["state"] else options["name"] or ""
+    name = name_of(options)
     if len(roles) == 1:
         [role] = roles
         return LogLines(role, name)
     return LogLines("node", name, {type(role).__module__: each for each, role in roles.items()})
-
-
-def _state_of(options: NodeOptions) -> StateDirectory | None:
-    """The state directory that a command line asks for.
-
-    @raise UsageError: it asks for two things at once, or the directory cannot be used.
-    """
-    state, name = options["state"], options["name"]
-    if options["ephemeral"]:
-        if state or name:
-            raise UsageError("--ephemeral keeps nothing: leave out --state and --name")
-        return None
-    if state and name:
-        raise UsageError("--name is for nodes without --state: leave out one of them")
-    return StateDirectory(
-        Path(state)
-        if state
-        else state_path("-".join(plugin.name for plugin in options.plugins) if name is None else name)
-    )
 
 
 def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Final, NoReturn
 
 from twisted.python import usage
@@ -19,6 +20,7 @@ from twisted_bazaar.settings.known import CONFIG, NEVER_SET, kinds_of
 from twisted_bazaar.settings.layers import Layers
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.settings.values import DEFAULT, TYPED, Kind, Setting, Settings, as_words, with_sources
+from twisted_bazaar.state import StateDirectory, state_path
 from twisted_bazaar.taps.known import known_options
 
 # Longer lines are hard to read.
@@ -189,6 +191,29 @@ class DaemonOptions(usage.Options):
             # It is told by who reads them all.
             return set()
         return {self.synonyms[name.lstrip("-")] for name, _ in pairs}
+
+
+def name_of(options: Mapping[str, Any]) -> str:
+    """The name that the user has given to a node; empty for none."""
+    return Path(options["state"]).name if options["state"] else options["name"] or ""
+
+
+def state_of(options: Mapping[str, Any], roles: Sequence[str]) -> StateDirectory | None:
+    """The state directory that a command line asks for; it is called after the roles where nothing else is said.
+
+    @param options: those of a state directory are among them.
+    @raise UsageError: it asks for two things at once, or the directory cannot be used.
+    """
+    state, name = options["state"], options["name"]
+    if options["ephemeral"]:
+        if state or name:
+            raise UsageError("--ephemeral keeps nothing: leave out --state and --name")
+        return None
+    if state and name:
+        raise UsageError("--name is for nodes without --state: leave out one of them")
+    directory = StateDirectory(Path(state) if state else state_path("-".join(roles) if name is None else name))
+    directory.keep_roles(roles)
+    return directory
 
 
 def show(text: str) -> NoReturn:

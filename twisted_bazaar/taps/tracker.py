@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve
 from twisted.application.service import IService
@@ -13,12 +13,24 @@ from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.roles import tracker
 from twisted_bazaar.roles.discovery.flood import FloodMethod
 from twisted_bazaar.service.config import read_config
-from twisted_bazaar.service.options import ADVERTISE, CONFIG_OPTION, EVENTS, LIMIT, LISTEN, MAX_LINKS
+from twisted_bazaar.service.options import (
+    ADVERTISE,
+    CONFIG_OPTION,
+    EPHEMERAL,
+    EVENTS,
+    LIMIT,
+    LISTEN,
+    MAX_LINKS,
+    NAME,
+    STATE,
+)
 from twisted_bazaar.service.service import build_service
 from twisted_bazaar.settings.known import TRACKER
 from twisted_bazaar.settings.option import Option
 from twisted_bazaar.taps.daemon_log import LogLines, make_observer
-from twisted_bazaar.taps.options import DaemonOptions
+from twisted_bazaar.taps.options import DaemonOptions, name_of, state_of
+
+_NAME: Final = "tracker"
 
 
 class Options(DaemonOptions):
@@ -35,6 +47,9 @@ class Options(DaemonOptions):
         MAX_LINKS,
         LIMIT,
         *tracker.OPTIONS,
+        evolve(STATE, help="The directory for what outlives the process: its key."),
+        evolve(NAME, shown=_NAME),
+        evolve(EPHEMERAL, help="Keep nothing: a new key, and bazaar cannot ask it."),
         EVENTS,
         CONFIG_OPTION,
     )
@@ -50,9 +65,11 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         from twisted.internet import reactor
     try:
         discovery = FloodMethod()
-        roles = [tracker.make_role(options.option_values, RoleContext(discovery))]
-        service = build_service(read_config(options.option_values, discovery, roles, reactor), roles, reactor)
-        service.log_observer = make_observer(options.parent, LogLines("tracker"))
+        state = state_of(options, [_NAME])
+        roles = [tracker.make_role(options.option_values, RoleContext(discovery, state))]
+        config = read_config(options.option_values, discovery, roles, reactor, state=state)
+        service = build_service(config, roles, reactor)
+        service.log_observer = make_observer(options.parent, LogLines(_NAME, name_of(options)))
         return service
     except UsageError as error:
         raise options.refusal(error) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final
 
 import msgspec
 from attrs import field, frozen
@@ -61,6 +62,10 @@ def network_of(host: str) -> str:
     return str(ip_network(f"{host.partition('%')[0]}/64", strict=False)) if ":" in host else host
 
 
+LEAST_OF_KEY: Final = 8
+"""So many hexadecimal digits of its key are shown of a node, and are enough to name it."""
+
+
 @frozen
 class Peer:
     """A node at the other end of an open link.
@@ -84,6 +89,10 @@ class Peer:
     def network(self) -> str:
         """The network to which what this peer takes up is charged."""
         return network_of(self.seen_host or self.address.host)
+
+    def is_named(self, name: str) -> bool:
+        """Whether a user means it: by its id, or by enough of the beginning of its key."""
+        return str(self.id) == name or (len(name) >= LEAST_OF_KEY and self.key.startswith(name))
 
 
 @frozen

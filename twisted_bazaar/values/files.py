@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from attrs import frozen
 
 from twisted_bazaar.values.addresses import Address
+
+_DIGITS: Final = 64
+BEGINNING_DIGITS: Final = 12
+"""As many hexadecimal digits of a digest are shown, and are enough to look for it."""
+
+_BEGINNING: Final = re.compile("[0-9a-f]{12,64}")
+
+
+def is_beginning(digest: str) -> bool:
+    """Whether it is a digest, or as much of the beginning of one as can be looked for."""
+    return _BEGINNING.fullmatch(digest) is not None
+
+
+def is_beginning_only(digest: str | None) -> bool:
+    """Whether it is such a beginning, and not the whole."""
+    return digest is not None and len(digest) < _DIGITS and is_beginning(digest)
 
 
 @frozen
@@ -78,9 +96,10 @@ class FileQuery:
 
     @ivar name: the exact name.
     @ivar words: words that the name has, without regard to case; the last may be the beginning of one.
-    @ivar digest: the content.
+    @ivar digest: the content, by its digest or the first digits of that, L{BEGINNING_DIGITS} or more.
     @ivar after: what the page before gave as C{next}.
     @ivar most: no more than these at once.
+    @ivar owner: a node that has it, by its id or the beginning of its key.
     """
 
     name: str | None = None
@@ -88,3 +107,4 @@ class FileQuery:
     digest: str | None = None
     after: str | None = None
     most: int = 100
+    owner: str | None = None

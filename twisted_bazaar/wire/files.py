@@ -16,6 +16,8 @@ FileName = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME_BYTES)]
 FileSize = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
 # SHA-256 over the whole file, which is what names it.
 Digest = Annotated[str, Meta(min_length=64, max_length=64, pattern=r"^[0-9a-f]*\Z")]
+# As much of its beginning as can be looked for, or all of it.
+DigestBeginning = Annotated[str, Meta(min_length=12, max_length=64, pattern=r"^[0-9a-f]*\Z")]
 
 
 def check_file_name(name: str) -> None:

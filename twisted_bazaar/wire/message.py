@@ -17,7 +17,9 @@ from typing import Annotated, Any, ClassVar, Final, Self, dataclass_transform
 import msgspec
 from msgspec import Meta
 
-LARGEST_INTEGER: Final = 2**53
+from twisted_bazaar.wire import strict_json
+
+LARGEST_INTEGER: Final = strict_json.LARGEST_INTEGER
 LONGEST_PATH: Final = 16
 LARGEST_TTL: Final = 16
 LARGEST_FLOW_LABEL: Final = 2**16 - 1
@@ -28,6 +30,8 @@ RETURN_PATH_LOOP: Final = "returnPath: a node stands in it twice"
 
 NodeId = Annotated[int, Meta(ge=TRACKER_ID, le=LARGEST_INTEGER)]
 MessageId = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
+# A search among super peers has more bits than a number can hold everywhere.
+QueryId = Annotated[str, Meta(min_length=32, max_length=32, pattern="^[0-9a-f]{32}$")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Host = Annotated[str, Meta(min_length=2, max_length=64)]
 Text = Annotated[str, Meta(max_length=1024)]
@@ -72,9 +76,12 @@ class Message(
 
     @cvar is_question: whether it only asks. Of these alone one is taken by datagram from an address that nobody has
         shown to be the sender's: taking it may have no effect but one answer, which is sent before the method returns.
+    @cvar ended_by: what says, with the C{id} of this message alone, that nothing more comes for it. It is sent for one
+        that is malformed too, as long as that has an id: so who asks need not know why there is nothing.
     """
 
     is_question: ClassVar[bool] = False
+    ended_by: ClassVar[type[Any] | None] = None
 
     @property
     def wire_name(self) -> str:

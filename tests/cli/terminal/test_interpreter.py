@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_bazaar.cli.terminal import interpreter
 from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word, fires_within, unquoted
+from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import ExitStatus
 
@@ -21,6 +27,8 @@ class Parrot(Interpreter):
     async def _repeat(self, rest: str) -> None:
         if not rest:
             raise UsageError("say what?")
+        if rest == "for ever":
+            await Deferred()
         self._say(unquoted(rest))
 
     async def _end(self, rest: str) -> int | None:
@@ -90,6 +98,47 @@ class InterpreterTests(SynchronousTestCase):
         """The end of all lines is the last word; a line without a word does not come between two, a wrong word does."""
         self.assertEqual(self.tell("end", "xyzzy", None), [None, None, None])
         self.assertEqual(self.tell("", "# say a", None), [None, None, ExitStatus.NO])
+
+
+class _Lines(Prompt):
+    """Lines that a test types; those that are not typed yet are waited for."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__()
+        self.lines = list(lines)
+
+    def opened(self, reactor: Any) -> Any:
+        return nullcontext()
+
+    def ask(self) -> Deferred[str | None]:
+        return succeed(self.lines.pop(0)) if self.lines else Deferred()
+
+
+class InterruptTests(SynchronousTestCase):
+    """Ctrl-C while a line is about to do something."""
+
+    def test_goes_on(self) -> None:
+        """What the line does is stopped, and the next line is taken; nothing else is stopped by it."""
+        parrot = Parrot()
+        self.assertFalse(parrot.interrupt())
+        running = Deferred.fromCoroutine(parrot.run(_Lines("tell for ever", "help"), None))
+        self.assertEqual(parrot.said, [])
+        self.assertEqual((parrot.interrupt(), parrot.interrupt()), (True, False))
+        self.assertEqual((len(parrot.said), parrot.status), (3, ExitStatus.DONE))
+        self.assertNoResult(running)
+
+    def test_ends(self) -> None:
+        """What ends the whole session ends it also while a line does something."""
+        running = Deferred.fromCoroutine(Parrot().run(_Lines("tell for ever", "help"), None))
+        running.cancel()
+        self.failureResultOf(running, CancelledError)
+
+    def test_narrow(self) -> None:
+        """Where there are few columns, what a word means stands below it."""
+        self.patch(interpreter, "shutil", SimpleNamespace(get_terminal_size=lambda: SimpleNamespace(columns=40)))
+        parrot = Parrot()
+        self.successResultOf(Deferred.fromCoroutine(parrot.run_line("help")))
+        self.assertEqual(parrot.said[:3], ["say TEXT", "  it is said again", "help"])
 
 
 class WaitingTests(SynchronousTestCase):

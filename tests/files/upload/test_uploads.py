@@ -124,11 +124,24 @@ class DialogueTests(TransferTestCase):
         self.assertEqual(asker.last("failed")["code"], "wtf")
 
     def test_wants_without_a_slot(self) -> None:
-        """Who has no slot gets nothing, and no blame: the two words may have crossed."""
+        """Who has had a slot gets nothing when it has none, and no blame: the two words may have crossed."""
         asker = self.asker(self.site(1))
+        asker.tell("queue")
+        self.network.run(0.1)
+        asker.tell("pass")
         asker.tell("want", chunk=0)
         self.network.run(1)
         self.assertEqual((asker.binary, asker.is_closed), ([], False))
+
+    def test_wants_before_any_slot(self) -> None:
+        """Nothing can have crossed before the first slot: who wants something then is told so, and shown out."""
+        asker = self.asker(self.site(1))
+        asker.tell("want", chunk=0)
+        self.network.run(1)
+        self.assertEqual(
+            (asker.last("failed"), asker.is_closed),
+            ({"type": "failed", "code": "wtf", "info": "want: there was no go yet; queue first"}, True),
+        )
 
     def test_version(self) -> None:
         """Who speaks another version is told which is spoken here."""

@@ -303,6 +303,43 @@ class EndTests(SynchronousTestCase):
         self.assertLess(max(times) - began, 20.1)
         self.assertLess(len(times), 80)
 
+    def test_few_ranges(self) -> None:
+        """Of what is never acknowledged it is the first that goes again, each time: a receiver may keep nothing else.
+
+        One that takes bytes in order only has all of them soon, though the first of them are lost over and over.
+        """
+        pair = Pair()
+        pair.near.write(b"hello", 0.0)
+        pair.run(0.5)
+        near, now = pair.near, pair.now
+        near.write(content(100_000), now)
+        seen: set[int] = set()
+        again: list[int] = []
+        while now < pair.now + 8:
+            for data in near.datagrams(now):
+                segment = decode(data)
+                assert segment is not None
+                again += [segment.offset] * (segment.offset in seen)
+                seen.add(segment.offset)
+            now = max(now + 0.001, near.next_at(now))
+        self.assertGreater(len(seen), 3)
+        self.assertGreater(len(again), 3)
+        self.assertEqual(set(again), {5})
+        taken, began = 5, now
+        while taken < 100_005 and now < began + 18:
+            now = max(now + 0.001, near.next_at(now))
+            said = None
+            for data in near.datagrams(now):
+                segment = decode(data)
+                assert segment is not None
+                if segment.offset == taken and segment.payload:
+                    taken += len(segment.payload)
+                    said = decode(encode(ACK, near.own_id, 0, 0, taken, 200_000, segment.number, 0))
+            if said is not None:
+                near.receive(said, now + 0.001)
+        self.assertEqual(taken, 100_005)
+        self.assertLess(now - began, 10)
+
     def test_probes_answered_but_nothing_taken(self) -> None:
         """Who answers, but never says that anything has come, does not keep a transfer alive."""
         pair = Pair()

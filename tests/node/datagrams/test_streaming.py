@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any, Final
 
@@ -131,6 +132,13 @@ class SharingTests(SharedSocketTestCase):
             talker = self.open(said)
             self.assertIn(word, talker.heard)
             self.assertEqual(talker.reason, ConnectionDone)
+
+    def test_not_how_a_stream_begins(self) -> None:
+        """Who says on a stream what belongs on a link is told with what a stream begins."""
+        talker = self.open(frame(b'{"type":"search","id":7,"item":"apple","returnPath":[1]}'))
+        said = json.loads(talker.heard.partition(b":")[2][:-1])
+        info = "a stream begins with test-stream-note, not with 'search'"
+        self.assertEqual(said, {"type": "error", "code": "wtf", "info": info, "about": "search"})
 
     def test_nobody(self) -> None:
         """A node whose roles take no connections of their own takes no streams, and says so."""

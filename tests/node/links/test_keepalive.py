@@ -31,6 +31,24 @@ class SilenceTests(SynchronousTestCase):
         """Two pings, and the end."""
         self.assertEqual(self.follow(Keepalive(0.0), 100), [(30, Due.PING), (60, Due.PING), (90, Due.CUT)])
 
+    def test_owes_an_answer(self) -> None:
+        """Who owes an answer is asked whether it lives after half of its time, and given up after all of it."""
+        silence = Keepalive(0.0)
+        silence.note_asked(0.0)
+        silence.note_asked(3.0)
+        self.assertEqual(self.follow(silence, 100), [(5, Due.PING), (10, Due.CUT)])
+
+    def test_lives(self) -> None:
+        """Whatever comes shows that the other end lives, though it may be long about its answer."""
+        silence = Keepalive(0.0)
+        silence.note_asked(0.0)
+        self.assertEqual(self.look(silence, 5.0), [Due.PING])
+        silence.last_heard = 5.5
+        self.assertEqual(self.look(silence, 10.0, 35.0), [Due.NOTHING, Due.NOTHING])
+        self.assertEqual(self.look(silence, 35.6), [Due.PING])
+        silence.note_asked(40.0)
+        self.assertEqual(self.look(silence, 44.0, 45.0, 50.0), [Due.NOTHING, Due.PING, Due.CUT])
+
     def test_unfinished(self) -> None:
         """A frame is to be finished in 20 s."""
         silence = Keepalive(0.0, unfinished_since=5.0)
@@ -51,7 +69,10 @@ class SilenceTests(SynchronousTestCase):
 
     def test_stood_still(self) -> None:
         """A process that stood still has not listened: what was sent to it meanwhile it reads before it judges."""
-        for silence in (Keepalive(0.0), Keepalive(0.0, unfinished_since=0.0), Keepalive(0.0, stalled_since=0.0)):
+        asked = Keepalive(0.0)
+        asked.note_asked(0.5)
+        kinds = (Keepalive(0.0), Keepalive(0.0, unfinished_since=0.0), Keepalive(0.0, stalled_since=0.0), asked)
+        for silence in kinds:
             at = silence.check_deadlines(1.0, LIMITS)[1]
             self.assertNotIn(Due.CUT, self.look(silence, at + 300.0))
             self.assertIn(Due.CUT, self.look(silence, *(at + 300.0 + later for later in range(100))))

@@ -16,6 +16,7 @@ from twisted_bazaar.cli.commands.files.files import files
 from twisted_bazaar.cli.commands.goods.cancel import cancel
 from twisted_bazaar.cli.commands.goods.orders import orders
 from twisted_bazaar.cli.commands.goods.stock import stock
+from twisted_bazaar.cli.commands.nodes.members import members
 from twisted_bazaar.cli.commands.nodes.status import status
 from twisted_bazaar.cli.commands.ring.ring import ring
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
@@ -34,6 +35,6 @@ def settable_options(command: click.Command) -> Sequence[Option]:
 
 COMMANDS: Final[Mapping[str, Sequence[Option]]] = {
     **files_options.COMMANDS,
-    **{f"bazaar-{each.name}": settable_options(each) for each in (files, stock, orders, cancel, ring, status)},
+    **{f"bazaar-{each.name}": settable_options(each) for each in (files, stock, orders, cancel, ring, status, members)},
 }
 """The options of each command that takes settings, by its table in a settings file."""

@@ -235,7 +235,12 @@ def _only_node(command: str, what: str) -> RunningNode:
     if knowing:
         names = ", ".join(node.name for node in knowing)
         raise UserError(f"several nodes here can be asked: {names}; choose one with --name")
-    raise NotThere(f"no {what} runs under {states_root()}; {_how_to_start(command)}, or name one with --state")
+    raise nobody_runs(command, what)
+
+
+def nobody_runs(command: str, what: str) -> NotThere:
+    """That no node of this user runs which knows a command, and how to start one."""
+    return NotThere(f"no {what} runs under {states_root()}; {_how_to_start(command)}, or name one with --state")
 
 
 def nodes_of_user() -> list[RunningNode]:
@@ -255,6 +260,7 @@ def _how_to_start(command: str) -> str:
     roles = {
         "stock": "--role seller --stock apple=5",
         "files": "--role sharer --via index --index tcp:127.0.0.1:9100 --folder ./shared",
+        "members": "--role index_server",
         "ring": "--role ring_peer --join tcp:127.0.0.1:9300",
         **dict.fromkeys(("orders", "order", "cancel"), "--role buyer --want apple"),
     }

@@ -155,6 +155,11 @@ class EphemeralNode:
             await service.stopService()
 
     @property
+    def lists_everything(self) -> bool:
+        """Whether those who are asked have a list of everything, and of all that one node has."""
+        return self.method.lists_everything
+
+    @property
     def usual_place(self) -> str:
         """Where it listens if nobody says otherwise: for other machines, too, where who is asked is on another one."""
         return _HERE if self.asked.is_local else _EVERYWHERE

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import show_line, show_table
+from twisted_bazaar.cli.terminal.results import is_narrow, show_line, show_named, show_table
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetching import is_digest
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
@@ -87,6 +87,21 @@ class Finds:
 
         @param numbered: whether each has a number to be called by.
         """
+        if is_narrow(console):
+            for number, file in enumerate(self.files, 1):
+                words = f"{format_size(file.size)}, {format_sources(file)}, {file.digest[:SHOWN_OF_DIGEST]}"
+                show_named(console, printable(file.name), printable(words), number if numbered else None)
+        else:
+            self._show_table(console, numbered=numbered)
+        names = Counter(file.name for file in self.files)
+        for name in [name for name, count in names.items() if count > 1]:
+            show_line(console, f"{names[name]} different files are called {printable(name)}.")
+        if self.total > len(self.files):
+            # Numbers are for the prompt, where there are no options.
+            more = "query NAME finds others" if numbered else "--most N shows more"
+            show_line(console, f"{len(self.files):,} of {self.total:,} are shown; {more}.")
+
+    def _show_table(self, console: Console, *, numbered: bool) -> None:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         if numbered:
             table.add_column("", justify="right")
@@ -99,13 +114,6 @@ class Finds:
             words = (printable(file.name), format_size(file.size), sources, file.digest[:SHOWN_OF_DIGEST])
             table.add_row(*([str(number)] if numbered else []), *map(Text, words))
         show_table(console, table)
-        names = Counter(file.name for file in self.files)
-        for name in [name for name, count in names.items() if count > 1]:
-            show_line(console, f"{names[name]} different files are called {printable(name)}.")
-        if self.total > len(self.files):
-            # Numbers are for the prompt, where there are no options.
-            more = "query NAME finds others" if numbered else "--most N shows more"
-            show_line(console, f"{len(self.files):,} of {self.total:,} are shown; {more}.")
 
 
 async def _all_of(pages: Sequence[Deferred[Page]]) -> Sequence[Page]:

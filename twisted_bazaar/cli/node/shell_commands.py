@@ -20,6 +20,7 @@ from twisted_bazaar.discovery.index.messages import Busy
 from twisted_bazaar.errors import AlreadyThere, BazaarError, UsageError
 from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.files.download.swarm import Receipt
+from twisted_bazaar.roles.commands.files import meant_by
 from twisted_bazaar.roles.fetcher import Fetcher
 from twisted_bazaar.roles.fetching import Fetch, SeveralFound, choose
 from twisted_bazaar.values.files import FoundFile
@@ -68,8 +69,13 @@ class ShellCommands(Interpreter):
         return await super().run_end()
 
     def completions(self) -> list[str]:
-        """The beginnings of all lines that can be typed, and lines that fetch what was shown."""
-        return [*super().completions(), *(f"get {file.name}" for file in self._shown)]
+        """The beginnings of all lines that can be typed, and to fetch what was shown, and to stop that."""
+        names = [fetch.found.name for fetch in self._fetcher.under_way()]
+        return [
+            *super().completions(),
+            *(f"get {file.name}" for file in self._shown),
+            *(f"cancel {name}" for name in names),
+        ]
 
     def show_left(self) -> bool:
         """Say what is left; returns whether anything is."""
@@ -117,7 +123,18 @@ class ShellCommands(Interpreter):
         await self._wait_for_index()
         while self._patient and len(self._fetcher.under_way()) >= _MOST_FROM_A_PIPE:
             await self._next_end()
-        found, nodes = self._choice if self._choice and not rest else (await self._chosen(unquoted(rest)), ())
+        numbered = [self._numbered(word) for word in rest.split()]
+        if len(numbered) > 1 and None not in numbered:
+            for found in filter(None, numbered):
+                await self._begin(found, ())
+            return
+        await self._begin(*(self._choice if self._choice and not rest else (await self._chosen(unquoted(rest)), ())))
+
+    async def _begin(self, found: FoundFile, nodes: Sequence[str]) -> None:
+        """Begin to fetch a file.
+
+        @param nodes: from whom it may come; from anybody if there are none.
+        """
         try:
             fetch = await self._fetcher.begin(found, self._show_end, accept=lambda source: is_named(source, nodes))
         except AlreadyThere:
@@ -144,6 +161,43 @@ class ShellCommands(Interpreter):
         if number.isascii() and number.isdigit() and 0 < int(number) <= len(self._shown):
             return self._shown[int(number) - 1]
         return None
+
+    async def _cancel(self, rest: str) -> None:
+        under_way = self._fetcher.under_way()
+        if not under_way:
+            raise UsageError("nothing is being fetched")
+        if rest == "all":
+            for fetch in under_way:
+                await self._stop(fetch)
+            return
+        if not rest and len(under_way) > 1:
+            raise UsageError(f"{format_count(len(under_way), 'download')} under way: write cancel NAME, or cancel all")
+        numbered = self._numbered(rest)
+        wanted = unquoted(rest) if numbered is None else numbered.digest
+        await self._stop(meant_by(wanted, under_way) if rest else under_way[0])
+
+    async def _stop(self, fetch: Fetch) -> None:
+        """Stop a download, and say what is kept of it."""
+        await self._fetcher.cancel(fetch)
+        status = fetch.status()
+        if isinstance(fetch.outcome, Receipt):
+            # It was quicker, and its end has been told.
+            return
+        kept = f"{format_size(status.held_bytes)} of {format_size(status.size or fetch.found.size)} are kept"
+        goes_on = f"{kept}, and get goes on from there" if status.held_bytes else "nothing had come yet"
+        self._say(f"{fetch.found.name} is stopped: {goes_on}")
+
+    def on_interrupt(self) -> None:
+        """Ctrl-C, and nothing that was typed is to be cleared: stop what is waited for, or the one download."""
+        has_stopped = self.interrupt()
+        under_way = self._fetcher.under_way()
+        if len(under_way) == 1:
+            stopping = Deferred.fromCoroutine(self._stop(under_way[0]))
+            stopping.addErrback(lambda failure: self._say(f"it is not stopped: {failure.getErrorMessage()}"))
+        elif under_way:
+            self._say(f"{len(under_way)} downloads go on: cancel NAME stops one, cancel all stops all")
+        elif not has_stopped:
+            self._say("nothing is being fetched; exit ends this")
 
     async def _show_status(self, rest: str) -> None:
         fetches = self._fetcher.under_way()
@@ -175,7 +229,7 @@ class ShellCommands(Interpreter):
     def _show_end(self, fetch: Fetch) -> None:
         outcome = fetch.outcome
         if isinstance(outcome, Receipt):
-            for line in format_receipt(fetch.found, outcome):
+            for line in format_receipt(fetch.found, outcome, tells_tcp=self._fetcher.node.streams_first):
                 self._say(line)
             self._say(f"{self._directory / fetch.found.name}")
         elif outcome is not None and outcome.check(BazaarError):
@@ -209,7 +263,7 @@ WORDS: Final = (
     Word(
         "query",
         "NAME",
-        "look for files with this name, or with these words in it",
+        "look for files with this name, or these words in it",
         ShellCommands._query,
         ("search", "find"),
     ),
@@ -217,14 +271,21 @@ WORDS: Final = (
     Word(
         "choose",
         "NUMBER [NODE...]",
-        "who has a file of those shown last; get alone fetches it, from these nodes",
+        "who has a file of those shown; get alone fetches it",
         ShellCommands._choose,
     ),
     Word(
         "get",
-        "NUMBER|NAME|DIGEST",
-        "fetch a file: its number in what was shown last, its name or its digest",
+        "NAME|DIGEST|NUMBER",
+        "fetch a file, or several by their numbers above",
         ShellCommands._get,
+    ),
+    Word(
+        "cancel",
+        "[NAME|DIGEST|all]",
+        "stop a download; what has come of it is kept",
+        ShellCommands._cancel,
+        ("stop",),
     ),
     Word("status", "", "how downloads are, and what others fetch from here", ShellCommands._show_status),
     Word("wait", "", "until all downloads are done", ShellCommands._wait),
@@ -232,7 +293,7 @@ WORDS: Final = (
     Word(
         "exit",
         "",
-        "end; downloads under way can be gone on with another time",
+        "end; get goes on with what is left another time",
         ShellCommands._exit,
         ("quit", "bye"),
     ),

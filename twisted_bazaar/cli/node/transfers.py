@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from attrs import evolve
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size, format_time
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import show_line
+from twisted_bazaar.cli.terminal.results import is_narrow, show_line
 from twisted_bazaar.files.download.progress import DownloadStatus, Receipt
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource, FoundFile
@@ -80,14 +81,23 @@ class Lines:
 @contextmanager
 def bar_for(name: str, console: Console) -> Iterator[Bar]:
     """A bar on a terminal, which is gone at the end."""
-    columns = (
+    words = TextColumn("{task.fields[words]}", markup=False)
+    columns: Sequence[ProgressColumn] = (
         TextColumn("{task.fields[name]}", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[words]}", markup=False),
+        words,
     )
+    if is_narrow(console):
+        # The name stands in a line above.
+        columns = [wrapped_words()]
     # It is moved by the reactor, and by no thread.
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         yield Bar(progress, name)
+
+
+def wrapped_words() -> TextColumn:
+    """The words of a bar where there are few columns: all of them, on several lines."""
+    return TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=False))
 
 
 def format_status(status: DownloadStatus) -> str:

@@ -5,17 +5,22 @@ Lines are typed at a prompt or come from a pipe or a file. Empty ones, and those
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.errors import BazaarError, UsageError
 from twisted_bazaar.exit_status import ExitStatus
+
+# Where there are fewer, what a word means stands below it.
+_LEAST_COLUMNS: Final = 60
 
 
 @frozen
@@ -48,6 +53,8 @@ class Interpreter:
         self.previous: Word | None = None
         self._words = words
         self._say = say
+        self._doing: Deferred[int | None] | None = None
+        self._is_interrupted = False
         self._by_name = {name: word for word in words for name in (word.name, *word.also)}
 
     async def run(self, prompt: Prompt, reactor: Any) -> int:
@@ -56,8 +63,30 @@ class Interpreter:
         with prompt.opened(reactor):
             status = None
             while status is None:
-                status = await self.run_line(await prompt.ask())
+                status = await self._run_until_interrupted(await prompt.ask())
         return status
+
+    def interrupt(self) -> bool:
+        """Stop what a line is about to do, as Ctrl-C asks for; returns whether anything was."""
+        doing = self._doing
+        if doing is None or doing.called:
+            return False
+        self._is_interrupted = True
+        doing.cancel()
+        return True
+
+    async def _run_until_interrupted(self, line: str | None) -> int | None:
+        self._is_interrupted = False
+        self._doing = Deferred.fromCoroutine(self.run_line(line))
+        try:
+            return await self._doing
+        except CancelledError:
+            # Else the whole session is to end.
+            if not self._is_interrupted:
+                raise
+        finally:
+            self._doing = None
+        return None
 
     async def run_line(self, line: str | None) -> int | None:
         """Do what a line says; None is the end of all lines.
@@ -94,8 +123,15 @@ class Interpreter:
 
     async def show_help(self, rest: str) -> None:
         """Say what each word means."""
+        columns = shutil.get_terminal_size().columns
         for word in self._words:
-            self._say(f"  {f'{word.name} {word.takes}'.strip():24}  {word.meaning}")
+            name = f"{word.name} {word.takes}".strip()
+            if columns >= _LEAST_COLUMNS:
+                self._say(f"  {name:24}  {word.meaning}")
+                continue
+            self._say(name)
+            for line in textwrap.wrap(word.meaning, max(20, columns - 3)):
+                self._say(f"  {line}")
 
     def _hint(self, name: str) -> str:
         """What is said of a word that there is not: it names one that is like it, or all."""

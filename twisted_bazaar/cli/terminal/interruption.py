@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from twisted_bazaar.exit_status import status_of_signal
 
+_ASKED_WITHIN_S: Final = 2.0
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -21,10 +24,14 @@ class Interruption:
 
     @param insists: whether a second signal ends the program on the spot: for those that leave nothing behind
         and may compute for long, or for ever, without asking.
+    @param handled: called for Ctrl-C when the program is asked; returns whether it is dealt with by that, and the
+        program goes on.
     """
 
-    def __init__(self, *, insists: bool = False) -> None:
+    def __init__(self, *, insists: bool = False, handled: Callable[[], bool] | None = None) -> None:
         self._insists = insists
+        self._handled = handled
+        self._received_at = 0.0
         self._received: int | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -46,11 +53,17 @@ class Interruption:
 
         @raise SystemExit: a signal came; the status is that which a shell has for it.
         """
+        if self._received == signal.SIGINT and self._handled is not None and self._handled():
+            self._received = None
         if self._received is not None:
             raise SystemExit(status_of_signal(self._received))
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._insists and self._received is not None:
+        now = time.monotonic()
+        # A key that is held down comes several times before anybody asks.
+        is_awaited = number == signal.SIGINT and self._handled is not None and now - self._received_at < _ASKED_WITHIN_S
+        if self._insists and self._received is not None and not is_awaited:
             # Nothing that could be raised here is sure to get past the code that runs now.
             os._exit(status_of_signal(number))
-        self._received = self._received or number
+        if self._received is None:
+            self._received, self._received_at = number, now

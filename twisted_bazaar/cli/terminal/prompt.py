@@ -2,6 +2,10 @@
 
 They are read in a thread of their own, one whenever it is asked for one. What is said meanwhile goes above the
 line that is being typed.
+
+A signal cannot reach the thread, nor change the line that is typed there. So where somebody wants to know of Ctrl-C
+(L{Prompt.interrupted}), the terminal sends none while a line is typed: readline takes the key, and ends the line with
+a mark in it.
 """
 
 from __future__ import annotations
@@ -16,11 +20,16 @@ from typing import Any, Final
 import click
 from twisted.internet.defer import Deferred
 
+from twisted_bazaar.cli.terminal.history import History
 from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.errors import UsageError
 
 _PROMPT: Final = "bazaar> "
 _READ_BYTES: Final = 1 << 16
 _LONGEST_LINE: Final = 1 << 16
+# What Ctrl-C puts into a line: the character that it is.
+_MARK: Final = "\x03"
+_MARKS_LINE: Final = r'"\C-c": "\C-v\C-c\C-m"'
 _ABOVE: Final = "\r\x1b[K"
 
 
@@ -28,12 +37,18 @@ class Prompt:
     """Asks for lines.
 
     @param words: what it asks with.
+    @param history: the lines of earlier sessions; None for those of this one.
+    @ivar interrupted: called for Ctrl-C on an empty line; one with something in it is cleared. If there is nothing to
+        call, Ctrl-C is the signal that it is elsewhere.
     @ivar completions: called for the lines that there are to complete what is typed with; in a thread.
     @ivar is_seen: whether somebody sits before a terminal.
     """
 
-    def __init__(self, words: str = _PROMPT) -> None:
+    def __init__(self, words: str = _PROMPT, history: History | None = None) -> None:
         self._words = words
+        self._history = history
+        self.interrupted: Callable[[], object] | None = None
+        self._takes_key = False
         self.is_seen: bool = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
         self.completions: Callable[[], Sequence[str]] = list
         self._reactor: Any = None
@@ -62,6 +77,8 @@ class Prompt:
                 yield
             finally:
                 self._leave()
+                if self._history is not None and (fault := self._history.save()) is not None:
+                    self.say(f"what was typed is not kept for the next time: {fault}")
 
     def ask(self) -> Deferred[str | None]:
         """The next line; None when there is none any more.
@@ -103,12 +120,36 @@ class Prompt:
         # Names may have any character in them.
         readline.set_completer_delims("\n")
         readline.parse_and_bind("tab: complete")
+        self._load_history(readline)
         if "libedit" in (readline.__doc__ or "") or not hasattr(readline, "set_pre_input_hook"):
             return
         # What is said meanwhile goes before the words or above them, but not between.
         readline.set_startup_hook(self._begin_to_show)
         readline.set_pre_input_hook(self._end_to_show)
         self._is_told = True
+        if self.interrupted is not None:
+            readline.parse_and_bind(_MARKS_LINE)
+            self._takes_key = True
+
+    def _load_history(self, readline: Any) -> None:
+        """Let what was typed in earlier sessions be called again."""
+        readline.set_auto_history(False)
+        if self._history is None:
+            return
+        try:
+            lines = self._history.load()
+        except (UsageError, OSError) as error:
+            self.say(f"what was typed earlier cannot be called again: {getattr(error, 'strerror', None) or error}")
+            self._history = None
+            return
+        for line in lines:
+            readline.add_history(line)
+
+    def _remember(self, line: str) -> None:
+        """In the thread: let a line be called again."""
+        readline = sys.modules.get("readline")
+        if readline is not None and line.strip() and (self._history is None or self._history.add(line)):
+            readline.add_history(line)
 
     def _begin_to_show(self) -> None:
         """In the thread: the words are about to be shown."""
@@ -159,15 +200,29 @@ class Prompt:
             raise EOFError
         try:
             if self._is_told:
-                return input(self._words)
+                return self._edited_line()
             self._begin_to_show()
             try:
                 click.echo(self._words, nl=False)
             finally:
                 self._end_to_show()
-            return input()
+            line = input()
+            self._remember(line)
+            return line
         finally:
             self._is_shown = False
+
+    def _edited_line(self) -> str:
+        """A line that is typed with readline; of those that end with Ctrl-C, none."""
+        while True:
+            with _unsent_interrupts() if self._takes_key else contextlib.nullcontext():
+                line = input(self._words)
+            if _MARK not in line:
+                self._remember(line)
+                return line
+            self._is_shown = False
+            if not line.replace(_MARK, "").strip() and self.interrupted is not None:
+                self._reactor.callFromThread(self.interrupted)
 
     def _next_line(self) -> str | None:
         """A line of a pipe, read without Python's own buffer: that cannot be let go of while a thread reads."""
@@ -185,6 +240,21 @@ def _typed() -> str:
     """What has been typed of a line that is not at its end."""
     readline = sys.modules.get("readline")
     return readline.get_line_buffer() if readline is not None else ""
+
+
+@contextlib.contextmanager
+def _unsent_interrupts() -> Iterator[None]:
+    """Have the terminal hand over Ctrl-C as a character, and send no signal for it."""
+    import termios
+
+    before = termios.tcgetattr(0)
+    changed = [*before[:6], list(before[6])]
+    changed[6][termios.VINTR] = os.fpathconf(0, "PC_VDISABLE").to_bytes(1)
+    termios.tcsetattr(0, termios.TCSADRAIN, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
 @contextlib.contextmanager

@@ -37,12 +37,13 @@ class Interrupted(Exception):
         super().__init__("interrupted")
 
 
-def run_in_reactor(work: Callable[[Any], Work[_Result]]) -> _Result:
+def run_in_reactor(work: Callable[[Any], Work[_Result]], interrupted: Callable[[], bool] | None = None) -> _Result:
     """Let the reactor run until something is done, and give what came of it.
 
     A signal cancels what is waited for; a second one ends the process on the spot.
 
     @param work: begins, given the reactor.
+    @param interrupted: called for Ctrl-C; returns whether it is dealt with, and the work goes on.
     @raise Interrupted: a signal came, and the work let itself be cancelled.
     @raise Refusal: the user asked for something impossible.
     @raise Denial: it was possible, and failed.
@@ -50,7 +51,7 @@ def run_in_reactor(work: Callable[[Any], Work[_Result]]) -> _Result:
     from twisted.internet import reactor
 
     hold_back_log()
-    with Interruption(insists=True) as interruption:
+    with Interruption(insists=True, handled=interrupted) as interruption:
         running = Running(reactor, interruption, work)
         reactor.callWhenRunning(running.begin)
         reactor.run(installSignalHandlers=False)  # type: ignore[call-arg] # the interface does not know it

@@ -8,7 +8,7 @@ import msgspec
 from attrs import frozen
 
 from twisted_bazaar.errors import UNREADABLE
-from twisted_bazaar.trade.contract import Answer, Purchase, Quote, Withdrawal
+from twisted_bazaar.trade.contract import Answer, Presence, Purchase, Quote, Withdrawal
 
 
 class Sealed(msgspec.Struct, frozen=True, gc=False):
@@ -30,6 +30,7 @@ class Said:
     @ivar seller: the public key of the seller.
     @ivar outcome: how the order ends, if it is an answer.
     @ivar reason: why it was refused.
+    @ivar is_presence: whether it says no more than that the seller is there.
     """
 
     order_id: str
@@ -39,6 +40,7 @@ class Said:
     seller: str
     outcome: str = ""
     reason: str = ""
+    is_presence: bool = False
 
     @property
     def goods(self) -> str:
@@ -68,8 +70,7 @@ def read_sealed(kind: str, sealed: Sealed) -> Said | None:
                 quote = _decode_quote(withdrawal.quote.payload)
                 return Said(withdrawal.id, quote.item, None, quote.price, quote.seller)
             case "reply":
-                quote = _decode_quote(payload)
-                return Said("", quote.item, quote.quantity, quote.price, quote.seller)
+                return _read_reply(payload)
             case "buyOK" | "buyNO":
                 answer = _decode_answer(payload)
                 goods = (answer.item, answer.quantity or None, answer.price)
@@ -79,7 +80,21 @@ def read_sealed(kind: str, sealed: Sealed) -> Said | None:
     return None
 
 
+def _read_reply(payload: bytes) -> Said:
+    """What a reply to a search says: an offer, or that who was looked for is there.
+
+    @raise ValueError: it is neither.
+    """
+    try:
+        quote = _decode_quote(payload)
+        return Said("", quote.item, quote.quantity, quote.price, quote.seller)
+    except msgspec.ValidationError:
+        presence = _decode_presence(payload)
+        return Said("", "", None, None, presence.seller, is_presence=True)
+
+
 _decode_purchase: Final = msgspec.json.Decoder(Purchase).decode
 _decode_withdrawal: Final = msgspec.json.Decoder(Withdrawal).decode
 _decode_answer: Final = msgspec.json.Decoder(Answer).decode
+_decode_presence: Final = msgspec.json.Decoder(Presence).decode
 _decode_quote: Final = msgspec.json.Decoder(Quote).decode

@@ -266,6 +266,8 @@ def _message_in_words(line: Line, names: Names) -> str:
         hop = "" if line.hop is None else f", {names[line.hop]} is gone"
         return f"error {line.code}{hop}: {line.info}{path}"
     said = line.said
+    if line.type == "reply" and said is not None and said.is_presence:
+        return f"reply: it is there{path}"
     if line.type == "reply":
         goods = goods_in_words(line.item, line.quantity, line.price)
         is_same = line.quote is None or (said is not None and said.goods == goods)

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from twisted_bazaar.errors import PeerError
 from twisted_bazaar.identity.keys import PublicKey
-from twisted_bazaar.wire.files import LONGEST_NAME_BYTES, Digest, FileName, FileSize, check_file_name
+from twisted_bazaar.wire.files import LONGEST_NAME_BYTES, Digest, DigestBeginning, FileName, FileSize, check_file_name
 from twisted_bazaar.wire.goods import BAZAAR, Bazaar, ItemName, check_item_name
 from twisted_bazaar.wire.message import LARGEST_INTEGER, Host, Message, MessageId, NodeId, Port, check_host
 
@@ -30,6 +30,7 @@ Mark = Annotated[int, Meta(ge=NOTHING_LISTED, le=LARGEST_INTEGER)]
 NewMark = Annotated[int, Meta(ge=NOTHING_LISTED + 1, le=LARGEST_INTEGER)]
 Tally = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
 _Words = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME_BYTES)]
+_Owner = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[0-9a-f]*\Z")]
 _Cursor = Annotated[str, Meta(min_length=1, max_length=LONGEST_CURSOR)]
 
 
@@ -195,17 +196,19 @@ class FindFiles(Message, tag="findfiles", kw_only=True):
 
     @ivar name: the exact name.
     @ivar words: words of the name, without regard to case; the last may be the beginning of one.
-    @ivar digest: the content.
+    @ivar digest: the content, or the beginning of its digest.
     @ivar after: C{next} of the page before.
     @ivar most: no more than these at once.
+    @ivar owner: a node that has it: its id, or the beginning of its key.
     """
 
     id: MessageId
     name: FileName | None = None
     words: _Words | None = None
-    digest: Digest | None = None
+    digest: DigestBeginning | None = None
     after: _Cursor | None = None
     most: Annotated[int, Meta(ge=1, le=MOST_ON_PAGE)] = 100
+    owner: _Owner | None = None
 
 
 class FoundFiles(Message, tag="foundfiles", kw_only=True):

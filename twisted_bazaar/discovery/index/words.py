@@ -12,8 +12,8 @@ from sortedcontainers import SortedList
 
 from twisted_bazaar.discovery.index.multimap import Multimap
 
-# Letters and digits of any script; everything else stands between words.
-_WORD: Final = re.compile(r"[^\W_]+")
+# Letters and numbers of any script (categories L and N); everything else stands between words.
+WORD: Final = re.compile(r"[^\W_]+")
 # A name of 255 bytes could have 128, each of which takes as much room as the name of a usual file.
 MOST_WORDS: Final = 32
 _FEW: Final = 256
@@ -26,7 +26,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 def folded(text: str) -> str:
-    """A text without regard to case, and to the forms in which Unicode has one letter twice."""
+    """A text without regard to case (full case folding), and to the forms in which Unicode has one letter twice."""
     if text.isascii():
         return text.lower()
     # In small letters there may be another way to put a letter and its accents together.
@@ -35,7 +35,7 @@ def folded(text: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """The first words of a name or of a question, each once, without regard to case."""
-    words = list(dict.fromkeys(_WORD.findall(folded(text))))
+    words = list(dict.fromkeys(WORD.findall(folded(text))))
     return words if len(words) <= MOST_WORDS else words[:MOST_WORDS]
 
 

@@ -17,7 +17,17 @@ from twisted_bazaar.discovery.index.messages import File, Tally
 from twisted_bazaar.identity.keys import PublicKey
 from twisted_bazaar.wire.files import LONGEST_NAME_BYTES, Digest, FileName
 from twisted_bazaar.wire.goods import BAZAAR, Bazaar, ItemName, check_item_name
-from twisted_bazaar.wire.message import LARGEST_INTEGER, TTL, Host, Message, MessageId, NodeId, Port, check_host
+from twisted_bazaar.wire.message import (
+    LARGEST_INTEGER,
+    TTL,
+    Host,
+    Message,
+    MessageId,
+    NodeId,
+    Port,
+    QueryId,
+    check_host,
+)
 
 MOST_RESULTS: Final = 1000
 MOST_PARTS: Final = 1024
@@ -28,7 +38,6 @@ MOST_TABLE_BITS: Final = 20
 NO_TABLE: Final = 0
 _HEX_DIGITS: Final = "0123456789abcdef"
 
-QueryId = Annotated[str, Meta(min_length=32, max_length=32, pattern="^[0-9a-f]{32}$")]
 Version = Annotated[int, Meta(ge=NO_TABLE, le=LARGEST_INTEGER)]
 _Words = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME_BYTES)]
 _Part = Annotated[int, Meta(ge=0, lt=MOST_PARTS)]
@@ -120,6 +129,22 @@ class Unregister(Message, tag="unregister", kw_only=True):
     """The sender is a leaf of the receiver no more, and nothing of it is to be found there."""
 
 
+class QueryEnd(Message, tag="queryend", kw_only=True):
+    """Nothing more comes for a query; between super peers, for a round of it.
+
+    @ivar hits: how many there were; super peers leave it out among themselves.
+    @ivar reached_all: whether everybody within reach was asked; if not, there were enough, or the time was up.
+    @ivar reach: of the round that is over, between super peers.
+    @ivar parts: how many parts of hits the sender has sent the receiver for the query, between super peers.
+    """
+
+    id: QueryId
+    hits: Tally = 0
+    reached_all: bool = False
+    reach: _Reach = 0
+    parts: Tally = 0
+
+
 class Query(Message, tag="query", kw_only=True):
     """Looks for files, or for sellers. Exactly one of the things to look for is given, but for goods: see there.
 
@@ -135,6 +160,8 @@ class Query(Message, tag="query", kw_only=True):
     @ivar seller: the key of a seller, whatever it sells.
     @ivar bazaar: where goods are to be sold.
     """
+
+    ended_by = QueryEnd
 
     id: QueryId
     reach: _Reach = 0
@@ -153,11 +180,11 @@ class Query(Message, tag="query", kw_only=True):
             check_item_name(self.item)
         given = (self.name, self.words, self.digest, self.item, self.seller)
         if len(given) - given.count(None) != 1:
-            raise ValueError("query: exactly one of name, words, digest, item and seller is given")
+            raise ValueError("exactly one of name, words, digest, item and seller is given")
         # Each takes six bytes in JSON, and a query has to go into a datagram.
-        for text in (self.words, self.name, self.bazaar):
+        for key, text in (("words", self.words), ("name", self.name), ("bazaar", self.bazaar)):
             if text is not None and not text.isprintable() and min(text) < " ":
-                raise ValueError("query: a control character in what is looked for")
+                raise ValueError(f"{key}: a control character in it")
 
 
 class QueryHit(Message, tag="queryhit", kw_only=True):
@@ -176,22 +203,6 @@ class QueryHit(Message, tag="queryhit", kw_only=True):
     def __post_init__(self) -> None:
         if self.part >= self.parts:
             raise ValueError("part: not below parts")
-
-
-class QueryEnd(Message, tag="queryend", kw_only=True):
-    """Nothing more comes for a query; between super peers, for a round of it.
-
-    @ivar hits: how many there were; super peers leave it out among themselves.
-    @ivar reached_all: whether everybody within reach was asked; if not, there were enough, or the time was up.
-    @ivar reach: of the round that is over, between super peers.
-    @ivar parts: how many parts of hits the sender has sent the receiver for the query, between super peers.
-    """
-
-    id: QueryId
-    hits: Tally = 0
-    reached_all: bool = False
-    reach: _Reach = 0
-    parts: Tally = 0
 
 
 class Table(Message, tag="table", kw_only=True):

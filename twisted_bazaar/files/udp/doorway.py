@@ -9,7 +9,7 @@ from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 
-from twisted_bazaar.errors import NoSlots, WireError
+from twisted_bazaar.errors import MalformedMessage, NoSlots, PeerError, UnknownMessage, WireError
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address
@@ -47,6 +47,13 @@ class Guest(TwistedProtocol):
             frames = self._splitter.next_frames(1)
             if frames:
                 self._hand_over(self._codec.decode(frames[0]))
+        except UnknownMessage as error:
+            firsts = " or ".join(sorted(str(cls.__struct_config__.tag) for cls in self._openings))
+            self._refuse(
+                Error.telling(PeerError(f"a stream begins with {firsts}, not with {error.message!r}"), error.message)
+            )
+        except MalformedMessage as error:
+            self._refuse(Error.telling(error, error.message))
         except WireError as error:
             self._refuse(Error.telling(error))
 

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.errors import FileChanged, StorageError, WireError
+from twisted_bazaar.errors import FileChanged, StorageError, UnknownMessage, WireError
 from twisted_bazaar.files.chunks import DIGEST_BYTES, Manifest
 from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.messages import (
@@ -289,6 +289,8 @@ class UploadConnection(Stream):
             else:
                 self.transport.pauseProducing()
                 self.reactor.callLater(0, self._drain_rest)
+        except UnknownMessage as error:
+            self.fail("wtf", f"{error.message!r} is no message of a transfer")
         except WireError as error:
             self.fail("wtf", str(error))
         if not self._splitter.unfinished:
@@ -318,8 +320,10 @@ class UploadConnection(Stream):
                 self.send_binary(digests_page(first, page))
 
     def _want(self, chunk: int) -> None:
+        if not self._go_told:
+            raise WireError("want: there was no go yet; queue first")
         if not self.has_slot:
-            # It crossed the word that there is no slot any more.
+            # It crossed the word that there is no slot any more, or came after a go that crossed a pass.
             return
         if chunk not in self.content.holdings:
             if self.content.manifest is not self.manifest:

@@ -180,8 +180,8 @@ class Sender:
             self._time_out(now)
 
     def _time_out(self, now: float) -> None:
-        """Nothing came for long: send one again, whatever window and pace say. When that is acknowledged, all that was
-        sent before has been overtaken; if the first copy was only late, nothing else was sent for nothing."""
+        """Nothing came for long: send the first again, whatever window and pace say. When that is acknowledged, all
+        that was sent before has been overtaken; if the first copy was only late, nothing else was sent for nothing."""
         self._counters.timeouts += 1
         self._timeouts += 1
         self.round_trip.timed_out()

@@ -201,9 +201,17 @@ class SentSegments:
             self._give_up(sent, is_overtaken=True)
 
     def give_up_first(self) -> None:
-        """Take for lost what was sent first, though nothing has overtaken it."""
-        if self._flight:
-            self._give_up(next(iter(self._flight.values())), is_overtaken=False)
+        """Take for lost the first bytes that have not come, though nothing has overtaken them (RFC 6298, 5.4).
+
+        They go before all that is lost: a receiver that keeps few ranges can take nothing else.
+        """
+        first = next((sent for sent in self._waiting if not sent.has_come), None)
+        if first is None:
+            return
+        if first.number in self._flight:
+            self._give_up(first, is_overtaken=False)
+        self.lost.remove(first)
+        self.lost.appendleft(first)
 
     # Inside.
 

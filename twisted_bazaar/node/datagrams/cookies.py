@@ -24,6 +24,8 @@ ENVELOPE_KEYS: Final = frozenset({COOKIE_KEY, GIVE_KEY, PAD_KEY})
 COOKIE_DIGITS: Final = 16
 ROOM_BYTES: Final = len(f',"{COOKIE_KEY}":""') + COOKIE_DIGITS
 """What a cookie adds to a message."""
+ENDING_BYTES: Final = ROOM_BYTES + 1
+"""How long the end of a datagram is whose cookie stands last."""
 
 _GROUPS: Final = 128
 _PAD_BYTES: Final = len(f',"{PAD_KEY}":""')

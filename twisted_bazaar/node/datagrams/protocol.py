@@ -29,7 +29,7 @@ from twisted_bazaar.errors import UNREADABLE, UsageError
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.node.control import Cookie, Knock, Stale
 from twisted_bazaar.node.datagrams.association import Association
-from twisted_bazaar.node.datagrams.cookies import ROOM_BYTES, Cookies, is_cookie, read_head
+from twisted_bazaar.node.datagrams.cookies import ENDING_BYTES, ROOM_BYTES, Cookies, is_cookie, read_head
 from twisted_bazaar.node.datagrams.read_budget import DatagramReadBudget
 from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
 from twisted_bazaar.node.datagrams.unvalidated import Answering, Unvalidated
@@ -126,7 +126,7 @@ class Datagrams(DatagramProtocol):
         self._faults = RateLimit.a_minute(_FAULTS_LOGGED_A_MINUTE)
         self._claims: Mapping[type[Message], DatagramClaim] = {}
         self._questions: frozenset[str] = frozenset()
-        self._decode: Callable[[bytes], Message] = _decode_about_cookies
+        self._decode: Callable[..., Message] = _decode_about_cookies
         self.streams: NodeStreams | None = None
         self._segments_begin: bytes | None = None
         if make_streams is not None:
@@ -279,7 +279,7 @@ class Datagrams(DatagramProtocol):
         now = self._seconds()
         sender = self._correspondents.get(where, now)
         if sender is not None and now < sender.endings_until and data.endswith(sender.endings):
-            self._receive(data, sender, now)
+            self._receive(data, sender, now, data[-ENDING_BYTES:])
         else:
             self._receive_strange(data, where, now)
 
@@ -307,8 +307,11 @@ class Datagrams(DatagramProtocol):
 
     # Datagrams in.
 
-    def _receive(self, data: bytes, sender: Association, now: float) -> None:
-        """Hand up what comes from an address that has shown that it receives there."""
+    def _receive(self, data: bytes, sender: Association, now: float, ending: bytes | None = None) -> None:
+        """Hand up what comes from an address that has shown that it receives there.
+
+        @param ending: the right cookie and the last brace, if they stand last.
+        """
         due = sender.due
         if due > now:
             if due > now + 2:
@@ -321,7 +324,7 @@ class Datagrams(DatagramProtocol):
             due = now
         sender.due = due + self._interval_s
         try:
-            message = self._decode(data)
+            message = self._decode(data, ending)
         except UNREADABLE:
             self.counts["rubbish"] += 1
             return

@@ -108,6 +108,12 @@ class Inbound:
             self._splitter.receive(data)
             self._drain(now, self._most_in_a_turn)
 
+    def note_asked(self) -> None:
+        """Note that the other end owes an answer."""
+        now = self._owner.clock.seconds()
+        self.silence.note_asked(now)
+        self._owner.deadline_set(now + self._owner.limits.answer_s / 2)
+
     def pause(self) -> None:
         """Take nothing more from who does not read the answers there are."""
         if self.flow in (Flow.STALLED, Flow.ENDED):

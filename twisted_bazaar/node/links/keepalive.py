@@ -1,7 +1,7 @@
 """Keepalive: how long the other end of an open link may be silent, unfinished, or not read. Sans-IO.
 
 Silence counts only while somebody listens: neither while the link is not read from, nor while the whole
-process stood still.
+process stood still. Who owes an answer may be silent for less long, and is asked halfway whether it lives.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from attrs import define
 from twisted_bazaar.node.limits import Limits
 
 NEVER: Final = float("inf")
+_NOTHING_ASKED: Final = float("-inf")
 # A look that comes so late shows that this process stood still.
 _LATE_S: Final = 1.0
 
@@ -38,6 +39,7 @@ class Keepalive:
     last_heard: float
     unfinished_since: float = NEVER
     stalled_since: float = NEVER
+    _asked_at: float = _NOTHING_ASKED
     _last_ping: float = 0.0
     _look_at: float = NEVER
 
@@ -46,9 +48,16 @@ class Keepalive:
         """Whether the other end does not read what it was sent."""
         return self.stalled_since != NEVER
 
+    def note_asked(self, now: float) -> None:
+        """Note that something was sent to which an answer comes; whatever comes next shows that the other end lives."""
+        if self._asked_at < self.last_heard:
+            self._asked_at = now
+
     def reset_silence(self, now: float) -> None:
         """Restart the clock of silence: what was sent while nobody read it is not late."""
         self.last_heard = now
+        if self._asked_at != _NOTHING_ASKED:
+            self._asked_at = now
         if self.unfinished_since != NEVER:
             self.unfinished_since = now
 
@@ -72,9 +81,13 @@ class Keepalive:
         if not is_listening:
             return Due.NOTHING, now + limits.ping_s
         cut_at = min(self.last_heard + limits.silence_s, self.unfinished_since + limits.frame_s)
+        ping_at = max(self.last_heard, self._last_ping) + limits.ping_s
+        if self._asked_at >= self.last_heard:
+            cut_at = min(cut_at, self._asked_at + limits.answer_s)
+            if self._last_ping <= self._asked_at:
+                ping_at = min(ping_at, self._asked_at + limits.answer_s / 2)
         if now >= cut_at:
             return Due.CUT, NEVER
-        ping_at = max(self.last_heard, self._last_ping) + limits.ping_s
         if now < ping_at:
             return Due.NOTHING, min(cut_at, ping_at)
         self._last_ping = now
@@ -83,5 +96,6 @@ class Keepalive:
     def _skip(self, time_s: float) -> None:
         """Leave out a time in which nobody looked or listened here."""
         self.last_heard += time_s
+        self._asked_at += time_s
         self.unfinished_since += time_s
         self.stalled_since += time_s

@@ -42,7 +42,7 @@ from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
-from twisted_bazaar.wire.message import Message
+from twisted_bazaar.wire.message import MESSAGE_TYPES, Message
 
 # What a transport reads at once, and what it holds unsent before it asks for a pause. Beside small messages that
 # many need no more, and a node has very many links.
@@ -53,7 +53,6 @@ _BEHIND_BYTES: Final = 64 << 10
 _UNSENT_IN_KERNEL_BYTES: Final = 64 << 10
 # An unsent frame weighs so much more than its bytes: it is an object of its own until it is on its way.
 _UNSENT_FRAME_BYTES: Final = 64
-_REFUSALS: Final[Mapping[str, type[PeerError]]] = {cls.code: cls for cls in (NoSlots, AlreadyLinked)}
 _NEVER_ANSWERED: Final = frozenset({"error", "pong", "dc"})
 _ABOUT_THE_LINK: Final = frozenset({Ping, Pong, Disconnect, ThisIsMe, ThisIsYou})
 
@@ -151,6 +150,8 @@ class Link(TwistedProtocol):
 
     def send(self, message: Message) -> None:
         """Send one message."""
+        if self.to_tracker and type(message) not in _ABOUT_THE_LINK:
+            self._inbound.note_asked()
         if self._owner.trace is not None:
             self._owner.trace(self.peer, message)
         self.write(frame(self._owner.codec.encode(message)))
@@ -229,6 +230,9 @@ class Link(TwistedProtocol):
                 self.close(Error(code=error.code, info="too many malformed messages"))
         elif name not in _NEVER_ANSWERED:
             self.send(Error.telling(error, name))
+            asked = MESSAGE_TYPES.get(name or "")
+            if asked is not None and asked.ended_by is not None and isinstance(error.about_id, str):
+                self.send(asked.ended_by(id=error.about_id))
 
     def _back_up(self, by_bytes: int) -> None:
         """Count so many bytes more that are unsent."""
@@ -246,7 +250,7 @@ class Link(TwistedProtocol):
                 self._has_repeated_greeting = True
                 self.send(self._owner.greeting())
             case Error():
-                self.fail_opening(_REFUSALS.get(message.code, LinkClosed)(f"{message.code!r}: {message.reason}"))
+                self.fail_opening(_refusal_in(message))
                 self.close()
             case Disconnect():
                 self.close()
@@ -257,7 +261,11 @@ class Link(TwistedProtocol):
             case _ if not self.dialled and self._owner.is_opening(message):
                 self._hand_over(message)
             case _:
-                self._refuse(MalformedMessage(message.wire_name, None, "a greeting must come first"))
+                self._refuse(
+                    MalformedMessage(
+                        message.wire_name, None, "a greeting must come first", getattr(message, "id", None)
+                    )
+                )
 
     def _hand_over(self, opening: Message) -> None:
         """Leave the connection to what this message begins, with all that has come after it."""
@@ -281,7 +289,8 @@ class Link(TwistedProtocol):
         except PeerError as error:
             self.fail_opening(error)
             known = isinstance(error, LinkClosed)
-            self.close(Disconnect() if known else Error.telling(error))
+            who = error.node_id if isinstance(error, AlreadyLinked) else None
+            self.close(Disconnect() if known else Error.telling(error, hop=who))
             return
         if answer is not None:
             self.send(answer)
@@ -417,3 +426,14 @@ _BEGIN: Final[Mapping[Stage, Callable[[Link], None]]] = {
     Stage.CLOSING: Link._begin_close,
     Stage.CLOSED: Link._end,
 }
+
+
+def _refusal_in(error: Error) -> PeerError:
+    """Why the other end does not want this node, as far as it makes a difference here."""
+    reason = f"{error.code!r}: {error.reason}"
+    match error.code:
+        case AlreadyLinked.code:
+            return AlreadyLinked(reason, error.hop)
+        case NoSlots.code:
+            return NoSlots(reason)
+    return LinkClosed(reason)

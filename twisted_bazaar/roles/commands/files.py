@@ -26,6 +26,8 @@ from twisted_bazaar.values.files import FileQuery, FoundFile, Page, SharedFile
 _MOST_LISTED: Final = 10_000
 _MOST_LEFT_OUT: Final = 1000
 _MOST_ENDED: Final = 100
+# Less of a digest may be a name that was mistyped.
+_LEAST_OF_DIGEST: Final = 6
 
 
 class _Get(msgspec.Struct, frozen=True):
@@ -177,7 +179,8 @@ def meant_by(wanted: str, fetches: Sequence[Fetch]) -> Fetch:
     """
     name = unicodedata.normalize("NFC", wanted)
     meant = [fetch for fetch in fetches if fetch.found.name == name]
-    meant = meant or [fetch for fetch in fetches if fetch.found.digest.startswith(wanted.lower())]
+    if not meant and len(wanted) >= _LEAST_OF_DIGEST:
+        meant = [fetch for fetch in fetches if fetch.found.digest.startswith(wanted.lower())]
     if not meant:
         raise UsageError(f"{wanted} is not being fetched")
     if len(meant) > 1:

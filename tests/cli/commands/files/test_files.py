@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
 from twisted.internet.defer import Deferred, fail, succeed
 
 from tests.cli.operated import OperatedCase, OperatedNode
+from twisted_bazaar.cli.commands.files import files
 from twisted_bazaar.errors import UsageError
 
 _DIGEST = "12" * 32
@@ -117,6 +119,25 @@ class FilesTests(OperatedCase):
             ],
         )
         self.assertEqual(json.loads(self.told("files", "status", "--json")[0]), [_STATUS])
+
+    def test_narrow(self) -> None:
+        """Where there are few columns, names stand in lines of their own."""
+        self.patch(files, "console_for_results", lambda: Console(width=40, highlight=False, markup=False))
+        self.assertEqual(self.told("files", "list")[:2], ["a", "2.93 KiB, 121212121212"])
+        told = self.bazaar("files", "status").stdout.splitlines()
+        self.assertEqual(
+            told[:7],
+            [
+                "folder",
+                "  /srv/shared",
+                "shared",
+                "  2 files",
+                "left out",
+                "  link",
+                "    a link; links are not followed",
+            ],
+        )
+        self.assertEqual(told[-2:], ["  h", "    done, 4.00 KiB by UDP"])
 
     def test_get(self) -> None:
         """A file is fetched by the sharer; what it refuses is told, with status 1."""

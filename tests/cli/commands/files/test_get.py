@@ -17,12 +17,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cli.joined import FakeMembership
 from tests.files.cases import MIB, file_of
 from tests.roles.files_cases import FilesCase
-from twisted_bazaar.cli.commands.files.get import Getting, Missing, Resumable, Wish, get
+from twisted_bazaar.cli.commands.files.get import get
 from twisted_bazaar.cli.main import main
+from twisted_bazaar.cli.node import batch
+from twisted_bazaar.cli.node.batch import Batch, SomeMissing
 from twisted_bazaar.cli.node.configured import settings_in_force
+from twisted_bazaar.cli.node.getting import Getting, Missing, Resumable, Wish
 from twisted_bazaar.cli.node.transfers import format_receipt, json_of_receipt
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.errors import AlreadyThere, UsageError
+from twisted_bazaar.values.files import FileSource
 
 SMALL = file_of(3000)
 LARGE = file_of(4 * MIB + 5)
@@ -182,6 +186,123 @@ def getting_nothing(case: GetCase) -> str:
     return case.getting("a").kept("interrupted")
 
 
+class BatchTests(GetCase):
+    """Several files by one call."""
+
+    def batch(self, *wanted: str, all_from: str | None = None, lists_everything: bool = True, **wish: Any) -> Batch:
+        """The command, as it is about to begin; what it says besides its results is kept."""
+        self.said: list[str] = []
+        self.patch(batch, "say", self.said.append)
+        membership: Any = FakeMembership(self)
+        membership.lists_everything = lists_everything
+        console = Console(file=self.errors, width=100)
+        self.told: list[str] = []
+        return Batch(
+            wanted,
+            Wish("", self.directory, **wish),
+            membership,
+            console,
+            lambda fetched: self.told.append(fetched.found.name),
+            all_from=all_from,
+        )
+
+    def get_all(self, *wanted: str, **how: Any) -> list[str]:
+        """Fetch; returns what is in the directory then."""
+        self.result(self.batch(*wanted, **how).work(self.network.host()))
+        return sorted(path.name for path in self.directory.iterdir())
+
+    def add(self, *names: str) -> list[FileSource]:
+        """Let there be files, each with a content and a source of its own."""
+        sources = []
+        for number, name in enumerate(names):
+            content = SMALL + bytes([number])
+            sources.append(self.site(content).source)
+            self.catalogue.add(name, content, sources[-1])
+        return sources
+
+    def test_names(self) -> None:
+        """Several names are fetched one after another, each once, and each is told of."""
+        self.add("a", "b", "c")
+        self.assertEqual(self.get_all("a", "c", "a"), ["a", "c"])
+        self.assertEqual((self.told, self.said), (["a", "c"], ["2 files, 5.86 KiB"]))
+
+    def test_patterns(self) -> None:
+        """A pattern means all names that match; they are looked for by a word, where it has one."""
+        self.add("one song.mp3", "two song.mp3", "song.txt")
+        self.catalogue.page = 1
+        self.assertEqual(self.get_all("*song.mp3", lists_everything=False), ["one song.mp3", "two song.mp3"])
+        self.assertTrue(all(query.words == "mp3" for query in self.catalogue.queries if query.name is None))
+        self.assertEqual(len(self.get_all("*")), 3)
+        with self.assertRaisesRegex(UserError, "write a pattern with a whole word in it"):
+            self.get_all("*", lists_everything=False)
+
+    def test_called_like_a_pattern(self) -> None:
+        """A file that is called like a pattern is meant by it alone, and what nobody has may be a pattern."""
+        self.add("a [1].txt", "a 1.txt")
+        self.assertEqual(self.get_all("a [1].txt"), ["a [1].txt"])
+        self.assertEqual(self.get_all("a [12].txt"), ["a 1.txt", "a [1].txt"])
+        with self.assertRaisesRegex(Missing, "nobody has a file like 'b\\*'"):
+            self.get_all("b*")
+
+    def test_some_missing(self) -> None:
+        """What cannot be had keeps nothing else from coming; the status is that of the worst."""
+        self.add("a", "b")
+        self.catalogue.add("two", SMALL)
+        self.catalogue.add("two", LARGE)
+        with self.assertRaisesRegex(SomeMissing, "not all has come, as told above: 2 of 2 files that were") as caught:
+            self.get_all("a", "none", "b")
+        self.assertEqual((caught.exception.exit_code, self.told), (3, ["a", "b"]))
+        self.assertEqual(self.said[0], "nobody has a file called 'none'")
+        with self.assertRaises(SomeMissing) as caught:
+            self.get_all("none", "t*", "a")
+        self.assertEqual(caught.exception.exit_code, 2)
+        self.assertIn("2 different files are called 'two'; get one by its digest: ", self.said[1])
+        (self.directory / "b").write_bytes(b"mine")
+        with self.assertRaises(SomeMissing) as caught:
+            self.get_all("b", "a", "none")
+        self.assertEqual(caught.exception.exit_code, 2)
+        self.assertIn("another file; --overwrite replaces it", self.said[-1])
+
+    def test_alone(self) -> None:
+        """What is meant alone fails as it always does, in one line."""
+        with self.assertRaisesRegex(Missing, "nobody has a file called 'a'"):
+            self.get_all("a")
+        self.assertEqual(self.said, [])
+
+    def test_all_from(self) -> None:
+        """All files of one node come from it alone, or those that match."""
+        sources = self.add("a.txt", "b.txt")
+        twin = SMALL + bytes([0])
+        self.catalogue.add("c.txt", twin, sources[0], self.site(twin).source)
+        self.assertEqual(self.get_all("b*", all_from="2"), ["b.txt"])
+        self.assertEqual(self.get_all(all_from="1"), ["a.txt", "b.txt", "c.txt"])
+        with self.assertRaisesRegex(Missing, "node 9 has no file, or is not there"):
+            self.get_all(all_from="9")
+        with self.assertRaisesRegex(Missing, "node 2 has no file like 'x\\*'"):
+            self.get_all("x*", all_from="2")
+
+    def test_one_name_for_several(self) -> None:
+        """Several files cannot be called by one name."""
+        self.add("a", "b")
+        with self.assertRaisesRegex(UserError, "--as goes with one file, and 2 are meant"):
+            self.get_all("*", name="c")
+        self.assertEqual(list(self.directory.iterdir()), [])
+
+    def test_kept(self) -> None:
+        """Who interrupts it is told how many files are there."""
+        self.catalogue.add("a", SMALL, self.site(SMALL).source)
+        self.catalogue.add("b", LARGE, self.site(LARGE, rate=MIB).source)
+        fetching = self.batch("a", "b")
+        self.assertEqual(fetching.kept("interrupted"), "interrupted; nothing was fetched yet")
+        doing = Deferred.fromCoroutine(fetching.work(self.network.host()))
+        self.network.run(2.5)
+        ended: list[Any] = []
+        doing.addErrback(ended.append)
+        doing.cancel()
+        self.until(lambda: ended)
+        self.assertRegex(fetching.kept("interrupted"), r"^interrupted; .* are kept, .*; 1 of 2 files are there$")
+
+
 class InForceTests(SynchronousTestCase):
     """What C{bazaar config show} tells of the command."""
 
@@ -218,6 +339,14 @@ class RefusedTests(FilesCase):
                 "bazaar get: 'xyz' is not the beginning of a digest: write up to 64 of the characters 0-9 and a-f",
             ),
             (("a", "--timeout", "soon"), "bazaar get: --timeout: takes seconds, or none, not 'soon'"),
+            (("a", "b", "--as", "c"), "bazaar get: --as goes with one NAME"),
+            (("a", "b", "--digest", "ab"), "bazaar get: --digest goes with one NAME"),
+            (("--all-from", "7", "--from", "8"), "bazaar get: --all-from and --from: give one of them"),
+            (("--all-from", ""), "bazaar get: --all-from: there is nothing in it"),
+            (
+                ("--all-from", "7", "--via", "superpeer"),
+                "bazaar get: --all-from goes with --via index: a super peer has no list of what a node has",
+            ),
             (("a", "--upload-slots", "0"), "bazaar get: --upload-slots '0': takes a whole number from 1 to 1,000"),
         ):
             self.assertEqual(self.refused(*words), expected)

@@ -135,6 +135,33 @@ class FindsTests(FilesCase):
         self.assertEqual(line, "[red]\N{REPLACEMENT CHARACTER}[31mx\N{REPLACEMENT CHARACTER} 1 byte 1 000000000000")
 
 
+class NarrowTests(FilesCase):
+    """Where there are few columns."""
+
+    def test_names(self) -> None:
+        """Each name stands in a line of its own, whole, with what is known of the file below."""
+        file = io.StringIO()
+        name = "a name that is longer than forty columns.txt"
+        files = [FoundFile(name, 3000, "a" * 64, 1), FoundFile("b", 0, "b" * 64, 1, 2)]
+        console = Console(file=file, width=40)
+        Finds(files, 2).show(console, numbered=True)
+        Finds(files, 3).show(console)
+        self.assertEqual(
+            file.getvalue().splitlines(),
+            [
+                f"1 {name}",
+                "    2.93 KiB, 1 source, aaaaaaaaaaaa",
+                "2 b",
+                "    0 bytes, 1 source + 2 in part, bbbbbbbbbbbb",
+                name,
+                "  2.93 KiB, 1 source, aaaaaaaaaaaa",
+                "b",
+                "  0 bytes, 1 source + 2 in part, bbbbbbbbbbbb",
+                "2 of 3 are shown; --most N shows more.",
+            ],
+        )
+
+
 class RefusedTests(FilesCase):
     """What cannot be asked."""
 

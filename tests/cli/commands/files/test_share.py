@@ -88,6 +88,22 @@ class SharingTests(FilesCase):
             ],
         )
 
+    def test_left_out(self) -> None:
+        """What is left out is told once, with why, in short; of many only some are named."""
+        for name in ("one", "two", "six", "ten"):
+            Path(self.folder, name).mkdir()
+        Path(self.folder, "link").symlink_to("a.txt")
+        self.begin()
+        self.until(lambda: self.catalogue.published)
+        self.network.run(5.0)
+        Path(self.folder, "seven").mkdir()
+        self.network.run(5.0)
+        self.end()
+        self.assertEqual(
+            [line for line in self.file.getvalue().splitlines() if line.startswith("left out")],
+            ["left out (a link): link", "left out (a folder): one, six, ten and 1 more", "left out (a folder): seven"],
+        )
+
     def test_super_peers(self) -> None:
         """Super peers that come and go are told."""
         sharing = self.begin()

@@ -139,7 +139,7 @@ class TalkTests(FilesCase):
             self.words(),
             [
                 "there is no 'qurey'; did you mean query?",
-                "there is no 'frobnicate'; the words are query, list, choose, get, status, wait, help, exit",
+                "there is no 'frobnicate'; the words are query, list, choose, get, cancel, status, wait, help, exit",
                 "get what? write get NAME, or query first and then get NUMBER",
                 "query what? write query NAME, or list for all there is",
             ],
@@ -157,7 +157,7 @@ class TalkTests(FilesCase):
         """Each word is explained."""
         self.tell(self.talk(), "help")
         words = [line.split()[0] for line in self.words()]
-        self.assertEqual(words, ["query", "list", "choose", "get", "status", "wait", "help", "exit"])
+        self.assertEqual(words, ["query", "list", "choose", "get", "cancel", "status", "wait", "help", "exit"])
 
     def test_status(self) -> None:
         """Downloads under way are told, with how far they are."""
@@ -168,6 +168,64 @@ class TalkTests(FilesCase):
         self.words()
         self.tell(talk, "status")
         self.assertRegex(self.words()[0], r"^a: \d+% of 3\.00 MiB, .*/s, 1 source, .* left$")
+
+    def fetching(self, *names: str) -> ShellCommands:
+        """Somebody to talk to, with downloads under way of which some has come."""
+        for number, name in enumerate(names):
+            content = LARGE + bytes([number])
+            self.catalogue.add(name, content, self.site(content, rate=MIB).source)
+        talk = self.talk()
+        self.tell(talk, *(f"get {name}" for name in names))
+        self.until(lambda: all(fetch.status().held_bytes for fetch in self.running.under_way()))
+        self.words()
+        return talk
+
+    def under_way(self) -> list[str]:
+        """The names of what is being fetched."""
+        return [fetch.found.name for fetch in self.running.under_way()]
+
+    def test_cancel(self) -> None:
+        """A download is stopped by name, digest or number, the only one without; what is kept is told."""
+        talk = self.fetching("my a", "b", "c", "d")
+        self.tell(talk, "cancel")
+        self.assertEqual(self.words(), ["4 downloads under way: write cancel NAME, or cancel all"])
+        digest = next(file.digest for file in self.catalogue.found if file.name == "b")
+        self.assertIn("cancel my a", talk.completions())
+        self.tell(talk, 'cancel "my a"', f"cancel {digest[:12]}", "query c", "cancel 1")
+        self.assertEqual(self.under_way(), ["d"])
+        self.assertRegex(self.words()[0], r"^my a is stopped: .* of 3\.00 MiB are kept, and get goes on from there$")
+        self.tell(talk, "cancel c", "cancel", "cancel")
+        told = self.words()
+        self.assertEqual((told[0], told[-1]), ("c is not being fetched", "nothing is being fetched"))
+        self.assertEqual(self.under_way(), [])
+
+    def test_cancel_all(self) -> None:
+        """All are stopped at once; that is no fault of theirs."""
+        talk = self.fetching("a", "b")
+        self.tell(talk, "cancel all")
+        self.assertEqual((self.under_way(), len(self.words())), ([], 2))
+        self.assertEqual(self.tell(talk, "exit"), ExitStatus.DONE)
+
+    def test_interrupt(self) -> None:
+        """Ctrl-C stops the only download; of several none, and it is told how; without any, how to end."""
+        talk = self.fetching("a", "b")
+        talk.on_interrupt()
+        self.assertEqual(self.words(), ["2 downloads go on: cancel NAME stops one, cancel all stops all"])
+        self.tell(talk, "cancel a")
+        talk.on_interrupt()
+        self.until(lambda: not self.under_way())
+        self.assertRegex(self.words()[-1], r"^b is stopped: .* are kept, and get goes on from there$")
+        talk.on_interrupt()
+        self.assertEqual(self.words(), ["nothing is being fetched; exit ends this"])
+
+    def test_several_numbers(self) -> None:
+        """Several files are fetched by their numbers; numbers that are not shown are a name."""
+        for name in ("a", "b", "c"):
+            self.catalogue.add(name, SMALL + name.encode(), self.site(SMALL + name.encode()).source)
+        talk = self.talk()
+        self.tell(talk, "list", "get 1 3", "wait", "get 1 9")
+        self.assertEqual(sorted(path.name for path in self.directory.iterdir()), ["a", "c"])
+        self.assertEqual(self.words()[-1], "nobody has a file called '1 9'")
 
     def test_exit(self) -> None:
         """Exit ends it; while something is under way it asks once, and a second time leaves that to be gone on with."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import datetime
 from pathlib import Path
 
 from twisted.internet.defer import succeed
@@ -13,6 +12,7 @@ from twisted.internet.defer import succeed
 from tests.cli.cases import BUYER, DECIDED_AT_MS, ORDER_ID, SELLER, quote_for, receipt_of, row_of, sale
 from tests.cli.operated import OperatedCase, OperatedNode
 from twisted_bazaar.identity.signed import seal
+from twisted_bazaar.system.local_time import local_time
 from twisted_bazaar.trade.contract import make_answer, read_purchase, read_withdrawal
 from twisted_bazaar.trade.messages import Answered, BuyNo, BuyOK, handle_of
 from twisted_bazaar.values.addresses import Origin
@@ -41,7 +41,7 @@ class SaleTests(OperatedCase):
             row_of(sale(quantity=1, verdict=refusal, order_id=ALIKE)),
             row_of(sale(verdict=Verdict(Outcome.CANCELLED), order_id="0" * 32)),
         )
-        key, at = BUYER.public[:8], f"{datetime.fromtimestamp(DECIDED_AT_MS / 1000):%Y-%m-%d %H:%M:%S}"
+        key, at = BUYER.public[:8], local_time(DECIDED_AT_MS / 1000)
         self.assertEqual(
             [line for line in self.told("orders") if not line.startswith("──")],
             [
@@ -75,7 +75,7 @@ class SaleTests(OperatedCase):
                 "goods 2 apple, price 40 each",
                 f"buyer {BUYER.public}",
                 "The receipt, which anybody can check:",
-                f"1. the seller {seller} offered up to 2 apple at 40 each, until 2027-01-15 08:00:00 UTC",
+                f"1. the seller {seller} offered up to 2 apple at 40 each, until 2027-01-15 08:00:00+00:00",
                 f"2. the buyer {buyer} ordered 2 apple on that offer",
                 f"3. the seller {seller} answered: sold",
                 "All of it is signed with the keys of those who say it, and holds. To hand it on:",

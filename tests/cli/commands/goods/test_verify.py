@@ -49,7 +49,7 @@ class HoldingTests(VerifyCase):
                 "quantity 2",
                 "price 40 each, 80 in all",
                 "outcome sold",
-                f"1. the seller {seller} offered up to 2 apple at 40 each, until 2027-01-15 08:00:00 UTC",
+                f"1. the seller {seller} offered up to 2 apple at 40 each, until 2027-01-15 08:00:00+00:00",
                 f"2. the buyer {buyer} ordered 2 apple on that offer",
                 f"3. the seller {seller} answered: sold",
                 "Each is signed with the key of who says it. Whose these keys are, it does not say.",

@@ -15,9 +15,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.cli.commands.simulate.simulate import files, market, ring, superpeer
 from twisted_bazaar.cli.simulate.options import settle_scenario
 from twisted_bazaar.sim.faults import FaultKind
+from twisted_bazaar.sim.files.run import FilesRun
 from twisted_bazaar.sim.files.scenario import FilesScenario, Lie
+from twisted_bazaar.sim.market.run import MarketRun
 from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.ring.scenario import RingScenario
+from twisted_bazaar.sim.run import Run
 from twisted_bazaar.sim.scenario_file import read_file, read_scenario, usual_settings
 from twisted_bazaar.sim.superpeer.scenario import SuperPeerScenario
 
@@ -99,6 +102,23 @@ class SimulateHowtoTests(SynchronousTestCase):
             own = {name: value for name, value in usual_settings(cls).items() if market.get(name) != value}
             told = told_settings(rest.partition(begins)[2].partition(ends)[0])
             self.assertEqual(told, {name: in_words(name, value) for name, value in own.items()})
+
+    def test_figures(self) -> None:
+        """The reports that the page shows have the figures and promises that a run has, in their order, and no hash."""
+        runs: dict[str, Run[Any, Any]] = {
+            "market": MarketRun(MarketScenario(nodes=6, sellers=2, buyers=2, for_="20s", settle="10s")),
+            "files": FilesRun(FilesScenario(nodes=6, sharers=2, files=3, for_="20s", settle="10s")),
+        }
+        for name, run in runs.items():
+            report = run.run()
+            shown = PAGE.partition(f"    bazaar simulate {name} --nodes")[2]
+            figures, promises = re.findall(r"^(?:     .*\n)+", shown, re.MULTILINE)[:2]
+            told = ["scenario", *(what for what, _ in report.in_words(1.0))]
+            self.assertEqual(re.findall(r"^     (\w.*?)  +", figures, re.MULTILINE), told)
+            said = re.findall(r"^     (\w.*?)  +[\d,]+   (?:yes|not asked)$", promises, re.MULTILINE)
+            self.assertEqual(said, [kept.promise for kept in report.promises])
+            self.assertEqual(figures.rstrip().rpartition("\n")[2].split(), ["trace", "hash", "..."])
+        self.assertEqual(re.findall(r"\b[0-9a-f]{32}\b", PAGE.partition("## One failure")[0]), [])
 
     def test_lies(self) -> None:
         """The table of lies has every lie."""

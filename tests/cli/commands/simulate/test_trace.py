@@ -18,6 +18,7 @@ from twisted_bazaar.identity.signed import seal
 from twisted_bazaar.sim.market.run import MarketRun
 from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.scenario import FaultEntry
+from twisted_bazaar.trade.contract import Presence
 from twisted_bazaar.trade.messages import handle_of
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.values.sale import Outcome, Verdict
@@ -293,6 +294,14 @@ class DialogueTests(TraceCase):
         )
         self.write(*JOINED, SEARCH[0], {**SEARCH[3], "price": 30})
         self.assertIn("reply 2 apple at 30, and signed is 2 apple at 40", self.told("run.jsonl", "--search", "5")[-1])
+
+    def test_answer_to_who_is_sought(self) -> None:
+        """Who is looked for by its key signs that it is there, and offers nothing."""
+        way = sent(4.0, "Ben", SAM, "search", id=8, returnPath=[BEN], ttl=2, item="apple", seller=SELLER.public)
+        presence = Presence(bazaar="bazaar", seller=SELLER.public, search=8)
+        there = sent(4.1, "Sam", BEN, "reply", id=8, item="apple", quote=msgspec.to_builtins(seal(SELLER, presence)))
+        self.write(*JOINED, way, there)
+        self.assertEqual(self.told("run.jsonl", "--search", "8")[-1], "0.100 s  Sam -> Ben: reply: it is there")
 
     def test_no_answer(self) -> None:
         """An order without an answer is followed to the end of the trace: doubts, searches for a way, the end."""

@@ -294,14 +294,28 @@ class QuestionTests(MemberTestCase):
         asking = self.member.search(FileQuery("a", "b", DIGEST, "c", 7))
         asked = self.only(FindFiles)
         self.assertEqual((asked.name, asked.words, asked.digest, asked.after, asked.most), ("a", "b", DIGEST, "c", 7))
+        self.assertIsNone(asked.owner)
         hit = Hit(name="a", size=1, digest=DIGEST, sources=2, partial=3)
         self.answer(FoundFiles(id=asked.id, files=(hit,), total=9, next="d"))
         self.assertEqual(self.successResultOf(asking), Page([FoundFile("a", 1, DIGEST, 2, 3)], 9, "d"))
+
+    def test_beginning(self) -> None:
+        """The beginning of a digest is asked for as it is, and so is the node of which files are meant."""
+        self.begin()
+        self.member.search(FileQuery(digest=DIGEST[:12], owner="7")).addErrback(lambda _: None)
+        asked = self.only(FindFiles)
+        self.assertEqual((asked.digest, asked.owner), (DIGEST[:12], "7"))
 
     def test_impossible(self) -> None:
         """What no file can be is not asked: the answer is that there is none."""
         self.begin()
         queries = [FileQuery(name=""), FileQuery(words=""), FileQuery(name="x" * 10_000), FileQuery(words="x" * 10_000)]
+        queries += [
+            FileQuery(digest=DIGEST[:11]),
+            FileQuery(owner=""),
+            FileQuery(owner="node"),
+            FileQuery(owner="1" * 65),
+        ]
         for query in (*queries, FileQuery(digest="xyz"), FileQuery(digest="")):
             self.assertEqual(self.successResultOf(self.member.search(query)), Page((), 0))
         self.assertEqual(list(self.successResultOf(self.member.sources("../x"))), [])

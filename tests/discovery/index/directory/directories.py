@@ -346,6 +346,41 @@ class SearchContract(_Asking):
         self.list(peer(2), file("a", 1), file("b", 1, whole=False))
         self.assertEqual(self.find(digest=digest(1)), Page([found("a", 1), found("b", 1, 1, 1)], 2))
 
+    def test_by_beginning_of_digest(self: Any) -> None:
+        """The first digits of a digest are enough, from 12 on; several contents may have them."""
+        one, other = "ab" * 32, "ab" * 10 + "12" * 22
+        self.list(
+            peer(1),
+            file("b", 1),
+            *(File(name=name, size=1, digest=whole) for name, whole in (("x", one), ("y", other))),
+        )
+        for digits, names in ((12, ["x", "y"]), (13, ["x", "y"]), (20, ["x", "y"]), (21, ["x"]), (63, ["x"])):
+            self.assertEqual(self.names(digest=one[:digits]), names, digits)
+        self.assertEqual(self.names(digest=one[:12], name="y"), ["y"])
+        self.assertEqual(self.names(digest=one[:12], words="x"), ["x"])
+        self.assertEqual(self.find(digest="f" * 12), Page([], 0))
+
+    def test_owner(self: Any) -> None:
+        """All files of one node are found, by its id or enough of its key; all who have them count as sources."""
+        one, other = evolve(peer(1), key="ab" * 32), peer(2)
+        self.list(one, file("a", 1), file("b c", 2))
+        self.list(other, file("b c", 2), file("d", 3))
+        for owner in ("1", one.key[:8], one.key):
+            self.assertEqual(self.names(owner=owner), ["b c", "a"], owner)
+        self.assertEqual(self.find(owner="1").files[0], found("b c", 2, 2))
+        self.assertEqual(self.names(owner="1", words="c"), ["b c"])
+        self.assertEqual(self.names(owner="1", name="d"), [])
+        first = self.find(owner="2", most=1)
+        second = self.find(owner="2", most=1, after=first.next)
+        self.assertEqual([each.name for each in (*first.files, *second.files)], ["b c", "d"])
+        for nobody in ("3", one.key[:7], "f" * 64):
+            self.assertEqual(self.names(owner=nobody), [], nobody)
+        hidden = peer(5, "127.0.0.1")
+        self.list(hidden, file("e", 5))
+        self.assertEqual(self.names(owner="5"), [])
+        self.result_of(self.directory.peer_left(one))
+        self.assertEqual(self.names(owner="1"), [])
+
     def test_by_words(self: Any) -> None:
         """Words are found in any order and case, the last as a beginning; an exact name comes first."""
         names = ("Some Song.ogg", "some-song (live).ogg", "song.ogg", "Song", "SOMEBODY'S song", "handsome song")

@@ -37,6 +37,9 @@ QUERIES = (
     *(FileQuery(words=words) for words in ("ab", "cd a", "c", "abc", "ab cd", "-")),
     *(FileQuery(digest=digest(number)) for number in range(3)),
     FileQuery(name="ab", words="a", digest=digest(1)),
+    *(FileQuery(digest=digest(number)[:digits]) for number, digits in ((0, 12), (1, 13), (2, 63))),
+    *(FileQuery(owner=owner) for owner in ("1", "3", "4", "7")),
+    FileQuery(owner="4", words="ab"),
 )
 PEERS = (peer(1), peer(2, port=0), peer(3, "127.0.0.1"), peer(4))
 ASKERS = (ASKER, peer(98, "127.0.0.1"))
@@ -103,12 +106,17 @@ class Naive:
             if known.is_there and address.port and (asker.address.is_local or not address.is_local):
                 yield owner, known
 
+    def is_owned(self, file: File, owner: str | None, asker: Peer) -> bool:
+        """Whether a node has a file; it need not be able to be named."""
+        having = [str(each.id) for each, known in self.owners.items() if known.is_there and file_in(file, known)]
+        return owner is None or owner in having
+
     def find(self, query: FileQuery, asker: Peer) -> list[FoundFile]:
         """Look for files."""
         counts: dict[tuple[str, int, str], list[int]] = {}
         for _, known in self.named_to(asker):
             for each in known.files.values():
-                if fits(each, query):
+                if fits(each, query) and self.is_owned(each, query.owner, asker):
                     counts.setdefault((each.name, each.size, each.digest), [0, 0])[each.whole] += 1
         files = [FoundFile(*title, whole, part) for title, (part, whole) in counts.items()]
         is_list = query == FileQuery()
@@ -121,9 +129,15 @@ class Naive:
         return sorted(files, key=order)
 
 
+def file_in(file: File, known: Owner) -> bool:
+    """Whether a file is on a list, whole or not."""
+    listed = known.files.get(file.name)
+    return listed is not None and (listed.size, listed.digest) == (file.size, file.digest)
+
+
 def fits(each: File, query: FileQuery) -> bool:
     """Whether a file is what is looked for."""
-    if query.name not in (None, each.name) or query.digest not in (None, each.digest):
+    if query.name not in (None, each.name) or not each.digest.startswith(query.digest or ""):
         return False
     if query.words is None:
         return True

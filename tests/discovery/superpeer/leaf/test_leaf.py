@@ -28,7 +28,7 @@ from twisted_bazaar.discovery.superpeer.messages import (
     Unregister,
 )
 from twisted_bazaar.discovery.superpeer.qrp.tables import RouteTable, hash_of, tokens_of_file, tokens_of_item
-from twisted_bazaar.errors import LinkClosed, PeerError
+from twisted_bazaar.errors import LinkClosed, PeerError, WholeDigestsOnly
 from twisted_bazaar.interfaces import ICatalogue, IRole
 from twisted_bazaar.testing import FakeNode, deliver
 from twisted_bazaar.values.addresses import Address, Peer, Whereabouts
@@ -526,6 +526,8 @@ class QuestionTests(LeafTestCase):
             self.assertEqual(self.successResultOf(self.leaf.search(query)), Page((), 0))
         self.assertEqual(self.successResultOf(self.leaf.sources("../x")), ())
         self.failureResultOf(self.leaf.search(FileQuery()), PeerError)
+        # It is by a hash of the whole digest that they know who may have a file.
+        self.failureResultOf(self.leaf.search(FileQuery(digest=DIGEST[:12])), WholeDigestsOnly)
         self.assertEqual(self.said(Query), [])
 
     def test_next_page(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -21,7 +22,14 @@ from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, forma
 from twisted_bazaar.cli.terminal.command import PlainGroup
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
+from twisted_bazaar.cli.terminal.results import (
+    console_for_results,
+    is_narrow,
+    show_figures,
+    show_line,
+    show_named,
+    show_table,
+)
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import OptionValues
 
@@ -101,13 +109,20 @@ def list_(options: OptionValues) -> None:
     if not rows:
         click.echo("nothing is shared now; bazaar files status says why")
         return
+    console = console_for_results()
+    if is_narrow(console):
+        for row in rows:
+            show_named(
+                console, printable(row.name), printable(f"{format_size(row.size)}, {row.digest[:SHOWN_OF_DIGEST]}")
+            )
+        return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("name", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("digest", no_wrap=True)
     for row in rows:
         table.add_row(Text(printable(row.name)), format_size(row.size), Text(printable(row.digest[:SHOWN_OF_DIGEST])))
-    show_table(console_for_results(), table)
+    show_table(console, table)
 
 
 @files.command(
@@ -122,7 +137,10 @@ def status(options: OptionValues) -> None:
     console = console_for_results()
     for told in node.rows("files.status", _Status):
         figures = list(_figures(told))
-        show_figures(console, *((what, printable(figure)) for what, figure in figures))
+        if is_narrow(console):
+            _show_narrow(console, figures)
+        else:
+            show_figures(console, *((what, printable(": ".join(figure))) for what, *figure in figures))
 
 
 @files.command(
@@ -171,19 +189,29 @@ def _all_of(node: RunningNode) -> Iterator[_File]:
         after = rows[-1].name
 
 
-def _figures(told: _Status) -> Iterator[tuple[str, str]]:
+def _show_narrow(console: Console, figures: Sequence[tuple[str, ...]]) -> None:
+    """Print figures where there are few columns: names stand in lines of their own."""
+    for what, *figure in figures:
+        if what:
+            show_line(console, what, style="dim")
+        for depth, words in enumerate(figure, 1):
+            show_line(console, "  " * depth + printable(words))
+
+
+def _figures(told: _Status) -> Iterator[tuple[str, ...]]:
+    """What each figure is, and the figure; of one about a file its name, and what is to be said of that."""
     yield "folder", told.folder
     yield "shared", f"NOTHING: {told.fault}" if told.fault is not None else format_count(told.files, "file")
     for number, (name, reason) in enumerate(told.left_out.items()):
         if number == _MOST_SHOWN:
             yield "", f"and {len(told.left_out) - _MOST_SHOWN} more"
             break
-        yield "" if number else "left out", f"{name}: {reason}"
+        yield "" if number else "left out", name, reason
     for number, upload in enumerate(told.uploads[:_MOST_SHOWN]):
         words = f"{upload.digest[:SHOWN_OF_DIGEST]} to {upload.host}, {upload.state}, {format_size(upload.sent_bytes)}"
         yield "" if number else "uploads", words
     for number, download in enumerate(told.downloads[-_MOST_SHOWN:]):
-        yield "" if number else "downloads", f"{download.name}: {_of_download(download)}"
+        yield "" if number else "downloads", download.name, _of_download(download)
 
 
 def _of_download(download: _Download) -> str:

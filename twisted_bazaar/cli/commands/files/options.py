@@ -44,6 +44,7 @@ GET: Final = (
     Option("as", "What to call the file there.", "NAME", shown="the name it was found by"),
     DIGEST,
     Option("from", "Fetch only from this node: its id, or the beginning of its key.", "NODE", is_many=True),
+    Option("all-from", "Fetch all files of this node, or those of the names and patterns that are given.", "NODE"),
     OVERWRITE,
     Option(
         "timeout",

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
@@ -20,11 +20,11 @@ from twisted_bazaar.cli.commands.files.options import SHARE
 from twisted_bazaar.cli.node.availability import Reason
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
-from twisted_bazaar.cli.node.transfers import SERVING
+from twisted_bazaar.cli.node.transfers import SERVING, wrapped_words
 from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import show_line
+from twisted_bazaar.cli.terminal.results import is_narrow, show_line
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
@@ -40,6 +40,9 @@ _SHOW_S: Final = 0.25
 # Of so many at once each is told.
 _TOLD_AT_ONCE: Final = 20
 _MOST_UPLOADS_SHOWN: Final = 3
+_MOST_LEFT_OUT_SHOWN: Final = 3
+# What is left out is looked up once in so many times that the line is moved.
+_LOOKED_UP_EVERY: Final = 4
 # The path of a socket has to fit in 107 bytes.
 _MOST_OF_NAME: Final = 20
 _ENDINGS: Final = (
@@ -102,7 +105,12 @@ class ShareDisplay:
         if not self._console.is_terminal:
             yield
             return
-        columns = (BarColumn(bar_width=24), TextColumn("{task.fields[words]}", markup=False))
+        columns: Sequence[ProgressColumn] = (
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[words]}", markup=False),
+        )
+        if is_narrow(self._console):
+            columns = [wrapped_words()]
         # It is moved by the reactor, and by no thread.
         with Progress(*columns, console=self._console, transient=True, auto_refresh=False) as progress:
             self._progress = progress
@@ -156,6 +164,8 @@ class Sharing(JoinObserver):
         self._limits = limits
         self._display = ShareDisplay(console)
         self._hashing = HashingProgress()
+        self._shows = 0
+        self._left_out: set[tuple[str, str]] = set()
 
     async def run(self, reactor: Any) -> None:
         """Share until that is cancelled."""
@@ -220,6 +230,10 @@ class Sharing(JoinObserver):
 
     def _show(self) -> None:
         folder = self._sharer.folder
+        if self._shows % _LOOKED_UP_EVERY == 0:
+            for line in format_left_out(folder.left_out(), self._left_out):
+                self._display.say(line)
+        self._shows += 1
         files = folder.files()
         words = f"{format_count(len(files), 'file')} shared; {self._told_uploads(files)}"
         hashing = self._hashing
@@ -242,6 +256,23 @@ class Sharing(JoinObserver):
         ]
         more = len(uploads) - len(told)
         return f"{format_count(len(uploads), 'upload')}: {', '.join(told)}{f' and {more} more' if more else ''}"
+
+
+def format_left_out(left_out: Mapping[str, str], told: set[tuple[str, str]]) -> Iterator[str]:
+    """What is left out of what is shared, and why: a line for each reason, in short.
+
+    @param left_out: by name, why it is not offered.
+    @param told: names and reasons that were told before; those that are told now are added.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        if (name, reason) not in told:
+            told.add((name, reason))
+            by_reason.setdefault(reason.partition(";")[0], []).append(name)
+    for reason, names in by_reason.items():
+        more = len(names) - _MOST_LEFT_OUT_SHOWN
+        shown = ", ".join(names[:_MOST_LEFT_OUT_SHOWN])
+        yield f"left out ({reason}): {shown}{f' and {more} more' if more > 0 else ''}"
 
 
 def _state_directory(folder: Path, state: str | None) -> StateDirectory:

@@ -13,13 +13,16 @@ from twisted_bazaar.cli.node.availability import Reason
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
 from twisted_bazaar.cli.node.shell_commands import ShellCommands
+from twisted_bazaar.cli.terminal.history import History
 from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
 from twisted_bazaar.interfaces import ICatalogue
 from twisted_bazaar.roles.fetcher import Fetcher, parts_in
 from twisted_bazaar.settings.option import OptionValues
+from twisted_bazaar.state import states_root
 
+_HISTORY: Final = "shell.history"
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "The prompt was left."),
     Ending(ExitStatus.NO, "Something went wrong with a word from a pipe or a file, or this node cannot go on."),
@@ -32,12 +35,15 @@ _ENDINGS: Final = (
 def shell(options: OptionValues) -> None:
     """Find files and fetch them at a prompt.
 
-    Its words are query, choose, get, list, wait, status, help and exit. Downloads go on while the prompt is there, and
-    what has come is served to others. Words may come from a pipe or a file too.
+    Its words are query, list, choose, get, cancel, status, wait, help and exit. Downloads go on while the prompt is
+    there, and what has come is served to others. Words may come from a pipe or a file too.
+
+    Ctrl-C clears the line; on an empty one it stops the only download, and what has come is kept. What is typed can be
+    called again the next time, but for lines that begin with a blank.
     """
     run = _Run(directory_for_files(options["output"]), EphemeralNode.read(options))
     try:
-        status = run_in_reactor(run.work)
+        status = run_in_reactor(run.work, run.interrupt)
     except Interrupted as interrupted:
         run.tell_rest()
         raise SystemExit(ExitStatus.UNFINISHED if run.has_left else interrupted.status) from None
@@ -53,7 +59,7 @@ class _Run:
     def __init__(self, directory: Path, membership: EphemeralNode) -> None:
         self._directory = directory
         self._membership = membership
-        self._prompt = Prompt()
+        self._prompt = Prompt(history=History(states_root(), _HISTORY))
         self._commands: ShellCommands | None = None
         self.has_left = False
 
@@ -65,8 +71,16 @@ class _Run:
             commands = self._commands = ShellCommands(
                 member.fetcher, self._directory, prompt.say, reactor, patient=not prompt.is_seen
             )
+            prompt.interrupted = commands.on_interrupt
             member.fetcher.joined.addCallback(lambda _: prompt.say("joined; help tells which words there are"))
             return await member.stay(commands.run(prompt, reactor))
+
+    def interrupt(self) -> bool:
+        """Ctrl-C while no line is typed; returns whether the prompt is there for it."""
+        if self._commands is None or not self._prompt.is_seen:
+            return False
+        self._commands.on_interrupt()
+        return True
 
     def tell_rest(self) -> None:
         """Say what was left when it was interrupted."""

@@ -10,9 +10,6 @@ from typing import Any, Final
 import click
 import msgspec
 from attrs import evolve
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from twisted_bazaar.cli.commands.goods.order_rows import OrderRow, order_id
 from twisted_bazaar.cli.commands.goods.receipt import Proof
@@ -23,7 +20,7 @@ from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.programs import how_to_call
-from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_table
+from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_rows
 from twisted_bazaar.errors import Forged
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -80,19 +77,18 @@ def _list(node: RunningNode | StoppedNode, as_json: bool) -> None:
     if not rows:
         click.echo("no orders yet")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("order", "side", "state"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("item", overflow="fold")
-    for heading in ("quantity", "price"):
-        table.add_column(heading, justify="right")
-    table.add_column("with", no_wrap=True)
-    table.add_column("ordered at", no_wrap=True)
-    for row in rows:
-        price = "-" if row.price is None else str(row.price)
-        words = (row.short_id, printable(row.side), row.state_in_words, printable(row.item), str(row.quantity or "-"))
-        table.add_row(*map(Text, words), price, row.short_other, row.when)
-    show_table(console_for_results(), table)
+    [side, *others] = {row.side for row in rows}
+    # Of one that buys and sells, each row says which it was.
+    headings = ["order" if others else printable(side), *(["side"] if others else ())]
+    headings += ["state", "goods", "price", "with", "ordered at"]
+    cells = [
+        (
+            *(row.short_id, *([printable(row.side)] if others else ()), row.state_in_words, row.goods),
+            *("-" if row.price is None else str(row.price), row.short_other, row.when),
+        )
+        for row in rows
+    ]
+    show_rows(console_for_results(), headings, cells, ("goods", "ordered at"))
     if len(rows) >= _MOST:
         click.echo(f"the latest {_MOST} of them; older ones are shown by their id", err=True)
 

@@ -61,6 +61,21 @@ class Proof:
         yield "price", "none" if price is None else f"{price}{each}"
         yield "outcome", self._outcome
 
+    def row(self) -> dict[str, Any]:
+        """What is proven, for programs: the same names and values as in an order's row, with whose keys they are."""
+        return {
+            "bazaar": self.asked.bazaar,
+            "id": self.asked.id,
+            "buyer": self.asked.buyer,
+            "seller": self.quote.seller,
+            "item": self.quote.item,
+            "quantity": self.quantity,
+            "price": self.quote.price,
+            "outcome": self.answer.outcome.value,
+            "code": self.answer.code,
+            "reason": self.answer.reason,
+        }
+
     def signed(self) -> Iterator[str]:
         """Who signed what, in the order in which it was signed."""
         item = printable(self.quote.item)

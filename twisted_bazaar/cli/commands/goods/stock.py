@@ -8,9 +8,6 @@ from typing import Final
 
 import click
 import msgspec
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, chosen_node
@@ -19,7 +16,7 @@ from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.command import PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_table
+from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_rows
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.roles.goods import parse_goods
@@ -97,14 +94,15 @@ def list_(options: OptionValues) -> None:
     if not levels:
         show_line(console, "nothing is on the shelf and nothing was; bazaar stock add apple=5 changes that")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("item", overflow="fold")
-    for heading in ("price", "in stock", "sold", "withdrawn", "supplied"):
-        table.add_column(heading, justify="right")
-    for level in levels:
-        counts = (level.in_stock, level.sold, level.withdrawn, level.supplied)
-        table.add_row(Text(printable(level.item)), _price(level.price), *map(str, counts))
-    show_table(console, table)
+    headings = ("item", "price", "in stock", "sold", "withdrawn", "supplied")
+    rows = [
+        (
+            *(printable(level.item), _price(level.price)),
+            *map(str, (level.in_stock, level.sold, level.withdrawn, level.supplied)),
+        )
+        for level in levels
+    ]
+    show_rows(console, headings, rows, ("item",))
 
 
 def _parse(goods: Sequence[str]) -> list[Goods]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any, BinaryIO, Final
 
 import click
 import msgspec
+from attrs import evolve
 
 from twisted_bazaar.cli.commands.goods.order_rows import OrderRow
 from twisted_bazaar.cli.commands.goods.receipt import Proof
+from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError, open_or_refuse
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
 from twisted_bazaar.errors import UNREADABLE, Forged
 from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.trade.order import OrderState
 from twisted_bazaar.values.sale import Outcome
 
@@ -37,9 +41,14 @@ _ENDINGS: Final = (
 )
 
 
-@click.command(cls=PlainCommand, endings=_ENDINGS, example="bazaar verify receipt.json")
+_OPTIONS: Final = (
+    evolve(JSON, help="Print a JSON object: whether it holds, and what it proves, or why it does not hold."),
+)
+
+
+@click.command(cls=PlainCommand, declared=_OPTIONS, endings=_ENDINGS, example="bazaar verify receipt.json")
 @click.argument("file", metavar="FILE")
-def verify(file: str) -> None:
+def verify(file: str, options: OptionValues) -> None:
     """Check a receipt, on any machine.
 
     FILE is what bazaar orders ID wrote with --receipt, or printed with --json; - reads the standard input.
@@ -51,7 +60,13 @@ def verify(file: str) -> None:
         if row is not None:
             _compare(row, proof)
     except Forged as error:
+        if options["json"]:
+            click.echo(json.dumps({"holds": False, "why": str(error)}))
+            raise SystemExit(ExitStatus.NO) from None
         raise NegativeAnswer(f"{file}: it does not hold: {error}") from None
+    if options["json"]:
+        click.echo(json.dumps({"holds": True, **proof.row()}))
+        return
     console = console_for_results()
     show_line(console, f"{printable(file)}: it holds. It proves:", "bold green")
     show_figures(console, *proof.figures())

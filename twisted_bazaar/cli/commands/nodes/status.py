@@ -10,29 +10,40 @@ import click
 import msgspec
 from attrs import evolve
 
+from twisted_bazaar.cli.commands.nodes.own_nodes import SILENT, STOPPED, own_nodes, show_nodes
 from twisted_bazaar.cli.commands.options import JSON
-from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, chosen_node
+from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, chosen_node, nobody_runs
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.super_peer_figures import format_super_peer
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures
 from twisted_bazaar.roles.super_peer import KIND as SUPER_PEER
 from twisted_bazaar.settings.option import OptionValues
+from twisted_bazaar.system.local_time import local_time
 
 _MOST_LINKS = 20
 # What nobody types is told by the name that pages have for it.
 _TITLES: Final = {"leaf": "weak peer"}
 
 
-_OPTIONS: Final = (evolve(JSON, help="Print a JSON list: of the node, and of each of its roles."), *WHICH_NODE)
+_OPTIONS: Final = (
+    evolve(
+        JSON, help="Print a JSON list: of the node, and of each of its roles; without a name, of all nodes that run."
+    ),
+    *WHICH_NODE,
+)
 
 
 @click.command(cls=ConfiguredCommand, declared=_OPTIONS, endings=ASKING, example="bazaar status --name seller")
 def status(options: OptionValues) -> None:
-    """Show who a running node is, and how it is.
+    """Show which nodes run, or how one of them is.
 
-    It tells its id, its key, its links, and what each of its roles says of itself.
+    Without a name there is a row for each of your nodes on this machine that runs. With one, the node tells its id,
+    its key, its links, and what each of its roles says of itself.
     """
+    if options["state"] is None and options["name"] is None:
+        _show_all(options["json"])
+        return
     node = chosen_node(options, "status", "node")
     told = node.rows("status", dict[str, Any])
     if options["json"]:
@@ -51,10 +62,30 @@ def status(options: OptionValues) -> None:
     show_figures(console_for_results(), *((printable(what), printable(figure)) for what, figure in figures))
 
 
+def _show_all(as_json: bool) -> None:
+    """Tell of each node that runs.
+
+    @raise NotThere: none does.
+    """
+    running = [node for node in own_nodes() if node.state != STOPPED]
+    if as_json:
+        click.echo(json.dumps([node.row() for node in running]))
+    elif running:
+        show_nodes(running, with_state=any(node.state == SILENT for node in running))
+        if len(running) == 1:
+            click.echo(f"bazaar status --name {running[0].name} tells more of it", err=True)
+    if not running:
+        raise nobody_runs("status", "node")
+
+
 def _of_node(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for what in ("id", "key", "bazaar"):
         figure = own.get(what)
         yield what, "none yet: it looks for its tracker" if (what, figure) == ("id", -1) else str(figure)
+    if own.get("address"):
+        yield "address", str(own["address"])
+    if isinstance(own.get("started_at"), float | int):
+        yield "since", local_time(own["started_at"])
     if own.get("udp"):
         yield "datagrams", f"port {own['udp']}"
     links = own.get("links")

@@ -16,10 +16,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from twisted_bazaar.cli.commands.files.get import Missing, Resumable, directory_for_files
+from twisted_bazaar.cli.commands.files.get import directory_for_files
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OUTPUT, OVERWRITE
 from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, NotThere, RunningNode, chosen_node
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
+from twisted_bazaar.cli.node.getting import Missing, Resumable
 from twisted_bazaar.cli.ring.places import names_of
 from twisted_bazaar.cli.ring.rows import (
     Deleted,

@@ -34,7 +34,7 @@ from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
-from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, SharedFile
+from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, SharedFile, is_beginning
 from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
@@ -42,6 +42,7 @@ from twisted_bazaar.wire.message import TRACKER_ID, Message
 
 ANSWER_S: Final = 5.0
 _WARNINGS_A_MINUTE: Final = 2
+_OWNER: Final = re.compile("[0-9a-f]{1,64}")
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _REFUSALS: Final[Mapping[str, type[PeerError]]] = {cls.code: cls for cls in (TooMany, Busy, NotNow)}
 
@@ -137,14 +138,21 @@ class IndexMember(Role):
         """
         texts = (query.name, query.words)
         if any(text is not None and not 0 < len(text) <= LONGEST_NAME_BYTES for text in texts) or not (
-            query.digest is None or _DIGEST.fullmatch(query.digest)
+            (query.digest is None or is_beginning(query.digest))
+            and (query.owner is None or _OWNER.fullmatch(query.owner))
         ):
             # No file is called so, and nobody has to be asked.
             return succeed(Page((), 0))
         most = max(1, min(query.most, MOST_ON_PAGE))
         asking = self._ask(
             lambda number: FindFiles(
-                id=number, name=query.name, words=query.words, digest=query.digest, after=query.after, most=most
+                id=number,
+                name=query.name,
+                words=query.words,
+                digest=query.digest,
+                after=query.after,
+                most=most,
+                owner=query.owner,
             )
         )
         return asking.addCallback(_page_of)

@@ -142,6 +142,12 @@ class Catalogue:
                 yield from sorted(self.titles_named(name), key=lambda title: (title.digest, title.size))
             first, is_first = names[-1], False
 
+    def beginning_with(self, digest: str) -> Iterator[Title | None]:
+        """Those whose digests begin in a certain way; for each other one None. They may change meanwhile."""
+        beginning = bytes.fromhex(digest[: len(digest) & ~1])
+        for title in self.in_order():
+            yield title if title.digest.startswith(beginning) else None
+
     def _alike(self, name: str, digest: bytes) -> Collection[Title]:
         """Titles of a name that may be of a content: without looking at thousands of one name, or of one content."""
         named = self._by_name.under(name)
@@ -167,9 +173,11 @@ def codes_of(title: Title) -> Sequence[int]:
 
 def is_meant(title: Title, query: FileQuery) -> bool:
     """Whether a title that fits one part of a question fits the others."""
-    if query.name not in (None, title.name) or query.digest not in (None, title.digest.hex()):
+    if query.name not in (None, title.name):
         return False
-    if query.words is None or (query.name is None and query.digest is None):
+    if query.digest is not None and not title.digest.hex().startswith(query.digest):
+        return False
+    if query.words is None or (query.name, query.digest, query.owner) == (None, None, None):
         return True
     whole, beginning = question_of(query.words)
     return bool(beginning) and is_fitting(title.name, whole, beginning)

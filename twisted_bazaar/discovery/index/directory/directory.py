@@ -29,7 +29,7 @@ from twisted_bazaar.discovery.index.directory.weights import (
 from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, File, Update
 from twisted_bazaar.discovery.index.multimap import Multimap
 from twisted_bazaar.values.addresses import Peer
-from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
+from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, is_beginning_only
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 LEASE_S: Final = 45.0
@@ -237,7 +237,7 @@ class Directory:
         """
         page = PageMaker(query)
         is_local = asker.address.is_local
-        if query.name is None and query.digest is None:
+        if query.name is None and (query.digest is None or is_beginning_only(query.digest)):
             while self._titles.unindexed_count:
                 self.run_backlog()
                 yield
@@ -315,9 +315,21 @@ class Directory:
 
     def _candidates(self, query: FileQuery) -> Iterator[Title | None]:
         """The titles that may fit a query; all that do are among them."""
+        if query.owner is not None:
+            return self._owned(query.owner)
+        if query.name is None and query.digest is not None and is_beginning_only(query.digest):
+            return self._titles.beginning_with(query.digest)
         if query.name is not None or query.digest is not None:
             return iter(tuple(self.exact_matches(query.name, query.digest)))
         return self._titles.having(query.words or "")
+
+    def _owned(self, owner: str) -> Iterator[Title | None]:
+        """What is on the lists of a node, which may change meanwhile; None for each node that is not meant."""
+        for lister in tuple(self._listers.there.values()):
+            if lister.peer.is_named(owner):
+                yield from tuple(lister.files.values())
+            else:
+                yield None
 
     def _tell(self, title: Title, is_local: bool, page: PageMaker) -> None:
         """Put a title on a page, if there is somebody who has it and can be named to who asks."""

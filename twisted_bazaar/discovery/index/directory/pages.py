@@ -28,7 +28,7 @@ _read_rank: Final = msgspec.json.Decoder(Rank).decode
 
 def is_list_of_all(query: FileQuery) -> bool:
     """Whether all files are asked for."""
-    return query.name is None and query.words is None and query.digest is None
+    return (query.name, query.words, query.digest, query.owner) == (None, None, None, None)
 
 
 def rank_of(file: FoundFile, query: FileQuery) -> Rank:

@@ -10,7 +10,7 @@ from twisted_bazaar.discovery.index.directory.pages import Rank, is_list_of_all,
 from twisted_bazaar.discovery.index.postgres.lists import LONGEST_WORD, is_plain, short_words_of
 from twisted_bazaar.discovery.index.words import folded
 from twisted_bazaar.errors import PeerError
-from twisted_bazaar.values.addresses import Address, Peer
+from twisted_bazaar.values.addresses import LEAST_OF_KEY, Address, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
@@ -64,6 +64,13 @@ _COUNTS: Final = """
         (SELECT coalesce(sum(size_bytes), 0) FROM twisted_bazaar_index.hosts)"""
 
 
+_IS_OWNED: Final = f"""(name, digest, size) IN (
+        SELECT name, digest, size FROM twisted_bazaar_index.files JOIN twisted_bazaar_index.peers ON number = peer
+        WHERE {_IS_NAMED} AND (id::text = %(owner)s
+            OR (length(%(owner)s) >= {LEAST_OF_KEY} AND starts_with(encode(key, 'hex'), %(owner)s))))"""
+_DIGITS: Final = 64
+
+
 class Questions:
     """The questions to a directory.
 
@@ -86,7 +93,9 @@ class Questions:
             "is_local": asker.address.is_local,
             "most": query.most + 1,
             "name": query.name,
-            "digest": None if query.digest is None else bytes.fromhex(query.digest),
+            "digest": None if query.digest is None else bytes.fromhex(query.digest.ljust(_DIGITS, "0")),
+            "last_digest": None if query.digest is None else bytes.fromhex(query.digest.ljust(_DIGITS, "f")),
+            "owner": query.owner,
             "words": None if words is None else _tsquery(words),
             "folded": None if query.words is None else folded(query.words),
         }
@@ -140,7 +149,8 @@ def _find_query(query: FileQuery, goes_on: bool) -> str:
         return _LIST.format(titles=titles, after=after)
     fits = {
         "name = %(name)s": query.name,
-        "digest = %(digest)s": query.digest,
+        "digest BETWEEN %(digest)s AND %(last_digest)s": query.digest,
+        _IS_OWNED: query.owner,
         "words @@ %(words)s::tsquery": query.words,
     }
     titles = _TITLES.format(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from attrs import frozen
@@ -22,6 +22,7 @@ from twisted_bazaar.discovery.ring.storage.entry import VALUE_BYTES
 from twisted_bazaar.errors import UNREADABLE
 from twisted_bazaar.values.files import SharedFile
 from twisted_bazaar.wire.files import Digest, FileName, FileSize, check_file_name
+from twisted_bazaar.wire.strict_json import check_strict
 
 PROVIDERS: Final = "provider"
 WORDS: Final = "word"
@@ -31,6 +32,7 @@ MOST_PAGES: Final = 16
 # The name of an entry has 255 bytes, and the number of the page has to go behind the word.
 _LONGEST_WORD_BYTES: Final = 240
 
+_Value = TypeVar("_Value")
 RecordKey = tuple[str, str]
 """Space and name."""
 
@@ -76,8 +78,8 @@ class ReadPage:
     pages: int
 
 
-_read_provided: Final = msgspec.json.Decoder(Provided).decode
-_read_page: Final = msgspec.json.Decoder(WordPage).decode
+_provided: Final = msgspec.json.Decoder(Provided)
+_page: Final = msgspec.json.Decoder(WordPage)
 
 
 def provider_key(digest: str) -> RecordKey:
@@ -131,7 +133,7 @@ ROOM_ON_PAGE: Final = VALUE_BYTES - len(msgspec.json.encode(WordPage((), MOST_PA
 def read_provided(digest: str, value: bytes) -> SharedFile | None:
     """The file that somebody says it has; None if it says nothing that could be."""
     try:
-        provided = _read_provided(value)
+        provided = _read(_provided, value)
         check_file_name(provided.name)
     except UNREADABLE:
         # It may be nested more deeply than anybody reads.
@@ -142,10 +144,17 @@ def read_provided(digest: str, value: bytes) -> SharedFile | None:
 def read_page(value: bytes) -> ReadPage:
     """What stands on a page; files that cannot be are left out."""
     try:
-        page = _read_page(value)
+        page = _read(_page, value)
     except UNREADABLE:
         return ReadPage((), 1)
     return ReadPage([_shared(file) for file in page.files if _is_name(file.name)], page.pages)
+
+
+def _read(decoder: msgspec.json.Decoder[_Value], value: bytes) -> _Value:
+    """Read what its owner may have written as it likes, but so that all read the same."""
+    found = decoder.decode(value)
+    check_strict(value)
+    return found
 
 
 def _worded(file: SharedFile) -> Worded:

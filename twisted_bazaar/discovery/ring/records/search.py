@@ -35,12 +35,12 @@ from twisted_bazaar.discovery.ring.records.republishing import Republisher
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient, Holding
 from twisted_bazaar.discovery.ring.storage.replica_server import first_failure
-from twisted_bazaar.errors import LinkClosed, PeerError
+from twisted_bazaar.errors import LinkClosed, PeerError, WholeDigestsOnly
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.interfaces import ICatalogue, INode
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Peer
-from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
+from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile, is_beginning_only
 from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
 
 # Of so many owners it is looked up where they are, for one question.
@@ -140,6 +140,8 @@ class RingSearch:
         texts = (query.name, query.words)
         if any(text is not None and not 0 < len(text) <= LONGEST_NAME_BYTES for text in texts):
             return succeed(Page((), 0))
+        if is_beginning_only(query.digest):
+            return fail(WholeDigestsOnly("a ring finds a file by its whole digest only, or by its name"))
         if query.name is None and query.words is None and query.digest is None:
             return fail(PeerError("a ring has no list of everything; say a name, words or a digest"))
         query = FileQuery(query.name, query.words, query.digest, query.after, max(1, min(query.most, MOST_ON_PAGE)))

@@ -15,6 +15,7 @@ from twisted_bazaar.discovery.ring.rpc.messages import Card, RingMessage
 from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS
 from twisted_bazaar.discovery.ring.storage.entry import LONGEST_TEXT, TAG_BITS, TOMBSTONE_S, Name, Space, Version
 from twisted_bazaar.wire.files import Digest
+from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 # So much of an entry's text goes into one datagram, whatever else is in it.
 PART_CHARS: Final = 720
@@ -81,7 +82,7 @@ class RingStored(RingMessage, tag="ringstored", kw_only=True):
     """
 
     outcome: Literal["part", "kept", "known", "older", "full", "refused"]
-    version: Annotated[int, Meta(ge=0)] = 0
+    version: Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)] = 0
     whole: bool = False
 
 

@@ -32,14 +32,14 @@ from twisted_bazaar.discovery.superpeer.messages import (
     QueryHit,
     Registered,
 )
-from twisted_bazaar.errors import PeerError
+from twisted_bazaar.errors import PeerError, WholeDigestsOnly
 from twisted_bazaar.interfaces import Command, ICatalogue, INode, Receivers
 from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, Origin, Peer
-from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile
+from twisted_bazaar.values.files import FileQuery, FileSource, Page, SharedFile, is_beginning_only
 from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
@@ -173,6 +173,8 @@ class Leaf(Role):
         @raise PeerError: it says no, or everything is asked for.
         """
         what = _what_of(query)
+        if is_beginning_only(query.digest):
+            return fail(WholeDigestsOnly("super peers find a file by its whole digest only, or by its name"))
         if what is None:
             return succeed(Page((), 0))
         if not what:

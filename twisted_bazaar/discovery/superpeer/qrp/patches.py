@@ -90,7 +90,7 @@ class Pending:
         @return: the slots to be set, and those to be set no more, when all parts have come.
         @raise ValueError: it is no such part, or the change is too great.
         """
-        on, off = read_slots(table.on, table.bits), read_slots(table.off, table.bits)
+        on, off = _read("on", table.on, table.bits), _read("off", table.off, table.bits)
         if table.parts == 1 and len(on) + len(off) <= MOST_CHANGED:
             return SlotSet(on, table.bits), SlotSet(off, table.bits)
         key = (table.base, table.version, table.bits, table.parts)
@@ -104,6 +104,14 @@ class Pending:
             del self._changes[key]
             raise ValueError("parts: more changes than the whole is told for")
         return (change.on, change.off) if len(change.came) == table.parts else None
+
+
+def _read(key: str, text: str, bits: int) -> Sequence[int]:
+    """The slots under a key, which is named if there are none that can be read."""
+    try:
+        return read_slots(text, bits)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
 
 
 @define

@@ -71,12 +71,9 @@ def read_slots(text: str, bits: int) -> list[int]:
     @param bits: there are 2**bits slots.
     @raise ValueError: it is no such text.
     """
-    try:
-        payload = binascii.a2b_base64(text, strict_mode=True)
-    except ValueError as error:
-        raise ValueError(f"slots: {error}") from None
+    payload = binascii.a2b_base64(text, strict_mode=True)
     if _text(payload) != text:
-        raise ValueError("slots: bits left over at the end")
+        raise ValueError("bits left over at the end")
     slots: list[int] = []
     last = 0
     for run in _RUN.findall(payload):
@@ -88,7 +85,7 @@ def read_slots(text: str, bits: int) -> list[int]:
             slots.append(last + _read_number(run))
         last = slots[-1]
     if last >> bits or any(map(operator.ge, slots, slots[1:])):
-        raise ValueError("slots: not ascending, or beyond the last")
+        raise ValueError("not ascending, or beyond the last")
     return slots
 
 
@@ -112,7 +109,7 @@ def _number(number: int) -> bytes:
 
 def _read_number(run: bytes) -> int:
     if run[-1] >= _MORE or not run[-1] or len(run) > _LONGEST_NUMBER:
-        raise ValueError("slots: a number that does not end, or is longer than it has to be")
+        raise ValueError("a number that does not end, or is longer than it has to be")
     return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(run))
 
 
