@@ -1,4 +1,5 @@
 # make demo      see the bazaar at work
+# make classroom eight peers of a ring in one window, with a table of the ring for the projector
 # make test      what must hold, in some minutes: lint, types, each unit test, some of each integration test
 # make test-all  all that must hold: the slow tests too, each with more tries; trial, covered branches, soak
 # make lint      the first of that alone: form and types of the sources
@@ -18,7 +19,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SEEDS ?= 100
 
-.PHONY: demo lint review types docs test test-all bench bench-peers attack planted soak format wheel clean
+.PHONY: demo classroom lint review types docs test test-all bench bench-peers attack planted soak format wheel clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml
@@ -35,6 +36,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/bazaar demo
+
+classroom: $(VENV)/.installed
+	$(VENV)/bin/bazaar classroom --output build/room
 
 lint review types docs test test-all: $(VENV)/.installed-dev
 	@$(RUN) -m tests.stages $@

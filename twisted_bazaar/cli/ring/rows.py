@@ -118,6 +118,7 @@ class Standing(msgspec.Struct, frozen=True):
     @ivar entries: how many entries it keeps.
     @ivar files: how many files it keeps, and C{coming} how many are on their way; C{bytes} is the room for all of them.
     @ivar keep_bytes: how much room it has for files; 0 if it keeps none.
+    @ivar keeps: the names of some things that it keeps; C{keeps_more} if there are others.
     @ivar addresses: where it is itself, and all that it names.
     """
 
@@ -131,6 +132,8 @@ class Standing(msgspec.Struct, frozen=True):
     predecessor: str | None = None
     successors: list[str] = []
     callers: list[str] = []
+    keeps: list[str] = []
+    keeps_more: bool = False
     addresses: Addresses = {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -40,6 +41,9 @@ _Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 _STALLED_S: Final = 20.0
 _GIVE_UP_S: Final = 20.0
 _MOST_LISTED: Final = 100
+# Of all that is kept for others, so many names are in the status.
+_MOST_NAMED: Final = 20
+_MOST_LOOKED_AT: Final = 200
 
 
 class _Store(msgspec.Struct, frozen=True):
@@ -214,6 +218,9 @@ class RingCommands:
         store, kept = self._dht.store, self._kept
         status |= {"entries": len(store), "files": kept.whole, "coming": len(kept) - kept.whole}
         status |= {"bytes": kept.size_bytes, "keep_bytes": kept.limit_bytes}
+        names = {entry.kept.name for entry in islice(store, _MOST_LOOKED_AT) if not entry.kept.deleted}
+        more = len(names) > _MOST_NAMED or len(store) > _MOST_LOOKED_AT
+        status |= {"keeps": sorted(names)[:_MOST_NAMED], "keeps_more": more}
         return succeed(status)
 
     def list_own(self, after: str = "", most: int = _MOST_LISTED) -> Deferred[Sequence[Mapping[str, Any]]]:

@@ -1,0 +1,203 @@
+"""The classroom: its peers, how they come and go, and what the table shows of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.threads import deferToThreadPool
+
+from twisted_bazaar.cli.classroom.peer import PeerProcess
+from twisted_bazaar.cli.classroom.table import PeerView
+from twisted_bazaar.cli.ring.rows import Standing
+from twisted_bazaar.cli.terminal.interpreter import fires_within
+from twisted_bazaar.discovery.ring.rules.identifiers import CLASSROOM_BITS, Ring
+from twisted_bazaar.errors import BazaarError, UsageError
+
+FIRST_PLACES: Final = (1, 3, 4, 5, 8, 10, 12, 15)
+"""The places of the lesson."""
+_MOST_PEERS: Final = 24
+_JOIN_S: Final = 30.0
+_LEAVE_S: Final = 30.0
+# Who has gone, and is named by nobody any more, is shown for so long.
+_SHOWN_S: Final = 60.0
+_FILE_BYTES: Final = 30_000
+_LONGEST_NUMBER: Final = 6
+_PINGS: Final = ("a ping request message", "a ping response message")
+
+
+class Room:
+    """Peers of one ring, each a process.
+
+    @param folder: where their files go, a directory for each.
+    @param states: where their state directories go, likewise.
+    @param say: takes a line for people.
+    @ivar has_pings: whether lines about pings are said too.
+    """
+
+    def __init__(self, reactor: Any, folder: Path, states: Path, say: Callable[[str], object]) -> None:
+        self._reactor = reactor
+        self._folder = folder
+        self._states = states
+        self._say = say
+        self._ring = Ring(CLASSROOM_BITS)
+        self._peers: dict[int, PeerProcess] = {}
+        self.has_pings = False
+
+    def views(self) -> list[PeerView]:
+        """All peers as they are now; who went long ago, and is named by nobody, is left out."""
+        views = [peer.view() for peer in self._peers.values()]
+        named = {place for view in views for place in view.named}
+        return [view for view in views if not view.is_gone or view.for_s < _SHOWN_S or view.place in named]
+
+    async def open(self) -> None:
+        """Begin the ring of the lesson: its first peer, and then all others, who join by it.
+
+        @raise BazaarError: one of them does not come on the ring.
+        """
+        first, *others = FIRST_PLACES
+        await self.join(first)
+        await gatherResults([Deferred.fromCoroutine(self.join(place, by=first)) for place in others])
+
+    async def join(self, place: int | None = None, by: int | None = None) -> PeerProcess:
+        """Have a peer join; returns when it is on the ring.
+
+        @param place: where; in the middle of the widest gap if not given.
+        @param by: by whom; by the first that is there if not given.
+        @raise UsageError: there cannot be one.
+        @raise BazaarError: it does not come on the ring.
+        """
+        here = {each.place: each for each in self._peers.values() if not each.is_gone}
+        if place is None:
+            place = self._widest_gap(sorted(here))
+        if not 0 <= place < self._ring.size:
+            raise UsageError(f"{place}: places on this ring go from 0 to {self._ring.size - 1}")
+        if place in here:
+            raise UsageError(f"peer {place} is there already")
+        if len(here) >= _MOST_PEERS:
+            raise UsageError(f"there are {_MOST_PEERS} peers already, which is enough for one machine")
+        known = [each.endpoint for each in here.values() if each.endpoint and each.joined.called]
+        if by is not None:
+            known = [self.at(by).endpoint]
+        before = self._peers.get(place)
+        if before is not None:
+            # Its directory is its own until it has ended.
+            await fires_within(before.ended, _LEAVE_S, self._reactor)
+        peer = self._peers[place] = PeerProcess(
+            self._reactor,
+            place,
+            next(iter(known), None),
+            self._folder / str(place),
+            self._states / str(place),
+            lambda line: self._tell(place, line),
+        )
+        await _first_of(peer.joined, peer.ended).addTimeout(_JOIN_S, self._reactor, lambda *_: None)
+        if not peer.joined.called:
+            raise BazaarError(f"peer {place} has not come on the ring")
+        return peer
+
+    async def leave(self, place: int) -> None:
+        """Have a peer leave politely; returns when it is gone.
+
+        @raise UsageError: there is none.
+        """
+        peer = self.at(place)
+        peer.leave()
+        await fires_within(peer.ended, _LEAVE_S, self._reactor)
+
+    async def kill(self, place: int) -> None:
+        """End a peer at once, as a power cut does; returns when it is gone.
+
+        @raise UsageError: there is none.
+        """
+        peer = self.at(place)
+        peer.kill()
+        await fires_within(peer.ended, _LEAVE_S, self._reactor)
+
+    def type_at(self, place: int, line: str) -> None:
+        """Type a line at the prompt of a peer. What it is to store by a number is made, if there is no such file.
+
+        @raise UsageError: there is none.
+        """
+        peer = self.at(place)
+        word, _, name = line.partition(" ")
+        if word == "store" and name.isdecimal() and not any(peer.room.glob(f"{name}*")):
+            file = peer.room / f"{name}.pdf"
+            file.write_bytes(random.randbytes(_FILE_BYTES))
+            self._say(f"{file} is made, {_FILE_BYTES:,} bytes")
+        peer.type(line)
+
+    def at(self, place: int) -> PeerProcess:
+        """The peer at a place.
+
+        @raise UsageError: there is none, or it has gone.
+        """
+        peer = self._peers.get(place)
+        if peer is None or peer.is_gone:
+            here = ", ".join(str(each) for each in sorted(self._peers) if not self._peers[each].is_gone)
+            raise UsageError(f"there is no peer {place}; there are {here or 'none'}")
+        return peer
+
+    async def look(self) -> None:
+        """Ask all that are there how they stand."""
+        peers = [peer for peer in self._peers.values() if not peer.is_gone]
+        for peer, standing in zip(peers, await self._look_at(peers), strict=True):
+            peer.note(standing)
+
+    async def close(self) -> None:
+        """End all peers at once: there is nobody to whom they could hand anything over."""
+        for peer in self._peers.values():
+            if not peer.ended.called:
+                peer.kill()
+        for peer in self._peers.values():
+            await fires_within(peer.ended, _LEAVE_S, self._reactor)
+
+    # Inside.
+
+    def _look_at(self, peers: Sequence[PeerProcess]) -> Deferred[list[Standing | None]]:
+        def look() -> list[Standing | None]:
+            return [peer.look_blocking() for peer in peers]
+
+        looking: Deferred[list[Standing | None]] = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), look)
+        return looking
+
+    def _tell(self, place: int, line: str) -> None:
+        if self.has_pings or not line.startswith(_PINGS):
+            self._say(f"peer {place}: {line}")
+
+    def _widest_gap(self, places: Sequence[int]) -> int:
+        """The middle of the widest gap between places."""
+        if not places:
+            return 0
+        size = self._ring.size
+        following = [*places[1:], places[0]]
+        gaps = [(self._ring.distance(low, high) or size, low) for low, high in zip(places, following, strict=True)]
+        gap, low = max(gaps)
+        return (low + gap // 2) % size
+
+
+def _first_of(*events: Deferred[None]) -> Deferred[None]:
+    """Fires when the first of several does that others wait for, too."""
+    first: Deferred[None] = Deferred()
+
+    def fire(result: None) -> None:
+        if not first.called:
+            first.callback(None)
+        return result
+
+    for event in events:
+        event.addCallback(fire)
+    return first
+
+
+def place_of(text: str) -> int:
+    """The place that somebody has typed.
+
+    @raise UsageError: it is none.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER):
+        raise UsageError(f"{text!r} is no place: write a number, such as 3")
+    return int(text)

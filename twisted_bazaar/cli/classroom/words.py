@@ -1,0 +1,97 @@
+"""The words that a teacher types below the table of the classroom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.task import deferLater
+
+from twisted_bazaar.cli.classroom.room import Room, place_of
+from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word
+from twisted_bazaar.errors import BazaarError, UsageError
+from twisted_bazaar.exit_status import ExitStatus
+
+_LONGEST_WAIT_S: Final = 3_600
+
+
+class RoomPrompt(Interpreter):
+    """Understands what is typed below the table.
+
+    @param room: the peers.
+    @param table: the lines of the table as it is now.
+    @param say: takes a line for people.
+    """
+
+    def __init__(self, room: Room, table: Callable[[], list[str]], say: Callable[[str], object], reactor: Any) -> None:
+        super().__init__(WORDS, say)
+        self._room = room
+        self._table = table
+        self._reactor = reactor
+
+    async def run_line(self, line: str | None) -> int | None:
+        """Do what a line says; one that begins with a number is for the prompt of that peer."""
+        number, _, rest = (line or "").strip().partition(" ")
+        if not number.isdecimal():
+            return await super().run_line(line)
+        try:
+            if not rest.strip():
+                raise UsageError(f"what is to be typed at peer {number}? write {number} store 2012, or {number} help")
+            self._room.type_at(place_of(number), rest.strip())
+        except BazaarError as error:
+            self.status = ExitStatus.NO
+            self._say(str(error))
+        return None
+
+    def completions(self) -> list[str]:
+        """The beginnings of all lines that can be typed."""
+        return [line for line in super().completions() if not line.startswith(_AT_A_PEER)]
+
+    async def _kill(self, rest: str) -> None:
+        await self._room.kill(place_of(rest))
+        self._say(f"peer {rest} is dead; it has told nobody")
+
+    async def _leave(self, rest: str) -> None:
+        await self._room.leave(place_of(rest))
+
+    async def _join(self, rest: str) -> None:
+        words = rest.split()
+        if len(words) > 2:
+            raise UsageError("join where? write join, join PLACE, or join PLACE BY")
+        place, by = (*map(place_of, words), None, None)[:2]
+        await self._room.join(place, by)
+
+    async def _pings(self, rest: str) -> None:
+        self._room.has_pings = not self._room.has_pings if rest not in ("on", "off") else rest == "on"
+        self._say(f"pings are {'told' if self._room.has_pings else 'not told'}")
+
+    async def _show_table(self, rest: str) -> None:
+        await self._room.look()
+        for line in self._table():
+            self._say(line)
+
+    async def _wait(self, rest: str) -> None:
+        seconds = place_of(rest)
+        if seconds > _LONGEST_WAIT_S:
+            raise UsageError(f"wait for {_LONGEST_WAIT_S:,} seconds at most")
+        await deferLater(self._reactor, seconds, lambda: None)
+
+    async def _at_a_peer(self, rest: str) -> None:
+        raise UsageError("write the number of a peer, and what is to be typed there, such as 3 store 2012")
+
+    async def _quit(self, rest: str) -> int:
+        return self.status
+
+
+_AT_A_PEER: Final = "PEER"
+WORDS: Final = (
+    Word("kill", "PEER", "end a peer at once, as in a power cut: nobody is told", RoomPrompt._kill),
+    Word("leave", "PEER", "have a peer leave: it hands over what it keeps", RoomPrompt._leave),
+    Word("join", "[PLACE [BY]]", "have another peer join, by peer BY", RoomPrompt._join),
+    Word(_AT_A_PEER, "WORDS", "type at the prompt of a peer: 3 store 2012, 8 request 2012", RoomPrompt._at_a_peer),
+    Word("pings", "[on|off]", "whether the lines about pings are told", RoomPrompt._pings),
+    Word("table", "", "the table once more, among the lines", RoomPrompt._show_table),
+    Word("wait", "SECONDS", "do nothing for a while, in a file of words", RoomPrompt._wait),
+    HELP,
+    Word("quit", "", "end all peers, and the lesson", RoomPrompt._quit, ("exit", "bye")),
+)
