@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -126,7 +126,7 @@ class Room:
         word, _, name = line.partition(" ")
         if word == "store" and name.isdecimal() and not any(peer.room.glob(f"{name}*")):
             file = peer.room / f"{name}.pdf"
-            file.write_bytes(random.randbytes(_FILE_BYTES))
+            file.write_bytes(os.urandom(_FILE_BYTES))
             self._say(f"{file} is made, {_FILE_BYTES:,} bytes")
         peer.type(line)
 
