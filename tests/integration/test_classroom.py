@@ -31,12 +31,12 @@ def test_lesson(tmp_path: Path) -> None:
         lesson.say("table")
         lesson.wait_for(r"The ring is whole: 1, 3, 4, 5, 8, 10, 12, 15, and 1 again")
         lesson.say("3 store 2012")
-        lesson.wait_for(r"room/3/2012\.pdf is made, 30,000 bytes")
+        lesson.wait_for(r"room/3/2012\.txt is made, 800 lines")
         lesson.wait_for(r"peer 3: 2012 is stored, .*; kept by 3 nodes: 1, 3, 4$")
         lesson.say("8 request 2012")
-        lesson.wait_for(r"peer 8: .*/room/8/received_file_2012_8\.pdf$")
-        made = (tmp_path / "room/3/2012.pdf").read_bytes()
-        assert (tmp_path / "room/8/received_file_2012_8.pdf").read_bytes() == made
+        lesson.wait_for(r"peer 8: .*/room/8/received_file_2012_8\.txt$")
+        made = (tmp_path / "room/3/2012.txt").read_bytes()
+        assert (tmp_path / "room/8/received_file_2012_8.txt").read_bytes() == made
         lesson.say("leave 5")
         lesson.wait_for(r"peer 4: peer 5 will depart from the ring")
         lesson.wait_for(r"peer 5: this peer has left the ring")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +26,7 @@ _LEAVE_S: Final = 30.0
 _WHOLE_S: Final = 120
 # Who has gone, and is named by nobody any more, is shown for so long.
 _SHOWN_S: Final = 60.0
-_FILE_BYTES: Final = 30_000
+_FILE_LINES: Final = 800
 _LONGEST_NUMBER: Final = 6
 _PINGS: Final = ("a ping request message", "a ping response message")
 
@@ -132,9 +131,10 @@ class Room:
         peer = self.at(place)
         word, _, name = line.partition(" ")
         if word == "store" and name.isdecimal() and not any(peer.room.glob(f"{name}*")):
-            file = peer.room / f"{name}.pdf"
-            file.write_bytes(random.randbytes(_FILE_BYTES))
-            self._say(f"{file} is made, {_FILE_BYTES:,} bytes")
+            file = peer.room / f"{name}.txt"
+            lines = (f"file {name}, made at peer {place}, line {number:04}\n" for number in range(_FILE_LINES))
+            file.write_text("".join(lines), encoding="ascii")
+            self._say(f"{file} is made, {_FILE_LINES:,} lines")
         peer.type(line)
 
     def at(self, place: int) -> PeerProcess:
