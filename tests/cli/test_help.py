@@ -9,13 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.command_tree import commands_below
 from twisted_bazaar.cli.main import main
-from twisted_bazaar.cli.terminal.command import PlainCommand
+from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.plugin import known_roles
 from twisted_bazaar.settings.help import format_groups
 from twisted_bazaar.taps import node, tracker
 from twisted_bazaar.taps.options import DaemonOptions
 
 EXAMPLE = "Example:"
+EXAMPLES = "Examples:"
 
 
 class CommandHelpTests(SynchronousTestCase):
@@ -35,12 +36,22 @@ class CommandHelpTests(SynchronousTestCase):
                 self.assertLessEqual(max(map(len, lines)), 80, words)
 
     def test_example(self) -> None:
-        """Each command with options or words of its own ends with a line that can be typed."""
-        for words, command in commands_below(main):
-            if isinstance(command, PlainCommand):
-                lines = self.told(words, 80)
-                self.assertIn(EXAMPLE, lines, words)
-                self.assertTrue(lines[-1].startswith("  bazaar " + " ".join(words)), lines[-1])
+        """Each command ends with a line that can be typed; a group of commands with one for each of them."""
+        for words, command in [((), main), *commands_below(main)]:
+            lines = self.told(words, 80)
+            [heading] = [line for line in lines if line in (EXAMPLE, EXAMPLES)]
+            examples = lines[lines.index(heading) + 1 :]
+            for line in examples:
+                self.assertTrue(line.startswith("  " + " ".join(("bazaar", *words))), line)
+            is_group = isinstance(command, PlainGroup) and not isinstance(command, PlainCommand)
+            self.assertEqual(heading, EXAMPLE if len(examples) == 1 else EXAMPLES, words)
+            self.assertGreaterEqual(len(examples), len(command.commands) if is_group else 1, words)
+
+    def test_unknown_command(self) -> None:
+        """A command that there is not is answered in one line, with those that are close if there are any."""
+        for word, hint in (("serch", "did you mean search?"), ("stoc", "did you mean stock?"), ("xyzzy", "see --help")):
+            done = CliRunner().invoke(main, [word], prog_name="bazaar")
+            self.assertEqual((done.exit_code, done.output), (2, f"bazaar: No such command {word!r}; {hint}\n"))
 
     def test_groups(self) -> None:
         """What one asks first stands first: own options, then how to find, then links and datagrams, help last."""

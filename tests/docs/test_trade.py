@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
+from attrs import evolve
 
 from tests.docs.pages import MARKET, TRADE, PageTests, blocks, dialogue, section, table_with, word, words
 from tests.docs.test_specification import own_codec
+from twisted_bazaar.errors import Forged
 from twisted_bazaar.identity.keys import KeyPair, is_signed_by
 from twisted_bazaar.identity.signed import Envelope, Statement, read_envelope, seal
 from twisted_bazaar.trade import ledger as ledger_module
@@ -17,6 +19,7 @@ from twisted_bazaar.trade import purchase as purchase_module
 from twisted_bazaar.trade.contract import (
     QUOTE_S,
     Answer,
+    Presence,
     Purchase,
     Quote,
     Receipt,
@@ -25,6 +28,7 @@ from twisted_bazaar.trade.contract import (
     make_answer,
     make_purchase,
     make_withdrawal,
+    read_presence,
     read_purchase,
     read_quote,
     read_withdrawal,
@@ -32,10 +36,13 @@ from twisted_bazaar.trade.contract import (
 from twisted_bazaar.trade.messages import handle_of
 from twisted_bazaar.trade.order import OrderRecord, OrderState, order_life
 from twisted_bazaar.trade.stores.memory import MemorySales
-from twisted_bazaar.values.sale import Order, Outcome, StockLevel, Verdict
+from twisted_bazaar.values.sale import Offer, Order, Outcome, StockLevel, Verdict
 
+P: Final = 2**255 - 19
+D: Final = -121665 * pow(121666, -1, P) % P
 KINDS: Final[dict[str, type[Statement]]] = {cls.payload_type(): cls for cls in (Quote, Purchase, Withdrawal, Answer)}
 VALID_UNTIL_MS: Final = 1_767_225_600_000
+SEARCH: Final = 2_546_119_353_500_988
 
 
 def envelopes_in(value: Any) -> Iterator[Envelope]:
@@ -93,6 +100,42 @@ class Trading:
         return make_answer(self.seller, "bazaar", order, verdict)
 
 
+def point_of(form: bytes) -> tuple[int, int]:
+    """The point of edwards25519 that stands in its 32 bytes (RFC 8032, 5.1.3), in whatever form."""
+    number = int.from_bytes(form, "little")
+    y, sign = number & ((1 << 255) - 1), number >> 255
+    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    assert (x * x - square) % P == 0
+    return (P - x if x % 2 != sign else x) % P, y % P
+
+
+def order_of(form: bytes) -> int:
+    """How often a point is added to itself until it is the neutral element."""
+    first = x, y = point_of(form)
+    order = 1
+    while (x, y) != (0, 1):
+        # The addition law of RFC 8032, 5.1.4, in affine coordinates.
+        (a, b), both = first, D * x * y * first[0] * first[1]
+        x, y = (x * b + y * a) * pow(1 + both, -1, P) % P, (y * b + x * a) * pow(1 - both, -1, P) % P
+        order += 1
+        assert order <= 8
+    return order
+
+
+def forms_of(point: bytes) -> Iterator[bytes]:
+    """The forms in which libraries read a point: as it is written, with a larger y, with the sign bit of an x of 0."""
+    number = int.from_bytes(point, "little")
+    sign, y = number >> 255 << 255, number & ((1 << 255) - 1)
+    for larger in (y, y + P):
+        if larger < 1 << 255:
+            yield (larger | sign).to_bytes(32, "little")
+            if point_of(point)[0] == 0:
+                yield (larger | sign ^ 1 << 255).to_bytes(32, "little")
+
+
 class VectorTests(PageTests):
     """The test vectors, and what is worked out by hand."""
 
@@ -115,6 +158,7 @@ class VectorTests(PageTests):
             trading.answer(trading.purchase, Outcome.SOLD),
             trading.answer(trading.purchase, Outcome.REFUSED, "soldout", "1 left of 'Äpfel', 2 ordered"),
             trading.answer(trading.withdrawal, Outcome.CANCELLED),
+            seal(trading.seller, Presence("bazaar", trading.seller.public, SEARCH)),
         ]
         text = section(TRADE, "Test vectors")
         said = {f"vector {number}": block for number, block in enumerate(blocks(text, "json"), 1)}
@@ -140,6 +184,31 @@ class VectorTests(PageTests):
         self.assertEqual(said.count(True), 1)
         true = [is_signed_by(word(row["Key"]), b"x", bytes.fromhex(word(row["Signature"]))) for row in rows]
         self.assertEqual(true, said)
+
+    def test_small_order(self) -> None:
+        """The points in the table are all that give the neutral element when multiplied by 8; none is a key, or half of
+        a signature, in any form."""
+        rows = table_with(section(TRADE, "Keys"), "Point", "Order")
+        points = {bytes.fromhex(word(row["Point"])): int(row["Order"]) for row in rows}
+        self.assertEqual(sorted(points.values()), [1, 2, 4, 4, 8, 8, 8, 8])
+        for point, order in points.items():
+            self.assertEqual(order_of(point), order)
+            for form in forms_of(point):
+                # S = 0, and R = -kA, which for a key of small order is one of these points.
+                for half in points:
+                    self.assertFalse(is_signed_by(form.hex(), b"x", half + bytes(32)))
+                    self.assertFalse(is_signed_by(form.hex(), b"x", form + bytes(32)))
+                own = self.trading.seller
+                self.assertFalse(is_signed_by(own.public, b"x", form + own.sign(b"x")[32:]))
+
+    def test_presence(self) -> None:
+        """The presence of the vectors is one of that seller, for that search alone."""
+        *_, block = blocks(section(TRADE, "Test vectors"), "json")
+        presence = read_envelope(block.splitlines()[1].encode())
+        offer = Offer(7, "apple", 1, None, SEARCH, (1, 7), presence)
+        read_presence(offer, "bazaar", self.trading.seller.public)
+        for wrong in (evolve(offer, search_id=SEARCH + 1), evolve(offer, quote=self.trading.quote)):
+            self.assertRaises(Forged, read_presence, wrong, "bazaar", self.trading.seller.public)
 
     def test_handle(self) -> None:
         """The order of the vectors has the handle that the page says."""

@@ -40,7 +40,7 @@ def _frame(**message: Any) -> bytes:
 def test_tracker(tmp_path: Path) -> None:
     """Four megabytes of greetings and requests at a tracker with -v leave some 60 KB in its log, not twelve million."""
     port, log = free_port(), tmp_path / "log"
-    words = ("bazaar-tracker", "-v", "--listen", f"tcp:{port}:interface=127.0.0.1")
+    words = ("bazaar-tracker", "-v", "--ephemeral", "--listen", f"tcp:{port}:interface=127.0.0.1")
     with log.open("wb") as output:
         tracker = fork_server.start((*TWISTD, *words), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
@@ -123,5 +123,5 @@ def test_other_form(daemons: Daemons, tmp_path: Path) -> None:
 def test_unwritable_file(daemons: Daemons) -> None:
     """A log that cannot be written is refused in one line."""
     done = daemons.run((*TWISTD, "--logfile", "no/such.log"), "bazaar-tracker", "--listen", "tcp:0:interface=127.0.0.1")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"bazaar-tracker: --logfile '\S*no/such\.log': No such file or directory\n", done.stderr)

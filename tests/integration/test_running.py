@@ -48,7 +48,7 @@ def run(directory: Path, *words: str, program: tuple[str, ...] = TWISTD) -> subp
         (["--role", "bier"], "bazaar-node: there is no role 'bier'; the roles are "),
         (["--frob"], "bazaar-node: option --frob not recognized"),
         (["--role", "seller", "--stock", "apple=many"], "bazaar-node: --stock 'apple=many': 'many' is not a whole"),
-        (["--listen", "tcp:nine"], "bazaar-node: --listen 'tcp:nine': not an endpoint"),
+        (["--listen", "tcp:nine"], "bazaar-node: --listen 'tcp:nine': 'nine' is not a port"),
     ],
 )
 def test_bad_option(tmp_path: Path, program: tuple[str, ...], words: list[str], line: str) -> None:

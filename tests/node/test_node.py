@@ -229,7 +229,7 @@ class PathTests(NodeTestCase):
                         "type": "error",
                         "path": [self.me, 71, 9],
                         "code": "noroute",
-                        "info": "node 10 is gone",
+                        "info": "this node has no link to node 10, and knows no other way",
                         "about": "reply",
                         "id": 3,
                         "hop": 10,

@@ -288,6 +288,19 @@ class KnownTests(PeersTestCase):
         self.peers.note_hearsay(2, elsewhere, 9, 3.0)
         self.assertEqual(self.peers.unlinked(3.0), [Known(2, peer(2).address, LOWER_KEY, 2.0)])
 
+    def test_liar(self) -> None:
+        """Who greets under the id of an absent node, with another key, takes nothing from what is known of that."""
+        self.peers.note_seen(peer(2), "10.0.0.9", 1.0)
+        for port in (1, 2):
+            self.peers.note_seen(Peer(2, GREATER_KEY, Address("198.51.100.5", port)), "198.51.100.5", 1.0 + port)
+        self.assertEqual(
+            self.peers.unlinked(4.0),
+            [
+                Known(2, Address("198.51.100.5", 2), GREATER_KEY, 3.0),
+                Known(2, peer(2).address, LOWER_KEY, 1.0),
+            ],
+        )
+
     def test_hearsay(self) -> None:
         """Of what is only said of a node the latest counts."""
         for port in (1, 2):

@@ -117,6 +117,24 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             ("discovery/ring/storage/replication.py", "self.on_entry_received(by, now)", "pass"),
         ),
         bug(
+            "a node that offers all that somebody claims and gives up",
+            "discovery/ring/storage/test_repair.py",
+            (
+                "discovery/ring/storage/repair.py",
+                "        if self._member.own in holders:\n",
+                "        if self._member.own in holders[:1]:\n",
+            ),
+        ),
+        bug(
+            "who counts on a node being forgotten for a crowd of one host",
+            "discovery/ring/storage/test_replication.py",
+            (
+                "discovery/ring/storage/compared_ranges.py",
+                "next(each for each in self._claims if host_of(each) == most)",
+                "next(iter(self._claims))",
+            ),
+        ),
+        bug(
             "a download that is patient with who serves nothing",
             "roles/test_ring_peer.py::MisersTests::test_planted_patience",
         ),

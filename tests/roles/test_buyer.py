@@ -350,6 +350,28 @@ class OnceTests(BuyerTestCase):
         self.node.clock.pump([1] * 20)
         self.assertEqual(self.successResultOf(self.buyer.finished), ExitStatus.SOLD_OUT)
 
+    def test_too_dear(self) -> None:
+        """6 when it was found only for more than was to be paid, with the lowest price; a forged one is none."""
+        self.begin(once_s=20.0, max_price=39)
+        self.offer(1, 7, price=55)
+        self.offer(1, 8, price=40)
+        self.gathered()
+        self.assertEqual(self.orders(), [])
+        self.node.clock.pump([1] * 20)
+        self.assertEqual(self.successResultOf(self.buyer.finished), ExitStatus.TOO_DEAR)
+        [missing] = [about for event, about in self.node.reports if event == "missing"]
+        self.assertEqual((missing["lowest_price"], missing["max_price"]), (40, 39))
+
+    def test_unreached(self) -> None:
+        """7 when neither a tracker nor anybody else was reached; 3 if the tracker was, and knew of nobody."""
+        for reaches, expected in ((False, ExitStatus.UNREACHED), (True, ExitStatus.NOT_FOUND)):
+            self.setUp()
+            self.begin(once_s=20.0, neighbours=())
+            if reaches:
+                self.buyer.tracker_joined()
+            self.node.clock.pump([1] * 20)
+            self.assertEqual(self.successResultOf(self.buyer.finished), expected)
+
     def test_unknown(self) -> None:
         """5 when an order is without an answer: it may have been sold."""
         self.begin(once_s=20.0)
@@ -387,6 +409,22 @@ class QuoteTests(BuyerTestCase):
         expected = (quote(key_of(9), quantity=5), "apple", 2, (1, 7, 9))
         self.assertEqual((said.quote, said.item, said.quantity, route), expected)
         self.assertEqual([record.statement for record in self.store.book.ordered.values()], [order.order])
+
+    def test_two_things_at_once(self) -> None:
+        """A reply that says something else than its quote is no offer, and the owner is told why, now and then."""
+        self.begin()
+        statement = quote(key_of(9), item="apple", quantity=1, price=40)
+        reply = Reply(item="apple", id=self.node.flooded[-1].id, price=39, quote=statement)
+        with capturedLogs() as logged:
+            for _ in range(50):
+                deliver(self.buyer, reply, 1, 7, 9)
+        said = [formatEvent(event) for event in logged]
+        self.assertEqual(
+            said[0], "an offer of apple by node 9 counts as never come: quote: it says something else than the reply"
+        )
+        self.assertLess(len(said), 20)
+        self.gathered()
+        self.assertEqual(self.orders(), [])
 
     def test_expired(self) -> None:
         """A seller whose quote was over when the order came is not passed over: its next one is taken."""

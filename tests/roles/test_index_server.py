@@ -115,7 +115,7 @@ class PlainPeerTests(ServerTestCase):
     def test_interfaces(self) -> None:
         """It hands out numbers, and its operator can ask it things."""
         self.assertTrue(verifyObject(IRegistrar, self.role))
-        self.assertEqual(list(self.role.commands), ["status"])
+        self.assertEqual(list(self.role.commands), ["status", "members"])
 
     def test_commands_of_the_paper(self) -> None:
         """Add and remove a file, each acknowledged; search by exact name; list all."""

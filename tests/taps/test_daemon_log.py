@@ -19,7 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.system.local_time import local_time
-from twisted_bazaar.taps.daemon_log import LogLines, make_observer, words_of
+from twisted_bazaar.system.log_lines import words_of
+from twisted_bazaar.taps.daemon_log import LogLines, make_observer
 from twisted_bazaar.taps.node import NodeOptions, makeService
 
 _AT = 1795617364.0

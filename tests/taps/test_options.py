@@ -65,11 +65,14 @@ class NodeOptionsTests(SynchronousTestCase):
             (["--role"], "option --role requires argument"),
             (["--rol", "buyer"], "write --role ROLE in full"),
             (["--role", "buyer"], "a buyer needs something to look for: add --want apple"),
-            (["--listen", "tcp:x"], "--listen 'tcp:x': not an endpoint; write one such as tcp:9001, or none"),
-            (["--listen", "tcp:99999"], "--listen 'tcp:99999': not an endpoint; write one such as tcp:9001, or none"),
+            (["--listen", "tcp:x"], "--listen 'tcp:x': 'x' is not a port; write one such as tcp:9001, or none"),
+            (
+                ["--listen", "tcp:99999"],
+                "--listen 'tcp:99999': '99999' is not a port; write one such as tcp:9001, or none",
+            ),
             (
                 ["--tracker", "tcp:127.0.0.1:99999"],
-                "--tracker 'tcp:127.0.0.1:99999': not an endpoint; write one such as tcp:127.0.0.1:9000",
+                "--tracker 'tcp:127.0.0.1:99999': '99999' is not a port; write one such as tcp:127.0.0.1:9000",
             ),
             (["--listen", "x"], "--listen 'x': not an endpoint; write one such as tcp:9001, or none"),
             (["--tracker", "tcp"], "--tracker 'tcp': not an endpoint; write one such as tcp:127.0.0.1:9000"),
@@ -125,7 +128,7 @@ class TrackerOptionsTests(SynchronousTestCase):
     def test_default(self) -> None:
         """It listens on loopback, port 9000."""
         options = tracker.Options()
-        options.parseOptions([])
+        options.parseOptions(["--ephemeral"])
         self.assertEqual(options["listen"], "tcp:9000:interface=127.0.0.1")
         self.assertIsInstance(tracker.makeService(options, MemoryReactorClock()), NodeService)
 
@@ -136,3 +139,44 @@ class TrackerOptionsTests(SynchronousTestCase):
             options.parseOptions(["--frob"])
         self.assertEqual(str(caught.exception), "bazaar-tracker: option --frob not recognized")
         self.assertTrue(issubclass(tracker.Options, usage.Options))
+
+
+class SuggestionTests(SynchronousTestCase):
+    """An option that there is not."""
+
+    def refusal(self, options: usage.Options, *words: str) -> str:
+        """The line that a command line ends with."""
+        with self.assertRaises(SystemExit) as caught:
+            options.parseOptions(words)
+        return str(caught.exception)
+
+    def test_close(self) -> None:
+        """What it may have been meant for is told, by nodes with roles and by trackers; nothing if nothing is close."""
+        for options, words, line in (
+            (node.Options(), ["--lisen", "tcp:1"], "option --lisen not recognized; did you mean --listen?"),
+            (
+                node.Options(),
+                ["--role", "seller", "--stok", "a"],
+                "option --stok not recognized; did you mean --stock?",
+            ),
+            (node.Options(), ["--frob"], "option --frob not recognized"),
+            (node.Options(), ["-q"], "option -q not recognized"),
+            (node.Options(), ["--tracker"], "option --tracker requires argument"),
+            (tracker.Options(), ["--advertize", "x"], "option --advertize not recognized; did you mean --advertise?"),
+            (tracker.Options(), ["--verbose=1"], "option --verbose must not have an argument"),
+        ):
+            self.assertEqual(self.refusal(options, *words), f"{options.program}: {line}")
+
+    def test_of_a_role(self) -> None:
+        """An option of a role that the node has not names the role."""
+        line = "bazaar-node: option --stock not recognized; it goes with --role seller"
+        self.assertEqual(self.refusal(node.Options(), "--role", "buyer", "--stock", "apple"), line)
+
+    def test_no_option(self) -> None:
+        """A word that is no option is named."""
+        line = "bazaar-node: 'listen': only options are taken, which begin with --; did you mean --listen?"
+        self.assertEqual(self.refusal(node.Options(), "listen", "tcp:1"), line)
+        self.assertEqual(
+            self.refusal(tracker.Options(), "9000"),
+            "bazaar-tracker: '9000': only options are taken, which begin with --",
+        )

@@ -244,7 +244,7 @@ class RefusalTests(SynchronousTestCase):
             ),
             (
                 [*VIA, "--super", "tcp:127.0.0.1:99999"],
-                "--super 'tcp:127.0.0.1:99999': not an endpoint; write one such as tcp:127.0.0.1:9200",
+                "--super 'tcp:127.0.0.1:99999': '99999' is not a port; write one such as tcp:127.0.0.1:9200",
             ),
             ([*VIA, "--super", "none"], "--super none: write where a super peer listens, such as tcp:127.0.0.1:9200"),
             (
@@ -273,7 +273,7 @@ class RefusalTests(SynchronousTestCase):
             (["--udp", "me:9200"], "--udp 'me:9200': write a port, or HOST:PORT such as 192.0.2.7:9200"),
             (["--udp", "127.0.0.1:"], "--udp '127.0.0.1:': '' is not a port; write one such as 9200"),
             (["--udp", ":9200"], "--udp ':9200': write a port, or HOST:PORT such as 192.0.2.7:9200"),
-            (["--neighbour", "127.0.0.1:9200"], "option --neighbour not recognized"),
+            (["--neighbour", "127.0.0.1:9200"], "option --neighbour not recognized; it goes with --role super_peer"),
         ):
             with self.subTest(words=words):
                 with self.assertRaises(SystemExit) as caught:

@@ -15,9 +15,9 @@ import click
 from attrs import frozen
 
 from twisted_bazaar.cli.terminal.command import WIDEST_COMMAND, write_lines
-from twisted_bazaar.cli.terminal.errors import output_or_refuse
+from twisted_bazaar.cli.terminal.errors import UserError, output_or_refuse
 from twisted_bazaar.exit_status import status_of_signal
-from twisted_bazaar.settings.help import format_examples, format_groups
+from twisted_bazaar.settings.help import did_you_mean, format_examples, format_groups
 
 # Longer lines are hard to read.
 _WIDEST: Final = 80
@@ -112,6 +112,14 @@ class _Commands(click.Group):
         command = getattr(import_module(f"twisted_bazaar.cli.commands.{_FOLDERS[cmd_name]}.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command), "a module of a command holds it under its own name"
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that the first word calls; one that there is not is answered with those that are close."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], _FOLDERS) or "; see --help"
+            raise UserError(f"{error.message.rstrip('.')}{hint}") from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by subject, without importing them; then the few options."""

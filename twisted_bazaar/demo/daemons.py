@@ -17,9 +17,8 @@ from twisted_bazaar.cli.terminal.interruption import Interruption
 from twisted_bazaar.demo.events import Events
 from twisted_bazaar.demo.supervised import HELD, HOLD, LET_GO
 from twisted_bazaar.errors import BazaarError
-from twisted_bazaar.service.service import LEAVING, STOPPED
 from twisted_bazaar.settings.environment import PREFIX
-from twisted_bazaar.taps.daemon_log import words_of
+from twisted_bazaar.system.log_lines import LEAVING, STOPPED, words_of
 
 _Seen = TypeVar("_Seen")
 

@@ -104,7 +104,7 @@ class Market:
         tracker, ana, bob = (f"tcp:{port}:interface=127.0.0.1" for port in ports)
         self._story.tell("Opening: a tracker, two relays, three sellers; each a daemon of its own.")
         began = self._stage.clock()
-        self._stage.start("tracker", "bazaar-tracker", "--listen", tracker)
+        self._stage.start("tracker", "bazaar-tracker", "--ephemeral", "--listen", tracker)
         self._stage.wait_for("the tracker did not start", lambda: self._chronicle.first("listening"), _START_S)
         start_s = self._stage.clock() - began
         self._node("relay Bob", "relay", "--listen", bob, "--min-links", "0")

@@ -52,7 +52,8 @@ class Peers:
         self.named: dict[IStreamClientEndpoint, Address] = {}
         self.reserved = 0
         self._second_links: list[Link] = []
-        self._known: FairTable[int, Known] = FairTable(known_cap, known_s)
+        # By id and key: nobody has to prove an id, so who greets under that of another is another that is heard of.
+        self._known: FairTable[tuple[int, str | None], Known] = FairTable(known_cap, known_s)
 
     @property
     def is_full(self) -> bool:
@@ -124,22 +125,22 @@ class Peers:
         return True
 
     def note_seen(self, peer: Peer, seen_host: str, now: float) -> None:
-        """Remember a node that is or was linked, for when the tracker is away.
+        """Remember a node that is or was linked, for when the tracker is away, beside others that said the same id.
 
         @param seen_host: where its connection comes from, which the entry is charged to: it could name any host.
         """
         if peer.address.port:
-            self._known.put(peer.id, Known(peer.id, peer.address, peer.key, now), seen_host, now)
+            self._known.put((peer.id, peer.key), Known(peer.id, peer.address, peer.key, now), seen_host, now)
 
     def note_hearsay(self, node_id: int, address: Address, teller: int, now: float) -> None:
         """Remember a node that somebody named; what is known of it at first hand stays."""
-        known = self._known.get(node_id, now)
-        if known is None or known.key is None:
-            self._known.put(node_id, Known(node_id, address, None, now), teller, now)
+        self._known.put((node_id, None), Known(node_id, address, None, now), teller, now)
 
     def unlinked(self, now: float) -> Sequence[Known]:
         """The nodes heard of that are not linked, the one last heard of first."""
-        entries = [known for _, known in self._known.items(now) if known.id not in self.links]
+        known_here = [known for _, known in self._known.items(now) if known.id not in self.links]
+        at_first_hand = {known.id for known in known_here if known.key is not None}
+        entries = [known for known in known_here if known.key is not None or known.id not in at_first_hand]
         return sorted(entries, key=lambda known: known.heard_at, reverse=True)
 
     @property

@@ -54,7 +54,7 @@ OPTIONS: Final = (
     Option("timeout", "With --once: how many seconds to look.", "SECONDS", shown=f"{_TIMEOUT_S:g}", read=parse_seconds),
     Option(
         "for",
-        "What the goods are for, in your words: what was bought for the same before counts.",
+        "What the goods are for, in your words. What was bought for the same words before is not bought again.",
         "WORDS",
         read=parse_label,
     ),
@@ -128,6 +128,8 @@ class Buyer(Role):
         self._has_reached = False
         self._resumed: Deferred[None] = Deferred()
         self._faults_told = RateLimit.a_minute(_FAULTS_TOLD_A_MINUTE)
+        # An answer is never answered, so nobody but the owner is told of one that says two things.
+        self._useless_told = RateLimit.a_minute(_FAULTS_TOLD_A_MINUTE)
 
     def start(self, node: INode) -> None:
         """Go on with what has no answer yet, and look for everything at once."""
@@ -265,7 +267,14 @@ class Buyer(Role):
         """Whether an offer may be taken: who has just refused hides nobody farther away."""
         try:
             terms = read_offer(offer, self.node.bazaar)
-        except Forged:
+        except Forged as error:
+            if self._useless_told.allow(self.node.clock.seconds()):
+                self.log.warn(
+                    "an offer of {item} by node {node} counts as never come: {reason}",
+                    item=offer.item,
+                    node=offer.seller,
+                    reason=str(error),
+                )
             return False
         price = offer.price or 0
         if self._max_price is not None and price > self._max_price:

@@ -22,7 +22,7 @@ from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer
 
-OPTIONS: Final = (Option("verbose", "Tell of each node that asks for another, too.", short="v"),)
+OPTIONS: Final = (Option("verbose", "Log each question for another node, too.", short="v"),)
 """The options of a tracker."""
 
 

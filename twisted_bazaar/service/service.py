@@ -24,16 +24,13 @@ from twisted_bazaar.plugin import declare_messages, load_roles
 from twisted_bazaar.service.config import NodeConfig
 from twisted_bazaar.service.process import exit_with, expect_many_objects
 from twisted_bazaar.state import SOCKET
+from twisted_bazaar.system.log_lines import LEAVING, STOPPED
 from twisted_bazaar.system.open_files import file_limit
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import NO_ID
 
 # Who hands out ids to everybody, and has room for fewer, is told.
 _FEW_FOR_ALL: Final = 64
-LEAVING: Final = "leaving"
-"""What a log says when the roles of a node begin to stop."""
-STOPPED: Final = "stopped"
-"""The last line of a log."""
 
 
 class NodeService(Service):

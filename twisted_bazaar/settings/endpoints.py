@@ -8,6 +8,7 @@ from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.settings.endpoint_faults import client_fault, server_fault
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import check_host
 
@@ -15,6 +16,8 @@ NOWHERE: Final = "none"
 # How many connections the system takes before this process does; it may have a bound of its own.
 _BACKLOG: Final = 1_024
 _LARGEST_PORT: Final = 65_535
+# What Twisted raises for what it cannot read; the last three where a library or a file is missing.
+_UNREADABLE: Final = (ValueError, TypeError, LookupError, ImportError, NameError, OSError)
 
 UdpPlace = tuple[str, int]
 """The interface, empty for all, and the port; 0 for any that is free."""
@@ -33,8 +36,8 @@ def client_endpoint(
     try:
         endpoint: IStreamClientEndpoint = clientFromString(reactor, text)
         _check_port(getattr(endpoint, "_port", 0))
-    except (ValueError, TypeError, LookupError):
-        raise UsageError(f"{option} {text!r}: not an endpoint; write one such as {such_as}") from None
+    except _UNREADABLE:
+        raise UsageError(f"{option} {text!r}: {client_fault(text, such_as)}") from None
     return endpoint
 
 
@@ -48,8 +51,8 @@ def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, _with_backlog(text))
         _check_port(getattr(endpoint, "_port", 0))
-    except (ValueError, TypeError, LookupError):
-        raise UsageError(f"--listen {text!r}: not an endpoint; write one such as tcp:9001, or none") from None
+    except _UNREADABLE:
+        raise UsageError(f"--listen {text!r}: {server_fault(text)}") from None
     return endpoint
 
 

@@ -18,10 +18,10 @@ from twisted.python.logfile import LogFile
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.system.local_time import local_time
+from twisted_bazaar.system.log_lines import ERROR, WARNING, log_line
 
 _DEFAULT_FILE: Final = "twistd.log"
-_LEVELS: Final = {LogLevel.warn: "warning: ", LogLevel.error: "error: ", LogLevel.critical: "error: "}
-_PREFIX: Final = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* [^:]*: (?:error: |warning: )?")
+_LEVELS: Final = {LogLevel.warn: WARNING, LogLevel.error: ERROR, LogLevel.critical: ERROR}
 # What Twisted says of each port, under no name of its own; the node says where it listens.
 _OF_PORTS: Final = re.compile(r".+ starting on \S+|\((?:\S+ )?Port .+ Closed\)")
 
@@ -46,20 +46,13 @@ class LogLines:
             return None
         time, who = local_time(event["log_time"]), self._who(event.get("log_namespace") or "")
         level = _LEVELS.get(event.get("log_level"), "")
-        # Strangers' words neither move the cursor nor look like a line of their own.
-        safe = "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in words)
-        return f"{time} {who}: {level}{safe.rstrip()}".replace("\n", "\n    ") + "\n"
+        return log_line(time, who, level, words)
 
     def _who(self, namespace: str) -> str:
         role = next(
             (role for module, role in self.roles.items() if f"{namespace}.".startswith(f"{module}.")), self.role
         )
         return f"{role} {self.name}" if self.name not in ("", role) else role
-
-
-def words_of(line: str) -> str:
-    """What a line says, without its time, its role, the name of its node and its level."""
-    return _PREFIX.sub("", line).strip()
 
 
 def make_observer(options: Mapping[str, Any] | None, lines: LogLines) -> ILogObserver | None:

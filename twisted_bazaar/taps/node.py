@@ -20,6 +20,7 @@ from twisted_bazaar.plugin import (
     known_methods,
     known_roles,
     loaded_methods,
+    options_of_roles,
 )
 from twisted_bazaar.roles.discovery.chosen import chosen_method
 from twisted_bazaar.roles.discovery.method import DiscoveryContext
@@ -104,6 +105,11 @@ class NodeOptions(DaemonOptions):
     def more(self) -> Sequence[Entry]:
         """The lists of what is installed."""
         return [("--help-roles", "List the roles, and end."), ("--help-methods", "List the ways to find, and end.")]
+
+    def who_knows(self, option: str) -> str:
+        """The roles that have an option which those of this node have not."""
+        roles = [role for role, added in options_of_roles().items() if option in {each.name for each in added or ()}]
+        return f"; it goes with --role {' or '.join(roles)}" if roles else ""
 
     def read_words(self, words: Sequence[str]) -> None:
         """Find the roles first, then read everything with their options.

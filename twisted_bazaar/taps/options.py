@@ -15,7 +15,15 @@ from twisted.python import usage
 
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
-from twisted_bazaar.settings.help import Entry, entry_of, format_endings, format_examples, format_groups, grouped
+from twisted_bazaar.settings.help import (
+    Entry,
+    did_you_mean,
+    entry_of,
+    format_endings,
+    format_examples,
+    format_groups,
+    grouped,
+)
 from twisted_bazaar.settings.known import CONFIG, NEVER_SET, kinds_of
 from twisted_bazaar.settings.layers import Layers
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -126,7 +134,14 @@ class DaemonOptions(usage.Options):
             if self[CONFIG] != named_config(words):
                 raise UsageError(f"write --{CONFIG} FILE in full")
         except (usage.UsageError, UsageError) as error:
-            raise UsageError(with_sources(str(error), self.settings)) from None
+            told = f"{error}{self._hint_on(error.__context__)}"
+            raise UsageError(with_sources(told, self.settings)) from None
+
+    def parseArgs(self, *words: str) -> None:
+        """Refuse words that are no options."""
+        if words:
+            hint = did_you_mean(words[0], self._names(), "--")
+            raise UsageError(f"{words[0]!r}: only options are taken, which begin with --{hint}")
 
     def postOptions(self) -> None:
         """Let several daemons in the foreground share a directory.
@@ -155,6 +170,21 @@ class DaemonOptions(usage.Options):
     def refusal(self, error: Exception) -> SystemExit:
         """Say that an option is bad; what is returned ends the process."""
         return self._end(with_sources(str(error), self.settings))
+
+    def who_knows(self, option: str) -> str:
+        """Who else has an option, as the end of a sentence; empty if nobody has."""
+        return ""
+
+    def _hint_on(self, error: BaseException | None) -> str:
+        """What may be meant by an option that there is not; empty if something else is wrong."""
+        if not isinstance(error, getopt.GetoptError) or len(error.opt) < 2:
+            return ""
+        if any(name.startswith(error.opt) for name in self._names()):
+            return ""
+        return self.who_knows(error.opt) or did_you_mean(error.opt, self._names(), "--")
+
+    def _names(self) -> list[str]:
+        return [name.rstrip("=") for name in self.longOpt]
 
     def read_layers(self, words: Sequence[str]) -> Layers:
         """What is written below a command line. Who asks for help gets it, whatever is wrong there.

@@ -12,6 +12,7 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.roles import tracker
 from twisted_bazaar.roles.discovery.flood import FloodMethod
+from twisted_bazaar.roles.node_ids import LIMITS
 from twisted_bazaar.service.config import read_config
 from twisted_bazaar.service.options import (
     ADVERTISE,
@@ -44,7 +45,7 @@ class Options(DaemonOptions):
             default="tcp:9000:interface=127.0.0.1",
         ),
         ADVERTISE,
-        MAX_LINKS,
+        evolve(MAX_LINKS, shown=f"{LIMITS['max_links']:,}, or as many as the files that it may open allow"),
         LIMIT,
         *tracker.OPTIONS,
         evolve(STATE, help="The directory for what outlives the process: its key."),

@@ -124,7 +124,7 @@ class StatusTests(OperatedCase):
         other = {"status": lambda request: succeed({"role": "greeter", "greeted": 3, "last": "Ana"})}
         buys = {"status": lambda request: succeed({"role": "buyer", "open_orders": 2})}
         self.add("seller", OperatedNode(desk, other, buys, links=links))
-        told = self.told("status")
+        told = self.told("status", "--name", "seller")
         self.assertEqual(
             [*told[:6], *told[-4:]],
             [
@@ -152,7 +152,7 @@ class StatusTests(OperatedCase):
         weak = {"status": lambda request: succeed({"role": "leaf", "super_peers": places})}
         alone = {"status": lambda request: succeed({"role": "leaf", "super_peers": []})}
         self.add("super", OperatedNode(leads, lonely, dormant, weak, alone, udp=9200))
-        told = self.told("status")
+        told = self.told("status", "--name", "super")
         self.assertEqual(told[4:6], ["datagrams port 9200", "links none"])
         self.assertEqual(
             told[6:],
@@ -172,7 +172,7 @@ class StatusTests(OperatedCase):
         broken = {"status": lambda request: succeed({"role": "seller", "fault": "the disk is full"})}
         idle = {"status": lambda request: succeed({"role": "buyer", "open_orders": 0})}
         self.add("seller", OperatedNode(broken, idle, id=-1))
-        told = self.told("status")
+        told = self.told("status", "--name", "seller")
         self.assertIn("id none yet: it looks for its tracker", told)
         self.assertIn("seller ITS BOOK CANNOT BE WRITTEN: the disk is full", told)
         self.assertIn("buyer no order is without an answer", told)
@@ -180,7 +180,7 @@ class StatusTests(OperatedCase):
     def test_json(self) -> None:
         """As JSON, it is what the node says."""
         self.add("relay", OperatedNode())
-        self.assertEqual(json.loads(self.bazaar("status", "--json").stdout), [STATUS])
+        self.assertEqual(json.loads(self.bazaar("status", "--name", "relay", "--json").stdout), [STATUS])
 
 
 def _told(**figures: Any) -> dict[str, Any]:

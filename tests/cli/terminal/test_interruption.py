@@ -33,13 +33,13 @@ class InterruptionTests(SynchronousTestCase):
     def test_handled(self) -> None:
         """Ctrl-C that somebody deals with ends nothing; another signal does, and Ctrl-C that nobody deals with."""
         answers = [True, True, False]
-        with Interruption(handled=lambda: answers.pop(0)) as session:
+        with Interruption(handled=lambda at: answers.pop(0)) as session:
             for _ in range(2):
                 os.kill(os.getpid(), signal.SIGINT)
                 session.check()
             os.kill(os.getpid(), signal.SIGINT)
             self.assertEqual(self.assertRaises(SystemExit, session.check).code, 130)
-        with Interruption(handled=lambda: True) as session:
+        with Interruption(handled=lambda at: True) as session:
             os.kill(os.getpid(), signal.SIGTERM)
             self.assertEqual(self.assertRaises(SystemExit, session.check).code, 143)
 
@@ -49,7 +49,7 @@ class InterruptionTests(SynchronousTestCase):
         now = [100.0]
         self.patch(os, "_exit", ended.append)
         self.patch(interruption, "time", SimpleNamespace(monotonic=lambda: now[0]))
-        with Interruption(insists=True, handled=lambda: True):
+        with Interruption(insists=True, handled=lambda at: True):
             for _ in range(3):
                 os.kill(os.getpid(), signal.SIGINT)
             self.assertEqual(ended, [])

@@ -60,9 +60,19 @@ class WordIndexTests(SynchronousTestCase):
         self.assertEqual(sorted(found), sorted(filter(is_fitting, left)))
         self.assertEqual(len(index), len({word for name in left for word in words_of(name)}))
 
+    def test_many_beginnings(self) -> None:
+        """What has all words is found whether few or very many words begin as the last one does."""
+        for most in (1, 8, 9, 40):
+            index: WordIndex[str] = WordIndex(lambda name: name)
+            names = [f"a b ab{number}" for number in range(most)]
+            for name in (*names, "a ab0", "b ab0", "a b c"):
+                index.add(name)
+            found = [name for name in index.find("a b ab") if name is not None]
+            self.assertEqual(sorted(found), sorted(names))
+
     def test_changes_meanwhile(self) -> None:
         """What is there all the time is found once, whatever comes and goes while somebody looks."""
-        for text in ("a", "a b", "ab"):
+        for text in ("a", "a b", "ab", "b a ab"):
             index: WordIndex[str] = WordIndex(lambda name: name)
             for name in ("ab a b", "ab b a", "ac a b ab"):
                 index.add(name)

@@ -41,6 +41,16 @@ class SharingTests(SynchronousTestCase):
             for room in (0.5, 1.0, 4.0):
                 self.assert_fair(shares(Narrow(RATE, 0.05, room), [0.01 * i for i in range(count)]))
 
+    def test_long_ways(self) -> None:
+        """So do two and four on ways of 100 and 200 ms, in each ten seconds after the first ten."""
+        for round_trip_s in (0.1, 0.2):
+            for count, room, seed in ((2, 1.0, 1), (4, 0.5, 2), (4, 1.0, 1), (4, 4.0, 3)):
+                narrow = Bottleneck(Narrow(RATE, round_trip_s, room), seed)
+                for number in range(count):
+                    narrow.add(0.01 * number)
+                for since in (10.0, 20.0):
+                    self.assert_fair([rate / RATE for rate in narrow.measure(since, since + 10.0)], 0.92)
+
     def test_newcomer(self) -> None:
         """One that comes ten seconds late has a third of the way, at least, ten seconds later."""
         for room in (0.5, 1.0, 4.0):

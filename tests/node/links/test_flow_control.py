@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.links.flow_control import IN_QUEUE, NEXT_FLOW, READ_FROM, Flow, FlowEvent
 from twisted_bazaar.node.links.inbound import Inbound
+from twisted_bazaar.node.links.keepalive import LET_IN_S, Due
 from twisted_bazaar.node.links.read_budget import ReadBudget
 from twisted_bazaar.wire.framing import frame
 
@@ -203,4 +204,24 @@ class InboundTests(SynchronousTestCase):
         for _ in range(10):
             sender.next_turn()
         self.assertEqual((len(sender.reader.taken), sender.owner.clock.getDelayedCalls()), (taken, []))
-        self.assertEqual(sender.owner.deadlines[-1], sender.owner.limits.silence_s)
+        self.assertEqual(sender.owner.deadlines[-1], LET_IN_S)
+
+    def test_let_in(self) -> None:
+        """Of who does not read its answers something is taken now and then, up to the next answer; then it is cut."""
+        sender = Sender(frame(b'{"type":"ping"}') * 5_000)
+        inbound, clock = sender.inbound, sender.owner.clock
+        sender.send()
+        inbound.pause()
+        taken, now, due = len(sender.reader.taken), 0.0, Due.NOTHING
+        while due is not Due.CUT:
+            clock.rightNow = now
+            due, now = inbound.check_deadlines(now)
+            if due is Due.LET_IN:
+                taken = len(sender.reader.taken)
+                sender.next_turn()
+                self.assertGreater(len(sender.reader.taken), taken)
+                inbound.pause()
+                taken = len(sender.reader.taken)
+            sender.next_turn()
+            self.assertEqual(len(sender.reader.taken), taken)
+        self.assertEqual(clock.rightNow, sender.owner.limits.silence_s)

@@ -63,9 +63,10 @@ class SilenceTests(SynchronousTestCase):
         self.assertEqual(silence.check_deadlines(200.0, LIMITS), (Due.NOTHING, 220.0))
 
     def test_stalled(self) -> None:
-        """Who reads nothing is asked nothing more, and has 90 s."""
+        """Who reads nothing is asked nothing more, and has 90 s; something of it is taken every 5 s."""
         silence = Keepalive(10.0, unfinished_since=10.0, stalled_since=10.0)
-        self.assertEqual(self.follow(silence, 200), [(100, Due.CUT)])
+        let_in = [(now, Due.LET_IN) for now in range(15, 100, 5)]
+        self.assertEqual(self.follow(silence, 200), [*let_in, (100, Due.CUT)])
 
     def test_stood_still(self) -> None:
         """A process that stood still has not listened: what was sent to it meanwhile it reads before it judges."""

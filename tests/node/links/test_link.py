@@ -12,11 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.node.cases import LinkTestCase
 from tests.raw_peer import accept, connect, link
+from twisted_bazaar.node.links.states import Stage
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address
+from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
 
 PINGS = frame(b'{"type":"ping"}') * 10_000
@@ -272,6 +274,21 @@ class LimitTests(LinkTestCase):
         peer.transport.write(frame(greeting) + frame(ping))
         self.network.run(0.1)
         self.assertEqual([m["type"] for m in peer.received], ["thisisme", "pong"])
+
+    def test_two_that_wait_for_each_other(self) -> None:
+        """Two that have left very much unread of each other, both, do not wait until one is cut off."""
+        other = self.network.add_node(near=[self.node], min_links=0)
+        self.network.run(3)
+        ends = [(self.node, other), (other, self.node)]
+        links = [one._linked[two.id] for one, two in ends]
+        said = Error(code="wtf", info="x" * 500)
+        for one, two in ends:
+            for _ in range(5_000):
+                one.send(said, (one.id, two.id))
+        self.assertGreater(min(each.held_bytes for each in links), 1 << 20)
+        self.network.run(8)
+        self.assertEqual([(each.held_bytes, each.stage) for each in links], [(0, Stage.OPEN)] * 2)
+        self.assertEqual([one._linked[two.id] for one, two in ends], links)
 
     def test_unfinished_frame(self) -> None:
         """A frame that has begun ends within 20 s, however steadily its bytes drip."""

@@ -49,7 +49,7 @@ class PlainCommand(click.Command):
         super().__init__(*args, **attributes)
         self.declared = declared
         self.endings = endings
-        self._examples = [example] if example else []
+        self.examples = [example] if example else []
         self.params.extend(map(_click_option, declared))
         if self.callback is not None and declared:
             self.callback: Callable[..., Any] | None = self._with_values(self.callback)
@@ -75,7 +75,7 @@ class PlainCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each exit status means, and the example."""
-        write_lines(formatter, [*format_endings(self.endings, formatter.width), *format_examples(self._examples)])
+        write_lines(formatter, [*format_endings(self.endings, formatter.width), *format_examples(self.examples)])
 
     def values(self, ctx: click.Context, parameters: dict[str, Any]) -> OptionValues:
         """Take the values of the declared options out of the parameters of the function."""
@@ -113,6 +113,11 @@ class PlainGroup(click.Group):
         """List the commands."""
         entries = [(name, in_short(command)) for name, command in self.commands.items()]
         write_lines(formatter, format_groups({"Commands": entries}, formatter.width, WIDEST_COMMAND))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write an example of each command."""
+        commands = [command for command in self.commands.values() if isinstance(command, PlainCommand)]
+        write_lines(formatter, format_examples([example for command in commands for example in command.examples]))
 
 
 def in_short(command: click.Command) -> str:

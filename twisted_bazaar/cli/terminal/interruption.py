@@ -24,11 +24,11 @@ class Interruption:
 
     @param insists: whether a second signal ends the program on the spot: for those that leave nothing behind
         and may compute for long, or for ever, without asking.
-    @param handled: called for Ctrl-C when the program is asked; returns whether it is dealt with by that, and the
-        program goes on.
+    @param handled: called for Ctrl-C when the program is asked, with the time by C{time.monotonic} at which it came;
+        returns whether it is dealt with by that, and the program goes on.
     """
 
-    def __init__(self, *, insists: bool = False, handled: Callable[[], bool] | None = None) -> None:
+    def __init__(self, *, insists: bool = False, handled: Callable[[float], bool] | None = None) -> None:
         self._insists = insists
         self._handled = handled
         self._received_at = 0.0
@@ -53,7 +53,7 @@ class Interruption:
 
         @raise SystemExit: a signal came; the status is that which a shell has for it.
         """
-        if self._received == signal.SIGINT and self._handled is not None and self._handled():
+        if self._received == signal.SIGINT and self._handled is not None and self._handled(self._received_at):
             self._received = None
         if self._received is not None:
             raise SystemExit(status_of_signal(self._received))

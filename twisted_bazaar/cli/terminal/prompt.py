@@ -14,6 +14,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -49,6 +50,8 @@ class Prompt:
         self._history = history
         self.interrupted: Callable[[], object] | None = None
         self._takes_key = False
+        # Since when the terminal sends no signal for it.
+        self._takes_key_since: float | None = None
         self.is_seen: bool = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
         self.completions: Callable[[], Sequence[str]] = list
         self._reactor: Any = None
@@ -104,6 +107,14 @@ class Prompt:
         except OSError as error:
             self._lost = error
             self._give(None, error)
+
+    def took_key_at(self, at: float) -> bool:
+        """Whether Ctrl-C was a key at some time, so that a signal that came then was sent by somebody else.
+
+        @param at: by C{time.monotonic}.
+        """
+        since = self._takes_key_since
+        return since is not None and at > since
 
     def _let_edit(self) -> None:
         """Let what is typed be edited, completed and called again, where that is known here."""
@@ -216,7 +227,11 @@ class Prompt:
         """A line that is typed with readline; of those that end with Ctrl-C, none."""
         while True:
             with _unsent_interrupts() if self._takes_key else contextlib.nullcontext():
-                line = input(self._words)
+                self._takes_key_since = time.monotonic() if self._takes_key else None
+                try:
+                    line = input(self._words)
+                finally:
+                    self._takes_key_since = None
             if _MARK not in line:
                 self._remember(line)
                 return line

@@ -37,13 +37,14 @@ class Interrupted(Exception):
         super().__init__("interrupted")
 
 
-def run_in_reactor(work: Callable[[Any], Work[_Result]], interrupted: Callable[[], bool] | None = None) -> _Result:
+def run_in_reactor(work: Callable[[Any], Work[_Result]], interrupted: Callable[[float], bool] | None = None) -> _Result:
     """Let the reactor run until something is done, and give what came of it.
 
     A signal cancels what is waited for; a second one ends the process on the spot.
 
     @param work: begins, given the reactor.
-    @param interrupted: called for Ctrl-C; returns whether it is dealt with, and the work goes on.
+    @param interrupted: called for Ctrl-C with the time at which it came; returns whether it is dealt with, and the work
+        goes on. See L{Interruption}.
     @raise Interrupted: a signal came, and the work let itself be cancelled.
     @raise Refusal: the user asked for something impossible.
     @raise Denial: it was possible, and failed.

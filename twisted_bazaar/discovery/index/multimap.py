@@ -70,6 +70,11 @@ class Multimap(Generic[K, T]):
             return True
         return False
 
+    def has(self, key: K, thing: T) -> bool:
+        """Whether a thing is under a key."""
+        found = self._parts[hash(key) & self._mask].get(key)
+        return thing in found if isinstance(found, dict | tuple) else found is not None and found == thing
+
     def under(self, key: K) -> Collection[T]:
         """The things under a key; not to be changed."""
         found = self._parts[hash(key) & self._mask].get(key)

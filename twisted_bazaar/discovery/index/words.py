@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Hashable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, Generic, TypeVar
 
 from sortedcontainers import SortedList
@@ -17,6 +17,8 @@ WORD: Final = re.compile(r"[^\W_]+")
 # A name of 255 bytes could have 128, each of which takes as much room as the name of a usual file.
 MOST_WORDS: Final = 32
 _FEW: Final = 256
+# In so many words it is quicker to look whether they have a thing than to cut its name into words.
+_FEW_WORDS: Final = 8
 # There may be millions of words.
 _PARTS: Final = 64
 # The same for ASCII, several times as fast.
@@ -95,8 +97,21 @@ class WordIndex(Generic[T]):
 
     def _having_all(self, whole: list[str], beginning: str) -> Iterator[T | None]:
         rarest = min(whole, key=lambda word: len(self._having.under(word)))
-        for thing in _each(self._having.under(rarest)):
-            yield thing if is_fitting(self._name_of(thing), whole, beginning) else None
+        others = [word for word in whole if word != rarest]
+        has = self._having.has
+        for number, thing in enumerate(_each(self._having.under(rarest))):
+            if number % _FEW == 0:
+                # Others may come meanwhile.
+                begun = list(islice(self._words_with(beginning), _FEW_WORDS + 1))
+            if len(begun) > _FEW_WORDS:
+                yield thing if is_fitting(self._name_of(thing), whole, beginning) else None
+                continue
+            for word in others:
+                if not has(word, thing):
+                    yield None
+                    break
+            else:
+                yield thing if any(has(word, thing) for word in begun) else None
 
     def _beginning_with(self, beginning: str) -> Iterator[T | None]:
         word = self._next_word(beginning, beginning, is_included=True)
@@ -106,6 +121,9 @@ class WordIndex(Generic[T]):
                 # A name with several such words is found by the first of them.
                 yield thing if is_only or word == _first_with(beginning, self._name_of(thing)) else None
             word, is_only = self._next_word(word, beginning, is_included=False), False
+
+    def _words_with(self, beginning: str) -> Iterator[str]:
+        return takewhile(lambda word: word.startswith(beginning), self._order.irange(beginning))
 
     def _next_word(self, word: str, beginning: str, *, is_included: bool) -> str | None:
         following = next(self._order.irange(word, inclusive=(is_included, True)), None)

@@ -8,8 +8,8 @@ to 1.2 / sqrt(0.05), some five segments a round trip (Mathis et al., CCR 27(3), 
 
 Streams of this kind come to about equal shares. Each now and then sends a quarter faster for a round trip, by which the
 slower gains more; while a queue stands, which all of them see, they send slower than was delivered, the faster by
-more, and the same for all round trips; and every few seconds they let the queue run empty, to measure the way
-without it. The second of these is not BBR's, but what delay is for others that measure it (Arun and Balakrishnan,
+more, and for all round trips up to 60 ms the same; and every few seconds they let the queue run empty, to measure the
+way without it. The second of these is not BBR's, but what delay is for others that measure it (Arun and Balakrishnan,
 "Copa", NSDI 2018). From there is also what is done beside those who fill any queue, as TCP does: when one stays though
 it should be empty, nothing is yielded to it.
 
@@ -35,6 +35,10 @@ _CYCLE: Final = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 # then the shorter the faster it is, and for equal rates the same for all, however far they go.
 _SLOPE: Final = 1.0
 _LEAST_GAIN: Final = 0.5
+# Past this round trip it is the less the longer the way is. What is yielded shows a round trip later, so with the same
+# slope for all a long way has its queue swing between empty and long, and all yield the most or nothing, whatever share
+# they have (Paganini, Doyle and Low, "Scalable laws for stable network congestion control", CDC 2001).
+_STEADY_S: Final = 0.06
 # A queue that stays when streams like this let it run empty is that of others, who do not yield: longer than this, in
 # shortest round trips.
 _OTHERS_STAND: Final = 0.25
@@ -317,8 +321,11 @@ class Model:
         if self._is_contended or standing_s == float("inf"):
             return 1.0
         excess_s = standing_s - self._least_s - _SLACK_S
-        price = excess_s * math.sqrt(self.delivery_rate / self._segment_bytes)
-        return min(1.0, max(_LEAST_GAIN, 1.0 - _SLOPE * price))
+        # The queue of others may be in the last of them.
+        way_s = min(self._least_s, *self._leasts) if self._leasts else self._least_s
+        slope = _SLOPE * min(1.0, _STEADY_S / way_s)
+        price = slope * excess_s * math.sqrt(self.delivery_rate / self._segment_bytes)
+        return min(1.0, max(_LEAST_GAIN, 1.0 - price))
 
     def _set(self, now: float) -> None:
         rate = self.delivery_rate

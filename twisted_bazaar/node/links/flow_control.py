@@ -62,7 +62,7 @@ NEXT_FLOW: Final[Mapping[tuple[Flow, FlowEvent], Flow]] = {
     (Flow.PAUSED, FlowEvent.TAKEN): Flow.READING,
     (Flow.PAUSED, FlowEvent.BEHIND): Flow.STALLED,
     (Flow.PAUSED, FlowEvent.ENDED): Flow.ENDED,
-    # Everything has been sent again: what waited before it stalled waits for its turn.
+    # Everything has been sent again, or it is let in: what waited before it stalled waits for its turn.
     (Flow.STALLED, FlowEvent.LEFT_OVER): Flow.PAUSED,
     (Flow.STALLED, FlowEvent.TAKEN): Flow.READING,
     (Flow.STALLED, FlowEvent.ENDED): Flow.ENDED,

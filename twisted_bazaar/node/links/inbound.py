@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from twisted_bazaar.errors import FrameError
 from twisted_bazaar.node.links.flow_control import IN_QUEUE, NEXT_FLOW, READ_FROM, Flow, FlowEvent
 from twisted_bazaar.node.links.interfaces import LinkOwner
-from twisted_bazaar.node.links.keepalive import NEVER, Due, Keepalive
+from twisted_bazaar.node.links.keepalive import LET_IN_S, NEVER, Due, Keepalive
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.wire.framing import FrameSplitter
 
@@ -119,15 +119,16 @@ class Inbound:
         if self.flow in (Flow.STALLED, Flow.ENDED):
             return
         self._happen(FlowEvent.BEHIND)
-        self.silence.stalled_since = now = self._owner.clock.seconds()
-        self._owner.deadline_set(now + self._owner.limits.silence_s)
+        if not self.silence.is_stalled:
+            self.silence.stalled_since = now = self._owner.clock.seconds()
+            self._owner.deadline_set(now + LET_IN_S)
 
     def resume(self) -> None:
         """All answers have been sent: go on where it stalled, if it did."""
-        if self.flow is Flow.STALLED:
+        if self.silence.is_stalled:
             self.silence.stalled_since = NEVER
             self.silence.reset_silence(self._owner.clock.seconds())
-            self._happen(FlowEvent.LEFT_OVER if self._has_more else FlowEvent.TAKEN)
+            self._let_in()
 
     def read_frames(self, now: float, most: int) -> None:
         """Take frames: it is the turn of this link."""
@@ -141,7 +142,15 @@ class Inbound:
 
     def check_deadlines(self, now: float) -> tuple[Due, float]:
         """The next action of keepalive that is due, and when to look again."""
-        return self.silence.check_deadlines(now, self._owner.limits, is_listening=self.flow not in IN_QUEUE)
+        due, look_at = self.silence.check_deadlines(now, self._owner.limits, is_listening=self.flow not in IN_QUEUE)
+        if due is Due.LET_IN:
+            self._let_in()
+        return due, look_at
+
+    def _let_in(self) -> None:
+        """Read again what stalled; the next answer that goes behind too many stalls it once more."""
+        if self.flow is Flow.STALLED:
+            self._happen(FlowEvent.LEFT_OVER if self._has_more else FlowEvent.TAKEN)
 
     @property
     def _has_more(self) -> bool:

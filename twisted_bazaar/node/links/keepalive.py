@@ -14,6 +14,8 @@ from attrs import define
 from twisted_bazaar.node.limits import Limits
 
 NEVER: Final = float("inf")
+LET_IN_S: Final = 5.0
+"""How often something is taken from who does not read its answers: else two could wait for each other."""
 _NOTHING_ASKED: Final = float("-inf")
 # A look that comes so late shows that this process stood still.
 _LATE_S: Final = 1.0
@@ -24,6 +26,7 @@ class Due(Enum):
 
     NOTHING = "nothing"
     PING = "ping"
+    LET_IN = "let in"
     CUT = "cut"
 
 
@@ -41,6 +44,7 @@ class Keepalive:
     stalled_since: float = NEVER
     _asked_at: float = _NOTHING_ASKED
     _last_ping: float = 0.0
+    _last_let_in: float = 0.0
     _look_at: float = NEVER
 
     @property
@@ -77,7 +81,13 @@ class Keepalive:
     def _judge(self, now: float, limits: Limits, *, is_listening: bool) -> tuple[Due, float]:
         if self.is_stalled:
             cut_at = self.stalled_since + limits.silence_s
-            return (Due.CUT, NEVER) if now >= cut_at else (Due.NOTHING, cut_at)
+            let_in_at = max(self.stalled_since, self._last_let_in) + LET_IN_S
+            if now >= cut_at:
+                return Due.CUT, NEVER
+            if now < let_in_at:
+                return Due.NOTHING, min(cut_at, let_in_at)
+            self._last_let_in = now
+            return Due.LET_IN, min(cut_at, now + LET_IN_S)
         if not is_listening:
             return Due.NOTHING, now + limits.ping_s
         cut_at = min(self.last_heard + limits.silence_s, self.unfinished_since + limits.frame_s)

@@ -222,7 +222,8 @@ class Forwarding:
             self._linked[detour[position + 1]].send(message.evolve(path=detour))
             return
         if not isinstance(message, Error):
-            self._answer(message, NoRoute(f"node {path[position + 1]} is gone"), back, hop=path[position + 1])
+            hop = path[position + 1]
+            self._answer(message, NoRoute(f"this node has no link to node {hop}, and knows no other way"), back, hop)
 
     def _take_at_tracker(self, peer: Peer, message: Message) -> None:
         """Answer what came to a tracker for another node: a tracker is a directory, and passes nothing on."""

@@ -45,10 +45,10 @@ class SaleTests(OperatedCase):
         self.assertEqual(
             [line for line in self.told("orders") if not line.startswith("──")],
             [
-                "order side state item quantity price with ordered at",
-                f"6aaaaaaaaaaa sale sold apple 2 - {key} {at}",
-                f"6aaaabbbbbbb sale refused apple 1 40 {key} {at}",
-                f"000000000000 sale cancelled apple - 40 {key} {at}",
+                "sale state goods price with ordered at",
+                f"6aaaaaaaaaaa sold 2 apple - {key} {at}",
+                f"6aaaabbbbbbb refused 1 apple 40 {key} {at}",
+                f"000000000000 cancelled apple 40 {key} {at}",
             ],
         )
         self.assertEqual(
@@ -177,9 +177,7 @@ class PurchaseTests(OperatedCase):
     def test_open(self) -> None:
         """It is listed with its time, and shown without a receipt."""
         [_, _, line] = self.told("orders")
-        self.assertRegex(
-            line, rf"{self.record.id[:12]} purchase pending apple 2 40 {SELLER.public[:8]} \d+-01-01 \d\d:.*"
-        )
+        self.assertRegex(line, rf"{self.record.id[:12]} pending 2 apple 40 {SELLER.public[:8]} \d+-01-01 \d\d:.*")
         told = self.told("orders", self.record.id)
         self.assertEqual(told[-1], "There is no receipt yet: the seller has not answered. It is asked until it does.")
         no_receipt = "There is no receipt yet: .*"

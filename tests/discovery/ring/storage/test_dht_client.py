@@ -3,15 +3,47 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from tests.discovery.ring.keeping_nets import KeepingTestCase
+from tests.discovery.ring.nets import key_pair
+from twisted_bazaar.discovery.ring.member.client import RingClient
 from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S, UNCLAIMED_S
+from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.entry import VALUE_BYTES, VALUES, Kept, sign_entry
-from twisted_bazaar.discovery.ring.storage.fragments import name_of
+from twisted_bazaar.discovery.ring.storage.fragments import fragment, name_of
 from twisted_bazaar.discovery.ring.storage.messages import RingStore
 from twisted_bazaar.errors import NotNow, UsageError
+from twisted_bazaar.interfaces import INode
+from twisted_bazaar.role import Role
+from twisted_bazaar.values.addresses import Address
+
+
+class GuestRole(Role):
+    """Somebody who stores and is no member.
+
+    @ivar dht: what it stores with.
+    """
+
+    is_self_numbered = True
+
+    def __init__(self, guest: RingClient, join: Address) -> None:
+        self.guest = guest
+        self.dht = DhtClient(guest)
+        self.datagrams = guest.datagrams
+        self._join = join
+
+    def start(self, node: INode) -> None:
+        """Come in."""
+        super().start(node)
+        self.dht.start(node)
+        self.guest.start(node, self._join)
+
+    def stop(self) -> Deferred[None]:
+        """Go."""
+        return self.guest.stop()
 
 
 class ValuesTests(KeepingTestCase):
@@ -258,6 +290,44 @@ class LiarsTests(KeepingTestCase):
         part = partial(RingStore, whole=name_of(text), part=0, parts=6, text=text)
         answer = self.result(self.members[nodes[1]].requests.ask(self.contact(nodes[0]), part))
         self.assertEqual(answer.outcome, "refused")
+
+    def test_guest(self) -> None:
+        """A guest, which is no member, stores like one: what it has signed is kept by those that are to have it."""
+        nodes = self.ring(5)
+        guest = GuestRole(RingClient(self.settings), Address(*self.network.where(nodes[0])))
+        self.network.add_node(guest, udp=True, key=key_pair(77), min_links=0)
+        self.network.run_until(lambda: guest.guest.can_ask, 10.0)
+        stored = self.result(guest.dht.put(VALUES, "x", b"from a guest"))
+        self.assertEqual(len(stored.keepers), 4)
+        self.assertEqual(self.get(nodes[3], "x"), [b"from a guest"])
+        now = self.network.seconds()
+        having = [each for each in nodes if self.dht(each).store.entries_of(VALUES, "x", now)]
+        self.assertCountEqual(having, self.right_ones("x"))
+
+    def test_why_refused(self) -> None:
+        """Who is refused is told why, in words, whatever is wrong with what it has sent."""
+        nodes = self.ring(2)
+        self.put(nodes[0], "x", b"right")
+        [right] = self.dht(nodes[0]).store.entries_of(VALUES, "x", self.network.seconds())
+        asker, asked = self.members[nodes[1]].requests, self.contact(nodes[0])
+
+        def told(text: str, **keys: Any) -> str:
+            parts = fragment(text)
+            make = partial(RingStore, **{"whole": name_of(text), "parts": len(parts), **keys})
+            answers = [
+                self.result(asker.ask(asked, partial(make, part=at, text=part))) for at, part in enumerate(parts)
+            ]
+            self.assertEqual(answers[-1].outcome, "refused")
+            self.assertEqual({answer.info for answer in answers[:-1]} | {""}, {""})
+            return answers[-1].info
+
+        self.assertEqual(told(right.text, whole="0" * 32), "ringentry: its text is not the one that `whole` names")
+        self.assertEqual(told("x" * 800, whole="0" * 32), "ringentry: its text is not the one that `whole` names")
+        self.assertEqual(told(right.text + " "), "ringentry: it is written in another way than by its owner")
+        self.assertIn("not an envelope", told("{}"))
+        damaged = right.text[:-20] + ("A" if right.text[-20] != "A" else "B") + right.text[-19:]
+        self.assertEqual(told(damaged), "ringentry: the signature does not hold")
+        self.assertEqual(told("é"), "ringentry: its text has characters that are not ASCII")
 
     def test_one_that_knows_nothing(self) -> None:
         """A node to which something belongs, and that says it has nothing, hides nothing."""

@@ -12,10 +12,10 @@ from tests.discovery.ring.keepers import entry
 from tests.discovery.ring.keeping_nets import KeepingRole, KeepingTestCase
 from tests.discovery.ring.nets import key_pair
 from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
-from twisted_bazaar.discovery.ring.rpc.messages import RingPing, RingQuit
+from twisted_bazaar.discovery.ring.rpc.messages import RingFind, RingPing, RingQuit
 from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS, Contact, Ring
 from twisted_bazaar.discovery.ring.rules.settings import Settings
-from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S
+from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S, ComparedRanges
 from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS, VALUES, Kept, sign_entry
 from twisted_bazaar.discovery.ring.storage.fragments import fragment, name_of
 from twisted_bazaar.discovery.ring.storage.messages import (
@@ -32,6 +32,7 @@ from twisted_bazaar.discovery.ring.storage.messages import (
 from twisted_bazaar.discovery.ring.storage.store import Store
 from twisted_bazaar.node.datagrams.protocol import check_fits
 from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.node.node import Node
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
@@ -235,11 +236,13 @@ class GivingBackTests(KeepingTestCase):
         self.one = sign_entry(owner, Kept(space=VALUES, name="x", owner=owner.public, version=1))
         self.dht(self.last).store.put(self.one, self.network.seconds())
 
-    def claim(self, by: int, first: int) -> None:
-        """A node compares with the last all that belongs to it, as if that were what follows another."""
+    def claim(self, by: int, first: int, to: Node | None = None) -> None:
+        """A node compares with another, usually the last, all that belongs to it, as if that were what follows a
+        third."""
         low, high = (self.members[self.nodes[number]].own.id for number in (first, by))
         compare = partial(RingCompare, low=f"{low:016x}{'f' * 16}", high=f"{high:016x}{'f' * 16}", total="0" * 32)
-        self.result(self.members[self.nodes[by]].requests.ask(self.contact(self.last), partial(compare, own=True)))
+        asked = self.contact(to or self.last)
+        self.result(self.members[self.nodes[by]].requests.ask(asked, partial(compare, own=True)))
 
     def are_right(self) -> bool:
         """Whether all have it that are to have it, and nobody else."""
@@ -264,6 +267,28 @@ class GivingBackTests(KeepingTestCase):
         self.claim(6, 5)
         self.network.run_until(lambda: len(store) == 0, 20.0)
         self.assertEqual(len(self.dht(self.nodes[0]).store), 64)
+
+    def test_made_to_offer(self) -> None:
+        """Who claims the whole ring and gives it up makes a node offer nothing that is to be there, though its owner
+        has not compared with that node yet; and little is looked up for it."""
+        now, keeper = self.network.seconds(), self.nodes[3]
+        self.dht(self.last).store.drop(self.one.key)
+        for number in range(64):
+            owner = key_pair(number)
+            one = sign_entry(owner, Kept(space=VALUES, name="x", owner=owner.public, version=1))
+            for node in self.nodes[:4]:
+                self.dht(node).store.put(one, now)
+        role = self.roles[keeper]
+        assert isinstance(role, KeepingRole)
+        role.repair.replication.compared_ranges = ComparedRanges()
+        for first in (7, 5):
+            self.claim(6, first, keeper)
+        before = len(self.network.datagrams)
+        self.network.run(10.0)
+        said = [message for by, _, message in self.network.datagrams[before:] if by == keeper.id]
+        self.assertEqual([each for each in said if isinstance(each, RingStore)], [])
+        self.assertLess(len([each for each in said if isinstance(each, RingFind)]), 40)
+        self.assertEqual(len(self.dht(keeper).store), 64)
 
     def test_found_at_the_last(self) -> None:
         """What an owner finds at the last of those that follow it is soon at the others too."""

@@ -32,6 +32,7 @@ from twisted_bazaar.discovery.ring.storage.replication import (
     Replication,
 )
 from twisted_bazaar.discovery.ring.storage.store import EntryDigest, Store
+from twisted_bazaar.values.addresses import Address
 
 thorough = examples(150)
 identifiers = st.integers(0, 255)
@@ -593,6 +594,15 @@ class ClaimsTests(SynchronousTestCase):
         for identifier in range(256):
             compared_ranges.note(contact(identifier), span_of(identifier, identifier), 0.0)
         self.assertLessEqual(len(compared_ranges._claims), 64)
+
+    def test_a_crowd_of_one_host(self) -> None:
+        """However many nodes of one host claim something, what others claim is remembered."""
+        compared_ranges = ComparedRanges()
+        honest = Contact(20, "f" * 64, Address("10.0.9.9", 1), 1)
+        compared_ranges.note(honest, span_of(200, 20), 0.0)
+        for identifier in range(256):
+            compared_ranges.note(contact(identifier), span_of(identifier - 1, identifier), 1.0)
+        self.assertTrue(compared_ranges.has(240 << TAG_BITS, 2.0, honest))
 
 
 class PacingTests(SynchronousTestCase):

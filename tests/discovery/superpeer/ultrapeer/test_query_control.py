@@ -391,6 +391,18 @@ class PassingTests(SuperPeerTestCase):
         self.assertEqual(sum(isinstance(message, Query) for message, _ in datagrams), 2)
         self.assertEqual(sum(isinstance(message, QueryHit) for message, _ in datagrams), 1)
 
+    def test_farther_from_deeper(self) -> None:
+        """A round that comes from who is deeper is passed to it too, and not from who is as deep, which is told."""
+        for hops, to in ((2, [place(2), place(3)]), (1, [place(3)])):
+            self.hear_from(1, self.query(hops, reach=1))
+            self.sent(Query)
+            self.hear_from(2, self.query(hops, reach=3, hops=hops))
+            datagrams = self.node.datagrams
+            self.assertEqual([address for message, address in datagrams if isinstance(message, Query)], to)
+            ends = [(message, address) for message, address in self.sent(QueryEnd)]
+            told = [(QueryEnd(id=query_id(1), reach=3), place(2))]
+            self.assertEqual(ends, told if hops == 1 else [])
+
     def test_million(self) -> None:
         """A TTL or a reach of a million counts as the largest, also if it grows each time."""
         for more in range(1_000):

@@ -48,7 +48,7 @@ GET: Final = (
     OVERWRITE,
     Option(
         "timeout",
-        "How long to go on when nobody who has the file can be reached; none goes on for ever.",
+        "Give up when nobody who has the file can be reached for so many seconds; with none, never give up.",
         "SECONDS",
         _USUAL_TIMEOUT,
     ),

@@ -75,9 +75,12 @@ class _Run:
             member.fetcher.joined.addCallback(lambda _: prompt.say("joined; help tells which words there are"))
             return await member.stay(commands.run(prompt, reactor))
 
-    def interrupt(self) -> bool:
-        """Ctrl-C while no line is typed; returns whether the prompt is there for it."""
-        if self._commands is None or not self._prompt.is_seen:
+    def interrupt(self, at: float) -> bool:
+        """Ctrl-C while no line is typed; returns whether the prompt is there for it.
+
+        @param at: when it came.
+        """
+        if self._commands is None or not self._prompt.is_seen or self._prompt.took_key_at(at):
             return False
         self._commands.on_interrupt()
         return True

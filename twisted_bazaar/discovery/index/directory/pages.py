@@ -86,8 +86,13 @@ class PageMaker:
         self.total += 1
         if self._last is None or self._is_list:
             return True
-        is_exact = self._exact is None or folded(name) == self._exact
-        return (not is_exact, -sources, name) <= self._last[:3]
+        exact = self._exact
+        # Folded, a name in ASCII is as long as before: most names are looked at no more closely.
+        is_exact = exact is None or ((len(name) == len(exact) or not name.isascii()) and folded(name) == exact)
+        is_inexact, last, last_name, _, _ = self._last
+        if is_exact is is_inexact:
+            return is_exact
+        return (-sources, name) <= (last, last_name)
 
     def add(self, file: FoundFile) -> None:
         """Take something that there is room for."""

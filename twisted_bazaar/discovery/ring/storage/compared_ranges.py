@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
+from twisted_bazaar.discovery.ring.rules.unverified_contacts import host_of
 from twisted_bazaar.discovery.ring.storage.anti_entropy import end_of, length_of
 from twisted_bazaar.discovery.ring.storage.entry import TAG_BITS
 from twisted_bazaar.discovery.ring.storage.store import Span
@@ -35,8 +37,15 @@ class ComparedRanges:
                 span = known
         self._claims[by] = span, now
         if len(self._claims) > _MOST_CLAIMS:
-            del self._claims[next(iter(self._claims))]
+            self._forget_one()
         return withdrawn
+
+    def _forget_one(self) -> None:
+        """Forget the oldest of the host that has claimed most: it is that host's loss, and not that of those whose
+        replicas are here."""
+        hosts = Counter(map(host_of, self._claims))
+        [(most, _)] = hosts.most_common(1)
+        del self._claims[next(each for each in self._claims if host_of(each) == most)]
 
     def has(self, position: int, now: float, by: Contact | None = None) -> bool:
         """Whether somebody has asked about a position lately.

@@ -102,6 +102,9 @@ class DhtClient(ReplicaServer):
             return stored
         if any(copy.outcome == "full" for copy in stored.copies):
             raise NotNow(f"nobody who is to keep {name!r} has room for it")
+        for copy in stored.copies:
+            if copy.outcome == "refused":
+                raise PeerError(f"those who are to keep {name!r} refuse it: {copy.reason or 'they do not say why'}")
         raise LinkClosed(f"nobody is there to keep {name!r}")
 
     async def _newest_shown(self, entry: Entry, copies: Sequence[Copy]) -> int:

@@ -48,3 +48,7 @@ class Assembly:
             return None
         whole = "".join(have[index] for index in sorted(have))
         return whole if name_of(whole) == name else None
+
+    def has_all(self, name: str, parts: int, sender: Hashable, now: float) -> bool:
+        """Whether as many parts have come from a sender as there are. If that gave no text, one of them is wrong."""
+        return parts == 1 or len(self._parts.get((sender, name, parts), now) or ()) == parts

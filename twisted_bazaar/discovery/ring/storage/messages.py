@@ -22,6 +22,7 @@ PART_CHARS: Final = 720
 MOST_PARTS: Final = -(-LONGEST_TEXT // PART_CHARS)
 MOST_LISTED: Final = 16
 MOST_COMPARED: Final = 32
+LONGEST_REASON: Final = 100
 _POSITION_DIGITS: Final = (MOST_BITS + TAG_BITS) // 4
 
 TagText = Annotated[str, Meta(min_length=16, max_length=16, pattern=r"^[0-9a-f]*\Z")]
@@ -79,11 +80,13 @@ class RingStored(RingMessage, tag="ringstored", kw_only=True):
         is a newer one. C{full}: there is no room. C{refused}: it does not hold.
     @ivar version: of the newest there is.
     @ivar whole: whether the file that it is about can be fetched here.
+    @ivar info: with C{refused} why, for people.
     """
 
     outcome: Literal["part", "kept", "known", "older", "full", "refused"]
     version: Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)] = 0
     whole: bool = False
+    info: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
 
 
 class RingRequest(RingMessage, tag="ringrequest", kw_only=True):

@@ -259,18 +259,21 @@ class Repair:
             await self._give_back(entry)
 
     async def _give_back(self, entry: Entry) -> None:
-        """Give an entry to where it belongs, and drop it if that is not here."""
+        """Give an entry to where it belongs, and drop it; if that is here too, nothing is to be done."""
         await self._pace(len(entry.text))
         store = self._dht.store
-        found = await self._member.lookups.find(store.identifier_of(entry), until="late")
+        identifier = store.identifier_of(entry)
+        found = await self._member.lookups.find(identifier, until="late")
         holders = found.holders[: self._dht.replicas + 1]
-        others = [holder for holder in holders if holder != self._member.own]
-        if not others:
+        if self._member.own in holders:
+            self.replication.on_rightly_here(identifier, holders[0].id)
             return
-        copy = await self._dht.send(others[0], entry, store.ttl_s(entry, self._now()))
+        if not holders:
+            return
+        copy = await self._dht.send(holders[0], entry, store.ttl_s(entry, self._now()))
         has_all = entry.kept.digest is None or copy.is_whole
         is_theirs = copy.is_kept or (copy.outcome == "older" and copy.version > entry.kept.version)
-        if len(others) == len(holders) and is_theirs and (has_all or copy.outcome == "older"):
+        if is_theirs and (has_all or copy.outcome == "older"):
             store.drop(entry.key)
 
     async def _pace(self, size_bytes: int, count: int = 1) -> None:

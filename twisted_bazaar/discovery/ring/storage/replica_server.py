@@ -19,6 +19,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import Contact
 from twisted_bazaar.discovery.ring.storage.entry import TOMBSTONE_S, Entry, read_entry
 from twisted_bazaar.discovery.ring.storage.fragments import Assembly, fragment, name_of
 from twisted_bazaar.discovery.ring.storage.messages import (
+    LONGEST_REASON,
     MOST_LISTED,
     PART_CHARS,
     Listed,
@@ -89,12 +90,14 @@ class Copy:
     @ivar outcome: as in C{ringstored}; C{lost} if it has not answered.
     @ivar version: of the newest it has.
     @ivar is_whole: whether it has the file that it is about.
+    @ivar reason: why it has refused it.
     """
 
     at: Contact
     outcome: str
     version: int = 0
     is_whole: bool = False
+    reason: str = ""
 
     @property
     def is_kept(self) -> bool:
@@ -224,7 +227,7 @@ class ReplicaServer:
     def _verdict(self, answers: Sequence[Any], contact: Contact) -> Copy:
         for answer in answers:
             if isinstance(answer, RingStored) and answer.outcome != "part":
-                return Copy(contact, answer.outcome, answer.version, answer.whole)
+                return Copy(contact, answer.outcome, answer.version, answer.whole, answer.info)
         # Its memory of parts has overflowed.
         return Copy(contact, "lost")
 
@@ -248,20 +251,21 @@ class ReplicaServer:
     def _store_asked(self, message: RingStore, contact: Contact, reply: Reply) -> None:
         if message.part >= message.parts:
             return
-        if not message.text.isascii():
-            # No entry has such a text, and each of its characters would be kept in four bytes.
-            reply(partial(RingStored, outcome="refused"))
-            return
-        text = self._assembly.add(
-            message.whole, message.part, message.parts, message.text, contact, self._network(contact), self._now()
-        )
-        if text is None:
-            reply(partial(RingStored, outcome="part" if message.parts > 1 else "refused"))
-            return
         try:
+            if not message.text.isascii():
+                # No entry has such a text, and each of its characters would be kept in four bytes.
+                raise Forged("ringentry: its text has characters that are not ASCII")
+            text = self._assembly.add(
+                message.whole, message.part, message.parts, message.text, contact, self._network(contact), self._now()
+            )
+            if text is None:
+                if self._assembly.has_all(message.whole, message.parts, contact, self._now()):
+                    raise Forged("ringentry: its text is not the one that `whole` names")
+                reply(partial(RingStored, outcome="part"))
+                return
             entry = read_entry(text)
-        except Forged:
-            reply(partial(RingStored, outcome="refused"))
+        except Forged as error:
+            reply(partial(RingStored, outcome="refused", info=str(error)[:LONGEST_REASON]))
             return
         outcome = self.keep(entry, contact, None if message.left is None else float(message.left))
         if outcome is Outcome.KEPT and entry.kept.owner != contact.key:

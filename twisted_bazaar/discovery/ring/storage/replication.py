@@ -270,6 +270,19 @@ class Replication:
                 return entry
         return None
 
+    def on_rightly_here(self, identifier: int, owner: int) -> None:
+        """What seemed misplaced is to be here too: so is all that is looked at now and has the same owner.
+
+        Its owner compares it with this node anyway. So nobody can make this node offer all that it keeps by claiming
+        it and giving that up.
+
+        @param identifier: where the entry belongs that was looked up.
+        @param owner: the identifier of the node that it belongs to.
+        """
+        self._to_give_back = [
+            each for each in self._to_give_back if not self._ring.is_within(identifier - 1, each >> TAG_BITS, owner)
+        ]
+
     def _look_at_withdrawn(self, by: Contact, now: float) -> None:
         """Look at some of what a node has claimed and does not any more; when that was all, after a while again."""
         withdrawn = self._withdrawn[by]
@@ -295,8 +308,11 @@ class Replication:
     def _look_at_some(self, span: Span, now: float) -> int | None:
         """Note what of a span is not to be here, from its beginning; returns how far that goes if that is not all."""
         positions = self._store.positions(span, _LOOKED_AT)
+        # The first is taken first, from the end: what is known of it may hold for those after it.
         self._to_give_back = [
-            each for each in positions if not self.is_own(each >> TAG_BITS) and not self.compared_ranges.has(each, now)
+            each
+            for each in reversed(positions)
+            if not self.is_own(each >> TAG_BITS) and not self.compared_ranges.has(each, now)
         ]
         return positions[-1] if len(positions) == _LOOKED_AT and positions[-1] != span[1] else None
 
