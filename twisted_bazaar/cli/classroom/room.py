@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 
 from twisted_bazaar.cli.classroom.peer import PeerProcess
-from twisted_bazaar.cli.classroom.table import PeerView
+from twisted_bazaar.cli.classroom.table import PeerView, is_whole
 from twisted_bazaar.cli.ring.rows import Standing
 from twisted_bazaar.cli.terminal.interpreter import fires_within
 from twisted_bazaar.discovery.ring.rules.identifiers import CLASSROOM_BITS, Ring
@@ -22,9 +23,11 @@ FIRST_PLACES: Final = (1, 3, 4, 5, 8, 10, 12, 15)
 _MOST_PEERS: Final = 24
 _JOIN_S: Final = 30.0
 _LEAVE_S: Final = 30.0
+# Death is noticed after seven pings, of seven seconds each; and then others have to hear of it.
+_WHOLE_S: Final = 120
 # Who has gone, and is named by nobody any more, is shown for so long.
 _SHOWN_S: Final = 60.0
-_FILE_BYTES: Final = 30_000
+_FILE_LINES: Final = 800
 _LONGEST_NUMBER: Final = 6
 _PINGS: Final = ("a ping request message", "a ping response message")
 
@@ -60,7 +63,11 @@ class Room:
         """
         first, *others = FIRST_PLACES
         await self.join(first)
-        await gatherResults([Deferred.fromCoroutine(self.join(place, by=first)) for place in others])
+        joining = [Deferred.fromCoroutine(self.join(place, by=first)) for place in others]
+        try:
+            await gatherResults(joining, consumeErrors=True)
+        except FirstError as error:
+            error.subFailure.raiseException()
 
     async def join(self, place: int | None = None, by: int | None = None) -> PeerProcess:
         """Have a peer join; returns when it is on the ring.
@@ -128,6 +135,10 @@ class Room:
             file = peer.room / f"{name}.pdf"
             file.write_bytes(os.urandom(_FILE_BYTES))
             self._say(f"{file} is made, {_FILE_BYTES:,} bytes")
+            file = peer.room / f"{name}.txt"
+            lines = (f"file {name}, made at peer {place}, line {number:04}\n" for number in range(_FILE_LINES))
+            file.write_text("".join(lines), encoding="ascii")
+            self._say(f"{file} is made, {_FILE_LINES:,} lines")
         peer.type(line)
 
     def at(self, place: int) -> PeerProcess:
@@ -146,6 +157,18 @@ class Room:
         peers = [peer for peer in self._peers.values() if not peer.is_gone]
         for peer, standing in zip(peers, await self._look_at(peers), strict=True):
             peer.note(standing)
+
+    async def until_whole(self) -> None:
+        """Wait until all peers know their neighbours.
+
+        @raise BazaarError: that takes too long.
+        """
+        for _ in range(_WHOLE_S):
+            await self.look()
+            if is_whole(self.views()):
+                return
+            await deferLater(self._reactor, 1.0, lambda: None)
+        raise BazaarError(f"the ring is not whole after {_WHOLE_S} s")
 
     async def close(self) -> None:
         """End all peers at once: there is nobody to whom they could hand anything over."""

@@ -44,8 +44,9 @@ class Lesson:
         screen = Screen(_write) if prompt.is_seen else None
 
         def draw() -> None:
-            if screen is not None:
-                screen.draw(table_lines(room.views(), screen.columns, is_coloured=True))
+            if screen is not None and screen.draw(table_lines(room.views(), screen.columns, is_coloured=True)):
+                # All else is gone from the window, what is being typed too.
+                prompt.say("eight peers on a ring; help tells the words")
 
         def look() -> Deferred[None]:
             return Deferred.fromCoroutine(room.look()).addCallback(lambda _: draw())
@@ -54,10 +55,17 @@ class Lesson:
         looking.clock = reactor
         try:
             draw()
-            prompt.say("eight peers begin a ring; help tells the words")
+            if screen is None:
+                prompt.say("eight peers on a ring; help tells the words")
             seen = looking.start(_LOOK_EVERY_S)
             await room.open()
-            words = RoomPrompt(room, lambda: table_lines(room.views(), _PIPE_COLUMNS), prompt.say, reactor)
+            words = RoomPrompt(
+                room,
+                lambda: table_lines(room.views(), _PIPE_COLUMNS if screen is None else screen.columns),
+                prompt.say,
+                reactor,
+                strict=screen is None,
+            )
             return await words.run(prompt, reactor)
         finally:
             if looking.running:

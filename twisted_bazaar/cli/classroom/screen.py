@@ -35,8 +35,11 @@ class Screen:
         """The columns of the terminal now."""
         return self._size()[0]
 
-    def draw(self, lines: Sequence[str]) -> None:
-        """Show these lines at the top, in place of those that were there; the part for them never gets smaller."""
+    def draw(self, lines: Sequence[str]) -> bool:
+        """Show these lines at the top, in place of those that were there; the part for them never gets smaller.
+
+        @return: whether all else was wiped out, as it is at the beginning and when the terminal has another size.
+        """
         columns, height = self._size()
         most = max(1, height - _LEAST_BELOW)
         if len(lines) > most:
@@ -47,15 +50,17 @@ class Screen:
             rows = max(rows, before[2])
         self._shown = (columns, height, rows)
         parts = [_SAVE]
-        if before is None or before[:2] != (columns, height):
+        is_new = before is None or before[:2] != (columns, height)
+        if is_new:
             # What is typed stands at the very bottom, far from the table.
             parts = [_CLEAR, f"\x1b[{rows + 1};{height}r", f"\x1b[{height};1H", _SAVE]
-        elif before[2] != rows:
+        elif before is not None and before[2] != rows:
             parts.append(f"\x1b[{rows + 1};{height}r")
         for number in range(rows):
             line = lines[number] if number < len(lines) else ""
             parts.append(f"\x1b[{number + 1};1H{_CLEAR_LINE}{line}")
         self._write("".join([*parts, _RESTORE]))
+        return is_new
 
     def end(self) -> None:
         """Let all of the terminal scroll again."""

@@ -15,10 +15,13 @@ from rich.text import Text
 
 from twisted_bazaar.cli.ring.rows import Standing
 from twisted_bazaar.cli.terminal.amounts import format_time
+from twisted_bazaar.discovery.ring.rules.settings import CLASSIC
 
 # With fewer columns than that there is none for ports.
-_WITH_PORTS: Final = 60
+_WITH_PORTS: Final = 76
 _NOBODY: Final = "-"
+_HEADINGS: Final = ("peer", "predecessor", "successors", "keeps", "how it is", "port")
+_SHORT_HEADINGS: Final = ("peer", "before", "after", "keeps", "")
 
 
 class PeerState(Enum):
@@ -86,15 +89,21 @@ def table_lines(peers: Sequence[PeerView], width: int, *, is_coloured: bool = Fa
     """
     gone = {peer.place for peer in peers if peer.is_gone}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, width=width)
-    for heading in ("peer", "predecessor", "successors"):
-        table.add_column(heading, no_wrap=heading == "peer", justify="right" if heading == "peer" else "left")
-    table.add_column("keeps", overflow="fold", ratio=1)
-    table.add_column("how it is", no_wrap=width >= _WITH_PORTS)
-    if width >= _WITH_PORTS:
-        table.add_column("port", no_wrap=True, justify="right")
+    is_wide = width >= _WITH_PORTS
+    for heading in _HEADINGS if is_wide else _SHORT_HEADINGS:
+        is_number = heading in ("peer", "port")
+        table.add_column(
+            heading,
+            no_wrap=heading != "keeps",
+            overflow="fold",
+            justify="right" if is_number else "left",
+            ratio=1 if heading == "keeps" else None,
+        )
     for peer in sorted(peers, key=lambda each: each.place):
         cells = list(_cells(peer, gone))
-        table.add_row(*map(Text, cells if width >= _WITH_PORTS else cells[:-1]), style=_STYLES.get(peer.state, ""))
+        if not is_wide:
+            cells = [*cells[:4], "" if peer.state is PeerState.HERE else peer.state.value]
+        table.add_row(*map(Text, cells), style=_STYLES.get(peer.state, ""))
     console = Console(file=StringIO(), width=width, force_terminal=is_coloured, no_color=not is_coloured)
     with console.capture() as capture:
         console.print(table)
@@ -124,6 +133,12 @@ def _marked(place: str, gone: set[int]) -> str:
     return f"({place})" if int(place) in gone else place
 
 
+def is_whole(peers: Sequence[PeerView]) -> bool:
+    """Whether all peers that are on the ring know their neighbours, and none is on its way."""
+    moving = (PeerState.JOINING, PeerState.LEAVING)
+    return not any(peer.state in moving for peer in peers) and bool(_places(peers)) and not [*_faults(peers)]
+
+
 def _members(peers: Sequence[PeerView]) -> list[PeerView]:
     """Those that are on the ring, in its order."""
     here = [peer for peer in peers if not peer.is_gone and peer.standing is not None and peer.standing.member]
@@ -146,13 +161,14 @@ def _faults(peers: Sequence[PeerView]) -> Iterator[str]:
         at = places.index(peer.place)
         standing = peer.standing
         assert standing is not None, "it is a member"
+        following = [*places[at + 1 :], *places[:at]]
         for what, known, right in (
-            ("successor", next(iter(standing.successors), None), places[(at + 1) % len(places)]),
-            ("predecessor", standing.predecessor, places[at - 1]),
+            ("successors", standing.successors, following[: CLASSIC.successors]),
+            ("predecessor", [standing.predecessor] if standing.predecessor else [], following[-1:]),
         ):
-            if known != str(right):
-                told = f"has {known}" if known is not None else "has none"
-                yield f"Not whole yet: the {what} of {peer.place} should be {right}; it {told}"
+            if known != [str(place) for place in right]:
+                wanted = ", ".join(map(str, right))
+                yield f"Not whole yet: {peer.place} has {', '.join(known) or 'none'} as {what}, not {wanted}"
 
 
 def _whole(peers: Sequence[PeerView]) -> str:

@@ -21,13 +21,23 @@ class RoomPrompt(Interpreter):
     @param room: the peers.
     @param table: the lines of the table as it is now.
     @param say: takes a line for people.
+    @param strict: whether what went wrong is in the exit status, as for a pipe.
     """
 
-    def __init__(self, room: Room, table: Callable[[], list[str]], say: Callable[[str], object], reactor: Any) -> None:
+    def __init__(
+        self,
+        room: Room,
+        table: Callable[[], list[str]],
+        say: Callable[[str], object],
+        reactor: Any,
+        *,
+        strict: bool,
+    ) -> None:
         super().__init__(WORDS, say)
         self._room = room
         self._table = table
         self._reactor = reactor
+        self._is_strict = strict
 
     async def run_line(self, line: str | None) -> int | None:
         """Do what a line says; one that begins with a number is for the prompt of that peer."""
@@ -71,6 +81,9 @@ class RoomPrompt(Interpreter):
             self._say(line)
 
     async def _wait(self, rest: str) -> None:
+        if not rest:
+            await self._room.until_whole()
+            return
         seconds = place_of(rest)
         if seconds > _LONGEST_WAIT_S:
             raise UsageError(f"wait for {_LONGEST_WAIT_S:,} seconds at most")
@@ -80,7 +93,7 @@ class RoomPrompt(Interpreter):
         raise UsageError("write the number of a peer, and what is to be typed there, such as 3 store 2012")
 
     async def _quit(self, rest: str) -> int:
-        return self.status
+        return self.status if self._is_strict else ExitStatus.DONE
 
 
 _AT_A_PEER: Final = "PEER"
@@ -91,7 +104,7 @@ WORDS: Final = (
     Word(_AT_A_PEER, "WORDS", "type at the prompt of a peer: 3 store 2012, 8 request 2012", RoomPrompt._at_a_peer),
     Word("pings", "[on|off]", "whether the lines about pings are told", RoomPrompt._pings),
     Word("table", "", "the table once more, among the lines", RoomPrompt._show_table),
-    Word("wait", "SECONDS", "do nothing for a while, in a file of words", RoomPrompt._wait),
+    Word("wait", "[SECONDS]", "wait until the ring is whole, or for so long", RoomPrompt._wait),
     HELP,
     Word("quit", "", "end all peers, and the lesson", RoomPrompt._quit, ("exit", "bye")),
 )

@@ -1,0 +1,112 @@
+"""Words that are typed below the table of the classroom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_bazaar.cli.classroom.room import place_of
+from twisted_bazaar.cli.classroom.words import RoomPrompt
+from twisted_bazaar.errors import UsageError
+
+
+class NotedRoom:
+    """A room that notes what it is to do."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[Any, ...]] = []
+        self.has_pings = False
+
+    def type_at(self, place: int, line: str) -> None:
+        if place == 99:
+            raise UsageError("there is no peer 99")
+        self.done.append(("type", place, line))
+
+    async def kill(self, place: int) -> None:
+        self.done.append(("kill", place))
+
+    async def leave(self, place: int) -> None:
+        self.done.append(("leave", place))
+
+    async def join(self, place: int | None, by: int | None) -> None:
+        self.done.append(("join", place, by))
+
+    async def look(self) -> None:
+        self.done.append(("look",))
+
+    async def until_whole(self) -> None:
+        self.done.append(("until whole",))
+
+
+class WordTests(SynchronousTestCase):
+    """A teacher types."""
+
+    def setUp(self) -> None:
+        """Have a room."""
+        self.room, self.said, self.clock = NotedRoom(), list[str](), Clock()
+
+    def words(self, *, strict: bool = False) -> RoomPrompt:
+        """What understands them."""
+        room: Any = self.room
+        return RoomPrompt(room, lambda: ["a table"], self.said.append, self.clock, strict=strict)
+
+    def tell(self, words: RoomPrompt, *lines: str | None) -> int | None:
+        """Type some lines; returns the exit status, if the last ends it."""
+        status: int | None = None
+        for line in lines:
+            doing = Deferred.fromCoroutine(words.run_line(line))
+            self.clock.pump([1.0] * 5)
+            status = self.successResultOf(doing)
+        return status
+
+    def test_peers(self) -> None:
+        """Peers are killed, leave and join by their places; a line that begins with a number is typed at that peer."""
+        self.tell(
+            self.words(), "kill 3", "leave 4", "join", "join 230", "join 230 12", "3 store 2012", "wait", "wait 5"
+        )
+        self.assertEqual(
+            self.room.done,
+            [
+                ("kill", 3),
+                ("leave", 4),
+                ("join", None, None),
+                ("join", 230, None),
+                ("join", 230, 12),
+                ("type", 3, "store 2012"),
+                ("until whole",),
+            ],
+        )
+        self.assertEqual(self.said, ["peer 3 is dead; it has told nobody"])
+
+    def test_table_and_pings(self) -> None:
+        """The table is said once more; pings are told, or not."""
+        self.tell(self.words(), "table", "pings", "pings off", "pings on")
+        self.assertEqual(self.said, ["a table", "pings are told", "pings are not told", "pings are told"])
+        self.assertTrue(self.room.has_pings)
+
+    def test_wrong(self) -> None:
+        """What cannot be is said, and the lesson goes on; of a pipe it is in the exit status."""
+        wrong = ("kill", "kill x", "join 1 2 3", "8", "99 status", "wait 100000", "peer", "nothing")
+        for strict in (False, True):
+            self.said.clear()
+            self.assertEqual(self.tell(self.words(strict=strict), *wrong, "quit"), int(strict))
+            self.assertEqual(len(self.said), len(wrong), self.said)
+        self.assertEqual(self.room.done, [])
+        self.assertEqual(self.tell(self.words(strict=True), "kill 3", None), 0)
+
+    def test_places(self) -> None:
+        """A place is a number of some digits."""
+        self.assertEqual(place_of("230"), 230)
+        for text in ("", "-1", "x", "1.5", "\u0661", "1234567"):
+            self.assertRaises(UsageError, place_of, text)
+
+    def test_help(self) -> None:
+        """Each word is explained, and can be completed."""
+        words = self.words()
+        self.tell(words, "help")
+        self.assertEqual(len(self.said), 9)
+        self.assertIn("kill ", words.completions())
+        self.assertNotIn("PEER ", words.completions())
