@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -132,9 +131,6 @@ class Room:
         peer = self.at(place)
         word, _, name = line.partition(" ")
         if word == "store" and name.isdecimal() and not any(peer.room.glob(f"{name}*")):
-            file = peer.room / f"{name}.pdf"
-            file.write_bytes(os.urandom(_FILE_BYTES))
-            self._say(f"{file} is made, {_FILE_BYTES:,} bytes")
             file = peer.room / f"{name}.txt"
             lines = (f"file {name}, made at peer {place}, line {number:04}\n" for number in range(_FILE_LINES))
             file.write_text("".join(lines), encoding="ascii")
