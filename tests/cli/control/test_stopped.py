@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 
 from attrs import evolve
@@ -13,6 +15,8 @@ from tests.cli.cases import ORDER_ID, sale
 from tests.cli.operated import OperatedCase
 from tests.trade.books import make_record
 from twisted_bazaar.cli.control.stopped import StoppedNode
+from twisted_bazaar.state import StateDirectory
+from twisted_bazaar.trade.contract import QUOTE_S
 from twisted_bazaar.trade.schema import forms_of, read_steps
 from twisted_bazaar.trade.stores.sqlite import PURCHASES, SALES
 from twisted_bazaar.trade.stores.sqlite_books import SqlitePurchases, SqliteSales
@@ -93,6 +97,38 @@ class StoppedTests(StoppedCase):
         self.assert_ends(2, "no node runs in .*", "cancel", ORDER_ID, "--name", "seller")
         self.add("relay", None)
         self.assert_ends(2, "no node runs in .*", "orders", "--name", "relay")
+
+    def test_recount(self) -> None:
+        """A recount enters what is there, of all items, and makes every quote void that was handed out before."""
+        connection = self.open_ledger()
+        SqliteSales(connection).set_level(StockLevel("pear", 4, 4, 0, 0, None))
+        connection.close()
+        recount = ("stock", "recount", "apple=1", "--name", "seller")
+        self.assert_ends(2, ".*/key: there is no such file; bring it back too, or it is another seller", *recount)
+        directory = StateDirectory(self.root / "seller")
+        key = directory.key(random.Random(1)).public
+        self.assert_ends(2, "another node uses .*", *recount)
+        directory.close()
+        self.assert_ends(2, "'plum': the book does not know it; .*", "stock", "recount", "plum=1")
+        self.assert_ends(2, "apple: how many of it are there[?] write apple=QUANTITY", "stock", "recount", "apple")
+        before = time.time() * 1000
+        self.assertEqual(
+            self.told(*recount),
+            [
+                "apple: recounted; 1 in stock at 40, 2 sold, 2 withdrawn",
+                "pear: recounted; 0 in stock, 0 sold, 4 withdrawn",
+            ],
+        )
+        with BookFile(self.root / "seller" / "ledger.sqlite", SALES).read() as book:
+            self.assertGreaterEqual(book.closed_until_ms(key), before + QUOTE_S * 1000)
+        self.assertEqual(
+            self.told("stock", "recount", "apple=6", "pear=0")[0],
+            "apple: recounted; 6 in stock at 40, 2 sold, 2 withdrawn",
+        )
+        self.add_seller("shop")
+        self.assert_ends(
+            2, ".*ledger.sqlite: there is no such file; .*", "stock", "recount", "apple=6", "--name", "shop"
+        )
 
     def test_unreadable(self) -> None:
         """A book that is damaged, or of a newer version, is told in one line."""
