@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
 
 import pytest
 
 from tests.integration import fork_server
-from tests.integration.daemons import TWISTD, Daemon, Daemons, until
-
-_PYTHON: Final = (sys.executable, "-m", "twisted_bazaar")
-
-
-class Shop:
-    """A tracker, and nodes that keep their state.
-
-    @ivar daemons: all of them.
-    """
-
-    def __init__(self, daemons: Daemons, directory: Path) -> None:
-        self.daemons = daemons
-        self.directory = directory
-        _, self.tracker = daemons.start_tracker()
-
-    def node(self, role: str, *words: str) -> Daemon:
-        """Start a node."""
-        return self.daemons.start("bazaar-node", "--tracker", self.tracker, "--role", role, *words)
-
-    def run_node(self, role: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a node that ends by itself."""
-        return self._run(TWISTD, "bazaar-node", "--tracker", self.tracker, "--role", role, *words)
-
-    def bazaar(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Type a command."""
-        return self._run(_PYTHON, *words, **options)
-
-    def told(self, *words: str) -> Any:
-        """What a command that ends well prints as JSON."""
-        done = self.bazaar(*words, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def _run(self, program: tuple[str, ...], *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return fork_server.run(
-            (*program, *words),
-            text=True,
-            cwd=self.directory,
-            timeout=60,
-            check=False,
-            env={**os.environ, **self.daemons.environment},
-            **settings,
-        )
+from tests.integration.daemons import Daemons, until
+from tests.integration.shop import PYTHON, Shop
 
 
 @pytest.fixture
@@ -117,7 +71,7 @@ def test_both_sides_list_the_same(shop: Shop, tmp_path: Path) -> None:
     for name in ("seller", "buyer"):
         assert shop.bazaar("orders", sold["id"][:8], "--name", name, "--receipt", f"{name}.json").returncode == 0
         done = fork_server.run(
-            (*_PYTHON, "verify", f"{name}.json"),
+            (*PYTHON, "verify", f"{name}.json"),
             cwd=tmp_path,
             env=elsewhere,
             capture_output=True,

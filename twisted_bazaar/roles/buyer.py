@@ -66,7 +66,7 @@ OPTIONS: Final = (
 ENDINGS: Final = (
     Ending(ExitStatus.DONE, "With --once: all of it is bought."),
     Ending(ExitStatus.NOT_FOUND, "With --once: not found within --timeout seconds."),
-    Ending(ExitStatus.SOLD_OUT, "With --once: found, but sold out."),
+    Ending(ExitStatus.SOLD_OUT, "With --once: found, but sold out; of some it may have bought a part."),
     Ending(
         ExitStatus.UNFINISHED,
         "With --once: ordered, and no answer. It may be yours: the same command again asks the seller, and orders "
@@ -353,7 +353,8 @@ class Buyer(Role):
         missing = [want for want in self.wants if want.missing]
         if any(want.item in open_items for want in missing):
             status = ExitStatus.UNFINISHED
-        elif any(want.refused for want in missing):
+        elif any(want.refused or want.bought for want in missing):
+            # Who sold some of it had no more.
             status = ExitStatus.SOLD_OUT
         elif any(want.too_dear is not None for want in missing):
             status = ExitStatus.TOO_DEAR

@@ -1,0 +1,79 @@
+"""A seller that comes back from a backup, as docs/howto/restore says, sells nothing twice; and what runs is listed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.daemons import Daemon, Daemons
+from tests.integration.shop import Shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A tracker without nodes."""
+    with Daemons(tmp_path) as daemons:
+        yield Shop(daemons, tmp_path)
+
+
+def start_seller(shop: Shop, *words: str) -> Daemon:
+    """Start the seller; returns when it has joined."""
+    seller = shop.node("seller", *words)
+    seller.wait_for("joined")
+    return seller
+
+
+def end(daemon: Daemon) -> None:
+    """Let a daemon end by itself."""
+    daemon.interrupt()
+    daemon.wait()
+
+
+def test_restored(shop: Shop, tmp_path: Path) -> None:
+    """What was sold after the backup is not sold again; what is left on the shelf is."""
+    directory, backup = shop.daemons.states / "seller", tmp_path / "backup"
+    end(start_seller(shop, "--stock", "apple=5@120"))
+    shutil.copytree(directory, backup)
+    seller = start_seller(shop)
+    assert shop.run_node("buyer", "--want", "apple=3", "--once", "--name", "early").returncode == 0
+    # The disk is lost with the machine, and the backup does not know of the sale.
+    seller.kill()
+    shutil.rmtree(directory)
+    shutil.copytree(backup, directory)
+    assert [level["in_stock"] for level in shop.told("stock", "list", "--name", "seller")] == [5]
+    done = shop.bazaar("stock", "recount", "apple=2", "--name", "seller")
+    assert (done.returncode, done.stdout) == (0, "apple: recounted; 2 in stock at 120, 0 sold, 3 withdrawn\n")
+    seller = start_seller(shop)
+    refused = shop.bazaar("stock", "recount", "apple=9", "--name", "seller")
+    assert (refused.returncode, "another node uses" in refused.stderr) == (2, True)
+    late = shop.run_node("buyer", "--want", "apple=5", "--once", "--name", "late", "--timeout", "8")
+    assert (late.returncode, "3 apple not bought" in late.stdout) == (4, True)
+    [level] = shop.told("stock", "list", "--name", "seller")
+    assert (level["in_stock"], level["sold"], level["withdrawn"]) == (0, 2, 3)
+    # The receipt of the first buyer, which runs no more, holds all the same.
+    [bought] = shop.told("orders", "--name", "early")
+    done = shop.bazaar("orders", bought["id"], "--name", "early", "--receipt", "early.json")
+    assert done.returncode == 0
+    proven = shop.told("verify", "early.json")
+    assert (proven["holds"], proven["quantity"], proven["outcome"]) == (True, 3, "sold")
+    end(seller)
+
+
+def test_listed(shop: Shop) -> None:
+    """Status lists what runs, nodes what is stopped as well, and members who is linked to the tracker."""
+    seller = start_seller(shop, "--stock", "apple=1", "--listen", "tcp:0:interface=127.0.0.1")
+    assert shop.run_node("buyer", "--want", "apple", "--once").returncode == 0
+    running = {row["name"]: row for row in shop.told("status")}
+    assert running.keys() == {"seller", "tracker"}
+    assert (running["seller"]["roles"], running["seller"]["state"]) == (["seller"], "running")
+    nodes = {row["name"]: row["state"] for row in shop.told("nodes")}
+    assert nodes == {"buyer": "stopped", "seller": "running", "tracker": "running"}
+    members = shop.told("members")
+    assert (members["total"], members["by_kind"]) == (1, {"": 1})
+    assert members["members"][0]["address"] == running["seller"]["address"]
+    seller.kill()
+    assert {row["name"] for row in shop.told("status")} == {"tracker"}
+    assert [row["sold"] for row in shop.told("stock", "list", "--name", "seller")] == [1]
