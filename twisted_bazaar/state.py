@@ -22,7 +22,7 @@ from twisted_bazaar.wire.message import NO_ID
 
 SOCKET: Final = "control.sock"
 _LOCK: Final = "lock"
-_KEY: Final = "key"
+KEY: Final = "key"
 _ID: Final = "id"
 _ROLES: Final = "roles"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -104,20 +104,20 @@ class StateDirectory:
         @param rng: the source of its secret.
         @raise UsageError: it cannot be read or made, or others can read it.
         """
-        file = self.path / _KEY
+        file = self.path / KEY
         try:
             try:
-                descriptor = self.files.open_file(_KEY)
+                descriptor = self.files.open_file(KEY)
             except FileNotFoundError:
-                self.files.replace(_KEY, rng.randbytes(SEED_BYTES).hex().encode() + b"\n")
-                descriptor = self.files.open_file(_KEY)
+                self.files.replace(KEY, rng.randbytes(SEED_BYTES).hex().encode() + b"\n")
+                descriptor = self.files.open_file(KEY)
             with os.fdopen(descriptor, "rb") as stream:
                 if os.fstat(descriptor).st_mode & 0o077:
                     raise UsageError(f"{file}: others may read this key; if none has, chmod 600 {file}")
                 text = stream.read()
         except OSError as error:
             # It may be about the file that is written first.
-            raise UsageError(f"{self.path / (error.filename or _KEY)}: {error.strerror}") from None
+            raise UsageError(f"{self.path / (error.filename or KEY)}: {error.strerror}") from None
         try:
             return KeyPair.from_seed(bytes.fromhex(text.decode("ascii").strip()))
         except ValueError:

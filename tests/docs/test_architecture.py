@@ -230,7 +230,7 @@ class ConsoleTests(PageTests):
         )
         called = set(
             re.findall(
-                r'^(?:_LOCK|_KEY|_ID|_ROLES|SOCKET|HASHES_FILE): Final = "(.+)"$',
+                r'^(?:_LOCK|KEY|_ID|_ROLES|SOCKET|HASHES_FILE): Final = "(.+)"$',
                 source,
                 re.MULTILINE,
             )

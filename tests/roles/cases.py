@@ -45,13 +45,14 @@ class BuyerTestCase(SynchronousTestCase):
         """Have an empty book."""
         self.store: Any = FailingStore(MemoryPurchases())
 
-    def begin(self, *wants: Want, **options: Any) -> Buyer:
+    def begin(self, *wants: Want, is_linked: bool = True, **options: Any) -> Buyer:
         """Start a buyer, or start it again on the same book."""
         self.node = TellingNode(id=1, key=BUYER)
         self.buyer = Buyer(wants or [Want("apple", 1)], self.store, **options)
         self.buyer.start(self.node)
         # A seller that is linked would be told of every order at once.
-        self.buyer.peer_joined(self.node.link(7))
+        if is_linked:
+            self.buyer.peer_joined(self.node.link(7))
         return self.buyer
 
     def offer(

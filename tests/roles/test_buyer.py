@@ -366,7 +366,7 @@ class OnceTests(BuyerTestCase):
         """7 when neither a tracker nor anybody else was reached; 3 if the tracker was, and knew of nobody."""
         for reaches, expected in ((False, ExitStatus.UNREACHED), (True, ExitStatus.NOT_FOUND)):
             self.setUp()
-            self.begin(once_s=20.0, neighbours=())
+            self.begin(once_s=20.0, is_linked=False)
             if reaches:
                 self.buyer.tracker_joined()
             self.node.clock.pump([1] * 20)

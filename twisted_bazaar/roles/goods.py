@@ -15,10 +15,11 @@ from twisted_bazaar.wire.message import LARGEST_INTEGER
 _WITH_FRACTION: Final = re.compile(r"([0-9]{1,13})[.,]([0-9]{1,2})")
 
 
-def parse_goods(text: str, option: str) -> tuple[str, int, int | None]:
+def parse_goods(text: str, option: str, least: int = 1) -> tuple[str, int, int | None]:
     """Read C{ITEM}, C{ITEM=QUANTITY} or C{ITEM=QUANTITY@PRICE}.
 
     @param option: what the user wrote it after, for the error.
+    @param least: the smallest quantity that is taken.
     @return: item, quantity (1 when not given), price in minor units (None when not given).
     @raise UsageError: it cannot be read.
     """
@@ -30,7 +31,7 @@ def parse_goods(text: str, option: str) -> tuple[str, int, int | None]:
         check_item_name(item)
     except ValueError as error:
         raise UsageError(f"{option} {text!r}: {error}") from None
-    return item, parse_count(quantity, option, text, 1), _parse_price(price, option, text) if at else None
+    return item, parse_count(quantity, option, text, least), _parse_price(price, option, text) if at else None
 
 
 def _parse_price(price: str, option: str, text: str) -> int:

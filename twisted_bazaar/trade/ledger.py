@@ -19,6 +19,7 @@ from twisted_bazaar.byte_budget import MIB
 from twisted_bazaar.errors import SoldOut, StorageError, UsageError
 from twisted_bazaar.interfaces import ILedger
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.trade.contract import QUOTE_S
 from twisted_bazaar.trade.order import decide
 from twisted_bazaar.trade.stores.store import IStore, SalesBook
 from twisted_bazaar.values.sale import Deal, Order, Outcome, Seal, Settlement, StockLevel, Supply
@@ -36,6 +37,9 @@ _ORDER_BYTES: Final = 4_096
 # an order is judged by the same clock that the quote was made by.
 _FORGET_AFTER_MS: Final = 60_000
 _FORGET_EVERY_MS: Final = 60_000
+
+# So long after they were made all quotes are over, also those of a seller that had given up later ones.
+_QUOTES_MS: Final = 2 * int(QUOTE_S * 1000)
 
 T = TypeVar("T")
 
@@ -226,6 +230,33 @@ class Ledger:
                 waiting.done.errback(failure)
 
         self._run(settle).addCallbacks(settled, not_settled)
+
+
+def recount(book: SalesBook, seller: str, counted: Mapping[str, int], now_ms: int) -> list[StockLevel]:
+    """Enter what really is there of all items, after a book came back that does not know of some sales.
+
+    What was not counted is not there. No quote that was handed out before is sold on any more: somebody may have bought
+    on it what the book has forgotten.
+
+    @param seller: the public key of whose book it is.
+    @param counted: the units of each item that are there; no item that the book does not know.
+    @raise UsageError: the book does not know an item, or it would have supplied more than there can be.
+    """
+    levels = book.levels()
+    for item in counted:
+        if item not in levels:
+            raise UsageError(f"{item!r}: the book does not know it; bazaar stock add enters it when the seller runs")
+    new = []
+    for item, level in levels.items():
+        there = counted.get(item, 0)
+        more, fewer = max(0, there - level.in_stock), max(0, level.in_stock - there)
+        if level.supplied + more > LARGEST_INTEGER:
+            raise UsageError(f"{item!r}: there cannot be more than {LARGEST_INTEGER} in all")
+        level = evolve(level, supplied=level.supplied + more, in_stock=there, withdrawn=level.withdrawn + fewer)
+        book.set_level(level)
+        new.append(level)
+    book.close_until(seller, max(now_ms, book.closed_until_ms(seller)) + _QUOTES_MS)
+    return new
 
 
 def settle_batch(book: SalesBook, batch: Sequence[_Waiting], now_ms: int) -> list[Settlement]:

@@ -204,6 +204,15 @@ def chosen_node(options: OptionValues, command: str, what: str) -> RunningNode:
     @param what: what people call such a node.
     @raise Refusal: it is not one.
     """
+    return named_node(options) or _only_node(command, what)
+
+
+def named_node(options: OptionValues) -> RunningNode | None:
+    """The node that the command line names; None if it names none.
+
+    @param options: those of L{WHICH_NODE} are among them.
+    @raise Refusal: it is none that can be.
+    """
     state, name = state_or_name(options)
     try:
         if state is not None:
@@ -213,7 +222,7 @@ def chosen_node(options: OptionValues, command: str, what: str) -> RunningNode:
             return RunningNode(name, state_path(name), f" --name {name}")
     except UsageError as error:
         raise UserError(str(error)) from None
-    return _only_node(command, what)
+    return None
 
 
 def _only_node(command: str, what: str) -> RunningNode:

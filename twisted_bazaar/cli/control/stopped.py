@@ -1,8 +1,14 @@
-"""A node that does not run, and may be asked what its books say all the same; nothing of them is changed."""
+"""A node that does not run, and can be asked what its books say all the same.
+
+What is asked changes nothing of them. Only a recount does, which needs the node not to run.
+"""
 
 from __future__ import annotations
 
+import random
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -10,14 +16,18 @@ import click
 import msgspec
 from attrs import frozen
 
-from twisted_bazaar.cli.control.client import NotThere, RunningNode, chosen_node, directories_of_user
+from twisted_bazaar.cli.control.client import NotThere, RunningNode, chosen_node, directories_of_user, named_node
 from twisted_bazaar.cli.terminal.errors import UserError
-from twisted_bazaar.errors import StorageError
+from twisted_bazaar.errors import StorageError, UsageError
 from twisted_bazaar.settings.option import OptionValues
+from twisted_bazaar.state import KEY, StateDirectory
+from twisted_bazaar.trade.ledger import recount
 from twisted_bazaar.trade.listing import row_of_purchase, row_of_sale, row_of_stock
 from twisted_bazaar.trade.stores.sqlite import PURCHASES, SALES
-from twisted_bazaar.trade.stores.sqlite_file import BookFile, FileKind
+from twisted_bazaar.trade.stores.sqlite_books import SqliteSales
+from twisted_bazaar.trade.stores.sqlite_file import BookFile, FileKind, as_storage_error
 from twisted_bazaar.trade.stores.store import PurchaseBook, SalesBook
+from twisted_bazaar.values.sale import StockLevel
 
 _Kind = TypeVar("_Kind")
 _Rows = list[dict[str, Any]]
@@ -86,11 +96,54 @@ class StoppedNode:
                 raise NotThere(str(error)) from None
         return msgspec.convert(rows, list[kind])  # type: ignore[valid-type] # mypy reads it as a name
 
+    def recount(self, counted: Mapping[str, int], now: float) -> list[StockLevel]:
+        """Enter what really is on the shelf of a seller; what was not counted is not there.
+
+        @param now: seconds since 1970.
+        @raise NotThere: it is no seller with a book of its own and a key, or it runs.
+        """
+        path = self.directory / SALES.file_name
+        if not path.is_file():
+            raise NotThere(f"{path}: there is no such file; bring it back first, or name another node with --name")
+        if not (self.directory / KEY).exists():
+            raise NotThere(f"{self.directory / KEY}: there is no such file; bring it back too, or it is another seller")
+        state = None
+        try:
+            state = StateDirectory(self.directory)
+            seller = state.key(random.SystemRandom()).public
+            with closing(BookFile(path, SALES).connect()) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                levels = recount(SqliteSales(connection), seller, counted, int(now * 1000))
+                connection.execute("COMMIT")
+        except (UsageError, StorageError) as error:
+            raise NotThere(str(error)) from None
+        except sqlite3.Error as error:
+            raise NotThere(str(as_storage_error(path, error))) from None
+        finally:
+            if state is not None:
+                state.close()
+        return levels
+
     def _books(self, command: str) -> Iterator[tuple[Path, FileKind[Any], _Reader]]:
         for kind, read in _READERS[command]:
             path = self.directory / kind.file_name
             if path.is_file():
                 yield path, kind, read
+
+
+def stopped_seller(options: OptionValues) -> StoppedNode:
+    """The seller that the command line names, or the only one that has a book here.
+
+    @raise UserError: it is not one.
+    """
+    node = named_node(options)
+    if node is not None:
+        return StoppedNode(node.name, node.directory, node.option)
+    having = [path for path in directories_of_user() if (path / SALES.file_name).is_file()]
+    if len(having) != 1:
+        names = f"several have books here: {', '.join(path.name for path in having)}" if having else "none has one here"
+        raise UserError(f"which seller? {names}; choose one with --name or --state")
+    return StoppedNode(having[0].name, having[0], f" --name {having[0].name}")
 
 
 def node_or_books(options: OptionValues, command: str, what: str) -> RunningNode | StoppedNode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,7 +12,7 @@ import msgspec
 
 from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, chosen_node
-from twisted_bazaar.cli.control.stopped import node_or_books
+from twisted_bazaar.cli.control.stopped import node_or_books, stopped_seller
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.command import PlainGroup
 from twisted_bazaar.cli.terminal.errors import UserError
@@ -21,6 +22,7 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.roles.goods import parse_goods
 from twisted_bazaar.settings.option import OptionValues
+from twisted_bazaar.trade.listing import row_of_stock
 
 _SELLER: Final = "seller"
 
@@ -38,6 +40,10 @@ class _Level(msgspec.Struct, frozen=True):
     price: int | None
 
 
+_RECOUNTED: Final = (
+    Ending(ExitStatus.DONE, "The book has what was counted."),
+    Ending(ExitStatus.WRONG_USE, "An option is wrong, the seller runs, or its book or key is missing or damaged."),
+)
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "All of it is changed."),
     Ending(ExitStatus.NO, "The seller said no to one of them. Those before it are changed."),
@@ -105,13 +111,35 @@ def list_(options: OptionValues) -> None:
     show_rows(console, headings, rows, ("item",))
 
 
-def _parse(goods: Sequence[str]) -> list[Goods]:
+@stock.command(
+    cls=ConfiguredCommand, declared=WHICH_NODE, endings=_RECOUNTED, example="bazaar stock recount apple=3 --name seller"
+)
+@click.argument("goods", metavar="ITEM=QUANTITY...", nargs=-1, required=True)
+def recount(goods: Sequence[str], options: OptionValues) -> None:
+    """Enter what really is there, after a book came back from a backup.
+
+    The seller must not run. Count what lies on the shelf, and name all of it: an item that is not named is not there.
+    No offer that the seller made before is sold on any more. Then start the seller.
+    """
+    for text in goods:
+        if "=" not in text:
+            raise UserError(f"{text}: how many of it are there? write {text}=QUANTITY")
+    counted = {}
+    for item, quantity, price in _parse(goods, least=0):
+        if price is not None:
+            raise UserError(f"{item}: a price changes with bazaar stock add, or when the seller is started")
+        counted[item] = quantity
+    node = stopped_seller(options)
+    _tell([_Level(**row_of_stock(level)) for level in node.recount(counted, time.time())], "recounted")
+
+
+def _parse(goods: Sequence[str], least: int = 1) -> list[Goods]:
     """What a command line names.
 
     @raise Refusal: it cannot be read, or names an item twice.
     """
     try:
-        parsed = [parse_goods(text, "goods") for text in goods]
+        parsed = [parse_goods(text, "goods", least) for text in goods]
     except UsageError as error:
         raise UserError(str(error).removeprefix("goods ")) from None
     items = [item for item, _, _ in parsed]

@@ -244,7 +244,7 @@ class Directory:
         if is_list_of_all(query):
             return (yield from self._list(page, is_local))
         # Who has the words has all that is asked for, if nothing else is.
-        are_meant = query.name is None and query.digest is None
+        are_meant = (query.name, query.digest, query.owner) == (None, None, None)
         for number, title in enumerate(self._candidates(query), 1):
             if title is not None and (are_meant or is_meant(title, query)):
                 self._tell(title, is_local, page)
