@@ -117,6 +117,24 @@ class AnswerTests(OperatedCase):
 class StatusTests(OperatedCase):
     """C{bazaar status}."""
 
+    def test_ring(self) -> None:
+        """A member of a ring is told in the words of C{bazaar ring status}."""
+        standing = {"role": "ring_peer", "member": True, "ring_id": "1f", "successors": ["2e", "3d"], "entries": 2}
+        standing |= {"addresses": {"2e": "127.0.0.1:9302"}, "keep_bytes": 1 << 30}
+        self.add("ann", OperatedNode({"status": lambda request: succeed(dict(standing))}))
+        self.assertEqual(
+            self.told("status", "--name", "ann")[-7:],
+            [
+                "ring_peer place 1f",
+                "predecessor none",
+                "pinged by nobody",
+                "successors 2e 127.0.0.1:9302",
+                "3d",
+                "entries 2",
+                "files 0, 0 bytes of 1.00 GiB",
+            ],
+        )
+
     def test_words(self) -> None:
         """Node, links and each role are told; what strangers claim does not move the cursor."""
         links = [{"id": number, "key": "ab" * 32, "address": "10.0.0.1:9000\x1b[2J"} for number in range(1, 23)]

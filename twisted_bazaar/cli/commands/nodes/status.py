@@ -15,12 +15,15 @@ from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.control.client import ASKING, WHICH_NODE, chosen_node, nobody_runs
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.super_peer_figures import format_super_peer
+from twisted_bazaar.cli.ring.places import names_of
+from twisted_bazaar.cli.ring.rows import Standing, standing_figures
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import console_for_results, show_figures
 from twisted_bazaar.roles.super_peer import KIND as SUPER_PEER
 from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.system.local_time import local_time
 
+_ON_A_RING = ("ring_peer", "ring")
 _MOST_LINKS = 20
 # What nobody types is told by the name that pages have for it.
 _TITLES: Final = {"leaf": "weak peer"}
@@ -56,6 +59,10 @@ def status(options: OptionValues) -> None:
         title = _TITLES.get(title, title)
         if title == SUPER_PEER and role.get("leading") is not False:
             lines = format_super_peer(role)
+            figures += [("" if number else title, line) for number, line in enumerate(lines)]
+            continue
+        if title in _ON_A_RING:
+            lines = _of_member(role)
             figures += [("" if number else title, line) for number, line in enumerate(lines)]
             continue
         figures.append((title, "; ".join(_of_role(role)) or "well"))
@@ -97,6 +104,14 @@ def _of_node(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "", f"node {link.get('id')} at {link.get('address')}, key {str(link.get('key'))[:16]}"
     if len(links) > _MOST_LINKS:
         yield "", f"and {len(links) - _MOST_LINKS} more"
+
+
+def _of_member(told: Mapping[str, Any]) -> Iterator[str]:
+    """What a member of a ring says, as bazaar ring status shows it."""
+    standing = msgspec.convert(told, Standing)
+    for what, figure in standing_figures(standing, names_of([standing.addresses])):
+        for number, line in enumerate(figure.split("\n")):
+            yield f"{'' if number else what:11}  {line}"
 
 
 def _of_role(told: Mapping[str, Any]) -> Iterator[str]:

@@ -85,8 +85,8 @@ def ring(ctx: click.Context, /, options: OptionValues) -> None:
     """Join a ring and use it at a prompt, or ask a member that runs.
 
     Without a command this joins a ring, or begins one, and takes words from a terminal or a pipe: store, request,
-    delete, find, put, get, status, help, die and quit. It leaves on quit, at the end of the input and on Ctrl-C: it
-    hands over to others what it keeps, and tells its neighbours. A second Ctrl-C does not wait for that to end. The
+    delete, find, put, get, list, status, help, die and quit. It leaves on quit, at the end of the input and on Ctrl-C:
+    it hands over to others what it keeps, and tells its neighbours. A second Ctrl-C does not wait for that to end. The
     word die ends it without any of that, as a power cut does.
 
     A command asks a member that runs already, such as a daemon with --role ring_peer. Options then stand after it.
