@@ -203,3 +203,21 @@ def test_signals_end_the_process(daemons: Daemons) -> None:
     with socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2]))):
         tracker.send_signal(signal.SIGTERM)
         assert tracker.wait() in (0, -signal.SIGTERM)
+
+
+def test_interrupted_while_it_is_imported(tmp_path: Path) -> None:
+    """Ctrl-C before a command has begun ends it by that signal, without a traceback; one that is ignored stays so."""
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise SystemExit(9)\n")
+    for before, status in (("default_int_handler", -signal.SIGINT), ("SIG_IGN", 9)):
+        set_before = f"import signal; signal.signal(signal.SIGINT, signal.{before})"
+        start = f"{set_before}; from twisted_bazaar.__main__ import run; run()"
+        done = subprocess.run(
+            [sys.executable, "-c", start],
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        )
+        assert (done.returncode, done.stderr) == (status, "")

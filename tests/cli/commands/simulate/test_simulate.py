@@ -180,6 +180,13 @@ class FailureTests(SimulateCase):
             command,
         )
 
+    def test_quiet_json(self) -> None:
+        """With --quiet as JSON a failure is told as JSON, and nothing where nothing fails."""
+        told = json.loads(self.simulate(f"{FAILING} --quiet --json").stdout)
+        self.assertGreater(len(told["violations"]), 0)
+        result = self.simulate(f"{SMALL} --quiet --json")
+        self.assertEqual((result.exit_code, result.output), (0, ""))
+
     def test_quiet(self) -> None:
         """With --quiet a failure is told, and nothing else."""
         result = self.simulate(f"{FAILING} --quiet")
@@ -267,6 +274,7 @@ class OptionTests(SimulateCase):
             "--loss much": "--loss: takes a number from 0 to 0.9, not 'much'",
             "--nodes 1.5": "--nodes: takes a whole number from 1 to 100,000, not '1.5'",
             "--latency 3s": "--latency: takes .* times up to 2s, .*, not '3s'",
+            "--latency uniform:80ms:5ms": "--latency: takes .* of two the shorter first, .*, not 'uniform:80ms:5ms'",
             "--bandwidth 0.001": "--bandwidth: takes 0 for any number, or a number from 1,000 to 1,000,000,000,000",
             "--seed -1": "--seed: takes a whole number from 0 to",
             "--for soon": "--for: takes a time up to 7 days such as",

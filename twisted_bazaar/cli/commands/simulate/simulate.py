@@ -42,7 +42,7 @@ _MOST_RUNS: Final = 100_000
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "Every promise was kept."),
     Ending(ExitStatus.NO, "A promise was broken. A command that makes the same run again is printed."),
-    Ending(ExitStatus.WRONG_USE, "An option or a setting is wrong."),
+    Ending(ExitStatus.WRONG_USE, "An option or a setting is wrong, or the output cannot be written."),
 )
 
 
@@ -219,7 +219,8 @@ class _Simulation:
                 self._tell(report, real_s)
             shrunk = self._shrink(run, report) if report.violations and self._wishes.shrinks else None
         if self._wishes.as_json:
-            click.echo(json.dumps(self._to_json(report, real_s, shrunk)))
+            if report.violations or not self._wishes.quiet:
+                click.echo(json.dumps(self._to_json(report, real_s, shrunk)))
         elif shrunk is not None:
             show_shrunk(console_for_results(), shrunk)
         if shrunk is not None and not shrunk.is_finished:
