@@ -110,7 +110,7 @@ class StoppedNode:
         state = None
         try:
             state = StateDirectory(self.directory)
-            seller = state.key(random.SystemRandom()).public
+            seller = state.key(random.Random()).public
             with closing(BookFile(path, SALES).connect()) as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 levels = recount(SqliteSales(connection), seller, counted, int(now * 1000))
