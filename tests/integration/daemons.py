@@ -202,9 +202,13 @@ class Daemons:
             **settings,
         )
 
-    def start_tracker(self) -> tuple[Daemon, str]:
-        """Start a tracker on a free port; returns it with the endpoint at which nodes find it."""
-        tracker = self.start("bazaar-tracker", "--listen", "tcp:0:interface=127.0.0.1")
+    def start_tracker(self, *, is_kept: bool = False) -> tuple[Daemon, str]:
+        """Start a tracker on a free port; returns it with the endpoint at which nodes find it.
+
+        @param is_kept: whether it has a directory, so that it can be asked.
+        """
+        keeping = () if is_kept else ("--ephemeral",)
+        tracker = self.start("bazaar-tracker", "--listen", "tcp:0:interface=127.0.0.1", *keeping)
         return tracker, f"tcp:127.0.0.1:{tracker.wait_for_port()}"
 
 

@@ -115,7 +115,7 @@ class Bench:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._tracker_port = free_port()
         listen = f"tcp:{self._tracker_port}:interface=127.0.0.1"
-        tracker = _start([*TWISTD, "bazaar-tracker", "--listen", listen], Path(os.devnull))
+        tracker = _start([*TWISTD, "bazaar-tracker", "--ephemeral", "--listen", listen], Path(os.devnull))
         self._stack.callback(tracker.wait)
         self._stack.callback(tracker.kill)
         return self

@@ -21,10 +21,10 @@ class Shop:
     @ivar daemons: all of them.
     """
 
-    def __init__(self, daemons: Daemons, directory: Path) -> None:
+    def __init__(self, daemons: Daemons, directory: Path, *, has_kept_tracker: bool = False) -> None:
         self.daemons = daemons
         self.directory = directory
-        _, self.tracker = daemons.start_tracker()
+        _, self.tracker = daemons.start_tracker(is_kept=has_kept_tracker)
 
     def node(self, role: str, *words: str) -> Daemon:
         """Start a node."""

@@ -16,7 +16,7 @@ from tests.integration.shop import Shop
 def shop(tmp_path: Path) -> Iterator[Shop]:
     """A tracker without nodes."""
     with Daemons(tmp_path) as daemons:
-        yield Shop(daemons, tmp_path)
+        yield Shop(daemons, tmp_path, has_kept_tracker=True)
 
 
 def start_seller(shop: Shop, *words: str) -> Daemon:

@@ -221,3 +221,14 @@ def test_interrupted_while_it_is_imported(tmp_path: Path) -> None:
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
         )
         assert (done.returncode, done.stderr) == (status, "")
+
+
+def test_interrupted_at_once(daemons: Daemons) -> None:
+    """Ctrl-C ends a daemon that has only just been started, and leaves no traceback."""
+    for _ in range(5):
+        node = daemons.start("bazaar-node", "--ephemeral", "--tracker", "none")
+        node.wait_for("listening on")
+        node.interrupt()
+        rest = node.rest()
+        assert node.wait() in (0, -signal.SIGINT), rest
+        assert "Traceback" not in rest

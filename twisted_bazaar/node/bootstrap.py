@@ -146,7 +146,7 @@ class Bootstrap:
             joined_at = self._links.clock.seconds()
             while self._links.tracker is link:
                 await self._until_changed()
-            self.log.info("left the tracker or index server at {endpoint}", endpoint=text_of_endpoint(endpoint))
+            self.log.info("left the network at {endpoint}", endpoint=text_of_endpoint(endpoint))
             if self._links.clock.seconds() - joined_at >= _LASTING_S:
                 backoff.reset()
             await self._sleep(backoff.delay())

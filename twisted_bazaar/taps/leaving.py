@@ -14,6 +14,20 @@ from twisted_bazaar.service.service import NodeService
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
+def heed_early_interrupt(reactor: Any) -> None:
+    """Let Ctrl-C end a daemon that is being started, too.
+
+    Until the reactor runs, Python would raise it wherever it is, where a callback may take it for an error of its own.
+    """
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        reactor.callWhenRunning(reactor.sigInt, number, frame)
+
+    # What the parent had ignored stays ignored.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupted)
+
+
 def hurry_if_told_again(service: NodeService, reactor: Any) -> None:
     """Let a daemon that is leaving do so at once when it is told again: by Ctrl-C, or by SIGTERM.
 

@@ -50,7 +50,7 @@ from twisted_bazaar.settings.known import NODE, ROLE
 from twisted_bazaar.settings.option import Option
 from twisted_bazaar.settings.values import Kind, Settings
 from twisted_bazaar.taps.daemon_log import LogLines, make_observer
-from twisted_bazaar.taps.leaving import hurry_if_told_again
+from twisted_bazaar.taps.leaving import heed_early_interrupt, hurry_if_told_again
 from twisted_bazaar.taps.options import DaemonOptions, name_of, show, state_of, values_of
 
 _EVERY_NODE: Final = "every node"
@@ -150,6 +150,8 @@ def makeService(options: NodeOptions, reactor: Any = None) -> IService:
     """Make the service of a node."""
     if reactor is None:
         from twisted.internet import reactor
+    if options.parent is not None:
+        heed_early_interrupt(reactor)
     try:
         values = options.option_values
         names = [plugin.name for plugin in options.plugins]

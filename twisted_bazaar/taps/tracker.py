@@ -29,6 +29,7 @@ from twisted_bazaar.service.service import build_service
 from twisted_bazaar.settings.known import TRACKER
 from twisted_bazaar.settings.option import Option
 from twisted_bazaar.taps.daemon_log import LogLines, make_observer
+from twisted_bazaar.taps.leaving import heed_early_interrupt
 from twisted_bazaar.taps.options import DaemonOptions, name_of, state_of
 
 _NAME: Final = "tracker"
@@ -64,6 +65,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     """Make the service of a tracker."""
     if reactor is None:
         from twisted.internet import reactor
+    if options.parent is not None:
+        heed_early_interrupt(reactor)
     try:
         discovery = FloodMethod()
         state = state_of(options, [_NAME])
