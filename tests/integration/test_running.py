@@ -226,7 +226,9 @@ def test_interrupted_while_it_is_imported(tmp_path: Path) -> None:
 def test_interrupted_at_once(daemons: Daemons) -> None:
     """Ctrl-C ends a daemon that has only just been started, and leaves no traceback."""
     for _ in range(5):
-        node = daemons.start("bazaar-node", "--ephemeral", "--tracker", "none")
+        node = daemons.start(
+            "bazaar-node", "--role", "index_server", "--ephemeral", "--listen", "tcp:0:interface=127.0.0.1"
+        )
         node.wait_for("listening on")
         node.interrupt()
         rest = node.rest()
