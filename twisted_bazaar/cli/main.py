@@ -77,7 +77,7 @@ SUBJECTS: Final = (
         {
             "demo": "Watch a market trade on this machine, and survive a crash.",
             "simulate": "Run a whole network in virtual time, and check its promises.",
-            "trace": "Show the searches and orders of a run, or one of them message by message.",
+            "trace": "Show the searches, orders, queries and transfers of a run, or one of them.",
         },
     ),
 )
