@@ -80,7 +80,7 @@ SUBJECTS: Final = (
             "demo": "Watch a market trade on this machine, and survive a crash.",
             "classroom": "Watch eight peers of a ring in one window, and let them come, leave and die.",
             "simulate": "Run a whole network in virtual time, and check its promises.",
-            "trace": "Show the searches and orders of a run, or one of them message by message.",
+            "trace": "Show the searches, orders, queries and transfers of a run, or one of them.",
         },
     ),
 )

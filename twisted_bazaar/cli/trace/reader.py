@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import msgspec
 from attrs import define
@@ -27,24 +27,25 @@ _LONGEST: Final = 16 << 20
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Something that happened, with those of its details that searches and orders are told by.
+    """Something that happened, with those of its details that searches, orders, queries and transfers are told by.
 
     @ivar time: in seconds; in a simulation since it began.
     @ivar node: the name of the node that tells it; None for what befell machines and ways.
-    @ivar event: what, in one word; C{sent} for a message.
-    @ivar to: the id of whom a message was sent to; None for one that has not said who it is.
+    @ivar event: what, in one word; C{sent} for a message, C{datagram} for one that went as a datagram.
+    @ivar to: the id of whom a message was sent to; None for one that has not said who it is. Of a datagram the address.
     @ivar type: the wire name of a message.
     @ivar order: in a message what is ordered or taken back, else the id of an order.
-    @ivar answer: in a message what a seller answers to an order.
+    @ivar answer: in a message what a seller answers to an order; of a query a number.
     @ivar quote: in a message what is offered.
     @ivar seller: the id of a node; in a search a public key.
+    @ivar found: in the answer to a query the peers that have it, each with its files.
     """
 
     time: float
     event: str
     node: str | msgspec.UnsetType | None = msgspec.UNSET
     type: str = ""
-    to: int | None = None
+    to: int | str | None = None
     id: int | str | None = None
     path: tuple[int, ...] | None = None
     return_path: tuple[int, ...] = msgspec.field(name="returnPath", default=())
@@ -62,7 +63,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     buyer_key: str = ""
     key: str = ""
     order: str | Sealed | None = None
-    answer: Sealed | None = None
+    answer: Sealed | int | None = None
     quote: Sealed | None = None
     search: int | None = None
     offers: int | None = None
@@ -72,6 +73,35 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     nodes: tuple[str, ...] = ()
     strength: float = 1.0
     for_s: float = 0.0
+    # These have other types in some events, so whoever reads them looks at what they are.
+    words: Any = None
+    name: Any = None
+    digest: Any = None
+    file: Any = None
+    found: Any = None
+    hits: Any = None
+    reached_all: Any = msgspec.field(name="reachedAll", default=None)
+    reach: Any = None
+    part: Any = None
+    parts: Any = None
+    size: Any = None
+    sources: Any = None
+    source: Any = None
+    super_peer: Any = None
+    address: Any = None
+    host: Any = None
+    port: Any = None
+    why: Any = None
+    lie: Any = None
+    chunks: Any = None
+    sent_bytes: Any = msgspec.field(name="bytes", default=None)
+
+    @property
+    def goes_to(self) -> int | None:
+        """The id of the node to which a message is to get in the end; None if it is not known."""
+        if self.path:
+            return self.path[-1]
+        return self.to if isinstance(self.to, int) else None
 
     @property
     def is_first_hop(self) -> bool:

@@ -72,7 +72,7 @@ class OrderSeen:
         self.by: str = str(first.node)
         self.began_s: float = first.time
         self.goods: str = "something unreadable" if said is None else goods_in_words(said.item, said.quantity, None)
-        self.seller: int | None = first.path[-1] if first.path else first.to
+        self.seller: int | None = first.goes_to
         self.seller_key: str = "" if said is None else said.seller
         self.tries: int = 0
         self.sold_s: float | None = None
@@ -95,15 +95,28 @@ class Names:
     def __init__(self) -> None:
         self._by_id = {TRACKER_ID: _TRACKER}
         self._by_key: dict[str, str] = {}
+        self._by_address: dict[str, int] = {}
 
     def learn(self, line: Line) -> None:
-        """Take note of a node that has joined, or that says which key it has."""
+        """Take note of a node that has joined, that says which key or id it has, or where another is."""
         if not isinstance(line.node, str):
             return
-        if line.event == "joined" and isinstance(line.id, int):
+        if line.event == "joined" and isinstance(line.id, int) and line.address is None:
             self._by_id[line.id] = line.node
-        elif line.type == "thisisme":
+        elif line.type in ("thisisme", "superhello"):
             self._by_key[line.key] = line.node
+            if isinstance(line.id, int) and line.id > TRACKER_ID:
+                # Super peers and their leaves are given no ids: those follow from their keys.
+                self._by_id.setdefault(line.id, line.node)
+        elif line.event == "neighbour" and isinstance(line.id, int):
+            self._by_address[f"{line.host}:{line.port}"] = line.id
+        elif line.event == "moored" and isinstance(line.super_peer, int):
+            self._by_address[f"{line.host}:{line.port}"] = line.super_peer
+
+    def at(self, address: int | str | None) -> str:
+        """The name of who takes datagrams at an address; the address itself if that is not known."""
+        node_id = self._by_address.get(str(address))
+        return str(address) if node_id is None else self[node_id]
 
     def learn_key(self, key: str, node_id: int | None) -> None:
         """Take note of the key that a node is said to have, if it has not said so itself."""

@@ -184,7 +184,7 @@ class Timeline:
             if line.type != "buy" or said is None or not self.names.is_sender(line):
                 self._begin_late(line)
                 return
-            seller = line.path[-1] if line.path else line.to
+            seller = line.goes_to
             self._ends = (str(line.node), said.seller)
             self.names.learn_key(said.seller, seller)
             self.title = f"Order {said.order_id}: {line.node} orders {said.goods} from {self.names[seller]}"

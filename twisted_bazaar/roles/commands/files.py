@@ -146,7 +146,9 @@ class FilesCommands:
         if self._folder.content(found.digest) is not None:
             raise UsageError(f"{found.name} is in the folder already")
         fetch = await self._fetcher.begin(found, self._note_end, overwrite=asked.overwrite)
-        self._fetcher.node.report("fetching", "fetching {name}, {size} bytes", name=found.name, size=found.size)
+        self._fetcher.node.report(
+            "fetching", "fetching {name}, {size} bytes", name=found.name, size=found.size, digest=found.digest
+        )
         return row_of_fetch(fetch)
 
     def _cancel(self, request: Mapping[str, Any]) -> Deferred[Any]:
@@ -156,14 +158,14 @@ class FilesCommands:
 
     def _note_end(self, fetch: Fetch) -> None:
         self._ended = [*self._ended[1 - _MOST_ENDED :], fetch]
-        node, name = self._fetcher.node, fetch.found.name
+        node, name, digest = self._fetcher.node, fetch.found.name, fetch.found.digest
         if isinstance(fetch.outcome, Failure):
             reason = _why(fetch.outcome)
-            node.report("not_fetched", "{name} was not fetched: {reason}", name=name, reason=reason)
+            node.report("not_fetched", "{name} was not fetched: {reason}", name=name, digest=digest, reason=reason)
         elif fetch.outcome is not None:
             sources = len(fetch.outcome.by_source)
             sentence = "{name} has come from {sources} source" + "s" * (sources != 1)
-            node.report("fetched", sentence, name=name, sources=sources)
+            node.report("fetched", sentence, name=name, digest=digest, sources=sources)
 
     def _search(self, request: Mapping[str, Any]) -> Deferred[Any]:
         asked = read_request(request, _Search)

@@ -31,12 +31,12 @@ def order(order_id: str) -> Any:
     return msgspec.to_builtins(order_for(quote_for(), order_id=order_id))
 
 
-def event(time: float, node: str | None, name: str, **details: Any) -> dict[str, Any]:
+def event(time: float, node: str | None, name: str, /, **details: Any) -> dict[str, Any]:
     """One line of a simulation."""
     return {"time": time, "node": node, "event": name, **details}
 
 
-def sent(time: float, node: str, to: int, type: str, **details: Any) -> dict[str, Any]:
+def sent(time: float, node: str, to: int, type: str, /, **details: Any) -> dict[str, Any]:
     """A line about a message."""
     return event(time, node, "sent", to=to, type=type, **details)
 

@@ -1,4 +1,4 @@
-"""C{bazaar trace}: the searches and orders of a trace, or one of them in full."""
+"""C{bazaar trace}: the searches, orders, queries and transfers of a trace, or one of them in full."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ import click
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import UserError, open_or_refuse
 from twisted_bazaar.cli.terminal.printable import printable
+from twisted_bazaar.cli.trace.queries import Queries, QueryTimeline
 from twisted_bazaar.cli.trace.reader import Line, TraceFile, id_of, names_of, side_by_side
 from twisted_bazaar.cli.trace.summary import TraceSummary
 from twisted_bazaar.cli.trace.timeline import OrderName, Timeline
+from twisted_bazaar.cli.trace.transfers import TransferName, Transfers, TransferTimeline
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues, whole_number
 from twisted_bazaar.wire.message import LARGEST_INTEGER
 
 _HEX_DIGITS: Final = frozenset("0123456789abcdef")
 _LONGEST_ID: Final = 32
+_LONGEST_DIGEST: Final = 64
+_SHORT_ID: Final = 16
 _MOST_NAMED: Final = 4
 
 
@@ -36,6 +40,31 @@ def _order(text: str, option: str) -> OrderName:
     return OrderName(name)
 
 
+def _query(text: str, option: str) -> str:
+    """Read the beginning of the id of a query.
+
+    @raise UserError: no id begins so.
+    """
+    return _hex(text, option, "the id of a query, or its beginning", _LONGEST_ID)
+
+
+def _transfer(text: str, option: str) -> TransferName:
+    """Read what names the transfers of a file.
+
+    @raise UserError: nothing could be named so.
+    """
+    node, colon, digest = text.rpartition(":")
+    what = "the digest of a file, or its beginning, and before it NODE: to choose who fetches it"
+    return TransferName(_hex(digest, option, what, _LONGEST_DIGEST), node if colon else None)
+
+
+def _hex(text: str, option: str, what: str, longest: int) -> str:
+    name = text.lower()
+    if not 0 < len(name) <= longest or not set(name) <= _HEX_DIGITS:
+        raise UserError(f"{option}: takes {what}, not {text!r}")
+    return name
+
+
 _OPTIONS: Final = (
     Option(
         "search",
@@ -44,25 +73,36 @@ _OPTIONS: Final = (
         read=whole_number(0, LARGEST_INTEGER),
     ),
     Option("order", "Show the order whose id begins so, message by message.", "ID", read=_order),
+    Option("query", "Show the query among super peers whose id begins so, message by message.", "ID", read=_query),
+    Option(
+        "transfer",
+        "Show how the file whose digest begins so was fetched; by NODE only.",
+        "[NODE:]DIGEST",
+        read=_transfer,
+    ),
 )
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE),
-    Ending(ExitStatus.WRONG_USE, "An option is wrong, there is no such search or order, or a file is no trace."),
+    Ending(ExitStatus.WRONG_USE, "An option is wrong, there is nothing of that id, or a file is no trace."),
 )
 
 
 @click.command(cls=PlainCommand, declared=_OPTIONS, endings=_ENDINGS, example="bazaar trace run.jsonl --order 74a0")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 def trace(files: Sequence[str], options: OptionValues) -> None:
-    """Show the searches and orders of a run, or one of them message by message.
+    """Show the searches, orders, queries and transfers of a run, or one of them message by message.
 
     FILE is what bazaar simulate writes with --trace, or what a daemon writes with --events. Several files of daemons
-    can be given; each daemon goes by the name of its file. Without options all searches and orders are listed.
+    can be given; each daemon goes by the name of its file. Without options all are listed: flooded searches, orders,
+    and where there are any, queries among super peers and transfers of files.
     """
     search: int | None = options["search"]
     order: OrderName | None = options["order"]
-    if search is not None and order is not None:
-        raise UserError("--search and --order: give one of them")
+    query: str | None = options["query"]
+    transfer: TransferName | None = options["transfer"]
+    given = [f"--{option.name}" for option in _OPTIONS if options[option.name] is not None]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)}: give one of them")
     with ExitStack() as opened:
         sources = [
             TraceFile(path, opened.enter_context(open_or_refuse(path, "rb", "")), name)
@@ -70,7 +110,11 @@ def trace(files: Sequence[str], options: OptionValues) -> None:
         ]
         reading = _Reading(sources)
         try:
-            if search is None and order is None:
+            if query is not None:
+                _show_query(reading, query)
+            elif transfer is not None:
+                _show_transfer(reading, transfer)
+            elif search is None and order is None:
                 _list_all(reading)
             else:
                 _show(reading, search, order)
@@ -125,9 +169,11 @@ class _Reading:
 
 def _list_all(reading: _Reading) -> None:
     """List every search and every order."""
-    deals = TraceSummary()
+    deals, queries, transfers = TraceSummary(), Queries(), Transfers()
     for line in reading.lines():
         deals.add_line(line)
+        queries.add_line(line)
+        transfers.add_line(line)
     names, zero_s = deals.names, reading.zero_s
     searches = []
     for search in deals.searches.values():
@@ -141,6 +187,18 @@ def _list_all(reading: _Reading) -> None:
         words = f"{order.goods} from {names[order.seller]}"
         orders.append((order.id, order.began_s - zero_s, order.by, words, order.ending))
     _table("order", orders)
+    asked = [
+        (query.id[:_SHORT_ID], query.began_s - zero_s, query.by, query.sought, query.ending)
+        for query in queries.seen.values()
+    ]
+    fetched = [
+        (transfer.digest[:_SHORT_ID], transfer.began_s - zero_s, transfer.by, transfer.name, transfer.ending)
+        for transfer in transfers.seen
+    ]
+    for kind, rows in (("query", asked), ("transfer", fetched)):
+        if rows:
+            click.echo()
+            _table(kind, rows)
 
 
 def _table(kind: str, rows: Sequence[tuple[int | str, float, str, str, str]]) -> None:
@@ -179,10 +237,46 @@ def _show(reading: _Reading, search: int | None, order: OrderName | None) -> Non
         _say(f"{dialogue.last_s - began_s:>10.3f} s  here the trace ends, and no answer has come")
 
 
+def _show_query(reading: _Reading, beginning: str) -> None:
+    """Show one query.
+
+    @raise UserError: none has an id that begins so, or several have.
+    """
+    timeline = QueryTimeline(beginning)
+    for line in reading.lines():
+        timeline.add_line(line)
+    _show_passages(reading, timeline, "query", beginning, list(timeline.ids))
+
+
+def _show_transfer(reading: _Reading, about: TransferName) -> None:
+    """Show the transfers of one file.
+
+    @raise UserError: no digest begins so, or several do.
+    """
+    timeline = TransferTimeline(about)
+    for line in reading.lines():
+        timeline.add_line(line)
+    _show_passages(reading, timeline, "transfer", about.digest, list(timeline.digests))
+
+
+def _show_passages(
+    reading: _Reading, timeline: QueryTimeline | TransferTimeline, kind: str, beginning: str, ids: Sequence[str]
+) -> None:
+    if not ids:
+        raise UserError(f"there is no {kind} with the id {beginning}; without --{kind} all of them are listed")
+    if len(ids) > 1:
+        named = ", ".join(each[:_SHORT_ID] for each in ids[:_MOST_NAMED])
+        raise UserError(f"{len(ids)} ids begin with {beginning}: {named}; write more of it")
+    _say(timeline.title)
+    _say(f"It begins at {timeline.began_s - reading.zero_s:.3f} s; times are counted from there.")
+    for at_s, text in timeline.passages:
+        _say(f"{at_s - timeline.began_s:>10.3f} s  {text}")
+
+
 def _say(words: str) -> None:
     """Print a line."""
     click.echo(printable(words))
 
 
 def _plural(kind: str) -> str:
-    return kind + ("es" if kind.endswith("h") else "s")
+    return "queries" if kind == "query" else kind + ("es" if kind.endswith("h") else "s")
