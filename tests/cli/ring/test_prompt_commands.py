@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from tests.files.cases import file_of
 from tests.roles.test_ring_peer import PeersTestCase
 from twisted_bazaar.cli.ring.prompt_commands import RingPrompt
+from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.discovery.ring.rules.settings import CLASSIC
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.roles.ring_peer import RingPeer
 from twisted_bazaar.values.addresses import Address
 
 PAPER = file_of(3000)
+
+
+class TypedPrompt(Prompt):
+    """A prompt at which some lines are typed."""
+
+    def __init__(self, lines: list[str | None]) -> None:
+        super().__init__("> ")
+        self._typed = lines
+
+    async def ask(self) -> str | None:
+        """The next of them."""
+        return self._typed.pop(0)
+
+    @contextmanager
+    def opened(self, reactor: object) -> Iterator[None]:
+        """There is no terminal."""
+        yield
 
 
 class RingTalkTests(PeersTestCase):
@@ -83,6 +103,28 @@ class RingTalkTests(PeersTestCase):
         self.assertIn("2012: 2.93 KiB, it was here already", told)
         self.assertEqual(path, str(self.directory / "received_file_2012_60.pdf"))
         self.assertEqual(Path(path).read_bytes(), PAPER)
+
+    def test_interrupted_request(self) -> None:
+        """Ctrl-C stops a request with its download and says what is kept; with nothing under way it says how to end."""
+        node = self.classroom()[2]
+        talk, operator = self.talk(node), self.peers[node].operator
+        row = {"kind": "request", "path": "/tmp/x", "name": "2012", "size": 4096, "bytes": 1024}
+        cancelled: list[str] = []
+        self.patch(operator, "request", lambda *asked: Deferred())
+        self.patch(operator, "transfers", lambda: [{**row, "name": "other"}, {**row, "kind": "store"}, row])
+        self.patch(operator, "cancel", lambda path: succeed(cancelled.append(path)))
+        talk.on_interrupt()
+        [said] = self.words()
+        self.assertIn("nothing is under way; quit leaves the ring", said)
+        prompt = TypedPrompt(["request 2012", None])
+        ended: list[object] = []
+        Deferred.fromCoroutine(talk.run(prompt, node.clock)).addBoth(ended.append)
+        self.network.run(1.0)
+        self.assertEqual((ended, self.words()), ([], []))
+        talk.on_interrupt()
+        self.network.run(1.0)
+        self.assertEqual(self.words(), ["the request of 2012 is stopped: 1.00 KiB of 4.00 KiB are kept"])
+        self.assertEqual((cancelled, ended), (["/tmp/x"], [0]))
 
     def test_store_by_a_name(self) -> None:
         """A file is stored by its own name, or another; blanks in it need no quotes, and may have some."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from twisted_bazaar.cli.ring.rows import (
@@ -26,6 +28,8 @@ from twisted_bazaar.cli.ring.rows import (
     format_stored,
     standing_figures,
 )
+from twisted_bazaar.cli.ring.watched import TransferRow
+from twisted_bazaar.cli.terminal.amounts import format_size
 from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word, fires_within, unquoted
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import ExitStatus
@@ -55,6 +59,11 @@ class RingPrompt(Interpreter):
         # In a classroom peers are called by their numbers, and that is enough.
         self._names: Mapping[str, str] | None = None if peer.is_classic else {}
 
+    def on_interrupt(self) -> None:
+        """Ctrl-C, and nothing that was typed is to be cleared: stop what is waited for, and what it fetches."""
+        if not self.interrupt():
+            self._say("nothing is under way; quit leaves the ring, die ends this peer without a goodbye")
+
     async def _store(self, rest: str) -> None:
         file, name = self._file_and_name(rest)
         await self._wait_for_ring()
@@ -65,9 +74,26 @@ class RingPrompt(Interpreter):
     async def _request(self, rest: str) -> None:
         name = _named(rest, "request")
         await self._wait_for_ring()
-        row = msgspec.convert(await self._peer.operator.request(name, str(self._directory)), Fetched)
+        try:
+            row = msgspec.convert(await self._peer.operator.request(name, str(self._directory)), Fetched)
+        except CancelledError:
+            await self._stop_request(name)
+            raise
         self._say(format_fetched(row))
         self._say(row.path)
+
+    async def _stop_request(self, name: str) -> None:
+        for told in self._peer.operator.transfers():
+            row = msgspec.convert(told, TransferRow)
+            if row.name == name and row.kind == "request":
+                with suppress(UsageError):
+                    await self._peer.operator.cancel(row.path)
+                kept = (
+                    f"{format_size(row.bytes)} of {format_size(row.size)} are kept" if row.bytes else "nothing has come"
+                )
+                self._say(f"the request of {name} is stopped: {kept}")
+                return
+        self._say(f"the request of {name} is stopped: nothing has come yet")
 
     async def _delete(self, rest: str) -> None:
         name = _named(rest, "delete")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
-from attrs import frozen
+from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
 
@@ -31,7 +31,7 @@ _PROMPT: Final = "ring> "
 _OWN_HOST: Final = "127.0.0.1"
 
 
-@frozen
+@define
 class RingRun:
     """One call of the command.
 
@@ -45,6 +45,8 @@ class RingRun:
     directory: Path
     state: StateDirectory | None = None
     quiet: bool = False
+    _prompt: Prompt | None = field(default=None, init=False)
+    _commands: RingPrompt | None = field(default=None, init=False)
 
     async def work(self, reactor: Any) -> int:
         """Take words until there are no more, and leave the ring; returns the exit status.
@@ -52,7 +54,7 @@ class RingRun:
         @raise UsageError: an option cannot be.
         @raise NegativeAnswer: there is no listening there, or no joining.
         """
-        prompt = Prompt(_PROMPT)
+        prompt = self._prompt = Prompt(_PROMPT)
         watcher = _Watcher(prompt.say, quiet=self.quiet)
         discovery = FloodMethod()
         peer = make_role(self.options, RoleContext(discovery, self.state), watcher)
@@ -73,6 +75,8 @@ class RingRun:
             if join := self.options["join"]:
                 prompt.say(f"joining the ring by {join}")
             commands = RingPrompt(peer, self.directory, prompt.say, reactor, strict=not prompt.is_seen)
+            self._commands = commands
+            prompt.interrupted = commands.on_interrupt
             talking = Deferred.fromCoroutine(commands.run(prompt, reactor))
             peer.finished.addCallback(lambda _: talking.cancel())
             try:
@@ -89,6 +93,17 @@ class RingRun:
         finally:
             watcher.is_leaving = True
             await service.stopService()
+
+    def interrupt(self, at: float) -> bool:
+        """Ctrl-C while no line is typed; returns whether the prompt is there for it.
+
+        @param at: when it came.
+        """
+        prompt, commands = self._prompt, self._commands
+        if prompt is None or commands is None or not prompt.is_seen or prompt.took_key_at(at):
+            return False
+        commands.on_interrupt()
+        return True
 
 
 class _Watcher(JoinObserver):

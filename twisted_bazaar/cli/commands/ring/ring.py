@@ -85,9 +85,9 @@ def ring(ctx: click.Context, /, options: OptionValues) -> None:
     """Join a ring and use it at a prompt, or ask a member that runs.
 
     Without a command this joins a ring, or begins one, and takes words from a terminal or a pipe: store, request,
-    delete, find, put, get, list, status, help, die and quit. It leaves on quit, at the end of the input and on Ctrl-C:
-    it hands over to others what it keeps, and tells its neighbours. A second Ctrl-C does not wait for that to end. The
-    word die ends it without any of that, as a power cut does.
+    delete, find, put, get, list, status, help, die and quit. It leaves on quit, or Ctrl-D, and at the end of a pipe: it
+    hands over to others what it keeps, and tells its neighbours. The word die ends it without any of that, as a power
+    cut does. Ctrl-C clears the line; on an empty one it stops what is waited for, and what has come is kept.
 
     A command asks a member that runs already, such as a daemon with --role ring_peer. Options then stand after it.
     """
@@ -104,7 +104,7 @@ def ring(ctx: click.Context, /, options: OptionValues) -> None:
     state = _state(options)
     run = RingRun(options, directory, state, options["quiet"])
     try:
-        status = run_in_reactor(run.work)
+        status = run_in_reactor(run.work, run.interrupt)
     except Interrupted as interrupted:
         say_left(interrupted.status)
     raise SystemExit(status)
