@@ -22,6 +22,7 @@ from twisted_bazaar.sim.invariants import (
     NoFaultOfOurs,
     NoLoops,
     NothingLeft,
+    RoomIsMade,
     TablesAreBounded,
     TablesNeverHide,
 )
@@ -47,6 +48,7 @@ NO_PROMISE: Final[Mapping[type[Check], str]] = {
     NothingLeft: "what a node leaves when it has stopped is nothing that others could rely on",
     NoFaultOfOurs: "no fault of our own would be a promise to have no bug; those that it finds break others",
     LittleInVain: "how much is fetched in vain is a matter of speed, and promise 10 is about what comes in the end",
+    RoomIsMade: "promise 8 says what holds when super peers die, and not that there are ever enough of them",
     TablesNeverHide: "promise 8 says that not all there is is found; this looks at tables alone, where nobody has left",
 }
 

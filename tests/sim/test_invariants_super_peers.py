@@ -16,6 +16,7 @@ from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, RouteTable
 from twisted_bazaar.discovery.superpeer.ultrapeer.leaves import Leaves
 from twisted_bazaar.discovery.superpeer.ultrapeer.local_search import LocalSearch
+from twisted_bazaar.discovery.superpeer.ultrapeer.promotion import Promotion
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import QueryControl
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
 from twisted_bazaar.node.control import Ping, Pong
@@ -28,6 +29,7 @@ from twisted_bazaar.sim.invariants.super_peers import (
     FoundAgain,
     HitsAreTrue,
     PathsExpire,
+    RoomIsMade,
     SearchesEnd,
     TablesNeverHide,
     TrafficIsBounded,
@@ -51,6 +53,9 @@ CALM: Final = SuperPeerScenario(
 )
 # Over one link nobody is asked but those whose tables say maybe.
 SETTLING: Final = CALM.evolve(mode="liveness", settle="25s", ttl=1, degree=3)
+CROWDED: Final = SETTLING.evolve(
+    nodes=42, super_peers=2, degree=1, leaves=5, may_lead=0.5, for_="3m", phases=["dynamic"]
+)
 STORMY: Final = CALM.evolve(for_="60s", faults_a_minute=20.0, fault_kinds=["pause", "kill", "slow"], loss=0.02)
 
 
@@ -62,9 +67,9 @@ class PlantedBugTests(PlantedBugCase):
     def test_nothing_planted(self) -> None:
         """Unbroken code keeps every promise, in calm and in storm, and every check looks at something."""
         for scenario, unchecked in (
-            (CALM, [TablesNeverHide.promise]),
-            (STORMY, [TablesNeverHide.promise]),
-            (SETTLING.evolve(faults_a_minute=20.0, fault_kinds=["crash", "kill", "partition"]), []),
+            (CALM, [RoomIsMade.promise, TablesNeverHide.promise]),
+            (STORMY, [RoomIsMade.promise, TablesNeverHide.promise]),
+            (SETTLING.evolve(faults_a_minute=20.0, fault_kinds=["crash", "kill", "partition"], may_lead=0.2), []),
         ):
             self.assertEqual(self.unchecked(scenario.evolve(churn=0.5)), unchecked)
 
@@ -131,6 +136,18 @@ class PlantedBugTests(PlantedBugCase):
         """A weak peer that stays with the super peers that it had first."""
         self.plant(Registrations, "peer_left", lambda right: lambda registrations, peer: None)
         self.assert_caught(FoundAgain, CALM.evolve(for_="60s", churn=1.0), checks=[FoundAgain])
+
+    def test_crowded(self) -> None:
+        """A few super peers with little room are joined by weak peers, until all are taken."""
+        report = SuperPeerRun(CROWDED).run()
+        self.assertEqual(report.violations, [])
+        self.assertGreaterEqual(report.promoted or 0, 4)
+        self.assertIn(("weak peers that became super peers", f"{report.promoted}"), report.in_words(1.0))
+
+    def test_nobody_is_asked_to_lead(self) -> None:
+        """A super peer that is full and asks nobody to become one."""
+        self.plant(Promotion, "consider", lambda right: lambda promotion: None)
+        self.assert_caught(RoomIsMade, CROWDED, checks=[RoomIsMade])
 
     def test_hidden(self) -> None:
         """A table that says no now and then."""

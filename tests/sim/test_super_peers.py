@@ -30,6 +30,7 @@ OTHER: Final[dict[str, Any]] = {
     "super-peers": 12,
     "degree": 3,
     "leaves": 20,
+    "may-lead": 0.25,
     "ttl": 3,
     "results": 7,
     "ping": "2.5s",

@@ -29,6 +29,7 @@ class SuperPeerMethod(DiscoveryMethod):
 
     @param super_peers: where the first ones are; more are learnt from them, and from a tracker.
     @param may_lead: whether this node becomes a super peer itself when there are too few.
+    @param dormant: the super peer that it becomes then, with options of its own.
     @param observer: told when one takes this node.
     """
 
@@ -44,9 +45,10 @@ class SuperPeerMethod(DiscoveryMethod):
         super_peers: Sequence[IStreamClientEndpoint | Address] = (),
         *,
         may_lead: bool = False,
+        dormant: SuperPeer | None = None,
         observer: JoinObserver | None = None,
     ) -> None:
-        self.super_peer: SuperPeer | None = SuperPeer.dormant() if may_lead else None
+        self.super_peer: SuperPeer | None = SuperPeer.dormant() if may_lead and dormant is None else dormant
         lead = None if self.super_peer is None else self.super_peer.lead
         self.leaf: Leaf = Leaf(super_peers, lead=lead, observer=observer)
         self.roles: Sequence[IRole] = (self.leaf,) if self.super_peer is None else (self.leaf, self.super_peer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, ClassVar, Final
 
@@ -259,7 +259,8 @@ class FoundAgain(Check):
     """A leaf that loses its super peers is with others soon.
 
     Not asked of those who have just begun: all that they know may be gone. And not while nothing gets through between
-    some machines, or some stand still or are slow: there may be no way to another super peer then.
+    some machines, or some stand still or are slow: there may be no way to another super peer then. Nor while all super
+    peers are full: the time counts from when one has room.
     """
 
     promise = "a weak peer whose super peer has died is found again within 10 s"
@@ -271,6 +272,7 @@ class FoundAgain(Check):
         self._new: set[str] = set()
         self._faults = 0
         self._calm_since = 0.0
+        self._full_at = 0.0
 
     def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """Somebody shares files; or a fault begins or ends."""
@@ -289,9 +291,13 @@ class FoundAgain(Check):
     def on_second(self) -> None:
         """See who is not to be found."""
         taken: dict[str, list[SuperPeer]] = {}
+        room = 0
         for _, role in super_peers_in(self.cluster):
+            room += role.leaves.room
             for registrant in role.leaves.registrants.values():
                 taken.setdefault(registrant.peer.key, []).append(role)
+        if not room:
+            self._full_at = self.now
         for name in self._first:
             member = self.cluster.members[name]
             if member.node is None:
@@ -305,7 +311,7 @@ class FoundAgain(Check):
                 self.expect(True, "")
 
     def _not_found(self, member: Member) -> None:
-        since = max(self._lost_since.setdefault(member.name, self.now), self._calm_since)
+        since = max(self._lost_since.setdefault(member.name, self.now), self._calm_since, self._full_at)
         # A silence is noticed when it has been long enough.
         noticed_s = max(0.0, member.programme.limits.silence_s - _FOUND_AGAIN_S)
         lost_s = self.now - since
@@ -321,6 +327,42 @@ class FoundAgain(Check):
             for title in role.leaves.directory.exact_matches(None, digest)
             for lister, _ in role.leaves.directory.holders(title)
         )
+
+
+class RoomIsMade(Check):
+    """Weak peers become super peers where there are too few.
+
+    It is asked when the network has settled, and only while somebody is left that may become one.
+    """
+
+    promise = "when super peers are full, weak peers that may become some make room for all"
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self._may_lead: Sequence[str] = ()
+        self._sharing: list[str] = []
+
+    def on_event(self, event: str, details: Mapping[str, Any]) -> None:
+        """Somebody shares files; or it is told who may become a super peer."""
+        if event == "shares":
+            self._sharing.append(details["node"])
+        elif event == "may-lead":
+            self._may_lead = details["names"]
+
+    def on_settled(self) -> None:
+        """See who has no super peer, though there could be one more."""
+        leading = {member.name for member, _ in super_peers_in(self.cluster)}
+        left = [name for name in self._may_lead if self._runs(name) and name not in leading]
+        if not left:
+            return
+        taken = {each.peer.key for _, role in super_peers_in(self.cluster) for each in role.leaves.registrants.values()}
+        for name in self._sharing:
+            if self._runs(name) and name not in leading:
+                is_taken = self.cluster.members[name].key in taken
+                self.expect(is_taken, f"no super peer has taken {name}, and {left[0]} is none")
+
+    def _runs(self, name: str) -> bool:
+        return self.cluster.members[name].node is not None
 
 
 class TablesNeverHide(Check):

@@ -26,6 +26,7 @@ SORTS: Final[Mapping[Sort, str]] = {"all": "all", "popular": "popular files", "r
 
 _FIGURES: Final[Sequence[Figure[SuperPeerReport]]] = (
     Figure("met", "searches with a hit", lambda report: f"{report.met:,} of {report.wants:,}"),
+    Figure("promoted", "weak peers that became super peers", lambda report: report.promoted_in_words),
     Figure("phases", value=lambda report: [phase.to_json() for phase in report.phases]),
 )
 _FIGURES_OF_A_PHASE: Final[Sequence[Figure[PhaseReport]]] = (
@@ -113,12 +114,19 @@ class SuperPeerReport(Report):
 
     @ivar phases: what came of each kind of search.
     @ivar met: how many searches had a hit.
+    @ivar promoted: how often a weak peer became a super peer; None if none may.
     """
 
     figures: ClassVar[Sequence[Figure[Any]]] = _FIGURES
 
     phases: Sequence[PhaseReport]
     met: int
+    promoted: int | None = None
+
+    @property
+    def promoted_in_words(self) -> str | None:
+        """The same, for people; None if none may."""
+        return None if self.promoted is None else f"{self.promoted:,}"
 
     @property
     def obtained(self) -> int:
@@ -185,12 +193,15 @@ class SuperPeerStatistics(Statistics[SuperPeerReport]):
         self._by_query: dict[str, _Search] = {}
         self._phases: list[_PhaseCount] = []
         self._present: _PhaseCount | None = None
+        self._promoted: int | None = None
 
     # What the run says.
 
     def on_event(self, event: str, details: Mapping[str, Any]) -> None:
         """A kind of search begins to be used, or none is used any more; or somebody asks."""
-        if event == "phase":
+        if event == "may-lead":
+            self._promoted = 0
+        elif event == "phase":
             self._end_phase()
             name = details["name"]
             if name is not None:
@@ -203,6 +214,11 @@ class SuperPeerStatistics(Statistics[SuperPeerReport]):
             search = _Search(self._present.name, member, words, now, details["could_have"])
             self._searches.append(search)
             self._unsent[member.name, words] = search
+
+    def on_report(self, member: Member, event: str, details: Mapping[str, Any]) -> None:
+        """A weak peer may have become a super peer."""
+        if event == "led" and self._promoted is not None:
+            self._promoted += 1
 
     # What nodes send.
 
@@ -267,6 +283,7 @@ class SuperPeerStatistics(Statistics[SuperPeerReport]):
             wants=len(self._searches),
             met=sum(bool(search.hits) for search in self._searches),
             phases=[self._report_of(phase) for phase in self._phases],
+            promoted=self._promoted,
         )
 
     def _report_of(self, phase: _PhaseCount) -> PhaseReport:

@@ -6,9 +6,9 @@ The same questions are asked once for each kind of search, on the same network, 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import BinaryIO, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 from attrs import evolve
 from twisted.logger import Logger
@@ -89,7 +89,16 @@ class SuperPeerRun(Run[SuperPeerScenario, SuperPeerReport]):
         for name in self._weak_peers:
             rng = self._chance("super peers", name)
             given = rng.sample(places, min(_SUPER_PEERS_KEPT, len(places)))
-            self.cluster.add(name, Programme(self._weak_peer(name, given), limits))
+            if name in self._may_lead:
+                self.cluster.add(name, Programme(self._weak_peer(name, given), roomy, udp=NODE_PORT))
+            else:
+                self.cluster.add(name, Programme(self._weak_peer(name, given), limits))
+
+    @cached_property
+    def _may_lead(self) -> frozenset[str]:
+        """The names of the weak peers that become super peers when there are too few."""
+        count = round(len(self._weak_peers) * self._scenario.may_lead)
+        return frozenset(self._chance("may lead").sample(self._weak_peers, count))
 
     @cached_property
     def _limits(self) -> Limits:
@@ -97,24 +106,23 @@ class SuperPeerRun(Run[SuperPeerScenario, SuperPeerReport]):
         return Limits(min_links=0, max_links=_LINKS_BESIDES, ping_s=ping_s, silence_s=_SILENCES * ping_s)
 
     def _super_peer(self, neighbours: Sequence[Address]) -> Callable[[Member], Sequence[IRole]]:
+        return lambda member: [SuperPeer(neighbours, **self._of_super_peers)]
+
+    @property
+    def _of_super_peers(self) -> Mapping[str, Any]:
+        """What each super peer is made with, be it one from the beginning or not."""
         scenario = self._scenario
-
-        def make(member: Member) -> Sequence[IRole]:
-            return [
-                SuperPeer(
-                    neighbours,
-                    ttl=scenario.ttl,
-                    leaves=scenario.leaves,
-                    results=scenario.results,
-                    degree=scenario.degree,
-                )
-            ]
-
-        return make
+        return {
+            "ttl": scenario.ttl,
+            "leaves": scenario.leaves,
+            "results": scenario.results,
+            "degree": scenario.degree,
+        }
 
     def _weak_peer(self, name: str, super_peers: Sequence[Address]) -> Callable[[Member], Sequence[IRole]]:
         def make(member: Member) -> Sequence[IRole]:
-            way = SuperPeerMethod(super_peers)
+            dormant = SuperPeer.dormant(**self._of_super_peers) if name in self._may_lead else None
+            way = SuperPeerMethod(super_peers, dormant=dormant)
             way.leaf.results = self._scenario.results
             return [*way.roles, _Sharer(way.leaf, list(self.titles.files_of(name)))]
 
@@ -163,6 +171,8 @@ class SuperPeerRun(Run[SuperPeerScenario, SuperPeerReport]):
         for name in self._weak_peers:
             digests = [self.titles.digest(title) for title in self.titles.held[name]]
             self.cluster.note("shares", node=name, digests=digests)
+        if self._may_lead:
+            self.cluster.note("may-lead", names=sorted(self._may_lead))
         super()._start()
 
     def _begin(self) -> None:

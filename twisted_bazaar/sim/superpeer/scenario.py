@@ -88,6 +88,9 @@ class SuperPeerScenario(Scenario, frozen=True, kw_only=True, forbid_unknown_fiel
     sessions: Sessions = "weibull:0.59"
     degree: Annotated[int, Meta(ge=1, le=64), option_help("How many neighbours each super peer is given.")] = 6
     leaves: Annotated[int, Meta(ge=1, le=10_000), option_help("How many weak peers (leaves) a super peer takes.")] = 300
+    may_lead: Annotated[
+        Share, option_help("The share of weak peers that become super peers when there are too few.")
+    ] = 0.0
     ttl: Annotated[
         int,
         Meta(ge=1, le=LARGEST_TTL),
