@@ -14,6 +14,7 @@ _VIA_INDEX: Final = "sim/test_market_via_index.py::PlantedBugTests::"
 _STORIES: Final = "discovery/ring/test_ring_stories.py::PlantedTests::"
 _HOSTILE: Final = "discovery/ring/test_hostile.py::"
 _REPAIR: Final = "discovery/ring/storage/repair.py"
+_QUERY_ENDS: Final = "discovery/superpeer/ultrapeer/query_ends.py"
 _MEETING: Final = "discovery/ring/member/contact_verification.py"
 
 BUGS: Final[Mapping[int, Sequence[Bug]]] = {
@@ -29,6 +30,43 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "hits that go to who was deeper in the query",
             "discovery/superpeer/ultrapeer/test_reverse_paths.py",
             ("discovery/superpeer/ultrapeer/reverse_paths.py", "if hops <= passed.hops and", "if"),
+        ),
+        bug(
+            "a search that goes on though all have answered",
+            "discovery/superpeer/ultrapeer/test_query_ends.py",
+            (
+                _QUERY_ENDS,
+                "return self._ended(passed, asker, 0) if has_copy else ()",
+                "return ()",
+            ),
+        ),
+        bug(
+            "one that is over while hits are on their way",
+            "discovery/superpeer/ultrapeer/test_query_ends.py",
+            (_QUERY_ENDS, "return _NOT_SAID < said <= self.brought.get(neighbour, 0)", "return _NOT_SAID < said"),
+        ),
+        bug(
+            "a malformed query that nobody ends",
+            "roles/test_super_peer.py",
+            (
+                "node/links/link.py",
+                "                self.send(asked.ended_by(id=error.about_id))\n",
+                "                pass\n",
+            ),
+        ),
+        bug(
+            "an error without the id that could be read",
+            "wire/test_codec.py",
+            ("wire/codec.py", "return _read_id(payload).id", "return None"),
+        ),
+        bug(
+            "a neighbour that is dialled for ever, as it listens elsewhere",
+            "node/test_bootstrap.py",
+            (
+                "node/bootstrap.py",
+                "if error.node_id not in self._links.peers.links:",
+                "if self._links.peer_at(endpoint) is None:",
+            ),
         ),
         bug(
             "a cookie that is not looked at",
@@ -69,6 +107,11 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
                 "        self._is_joined, self._is_resumed = True, False\n"
                 "        if self._renewal_id is not None:\n            return\n",
             ),
+        ),
+        bug(
+            "a silent server that is noticed too late",
+            "node/links/test_keepalive.py node/test_to_tracker.py",
+            ("node/links/keepalive.py", "cut_at = min(cut_at, self._asked_at + limits.answer_s)", "pass"),
         ),
         bug("a seller whose goods nobody is told of", f"{_VIA_INDEX}test_never_published"),
         bug("a buyer that does not find the way back to a seller that was away", f"{_VIA_INDEX}test_no_way_back"),

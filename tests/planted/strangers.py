@@ -43,6 +43,11 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             ),
         ),
         bug(
+            "two neighbours that both leave much unread, and wait for each other",
+            "node/links/test_link.py",
+            ("node/links/inbound.py", "        if due is Due.LET_IN:\n            self._let_in()\n", ""),
+        ),
+        bug(
             "a socket that is read on before what it sent is taken",
             "node/links/test_flow_control.py node/links/test_link_bytes.py",
             (
