@@ -142,7 +142,7 @@ def test_statuses(shop: IndexedShop) -> None:
     status, said = shop.buy("--want", "apple=2")
     assert (status, "bought 2 apple" in said) == (0, True), said
     assert shop.buy("--want", "pear", "--timeout", "3", name="other")[0] == 3
-    assert shop.buy("--want", "apple", "--max-price", "119", "--timeout", "3", name="third")[0] == 3
+    assert shop.buy("--want", "apple", "--max-price", "119", "--timeout", "3", name="third")[0] == 6
     assert shop.counts() == {"apple": (3, 2)}
     assert '"type": "quotation"' in shop.lines("seller")
     assert '"type": "search"' not in shop.lines("seller") + shop.lines("buyer")

@@ -41,7 +41,7 @@ def test_stock_of_a_running_seller(shop: Shop) -> None:
     assert shop.bazaar("stock", "add", "pear=3@120", "apple=1").returncode == 0
     assert shop.bazaar("stock", "withdraw", "apple=4").returncode == 0
     assert shop.run_node("buyer", "--want", "pear=2", "--once", "--name", "other").returncode == 0
-    assert shop.run_node("buyer", "--want", "apple=3", "--once", "--timeout", "3", "--name", "third").returncode == 3
+    assert shop.run_node("buyer", "--want", "apple=3", "--once", "--timeout", "3", "--name", "third").returncode == 4
     rows = shop.told("stock", "list")
 
     seller.kill()
