@@ -411,7 +411,7 @@ class IndexTests(PageTests):
     def test_words(self) -> None:
         """The names on the page are cut into the words that stand there, and words are of the categories named."""
         text = section(INDEX, "Words")
-        [vectors] = blocks(text, "words")
+        [vectors] = blocks(text, "text")
         read = json.JSONDecoder().raw_decode
         for line in vectors.splitlines():
             name, end = read(line)

@@ -41,7 +41,7 @@ class OptionRefused(SystemExit):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.code = ExitStatus.WRONG_USE
+        self.code: int | str | None = ExitStatus.WRONG_USE
 
 
 class DaemonOptions(usage.Options):

@@ -26,7 +26,7 @@ class RepeatedKey(ValueError):
     """
 
     def __init__(self, key: str) -> None:
-        self.key = key[:_LONGEST_QUOTED]
+        self.key: str = key[:_LONGEST_QUOTED]
         super().__init__(f"the key {self.key!r} stands in an object twice")
 
 

@@ -57,7 +57,7 @@ class PeerProcess:
         self.room = room
         self.joined: Deferred[None] = Deferred()
         self.ended: Deferred[None] = Deferred()
-        self.endpoint = ""
+        self.endpoint: str = ""
         self._port = 0
         self._reactor = reactor
         self._say = say

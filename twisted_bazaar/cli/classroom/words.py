@@ -49,7 +49,7 @@ class RoomPrompt(Interpreter):
                 raise UsageError(f"what is to be typed at peer {number}? write {number} store 2012, or {number} help")
             self._room.type_at(place_of(number), rest.strip())
         except BazaarError as error:
-            self.status = ExitStatus.NO
+            self.status: int = ExitStatus.NO
             self._say(str(error))
         return None
 

@@ -56,8 +56,8 @@ ASKING: Final = (Ending(ExitStatus.DONE), Ending(ExitStatus.NO, "The node said n
 
 
 @frozen
-class RunningNode:
-    """A node that may be running.
+class OwnedNode:
+    """A node of this user, by its directory.
 
     @ivar name: what its operator calls it.
     @ivar directory: where it keeps its state.
@@ -67,6 +67,10 @@ class RunningNode:
     name: str
     directory: Path
     option: str = ""
+
+
+class RunningNode(OwnedNode):
+    """A node that may be running."""
 
     def ask(self, command: str, within_s: float = _ANSWER_S, **wishes: Any) -> list[Any]:
         """What each of its roles that know a command answers.

@@ -14,9 +14,15 @@ from typing import Any, Final, TypeVar
 
 import click
 import msgspec
-from attrs import frozen
 
-from twisted_bazaar.cli.control.client import NotThere, RunningNode, chosen_node, directories_of_user, named_node
+from twisted_bazaar.cli.control.client import (
+    NotThere,
+    OwnedNode,
+    RunningNode,
+    chosen_node,
+    directories_of_user,
+    named_node,
+)
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.errors import StorageError, UsageError
 from twisted_bazaar.settings.option import OptionValues
@@ -65,18 +71,8 @@ _READERS: Final[Mapping[str, Sequence[tuple[FileKind[Any], _Reader]]]] = {
 }
 
 
-@frozen
-class StoppedNode:
-    """A node that does not run.
-
-    @ivar name: what its operator calls it.
-    @ivar directory: where it keeps its state.
-    @ivar option: the words that name it on a command line; none where that is not needed.
-    """
-
-    name: str
-    directory: Path
-    option: str = ""
+class StoppedNode(OwnedNode):
+    """A node that does not run."""
 
     def knows(self, command: str) -> bool:
         """Whether it has a book that answers a command."""

@@ -55,7 +55,7 @@ class RingPrompt(Interpreter):
         self._directory = directory
         self._reactor = reactor
         self._strict = strict
-        self.is_dead = False
+        self.is_dead: bool = False
         # In a classroom peers are called by their numbers, and that is enough.
         self._names: Mapping[str, str] | None = None if peer.is_classic else {}
 

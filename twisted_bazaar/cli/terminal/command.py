@@ -49,7 +49,7 @@ class PlainCommand(click.Command):
         super().__init__(*args, **attributes)
         self.declared = declared
         self.endings = endings
-        self.examples = [example] if example else []
+        self.examples: Sequence[str] = [example] if example else []
         self.params.extend(map(_click_option, declared))
         if self.callback is not None and declared:
             self.callback: Callable[..., Any] | None = self._with_values(self.callback)

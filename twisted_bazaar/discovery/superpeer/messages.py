@@ -8,7 +8,7 @@ datagram between two super peers; C{query}, C{queryhit} and C{table} are the sam
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
@@ -161,7 +161,7 @@ class Query(Message, tag="query", kw_only=True):
     @ivar bazaar: where goods are to be sold.
     """
 
-    ended_by = QueryEnd
+    ended_by: ClassVar[type[Any] | None] = QueryEnd
 
     id: QueryId
     reach: _Reach = 0
