@@ -72,12 +72,15 @@ class StateDirectory:
     """A state directory that this process has taken: this user's own, and nobody else may write to it.
 
     @param path: where it is; made if there is none.
+    @param roles: the names of the roles of the node.
     @ivar path: the same, absolute.
+    @ivar roles: the names of the roles of the node.
     @ivar files: what is in it.
     @raise UsageError: it cannot be used, or another node uses it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, roles: Sequence[str] = ()) -> None:
+        self.roles: Sequence[str] = roles
         self.path: Path = written_path(path, "--state").absolute()
         if len(os.fsencode(self.path / SOCKET)) > LONGEST_SOCKET_PATH:
             raise UsageError(f"--state {self.path}: the path is too long for a socket in it; choose a shorter one")
@@ -138,13 +141,13 @@ class StateDirectory:
         """
         self.files.replace(_ID, b"%d\n" % node_id)
 
-    def keep_roles(self, roles: Sequence[str]) -> None:
-        """Note which roles the node has, at each of its starts.
+    def note_start(self) -> None:
+        """Note that the node has been started, and which roles it has.
 
         @raise UsageError: it cannot be written.
         """
         try:
-            self.files.replace(_ROLES, f"{' '.join(roles)}\n".encode())
+            self.files.replace(_ROLES, f"{' '.join(self.roles)}\n".encode())
         except OSError as error:
             raise UsageError(f"{self.path / _ROLES}: {error.strerror}") from None
 

@@ -79,6 +79,11 @@ ENDINGS: Final = (
     ),
 )
 """The exit statuses of a buyer that ends by itself."""
+_WHY_MISSING: Final = {
+    ExitStatus.NOT_FOUND: ": nobody who was asked has it",
+    ExitStatus.SOLD_OUT: ": there is no more of it",
+    ExitStatus.UNFINISHED: ": there is no answer yet",
+}
 EXAMPLE: Final = "--want apple"
 
 
@@ -364,9 +369,8 @@ class Buyer(Role):
         else:
             status = ExitStatus.NOT_FOUND
         for want in missing:
-            if want.too_dear is None:
-                why, details = "", {}
-            else:
+            why, details = _WHY_MISSING.get(status, ""), {}
+            if want.too_dear is not None:
                 why = ": the lowest price is {lowest_price}, and --max-price is {max_price}"
                 details = {"lowest_price": want.too_dear, "max_price": self._max_price}
             self.node.report(

@@ -107,6 +107,8 @@ class NodeService(Service):
                 raise UsageError(f"the control socket {socket} cannot be opened: {error}") from None
         self._started_at = self._reactor.seconds()
         await self.node.start(config.listen, config.advertised, config.udp)
+        if config.state is not None:
+            config.state.note_start()
         self._is_open = True
         if config.listen is not None:
             self._tell_room()

@@ -241,9 +241,7 @@ def state_of(options: Mapping[str, Any], roles: Sequence[str]) -> StateDirectory
         return None
     if state and name:
         raise UsageError("--name is for nodes without --state: leave out one of them")
-    directory = StateDirectory(Path(state) if state else state_path("-".join(roles) if name is None else name))
-    directory.keep_roles(roles)
-    return directory
+    return StateDirectory(Path(state) if state else state_path("-".join(roles) if name is None else name), roles)
 
 
 def show(text: str) -> NoReturn:

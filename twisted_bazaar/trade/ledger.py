@@ -114,13 +114,16 @@ class Ledger:
         return self._read(lambda book: list(book.counts().values()))
 
     def stock(self, supplies: Mapping[str, Supply]) -> Deferred[Sequence[StockLevel]]:
-        """Enter what a seller begins with; fires with the count of what was there before."""
+        """Enter what a seller begins with; fires with the count of what was there before.
+
+        What was there keeps its count, and its price where none is given.
+        """
 
         def enter(book: SalesBook) -> Sequence[StockLevel]:
             before = book.levels(supplies)
             for item, supply in supplies.items():
                 level = before.get(item) or StockLevel(item, supply.quantity, supply.quantity, 0, 0, None)
-                book.set_level(evolve(level, price=supply.price))
+                book.set_level(evolve(level, price=level.price if supply.price is None else supply.price))
             return list(before.values())
 
         return self._run(enter)

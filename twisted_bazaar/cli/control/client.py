@@ -253,7 +253,9 @@ def _only_node(command: str, what: str) -> RunningNode:
 
 def nobody_runs(command: str, what: str) -> NotThere:
     """That no node of this user runs which knows a command, and how to start one."""
-    return NotThere(f"no {what} runs under {states_root()}; {_how_to_start(command)}, or name one with --state")
+    return NotThere(
+        f"no {what} runs under {states_root()}; {_how_to_start(command)}, or name one with --name or --state"
+    )
 
 
 def nodes_of_user() -> list[RunningNode]:
@@ -273,9 +275,9 @@ def _how_to_start(command: str) -> str:
     roles = {
         "stock": "--role seller --stock apple=5",
         "files": "--role sharer --via index --index tcp:127.0.0.1:9100 --folder ./shared",
-        "members": "--role index_server",
         "ring": "--role ring_peer --join tcp:127.0.0.1:9300",
         **dict.fromkeys(("orders", "order", "cancel"), "--role buyer --want apple"),
     }
     role = roles.get(command.partition(".")[0], "")
-    return f"start one: {how_to_call('twistd')} -n bazaar-node {role}".rstrip()
+    program = "bazaar-tracker" if command == "members" else f"bazaar-node {role}"
+    return f"start one: {how_to_call('twistd')} -n {program}".rstrip()

@@ -99,6 +99,8 @@ class StoppedNode(OwnedNode):
         @raise NotThere: it is no seller with a book of its own and a key, or it runs.
         """
         path = self.directory / SALES.file_name
+        if RunningNode(self.name, self.directory).runs():
+            raise NotThere(f"the seller in {self.directory} runs: end it first, count, and start it after that")
         if not path.is_file():
             raise NotThere(f"{path}: there is no such file; bring it back first, or name another node with --name")
         if not (self.directory / KEY).exists():

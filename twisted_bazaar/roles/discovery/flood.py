@@ -16,7 +16,7 @@ class FloodMethod(DiscoveryMethod):
     name = "flood"
     needs_links = True
     nobody_asked: ClassVar[str | None] = (
-        "no tracker was reached; start one with twistd -n bazaar-tracker, or say with --tracker where it is"
+        "no tracker was reached: start one with twistd -n bazaar-tracker, and name it with --tracker"
     )
     finds_files = False
     limits: ClassVar[Mapping[str, Any]] = {}

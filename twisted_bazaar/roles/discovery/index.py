@@ -42,7 +42,7 @@ class IndexMethod(DiscoveryMethod):
     asked: ClassVar[Asked] = _ASKED
     gives_ids = True
     nobody_asked: ClassVar[str | None] = (
-        "no index server was reached; start one with --role index_server, or say with --index where it is"
+        "no index server was reached: start one with --role index_server, and name it with --index"
     )
     lists_everything = True
 

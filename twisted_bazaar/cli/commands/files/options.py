@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import click
 from attrs import evolve
 
 from twisted_bazaar.cli.commands.options import DIGEST, JSON, OUTPUT, OVERWRITE
@@ -18,7 +19,9 @@ _USUAL_TIMEOUT: Final = "60"
 _MOST: Final = 1_000_000
 
 # Twisted would show a traceback of each drop-in that is broken, also to who uses none of it.
-hold_back_log()
+if click.get_current_context(silent=True) is not None:
+    # In a daemon, which looks up the options of commands too, twistd takes the log.
+    hold_back_log()
 _METHODS: Final = [method for method in loaded_methods() if method.finds_files]
 _JOINING: Final = (
     Option(

@@ -281,10 +281,10 @@ def _state_directory(folder: Path, state: str | None) -> StateDirectory:
     @raise UsageError: it cannot be used.
     """
     if state is None:
-        return StateDirectory(state_path(name_of_sharer(folder)))
+        return StateDirectory(state_path(name_of_sharer(folder)), ["sharer"])
     if not state:
         raise UsageError("--state: write a directory")
-    return StateDirectory(Path(state))
+    return StateDirectory(Path(state), ["sharer"])
 
 
 def name_of_sharer(folder: Path) -> str:

@@ -138,6 +138,9 @@ def _parse(goods: Sequence[str], least: int = 1) -> list[Goods]:
 
     @raise Refusal: it cannot be read, or names an item twice.
     """
+    for number, text in enumerate(goods):
+        if text.isdigit() and number:
+            raise UserError(f"{text}: is this a quantity? write {goods[number - 1]}={text}")
     try:
         parsed = [parse_goods(text, "goods", least) for text in goods]
     except UsageError as error:

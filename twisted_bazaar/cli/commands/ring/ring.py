@@ -127,8 +127,8 @@ def _state(options: OptionValues) -> StateDirectory | None:
         raise UserError("--ephemeral keeps nothing: leave out --state and --name")
     try:
         if state is not None:
-            return StateDirectory(Path(state))
-        return None if name is None else StateDirectory(state_path(name))
+            return StateDirectory(Path(state), ["ring_peer"])
+        return None if name is None else StateDirectory(state_path(name), ["ring_peer"])
     except UsageError as error:
         raise UserError(str(error)) from None
 
