@@ -48,7 +48,7 @@ def test_restored(shop: Shop, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "apple: recounted; 2 in stock at 120, 0 sold, 3 withdrawn\n")
     seller = start_seller(shop)
     refused = shop.bazaar("stock", "recount", "apple=9", "--name", "seller")
-    assert (refused.returncode, "another node uses" in refused.stderr) == (2, True)
+    assert (refused.returncode, "runs: end it first" in refused.stderr) == (2, True)
     late = shop.run_node("buyer", "--want", "apple=5", "--once", "--name", "late", "--timeout", "8")
     assert (late.returncode, "3 apple not bought" in late.stdout) == (4, True)
     [level] = shop.told("stock", "list", "--name", "seller")

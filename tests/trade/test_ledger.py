@@ -89,13 +89,15 @@ class StockTests(LedgerTestCase):
         self.assertEqual(terms, {"plum": (None, 0), **{item: (count, 0) for item, count in expected.items()}})
 
     def test_known(self) -> None:
-        """What is in the book already is left alone, but for its price; it is told, and what is new is not."""
+        """What is in the book is left alone, but for a price that is named; it is told, and what is new is not."""
         self.outcomes(order(1, 3))
         before = level("apple", 5, sold=3)
         known = self.successResultOf(self.ledger.stock({"apple": Supply(50, 9), "plum": Supply(1)}))
         self.assertEqual(known, [before])
         expected = {"apple": level("apple", 5, sold=3, price=9), "pear": level("pear", 2, price=120)}
         self.assertEqual(self.levels(), {**expected, "plum": level("plum", 1)})
+        self.successResultOf(self.ledger.stock({"pear": Supply(9)}))
+        self.assertEqual(self.levels()["pear"], level("pear", 2, price=120))
 
     def test_supply(self) -> None:
         """What is added is in stock; goods that are new begin with nothing."""

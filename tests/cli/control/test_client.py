@@ -39,7 +39,7 @@ class ChoiceTests(OperatedCase):
 
     def test_none(self) -> None:
         """Where none could be meant, it is said how one is started."""
-        seller = r".*twistd -n bazaar-node --role seller --stock apple=5, or name one with --state"
+        seller = r".*twistd -n bazaar-node --role seller --stock apple=5, or name one with --name or --state"
         nobody = rf"no seller runs under {self.root}; start one: {seller}"
         self.assert_ends(2, nobody, "stock", "list")
         self.add("relay", OperatedNode())

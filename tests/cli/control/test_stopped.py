@@ -125,10 +125,12 @@ class StoppedTests(StoppedCase):
             self.told("stock", "recount", "apple=6", "pear=0")[0],
             "apple: recounted; 6 in stock at 40, 2 sold, 2 withdrawn",
         )
-        self.add_seller("shop")
+        self.add("shop", None)
         self.assert_ends(
             2, ".*ledger.sqlite: there is no such file; .*", "stock", "recount", "apple=6", "--name", "shop"
         )
+        self.add_seller("shop")
+        self.assert_ends(2, "the seller in .* runs: end it first, .*", "stock", "recount", "apple=6", "--name", "shop")
 
     def test_unreadable(self) -> None:
         """A book that is damaged, or of a newer version, is told in one line."""
