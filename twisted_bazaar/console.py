@@ -81,8 +81,8 @@ class Console:
         """Do what a request says; never fails."""
         asking = maybeDeferred(self._do, payload)
         # What cannot be written as JSON is a failure of the command too.
-        asking.addCallback(lambda results: msgspec.json.encode({"results": results}))
-        return asking.addErrback(lambda failure: msgspec.json.encode(self._explain(failure)))
+        telling: Deferred[bytes] = asking.addCallback(lambda results: msgspec.json.encode({"results": results}))
+        return telling.addErrback(lambda failure: msgspec.json.encode(self._explain(failure)))
 
     def _do(self, payload: bytes) -> Deferred[list[Any]]:
         try:

@@ -118,7 +118,7 @@ def test_says_when_there_is_nobody_to_ask(tmp_path: Path, environment: dict[str,
     """A command whose way to find names nobody ends at once, with one line."""
     (tmp_path / "empty.txt").touch()
     shared = ("--via", "phonebook", "--phonebook", "empty.txt")
-    for words in (("search", "--all"), ("get", "song"), ("share", "empty.txt")):
+    for words in (("search", "--all"), ("get", "song"), ("share", ".")):
         done = bazaar(tmp_path, environment, *words, *shared)
         told = f"bazaar {words[0]}: --via phonebook: there is nobody to ask: --phonebook names nobody\n"
         assert (done.returncode, " ".join(done.stderr.split()) + "\n") == (2, told)
