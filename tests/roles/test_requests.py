@@ -46,6 +46,7 @@ class ReadingTests(SynchronousTestCase):
             ({"words": "hi", "reach": 8}, "reach: takes at most 7"),
             ({"words": "hi", "reach": 0}, "reach: takes at least 1"),
             ({"words": "hi", "reach": "x"}, "reach: takes a whole number, not text"),
+            ({"words": "hi", "reach": 2.5}, "reach: takes a whole number, not a number with a fraction"),
             ({"words": "hi", "share": 0}, "share: takes more than 0.0"),
             ({"words": "hi", "is_loud": 1}, "is_loud: takes true or false, not a whole number"),
             ({"words": "hi", "after": 1}, "after: takes text or null, not a whole number"),

@@ -26,6 +26,7 @@ _KINDS: Final = {
     "object": "an object",
     "null": "null",
 }
+_FOUND: Final = {**_KINDS, "float": "a number with a fraction"}
 
 
 def read_request(request: Mapping[str, Any], kind: type[Request]) -> Request:
@@ -63,7 +64,7 @@ def _in_words(text: str, known: tuple[str, ...]) -> str:
         reason = f"takes {_BOUNDS[length[1]]} {_count(int(length[2]), unit)}"
     elif wrong := _KIND.fullmatch(reason):
         wanted = " or ".join(_KINDS.get(word, word) for word in wrong[1].split(" | "))
-        reason = f"takes {wanted}, not {_KINDS.get(wrong[2], wrong[2])}"
+        reason = f"takes {wanted}, not {_FOUND.get(wrong[2], wrong[2])}"
     return reason if key is None else f"{key}: {reason}"
 
 
