@@ -61,6 +61,14 @@ class PatienceTests(SynchronousTestCase):
         self.assertEqual(self.transport.value(), frame(b'{"results":["done"]}'))
         self.assertEqual(self.aborted, [])
 
+    def test_answer_that_is_no_json(self) -> None:
+        """A role that answers with what JSON cannot hold has failed; the log has it, and whoever asked is told."""
+        self.conversation.dataReceived(frame(b'{"command": "wait"}'))
+        self.role.answer.callback(object())  # type: ignore[arg-type] # the mistake
+        told = b'{"error":"the node failed at this; its log says how","status":1}'
+        self.assertEqual(self.transport.value(), frame(told))
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
     def test_nested(self) -> None:
         """A request that is nested without end, wherever, is told that it is none; nothing is logged."""
         deep = b"[" * 30_000 + b"]" * 30_000

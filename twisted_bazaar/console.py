@@ -80,8 +80,9 @@ class Console:
     def ask(self, payload: bytes) -> Deferred[bytes]:
         """Do what a request says; never fails."""
         asking = maybeDeferred(self._do, payload)
-        asking.addCallbacks(lambda results: {"results": results}, self._explain)
-        return asking.addCallback(msgspec.json.encode)
+        # What cannot be written as JSON is a failure of the command too.
+        telling: Deferred[bytes] = asking.addCallback(lambda results: msgspec.json.encode({"results": results}))
+        return telling.addErrback(lambda failure: msgspec.json.encode(self._explain(failure)))
 
     def _do(self, payload: bytes) -> Deferred[list[Any]]:
         try:

@@ -24,9 +24,11 @@ from twisted_bazaar.interface_bases import IPlugin
 from twisted_bazaar.interfaces import IDiscoveryMethod, IRole
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import StateDirectory
+from twisted_bazaar.wire.message import WireNameTaken
 
 log: Final = Logger()
 
+_OUR_PLACES: Final = "twisted_bazaar.roles."
 _PASSED_ON: Final = ("twisted_bazaar.discovery.flood.messages", "twisted_bazaar.trade.messages")
 _Loaded = TypeVar("_Loaded")
 
@@ -124,8 +126,16 @@ class RolePlugin:
         return cast("Sequence[Ending]", self._load("ENDINGS", ()))
 
     def make_role(self, options: OptionValues, context: RoleContext) -> IRole:
-        """Make the role from what the command line gave."""
-        return cast(IRole, self._load("make_role")(options, context))
+        """Make the role from what the command line gave.
+
+        @raise UsageError: the module makes no role.
+        """
+        role = self._load("make_role")(options, context)
+        if not IRole.providedBy(role):
+            raise UsageError(
+                f"the role {self.name!r} cannot be made: make_role of {self.module} returned {role!r:.100}, no role"
+            )
+        return role
 
     def _load(self, name: str, *default: object) -> Any:
         return _attribute_of(self.module, name, f"the role {self.name!r}", *default)
@@ -161,12 +171,26 @@ def _attribute_of(module: str, name: str, what: str, *default: object) -> Any:
     @param what: what is named so, for people.
     @raise UsageError: the module cannot be imported, or has nothing of that name and there is no default.
     """
+    if not module.startswith("twisted_bazaar."):
+        _declare_ours()
     try:
         return getattr(import_module(module), name, *default)
+    except WireNameTaken as error:
+        # The module by itself shows nothing: it takes both.
+        raise UsageError(f"{what} cannot be loaded: {error}; give one of them another tag") from error
     except Exception as error:
         raise UsageError(
             f"{what} cannot be loaded: {type(error).__name__}: {error}; 'python -c \"import {module}\"' shows where"
         ) from error
+
+
+@cache
+def _declare_ours() -> None:
+    """Declare all messages of this package, those of its roles too: whoever takes the name of one comes second."""
+    declare_messages()
+    for plugin in (*known_roles(), *known_methods()):
+        if isinstance(plugin, RolePlugin | DiscoveryPlugin) and plugin.module.startswith(_OUR_PLACES):
+            import_module(plugin.module)
 
 
 @frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import shlex
@@ -39,6 +40,28 @@ class ExampleTests(SynchronousTestCase):
             blocks = re.findall(r"^```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
             self.assertEqual(len(blocks), count, name)
             self.assertEqual([block for block in blocks if not any(block in text for text in files)], [], name)
+
+    def test_can_be_pasted(self) -> None:
+        """The blocks of the page on roles, one below the other, make its module: the same classes and functions."""
+        page = (HOWTO / "add-a-role.md").read_text(encoding="utf-8")
+        before, _, door = page.partition("## The door")
+        pasted = re.findall(
+            r"^```python\n(.*?)^```", before + door.partition("The drop-in")[0], re.MULTILINE | re.DOTALL
+        )
+        module = (HOWTO / "greeter/bazaar_greeter/role.py").read_text(encoding="utf-8")
+        self.assertEqual(*(_parts_of("\n".join(blocks)) for blocks in (pasted, [module])))
+
+
+def _parts_of(source: str) -> list[str]:
+    """Each statement of a module, and each method of its classes; but for its docstring."""
+    parts = []
+    for statement in ast.parse(source).body:
+        inner = statement.body if isinstance(statement, ast.ClassDef) else []
+        of_class = getattr(statement, "name", "")
+        parts += [f"{of_class}: {ast.dump(part)}" for part in inner]
+        if not inner:
+            parts.append(ast.dump(statement))
+    return sorted(part for part in parts if not part.startswith("Expr("))
 
 
 class MethodTests(PageTests):

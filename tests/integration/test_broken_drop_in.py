@@ -105,6 +105,41 @@ def test_refused(plugins: Path, tmp_path: Path, environment: dict[str, str]) -> 
     assert (daemon.returncode, sorted(faults)) == (2, faults_in(plugins))
 
 
+@pytest.mark.parametrize(
+    ("role", "code", "fault"),
+    [
+        (
+            "grocer",
+            'class Order(Message, tag="buy"):\n    """Taken by this package."""\n',
+            "the role 'grocer' cannot be loaded: mistaken.Order and twisted_bazaar.trade.messages.Buy both claim the "
+            "wire name 'buy'; give one of them another tag",
+        ),
+        (
+            "listener",
+            'class Order(Message, tag="renew"):\n    """Taken by a role of this package."""\n',
+            "the role 'listener' cannot be loaded: mistaken.Order and twisted_bazaar.discovery.index.messages.Renew "
+            "both claim the wire name 'renew'; give one of them another tag",
+        ),
+        ("idler", "", "the role 'idler' cannot be made: make_role of mistaken returned None, no role"),
+    ],
+)
+def test_mistaken(role: str, code: str, fault: str, tmp_path: Path) -> None:
+    """A role whose message has a name that is taken, or that makes nothing, is told in one line."""
+    plugins = tmp_path / "mine/twisted/plugins"
+    plugins.mkdir(parents=True)
+    door = f'from twisted_bazaar.plugin import RolePlugin\n\nmine = RolePlugin("{role}", "mistaken", "Errs.")\n'
+    (plugins / "mistaken_dropin.py").write_text(door)
+    start = "from twisted_bazaar.wire.message import Message\n\nOPTIONS = ()\n\n"
+    made = "\n\ndef make_role(options, context):\n    return None\n"
+    (tmp_path / "mine/mistaken.py").write_text(start + code + made)
+    places = os.pathsep.join(filter(None, [str(tmp_path / "mine"), os.environ.get("PYTHONPATH")]))
+    environment = {"PYTHONPATH": places, "XDG_STATE_HOME": str(tmp_path / "state")}
+    done = run([*TWISTD, "bazaar-node", "--ephemeral", "--role", role], tmp_path, environment)
+    assert done.returncode != 0
+    assert TRACEBACK not in done.stdout + done.stderr
+    assert f"bazaar-node: {fault}" in done.stderr.splitlines()
+
+
 def test_no_matter_to_others(tmp_path: Path, environment: dict[str, str]) -> None:
     """A command that uses none of them says nothing of them, and does its work."""
     shown = bazaar(tmp_path, environment, "search", "--help")

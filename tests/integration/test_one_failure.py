@@ -108,6 +108,27 @@ def test_seed(changed: Path, tmp_path: Path) -> None:
     assert bazaar(ROOT, tmp_path, *words) == (0, "")
 
 
+def test_shrinking(changed: Path, tmp_path: Path) -> None:
+    """The search for a smaller run goes as the page shows, and ends with the file that it shows."""
+    words = [*typed("simulate market --nodes 20 --sellers 4 --seed"), "--shrink", "--shrink-to", SCENARIO]
+    command = [sys.executable, "-m", "twisted_bazaar", *words]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(changed), "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S * 4,
+        check=False,
+    )
+    tried = [line.strip() for line in done.stderr.splitlines()]
+    lines = [line.strip() for line in shown("   1  nothing from").splitlines() if line.strip() != "..."]
+    places = [tried.index(line) for line in lines]
+    assert (places, places[-1]) == (sorted(places), len(tried) - 1)
+    assert shown("Of ").splitlines()[:2] == done.stdout.splitlines()[-4:-2]
+    assert (tmp_path / SCENARIO).read_text(encoding="utf-8") == fenced("toml")
+
+
 def test_small_run(changed: Path, walk: Path) -> None:
     """So does the small run, whose trace shows what the page shows."""
     status, told = bazaar(changed, walk, *typed(f"simulate market --scenario {SCENARIO} --trace"))

@@ -106,11 +106,22 @@ def test_says_when_nobody_is_there(tmp_path: Path, environment: dict[str, str]) 
     nobody = bazaar(tmp_path, environment, "search", "song", *how)
     assert nobody.returncode == 7
     assert "no phone book entry at tcp:127.0.0.1:1: Connection refused; is it running?" in nobody.stderr
+    assert "-n bazaar-node --role relay --via phonebook --phonebook FILE --listen" in " ".join(nobody.stderr.split())
     buyer = run(
         [*TWISTD, "bazaar-node", "--ephemeral", "--role", "buyer", "--want", "apple", *how], tmp_path, environment
     )
     assert buyer.returncode == 1
     assert "goods are not found by --via phonebook; choose another way" in buyer.stdout + buyer.stderr
+
+
+def test_says_when_there_is_nobody_to_ask(tmp_path: Path, environment: dict[str, str]) -> None:
+    """A command whose way to find names nobody ends at once, with one line."""
+    (tmp_path / "empty.txt").touch()
+    shared = ("--via", "phonebook", "--phonebook", "empty.txt")
+    for words in (("search", "--all"), ("get", "song"), ("share", ".")):
+        done = bazaar(tmp_path, environment, *words, *shared)
+        told = f"bazaar {words[0]}: --via phonebook: there is nobody to ask: --phonebook names nobody\n"
+        assert (done.returncode, " ".join(done.stderr.split()) + "\n") == (2, told)
 
 
 def test_its_own_tests_pass(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -256,9 +256,9 @@ class FilesTests(PeersTestCase):
         """What is too long, or empty, is refused in words."""
         [node] = self.ring(1)
         for wishes, told in (
-            ({"name": "x" * 256, "value": ""}, "a name has at most 255 characters"),
-            ({"name": "", "value": ""}, "a name has at least 1 character"),
-            ({"name": "x", "value": "x" * 1025}, "a value has at most 1,024 characters"),
+            ({"name": "x" * 256, "value": ""}, "name: takes at most 255 characters"),
+            ({"name": "", "value": ""}, "name: takes at least 1 character"),
+            ({"name": "x", "value": "x" * 1025}, "value: takes at most 1,024 characters"),
         ):
             with self.assertRaises(UsageError) as caught:
                 self.ask(node, "ring.put", **wishes)

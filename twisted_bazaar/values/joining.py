@@ -58,6 +58,7 @@ class Asked:
     @ivar role: of the node that is one.
     @ivar usual: the endpoint where it listens if nobody says otherwise.
     @ivar option: that names where they listen, with dashes.
+    @ivar beside: what a node needs on its command line, besides its role, to be one; may be empty.
     """
 
     name: str
@@ -67,3 +68,4 @@ class Asked:
     role: str
     usual: str
     option: str
+    beside: str = ""

@@ -90,7 +90,7 @@ class Codec:
         number = _id_of(payload)
         if name not in self._names:
             return UnknownMessage(_shorten(name, 64), number)
-        key, reason = _key_and_reason(fault)
+        key, reason = key_and_reason(fault)
         at_path = key is not None and key.split("[")[0] in _PATH_KEYS
         return (WrongWay if at_path else MalformedMessage)(name, key, _shorten(reason), number)
 
@@ -109,7 +109,8 @@ def _id_of(payload: bytes) -> int | str | None:
         return None
 
 
-def _key_and_reason(fault: str) -> tuple[str | None, str]:
+def key_and_reason(fault: str) -> tuple[str | None, str]:
+    """What a decoder's sentence is about: the key, if it is one, and what is wrong with it."""
     if missing := _MISSING.match(fault):
         return missing["key"], "this key is required"
     place = _AT_KEY.match(fault)

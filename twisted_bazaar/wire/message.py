@@ -44,6 +44,10 @@ FlowLabels = Annotated[tuple[FlowLabel, ...], Meta(max_length=LONGEST_PATH)]
 MESSAGE_TYPES: Final[dict[str, type[Message]]] = {}
 
 
+class WireNameTaken(TypeError):
+    """Two classes of messages claim one wire name; the text names both."""
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _MessageMeta(msgspec.StructMeta):
     """Enters each message class that has a wire name in the table of types."""
@@ -56,7 +60,7 @@ class _MessageMeta(msgspec.StructMeta):
         if wire_name is not None:
             known = MESSAGE_TYPES.setdefault(wire_name, cls)
             if known is not cls:
-                raise TypeError(
+                raise WireNameTaken(
                     f"{cls.__module__}.{name} and {known.__module__}.{known.__name__} "
                     f"both claim the wire name {wire_name!r}"
                 )

@@ -66,7 +66,8 @@ class Availability:
                 return f"{reason.place}: {reason.reason}"
             advice = _ADVICE[reason.why].format(name=self.asked.name, option=self.asked.option, usual=self.asked.usual)
             return f"{self._nobody(reason)}; {advice}"
-        start = f"{how_to_call('twistd')} -n bazaar-node --role {self.asked.role} --listen {self.where_it_listens()}"
+        options = " ".join(filter(None, (f"--role {self.asked.role}", self.asked.beside)))
+        start = f"{how_to_call('twistd')} -n bazaar-node {options} --listen {self.where_it_listens()}"
         return f"{self._nobody(reason)}; is it running? {start}"
 
     def awaited(self, reason: Reason) -> str:

@@ -111,7 +111,10 @@ class EphemeralNode:
         refuse_others(options, method)
         # What cannot be is told before anything begins; the log is opened when there is something to be told of.
         read_transfer(options.changed(transfer_log=None), (), Limits(), 0.0, takes_datagrams=True)
-        return cls(method, options, Availability(method.places(options), method.asked), join_s)
+        places = method.places(options)
+        if not places:
+            raise UsageError(f"--via {method.name}: there is nobody to ask: {method.asked.option} names nobody")
+        return cls(method, options, Availability(places, method.asked), join_s)
 
     @asynccontextmanager
     async def join(

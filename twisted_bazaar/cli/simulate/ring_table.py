@@ -62,7 +62,13 @@ class RingTables:
         """
         hold_back_log()
         with few_collections():
-            rows = [self._row(scenario) for scenario in self._table.runs(self._scenario)]
+            runs = list(self._table.runs(self._scenario))
+            rows: list[TableRow] = []
+            try:
+                rows.extend(map(self._row, runs))
+            except SystemExit:
+                click.echo(f"interrupted after {len(rows)} of {len(runs)} rows", err=True)
+                raise
         if as_json:
             told = {"table": self._name, "seed": self._scenario.seed, "rows": [row.figures for row in rows]}
             click.echo(json.dumps(told))

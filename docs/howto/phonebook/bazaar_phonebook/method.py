@@ -175,6 +175,7 @@ ASKED: Final = Asked(
     role="relay",
     usual="tcp:127.0.0.1:9400",
     option="--phonebook",
+    beside="--via phonebook --phonebook FILE",
 )
 PHONEBOOK: Final = Option("phonebook", "A file with an endpoint in each line: who is asked.", "FILE")
 

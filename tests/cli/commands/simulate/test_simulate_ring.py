@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 from tests.cli.commands.simulate.test_simulate import SimulateCase
+from twisted_bazaar.sim.ring.scenario import RingScenario
+from twisted_bazaar.sim.ring.tables import DeathsTable, TableRow
+from twisted_bazaar.sim.run import Progress
 
 
 class RingTests(SimulateCase):
@@ -82,6 +87,21 @@ class RingTableTests(SimulateCase):
             r"20 +2\.16 +\d\.\d\d +\d, \d +0\n",
         ):
             self.assertRegex(result.stdout, rf"(?m)^ +{line}")
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C ends it with status 130, and a line says how many rows there were."""
+        row, rows = DeathsTable.row, []
+
+        def row_and_interrupt(table: DeathsTable, scenario: RingScenario, progress: Progress | None = None) -> TableRow:
+            if rows:
+                os.kill(os.getpid(), signal.SIGINT)
+            rows.append(scenario)
+            return row(table, scenario, progress)
+
+        self.patch(DeathsTable, "row", row_and_interrupt)
+        result = self.simulate(f"--table deaths {self.SMALL}", "ring")
+        self.assertEqual((result.exit_code, result.stdout), (130, ""))
+        self.assertEqual(result.stderr, "interrupted after 1 of 6 rows\n")
 
     def test_json(self) -> None:
         """The figures of all rows are one JSON object."""

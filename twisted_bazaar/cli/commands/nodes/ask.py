@@ -23,7 +23,10 @@ from twisted_bazaar.errors import UNREADABLE
 from twisted_bazaar.settings.option import OptionValues
 
 _LIST: Final = "commands"
-_OPTIONS: Final = (evolve(JSON, help="Print a JSON list: what each role that knows the command answers."), *WHICH_NODE)
+_OPTIONS: Final = (
+    evolve(JSON, help="Print a JSON list with an answer for each role that knows the command, most often one."),
+    *WHICH_NODE,
+)
 
 
 @click.command(cls=PlainCommand, declared=_OPTIONS, endings=ASKING, example="bazaar ask order id=74a0d106")
